@@ -1,0 +1,16 @@
+/* Wengert: tape-based reverse-mode automatic differentiation. The one header that users include. */
+#ifndef WENGERT_H
+#define WENGERT_H
+
+#include "autograd/grad.h"
+#include "autograd/gradcheck.h"
+#include "autograd/op.h"
+#include "autograd/param.h"
+#include "autograd/tape.h"
+#include "autograd/trace.h"
+#include "io/io.h"
+#include "nn/nn.h"
+#include "ops/ops.h"
+#include "optim/optim.h"
+
+#endif
