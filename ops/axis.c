@@ -1,0 +1,66 @@
+/* What the wrappers of all families need: axes, constants, sizes. */
+#include "internal.h"
+
+bool wg__shape(wg_tensor x, wg_shape *shape, const char *op)
+{
+    *shape = wg_shape_get(x);
+    if (shape->rank >= 0) return true;
+    /* A nil has been reported where it was made. A handle from before a reset has not. */
+    if (!wg_is_nil(x)) wg_fail(x, WG_ERR_STALE, op, "the operand was recorded before wg_tape_reset");
+    return false;
+}
+
+bool wg__axis(wg_tensor x, int *axis, const char *op)
+{
+    wg_shape shape;
+    if (!wg__shape(x, &shape, op)) return false;
+    int given = *axis;
+    if (given < -shape.rank || given >= shape.rank) {
+        char text[128];
+        wg_shape_text(&shape, text, sizeof text);
+        if (shape.rank == 0) {
+            wg_fail(x, WG_ERR_ARGUMENT, op, "%s: axis %d, but a scalar has no axis", text, given);
+        } else {
+            wg_fail(x, WG_ERR_ARGUMENT, op, "%s: axis %d is not in %d .. %d", text, given, -shape.rank,
+                    shape.rank - 1);
+        }
+        return false;
+    }
+    if (given < 0) *axis = given + shape.rank;
+    return true;
+}
+
+wg_tensor wg__constant(wg_tensor like, double value)
+{
+    if (wg_is_nil(like)) return like;
+    return wg_full(like.tape, wg_dtype_get(like), WG_SCALAR, value);
+}
+
+wg_tensor wg__sum_to(wg_tensor x, wg_shape shape)
+{
+    wg_shape from = wg_shape_get(x);
+    if (wg_shape_equal(&from, &shape)) return x;
+    return wg_record(wg__structural_ops.sum_to, &x, 1, &shape, sizeof shape);
+}
+
+wg_status wg__infer_size(wg_infer *infer)
+{
+    size_t bytes;
+    if (wg_shape_bytes(&infer->out, infer->dtype, &bytes)) return WG_OK;
+    for (int i = 0; i < infer->out.rank && i < WG_MAX_RANK; i++) {
+        if (infer->out.size[i] < 0)
+            return wg_infer_fail(infer, WG_ERR_SHAPE, "size %lld of axis %d is negative",
+                                 (long long)infer->out.size[i], i);
+    }
+    if (infer->out.rank < 0 || infer->out.rank > WG_MAX_RANK)
+        return wg_infer_fail(infer, WG_ERR_SHAPE, "a shape has 0 to %d sizes", WG_MAX_RANK);
+    return wg_infer_fail(infer, WG_ERR_SHAPE, "the result has more elements than fit in memory");
+}
+
+wg_status wg__infer_float(wg_infer *infer, int operand)
+{
+    wg_dtype dtype = infer->dtype_in[operand];
+    if (wg_dtype_is_float(dtype)) return WG_OK;
+    return wg_infer_fail(infer, WG_ERR_DTYPE, "operand %d is %s: f32 or f64 is needed (see wg_cast)", operand + 1,
+                         wg_dtype_name(dtype));
+}

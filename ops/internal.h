@@ -1,0 +1,52 @@
+/* Internal. What the op families share: their lists, and the few helpers that every wrapper needs.
+ *
+ * A family is one file in ops/. It ends with a NULL-terminated list of its descriptors; registry.c strings
+ * the lists together. Nothing here touches a number. */
+#ifndef WG_OPS_INTERNAL_H
+#define WG_OPS_INTERNAL_H
+
+#include "../autograd/exec.h"
+#include "ops.h"
+
+/* ---- the families ------------------------------------------------------------------------------------ */
+
+/* The descriptor of a row of pointwise.def; NULL past the end. */
+const wg_op *wg__pointwise_op(int row);
+
+extern const wg_op *const wg__structural_list[]; /* wg__structural_ops is the table for the engine */
+extern const wg_op *const wg__view_ops[];
+extern const wg_op *const wg__join_ops[];
+extern const wg_op *const wg__matmul_ops[];
+extern const wg_op *const wg__index_ops[];
+extern const wg_op *const wg__make_ops[];
+extern const wg_op *const wg__reduce_ops[];
+extern const wg_op *const wg__softmax_ops[];
+extern const wg_op *const wg__loss_ops[];
+extern const wg_op *const wg__norm_ops[];
+extern const wg_op *const wg__scan_ops[];
+
+/* ---- helpers for wrappers (axis.c) --------------------------------------------------------------------- */
+
+/* Brings *axis into 0 .. rank - 1, counting from the end if it is negative. Returns false for a nil x (which
+ * has reported its own error) and, with a message on the tape, for an axis out of range. */
+bool wg__axis(wg_tensor x, int *axis, const char *op);
+
+/* The shape of x. false for nil, and for a handle that is dead: that is then reported under the op's name. */
+bool wg__shape(wg_tensor x, wg_shape *shape, const char *op);
+
+/* The scalar `value` of like's dtype on like's tape, part of the program; nil for nil. */
+wg_tensor wg__constant(wg_tensor like, double value);
+
+/* in0 summed to a shape that broadcasts to it (the structural op sum_to); x itself if it has the shape. */
+wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
+
+/* ---- helpers for shape rules ------------------------------------------------------------------------------ */
+
+/* numel and bytes of infer->out fit; otherwise the error is set. The last line of a rule that makes a shape
+ * which no operand has. */
+wg_status wg__infer_size(wg_infer *infer);
+
+/* infer->in[operand] is f32 or f64, or the error is set. */
+wg_status wg__infer_float(wg_infer *infer, int operand);
+
+#endif
