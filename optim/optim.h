@@ -137,7 +137,7 @@ WG_API wg_status wg_clip_grad_norm(wg_params *set, double max_norm, double *norm
  * that is NULL. */
 WG_API wg_status wg_clip_grad_value(wg_params *set, double limit, double *norm_before);
 
-/* ---- learning rate schedules: functions of the step, counted from 0 ---------------------------------------------------
+/* ---- learning rate schedules: functions of the step, counted from 0 ----
  *     wg_optimizer_set_lr(optimizer, wg_schedule_warmup(wg_schedule_cosine(lr, lr / 10, s, steps), s, 100)); */
 
 /* lr factor^floor(step / every) */
