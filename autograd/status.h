@@ -14,11 +14,11 @@
 #if defined(__GNUC__)
 #define WG_API __attribute__((visibility("default")))
 #define WG_CHECKED __attribute__((warn_unused_result))
-#define WG_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define WG_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define WG_API
 #define WG_CHECKED
-#define WG_PRINTF(format, first)
+#define WG_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus

@@ -1,0 +1,241 @@
+/* Bytes from and to files: a reader that sees through gzip, and a crash-safe writer.
+ *
+ * The writer follows what databases do: temporary file in the same folder, write, fsync, rename, fsync of
+ * the folder. A failed fsync is final, because the kernel may have dropped the pages it could not write. */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef WG_HAVE_ZLIB
+#include <zlib.h>
+#endif
+
+static wg_status system_error(wg_error *error, const char *path, const char *what)
+{
+    char text[96];
+    int code = errno;
+    return wg_error_set(error, code == ENOMEM ? WG_ERR_MEMORY : WG_ERR_IO, WG__AT "%s: %s", path, what,
+                        strerror_r(code, text, sizeof text));
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------- */
+
+wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
+{
+    *reader = (wg__reader){.path = path, .fd = -1};
+    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name was given");
+    reader->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (reader->fd < 0) return system_error(error, path, "cannot open");
+    struct stat info;
+    if (fstat(reader->fd, &info) != 0) {
+        system_error(error, path, "cannot look at");
+        wg__reader_close(reader);
+        return WG_ERR_IO;
+    }
+    reader->is_pipe = S_ISFIFO(info.st_mode);
+    if (!reader->is_pipe && !S_ISREG(info.st_mode)) {
+        wg__reader_close(reader);
+        return wg_error_set(error, WG_ERR_IO, WG__AT "%s", path,
+                            S_ISDIR(info.st_mode) ? "is a folder" : "is not a regular file");
+    }
+    reader->file_size = (uint64_t)info.st_size;
+#ifdef WG_HAVE_ZLIB
+    reader->gz = gzdopen(reader->fd, "rb"); /* reads files that are not gzipped as they are */
+    if (!reader->gz) {
+        wg__reader_close(reader);
+        return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
+    }
+#endif
+    return WG_OK;
+}
+
+void wg__reader_close(wg__reader *reader)
+{
+#ifdef WG_HAVE_ZLIB
+    if (reader->gz) {
+        gzclose(reader->gz); /* closes fd */
+        reader->fd = -1;
+    }
+#endif
+    if (reader->fd >= 0) close(reader->fd);
+    *reader = (wg__reader){.fd = -1};
+}
+
+/* One read; *got is 0 at the end. */
+static wg_status read_some(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error)
+{
+    size_t part = size < (1u << 30) ? size : 1u << 30;
+#ifdef WG_HAVE_ZLIB
+    int n = gzread(reader->gz, bytes, (unsigned)part);
+    int code = Z_OK;
+    const char *reason = gzerror(reader->gz, &code);
+    if (code == Z_ERRNO) return system_error(error, reader->path, "cannot read");
+    if (code == Z_MEM_ERROR) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
+    if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "damaged gzip file: %s", reader->path, reason);
+#else
+    ssize_t n;
+    do n = read(reader->fd, bytes, part);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return system_error(error, reader->path, "cannot read");
+#endif
+    *got = (size_t)n;
+    return WG_OK;
+}
+
+wg_status wg__reader_read(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error)
+{
+    *got = 0;
+    while (*got < size) {
+        size_t part;
+        wg_status status = read_some(reader, (char *)bytes + *got, size - *got, &part, error);
+        if (status != WG_OK) return status;
+        if (part == 0) break;
+        *got += part;
+    }
+    return WG_OK;
+}
+
+uint64_t wg__reader_limit(const wg__reader *reader)
+{
+    if (reader->is_pipe || reader->file_size > UINT64_MAX / 1032) return UINT64_MAX;
+#ifdef WG_HAVE_ZLIB
+    return reader->file_size * 1032;
+#else
+    return reader->file_size;
+#endif
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------- */
+
+static bool write_all(int fd, const void *bytes, size_t size)
+{
+    const char *at = bytes;
+    while (size > 0) {
+        ssize_t part = write(fd, at, size < (1u << 30) ? size : 1u << 30);
+        if (part < 0 && errno == EINTR) continue;
+        if (part <= 0) {
+            if (part == 0) errno = EIO;
+            return false;
+        }
+        at += part;
+        size -= (size_t)part;
+    }
+    return true;
+}
+
+/* Where the file really is: a link stays a link, and what it points to is replaced. A device is refused:
+ * renaming over it would take its place. */
+static wg_status find_target(const char *path, char target[PATH_MAX], wg_error *error)
+{
+    struct stat info;
+    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name was given");
+    if (strlen(path) >= PATH_MAX - 32) return wg_error_set(error, WG_ERR_IO, WG__AT "name is too long", path);
+    if (stat(path, &info) == 0) {
+        if (!S_ISREG(info.st_mode))
+            return wg_error_set(error, WG_ERR_IO, WG__AT "%s", path,
+                                S_ISDIR(info.st_mode) ? "is a folder" : "is not a regular file");
+        if (!realpath(path, target)) return system_error(error, path, "cannot find");
+        if (strlen(target) >= PATH_MAX - 32)
+            return wg_error_set(error, WG_ERR_IO, WG__AT "name is too long", path);
+        return WG_OK;
+    }
+    if (errno != ENOENT) return system_error(error, path, "cannot look at");
+    strcpy(target, path);
+    return WG_OK;
+}
+
+/* A new file beside the target, whose name no other process has. */
+static int open_temporary(const char *target, char temporary[PATH_MAX])
+{
+    for (unsigned attempt = 0; attempt < 1000; attempt++) {
+        snprintf(temporary, PATH_MAX, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
+        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) return fd;
+    }
+    return -1;
+}
+
+/* Makes the rename last. File systems that cannot sync a folder say EINVAL and need no sync. */
+static bool sync_folder(const char *target)
+{
+    char folder[PATH_MAX];
+    strcpy(folder, target);
+    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool ok = fsync(fd) == 0 || errno == EINVAL;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return ok;
+}
+
+wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error)
+{
+    char target[PATH_MAX], temporary[PATH_MAX];
+    wg_status status = find_target(path, target, error);
+    if (status != WG_OK) return status;
+    int fd = open_temporary(target, temporary);
+    if (fd < 0) return system_error(error, path, "cannot create");
+
+    const char *failed = NULL;
+    for (size_t i = 0; i < n && !failed; i++)
+        if (!write_all(fd, pieces[i].data, pieces[i].size)) failed = "cannot write";
+    if (!failed && fsync(fd) != 0) failed = "cannot sync to disk";
+    if (failed) status = system_error(error, path, failed);
+    if (close(fd) != 0 && !failed) status = system_error(error, path, failed = "cannot write");
+    if (!failed && rename(temporary, target) != 0) status = system_error(error, path, failed = "cannot rename");
+    if (failed) {
+        unlink(temporary);
+        return status;
+    }
+    if (!sync_folder(target)) return system_error(error, path, "written, but its folder cannot be synced");
+    return WG_OK;
+}
+
+wg_status wg_file_write(const char *path, const void *bytes, size_t size, wg_error *error)
+{
+    return wg__file_replace(path, &(wg__piece){bytes, size}, 1, error);
+}
+
+/* ---- shared checks ------------------------------------------------------------------------------------------- */
+
+uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size)
+{
+    uint32_t table[256];
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t r = i;
+        for (int bit = 0; bit < 8; bit++) r = (r >> 1) ^ (r & 1 ? 0xEDB88320u : 0);
+        table[i] = r;
+    }
+    const unsigned char *p = bytes;
+    crc = ~crc;
+    for (size_t i = 0; i < size; i++) crc = (crc >> 8) ^ table[(crc ^ p[i]) & 255];
+    return ~crc;
+}
+
+size_t wg__utf8_error(const void *bytes, size_t size)
+{
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < size;) {
+        unsigned c = p[i];
+        size_t more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : 4;
+        if (more == 4 || more > size - i - 1) return i;
+        for (size_t k = 1; k <= more; k++)
+            if ((p[i + k] & 0xC0) != 0x80) return i;
+        /* Overlong forms, surrogates, and what lies past U+10FFFF (Unicode, table 3-7). */
+        unsigned next = more ? p[i + 1] : 0;
+        if ((c == 0xE0 && next < 0xA0) || (c == 0xED && next > 0x9F) || (c == 0xF0 && next < 0x90) ||
+            (c == 0xF4 && next > 0x8F))
+            return i;
+        i += more + 1;
+    }
+    return size;
+}

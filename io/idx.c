@@ -1,0 +1,119 @@
+/* The IDX format, in which MNIST comes. */
+#include "file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t type_size(unsigned type)
+{
+    switch (type) {
+    case WG_IDX_U8:
+    case WG_IDX_I8: return 1;
+    case WG_IDX_I16: return 2;
+    case WG_IDX_I32:
+    case WG_IDX_F32: return 4;
+    case WG_IDX_F64: return 8;
+    default: return 0;
+    }
+}
+
+/* Reads exactly size bytes. */
+static wg_status read_exactly(wg__reader *reader, void *bytes, size_t size, wg_error *error)
+{
+    size_t got;
+    wg_status status = wg__reader_read(reader, bytes, size, &got, error);
+    if (status == WG_OK && got < size)
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short", reader->path);
+    return status;
+}
+
+/* Type and shape; *bytes is the size of the numbers, known to fit in the file. */
+static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_error *error)
+{
+    unsigned char head[4], sizes[WG_MAX_RANK][4];
+    wg_status status = read_exactly(reader, head, 4, error);
+    if (status != WG_OK) return status;
+    unsigned type = head[2], rank = head[3];
+    if (head[0] || head[1] || !type_size(type))
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "not an IDX file: it begins %02x %02x %02x %02x",
+                            reader->path, head[0], head[1], type, rank);
+    if (rank < 1 || rank > WG_MAX_RANK)
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of rank %u: 1 to %d are read", reader->path, rank,
+                            WG_MAX_RANK);
+    if ((status = read_exactly(reader, sizes, 4 * rank, error)) != WG_OK) return status;
+
+    idx->type = type;
+    idx->shape.rank = (int)rank;
+    for (unsigned i = 0; i < rank; i++) {
+        const unsigned char *s = sizes[i];
+        idx->shape.size[i] = (int64_t)((uint32_t)s[0] << 24 | (uint32_t)s[1] << 16 | (uint32_t)s[2] << 8 | s[3]);
+    }
+    int64_t numel;
+    if (!wg_shape_numel(&idx->shape, &numel) || __builtin_mul_overflow((size_t)numel, type_size(type), bytes) ||
+        *bytes > wg__reader_limit(reader))
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short: its header promises more", reader->path);
+    return WG_OK;
+}
+
+/* Big-endian to this machine's order. */
+static void swap_to_host(unsigned char *p, size_t bytes, size_t size)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    for (size_t at = 0; at + size <= bytes && size > 1; at += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            unsigned char t = p[at + i];
+            p[at + i] = p[at + size - 1 - i];
+            p[at + size - 1 - i] = t;
+        }
+#endif
+}
+
+static wg_status read_all(wg__reader *reader, wg_idx *idx, wg_error *error)
+{
+    size_t bytes, extra;
+    char one;
+    wg_status status = read_header(reader, idx, &bytes, error);
+    if (status != WG_OK) return status;
+    idx->data = malloc(bytes ? bytes : 1);
+    if (!idx->data) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
+    if ((status = read_exactly(reader, idx->data, bytes, error)) != WG_OK) return status;
+    if ((status = wg__reader_read(reader, &one, 1, &extra, error)) != WG_OK) return status;
+    if (extra) return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is longer than its header says", reader->path);
+    swap_to_host(idx->data, bytes, type_size(idx->type));
+    return WG_OK;
+}
+
+wg_status wg_idx_read(const char *path, wg_idx *idx, wg_error *error)
+{
+    *idx = (wg_idx){0};
+    wg__reader reader;
+    wg_status status = wg__reader_open(&reader, path, error);
+    if (status != WG_OK) return status;
+    status = read_all(&reader, idx, error);
+    wg__reader_close(&reader);
+    if (status != WG_OK) wg_idx_fini(idx);
+    return status;
+}
+
+void wg_idx_fini(wg_idx *idx)
+{
+    if (!idx) return;
+    free(idx->data);
+    *idx = (wg_idx){0};
+}
+
+double wg_idx_at(const wg_idx *idx, int64_t i)
+{
+    int64_t numel;
+    if (!idx->data || !wg_shape_numel(&idx->shape, &numel) || i < 0 || i >= numel) return NAN;
+    switch (idx->type) {
+    case WG_IDX_U8: return ((const uint8_t *)idx->data)[i];
+    case WG_IDX_I8: return ((const int8_t *)idx->data)[i];
+    case WG_IDX_I16: return ((const int16_t *)idx->data)[i];
+    case WG_IDX_I32: return ((const int32_t *)idx->data)[i];
+    case WG_IDX_F32: return ((const float *)idx->data)[i];
+    case WG_IDX_F64: return ((const double *)idx->data)[i];
+    }
+    return NAN;
+}

@@ -1,0 +1,55 @@
+/* Text files. */
+#include "file.h"
+
+#include <stdlib.h>
+
+/* Reads to the end, doubling. A pipe and a gzipped file do not tell their size. */
+static wg_status read_to_end(wg__reader *reader, wg_text *text, wg_error *error)
+{
+    size_t room = 1 << 16, got = 0;
+    if (reader->file_size >= room && reader->file_size < SIZE_MAX / 4) room = (size_t)reader->file_size + 2;
+    for (;;) {
+        char *grown = realloc(text->bytes, room);
+        if (!grown) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
+        text->bytes = grown;
+        wg_status status = wg__reader_read(reader, text->bytes + text->size, room - 1 - text->size, &got, error);
+        if (status != WG_OK) return status;
+        text->size += got;
+        text->bytes[text->size] = 0;
+        if (text->size < room - 1) return WG_OK;
+        if (room > SIZE_MAX / 2) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
+        room *= 2;
+    }
+}
+
+static wg_status check_text(const wg_text *text, const char *path, wg_error *error)
+{
+    size_t bad = wg__utf8_error(text->bytes, text->size);
+    for (size_t i = 0; i < bad; i++) {
+        unsigned char c = (unsigned char)text->bytes[i];
+        if (c == 127 || (c < 32 && c != '\t' && c != '\n' && c != '\f' && c != '\r')) bad = i;
+    }
+    if (bad == text->size) return WG_OK;
+    return wg_error_set(error, WG_ERR_FORMAT, WG__AT "not a text file: byte 0x%02x at offset %zu", path,
+                        (unsigned char)text->bytes[bad], bad);
+}
+
+wg_status wg_text_read(const char *path, wg_text *text, wg_error *error)
+{
+    *text = (wg_text){0};
+    wg__reader reader;
+    wg_status status = wg__reader_open(&reader, path, error);
+    if (status != WG_OK) return status;
+    status = read_to_end(&reader, text, error);
+    if (status == WG_OK) status = check_text(text, path, error);
+    wg__reader_close(&reader);
+    if (status != WG_OK) wg_text_fini(text);
+    return status;
+}
+
+void wg_text_fini(wg_text *text)
+{
+    if (!text) return;
+    free(text->bytes);
+    *text = (wg_text){0};
+}
