@@ -110,6 +110,8 @@ WG_API void wg_param_grad_write_end(wg_param *param);
 
 /* Empties all gradients of the set. */
 WG_API void wg_zero_grad(wg_params *set);
+/* False after a backward run that failed, until wg_zero_grad: an optimizer refuses such a step. */
+WG_API bool wg_params_grad_valid(const wg_params *set);
 
 /* ---- on a tape ------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,31 @@
+/* Internal. Counted memory: a heap over the caller's allocator, arenas that rewind, arrays that grow. */
+#ifndef WG_HEAP_H
+#define WG_HEAP_H
+
+#include "memory.h"
+
+typedef struct wg__heap {
+    wg_allocator allocator;
+    wg_memory memory;
+} wg__heap;
+
+/* 64-byte aligned and followed by 64 readable bytes; NULL when memory is out. size 0 is a valid request. */
+void *wg__heap_alloc(wg__heap *heap, size_t size);
+void wg__heap_release(wg__heap *heap, void *memory, size_t size); /* NULL is fine */
+
+/* A bump allocator over a list of chunks. Rewinding keeps the chunks for the next step. */
+typedef struct wg__chunk wg__chunk;
+typedef struct wg__arena {
+    wg__heap *heap;
+    wg__chunk *first, *current;
+    size_t used; /* in the current chunk */
+} wg__arena;
+
+void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align); /* align: a power of two up to 64 */
+void wg__arena_rewind(wg__arena *arena);
+void wg__arena_release(wg__arena *arena);
+
+/* Makes room for `need` items of `size` bytes in *data; contents move. False when memory is out. */
+bool wg__grow(wg__heap *heap, void **data, uint32_t *capacity, uint64_t need, size_t size);
+
+#endif
