@@ -27,7 +27,7 @@ static wg_status system_error(wg_error *error, const char *path, const char *wha
 
 /* ---- reading ---------------------------------------------------------------------------------------------- */
 
-wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
+wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error)
 {
     *reader = (wg__reader){.path = path, .fd = -1};
     if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name was given");
@@ -46,14 +46,21 @@ wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
                             S_ISDIR(info.st_mode) ? "is a folder" : "is not a regular file");
     }
     reader->file_size = (uint64_t)info.st_size;
+    return WG_OK;
+}
+
+wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
+{
+    wg_status status = wg__reader_open_plain(reader, path, error);
 #ifdef WG_HAVE_ZLIB
+    if (status != WG_OK) return status;
     reader->gz = gzdopen(reader->fd, "rb"); /* reads files that are not gzipped as they are */
     if (!reader->gz) {
         wg__reader_close(reader);
         return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
     }
 #endif
-    return WG_OK;
+    return status;
 }
 
 void wg__reader_close(wg__reader *reader)
@@ -72,20 +79,23 @@ void wg__reader_close(wg__reader *reader)
 static wg_status read_some(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error)
 {
     size_t part = size < (1u << 30) ? size : 1u << 30;
-#ifdef WG_HAVE_ZLIB
-    int n = gzread(reader->gz, bytes, (unsigned)part);
-    int code = Z_OK;
-    const char *reason = gzerror(reader->gz, &code);
-    if (code == Z_ERRNO) return system_error(error, reader->path, "cannot read");
-    if (code == Z_MEM_ERROR) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
-    if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "damaged gzip file: %s", reader->path, reason);
-#else
     ssize_t n;
+#ifdef WG_HAVE_ZLIB
+    if (reader->gz) {
+        int code = Z_OK;
+        n = gzread(reader->gz, bytes, (unsigned)part);
+        const char *reason = gzerror(reader->gz, &code);
+        if (code == Z_ERRNO) return system_error(error, reader->path, "cannot read");
+        if (code == Z_MEM_ERROR) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
+        if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
+            return wg_error_set(error, WG_ERR_FORMAT, WG__AT "damaged gzip file: %s", reader->path, reason);
+        *got = (size_t)n;
+        return WG_OK;
+    }
+#endif
     do n = read(reader->fd, bytes, part);
     while (n < 0 && errno == EINTR);
     if (n < 0) return system_error(error, reader->path, "cannot read");
-#endif
     *got = (size_t)n;
     return WG_OK;
 }
@@ -143,8 +153,7 @@ static wg_status find_target(const char *path, char target[PATH_MAX], wg_error *
             return wg_error_set(error, WG_ERR_IO, WG__AT "%s", path,
                                 S_ISDIR(info.st_mode) ? "is a folder" : "is not a regular file");
         if (!realpath(path, target)) return system_error(error, path, "cannot find");
-        if (strlen(target) >= PATH_MAX - 32)
-            return wg_error_set(error, WG_ERR_IO, WG__AT "name is too long", path);
+        if (strlen(target) >= PATH_MAX - 32) return wg_error_set(error, WG_ERR_IO, WG__AT "name is too long", path);
         return WG_OK;
     }
     if (errno != ENOENT) return system_error(error, path, "cannot look at");
@@ -226,7 +235,11 @@ size_t wg__utf8_error(const void *bytes, size_t size)
     const unsigned char *p = bytes;
     for (size_t i = 0; i < size;) {
         unsigned c = p[i];
-        size_t more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : 4;
+        size_t more = c < 0x80                ? 0
+                      : c >= 0xC2 && c < 0xE0 ? 1
+                      : c >= 0xE0 && c < 0xF0 ? 2
+                      : c >= 0xF0 && c < 0xF5 ? 3
+                                              : 4;
         if (more == 4 || more > size - i - 1) return i;
         for (size_t k = 1; k <= more; k++)
             if ((p[i + k] & 0xC0) != 0x80) return i;

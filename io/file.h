@@ -17,6 +17,9 @@ typedef struct wg__reader {
     bool is_pipe;
 } wg__reader;
 
+/* As it is on disk. */
+wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error);
+/* Unpacked where it is gzipped. */
 wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error);
 /* Reads until size bytes or the end; *got tells how many. */
 wg_status wg__reader_read(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error);

@@ -39,8 +39,8 @@ static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "not an IDX file: it begins %02x %02x %02x %02x",
                             reader->path, head[0], head[1], type, rank);
     if (rank < 1 || rank > WG_MAX_RANK)
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of rank %u: 1 to %d are read", reader->path, rank,
-                            WG_MAX_RANK);
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of rank %u: 1 to %d are read", reader->path,
+                            rank, WG_MAX_RANK);
     if ((status = read_exactly(reader, sizes, 4 * rank, error)) != WG_OK) return status;
 
     idx->type = type;
@@ -52,7 +52,8 @@ static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_
     int64_t numel;
     if (!wg_shape_numel(&idx->shape, &numel) || __builtin_mul_overflow((size_t)numel, type_size(type), bytes) ||
         *bytes > wg__reader_limit(reader))
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short: its header promises more", reader->path);
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short: its header promises more",
+                            reader->path);
     return WG_OK;
 }
 
@@ -79,7 +80,8 @@ static wg_status read_all(wg__reader *reader, wg_idx *idx, wg_error *error)
     if (!idx->data) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
     if ((status = read_exactly(reader, idx->data, bytes, error)) != WG_OK) return status;
     if ((status = wg__reader_read(reader, &one, 1, &extra, error)) != WG_OK) return status;
-    if (extra) return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is longer than its header says", reader->path);
+    if (extra)
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is longer than its header says", reader->path);
     swap_to_host(idx->data, bytes, type_size(idx->type));
     return WG_OK;
 }

@@ -83,7 +83,7 @@ typedef struct wg_safetensors wg_safetensors;
 
 /* Reads a file and checks all of it: header of at most 100 MB, JSON without duplicate keys, UTF-8, every
  * offset against shape and type, no holes, no overlaps, no bytes left over, the checksum if there is one.
- * Takes the file's size and 40 bytes a tensor of memory. NULL on error. */
+ * Takes the file's size and 32 bytes a tensor of memory. NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which is copied; name stands for the path in messages. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -110,7 +110,7 @@ typedef struct wg_checkpoint {
     struct wg_optimizer *optimizer; /* its state is saved as "optim.*"; NULL: none */
     uint64_t step;
     uint64_t seed;
-    const wg_pair *metadata;        /* the program's own words; keys must not start with "wengert." */
+    const wg_pair *metadata; /* the program's own words; keys must not start with "wengert." */
     size_t n_metadata;
 } wg_checkpoint;
 
@@ -118,10 +118,10 @@ typedef struct wg_checkpoint {
 WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 typedef enum wg_difference_kind {
-    WG_MISSING,    /* the set has it, the file has not: its values stay as they are */
-    WG_UNEXPECTED, /* the file has it, the set has not: it is left aside */
-    WG_OTHER_SHAPE,/* shapes differ: its values stay */
-    WG_OTHER_DTYPE /* dtypes differ: its values stay */
+    WG_MISSING,     /* the set has it, the file has not: its values stay as they are */
+    WG_UNEXPECTED,  /* the file has it, the set has not: it is left aside */
+    WG_OTHER_SHAPE, /* shapes differ: its values stay */
+    WG_OTHER_DTYPE  /* dtypes differ: its values stay */
 } wg_difference_kind;
 
 typedef struct wg_difference {
