@@ -1,0 +1,270 @@
+/* Checkpoints: a parameter set, an optimizer's state and the step, as one safetensors file.
+ *
+ * Loading goes over everything twice: first to check, then, when nothing can fail any more, to copy. */
+#include "safetensors.h"
+
+#include "../optim/optim.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_STEP            WG__RESERVED "step"
+#define KEY_SEED            WG__RESERVED "seed"
+#define KEY_VERSION         WG__RESERVED "version"
+#define KEY_OPTIMIZER       WG__RESERVED "optimizer"
+#define KEY_OPTIMIZER_STEPS WG__RESERVED "optimizer_steps"
+#define STATE_PREFIX        "optim."
+
+/* ---- saving ---------------------------------------------------------------------------------------------- */
+
+static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_error *error)
+{
+    if (!c || !c->params) return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "no parameters to save", path);
+    if (wg_params_status(c->params) != WG_OK)
+        return wg_error_set(error, wg_params_status(c->params), "%s", wg_params_message(c->params));
+    for (size_t i = 0; i < c->n_metadata; i++)
+        if (c->metadata[i].key && strncmp(c->metadata[i].key, WG__RESERVED, sizeof WG__RESERVED - 1) == 0)
+            return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are Wengert's",
+                                path, c->metadata[i].key, WG__RESERVED);
+    return WG_OK;
+}
+
+/* The tensors of the file: members of the set by all their names, then the optimizer's state. */
+static void fill_entries(const wg_checkpoint *c, size_t n_params, size_t n_states, wg_entry *entries)
+{
+    for (size_t i = 0; i < n_params; i++) {
+        wg_param *p = wg_params_at(c->params, i);
+        entries[i] = (wg_entry){.name = wg_params_name_at(c->params, i),
+                                .dtype = wg_param_dtype(p),
+                                .shape = wg_param_shape(p),
+                                .data = wg_param_value(p)};
+    }
+    for (size_t i = 0; i < n_states; i++) {
+        wg_entry *e = &entries[n_params + i];
+        void *data = NULL;
+        *e = (wg_entry){0};
+        wg_optimizer_state_at(c->optimizer, i, &e->name, &e->dtype, &e->shape, &data);
+        e->data = data;
+    }
+}
+
+wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *c, wg_error *error)
+{
+    wg_status status = check_to_save(path ? path : "", c, error);
+    if (status != WG_OK) return status;
+    size_t n_params = wg_params_count(c->params),
+           n_states = c->optimizer ? wg_optimizer_state_count(c->optimizer) : 0;
+    wg_entry *entries = malloc((n_params + n_states + 1) * sizeof *entries);
+    wg_pair *pairs = malloc((c->n_metadata + 5) * sizeof *pairs);
+    if (entries && pairs) {
+        char step[24], seed[24], steps[24];
+        uint64_t taken = c->optimizer ? wg_optimizer_steps(c->optimizer) : 0;
+        snprintf(step, sizeof step, "%" PRIu64, c->step);
+        snprintf(seed, sizeof seed, "%" PRIu64, c->seed);
+        snprintf(steps, sizeof steps, "%" PRIu64, taken);
+        size_t n = 0;
+        pairs[n++] = (wg_pair){KEY_VERSION, wg_version()};
+        pairs[n++] = (wg_pair){KEY_STEP, step};
+        pairs[n++] = (wg_pair){KEY_SEED, seed};
+        if (c->optimizer) {
+            pairs[n++] = (wg_pair){KEY_OPTIMIZER, wg_optimizer_name(c->optimizer)};
+            pairs[n++] = (wg_pair){KEY_OPTIMIZER_STEPS, steps};
+        }
+        for (size_t i = 0; i < c->n_metadata; i++) pairs[n++] = c->metadata[i];
+        fill_entries(c, n_params, n_states, entries);
+        status = wg_safetensors_write(path, entries, n_params + n_states, pairs, n, error);
+    } else {
+        status = wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path ? path : "");
+    }
+    free(entries);
+    free(pairs);
+    return status;
+}
+
+/* ---- loading --------------------------------------------------------------------------------------------- */
+
+typedef struct loader {
+    const wg_safetensors *file;
+    wg_checkpoint *checkpoint;
+    wg_tolerate tolerate;
+    void *context;
+    wg_error *error;
+    wg_status status;
+    bool copy; /* the second pass */
+} loader;
+
+bool wg_tolerate_all(void *context, const wg_difference *difference) { return true; }
+
+/* False if this difference ends the loading. */
+static bool differs(loader *l, wg_difference_kind kind, const char *name, const char *format, ...) WG_PRINTF(4, 5);
+static bool differs(loader *l, wg_difference_kind kind, const char *name, const char *format, ...)
+{
+    if (l->copy) return true; /* was asked in the first pass */
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    wg_difference difference = {kind, name, text};
+    if (l->tolerate && l->tolerate(l->context, &difference)) return true;
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.160s", wg_safetensors_path(l->file), text);
+    return false;
+}
+
+/* Does the tensor of the file go where this shape and dtype are? *fits says so. */
+static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, const wg_shape *shape, bool *fits)
+{
+    char ours[64], theirs[64];
+    wg_shape_text(shape, ours, sizeof ours);
+    wg_shape_text(&e->shape, theirs, sizeof theirs);
+    *fits = false;
+    if (!wg_shape_equal(&e->shape, shape))
+        return differs(l, WG_OTHER_SHAPE, e->name, "other shape: %.100s is %s in the file, %s in the model",
+                       e->name, theirs, ours);
+    if (e->dtype != dtype)
+        return differs(l, WG_OTHER_DTYPE, e->name, "other dtype: %.100s is %s in the file, %s in the model",
+                       e->name, e->type, wg_dtype_name(dtype));
+    *fits = true;
+    return true;
+}
+
+/* Is a tied parameter in the file under another of its names? */
+static bool found_elsewhere(const loader *l, const wg_param *p)
+{
+    wg_entry e;
+    for (size_t i = 0; i < wg_params_count(l->checkpoint->params); i++)
+        if (wg_params_at(l->checkpoint->params, i) == p &&
+            wg_safetensors_find(l->file, wg_params_name_at(l->checkpoint->params, i), &e))
+            return true;
+    return false;
+}
+
+/* Two names of one parameter must hold the same numbers. */
+static bool ties_agree(loader *l, const wg_entry *e, const wg_param *p)
+{
+    wg_entry first;
+    if (strcmp(e->name, wg_param_name(p)) == 0 || !wg_safetensors_find(l->file, wg_param_name(p), &first))
+        return true;
+    if (first.bytes == e->bytes && memcmp(first.data, e->data, e->bytes) == 0) return true;
+    l->status =
+        wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.80s and %.80s are one parameter and differ in the file",
+                     wg_safetensors_path(l->file), first.name, e->name);
+    return false;
+}
+
+static bool load_param(loader *l, size_t index)
+{
+    wg_param *p = wg_params_at(l->checkpoint->params, index);
+    const char *name = wg_params_name_at(l->checkpoint->params, index);
+    wg_shape shape = wg_param_shape(p);
+    wg_entry e;
+    bool fits;
+    if (!wg_safetensors_find(l->file, name, &e)) {
+        char text[64];
+        if (found_elsewhere(l, p)) return true;
+        return differs(l, WG_MISSING, name, "missing: %.100s %s", name, wg_shape_text(&shape, text, sizeof text));
+    }
+    if (!compare(l, &e, wg_param_dtype(p), &shape, &fits)) return false;
+    if (!fits) return true;
+    if (!l->copy) return ties_agree(l, &e, p);
+    void *to = wg_param_write_begin(p);
+    if (to && e.bytes) memcpy(to, e.data, e.bytes);
+    wg_param_write_end(p);
+    return true;
+}
+
+static bool load_state(loader *l, size_t index)
+{
+    const char *name;
+    wg_dtype dtype;
+    wg_shape shape;
+    void *data;
+    wg_entry e;
+    bool fits;
+    if (!wg_optimizer_state_at(l->checkpoint->optimizer, index, &name, &dtype, &shape, &data)) return true;
+    if (!wg_safetensors_find(l->file, name, &e)) return differs(l, WG_MISSING, name, "missing: %.100s", name);
+    if (!compare(l, &e, dtype, &shape, &fits)) return false;
+    if (fits && l->copy && e.bytes) memcpy(data, e.data, e.bytes);
+    return true;
+}
+
+static bool is_state(const loader *l, const char *name)
+{
+    const char *known;
+    for (size_t i = 0; wg_optimizer_state_at(l->checkpoint->optimizer, i, &known, NULL, NULL, NULL); i++)
+        if (strcmp(known, name) == 0) return true;
+    return false;
+}
+
+/* What the file has and the model has not. */
+static bool check_unexpected(loader *l, const wg_entry *e)
+{
+    if (wg_param_find(l->checkpoint->params, e->name)) return true;
+    if (strncmp(e->name, STATE_PREFIX, sizeof STATE_PREFIX - 1) == 0)
+        if (!l->checkpoint->optimizer || is_state(l, e->name)) return true;
+    char text[64];
+    return differs(l, WG_UNEXPECTED, e->name, "unexpected: %.100s %s", e->name,
+                   wg_shape_text(&e->shape, text, sizeof text));
+}
+
+/* One pass; false where it ends early, with the status set. */
+static bool pass(loader *l, bool copy)
+{
+    const wg_checkpoint *c = l->checkpoint;
+    l->copy = copy;
+    for (size_t i = 0; i < wg_params_count(c->params); i++)
+        if (!load_param(l, i)) return false;
+    for (size_t i = 0; c->optimizer && i < wg_optimizer_state_count(c->optimizer); i++)
+        if (!load_state(l, i)) return false;
+    for (size_t i = 0; i < wg_safetensors_count(l->file) && !copy; i++) {
+        wg_entry e = wg_safetensors_at(l->file, i);
+        if (!check_unexpected(l, &e)) return false;
+    }
+    return true;
+}
+
+/* A whole number of the metadata; 0 where there is none. */
+static bool read_number(loader *l, const char *key, uint64_t *number)
+{
+    const char *text = wg_safetensors_metadata(l->file, key);
+    char *end;
+    *number = 0;
+    if (!text) return true;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (errno == 0 && *text >= '0' && *text <= '9' && !*end) return true;
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%s is \"%.40s\", not a whole number",
+                             wg_safetensors_path(l->file), key, text);
+    return false;
+}
+
+static bool check_optimizer(loader *l)
+{
+    const char *theirs = wg_safetensors_metadata(l->file, KEY_OPTIMIZER);
+    if (!l->checkpoint->optimizer || !theirs) return true;
+    const char *ours = wg_optimizer_name(l->checkpoint->optimizer);
+    if (strcmp(ours, theirs) == 0) return true;
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "its optimizer is %.40s, not %s",
+                             wg_safetensors_path(l->file), theirs, ours);
+    return false;
+}
+
+wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint, wg_tolerate tolerate,
+                             void *context, wg_error *error)
+{
+    if (!file || !checkpoint || !checkpoint->params)
+        return wg_error_set(error, WG_ERR_ARGUMENT, "checkpoint_load: no file or no parameters");
+    loader l = {file, checkpoint, tolerate, context, error, WG_OK, false};
+    uint64_t step, seed, optimizer_steps;
+    if (!read_number(&l, KEY_STEP, &step) || !read_number(&l, KEY_SEED, &seed) ||
+        !read_number(&l, KEY_OPTIMIZER_STEPS, &optimizer_steps) || !check_optimizer(&l) || !pass(&l, false))
+        return l.status;
+    pass(&l, true);
+    checkpoint->step = step;
+    checkpoint->seed = seed;
+    if (checkpoint->optimizer) wg_optimizer_set_steps(checkpoint->optimizer, optimizer_steps);
+    return WG_OK;
+}
