@@ -81,8 +81,8 @@ WG_API void wg_optimizer_free(wg_optimizer *optimizer);
 /* ---- a step ---- */
 
 /* Updates every parameter from its gradient, which stays as it is. Refused, with nothing changed, are: a
- * gradient with NaN or Inf (WG_ERR_NONFINITE), gradients that a failed run left invalid (the run's status),
- * options out of range (WG_ERR_ARGUMENT), no memory for the state of new parameters (WG_ERR_MEMORY). */
+ * gradient with NaN or Inf (WG_ERR_NONFINITE), gradients that a failed run left invalid (WG_ERR_GRADIENT), options
+ * out of range (WG_ERR_ARGUMENT), no memory for the state of new parameters (WG_ERR_MEMORY). */
 WG_API wg_status wg_optimizer_step(wg_optimizer *optimizer);
 
 /* How the optimizer stands: what is wrong with its options, or WG_OK. */

@@ -1,0 +1,53 @@
+/* Clipping of gradients, and the norm that it takes. */
+#include "internal.h"
+
+#include <math.h>
+
+/* The same parameters that a step updates. */
+static wg_param *clipped_at(const wg_params *set, size_t index)
+{
+    wg_param *param = wg__trained_at(set, index);
+    return wg_param_is_frozen(param) ? NULL : param;
+}
+
+static double global_norm(const wg_params *set)
+{
+    const wg__update_kernels *kernels = wg__update_get(wg_params_dtype(set));
+    double sum = 0;
+    for (size_t i = 0, n = wg_params_count(set); i < n; i++) {
+        wg_param *param = clipped_at(set, i);
+        if (param) sum += kernels->sum_squares(wg_param_numel(param), wg_param_grad(param));
+    }
+    return sqrt(sum);
+}
+
+static void for_each_gradient(wg_params *set, void (*loop)(int64_t n, void *g, double number), double number)
+{
+    for (size_t i = 0, n = wg_params_count(set); i < n; i++) {
+        wg_param *param = clipped_at(set, i);
+        void *gradient = wg_param_grad_write_begin(param);
+        if (!gradient) continue;
+        loop(wg_param_numel(param), gradient, number);
+        wg_param_grad_write_end(param);
+    }
+}
+
+wg_status wg_clip_grad_norm(wg_params *set, double max_norm, double *norm_before)
+{
+    if (norm_before) *norm_before = 0;
+    if (!set || !(max_norm >= 0)) return WG_ERR_ARGUMENT;
+    double norm = global_norm(set);
+    if (norm_before) *norm_before = norm;
+    if (norm > max_norm && isfinite(norm))
+        for_each_gradient(set, wg__update_get(wg_params_dtype(set))->scale, max_norm / (norm + 1e-6));
+    return WG_OK;
+}
+
+wg_status wg_clip_grad_value(wg_params *set, double limit, double *norm_before)
+{
+    if (norm_before) *norm_before = 0;
+    if (!set || !(limit >= 0)) return WG_ERR_ARGUMENT;
+    if (norm_before) *norm_before = global_norm(set);
+    for_each_gradient(set, wg__update_get(wg_params_dtype(set))->clamp, limit);
+    return WG_OK;
+}

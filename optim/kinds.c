@@ -1,0 +1,176 @@
+/* The table of optimizers: options and their defaults, which state a variant keeps, and the coefficients of its loop.
+ * A new optimizer is a row here and a loop in update.c. */
+#include "internal.h"
+
+#include <math.h>
+
+static bool in_range(double x, double low, double high) { return x >= low && x <= high; }
+static bool not_negative(double x) { return x >= 0 && x <= 1e300; }
+/* A decay in [0, 1). */
+static bool is_decay(double x) { return x >= 0 && x < 1; }
+
+/* ---- sgd ---- */
+
+static void sgd_coefficients(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c)
+{
+    const wg_sgd_options *o = &options->sgd;
+    c[0] = lr;
+    c[1] = w;
+    c[2] = k > 1 ? o->momentum : 0;
+    c[3] = k > 1 ? 1 - o->dampening : 1;
+    c[4] = o->nesterov ? 1 : 0;
+    c[5] = o->nesterov ? o->momentum : 1;
+}
+
+static const wg__optimizer_kind kind_sgd = {
+    .name = "sgd", .update = offsetof(wg__update_kernels, sgd), .coefficients = sgd_coefficients};
+static const wg__optimizer_kind kind_sgd_momentum = {.name = "sgd",
+                                                     .slots = {"momentum_buffer"},
+                                                     .counts = true,
+                                                     .update = offsetof(wg__update_kernels, sgd_momentum),
+                                                     .coefficients = sgd_coefficients};
+
+wg_sgd_options wg_sgd_defaults(void) { return (wg_sgd_options){.lr = 1e-3}; }
+
+wg_optimizer *wg_sgd_new(wg_params *set, wg_sgd_options o)
+{
+    const char *text = NULL;
+    if (!not_negative(o.lr))
+        text = "lr must be a number >= 0";
+    else if (!not_negative(o.momentum))
+        text = "momentum must be a number >= 0";
+    else if (!in_range(o.dampening, 0, 1))
+        text = "dampening must be in [0, 1]";
+    else if (!not_negative(o.weight_decay))
+        text = "weight_decay must be a number >= 0";
+    else if (o.nesterov && !(o.momentum > 0 && o.dampening == 0))
+        text = "nesterov asks for momentum > 0 and dampening 0";
+    wg__optimizer_options options = {.sgd = o};
+    const wg__optimizer_kind *kind = o.momentum > 0 ? &kind_sgd_momentum : &kind_sgd;
+    return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, text);
+}
+
+/* ---- rmsprop ---- */
+
+static void rmsprop_coefficients(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c)
+{
+    const wg_rmsprop_options *o = &options->rmsprop;
+    c[0] = lr;
+    c[1] = w;
+    c[2] = o->alpha;
+    c[3] = 1 - o->alpha;
+    c[4] = o->epsilon_inside ? o->epsilon : 0;
+    c[5] = o->epsilon_inside ? 0 : o->epsilon;
+    c[6] = o->momentum;
+}
+
+/* [centered][momentum] */
+static const wg__optimizer_kind kind_rmsprop[2][2] = {
+    {{.name = "rmsprop",
+      .slots = {"square_avg"},
+      .update = offsetof(wg__update_kernels, rmsprop),
+      .coefficients = rmsprop_coefficients},
+     {.name = "rmsprop",
+      .slots = {"square_avg", "momentum_buffer"},
+      .update = offsetof(wg__update_kernels, rmsprop_momentum),
+      .coefficients = rmsprop_coefficients}},
+    {{.name = "rmsprop",
+      .slots = {"square_avg", "grad_avg"},
+      .update = offsetof(wg__update_kernels, rmsprop_centered),
+      .coefficients = rmsprop_coefficients},
+     {.name = "rmsprop",
+      .slots = {"square_avg", "grad_avg", "momentum_buffer"},
+      .update = offsetof(wg__update_kernels, rmsprop_centered_momentum),
+      .coefficients = rmsprop_coefficients}},
+};
+
+wg_rmsprop_options wg_rmsprop_defaults(void)
+{
+    return (wg_rmsprop_options){.lr = 1e-2, .alpha = 0.99, .epsilon = 1e-8};
+}
+
+wg_optimizer *wg_rmsprop_new(wg_params *set, wg_rmsprop_options o)
+{
+    const char *text = NULL;
+    if (!not_negative(o.lr))
+        text = "lr must be a number >= 0";
+    else if (!in_range(o.alpha, 0, 1))
+        text = "alpha must be in [0, 1]";
+    else if (!not_negative(o.epsilon))
+        text = "epsilon must be a number >= 0";
+    else if (!not_negative(o.momentum))
+        text = "momentum must be a number >= 0";
+    else if (!not_negative(o.weight_decay))
+        text = "weight_decay must be a number >= 0";
+    wg__optimizer_options options = {.rmsprop = o};
+    return wg__optimizer_new(set, &kind_rmsprop[o.centered][o.momentum > 0], &options, o.lr, o.weight_decay, text);
+}
+
+/* ---- adam, adamw ---- */
+
+static void adam_shared(const wg_adam_options *o, double lr, int32_t k, double *c)
+{
+    c[0] = lr / (1 - pow(o->beta1, k));
+    c[3] = 1 - o->beta1;
+    c[4] = o->beta2;
+    c[5] = 1 - o->beta2;
+    c[6] = 1 / sqrt(1 - pow(o->beta2, k));
+    c[7] = o->epsilon;
+}
+
+static void adam_coefficients(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c)
+{
+    adam_shared(&options->adam, lr, k, c);
+    c[1] = w;
+    c[2] = 1;
+}
+
+static void adamw_coefficients(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c)
+{
+    adam_shared(&options->adam, lr, k, c);
+    c[1] = 0;
+    c[2] = 1 - lr * w;
+}
+
+static const wg__optimizer_kind kind_adam = {.name = "adam",
+                                             .slots = {"exp_avg", "exp_avg_sq"},
+                                             .counts = true,
+                                             .update = offsetof(wg__update_kernels, adam),
+                                             .coefficients = adam_coefficients};
+static const wg__optimizer_kind kind_adamw = {.name = "adamw",
+                                              .slots = {"exp_avg", "exp_avg_sq"},
+                                              .counts = true,
+                                              .update = offsetof(wg__update_kernels, adam),
+                                              .coefficients = adamw_coefficients};
+
+wg_adam_options wg_adam_defaults(void)
+{
+    return (wg_adam_options){.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+}
+
+wg_adamw_options wg_adamw_defaults(void)
+{
+    wg_adamw_options options = wg_adam_defaults();
+    options.weight_decay = 1e-2;
+    return options;
+}
+
+static wg_optimizer *adam_new(wg_params *set, const wg__optimizer_kind *kind, wg_adam_options o)
+{
+    const char *text = NULL;
+    if (!not_negative(o.lr))
+        text = "lr must be a number >= 0";
+    else if (!is_decay(o.beta1))
+        text = "beta1 must be in [0, 1)";
+    else if (!is_decay(o.beta2))
+        text = "beta2 must be in [0, 1)";
+    else if (!not_negative(o.epsilon))
+        text = "epsilon must be a number >= 0";
+    else if (!not_negative(o.weight_decay))
+        text = "weight_decay must be a number >= 0";
+    wg__optimizer_options options = {.adam = o};
+    return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, text);
+}
+
+wg_optimizer *wg_adam_new(wg_params *set, wg_adam_options o) { return adam_new(set, &kind_adam, o); }
+wg_optimizer *wg_adamw_new(wg_params *set, wg_adamw_options o) { return adam_new(set, &kind_adamw, o); }

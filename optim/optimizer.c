@@ -1,0 +1,348 @@
+/* An optimizer: the parameters it walks, their settings and state, and the step. Knows no formula: see kinds.c. */
+#include "internal.h"
+
+#include "../ops/kernels/kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A parameter that is trained. Its state is one block of memory: the arrays, the step count, the names. */
+typedef struct member {
+    wg_param *param;
+    int64_t numel;
+    double lr_scale;
+    double weight_decay; /* < 0: the optimizer's */
+    void *slot[WG__UPDATE_SLOTS];
+    int32_t *steps; /* NULL: has no state yet (it was frozen so far, or is new) */
+    char *names;    /* of the arrays, each with its final 0, `name_size` bytes apart */
+    size_t name_size;
+    void *memory;
+    size_t memory_size;
+} member;
+
+typedef struct group {
+    wg_group group;
+    char *pattern; /* owned; "" where there is none */
+    size_t pattern_size;
+} group;
+
+struct wg_optimizer {
+    wg_params *set;
+    const wg__optimizer_kind *kind;
+    wg__optimizer_options options;
+    double lr, weight_decay;
+    uint64_t steps, refused;
+    wg_status bad; /* what is wrong with the options */
+    wg_error error;
+    wg__heap heap;
+    size_t scanned; /* members of the set that have been looked at */
+    member *members;
+    uint32_t n_members, cap_members;
+    uint32_t *joined; /* indices of the members that have state, in the order they got it */
+    uint32_t n_joined, cap_joined;
+    group *groups;
+    uint32_t n_groups, cap_groups;
+};
+
+/* ---- which parameters ---- */
+
+wg_param *wg__trained_at(const wg_params *set, size_t index)
+{
+    wg_param *param = wg_params_at(set, index);
+    if (!param || wg_param_is_buffer(param)) return NULL;
+    /* A tied parameter is listed under each of its names; its own is the first. */
+    return strcmp(wg_param_name(param), wg_params_name_at(set, index)) == 0 ? param : NULL;
+}
+
+/* name matches pattern[0..n), where * stands for any characters. */
+static bool matches_one(const char *pattern, size_t n, const char *name)
+{
+    size_t i = 0, star = n, mark = 0, j = 0;
+    while (name[j]) {
+        if (i < n && pattern[i] == '*') {
+            star = i++;
+            mark = j;
+        } else if (i < n && pattern[i] == name[j]) {
+            i++;
+            j++;
+        } else if (star < n) {
+            i = star + 1;
+            j = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (i < n && pattern[i] == '*') i++;
+    return i == n;
+}
+
+/* Whether one of the set's names of the pattern's list, separated by blanks, fits. */
+static bool matches(const char *list, const char *name)
+{
+    for (;;) {
+        list += strspn(list, " ");
+        size_t n = strcspn(list, " ");
+        if (n == 0) return false;
+        if (matches_one(list, n, name)) return true;
+        list += n;
+    }
+}
+
+static void apply_group(const group *g, member *m)
+{
+    if (g->pattern && !matches(g->pattern, wg_param_name(m->param))) return;
+    if (g->group.match && !g->group.match(m->param, g->group.context)) return;
+    m->lr_scale = g->group.lr_scale;
+    if (g->group.weight_decay >= 0) m->weight_decay = g->group.weight_decay;
+}
+
+/* ---- state ---- */
+
+static size_t round_up(size_t n) { return (n + 63) & ~(size_t)63; }
+
+static int count_slots(const wg__optimizer_kind *kind)
+{
+    int n = 0;
+    while (n < WG__UPDATE_SLOTS && kind->slots[n]) n++;
+    return n;
+}
+
+/* State arrays of a member, the step count included. */
+static int count_arrays(const wg__optimizer_kind *kind) { return count_slots(kind) + kind->counts; }
+
+static const char *array_name(const wg__optimizer_kind *kind, int array)
+{
+    return array < count_slots(kind) ? kind->slots[array] : "step";
+}
+
+/* Gives the member its state, all zeros. */
+static bool join(wg_optimizer *o, uint32_t index)
+{
+    member *m = &o->members[index];
+    const char *name = wg_param_name(m->param);
+    int slots = count_slots(o->kind), arrays = count_arrays(o->kind);
+    size_t array_size = round_up((size_t)m->numel * wg_dtype_size(wg_params_dtype(o->set)));
+    m->name_size = strlen("optim..") + 32 + strlen(name) + 1;
+    m->memory_size = array_size * (size_t)slots + 64 + m->name_size * (size_t)arrays;
+    if (!wg__grow(&o->heap, (void **)&o->joined, &o->cap_joined, o->n_joined + 1u, sizeof *o->joined)) return false;
+    m->memory = wg__heap_alloc(&o->heap, m->memory_size);
+    if (!m->memory) return false;
+    memset(m->memory, 0, m->memory_size);
+    char *at = m->memory;
+    for (int i = 0; i < slots; i++, at += array_size) m->slot[i] = at;
+    m->steps = (int32_t *)at;
+    m->names = at + 64;
+    for (int i = 0; i < arrays; i++)
+        snprintf(m->names + m->name_size * (size_t)i, m->name_size, "optim.%s.%s", array_name(o->kind, i), name);
+    o->joined[o->n_joined++] = index;
+    return true;
+}
+
+/* Takes in parameters that were made, or thawed, since the last time. */
+static bool take_in(wg_optimizer *o)
+{
+    for (size_t count = wg_params_count(o->set); o->scanned < count; o->scanned++) {
+        wg_param *param = wg__trained_at(o->set, o->scanned);
+        if (!param) continue;
+        if (!wg__grow(&o->heap, (void **)&o->members, &o->cap_members, o->n_members + 1u, sizeof *o->members))
+            return false;
+        member *m = &o->members[o->n_members++];
+        *m = (member){.param = param, .numel = wg_param_numel(param), .lr_scale = 1, .weight_decay = -1};
+        for (uint32_t i = 0; i < o->n_groups; i++) apply_group(&o->groups[i], m);
+    }
+    for (uint32_t i = 0; o->n_joined < o->n_members && i < o->n_members; i++)
+        if (!o->members[i].steps && !wg_param_is_frozen(o->members[i].param) && !join(o, i)) return false;
+    return true;
+}
+
+size_t wg_optimizer_state_count(const wg_optimizer *o)
+{
+    return o ? (size_t)o->n_joined * count_arrays(o->kind) : 0;
+}
+
+bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_dtype *dtype, wg_shape *shape,
+                           void **data)
+{
+    if (index >= wg_optimizer_state_count(o)) return false;
+    size_t arrays = (size_t)count_arrays(o->kind);
+    const member *m = &o->members[o->joined[index / arrays]];
+    int array = (int)(index % arrays);
+    bool is_step = array >= count_slots(o->kind);
+    if (name) *name = m->names + m->name_size * (size_t)array;
+    if (dtype) *dtype = is_step ? WG_I32 : wg_params_dtype(o->set);
+    if (shape) *shape = is_step ? WG_SCALAR : wg_param_shape(m->param);
+    if (data) *data = is_step ? m->steps : m->slot[array];
+    return true;
+}
+
+/* ---- making and freeing ---- */
+
+wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
+                                const wg__optimizer_options *options, double lr, double weight_decay,
+                                const char *text)
+{
+    if (!set) return NULL;
+    wg__heap heap = {0};
+    wg_optimizer *o = wg__heap_alloc(&heap, sizeof *o);
+    if (!o) return NULL;
+    *o = (wg_optimizer){.set = set, .kind = kind, .options = *options, .lr = lr, .weight_decay = weight_decay};
+    o->heap = heap;
+    if (text) o->bad = wg_error_set(&o->error, WG_ERR_ARGUMENT, "%s: %s", kind->name, text);
+    if (!take_in(o)) {
+        wg_optimizer_free(o);
+        return NULL;
+    }
+    return o;
+}
+
+void wg_optimizer_free(wg_optimizer *o)
+{
+    if (!o) return;
+    wg__heap heap = o->heap;
+    for (uint32_t i = 0; i < o->n_members; i++)
+        wg__heap_release(&heap, o->members[i].memory, o->members[i].memory_size);
+    for (uint32_t i = 0; i < o->n_groups; i++)
+        wg__heap_release(&heap, o->groups[i].pattern, o->groups[i].pattern_size);
+    wg__heap_release(&heap, o->members, o->cap_members * sizeof *o->members);
+    wg__heap_release(&heap, o->joined, o->cap_joined * sizeof *o->joined);
+    wg__heap_release(&heap, o->groups, o->cap_groups * sizeof *o->groups);
+    wg__heap_release(&heap, o, sizeof *o);
+}
+
+/* ---- groups ---- */
+
+wg_group wg_group_defaults(void) { return (wg_group){.lr_scale = 1, .weight_decay = -1}; }
+
+static wg_status fail(wg_optimizer *o, wg_status status, const char *text)
+{
+    o->error = (wg_error){0};
+    return wg_error_set(&o->error, status, "%s: %s", o->kind->name, text);
+}
+
+wg_status wg_optimizer_group(wg_optimizer *o, wg_group options)
+{
+    if (!o) return WG_ERR_ARGUMENT;
+    if (!(options.lr_scale >= 0 && isfinite(options.lr_scale)))
+        return fail(o, WG_ERR_ARGUMENT, "a group's lr_scale must be a number >= 0");
+    if (!isfinite(options.weight_decay))
+        return fail(o, WG_ERR_ARGUMENT, "a group's weight_decay must be a number; < 0 is the optimizer's own");
+    group g = {.group = options};
+    if (options.pattern) {
+        g.pattern_size = strlen(options.pattern) + 1;
+        g.pattern = wg__heap_alloc(&o->heap, g.pattern_size);
+        if (!g.pattern) return fail(o, WG_ERR_MEMORY, "no memory for a group");
+        memcpy(g.pattern, options.pattern, g.pattern_size);
+    }
+    if (!wg__grow(&o->heap, (void **)&o->groups, &o->cap_groups, o->n_groups + 1u, sizeof *o->groups)) {
+        wg__heap_release(&o->heap, g.pattern, g.pattern_size);
+        return fail(o, WG_ERR_MEMORY, "no memory for a group");
+    }
+    o->groups[o->n_groups++] = g;
+    for (uint32_t i = 0; i < o->n_members; i++) apply_group(&g, &o->members[i]);
+    return WG_OK;
+}
+
+bool wg_param_is_vector(const wg_param *param, void *context) { return wg_param_shape(param).rank <= 1; }
+
+wg_status wg_optimizer_no_decay(wg_optimizer *o)
+{
+    wg_group g = wg_group_defaults();
+    g.match = wg_param_is_vector;
+    g.weight_decay = 0;
+    return wg_optimizer_group(o, g);
+}
+
+/* ---- a step ---- */
+
+const wg__update_kernels *wg__update_get(wg_dtype dtype)
+{
+    bool f64 = dtype == WG_F64;
+#if defined(__x86_64__)
+    if (wg__isa_get() == WG__ISA_avx512) return f64 ? &wg__update_f64_avx512 : &wg__update_f32_avx512;
+    if (wg__isa_get() == WG__ISA_avx2) return f64 ? &wg__update_f64_avx2 : &wg__update_f32_avx2;
+#endif
+    return f64 ? &wg__update_f64_baseline : &wg__update_f32_baseline;
+}
+
+static wg_status check_gradients(wg_optimizer *o, const wg__update_kernels *kernels)
+{
+    for (uint32_t i = 0; i < o->n_members; i++) {
+        const member *m = &o->members[i];
+        if (wg_param_is_frozen(m->param)) continue;
+        int64_t at = kernels->first_nonfinite(m->numel, wg_param_grad(m->param));
+        if (at < 0) continue;
+        o->error = (wg_error){0};
+        return wg_error_set(&o->error, WG_ERR_NONFINITE, "%s: gradient of %s is not finite at element %lld",
+                            o->kind->name, wg_param_name(m->param), (long long)at);
+    }
+    return WG_OK;
+}
+
+/* What keeps the step from being taken. */
+static wg_status check(wg_optimizer *o, const wg__update_kernels *kernels)
+{
+    if (o->bad != WG_OK) return o->bad;
+    if (!take_in(o)) return fail(o, WG_ERR_MEMORY, "no memory for the state of new parameters");
+    if (!wg_params_grad_valid(o->set))
+        return fail(o, WG_ERR_GRADIENT, "the run that should have made the gradients failed");
+    return check_gradients(o, kernels);
+}
+
+static void update(wg_optimizer *o, const wg__update_kernels *kernels)
+{
+    wg__update_fn loop = *(const wg__update_fn *)((const char *)kernels + o->kind->update);
+    double c[WG__COEFFICIENTS] = {0}, lr_of_c = -1, decay_of_c = -1;
+    int32_t steps_of_c = -1;
+    for (uint32_t i = 0; i < o->n_members; i++) {
+        member *m = &o->members[i];
+        if (wg_param_is_frozen(m->param)) continue;
+        double lr = o->lr * m->lr_scale, decay = m->weight_decay >= 0 ? m->weight_decay : o->weight_decay;
+        if (*m->steps < INT32_MAX) ++*m->steps;
+        if (lr != lr_of_c || decay != decay_of_c || *m->steps != steps_of_c) {
+            o->kind->coefficients(&o->options, lr, decay, *m->steps, c);
+            lr_of_c = lr;
+            decay_of_c = decay;
+            steps_of_c = *m->steps;
+        }
+        void *value = wg_param_write_begin(m->param);
+        loop(m->numel, value, wg_param_grad(m->param), m->slot, c);
+        wg_param_write_end(m->param);
+    }
+}
+
+wg_status wg_optimizer_step(wg_optimizer *o)
+{
+    if (!o) return WG_ERR_ARGUMENT;
+    const wg__update_kernels *kernels = wg__update_get(wg_params_dtype(o->set));
+    wg_status status = check(o, kernels);
+    if (status != WG_OK) {
+        o->refused++;
+        return status;
+    }
+    update(o, kernels);
+    o->steps++;
+    return WG_OK;
+}
+
+/* ---- reading and setting ---- */
+
+wg_status wg_optimizer_status(const wg_optimizer *o) { return o ? o->bad : WG_ERR_ARGUMENT; }
+const char *wg_optimizer_message(const wg_optimizer *o) { return o ? o->error.text : "no optimizer"; }
+uint64_t wg_optimizer_refused(const wg_optimizer *o) { return o ? o->refused : 0; }
+uint64_t wg_optimizer_steps(const wg_optimizer *o) { return o ? o->steps : 0; }
+double wg_optimizer_lr(const wg_optimizer *o) { return o ? o->lr : 0; }
+const char *wg_optimizer_name(const wg_optimizer *o) { return o ? o->kind->name : ""; }
+
+void wg_optimizer_set_steps(wg_optimizer *o, uint64_t steps)
+{
+    if (o) o->steps = steps;
+}
+
+wg_status wg_optimizer_set_lr(wg_optimizer *o, double lr)
+{
+    if (!o) return WG_ERR_ARGUMENT;
+    if (!(lr >= 0 && isfinite(lr))) return fail(o, WG_ERR_ARGUMENT, "lr must be a number >= 0");
+    o->lr = lr;
+    return WG_OK;
+}

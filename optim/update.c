@@ -1,0 +1,163 @@
+/* The optimizers' loops: one pass over parameter, gradient and state, which compilers vectorise as they stand.
+ *
+ * Compiled once per element type and instruction set: REAL_BITS is 32 or 64, WG__UPDATE the name of the table. No
+ * multiply-add is contracted and square roots and divisions are exact, so that every instruction set gives the same
+ * bits. Coefficients come in f64 and are rounded once. */
+#include "update.h"
+
+#include <float.h>
+#include <math.h>
+
+#if REAL_BITS == 32
+typedef float real;
+#define REAL_MAX FLT_MAX
+static inline real root(real x) { return sqrtf(x); }
+#else
+typedef double real;
+#define REAL_MAX DBL_MAX
+static inline real root(real x) { return sqrt(x); }
+#endif
+
+/* c: lr, w */
+static void sgd(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
+{
+    real *restrict p = p_;
+    const real *restrict g = g_;
+    const real lr = (real)c[0], w = (real)c[1];
+    for (int64_t i = 0; i < n; i++) p[i] -= lr * (g[i] + w * p[i]);
+}
+
+/* c: lr, w, momentum (0 at the first step), 1 - dampening (1 at the first step), share of g and of b in the update */
+static void sgd_momentum(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
+{
+    real *restrict p = p_, *restrict b = slot[0];
+    const real *restrict g = g_;
+    const real lr = (real)c[0], w = (real)c[1], keep = (real)c[2], add = (real)c[3];
+    const real share_g = (real)c[4], share_b = (real)c[5];
+    for (int64_t i = 0; i < n; i++) {
+        real d = g[i] + w * p[i];
+        real v = keep * b[i] + add * d;
+        b[i] = v;
+        p[i] -= lr * (share_g * d + share_b * v);
+    }
+}
+
+/* c: lr, w, alpha, 1 - alpha, epsilon inside the root, epsilon outside, momentum. The two flags are constants at each
+ * call, so that each variant becomes a loop without branches. */
+static inline __attribute__((always_inline)) void rmsprop_any(int64_t n, real *restrict p, const real *restrict g,
+                                                              real *restrict s, real *restrict a, real *restrict b,
+                                                              const double *c, bool centered, bool momentum)
+{
+    const real lr = (real)c[0], w = (real)c[1], alpha = (real)c[2], rest = (real)c[3];
+    const real inside = (real)c[4], outside = (real)c[5], keep = (real)c[6];
+    for (int64_t i = 0; i < n; i++) {
+        real d = g[i] + w * p[i];
+        real mean_square = alpha * s[i] + rest * (d * d);
+        s[i] = mean_square;
+        real variance = mean_square;
+        if (centered) {
+            real mean = a[i] + rest * (d - a[i]);
+            a[i] = mean;
+            variance = mean_square - mean * mean;
+            variance = variance > 0 ? variance : 0;
+        }
+        real u = d / (root(variance + inside) + outside);
+        if (momentum) {
+            u = keep * b[i] + u;
+            b[i] = u;
+        }
+        p[i] -= lr * u;
+    }
+}
+
+static void rmsprop(int64_t n, void *p, const void *g, void *const *slot, const double *c)
+{
+    rmsprop_any(n, p, g, slot[0], NULL, NULL, c, false, false);
+}
+
+static void rmsprop_momentum(int64_t n, void *p, const void *g, void *const *slot, const double *c)
+{
+    rmsprop_any(n, p, g, slot[0], NULL, slot[1], c, false, true);
+}
+
+static void rmsprop_centered(int64_t n, void *p, const void *g, void *const *slot, const double *c)
+{
+    rmsprop_any(n, p, g, slot[0], slot[1], NULL, c, true, false);
+}
+
+static void rmsprop_centered_momentum(int64_t n, void *p, const void *g, void *const *slot, const double *c)
+{
+    rmsprop_any(n, p, g, slot[0], slot[1], slot[2], c, true, true);
+}
+
+/* c: lr / (1 - beta1^k), w added to the gradient, factor on p, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^k),
+ * epsilon */
+static void adam(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
+{
+    real *restrict p = p_, *restrict m = slot[0], *restrict v = slot[1];
+    const real *restrict g = g_;
+    const real lr = (real)c[0], w = (real)c[1], shrink = (real)c[2], rest1 = (real)c[3];
+    const real beta2 = (real)c[4], rest2 = (real)c[5], correction = (real)c[6], epsilon = (real)c[7];
+    for (int64_t i = 0; i < n; i++) {
+        real d = g[i] + w * p[i];
+        real mean = m[i] + rest1 * (d - m[i]);
+        real square = beta2 * v[i] + rest2 * (d * d);
+        m[i] = mean;
+        v[i] = square;
+        p[i] = p[i] * shrink - lr * (mean / (root(square) * correction + epsilon));
+    }
+}
+
+static int64_t first_nonfinite(int64_t n, const void *g_)
+{
+    const real *g = g_;
+    int bad = 0;
+    for (int64_t i = 0; i < n; i++) bad |= !((g[i] < 0 ? -g[i] : g[i]) <= REAL_MAX);
+    if (!bad) return -1;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(g[i])) return i;
+    return -1;
+}
+
+/* Sixteen running sums, because a compiler may not reorder one. */
+static double sum_squares(int64_t n, const void *g_)
+{
+    const real *g = g_;
+    double sum[16] = {0}, total = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int j = 0; j < 16; j++) sum[j] += (double)g[i + j] * (double)g[i + j];
+    for (; i < n; i++) total += (double)g[i] * (double)g[i];
+    for (int j = 0; j < 16; j++) total += sum[j];
+    return total;
+}
+
+static void scale(int64_t n, void *g_, double factor)
+{
+    real *g = g_;
+    for (int64_t i = 0; i < n; i++) g[i] *= (real)factor;
+}
+
+static void clamp(int64_t n, void *g_, double limit)
+{
+    real *g = g_;
+    const real high = (real)limit, low = -high;
+    for (int64_t i = 0; i < n; i++) { /* written so that NaN stays */
+        real x = g[i] > high ? high : g[i];
+        g[i] = x < low ? low : x;
+    }
+}
+
+const wg__update_kernels WG__UPDATE = {
+    .sgd = sgd,
+    .sgd_momentum = sgd_momentum,
+    .rmsprop = rmsprop,
+    .rmsprop_momentum = rmsprop_momentum,
+    .rmsprop_centered = rmsprop_centered,
+    .rmsprop_centered_momentum = rmsprop_centered_momentum,
+    .adam = adam,
+    .first_nonfinite = first_nonfinite,
+    .sum_squares = sum_squares,
+    .scale = scale,
+    .clamp = clamp,
+};
