@@ -1,5 +1,5 @@
-/* The table of optimizers: options and their defaults, which state a variant keeps, and the coefficients of its loop.
- * A new optimizer is a row here and a loop in update.c. */
+/* The table of optimizers: options and their defaults, which state a variant keeps, and the coefficients of its
+ * loop. A new optimizer is a row here and a loop in update.c. */
 #include "internal.h"
 
 #include <math.h>

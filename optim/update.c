@@ -27,7 +27,7 @@ static void sgd(int64_t n, void *p_, const void *g_, void *const *slot, const do
     for (int64_t i = 0; i < n; i++) p[i] -= lr * (g[i] + w * p[i]);
 }
 
-/* c: lr, w, momentum (0 at the first step), 1 - dampening (1 at the first step), share of g and of b in the update */
+/* c: lr, w, momentum (0 at the first step), 1 - dampening (1 at the first step), shares of g and b in the update */
 static void sgd_momentum(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
 {
     real *restrict p = p_, *restrict b = slot[0];
@@ -42,8 +42,8 @@ static void sgd_momentum(int64_t n, void *p_, const void *g_, void *const *slot,
     }
 }
 
-/* c: lr, w, alpha, 1 - alpha, epsilon inside the root, epsilon outside, momentum. The two flags are constants at each
- * call, so that each variant becomes a loop without branches. */
+/* c: lr, w, alpha, 1 - alpha, epsilon inside the root, epsilon outside, momentum. The two flags are constants at
+ * each call, so that each variant becomes a loop without branches. */
 static inline __attribute__((always_inline)) void rmsprop_any(int64_t n, real *restrict p, const real *restrict g,
                                                               real *restrict s, real *restrict a, real *restrict b,
                                                               const double *c, bool centered, bool momentum)

@@ -1,0 +1,90 @@
+/* Layers of one op: linear, embedding, layer norm. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The whole name, or an empty one where it does not fit, which the set refuses. */
+static const char *join_name(const char *layer, const char *name, char *text, size_t size)
+{
+    bool named = layer && layer[0];
+    int length = snprintf(text, size, "%s%s%s", named ? layer : "", named ? "." : "", name);
+    return length < (int)size ? text : "";
+}
+
+wg_param *wg__layer_param(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init)
+{
+    char text[512];
+    return wg_param_new(set, join_name(layer, name, text, sizeof text), shape, init);
+}
+
+wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name, wg_shape shape)
+{
+    char text[512];
+    return wg_buffer_new(set, join_name(layer, name, text, sizeof text), shape, wg_init_zeros());
+}
+
+/* ---- linear ---- */
+
+wg_linear_options wg_linear_defaults(void) { return (wg_linear_options){.bias = true}; }
+
+wg_status wg_linear_init(wg_linear_layer *layer, wg_params *set, const char *name, int64_t in, int64_t out,
+                         wg_linear_options options)
+{
+    double bound = in > 0 ? 1 / sqrt((double)in) : 0;
+    wg_init usual = wg_init_uniform(-bound, bound);
+    *layer = (wg_linear_layer){0};
+    layer->weight =
+        wg__layer_param(set, name, "weight", WG_DIMS(out, in), options.weight_init ? *options.weight_init : usual);
+    if (options.bias)
+        layer->bias =
+            wg__layer_param(set, name, "bias", WG_DIMS(out), options.bias_init ? *options.bias_init : usual);
+    return wg_params_status(set);
+}
+
+wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x)
+{
+    wg_tensor bias = layer->bias ? wg_use(x.tape, layer->bias) : WG_NONE;
+    return wg_linear(x, wg_use(x.tape, layer->weight), bias);
+}
+
+/* ---- embedding ---- */
+
+wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const char *name, int64_t rows, int64_t size,
+                            int64_t padding)
+{
+    *layer = (wg_embedding_layer){.padding = padding};
+    layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(rows, size), wg_init_normal(0, 1));
+    if (layer->weight && padding >= 0 && padding < rows) { /* never read, but saved: zeros, as PyTorch's */
+        size_t bytes = (size_t)size * wg_dtype_size(wg_params_dtype(set));
+        memset((char *)wg_param_write_begin(layer->weight) + (size_t)padding * bytes, 0, bytes);
+        wg_param_write_end(layer->weight);
+    }
+    return wg_params_status(set);
+}
+
+wg_tensor wg_embedding_apply(const wg_embedding_layer *layer, wg_tensor index)
+{
+    wg_tensor rows = wg_embedding(wg_use(index.tape, layer->weight), index);
+    if (layer->padding < 0) return rows;
+    wg_tensor is_padding = wg_equal(index, wg_scalar(index.tape, WG_I32, (double)layer->padding));
+    return wg_masked_fill(rows, wg_unsqueeze(is_padding, -1), 0);
+}
+
+/* ---- layer norm ---- */
+
+wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, const char *name, int64_t size)
+{
+    *layer = (wg_layer_norm_layer){.epsilon = 1e-5};
+    layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(size), wg_init_constant(1));
+    layer->bias = wg__layer_param(set, name, "bias", WG_DIMS(size), wg_init_zeros());
+    return wg_params_status(set);
+}
+
+wg_tensor wg_layer_norm_apply(const wg_layer_norm_layer *layer, wg_tensor x)
+{
+    wg_tensor weight = layer->weight ? wg_use(x.tape, layer->weight) : WG_NONE;
+    wg_tensor bias = layer->bias ? wg_use(x.tape, layer->bias) : WG_NONE;
+    return wg_layer_norm(x, weight, bias, layer->epsilon);
+}

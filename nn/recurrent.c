@@ -1,0 +1,342 @@
+/* Recurrent layers: their cells as formulas, one step, and the unroll over time. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+wg_rnn_options wg_rnn_defaults(void) { return (wg_rnn_options){.cell = WG_RNN_TANH, .layers = 1}; }
+
+/* ---- making ---- */
+
+static int64_t gates_of(wg_cell cell) { return cell == WG_LSTM ? 4 : cell == WG_GRU ? 3 : 1; }
+static int cells_of(const wg_rnn *layer) { return layer->options.layers * layer->directions; }
+
+static bool options_ok(const wg_rnn_options *o, int64_t input, int64_t hidden)
+{
+    return o->cell >= WG_RNN_TANH && o->cell <= WG_GRU && o->gru >= WG_GRU_RESET_AFTER &&
+           o->gru <= WG_GRU_RESET_BEFORE_UPDATE && o->bias >= WG_RNN_BIAS_TWO && o->bias <= WG_RNN_BIAS_NONE &&
+           o->layers >= 1 && o->layers * (o->bidirectional ? 2 : 1) <= WG_RNN_MAX_CELLS && o->dropout >= 0 &&
+           o->dropout < 1 && isfinite(o->forget_bias) && input >= 1 && hidden >= 1 && hidden <= INT64_MAX / 8;
+}
+
+/* Makes "name.<what>_l<layer>" or, for d = 1, "name.<what>_l<layer>_reverse". */
+static const char *cell_name(char *text, size_t size, const char *what, int l, int d)
+{
+    snprintf(text, size, "%s_l%d%s", what, l, d ? "_reverse" : "");
+    return text;
+}
+
+static void cell_init(wg_rnn *layer, wg_params *set, const char *name, int l, int d)
+{
+    const wg_rnn_options *o = &layer->options;
+    const int64_t hidden = layer->hidden, rows = gates_of(o->cell) * hidden;
+    const int64_t in = l == 0 ? layer->input : layer->directions * hidden;
+    const double bound = 1 / sqrt((double)hidden);
+    const wg_init usual = wg_init_uniform(-bound, bound), bias = o->b_init ? *o->b_init : usual;
+    wg_rnn_cell *cell = &layer->cell[l * layer->directions + d];
+    char text[64];
+    cell->weight_ih = wg__layer_param(set, name, cell_name(text, sizeof text, "weight_ih", l, d), WG_DIMS(rows, in),
+                                      o->ih_init ? *o->ih_init : usual);
+    cell->weight_hh = wg__layer_param(set, name, cell_name(text, sizeof text, "weight_hh", l, d),
+                                      WG_DIMS(rows, hidden), o->hh_init ? *o->hh_init : usual);
+    if (o->bias != WG_RNN_BIAS_NONE)
+        cell->bias_ih =
+            wg__layer_param(set, name, cell_name(text, sizeof text, "bias_ih", l, d), WG_DIMS(rows), bias);
+    if (o->bias == WG_RNN_BIAS_TWO)
+        cell->bias_hh =
+            wg__layer_param(set, name, cell_name(text, sizeof text, "bias_hh", l, d), WG_DIMS(rows), bias);
+    if (!o->learned_state) return;
+    const wg_init zeros = wg_init_zeros();
+    cell->h0 = wg__layer_param(set, name, cell_name(text, sizeof text, "h0", l, d), WG_DIMS(hidden), zeros);
+    if (o->cell == WG_LSTM)
+        cell->c0 = wg__layer_param(set, name, cell_name(text, sizeof text, "c0", l, d), WG_DIMS(hidden), zeros);
+}
+
+wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
+                      wg_rnn_options options)
+{
+    *layer = (wg_rnn){0};
+    if (!options_ok(&options, input, hidden)) return WG_ERR_ARGUMENT;
+    *layer = (wg_rnn){.options = options, .input = input, .hidden = hidden, .dtype = wg_params_dtype(set)};
+    layer->directions = options.bidirectional ? 2 : 1;
+    snprintf(layer->name, sizeof layer->name, "%s", name && name[0] ? name : "rnn");
+    for (int l = 0; l < options.layers; l++)
+        for (int d = 0; d < layer->directions; d++) cell_init(layer, set, name, l, d);
+    if (wg_params_status(set) != WG_OK) return wg_params_status(set);
+    return options.forget_bias != 0 ? wg_init_forget_bias(layer, options.forget_bias) : WG_OK;
+}
+
+wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
+{
+    if (layer->options.cell != WG_LSTM || layer->options.bias == WG_RNN_BIAS_NONE) return WG_ERR_ARGUMENT;
+    for (int i = 0; i < cells_of(layer); i++) {
+        void *bias = wg_param_write_begin(layer->cell[i].bias_ih);
+        if (!bias) return WG_ERR_ARGUMENT;
+        for (int64_t k = layer->hidden; k < 2 * layer->hidden; k++) { /* order i f g o */
+            if (layer->dtype == WG_F64)
+                ((double *)bias)[k] += value;
+            else
+                ((float *)bias)[k] += (float)value;
+        }
+        wg_param_write_end(layer->cell[i].bias_ih);
+    }
+    return WG_OK;
+}
+
+/* ---- states ---- */
+
+wg_rnn_state wg_rnn_zero_state(const wg_rnn *layer, wg_tape *tape, int64_t batch)
+{
+    wg_rnn_state state = {0};
+    wg_tensor zeros = wg_zeros(tape, layer->dtype, WG_DIMS(batch, layer->hidden));
+    for (int i = 0; i < cells_of(layer); i++) {
+        state.h[i] = zeros;
+        if (layer->options.cell == WG_LSTM) state.c[i] = zeros;
+    }
+    return state;
+}
+
+wg_rnn_state wg_rnn_initial_state(const wg_rnn *layer, wg_tape *tape, int64_t batch)
+{
+    if (!layer->options.learned_state) return wg_rnn_zero_state(layer, tape, batch);
+    wg_rnn_state state = {0};
+    wg_shape shape = WG_DIMS(batch, layer->hidden);
+    for (int i = 0; i < cells_of(layer); i++) {
+        state.h[i] = wg_expand(wg_use(tape, layer->cell[i].h0), shape);
+        if (layer->options.cell == WG_LSTM) state.c[i] = wg_expand(wg_use(tape, layer->cell[i].c0), shape);
+    }
+    return state;
+}
+
+wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state *state)
+{
+    wg_rnn_state detached = {0};
+    for (int i = 0; i < cells_of(layer); i++) {
+        detached.h[i] = wg_detach(state->h[i]);
+        if (layer->options.cell == WG_LSTM) detached.c[i] = wg_detach(state->c[i]);
+    }
+    return detached;
+}
+
+wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params *set, const char *name,
+                            int64_t batch)
+{
+    *carry = (wg_rnn_carry){.layer = layer};
+    const wg_shape shape = WG_DIMS(batch, layer->hidden);
+    char text[64];
+    for (int i = 0; i < cells_of(layer); i++) {
+        int l = i / layer->directions, d = i % layer->directions;
+        carry->h[i] = wg__layer_buffer(set, name, cell_name(text, sizeof text, "h", l, d), shape);
+        if (layer->options.cell == WG_LSTM)
+            carry->c[i] = wg__layer_buffer(set, name, cell_name(text, sizeof text, "c", l, d), shape);
+    }
+    return wg_params_status(set);
+}
+
+wg_rnn_state wg_rnn_carry_begin(const wg_rnn_carry *carry, wg_tape *tape)
+{
+    wg_rnn_state state = {0};
+    for (int i = 0; i < cells_of(carry->layer); i++) {
+        state.h[i] = wg_use(tape, carry->h[i]);
+        if (carry->layer->options.cell == WG_LSTM) state.c[i] = wg_use(tape, carry->c[i]);
+    }
+    return state;
+}
+
+void wg_rnn_carry_end(const wg_rnn_carry *carry, const wg_rnn_state *state)
+{
+    for (int i = 0; i < cells_of(carry->layer); i++) {
+        wg_assign(carry->h[i], state->h[i]);
+        if (carry->layer->options.cell == WG_LSTM) wg_assign(carry->c[i], state->c[i]);
+    }
+}
+
+static void clear(wg_buffer *buffer)
+{
+    if (!buffer) return;
+    memset(wg_param_write_begin(buffer), 0, (size_t)wg_param_numel(buffer) * wg_dtype_size(wg_param_dtype(buffer)));
+    wg_param_write_end(buffer);
+}
+
+void wg_rnn_carry_clear(const wg_rnn_carry *carry)
+{
+    for (int i = 0; i < cells_of(carry->layer); i++) {
+        clear(carry->h[i]);
+        clear(carry->c[i]);
+    }
+}
+
+/* ---- the cells: state is {h} or {h, c} ---- */
+
+/* A cell's parameters on a tape. */
+typedef struct weights {
+    wg_tensor ih, hh, b_ih, b_hh;
+    wg_tensor hh_rz, hh_n, b_hh_rz, b_hh_n; /* GRU, reset before: the rows of r and z, those of n */
+    bool update_new;                        /* GRU: the update gate weighs what is new */
+} weights;
+
+static wg_tensor use_or_none(wg_tape *tape, wg_param *param) { return param ? wg_use(tape, param) : WG_NONE; }
+
+static weights use_weights(const wg_rnn *layer, const wg_rnn_cell *cell, wg_tape *tape)
+{
+    weights w = {.ih = wg_use(tape, cell->weight_ih),
+                 .hh = wg_use(tape, cell->weight_hh),
+                 .b_ih = use_or_none(tape, cell->bias_ih),
+                 .b_hh = use_or_none(tape, cell->bias_hh),
+                 .update_new = layer->options.gru == WG_GRU_RESET_BEFORE_UPDATE};
+    if (layer->options.cell == WG_GRU && layer->options.gru != WG_GRU_RESET_AFTER) {
+        const int64_t rz = 2 * layer->hidden, all = 3 * layer->hidden;
+        w.hh_rz = wg_slice(w.hh, 0, 0, rz);
+        w.hh_n = wg_slice(w.hh, 0, rz, all);
+        w.b_hh_rz = cell->bias_hh ? wg_slice(w.b_hh, 0, 0, rz) : WG_NONE;
+        w.b_hh_n = cell->bias_hh ? wg_slice(w.b_hh, 0, rz, all) : WG_NONE;
+    }
+    return w;
+}
+
+static wg_tensor both(const weights *w, wg_tensor x, wg_tensor h)
+{
+    return wg_add(wg_linear(x, w->ih, w->b_ih), wg_linear(h, w->hh, w->b_hh));
+}
+
+static wg_tensor tanh_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    return state[0] = wg_tanh(both(context, x, state[0]));
+}
+
+static wg_tensor relu_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    return state[0] = wg_relu(both(context, x, state[0]));
+}
+
+static wg_tensor lstm_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    wg_tensor gate[4];
+    wg_split(both(context, x, state[0]), -1, 4, gate);
+    wg_tensor i = wg_sigmoid(gate[0]), f = wg_sigmoid(gate[1]), g = wg_tanh(gate[2]), o = wg_sigmoid(gate[3]);
+    state[1] = wg_add(wg_mul(f, state[1]), wg_mul(i, g));
+    return state[0] = wg_mul(o, wg_tanh(state[1]));
+}
+
+static wg_tensor gru_after_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    const weights *w = context;
+    wg_tensor h = state[0], a[3], u[3];
+    wg_split(wg_linear(x, w->ih, w->b_ih), -1, 3, a);
+    wg_split(wg_linear(h, w->hh, w->b_hh), -1, 3, u);
+    wg_tensor r = wg_sigmoid(wg_add(a[0], u[0])), z = wg_sigmoid(wg_add(a[1], u[1]));
+    wg_tensor candidate = wg_tanh(wg_add(a[2], wg_mul(r, u[2])));
+    return state[0] = wg_lerp(candidate, h, z);
+}
+
+static wg_tensor gru_before_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    const weights *w = context;
+    wg_tensor h = state[0], a[3], u[2];
+    wg_split(wg_linear(x, w->ih, w->b_ih), -1, 3, a);
+    wg_split(wg_linear(h, w->hh_rz, w->b_hh_rz), -1, 2, u);
+    wg_tensor r = wg_sigmoid(wg_add(a[0], u[0])), z = wg_sigmoid(wg_add(a[1], u[1]));
+    wg_tensor candidate = wg_tanh(wg_add(a[2], wg_linear(wg_mul(r, h), w->hh_n, w->b_hh_n)));
+    return state[0] = w->update_new ? wg_lerp(h, candidate, z) : wg_lerp(candidate, h, z);
+}
+
+static wg_step_fn step_of(const wg_rnn_options *o)
+{
+    switch (o->cell) {
+    case WG_RNN_RELU: return relu_step;
+    case WG_LSTM: return lstm_step;
+    case WG_GRU: return o->gru == WG_GRU_RESET_AFTER ? gru_after_step : gru_before_step;
+    default: return tanh_step;
+    }
+}
+
+/* ---- over layers and time ---- */
+
+static void layer_scope_begin(wg_tape *tape, int l)
+{
+    char name[16];
+    snprintf(name, sizeof name, "l%d", l);
+    wg_scope_begin(tape, name);
+}
+
+static int state_size(const wg_rnn *layer) { return layer->options.cell == WG_LSTM ? 2 : 1; }
+
+static wg_tensor between_layers(const wg_rnn *layer, int l, wg_tensor h)
+{
+    bool last = l == layer->options.layers - 1;
+    return last || layer->options.dropout == 0 ? h : wg_dropout(h, layer->options.dropout);
+}
+
+wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state)
+{
+    if (layer->directions != 1)
+        return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "one step of a layer with %d directions: use wg_rnn_unroll",
+                       layer->directions);
+    wg_step_fn step = step_of(&layer->options);
+    wg_tape *tape = x.tape;
+    wg_scope_begin(tape, layer->name);
+    for (int l = 0; l < layer->options.layers; l++) {
+        layer_scope_begin(tape, l);
+        weights w = use_weights(layer, &layer->cell[l], tape);
+        wg_tensor cell_state[2] = {state->h[l], state->c[l]};
+        wg_tensor h = step(&w, x, cell_state, state_size(layer));
+        state->h[l] = cell_state[0];
+        state->c[l] = cell_state[1];
+        x = between_layers(layer, l, h);
+        wg_scope_end(tape);
+    }
+    wg_scope_end(tape);
+    return x;
+}
+
+static void unroll_cell(const wg_rnn *layer, int index, bool reverse, const wg_tensor *x, int T, wg_tensor lengths,
+                        wg_rnn_state *state, wg_tensor *out)
+{
+    weights w = use_weights(layer, &layer->cell[index], x[0].tape);
+    wg_unroll_options options = {.reverse = reverse, .lengths = lengths};
+    wg_tensor cell_state[2] = {state->h[index], state->c[index]};
+    wg_unroll(step_of(&layer->options), &w, x, T, cell_state, state_size(layer), options, out);
+    state->h[index] = cell_state[0];
+    state->c[index] = cell_state[1];
+}
+
+/* x may be out. spare[T] is used when there are two directions. */
+static void unroll_layer(const wg_rnn *layer, int l, const wg_tensor *x, int T, wg_tensor lengths,
+                         wg_rnn_state *state, wg_tensor *out, wg_tensor *spare)
+{
+    if (layer->directions == 1) {
+        unroll_cell(layer, l, false, x, T, lengths, state, out);
+    } else {
+        memcpy(spare, x, (size_t)T * sizeof *x);
+        unroll_cell(layer, 2 * l, false, spare, T, lengths, state, out);
+        unroll_cell(layer, 2 * l + 1, true, spare, T, lengths, state, spare);
+        for (int t = 0; t < T; t++) out[t] = wg_concat((wg_tensor[]){out[t], spare[t]}, 2, -1);
+    }
+    for (int t = 0; t < T; t++) out[t] = between_layers(layer, l, out[t]);
+}
+
+void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor lengths, wg_rnn_state *state,
+                   wg_tensor *out)
+{
+    enum { ON_STACK = 512 };
+    if (T <= 0) return;
+    wg_tape *tape = x[0].tape;
+    wg_tensor few[ON_STACK], *spare = few;
+    if (layer->directions == 2 && T > ON_STACK) spare = malloc((size_t)T * sizeof *spare);
+    if (!spare || layer->directions == 0) {
+        wg_tensor failed = spare ? wg_fail(x[0], WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialised")
+                                 : wg_fail(x[0], WG_ERR_MEMORY, "rnn_unroll", "out of memory for %d steps", T);
+        for (int t = 0; t < T; t++) out[t] = failed;
+        return;
+    }
+    wg_scope_begin(tape, layer->name);
+    for (int l = 0; l < layer->options.layers; l++) {
+        layer_scope_begin(tape, l);
+        unroll_layer(layer, l, l == 0 ? x : out, T, lengths, state, out, spare);
+        wg_scope_end(tape);
+    }
+    wg_scope_end(tape);
+    if (spare != few) free(spare);
+}

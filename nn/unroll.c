@@ -1,0 +1,48 @@
+/* A step over time, with sequences of different lengths. */
+#include "nn.h"
+
+#include <string.h>
+
+wg_unroll_options wg_unroll_defaults(void) { return (wg_unroll_options){.reverse = false}; }
+
+/* [B, 1] as [B], [B, 1, 1], ...: to stand beside x. */
+static wg_tensor beside(wg_tensor mask, wg_tensor x)
+{
+    int rank = wg_rank(x);
+    if (rank == 2 || rank < 1) return mask;
+    wg_shape shape = {.rank = rank};
+    for (int i = 0; i < rank; i++) shape.size[i] = 1;
+    shape.size[0] = wg_size(mask, 0);
+    return wg_reshape(mask, shape);
+}
+
+/* mask ? x : 0; a NaN where the mask is false is gone, from the gradient too. */
+static wg_tensor zero_outside(wg_tensor mask, wg_tensor x)
+{
+    return wg_where(beside(mask, x), x, wg_zeros(x.tape, wg_dtype_get(x), WG_SCALAR));
+}
+
+void wg_unroll(wg_step_fn step, void *context, const wg_tensor *x, int T, wg_tensor *state, int n,
+               wg_unroll_options options, wg_tensor *out)
+{
+    if (T <= 0) return;
+    if (n < 0 || n > WG_UNROLL_MAX_STATE) {
+        wg_tensor failed =
+            wg_fail(x[0], WG_ERR_ARGUMENT, "unroll", "%d tensors of state: at most %d", n, WG_UNROLL_MAX_STATE);
+        for (int t = 0; t < T; t++) out[t] = failed;
+        return;
+    }
+    bool masked = options.lengths.tape != NULL;
+    wg_tensor valid = masked ? wg_length_mask(options.lengths, T) : WG_NONE;
+    for (int i = 0; i < T; i++) {
+        int t = options.reverse ? T - 1 - i : i;
+        if (!masked) {
+            out[t] = step(context, x[t], state, n);
+            continue;
+        }
+        wg_tensor mask = wg_slice(valid, 1, t, t + 1), before[WG_UNROLL_MAX_STATE];
+        for (int k = 0; k < n; k++) before[k] = state[k];
+        out[t] = zero_outside(mask, step(context, zero_outside(mask, x[t]), state, n));
+        for (int k = 0; k < n; k++) state[k] = wg_where(beside(mask, state[k]), state[k], before[k]);
+    }
+}
