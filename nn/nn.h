@@ -117,8 +117,10 @@ typedef struct wg_rnn {
     wg_rnn_options options;
     int64_t input, hidden;
     wg_dtype dtype;
-    int directions;                     /* 1 or 2 */
-    wg_rnn_cell cell[WG_RNN_MAX_CELLS]; /* layer l in direction d: [l * directions + d]; d = 1 is the reverse one */
+    int directions; /* 1 or 2 */
+    char name[64];  /* of the scope that its ops are recorded in; cut at the size of the field */
+    /* Layer l in direction d is [l * directions + d]; d = 1 is the reverse direction. */
+    wg_rnn_cell cell[WG_RNN_MAX_CELLS];
 } wg_rnn;
 
 /* The state between two steps. Cells as in wg_rnn. */
