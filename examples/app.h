@@ -1,0 +1,105 @@
+/* What example programs share: options, messages, signals, progress, a clock, and a picture of the loss.
+ *
+ * Results go to stdout, everything else to stderr. Exit codes: 0 good, 1 failure, 2 wrong usage, 128 + n after
+ * signal n. All of this belongs to a program: the library prints nothing, installs no handler and never exits. */
+#ifndef APP_H
+#define APP_H
+
+#include "../wengert.h"
+
+/* ---- messages ------------------------------------------------------------------------------------------------ */
+
+/* The name before every message: "charlm: ...". */
+void app_name(const char *name);
+void app_note(const char *format, ...) WG_PRINTF(1, 2);
+_Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
+_Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
+/* Ends the program if results could not be written to stdout. */
+void app_check_output(void);
+
+/* ---- options -------------------------------------------------------------------------------------------------- */
+
+typedef struct app_list {
+    const char **items;
+    int n;
+} app_list;
+
+typedef enum app_type {
+    APP_END = 0, /* ends a table */
+    APP_FLAG,    /* bool */
+    APP_INT,     /* int64_t, from low to high */
+    APP_REAL,    /* double, from low to high */
+    APP_TEXT,    /* const char * */
+    APP_CHOICE,  /* const char *, one of the words of choices: "rnn|lstm|gru" */
+    APP_LIST     /* app_list: given several times, and all arguments that are no options */
+} app_type;
+
+typedef struct app_option {
+    app_type type;
+    const char *name; /* without the dashes */
+    void *value;      /* where it goes; holds the default */
+    const char *hint; /* what the help calls its argument: "N" */
+    const char *help;
+    double low, high; /* bounds of a number, both included */
+    const char *choices;
+    bool saved; /* the program keeps it in its checkpoints */
+    bool fixed; /* ... where another value would be another model */
+    bool given; /* set by app_parse: it stood on the command line */
+} app_option;
+
+/* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".
+ * Ends the program after --help (exit 0) and on wrong usage (exit 2, one line). */
+void app_parse(int argc, char **argv, const char *usage, const char *summary, app_option *table);
+/* Sets an option from text; false if it is out of bounds. The text must last. */
+bool app_option_set(app_option *option, const char *text);
+/* Its value as text that app_option_set reads back exactly. */
+const char *app_option_text(const app_option *option, char text[64]);
+
+/* ---- signals and time ------------------------------------------------------------------------------------------ */
+
+/* From now on the first Ctrl-C (or SIGTERM) is only noted; the second ends the program. */
+void app_catch_signals(void);
+/* The number of the signal that was noted, or 0. */
+int app_signal(void);
+/* Seconds of a clock that only goes forward. */
+double app_now(void);
+
+/* ---- progress --------------------------------------------------------------------------------------------------- */
+
+/* On a terminal a bar, redrawn at most ten times a second; elsewhere some twenty plain lines. */
+typedef struct app_progress {
+    bool terminal, colour;
+    int64_t first, total, printed; /* steps; printed: the last of which a line tells */
+    double started, drawn;         /* seconds */
+    double paused;                 /* seconds that were not work */
+    const char *unit;              /* what a step has many of: "chars" */
+    double units_per_step;
+} app_progress;
+
+void app_progress_begin(app_progress *progress, int64_t first, int64_t total, const char *unit,
+                        double units_per_step);
+/* done steps of the total are done. */
+void app_progress_show(app_progress *progress, int64_t done, double loss);
+/* Time that something else took: not counted in the rate. */
+void app_progress_pause(app_progress *progress, double seconds);
+/* Units a second so far. */
+double app_progress_rate(const app_progress *progress, int64_t done);
+/* Takes the bar away. */
+void app_progress_end(app_progress *progress);
+
+/* ---- the loss curve ------------------------------------------------------------------------------------------------ */
+
+typedef struct app_points {
+    double *x, *y;
+    size_t n, room;
+} app_points;
+
+/* Adds a point; out of memory ends the program. */
+void app_points_add(app_points *points, double x, double y);
+void app_points_fini(app_points *points);
+
+/* An SVG with the training loss as a line (means over stretches of steps) and validation losses as dots. */
+wg_status app_curve_write(const char *path, const char *title, const app_points *training,
+                          const app_points *validation, wg_error *error);
+
+#endif

@@ -1,0 +1,140 @@
+/* The loss curve as an SVG. */
+#include "app.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WIDTH = 720, HEIGHT = 400, LEFT = 60, RIGHT = 20, TOP = 40, BOTTOM = 46, STRETCHES = 300 };
+
+void app_points_add(app_points *p, double x, double y)
+{
+    if (p->n == p->room) {
+        p->room = p->room ? 2 * p->room : 256;
+        p->x = realloc(p->x, p->room * sizeof *p->x);
+        p->y = realloc(p->y, p->room * sizeof *p->y);
+        if (!p->x || !p->y) app_fail("out of memory");
+    }
+    p->x[p->n] = x;
+    p->y[p->n++] = y;
+}
+
+void app_points_fini(app_points *p)
+{
+    free(p->x);
+    free(p->y);
+    *p = (app_points){0};
+}
+
+typedef struct frame {
+    double x0, x1, y0, y1; /* what is shown */
+} frame;
+
+static double to_x(const frame *f, double x)
+{
+    return LEFT + (x - f->x0) / (f->x1 - f->x0) * (WIDTH - LEFT - RIGHT);
+}
+static double to_y(const frame *f, double y)
+{
+    return HEIGHT - BOTTOM - (y - f->y0) / (f->y1 - f->y0) * (HEIGHT - TOP - BOTTOM);
+}
+
+/* 1, 2 or 5 times a power of ten, so that some five lines cross the picture. */
+static double tick_distance(double range)
+{
+    double power = pow(10, floor(log10(range / 5))), parts = range / 5 / power;
+    return power * (parts < 1.5 ? 1 : parts < 3.5 ? 2 : parts < 7.5 ? 5 : 10);
+}
+
+static void include_points(frame *f, const app_points *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        if (!isfinite(p->y[i])) continue;
+        f->x0 = fmin(f->x0, p->x[i]), f->x1 = fmax(f->x1, p->x[i]);
+        f->y0 = fmin(f->y0, p->y[i]), f->y1 = fmax(f->y1, p->y[i]);
+    }
+}
+
+/* Room for all points, cut at whole ticks. */
+static frame frame_of(const app_points *a, const app_points *b)
+{
+    frame f = {INFINITY, -INFINITY, INFINITY, -INFINITY};
+    include_points(&f, a);
+    include_points(&f, b);
+    if (!(f.x1 > f.x0)) f.x1 = (f.x0 = isfinite(f.x0) ? f.x0 - 1 : 0) + 2;
+    if (!(f.y1 > f.y0)) f.y1 = (f.y0 = isfinite(f.y0) ? f.y0 - 1 : 0) + 2;
+    double tick = tick_distance(f.y1 - f.y0);
+    f.y0 = floor(f.y0 / tick) * tick;
+    f.y1 = ceil(f.y1 / tick) * tick;
+    return f;
+}
+
+static void draw_axes(FILE *out, const frame *f, const char *title)
+{
+    fprintf(out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+            "font-family=\"sans-serif\" font-size=\"12\" fill=\"#444\">\n<rect width=\"100%%\" height=\"100%%\" "
+            "fill=\"#fff\"/>\n<text x=\"%d\" y=\"24\" font-size=\"14\">",
+            WIDTH, HEIGHT, WIDTH, HEIGHT, LEFT);
+    for (; *title; title++)
+        if (*title == '<' || *title == '&')
+            fprintf(out, "&#%d;", *title);
+        else
+            fputc(*title, out);
+    fprintf(out, "</text>\n");
+    double ty = tick_distance(f->y1 - f->y0), tx = tick_distance(f->x1 - f->x0);
+    for (double y = f->y0; y <= f->y1 + ty / 2; y += ty)
+        fprintf(
+            out,
+            "<path d=\"M%d %.1fH%d\" stroke=\"#e4e4e4\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
+            LEFT, to_y(f, y), WIDTH - RIGHT, LEFT - 8, to_y(f, y) + 4, fabs(y) < ty / 2 ? 0 : y);
+    for (double x = ceil(f->x0 / tx) * tx; x <= f->x1; x += tx)
+        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n", to_x(f, x),
+                HEIGHT - BOTTOM + 18, x);
+    fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">step</text>\n", WIDTH - RIGHT, HEIGHT - 10);
+}
+
+/* The mean of every stretch of steps, so that the line stays readable and the file small. */
+static void draw_line(FILE *out, const frame *f, const app_points *p)
+{
+    size_t stretch = p->n / STRETCHES + 1;
+    fprintf(out, "<polyline fill=\"none\" stroke=\"#2a6fbb\" stroke-width=\"1.5\" points=\"");
+    for (size_t from = 0; from < p->n; from += stretch) {
+        size_t to = from + stretch < p->n ? from + stretch : p->n, n = 0;
+        double x = 0, y = 0;
+        for (size_t i = from; i < to; i++)
+            if (isfinite(p->y[i])) x += p->x[i], y += p->y[i], n++;
+        if (n) fprintf(out, "%.1f,%.1f ", to_x(f, x / (double)n), to_y(f, y / (double)n));
+    }
+    fprintf(out, "\"/>\n<text x=\"%d\" y=\"24\" text-anchor=\"end\" fill=\"#2a6fbb\">training</text>\n",
+            WIDTH - RIGHT - 80);
+}
+
+static void draw_dots(FILE *out, const frame *f, const app_points *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (isfinite(p->y[i]))
+            fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#d1622b\"/>\n", to_x(f, p->x[i]),
+                    to_y(f, p->y[i]));
+    if (p->n)
+        fprintf(out, "<text x=\"%d\" y=\"24\" text-anchor=\"end\" fill=\"#d1622b\">validation</text>\n",
+                WIDTH - RIGHT);
+}
+
+wg_status app_curve_write(const char *path, const char *title, const app_points *training,
+                          const app_points *validation, wg_error *error)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    if (!out) return wg_error_set(error, WG_ERR_MEMORY, "%.160s: out of memory", path);
+    frame f = frame_of(training, validation);
+    draw_axes(out, &f, title);
+    draw_line(out, &f, training);
+    draw_dots(out, &f, validation);
+    fprintf(out, "</svg>\n");
+    wg_status status = fclose(out) == 0 ? wg_file_write(path, bytes, size, error)
+                                        : wg_error_set(error, WG_ERR_MEMORY, "%.160s: out of memory", path);
+    free(bytes);
+    return status;
+}
