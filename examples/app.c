@@ -66,12 +66,21 @@ void app_check_output(void)
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
-static bool is_choice(const char *choices, const char *text)
+/* The choice with these letters; NULL if there is none. */
+static const char *find_choice(const char *const *choices, const char *text)
 {
-    size_t length = strlen(text);
-    for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
-        if (length > 0 && strncmp(at, text, length) == 0 && (at[length] == '|' || !at[length])) return true;
-    return false;
+    while (*choices && strcmp(*choices, text) != 0) choices++;
+    return *choices;
+}
+
+/* "rnn, lstm, gru" */
+static const char *choices_text(const char *const *choices, char *text, size_t size)
+{
+    size_t n = 0;
+    *text = 0;
+    for (int i = 0; choices[i] && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", choices[i]);
+    return text;
 }
 
 static void list_add(app_list *list, const char *item)
@@ -100,8 +109,8 @@ bool app_option_set(app_option *o, const char *text)
         return true;
     }
     case APP_CHOICE:
-        if (!is_choice(o->choices, text)) return false;
-        *(const char **)o->value = text;
+        if (!find_choice(o->choices, text)) return false;
+        *(const char **)o->value = find_choice(o->choices, text);
         return true;
     case APP_TEXT: *(const char **)o->value = text; return true;
     case APP_LIST: list_add(o->value, text); return true;
@@ -124,7 +133,9 @@ const char *app_option_text(const app_option *o, char text[64])
 
 static _Noreturn void refuse_value(const app_option *o, const char *text)
 {
-    if (o->type == APP_CHOICE) app_usage("--%s must be one of %s, not '%s'", o->name, o->choices, text);
+    char all[128];
+    if (o->type == APP_CHOICE)
+        app_usage("--%s must be one of %s, not '%s'", o->name, choices_text(o->choices, all, sizeof all), text);
     app_usage("--%s must be a %snumber from %.10g to %.10g, not '%s'", o->name, o->type == APP_INT ? "whole " : "",
               o->low, o->high, text);
 }
@@ -133,12 +144,13 @@ static void print_help(const char *usage, const char *summary, const app_option 
 {
     printf("usage: %s\n\n%s\n\n", usage, summary);
     for (const app_option *o = table; o->type != APP_END; o++) {
-        char left[64], value[64];
+        char left[64], value[64], all[128];
         snprintf(left, sizeof left, "--%s%s%s", o->name, o->hint ? " " : "", o->hint ? o->hint : "");
         printf("  %-22s %s", left, o->help);
         if (o->type == APP_INT) printf(" (%s)", app_option_text(o, value));
         if (o->type == APP_REAL) printf(" (%g)", *(double *)o->value);
-        if (o->type == APP_CHOICE) printf(": %s (%s)", o->choices, app_option_text(o, value));
+        if (o->type == APP_CHOICE)
+            printf(": %s (%s)", choices_text(o->choices, all, sizeof all), app_option_text(o, value));
         if (o->type == APP_TEXT && *(const char **)o->value) printf(" (%s)", app_option_text(o, value));
         putchar('\n');
     }

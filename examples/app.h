@@ -30,7 +30,7 @@ typedef enum app_type {
     APP_INT,     /* int64_t, from low to high */
     APP_REAL,    /* double, from low to high */
     APP_TEXT,    /* const char * */
-    APP_CHOICE,  /* const char *, one of the words of choices: "rnn|lstm|gru" */
+    APP_CHOICE,  /* const char *, one of choices */
     APP_LIST     /* app_list: given several times, and all arguments that are no options */
 } app_type;
 
@@ -40,11 +40,11 @@ typedef struct app_option {
     void *value;      /* where it goes; holds the default */
     const char *hint; /* what the help calls its argument: "N" */
     const char *help;
-    double low, high; /* bounds of a number, both included */
-    const char *choices;
-    bool saved; /* the program keeps it in its checkpoints */
-    bool fixed; /* ... where another value would be another model */
-    bool given; /* set by app_parse: it stood on the command line */
+    double low, high;           /* bounds of a number, both included */
+    const char *const *choices; /* ends with NULL */
+    bool saved;                 /* the program keeps it in its checkpoints */
+    bool fixed;                 /* ... where another value would be another model */
+    bool given;                 /* set by app_parse: it stood on the command line */
 } app_option;
 
 /* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".
