@@ -23,6 +23,7 @@ extern const wg_op *const wg__reduce_ops[];
 extern const wg_op *const wg__softmax_ops[];
 extern const wg_op *const wg__loss_ops[];
 extern const wg_op *const wg__norm_ops[];
+extern const wg_op *const wg__dropout_ops[];
 extern const wg_op *const wg__scan_ops[];
 
 /* ---- helpers for wrappers (axis.c) --------------------------------------------------------------------- */

@@ -1,0 +1,55 @@
+/* Dropout: x times a random mask. The mask is an op without operands, so that the gradient uses the same one and
+ * the product can be fused with what stands beside it. */
+#include "internal.h"
+
+#include <string.h>
+
+#include "kernels/along.h"
+#include "kernels/kernels.h"
+
+static wg_status infer(wg_infer *c)
+{
+    const wg__dropout_attr *attr = c->attr;
+    c->out = attr->shape;
+    c->dtype = (wg_dtype)attr->dtype;
+    return WG_OK;
+}
+
+static wg_kernel select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_dropout_mask, out);
+}
+
+static int64_t tasks(const wg_args *args)
+{
+    int64_t n = (args->out.numel + WG__ALONG_TASK - 1) / WG__ALONG_TASK;
+    return n < 1 ? 1 : n;
+}
+
+static const wg_op mask = {.struct_size = sizeof(wg_op),
+                           .name = "dropout_mask",
+                           .max_in = 0,
+                           .flags = WG_OP_RANDOM | WG_OP_NO_GRADIENT,
+                           .infer = infer,
+                           .select = select,
+                           .tasks = tasks};
+
+const wg_op *const wg__dropout_ops[] = {&mask, NULL};
+
+wg_tensor wg_dropout(wg_tensor x, double p)
+{
+    wg__dropout_attr attr;
+    memset(&attr, 0, sizeof attr);
+    if (!wg__shape(x, &attr.shape, "dropout")) {
+        x.node = 0;
+        return x;
+    }
+    if (!(p >= 0 && p <= 1)) return wg_fail(x, WG_ERR_ARGUMENT, "dropout", "p = %g is not in 0 .. 1", p);
+    if (!wg_dtype_is_float(wg_dtype_get(x)))
+        return wg_fail(x, WG_ERR_DTYPE, "dropout", "operand is %s: f32 or f64 is needed",
+                       wg_dtype_name(wg_dtype_get(x)));
+    if (p == 0 || !wg_is_training(x.tape)) return x;
+    attr.dtype = (int32_t)wg_dtype_get(x);
+    attr.p = p;
+    return wg_mul(x, wg_record_on(x.tape, &mask, NULL, 0, &attr, sizeof attr));
+}

@@ -1,0 +1,347 @@
+/* Losses. Cross-entropy on integer labels is an op that gives the loss of each row, with a gradient op of its own;
+ * the others are compositions. */
+#include "composed.h"
+
+#include <string.h>
+
+#include "kernels/along.h"
+#include "kernels/kernels.h"
+
+typedef wg__cross_entropy_attr attributes;
+
+/* ---- shape rules ------------------------------------------------------------------------------------------------ */
+
+/* labels[...] and weights[classes] (optional, operand `weights`) against the attributes. */
+static wg_status check_labels(wg_infer *c, int labels, int weights, wg_dtype dtype)
+{
+    const attributes *attr = c->attr;
+    if (c->dtype_in[labels] != WG_I32)
+        return wg_infer_fail(c, WG_ERR_DTYPE, "labels are %s: i32 is needed", wg_dtype_name(c->dtype_in[labels]));
+    if (weights >= c->n_in || c->in[weights].rank < 0) return WG_OK;
+    if (c->dtype_in[weights] != dtype)
+        return wg_infer_fail(c, WG_ERR_DTYPE, "class weights are %s, logits %s",
+                             wg_dtype_name(c->dtype_in[weights]), wg_dtype_name(dtype));
+    if (c->in[weights].rank != 1 || c->in[weights].size[0] != attr->classes)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "class weights must be [%lld], one number per class",
+                             (long long)attr->classes);
+    return WG_OK;
+}
+
+/* logits[..., classes] and labels[...] */
+static wg_status check_logits(wg_infer *c)
+{
+    wg_shape rows = c->in[0];
+    wg_status status = wg__infer_float(c, 0);
+    if (status) return status;
+    if (rows.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "logits need an axis of classes, the last");
+    rows.size[--rows.rank] = 0;
+    if (!wg_shape_equal(&rows, &c->in[1]))
+        return wg_infer_fail(c, WG_ERR_SHAPE,
+                             "labels must have the shape of the logits without the last axis, the classes");
+    return WG_OK;
+}
+
+static wg_status infer_loss(wg_infer *c)
+{
+    wg_status status = check_logits(c);
+    c->out = c->in[1];
+    return status ? status : check_labels(c, 1, 2, c->dtype_in[0]);
+}
+
+static wg_status infer_loss_grad(wg_infer *c)
+{
+    wg_status status = check_logits(c);
+    c->out = c->in[0];
+    if (status) return status;
+    if (!wg_shape_equal(&c->in[1], &c->in[2]) || c->dtype_in[2] != c->dtype_in[0])
+        return wg_infer_fail(c, WG_ERR_SHAPE,
+                             "the gradient has the shape of the labels and the dtype of the logits");
+    return check_labels(c, 1, 3, c->dtype_in[0]);
+}
+
+static wg_status infer_target_weight(wg_infer *c)
+{
+    c->dtype = (wg_dtype)((const attributes *)c->attr)->dtype;
+    c->out = c->in[0];
+    return check_labels(c, 0, 1, c->dtype);
+}
+
+static wg_status infer_label_scale(wg_infer *c)
+{
+    c->dtype = (wg_dtype)((const attributes *)c->attr)->dtype;
+    c->out = WG_SCALAR;
+    return check_labels(c, 0, 1, c->dtype);
+}
+
+static int64_t row_tasks(const wg_args *args) { return wg__along_tasks(wg__along_last(&args->in[0])); }
+static int64_t label_tasks(const wg_args *args) { return wg__along_tasks((wg__along){args->out.numel, 1, 1}); }
+
+/* ---- the ops ------------------------------------------------------------------------------------------------------ */
+
+static wg_kernel loss_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_cross_entropy, out);
+}
+
+static wg_kernel loss_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_cross_entropy_grad, out);
+}
+
+static wg_kernel target_weight_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_target_weight, out);
+}
+
+static wg_kernel label_scale_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_label_scale, out);
+}
+
+/* Class weights are constants of the loss; a gradient to them would silently be zero. */
+static wg_tensor no_weights_vjp(const wg_vjp_args *v, int k)
+{
+    return wg_fail(v->grad, WG_ERR_GRADIENT, v->op->name, "has no derivative by the class weights: wg_detach them");
+}
+
+/* Operands labels, weights: the sum of each row's target, 0 where the label is ignored. */
+static const wg_op target_weight = {.struct_size = sizeof(wg_op),
+                                    .name = "target_weight",
+                                    .min_in = 1,
+                                    .max_in = 2,
+                                    .infer = infer_target_weight,
+                                    .vjp = no_weights_vjp,
+                                    .select = target_weight_select,
+                                    .tasks = label_tasks};
+
+/* Operands labels, weights: what the sum of the rows is multiplied with to give the mean. */
+static const wg_op label_scale = {.struct_size = sizeof(wg_op),
+                                  .name = "label_scale",
+                                  .min_in = 1,
+                                  .max_in = 2,
+                                  .infer = infer_label_scale,
+                                  .vjp = no_weights_vjp,
+                                  .select = label_scale_select};
+
+static wg_tensor loss_grad_vjp(const wg_vjp_args *v, int k);
+
+/* Operands logits, labels, g, weights: g (softmax sum(target) - target). */
+static const wg_op loss_grad = {.struct_size = sizeof(wg_op),
+                                .name = "cross_entropy_grad",
+                                .min_in = 3,
+                                .max_in = 4,
+                                .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                .infer = infer_loss_grad,
+                                .vjp = loss_grad_vjp,
+                                .select = loss_grad_select,
+                                .tasks = row_tasks};
+
+/* Against c. By g: sum c (softmax sum(target) - target). By the logits, with p their softmax:
+ * g sum(target) p (c - sum c p), and that is a softmax's gradient again. */
+static wg_tensor loss_grad_vjp(const wg_vjp_args *v, int k)
+{
+    attributes attr = *(const attributes *)v->attr;
+    wg_tensor logits = v->in[0], labels = v->in[1], g = v->in[2], weights = v->in[3], c = v->grad;
+    if (k == 3) return no_weights_vjp(v, k);
+    if (k == 2) {
+        wg_tensor unit[] = {logits, labels, wg_ones_like(g), weights};
+        return wg_sum(wg_mul(c, wg_record(&loss_grad, unit, 4, &attr, sizeof attr)), WG_AXES(-1), false);
+    }
+    wg_tensor total = wg_record(&target_weight, (wg_tensor[]){labels, weights}, 2, &attr, sizeof attr);
+    wg_tensor y = wg_softmax(logits, -1), factor = wg_unsqueeze(wg_mul(g, total), -1);
+    wg_tensor row = wg_mul(y, wg_sub(c, wg_sum(wg_mul(c, y), WG_AXES(-1), true)));
+    /* An ignored row may hold anything, NaN too. */
+    wg_tensor zero = wg__constant(g, 0), counts = wg_not_equal(wg_unsqueeze(total, -1), zero);
+    return wg_where(counts, wg_mul(factor, row), zero);
+}
+
+static wg_tensor loss_vjp(const wg_vjp_args *v, int k)
+{
+    attributes attr = *(const attributes *)v->attr;
+    if (k == 2) return no_weights_vjp(v, k);
+    return wg_record(&loss_grad, (wg_tensor[]){v->in[0], v->in[1], v->grad, v->in[2]}, 4, &attr, sizeof attr);
+}
+
+static const wg_op loss = {.struct_size = sizeof(wg_op),
+                           .name = "cross_entropy",
+                           .min_in = 2,
+                           .max_in = 3,
+                           .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                           .infer = infer_loss,
+                           .vjp = loss_vjp,
+                           .select = loss_select,
+                           .tasks = row_tasks};
+
+const wg_op *const wg__loss_ops[] = {&loss, &loss_grad, &target_weight, &label_scale, NULL};
+
+/* ---- cross-entropy -------------------------------------------------------------------------------------------------- */
+
+static wg_tensor nil(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
+static wg_tensor reduced(wg_tensor x, wg_reduction reduction)
+{
+    return reduction == WG_MEAN ? wg_mean_all(x) : reduction == WG_SUM ? wg_sum_all(x) : x;
+}
+
+wg_cross_entropy_options wg_cross_entropy_defaults(void)
+{
+    return (wg_cross_entropy_options){.ignore_index = -100, .reduction = WG_MEAN};
+}
+
+/* labels i32 [...] */
+static wg_tensor by_index(wg_tensor logits, wg_tensor labels, const wg_cross_entropy_options *o, int64_t classes)
+{
+    attributes attr = {.ignore_index = o->ignore_index, .classes = classes, .smoothing = o->label_smoothing};
+    attr.dtype = (int32_t)wg_dtype_get(logits);
+    wg_tensor rows = wg_record(&loss, (wg_tensor[]){logits, labels, o->class_weights}, 3, &attr, sizeof attr);
+    if (o->reduction != WG_MEAN) return reduced(rows, o->reduction);
+    attr.smoothing = 0;
+    wg_tensor scale = wg_record(&label_scale, (wg_tensor[]){labels, o->class_weights}, 2, &attr, sizeof attr);
+    return wg_mul(wg_sum_all(rows), scale);
+}
+
+/* labels [..., classes]: probabilities, of the logits' shape */
+static wg_tensor by_probability(wg_tensor logits, wg_tensor labels, const wg_cross_entropy_options *o,
+                                int64_t classes)
+{
+    wg_tensor target = labels;
+    if (o->label_smoothing > 0) {
+        target = wg_add(wg_mul(labels, wg__constant(labels, 1 - o->label_smoothing)),
+                        wg__constant(labels, o->label_smoothing / (double)classes));
+    }
+    if (o->class_weights.tape) target = wg_mul(target, o->class_weights);
+    wg_tensor each = wg_mul(target, wg_log_softmax(logits, -1));
+    return reduced(wg_neg(wg_sum(each, WG_AXES(-1), false)), o->reduction);
+}
+
+wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_entropy_options options)
+{
+    static const char *const name = "cross_entropy";
+    wg_shape shape, target, weights;
+    char a[128], b[128];
+    if (!wg__shape(logits, &shape, name)) return nil(logits);
+    if (!labels.tape) return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand 2, the labels, was never set");
+    if (!wg__shape(labels, &target, name)) return nil(logits);
+    if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
+        return wg_fail(logits, WG_ERR_ARGUMENT, name, "label_smoothing = %g is not in 0 .. 1",
+                       options.label_smoothing);
+    if ((unsigned)options.reduction > WG_EACH)
+        return wg_fail(logits, WG_ERR_ARGUMENT, name, "no such reduction: %d", (int)options.reduction);
+    wg_shape_text(&shape, a, sizeof a);
+    wg_shape_text(&target, b, sizeof b);
+    if (shape.rank == 0 || shape.size[shape.rank - 1] == 0)
+        return wg_fail(logits, WG_ERR_SHAPE, name, "%s, %s: logits need classes along the last axis", a, b);
+    int64_t classes = shape.size[shape.rank - 1];
+    wg_dtype dtype = wg_dtype_get(labels);
+    if (!wg_dtype_is_float(dtype)) return by_index(logits, labels, &options, classes);
+    if (!wg_shape_equal(&shape, &target))
+        return wg_fail(logits, WG_ERR_SHAPE, name,
+                       "%s, %s: %s labels are probabilities and have the shape of the logits (indices are i32)", a,
+                       b, wg_dtype_name(dtype));
+    if (options.class_weights.tape) {
+        if (!wg__shape(options.class_weights, &weights, name)) return nil(logits);
+        if (weights.rank != 1 || weights.size[0] != classes)
+            return wg_fail(logits, WG_ERR_SHAPE, name,
+                           "%s, %s: class weights %s must be [%lld], one number per class", a, b,
+                           wg_shape_text(&weights, (char[128]){0}, 128), (long long)classes);
+    }
+    return by_probability(logits, labels, &options, classes);
+}
+
+wg_tensor wg_cross_entropy(wg_tensor logits, wg_tensor labels)
+{
+    return wg_cross_entropy_with(logits, labels, wg_cross_entropy_defaults());
+}
+
+wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor lengths)
+{
+    static const char *const name = "cross_entropy_lengths";
+    wg_shape shape, target;
+    char a[128], b[128];
+    if (!wg__shape(logits, &shape, name)) return nil(logits);
+    if (!labels.tape || !lengths.tape)
+        return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand %d was never set", labels.tape ? 3 : 2);
+    if (!wg__shape(labels, &target, name)) return nil(logits);
+    if (shape.rank != 3 || target.rank != 2 || wg_dtype_get(labels) != WG_I32)
+        return wg_fail(logits, WG_ERR_SHAPE, name,
+                       "%s, %s %s: logits are [batch, time, classes], labels [batch, time] of i32",
+                       wg_shape_text(&shape, a, sizeof a), wg_shape_text(&target, b, sizeof b),
+                       wg_dtype_name(wg_dtype_get(labels)));
+    wg_cross_entropy_options options = wg_cross_entropy_defaults();
+    wg_tensor mask = wg_length_mask(lengths, target.size[1]);
+    wg_tensor counted = wg_where(mask, labels, wg__constant(labels, (double)options.ignore_index));
+    return wg_cross_entropy_with(logits, counted, options);
+}
+
+/* ---- the other losses ------------------------------------------------------------------------------------------------- */
+
+/* Equal shapes: a target that is broadcast against the wrong axis is a mistake that trains. */
+static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, const char *op)
+{
+    wg_shape a, b;
+    char text_a[128], text_b[128];
+    if (!wg__shape(x, &a, op)) return false;
+    if (!target.tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "operand 2, the target, was never set"), false;
+    if (!wg__shape(target, &b, op)) return false;
+    if ((unsigned)reduction > WG_EACH)
+        return wg_fail(x, WG_ERR_ARGUMENT, op, "no such reduction: %d", (int)reduction), false;
+    if (wg_shape_equal(&a, &b)) return true;
+    wg_fail(x, WG_ERR_SHAPE, op, "%s, %s: x and target have equal shapes (see wg_expand)",
+            wg_shape_text(&a, text_a, sizeof text_a), wg_shape_text(&b, text_b, sizeof text_b));
+    return false;
+}
+
+wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction)
+{
+    wg_shape p, rows, target;
+    char a[128], b[128];
+    if (!wg__shape(log_probabilities, &p, "nll")) return nil(log_probabilities);
+    if (!labels.tape)
+        return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
+    if (!wg__shape(labels, &target, "nll")) return nil(log_probabilities);
+    if ((unsigned)reduction > WG_EACH)
+        return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "no such reduction: %d", (int)reduction);
+    rows = p;
+    if (rows.rank > 0) rows.size[--rows.rank] = 0;
+    if (p.rank == 0 || !wg_shape_equal(&rows, &target) || wg_dtype_get(labels) != WG_I32)
+        return wg_fail(log_probabilities, WG_ERR_SHAPE, "nll",
+                       "%s, %s %s: log-probabilities are [..., classes], labels [...] of i32",
+                       wg_shape_text(&p, a, sizeof a), wg_shape_text(&target, b, sizeof b),
+                       wg_dtype_name(wg_dtype_get(labels)));
+    wg_tensor chosen = wg_gather(log_probabilities, -1, wg_unsqueeze(labels, -1));
+    return reduced(wg_neg(wg_squeeze(chosen, -1)), reduction);
+}
+
+wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction)
+{
+    if (!same_shape(x, target, reduction, "mse")) return nil(x);
+    return reduced(wg_square(wg_sub(x, target)), reduction);
+}
+
+/* With d = |x - target| and q = min(d, delta): q (d - q / 2). */
+wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction)
+{
+    if (!same_shape(x, target, reduction, "huber")) return nil(x);
+    if (!(delta > 0)) return wg_fail(x, WG_ERR_ARGUMENT, "huber", "delta = %g is not positive", delta);
+    wg_tensor d = wg_abs(wg_sub(x, target)), q = wg_minimum(d, wg__constant(x, delta));
+    return reduced(wg_mul(q, wg_sub(d, wg_mul(q, wg__constant(x, 0.5)))), reduction);
+}
+
+wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction)
+{
+    if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return nil(logits);
+    return reduced(wg_sub(wg_softplus(logits), wg_mul(logits, target)), reduction);
+}
+
+/* Where t is 0, neither its logarithm nor log_q is looked at, so that no inf gets into value or gradient. */
+wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction)
+{
+    if (!same_shape(log_q, target, reduction, "kl")) return nil(log_q);
+    wg_tensor zero = wg__constant(target, 0), counts = wg_not_equal(target, zero);
+    wg_tensor t = wg_where(counts, target, wg__constant(target, 1)), q = wg_where(counts, log_q, zero);
+    return reduced(wg_mul(target, wg_sub(wg_log(t), q)), reduction);
+}

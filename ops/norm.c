@@ -1,0 +1,100 @@
+/* Layer norm over the last axis. */
+#include "composed.h"
+
+#include "kernels/along.h"
+#include "kernels/kernels.h"
+
+/* Operands past the first `dense` are vectors over the last axis, or not given. */
+static wg_status check(wg_infer *c, int dense)
+{
+    static const char *const name[] = {"weight", "bias"};
+    wg_status status = wg__infer_float(c, 0);
+    if (status) return status;
+    c->out = c->in[0];
+    if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axis to normalise over");
+    int64_t n = c->out.size[c->out.rank - 1];
+    for (int i = 1; i < c->n_in; i++) {
+        const wg_shape *s = &c->in[i];
+        if (s->rank < 0) continue;
+        if (c->dtype_in[i] != c->dtype_in[0])
+            return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
+                                 wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[i]));
+        if (i < dense && !wg_shape_equal(s, &c->out))
+            return wg_infer_fail(c, WG_ERR_SHAPE, "the gradient has the shape of the operand");
+        if (i >= dense && (s->rank != 1 || s->size[0] != n))
+            return wg_infer_fail(c, WG_ERR_SHAPE, "%s must be [%lld], the last size of x", name[i - dense],
+                                 (long long)n);
+    }
+    return WG_OK;
+}
+
+static wg_status infer_norm(wg_infer *c) { return check(c, 1); }
+static wg_status infer_grad(wg_infer *c) { return check(c, 2); }
+
+static int64_t tasks(const wg_args *args) { return wg__along_tasks(wg__along_last(&args->in[0])); }
+
+static wg_kernel norm_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_layer_norm, in[0]);
+}
+
+static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_layer_norm_grad, in[0]);
+}
+
+static wg_tensor row_mean(wg_tensor x) { return wg_mean(x, WG_AXES(-1), true); }
+
+/* The gradient by x (operands x, g, weight) written out: with a = g weight and y the normalised x,
+ * (a - mean a - y mean(a y)) / sqrt(var + epsilon). */
+static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
+{
+    const wg__layer_norm_attr *norm = attr;
+    wg_tensor distance = wg_sub(in[0], row_mean(in[0]));
+    wg_tensor scale = wg_rsqrt(wg_add(row_mean(wg_square(distance)), wg__constant(in[0], norm->epsilon)));
+    wg_tensor y = wg_mul(distance, scale), a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1];
+    return wg_mul(scale, wg_sub(wg_sub(a, row_mean(a)), wg_mul(y, row_mean(wg_mul(a, y)))));
+}
+
+static wg_tensor grad_vjp(const wg_vjp_args *v, int k)
+{
+    return wg__composed_vjp(v, k, grad_formula, sizeof(wg__layer_norm_attr));
+}
+
+static const wg_op norm_grad = {.struct_size = sizeof(wg_op),
+                                .name = "layer_norm_grad",
+                                .min_in = 2,
+                                .max_in = 3,
+                                .flags = WG_OP_SMOOTH,
+                                .infer = infer_grad,
+                                .vjp = grad_vjp,
+                                .select = grad_select,
+                                .tasks = tasks};
+
+static wg_tensor norm_vjp(const wg_vjp_args *v, int k)
+{
+    wg__layer_norm_attr attr = *(const wg__layer_norm_attr *)v->attr;
+    if (k == 0) return wg_record(&norm_grad, (wg_tensor[]){v->in[0], v->grad, v->in[1]}, 3, &attr, sizeof attr);
+    if (k == 2) return v->grad;
+    wg_tensor plain = wg_record(v->op, (wg_tensor[]){v->in[0], WG_NONE, WG_NONE}, 3, &attr, sizeof attr);
+    return wg_mul(v->grad, plain);
+}
+
+static const wg_op norm = {.struct_size = sizeof(wg_op),
+                           .name = "layer_norm",
+                           .min_in = 1,
+                           .max_in = 3,
+                           .flags = WG_OP_SMOOTH,
+                           .infer = infer_norm,
+                           .vjp = norm_vjp,
+                           .select = norm_select,
+                           .tasks = tasks};
+
+const wg_op *const wg__norm_ops[] = {&norm, &norm_grad, NULL};
+
+wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon)
+{
+    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "layer_norm", "epsilon = %g is negative", epsilon);
+    wg__layer_norm_attr attr = {epsilon};
+    return wg_record(&norm, (wg_tensor[]){x, weight, bias}, 3, &attr, sizeof attr);
+}

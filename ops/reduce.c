@@ -1,0 +1,357 @@
+/* Reductions over any axes: shape rules, gradients, and the functions of ops.h.
+ *
+ * The kernels take reduced axes that are adjacent. Others are brought to the end by a view first. */
+#include "composed.h"
+
+#include <string.h>
+
+#include "kernels/along.h"
+#include "kernels/kernels.h"
+
+/* ---- axes ---------------------------------------------------------------------------------------------------- */
+
+wg_axes wg_axes_of(int n, const int *axis)
+{
+    wg_axes axes = {0};
+    axes.n = n < 0 || n > WG_MAX_RANK ? -1 : n; /* -1: refused by name where it is used */
+    for (int i = 0; i < axes.n; i++) axes.axis[i] = axis[i];
+    return axes;
+}
+
+static wg_tensor nil(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
+/* The axes as bits. false: an error is stored, or x is nil. */
+static bool axes_mask(wg_tensor x, wg_axes axes, const char *op, wg_shape *shape, uint32_t *mask)
+{
+    if (!wg__shape(x, shape, op)) return false;
+    if (axes.n < 0 || axes.n > WG_MAX_RANK) {
+        wg_fail(x, WG_ERR_ARGUMENT, op, "a list of axes has 0 to %d numbers", WG_MAX_RANK);
+        return false;
+    }
+    *mask = axes.n == 0 ? (1u << shape->rank) - 1 : 0;
+    for (int i = 0; i < axes.n; i++) {
+        int axis = axes.axis[i];
+        if (!wg__axis(x, &axis, op)) return false;
+        if (*mask >> axis & 1) {
+            wg_fail(x, WG_ERR_ARGUMENT, op, "axis %d is named twice", axis);
+            return false;
+        }
+        *mask |= 1u << axis;
+    }
+    return true;
+}
+
+static wg_shape reduced_shape(const wg_shape *in, uint32_t mask, bool keep)
+{
+    wg_shape out = {0};
+    for (int i = 0; i < in->rank; i++) {
+        if (!(mask >> i & 1)) {
+            out.size[out.rank++] = in->size[i];
+        } else if (keep) {
+            out.size[out.rank++] = 1;
+        }
+    }
+    return out;
+}
+
+static int64_t reduced_count(const wg_shape *in, uint32_t mask)
+{
+    int64_t n = 1;
+    for (int i = 0; i < in->rank; i++) n *= mask >> i & 1 ? in->size[i] : 1;
+    return n;
+}
+
+/* True if no axis of more than one element stands between the reduced ones (behind them, for last). */
+static bool adjacent(const wg_shape *in, uint32_t mask, bool last)
+{
+    bool seen = false, over = false;
+    for (int i = 0; i < in->rank; i++) {
+        bool reduced = mask >> i & 1;
+        if (in->size[i] == 1) continue;
+        if (reduced && over) return false;
+        over |= seen && !reduced;
+        seen |= reduced;
+    }
+    return !(last && over);
+}
+
+/* Axes kept first, those reduced last. */
+static wg_axes kept_first(const wg_shape *in, uint32_t mask)
+{
+    wg_axes order = {0};
+    for (int i = 0; i < in->rank; i++) {
+        if (!(mask >> i & 1)) order.axis[order.n++] = i;
+    }
+    for (int i = 0; i < in->rank; i++) {
+        if (mask >> i & 1) order.axis[order.n++] = i;
+    }
+    return order;
+}
+
+/* Records the reduction; rows: the kernel takes reduced axes at the end only. */
+static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, bool rows)
+{
+    wg_shape shape;
+    uint32_t mask;
+    if (!axes_mask(x, axes, op->name, &shape, &mask)) return nil(x);
+    wg__reduce_attr attr = {mask, keep};
+    if (adjacent(&shape, mask, rows)) return wg_record(op, &x, 1, &attr, sizeof attr);
+
+    wg_axes order = kept_first(&shape, mask);
+    uint32_t kept = 0;
+    for (int i = 0; i < shape.rank; i++) kept += !(mask >> i & 1);
+    wg_tensor moved = wg_permute(x, order);
+    attr = (wg__reduce_attr){((1u << shape.rank) - 1) & ~((1u << kept) - 1), 0};
+    wg_tensor y = wg_record(op, &moved, 1, &attr, sizeof attr);
+    return keep ? wg_reshape(y, reduced_shape(&shape, mask, true)) : y;
+}
+
+/* ---- shape rules ----------------------------------------------------------------------------------------------- */
+
+static wg_status infer_shape(wg_infer *c)
+{
+    const wg__reduce_attr *attr = c->attr;
+    c->out = reduced_shape(&c->in[0], attr->mask, attr->keep);
+    return WG_OK;
+}
+
+static wg_status infer_reduce(wg_infer *c)
+{
+    wg_status status = wg__infer_float(c, 0);
+    return status ? status : infer_shape(c);
+}
+
+static wg_status infer_extreme(wg_infer *c)
+{
+    const wg__reduce_attr *attr = c->attr;
+    if (reduced_count(&c->in[0], attr->mask) == 0)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "no elements along the reduced axes, so there is none to take");
+    return infer_reduce(c);
+}
+
+static wg_status infer_arg(wg_infer *c)
+{
+    const wg__reduce_attr *attr = c->attr;
+    if (reduced_count(&c->in[0], attr->mask) > INT32_MAX)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "an index does not fit into i32");
+    wg_status status = infer_extreme(c);
+    c->dtype = WG_I32;
+    return status;
+}
+
+static wg_status infer_truth(wg_infer *c)
+{
+    if (c->dtype_in[0] != WG_BOOL)
+        return wg_infer_fail(c, WG_ERR_DTYPE, "operand is %s: bool is needed (a comparison makes one)",
+                             wg_dtype_name(c->dtype_in[0]));
+    return infer_shape(c);
+}
+
+static wg_status infer_same(wg_infer *c)
+{
+    wg_status status = wg__infer_float(c, 0);
+    c->out = c->in[0];
+    return status;
+}
+
+static int64_t tasks(const wg_args *args)
+{
+    const wg__reduce_attr *attr = args->attr;
+    return wg__along_tasks(wg__along_axes(&args->in[0], attr->mask));
+}
+
+/* ---- gradients ---------------------------------------------------------------------------------------------------- */
+
+/* Attributes are copied before anything is recorded: recording may move them. */
+static wg__reduce_attr attr_of(const wg_vjp_args *v) { return *(const wg__reduce_attr *)v->attr; }
+
+/* A result (or its gradient) in a shape that broadcasts to x. */
+static wg_tensor back(wg_tensor t, wg_tensor x, wg__reduce_attr attr)
+{
+    wg_shape in = wg_shape_get(x);
+    bool leading = (attr.mask & (attr.mask + 1)) == 0; /* broadcasting puts leading axes back by itself */
+    return attr.keep || leading ? t : wg_reshape(t, reduced_shape(&in, attr.mask, true));
+}
+
+static wg_axes axes_of_mask(uint32_t mask)
+{
+    wg_axes axes = {0};
+    for (int i = 0; i < WG_MAX_RANK; i++) {
+        if (mask >> i & 1) axes.axis[axes.n++] = i;
+    }
+    return axes;
+}
+
+static wg_tensor sum_vjp(const wg_vjp_args *v, int k)
+{
+    return wg_expand(back(v->grad, v->in[0], attr_of(v)), wg_shape_get(v->in[0]));
+}
+
+static wg_tensor extreme_vjp(const wg_vjp_args *v, int k)
+{
+    wg__reduce_attr attr = attr_of(v);
+    wg_tensor x = v->in[0];
+    if (attr.mask == 0) return v->grad;
+    wg_tensor hit = wg_cast(wg_equal(x, back(v->out, x, attr)), wg_dtype_get(x));
+    wg_tensor ties = wg_sum(hit, axes_of_mask(attr.mask), true);
+    return wg_mul(hit, wg_div(back(v->grad, x, attr), ties));
+}
+
+static const wg_op prod_others;
+
+static wg_tensor prod_vjp(const wg_vjp_args *v, int k)
+{
+    wg__reduce_attr attr = attr_of(v);
+    wg_tensor others = wg_record(&prod_others, v->in, 1, &attr, sizeof attr);
+    return wg_mul(back(v->grad, v->in[0], attr), others);
+}
+
+/* prod_others by definition: of an n x n table whose diagonal is 1, the products of the rows. */
+static wg_tensor prod_others_formula(const wg_tensor *in, int n_in, const void *attr)
+{
+    uint32_t mask = ((const wg__reduce_attr *)attr)->mask;
+    wg_shape shape = wg_shape_get(in[0]);
+    wg_axes order = kept_first(&shape, mask), inverse = order;
+    wg_shape moved = shape;
+    for (int i = 0; i < shape.rank; i++) {
+        moved.size[i] = shape.size[order.axis[i]];
+        inverse.axis[order.axis[i]] = i;
+    }
+    int64_t n = reduced_count(&shape, mask), outer = 1;
+    for (int i = 0; i < shape.rank; i++) outer *= mask >> i & 1 ? 1 : shape.size[i];
+    wg_tensor rows = wg_reshape(wg_permute(in[0], order), WG_DIMS(outer, 1, n));
+    wg_tensor diagonal = wg_logical_and(wg_tril_mask(in[0].tape, n, n, 0), wg_triu_mask(in[0].tape, n, n, 0));
+    wg_tensor y = wg_prod(wg_where(diagonal, wg__constant(in[0], 1), rows), WG_AXES(2), false);
+    return wg_permute(wg_reshape(y, moved), inverse);
+}
+
+static wg_tensor prod_others_vjp(const wg_vjp_args *v, int k)
+{
+    return wg__composed_vjp(v, k, prod_others_formula, sizeof(wg__reduce_attr));
+}
+
+/* g e^(x - y); where y is infinite, as over a row of all -inf, e^x is taken instead: zeros. */
+static wg_tensor logsumexp_vjp(const wg_vjp_args *v, int k)
+{
+    wg__reduce_attr attr = attr_of(v);
+    wg_tensor x = v->in[0], y = wg_where(wg_is_finite(v->out), v->out, wg__constant(v->out, 0));
+    return wg_mul(back(v->grad, x, attr), wg_exp(wg_sub(x, back(y, x, attr))));
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------------------------------- */
+
+static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_sum, in[0]);
+}
+
+static wg_kernel max_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_max, in[0]);
+}
+
+static wg_kernel min_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_min, in[0]);
+}
+
+static wg_kernel prod_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_prod, in[0]);
+}
+
+static wg_kernel prod_others_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_prod_others, in[0]);
+}
+
+static wg_kernel logsumexp_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_logsumexp, in[0]);
+}
+
+static wg_kernel argmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_argmax, in[0]);
+}
+
+static wg_kernel argmin_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_argmin, in[0]);
+}
+
+static wg_kernel any_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_any, WG_F32);
+}
+
+static wg_kernel all_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_all, WG_F32);
+}
+
+#define REDUCE_OP(text, flag, rule, gradient, choose)                                                              \
+    {                                                                                                              \
+        .struct_size = sizeof(wg_op), .name = text, .min_in = 1, .max_in = 1, .flags = (flag), .infer = (rule),    \
+        .vjp = (gradient), .select = (choose), .tasks = tasks                                                      \
+    }
+
+static const wg_op sum = REDUCE_OP("sum", WG_OP_SMOOTH, infer_reduce, sum_vjp, sum_select);
+static const wg_op max = REDUCE_OP("max", 0, infer_extreme, extreme_vjp, max_select);
+static const wg_op min = REDUCE_OP("min", 0, infer_extreme, extreme_vjp, min_select);
+static const wg_op prod = REDUCE_OP("prod", WG_OP_SMOOTH, infer_reduce, prod_vjp, prod_select);
+static const wg_op prod_others =
+    REDUCE_OP("prod_others", WG_OP_SMOOTH, infer_same, prod_others_vjp, prod_others_select);
+static const wg_op logsumexp = REDUCE_OP("logsumexp", WG_OP_SMOOTH, infer_reduce, logsumexp_vjp, logsumexp_select);
+static const wg_op argmax = REDUCE_OP("argmax", WG_OP_NO_GRADIENT, infer_arg, NULL, argmax_select);
+static const wg_op argmin = REDUCE_OP("argmin", WG_OP_NO_GRADIENT, infer_arg, NULL, argmin_select);
+static const wg_op any = REDUCE_OP("any", WG_OP_NO_GRADIENT, infer_truth, NULL, any_select);
+static const wg_op all = REDUCE_OP("all", WG_OP_NO_GRADIENT, infer_truth, NULL, all_select);
+
+const wg_op *const wg__reduce_ops[] = {&sum,    &max,    &min, &prod, &prod_others, &logsumexp,
+                                       &argmax, &argmin, &any, &all,  NULL};
+
+/* ---- the functions of ops.h -------------------------------------------------------------------------------------------- */
+
+wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep) { return reduce(&sum, x, axes, keep, false); }
+wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep) { return reduce(&max, x, axes, keep, false); }
+wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep) { return reduce(&min, x, axes, keep, false); }
+wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep) { return reduce(&prod, x, axes, keep, false); }
+wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep) { return reduce(&logsumexp, x, axes, keep, true); }
+wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep) { return reduce(&any, x, axes, keep, false); }
+wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep) { return reduce(&all, x, axes, keep, false); }
+wg_tensor wg_argmax(wg_tensor x, int axis, bool keep) { return reduce(&argmax, x, WG_AXES(axis), keep, false); }
+wg_tensor wg_argmin(wg_tensor x, int axis, bool keep) { return reduce(&argmin, x, WG_AXES(axis), keep, false); }
+wg_tensor wg_sum_all(wg_tensor x) { return wg_sum(x, WG_ALL_AXES, false); }
+wg_tensor wg_mean_all(wg_tensor x) { return wg_mean(x, WG_ALL_AXES, false); }
+
+wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep)
+{
+    wg_shape shape;
+    uint32_t mask;
+    char text[128];
+    if (!axes_mask(x, axes, "mean", &shape, &mask)) return nil(x);
+    int64_t n = reduced_count(&shape, mask);
+    if (n == 0)
+        return wg_fail(x, WG_ERR_SHAPE, "mean", "%s: the mean of no elements", wg_shape_text(&shape, text, 128));
+    wg_tensor total = wg_sum(x, axes, keep);
+    return n == 1 ? total : wg_div(total, wg__constant(x, (double)n));
+}
+
+wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
+{
+    wg_shape shape;
+    uint32_t mask;
+    char text[128];
+    if (!axes_mask(x, axes, "var", &shape, &mask)) return nil(x);
+    int64_t n = reduced_count(&shape, mask);
+    if (n - correction <= 0)
+        return wg_fail(x, WG_ERR_SHAPE, "var", "%s: %lld elements with correction %d: the divisor is not positive",
+                       wg_shape_text(&shape, text, 128), (long long)n, correction);
+    wg_tensor distance = wg_sub(x, wg_mean(x, axes, true));
+    return wg_div(wg_sum(wg_square(distance), axes, keep), wg__constant(x, (double)(n - correction)));
+}

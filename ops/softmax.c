@@ -1,0 +1,135 @@
+/* Softmax and log-softmax along one axis. The kernels work along the last one; another is brought there by a view.
+ * The gradients are ops of their own, in terms of the result. */
+#include "internal.h"
+
+#include "kernels/along.h"
+#include "kernels/kernels.h"
+
+static wg_status infer(wg_infer *c)
+{
+    wg_status status = wg__infer_float(c, 0);
+    if (status) return status;
+    c->out = c->in[0];
+    if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axis");
+    if (c->n_in == 2 && c->dtype_in[1] != c->dtype_in[0])
+        return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ", wg_dtype_name(c->dtype_in[0]),
+                             wg_dtype_name(c->dtype_in[1]));
+    if (c->n_in == 2 && !wg_shape_equal(&c->in[0], &c->in[1]))
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the result and its gradient have equal shapes");
+    return WG_OK;
+}
+
+static int64_t tasks(const wg_args *args) { return wg__along_tasks(wg__along_last(&args->in[0])); }
+
+static wg_tensor row_sum(wg_tensor x) { return wg_sum(x, WG_AXES(-1), true); }
+
+/* ---- softmax ------------------------------------------------------------------------------------------------- */
+
+static wg_kernel softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_softmax, in[0]);
+}
+
+static wg_kernel softmax_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_softmax_grad, in[0]);
+}
+
+/* u = y (g - sum g y), from the result y and its gradient g. By g it is symmetric; by y, against c:
+ * c (g - sum g y) - g sum c y. */
+static wg_tensor softmax_grad_vjp(const wg_vjp_args *v, int k);
+
+static const wg_op softmax_grad = {.struct_size = sizeof(wg_op),
+                                   .name = "softmax_grad",
+                                   .min_in = 2,
+                                   .max_in = 2,
+                                   .flags = WG_OP_SMOOTH,
+                                   .infer = infer,
+                                   .vjp = softmax_grad_vjp,
+                                   .select = softmax_grad_select,
+                                   .tasks = tasks};
+
+static wg_tensor softmax_grad_vjp(const wg_vjp_args *v, int k)
+{
+    wg_tensor y = v->in[0], g = v->in[1], c = v->grad;
+    if (k == 1) return wg_record(&softmax_grad, (wg_tensor[]){y, c}, 2, NULL, 0);
+    return wg_sub(wg_mul(c, wg_sub(g, row_sum(wg_mul(g, y)))), wg_mul(g, row_sum(wg_mul(c, y))));
+}
+
+static wg_tensor softmax_vjp(const wg_vjp_args *v, int k)
+{
+    return wg_record(&softmax_grad, (wg_tensor[]){v->out, v->grad}, 2, NULL, 0);
+}
+
+static const wg_op softmax = {.struct_size = sizeof(wg_op),
+                              .name = "softmax",
+                              .min_in = 1,
+                              .max_in = 1,
+                              .flags = WG_OP_SMOOTH,
+                              .infer = infer,
+                              .vjp = softmax_vjp,
+                              .select = softmax_select,
+                              .tasks = tasks};
+
+/* ---- log-softmax ----------------------------------------------------------------------------------------------- */
+
+static wg_kernel log_softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_log_softmax, in[0]);
+}
+
+static wg_kernel log_softmax_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_log_softmax_grad, in[0]);
+}
+
+/* u = g - e^y sum g. By g, against c: c - sum c e^y. By y: -c e^y sum g. */
+static wg_tensor log_softmax_grad_vjp(const wg_vjp_args *v, int k)
+{
+    wg_tensor g = v->in[1], weighted = wg_mul(v->grad, wg_exp(v->in[0]));
+    return k == 1 ? wg_sub(v->grad, row_sum(weighted)) : wg_neg(wg_mul(weighted, row_sum(g)));
+}
+
+static const wg_op log_softmax_grad = {.struct_size = sizeof(wg_op),
+                                       .name = "log_softmax_grad",
+                                       .min_in = 2,
+                                       .max_in = 2,
+                                       .flags = WG_OP_SMOOTH,
+                                       .infer = infer,
+                                       .vjp = log_softmax_grad_vjp,
+                                       .select = log_softmax_grad_select,
+                                       .tasks = tasks};
+
+static wg_tensor log_softmax_vjp(const wg_vjp_args *v, int k)
+{
+    return wg_record(&log_softmax_grad, (wg_tensor[]){v->out, v->grad}, 2, NULL, 0);
+}
+
+static const wg_op log_softmax = {.struct_size = sizeof(wg_op),
+                                  .name = "log_softmax",
+                                  .min_in = 1,
+                                  .max_in = 1,
+                                  .flags = WG_OP_SMOOTH,
+                                  .infer = infer,
+                                  .vjp = log_softmax_vjp,
+                                  .select = log_softmax_select,
+                                  .tasks = tasks};
+
+const wg_op *const wg__softmax_ops[] = {&softmax, &softmax_grad, &log_softmax, &log_softmax_grad, NULL};
+
+/* ---- the functions of ops.h --------------------------------------------------------------------------------------- */
+
+static wg_tensor along(const wg_op *op, wg_tensor x, int axis)
+{
+    if (!wg__axis(x, &axis, op->name)) {
+        x.node = 0;
+        return x;
+    }
+    int last = wg_rank(x) - 1;
+    if (axis == last) return wg_record(op, &x, 1, NULL, 0);
+    wg_tensor moved = wg_transpose(x, axis, last);
+    return wg_transpose(wg_record(op, &moved, 1, NULL, 0), axis, last);
+}
+
+wg_tensor wg_softmax(wg_tensor x, int axis) { return along(&softmax, x, axis); }
+wg_tensor wg_log_softmax(wg_tensor x, int axis) { return along(&log_softmax, x, axis); }
