@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Makes the reference files that tests/test_golden.c compares with, by PyTorch (2.13): python3 make_golden.py
+
+All numbers are f64; the test rounds them for its run in f32. A tensor's name is "<case>/<what>"; "grad.x" is the
+gradient of x. The loss that is differentiated is the sum of each output times a random tensor "r.<output>", so that
+no gradient is zero for a trivial reason."""
+import os
+import sys
+
+import torch
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "bench", "peers"))
+import tensorfile
+
+torch.set_default_dtype(torch.float64)
+torch.use_deterministic_algorithms(True)
+
+
+def weighted(case, out, outputs):
+    """Stores the outputs and their random factors; returns the loss."""
+    loss = 0
+    for name, value in outputs.items():
+        factor = torch.randn_like(value)
+        out[f"{case}/{name}"] = value
+        out[f"{case}/r.{name}"] = factor
+        loss = loss + (value * factor).sum()
+    return loss
+
+
+def recurrent():
+    """<cell>_<layers>_<uni|bi>[_len]: x[T,B,in], h0 and c0 [cells,B,H], lengths[B]; out, hn, cn; gradients."""
+    out, time, batch, inputs, hidden = {}, 5, 3, 4, 5
+    cells = {
+        "tanh": lambda **k: torch.nn.RNN(inputs, hidden, nonlinearity="tanh", **k),
+        "relu": lambda **k: torch.nn.RNN(inputs, hidden, nonlinearity="relu", **k),
+        "lstm": lambda **k: torch.nn.LSTM(inputs, hidden, **k),
+        "gru": lambda **k: torch.nn.GRU(inputs, hidden, **k),
+    }
+    cases = [(c, n, bi, False) for c in cells for n in (1, 2) for bi in (False, True)]
+    cases += [(c, 2, bi, True) for c in ("lstm", "gru") for bi in (False, True)]
+    for number, (cell, layers, both, with_lengths) in enumerate(cases):
+        torch.manual_seed(100 + number)
+        case = f"{cell}_{layers}_{'bi' if both else 'uni'}{'_len' if with_lengths else ''}"
+        model = cells[cell](num_layers=layers, bidirectional=both)
+        x = torch.randn(time, batch, inputs, requires_grad=True)
+        shape = (layers * (2 if both else 1), batch, hidden)
+        h0, c0 = (torch.randn(shape, requires_grad=True) for _ in range(2))
+        lengths = torch.tensor([5, 2, 4], dtype=torch.int32)
+        state = (h0, c0) if cell == "lstm" else h0
+        if with_lengths:
+            packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths.long(), enforce_sorted=False)
+            y, final = model(packed, state)
+            y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, total_length=time)
+            out[f"{case}/lengths"] = lengths
+        else:
+            y, final = model(x, state)
+        outputs = {"out": y, "hn": final[0], "cn": final[1]} if cell == "lstm" else {"out": y, "hn": final}
+        weighted(case, out, outputs).backward()
+        named = dict(model.named_parameters()) | {"x": x, "h0": h0} | ({"c0": c0} if cell == "lstm" else {})
+        for name, value in named.items():
+            out[f"{case}/{name}"] = value
+            out[f"{case}/grad.{name}"] = value.grad
+    return out
+
+
+def optimizers():
+    """<variant>: p<k> at the start, g<k>[20, ...] the gradients of a small network as it is trained, end<k>; "groups"
+    has no decay and twice the learning rate on biases. clip: g<k>, norm, clipped<k>."""
+    sgd, rms = torch.optim.SGD, torch.optim.RMSprop
+    variants = {
+        "sgd": lambda p: sgd(p, lr=0.1),
+        "sgd_decay": lambda p: sgd(p, lr=0.1, weight_decay=0.01),
+        "sgd_momentum": lambda p: sgd(p, lr=0.05, momentum=0.9),
+        "sgd_dampening": lambda p: sgd(p, lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.01),
+        "sgd_nesterov": lambda p: sgd(p, lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        "rmsprop": lambda p: rms(p, lr=0.01),
+        "rmsprop_decay": lambda p: rms(p, lr=0.002, alpha=0.95, eps=1e-6, weight_decay=0.01),
+        "rmsprop_momentum": lambda p: rms(p, lr=0.005, momentum=0.9),
+        "rmsprop_centered": lambda p: rms(p, lr=0.01, centered=True),
+        "rmsprop_all": lambda p: rms(p, lr=0.005, alpha=0.9, momentum=0.8, centered=True, weight_decay=0.01),
+        "adam": lambda p: torch.optim.Adam(p, lr=0.01),
+        "adam_decay": lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=0.1),
+        "adamw": lambda p: torch.optim.AdamW(p, lr=0.01),
+        "groups": lambda p: torch.optim.AdamW(
+            [{"params": [q for q in p if q.dim() > 1]},
+             {"params": [q for q in p if q.dim() <= 1], "weight_decay": 0, "lr": 0.02}], lr=0.01, weight_decay=0.1),
+    }
+    out = {}
+    torch.manual_seed(7)
+    start = [torch.randn(5, 3), torch.randn(5), torch.randn(2, 5), torch.randn(2)]
+    data, target = torch.randn(20, 8, 3), torch.randn(20, 8, 2)
+    for case, make in variants.items():
+        params = [p.clone().requires_grad_() for p in start]
+        optimizer, gradients = make(params), []
+        for step in range(20):
+            optimizer.zero_grad()
+            h = torch.tanh(data[step] @ params[0].T + params[1])
+            ((h @ params[2].T + params[3] - target[step]) ** 2).mean().backward()
+            gradients.append([p.grad.clone() for p in params])
+            optimizer.step()
+        for k, p in enumerate(params):
+            out[f"{case}/p{k}"] = start[k]
+            out[f"{case}/g{k}"] = torch.stack([g[k] for g in gradients])
+            out[f"{case}/end{k}"] = p
+    params = [p.clone() for p in start]
+    for k, p in enumerate(params):
+        p.grad = torch.randn_like(p)
+        out[f"clip/g{k}"] = p.grad.clone()
+    out["clip/norm"] = torch.nn.utils.clip_grad_norm_(params, 1.5)
+    for k, p in enumerate(params):
+        out[f"clip/clipped{k}"] = p.grad
+    return out
+
+
+def losses():
+    """ce_*: logits, labels (i32 or probabilities), weights; loss; grad.logits. layer_norm: x, w, b; out; gradients."""
+    out = {}
+    cross_entropy = torch.nn.functional.cross_entropy
+    torch.manual_seed(9)
+    labels, soft = torch.tensor([2, 0, -100, 4, 2, 3]), torch.softmax(torch.randn(6, 5), 1)
+    weights = torch.rand(5) + 0.5
+    cases = {
+        "ce_mean": (labels, {}),
+        "ce_sum": (labels, {"reduction": "sum"}),
+        "ce_each": (labels, {"reduction": "none"}),
+        "ce_weights": (labels, {"weight": weights}),
+        "ce_ignore": (labels.clamp(min=0), {"ignore_index": 2}),
+        "ce_smooth": (labels, {"label_smoothing": 0.1}),
+        "ce_smooth_weights": (labels, {"label_smoothing": 0.1, "weight": weights}),
+        "ce_soft": (soft, {}),
+        "ce_soft_smooth": (soft, {"label_smoothing": 0.2}),
+        "ce_soft_weights": (soft, {"weight": weights}),
+    }
+    for case, (target, options) in cases.items():
+        logits = (3 * torch.randn(6, 5)).requires_grad_()
+        weighted(case, out, {"loss": cross_entropy(logits, target, **options)}).backward()
+        out[f"{case}/logits"], out[f"{case}/grad.logits"] = logits, logits.grad
+        out[f"{case}/labels"] = target if target.is_floating_point() else target.to(torch.int32)
+        if "weight" in options:
+            out[f"{case}/weights"] = weights
+    x, w, b = (t.requires_grad_() for t in (torch.randn(4, 3, 7), torch.randn(7), torch.randn(7)))
+    weighted("layer_norm", out, {"out": torch.nn.functional.layer_norm(x, (7,), w, b, 1e-5)}).backward()
+    for name, value in {"x": x, "w": w, "b": b}.items():
+        out[f"layer_norm/{name}"], out[f"layer_norm/grad.{name}"] = value, value.grad
+    return out
+
+
+if __name__ == "__main__":
+    for make in (recurrent, optimizers, losses):
+        path = os.path.join(HERE, make.__name__ + ".safetensors")
+        tensorfile.write(path, make())
+        print(path, os.path.getsize(path))
