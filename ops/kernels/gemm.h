@@ -1,0 +1,66 @@
+/* Internal. The parts of the product and how they fit together.
+ *
+ * C[m,n] = sum_p A[m,p] B[p,n] is computed in tiles of a few rows of C by a fixed number of columns. B is the wide
+ * side: its columns lie in vector registers, and it is packed in panels of `wide` columns, panel[p][wide]. A is the
+ * narrow side: its elements are broadcast, so it can be read as it stands. Every element of C is one chain of fused
+ * multiply-adds over p within a block of `kc` steps, whatever tile, task or kernel it falls into: the bits of a row
+ * of C depend neither on the other rows nor on what was packed (except in the matrix-vector path). */
+#ifndef WG_GEMM_H
+#define WG_GEMM_H
+
+#include "kernels.h"
+
+/* The product kernels of f32 or f64 on this machine; NULL for other dtypes. */
+const wg__product_kernels *wg__product_get(wg_dtype dtype);
+
+/* BLIS' micro-kernel and block sizes, found once. */
+typedef struct wg__blis {
+    int wide, narrow; /* sides of the register tile, wide a multiple of the vector */
+    int kc;           /* steps of the contraction in one block */
+    bool rows;        /* C is fastest with unit stride along its columns (haswell); otherwise C^T is (skx) */
+    void *kernel, *context;
+} wg__blis;
+
+/* NULL where BLIS is missing or has no kernel that fits. */
+const wg__blis *wg__blis_get(wg_dtype dtype);
+const char *wg__blis_name(void); /* "BLIS 0.9.0 skx"; "reference" without BLIS */
+
+/* One tile: C[rows,cols] (+)= A B, A packed as a[k][narrow], B as b[k][wide], both 64-byte aligned. */
+typedef void (*wg__blis_tile)(const wg__blis *blis, int rows, int cols, int64_t k, const void *a, const void *b,
+                              bool add, void *c, int64_t c_rs, int64_t c_cs);
+wg__blis_tile wg__blis_tile_get(wg_dtype dtype);
+
+#ifdef WG__ISA
+/* A vector register, and the tallest tile of two vectors whose sums stay in registers. */
+#if defined __AVX512F__
+enum { VECTOR_BYTES = 64, TILE_ROWS = 14 };
+#elif defined __AVX2__
+enum { VECTOR_BYTES = 32, TILE_ROWS = 6 };
+#else
+enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
+#endif
+enum { LANES = VECTOR_BYTES / (int)sizeof(real), TILE_COLS = 2 * LANES };
+typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+/* A matrix as one side of a product sees it: lines (rows of A, columns of B) of k elements. */
+typedef struct wg__side {
+    const real *data;
+    int64_t line, k; /* strides, in elements */
+} wg__side;
+
+/* C[rows,cols] (+)= A B for rows <= TILE_ROWS, cols <= TILE_COLS. a has its lines at stride a.line; b[p * b_k + j] is
+ * read for j < LANES if cols <= LANES, otherwise for j < TILE_COLS. */
+void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
+                 int64_t c_rs, int64_t c_cs);
+
+/* Packs steps [0, k) of `lines` lines as panel[p][width], zeros in the lines past the last. May write LANES
+ * elements past the panel's end. */
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t k, wg__side from);
+
+/* y[j] (+)= sum over p of x[p] B[p,j], j < n; B with unit stride along one of its two dimensions. */
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride);
+
+extern const wg__product_kernels WG__K(product);
+#endif
+
+#endif

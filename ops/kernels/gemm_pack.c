@@ -1,0 +1,120 @@
+/* Packing one side of a product into panels: panel[p][width], the p-th elements of `width` lines together. Compiled
+ * per instruction set and type. Reads nothing but the elements themselves. */
+#include "gemm.h"
+
+#include <string.h>
+
+/* The permutations that swap blocks of s lanes between two vectors, written out for each number of lanes. */
+#define LOW(s, j)       ((j) & (s) ? LANES + (j) - (s) : (j))
+#define HIGH(s, j)      ((j) & (s) ? LANES + (j) : (j) + (s))
+#define LIST2(f, s, j)  f(s, j), f(s, (j) + 1)
+#define LIST4(f, s, j)  LIST2(f, s, j), LIST2(f, s, (j) + 2)
+#define LIST8(f, s, j)  LIST4(f, s, j), LIST4(f, s, (j) + 4)
+#define LIST16(f, s, j) LIST8(f, s, j), LIST8(f, s, (j) + 8)
+#if defined __AVX512F__ && WG__T == 32
+#define LIST(f, s) LIST16(f, s, 0)
+#elif defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
+#define LIST(f, s) LIST8(f, s, 0)
+#elif defined __AVX2__ || WG__T == 32
+#define LIST(f, s) LIST4(f, s, 0)
+#else
+#define LIST(f, s) LIST2(f, s, 0)
+#endif
+
+#define EXCHANGE(s)                                                                                                \
+    for (int i = 0; i < LANES; i++)                                                                                \
+        if (!(i & (s))) {                                                                                          \
+            vector low = v[i], high = v[i + (s)];                                                                  \
+            v[i] = __builtin_shufflevector(low, high, LIST(LOW, s));                                               \
+            v[i + (s)] = __builtin_shufflevector(low, high, LIST(HIGH, s));                                        \
+        }
+
+static inline __attribute__((always_inline)) void transpose(vector v[LANES])
+{
+#if defined __AVX512F__ && WG__T == 32
+#pragma GCC unroll 16
+    EXCHANGE(8)
+#endif
+#if defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
+#pragma GCC unroll 16
+    EXCHANGE(4)
+#endif
+#if defined __AVX2__ || WG__T == 32
+#pragma GCC unroll 16
+    EXCHANGE(2)
+#endif
+#pragma GCC unroll 16
+    EXCHANGE(1)
+}
+
+static void pack_any(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    for (int64_t p = 0; p < k; p++)
+        for (int l = 0; l < lines; l++) panel[p * width + l] = from.data[l * from.line + p * from.k];
+}
+
+/* Steps p .. p + LANES of lines l .. l + LANES, as far as there are lines. */
+static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__side from)
+{
+    vector v[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) v[i] = i < lines ? *(const vector *)(from.data + i * from.line) : (vector){0};
+    transpose(v);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) *(vector *)(panel + i * width) = v[i];
+}
+
+/* Unit stride along k. A block may write past the panel's width, into the next step: so the lines go from the last
+ * block to the first, and the steps forward, and what was overwritten is written after. */
+static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    int64_t p = 0;
+    for (; p + LANES <= k; p += LANES)
+        for (int l = (lines - 1) / LANES * LANES; l >= 0; l -= LANES) {
+            wg__side block = {from.data + l * from.line + p, from.line, 1};
+            if (lines - l >= LANES)
+                pack_block(panel + p * width + l, width, LANES, block);
+            else
+                pack_block(panel + p * width + l, width, lines - l, block);
+        }
+    from.data += p;
+    pack_any(panel + p * width, width, lines, k - p, from);
+}
+
+#define COPY(n)                                                                                                    \
+    case n:                                                                                                        \
+        for (int64_t p = 0; p < k; p++) memcpy(panel + p * width, from.data + p * from.k, n * sizeof(real));       \
+        return;
+
+/* Unit stride along the lines. */
+static void pack_copied(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    switch (lines) {
+        COPY(4)
+        COPY(5)
+        COPY(6)
+        COPY(8)
+        COPY(11)
+        COPY(12)
+        COPY(13)
+        COPY(14)
+        COPY(16)
+        COPY(32)
+    default:
+        for (int64_t p = 0; p < k; p++)
+            memcpy(panel + p * width, from.data + p * from.k, (size_t)lines * sizeof(real));
+    }
+}
+
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    if (from.line == 1)
+        pack_copied(panel, width, lines, k, from);
+    else if (from.k == 1)
+        pack_transposed(panel, width, lines, k, from);
+    else
+        pack_any(panel, width, lines, k, from);
+    if (lines < width)
+        for (int64_t p = 0; p < k; p++)
+            for (int l = lines; l < width; l++) panel[p * width + l] = 0;
+}

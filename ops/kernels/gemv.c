@@ -1,0 +1,74 @@
+/* The product of one row with a matrix. Nothing is packed: B is read once. Compiled per instruction set and type,
+ * with -ffp-contract=fast. */
+#include "gemm.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void put(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
+
+/* `vectors` vectors of columns from b on: each column is one chain over p, as in a tile. */
+INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    vector sum[8];
+    for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
+    for (int64_t p = 0; p < k; p++)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++) sum[v] += x[p] * *(const vector *)(b.data + p * b.k + v * LANES);
+    for (int v = 0; v < vectors; v++)
+        for (int j = 0; j < LANES; j++) put(add, y + (v * LANES + j) * y_stride, sum[v][j]);
+}
+
+static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    int64_t j = 0;
+    for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES)
+        columns(8, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + 2 * LANES <= n; j += 2 * LANES, b.data += 2 * LANES)
+        columns(2, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + LANES <= n; j += LANES, b.data += LANES) columns(1, k, x, b, add, y + j * y_stride, y_stride);
+    real sum[LANES] = {0};
+    for (int64_t p = 0; j < n && p < k; p++)
+        for (int i = 0; i < n - j; i++) sum[i] += x[p] * b.data[p * b.k + i];
+    for (int i = 0; i < n - j; i++) put(add, y + (j + i) * y_stride, sum[i]);
+}
+
+INLINE real total(vector v)
+{
+    real sum[LANES];
+    for (int i = 0; i < LANES; i++) sum[i] = v[i];
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) sum[i] += sum[i + half];
+    return sum[0];
+}
+
+/* `count` inner products over contiguous k. */
+INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    vector even[4], odd[4];
+    for (int j = 0; j < count; j++) even[j] = odd[j] = (vector){0};
+    int64_t p = 0;
+    for (; p + 2 * LANES <= k; p += 2 * LANES) {
+        vector x0 = *(const vector *)(x + p), x1 = *(const vector *)(x + p + LANES);
+#pragma GCC unroll 4
+        for (int j = 0; j < count; j++) {
+            even[j] += x0 * *(const vector *)(b.data + j * b.line + p);
+            odd[j] += x1 * *(const vector *)(b.data + j * b.line + p + LANES);
+        }
+    }
+    for (int j = 0; j < count; j++) {
+        real sum = total(even[j] + odd[j]);
+        for (int64_t q = p; q < k; q++) sum += x[q] * b.data[j * b.line + q];
+        put(add, y + j * y_stride, sum);
+    }
+}
+
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    if (b.line == 1) {
+        by_columns(n, k, x, b, add, y, y_stride);
+        return;
+    }
+    int64_t j = 0;
+    for (; j + 4 <= n; j += 4, b.data += 4 * b.line) dots(4, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j < n; j++, b.data += b.line) dots(1, k, x, b, add, y + j * y_stride, y_stride);
+}

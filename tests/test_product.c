@@ -1,0 +1,363 @@
+/* The product kernels against a naive product in f64: sizes, strides, segments, batches, operands packed ahead, tasks
+ * in any order, and operands that end where readable memory ends.
+ *
+ *     test_product [seed [rounds]]    a failure prints the seed of its round; WENGERT_ISA=avx2 tests those kernels */
+#include "ops/kernels/gemm.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MAX_SEGMENTS = 64, MAX_BATCHES = 40 };
+
+static uint64_t state;
+
+static uint64_t random_bits(void) /* splitmix64 */
+{
+    uint64_t z = (state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static int64_t below(int64_t n) { return (int64_t)(random_bits() % (uint64_t)n); }
+static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
+
+/* ---- memory that ends at a page without access ------------------------------------------------------------- */
+
+typedef struct guarded {
+    char *map, *data;
+    size_t bytes, mapped;
+} guarded;
+
+static guarded guarded_new(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
+    guarded g = {.bytes = bytes, .mapped = body + 2 * page};
+    g.map = mmap(NULL, g.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (g.map == MAP_FAILED) exit(77);
+    mprotect(g.map, page, PROT_NONE);
+    mprotect(g.map + page + body, page, PROT_NONE);
+    g.data = g.map + page + body - bytes;
+    return g;
+}
+
+static void guarded_free(guarded *g) { munmap(g->map, g->mapped); }
+
+/* ---- matrices with any strides ------------------------------------------------------------------------------ */
+
+typedef struct matrix {
+    guarded memory;
+    int64_t rows, cols, rs, cs, count, batch; /* count: elements in memory; batch: between problems */
+} matrix;
+
+static size_t size_of(wg_dtype t) { return t == WG_F32 ? 4 : 8; }
+static double get(wg_dtype t, const void *p, int64_t i)
+{
+    return t == WG_F32 ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
+static void set(wg_dtype t, void *p, int64_t i, double v)
+{
+    if (t == WG_F32)
+        ((float *)p)[i] = (float)v;
+    else
+        ((double *)p)[i] = v;
+}
+
+enum { DENSE, TRANSPOSED, PADDED, PADDED_TRANSPOSED, BOTH_STRIDES, BROADCAST_ROWS, BROADCAST_COLS, LAYOUTS };
+
+static matrix matrix_new(wg_dtype t, int64_t rows, int64_t cols, int layout, int64_t batches)
+{
+    matrix m = {.rows = rows, .cols = cols};
+    int64_t pad = 1 + below(20);
+    switch (layout) {
+    case DENSE: m.rs = cols, m.cs = 1; break;
+    case TRANSPOSED: m.rs = 1, m.cs = rows; break;
+    case PADDED: m.rs = cols + pad, m.cs = 1; break;
+    case PADDED_TRANSPOSED: m.rs = 1, m.cs = rows + pad; break;
+    case BOTH_STRIDES: m.cs = 2, m.rs = 2 * cols + pad; break;
+    case BROADCAST_ROWS: m.rs = 0, m.cs = 1; break;
+    default: m.rs = 1, m.cs = 0; break;
+    }
+    int64_t one = rows && cols ? (rows - 1) * m.rs + (cols - 1) * m.cs + 1 : 0;
+    m.batch = one;
+    m.count = one * batches;
+    m.memory = guarded_new((size_t)m.count * size_of(t));
+    for (int64_t i = 0; i < m.count; i++) set(t, m.memory.data, i, real_value());
+    return m;
+}
+
+/* ---- one random product --------------------------------------------------------------------------------------- */
+
+typedef struct trial {
+    wg__product p;
+    wg__segment segments[MAX_SEGMENTS];
+    matrix a[MAX_SEGMENTS], b[MAX_SEGMENTS], c;
+    int64_t offset_a[MAX_BATCHES], offset_b[MAX_BATCHES];
+    void *expected; /* as C's memory */
+    double *bound;  /* sum of the magnitudes, for the tolerance */
+} trial;
+
+static int64_t random_size(bool large)
+{
+    static const int64_t sizes[] = {0, 1, 1, 2, 3, 5, 7, 8, 12, 13, 15, 16, 17, 31, 32, 33, 50, 64, 65, 100};
+    if (large && below(6) == 0) return 200 + below(900);
+    return below(2) ? sizes[below((int64_t)(sizeof(sizes) / sizeof(*sizes)))] : below(140);
+}
+
+static void trial_new(trial *t)
+{
+    memset(t, 0, sizeof(*t));
+    wg__product *p = &t->p;
+    p->dtype = below(2) ? WG_F64 : WG_F32;
+    p->batches = below(4) ? 1 : below(MAX_BATCHES + 1);
+    bool large = p->batches == 1;
+    p->m = random_size(large);
+    p->n = random_size(large);
+    p->n_segments = p->batches == 1 && below(3) == 0 ? 1 + (int)below(MAX_SEGMENTS) : 1;
+    p->accumulate = below(2);
+    p->segments = t->segments;
+    int64_t same = random_size(false), layout_a = below(LAYOUTS), layout_b = below(LAYOUTS);
+    for (int s = 0; s < p->n_segments; s++) {
+        int64_t k = p->n_segments == 1 ? random_size(large) : below(4) ? same : random_size(false);
+        t->a[s] = matrix_new(p->dtype, p->m, k, (int)(below(8) ? layout_a : below(LAYOUTS)), p->batches);
+        t->b[s] = matrix_new(p->dtype, k, p->n, (int)(below(8) ? layout_b : below(LAYOUTS)), p->batches);
+        t->segments[s] = (wg__segment){.a = t->a[s].memory.data,
+                                       .b = t->b[s].memory.data,
+                                       .k = k,
+                                       .a_rs = t->a[s].rs,
+                                       .a_cs = t->a[s].cs,
+                                       .b_rs = t->b[s].rs,
+                                       .b_cs = t->b[s].cs};
+    }
+    if (p->batches != 1) {
+        for (int64_t i = 0; i < p->batches; i++) { /* in any order, repeats allowed */
+            t->offset_a[i] = below(p->batches) * t->a[0].batch;
+            t->offset_b[i] = below(p->batches) * t->b[0].batch;
+        }
+        p->batch_a = t->offset_a;
+        p->batch_b = t->offset_b;
+    }
+    t->c = matrix_new(p->dtype, p->m, p->n, (int)below(BROADCAST_ROWS), p->batches);
+    p->c = t->c.memory.data;
+    p->c_rs = t->c.rs;
+    p->c_cs = t->c.cs;
+    p->batch_c = t->c.batch;
+    if (!p->accumulate && below(4) == 0) /* what C held does not matter then */
+        for (int64_t i = 0; i < t->c.count; i++) set(p->dtype, p->c, i, (double)NAN);
+}
+
+static void trial_free(trial *t)
+{
+    for (int s = 0; s < t->p.n_segments; s++) guarded_free(&t->a[s].memory), guarded_free(&t->b[s].memory);
+    guarded_free(&t->c.memory);
+    free(t->expected);
+    free(t->bound);
+}
+
+static void element(const trial *t, int64_t batch, int64_t i, int64_t j, double *sum, double *magnitude)
+{
+    const wg__product *p = &t->p;
+    for (int s = 0; s < p->n_segments; s++)
+        for (int64_t q = 0; q < p->segments[s].k; q++) {
+            const wg__segment *g = &p->segments[s];
+            int64_t a = i * g->a_rs + q * g->a_cs + (p->batch_a ? p->batch_a[batch] : 0);
+            int64_t b = q * g->b_rs + j * g->b_cs + (p->batch_b ? p->batch_b[batch] : 0);
+            double term = get(p->dtype, g->a, a) * get(p->dtype, g->b, b);
+            *sum += term;
+            *magnitude += fabs(term);
+        }
+}
+
+static void expect(trial *t)
+{
+    const wg__product *p = &t->p;
+    size_t bytes = (size_t)t->c.count * size_of(p->dtype);
+    t->expected = malloc(bytes + 1);
+    t->bound = calloc((size_t)t->c.count + 1, sizeof(double));
+    memcpy(t->expected, p->c, bytes);
+    for (int64_t batch = 0; batch < p->batches; batch++)
+        for (int64_t i = 0; i < p->m; i++)
+            for (int64_t j = 0; j < p->n; j++) {
+                int64_t at = batch * p->batch_c + i * p->c_rs + j * p->c_cs;
+                double sum = p->accumulate ? get(p->dtype, p->c, at) : 0;
+                element(t, batch, i, j, &sum, &t->bound[at]);
+                set(p->dtype, t->expected, at, sum);
+                t->bound[at] += fabs(sum);
+            }
+}
+
+static void run_shuffled(const wg__product_kernels *k, const wg__product *p)
+{
+    int64_t n = k->tasks(p);
+    size_t bytes = (k->scratch(p) + 63) / 64 * 64;
+    guarded scratch = guarded_new(bytes);
+    int64_t *order = malloc((size_t)(n + 1) * sizeof(*order));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t j = below(i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        memset(scratch.data, 0xff, bytes); /* NaN */
+        k->run(p, order[i], scratch.data);
+    }
+    free(order);
+    guarded_free(&scratch);
+}
+
+static bool close_enough(const trial *t, const char *what)
+{
+    const wg__product *p = &t->p;
+    double unit = p->dtype == WG_F32 ? 6e-8 : 1.2e-16, steps = 8;
+    for (int s = 0; s < p->n_segments; s++) steps += (double)p->segments[s].k;
+    for (int64_t i = 0; i < t->c.count; i++) {
+        double got = get(p->dtype, p->c, i), want = get(p->dtype, t->expected, i);
+        bool same = t->bound[i] == 0
+                        ? memcmp((char *)p->c + (size_t)i * size_of(p->dtype),
+                                 (char *)t->expected + (size_t)i * size_of(p->dtype), size_of(p->dtype)) == 0
+                        : fabs(got - want) <= steps * unit * t->bound[i];
+        if (!same) {
+            fprintf(stderr, "%s: element %lld: %.17g, not %.17g (bound %g)\n", what, (long long)i, got, want,
+                    t->bound[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
+{
+    guarded packed = guarded_new((k->packed_bytes(p) + 63) / 64 * 64);
+    memset(packed.data, 0xff, packed.bytes);
+    int64_t n = k->pack_tasks(p);
+    for (int64_t i = n - 1; i >= 0; i--) k->pack(p, packed.data, i);
+    return packed;
+}
+
+static bool try_one(uint64_t seed)
+{
+    state = seed;
+    trial t;
+    trial_new(&t);
+    wg__product *p = &t.p;
+    const wg__product_kernels *k = wg__product_get(p->dtype);
+    expect(&t);
+    size_t bytes = (size_t)t.c.count * size_of(p->dtype);
+    void *before = malloc(bytes + 1), *first = malloc(bytes + 1);
+    memcpy(before, p->c, bytes);
+
+    run_shuffled(k, p);
+    bool ok = close_enough(&t, "result");
+    memcpy(first, p->c, bytes);
+
+    memcpy(p->c, before, bytes);
+    run_shuffled(k, p);
+    if (memcmp(first, p->c, bytes) != 0) ok = false, fprintf(stderr, "the order of tasks changes bits\n");
+
+    if (p->n_segments == 1 && p->batches == 1) {
+        guarded packed = pack_shuffled(k, p);
+        memcpy(p->c, before, bytes);
+        p->packed_b = packed.data;
+        run_shuffled(k, p);
+        if (!close_enough(&t, "packed")) ok = false;
+        if (p->m > 1 && p->n > 1 && memcmp(first, p->c, bytes) != 0)
+            ok = false, fprintf(stderr, "packing ahead changes bits\n");
+        guarded_free(&packed);
+    }
+    if (!ok)
+        fprintf(stderr, "test_product %llu 1: %s m %lld n %lld k %lld (%d segments) batches %lld%s\n",
+                (unsigned long long)seed, p->dtype == WG_F32 ? "f32" : "f64", (long long)p->m, (long long)p->n,
+                (long long)t.segments[0].k, p->n_segments, (long long)p->batches,
+                p->accumulate ? " accumulate" : "");
+    free(before);
+    free(first);
+    trial_free(&t);
+    return ok;
+}
+
+/* A NaN or an infinity in an operand reaches what it meets, and nothing else. */
+static bool nan_propagates(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
+{
+    const wg__product_kernels *kernels = wg__product_get(dtype);
+    matrix a = matrix_new(dtype, m, k, DENSE, 1), b = matrix_new(dtype, k, n, DENSE, 1),
+           c = matrix_new(dtype, m, n, DENSE, 1);
+    for (int64_t i = 0; i < b.count; i++) set(dtype, b.memory.data, i, 0);
+    set(dtype, a.memory.data, (m - 1) * k + k - 1, (double)INFINITY);
+    wg__segment s = {a.memory.data, b.memory.data, k, a.rs, a.cs, b.rs, b.cs};
+    wg__product p = {.dtype = dtype,
+                     .m = m,
+                     .n = n,
+                     .batches = 1,
+                     .c = c.memory.data,
+                     .c_rs = c.rs,
+                     .c_cs = c.cs,
+                     .n_segments = 1,
+                     .segments = &s};
+    run_shuffled(kernels, &p);
+    bool ok = true;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double got = get(dtype, c.memory.data, i * n + j);
+            if (i == m - 1 ? !isnan(got) : got != 0) ok = false;
+        }
+    if (!ok)
+        fprintf(stderr, "NaN does not propagate: m %lld n %lld k %lld\n", (long long)m, (long long)n, (long long)k);
+    guarded_free(&a.memory);
+    guarded_free(&b.memory);
+    guarded_free(&c.memory);
+    return ok;
+}
+
+/* A row's bits do not depend on how many rows there are. */
+static bool rows_are_independent(wg_dtype dtype)
+{
+    enum { M = 131, N = 77, K = 700 };
+    const wg__product_kernels *kernels = wg__product_get(dtype);
+    matrix a = matrix_new(dtype, M, K, DENSE, 1), b = matrix_new(dtype, K, N, DENSE, 1);
+    matrix c = matrix_new(dtype, M, N, DENSE, 1), d = matrix_new(dtype, M, N, DENSE, 1);
+    wg__segment s = {a.memory.data, b.memory.data, K, a.rs, a.cs, b.rs, b.cs};
+    wg__product p = {.dtype = dtype,
+                     .m = M,
+                     .n = N,
+                     .batches = 1,
+                     .c = c.memory.data,
+                     .c_rs = c.rs,
+                     .c_cs = c.cs,
+                     .n_segments = 1,
+                     .segments = &s};
+    run_shuffled(kernels, &p);
+    bool ok = true;
+    for (int64_t m = 1; m < M; m += 3) {
+        p.m = m;
+        p.c = d.memory.data;
+        run_shuffled(kernels, &p);
+        if (memcmp(c.memory.data, d.memory.data, (size_t)(m * N) * size_of(dtype)) != 0) ok = false;
+    }
+    if (!ok) fprintf(stderr, "the bits of a row depend on the number of rows\n");
+    guarded_free(&a.memory);
+    guarded_free(&b.memory);
+    guarded_free(&c.memory);
+    guarded_free(&d.memory);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    int rounds = argc > 2 ? atoi(argv[2]) : 400, failures = 0;
+    printf("%s, %s, seed %llu, %d rounds\n", wg__product_name(), wg__isa_name(), (unsigned long long)seed, rounds);
+    for (int i = 0; i < rounds && failures < 5; i++) failures += !try_one(seed + (uint64_t)i);
+    state = seed;
+    for (int t = 0; t < 2; t++) {
+        wg_dtype dtype = t ? WG_F64 : WG_F32;
+        failures += !nan_propagates(dtype, 1, 70, 50) + !nan_propagates(dtype, 50, 1, 50);
+        failures += !nan_propagates(dtype, 50, 70, 50) + !nan_propagates(dtype, 300, 530, 700);
+        failures += !rows_are_independent(dtype);
+    }
+    if (wg__product_get(WG_I32)) failures++, fprintf(stderr, "there is a product of integers\n");
+    return failures != 0;
+}
