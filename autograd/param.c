@@ -66,7 +66,7 @@ wg_params *wg_params_new(wg_dtype dtype) { return wg_params_new_with(dtype, (wg_
 void wg_params_free(wg_params *set)
 {
     if (!set) return;
-    for (uint32_t i = 0; i < set->n_entries; i++) {
+    for (uint32_t i = set->n_entries; i-- > 0;) { /* second names before the parameter that they name */
         wg_param *param = set->entries[i].param;
         if (set->entries[i].name == param->name) wg__heap_release(&set->heap, param, sizeof *param);
     }
