@@ -1,0 +1,430 @@
+/* Layers, losses and optimizers against PyTorch's numbers: the reference files in tests/golden and the script that
+ * made them. Each case runs in f64 (1e-10) and in f32 (1e-5), relative to the largest number of the tensor.
+ *
+ *     test_golden FOLDER [case]    only the cases whose name starts with `case` */
+#include "wengert.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One case in one dtype. */
+typedef struct run {
+    const wg_safetensors *file;
+    const char *name;
+    wg_dtype dtype;
+    wg_tape *tape;
+    wg_params *set;
+    int failures;
+} run;
+
+static const char *wanted = "";
+static int cases, failures;
+
+/* ---- reference numbers ---- */
+
+static bool find(const run *r, const char *what, wg_entry *entry)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", r->name, what);
+    return wg_safetensors_find(r->file, name, entry);
+}
+
+static wg_entry need(run *r, const char *what)
+{
+    wg_entry entry;
+    if (!find(r, what, &entry)) {
+        fprintf(stderr, "%s/%s is not in the file\n", r->name, what);
+        exit(2);
+    }
+    return entry;
+}
+
+static int64_t numel(const wg_entry *entry)
+{
+    int64_t n = 0;
+    wg_shape_numel(&entry->shape, &n);
+    return n;
+}
+
+static double reference(const wg_entry *entry, int64_t i)
+{
+    double value;
+    memcpy(&value, (const char *)entry->data + i * 8, 8);
+    return value;
+}
+
+static double number(wg_dtype dtype, const void *data, int64_t i)
+{
+    return dtype == WG_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+/* Elements from `first` on into memory of the run's dtype. */
+static void copy_out(const run *r, const wg_entry *entry, int64_t first, int64_t n, void *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double value = reference(entry, first + i);
+        if (r->dtype == WG_F64)
+            ((double *)out)[i] = value;
+        else
+            ((float *)out)[i] = (float)value;
+    }
+}
+
+static wg_tensor constant(run *r, const char *what)
+{
+    wg_entry entry = need(r, what);
+    if (entry.dtype == WG_I32) return wg_data(r->tape, WG_I32, entry.shape, entry.data);
+    void *numbers = malloc((size_t)numel(&entry) * 8 + 8);
+    copy_out(r, &entry, 0, numel(&entry), numbers);
+    wg_tensor tensor = wg_data(r->tape, r->dtype, entry.shape, numbers);
+    free(numbers);
+    return tensor;
+}
+
+static void set_param(run *r, wg_param *param, const char *what)
+{
+    wg_entry entry = need(r, what);
+    if (wg_param_numel(param) != numel(&entry)) {
+        fprintf(stderr, "%s/%s: %lld numbers, the layer has %lld\n", r->name, what, (long long)numel(&entry),
+                (long long)wg_param_numel(param));
+        exit(2);
+    }
+    copy_out(r, &entry, 0, numel(&entry), wg_param_write_begin(param));
+    wg_param_write_end(param);
+}
+
+static wg_param *input(run *r, const char *what)
+{
+    wg_param *param = wg_param_new(r->set, what, need(r, what).shape, wg_init_zeros());
+    set_param(r, param, what);
+    return param;
+}
+
+/* ---- comparing ---- */
+
+static void compare(run *r, const char *what, const void *have)
+{
+    wg_entry entry = need(r, what);
+    int64_t n = numel(&entry), worst = -1;
+    double largest = 0, error = 0, limit = r->dtype == WG_F64 ? 1e-10 : 1e-5;
+    for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs(reference(&entry, i)));
+    for (int64_t i = 0; have && i < n; i++) {
+        double e = fabs(number(r->dtype, have, i) - reference(&entry, i)) / largest;
+        if (e > error || isnan(e)) error = e, worst = i;
+        if (isnan(e)) break;
+    }
+    if (have && error <= limit) return;
+    r->failures++;
+    printf("FAILED %s/%s %s: ", r->name, what, wg_dtype_name(r->dtype));
+    if (have)
+        printf("element %lld is %.17g, PyTorch's %.17g (off by %.2g of the largest, allowed %.0e)\n",
+               (long long)worst, number(r->dtype, have, worst), reference(&entry, worst), error, limit);
+    else
+        printf("no value: %s\n", wg_tape_message(r->tape));
+}
+
+static void compare_grad(run *r, const char *what, const wg_param *param)
+{
+    char name[128];
+    snprintf(name, sizeof name, "grad.%s", what);
+    compare(r, name, wg_param_grad(param));
+}
+
+/* sum(y * r.<what>), the loss that the reference was differentiated by; keeps y to be compared. */
+static wg_tensor weighted(run *r, const char *what, wg_tensor y)
+{
+    char name[128];
+    snprintf(name, sizeof name, "r.%s", what);
+    return wg_sum_all(wg_mul(wg_keep(y), constant(r, name)));
+}
+
+static void backward(run *r, wg_tensor loss)
+{
+    if (wg_backward(loss) == WG_OK) return;
+    printf("FAILED %s %s: %s\n", r->name, wg_dtype_name(r->dtype), wg_tape_message(r->tape));
+    r->failures++;
+}
+
+/* Runs the case in both dtypes. */
+static void both(const wg_safetensors *file, const char *name, const void *options,
+                 void (*test)(run *r, const void *options))
+{
+    if (strncmp(name, wanted, strlen(wanted)) != 0) return;
+    for (int i = 0; i < 2; i++) {
+        run r = {.file = file, .name = name, .dtype = i ? WG_F32 : WG_F64};
+        r.tape = wg_tape_new(wg_tape_defaults());
+        r.set = wg_params_new(r.dtype);
+        test(&r, options);
+        wg_status status = wg_tape_reset(r.tape);
+        if (status != WG_OK || wg_params_status(r.set) != WG_OK) {
+            printf("FAILED %s: %s; %s\n", name, wg_tape_message(r.tape), wg_params_message(r.set));
+            r.failures++;
+        }
+        wg_tape_free(r.tape);
+        wg_params_free(r.set);
+        cases++;
+        failures += r.failures > 0;
+    }
+}
+
+/* ---- recurrent layers ---- */
+
+static void compare_cell(run *r, const wg_rnn_cell *cell, int l, int d, bool gradients)
+{
+    const char *kinds[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    wg_param *params[] = {cell->weight_ih, cell->weight_hh, cell->bias_ih, cell->bias_hh};
+    for (int i = 0; i < 4; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s_l%d%s", kinds[i], l, d ? "_reverse" : "");
+        if (gradients)
+            compare_grad(r, name, params[i]);
+        else
+            set_param(r, params[i], name);
+    }
+}
+
+static void each_cell(run *r, const wg_rnn *rnn, bool gradients)
+{
+    for (int i = 0; i < rnn->options.layers * rnn->directions; i++)
+        compare_cell(r, &rnn->cell[i], i / rnn->directions, i % rnn->directions, gradients);
+}
+
+static void test_recurrent(run *r, const void *options)
+{
+    const wg_rnn_options *o = options;
+    const bool lstm = o->cell == WG_LSTM;
+    wg_shape shape = need(r, "x").shape, state_shape = need(r, "h0").shape;
+    const int T = (int)shape.size[0], cells = (int)state_shape.size[0];
+    wg_rnn rnn;
+    if (wg_rnn_init(&rnn, r->set, "rnn", shape.size[2], state_shape.size[2], *o) != WG_OK) exit(2);
+    each_cell(r, &rnn, false);
+    wg_param *x = input(r, "x"), *h0 = input(r, "h0"), *c0 = lstm ? input(r, "c0") : NULL;
+    wg_entry entry;
+    wg_tensor lengths = find(r, "lengths", &entry) ? constant(r, "lengths") : WG_NONE;
+    wg_tensor xs[16], ys[16], loss, out;
+    wg_rnn_state state = {0};
+    for (int i = 0; i < cells; i++) {
+        state.h[i] = wg_select(wg_use(r->tape, h0), 0, i);
+        if (lstm) state.c[i] = wg_select(wg_use(r->tape, c0), 0, i);
+    }
+    for (int t = 0; t < T; t++) xs[t] = wg_select(wg_use(r->tape, x), 0, t);
+    wg_rnn_unroll(&rnn, xs, T, lengths, &state, ys);
+    out = wg_keep(wg_stack(ys, T, 0));
+    wg_tensor hn = wg_keep(wg_stack(state.h, cells, 0)), cn = lstm ? wg_keep(wg_stack(state.c, cells, 0)) : WG_NONE;
+    loss = wg_add(weighted(r, "out", out), weighted(r, "hn", hn));
+    if (lstm) loss = wg_add(loss, weighted(r, "cn", cn));
+    backward(r, loss);
+    compare(r, "out", wg_value(out));
+    compare(r, "hn", wg_value(hn));
+    if (lstm) compare(r, "cn", wg_value(cn));
+    each_cell(r, &rnn, true);
+    compare_grad(r, "x", x);
+    compare_grad(r, "h0", h0);
+    if (lstm) compare_grad(r, "c0", c0);
+}
+
+static void recurrent(const wg_safetensors *file)
+{
+    const char *names[] = {"tanh", "relu", "lstm", "gru"};
+    const wg_cell kinds[] = {WG_RNN_TANH, WG_RNN_RELU, WG_LSTM, WG_GRU};
+    for (int i = 0; i < 4 * 2 * 2 * 2; i++) {
+        wg_rnn_options o = wg_rnn_defaults();
+        const int cell = i / 8, with_lengths = i & 1;
+        o.cell = kinds[cell];
+        o.layers = 1 + (i >> 2 & 1);
+        o.bidirectional = i & 2;
+        if (with_lengths && (cell < 2 || o.layers == 1)) continue;
+        char name[64];
+        snprintf(name, sizeof name, "%s_%d_%s%s", names[cell], o.layers, o.bidirectional ? "bi" : "uni",
+                 with_lengths ? "_len" : "");
+        both(file, name, &o, test_recurrent);
+    }
+}
+
+/* ---- losses and layer norm ---- */
+
+static void test_cross_entropy(run *r, const void *options)
+{
+    wg_cross_entropy_options o = *(const wg_cross_entropy_options *)options;
+    wg_entry entry;
+    wg_param *logits = input(r, "logits");
+    if (find(r, "weights", &entry)) o.class_weights = constant(r, "weights");
+    wg_tensor loss = wg_keep(wg_cross_entropy_with(wg_use(r->tape, logits), constant(r, "labels"), o));
+    backward(r, weighted(r, "loss", loss));
+    compare(r, "loss", wg_value(loss));
+    compare_grad(r, "logits", logits);
+}
+
+static void test_layer_norm(run *r, const void *options)
+{
+    wg_param *x = input(r, "x"), *w = input(r, "w"), *b = input(r, "b");
+    wg_layer_norm_layer layer = {.weight = w, .bias = b, .epsilon = 1e-5};
+    wg_tensor out = wg_keep(wg_layer_norm_apply(&layer, wg_use(r->tape, x)));
+    backward(r, weighted(r, "out", out));
+    compare(r, "out", wg_value(out));
+    compare_grad(r, "x", x);
+    compare_grad(r, "w", w);
+    compare_grad(r, "b", b);
+}
+
+static void losses(const wg_safetensors *file)
+{
+    const struct {
+        const char *name;
+        wg_reduction reduction;
+        double smoothing;
+        int64_t ignore;
+    } rows[] = {
+        {"ce_mean", WG_MEAN, 0, -100},
+        {"ce_sum", WG_SUM, 0, -100},
+        {"ce_each", WG_EACH, 0, -100},
+        {"ce_weights", WG_MEAN, 0, -100},
+        {"ce_ignore", WG_MEAN, 0, 2},
+        {"ce_smooth", WG_MEAN, 0.1, -100},
+        {"ce_smooth_weights", WG_MEAN, 0.1, -100},
+        {"ce_soft", WG_MEAN, 0, -100},
+        {"ce_soft_smooth", WG_MEAN, 0.2, -100},
+        {"ce_soft_weights", WG_MEAN, 0, -100},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_cross_entropy_options o = wg_cross_entropy_defaults();
+        o.reduction = rows[i].reduction;
+        o.label_smoothing = rows[i].smoothing;
+        o.ignore_index = rows[i].ignore;
+        both(file, rows[i].name, &o, test_cross_entropy);
+    }
+    both(file, "layer_norm", NULL, test_layer_norm);
+}
+
+/* ---- optimizers: fed with the gradients of the reference ---- */
+
+static wg_optimizer *optimizer_of(const char *name, wg_params *set)
+{
+    wg_sgd_options sgd = wg_sgd_defaults();
+    wg_rmsprop_options rms = wg_rmsprop_defaults();
+    wg_adam_options adam = wg_adam_defaults();
+    wg_adamw_options adamw = wg_adamw_defaults();
+    sgd.lr = 0.1;
+    adam.lr = adamw.lr = 0.01;
+#define IS(text) (strcmp(name, text) == 0)
+    if (IS("sgd_decay") || IS("sgd_dampening") || IS("sgd_nesterov")) sgd.weight_decay = 0.01;
+    if (IS("sgd_momentum") || IS("sgd_nesterov")) sgd.lr = 0.05;
+    if (IS("sgd_momentum") || IS("sgd_nesterov") || IS("sgd_dampening")) sgd.momentum = 0.9;
+    if (IS("sgd_dampening")) sgd.dampening = 0.3;
+    sgd.nesterov = IS("sgd_nesterov");
+    if (IS("rmsprop_decay")) rms.lr = 0.002, rms.alpha = 0.95, rms.epsilon = 1e-6, rms.weight_decay = 0.01;
+    if (IS("rmsprop_momentum")) rms.lr = 0.005, rms.momentum = 0.9;
+    if (IS("rmsprop_all")) rms.lr = 0.005, rms.alpha = 0.9, rms.momentum = 0.8, rms.weight_decay = 0.01;
+    rms.centered = IS("rmsprop_centered") || IS("rmsprop_all");
+    if (IS("adam_decay")) adam.beta1 = 0.8, adam.beta2 = 0.95, adam.epsilon = 1e-6, adam.weight_decay = 0.1;
+    if (IS("groups")) adamw.weight_decay = 0.1;
+#undef IS
+    if (strncmp(name, "sgd", 3) == 0) return wg_sgd_new(set, sgd);
+    if (strncmp(name, "rms", 3) == 0) return wg_rmsprop_new(set, rms);
+    if (strcmp(name, "adamw") != 0 && strncmp(name, "adam", 4) == 0) return wg_adam_new(set, adam);
+    return wg_adamw_new(set, adamw);
+}
+
+static const char *numbered(char text[16], const char *what, int k)
+{
+    snprintf(text, 16, "%s%d", what, k);
+    return text;
+}
+
+enum { N_PARAMS = 4 };
+
+static void set_gradient(run *r, wg_param *param, const char *what, int step)
+{
+    wg_entry entry = need(r, what);
+    copy_out(r, &entry, step * wg_param_numel(param), wg_param_numel(param), wg_param_grad_write_begin(param));
+    wg_param_grad_write_end(param);
+}
+
+static void test_optimizer(run *r, const void *options)
+{
+    wg_param *params[N_PARAMS];
+    char text[16];
+    for (int k = 0; k < N_PARAMS; k++) params[k] = input(r, numbered(text, "p", k));
+    wg_optimizer *optimizer = optimizer_of(r->name, r->set);
+    if (strcmp(r->name, "groups") == 0) {
+        wg_group twice = wg_group_defaults();
+        twice.pattern = "p1 *3";
+        twice.lr_scale = 2;
+        if (wg_optimizer_group(optimizer, twice) != WG_OK) r->failures++;
+        wg_group no_decay = twice;
+        no_decay.weight_decay = 0;
+        if (wg_optimizer_group(optimizer, no_decay) != WG_OK) r->failures++;
+    }
+    for (int step = 0; step < 20; step++) {
+        for (int k = 0; k < N_PARAMS; k++) set_gradient(r, params[k], numbered(text, "g", k), step);
+        if (wg_optimizer_step(optimizer) != WG_OK) r->failures++;
+    }
+    for (int k = 0; k < N_PARAMS; k++) compare(r, numbered(text, "end", k), wg_param_value(params[k]));
+    wg_optimizer_free(optimizer);
+}
+
+static void test_clip(run *r, const void *options)
+{
+    wg_param *params[N_PARAMS];
+    char text[16];
+    for (int k = 0; k < N_PARAMS; k++) {
+        params[k] =
+            wg_param_new(r->set, numbered(text, "g", k), need(r, numbered(text, "g", k)).shape, wg_init_zeros());
+        set_gradient(r, params[k], numbered(text, "g", k), 0);
+    }
+    double norm;
+    if (wg_clip_grad_norm(r->set, 1.5, &norm) != WG_OK) r->failures++;
+    float rounded = (float)norm;
+    compare(r, "norm", r->dtype == WG_F64 ? (void *)&norm : (void *)&rounded);
+    for (int k = 0; k < N_PARAMS; k++) compare(r, numbered(text, "clipped", k), wg_param_grad(params[k]));
+}
+
+static void optimizers(const wg_safetensors *file)
+{
+    const char *names[] = {"sgd",
+                           "sgd_decay",
+                           "sgd_momentum",
+                           "sgd_dampening",
+                           "sgd_nesterov",
+                           "rmsprop",
+                           "rmsprop_decay",
+                           "rmsprop_momentum",
+                           "rmsprop_centered",
+                           "rmsprop_all",
+                           "adam",
+                           "adam_decay",
+                           "adamw",
+                           "groups"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) both(file, names[i], NULL, test_optimizer);
+    both(file, "clip", NULL, test_clip);
+}
+
+static void with_file(const char *folder, const char *name, void (*test)(const wg_safetensors *file))
+{
+    char path[1024];
+    wg_error error = {0};
+    snprintf(path, sizeof path, "%s/%s.safetensors", folder, name);
+    wg_safetensors *file = wg_safetensors_open(path, &error);
+    if (!file) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(2);
+    }
+    test(file);
+    wg_safetensors_close(file);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "test_golden FOLDER [case]\n");
+        return 2;
+    }
+    if (argc > 2) wanted = argv[2];
+    with_file(argv[1], "recurrent", recurrent);
+    with_file(argv[1], "losses", losses);
+    with_file(argv[1], "optimizers", optimizers);
+    printf("%d runs, %d failed\n", cases, failures);
+    return failures > 0 || cases == 0;
+}

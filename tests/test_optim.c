@@ -1,0 +1,262 @@
+/* Optimizers beside their formulas (which test_golden compares): what is skipped, refused and kept, groups, clipping,
+ * schedules, state, and equal bits on every instruction set. */
+#include "optim/internal.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+
+static void check_at(bool ok, const char *what, int line)
+{
+    if (ok) return;
+    failures++;
+    printf("FAILED line %d: %s\n", line, what);
+}
+#define CHECK(condition) check_at((condition), #condition, __LINE__)
+
+static const float *value(const wg_param *param) { return wg_param_value(param); }
+
+static void set_gradient(wg_param *param, double number)
+{
+    float *g = wg_param_grad_write_begin(param);
+    for (int64_t i = 0; i < wg_param_numel(param); i++) g[i] = (float)number;
+    wg_param_grad_write_end(param);
+}
+
+static wg_param *param_of_ones(wg_params *set, const char *name, wg_shape shape)
+{
+    wg_param *param = wg_param_new(set, name, shape, wg_init_constant(1));
+    set_gradient(param, 1);
+    return param;
+}
+
+static wg_sgd_options sgd_with(double lr, double momentum)
+{
+    wg_sgd_options o = wg_sgd_defaults();
+    o.lr = lr;
+    o.momentum = momentum;
+    return o;
+}
+
+/* Ties once, buffers never, frozen ones not while they are frozen, late ones from the next step on. */
+static void test_members(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *a = param_of_ones(set, "a", WG_DIMS(3)), *b = param_of_ones(set, "b", WG_DIMS(2, 2));
+    wg_param_tie(set, "a2", a);
+    wg_buffer *buffer = wg_buffer_new(set, "buffer", WG_DIMS(3), wg_init_constant(1));
+    wg_param_freeze(b, true);
+    wg_optimizer *o = wg_sgd_new(set, sgd_with(0.25, 0.5));
+    CHECK(wg_optimizer_state_count(o) == 2);
+    uint64_t version = wg_param_version(a);
+    CHECK(wg_optimizer_step(o) == WG_OK);
+    CHECK(value(a)[2] == 0.75f && value(b)[3] == 1 && value(buffer)[0] == 1);
+    CHECK(wg_param_version(a) > version);
+    wg_param_freeze(b, false);
+    wg_param *late = param_of_ones(set, "late", WG_SCALAR), *none = param_of_ones(set, "none", WG_DIMS(0, 4));
+    CHECK(wg_optimizer_step(o) == WG_OK);
+    CHECK(value(a)[0] == 0.375f && value(b)[0] == 0.75f && value(late)[0] == 0.75f && wg_param_numel(none) == 0);
+    CHECK(wg_optimizer_state_count(o) == 8 && wg_optimizer_steps(o) == 2);
+    const char *name;
+    wg_shape shape;
+    wg_dtype dtype;
+    void *data;
+    CHECK(wg_optimizer_state_at(o, 2, &name, &dtype, &shape, &data));
+    CHECK(strcmp(name, "optim.momentum_buffer.b") == 0 && dtype == WG_F32 && shape.rank == 2 &&
+          ((float *)data)[3] == 1);
+    CHECK(wg_optimizer_state_at(o, 1, &name, &dtype, &shape, &data));
+    CHECK(strcmp(name, "optim.step.a") == 0 && dtype == WG_I32 && shape.rank == 0 && *(int32_t *)data == 2);
+    CHECK(!wg_optimizer_state_at(o, 8, &name, &dtype, &shape, &data));
+    wg_optimizer_free(o);
+    wg_params_free(set);
+}
+
+/* A refused step changes nothing and is counted. */
+static void test_refused(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *a = param_of_ones(set, "a", WG_DIMS(40)), *b = param_of_ones(set, "b", WG_DIMS(40));
+    wg_optimizer *o = wg_adam_new(set, wg_adam_defaults());
+    const double bad[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        ((float *)wg_param_grad_write_begin(b))[17] = (float)bad[i];
+        wg_param_grad_write_end(b);
+        CHECK(wg_optimizer_step(o) == WG_ERR_NONFINITE);
+        CHECK(strcmp(wg_optimizer_message(o), "adam: gradient of b is not finite at element 17") == 0);
+        CHECK(value(a)[0] == 1 && value(b)[0] == 1 && wg_optimizer_steps(o) == 0);
+        CHECK(wg_optimizer_refused(o) == (uint64_t)i + 1);
+        double norm;
+        CHECK(wg_clip_grad_norm(set, 1, &norm) == WG_OK && !isfinite(norm));
+        CHECK(((const float *)wg_param_grad(a))[0] == 1);
+    }
+    wg_param_freeze(b, true); /* its gradient is not looked at */
+    CHECK(wg_optimizer_step(o) == WG_OK && value(a)[0] < 1);
+    void *m;
+    CHECK(wg_optimizer_state_at(o, 0, NULL, NULL, NULL, &m) && fabsf(((float *)m)[0] - 0.1f) < 1e-7f);
+    wg_optimizer_free(o);
+
+    wg_optimizer *wrong = wg_sgd_new(set, sgd_with(NAN, 0));
+    CHECK(wrong && wg_optimizer_status(wrong) == WG_ERR_ARGUMENT && wg_optimizer_step(wrong) == WG_ERR_ARGUMENT);
+    CHECK(strcmp(wg_optimizer_message(wrong), "sgd: lr must be a number >= 0") == 0);
+    wg_optimizer_free(wrong);
+    wg_params_free(set);
+}
+
+static void test_groups(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = param_of_ones(set, "encoder.weight", WG_DIMS(2, 2)),
+             *b = param_of_ones(set, "encoder.bias", WG_DIMS(2));
+    wg_param *d = param_of_ones(set, "decoder.weight", WG_DIMS(2, 2));
+    wg_sgd_options options = sgd_with(0.25, 0);
+    options.weight_decay = 1;
+    wg_optimizer *o = wg_sgd_new(set, options);
+    CHECK(wg_optimizer_no_decay(o) == WG_OK);
+    wg_group half = wg_group_defaults();
+    half.pattern = "nothing *coder.w*t";
+    half.lr_scale = 0.5;
+    CHECK(wg_optimizer_group(o, half) == WG_OK);
+    half.pattern = "decoder.*";
+    half.lr_scale = 0;
+    CHECK(wg_optimizer_group(o, half) == WG_OK);
+    CHECK(wg_optimizer_step(o) == WG_OK);
+    CHECK(value(w)[0] == 0.75f && value(b)[0] == 0.75f && value(d)[0] == 1);
+    wg_param *late = param_of_ones(set, "late.bias", WG_DIMS(2));
+    CHECK(wg_optimizer_set_lr(o, 0.5) == WG_OK && wg_optimizer_lr(o) == 0.5);
+    CHECK(wg_optimizer_step(o) == WG_OK && value(late)[0] == 0.5f);
+    half.lr_scale = -1;
+    CHECK(wg_optimizer_group(o, half) == WG_ERR_ARGUMENT && wg_optimizer_set_lr(o, INFINITY) == WG_ERR_ARGUMENT);
+    wg_optimizer_free(o);
+    wg_params_free(set);
+}
+
+static void test_clip(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *a = param_of_ones(set, "a", WG_DIMS(9)), *b = param_of_ones(set, "b", WG_DIMS(16));
+    wg_param_tie(set, "tied", b);
+    double norm;
+    CHECK(wg_clip_grad_norm(set, 5, &norm) == WG_OK && norm == 5);
+    CHECK(((const float *)wg_param_grad(a))[0] == 1); /* not above: no bit changes */
+    CHECK(wg_clip_grad_norm(set, 2.5, &norm) == WG_OK && norm == 5);
+    CHECK(fabsf(((const float *)wg_param_grad(b))[15] - 0.5f) < 1e-6f);
+    CHECK(wg_clip_grad_norm(set, INFINITY, NULL) == WG_OK && wg_clip_grad_norm(set, -1, NULL) == WG_ERR_ARGUMENT);
+    CHECK(wg_clip_grad_norm(set, NAN, NULL) == WG_ERR_ARGUMENT &&
+          wg_clip_grad_norm(NULL, 1, NULL) == WG_ERR_ARGUMENT);
+    set_gradient(a, -3);
+    ((float *)wg_param_grad_write_begin(a))[4] = NAN;
+    wg_param_grad_write_end(a);
+    CHECK(wg_clip_grad_value(set, 0.25, &norm) == WG_OK && isnan(norm));
+    const float *g = wg_param_grad(a);
+    CHECK(g[3] == -0.25f && isnan(g[4]) && ((const float *)wg_param_grad(b))[0] == 0.25f);
+    wg_params_free(set);
+}
+
+static bool near(double a, double b) { return fabs(a - b) <= 1e-12 * fabs(b); }
+
+static void test_schedules(void)
+{
+    CHECK(near(wg_schedule_step(1, 0, 10, 0.5), 1) && near(wg_schedule_step(1, 9, 10, 0.5), 1));
+    CHECK(near(wg_schedule_step(1, 20, 10, 0.5), 0.25) && wg_schedule_step(1, 20, 0, 0.5) == 1);
+    CHECK(near(wg_schedule_exponential(2, 3, 0.5), 0.25));
+    CHECK(near(wg_schedule_cosine(1, 0.2, 0, 10), 1) && near(wg_schedule_cosine(1, 0.2, 5, 10), 0.6));
+    CHECK(wg_schedule_cosine(1, 0.2, 10, 10) == 0.2 && wg_schedule_cosine(1, 0.2, 99, 0) == 0.2);
+    CHECK(near(wg_schedule_warmup(1, 0, 4), 0.25) && wg_schedule_warmup(1, 3, 4) == 1 &&
+          wg_schedule_warmup(1, 9, 0) == 1);
+}
+
+/* Two optimizers, the second with the first's state: the same bits from there on. */
+static void test_state(void)
+{
+    float end[2][5];
+    for (int resume = 0; resume < 2; resume++) {
+        wg_params *set = wg_params_new(WG_F32);
+        wg_param *a = param_of_ones(set, "a", WG_DIMS(5));
+        wg_optimizer *o = wg_adamw_new(set, wg_adamw_defaults());
+        for (int step = 0; step < 6; step++) {
+            if (resume && step == 3) {
+                wg_optimizer *next = wg_adamw_new(set, wg_adamw_defaults());
+                for (size_t i = 0; i < wg_optimizer_state_count(o); i++) {
+                    void *from, *to;
+                    wg_shape shape;
+                    wg_dtype dtype;
+                    size_t bytes;
+                    wg_optimizer_state_at(o, i, NULL, &dtype, &shape, &from);
+                    wg_optimizer_state_at(next, i, NULL, NULL, NULL, &to);
+                    CHECK(wg_shape_bytes(&shape, dtype, &bytes));
+                    memcpy(to, from, bytes);
+                }
+                wg_optimizer_free(o);
+                o = next;
+            }
+            set_gradient(a, 0.3 * step - 0.7);
+            CHECK(wg_optimizer_step(o) == WG_OK);
+        }
+        memcpy(end[resume], value(a), sizeof end[resume]);
+        wg_optimizer_free(o);
+        wg_params_free(set);
+    }
+    CHECK(memcmp(end[0], end[1], sizeof end[0]) == 0);
+}
+
+#if defined(__x86_64__)
+/* Every loop of a table on the same numbers as the baseline's. */
+static void same_bits(const wg__update_kernels *a, const wg__update_kernels *b, size_t size)
+{
+    enum { N = 131 };
+    const wg__update_fn loops[2][7] = {{a->sgd, a->sgd_momentum, a->rmsprop, a->rmsprop_momentum,
+                                        a->rmsprop_centered, a->rmsprop_centered_momentum, a->adam},
+                                       {b->sgd, b->sgd_momentum, b->rmsprop, b->rmsprop_momentum,
+                                        b->rmsprop_centered, b->rmsprop_centered_momentum, b->adam}};
+    const double c[WG__COEFFICIENTS] = {0.01, 0.003, 0.9, 0.1, 0.999, 0.001, 1.7, 1e-8};
+    for (int k = 0; k < 7; k++) {
+        double memory[2][5][N];
+        for (int v = 0; v < 2; v++) {
+            srand(1);
+            for (int i = 0; i < 5; i++)
+                for (int j = 0; j < N; j++) {
+                    double x = (double)rand() / RAND_MAX;
+                    if (size == 8)
+                        memory[v][i][j] = x;
+                    else
+                        ((float *)memory[v][i])[j] = (float)x;
+                }
+            void *slots[] = {memory[v][2], memory[v][3], memory[v][4]};
+            loops[v][k](N, memory[v][0], memory[v][1], slots, c);
+        }
+        for (int i = 0; i < 5; i++) CHECK(memcmp(memory[0][i], memory[1][i], N * size) == 0);
+        CHECK(a->sum_squares(N, memory[0][1]) == b->sum_squares(N, memory[0][1]));
+    }
+}
+
+static void test_bits(void)
+{
+    if (__builtin_cpu_supports("avx2")) {
+        same_bits(&wg__update_f32_baseline, &wg__update_f32_avx2, 4);
+        same_bits(&wg__update_f64_baseline, &wg__update_f64_avx2, 8);
+    }
+    if (__builtin_cpu_supports("avx512f")) {
+        same_bits(&wg__update_f32_baseline, &wg__update_f32_avx512, 4);
+        same_bits(&wg__update_f64_baseline, &wg__update_f64_avx512, 8);
+    }
+}
+#else
+static void test_bits(void) {}
+#endif
+
+int main(void)
+{
+    test_members();
+    test_refused();
+    test_groups();
+    test_clip();
+    test_schedules();
+    test_state();
+    test_bits();
+    printf("%d failed\n", failures);
+    return failures > 0;
+}
