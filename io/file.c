@@ -161,11 +161,13 @@ static wg_status find_target(const char *path, char target[PATH_MAX], wg_error *
     return WG_OK;
 }
 
+enum { TEMPORARY_ROOM = PATH_MAX + 64 };
+
 /* A new file beside the target, whose name no other process has. */
-static int open_temporary(const char *target, char temporary[PATH_MAX])
+static int open_temporary(const char *target, char temporary[TEMPORARY_ROOM])
 {
     for (unsigned attempt = 0; attempt < 1000; attempt++) {
-        snprintf(temporary, PATH_MAX, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
+        snprintf(temporary, TEMPORARY_ROOM, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
         int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST) return fd;
     }
@@ -188,7 +190,7 @@ static bool sync_folder(const char *target)
 
 wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error)
 {
-    char target[PATH_MAX], temporary[PATH_MAX];
+    char target[PATH_MAX], temporary[TEMPORARY_ROOM];
     wg_status status = find_target(path, target, error);
     if (status != WG_OK) return status;
     int fd = open_temporary(target, temporary);
