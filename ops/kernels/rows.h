@@ -4,12 +4,7 @@
 #define WG_KERNELS_ROWS_H
 
 #include "lanes.h"
-
-/* y[i] = e^(x[i] - shift) */
-static inline void row_exp(const real *x, real shift, real *y, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) y[i] = (real)exp((double)(x[i] - shift));
-}
+#include "vmath.h"
 
 /* sum e^(x[i] - shift) */
 static inline real row_exp_sum(const real *x, real shift, int64_t n)
@@ -17,13 +12,13 @@ static inline real row_exp_sum(const real *x, real shift, int64_t n)
     real e[BLOCK];
     row a;
     if (n <= BLOCK) {
-        row_exp(x, shift, e, n);
+        exp_shifted(x, shift, e, n);
         return row_combine(COMBINE_SUM, e, n);
     }
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
         int64_t count = n - i < BLOCK ? n - i : BLOCK;
-        row_exp(x + i, shift, e, count);
+        exp_shifted(x + i, shift, e, count);
         row_block(COMBINE_SUM, &a, e, count);
     }
     return row_end(COMBINE_SUM, &a);
@@ -39,7 +34,7 @@ static inline real row_shift(const real *x, int64_t n)
 /* y = e^x / sum e^x; zeros where all x are -inf; NaN where one is +inf. */
 static inline void row_softmax(const real *x, real *y, int64_t n)
 {
-    row_exp(x, row_shift(x, n), y, n);
+    exp_shifted(x, row_shift(x, n), y, n);
     real sum = row_combine(COMBINE_SUM, y, n), factor = sum == 0 ? 0 : 1 / sum;
     for (int64_t i = 0; i < n; i++) y[i] *= factor;
 }

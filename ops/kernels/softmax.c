@@ -29,7 +29,7 @@ static void softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
 static void log_softmax_row(const real *x, const real *g, real *out, int64_t n)
 {
     real top = row_combine(COMBINE_MAX, x, n);
-    row_exp(x, top, out, n);
+    exp_shifted(x, top, out, n);
     real rest = (real)log(row_combine(COMBINE_SUM, out, n));
     for (int64_t i = 0; i < n; i++) out[i] = (x[i] - top) - rest;
 }
@@ -38,7 +38,7 @@ static void log_softmax_row(const real *x, const real *g, real *out, int64_t n)
 static void log_softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
 {
     real s = row_combine(COMBINE_SUM, g, n);
-    row_exp(y, 0, out, n);
+    exp_shifted(y, 0, out, n);
     for (int64_t i = 0; i < n; i++) out[i] = g[i] - out[i] * s;
 }
 
