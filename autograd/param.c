@@ -95,6 +95,7 @@ void wg_params_seed(wg_params *set, uint64_t seed)
     if (set) set->seed = seed;
 }
 wg_memory wg_params_memory(const wg_params *set) { return set ? set->heap.memory : (wg_memory){0}; }
+wg_allocator wg_params_allocator(const wg_params *set) { return set ? set->heap.allocator : (wg_allocator){0}; }
 
 /* ---- initial values ---- */
 

@@ -123,6 +123,8 @@ WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
 WG_API wg_memory wg_params_memory(const wg_params *set);
+/* The allocator that the set was made with; what belongs to the set, an optimizer say, takes its memory there too. */
+WG_API wg_allocator wg_params_allocator(const wg_params *set);
 
 #ifdef __cplusplus
 }

@@ -100,6 +100,9 @@ WG_API void wg_optimizer_set_steps(wg_optimizer *optimizer, uint64_t steps);
 WG_API double wg_optimizer_lr(const wg_optimizer *optimizer);
 WG_API wg_status wg_optimizer_set_lr(wg_optimizer *optimizer, double lr);
 
+/* What the state takes, from the set's allocator. */
+WG_API wg_memory wg_optimizer_memory(const wg_optimizer *optimizer);
+
 /* "sgd", "rmsprop", "adam", "adamw". */
 WG_API const char *wg_optimizer_name(const wg_optimizer *optimizer);
 

@@ -183,7 +183,7 @@ wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
                                 const char *text)
 {
     if (!set) return NULL;
-    wg__heap heap = {0};
+    wg__heap heap = {.allocator = wg_params_allocator(set)};
     wg_optimizer *o = wg__heap_alloc(&heap, sizeof *o);
     if (!o) return NULL;
     *o = (wg_optimizer){.set = set, .kind = kind, .options = *options, .lr = lr, .weight_decay = weight_decay};
@@ -333,6 +333,7 @@ uint64_t wg_optimizer_refused(const wg_optimizer *o) { return o ? o->refused : 0
 uint64_t wg_optimizer_steps(const wg_optimizer *o) { return o ? o->steps : 0; }
 double wg_optimizer_lr(const wg_optimizer *o) { return o ? o->lr : 0; }
 const char *wg_optimizer_name(const wg_optimizer *o) { return o ? o->kind->name : ""; }
+wg_memory wg_optimizer_memory(const wg_optimizer *o) { return o ? o->heap.memory : (wg_memory){0}; }
 
 void wg_optimizer_set_steps(wg_optimizer *o, uint64_t steps)
 {
