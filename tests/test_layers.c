@@ -1,0 +1,346 @@
+/* Layers: gradient checks of every cell and form, one step against the unroll, padding, the GRU's forms against a
+ * plain loop, names, states that are carried, the summary. (test_golden compares with PyTorch.) */
+#include "wengert.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+
+static void check_at(bool ok, const char *what, int line)
+{
+    if (ok) return;
+    failures++;
+    printf("FAILED line %d: %s\n", line, what);
+}
+#define CHECK(condition) check_at((condition), #condition, __LINE__)
+
+enum { T = 4, B = 3, IN = 3, H = 4 };
+
+/* Numbers that look random and are the same everywhere. */
+static void fill(double *numbers, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        numbers[i] = (double)(seed >> 8) / (1 << 23) - 1;
+    }
+}
+
+typedef struct model {
+    wg_rnn rnn;
+    double x[T][B][IN];
+    bool with_lengths, by_steps;
+} model;
+
+static const int32_t lengths_data[B] = {4, 2, 3};
+
+/* sum(y * fixed numbers): a loss whose gradient is no constant. */
+static wg_tensor weigh(wg_tensor y)
+{
+    double numbers[256];
+    fill(numbers, 256, 77);
+    return wg_sum_all(wg_mul(y, wg_data(y.tape, WG_F64, wg_shape_get(y), numbers)));
+}
+
+/* The layer over T steps; out[T]. */
+static wg_rnn_state run(model *m, wg_tape *tape, wg_tensor *out)
+{
+    wg_tensor x[T], lengths = m->with_lengths ? wg_data(tape, WG_I32, WG_DIMS(B), lengths_data) : WG_NONE;
+    for (int t = 0; t < T; t++) x[t] = wg_data(tape, WG_F64, WG_DIMS(B, IN), m->x[t]);
+    wg_rnn_state state = wg_rnn_initial_state(&m->rnn, tape, B);
+    if (m->by_steps)
+        for (int t = 0; t < T; t++) out[t] = wg_rnn_step(&m->rnn, x[t], &state);
+    else
+        wg_rnn_unroll(&m->rnn, x, T, lengths, &state, out);
+    return state;
+}
+
+static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
+{
+    model *m = context;
+    wg_tensor out[T], sums[T + 2];
+    wg_rnn_state state = run(m, tape, out);
+    for (int t = 0; t < T; t++) sums[t] = weigh(out[t]);
+    sums[T] = weigh(state.h[0]);
+    sums[T + 1] = m->rnn.options.cell == WG_LSTM ? weigh(state.c[0]) : wg_scalar(tape, WG_F64, 0);
+    return wg_add_n(sums, T + 2);
+}
+
+static void gradcheck(wg_rnn_options options, bool with_lengths, const char *text)
+{
+    static model m;
+    m = (model){.with_lengths = with_lengths};
+    fill(&m.x[0][0][0], T * B * IN, 5);
+    wg_params *set = wg_params_new(WG_F64);
+    CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, options) == WG_OK);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_gradcheck_options o = wg_gradcheck_defaults();
+    o.elements = 6;
+    wg_verdict verdict = wg_gradcheck(tape, set, loss_of, &m, o);
+    if (!verdict.ok || verdict.checks == 0) {
+        failures++;
+        printf("FAILED gradcheck %s: %s\n", text, verdict.text);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void test_gradients(void)
+{
+    for (int i = 0; i < 6 * 3 * 2 * 2; i++) {
+        const int kind = i % 6, bias = i / 6 % 3, both = i / 18 % 2, with_lengths = i / 36;
+        wg_rnn_options o = wg_rnn_defaults();
+        o.cell = kind < 3 ? (wg_cell)kind : WG_GRU;
+        o.gru = kind < 3 ? WG_GRU_RESET_AFTER : (wg_gru_form)(kind - 3);
+        o.bias = (wg_rnn_bias)bias;
+        o.bidirectional = both;
+        o.layers = 1 + (kind + bias) % 2;
+        o.learned_state = (i & 1) != 0;
+        char text[128];
+        snprintf(text, sizeof text, "cell %d, form %d, bias %d, directions %d, layers %d, learned %d, lengths %d",
+                 o.cell, o.gru, bias, both + 1, o.layers, o.learned_state, with_lengths);
+        gradcheck(o, with_lengths, text);
+    }
+}
+
+/* The T outputs of a model as numbers; NaN everywhere on error. */
+static void outputs(model *m, wg_tape *tape, double *numbers, size_t size)
+{
+    wg_tensor out[T];
+    run(m, tape, out);
+    wg_tensor all = wg_stack(out, T, 0);
+    if (wg_read(all, numbers, size) != WG_OK) {
+        printf("FAILED: %s\n", wg_tape_message(tape));
+        failures++;
+        memset(numbers, 255, size);
+    }
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+/* One layer in one direction against the formulas of nn.h, as a plain loop over the sequence of one batch row. */
+static void gru_by_hand(const wg_rnn *rnn, double (*x)[B][IN], int row, double (*out)[B][H])
+{
+    const double *wi = wg_param_value(rnn->cell[0].weight_ih), *wh = wg_param_value(rnn->cell[0].weight_hh);
+    const double *bi = wg_param_value(rnn->cell[0].bias_ih), *bh = wg_param_value(rnn->cell[0].bias_hh);
+    double h[H] = {0}, a[3 * H], u[3 * H], gated[H], next[H];
+    for (int t = 0; t < T; t++) {
+        for (int g = 0; g < 3 * H; g++) {
+            a[g] = bi[g];
+            u[g] = bh[g];
+            for (int k = 0; k < IN; k++) a[g] += wi[g * IN + k] * x[t][row][k];
+            for (int k = 0; k < H; k++) u[g] += wh[g * H + k] * h[k];
+        }
+        for (int j = 0; j < H; j++) gated[j] = sigmoid(a[j] + u[j]) * h[j];
+        for (int j = 0; j < H; j++) {
+            double r = sigmoid(a[j] + u[j]), z = sigmoid(a[H + j] + u[H + j]), inner = bh[2 * H + j];
+            for (int k = 0; k < H; k++) inner += wh[(2 * H + j) * H + k] * gated[k];
+            if (rnn->options.gru == WG_GRU_RESET_AFTER) inner = r * u[2 * H + j];
+            double n = tanh(a[2 * H + j] + inner);
+            bool swapped = rnn->options.gru == WG_GRU_RESET_BEFORE_UPDATE;
+            next[j] = swapped ? z * n + (1 - z) * h[j] : (1 - z) * n + z * h[j];
+        }
+        memcpy(h, next, sizeof h);
+        memcpy(out[t][row], h, sizeof h);
+    }
+}
+
+static void test_gru_forms(void)
+{
+    for (int form = 0; form < 3; form++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        model m = {.by_steps = form == 1};
+        fill(&m.x[0][0][0], T * B * IN, 6);
+        wg_rnn_options o = wg_rnn_defaults();
+        o.cell = WG_GRU;
+        o.gru = (wg_gru_form)form;
+        CHECK(wg_rnn_init(&m.rnn, set, "gru", IN, H, o) == WG_OK);
+        double have[T][B][H], want[T][B][H];
+        outputs(&m, tape, &have[0][0][0], sizeof have);
+        for (int row = 0; row < B; row++) gru_by_hand(&m.rnn, m.x, row, want);
+        double worst = 0;
+        for (int i = 0; i < T * B * H; i++) worst = fmax(worst, fabs((&have[0][0][0])[i] - (&want[0][0][0])[i]));
+        CHECK(worst < 1e-14);
+        wg_tape_free(tape);
+        wg_params_free(set);
+    }
+}
+
+/* Steps and unroll are the same program; what stands in padding, NaN included, changes nothing. */
+static void test_padding(void)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        model m = {.by_steps = true};
+        fill(&m.x[0][0][0], T * B * IN, 6);
+        wg_rnn_options o = wg_rnn_defaults();
+        o.cell = (wg_cell)kind;
+        o.layers = 2;
+        CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, o) == WG_OK);
+        double stepped[T][B][H], unrolled[T][B][H], padded[T][B][H], clean[T][B][H];
+        outputs(&m, tape, &stepped[0][0][0], sizeof stepped);
+        m.by_steps = false;
+        outputs(&m, tape, &unrolled[0][0][0], sizeof unrolled);
+        CHECK(memcmp(stepped, unrolled, sizeof stepped) == 0);
+        m.with_lengths = true;
+        outputs(&m, tape, &clean[0][0][0], sizeof clean);
+        CHECK(wg_backward(loss_of(&m, tape, set)) == WG_OK);
+        size_t bytes = (size_t)wg_param_numel(m.rnn.cell[0].weight_ih) * 8;
+        double *gradient = malloc(bytes);
+        memcpy(gradient, wg_param_grad(m.rnn.cell[0].weight_ih), bytes);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+        for (int t = 0; t < T; t++)
+            for (int b = 0; b < B; b++)
+                if (t >= lengths_data[b]) m.x[t][b][0] = NAN;
+        outputs(&m, tape, &padded[0][0][0], sizeof padded);
+        CHECK(memcmp(clean, padded, sizeof clean) == 0);
+        for (int t = 0; t < T; t++)
+            for (int b = 0; b < B; b++)
+                for (int k = 0; k < H; k++)
+                    CHECK(t < lengths_data[b] ? fabs(padded[t][b][k] - unrolled[t][b][k]) < 1e-15
+                                              : padded[t][b][k] == 0);
+        wg_zero_grad(set);
+        CHECK(wg_backward(loss_of(&m, tape, set)) == WG_OK);
+        CHECK(memcmp(gradient, wg_param_grad(m.rnn.cell[0].weight_ih), bytes) == 0);
+        free(gradient);
+        wg_tape_free(tape);
+        wg_params_free(set);
+    }
+}
+
+/* Two halves with the state carried through buffers are the whole. */
+static void test_carry(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    model m = {.by_steps = true};
+    fill(&m.x[0][0][0], T * B * IN, 8);
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = WG_LSTM;
+    o.layers = 2;
+    CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, o) == WG_OK);
+    double whole[T][B][H], last[B][H];
+    outputs(&m, tape, &whole[0][0][0], sizeof whole);
+    wg_rnn_carry carry;
+    CHECK(wg_rnn_carry_init(&carry, &m.rnn, set, "state", B) == WG_OK);
+    CHECK(wg_param_find(set, "state.c_l1") == carry.c[1]);
+    for (int round = 0; round < 2; round++) {
+        for (int t = 0; t < T; t++) {
+            wg_rnn_state state = wg_rnn_carry_begin(&carry, tape);
+            wg_tensor y = wg_rnn_step(&m.rnn, wg_data(tape, WG_F64, WG_DIMS(B, IN), m.x[t]), &state);
+            wg_rnn_carry_end(&carry, &state);
+            CHECK(wg_read(y, last, sizeof last) == WG_OK);
+            CHECK(memcmp(last, whole[t], sizeof last) == 0);
+            CHECK(wg_tape_reset(tape) == WG_OK);
+        }
+        wg_rnn_carry_clear(&carry);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void test_names(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = WG_LSTM;
+    o.layers = 2;
+    o.bidirectional = o.learned_state = true;
+    o.forget_bias = 100;
+    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, o) == WG_OK);
+    wg_shape shape = wg_param_shape(wg_param_find(set, "rnn.weight_ih_l1_reverse"));
+    CHECK(shape.rank == 2 && shape.size[0] == 4 * H && shape.size[1] == 2 * H);
+    CHECK(wg_param_find(set, "rnn.bias_hh_l0") && wg_param_find(set, "rnn.c0_l1_reverse"));
+    const float *bias = wg_param_value(wg_param_find(set, "rnn.bias_ih_l1"));
+    CHECK(bias[H - 1] < 1 && bias[H] > 99 && bias[2 * H - 1] > 99 && bias[2 * H] < 1);
+    o.layers = 17;
+    CHECK(wg_rnn_init(&rnn, set, "many", IN, H, o) == WG_ERR_ARGUMENT);
+    o.layers = 0;
+    CHECK(wg_rnn_init(&rnn, set, "none", IN, H, o) == WG_ERR_ARGUMENT);
+    CHECK(wg_rnn_init(&rnn, set, "zero", IN, 0, wg_rnn_defaults()) == WG_ERR_ARGUMENT);
+    CHECK(wg_params_status(set) == WG_OK);
+    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, wg_rnn_defaults()) == WG_ERR_ARGUMENT); /* the names are taken */
+    wg_params_free(set);
+}
+
+static void test_simple_layers(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_embedding_layer embedding;
+    wg_linear_layer linear;
+    wg_layer_norm_layer norm;
+    CHECK(wg_embedding_init(&embedding, set, "embedding", 5, 3, 2) == WG_OK);
+    CHECK(wg_linear_init(&linear, set, "", 3, 3, wg_linear_defaults()) == WG_OK);
+    CHECK(wg_layer_norm_init(&norm, set, "norm", 3) == WG_OK);
+    CHECK(wg_param_find(set, "weight") == linear.weight && wg_param_find(set, "norm.bias") == norm.bias);
+    const int32_t index[4] = {4, 2, 0, 4};
+    wg_tensor rows = wg_embedding_apply(&embedding, wg_data(tape, WG_I32, WG_DIMS(2, 2), index));
+    wg_tensor y = wg_keep(wg_layer_norm_apply(&norm, wg_linear_apply(&linear, rows)));
+    wg_keep(rows);
+    CHECK(wg_backward(wg_sum_all(wg_mul(y, wg_square(y)))) == WG_OK);
+    const float *e = wg_value(rows), *w = wg_param_value(embedding.weight), *g = wg_param_grad(embedding.weight);
+    CHECK(e && e[3] == 0 && e[4] == 0 && e[0] == w[12] && w[6] == 0);
+    CHECK(g[6] == 0 && g[7] == 0 && g[12] != 0 && g[3] == 0);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    wg_tensor wrong = wg_linear_apply(&linear, wg_zeros(tape, WG_F32, WG_DIMS(2, 4)));
+    CHECK(wg_is_nil(wrong) && wg_tape_reset(tape) == WG_ERR_SHAPE);
+
+    wg_param_tie(set, "decoder.weight", embedding.weight);
+    wg_param_freeze(norm.weight, true);
+    wg_buffer_new(set, "state", WG_DIMS(7), wg_init_zeros());
+    char text[1024], cut[40];
+    size_t length = wg_summary(set, text, sizeof text);
+    CHECK(length == strlen(text) && wg_summary(set, cut, sizeof cut) == length && strlen(cut) == 39);
+    CHECK(wg_summary(set, NULL, 0) == length);
+    CHECK(strstr(text, "embedding.weight  [5, 3]                     15\n"));
+    CHECK(strstr(text, "tied to embedding.weight\n") && strstr(text, "buffer\n") && strstr(text, "frozen\n"));
+    CHECK(strstr(text, "parameters: 33, trained: 30 (f32)\n"));
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* Dropout between layers: none in eval mode, one mask per step number in train mode. */
+static void test_dropout(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    model m = {.with_lengths = false};
+    fill(&m.x[0][0][0], T * B * IN, 9);
+    wg_rnn_options o = wg_rnn_defaults();
+    o.layers = 2;
+    o.dropout = 0.5;
+    CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, o) == WG_OK);
+    double train[3][T * B * H], eval[T * B * H], plain[T * B * H];
+    for (int i = 0; i < 3; i++) {
+        wg_set_step(tape, i == 2);
+        outputs(&m, tape, train[i], sizeof train[i]);
+    }
+    CHECK(memcmp(train[0], train[1], sizeof plain) == 0 && memcmp(train[0], train[2], sizeof plain) != 0);
+    wg_set_training(tape, false);
+    outputs(&m, tape, eval, sizeof eval);
+    m.rnn.options.dropout = 0;
+    outputs(&m, tape, plain, sizeof plain);
+    CHECK(memcmp(eval, plain, sizeof plain) == 0);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+int main(void)
+{
+    test_names();
+    test_simple_layers();
+    test_gru_forms();
+    test_padding();
+    test_carry();
+    test_dropout();
+    test_gradients();
+    printf("%d failed\n", failures);
+    return failures > 0;
+}
