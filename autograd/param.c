@@ -89,6 +89,14 @@ void wg_params_clear_error(wg_params *set)
 {
     if (set) set->error = (wg_error){0};
 }
+wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    if (set) wg_error_setv(&set->error, status, format, arguments);
+    va_end(arguments);
+    return status;
+}
 wg_dtype wg_params_dtype(const wg_params *set) { return set ? set->dtype : WG_F32; }
 void wg_params_seed(wg_params *set, uint64_t seed)
 {

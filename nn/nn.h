@@ -130,8 +130,8 @@ typedef struct wg_rnn_state {
 } wg_rnn_state;
 
 /* Makes name.weight_ih_l0, name.weight_hh_l0, name.bias_ih_l0, name.bias_hh_l0, the same with _reverse, _l1, ...;
- * with learned_state name.h0_l0 and name.c0_l0, zeros. Options out of range are WG_ERR_ARGUMENT: returned only (not
- * kept on the set), with the layer all zeros. */
+ * with learned_state name.h0_l0 and name.c0_l0, zeros. Options out of range are WG_ERR_ARGUMENT and leave the layer
+ * all zeros. */
 WG_API wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
                              wg_rnn_options options);
 
@@ -141,7 +141,7 @@ WG_API wg_rnn_state wg_rnn_initial_state(const wg_rnn *layer, wg_tape *tape, int
 /* The same values, through which no gradient flows. */
 WG_API wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state *state);
 
-/* One time step through all layers: x[B, in] to the top layer's h' [B, H]; replaces the state. One direction only. */
+/* One time step through all layers: x[B, in] to the top layer's h' [B, H]; replaces the state. Not bidirectional. */
 WG_API wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state);
 
 /* T steps, layer after layer: x[t] is [B, in], out[t] is [B, directions H] (forward, then reverse). The state is

@@ -13,12 +13,19 @@ wg_rnn_options wg_rnn_defaults(void) { return (wg_rnn_options){.cell = WG_RNN_TA
 static int64_t gates_of(wg_cell cell) { return cell == WG_LSTM ? 4 : cell == WG_GRU ? 3 : 1; }
 static int cells_of(const wg_rnn *layer) { return layer->options.layers * layer->directions; }
 
-static bool options_ok(const wg_rnn_options *o, int64_t input, int64_t hidden)
+/* What is wrong with the options, or NULL. */
+static const char *mistake_in(const wg_rnn_options *o, int64_t input, int64_t hidden)
 {
-    return o->cell >= WG_RNN_TANH && o->cell <= WG_GRU && o->gru >= WG_GRU_RESET_AFTER &&
-           o->gru <= WG_GRU_RESET_BEFORE_UPDATE && o->bias >= WG_RNN_BIAS_TWO && o->bias <= WG_RNN_BIAS_NONE &&
-           o->layers >= 1 && o->layers * (o->bidirectional ? 2 : 1) <= WG_RNN_MAX_CELLS && o->dropout >= 0 &&
-           o->dropout < 1 && isfinite(o->forget_bias) && input >= 1 && hidden >= 1 && hidden <= INT64_MAX / 8;
+    if (o->cell < WG_RNN_TANH || o->cell > WG_GRU) return "cell is none of wg_cell";
+    if (o->gru < WG_GRU_RESET_AFTER || o->gru > WG_GRU_RESET_BEFORE_UPDATE) return "gru is none of wg_gru_form";
+    if (o->bias < WG_RNN_BIAS_TWO || o->bias > WG_RNN_BIAS_NONE) return "bias is none of wg_rnn_bias";
+    if (input < 1 || hidden < 1 || hidden > INT64_MAX / 8) return "input and hidden sizes must be at least 1";
+    if (o->layers < 1 || o->layers > WG_RNN_MAX_CELLS / (o->bidirectional ? 2 : 1))
+        return "layers must be at least 1, and layers times directions at most 32: stack two";
+    if (!(o->dropout >= 0 && o->dropout < 1)) return "dropout must be in [0, 1)";
+    if (o->forget_bias != 0 && (o->cell != WG_LSTM || o->bias == WG_RNN_BIAS_NONE || !isfinite(o->forget_bias)))
+        return "forget_bias is a number, for an LSTM with biases";
+    return NULL;
 }
 
 /* Makes "name.<what>_l<layer>" or, for d = 1, "name.<what>_l<layer>_reverse". */
@@ -58,7 +65,8 @@ wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t i
                       wg_rnn_options options)
 {
     *layer = (wg_rnn){0};
-    if (!options_ok(&options, input, hidden)) return WG_ERR_ARGUMENT;
+    const char *mistake = mistake_in(&options, input, hidden);
+    if (mistake) return wg_params_fail(set, WG_ERR_ARGUMENT, "rnn %s: %s", name ? name : "", mistake);
     *layer = (wg_rnn){.options = options, .input = input, .hidden = hidden, .dtype = wg_params_dtype(set)};
     layer->directions = options.bidirectional ? 2 : 1;
     snprintf(layer->name, sizeof layer->name, "%s", name && name[0] ? name : "rnn");
