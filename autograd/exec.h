@@ -9,7 +9,7 @@
 /* ---- pointwise chains ------------------------------------------------------------------------------------
  * One pass over an iteration space; each tile runs every step while it is in the first-level cache. */
 
-enum { WG__CHAIN_TILE = 512, WG__CHAIN_REGISTERS = 24, WG__CHAIN_STEPS = 96, WG__CHAIN_OPERANDS = 48 };
+enum { WG__CHAIN_TILE = 512, WG__CHAIN_REGISTERS = 48, WG__CHAIN_STEPS = 48, WG__CHAIN_OPERANDS = 64 };
 
 /* An operand that a chain loads or stores, with its strides over the (collapsed) iteration space. */
 typedef struct wg__chain_operand {
@@ -36,6 +36,7 @@ typedef struct wg__chain {
     int64_t numel;
     int64_t block;             /* elements a task (a whole number of innermost rows if rank > 1) */
     int n_loads, n_steps, n_stores, n_registers;
+    bool float_result;         /* store 0 holds floats */
     wg__chain_operand *loads;
     wg__chain_step *steps;
     wg__chain_operand *stores;
@@ -90,6 +91,7 @@ typedef struct wg__structural {
     /* Tiles of the space: number of tasks is ceil(numel / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
+    wg_pointwise (*identity)(size_t element_size); /* y = x, for moving pieces into a whole */
     const wg__product_kernels *(*product)(wg_dtype dtype); /* NULL: no product of this dtype */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);   /* reading scalars */
     void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);     /* filling */

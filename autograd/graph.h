@@ -92,6 +92,7 @@ struct wg_tape {
     uint32_t n_values, cap_values;
     wg__assign *assigns;
     uint32_t n_assigns, cap_assigns;
+    uint32_t n_kept; /* marked and not yet computed */
     uint64_t hash; /* of everything recorded since the reset */
 
     const wg_op **ops; /* descriptors seen, ops[0] = NULL for leaves */
@@ -131,9 +132,11 @@ struct wg_tape {
 struct wg_run {
     wg_tape *tape;
     uint64_t seed, step;
-    uint64_t bad_index; /* (node + 1) << 32 | position of the smallest offender; ~0: none. Atomic. */
+    uint64_t bad_index; /* node << 32 | position of the smallest offender; ~0: none. Under bad_lock. */
     int64_t bad_value, bad_limit;
+    const wg_op *bad_op;
     uint32_t bad_count;
+    int bad_lock;
 };
 
 /* ---- looking things up ---- */
@@ -191,10 +194,11 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
 /* ---- plan.c ---- */
 
 /* Runs what is kept and assigned, and n more nodes; and if loss != 0 the backward pass of loss into `only` (all
- * parameters if NULL). */
+ * parameters if NULL). On error the gradients of the tape's parameters are marked invalid if there was a loss. */
 wg_status wg__force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t loss, wg_param *const *only,
                     uint32_t n_only);
 void wg__plans_release(wg_tape *tape);
+void wg__profile_free(wg_tape *tape);
 
 /* ---- param.c ---- */
 

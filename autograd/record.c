@@ -430,8 +430,9 @@ bool wg_is_nil(wg_tensor tensor) { return tensor.node == 0; }
 wg_tensor wg_keep(wg_tensor tensor)
 {
     wg__node *node = wg__live(tensor, "keep");
-    if (node && !(node->flags & WG__NODE_KEPT)) {
+    if (node && !(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
         node->flags |= WG__NODE_KEPT;
+        tensor.tape->n_kept++;
         wg__hash_mix(tensor.tape, tensor.node, 11);
     }
     return tensor;

@@ -61,6 +61,7 @@ void wg_tape_free(wg_tape *tape)
 {
     if (!tape) return;
     wg__plans_release(tape);
+    wg__profile_free(tape);
     wg__intern_release(tape);
     wg__arena *arenas[] = {&tape->names, &tape->data, &tape->kept, &tape->scratch};
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) wg__arena_release(arenas[i]);
@@ -93,6 +94,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     tape->n_nodes = 1;
     tape->n_spill = tape->n_leaves = tape->n_values = tape->n_assigns = 0;
     tape->hash = 0;
+    tape->n_kept = 0;
     tape->scope = 0;
     tape->no_grad = 0;
     tape->forward = 0;

@@ -1,0 +1,153 @@
+/* Pass: sums of products. p1 + p2 + ... + pT, each the product of two matrices, is one product whose inner size
+ * is all theirs together: dW = sum over time of dY_t^T X_t. The sum is cut into runs that stay in cache; each run
+ * is one instruction that adds to the last one's result. Rounding: the order of the additions changes. */
+#include "plan.h"
+
+#include <stdlib.h>
+
+enum { RUN_K = 512 }; /* inner size of a run: about one packed block of the product kernels */
+
+/* Nodes that are a sum of mergeable products, themselves or through one transposing view. */
+typedef struct merge {
+    wg__planner *p;
+    uint8_t *sum;  /* [n] 1: a product that can take part; 2: a sum of such */
+    uint8_t *used; /* [n] taken into a larger sum */
+} merge;
+
+static bool reads_param(const wg__planner *p, uint32_t id)
+{
+    const wg__node *node = &p->tape->nodes[p->root[id]];
+    return !node->op && node->leaf == WG__LEAF_PARAM;
+}
+
+static bool single(const wg__planner *p, uint32_t id) { return p->uses[id] == 1 && !(p->state[id] & WG__OUTPUT); }
+
+/* A plain product of matrices. Not with a parameter: a weight is packed once and used by all. */
+static bool is_term(const wg__planner *p, uint32_t id)
+{
+    const wg_tape *tape = p->tape;
+    const wg__node *node = &tape->nodes[id];
+    if (wg__is_source(p, id) || tape->ops[node->op]->kind != WG_KIND_PRODUCT || !single(p, id)) return false;
+    for (int k = 0; k < 2; k++)
+        if (wg__shape_of_node(tape, &tape->nodes[node->in[k]])->rank != 2 || reads_param(p, node->in[k])) return false;
+    return wg__shape_of_node(tape, node)->rank == 2 && wg__structural_ops.product((wg_dtype)node->dtype);
+}
+
+/* Whether `id` is the matrix `term` seen transposed; false with *same set if it is seen as it is. */
+static bool is_transposed(const wg__planner *p, uint32_t id, uint32_t term, bool *same)
+{
+    const wg_shape *seen = wg__shape_of_node(p->tape, &p->tape->nodes[id]);
+    const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[term]);
+    int64_t rows = shape->size[0], cols = shape->size[1];
+    wg_layout layout = wg__layout_of(p, id);
+    *same = wg_shape_equal(seen, shape) && wg__is_dense(&layout, shape);
+    if (*same || seen->rank != 2 || seen->size[0] != cols || seen->size[1] != rows || layout.offset) return false;
+    return (cols == 1 || layout.stride[0] == 1) && (rows == 1 || layout.stride[1] == cols);
+}
+
+/* The term behind an operand of an addition: the product itself, or the product seen transposed or as it is. */
+static uint32_t term_of(const merge *m, uint32_t id)
+{
+    const wg__planner *p = m->p;
+    uint32_t seen = id;
+    bool same;
+    while (!wg__is_source(p, id) && wg__plan_op(p, id)->kind == WG_KIND_VIEW) {
+        if (!single(p, id) || (p->state[id] & WG__VIEW_COPY)) return 0;
+        if (wg__shape_of_node(p->tape, &p->tape->nodes[id])->rank != 2) return 0;
+        id = wg__inputs(p->tape, &p->tape->nodes[id])[0];
+    }
+    if (m->sum[id] != 1) return 0;
+    return is_transposed(p, seen, id, &same) || same ? id : 0;
+}
+
+static bool is_sum(const merge *m, uint32_t id)
+{
+    const wg__planner *p = m->p;
+    const wg__node *node = &p->tape->nodes[id];
+    if (wg__is_source(p, id) || !wg__op_is(p->tape, node, wg__structural_ops.add)) return false;
+    for (int k = 0; k < 2; k++) {
+        uint32_t in = node->in[k];
+        if (p->tape->nodes[in].shape != node->shape) return false;
+        if (!(m->sum[in] == 2 && single(p, in)) && !term_of(m, in)) return false;
+    }
+    return true;
+}
+
+/* Cuts the terms, in the order they are known, into runs. */
+static bool emit_runs(merge *m, uint32_t root, uint32_t first)
+{
+    wg__planner *p = m->p;
+    int64_t k = 0;
+    uint32_t start = first;
+    for (uint32_t i = first; i <= p->n_members; i++) {
+        int64_t inner = 0;
+        if (i < p->n_members) {
+            const wg__node *term = &p->tape->nodes[p->members[i]];
+            inner = wg__shape_of_node(p->tape, &p->tape->nodes[term->in[0]])->size[1];
+        }
+        if (i == p->n_members || (i > start && k + inner > RUN_K)) {
+            uint32_t last = p->members[i - 1];
+            wg__work unit = {.kind = WG__UNIT_PRODUCT, .accumulate = start > first, .node = root, .first = start,
+                             .count = i - start, .when = (uint64_t)last << 32};
+            uint32_t made = wg__unit_new(p, unit);
+            if (made == UINT32_MAX) return false;
+            for (uint32_t j = start; j < i; j++) p->unit[p->members[j]] = made + 1;
+            p->unit[root] = made + 1;
+            start = i;
+            k = 0;
+        }
+        k += inner;
+    }
+    return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Collects the terms below a root, without recursion: the list of open sums grows in `open`. */
+static bool collect(merge *m, uint32_t root, uint32_t *open)
+{
+    wg__planner *p = m->p;
+    uint32_t n_open = 0, first = p->n_members;
+    open[n_open++] = root;
+    while (n_open) {
+        uint32_t id = open[--n_open];
+        if (id != root) p->state[id] |= WG__ABSORBED;
+        for (int k = 0; k < 2; k++) {
+            uint32_t in = p->tape->nodes[id].in[k];
+            if (m->sum[in] == 2) {
+                m->used[in] = 1;
+                open[n_open++] = in;
+                continue;
+            }
+            uint32_t term = term_of(m, in);
+            p->state[term] |= WG__ABSORBED;
+            bool same; /* how the sum sees it is left in the term's view: NULL as it is, otherwise transposed */
+            p->view[term] = is_transposed(p, in, term, &same) ? p->view[in] : NULL;
+            if (!wg__member_add(p, term)) return false;
+        }
+    }
+    qsort(p->members + first, p->n_members - first, sizeof *p->members, by_id);
+    return emit_runs(m, root, first);
+}
+
+bool wg__plan_merge(wg__planner *p)
+{
+    if (!(p->passes & WG__PASS_MERGE)) return true;
+    merge m = {.p = p, .sum = wg__plan_array(p->arena, p->n, 1), .used = wg__plan_array(p->arena, p->n, 1)};
+    uint32_t *open = wg__plan_array(p->arena, p->n, sizeof *open);
+    if (!m.sum || !m.used || !open) return false;
+    for (uint32_t id = 1; id < p->n; id++) {
+        if (!(p->state[id] & WG__NEEDED)) continue;
+        if (is_term(p, id))
+            m.sum[id] = 1;
+        else if (is_sum(&m, id))
+            m.sum[id] = 2;
+    }
+    for (uint32_t id = p->n - 1; id > 0; id--)
+        if (m.sum[id] == 2 && !m.used[id] && !collect(&m, id, open)) return false;
+    return true;
+}

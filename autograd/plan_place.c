@@ -1,0 +1,415 @@
+/* Pass: every value gets its place in one block of memory, by lifetime: what dies leaves its bytes to what is
+ * born later. Pieces of a concatenation are written where they belong, so that joining them costs nothing. Exact. */
+#include "plan.h"
+
+#include <stdlib.h>
+
+/* ---- pieces of a concatenation ------------------------------------------------------------------------------- */
+
+uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
+{
+    *shift = 0;
+    while (p->owner[root] != root) {
+        *shift += p->shift[root];
+        root = p->owner[root];
+    }
+    return root;
+}
+
+/* Whether piece `id` can be written straight into the concatenation; strided: its rows are apart there. */
+static bool can_lie_in(const wg__planner *p, uint32_t id, bool strided)
+{
+    if (p->root[id] != id || wg__is_source(p, id) || p->owner[id] != id || p->view[id]) return false;
+    if ((p->state[id] & (WG__OUTPUT | WG__ABSORBED)) || !p->unit[id]) return false;
+    if (!strided) return true;
+    if (p->state[id] & WG__DENSE) return false;
+    wg__unit_kind kind = p->units[p->unit[id] - 1].kind;
+    return kind == WG__UNIT_CHAIN ||
+           (kind == WG__UNIT_PRODUCT && wg__shape_of_node(p->tape, &p->tape->nodes[id])->rank == 2);
+}
+
+static bool alias_pieces(wg__planner *p, uint32_t whole)
+{
+    const wg__node *node = &p->tape->nodes[whole];
+    const wg__concat_attr *attr = wg__attr_of(p->tape, node);
+    const wg_shape *shape = wg__shape_of_node(p->tape, node);
+    const uint32_t *in = wg__inputs(p->tape, node);
+    wg_layout dense = wg__dense_layout(shape);
+    int64_t outer = 1, at = 0;
+    for (int i = 0; i < attr->axis; i++) outer *= shape->size[i];
+    if (p->view[whole]) return true; /* itself a strided piece: its pieces are copied */
+    for (uint32_t k = 0; k < node->n_in; k++) {
+        int64_t offset = at * dense.stride[attr->axis];
+        at += wg__shape_of_node(p->tape, &p->tape->nodes[in[k]])->size[attr->axis];
+        if (!can_lie_in(p, in[k], outer > 1)) continue;
+        p->owner[in[k]] = whole;
+        if (outer == 1) {
+            p->shift[in[k]] = offset;
+            continue;
+        }
+        p->view[in[k]] = wg__plan_array(p->arena, 1, sizeof(wg_layout));
+        if (!p->view[in[k]]) return false;
+        *p->view[in[k]] = dense;
+        p->view[in[k]]->offset = offset;
+    }
+    return true;
+}
+
+/* ---- free space: blocks in the order of their addresses, free ones in bins by size ------------------------------ */
+
+enum { BINS = 160, NONE = UINT32_MAX };
+
+typedef struct range {
+    int64_t offset, size;
+    uint32_t before, after;     /* neighbours in memory */
+    uint32_t next, previous;    /* in the bin */
+    bool free;
+} range;
+
+typedef struct space {
+    wg__heap *heap;
+    bool reuse;
+    range *blocks;
+    uint32_t n, cap, last; /* last: the block with the highest address */
+    uint32_t spare;        /* records of blocks that were merged away */
+    uint32_t bins[BINS];
+    int64_t end;
+} space;
+
+static int bin_of(int64_t size) /* four bins for each doubling */
+{
+    uint64_t units = (uint64_t)size / 64;
+    int log = 63 - __builtin_clzll(units | 1);
+    int part = log >= 2 ? (int)(units >> (log - 2)) & 3 : (int)(units & ((1u << log) - 1));
+    int bin = log * 4 + part;
+    return bin < BINS ? bin : BINS - 1;
+}
+
+static void bin_remove(space *s, uint32_t i)
+{
+    range *b = &s->blocks[i];
+    if (b->previous != NONE)
+        s->blocks[b->previous].next = b->next;
+    else
+        s->bins[bin_of(b->size)] = b->next;
+    if (b->next != NONE) s->blocks[b->next].previous = b->previous;
+    b->free = false;
+}
+
+static void bin_add(space *s, uint32_t i)
+{
+    range *b = &s->blocks[i];
+    int bin = bin_of(b->size);
+    b->free = true;
+    b->previous = NONE;
+    b->next = s->bins[bin];
+    if (b->next != NONE) s->blocks[b->next].previous = i;
+    s->bins[bin] = i;
+}
+
+static uint32_t block_new(space *s, range b)
+{
+    uint32_t i = s->spare;
+    if (i != NONE) {
+        s->spare = s->blocks[i].next;
+    } else {
+        if (!wg__grow(s->heap, (void **)&s->blocks, &s->cap, s->n + 1u, sizeof b)) return NONE;
+        i = s->n++;
+    }
+    s->blocks[i] = b;
+    return i;
+}
+
+/* The index of a block of at least `size` bytes; NONE when memory is out. */
+static uint32_t space_take(space *s, int64_t bytes)
+{
+    int64_t size = (bytes + 127) & ~(int64_t)63; /* 64 readable bytes follow every value */
+    for (int bin = bin_of(size); bin < BINS && s->reuse; bin++) {
+        int looked = 0;
+        for (uint32_t i = s->bins[bin]; i != NONE && looked < 16; i = s->blocks[i].next, looked++) {
+            if (s->blocks[i].size < size) continue;
+            bin_remove(s, i);
+            int64_t rest = s->blocks[i].size - size;
+            if (rest >= 64) {
+                range tail = {.offset = s->blocks[i].offset + size, .size = rest, .before = i,
+                              .after = s->blocks[i].after};
+                uint32_t t = block_new(s, tail);
+                if (t == NONE) return NONE;
+                if (tail.after != NONE)
+                    s->blocks[tail.after].before = t;
+                else
+                    s->last = t;
+                s->blocks[i].after = t;
+                s->blocks[i].size = size;
+                bin_add(s, t);
+            }
+            return i;
+        }
+    }
+    uint32_t i = block_new(s, (range){.offset = s->end, .size = size, .before = s->last, .after = NONE});
+    if (i == NONE) return NONE;
+    if (s->last != NONE) s->blocks[s->last].after = i;
+    s->last = i;
+    s->end += size;
+    return i;
+}
+
+/* Joins block b, which follows a, into a. */
+static void block_join(space *s, uint32_t a, uint32_t b)
+{
+    s->blocks[a].size += s->blocks[b].size;
+    s->blocks[a].after = s->blocks[b].after;
+    if (s->blocks[b].after != NONE)
+        s->blocks[s->blocks[b].after].before = a;
+    else
+        s->last = a;
+    s->blocks[b].next = s->spare;
+    s->blocks[b].free = false;
+    s->spare = b;
+}
+
+static void space_give(space *s, uint32_t i)
+{
+    uint32_t after = s->blocks[i].after, before = s->blocks[i].before;
+    if (after != NONE && s->blocks[after].free) {
+        bin_remove(s, after);
+        block_join(s, i, after);
+    }
+    if (before != NONE && s->blocks[before].free) {
+        bin_remove(s, before);
+        block_join(s, before, i);
+        i = before;
+    }
+    bin_add(s, i);
+}
+
+/* ---- lifetimes ------------------------------------------------------------------------------------------------------ */
+
+typedef struct life {
+    uint32_t first, last; /* positions in the sequence, + 1; 0: never */
+    uint32_t block;
+    uint32_t next; /* the list of those that die at one position */
+} life;
+
+static void touch(wg__planner *p, life *lives, uint32_t node, uint32_t position)
+{
+    int64_t shift;
+    uint32_t root = p->root[node];
+    if (!root || wg__is_source(p, root)) return;
+    life *l = &lives[wg__owner_of(p, root, &shift)];
+    if (!l->first) l->first = position + 1;
+    l->last = position + 1;
+}
+
+static void touch_unit(wg__planner *p, life *lives, uint32_t position)
+{
+    const wg__work *unit = &p->units[p->sequence[position]];
+    if (unit->kind == WG__UNIT_STORE) {
+        touch(p, lives, p->plan->outputs[unit->node].node, position);
+        return;
+    }
+    touch(p, lives, unit->node, position);
+    const uint32_t *list = unit->count ? p->members + unit->first : &unit->node;
+    uint32_t n = unit->count ? unit->count : 1;
+    for (uint32_t i = 0; i < n; i++) {
+        const wg__node *node = &p->tape->nodes[list[i]];
+        if (unit->kind == WG__UNIT_CHAIN && (p->state[list[i]] & WG__MATERIAL)) touch(p, lives, list[i], position);
+        const uint32_t *in = wg__inputs(p->tape, node);
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            uint32_t root = p->root[in[k]];
+            bool inside = unit->kind == WG__UNIT_CHAIN && p->unit[root] == p->sequence[position] + 1 && in[k] == root;
+            if (in[k] && !(inside && !(p->state[root] & WG__MATERIAL))) touch(p, lives, in[k], position);
+        }
+    }
+}
+
+static int64_t bytes_of(const wg__planner *p, uint32_t id)
+{
+    const wg__node *node = &p->tape->nodes[id];
+    return p->tape->shapes[node->shape].numel * (int64_t)wg_dtype_size((wg_dtype)node->dtype);
+}
+
+static uint32_t slot_new(wg__plan *plan, wg__slot slot)
+{
+    plan->slots[plan->n_slots] = slot;
+    return plan->n_slots++;
+}
+
+/* Outputs stand in memory of their own or, gradients and assigned values, in the block until the end. */
+static bool place_outputs(wg__planner *p, life *lives, space *s)
+{
+    wg__plan *plan = p->plan;
+    p->stored = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored);
+    plan->slots = wg__plan_array(&plan->memory, (uint64_t)plan->n_outputs + p->tape->n_leaves + p->tape->n_values + 1,
+                                 sizeof *plan->slots);
+    if (!p->stored || !plan->slots) return false;
+    slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
+    for (uint32_t i = 0; i < plan->n_outputs; i++) {
+        wg__output *output = &plan->outputs[i];
+        bool plain = wg__output_is_plain(p, output);
+        if (output->kind == WG__OUTPUT_VALUE) {
+            uint32_t slot = slot_new(plan, (wg__slot){.kind = WG__SLOT_OUTPUT, .index = i});
+            p->stored[i] = -1 - (int64_t)slot;
+            if (plain) p->slot[output->node] = slot + 1;
+        } else if (plain) {
+            lives[output->node].last = p->n_units + 1;
+        } else {
+            uint32_t block = space_take(s, (int64_t)output->bytes);
+            if (block == NONE) return false;
+            p->stored[i] = s->blocks[block].offset;
+        }
+    }
+    return true;
+}
+
+/* ---- operands that several products share ------------------------------------------------------------------------------ */
+
+static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
+{
+    if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
+    const wg__node *node = &p->tape->nodes[p->members[unit->first]];
+    uint32_t b = wg__inputs(p->tape, node)[1];
+    const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[b]);
+    if (shape->rank != 2 || (p->state[node - p->tape->nodes] & WG__ABSORBED)) return false;
+    uint32_t root = p->root[b];
+    if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
+    wg_layout layout = wg__layout_of(p, b);
+    *key = (wg__pack){.root = root, .at = layout.offset, .rs = layout.stride[0], .cs = layout.stride[1],
+                      .k = shape->size[0], .n = shape->size[1], .offset = -1};
+    return true;
+}
+
+static bool same_pack(const wg__pack *a, const wg__pack *b)
+{
+    return a->root == b->root && a->at == b->at && a->rs == b->rs && a->cs == b->cs && a->k == b->k && a->n == b->n;
+}
+
+/* Distinct shared operands are few (the weights of a model, twice); those of one root are found in a list. */
+wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit)
+{
+    wg__pack key;
+    if (!p->n_packs || !pack_key(p, unit, &key)) return NULL;
+    for (uint32_t i = p->pack_at[key.root] - 1; i < p->n_packs && p->packs[i].root == key.root; i++)
+        if (same_pack(&p->packs[i], &key)) return p->packs[i].offset >= 0 ? &p->packs[i] : NULL;
+    return NULL;
+}
+
+static int by_root(const void *x, const void *y)
+{
+    const wg__pack *a = x, *b = y;
+    if (a->root != b->root) return a->root < b->root ? -1 : 1;
+    if (a->at != b->at) return a->at < b->at ? -1 : 1;
+    if (a->rs != b->rs) return a->rs < b->rs ? -1 : 1;
+    if (a->cs != b->cs) return a->cs < b->cs ? -1 : 1;
+    if (a->k != b->k) return a->k < b->k ? -1 : 1;
+    if (a->n != b->n) return a->n < b->n ? -1 : 1;
+    return a->first_unit < b->first_unit ? -1 : a->first_unit > b->first_unit;
+}
+
+static bool find_packs(wg__planner *p, space *s)
+{
+    if (!(p->passes & WG__PASS_PACK)) return true;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n_units; i++) n += p->units[i].kind == WG__UNIT_PRODUCT;
+    p->packs = wg__plan_array(p->arena, n, sizeof *p->packs);
+    p->pack_at = wg__plan_array(p->arena, p->n, sizeof *p->pack_at);
+    if (!p->packs || !p->pack_at) return false;
+    n = 0;
+    for (uint32_t i = 0; i < p->n_units; i++)
+        if (pack_key(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
+    qsort(p->packs, n, sizeof *p->packs, by_root);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (kept && same_pack(&p->packs[kept - 1], &p->packs[i])) {
+            p->packs[kept - 1].users++;
+            continue;
+        }
+        p->packs[kept] = p->packs[i];
+        p->packs[kept++].users = 1;
+    }
+    p->n_packs = kept;
+    for (uint32_t i = kept; i-- > 0;) {
+        wg__pack *pack = &p->packs[i];
+        p->pack_at[pack->root] = i + 1;
+        wg__product product;
+        wg__segment segment;
+        wg__product_describe(p, &p->units[pack->first_unit], &product, &segment);
+        const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
+        if (pack->users < 2 || !kernels->wants_packed(&product)) continue;
+        uint32_t block = space_take(s, (int64_t)kernels->packed_bytes(&product));
+        if (block == NONE) return false;
+        pack->offset = s->blocks[block].offset;
+    }
+    return true;
+}
+
+/* ---- the pass --------------------------------------------------------------------------------------------------------------- */
+
+bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
+{
+    uint32_t in = wg__inputs(p->tape, &p->tape->nodes[node])[k];
+    if (!in || (wg__plan_op(p, node)->flags & WG_OP_STRIDED)) return false;
+    wg_layout layout = wg__layout_of(p, in);
+    return !wg__is_dense(&layout, wg__shape_of_node(p->tape, &p->tape->nodes[in]));
+}
+
+/* Room for the dense copies of a unit's operands, given back at once. */
+static bool place_temps(wg__planner *p, space *s, const wg__work *unit)
+{
+    const wg__node *node = &p->tape->nodes[unit->node];
+    if (unit->kind != WG__UNIT_NODE) return true;
+    uint32_t first = p->n_temps;
+    for (uint32_t k = 0; k < node->n_in; k++) {
+        if (!wg__needs_copy(p, unit->node, k)) continue;
+        uint32_t block = space_take(s, bytes_of(p, wg__inputs(p->tape, node)[k]));
+        if (block == NONE || !wg__grow(s->heap, (void **)&p->temps, &p->cap_temps, p->n_temps + 1u, sizeof(int64_t)))
+            return false;
+        p->temps[p->n_temps++] = block;
+    }
+    for (uint32_t i = first; i < p->n_temps; i++) {
+        uint32_t block = (uint32_t)p->temps[i];
+        p->temps[i] = s->blocks[block].offset;
+        space_give(s, block);
+    }
+    return true;
+}
+
+static bool place_all(wg__planner *p, life *lives, space *s)
+{
+    uint32_t *born = wg__plan_array(p->arena, p->n_units + 2u, sizeof *born); /* lists by position */
+    uint32_t *dying = wg__plan_array(p->arena, p->n_units + 2u, sizeof *dying);
+    uint32_t *next_born = wg__plan_array(p->arena, p->n, sizeof *next_born);
+    if (!born || !dying || !next_born) return false;
+    for (uint32_t id = p->n - 1; id > 0; id--) {
+        if (!lives[id].first || p->slot[id]) continue;
+        next_born[id] = born[lives[id].first];
+        born[lives[id].first] = id;
+        lives[id].next = dying[lives[id].last];
+        dying[lives[id].last] = id;
+    }
+    for (uint32_t position = 1; position <= p->n_units; position++) {
+        for (uint32_t id = born[position]; id; id = next_born[id]) {
+            lives[id].block = space_take(s, bytes_of(p, id));
+            if (lives[id].block == NONE) return false;
+            p->offset[id] = s->blocks[lives[id].block].offset;
+        }
+        if (!place_temps(p, s, &p->units[p->sequence[position - 1]])) return false;
+        for (uint32_t id = dying[position]; id; id = lives[id].next) space_give(s, lives[id].block);
+    }
+    return true;
+}
+
+bool wg__plan_place(wg__planner *p)
+{
+    space s = {.heap = &p->tape->heap, .reuse = p->passes & WG__PASS_PLACE, .last = NONE, .spare = NONE};
+    for (int i = 0; i < BINS; i++) s.bins[i] = NONE;
+    for (uint32_t i = p->n_units; i-- > 0;)
+        if (p->units[i].kind == WG__UNIT_JOIN && !alias_pieces(p, p->units[i].node)) return false;
+    life *lives = wg__plan_array(p->arena, p->n, sizeof *lives);
+    if (!lives) return false;
+    for (uint32_t i = 0; i < p->n_units; i++) touch_unit(p, lives, i);
+    bool ok = place_outputs(p, lives, &s) && find_packs(p, &s) && place_all(p, lives, &s);
+    p->plan->block_bytes = (size_t)s.end;
+    wg__heap_release(s.heap, s.blocks, s.cap * sizeof *s.blocks);
+    return ok;
+}

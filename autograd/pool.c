@@ -1,0 +1,152 @@
+/* The worker pool. Threads wait, spinning briefly and then parked, for one function to call on all of them; inside
+ * it they meet at barriers. Which thread does what is decided by the caller: the pool knows nothing of tasks. */
+#include "plan.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { SPINS = 4000, YIELDS = 64 };
+
+struct wg_pool {
+    int threads;
+    pthread_t *workers;
+    pthread_mutex_t in_use, lock;
+    pthread_cond_t wake;
+    void (*work)(void *context, int thread);
+    void *context;
+    _Atomic uint32_t round;   /* rises with each call of wg__pool_run */
+    _Atomic int busy;         /* workers that have not finished the round */
+    _Atomic int parked;       /* workers asleep */
+    _Atomic int arrived;      /* at the barrier */
+    _Atomic uint32_t barrier; /* rises when all have arrived */
+    bool stop;
+};
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Waits until *value differs from old: spins, then gives the processor away. False if it took too long. */
+static bool spin(_Atomic uint32_t *value, uint32_t old, int yields)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
+        pause_cpu();
+    }
+    for (int i = 0; yields < 0 || i < yields; i++) {
+        if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
+        sched_yield();
+    }
+    return false;
+}
+
+typedef struct worker {
+    wg_pool *pool;
+    int number;
+} worker;
+
+static void *worker_main(void *argument)
+{
+    worker self = *(worker *)argument;
+    free(argument);
+    wg_pool *pool = self.pool;
+    uint32_t seen = 0;
+    for (;;) {
+        if (!spin(&pool->round, seen, YIELDS)) {
+            pthread_mutex_lock(&pool->lock);
+            atomic_fetch_add(&pool->parked, 1);
+            while (atomic_load(&pool->round) == seen) pthread_cond_wait(&pool->wake, &pool->lock);
+            atomic_fetch_sub(&pool->parked, 1);
+            pthread_mutex_unlock(&pool->lock);
+        }
+        seen = atomic_load(&pool->round);
+        if (pool->stop) return NULL;
+        pool->work(pool->context, self.number);
+        atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+    }
+}
+
+static void begin_round(wg_pool *pool)
+{
+    atomic_fetch_add(&pool->round, 1);
+    if (atomic_load(&pool->parked) == 0) return;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+wg_pool *wg_pool_new(int threads)
+{
+    if (threads <= 0) {
+        cpu_set_t set;
+        threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    }
+    wg_pool *pool = calloc(1, sizeof *pool);
+    if (!pool) return NULL;
+    pool->workers = calloc((size_t)threads, sizeof *pool->workers);
+    if (!pool->workers) {
+        free(pool);
+        return NULL;
+    }
+    pthread_mutex_init(&pool->in_use, NULL);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pool->threads = 1;
+    while (pool->threads < threads) {
+        worker *w = malloc(sizeof *w);
+        if (w) *w = (worker){pool, pool->threads};
+        if (!w || pthread_create(&pool->workers[pool->threads - 1], NULL, worker_main, w) != 0) {
+            free(w);
+            wg_pool_free(pool);
+            return NULL;
+        }
+        pool->threads++;
+    }
+    return pool;
+}
+
+void wg_pool_free(wg_pool *pool)
+{
+    if (!pool) return;
+    pool->stop = true;
+    begin_round(pool);
+    for (int i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i], NULL);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_mutex_destroy(&pool->in_use);
+    free(pool->workers);
+    free(pool);
+}
+
+int wg_pool_threads(const wg_pool *pool) { return pool ? pool->threads : 1; }
+
+bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *context)
+{
+    if (pthread_mutex_trylock(&pool->in_use) != 0) return false;
+    pool->work = work;
+    pool->context = context;
+    atomic_store(&pool->busy, pool->threads - 1);
+    begin_round(pool);
+    work(context, 0);
+    while (atomic_load_explicit(&pool->busy, memory_order_acquire) > 0) pause_cpu();
+    pthread_mutex_unlock(&pool->in_use);
+    return true;
+}
+
+void wg__pool_barrier(wg_pool *pool)
+{
+    uint32_t now = atomic_load_explicit(&pool->barrier, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) == pool->threads - 1) {
+        atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pool->barrier, 1, memory_order_release);
+    } else {
+        spin(&pool->barrier, now, -1);
+    }
+}

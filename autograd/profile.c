@@ -1,0 +1,150 @@
+/* Where the time goes: per op and per scope, and the last run as Chrome trace events. A profiled run is on the
+ * calling thread, one instruction after the other. */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "trace.h"
+
+typedef struct total {
+    uint32_t op, scope;
+    uint64_t calls, nanoseconds;
+} total;
+
+typedef struct event {
+    uint32_t op, scope;
+    uint64_t start, nanoseconds;
+} event;
+
+struct wg__profile {
+    total *totals;
+    uint32_t n_totals, cap_totals;
+    event *events; /* of the last run */
+    uint32_t n_events, cap_events;
+};
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void wg__profile_free(wg_tape *tape)
+{
+    wg__profile *profile = tape->profile;
+    if (!profile) return;
+    wg__heap_release(&tape->heap, profile->totals, profile->cap_totals * sizeof *profile->totals);
+    wg__heap_release(&tape->heap, profile->events, profile->cap_events * sizeof *profile->events);
+    wg__heap_release(&tape->heap, profile, sizeof *profile);
+    tape->profile = NULL;
+}
+
+void wg_profile_clear(wg_tape *tape)
+{
+    if (tape) wg__profile_free(tape);
+}
+
+/* Room for a run's events; a profile that finds no memory counts nothing and harms nothing. */
+static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
+{
+    if (!tape->profile) {
+        tape->profile = wg__heap_alloc(&tape->heap, sizeof *tape->profile);
+        if (tape->profile) memset(tape->profile, 0, sizeof *tape->profile);
+    }
+    wg__profile *p = tape->profile;
+    if (!p || !wg__grow(&tape->heap, (void **)&p->events, &p->cap_events, instrs, sizeof *p->events) ||
+        !wg__grow(&tape->heap, (void **)&p->totals, &p->cap_totals, (uint64_t)p->n_totals + instrs, sizeof *p->totals))
+        return NULL;
+    p->n_events = 0;
+    return p;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const total *x = a, *y = b;
+    if (x->op != y->op) return x->op < y->op ? -1 : 1;
+    return x->scope < y->scope ? -1 : x->scope > y->scope;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const total *x = a, *y = b;
+    return x->nanoseconds > y->nanoseconds ? -1 : x->nanoseconds < y->nanoseconds;
+}
+
+/* Adds the run's events to the totals: sorted, then equal places joined. */
+static void add_up(wg__profile *p)
+{
+    for (uint32_t i = 0; i < p->n_events; i++)
+        p->totals[p->n_totals++] = (total){p->events[i].op, p->events[i].scope, 1, p->events[i].nanoseconds};
+    qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
+    uint32_t kept = 0;
+    for (uint32_t i = 1; i < p->n_totals; i++) {
+        if (by_place(&p->totals[kept], &p->totals[i]) == 0) {
+            p->totals[kept].calls += p->totals[i].calls;
+            p->totals[kept].nanoseconds += p->totals[i].nanoseconds;
+        } else {
+            p->totals[++kept] = p->totals[i];
+        }
+    }
+    if (p->n_totals) p->n_totals = kept + 1;
+}
+
+void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
+{
+    wg__profile *p = profile_for(tape, plan->n_instrs);
+    for (uint32_t i = 0; i < plan->n_instrs; i++) {
+        const wg__instr *instr = &plan->instrs[i];
+        uint64_t start = now();
+        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, tape->task_scratch);
+        if (!p) continue;
+        const uint32_t *origin = &plan->origin[3 * i];
+        p->events[p->n_events++] = (event){origin[0], origin[1], start, now() - start};
+    }
+    if (p) add_up(p);
+}
+
+static const char *op_name(const wg_tape *tape, uint32_t op) { return op ? tape->ops[op]->name : "leaf"; }
+
+wg_status wg_dump_profile(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    wg__profile *p = tape->profile;
+    if (!p) return fputs("no profiled run\n", out) < 0 ? WG_ERR_IO : WG_OK;
+    qsort(p->totals, p->n_totals, sizeof *p->totals, by_time);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < p->n_totals; i++) sum += p->totals[i].nanoseconds;
+    fprintf(out, "%10s %6s %8s  %s\n", "ms", "share", "calls", "op [scope]");
+    for (uint32_t i = 0; i < p->n_totals; i++) {
+        const total *t = &p->totals[i];
+        const char *scope = tape->scopes[t->scope].path;
+        fprintf(out, "%10.3f %5.1f%% %8llu  %s%s%s%s\n", (double)t->nanoseconds * 1e-6,
+                sum ? 100.0 * (double)t->nanoseconds / (double)sum : 0, (unsigned long long)t->calls,
+                op_name(tape, t->op), scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
+    }
+    qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}
+
+wg_status wg_dump_chrome(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    const wg__profile *p = tape->profile;
+    fputs("{\"traceEvents\":[", out);
+    for (uint32_t i = 0; p && i < p->n_events; i++) {
+        const event *e = &p->events[i];
+        fprintf(out, "%s\n{\"name\":\"%s\",\"cat\":\"", i ? "," : "", op_name(tape, e->op));
+        for (const char *c = tape->scopes[e->scope].path; *c; c++) {
+            if ((unsigned char)*c < 32) continue;
+            if (*c == '"' || *c == '\\') fputc('\\', out);
+            fputc(*c, out);
+        }
+        fprintf(out, "\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":1}",
+                (double)(e->start - p->events[0].start) * 1e-3, (double)e->nanoseconds * 1e-3);
+    }
+    fputs("\n]}\n", out);
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}

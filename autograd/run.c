@@ -1,0 +1,328 @@
+/* Running: binds addresses, walks the instructions, reports what only numbers could show. A run does not allocate
+ * and cannot stop half-way; gradients and buffers are written when it has ended well. */
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* ---- reports from kernels ---------------------------------------------------------------------------------- */
+
+/* The smallest (node, position) is kept, so that the report is the same on any number of threads. */
+void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int64_t limit)
+{
+    wg_run *run = args->run;
+    uint64_t place = ((uint64_t)args->node << 32) | (uint32_t)position;
+    while (__atomic_exchange_n(&run->bad_lock, 1, __ATOMIC_ACQUIRE)) continue;
+    if (place < run->bad_index) {
+        run->bad_index = place;
+        run->bad_value = index;
+        run->bad_limit = limit;
+        run->bad_op = args->op;
+    }
+    run->bad_count++;
+    __atomic_store_n(&run->bad_lock, 0, __ATOMIC_RELEASE);
+}
+
+uint64_t wg_args_seed(const wg_args *args) { return args->run->seed; }
+uint64_t wg_args_step(const wg_args *args) { return args->run->step; }
+
+/* ---- denormals are zero while a run lasts -------------------------------------------------------------------- */
+
+static uint64_t flush_begin(void)
+{
+#if defined(__x86_64__)
+    unsigned old = _mm_getcsr();
+    _mm_setcsr(old | 0x8040); /* flush to zero, denormals are zero */
+    return old;
+#elif defined(__aarch64__)
+    uint64_t old;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+    __asm__ volatile("msr fpcr, %0" ::"r"(old | (1u << 24)));
+    return old;
+#else
+    return 0;
+#endif
+}
+
+static void flush_end(uint64_t old)
+{
+#if defined(__x86_64__)
+    _mm_setcsr((unsigned)old);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" ::"r"(old));
+#else
+    (void)old;
+#endif
+}
+
+/* ---- binding --------------------------------------------------------------------------------------------------- */
+
+static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot)
+{
+    switch (slot->kind) {
+    case WG__SLOT_BLOCK: return tape->block;
+    case WG__SLOT_LEAF: return tape->leaves[slot->index].data;
+    case WG__SLOT_VALUE: return tape->values[slot->index];
+    case WG__SLOT_OUTPUT: return wg__arena_alloc(&tape->kept, plan->outputs[slot->index].bytes + 64, 64);
+    }
+    return NULL;
+}
+
+/* Addresses that are the same as at the last run need not be written again. */
+static bool bind(wg_tape *tape, wg__plan *plan)
+{
+    for (uint32_t s = 0; s < plan->n_slots; s++) {
+        wg__slot *slot = &plan->slots[s];
+        char *base = slot_base(tape, plan, slot);
+        if (!base && (slot->kind == WG__SLOT_OUTPUT || (slot->kind == WG__SLOT_BLOCK && plan->block_bytes))) return false;
+        if (plan->shown && base == slot->base) continue;
+        slot->base = base;
+        for (uint32_t i = 0; i < slot->n_fixups; i++) {
+            const wg__fixup *fixup = &plan->fixups[slot->first_fixup + i];
+            *fixup->where = (void *)((uintptr_t)base + (uintptr_t)fixup->offset);
+        }
+    }
+    plan->shown = true;
+    return true;
+}
+
+/* Memory for the block and for every thread's scratch. */
+static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
+{
+    if (plan->block_bytes > tape->block_bytes) {
+        wg__heap_release(&tape->heap, tape->block, tape->block_bytes);
+        tape->block = NULL;
+        tape->block_bytes = 0;
+        tape->block = wg__heap_alloc(&tape->heap, plan->block_bytes);
+        if (!tape->block) return false;
+        tape->block_bytes = plan->block_bytes;
+    }
+    size_t scratch = ((plan->scratch_bytes + 4095) & ~(size_t)4095) * (size_t)threads;
+    if (scratch > tape->task_scratch_bytes) {
+        wg__heap_release(&tape->heap, tape->task_scratch, tape->task_scratch_bytes);
+        tape->task_scratch = NULL;
+        tape->task_scratch_bytes = 0;
+        tape->task_scratch = wg__heap_alloc(&tape->heap, scratch);
+        if (!tape->task_scratch) return false;
+        tape->task_scratch_bytes = scratch;
+    }
+    if (!wg__grow(&tape->heap, (void **)&tape->values, &tape->cap_values, (uint64_t)tape->n_values + plan->n_outputs,
+                  sizeof(void *)))
+        return false;
+    return true;
+}
+
+static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_params; i++) {
+        const wg__leaf *leaf = &tape->leaves[tape->nodes[plan->params[i]].slot];
+        if (wg_param_version(leaf->param) != leaf->version)
+            return wg__tape_error(tape, WG_ERR_CHANGED,
+                                  "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
+                                  "or reset the tape",
+                                  wg_param_name(leaf->param));
+    }
+    return WG_OK;
+}
+
+/* ---- walking ----------------------------------------------------------------------------------------------------- */
+
+void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
+{
+    switch (instr->kind) {
+    case WG__INSTR_CHAIN: wg__structural_ops.chain(instr->chain, task, scratch); break;
+    case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
+    case WG__INSTR_PACK: instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task); break;
+    case WG__INSTR_KERNEL: {
+        wg_args args = *instr->args; /* scratch and run differ from thread to thread */
+        args.scratch = scratch;
+        args.run = run;
+        instr->kernel(&args, task);
+        break;
+    }
+    }
+}
+
+typedef struct walk {
+    wg_tape *tape;
+    wg__plan *plan;
+    wg_run *run;
+    wg_pool *pool;
+    size_t scratch; /* bytes a thread */
+    uint32_t nonfinite; /* instruction + 1 of the first NaN or Inf, when that is asked for */
+    int64_t nonfinite_at;
+} walk;
+
+static void walk_alone(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
+        const wg__instr *instr = &w->plan->instrs[i];
+        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, w->run, w->tape->task_scratch);
+    }
+}
+
+/* Each thread takes an equal, fixed share of an instruction's tasks; serial ones run on thread 0 in a row. */
+static void walk_thread(void *context, int thread)
+{
+    walk *w = context;
+    uint64_t mode = flush_begin();
+    int threads = wg_pool_threads(w->pool);
+    char *scratch = (char *)w->tape->task_scratch + (size_t)thread * w->scratch;
+    bool apart = false, begun = false; /* the threads did something since they last met; apart: in parallel */
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
+        const wg__instr *instr = &w->plan->instrs[i];
+        if (begun && (apart || !instr->serial)) wg__pool_barrier(w->pool);
+        begun = true;
+        apart = !instr->serial;
+        if (instr->serial) {
+            if (thread == 0) wg__instr_run(instr, 0, w->run, scratch);
+            continue;
+        }
+        int64_t first = instr->tasks * thread / threads, last = instr->tasks * (thread + 1) / threads;
+        for (int64_t task = first; task < last; task++) wg__instr_run(instr, task, w->run, scratch);
+    }
+    flush_end(mode);
+}
+
+/* The dense result of an instruction, for looking at: false if it has none of its own. */
+static bool result_of(const wg__instr *instr, const void **data, wg_dtype *dtype, int64_t *numel)
+{
+    if (instr->kind == WG__INSTR_KERNEL) {
+        *data = instr->args->out.data;
+        *dtype = instr->args->out.dtype;
+        *numel = instr->args->out.numel;
+        return wg_dtype_is_float(*dtype);
+    }
+    if (instr->kind == WG__INSTR_PRODUCT && instr->product->c_cs == 1 && instr->product->c_rs == instr->product->n) {
+        *data = instr->product->c;
+        *dtype = instr->product->dtype;
+        *numel = instr->product->m * instr->product->n * instr->product->batches;
+        return true;
+    }
+    if (instr->kind == WG__INSTR_CHAIN && instr->chain->n_stores && instr->chain->stores[0].flat &&
+        instr->chain->float_result) {
+        *data = instr->chain->stores[0].data;
+        *dtype = instr->chain->stores[0].size == 8 ? WG_F64 : WG_F32;
+        *numel = instr->chain->numel;
+        return true;
+    }
+    return false;
+}
+
+/* One instruction after the other, looking at each result. */
+static void walk_looking(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
+        const wg__instr *instr = &w->plan->instrs[i];
+        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, w->run, w->tape->task_scratch);
+        const void *data;
+        wg_dtype dtype;
+        int64_t numel;
+        if (w->nonfinite || !result_of(instr, &data, &dtype, &numel)) continue;
+        int64_t at = wg__structural_ops.first_nonfinite(dtype, data, numel);
+        if (at < 0) continue;
+        w->nonfinite = i + 1;
+        w->nonfinite_at = at;
+    }
+}
+
+/* ---- what a run leaves ----------------------------------------------------------------------------------------------- */
+
+static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
+{
+    const wg_op *op = wg__structural_ops.accumulate;
+    wg_operand operand = {.data = (void *)(uintptr_t)in, .rank = 1, .size = {n}, .stride = {1}, .numel = n, .dtype = dtype};
+    wg_args args = {.op = op, .in = &operand, .n_in = 1, .out = operand};
+    args.out.data = out;
+    wg_kernel kernel = op->select(op, &dtype, 1, dtype);
+    int64_t tasks = n == 0 ? 0 : op->tasks ? op->tasks(&args) : 1;
+    for (int64_t task = 0; task < tasks; task++) kernel(&args, task);
+}
+
+static void commit(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_outputs; i++) {
+        const wg__output *output = &plan->outputs[i];
+        if (output->kind == WG__OUTPUT_VALUE) {
+            wg__node *node = &tape->nodes[output->node];
+            if (node->flags & WG__NODE_KEPT) tape->n_kept--;
+            node->flags = (uint16_t)((node->flags & ~WG__NODE_KEPT) | WG__NODE_VALUE);
+            node->slot = tape->n_values;
+            tape->values[tape->n_values++] = output->memory;
+            wg__hash_mix(tape, output->node, 13);
+        } else if (output->kind == WG__OUTPUT_GRAD) {
+            wg_param *param = tape->leaves[tape->nodes[output->target].slot].param;
+            if (wg__param_grad_empty(param))
+                memcpy(wg__param_grad_data(param), output->memory, output->bytes);
+            else
+                add_to(output->dtype, output->memory, output->numel, wg__param_grad_data(param));
+            wg__param_grad_written(param);
+        } else {
+            wg_buffer *buffer = tape->assigns[output->target].buffer;
+            if (output->bytes) memcpy(wg__param_data(buffer), output->memory, output->bytes);
+            wg__param_written(buffer);
+        }
+    }
+    tape->n_assigns = 0;
+}
+
+/* "op [scope]" or "gradient of op [scope]" of an instruction. */
+static void name_of(const wg_tape *tape, const wg__plan *plan, uint32_t instr, char *text, size_t size)
+{
+    const uint32_t *origin = &plan->origin[3 * instr];
+    const char *scope = tape->scopes[origin[1]].path;
+    const char *op = origin[0] ? tape->ops[origin[0]]->name : "leaf";
+    if (origin[2])
+        snprintf(text, size, "%s in the gradient of %s%s%s%s", op, tape->ops[origin[2]]->name, scope[0] ? " [" : "", scope,
+                 scope[0] ? "]" : "");
+    else
+        snprintf(text, size, "%s%s%s%s", op, scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
+}
+
+static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
+{
+    const wg_run *run = w->run;
+    char name[192];
+    if (run->bad_count) {
+        const wg__node *node = &tape->nodes[run->bad_index >> 32];
+        bool known = (run->bad_index >> 32) < tape->n_nodes;
+        const char *scope = known ? tape->scopes[node->scope].path : "";
+        return wg__tape_error(tape, WG_ERR_INDEX, "%s%s%s%s: index %lld at position %lld is out of range (0 to %lld)",
+                              run->bad_op->name, scope[0] ? " [" : "", scope, scope[0] ? "]" : "",
+                              (long long)run->bad_value, (long long)(run->bad_index & 0xffffffffu),
+                              (long long)run->bad_limit - 1);
+    }
+    if (w->nonfinite) {
+        name_of(tape, plan, w->nonfinite - 1, name, sizeof name);
+        return wg__tape_error(tape, WG_ERR_NONFINITE, "%s: the first NaN or Inf, at element %lld, step %llu", name,
+                              (long long)w->nonfinite_at, (unsigned long long)tape->step);
+    }
+    return WG_OK;
+}
+
+wg_status wg__run(wg_tape *tape, wg__plan *plan)
+{
+    int threads = wg_pool_threads(tape->options.pool);
+    wg_status status = check_versions(tape, plan);
+    if (status != WG_OK) return status;
+    if (!reserve(tape, plan, threads) || !bind(tape, plan)) return wg__out_of_memory(tape);
+    wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
+    walk w = {.tape = tape, .plan = plan, .run = &run, .pool = tape->options.pool};
+    w.scratch = (plan->scratch_bytes + 4095) & ~(size_t)4095;
+    tape->last_plan = plan;
+    tape->counts.instructions = plan->n_instrs;
+    uint64_t mode = flush_begin();
+    if (tape->options.locate_nonfinite)
+        walk_looking(&w);
+    else if (tape->options.profile)
+        wg__profile_walk(tape, plan, &run);
+    else if (threads == 1 || !plan->parallel || !wg__pool_run(w.pool, walk_thread, &w))
+        walk_alone(&w);
+    status = report(tape, plan, &w);
+    if (status == WG_OK) commit(tape, plan);
+    flush_end(mode);
+    return status;
+}

@@ -1,0 +1,124 @@
+/* Looking at a tape: as text, as a graph, and the plan that ran last. */
+#include "trace.h"
+
+#include "plan.h"
+
+static const char *node_name(const wg_tape *tape, const wg__node *node)
+{
+    if (node->op) return tape->ops[node->op]->name;
+    return node->leaf == WG__LEAF_PARAM ? wg_param_name(tape->leaves[node->slot].param) : "data";
+}
+
+wg_status wg_dump_text(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    for (uint32_t id = 1; id < tape->n_nodes; id++) {
+        const wg__node *node = &tape->nodes[id];
+        char shape[128];
+        const char *scope = tape->scopes[node->scope].path;
+        fprintf(out, "%%%u = %s", id, node_name(tape, node));
+        const uint32_t *in = wg__inputs(tape, node);
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            if (in[k])
+                fprintf(out, "%s%%%u", k ? ", " : " ", in[k]);
+            else
+                fprintf(out, "%snone", k ? ", " : " ");
+        }
+        fprintf(out, " : %s %s", wg_dtype_name((wg_dtype)node->dtype),
+                wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
+        if (scope[0]) fprintf(out, " [%s]", scope);
+        if (node->forward) fprintf(out, " gradient of %%%u", node->forward);
+        fputc('\n', out);
+    }
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}
+
+static void quoted(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') fputc('\\', out);
+        fputc(*text, out);
+    }
+}
+
+static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
+{
+    const wg__node *node = &tape->nodes[id];
+    char shape[128];
+    fprintf(out, "  n%u [label=\"", id);
+    quoted(out, node_name(tape, node));
+    fprintf(out, "\\n%s\"%s];\n", wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape),
+            node->op ? "" : ", shape=box");
+}
+
+wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    fputs("digraph tape {\n", out);
+    for (uint32_t scope = 0; scope < tape->n_scopes; scope++) {
+        bool open = false;
+        for (uint32_t id = 1; id < tape->n_nodes; id++) {
+            if (tape->nodes[id].scope != scope) continue;
+            if (!open && scope) {
+                fprintf(out, "  subgraph cluster_%u { label=\"", scope);
+                quoted(out, tape->scopes[scope].path);
+                fputs("\";\n", out);
+            }
+            open = true;
+            graph_node(tape, id, out);
+        }
+        if (open && scope) fputs("  }\n", out);
+    }
+    for (uint32_t id = 1; id < tape->n_nodes; id++) {
+        const uint32_t *in = wg__inputs(tape, &tape->nodes[id]);
+        for (uint32_t k = 0; k < tape->nodes[id].n_in; k++)
+            if (in[k]) fprintf(out, "  n%u -> n%u;\n", in[k], id);
+    }
+    fputs("}\n", out);
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}
+
+static void plan_line(const wg__instr *instr, FILE *out)
+{
+    switch (instr->kind) {
+    case WG__INSTR_KERNEL: break;
+    case WG__INSTR_PACK:
+        fprintf(out, " packed %lld x %lld", (long long)instr->product->segments[0].k, (long long)instr->product->n);
+        break;
+    case WG__INSTR_CHAIN:
+        fprintf(out, " chain of %d, %d in, %d out, %lld elements", instr->chain->n_steps, instr->chain->n_loads,
+                instr->chain->n_stores, (long long)instr->chain->numel);
+        break;
+    case WG__INSTR_PRODUCT: {
+        long long k = 0;
+        for (int i = 0; i < instr->product->n_segments; i++) k += instr->product->segments[i].k;
+        fprintf(out, " %lld x %lld x %lld", (long long)instr->product->m, (long long)instr->product->n, k);
+        if (instr->product->n_segments > 1) fprintf(out, ", %d merged", instr->product->n_segments);
+        if (instr->product->batches > 1) fprintf(out, ", %lld times", (long long)instr->product->batches);
+        if (instr->product->packed_b) fputs(", packed", out);
+        if (instr->product->accumulate) fputs(", added", out);
+        break;
+    }
+    }
+}
+
+wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    const wg__plan *plan = tape->last_plan;
+    if (!plan) return fputs("no plan\n", out) < 0 ? WG_ERR_IO : WG_OK;
+    fprintf(out, "%u instructions, block %zu bytes, results %zu bytes, scratch %zu bytes a thread\n", plan->n_instrs,
+            plan->block_bytes, plan->output_bytes, plan->scratch_bytes);
+    for (uint32_t i = 0; i < plan->n_instrs; i++) {
+        const wg__instr *instr = &plan->instrs[i];
+        const uint32_t *origin = &plan->origin[3 * i];
+        const char *scope = tape->scopes[origin[1]].path;
+        fprintf(out, "%5u %s", i, origin[0] ? tape->ops[origin[0]]->name : "leaf");
+        plan_line(instr, out);
+        fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
+        if (scope[0]) fprintf(out, " [%s]", scope);
+        if (origin[2]) fprintf(out, " gradient of %s", tape->ops[origin[2]]->name);
+        fputc('\n', out);
+    }
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}
