@@ -27,7 +27,7 @@ WG_API void wg_params_free(wg_params *set);
 WG_API wg_status wg_params_status(const wg_params *set);
 WG_API const char *wg_params_message(const wg_params *set);
 WG_API void wg_params_clear_error(wg_params *set);
-/* For layers that find a mistake in their own options: stores the error, unless there is one already; returns status. */
+/* For layers that find a mistake in their options: stores the error, unless there is one; returns status. */
 WG_API wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 WG_API wg_dtype wg_params_dtype(const wg_params *set);
 /* Seed of the initial values of parameters made from now on; each one's numbers depend on the seed and
@@ -125,7 +125,7 @@ WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
 WG_API wg_memory wg_params_memory(const wg_params *set);
-/* The allocator that the set was made with: what belongs to the set, as an optimizer does, takes its memory there. */
+/* The allocator that the set was made with; what belongs to the set, as an optimizer does, uses it too. */
 WG_API wg_allocator wg_params_allocator(const wg_params *set);
 
 #ifdef __cplusplus

@@ -141,7 +141,7 @@ WG_API wg_rnn_state wg_rnn_initial_state(const wg_rnn *layer, wg_tape *tape, int
 /* The same values, through which no gradient flows. */
 WG_API wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state *state);
 
-/* One time step through all layers: x[B, in] to the top layer's h' [B, H]; replaces the state. Not bidirectional. */
+/* One time step through all layers: x[B, in] to the top layer's h' [B, H]; replaces the state. One direction. */
 WG_API wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state);
 
 /* T steps, layer after layer: x[t] is [B, in], out[t] is [B, directions H] (forward, then reverse). The state is
