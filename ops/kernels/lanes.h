@@ -11,15 +11,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels.h"
-
-#define WG__INLINE static inline __attribute__((always_inline))
+#include "vector.h"
 
 enum { LANES = 64, BLOCK_ROWS = 32, BLOCK = LANES * BLOCK_ROWS, SPAN_ROWS = 32 * BLOCK_ROWS };
 
 typedef enum combine { COMBINE_SUM, COMBINE_PROD, COMBINE_MAX, COMBINE_MIN } combine;
 
-WG__INLINE real neutral(combine kind)
+VINLINE real neutral(combine kind)
 {
     return kind == COMBINE_SUM    ? 0
            : kind == COMBINE_PROD ? 1
@@ -28,7 +26,7 @@ WG__INLINE real neutral(combine kind)
 }
 
 /* NaN spreads: b wins if it is NaN, and nothing wins over a NaN in a. */
-WG__INLINE real combine_two(combine kind, real a, real b)
+VINLINE real combine_two(combine kind, real a, real b)
 {
     switch (kind) {
     case COMBINE_SUM: return a + b;
@@ -38,19 +36,19 @@ WG__INLINE real combine_two(combine kind, real a, real b)
     }
 }
 
-WG__INLINE void combine_lanes(combine kind, real *restrict a, const real *restrict b, int width)
+VINLINE void combine_lanes(combine kind, real *restrict a, const real *restrict b, int width)
 {
     for (int i = 0; i < width; i++) a[i] = combine_two(kind, a[i], b[i]);
 }
 
-WG__INLINE void fill_lanes(real *a, int width, real value)
+VINLINE void fill_lanes(real *a, int width, real value)
 {
     for (int i = 0; i < width; i++) a[i] = value;
 }
 
 /* acc = the rows x[r * stride .. + width), r < rows <= BLOCK_ROWS, one after the other. */
-WG__INLINE void combine_block(combine kind, real *restrict acc, const real *restrict x, int64_t rows,
-                              int64_t stride, int width)
+VINLINE void combine_block(combine kind, real *restrict acc, const real *restrict x, int64_t rows, int64_t stride,
+                           int width)
 {
     fill_lanes(acc, width, neutral(kind));
     int64_t r = 0;
@@ -67,7 +65,7 @@ WG__INLINE void combine_block(combine kind, real *restrict acc, const real *rest
 }
 
 /* out[c] = the column x[r * stride + c], r < rows, for c < width <= WG__ALONG_COLUMNS. */
-WG__INLINE void combine_columns(combine kind, const real *x, int64_t rows, int64_t stride, int width, real *out)
+VINLINE void combine_columns(combine kind, const real *x, int64_t rows, int64_t stride, int width, real *out)
 {
     real acc[256], span[256], total[256];
     fill_lanes(total, width, neutral(kind));
@@ -84,58 +82,131 @@ WG__INLINE void combine_columns(combine kind, const real *x, int64_t rows, int64
     memcpy(out, total, (size_t)width * sizeof(real));
 }
 
+/* ---- rows, by vectors ------------------------------------------------------------------------------------------ */
+
+enum { PARTS = LANES / VLANES };
+
+/* The preprocessor needs the number of lanes too. */
+#if defined __AVX512F__
+#define VECTOR_BITS 512
+#elif defined __AVX2__
+#define VECTOR_BITS 256
+#else
+#define VECTOR_BITS 128
+#endif
+#define VECTOR_LANES (VECTOR_BITS / WG__T)
+
+VINLINE V combine_vectors(combine kind, V a, V b)
+{
+    switch (kind) {
+    case COMBINE_SUM: return a + b;
+    case COMBINE_PROD: return a * b;
+    case COMBINE_MAX: return v_max(a, b);
+    default: return v_min(a, b);
+    }
+}
+
+/* The next VLANES of `left` numbers at x; 0 past the last. */
+VINLINE V load_some(const real *x, int64_t left) { return left >= VLANES ? v_load(x) : v_load_part(x, (int)left); }
+
+VINLINE void store_some(real *y, V v, int64_t left)
+{
+    if (left >= VLANES) {
+        v_store(y, v);
+    } else {
+        v_store_part(y, v, (int)left);
+    }
+}
+
+/* Lanes from n on are neutral. */
+VINLINE V load_neutral(combine kind, const real *x, int n)
+{
+    V v = v_load_part(x, n), lane;
+    if (kind == COMBINE_SUM) return v;
+    for (int i = 0; i < VLANES; i++) lane[i] = (real)i;
+    return v_select(v_lt(lane, v_set((real)n)), v, v_set(neutral(kind)));
+}
+
 /* A long row, taken block by block of BLOCK numbers; only the last block may be shorter. */
 typedef struct row {
-    real span[LANES], total[LANES];
+    V span[PARTS], total[PARTS];
     int blocks;
 } row;
 
-WG__INLINE void row_begin(combine kind, row *a)
+VINLINE void row_begin(combine kind, row *a)
 {
-    fill_lanes(a->span, LANES, neutral(kind));
-    fill_lanes(a->total, LANES, neutral(kind));
+    for (int j = 0; j < PARTS; j++) a->span[j] = a->total[j] = v_set(neutral(kind));
     a->blocks = 0;
 }
 
-WG__INLINE void row_block(combine kind, row *a, const real *x, int64_t n)
+/* acc = the block x[0 .. n), n <= BLOCK */
+VINLINE void block_combine(combine kind, V *acc, const real *x, int64_t n)
 {
-    real acc[LANES];
-    int64_t rows = n / LANES;
-    combine_block(kind, acc, x, rows, LANES, LANES);
-    const real *rest = x + rows * LANES;
-    for (int i = 0; i < n - rows * LANES; i++) acc[i] = combine_two(kind, acc[i], rest[i]);
-    combine_lanes(kind, a->span, acc, LANES);
-    if (++a->blocks == SPAN_ROWS / BLOCK_ROWS) {
-        combine_lanes(kind, a->total, a->span, LANES);
-        fill_lanes(a->span, LANES, neutral(kind));
-        a->blocks = 0;
+    for (int j = 0; j < PARTS; j++) acc[j] = v_set(neutral(kind));
+    for (; n >= LANES; n -= LANES, x += LANES) {
+        for (int j = 0; j < PARTS; j++) acc[j] = combine_vectors(kind, acc[j], v_load(x + j * VLANES));
+    }
+    for (int j = 0; j < PARTS && n > 0; j++, n -= VLANES, x += VLANES) {
+        V v = n >= VLANES ? v_load(x) : load_neutral(kind, x, (int)n);
+        acc[j] = combine_vectors(kind, acc[j], v);
     }
 }
 
-WG__INLINE real row_pair(combine kind, real *lane, int width)
+VINLINE void row_block(combine kind, row *a, const real *x, int64_t n)
 {
-    for (int half = width / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) lane[i] = combine_two(kind, lane[i], lane[i + half]);
+    V acc[PARTS];
+    block_combine(kind, acc, x, n);
+    for (int j = 0; j < PARTS; j++) a->span[j] = combine_vectors(kind, a->span[j], acc[j]);
+    if (++a->blocks < SPAN_ROWS / BLOCK_ROWS) return;
+    for (int j = 0; j < PARTS; j++) {
+        a->total[j] = combine_vectors(kind, a->total[j], a->span[j]);
+        a->span[j] = v_set(neutral(kind));
     }
-    return combine_two(kind, neutral(kind), lane[0]);
+    a->blocks = 0;
 }
 
-WG__INLINE real row_end(combine kind, row *a)
+/* v with its own lanes in another order. */
+#define HALF(v, ...) combine_vectors(kind, v, __builtin_shufflevector(v, v, __VA_ARGS__))
+
+/* Lane i with lane i + half, for half = 32, 16, ... 1: the same pairs whatever the width of a vector. */
+VINLINE real pair_lanes(combine kind, V *acc)
 {
-    combine_lanes(kind, a->total, a->span, LANES);
-    return row_pair(kind, a->total, LANES);
+    for (int half = PARTS / 2; half > 0; half /= 2) {
+        for (int j = 0; j < half; j++) acc[j] = combine_vectors(kind, acc[j], acc[j + half]);
+    }
+    V v = acc[0];
+#if VECTOR_LANES == 16
+    v = HALF(v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    v = HALF(v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    v = HALF(v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    v = HALF(v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+#elif VECTOR_LANES == 8
+    v = HALF(v, 4, 5, 6, 7, 0, 1, 2, 3);
+    v = HALF(v, 2, 3, 0, 1, 6, 7, 4, 5);
+    v = HALF(v, 1, 0, 3, 2, 5, 4, 7, 6);
+#elif VECTOR_LANES == 4
+    v = HALF(v, 2, 3, 0, 1);
+    v = HALF(v, 1, 0, 3, 2);
+#else
+    v = HALF(v, 1, 0);
+#endif
+    return v[0];
+}
+#undef HALF
+
+VINLINE real row_end(combine kind, row *a)
+{
+    for (int j = 0; j < PARTS; j++) a->total[j] = combine_vectors(kind, a->total[j], a->span[j]);
+    return pair_lanes(kind, a->total);
 }
 
 /* The whole row x[0 .. n). */
-WG__INLINE real row_combine(combine kind, const real *x, int64_t n)
+VINLINE real row_combine(combine kind, const real *x, int64_t n)
 {
-    if (n <= LANES) {
-        real lane[LANES];
-        int width = 1;
-        while (width < n) width *= 2;
-        fill_lanes(lane, width, neutral(kind));
-        for (int i = 0; i < n; i++) lane[i] = x[i];
-        return row_pair(kind, lane, width);
+    if (n <= BLOCK) {
+        V acc[PARTS];
+        block_combine(kind, acc, x, n);
+        return pair_lanes(kind, acc);
     }
     row a;
     row_begin(kind, &a);

@@ -78,7 +78,8 @@ void WG__K(cross_entropy_grad)(const wg_args *args, int64_t task)
         row_softmax((const real *)args->in[0].data + i * a.n, out, a.n);
         real factor = g[i] * target_sum(attr, w, w_sum, label), even = g[i] * share;
         if (attr->smoothing == 0) {
-            for (int64_t c = 0; c < a.n; c++) out[c] *= factor;
+            for (int64_t c = 0; c < a.n; c += VLANES)
+                store_some(out + c, load_some(out + c, a.n - c) * factor, a.n - c);
         } else {
             for (int64_t c = 0; c < a.n; c++) out[c] = out[c] * factor - even * (w ? w[c] : 1);
         }

@@ -12,7 +12,10 @@ typedef struct moments {
 static moments row_moments(const real *x, int64_t n, double epsilon, real *room)
 {
     moments m = {row_combine(COMBINE_SUM, x, n) / (real)n, 0};
-    for (int64_t i = 0; i < n; i++) room[i] = (x[i] - m.mean) * (x[i] - m.mean);
+    for (int64_t i = 0; i < n; i += VLANES) {
+        V d = load_some(x + i, n - i) - m.mean;
+        store_some(room + i, d * d, n - i);
+    }
     m.scale = 1 / (real)sqrt(row_combine(COMBINE_SUM, room, n) / (real)n + (real)epsilon);
     return m;
 }
@@ -20,10 +23,11 @@ static moments row_moments(const real *x, int64_t n, double epsilon, real *room)
 static void norm_row(const real *x, const real *w, const real *b, real *out, int64_t n, double epsilon)
 {
     moments m = row_moments(x, n, epsilon, out);
-    if (w && b) {
-        for (int64_t i = 0; i < n; i++) out[i] = (x[i] - m.mean) * m.scale * w[i] + b[i];
-    } else {
-        for (int64_t i = 0; i < n; i++) out[i] = (x[i] - m.mean) * m.scale * (w ? w[i] : 1) + (b ? b[i] : 0);
+    for (int64_t i = 0; i < n; i += VLANES) {
+        V y = (load_some(x + i, n - i) - m.mean) * m.scale;
+        if (w) y *= load_some(w + i, n - i);
+        if (b) y += load_some(b + i, n - i);
+        store_some(out + i, y, n - i);
     }
 }
 
@@ -40,17 +44,25 @@ void WG__K(layer_norm)(const wg_args *args, int64_t task)
     for (int64_t i = first; i < stop; i++) norm_row(x + i * a.n, w, b, out + i * a.n, a.n, attr->epsilon);
 }
 
+/* g w from element i on */
+VINLINE V weighted(const real *g, const real *w, int64_t i, int64_t n)
+{
+    V v = load_some(g + i, n - i);
+    return w ? v * load_some(w + i, n - i) : v;
+}
+
 /* With a = g w and y the normalised x: scale (a - mean(a) - y mean(a y)). */
 static void norm_grad_row(const real *x, const real *g, const real *w, real *out, int64_t n, double epsilon)
 {
     moments m = row_moments(x, n, epsilon, out);
-    for (int64_t i = 0; i < n; i++) out[i] = g[i] * (w ? w[i] : 1);
+    for (int64_t i = 0; i < n; i += VLANES) store_some(out + i, weighted(g, w, i, n), n - i);
     real mean_a = row_combine(COMBINE_SUM, out, n) / (real)n;
-    for (int64_t i = 0; i < n; i++) out[i] *= (x[i] - m.mean) * m.scale;
+    for (int64_t i = 0; i < n; i += VLANES)
+        store_some(out + i, weighted(g, w, i, n) * (load_some(x + i, n - i) - m.mean) * m.scale, n - i);
     real mean_ay = row_combine(COMBINE_SUM, out, n) / (real)n;
-    for (int64_t i = 0; i < n; i++) {
-        real y = (x[i] - m.mean) * m.scale, ga = g[i] * (w ? w[i] : 1);
-        out[i] = m.scale * (ga - mean_a - y * mean_ay);
+    for (int64_t i = 0; i < n; i += VLANES) {
+        V y = (load_some(x + i, n - i) - m.mean) * m.scale;
+        store_some(out + i, m.scale * (weighted(g, w, i, n) - mean_a - y * mean_ay), n - i);
     }
 }
 

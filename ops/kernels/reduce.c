@@ -10,7 +10,7 @@ static wg__along geometry(const wg_args *args)
     return wg__along_axes(&args->in[0], attr->mask);
 }
 
-WG__INLINE void reduce(combine kind, const wg_args *args, int64_t task)
+VINLINE void reduce(combine kind, const wg_args *args, int64_t task)
 {
     wg__along a = geometry(args);
     const real *x = args->in[0].data;
@@ -85,35 +85,36 @@ void WG__K(logsumexp)(const wg_args *args, int64_t task)
 
 /* ---- where the extreme is ----------------------------------------------------------------------------------- */
 
+VINLINE int hit(real x, real top) { return (x == top) | ((x != x) & (top != top)); }
+
 /* The first r with the value of the extreme; where that is NaN, the first NaN. Rows from the last to the first, so
  * that the first stays. */
-WG__INLINE void columns_arg(combine kind, const real *x, int64_t n, int64_t stride, int width, int32_t *out)
+VINLINE void columns_arg(combine kind, const real *x, int64_t n, int64_t stride, int width, int32_t *out)
 {
     real top[WG__ALONG_COLUMNS];
     int32_t best[WG__ALONG_COLUMNS] = {0};
     combine_columns(kind, x, n, stride, width, top);
     for (int64_t r = n - 1; r >= 0; r--) {
         const real *p = x + r * stride;
-        for (int i = 0; i < width; i++) {
-            best[i] = ((p[i] == top[i]) | ((p[i] != p[i]) & (top[i] != top[i]))) ? (int32_t)r : best[i];
-        }
+        for (int i = 0; i < width; i++) { best[i] = hit(p[i], top[i]) ? (int32_t)r : best[i]; }
     }
     memcpy(out, best, (size_t)width * sizeof(int32_t));
 }
 
-WG__INLINE int32_t row_arg(combine kind, const real *x, int64_t n)
+VINLINE int32_t row_arg(combine kind, const real *x, int64_t n)
 {
     real top = row_combine(kind, x, n);
     int64_t i = 0;
-    if (top != top) {
-        while (i < n - 1 && x[i] == x[i]) i++;
-    } else {
-        while (i < n - 1 && x[i] != top) i++;
+    for (; i + LANES < n; i += LANES) { /* which block holds it? */
+        int hits = 0;
+        for (int j = 0; j < LANES; j++) hits |= hit(x[i + j], top);
+        if (hits) break;
     }
+    while (i < n - 1 && !hit(x[i], top)) i++;
     return (int32_t)i;
 }
 
-WG__INLINE void arg(combine kind, const wg_args *args, int64_t task)
+VINLINE void arg(combine kind, const wg_args *args, int64_t task)
 {
     wg__along a = geometry(args);
     const real *x = args->in[0].data;
@@ -136,7 +137,7 @@ void WG__K(argmin)(const wg_args *args, int64_t task) { arg(COMBINE_MIN, args, t
 
 /* ---- masks: the type does not matter, the op takes the f32 variant ------------------------------------------------- */
 
-WG__INLINE void truth(bool all, const wg_args *args, int64_t task)
+VINLINE void truth(bool all, const wg_args *args, int64_t task)
 {
     wg__along a = geometry(args);
     const uint8_t *x = args->in[0].data;

@@ -9,7 +9,17 @@ static wg__along geometry(const wg_args *args)
     return wg__along_axes(&args->in[0], 1u << attr->axis);
 }
 
-/* Accumulates in f64. */
+/* y[i * step] = x[0] + x[step] + ... + x[i * step], accumulated in f64. */
+static void running_sum(const real *x, real *y, int64_t n, int64_t step)
+{
+    double run = 0;
+    for (int64_t i = 0; i < n; i++) {
+        run += (double)x[i * step];
+        y[i * step] = (real)run;
+    }
+}
+
+/* Columns accumulate in f64 too, side by side. */
 void WG__K(cumsum)(const wg_args *args, int64_t task)
 {
     const wg__scan_attr *attr = args->attr;
@@ -20,6 +30,12 @@ void WG__K(cumsum)(const wg_args *args, int64_t task)
         wg__strip s = wg__along_strip(a, unit);
         int64_t at = s.outer * a.n * a.inner + s.column;
         double run[WG__ALONG_COLUMNS] = {0};
+        if (a.inner == 1) {
+            int64_t start = at + (attr->reverse ? a.n - 1 : 0);
+            running_sum((const real *)args->in[0].data + start, (real *)args->out.data + start, a.n,
+                        attr->reverse ? -1 : 1);
+            continue;
+        }
         for (int64_t step = 0; step < a.n; step++) {
             int64_t r = attr->reverse ? a.n - 1 - step : step;
             const real *x = (const real *)args->in[0].data + at + r * a.inner;

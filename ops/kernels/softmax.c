@@ -6,7 +6,7 @@
 
 typedef void (*row_kernel)(const real *x, const real *g, real *out, int64_t n);
 
-WG__INLINE void each_row(row_kernel fn, const wg_args *args, int64_t task)
+VINLINE void each_row(row_kernel fn, const wg_args *args, int64_t task)
 {
     wg__along a = wg__along_last(&args->in[0]);
     const real *x = args->in[0].data, *g = args->n_in > 1 ? args->in[1].data : NULL;
@@ -21,17 +21,16 @@ static void softmax_row(const real *x, const real *g, real *out, int64_t n) { ro
 /* y (g - sum g y) */
 static void softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) out[i] = g[i] * y[i];
-    real s = row_combine(COMBINE_SUM, out, n);
-    for (int64_t i = 0; i < n; i++) out[i] = y[i] * (g[i] - s);
+    real s = row_dot(g, y, n);
+    for (int64_t i = 0; i < n; i += VLANES)
+        store_some(out + i, load_some(y + i, n - i) * (load_some(g + i, n - i) - s), n - i);
 }
 
 static void log_softmax_row(const real *x, const real *g, real *out, int64_t n)
 {
     real top = row_combine(COMBINE_MAX, x, n);
-    exp_shifted(x, top, out, n);
-    real rest = (real)log(row_combine(COMBINE_SUM, out, n));
-    for (int64_t i = 0; i < n; i++) out[i] = (x[i] - top) - rest;
+    real rest = (real)log(row_exp_sum(x, top, n));
+    for (int64_t i = 0; i < n; i += VLANES) store_some(out + i, load_some(x + i, n - i) - top - rest, n - i);
 }
 
 /* g - e^y sum g */
@@ -39,7 +38,8 @@ static void log_softmax_grad_row(const real *y, const real *g, real *out, int64_
 {
     real s = row_combine(COMBINE_SUM, g, n);
     exp_shifted(y, 0, out, n);
-    for (int64_t i = 0; i < n; i++) out[i] = g[i] - out[i] * s;
+    for (int64_t i = 0; i < n; i += VLANES)
+        store_some(out + i, load_some(g + i, n - i) - load_some(out + i, n - i) * s, n - i);
 }
 
 void WG__K(softmax)(const wg_args *args, int64_t task) { each_row(softmax_row, args, task); }
