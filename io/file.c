@@ -104,7 +104,7 @@ wg_status wg__reader_read(wg__reader *reader, void *bytes, size_t size, size_t *
 {
     *got = 0;
     while (*got < size) {
-        size_t part;
+        size_t part = 0;
         wg_status status = read_some(reader, (char *)bytes + *got, size - *got, &part, error);
         if (status != WG_OK) return status;
         if (part == 0) break;
