@@ -1,0 +1,246 @@
+/* Checkpoints: round trips, differences between file and model, and that nothing changes on an error. */
+#include "test_io.h"
+
+/* ---- checkpoints --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct example {
+    wg_params *set;
+    wg_param *weight, *bias;
+    wg_buffer *state;
+    wg_optimizer *optimizer;
+} example;
+
+static example example_new(uint64_t seed, int64_t rows)
+{
+    example x = {.set = wg_params_new_with(WG_F32, (wg_allocator){0}, seed)};
+    x.weight = wg_param_new(x.set, "cell.weight", WG_DIMS(rows, 3), wg_init_uniform(-1, 1));
+    x.bias = wg_param_new(x.set, "cell.bias", WG_DIMS(rows), wg_init_uniform(-1, 1));
+    wg_param_tie(x.set, "decoder.weight", x.weight);
+    x.state = wg_buffer_new(x.set, "state.h", WG_DIMS(2), wg_init_uniform(0, 1));
+    x.optimizer = wg_adam_new(x.set, wg_adam_defaults());
+    assert_non_null(x.optimizer);
+    assert_int_equal(wg_params_status(x.set), WG_OK);
+    return x;
+}
+
+static void example_free(example *x)
+{
+    wg_optimizer_free(x->optimizer);
+    wg_params_free(x->set);
+}
+
+/* A gradient of ones and a step, so that the optimizer has a state. */
+static void example_step(example *x)
+{
+    wg_param *all[] = {x->weight, x->bias};
+    for (int i = 0; i < 2; i++) {
+        float *g = wg_param_grad_write_begin(all[i]);
+        for (int64_t k = 0; k < wg_param_numel(all[i]); k++) g[k] = 1;
+        wg_param_grad_write_end(all[i]);
+    }
+    assert_int_equal(wg_optimizer_step(x->optimizer), WG_OK);
+}
+
+static wg_status example_save(const example *x, const char *path, wg_error *error)
+{
+    const wg_pair word = {"vocabulary", "abc"};
+    const wg_checkpoint c = {x->set, x->optimizer, 17, 1ull << 63, &word, 1};
+    return wg_checkpoint_save(path, &c, error);
+}
+
+/* All the numbers of a set and its optimizer, to compare. */
+static uint32_t example_hash(const example *x)
+{
+    uint32_t crc = 0;
+    for (size_t i = 0; i < wg_params_count(x->set); i++) {
+        const wg_param *p = wg_params_at(x->set, i);
+        crc = wg__crc32(crc, wg_param_value(p), (size_t)wg_param_numel(p) * 4);
+    }
+    wg_dtype dtype;
+    wg_shape shape;
+    void *data;
+    for (size_t i = 0; wg_optimizer_state_at(x->optimizer, i, NULL, &dtype, &shape, &data); i++) {
+        size_t bytes;
+        assert_true(wg_shape_bytes(&shape, dtype, &bytes));
+        crc = wg__crc32(crc, data, bytes);
+    }
+    uint64_t steps = wg_optimizer_steps(x->optimizer);
+    return wg__crc32(crc, &steps, sizeof steps);
+}
+
+static void test_checkpoint(void **state)
+{
+    wg_error error = {0};
+    example a = example_new(1, 4), b = example_new(2, 4);
+    example_step(&a);
+    assert_int_not_equal(example_hash(&a), example_hash(&b));
+    assert_int_equal(example_save(&a, in_folder("c"), &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("c"), &error);
+    assert_non_null(file);
+    assert_string_equal(wg_safetensors_metadata(file, "vocabulary"), "abc");
+    uint64_t version = wg_param_version(b.weight);
+    wg_checkpoint c = {.params = b.set, .optimizer = b.optimizer};
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK);
+    assert_true(c.step == 17 && c.seed == 1ull << 63);
+    assert_int_equal(wg_optimizer_steps(b.optimizer), 1);
+    assert_int_equal(example_hash(&a), example_hash(&b));
+    assert_true(wg_param_version(b.weight) > version);
+    wg_safetensors_close(file);
+
+    const wg_pair reserved = {"wengert.step", "1"};
+    const wg_checkpoint bad = {.params = a.set, .metadata = &reserved, .n_metadata = 1};
+    assert_int_equal(wg_checkpoint_save(in_folder("d"), &bad, &error), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_checkpoint_save(in_folder("d"), &(wg_checkpoint){0}, NULL), WG_ERR_ARGUMENT);
+    example_free(&a);
+    example_free(&b);
+}
+
+typedef struct report {
+    int n[4];
+    char last[256];
+} report;
+
+static bool note_difference(void *context, const wg_difference *d)
+{
+    report *r = context;
+    r->n[d->kind]++;
+    snprintf(r->last, sizeof r->last, "%s", d->text);
+    return true;
+}
+
+/* Loads a file of these tensors into an example; strictly it must fail and change nothing. */
+static void check_difference(const wg_entry *tensors, size_t n, wg_difference_kind kind, const char *text)
+{
+    wg_error error = {0};
+    example x = example_new(3, 4);
+    uint32_t before = example_hash(&x);
+    assert_int_equal(wg_safetensors_write(in_folder("d"), tensors, n, NULL, 0, &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("d"), &error);
+    assert_non_null(file);
+    wg_checkpoint c = {.params = x.set, .step = 5, .seed = 6};
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, text);
+    assert_int_equal(example_hash(&x), before);
+    assert_true(c.step == 5 && c.seed == 6);
+    report r = {{0}, ""};
+    error = (wg_error){0};
+    assert_int_equal(wg_checkpoint_load(file, &c, note_difference, &r, &error), WG_OK);
+    assert_int_equal(r.n[kind], 1);
+    ASSERT_HAS(r.last, text);
+    assert_true(c.step == 0 && c.seed == 0);
+    assert_true(((const float *)wg_param_value(x.state))[1] == 6);
+    wg_safetensors_close(file);
+    example_free(&x);
+}
+
+static void test_checkpoint_differences(void **state)
+{
+    float values[12] = {5, 6};
+    double wide[4] = {0};
+    const wg_entry good[] = {{.name = "cell.weight", .shape = WG_DIMS(4, 3), .data = values},
+                             {.name = "cell.bias", .shape = WG_DIMS(4), .data = values},
+                             {.name = "state.h", .shape = WG_DIMS(2), .data = values},
+                             {.name = "other", .shape = WG_DIMS(2), .data = values}};
+    wg_entry e[4];
+    check_difference(good, 4, WG_UNEXPECTED, "unexpected: other [2]");
+    memcpy(e, good, sizeof e);
+    e[1] = e[2];
+    check_difference(e, 2, WG_MISSING, "missing: cell.bias [4]");
+    memcpy(e, good, sizeof e);
+    e[1].shape = WG_DIMS(2, 2);
+    check_difference(e, 3, WG_OTHER_SHAPE, "cell.bias is [2, 2] in the file, [4] in the model");
+    memcpy(e, good, sizeof e);
+    e[1].dtype = WG_F64;
+    e[1].data = wide;
+    check_difference(e, 3, WG_OTHER_DTYPE, "cell.bias is F64 in the file, f32 in the model");
+}
+
+static void test_checkpoint_refused(void **state)
+{
+    wg_error error = {0};
+    float one[12] = {1}, two[12] = {2};
+    example x = example_new(4, 4);
+    uint32_t before = example_hash(&x);
+    const wg_entry tied[] = {{.name = "cell.weight", .shape = WG_DIMS(4, 3), .data = one},
+                             {.name = "decoder.weight", .shape = WG_DIMS(4, 3), .data = two},
+                             {.name = "cell.bias", .shape = WG_DIMS(4), .data = one},
+                             {.name = "state.h", .shape = WG_DIMS(2), .data = one}};
+    assert_int_equal(wg_safetensors_write(in_folder("t"), tied, 4, NULL, 0, &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("t"), &error);
+    wg_checkpoint c = {.params = x.set};
+    assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "are one parameter and differ");
+    wg_safetensors_close(file);
+
+    const wg_pair step = {"wengert.step", "-3"};
+    error = (wg_error){0};
+    assert_int_equal(wg_safetensors_write(in_folder("t"), tied + 1, 3, &step, 1, &error), WG_OK);
+    file = wg_safetensors_open(in_folder("t"), &error);
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "not a whole number");
+    wg_safetensors_close(file);
+
+    const wg_pair other = {"wengert.optimizer", "sgd"};
+    error = (wg_error){0};
+    assert_int_equal(wg_safetensors_write(in_folder("t"), tied + 1, 3, &other, 1, &error), WG_OK);
+    file = wg_safetensors_open(in_folder("t"), &error);
+    c.optimizer = x.optimizer;
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "its optimizer is sgd, not adam");
+    assert_int_equal(example_hash(&x), before);
+    c.optimizer = NULL;
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK); /* one name of a tie is enough */
+    wg_safetensors_close(file);
+    assert_int_equal(wg_checkpoint_load(NULL, &c, NULL, NULL, NULL), WG_ERR_ARGUMENT);
+    example_free(&x);
+}
+
+/* Every allocation fails in turn, in saving and in loading. */
+static void test_memory_faults(void **state)
+{
+    wg_error error;
+    example a = example_new(1, 4), b = example_new(2, 4);
+    uint32_t before = example_hash(&b);
+    bool done = false;
+    empty_folder();
+    for (long k = 1; !done; k++) {
+        error = (wg_error){0};
+        fault_begin(0, k, false);
+        wg_status status = example_save(&a, in_folder("c"), &error);
+        done = fault.allocations < k;
+        fault_end();
+        assert_int_equal(status, done ? WG_OK : WG_ERR_MEMORY);
+        assert_int_equal(count_files(), done ? 1 : 0);
+    }
+    done = false;
+    for (long k = 1; !done; k++) {
+        error = (wg_error){0};
+        fault_begin(0, k, false);
+        wg_safetensors *file = wg_safetensors_open(in_folder("c"), &error);
+        done = fault.allocations < k;
+        fault_end();
+        wg_checkpoint c = {.params = b.set, .optimizer = b.optimizer};
+        if (!file) assert_int_equal(error.status, WG_ERR_MEMORY);
+        if (!done) assert_int_equal(example_hash(&b), before);
+        if (done) assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK);
+        wg_safetensors_close(file);
+    }
+    assert_int_equal(example_hash(&a), example_hash(&b));
+    wg_text text;
+    fault_begin(0, 1, false);
+    assert_int_equal(wg_text_read(in_folder("c"), &text, NULL), WG_ERR_MEMORY);
+    fault_end();
+    example_free(&a);
+    example_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_checkpoint_differences),
+        cmocka_unit_test(test_checkpoint_refused),
+        cmocka_unit_test(test_memory_faults),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,135 @@
+/* Faults and a folder for the tests of io/: see test_io.h. */
+#include "test_io.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
+
+fault_state fault;
+
+/* True if this call is to fail; errno is set. */
+static bool call_fails(int code)
+{
+    if (++fault.calls != fault.fail_call) return false;
+    if (fault.dies) _exit(77);
+    errno = code;
+    return true;
+}
+
+static bool allocation_fails(void) { return ++fault.allocations == fault.fail_allocation; }
+
+void fault_begin(long call, long allocation, bool dies)
+{
+    memset(&fault, 0, sizeof fault);
+    fault.fail_call = call;
+    fault.fail_allocation = allocation;
+    fault.dies = dies;
+}
+
+void fault_end(void) { memset(&fault, 0, sizeof fault); }
+
+/* The wrappers' names are the linker's. */
+ssize_t __real_write(int fd, const void *bytes, size_t size);
+ssize_t __wrap_write(int fd, const void *bytes, size_t size);
+ssize_t __wrap_write(int fd, const void *bytes, size_t size)
+{
+    if (call_fails(ENOSPC)) return -1;
+    return __real_write(fd, bytes, fault.short_writes && size > 7 ? 7 : size);
+}
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd) { return call_fails(EIO) ? -1 : __real_fsync(fd); }
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to) { return call_fails(EACCES) ? -1 : __real_rename(from, to); }
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    bool fails = call_fails(EIO);
+    int code = __real_close(fd);
+    if (fails) errno = EIO;
+    return fails ? -1 : code;
+}
+int __real_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+    return call_fails(EMFILE) ? -1 : __real_open(path, flags, mode);
+}
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size) { return allocation_fails() ? NULL : __real_malloc(size); }
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size) { return allocation_fails() ? NULL : __real_calloc(n, size); }
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size) { return allocation_fails() ? NULL : __real_realloc(old, size); }
+
+/* ---- a folder of our own -------------------------------------------------------------------------------------------- */
+
+char folder[64];
+
+const char *in_folder(const char *name)
+{
+    static char path[2][256];
+    static int which;
+    which = !which;
+    snprintf(path[which], sizeof path[which], "%s/%s", folder, name);
+    return path[which];
+}
+
+void put_file(const char *path, const void *bytes, size_t size)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, size, f), size);
+    fclose(f);
+}
+
+char *get_file(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    *size = (size_t)ftell(f);
+    rewind(f);
+    char *bytes = malloc(*size + 1);
+    assert_int_equal(fread(bytes, 1, *size, f), *size);
+    bytes[*size] = 0;
+    fclose(f);
+    return bytes;
+}
+
+int count_files(void)
+{
+    int n = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; (e = readdir(dir));) n += e->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+void empty_folder(void)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; (e = readdir(dir));)
+        if (e->d_name[0] != '.') unlink(in_folder(e->d_name));
+    closedir(dir);
+}
+
+int setup(void **state)
+{
+    strcpy(folder, "/tmp/wengert-io-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+int teardown(void **state)
+{
+    empty_folder();
+    return rmdir(folder);
+}

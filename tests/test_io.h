@@ -1,0 +1,46 @@
+/* What the tests of io/ share: system calls and allocations that fail when they are told to, and a folder.
+ *
+ * The linker sends the library's calls through wrappers (--wrap; see meson.build), which can make the k-th one fail
+ * or end the process there, as a power cut would. */
+#ifndef TEST_IO_H
+#define TEST_IO_H
+
+#include "../io/file.h"
+#include "../wengert.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+typedef struct fault_state {
+    long calls;     /* system calls since fault_begin */
+    long fail_call; /* the number of the one that fails; 0: none */
+    bool dies;      /* ... or ends the process */
+    long allocations, fail_allocation;
+    bool short_writes;
+} fault_state;
+
+extern fault_state fault;
+
+void fault_begin(long call, long allocation, bool dies);
+void fault_end(void);
+
+extern char folder[64];
+const char *in_folder(const char *name); /* a path; two can be in use at a time */
+void put_file(const char *path, const void *bytes, size_t size);
+char *get_file(const char *path, size_t *size);
+int count_files(void);
+void empty_folder(void);
+int setup(void **state);
+int teardown(void **state);
+
+#define ASSERT_HAS(text, part)                                                                                     \
+    do                                                                                                             \
+        if (!strstr(text, part)) fail_msg("\"%s\" does not hold \"%s\"", text, part);                              \
+    while (0)
+
+#endif

@@ -1,0 +1,315 @@
+/* safetensors: what is accepted, every rule of the format broken, every bit flipped, every system call of a save made
+ * to fail. */
+#include "test_io.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- safetensors --------------------------------------------------------------------------------------------------------- */
+
+/* A file of this header and n bytes of data. */
+static wg_safetensors *parse(const char *header, size_t n, wg_error *error)
+{
+    size_t length = strlen(header);
+    char *bytes = calloc(1, 8 + length + n);
+    uint64_t stored = length;
+    memcpy(bytes, &stored, 8);
+    memcpy(bytes + 8, header, length);
+    *error = (wg_error){0};
+    wg_safetensors *file = wg_safetensors_parse(bytes, 8 + length + n, "file", error);
+    free(bytes);
+    return file;
+}
+
+#define T(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
+
+static void test_safetensors_accepted(void **state)
+{
+    static const struct {
+        const char *header;
+        size_t data, tensors;
+    } rows[] = {{"{}", 0, 0},
+                {"{}      ", 0, 0},
+                {"  {\"a\":" T("[2]", 0, 8) "}", 8, 1},
+                {"{\"a\":" T("[]", 0, 4) "}", 4, 1},
+                {"{\"a\":" T("[0,5]", 0, 0) ",\"b\":" T("[3,0]", 0, 0) "}", 0, 2},
+                {"{\"b\":" T("[1]", 4, 8) ",\"a\":" T("[1]", 0, 4) ",\"z\":" T("[0]", 4, 4) "}", 8, 3},
+                {"{\"a\":{\"data_offsets\":[0,2],\"shape\":[4],\"dtype\":\"F4\"}}", 2, 1},
+                {"{\"a\":" T("[1,1,1,1,1,1,1,1]", 0, 4) ",\"__metadata__\":{}}", 4, 1}};
+    wg_error error;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_safetensors *file = parse(rows[i].header, rows[i].data, &error);
+        if (!file) fail_msg("%s: %s", rows[i].header, error.text);
+        assert_int_equal(wg_safetensors_count(file), rows[i].tensors);
+        wg_safetensors_close(file);
+    }
+    wg_safetensors *file = parse(
+        "{\"__metadata__\":{\"k\":\"\\u00e9\\ud83d\\ude00\\\"\\n\"},\"\\u0061\":" T("[1]", 0, 4) "}", 4, &error);
+    assert_non_null(file);
+    wg_entry e;
+    assert_true(wg_safetensors_find(file, "a", &e));
+    assert_int_equal(e.dtype, WG_F32);
+    assert_int_equal(e.bytes, 4);
+    assert_false(wg_safetensors_find(file, "b", &e));
+    assert_string_equal(wg_safetensors_metadata(file, "k"), "\xc3\xa9\xf0\x9f\x98\x80\"\n");
+    assert_null(wg_safetensors_metadata(file, "none"));
+    assert_string_equal(wg_safetensors_path(file), "file");
+    assert_int_equal(wg_safetensors_at(file, 1).shape.rank, -1);
+    assert_null(wg_safetensors_metadata_at(file, 1).key);
+    wg_safetensors_close(file);
+}
+
+static void test_safetensors_refused(void **state)
+{
+    static const struct {
+        const char *header;
+        size_t data;
+        const char *reason;
+    } rows[] = {
+        {"", 0, "'{' expected"},
+        {"[]", 0, "'{' expected"},
+        {"{", 0, "expected"},
+        {"{} x", 0, "after the object's end"},
+        {"{\"a\":" T("[2]", 0, 8) "}", 7, "cut short"},
+        {"{\"a\":" T("[2]", 0, 8) "}", 9, "bytes after the last tensor"},
+        {"{}", 1, "bytes after the last tensor"},
+        {"{\"a\":" T("[1]", 0, 4) ",\"b\":" T("[1]", 0, 4) "}", 4, "overlap or leave a hole"},
+        {"{\"a\":" T("[1]", 0, 4) ",\"b\":" T("[1]", 8, 12) "}", 12, "overlap or leave a hole"},
+        {"{\"a\":" T("[1]", 4, 8) "}", 8, "overlap or leave a hole"},
+        {"{\"a\":" T("[3]", 0, 8) "}", 8, "do not fit"},
+        {"{\"a\":" T("[1]", 4, 0) "}", 4, "do not fit"},
+        {"{\"a\":" T("[4611686018427387904,4]", 0, 8) "}", 8, "too many elements"},
+        {"{\"a\":" T("[9223372036854775808]", 0, 8) "}", 8, "number too large"},
+        {"{\"a\":" T("[-1]", 0, 8) "}", 8, "whole number expected"},
+        {"{\"a\":" T("[1.5]", 0, 8) "}", 8, "',' expected"},
+        {"{\"a\":" T("[01]", 0, 4) "}", 4, "leading zero"},
+        {"{\"a\":" T("[1e3]", 0, 4) "}", 4, "',' expected"},
+        {"{\"a\":" T("[1,]", 0, 4) "}", 4, "whole number expected"},
+        {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", 0, 4) "}", 4, "more than 8"},
+        {"{\"a\":{\"dtype\":\"F33\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "unknown dtype"},
+        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "whole byte"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0, "needs dtype, shape and data_offsets"},
+        {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "a key twice"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"x\":1}}", 4, "a key other than"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", 4, "',' expected"},
+        {"{\"a\":" T("[1]", 0, 4) ",\"a\":" T("[1]", 4, 8) "}", 8, "name twice"},
+        {"{\"a\":" T("[1]", 0, 4) ",\"\\u0061\":" T("[1]", 4, 8) "}", 8, "name twice"},
+        {"{\"a\":" T("[1]", 0, 4) "\"b\":" T("[1]", 4, 8) "}", 8, "',' expected"},
+        {"{\"__metadata__\":{\"k\":1}}", 0, "'\"' expected"},
+        {"{\"__metadata__\":{\"k\":\"a\",\"k\":\"b\"}}", 0, "metadata key twice"},
+        {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "__metadata__ twice"},
+        {"{\"__metadata__\":{\"wengert.step\":\"1\"}}", 0, "checksum is gone"},
+        {"{\"__metadata__\":{\"wengert.crc32\":\"00000000\"}}", 0, "checksum differs"},
+        {"{\"a\\x\":1}", 0, "unknown escape"},
+        {"{\"a\\u12g4\":1}", 0, "four hexadecimal"},
+        {"{\"\\ud800\":1}", 0, "surrogate"},
+        {"{\"\\udc00\":1}", 0, "surrogate"},
+        {"{\"\\ud800\\u0041\":1}", 0, "surrogate"},
+        {"{\"\\u0000\":1}", 0, "U+0000"},
+        {"{\"a\n\":1}", 0, "control character"},
+        {"{\"abc", 0, "string without an end"},
+        {"{\"abc\\", 0, "string without an end"},
+        {"{\"\xff\":1}", 0, "not UTF-8"},
+    };
+    wg_error error;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_safetensors *file = parse(rows[i].header, rows[i].data, &error);
+        if (file) fail_msg("accepted: %s", rows[i].header);
+        assert_int_equal(error.status, WG_ERR_FORMAT);
+        ASSERT_HAS(error.text, rows[i].reason);
+    }
+    assert_null(wg_safetensors_parse("1234567", 7, "file", &error));
+    error = (wg_error){0};
+    assert_null(wg_safetensors_parse("\0\0\0\0\0\0\0\1", 8, "file", &error));
+    ASSERT_HAS(error.text, "100 MB");
+    error = (wg_error){0};
+    assert_null(wg_safetensors_parse("\7\0\0\0\0\0\0\0{}", 10, "file", &error));
+    ASSERT_HAS(error.text, "cut short");
+    error = (wg_error){0};
+    assert_null(wg_safetensors_open(in_folder("none"), &error));
+    ASSERT_HAS(error.text, "No such file");
+}
+
+static void test_safetensors_many_keys(void **state)
+{
+    char *header = malloc(40000);
+    wg_error error;
+    for (int n = 1024; n <= 1025; n++) {
+        size_t at = (size_t)sprintf(header, "{\"__metadata__\":{");
+        for (int i = 0; i < n; i++) at += (size_t)sprintf(header + at, "%s\"k%d\":\"v\"", i ? "," : "", i);
+        sprintf(header + at, "}}");
+        wg_safetensors *file = parse(header, 0, &error);
+        assert_int_equal(file != NULL, n == 1024);
+        wg_safetensors_close(file);
+    }
+    free(header);
+}
+
+static const float numbers[6] = {1, -2, 3.5f, 0, 1e-30f, 7};
+static const double doubles[2] = {1.0 / 3, -0.0};
+static const int32_t integers[3] = {-1, 0, 7};
+
+static wg_status write_example(const char *path, wg_error *error)
+{
+    const wg_entry tensors[] = {
+        {.name = "w", .dtype = WG_F32, .shape = WG_DIMS(2, 3), .data = numbers},
+        {.name = "\"\\\n\x7f\xc3\xa9", .dtype = WG_I32, .shape = WG_DIMS(3), .data = integers},
+        {.name = "mask", .dtype = WG_BOOL, .shape = WG_DIMS(3), .data = "\1\0\1"},
+        {.name = "none", .dtype = WG_F32, .shape = WG_DIMS(0, 2)},
+        {.name = "d", .dtype = WG_F64, .shape = WG_DIMS(2), .data = doubles},
+        {.name = "s", .dtype = WG_F32, .shape = WG_SCALAR, .data = numbers + 5}};
+    const wg_pair metadata[] = {{"format", "pt"}, {"note", "line\nline \"two\" \\ \xe2\x82\xac"}};
+    return wg_safetensors_write(path, tensors, 6, metadata, 2, error);
+}
+
+static void test_safetensors_round_trip(void **state)
+{
+    wg_error error = {0};
+    wg_entry e;
+    assert_int_equal(write_example(in_folder("m"), &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("m"), &error);
+    if (!file) fail_msg("%s", error.text);
+    assert_int_equal(wg_safetensors_count(file), 6);
+    assert_true(wg_safetensors_find(file, "w", &e));
+    assert_memory_equal(e.data, numbers, sizeof numbers);
+    assert_string_equal(e.type, "F32");
+    assert_true(e.shape.rank == 2 && e.shape.size[0] == 2 && e.shape.size[1] == 3);
+    assert_true(wg_safetensors_find(file, "d", &e));
+    assert_memory_equal(e.data, doubles, sizeof doubles);
+    assert_true(wg_safetensors_find(file, "\"\\\n\x7f\xc3\xa9", &e));
+    assert_memory_equal(e.data, integers, sizeof integers);
+    assert_true(wg_safetensors_find(file, "none", &e));
+    assert_int_equal(e.bytes, 0);
+    assert_true(wg_safetensors_find(file, "s", &e));
+    assert_int_equal(e.shape.rank, 0);
+    assert_string_equal(wg_safetensors_metadata(file, "note"), "line\nline \"two\" \\ \xe2\x82\xac");
+    wg_safetensors_close(file);
+
+    size_t size;
+    uint64_t header;
+    char *bytes = get_file(in_folder("m"), &size);
+    memcpy(&header, bytes, 8);
+    assert_int_equal(header % 8, 0);
+    assert_int_equal(bytes[8], '{');
+    free(bytes);
+}
+
+/* Every byte cut off and every bit flipped is noticed. */
+static void test_safetensors_damaged(void **state)
+{
+    wg_error error = {0};
+    size_t size;
+    const wg_entry tensor = {.name = "w", .dtype = WG_F32, .shape = WG_DIMS(6), .data = numbers};
+    const wg_pair metadata = {"wengert.step", "7"};
+    assert_int_equal(wg_safetensors_write(in_folder("m"), &tensor, 1, &metadata, 1, &error), WG_OK);
+    char *bytes = get_file(in_folder("m"), &size);
+    for (size_t n = 0; n < size; n++) {
+        error = (wg_error){0};
+        assert_null(wg_safetensors_parse(bytes, n, "m", &error));
+        assert_int_equal(error.status, WG_ERR_FORMAT);
+    }
+    for (size_t bit = 0; bit < 8 * size; bit++) {
+        bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << bit % 8));
+        error = (wg_error){0};
+        if (wg_safetensors_parse(bytes, size, "m", &error)) fail_msg("bit %zu: not noticed", bit);
+        bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << bit % 8));
+    }
+    free(bytes);
+}
+
+static void test_safetensors_write_refused(void **state)
+{
+    const wg_entry good = {.name = "a", .dtype = WG_F32, .shape = WG_DIMS(2), .data = numbers};
+    wg_entry rows[8][2];
+    for (int i = 0; i < 8; i++) rows[i][0] = rows[i][1] = good;
+    rows[1][1].name = "__metadata__";
+    rows[2][1].name = "\xff";
+    rows[3][1].name = NULL;
+    rows[4][1].dtype = WG_DTYPES;
+    rows[5][1].shape = WG_DIMS(-1);
+    rows[6][1].shape = WG_DIMS(INT64_MAX, 2);
+    rows[7][1].data = NULL;
+    for (int i = 0; i < 8; i++) {
+        wg_error error = {0};
+        if (i >= 4) rows[i][1].name = "b";
+        assert_int_equal(wg_safetensors_write(in_folder("bad"), rows[i], 2, NULL, 0, &error), WG_ERR_ARGUMENT);
+        assert_true(strlen(error.text) > 0);
+    }
+    const wg_pair twice[] = {{"k", "1"}, {"k", "2"}}, crc = {"wengert.crc32", "0"}, wrong = {"k", "\xff"};
+    assert_int_equal(wg_safetensors_write(in_folder("bad"), &good, 1, twice, 2, NULL), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_safetensors_write(in_folder("bad"), &good, 1, &crc, 1, NULL), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_safetensors_write(in_folder("bad"), &good, 1, &wrong, 1, NULL), WG_ERR_ARGUMENT);
+    assert_int_equal(access(in_folder("bad"), F_OK), -1);
+}
+
+/* ---- under faults ---- */
+
+/* Every system call of a save fails in turn: an error, the old or the new file, no temporary file. */
+static void test_write_faults(void **state)
+{
+    wg_error error = {0};
+    long k = 1;
+    empty_folder();
+    put_file(in_folder("m"), "old", 3);
+    for (bool done = false; !done; k++) {
+        error = (wg_error){0};
+        fault_begin(k, 0, false);
+        wg_status status = write_example(in_folder("m"), &error);
+        done = fault.calls < k;
+        fault_end();
+        assert_int_equal(status, done ? WG_OK : status == WG_OK ? WG_OK : WG_ERR_IO);
+        assert_int_equal(count_files(), 1);
+        size_t size;
+        char *bytes = get_file(in_folder("m"), &size);
+        bool old = strcmp(bytes, "old") == 0;
+        free(bytes);
+        wg_safetensors *file = old ? NULL : wg_safetensors_open(in_folder("m"), NULL);
+        assert_true(old || file);
+        if (status != WG_OK) assert_true(strlen(error.text) > 0);
+        if (status == WG_OK) assert_false(old);
+        wg_safetensors_close(file);
+    }
+    assert_true(k > 10);
+    fault.short_writes = true;
+    assert_int_equal(write_example(in_folder("m"), &error), WG_OK);
+    fault_end();
+}
+
+/* The process ends at every system call in turn: what is there is the old file or the new one, complete. */
+static void test_crashes(void **state)
+{
+    for (int shorts = 0; shorts < 2; shorts++)
+        for (long k = 1, code = 77; code == 77; k++) {
+            empty_folder();
+            put_file(in_folder("m"), "old", 3);
+            pid_t child = fork();
+            if (child == 0) {
+                fault_begin(k, 0, true);
+                fault.short_writes = shorts;
+                wg_status status = write_example(in_folder("m"), NULL);
+                _exit(status == WG_OK ? 0 : 1);
+            }
+            int ended;
+            assert_int_equal(waitpid(child, &ended, 0), child);
+            code = WEXITSTATUS(ended);
+            assert_true(code == 77 || code == 0);
+            size_t size;
+            char *bytes = get_file(in_folder("m"), &size);
+            wg_safetensors *file = wg_safetensors_parse(bytes, size, "m", NULL);
+            assert_true(file || strcmp(bytes, "old") == 0);
+            wg_safetensors_close(file);
+            free(bytes);
+        }
+    empty_folder();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_safetensors_accepted),  cmocka_unit_test(test_safetensors_refused),
+        cmocka_unit_test(test_safetensors_many_keys), cmocka_unit_test(test_safetensors_round_trip),
+        cmocka_unit_test(test_safetensors_damaged),   cmocka_unit_test(test_safetensors_write_refused),
+        cmocka_unit_test(test_write_faults),          cmocka_unit_test(test_crashes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
