@@ -1,0 +1,318 @@
+/* The gradient check: what the tape says against central differences of the loss, in f64 and signed.
+ *
+ * First order: (f(p + e d) - f(p - e d)) / 2e against g . d, with d a random direction over all parameters or one
+ * element. Second order: the same for g . r, r a fixed random vector, whose derivative is sum_i (dg_i / dp)^T r_i.
+ * Here alone autograd/ computes with numbers, on the host: they are the checker's, not a model's. */
+#include "gradcheck.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "grad.h"
+#include "heap.h"
+#include "random.h"
+#include "tape.h"
+
+/* Keys of the checker's own random streams. */
+enum { KEY_DIRECTION = 0x6469, KEY_WEIGHTS = 0x7765, KEY_ELEMENT = 0x656c };
+
+typedef struct subject { /* a parameter under check, or another member whose value a run may change */
+    wg_param *param;
+    const char *name;
+    int64_t numel;
+    int64_t start; /* where its numbers begin in the vectors below */
+    bool checked;  /* gets a gradient */
+} subject;
+
+typedef struct checker {
+    wg_tape *tape;
+    wg_params *set;
+    wg_loss_fn loss;
+    void *context;
+    wg_gradcheck_options options;
+    int order;         /* of the derivative under check */
+    subject *subjects; /* those under check first */
+    int n, n_checked;
+    int64_t total, total_checked;
+    wg_tensor *uses, *grads; /* [n_checked] */
+    double *value;           /* [total] as the caller left them */
+    double *direction;       /* [total_checked] */
+    double *weights;         /* [total_checked] r */
+    double *analytic;        /* [total_checked] */
+    wg_verdict verdict;
+} checker;
+
+wg_gradcheck_options wg_gradcheck_defaults(void)
+{
+    return (wg_gradcheck_options){.epsilon = 1e-6, .atol = 1e-7, .rtol = 1e-5, .directions = 4, .elements = 20};
+}
+
+static bool refuse(checker *c, wg_status status, const char *text)
+{
+    if (c->verdict.status == WG_OK) {
+        c->verdict.status = status;
+        snprintf(c->verdict.text, sizeof c->verdict.text, "gradcheck: %s", text);
+    }
+    return false;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------ */
+
+/* Writes base + step * direction; direction NULL: the base itself. Buffers too, which a run may have assigned. */
+static void move_to(checker *c, const double *direction, double step)
+{
+    for (int i = 0; i < c->n; i++) {
+        const subject *s = &c->subjects[i];
+        double *value = wg_param_write_begin(s->param);
+        const double *base = c->value + s->start;
+        for (int64_t k = 0; k < s->numel; k++)
+            value[k] = s->checked && direction ? base[k] + step * direction[s->start + k] : base[k];
+        wg_param_write_end(s->param);
+    }
+}
+
+/* Uniform in [-scale, scale). */
+static void fill_random(const checker *c, uint64_t key, uint64_t number, double scale, double *out)
+{
+    for (int64_t i = 0; i < c->total_checked; i++) {
+        uint32_t bits[4];
+        wg__random4(c->options.seed, number, key, (uint64_t)i, bits);
+        out[i] = scale * (2 * wg__unit(bits[0]) - 1);
+    }
+}
+
+/* ---- evaluating --------------------------------------------------------------------------------------------- */
+
+/* Records the loss and, for the second order, its gradients. */
+static bool record(checker *c, bool gradients, wg_tensor *loss)
+{
+    wg_tape_reset(c->tape);
+    *loss = c->loss(c->context, c->tape, c->set);
+    if (wg_tape_status(c->tape) != WG_OK) return refuse(c, wg_tape_status(c->tape), wg_tape_message(c->tape));
+    if (wg_is_nil(*loss)) return refuse(c, WG_ERR_ARGUMENT, "the loss is nil");
+    if (loss->tape != c->tape) return refuse(c, WG_ERR_ARGUMENT, "the loss is on another tape");
+    if (wg_numel(*loss) != 1 || wg_dtype_get(*loss) != WG_F64)
+        return refuse(c, WG_ERR_SHAPE, "the loss must be one f64 number (wg_mean_all, wg_sum_all)");
+    if (!gradients) return true;
+    for (int i = 0; i < c->n_checked; i++) c->uses[i] = wg_use(c->tape, c->subjects[i].param);
+    wg_grad(*loss, c->uses, c->n_checked, WG_NONE, c->grads);
+    return true;
+}
+
+static bool ran(checker *c, wg_status status)
+{
+    if (status == WG_OK) status = wg_tape_status(c->tape);
+    return status == WG_OK || refuse(c, status, wg_tape_message(c->tape));
+}
+
+/* The function whose derivative is checked: the loss, or g . r. */
+static bool evaluate(checker *c, double *result)
+{
+    wg_tensor loss;
+    if (!record(c, c->order == 2, &loss)) return false;
+    if (c->order == 1) {
+        *result = wg_item(loss);
+        return ran(c, WG_OK);
+    }
+    if (!ran(c, wg_eval(c->grads, c->n_checked))) return false;
+    *result = 0;
+    for (int i = 0; i < c->n_checked; i++) {
+        const subject *s = &c->subjects[i];
+        const double *grad = wg_value(c->grads[i]);
+        if (!grad) return ran(c, WG_OK);
+        for (int64_t k = 0; k < s->numel; k++) *result += grad[k] * c->weights[s->start + k];
+    }
+    return true;
+}
+
+/* What the tape says: g, or sum_i (dg_i / dp)^T r_i. */
+static bool differentiate(checker *c)
+{
+    wg_tensor loss;
+    memset(c->analytic, 0, (size_t)c->total_checked * sizeof *c->analytic);
+    if (!record(c, true, &loss)) return false;
+    int sweeps = c->order == 1 ? 1 : c->n_checked;
+    for (int sweep = 0; sweep < sweeps; sweep++) {
+        const subject *from = &c->subjects[sweep];
+        if (c->order == 2) {
+            if (sweep > 0 && !record(c, true, &loss)) return false;
+            wg_tensor r = wg_data(c->tape, WG_F64, wg_param_shape(from->param), c->weights + from->start);
+            wg_grad(c->grads[sweep], c->uses, c->n_checked, r, c->grads);
+        }
+        if (!ran(c, wg_eval(c->grads, c->n_checked))) return false;
+        for (int i = 0; i < c->n_checked; i++) {
+            const subject *s = &c->subjects[i];
+            const double *value = wg_value(c->grads[i]);
+            if (!value) return ran(c, WG_OK);
+            for (int64_t k = 0; k < s->numel; k++) c->analytic[s->start + k] += value[k];
+        }
+        move_to(c, NULL, 0);
+    }
+    return true;
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------------ */
+
+static void compare(checker *c, const char *name, int64_t index, double analytic, double numeric)
+{
+    wg_verdict *v = &c->verdict;
+    double allowed = c->options.atol + c->options.rtol * fabs(numeric), gap = fabs(analytic - numeric);
+    double excess = gap == 0 ? 0 : gap / allowed;
+    if (!isfinite(analytic) || !isfinite(numeric)) excess = INFINITY;
+    if (v->checks++ > 0 && !(excess > v->excess)) return;
+    v->param = name;
+    v->index = index;
+    v->analytic = analytic;
+    v->numeric = numeric;
+    v->excess = excess;
+    v->order = c->order;
+}
+
+/* The difference along c->direction against the tape's gradient. */
+static bool check_direction(checker *c, const char *name, int64_t index)
+{
+    double above, below, analytic = 0, step = c->options.epsilon;
+    move_to(c, c->direction, step);
+    if (!evaluate(c, &above)) return false;
+    move_to(c, c->direction, -step);
+    if (!evaluate(c, &below)) return false;
+    move_to(c, NULL, 0);
+    for (int64_t i = 0; i < c->total_checked; i++)
+        if (c->direction[i] != 0) analytic += c->analytic[i] * c->direction[i];
+    compare(c, name, index, analytic, (above - below) / (2 * step));
+    return true;
+}
+
+/* Element number i of n of a parameter: one drawn from each of n equal parts. */
+static int64_t element_at(const checker *c, const subject *s, int64_t i, int64_t n)
+{
+    if (n == s->numel) return i;
+    uint32_t bits[4];
+    wg__random4(c->options.seed, (uint64_t)i, KEY_ELEMENT + (uint64_t)s->start, 0, bits);
+    double part = (double)s->numel / (double)n;
+    int64_t element = (int64_t)(((double)i + wg__unit(bits[0])) * part);
+    return element < s->numel ? element : s->numel - 1;
+}
+
+static bool check_order(checker *c, int order)
+{
+    c->order = order;
+    if (!differentiate(c)) return false;
+    double unit = sqrt(3.0 / (double)(c->total_checked ? c->total_checked : 1));
+    for (int i = 0; i < c->options.directions && c->total_checked > 0; i++) {
+        fill_random(c, KEY_DIRECTION, (uint64_t)i, unit, c->direction);
+        if (!check_direction(c, "all parameters", -1)) return false;
+    }
+    memset(c->direction, 0, (size_t)c->total_checked * sizeof *c->direction);
+    for (int i = 0; i < c->n_checked; i++) {
+        const subject *s = &c->subjects[i];
+        int64_t n = c->options.elements < 0 || c->options.elements > s->numel ? s->numel : c->options.elements;
+        for (int64_t k = 0; k < n; k++) {
+            int64_t element = element_at(c, s, k, n);
+            c->direction[s->start + element] = 1;
+            bool done = check_direction(c, s->name, element);
+            c->direction[s->start + element] = 0;
+            if (!done) return false;
+        }
+    }
+    return true;
+}
+
+/* The differences mean nothing if the loss is another function each time. */
+static bool check_repeats(checker *c)
+{
+    double first, second;
+    c->order = 1;
+    if (!evaluate(c, &first)) return false;
+    move_to(c, NULL, 0);
+    if (!evaluate(c, &second)) return false;
+    move_to(c, NULL, 0);
+    if (!isfinite(first)) return refuse(c, WG_ERR_NONFINITE, "the loss is not finite");
+    return first == second ||
+           refuse(c, WG_ERR_ARGUMENT, "the loss differs when it is recorded again: does its data change?");
+}
+
+/* ---- the check -------------------------------------------------------------------------------------------------- */
+
+/* Lists the members, each tied parameter once, those that get a gradient first. */
+static void list_subjects(checker *c)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < wg_params_count(c->set); i++) {
+            wg_param *param = wg_params_at(c->set, i);
+            bool tied = wg_params_name_at(c->set, i) != wg_param_name(param);
+            bool checked = !wg_param_is_buffer(param) && !wg_param_is_frozen(param);
+            if (tied || checked != (pass == 0)) continue;
+            int64_t numel = wg_param_numel(param);
+            c->subjects[c->n++] = (subject){param, wg_param_name(param), numel, c->total, checked};
+            memcpy(c->value + c->total, wg_param_value(param), (size_t)numel * sizeof(double));
+            c->total += numel;
+        }
+        if (pass == 0) {
+            c->n_checked = c->n;
+            c->total_checked = c->total;
+        }
+    }
+}
+
+static void conclude(checker *c)
+{
+    wg_verdict *v = &c->verdict;
+    v->ok = v->status == WG_OK && v->excess <= 1;
+    if (v->status != WG_OK) return;
+    char where[128] = "in a random direction";
+    if (v->index >= 0) snprintf(where, sizeof where, "at %.80s[%lld]", v->param, (long long)v->index);
+    if (v->checks == 0) {
+        snprintf(v->text, sizeof v->text, "gradcheck: no parameter to check");
+    } else {
+        snprintf(v->text, sizeof v->text, "gradcheck: %s, order %d, %s: the tape says %.10g, the difference %.10g",
+                 v->ok ? "passed; worst" : "FAILED", v->order, where, v->analytic, v->numeric);
+    }
+}
+
+static void check(checker *c)
+{
+    list_subjects(c);
+    fill_random(c, KEY_WEIGHTS, 0, 1, c->weights);
+    bool done = check_repeats(c) && check_order(c, 1) && (!c->options.second_order || check_order(c, 2));
+    move_to(c, NULL, 0);
+    wg_tape_reset(c->tape);
+    if (done) conclude(c);
+}
+
+wg_verdict wg_gradcheck(wg_tape *tape, wg_params *set, wg_loss_fn loss, void *context, wg_gradcheck_options options)
+{
+    checker c = {.tape = tape, .set = set, .loss = loss, .context = context, .options = options};
+    if (!tape || !set || !loss) {
+        refuse(&c, WG_ERR_ARGUMENT, "tape, set and loss are needed");
+    } else if (wg_params_status(set) != WG_OK) {
+        refuse(&c, wg_params_status(set), wg_params_message(set));
+    } else if (wg_params_dtype(set) != WG_F64) {
+        refuse(&c, WG_ERR_DTYPE, "differences need f64: make the set with wg_params_new(WG_F64)");
+    } else if (!(options.epsilon > 0) || !(options.atol >= 0) || !(options.rtol >= 0)) {
+        refuse(&c, WG_ERR_ARGUMENT, "epsilon must be positive, tolerances not negative (wg_gradcheck_defaults)");
+    }
+    if (c.verdict.status != WG_OK) return c.verdict;
+
+    size_t members = wg_params_count(set), numbers = 0;
+    for (size_t i = 0; i < members; i++) numbers += (size_t)wg_param_numel(wg_params_at(set, i));
+    size_t lists = members * (sizeof *c.subjects + 2 * sizeof *c.uses),
+           bytes = lists + 4 * numbers * sizeof(double);
+    wg__heap heap = {.allocator = wg_params_allocator(set)};
+    char *memory = wg__heap_alloc(&heap, bytes);
+    if (memory) {
+        c.value = (double *)(void *)memory;
+        c.direction = c.value + numbers;
+        c.weights = c.direction + numbers;
+        c.analytic = c.weights + numbers;
+        c.uses = (wg_tensor *)(void *)(c.analytic + numbers);
+        c.grads = c.uses + members;
+        c.subjects = (subject *)(void *)(c.grads + members);
+        check(&c);
+    } else {
+        refuse(&c, WG_ERR_MEMORY, "out of memory");
+    }
+    wg__heap_release(&heap, memory, bytes);
+    return c.verdict;
+}
