@@ -26,6 +26,11 @@ extern const wg_op *const wg__norm_ops[];
 extern const wg_op *const wg__dropout_ops[];
 extern const wg_op *const wg__scan_ops[];
 
+/* Those of the structural ops that other files define. */
+extern const wg_op wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
+/* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
+extern const wg_op wg__spread_op;
+
 /* ---- helpers for wrappers (axis.c) --------------------------------------------------------------------- */
 
 /* Brings *axis into 0 .. rank - 1, counting from the end if it is negative. Returns false for a nil x (which

@@ -1,0 +1,88 @@
+/* Concat, pad and their relatives: copies of bytes, whatever the elements are. The result is cut into blocks of
+ * constant size; each task writes one from front to back. */
+#include <string.h>
+
+#include "data.h"
+
+enum { BLOCK_BYTES = 65536 };
+
+static int64_t element(const wg_args *args) { return (int64_t)wg_dtype_size(args->out.dtype); }
+
+int64_t wg__bytes_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel * element(args), BLOCK_BYTES); }
+
+/* The bytes [at, stop) of the result that a task writes. */
+static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
+{
+    int64_t total = args->out.numel * element(args);
+    *at = task * BLOCK_BYTES;
+    *stop = *at + BLOCK_BYTES < total ? *at + BLOCK_BYTES : total;
+}
+
+void wg__concat_kernel(const wg_args *args, int64_t task)
+{
+    int64_t axis = ((const wg__concat_attr *)args->attr)->axis, at, stop;
+    wg__about out = wg__about_axis(&args->out, axis);
+    int64_t slice = out.inner * element(args), row_bytes = out.n * slice;
+    char *to = args->out.data;
+    block(args, task, &at, &stop);
+    if (at >= stop) return;
+    int64_t row = at / row_bytes, skip = at % row_bytes;
+    for (int k = 0; at < stop;) {
+        const wg_operand *in = &args->in[k];
+        int64_t piece = in->size[axis] * slice;
+        if (skip >= piece) {
+            skip -= piece; /* only to find where the block starts */
+        } else {
+            int64_t n = piece - skip < stop - at ? piece - skip : stop - at;
+            memcpy(to + at, (const char *)in->data + row * piece + skip, (size_t)n);
+            at += n;
+            skip = 0;
+        }
+        if (++k == args->n_in) {
+            k = 0;
+            row++;
+        }
+    }
+}
+
+void wg__pad_kernel(const wg_args *args, int64_t task)
+{
+    const wg__pad_attr *attr = args->attr;
+    wg__about out = wg__about_axis(&args->out, attr->axis);
+    int64_t slice = out.inner * element(args), row_bytes = out.n * slice, at, stop;
+    int64_t begin = attr->start * slice, piece = args->in[0].size[attr->axis] * slice;
+    char *to = args->out.data;
+    block(args, task, &at, &stop);
+    while (at < stop) {
+        int64_t row = at / row_bytes, here = at % row_bytes, n;
+        bool inside = here >= begin && here < begin + piece;
+        n = here < begin ? begin - here : inside ? begin + piece - here : row_bytes - here;
+        if (n > stop - at) n = stop - at;
+        if (inside) {
+            memcpy(to + at, (const char *)args->in[0].data + row * piece + here - begin, (size_t)n);
+        } else {
+            memset(to + at, 0, (size_t)n);
+        }
+        at += n;
+    }
+}
+
+void wg__spread_kernel(const wg_args *args, int64_t task)
+{
+    const wg__spread_attr *attr = args->attr;
+    wg__about out = wg__about_axis(&args->out, attr->axis);
+    int64_t slice = out.inner * element(args), n_in = args->in[0].size[attr->axis], at, stop;
+    char *to = args->out.data;
+    block(args, task, &at, &stop);
+    if (at >= stop) return;
+    memset(to + at, 0, (size_t)(stop - at));
+    while (at < stop) {
+        int64_t index = at / slice, here = at % slice, place = index % out.n - attr->start;
+        int64_t n = slice - here < stop - at ? slice - here : stop - at;
+        if (place >= 0 && place % attr->step == 0 && place / attr->step < n_in) {
+            int64_t from = (index / out.n * n_in + place / attr->step) * slice + here;
+            memcpy(to + at, (const char *)args->in[0].data + from, (size_t)n);
+        }
+        at += n;
+    }
+}
