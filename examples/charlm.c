@@ -5,25 +5,16 @@
  *
  * One-hot characters go through layers of RNN, LSTM or GRU cells to the logits of the next character. The text is
  * read as parallel streams; a step of training unrolls `unroll` characters of all streams and carries the cells'
- * state on to the next step (truncated backpropagation through time; Williams and Peng 1990, Karpathy 2015). */
-#include "app.h"
-#include "chars.h"
+ * state on to the next step (truncated backpropagation through time; Williams and Peng 1990, Karpathy 2015).
+ *
+ * Here are the model, its training and its writing; settings, checkpoints and files are in charlm_run.c. */
+#include "charlm.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* ---- the model -------------------------------------------------------------------------------------------------- */
-
-typedef struct model {
-    wg_params *params;
-    wg_rnn rnn;
-    wg_linear_layer decoder;
-    int64_t vocabulary;
-} model;
+/* ---- the model ---- */
 
 /* The logits of the character after x, an i32 tensor [B] of characters; moves the state on. */
 static wg_tensor predict(const model *m, wg_tensor x, wg_rnn_state *state)
@@ -44,132 +35,7 @@ static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, wg
     return wg_scale(loss, 1.0 / s->unroll);
 }
 
-/* ---- settings ----------------------------------------------------------------------------------------------------- */
-
-typedef struct settings {
-    app_list data;
-    const char *cell, *optimizer, *out, *init_from, *losses;
-    int64_t layers, hidden, batch, unroll, steps, seed, threads, eval_every, save_every;
-    double lr, decay, clip, dropout;
-    bool resume, lenient;
-} settings;
-
-static settings defaults(void)
-{
-    return (settings){.cell = "lstm",
-                      .optimizer = "rmsprop",
-                      .out = "charlm.safetensors",
-                      .layers = 2,
-                      .hidden = 128,
-                      .batch = 50,
-                      .unroll = 50,
-                      .steps = 1000,
-                      .eval_every = 500,
-                      .save_every = 500,
-                      .lr = 2e-3,
-                      .decay = 0.95,
-                      .clip = 5};
-}
-
-enum { N_OPTIONS = 24 };
-
-static void option_table(settings *s, app_option table[N_OPTIONS])
-{
-    static const char *const cells[] = {"rnn", "lstm", "gru", NULL};
-    static const char *const optimizers[] = {"sgd", "rmsprop", "adam", NULL};
-    const double many = 1e9, most = 9e18;
-    const app_option options[] = {
-        {APP_LIST, "data", &s->data, "FILE", "text to learn from, plain or .gz; several are joined"},
-        {APP_CHOICE, "cell", &s->cell, "KIND", "the recurrent cell", 0, 0, cells, true, true},
-        {APP_INT, "layers", &s->layers, "N", "layers of cells", 1, WG_RNN_MAX_CELLS, NULL, true, true},
-        {APP_INT, "hidden", &s->hidden, "N", "size of a layer's state", 1, 1 << 16, NULL, true, true},
-        {APP_INT, "batch", &s->batch, "N", "parallel streams of text", 1, 1 << 16, NULL, true, true},
-        {APP_INT, "unroll", &s->unroll, "N", "characters of a stream in a step", 1, 1 << 16, NULL, true, true},
-        {APP_INT, "steps", &s->steps, "N", "steps of training in all", 1, many},
-        {APP_CHOICE, "optimizer", &s->optimizer, "KIND", "how to update", 0, 0, optimizers, true, true},
-        {APP_REAL, "lr", &s->lr, "X", "learning rate", 0, 1e3, NULL, true},
-        {APP_REAL, "decay", &s->decay, "X", "decay of RMSprop's running mean", 0, 1, NULL, true},
-        {APP_REAL, "clip", &s->clip, "X", "largest norm of the gradient; 0: any", 0, 1e9, NULL, true},
-        {APP_REAL, "dropout", &s->dropout, "X", "dropout between layers", 0, 0.99, NULL, true},
-        {APP_INT, "seed", &s->seed, "N", "of initial values and dropout", 0, most, NULL, true, true},
-        {APP_INT, "threads", &s->threads, "N", "0: all there are; changes no bit of the result", 0, 1024},
-        {APP_TEXT, "out", &s->out, "FILE", "where the model goes; the loss curve beside it, as .svg"},
-        {APP_FLAG, "resume", &s->resume, NULL, "go on where the model in --out stopped, bit for bit"},
-        {APP_TEXT, "init-from", &s->init_from, "FILE", "initial weights, from safetensors"},
-        {APP_FLAG, "lenient", &s->lenient, NULL, "let --init-from differ from the model, and say where"},
-        {APP_TEXT, "losses", &s->losses, "FILE", "write the loss of every step, one a line"},
-        {APP_INT, "eval-every", &s->eval_every, "N", "validate after so many steps; 0: at the end", 0, many},
-        {APP_INT, "save-every", &s->save_every, "N", "save after so many steps; 0: at the end", 0, many},
-        {APP_END}};
-    _Static_assert(sizeof options / sizeof *options <= N_OPTIONS, "the table has room");
-    memcpy(table, options, sizeof options);
-}
-
-static wg_cell cell_of(const char *name)
-{
-    return strcmp(name, "lstm") == 0 ? WG_LSTM : strcmp(name, "gru") == 0 ? WG_GRU : WG_RNN_TANH;
-}
-
-/* Parameters "rnn.weight_ih_l0", ..., "decoder.weight", "decoder.bias", initialised as PyTorch does. */
-static model model_new(const settings *s, int vocabulary_size)
-{
-    model m = {.params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed),
-               .vocabulary = vocabulary_size};
-    if (!m.params) app_fail("out of memory");
-    wg_rnn_options options = wg_rnn_defaults();
-    options.cell = cell_of(s->cell);
-    options.layers = (int)s->layers;
-    options.dropout = s->dropout;
-    wg_rnn_init(&m.rnn, m.params, "rnn", vocabulary_size, s->hidden, options);
-    wg_linear_init(&m.decoder, m.params, "decoder", s->hidden, vocabulary_size, wg_linear_defaults());
-    if (wg_params_status(m.params) != WG_OK) app_fail("%s", wg_params_message(m.params));
-    return m;
-}
-
-static wg_optimizer *optimizer_new(const settings *s, wg_params *params)
-{
-    wg_sgd_options sgd = wg_sgd_defaults();
-    wg_rmsprop_options rmsprop = wg_rmsprop_defaults();
-    wg_adam_options adam = wg_adam_defaults();
-    sgd.lr = rmsprop.lr = adam.lr = s->lr;
-    rmsprop.alpha = s->decay;
-    wg_optimizer *o = strcmp(s->optimizer, "sgd") == 0    ? wg_sgd_new(params, sgd)
-                      : strcmp(s->optimizer, "adam") == 0 ? wg_adam_new(params, adam)
-                                                          : wg_rmsprop_new(params, rmsprop);
-    if (!o) app_fail("out of memory");
-    if (wg_optimizer_status(o) != WG_OK) app_fail("%s", wg_optimizer_message(o));
-    return o;
-}
-
-static wg_tape *tape_new(wg_pool *pool, int64_t seed)
-{
-    wg_tape_options options = wg_tape_defaults();
-    options.pool = pool;
-    options.seed = (uint64_t)seed;
-    wg_tape *tape = wg_tape_new(options);
-    if (!tape) app_fail("out of memory");
-    return tape;
-}
-
-/* ---- a run of training ---------------------------------------------------------------------------------------------- */
-
-typedef struct run {
-    settings s;
-    app_option options[N_OPTIONS];
-    wg_text text;
-    vocabulary v;
-    streams training, validation;
-    model m;
-    wg_rnn_carry carry; /* the cells' state from one step to the next */
-    wg_optimizer *optimizer;
-    wg_pool *pool;
-    wg_tape *tape;
-    int64_t step;  /* steps done */
-    double smooth; /* running mean of the loss over some fifty steps */
-    FILE *losses;
-    app_points training_curve, validation_curve;
-    app_progress progress;
-} run;
+/* ---- training ---- */
 
 enum { SMOOTH_OVER = 50 };
 
@@ -221,197 +87,6 @@ static double validate(run *r)
     return sum / (double)r->validation.windows;
 }
 
-/* ---- checkpoints ----------------------------------------------------------------------------------------------------- */
-
-enum { N_PAIRS = N_OPTIONS + 4 };
-
-/* Model, optimizer, carried state, step and seed are the library's part of a checkpoint; ours are the vocabulary,
- * the settings, which text it was, and the running loss. */
-static void save(run *r)
-{
-    wg_pair pairs[N_PAIRS];
-    char digits[513], numbers[N_OPTIONS][64], text[64], loss[64];
-    size_t n = 0;
-    snprintf(text, sizeof text, "%zu bytes, hash %016llx", r->text.size,
-             (unsigned long long)text_hash(r->text.bytes, r->text.size));
-    snprintf(loss, sizeof loss, "%.17g", r->smooth);
-    pairs[n++] = (wg_pair){"program", "charlm"};
-    pairs[n++] = (wg_pair){"vocabulary", vocabulary_text(&r->v, digits)};
-    pairs[n++] = (wg_pair){"text", text};
-    pairs[n++] = (wg_pair){"loss", loss};
-    for (int i = 0; r->options[i].type != APP_END; i++)
-        if (r->options[i].saved)
-            pairs[n++] = (wg_pair){r->options[i].name, app_option_text(&r->options[i], numbers[i])};
-    wg_checkpoint c = {.params = r->m.params,
-                       .optimizer = r->optimizer,
-                       .step = (uint64_t)r->step,
-                       .seed = (uint64_t)r->s.seed,
-                       .metadata = pairs,
-                       .n_metadata = n};
-    wg_error error = {0};
-    if (wg_checkpoint_save(r->s.out, &c, &error) != WG_OK) app_fail("%s", error.text);
-}
-
-static wg_safetensors *open_model(const char *path, vocabulary *v)
-{
-    wg_error error = {0};
-    wg_safetensors *file = wg_safetensors_open(path, &error);
-    if (!file) app_fail("%s", error.text);
-    const char *program = wg_safetensors_metadata(file, "program"),
-               *symbols = wg_safetensors_metadata(file, "vocabulary");
-    if (!program || strcmp(program, "charlm") != 0 || !symbols || !vocabulary_read(v, symbols))
-        app_fail("%s: not a model of charlm's", path);
-    return file;
-}
-
-/* Takes the settings of a checkpoint, except where the command line says otherwise and may. */
-static void adopt_settings(const wg_safetensors *file, app_option *table)
-{
-    for (app_option *o = table; o->type != APP_END; o++) {
-        const char *text = o->saved ? wg_safetensors_metadata(file, o->name) : NULL;
-        char ours[64];
-        if (!text) continue;
-        if (o->given && o->fixed && strcmp(app_option_text(o, ours), text) != 0)
-            app_fail("%s: made with --%s %s, not %s", wg_safetensors_path(file), o->name, text, ours);
-        if (!o->given && !app_option_set(o, text))
-            app_fail("%s: --%s cannot be '%s'", wg_safetensors_path(file), o->name, text);
-    }
-}
-
-static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
-{
-    char text[64];
-    const char *loss = wg_safetensors_metadata(file, "loss"), *was = wg_safetensors_metadata(file, "text");
-    snprintf(text, sizeof text, "%zu bytes, hash %016llx", r->text.size,
-             (unsigned long long)text_hash(r->text.bytes, r->text.size));
-    if (memcmp(theirs, &r->v, sizeof r->v) != 0 || !was || strcmp(was, text) != 0)
-        app_fail("%s: was trained on another text", r->s.out);
-    wg_checkpoint c = {.params = r->m.params, .optimizer = r->optimizer};
-    wg_error error = {0};
-    if (wg_checkpoint_load(file, &c, NULL, NULL, &error) != WG_OK) app_fail("%s", error.text);
-    r->step = (int64_t)c.step;
-    r->smooth = loss ? strtod(loss, NULL) : 0;
-}
-
-/* --init-from: the carried state need not be in the file, nor need one that is there fit. */
-static bool tolerate(void *context, const wg_difference *difference)
-{
-    bool lenient = *(const bool *)context;
-    if (strncmp(difference->name, "state.", 6) == 0) return true;
-    if (lenient) app_note("%s", difference->text);
-    return lenient;
-}
-
-static void init_from(run *r)
-{
-    wg_error error = {0};
-    wg_safetensors *file = wg_safetensors_open(r->s.init_from, &error);
-    wg_checkpoint c = {.params = r->m.params};
-    if (!file || wg_checkpoint_load(file, &c, tolerate, &r->s.lenient, &error) != WG_OK) app_fail("%s", error.text);
-    wg_safetensors_close(file);
-}
-
-/* ---- train ------------------------------------------------------------------------------------------------------------- */
-
-static void read_texts(const app_list *files, wg_text *all)
-{
-    const char *shipped = CHARLM_TEXT;
-    for (int i = 0; i < (files->n ? files->n : 1); i++) {
-        const char *path = files->n ? files->items[i] : shipped;
-        wg_text text;
-        wg_error error = {0};
-        if (wg_text_read(path, &text, &error) != WG_OK) app_fail("%s", error.text);
-        if (text.size == 0) app_fail("%s: the file is empty", path);
-        char *joined = realloc(all->bytes, all->size + text.size);
-        if (!joined) app_fail("out of memory");
-        memcpy(joined + all->size, text.bytes, text.size);
-        *all = (wg_text){joined, all->size + text.size};
-        wg_text_fini(&text);
-    }
-}
-
-/* 90 % to train on, the rest to validate, in the same shape of streams where that is long enough for it. */
-static void cut_text(run *r)
-{
-    size_t size = r->text.size, n_train = size / 10 * 9 + size % 10 * 9 / 10, n_valid = size - n_train;
-    size_t batch = (size_t)r->s.batch, unroll = (size_t)r->s.unroll, window = unroll + 1;
-    r->v = vocabulary_of(r->text.bytes, size);
-    if (r->v.size < 2) app_fail("the text has one distinct character: there is nothing to learn");
-    if (n_train / batch < window || n_valid < 2)
-        app_fail("the text has %zu characters: too few for --batch %zu --unroll %zu", size, batch, unroll);
-    if (n_valid / batch < window) batch = n_valid / window;
-    if (batch == 0) batch = 1, unroll = n_valid - 1;
-    if (!streams_init(&r->training, r->text.bytes, n_train, &r->v, (int)r->s.batch, (int)r->s.unroll) ||
-        !streams_init(&r->validation, r->text.bytes + n_train, n_valid, &r->v, (int)batch, (int)unroll))
-        app_fail("out of memory");
-}
-
-/* Finds out before an hour of training, not after. */
-static void check_place(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char folder[4096] = ".";
-    if (slash && (size_t)(slash - path) + 2 < sizeof folder)
-        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
-    if (access(folder, W_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
-}
-
-static void open_losses(run *r)
-{
-    if (!r->s.losses) return;
-    r->losses = fopen(r->s.losses, r->s.resume ? "a" : "w");
-    if (!r->losses) app_fail("%s: cannot open: %s", r->s.losses, strerror(errno));
-}
-
-static void run_begin(run *r)
-{
-    vocabulary theirs;
-    wg_safetensors *file = r->s.resume ? open_model(r->s.out, &theirs) : NULL;
-    if (file) adopt_settings(file, r->options);
-    read_texts(&r->s.data, &r->text);
-    cut_text(r);
-    r->m = model_new(&r->s, r->v.size);
-    wg_rnn_carry_init(&r->carry, &r->m.rnn, r->m.params, "state", r->s.batch);
-    if (wg_params_status(r->m.params) != WG_OK) app_fail("%s", wg_params_message(r->m.params));
-    r->optimizer = optimizer_new(&r->s, r->m.params);
-    if (file) resume(r, file, &theirs);
-    wg_safetensors_close(file);
-    if (r->s.init_from) init_from(r);
-    r->pool = wg_pool_new((int)r->s.threads);
-    if (!r->pool) app_fail("cannot start %lld threads", (long long)r->s.threads);
-    r->tape = tape_new(r->pool, r->s.seed);
-    check_place(r->s.out);
-    open_losses(r);
-}
-
-static void run_end(run *r)
-{
-    app_points_fini(&r->training_curve);
-    app_points_fini(&r->validation_curve);
-    wg_tape_free(r->tape);
-    wg_pool_free(r->pool);
-    wg_optimizer_free(r->optimizer);
-    wg_params_free(r->m.params);
-    streams_fini(&r->training);
-    streams_fini(&r->validation);
-    wg_text_fini(&r->text);
-    free(r->s.data.items);
-}
-
-/* model.safetensors: model.svg */
-static void write_curve(const run *r)
-{
-    char path[4096], title[128];
-    const char *name = strrchr(r->s.out, '/') ? strrchr(r->s.out, '/') + 1 : r->s.out, *dot = strrchr(name, '.');
-    size_t stem = dot && dot > name ? (size_t)(dot - r->s.out) : strlen(r->s.out);
-    wg_error error = {0};
-    if ((size_t)snprintf(path, sizeof path, "%.*s.svg", (int)stem, r->s.out) >= sizeof path) return;
-    snprintf(title, sizeof title, "%s, %lld x %lld: nats per character", r->s.cell, (long long)r->s.layers,
-             (long long)r->s.hidden);
-    if (app_curve_write(path, title, &r->training_curve, &r->validation_curve, &error) != WG_OK)
-        app_fail("%s", error.text);
-}
-
 static double validate_and_note(run *r)
 {
     double before = app_now(), loss = validate(r);
@@ -433,14 +108,14 @@ static void learn(run *r)
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
         app_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
-        if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) save(r);
+        if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
     }
 }
 
 static int train(int argc, char **argv)
 {
-    run r = {.s = defaults()};
-    option_table(&r.s, r.options);
+    run r = {.s = settings_defaults()};
+    settings_table(&r.s, r.options);
     app_parse(argc, argv, "charlm train [options] [FILE...]",
               "Learns a text, character by character. Without a FILE it is a text that comes with Wengert.",
               r.options);
@@ -450,8 +125,7 @@ static int train(int argc, char **argv)
     learn(&r);
     double rate = app_progress_rate(&r.progress, r.step);
     app_progress_end(&r.progress);
-    save(&r);
-    if (r.losses && (ferror(r.losses) | fclose(r.losses))) app_fail("%s: cannot write", r.s.losses);
+    run_save(&r);
     int signal_number = r.step < r.s.steps ? app_signal() : 0;
     if (signal_number) {
         app_note("stopped after step %lld; %s is saved, --resume goes on", (long long)r.step, r.s.out);
@@ -462,13 +136,13 @@ static int train(int argc, char **argv)
                "peak_bytes=%zu\n",
                r.smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r.m.params), peak);
     }
-    write_curve(&r);
+    run_write_curve(&r);
     run_end(&r);
     app_check_output();
     return signal_number ? 128 + signal_number : 0;
 }
 
-/* ---- sample ------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ---- */
 
 /* A character at random, from softmax(logits / temperature): the argmax of the logits with Gumbel noise. */
 static wg_tensor choose(wg_tape *tape, wg_tensor logits, double temperature)
@@ -530,27 +204,6 @@ static void check_prime(const vocabulary *v, const char **prime, char one[2])
             app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
 }
 
-/* The carried state of the training run is of no use here. */
-static bool tolerate_state(void *context, const wg_difference *difference)
-{
-    return difference->kind == WG_UNEXPECTED && strncmp(difference->name, "state.", 6) == 0;
-}
-
-static model load_model(const char *path, vocabulary *v)
-{
-    settings saved = defaults();
-    app_option table[N_OPTIONS];
-    wg_error error = {0};
-    option_table(&saved, table);
-    wg_safetensors *file = open_model(path, v);
-    adopt_settings(file, table);
-    model m = model_new(&saved, v->size);
-    wg_checkpoint c = {.params = m.params};
-    if (wg_checkpoint_load(file, &c, tolerate_state, NULL, &error) != WG_OK) app_fail("%s", error.text);
-    wg_safetensors_close(file);
-    return m;
-}
-
 static int sample(int argc, char **argv)
 {
     const char *path = "charlm.safetensors", *prime = NULL;
@@ -566,7 +219,7 @@ static int sample(int argc, char **argv)
     app_parse(argc, argv, "charlm sample [options]", "Writes text with a trained model.", options);
     vocabulary v;
     char one[2];
-    model m = load_model(path, &v);
+    model m = model_load(path, &v);
     check_prime(&v, &prime, one);
     wg_pool *pool = wg_pool_new((int)threads);
     if (!pool) app_fail("cannot start %lld threads", (long long)threads);
