@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- settings ---- */
@@ -258,6 +259,8 @@ static void check_place(const char *path)
     char folder[4096] = ".";
     if (slash && (size_t)(slash - path) + 2 < sizeof folder)
         snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) app_fail("%s: is not a regular file", path);
     if (access(folder, W_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
 }
 
@@ -271,6 +274,7 @@ static void open_losses(run *r)
 void run_begin(run *r)
 {
     vocabulary theirs;
+    check_place(r->s.out);
     wg_safetensors *file = r->s.resume ? open_model(r->s.out, &theirs) : NULL;
     if (file) adopt_settings(file, r->options);
     read_texts(&r->s.data, &r->text);
@@ -285,7 +289,6 @@ void run_begin(run *r)
     r->pool = wg_pool_new((int)r->s.threads);
     if (!r->pool) app_fail("cannot start %lld threads", (long long)r->s.threads);
     r->tape = tape_new(r->pool, r->s.seed);
-    check_place(r->s.out);
     open_losses(r);
 }
 

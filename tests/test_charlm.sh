@@ -1,0 +1,166 @@
+#!/bin/sh
+# charlm from the outside: tiny trainings, resuming, signals, and bad input. Usage: test_charlm.sh CHARLM
+set -u
+charlm=$(realpath "$1")
+dir=$(mktemp -d /tmp/charlm-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+
+fail() {
+    echo "FAIL: $*" >&2
+    failures=$((failures + 1))
+}
+
+# expect CODE TEXT COMMAND...: the exit code, one line on stderr that holds TEXT, nothing on stdout
+expect() {
+    code=$1 text=$2
+    shift 2
+    "$@" >out.txt 2>err.txt
+    got=$?
+    [ "$got" = "$code" ] || fail "exit $got, not $code: $* ($(head -c 200 err.txt))"
+    [ "$(wc -l <err.txt)" = 1 ] || fail "not one line on stderr: $*"
+    grep -q -- "$text" err.txt || fail "'$text' is not in '$(cat err.txt)'"
+    [ -s out.txt ] && fail "something on stdout: $*"
+}
+
+same() { cmp -s "$1" "$2" || fail "$1 and $2 differ: $3"; }
+
+i=0
+while [ $i -lt 60 ]; do
+    echo "line $i: the quick brown fox jumps over the lazy dog, and the dog sleeps on."
+    i=$((i + 1))
+done >text.txt
+tiny="--data text.txt --hidden 12 --batch 4 --unroll 8 --seed 3"
+
+# Every cell and optimizer learns, and the last line says how well.
+for cell in rnn lstm gru; do
+    for optimizer in sgd rmsprop adam; do
+        "$charlm" train $tiny --cell $cell --optimizer $optimizer --steps 3 --out m.safetensors >out.txt 2>err.txt ||
+            fail "$cell with $optimizer: $(tail -1 err.txt)"
+        tail -1 out.txt | grep -Eq '^final: train_loss=[0-9.]+ val_loss=[0-9.]+ bits_per_char=[0-9.]+ chars_per_second=[0-9]+ params=[0-9]+ peak_bytes=[0-9]+$' ||
+            fail "last line of $cell with $optimizer: $(tail -1 out.txt)"
+    done
+done
+[ -s m.svg ] || fail "no loss curve"
+
+"$charlm" train $tiny --steps 150 --lr 0.01 --out learned.safetensors --losses losses.txt >out.txt 2>err.txt || fail "150 steps"
+[ "$(wc -l <losses.txt)" = 150 ] || fail "not 150 losses"
+loss=$(sed -n 's/^final: train_loss=\([0-9.]*\).*/\1/p' out.txt)
+awk "BEGIN { exit !($loss < 2.2) }" || fail "did not learn: $loss"
+
+# The same bits: another number of threads; stopped and resumed, dropout included; the same text again.
+"$charlm" train $tiny --dropout 0.3 --steps 40 --threads 1 --out a.safetensors --losses a.txt >/dev/null 2>err.txt || fail "a: $(cat err.txt)"
+for threads in 2 3; do
+    "$charlm" train $tiny --dropout 0.3 --steps 40 --threads $threads --out b.safetensors >/dev/null 2>&1
+    same a.safetensors b.safetensors "$threads threads"
+done
+rm b.safetensors
+"$charlm" train $tiny --dropout 0.3 --steps 17 --out b.safetensors --losses b.txt >/dev/null 2>&1
+"$charlm" train --data text.txt --resume --steps 40 --out b.safetensors --losses b.txt >/dev/null 2>err.txt || fail "resume: $(cat err.txt)"
+same a.safetensors b.safetensors "resumed"
+same a.txt b.txt "losses of the resumed run"
+
+# A model written without optimizer state of another program's: initial weights.
+"$charlm" train $tiny --init-from learned.safetensors --steps 1 --losses c.txt --out c.safetensors >/dev/null 2>err.txt || fail "init-from: $(cat err.txt)"
+awk '{ exit !($1 < 2.2) }' c.txt || fail "init-from did not load the weights"
+expect 1 "other shape" "$charlm" train $tiny --hidden 8 --init-from learned.safetensors --steps 1 --out d.safetensors
+"$charlm" train $tiny --layers 1 --lenient --init-from learned.safetensors --steps 1 --out d.safetensors >/dev/null 2>err.txt || fail "lenient: $(cat err.txt)"
+grep -q "unexpected: rnn.weight_ih_l1" err.txt || fail "no report of what was unexpected"
+
+# Writing: as long as asked, the same from the same seed, begun as asked.
+"$charlm" sample --model learned.safetensors --prime "the " --length 50 --seed 1 >s1.txt 2>err.txt || fail "sample: $(cat err.txt)"
+"$charlm" sample --model learned.safetensors --prime "the " --length 50 --seed 1 >s2.txt
+"$charlm" sample --model learned.safetensors --prime "the " --length 50 --seed 2 >s3.txt
+same s1.txt s2.txt "the same seed"
+cmp -s s1.txt s3.txt && fail "two seeds wrote the same"
+[ "$(wc -c <s1.txt)" = 55 ] || fail "not 4 + 50 characters and a newline"
+grep -q "^the " s1.txt || fail "does not begin with the prime"
+"$charlm" sample --model learned.safetensors --temperature 0 --length 5 >/dev/null || fail "temperature 0"
+
+# Wrong usage: exit 2.
+expect 2 "hidden must be a whole number from 1" "$charlm" train --hidden 0
+expect 2 "steps must be a whole number from 1" "$charlm" train --steps -1
+expect 2 "steps must be a whole number" "$charlm" train --steps 1e3
+expect 2 "lr must be a number" "$charlm" train --lr nan
+expect 2 "cell must be one of rnn, lstm, gru" "$charlm" train --cell transformer
+expect 2 "unknown option" "$charlm" train --hiden 5
+expect 2 "needs a value" "$charlm" train --hidden
+expect 2 "exclude each other" "$charlm" train --resume --init-from x
+expect 2 "not an option" "$charlm" sample more
+expect 2 "charlm train" "$charlm"
+"$charlm" --help | grep -q "usage: charlm" || fail "--help"
+"$charlm" train --help | grep -q -- "--hidden N" || fail "train --help"
+"$charlm" --version | grep -q "^charlm [0-9]" || fail "--version"
+
+# Bad files: exit 1, and the model that was there stays.
+cp learned.safetensors keep.safetensors
+small="--hidden 12 --batch 4 --unroll 8 --steps 2 --out learned.safetensors"
+: >empty.txt
+printf 'a' >one.txt
+printf 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' >same.txt
+printf 'short text' >short.txt
+head -c 5000 "$charlm" >binary.txt
+expect 1 "No such file" "$charlm" train --data none.txt $small
+expect 1 "empty" "$charlm" train --data empty.txt $small
+expect 1 "one distinct character" "$charlm" train --data one.txt $small
+expect 1 "one distinct character" "$charlm" train --data same.txt $small
+expect 1 "too few for" "$charlm" train --data short.txt $small
+expect 1 "not a text file" "$charlm" train --data binary.txt $small
+expect 1 "is a folder" "$charlm" train --data . $small
+expect 1 "No such file" "$charlm" train $tiny --out none/m.safetensors
+expect 1 "not a regular file" "$charlm" train $tiny --steps 1 --out /dev/full
+same learned.safetensors keep.safetensors "the model after bad input"
+
+head -c 3000 keep.safetensors >cut.safetensors
+cp keep.safetensors flipped.safetensors
+printf '\377' | dd of=flipped.safetensors bs=1 seek=2000 conv=notrunc 2>/dev/null
+printf '\002\000\000\000\000\000\000\000{}' >other.safetensors
+cp text.txt words.safetensors
+expect 1 "cut short" "$charlm" sample --model cut.safetensors
+expect 1 "damaged" "$charlm" sample --model flipped.safetensors
+expect 1 "not a model of charlm" "$charlm" sample --model other.safetensors
+expect 1 "not a safetensors file" "$charlm" sample --model words.safetensors
+expect 1 "No such file" "$charlm" sample --model none.safetensors
+expect 1 "never seen" "$charlm" sample --model keep.safetensors --prime "@"
+expect 1 "cut short" "$charlm" train --data text.txt --resume --out cut.safetensors
+expect 1 "made with --hidden 12, not 13" "$charlm" train --data text.txt --resume --hidden 13 --out keep.safetensors
+expect 1 "another text" "$charlm" train --data out.txt --data text.txt --data text.txt --resume --out keep.safetensors
+
+# A full disk: no file may grow past a few blocks.
+(
+    trap '' XFSZ
+    ulimit -f 4
+    "$charlm" train $tiny --hidden 40 --steps 1 --save-every 0 --out learned.safetensors >out.txt 2>err.txt
+    [ $? = 1 ] || echo "exit code" >full.txt
+    tail -1 err.txt | grep -q "cannot write" || cat err.txt >full.txt
+)
+[ -e full.txt ] && fail "full disk: $(cat full.txt)"
+same learned.safetensors keep.safetensors "the model after a full disk"
+ls | grep -q tmp- && fail "a temporary file is left"
+"$charlm" sample --model keep.safetensors --length 5 >/dev/full 2>err.txt && fail "a full stdout"
+grep -q "cannot write the results" err.txt || fail "no word about a full stdout"
+
+# Ctrl-C: saves, exits 130, and can be resumed to the same bits. (A shell's background jobs ignore it: hence env.)
+"$charlm" train $tiny --steps 4000 --eval-every 0 --save-every 0 --out long.safetensors >/dev/null 2>&1
+for signal in INT TERM; do
+    rm -f stopped.safetensors
+    env --default-signal=INT "$charlm" train $tiny --steps 4000 --eval-every 0 --save-every 0 --out stopped.safetensors >out.txt 2>err.txt &
+    pid=$!
+    sleep 0.3
+    kill -$signal $pid
+    wait $pid
+    got=$?
+    if [ $got = 0 ]; then
+        echo "too fast to be stopped: skipped"
+        continue
+    fi
+    [ $signal = INT ] && want=130 || want=143
+    [ $got = $want ] || fail "exit $got after $signal"
+    grep -q "is saved, --resume goes on" err.txt || fail "no word after $signal: $(cat err.txt)"
+    "$charlm" train --data text.txt --resume --steps 4000 --out stopped.safetensors >/dev/null 2>err.txt || fail "resume after $signal: $(tail -1 err.txt)"
+    same long.safetensors stopped.safetensors "resumed after $signal"
+done
+
+[ $failures = 0 ] && echo "charlm: all good"
+[ $failures = 0 ]
