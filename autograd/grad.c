@@ -293,6 +293,7 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
         tape->differentiating = true;
         if (s.needed[y]) run_sweep(&s, y, dy, x, n_x, dx);
         tape->differentiating = outer;
+        if (!outer) wg__same_clear(tape);
         tape->scope = scope;
         tape->forward = forward;
     } else {

@@ -112,6 +112,7 @@ struct wg_tape {
     uint32_t scope; /* current */
 
     wg__intern param_index; /* parameter identity -> its node, this epoch */
+    wg__intern same_index;  /* gradient nodes by content, while one differentiation lasts */
 
     wg__arena names;   /* scope paths: for life */
     wg__arena data;    /* copies of leaf data: this epoch */
@@ -182,6 +183,10 @@ uint32_t wg__intern_attr(wg_tape *tape, const void *attr, size_t size);
 uint32_t wg__intern_op(wg_tape *tape, const wg_op *op);
 uint32_t wg__param_node(wg_tape *tape, uint64_t key);               /* 0: none this epoch */
 bool wg__param_node_set(wg_tape *tape, uint64_t key, uint32_t node);
+/* A gradient node equal to this one in op, operands, attribute and shape; 0 if there is none, and then `id` (if not
+ * 0) is the one from now on. */
+uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, uint32_t id);
+void wg__same_clear(wg_tape *tape);
 void wg__intern_release(wg_tape *tape);
 void wg__intern_clear(wg_tape *tape); /* forgets shapes and attributes: only with no plan cached */
 

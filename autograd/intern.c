@@ -135,6 +135,45 @@ bool wg__param_node_set(wg_tape *tape, uint64_t key, uint32_t node)
     return true;
 }
 
+/* ---- gradient nodes by content ---- */
+
+static uint64_t hash_content(const wg__node *node, const uint32_t *in)
+{
+    uint64_t hash = hash_words(node->op, ((uint64_t)node->attr << 32) | node->shape);
+    for (uint32_t i = 0; i < node->n_in; i++) hash = hash_words(hash, in[i]);
+    return hash;
+}
+
+static uint64_t hash_node_id(const wg_tape *tape, uint32_t id)
+{
+    return hash_content(&tape->nodes[id], wg__inputs(tape, &tape->nodes[id]));
+}
+
+uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, uint32_t id)
+{
+    wg__intern *index = &tape->same_index;
+    if (!intern_room(tape, index, hash_node_id)) return 0; /* nothing is lost: the node is recorded again */
+    uint32_t at = (uint32_t)hash_content(node, in) & (index->size - 1);
+    for (; index->table[at]; at = (at + 1) & (index->size - 1)) {
+        uint32_t other = index->table[at] - 1;
+        const wg__node *o = &tape->nodes[other];
+        if (o->op == node->op && o->attr == node->attr && o->shape == node->shape && o->dtype == node->dtype &&
+            o->flags == node->flags && o->n_in == node->n_in && !memcmp(wg__inputs(tape, o), in, o->n_in * sizeof *in))
+            return other;
+    }
+    if (!id) return 0;
+    index->table[at] = id + 1;
+    index->count++;
+    return 0;
+}
+
+void wg__same_clear(wg_tape *tape)
+{
+    if (!tape->same_index.count) return;
+    memset(tape->same_index.table, 0, tape->same_index.size * sizeof(uint32_t));
+    tape->same_index.count = 0;
+}
+
 static void index_release(wg_tape *tape, wg__intern *index)
 {
     wg__heap_release(&tape->heap, index->table, index->size * sizeof(uint32_t));
@@ -153,4 +192,5 @@ void wg__intern_release(wg_tape *tape)
     wg__intern_clear(tape);
     index_release(tape, &tape->op_index);
     index_release(tape, &tape->param_index);
+    index_release(tape, &tape->same_index);
 }

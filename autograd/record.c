@@ -276,7 +276,11 @@ wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int 
             node.op = (uint16_t)op_id;
             if (op->flags & WG_OP_RANDOM) node.key = next_key(tape);
             if (tape->no_grad) node.flags |= WG__NODE_CUT;
-            id = append(tape, &node, ids);
+            bool pure = tape->differentiating && !(op->flags & WG_OP_RANDOM); /* one value, however often derived */
+            if (!pure || !(id = wg__same_node(tape, &node, ids, 0))) {
+                id = append(tape, &node, ids);
+                if (pure && id) wg__same_node(tape, &node, ids, id);
+            }
         }
     }
     if (ids != few) wg__heap_release(&tape->heap, ids, (size_t)n * sizeof *ids);

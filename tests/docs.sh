@@ -1,0 +1,30 @@
+#!/bin/sh
+# Compiles and runs every C program in the README and docs, and compares what it prints with the text block that
+# follows it. Usage: docs.sh SOURCE BUILD
+set -eu
+source=$1
+build=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+awk -v work="$work" '
+    /^```c$/ { n++; file = sprintf("%s/%03d.c", work, n); inside = 1; next }
+    /^```text$/ && n { if (!(n in seen)) { file = sprintf("%s/%03d.txt", work, n); inside = 1; seen[n] = 1; next } }
+    /^```/ { if (inside) close(file); inside = 0; next }
+    inside { print > file }
+    FNR == 1 && n { seen[n] = 1 }
+' "$source/README.md" "$source"/docs/*.md
+run=0
+for program in "$work"/*.c; do
+    grep -q 'int main' "$program" || continue
+    ${CC:-cc} -std=c11 -Wall -Wextra -Werror -I"$source" "$program" -o "$work/program" -L"$build" -lwengert -lm \
+        -Wl,-rpath,"$build" ${WG_TEST_LINK_ARGS:-}
+    "$work/program" >"$work/out"
+    run=$((run + 1))
+    expected="${program%.c}.txt"
+    if [ -f "$expected" ] && ! diff -u "$expected" "$work/out"; then
+        echo "docs.sh: $program prints something else than the documentation says" >&2
+        exit 1
+    fi
+done
+[ "$run" -gt 0 ] || { echo "docs.sh: no program found" >&2; exit 1; }
+echo "$run programs compiled and run"
