@@ -1,0 +1,258 @@
+/* Internal; included by kernel files that are compiled per instruction set and element type. Vectors of the full
+ * width and their basic operations, under the same names for every variant.
+ *
+ * V is a vector of VLANES elements (type real), M a mask with one truth value a lane: a bit where the instruction
+ * set has masks (AVX-512), otherwise a lane of zeros or ones. Masks combine with & | and m_not. Vectors are added
+ * and multiplied with the operators of the language. Bools in memory are bytes, 0 or 1. */
+#ifndef WG_KERNELS_VECTOR_H
+#define WG_KERNELS_VECTOR_H
+
+#include <string.h>
+
+#include "kernels.h"
+
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
+
+#define VINLINE static inline __attribute__((always_inline, unused))
+#define R(c)    ((real)(c))
+
+#if defined __AVX512F__
+enum { VBYTES = 64 };
+#elif defined __AVX2__
+enum { VBYTES = 32 };
+#else
+enum { VBYTES = 16 };
+#endif
+enum { VLANES = VBYTES / (int)sizeof(real) };
+
+#if WG__T == 64
+typedef int64_t lane_int;
+#elif WG__T == 32 || defined WG__I32
+typedef int32_t lane_int;
+#else
+typedef int8_t lane_int;
+#endif
+
+typedef real V __attribute__((vector_size(VBYTES)));
+typedef lane_int I __attribute__((vector_size(VBYTES)));
+
+VINLINE V v_set(real c) { return (V){0} + c; }
+
+VINLINE V v_load(const real *p)
+{
+    V v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+VINLINE void v_store(real *p, V v) { memcpy(p, &v, sizeof v); }
+
+#if defined __AVX512F__
+/* ---- AVX-512: masks are bits ----------------------------------------------------------------------------- */
+#if WG__T == 32
+typedef __mmask16 M;
+#define V_COMPARE(a, b, p) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), p)
+VINLINE M v_lt(V a, V b) { return V_COMPARE(a, b, _CMP_LT_OQ); }
+VINLINE M v_le(V a, V b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
+VINLINE M v_eq(V a, V b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }
+VINLINE M v_ne(V a, V b) { return V_COMPARE(a, b, _CMP_NEQ_UQ); }
+VINLINE V v_select(M m, V a, V b) { return (V)_mm512_mask_mov_ps((__m512)b, m, (__m512)a); }
+VINLINE V v_load_part(const real *p, int n) { return (V)_mm512_maskz_loadu_ps((M)((1u << n) - 1), p); }
+VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_ps(p, (M)((1u << n) - 1), (__m512)v); }
+#elif WG__T == 64
+typedef __mmask8 M;
+#define V_COMPARE(a, b, p) _mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), p)
+VINLINE M v_lt(V a, V b) { return V_COMPARE(a, b, _CMP_LT_OQ); }
+VINLINE M v_le(V a, V b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
+VINLINE M v_eq(V a, V b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }
+VINLINE M v_ne(V a, V b) { return V_COMPARE(a, b, _CMP_NEQ_UQ); }
+VINLINE V v_select(M m, V a, V b) { return (V)_mm512_mask_mov_pd((__m512d)b, m, (__m512d)a); }
+VINLINE V v_load_part(const real *p, int n) { return (V)_mm512_maskz_loadu_pd((M)((1u << n) - 1), p); }
+VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_pd(p, (M)((1u << n) - 1), (__m512d)v); }
+#elif defined WG__I32
+typedef __mmask16 M;
+VINLINE M v_lt(V a, V b) { return _mm512_cmplt_epi32_mask((__m512i)a, (__m512i)b); }
+VINLINE M v_le(V a, V b) { return _mm512_cmple_epi32_mask((__m512i)a, (__m512i)b); }
+VINLINE M v_eq(V a, V b) { return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b); }
+VINLINE M v_ne(V a, V b) { return _mm512_cmpneq_epi32_mask((__m512i)a, (__m512i)b); }
+VINLINE V v_select(M m, V a, V b) { return (V)_mm512_mask_mov_epi32((__m512i)b, m, (__m512i)a); }
+VINLINE V v_load_part(const real *p, int n) { return (V)_mm512_maskz_loadu_epi32((M)((1u << n) - 1), p); }
+VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_epi32(p, (M)((1u << n) - 1), (__m512i)v); }
+#else
+typedef __mmask64 M;
+VINLINE V v_select(M m, V a, V b) { return (V)_mm512_mask_mov_epi8((__m512i)b, m, (__m512i)a); }
+VINLINE V v_load_part(const real *p, int n) { return (V)_mm512_maskz_loadu_epi8((M)((1ull << n) - 1), p); }
+VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_epi8(p, (M)((1ull << n) - 1), (__m512i)v); }
+#endif
+VINLINE M m_not(M m) { return (M)~m; }
+
+/* Bytes beside the lanes. */
+#if WG__T == 0 && !defined WG__I32
+VINLINE M m_load_part(const uint8_t *p, int n)
+{
+    __m512i bytes = _mm512_maskz_loadu_epi8((M)((1ull << n) - 1), p);
+    return _mm512_test_epi8_mask(bytes, bytes);
+}
+VINLINE M m_load(const uint8_t *p)
+{
+    __m512i bytes = _mm512_loadu_si512(p);
+    return _mm512_test_epi8_mask(bytes, bytes);
+}
+VINLINE void m_store(uint8_t *p, M m) { _mm512_storeu_si512(p, _mm512_maskz_set1_epi8(m, 1)); }
+VINLINE void m_store_part(uint8_t *p, M m, int n)
+{
+    _mm512_mask_storeu_epi8(p, (M)((1ull << n) - 1), _mm512_maskz_set1_epi8(m, 1));
+}
+#else
+VINLINE M m_load_part(const uint8_t *p, int n)
+{
+    __m128i bytes = _mm_maskz_loadu_epi8((__mmask16)((1u << n) - 1), p);
+    return (M)_mm_test_epi8_mask(bytes, bytes);
+}
+VINLINE M m_load(const uint8_t *p) { return m_load_part(p, VLANES); }
+VINLINE void m_store_part(uint8_t *p, M m, int n)
+{
+    _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1), _mm_maskz_set1_epi8((__mmask16)m, 1));
+}
+VINLINE void m_store(uint8_t *p, M m) { m_store_part(p, m, VLANES); }
+#endif
+#else
+/* ---- elsewhere: masks are lanes --------------------------------------------------------------------------- */
+typedef I M;
+typedef int8_t B __attribute__((vector_size(VLANES))); /* a byte a lane */
+
+VINLINE M m_not(M m) { return ~m; }
+#if WG__T || defined WG__I32
+VINLINE M v_lt(V a, V b) { return (M)(a < b); }
+VINLINE M v_le(V a, V b) { return (M)(a <= b); }
+VINLINE M v_eq(V a, V b) { return (M)(a == b); }
+VINLINE M v_ne(V a, V b) { return (M)(a != b); }
+#endif
+#if defined __AVX2__ && WG__T == 32
+VINLINE V v_select(M m, V a, V b) { return (V)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }
+#elif defined __AVX2__ && WG__T == 64
+VINLINE V v_select(M m, V a, V b) { return (V)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)m); }
+#else
+VINLINE V v_select(M m, V a, V b) { return (V)((m & (I)a) | (~m & (I)b)); }
+#endif
+
+#if defined __AVX2__ && (WG__T == 32 || defined WG__I32)
+VINLINE __m256i first_lanes(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+VINLINE V v_load_part(const real *p, int n) { return (V)_mm256_maskload_epi32((const int *)p, first_lanes(n)); }
+VINLINE void v_store_part(real *p, V v, int n) { _mm256_maskstore_epi32((int *)p, first_lanes(n), (__m256i)v); }
+#elif defined __AVX2__ && WG__T == 64
+VINLINE __m256i first_lanes(int n)
+{
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+VINLINE V v_load_part(const real *p, int n) { return (V)_mm256_maskload_pd(p, first_lanes(n)); }
+VINLINE void v_store_part(real *p, V v, int n) { _mm256_maskstore_pd(p, first_lanes(n), (__m256d)v); }
+#else
+VINLINE V v_load_part(const real *p, int n)
+{
+    V v = {0};
+    for (int i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+
+VINLINE void v_store_part(real *p, V v, int n)
+{
+    for (int i = 0; i < n; i++) p[i] = v[i];
+}
+#endif
+
+VINLINE M m_of_bytes(B bytes) { return (M)(__builtin_convertvector(bytes, I) != 0); }
+
+VINLINE M m_load(const uint8_t *p)
+{
+    B bytes;
+    memcpy(&bytes, p, sizeof bytes);
+    return m_of_bytes(bytes);
+}
+
+VINLINE M m_load_part(const uint8_t *p, int n)
+{
+    B bytes = {0};
+    for (int i = 0; i < n; i++) bytes[i] = (int8_t)p[i];
+    return m_of_bytes(bytes);
+}
+
+VINLINE void m_store(uint8_t *p, M m)
+{
+    B bytes = __builtin_convertvector(-m, B);
+    memcpy(p, &bytes, sizeof bytes);
+}
+
+VINLINE void m_store_part(uint8_t *p, M m, int n)
+{
+    for (int i = 0; i < n; i++) p[i] = m[i] != 0;
+}
+#endif
+
+/* ---- what follows from these --------------------------------------------------------------------------------- */
+#if WG__T || defined WG__I32
+VINLINE M v_gt(V a, V b) { return v_lt(b, a); }
+VINLINE M v_ge(V a, V b) { return v_le(b, a); }
+#endif
+
+#if WG__T
+#if defined __AVX512F__ && WG__T == 32
+VINLINE V v_fma(V a, V b, V c) { return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+VINLINE V v_sqrt(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
+VINLINE V v_floor(V x) { return (V)_mm512_roundscale_ps((__m512)x, 1); }
+#elif defined __AVX512F__
+VINLINE V v_fma(V a, V b, V c) { return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+VINLINE V v_sqrt(V x) { return (V)_mm512_sqrt_pd((__m512d)x); }
+VINLINE V v_floor(V x) { return (V)_mm512_roundscale_pd((__m512d)x, 1); }
+#elif defined __AVX2__ && WG__T == 32
+VINLINE V v_fma(V a, V b, V c) { return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+VINLINE V v_sqrt(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
+VINLINE V v_floor(V x) { return (V)_mm256_floor_ps((__m256)x); }
+#elif defined __AVX2__
+VINLINE V v_fma(V a, V b, V c) { return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+VINLINE V v_sqrt(V x) { return (V)_mm256_sqrt_pd((__m256d)x); }
+VINLINE V v_floor(V x) { return (V)_mm256_floor_pd((__m256d)x); }
+#else
+VINLINE V v_fma(V a, V b, V c) { return a * b + c; }
+
+VINLINE V v_sqrt(V x)
+{
+#if defined __SSE2__ && WG__T == 32
+    return (V)_mm_sqrt_ps((__m128)x);
+#elif defined __SSE2__
+    return (V)_mm_sqrt_pd((__m128d)x);
+#else
+    V y;
+    for (int i = 0; i < VLANES; i++) y[i] = (real)__builtin_sqrt(x[i]);
+    return y;
+#endif
+}
+
+/* Adding 2^23 (2^52) rounds a smaller number to an integer; larger ones are integers. */
+VINLINE V v_floor(V x)
+{
+    I sign = (I)x & (I)v_set(-R(0));
+    V size = (V)((I)x & ~(I)v_set(-R(0))), big = v_set(WG__T == 32 ? R(0x1p23) : R(0x1p52));
+    V whole = (V)((I)((size + big) - big) | sign);
+    whole = (V)((I)(whole - v_select(v_gt(whole, x), v_set(1), v_set(0))) | sign);
+    return v_select(v_lt(size, big), whole, x);
+}
+#endif
+
+VINLINE V v_abs(V x) { return (V)((I)x & ~(I)v_set(-R(0))); }
+
+/* NaN if either is. */
+VINLINE V v_max(V a, V b) { return v_select(v_gt(a, b) | v_ne(a, a), a, b); }
+VINLINE V v_min(V a, V b) { return v_select(v_lt(a, b) | v_ne(a, a), a, b); }
+#elif defined WG__I32
+VINLINE V v_abs(V x) { return v_select(v_lt(x, v_set(0)), -x, x); }
+VINLINE V v_max(V a, V b) { return v_select(v_gt(a, b), a, b); }
+VINLINE V v_min(V a, V b) { return v_select(v_lt(a, b), a, b); }
+#endif
+
+#endif

@@ -1,0 +1,136 @@
+/* Internal; included by kernel files that are compiled per instruction set and float type. Functions of vectors:
+ * from SLEEF, or lane by lane from libm in a build without it. The result for an element does not depend on the
+ * lane it stands in. */
+#ifndef WG_KERNELS_VMATH_H
+#define WG_KERNELS_VMATH_H
+
+#include <math.h>
+
+#include "vector.h"
+
+#if WG__T == 32
+#define LIBM(name) name##f
+#else
+#define LIBM(name) name
+#endif
+
+/* Lane by lane, by a function of one number. */
+VINLINE V v_map(V x, real (*f)(real))
+{
+    for (int i = 0; i < VLANES; i++) x[i] = f(x[i]);
+    return x;
+}
+
+VINLINE V v_map2(V a, V b, real (*f)(real, real))
+{
+    for (int i = 0; i < VLANES; i++) a[i] = f(a[i], b[i]);
+    return a;
+}
+
+#if defined WG__SLEEF && (defined __x86_64__ || defined __aarch64__)
+#include <sleef.h>
+#if defined __AVX512F__ && WG__T == 32
+#define SLEEF(name, error) Sleef_##name##f16_##error##avx512f
+typedef __m512 sleef;
+#elif defined __AVX512F__
+#define SLEEF(name, error) Sleef_##name##d8_##error##avx512f
+typedef __m512d sleef;
+#elif defined __AVX2__ && WG__T == 32
+#define SLEEF(name, error) Sleef_##name##f8_##error##avx2
+typedef __m256 sleef;
+#elif defined __AVX2__
+#define SLEEF(name, error) Sleef_##name##d4_##error##avx2
+typedef __m256d sleef;
+#elif defined __x86_64__ && WG__T == 32
+#define SLEEF(name, error) Sleef_##name##f4_##error##sse2
+typedef __m128 sleef;
+#elif defined __x86_64__
+#define SLEEF(name, error) Sleef_##name##d2_##error##sse2
+typedef __m128d sleef;
+#elif WG__T == 32
+#define SLEEF(name, error) Sleef_##name##f4_##error##advsimd
+typedef float32x4_t sleef;
+#else
+#define SLEEF(name, error) Sleef_##name##d2_##error##advsimd
+typedef float64x2_t sleef;
+#endif
+#define MATH(name, error, x)     ((V)SLEEF(name, error)((sleef)(x)))
+#define MATH2(name, error, a, b) ((V)SLEEF(name, error)((sleef)(a), (sleef)(b)))
+#else
+#define MATH(name, error, x)     v_map(x, LIBM(name))
+#define MATH2(name, error, a, b) v_map2(a, b, LIBM(name))
+#endif
+
+VINLINE V v_exp(V x) { return MATH(exp, u10, x); }
+VINLINE V v_expm1(V x) { return MATH(expm1, u10, x); }
+VINLINE V v_log(V x) { return MATH(log, u10, x); }
+VINLINE V v_log1p(V x) { return MATH(log1p, u10, x); }
+VINLINE V v_sin(V x) { return MATH(sin, u10, x); }
+VINLINE V v_cos(V x) { return MATH(cos, u10, x); }
+VINLINE V v_erf(V x) { return MATH(erf, u10, x); }
+VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
+#if WG__T == 32
+VINLINE V v_tanh(V x) { return MATH(tanh, u35, x); }
+#else
+VINLINE V v_tanh(V x) { return MATH(tanh, u10, x); }
+#endif
+
+/* 1 / (1 + e^-x) by the exponential of -|x|, which does not overflow. */
+VINLINE V v_sigmoid(V x)
+{
+    V e = v_exp(-v_abs(x));
+    return v_select(v_lt(x, v_set(0)), e, v_set(1)) / (e + 1);
+}
+
+/* ln(1 + e^x) */
+VINLINE V v_softplus(V x) { return v_max(x, v_set(0)) + v_log1p(v_exp(-v_abs(x))); }
+
+/* The density and the distribution function of the standard normal distribution. */
+VINLINE V v_normal_density(V x) { return v_exp(x * x * R(-0.5)) * R(0.39894228040143267794); }
+VINLINE V v_normal(V x) { return R(0.5) * (1 + v_erf(x * R(0.70710678118654752440))); }
+
+/* tanh of sqrt(2/pi) (x + 0.044715 x^3), and the derivative of that argument. */
+VINLINE V v_gelu_inner(V x) { return v_tanh(R(0.79788456080286535588) * x * (1 + R(0.044715) * x * x)); }
+VINLINE V v_gelu_slope(V x) { return R(0.79788456080286535588) * (1 + R(3 * 0.044715) * x * x); }
+
+VINLINE V v_gelu_tanh_slope(V x)
+{
+    V t = v_gelu_inner(x);
+    return R(0.5) * (1 + t) + R(0.5) * x * (1 - t * t) * v_gelu_slope(x);
+}
+
+/* d/dx (x sigmoid(x)) */
+VINLINE V v_silu_slope(V x)
+{
+    V s = v_sigmoid(x);
+    return s * (1 + x * (1 - s));
+}
+
+/* -1, 0, 1; NaN stays. */
+VINLINE V v_sign(V x)
+{
+    V zero = v_set(0), one = v_set(1);
+    return v_select(v_gt(x, zero), one, v_select(v_lt(x, zero), -one, x));
+}
+
+/* max(0, x); NaN stays. */
+VINLINE V v_relu(V x) { return v_select(v_le(x, v_set(0)), v_set(0), x); }
+
+/* a - b floor(a / b), exact: the remainder of the division, with the sign of b. */
+VINLINE V v_mod(V a, V b)
+{
+    V r = v_map2(a, b, LIBM(fmod)), zero = v_set(0);
+    return v_select((v_lt(r, zero) ^ v_lt(b, zero)) & v_ne(r, zero), r + b, r);
+}
+
+/* ---- arrays ------------------------------------------------------------------------------------------------ */
+
+/* y[i] = e^(x[i] - shift), i < n. */
+VINLINE void exp_shifted(const real *x, real shift, real *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VLANES <= n; i += VLANES) v_store(y + i, v_exp(v_load(x + i) - shift));
+    if (i < n) v_store_part(y + i, v_exp(v_load_part(x + i, (int)(n - i)) - shift), (int)(n - i));
+}
+
+#endif

@@ -1,0 +1,223 @@
+/* Pointwise ops: descriptors, public functions, gradients and the choice of kernels, made from the rows of
+ * pointwise.def. */
+#include "internal.h"
+#include "kernels/cast.h"
+#include "kernels/kernels.h"
+
+/* ---- declarations: rows use each other in gradients ------------------------------------------------------- */
+
+#define UNARY(scope, name, ...)   wg_tensor scope##name(wg_tensor x);
+#define BINARY(scope, name, ...)  wg_tensor scope##name(wg_tensor a, wg_tensor b);
+#define TERNARY(scope, name, ...) wg_tensor scope##name(wg_tensor a, wg_tensor b, wg_tensor c);
+#define TEST(scope, name, ...)    wg_tensor scope##name(wg_tensor x);
+#define COMPARE(scope, name, ...) wg_tensor scope##name(wg_tensor a, wg_tensor b);
+#define LOGIC1(scope, name, ...)  wg_tensor scope##name(wg_tensor x);
+#define LOGIC2(scope, name, ...)  wg_tensor scope##name(wg_tensor a, wg_tensor b);
+#define CHOOSE(scope, name, ...)  wg_tensor scope##name(wg_tensor m, wg_tensor a, wg_tensor b);
+#define FILL(scope, name, ...)    wg_tensor scope##name(wg_tensor a, wg_tensor m, wg_tensor b);
+#include "pointwise.def"
+
+enum {
+#define ROW(name) ROW_##name,
+#include "pointwise.def"
+#undef ROW
+    ROWS
+};
+
+/* ---- third derivatives of activations, composed ------------------------------------------------------------ */
+
+/* h d^3/dx^3 (x Phi(x)) = h phi(x) (x^3 - 4 x), phi the standard normal density. */
+static wg_tensor gelu_third(wg_tensor h, wg_tensor x)
+{
+    wg_tensor square = wg_square(x);
+    wg_tensor density = wg_mul(wg_exp(wg_mul(square, wg__constant(x, -0.5))), wg__constant(x, 0.39894228040143268));
+    return wg_mul(wg_mul(h, density), wg_mul(x, wg_sub(square, wg__constant(x, 4))));
+}
+
+/* h d^2/dx^2 (x/2 (1 + tanh u)) = h (1 - t^2) (u' + x/2 (u'' - 2 t u'^2)), t = tanh u,
+ * u = sqrt(2/pi) (x + 0.044715 x^3). */
+static wg_tensor gelu_tanh_second(wg_tensor h, wg_tensor x)
+{
+    const double s = 0.79788456080286536, c = 0.044715;
+    wg_tensor square = wg_square(x);
+    wg_tensor u = wg_mul(x, wg_add(wg_mul(square, wg__constant(x, s * c)), wg__constant(x, s)));
+    wg_tensor slope = wg_add(wg_mul(square, wg__constant(x, 3 * s * c)), wg__constant(x, s));
+    wg_tensor curve = wg_mul(x, wg__constant(x, 6 * s * c));
+    wg_tensor t = wg_tanh(u);
+    wg_tensor bend = wg_sub(curve, wg__square_grad(t, wg_square(slope)));
+    wg_tensor sum = wg_add(slope, wg_mul(wg_mul(x, wg__constant(x, 0.5)), bend));
+    return wg__tanh_grad(wg_mul(h, sum), t);
+}
+
+/* h d^2/dx^2 (x s) = h s (1 - s) (2 + x (1 - 2 s)), s = sigmoid(x). */
+static wg_tensor silu_second(wg_tensor h, wg_tensor x)
+{
+    wg_tensor s = wg_sigmoid(x);
+    return wg__sigmoid_grad(wg_mul(h, wg_add(wg__one_minus_twice(x, s), wg__constant(x, 2))), s);
+}
+
+/* ---- gradients ------------------------------------------------------------------------------------------------ */
+
+/* Inside a row's gradients, names are the row's: g, y and the operands, used or not. */
+#define GRADIENT(name, operands, result)                                                                           \
+    static wg_tensor name##_vjp(const wg_vjp_args *v, int k)                                                       \
+    {                                                                                                              \
+        const wg_tensor g = v->grad, y = v->out, operands;                                                         \
+        (void)g, (void)y, (void)k;                                                                                 \
+        return result;                                                                                             \
+    }
+#define OPERAND(name, k) name __attribute__((unused)) = v->in[k]
+#define ONE              OPERAND(x, 0)
+#define TWO              OPERAND(a, 0), OPERAND(b, 1)
+#define THREE            OPERAND(a, 0), OPERAND(b, 1), OPERAND(c, 2)
+#define MASK_FIRST       OPERAND(m, 0), OPERAND(a, 1), OPERAND(b, 2)
+#define MASK_SECOND      OPERAND(a, 0), OPERAND(m, 1), OPERAND(b, 2)
+
+#define UNARY(scope, name, types, kernel, gx, ...)           GRADIENT(name, ONE, gx)
+#define BINARY(scope, name, types, kernel, ga, gb, ...)      GRADIENT(name, TWO, k == 0 ? ga : gb)
+#define TERNARY(scope, name, types, kernel, ga, gb, gc, ...) GRADIENT(name, THREE, k == 0 ? ga : k == 1 ? gb : gc)
+#define CHOOSE(scope, name, types, kernel, gm, ga, gb, ...)                                                        \
+    GRADIENT(name, MASK_FIRST, k == 0 ? gm : k == 1 ? ga : gb)
+#define FILL(scope, name, types, kernel, ga, gm, gb, ...)                                                          \
+    GRADIENT(name, MASK_SECOND, k == 0 ? ga : k == 1 ? gm : gb)
+#define TEST(...)
+#define COMPARE(...)
+#define LOGIC1(...)
+#define LOGIC2(...)
+#include "pointwise.def"
+
+/* ---- shape rules where the engine's (broadcast, one dtype) does not do ---------------------------------------- */
+
+static wg_status need_dtype(wg_infer *c, int operand, wg_dtype dtype)
+{
+    if (c->dtype_in[operand] == dtype) return WG_OK;
+    return wg_infer_fail(c, WG_ERR_DTYPE, "operand %d is %s, must be %s; see wg_cast", operand,
+                         wg_dtype_name(c->dtype_in[operand]), wg_dtype_name(dtype));
+}
+
+static wg_status broadcast(wg_infer *c)
+{
+    c->out = c->in[0];
+    for (int i = 1; i < c->n_in; i++) {
+        if (!wg_shape_broadcast(&c->out, &c->in[i], &c->out))
+            return wg_infer_fail(c, WG_ERR_SHAPE,
+                                 "cannot be broadcast: aligned at the right, sizes must be equal or 1");
+    }
+    return WG_OK;
+}
+
+/* Numbers of one dtype -> bool. */
+static wg_status compare_infer(wg_infer *c)
+{
+    c->dtype = WG_BOOL;
+    wg_status status = need_dtype(c, c->n_in - 1, c->dtype_in[0]);
+    return status != WG_OK ? status : broadcast(c);
+}
+
+static wg_status logic_infer(wg_infer *c)
+{
+    c->dtype = WG_BOOL;
+    for (int i = 0; i < c->n_in; i++) {
+        wg_status status = need_dtype(c, i, WG_BOOL);
+        if (status != WG_OK) return status;
+    }
+    return broadcast(c);
+}
+
+/* A mask (operand `mask`) and two operands of one dtype. */
+static wg_status mask_infer(wg_infer *c, int mask, int a)
+{
+    c->dtype = c->dtype_in[a];
+    wg_status status = need_dtype(c, mask, WG_BOOL);
+    if (status == WG_OK) status = need_dtype(c, 2, c->dtype_in[a]);
+    return status != WG_OK ? status : broadcast(c);
+}
+
+static wg_status choose_infer(wg_infer *c) { return mask_infer(c, 0, 1); }
+static wg_status fill_infer(wg_infer *c) { return mask_infer(c, 1, 0); }
+
+/* ---- descriptors ---------------------------------------------------------------------------------------------- */
+
+static wg_kernel select_kernel(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out);
+
+#define OP(name_, operands, flags_, infer_, vjp_)                                                                  \
+    [ROW_##name_] = {.struct_size = sizeof(wg_op),                                                                 \
+                     .name = #name_,                                                                               \
+                     .kind = WG_KIND_POINTWISE,                                                                    \
+                     .min_in = operands,                                                                           \
+                     .max_in = operands,                                                                           \
+                     .flags = flags_,                                                                              \
+                     .infer = infer_,                                                                              \
+                     .vjp = vjp_,                                                                                  \
+                     .select = select_kernel},
+#define UNARY(scope, name, types, kernel, gx, low, high, flags, ulp)           OP(name, 1, flags, NULL, name##_vjp)
+#define BINARY(scope, name, types, kernel, ga, gb, low, high, flags, ulp)      OP(name, 2, flags, NULL, name##_vjp)
+#define TERNARY(scope, name, types, kernel, ga, gb, gc, low, high, flags, ulp) OP(name, 3, flags, NULL, name##_vjp)
+#define CHOOSE(scope, name, types, kernel, gm, ga, gb, low, high, flags, ulp)                                      \
+    OP(name, 3, flags, choose_infer, name##_vjp)
+#define FILL(scope, name, types, kernel, ga, gm, gb, low, high, flags, ulp)                                        \
+    OP(name, 3, flags, fill_infer, name##_vjp)
+#define TEST(scope, name, types, kernel)    OP(name, 1, WG_OP_NO_GRADIENT, compare_infer, NULL)
+#define COMPARE(scope, name, types, kernel) OP(name, 2, WG_OP_NO_GRADIENT, compare_infer, NULL)
+#define LOGIC1(scope, name, kernel)         OP(name, 1, WG_OP_NO_GRADIENT, logic_infer, NULL)
+#define LOGIC2(scope, name, kernel)         OP(name, 2, WG_OP_NO_GRADIENT, logic_infer, NULL)
+static const wg_op ops[ROWS] = {
+#include "pointwise.def"
+};
+
+/* A kernel is chosen by the dtype of the operands; that of a mask says nothing. */
+static wg_kernel select_kernel(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    wg_dtype dtype = out == WG_BOOL ? in[n_in - 1] : out;
+    return (wg_kernel)(void (*)(void))wg__pointwise_get((int)(op - ops), dtype);
+}
+
+const wg_op *wg__pointwise_op(int row)
+{
+    if (row == ROWS) return &wg__cast_op;
+    return row >= 0 && row < ROWS ? &ops[row] : NULL;
+}
+
+/* ---- public functions ------------------------------------------------------------------------------------------ */
+
+#define FUNCTION(function, row, parameters, ...)                                                                   \
+    wg_tensor function parameters                                                                                  \
+    {                                                                                                              \
+        const wg_tensor in[] = {__VA_ARGS__};                                                                      \
+        return wg_record(&ops[row], in, (int)(sizeof in / sizeof *in), NULL, 0);                                   \
+    }
+#define UNARY(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
+#define BINARY(scope, name, ...) FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)
+#define TERNARY(scope, name, ...)                                                                                  \
+    FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b, wg_tensor c), a, b, c)
+#define TEST(scope, name, ...)    FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
+#define COMPARE(scope, name, ...) FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)
+#define LOGIC1(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
+#define LOGIC2(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)
+#define CHOOSE(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor m, wg_tensor a, wg_tensor b), m, a, b)
+#define FILL(scope, name, ...)    FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor m, wg_tensor b), a, m, b)
+#include "pointwise.def"
+
+/* ---- with a number: a leaf, so that it may change from step to step ----------------------------------------------- */
+
+static wg_tensor number(wg_tensor like, double value)
+{
+    return wg_is_nil(like) ? like : wg_scalar(like.tape, wg_dtype_get(like), value);
+}
+
+wg_tensor wg_add_scalar(wg_tensor x, double c) { return wg_add(x, number(x, c)); }
+wg_tensor wg_sub_scalar(wg_tensor x, double c) { return wg_sub(x, number(x, c)); }
+wg_tensor wg_scale(wg_tensor x, double c) { return wg_mul(x, number(x, c)); }
+wg_tensor wg_div_scalar(wg_tensor x, double c) { return wg_div(x, number(x, c)); }
+wg_tensor wg_rsub_scalar(double c, wg_tensor x) { return wg_sub(number(x, c), x); }
+wg_tensor wg_rdiv_scalar(double c, wg_tensor x) { return wg_div(number(x, c), x); }
+wg_tensor wg_pow_scalar(wg_tensor x, double p) { return wg_pow(x, number(x, p)); }
+wg_tensor wg_maximum_scalar(wg_tensor x, double c) { return wg_maximum(x, number(x, c)); }
+wg_tensor wg_minimum_scalar(wg_tensor x, double c) { return wg_minimum(x, number(x, c)); }
+wg_tensor wg_leaky_relu(wg_tensor x, double slope) { return wg__leaky_relu(x, number(x, slope)); }
+wg_tensor wg_elu(wg_tensor x, double alpha) { return wg__elu(x, number(x, alpha)); }
+wg_tensor wg_clamp(wg_tensor x, double low, double high) { return wg__clamp(x, number(x, low), number(x, high)); }
+wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value)
+{
+    return wg__masked_fill(x, mask, number(x, value));
+}
