@@ -1,0 +1,143 @@
+/* Tensors from nothing: constants, ranges, random numbers. */
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/data.h"
+
+/* ---- constants ------------------------------------------------------------------------------------------------ */
+
+wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value)
+{
+    if ((unsigned)dtype >= WG_DTYPES)
+        return wg_fail_on(tape, WG_ERR_DTYPE, "full", "no such dtype: %d", (int)dtype);
+    wg__fill_attr attr = {.shape = wg_shape_of(shape.rank, shape.size), .dtype = dtype, .value = value};
+    return wg_record_on(tape, wg__structural_ops.fill, NULL, 0, &attr, sizeof attr);
+}
+
+wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape) { return wg_full(tape, dtype, shape, 0); }
+wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape) { return wg_full(tape, dtype, shape, 1); }
+
+static wg_tensor like(wg_tensor x, double value, const char *op)
+{
+    wg_shape shape;
+    if (wg__shape(x, &shape, op)) return wg_full(x.tape, wg_dtype_get(x), shape, value);
+    x.node = 0;
+    return x;
+}
+
+wg_tensor wg_zeros_like(wg_tensor x) { return like(x, 0, "zeros_like"); }
+wg_tensor wg_ones_like(wg_tensor x) { return like(x, 1, "ones_like"); }
+
+/* ---- ranges ------------------------------------------------------------------------------------------------------ */
+
+static wg_status arange_infer(wg_infer *c)
+{
+    const wg__arange_attr *attr = c->attr;
+    c->dtype = (wg_dtype)attr->dtype;
+    c->out = WG_DIMS(attr->n);
+    return wg__infer_size(c);
+}
+
+static wg_kernel arange_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return out == WG_BOOL ? NULL : wg__arange_kernel;
+}
+
+static const wg_op arange_op = {.struct_size = sizeof(wg_op),
+                                .name = "arange",
+                                .infer = arange_infer,
+                                .select = arange_select,
+                                .tasks = wg__numbers_tasks};
+
+wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, int64_t n)
+{
+    if ((unsigned)dtype >= WG_DTYPES || dtype == WG_BOOL)
+        return wg_fail_on(tape, WG_ERR_DTYPE, "arange", "f32, f64 or i32 is needed, not %s", wg_dtype_name(dtype));
+    double last = start + (n > 0 ? (double)(n - 1) : 0) * step;
+    if (dtype == WG_I32 && !(fabs(start) < 2147483648.0 && fabs(last) < 2147483648.0))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g .. %g does not fit i32", start, last);
+    wg__arange_attr attr = {.start = start, .step = step, .n = n, .dtype = dtype};
+    return wg_record_on(tape, &arange_op, NULL, 0, &attr, sizeof attr);
+}
+
+/* ---- random numbers -------------------------------------------------------------------------------------------------- */
+
+static wg_status random_infer(wg_infer *c)
+{
+    const wg__random_attr *attr = c->attr;
+    c->dtype = (wg_dtype)attr->dtype;
+    c->out = attr->shape;
+    return wg__infer_size(c);
+}
+
+static wg_kernel uniform_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__uniform_kernel : NULL;
+}
+
+static wg_kernel normal_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__normal_kernel : NULL;
+}
+
+static wg_kernel bernoulli_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return out == WG_BOOL ? wg__bernoulli_kernel : NULL;
+}
+
+static const wg_op uniform_op = {.struct_size = sizeof(wg_op),
+                                 .name = "uniform",
+                                 .flags = WG_OP_RANDOM,
+                                 .infer = random_infer,
+                                 .select = uniform_select,
+                                 .tasks = wg__numbers_tasks};
+static const wg_op normal_op = {.struct_size = sizeof(wg_op),
+                                .name = "normal",
+                                .flags = WG_OP_RANDOM,
+                                .infer = random_infer,
+                                .select = normal_select,
+                                .tasks = wg__numbers_tasks};
+static const wg_op bernoulli_op = {.struct_size = sizeof(wg_op),
+                                   .name = "bernoulli",
+                                   .flags = WG_OP_RANDOM,
+                                   .infer = random_infer,
+                                   .select = bernoulli_select,
+                                   .tasks = wg__numbers_tasks};
+
+static wg_tensor draw(wg_tape *tape, const wg_op *op, wg_dtype dtype, wg_shape shape, double a, double b)
+{
+    wg__random_attr attr = {.shape = wg_shape_of(shape.rank, shape.size), .dtype = dtype, .a = a, .b = b};
+    return wg_record_on(tape, op, NULL, 0, &attr, sizeof attr);
+}
+
+wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high)
+{
+    if (!wg_dtype_is_float(dtype))
+        return wg_fail_on(tape, WG_ERR_DTYPE, "uniform", "f32 or f64 is needed, not %s", wg_dtype_name(dtype));
+    if (!(low <= high && isfinite(high - low)))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "uniform", "[%g, %g) is no interval", low, high);
+    return draw(tape, &uniform_op, dtype, shape, low, high);
+}
+
+wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation)
+{
+    if (!wg_dtype_is_float(dtype))
+        return wg_fail_on(tape, WG_ERR_DTYPE, "normal", "f32 or f64 is needed, not %s", wg_dtype_name(dtype));
+    if (!(deviation >= 0 && isfinite(deviation) && isfinite(mean)))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "normal",
+                          "mean %g, deviation %g: finite numbers are needed, the "
+                          "deviation 0 or more",
+                          mean, deviation);
+    return draw(tape, &normal_op, dtype, shape, mean, deviation);
+}
+
+wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability)
+{
+    if (!(probability >= 0 && probability <= 1))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "bernoulli", "probability %g is not in [0, 1]", probability);
+    return draw(tape, &bernoulli_op, WG_BOOL, shape, probability, 0);
+}
+
+const wg_op *const wg__make_ops[] = {&arange_op, &uniform_op, &normal_op, &bernoulli_op, NULL};
