@@ -239,7 +239,8 @@ static bool set_in_environment(const char *name)
     return value && *value;
 }
 
-void app_progress_begin(app_progress *p, int64_t first, int64_t total, const char *unit, double units_per_step)
+void app_progress_begin(app_progress *p, double seconds, int64_t first, int64_t total, const char *unit,
+                        double units_per_step)
 {
     const char *term = getenv("TERM");
     bool terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
@@ -247,7 +248,7 @@ void app_progress_begin(app_progress *p, int64_t first, int64_t total, const cha
                         .colour = terminal && !set_in_environment("NO_COLOR"),
                         .first = first,
                         .total = total,
-                        .printed = first,
+                        .seconds = seconds,
                         .started = app_now(),
                         .unit = unit,
                         .units_per_step = units_per_step};
@@ -255,10 +256,22 @@ void app_progress_begin(app_progress *p, int64_t first, int64_t total, const cha
 
 void app_progress_pause(app_progress *p, double seconds) { p->paused += seconds; }
 
+static double elapsed(const app_progress *p) { return app_now() - p->started - p->paused; }
+
+bool app_progress_timeout(const app_progress *p) { return p->seconds > 0 && elapsed(p) >= p->seconds; }
+
 double app_progress_rate(const app_progress *p, int64_t done)
 {
-    double seconds = app_now() - p->started - p->paused;
+    double seconds = elapsed(p);
     return seconds > 0 ? (double)(done - p->first) * p->units_per_step / seconds : 0;
+}
+
+/* The part of the run that is done, by steps or by time, whichever ends it. */
+static double fraction_done(const app_progress *p, int64_t done)
+{
+    double steps = p->total > p->first ? (double)(done - p->first) / (double)(p->total - p->first) : 1;
+    double time = p->seconds > 0 ? elapsed(p) / p->seconds : 0;
+    return fmin(fmax(steps, time), 1);
 }
 
 static int terminal_columns(void)
@@ -282,13 +295,13 @@ static const char *duration_text(double seconds, char *text, size_t size)
     return text;
 }
 
-static void draw_bar(const app_progress *p, int64_t done, const char *text)
+static void draw_bar(const app_progress *p, double fraction, const char *text)
 {
     int columns = terminal_columns(), room = columns - (int)strlen(text) - 4;
     int width = room > 40 ? 40 : room;
     clear_bar();
     if (width >= 8) {
-        int full = p->total > 0 ? (int)((double)width * (double)done / (double)p->total) : width;
+        int full = (int)(fraction * width);
         fputs(p->colour ? "[\033[32m" : "[", stderr);
         for (int i = 0; i < width; i++) fputc(i < full ? '=' : i == full ? '>' : ' ', stderr);
         fputs(p->colour ? "\033[0m] " : "] ", stderr);
@@ -300,20 +313,19 @@ static void draw_bar(const app_progress *p, int64_t done, const char *text)
 
 void app_progress_show(app_progress *p, int64_t done, double loss)
 {
-    double now = app_now(), rate = app_progress_rate(p, done);
+    double now = app_now(), fraction = fraction_done(p, done);
     bool last = done == p->total;
-    if (p->terminal ? now - p->drawn < 0.1 && !last : (done - p->printed) * 20 < p->total - p->first && !last)
-        return;
+    if (p->terminal ? now - p->drawn < 0.1 && !last : fraction - p->printed < 0.05 && !last) return;
     char left[32], text[160];
-    duration_text(rate > 0 ? (double)(p->total - done) * p->units_per_step / rate : 0, left, sizeof left);
-    snprintf(text, sizeof text, "%lld/%lld  loss %.4f  %.0f %s/s  %s left", (long long)done, (long long)p->total,
-             loss, rate, p->unit, left);
+    duration_text(fraction > 0 ? elapsed(p) * (1 - fraction) / fraction : 0, left, sizeof left);
+    snprintf(text, sizeof text, "step %lld  loss %.4f  %.0f %s/s  %s left", (long long)done, loss,
+             app_progress_rate(p, done), p->unit, left);
     if (p->terminal)
-        draw_bar(p, done, text);
+        draw_bar(p, fraction, text);
     else
         fprintf(stderr, "%s\n", text);
     p->drawn = now;
-    p->printed = done;
+    p->printed = fraction;
 }
 
 void app_progress_end(app_progress *p) { clear_bar(); }

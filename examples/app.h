@@ -69,19 +69,24 @@ double app_now(void);
 /* On a terminal a bar, redrawn at most ten times a second; elsewhere some twenty plain lines. */
 typedef struct app_progress {
     bool terminal, colour;
-    int64_t first, total, printed; /* steps; printed: the last of which a line tells */
-    double started, drawn;         /* seconds */
-    double paused;                 /* seconds that were not work */
-    const char *unit;              /* what a step has many of: "chars" */
+    int64_t first, total;  /* steps */
+    double printed;        /* how far, from 0 to 1, the last plain line was */
+    double started, drawn; /* seconds */
+    double paused;         /* seconds that were not work */
+    double seconds;        /* limit of the time; 0: none */
+    const char *unit;      /* what a step has many of: "chars" */
     double units_per_step;
 } app_progress;
 
-void app_progress_begin(app_progress *progress, int64_t first, int64_t total, const char *unit,
+/* seconds: the run may end after so long, before all steps are done; 0: it does not. */
+void app_progress_begin(app_progress *progress, double seconds, int64_t first, int64_t total, const char *unit,
                         double units_per_step);
 /* done steps of the total are done. */
 void app_progress_show(app_progress *progress, int64_t done, double loss);
 /* Time that something else took: not counted in the rate. */
 void app_progress_pause(app_progress *progress, double seconds);
+/* Is the time over? */
+bool app_progress_timeout(const app_progress *progress);
 /* Units a second so far. */
 double app_progress_rate(const app_progress *progress, int64_t done);
 /* Takes the bar away. */

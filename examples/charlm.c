@@ -99,8 +99,9 @@ static bool is_due(int64_t step, int64_t every) { return every > 0 && step % eve
 
 static void learn(run *r)
 {
-    app_progress_begin(&r->progress, r->step, r->s.steps, "chars", (double)(r->s.batch * r->s.unroll));
-    while (r->step < r->s.steps && !app_signal()) {
+    app_progress_begin(&r->progress, r->s.seconds, r->step, r->s.steps, "chars",
+                       (double)(r->s.batch * r->s.unroll));
+    while (r->step < r->s.steps && !app_signal() && !app_progress_timeout(&r->progress)) {
         double loss = train_step(r);
         r->step++;
         r->smooth += (loss - r->smooth) / (double)(r->step < SMOOTH_OVER ? r->step : SMOOTH_OVER);
@@ -110,36 +111,6 @@ static void learn(run *r)
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
         if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
     }
-}
-
-static int train(int argc, char **argv)
-{
-    run r = {.s = settings_defaults()};
-    settings_table(&r.s, r.options);
-    app_parse(argc, argv, "charlm train [options] [FILE...]",
-              "Learns a text, character by character. Without a FILE it is a text that comes with Wengert.",
-              r.options);
-    if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
-    run_begin(&r);
-    app_catch_signals();
-    learn(&r);
-    double rate = app_progress_rate(&r.progress, r.step);
-    app_progress_end(&r.progress);
-    run_save(&r);
-    int signal_number = r.step < r.s.steps ? app_signal() : 0;
-    if (signal_number) {
-        app_note("stopped after step %lld; %s is saved, --resume goes on", (long long)r.step, r.s.out);
-    } else {
-        double loss = validate_and_note(&r);
-        size_t peak = wg_tape_memory(r.tape).peak + wg_params_memory(r.m.params).peak;
-        printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld "
-               "peak_bytes=%zu\n",
-               r.smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r.m.params), peak);
-    }
-    run_write_curve(&r);
-    run_end(&r);
-    app_check_output();
-    return signal_number ? 128 + signal_number : 0;
 }
 
 /* ---- writing ---- */
@@ -194,14 +165,49 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
 }
 
 /* What to begin with when nothing is said: a new line, or whatever the model knows. */
-static void check_prime(const vocabulary *v, const char **prime, char one[2])
+static const char *default_prime(const vocabulary *v, char one[2])
 {
     one[0] = v->number['\n'] >= 0 ? '\n' : (char)v->symbol[0];
     one[1] = 0;
-    if (!*prime || !**prime) *prime = one;
-    for (const char *p = *prime; *p; p++)
-        if (v->number[(unsigned char)*p] < 0)
-            app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
+    return one;
+}
+
+/* ---- commands ---- */
+
+static void print_final(run *r, double rate)
+{
+    double loss = validate_and_note(r);
+    size_t peak = wg_tape_memory(r->tape).peak + wg_params_memory(r->m.params).peak;
+    printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld "
+           "peak_bytes=%zu\n",
+           r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params), peak);
+}
+
+/* train, or demo: that with a limit of time, and some text that the model writes at the end. */
+static int train(int argc, char **argv, bool demo)
+{
+    run r = {.s = demo ? settings_demo() : settings_defaults()};
+    settings_table(&r.s, r.options);
+    app_parse(argc, argv, demo ? "charlm demo [options] [FILE...]" : "charlm train [options] [FILE...]",
+              "Learns a text, character by character. Without a FILE it is a text that comes with Wengert.",
+              r.options);
+    if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
+    run_begin(&r);
+    app_catch_signals();
+    learn(&r);
+    double rate = app_progress_rate(&r.progress, r.step);
+    app_progress_end(&r.progress);
+    run_save(&r);
+    int signal_number = r.step < r.s.steps ? app_signal() : 0;
+    if (signal_number)
+        app_note("stopped after step %lld; %s is saved, --resume goes on", (long long)r.step, r.s.out);
+    else
+        print_final(&r, rate);
+    run_write_curve(&r);
+    if (demo && !signal_number) write_text(&r.m, &r.v, r.tape, default_prime(&r.v, (char[2]){0}), 600, 0.7);
+    run_end(&r);
+    app_check_output();
+    return signal_number ? 128 + signal_number : 0;
 }
 
 static int sample(int argc, char **argv)
@@ -220,7 +226,10 @@ static int sample(int argc, char **argv)
     vocabulary v;
     char one[2];
     model m = model_load(path, &v);
-    check_prime(&v, &prime, one);
+    if (!prime || !*prime) prime = default_prime(&v, one);
+    for (const char *p = prime; *p; p++)
+        if (v.number[(unsigned char)*p] < 0)
+            app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
     wg_pool *pool = wg_pool_new((int)threads);
     if (!pool) app_fail("cannot start %lld threads", (long long)threads);
     wg_tape *tape = tape_new(pool, seed);
@@ -236,10 +245,11 @@ int main(int argc, char **argv)
 {
     app_name("charlm");
     const char *command = argc > 1 ? argv[1] : "";
-    if (strcmp(command, "train") == 0) return train(argc - 1, argv + 1);
+    if (strcmp(command, "train") == 0) return train(argc - 1, argv + 1, false);
+    if (strcmp(command, "demo") == 0) return train(argc - 1, argv + 1, true);
     if (strcmp(command, "sample") == 0) return sample(argc - 1, argv + 1);
     app_option none[] = {{APP_END}};
-    app_parse(argc, argv, "charlm train|sample [options]",
-              "A character-level language model. 'charlm train --help' and 'charlm sample --help' say more.", none);
-    app_usage("say 'charlm train' or 'charlm sample'; --help says more");
+    app_parse(argc, argv, "charlm train|sample|demo [options]",
+              "A character-level language model. 'charlm train --help' and so on say more.", none);
+    app_usage("say 'charlm train', 'charlm sample' or 'charlm demo'; --help says more");
 }

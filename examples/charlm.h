@@ -18,13 +18,14 @@ typedef struct settings {
     app_list data;
     const char *cell, *optimizer, *out, *init_from, *losses;
     int64_t layers, hidden, batch, unroll, steps, seed, threads, eval_every, save_every;
-    double lr, decay, clip, dropout;
+    double lr, decay, clip, dropout, seconds;
     bool resume, lenient;
 } settings;
 
 enum { N_OPTIONS = 24 };
 
 settings settings_defaults(void);
+settings settings_demo(void); /* a minute of training, the model beside the program */
 /* The options, whose values are the fields of s. */
 void settings_table(settings *s, app_option table[N_OPTIONS]);
 

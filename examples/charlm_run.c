@@ -28,6 +28,19 @@ settings settings_defaults(void)
                       .clip = 5};
 }
 
+settings settings_demo(void)
+{
+    static char path[4096 + 32];
+    settings s = settings_defaults();
+    s.seconds = 60;
+    s.steps = 100000;
+    ssize_t n = readlink("/proc/self/exe", path, 4096);
+    while (n > 0 && path[n - 1] != '/') n--;
+    strcpy(path + (n > 0 ? n : 0), "demo.safetensors");
+    s.out = path;
+    return s;
+}
+
 void settings_table(settings *s, app_option table[N_OPTIONS])
 {
     static const char *const cells[] = {"rnn", "lstm", "gru", NULL};
@@ -41,6 +54,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_INT, "batch", &s->batch, "N", "parallel streams of text", 1, 1 << 16, NULL, true, true},
         {APP_INT, "unroll", &s->unroll, "N", "characters of a stream in a step", 1, 1 << 16, NULL, true, true},
         {APP_INT, "steps", &s->steps, "N", "steps of training in all", 1, many},
+        {APP_REAL, "seconds", &s->seconds, "X", "stop training after this time; 0: never", 0, 1e9},
         {APP_CHOICE, "optimizer", &s->optimizer, "KIND", "how to update", 0, 0, optimizers, true, true},
         {APP_REAL, "lr", &s->lr, "X", "learning rate", 0, 1e3, NULL, true},
         {APP_REAL, "decay", &s->decay, "X", "decay of RMSprop's running mean", 0, 1, NULL, true},
