@@ -12,6 +12,7 @@
 
 /* The descriptor of a row of pointwise.def; NULL past the end. */
 const wg_op *wg__pointwise_op(int row);
+extern const wg_op wg__pointwise_ops[];
 
 extern const wg_op *const wg__structural_list[]; /* wg__structural_ops is the table for the engine */
 extern const wg_op *const wg__view_ops[];

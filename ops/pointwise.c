@@ -161,7 +161,7 @@ static wg_kernel select_kernel(const wg_op *op, const wg_dtype *in, int n_in, wg
 #define COMPARE(scope, name, types, kernel) OP(name, 2, WG_OP_NO_GRADIENT, compare_infer, NULL)
 #define LOGIC1(scope, name, kernel)         OP(name, 1, WG_OP_NO_GRADIENT, logic_infer, NULL)
 #define LOGIC2(scope, name, kernel)         OP(name, 2, WG_OP_NO_GRADIENT, logic_infer, NULL)
-static const wg_op ops[ROWS] = {
+const wg_op wg__pointwise_ops[ROWS] = {
 #include "pointwise.def"
 };
 
@@ -169,13 +169,13 @@ static const wg_op ops[ROWS] = {
 static wg_kernel select_kernel(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
     wg_dtype dtype = out == WG_BOOL ? in[n_in - 1] : out;
-    return (wg_kernel)(void (*)(void))wg__pointwise_get((int)(op - ops), dtype);
+    return (wg_kernel)(void (*)(void))wg__pointwise_get((int)(op - wg__pointwise_ops), dtype);
 }
 
 const wg_op *wg__pointwise_op(int row)
 {
     if (row == ROWS) return &wg__cast_op;
-    return row >= 0 && row < ROWS ? &ops[row] : NULL;
+    return row >= 0 && row < ROWS ? &wg__pointwise_ops[row] : NULL;
 }
 
 /* ---- public functions ------------------------------------------------------------------------------------------ */
@@ -184,7 +184,7 @@ const wg_op *wg__pointwise_op(int row)
     wg_tensor function parameters                                                                                  \
     {                                                                                                              \
         const wg_tensor in[] = {__VA_ARGS__};                                                                      \
-        return wg_record(&ops[row], in, (int)(sizeof in / sizeof *in), NULL, 0);                                   \
+        return wg_record(&wg__pointwise_ops[row], in, (int)(sizeof in / sizeof *in), NULL, 0);                     \
     }
 #define UNARY(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
 #define BINARY(scope, name, ...) FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)

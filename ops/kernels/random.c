@@ -1,7 +1,6 @@
-/* Kernels that make numbers: constants, ranges, random numbers. They compute in double and round once, so that
+/* Kernels that make numbers: ranges, random numbers. They compute in double and round once, so that
  * f32 and f64 follow the same stream. Element i takes number i % 4 of block i / 4 (random.h). */
 #include <math.h>
-#include <string.h>
 
 #include "../../autograd/random.h"
 #include "data.h"
@@ -23,15 +22,6 @@ static void store(const wg_operand *out, int64_t i, double value)
     case WG_F64: ((double *)out->data)[i] = value; break;
     default: ((int32_t *)out->data)[i] = (int32_t)value; break;
     }
-}
-
-void wg__fill_kernel(const wg_args *args, int64_t task)
-{
-    const wg__fill_attr *attr = args->attr;
-    int64_t at, stop;
-    range(args, task, &at, &stop);
-    char *to = (char *)args->out.data + at * (int64_t)wg_dtype_size(attr->dtype);
-    wg__structural_ops.from_f64(attr->dtype, attr->value, stop - at, to);
 }
 
 void wg__arange_kernel(const wg_args *args, int64_t task)
