@@ -354,9 +354,8 @@ wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *n
 
 wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 {
-    if (!tape || (unsigned)dtype >= WG_DTYPES) return data_leaf(tape, dtype, WG_SCALAR, NULL, true, "scalar");
-    double storage;
-    wg__structural_ops.from_f64(dtype, value, 1, &storage);
+    double storage = 0;
+    if ((unsigned)dtype < WG_DTYPES) wg__structural_ops.from_f64(dtype, value, 1, &storage);
     return data_leaf(tape, dtype, WG_SCALAR, &storage, true, "scalar");
 }
 

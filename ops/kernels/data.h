@@ -50,16 +50,19 @@ void wg__one_hot_kernel(const wg_args *args, int64_t task);
 
 /* ---- random.c ---- */
 int64_t wg__numbers_tasks(const wg_args *args);
-void wg__fill_kernel(const wg_args *args, int64_t task);
 void wg__arange_kernel(const wg_args *args, int64_t task);
 void wg__uniform_kernel(const wg_args *args, int64_t task);
 void wg__normal_kernel(const wg_args *args, int64_t task);
 void wg__bernoulli_kernel(const wg_args *args, int64_t task);
 
-/* ---- sum_to.c and scatter.c are compiled per instruction set; how their tasks are cut: tasks.c ---- */
+/* ---- sum_to.c and scatter.c are compiled per instruction set; how their tasks are cut is in tasks.c ---- */
 int64_t wg__sum_to_tasks(const wg_args *args);
-int64_t wg__sum_to_block(const wg_args *args); /* result elements of a task */
-int64_t wg__accumulate_tasks(const wg_args *args);
+int64_t wg__sum_to_block(const wg_args *args); /* elements of the result in a task */
+
+/* Scatters: a unit is a strip of columns (of the inner axes) of one outer index; a task some units. */
+enum { WG__SCATTER_COLUMNS = 64 };
+int64_t wg__scatter_tasks(const wg_args *args);
+int64_t wg__scatter_units(const wg_args *args); /* of a task */
 
 /* A dense tensor as [outer, n, inner] about one axis. */
 typedef struct wg__about {

@@ -1,38 +1,51 @@
-/* The kernel of dropout's mask: element i is a function of (seed, step, key, i) alone. Sixteen Philox blocks at a
- * time, so that the compiler can use vectors. */
-#include "kernels.h"
-
+/* The kernel of dropout's mask: element i is a function of (seed, step, key, i) alone. */
 #include <math.h>
 
 #include "../../autograd/random.h"
 #include "along.h"
+#include "vector.h"
 
-enum { TOGETHER = 16 };
+/* Words of 32 bits in lanes of 64, whose upper halves hold anything. */
+typedef uint64_t words __attribute__((vector_size(VBYTES)));
+enum { WORDS = VBYTES / 8, BLOCKS = 16, VECTORS = BLOCKS / WORDS };
 
-/* Four numbers for each of the blocks block .. block + TOGETHER - 1: out[4 j ..] are those of block + j. The same
- * numbers as wg__random4. */
+/* The full product of the lower halves. */
+VINLINE words product(words a, uint32_t b)
+{
+#if defined __AVX512F__
+    return (words)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+#elif defined __AVX2__
+    return (words)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#elif defined __SSE2__
+    return (words)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(b));
+#else
+    return (a & 0xffffffffu) * b;
+#endif
+}
+
+/* Four numbers for each of the BLOCKS blocks from `block` on, in order: those of wg__random4, side by side. */
 static void random_blocks(uint64_t seed, uint64_t step, uint64_t key, uint64_t block, uint32_t *out)
 {
-    uint32_t c[4][TOGETHER];
+    words c[4][VECTORS];
     uint64_t mixed = seed ^ (key * 0x9E3779B97F4A7C15u) ^ (key >> 29);
     uint32_t k0 = (uint32_t)mixed, k1 = (uint32_t)(mixed >> 32);
-    for (int j = 0; j < TOGETHER; j++) {
-        c[0][j] = (uint32_t)(block + (uint64_t)j);
-        c[1][j] = (uint32_t)((block + (uint64_t)j) >> 32);
-        c[2][j] = (uint32_t)step;
-        c[3][j] = (uint32_t)(step >> 32);
+    for (int v = 0; v < VECTORS; v++) {
+        for (int j = 0; j < WORDS; j++) c[0][v][j] = block + (uint64_t)(v * WORDS + j);
+        c[1][v] = c[0][v] >> 32;
+        c[2][v] = (words){0} + (step & 0xffffffffu);
+        c[3][v] = (words){0} + (step >> 32);
     }
     for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-        for (int j = 0; j < TOGETHER; j++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * c[0][j], p1 = (uint64_t)0xCD9E8D57u * c[2][j];
-            c[0][j] = (uint32_t)(p1 >> 32) ^ c[1][j] ^ k0;
-            c[2][j] = (uint32_t)(p0 >> 32) ^ c[3][j] ^ k1;
-            c[1][j] = (uint32_t)p1;
-            c[3][j] = (uint32_t)p0;
+        for (int v = 0; v < VECTORS; v++) {
+            words p0 = product(c[0][v], 0xD2511F53u), p1 = product(c[2][v], 0xCD9E8D57u);
+            c[0][v] = (p1 >> 32) ^ c[1][v] ^ k0;
+            c[2][v] = (p0 >> 32) ^ c[3][v] ^ k1;
+            c[1][v] = p1;
+            c[3][v] = p0;
         }
     }
-    for (int j = 0; j < TOGETHER; j++) {
-        for (int i = 0; i < 4; i++) out[4 * j + i] = c[i][j];
+    for (int j = 0; j < BLOCKS; j++) {
+        for (int i = 0; i < 4; i++) out[4 * j + i] = (uint32_t)((const uint64_t *)c[i])[j];
     }
 }
 
@@ -43,10 +56,10 @@ void WG__K(dropout_mask)(const wg_args *args, int64_t task)
     int64_t first = task * WG__ALONG_TASK, stop = first + WG__ALONG_TASK;
     if (stop > args->out.numel) stop = args->out.numel;
     /* An element goes if its uniform number, a multiple of 2^-24, is below p. */
-    uint32_t limit = (uint32_t)ceil(attr->p * 0x1p24), number[4 * TOGETHER];
+    uint32_t limit = (uint32_t)ceil(attr->p * 0x1p24), number[4 * BLOCKS];
     real scale = attr->p < 1 ? (real)(1 / (1 - attr->p)) : 0, *out = args->out.data;
-    for (int64_t i = first; i < stop; i += 4 * TOGETHER) {
-        int64_t count = stop - i < 4 * TOGETHER ? stop - i : 4 * TOGETHER;
+    for (int64_t i = first; i < stop; i += 4 * BLOCKS) {
+        int64_t count = stop - i < 4 * BLOCKS ? stop - i : 4 * BLOCKS;
         random_blocks(seed, step, args->key, (uint64_t)i / 4, number);
         for (int64_t j = 0; j < count; j++) out[i + j] = number[j] >> 8 < limit ? 0 : scale;
     }

@@ -53,9 +53,9 @@ typedef struct wg__side {
 void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs);
 
-/* Packs steps [0, k) of `lines` lines as panel[p][width], zeros in the lines past the last. May write LANES
- * elements past the panel's end. */
-void WG__K(pack_panel)(real *panel, int width, int lines, int64_t k, wg__side from);
+/* Packs steps [0, k) of `lines` lines as panel[p][width], zeros in the lines past the last. `beyond` >= lines can be
+ * read. May write LANES elements past the panel's end. */
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from);
 
 /* y[j] (+)= sum over p of x[p] B[p,j], j < n; B with unit stride along one of its two dimensions. */
 void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride);

@@ -81,40 +81,33 @@ static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__si
     pack_any(panel + p * width, width, lines, k - p, from);
 }
 
-#define COPY(n)                                                                                                    \
-    case n:                                                                                                        \
-        for (int64_t p = 0; p < k; p++) memcpy(panel + p * width, from.data + p * from.k, n * sizeof(real));       \
-        return;
-
-/* Unit stride along the lines. */
-static void pack_copied(real *panel, int width, int lines, int64_t k, wg__side from)
+/* Unit stride along the lines. A whole vector is moved where it can be read; what it writes past the panel's width
+ * belongs to the next step, written later. */
+static void pack_copied(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from)
 {
-    switch (lines) {
-        COPY(4)
-        COPY(5)
-        COPY(6)
-        COPY(8)
-        COPY(11)
-        COPY(12)
-        COPY(13)
-        COPY(14)
-        COPY(16)
-        COPY(32)
-    default:
+    if (lines <= LANES && beyond >= LANES) {
+        for (int64_t p = 0; p < k; p++) *(vector *)(panel + p * width) = *(const vector *)(from.data + p * from.k);
+    } else if (lines <= 2 * LANES && width <= 2 * LANES && beyond >= 2 * LANES) {
+        for (int64_t p = 0; p < k; p++) {
+            const vector *in = (const vector *)(from.data + p * from.k);
+            vector first = in[0], second = in[1];
+            vector *out = (vector *)(panel + p * width);
+            out[0] = first;
+            out[1] = second;
+        }
+    } else {
         for (int64_t p = 0; p < k; p++)
             memcpy(panel + p * width, from.data + p * from.k, (size_t)lines * sizeof(real));
     }
 }
 
-void WG__K(pack_panel)(real *panel, int width, int lines, int64_t k, wg__side from)
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from)
 {
+    if (lines < width) memset(panel, 0, (size_t)(k * width) * sizeof(real));
     if (from.line == 1)
-        pack_copied(panel, width, lines, k, from);
+        pack_copied(panel, width, lines, beyond, k, from);
     else if (from.k == 1)
         pack_transposed(panel, width, lines, k, from);
     else
         pack_any(panel, width, lines, k, from);
-    if (lines < width)
-        for (int64_t p = 0; p < k; p++)
-            for (int l = lines; l < width; l++) panel[p * width + l] = 0;
 }
