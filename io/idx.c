@@ -21,7 +21,7 @@ static size_t type_size(unsigned type)
 /* Reads exactly size bytes. */
 static wg_status read_exactly(wg__reader *reader, void *bytes, size_t size, wg_error *error)
 {
-    size_t got;
+    size_t got = 0;
     wg_status status = wg__reader_read(reader, bytes, size, &got, error);
     if (status == WG_OK && got < size)
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short", reader->path);
@@ -72,7 +72,7 @@ static void swap_to_host(unsigned char *p, size_t bytes, size_t size)
 
 static wg_status read_all(wg__reader *reader, wg_idx *idx, wg_error *error)
 {
-    size_t bytes, extra;
+    size_t bytes = 0, extra;
     char one;
     wg_status status = read_header(reader, idx, &bytes, error);
     if (status != WG_OK) return status;

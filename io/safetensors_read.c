@@ -287,7 +287,7 @@ wg_safetensors *wg_safetensors_open(const char *path, wg_error *error)
     wg__reader reader;
     if (wg__reader_open_plain(&reader, path, error) != WG_OK) return NULL;
     wg_safetensors *file = new_file(path, error);
-    size_t size;
+    size_t size = 0;
     bool ok = file && load(file, &reader, &size, error) == WG_OK && parse_file(file, size, error) == WG_OK;
     wg__reader_close(&reader);
     if (ok) return file;

@@ -76,7 +76,7 @@ char folder[64];
 
 const char *in_folder(const char *name)
 {
-    static char path[2][256];
+    static char path[2][512];
     static int which;
     which = !which;
     snprintf(path[which], sizeof path[which], "%s/%s", folder, name);
