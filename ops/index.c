@@ -1,0 +1,353 @@
+/* Reading and adding by index, and masks. Indices are i32; one out of range is reported by the run. */
+#include "internal.h"
+
+#include "kernels/data.h"
+#include "kernels/kernels.h"
+
+static wg_tensor nil_of(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
+static wg_status index_dtype(wg_infer *c, int operand)
+{
+    if (c->dtype_in[operand] == WG_I32) return WG_OK;
+    return wg_infer_fail(c, WG_ERR_DTYPE, "the index is %s: i32 is needed", wg_dtype_name(c->dtype_in[operand]));
+}
+
+/* x with `index` in the place of an axis. */
+static wg_status put_shape(wg_infer *c, const wg_shape *x, int64_t axis, const wg_shape *index)
+{
+    int rank = x->rank - 1 + index->rank;
+    if (rank > WG_MAX_RANK)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the result would have %d axes, more than %d", rank, WG_MAX_RANK);
+    int64_t size[WG_MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < axis; i++) size[n++] = x->size[i];
+    for (int i = 0; i < index->rank; i++) size[n++] = index->size[i];
+    for (int i = (int)axis + 1; i < x->rank; i++) size[n++] = x->size[i];
+    c->out = wg_shape_of(rank, size);
+    return wg__infer_size(c);
+}
+
+static wg_kernel take_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__take_kernel;
+}
+
+/* ---- index_add: the gradient of embedding and index_select ------------------------------------------------------ */
+
+/* in0 index[...], in1 grad: zeros with out[index[i]] += grad[i], in the order of i. */
+static wg_status index_add_infer(wg_infer *c)
+{
+    const wg__index_add_attr *attr = c->attr;
+    const wg_shape *index = &c->in[0], *grad = &c->in[1];
+    wg_status status = index_dtype(c, 0);
+    if (status != WG_OK) return status;
+    int rank = grad->rank - index->rank + 1, axis = (int)attr->axis;
+    bool fits = rank >= 1 && axis < rank;
+    for (int i = 0; fits && i < index->rank; i++) fits = grad->size[axis + i] == index->size[i];
+    if (!fits) return wg_infer_fail(c, WG_ERR_SHAPE, "the index's sizes must stand at axis %d", axis);
+    int64_t size[WG_MAX_RANK];
+    for (int i = 0; i < rank; i++) size[i] = grad->size[i <= axis ? i : i + index->rank - 1];
+    size[axis] = attr->size;
+    c->out = wg_shape_of(rank, size);
+    c->dtype = c->dtype_in[1];
+    return wg__infer_size(c);
+}
+
+static wg_tensor take_again(const wg_vjp_args *v, int k);
+
+static wg_kernel index_add_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_index_add, out);
+}
+
+static const wg_op index_add_op = {.struct_size = sizeof(wg_op),
+                                   .name = "index_add",
+                                   .min_in = 2,
+                                   .max_in = 2,
+                                   .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                   .infer = index_add_infer,
+                                   .vjp = take_again,
+                                   .select = index_add_select,
+                                   .tasks = wg__scatter_tasks};
+
+static wg_tensor index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size)
+{
+    wg_tensor in[2] = {index, grad};
+    wg__index_add_attr attr = {.axis = axis, .size = size};
+    return wg_record(&index_add_op, in, 2, &attr, sizeof attr);
+}
+
+/* ---- embedding, index_select ---------------------------------------------------------------------------------------- */
+
+static wg_status embedding_infer(wg_infer *c)
+{
+    wg_status status = index_dtype(c, 1);
+    if (status != WG_OK) return status;
+    if (c->in[0].rank != 2) return wg_infer_fail(c, WG_ERR_SHAPE, "weight[v, d] is needed");
+    return put_shape(c, &c->in[0], 0, &c->in[1]);
+}
+
+static wg_status index_select_infer(wg_infer *c)
+{
+    wg_status status = index_dtype(c, 1);
+    if (status != WG_OK) return status;
+    return put_shape(c, &c->in[0], ((const wg__axis_attr *)c->attr)->axis, &c->in[1]);
+}
+
+static wg_tensor take_vjp(const wg_vjp_args *v, int k)
+{
+    int axis = (int)((const wg__axis_attr *)v->attr)->axis;
+    return k == 0 ? index_add(v->in[1], v->grad, axis, wg_size(v->in[0], axis)) : WG_NONE;
+}
+
+static const wg_op embedding_op = {.struct_size = sizeof(wg_op),
+                                   .name = "embedding",
+                                   .min_in = 2,
+                                   .max_in = 2,
+                                   .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                   .infer = embedding_infer,
+                                   .vjp = take_vjp,
+                                   .select = take_select,
+                                   .tasks = wg__bytes_tasks};
+static const wg_op index_select_op = {.struct_size = sizeof(wg_op),
+                                      .name = "index_select",
+                                      .min_in = 2,
+                                      .max_in = 2,
+                                      .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                      .infer = index_select_infer,
+                                      .vjp = take_vjp,
+                                      .select = take_select,
+                                      .tasks = wg__bytes_tasks};
+
+static wg_tensor take(const wg_op *op, wg_tensor x, wg_tensor index, int64_t axis)
+{
+    wg_tensor in[2] = {x, index};
+    wg__axis_attr attr = {.axis = axis};
+    return wg_record(op, in, 2, &attr, sizeof attr);
+}
+
+/* The derivative of index_add by what is added: those rows of the gradient. */
+static wg_tensor take_again(const wg_vjp_args *v, int k)
+{
+    return k == 1 ? take(&index_select_op, v->grad, v->in[0], ((const wg__index_add_attr *)v->attr)->axis)
+                  : WG_NONE;
+}
+
+wg_tensor wg_embedding(wg_tensor weight, wg_tensor index) { return take(&embedding_op, weight, index, 0); }
+
+wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index)
+{
+    if (!wg__axis(x, &axis, "index_select")) return nil_of(x);
+    if (wg_rank(index) >= 0 && wg_rank(index) != 1)
+        return wg_fail(x, WG_ERR_SHAPE, "index_select", "the index has %d axes, one is needed", wg_rank(index));
+    return take(&index_select_op, x, index, axis);
+}
+
+/* ---- gather, scatter_add ------------------------------------------------------------------------------------------------ */
+
+/* The operand and the index agree in all sizes but that of the axis. */
+static wg_status same_but_axis(wg_infer *c, int64_t axis)
+{
+    wg_shape same = c->in[1];
+    wg_status status = index_dtype(c, 1);
+    if (status != WG_OK) return status;
+    if (same.rank == c->in[0].rank) same.size[axis] = c->in[0].size[axis];
+    if (wg_shape_equal(&same, &c->in[0])) return WG_OK;
+    return wg_infer_fail(c, WG_ERR_SHAPE, "sizes of operand and index must be equal, but for axis %lld",
+                         (long long)axis);
+}
+
+static wg_status gather_infer(wg_infer *c)
+{
+    c->out = c->in[1];
+    return same_but_axis(c, ((const wg__axis_attr *)c->attr)->axis);
+}
+
+static wg_status scatter_add_infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    if (c->dtype_in[0] != c->dtype_in[2])
+        return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
+                             wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[2]));
+    if (!wg_shape_equal(&c->in[1], &c->in[2]))
+        return wg_infer_fail(c, WG_ERR_SHAPE, "index and source must have the same shape");
+    return same_but_axis(c, ((const wg__axis_attr *)c->attr)->axis);
+}
+
+static wg_tensor gather_vjp(const wg_vjp_args *v, int k)
+{
+    if (k != 0) return WG_NONE;
+    return wg_scatter_add(wg_zeros_like(v->in[0]), (int)((const wg__axis_attr *)v->attr)->axis, v->in[1], v->grad);
+}
+
+static wg_tensor scatter_add_vjp(const wg_vjp_args *v, int k)
+{
+    if (k == 0) return v->grad;
+    return k == 2 ? wg_gather(v->grad, (int)((const wg__axis_attr *)v->attr)->axis, v->in[1]) : WG_NONE;
+}
+
+static wg_kernel gather_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__gather_kernel;
+}
+
+static wg_kernel scatter_add_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_scatter_add, out);
+}
+
+static const wg_op gather_op = {.struct_size = sizeof(wg_op),
+                                .name = "gather",
+                                .min_in = 2,
+                                .max_in = 2,
+                                .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                .infer = gather_infer,
+                                .vjp = gather_vjp,
+                                .select = gather_select,
+                                .tasks = wg__bytes_tasks};
+static const wg_op scatter_add_op = {.struct_size = sizeof(wg_op),
+                                     .name = "scatter_add",
+                                     .min_in = 3,
+                                     .max_in = 3,
+                                     .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                     .infer = scatter_add_infer,
+                                     .vjp = scatter_add_vjp,
+                                     .select = scatter_add_select,
+                                     .tasks = wg__scatter_tasks};
+
+wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index)
+{
+    if (!wg__axis(x, &axis, "gather")) return nil_of(x);
+    return take(&gather_op, x, index, axis);
+}
+
+wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
+{
+    if (!wg__axis(x, &axis, "scatter_add")) return nil_of(x);
+    wg_tensor in[3] = {x, index, source};
+    wg__axis_attr attr = {.axis = axis};
+    return wg_record(&scatter_add_op, in, 3, &attr, sizeof attr);
+}
+
+/* ---- one_hot ---------------------------------------------------------------------------------------------------------------- */
+
+static wg_status one_hot_infer(wg_infer *c)
+{
+    const wg__one_hot_attr *attr = c->attr;
+    wg_status status = index_dtype(c, 0);
+    if (status != WG_OK) return status;
+    if (c->in[0].rank == WG_MAX_RANK)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "a tensor has at most %d axes", WG_MAX_RANK);
+    c->out = c->in[0];
+    c->out.size[c->out.rank++] = attr->classes;
+    c->dtype = (wg_dtype)attr->dtype;
+    return wg__infer_size(c);
+}
+
+static wg_kernel one_hot_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__one_hot_kernel;
+}
+
+static const wg_op one_hot_op = {.struct_size = sizeof(wg_op),
+                                 .name = "one_hot",
+                                 .min_in = 1,
+                                 .max_in = 1,
+                                 .flags = WG_OP_CHECKS_INDEX | WG_OP_NO_GRADIENT,
+                                 .infer = one_hot_infer,
+                                 .select = one_hot_select,
+                                 .tasks = wg__bytes_tasks};
+
+wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype)
+{
+    if ((unsigned)dtype >= WG_DTYPES)
+        return wg_fail(index, WG_ERR_DTYPE, "one_hot", "no such dtype: %d", (int)dtype);
+    if (classes < 1)
+        return wg_fail(index, WG_ERR_ARGUMENT, "one_hot", "%lld classes: 1 or more", (long long)classes);
+    wg__one_hot_attr attr = {.classes = classes, .dtype = dtype};
+    return wg_record(&one_hot_op, &index, 1, &attr, sizeof attr);
+}
+
+/* ---- masks -------------------------------------------------------------------------------------------------------------------- */
+
+/* start, start + 1, ... as a column (axis 0) or a row (axis 1). */
+static wg_tensor count(wg_tape *tape, int64_t start, int64_t n, int axis)
+{
+    wg_tensor numbers = wg_arange(tape, WG_I32, (double)start, 1, n);
+    return wg_unsqueeze(numbers, 1 - axis);
+}
+
+/* Past the corners nothing changes any more. */
+static int64_t diagonal_within(int64_t rows, int64_t cols, int64_t diagonal)
+{
+    return diagonal < -rows ? -rows : diagonal > cols ? cols : diagonal;
+}
+
+static bool mask_sizes(wg_tape *tape, int64_t rows, int64_t cols, const char *op)
+{
+    if (rows >= 0 && cols >= 0 && rows < 1 << 30 && cols < 1 << 30) return true;
+    wg_fail_on(tape, WG_ERR_ARGUMENT, op, "%lld rows, %lld columns: 0 to 2^30 of each", (long long)rows,
+               (long long)cols);
+    return false;
+}
+
+wg_tensor wg_tril_mask(wg_tape *tape, int64_t rows, int64_t cols, int64_t diagonal)
+{
+    if (!mask_sizes(tape, rows, cols, "tril_mask")) return (wg_tensor){.tape = tape};
+    diagonal = diagonal_within(rows, cols, diagonal);
+    return wg_less_equal(count(tape, 0, cols, 1), count(tape, diagonal, rows, 0));
+}
+
+wg_tensor wg_triu_mask(wg_tape *tape, int64_t rows, int64_t cols, int64_t diagonal)
+{
+    if (!mask_sizes(tape, rows, cols, "triu_mask")) return (wg_tensor){.tape = tape};
+    diagonal = diagonal_within(rows, cols, diagonal);
+    return wg_greater_equal(count(tape, 0, cols, 1), count(tape, diagonal, rows, 0));
+}
+
+/* The last two sizes of x. */
+static bool matrix_sizes(wg_tensor x, int64_t *rows, int64_t *cols, const char *op)
+{
+    wg_shape shape;
+    if (!wg__shape(x, &shape, op)) return false;
+    if (shape.rank < 2) {
+        wg_fail(x, WG_ERR_SHAPE, op, "two axes are needed, the tensor has %d", shape.rank);
+        return false;
+    }
+    *rows = shape.size[shape.rank - 2];
+    *cols = shape.size[shape.rank - 1];
+    return true;
+}
+
+wg_tensor wg_tril(wg_tensor x, int64_t diagonal)
+{
+    int64_t rows, cols;
+    if (!matrix_sizes(x, &rows, &cols, "tril")) return nil_of(x);
+    if (diagonal >= cols) return x;
+    return wg_masked_fill(x, wg_triu_mask(x.tape, rows, cols, diagonal + 1), 0);
+}
+
+wg_tensor wg_triu(wg_tensor x, int64_t diagonal)
+{
+    int64_t rows, cols;
+    if (!matrix_sizes(x, &rows, &cols, "triu")) return nil_of(x);
+    if (diagonal <= -rows) return x;
+    return wg_masked_fill(x, wg_tril_mask(x.tape, rows, cols, diagonal - 1), 0);
+}
+
+wg_tensor wg_length_mask(wg_tensor lengths, int64_t size)
+{
+    wg_shape shape;
+    if (!wg__shape(lengths, &shape, "length_mask")) return nil_of(lengths);
+    if (shape.rank != 1 || wg_dtype_get(lengths) != WG_I32)
+        return wg_fail(lengths, WG_ERR_SHAPE, "length_mask", "lengths[n] of i32 are needed");
+    if (!mask_sizes(lengths.tape, shape.size[0], size, "length_mask")) return nil_of(lengths);
+    return wg_less(count(lengths.tape, 0, size, 1), wg_unsqueeze(lengths, 1));
+}
+
+const wg_op *const wg__index_ops[] = {&embedding_op,   &index_select_op, &index_add_op, &gather_op,
+                                      &scatter_add_op, &one_hot_op,      NULL};

@@ -1,0 +1,39 @@
+/* How the tasks of the kernels in sum_to.c and scatter.c are cut: by shapes alone. */
+#include "data.h"
+
+enum { TASK_NUMBERS = 16384, SUM_COLUMNS = 128 };
+
+/* ---- sum_to ----------------------------------------------------------------------------------------------- */
+
+int64_t wg__sum_to_block(const wg_args *args)
+{
+    int64_t numel = args->out.numel, rows = numel > 0 ? args->in[0].numel / numel : 1;
+    int64_t strips = TASK_NUMBERS / (SUM_COLUMNS * (rows > 0 ? rows : 1));
+    return SUM_COLUMNS * (strips > 1 ? strips : 1);
+}
+
+int64_t wg__sum_to_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, wg__sum_to_block(args)); }
+
+/* ---- scatters ----------------------------------------------------------------------------------------------- */
+
+static wg__about about(const wg_args *args)
+{
+    return wg__about_axis(&args->out, *(const int64_t *)args->attr); /* the axis comes first in both attributes */
+}
+
+int64_t wg__scatter_units(const wg_args *args)
+{
+    wg__about out = about(args);
+    const wg_operand *source = &args->in[args->n_in - 1];
+    int64_t width = out.inner < WG__SCATTER_COLUMNS ? out.inner : WG__SCATTER_COLUMNS;
+    int64_t lines = out.outer * out.inner > 0 ? source->numel / (out.outer * out.inner) : 0;
+    int64_t work = (out.n + lines) * width;
+    return work > 0 && work < TASK_NUMBERS ? TASK_NUMBERS / work : 1;
+}
+
+int64_t wg__scatter_tasks(const wg_args *args)
+{
+    wg__about out = about(args);
+    if (args->out.numel == 0) return args->in[args->n_in - 1].numel > 0 ? 1 : 0; /* indices are still looked at */
+    return wg__ceil_div(out.outer * wg__ceil_div(out.inner, WG__SCATTER_COLUMNS), wg__scatter_units(args));
+}

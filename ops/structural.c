@@ -1,0 +1,127 @@
+/* The closed set of ops that the engine records by itself, and the table through which it reaches them and the
+ * kernels behind its instructions. */
+#include "internal.h"
+
+#include "kernels/data.h"
+#include "kernels/gemm.h"
+#include "kernels/kernels.h"
+#include "kernels/move.h"
+
+/* ---- fill --------------------------------------------------------------------------------------------------- */
+
+static wg_status fill_infer(wg_infer *c)
+{
+    const wg__fill_attr *attr = c->attr;
+    c->out = attr->shape;
+    c->dtype = attr->dtype;
+    return wg__infer_size(c);
+}
+
+static wg_kernel fill_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__fill_kernel;
+}
+
+static const wg_op fill_op = {
+    .struct_size = sizeof(wg_op), .name = "fill", .infer = fill_infer, .select = fill_select};
+
+/* ---- copy ----------------------------------------------------------------------------------------------------- */
+
+static wg_status copy_infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    return WG_OK;
+}
+
+static wg_tensor copy_vjp(const wg_vjp_args *v, int k) { return v->grad; }
+
+static wg_kernel copy_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__copy_kernel;
+}
+
+static const wg_op copy_op = {.struct_size = sizeof(wg_op),
+                              .name = "copy",
+                              .min_in = 1,
+                              .max_in = 1,
+                              .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                              .infer = copy_infer,
+                              .vjp = copy_vjp,
+                              .select = copy_select,
+                              .tasks = wg__copy_tasks};
+
+/* ---- sum_to --------------------------------------------------------------------------------------------------- */
+
+static wg_status sum_to_infer(wg_infer *c)
+{
+    wg_shape both;
+    c->out = *(const wg_shape *)c->attr;
+    if (wg_shape_broadcast(&c->in[0], &c->out, &both) && wg_shape_equal(&both, &c->in[0])) return WG_OK;
+    char text[128];
+    return wg_infer_fail(c, WG_ERR_SHAPE, "%s does not broadcast to it, so it cannot be summed to that",
+                         wg_shape_text(&c->out, text, sizeof text));
+}
+
+static wg_tensor sum_to_vjp(const wg_vjp_args *v, int k) { return wg_expand(v->grad, wg_shape_get(v->in[k])); }
+
+static wg_kernel sum_to_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_sum_to, out);
+}
+
+static const wg_op sum_to_op = {.struct_size = sizeof(wg_op),
+                                .name = "sum_to",
+                                .min_in = 1,
+                                .max_in = 1,
+                                .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                                .infer = sum_to_infer,
+                                .vjp = sum_to_vjp,
+                                .select = sum_to_select,
+                                .tasks = wg__sum_to_tasks};
+
+/* ---- accumulate ------------------------------------------------------------------------------------------------- */
+
+static wg_kernel accumulate_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return out == WG_BOOL ? NULL : wg__accumulate_kernel;
+}
+
+static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
+                                    .name = "accumulate",
+                                    .kind = WG_KIND_SINK,
+                                    .min_in = 1,
+                                    .max_in = 1,
+                                    .flags = WG_OP_NO_GRADIENT,
+                                    .infer = copy_infer,
+                                    .select = accumulate_select};
+
+const wg_op *const wg__structural_list[] = {&fill_op, &copy_op, &sum_to_op, &accumulate_op, NULL};
+
+/* ---- the table ---------------------------------------------------------------------------------------------------- */
+
+enum {
+#define ROW(name) ROW_##name,
+#include "pointwise.def"
+#undef ROW
+};
+
+const wg__structural wg__structural_ops = {
+    .add = &wg__pointwise_ops[ROW_add],
+    .fill = &fill_op,
+    .copy = &copy_op,
+    .sum_to = &sum_to_op,
+    .expand = &wg__expand_op,
+    .reshape = &wg__reshape_op,
+    .pad = &wg__pad_op,
+    .concat = &wg__concat_op,
+    .accumulate = &accumulate_op,
+    .chain = wg__chain_run,
+    .chain_scratch = wg__chain_scratch,
+    .identity = wg__identity,
+    .product = wg__product_get,
+    .to_f64 = wg__to_f64,
+    .from_f64 = wg__from_f64,
+    .first_nonfinite = wg__first_nonfinite,
+    .fill_random = wg__fill_random,
+    .orthogonal = wg__orthogonal,
+};
