@@ -24,26 +24,29 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static wg__blis found[2]; /* f32, f64; written once, under `once`; kernel NULL: none that fits */
 static char name[64];
 
+#if defined WG__BLIS_LOOKUP_NATIVE
+static cntx_t *lookup(arch_t id) { return bli_gks_lookup_nat_cntx(id); }
+#elif defined WG__BLIS_LOOKUP_ID
+static cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_id(id); }
+#else
+static cntx_t *lookup(arch_t id) { return NULL; }
+#endif
+
 /* The context for what the processor has, where this build of BLIS holds it and lets us ask for it. */
 static cntx_t *choose_context(const char **kind)
 {
-#if defined WG__BLIS_LOOKUP_NATIVE
-#define LOOKUP(id) bli_gks_lookup_nat_cntx(id)
-#elif defined WG__BLIS_LOOKUP_ID
-#define LOOKUP(id) ((cntx_t *)bli_gks_lookup_id(id))
+    cntx_t *context = NULL;
+#if defined BLIS_CONFIG_SKX
+    if (wg__isa_get() == WG__ISA_avx512) context = lookup(BLIS_ARCH_SKX), *kind = "skx";
 #endif
-#if defined LOOKUP && defined BLIS_CONFIG_SKX
-    if (wg__isa_get() == WG__ISA_avx512) {
-        *kind = "skx";
-        return LOOKUP(BLIS_ARCH_SKX);
-    }
+#if defined BLIS_CONFIG_HASWELL
+    if (wg__isa_get() == WG__ISA_avx2) context = lookup(BLIS_ARCH_HASWELL), *kind = "haswell";
 #endif
-#if defined LOOKUP && defined BLIS_CONFIG_HASWELL
-    if (wg__isa_get() == WG__ISA_avx2) {
-        *kind = "haswell";
-        return LOOKUP(BLIS_ARCH_HASWELL);
-    }
+#if defined __x86_64__
+    /* Our own tile has no fused multiply-add then, and BLIS' kernel must give the same bits. */
+    if (wg__isa_get() == WG__ISA_baseline) context = lookup(BLIS_ARCH_GENERIC), *kind = "generic";
 #endif
+    if (context) return context;
     *kind = bli_arch_string(bli_arch_query_id());
     return (cntx_t *)bli_gks_query_cntx();
 }
