@@ -38,7 +38,7 @@ typedef int8_t lane_int;
 typedef real V __attribute__((vector_size(VBYTES)));
 typedef lane_int I __attribute__((vector_size(VBYTES)));
 
-VINLINE V v_set(real c) { return (V){0} + c; }
+VINLINE V v_set(real c) { return c - (V){0}; } /* minus: 0 + -0 would be 0 */
 
 VINLINE V v_load(const real *p)
 {
