@@ -64,7 +64,16 @@ typedef float64x2_t sleef;
 VINLINE V v_exp(V x) { return MATH(exp, u10, x); }
 VINLINE V v_expm1(V x) { return MATH(expm1, u10, x); }
 VINLINE V v_log(V x) { return MATH(log, u10, x); }
-VINLINE V v_log1p(V x) { return MATH(log1p, u10, x); }
+
+/* Near the largest number SLEEF gives infinity: there, 2^-k x and k ln 2. */
+VINLINE V v_log1p(V x)
+{
+    V zero = v_set(0), shift = v_set(R((WG__T == 32 ? 64 : 512) * 0.69314718055994530942));
+    M huge = v_gt(x, v_set(WG__T == 32 ? R(0x1p100) : R(0x1p1000)));
+    return MATH(log1p, u10, v_select(huge, x * (WG__T == 32 ? R(0x1p-64) : R(0x1p-512)), x)) +
+           v_select(huge, shift, zero);
+}
+
 VINLINE V v_sin(V x) { return MATH(sin, u10, x); }
 VINLINE V v_cos(V x) { return MATH(cos, u10, x); }
 VINLINE V v_erf(V x) { return MATH(erf, u10, x); }
