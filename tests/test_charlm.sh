@@ -117,15 +117,15 @@ cp keep.safetensors flipped.safetensors
 printf '\377' | dd of=flipped.safetensors bs=1 seek=2000 conv=notrunc 2>/dev/null
 printf '\002\000\000\000\000\000\000\000{}' >other.safetensors
 cp text.txt words.safetensors
-expect 1 "cut short" "$charlm" sample --model cut.safetensors
+expect 1 "damaged" "$charlm" sample --model cut.safetensors
 expect 1 "damaged" "$charlm" sample --model flipped.safetensors
 expect 1 "not a model of charlm" "$charlm" sample --model other.safetensors
 expect 1 "not a safetensors file" "$charlm" sample --model words.safetensors
 expect 1 "No such file" "$charlm" sample --model none.safetensors
 expect 1 "never seen" "$charlm" sample --model keep.safetensors --prime "@"
-expect 1 "cut short" "$charlm" train --data text.txt --resume --out cut.safetensors
+expect 1 "damaged" "$charlm" train --data text.txt --resume --out cut.safetensors
 expect 1 "made with --hidden 12, not 13" "$charlm" train --data text.txt --resume --hidden 13 --out keep.safetensors
-expect 1 "another text" "$charlm" train --data out.txt --data text.txt --data text.txt --resume --out keep.safetensors
+expect 1 "another text" "$charlm" train --data text.txt --data text.txt --resume --out keep.safetensors
 
 # A full disk: no file may grow past a few blocks.
 (
