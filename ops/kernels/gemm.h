@@ -31,6 +31,13 @@ typedef void (*wg__blis_tile)(const wg__blis *blis, int rows, int cols, int64_t 
 wg__blis_tile wg__blis_tile_get(wg_dtype dtype);
 
 #ifdef WG__ISA
+/* A loop of few steps, known when compiling, whose arrays then live in registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* A vector register, and the tallest tile of two vectors whose sums stay in registers. */
 #if defined __AVX512F__
 enum { VECTOR_BYTES = 64, TILE_ROWS = 14 };
@@ -41,6 +48,24 @@ enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
 #endif
 enum { LANES = VECTOR_BYTES / (int)sizeof(real), TILE_COLS = 2 * LANES };
 typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+/* Permutations of the lanes of two vectors for __builtin_shufflevector, LIST(LOW, s) and LIST(HIGH, s): of every 2 s
+ * lanes, the lower s of both, and the upper s of both. */
+#define LOW(s, j)       ((j) & (s) ? LANES + (j) - (s) : (j))
+#define HIGH(s, j)      ((j) & (s) ? LANES + (j) : (j) + (s))
+#define LIST2(f, s, j)  f(s, j), f(s, (j) + 1)
+#define LIST4(f, s, j)  LIST2(f, s, j), LIST2(f, s, (j) + 2)
+#define LIST8(f, s, j)  LIST4(f, s, j), LIST4(f, s, (j) + 4)
+#define LIST16(f, s, j) LIST8(f, s, j), LIST8(f, s, (j) + 8)
+#if defined __AVX512F__ && WG__T == 32
+#define LIST(f, s) LIST16(f, s, 0)
+#elif defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
+#define LIST(f, s) LIST8(f, s, 0)
+#elif defined __AVX2__ || WG__T == 32
+#define LIST(f, s) LIST4(f, s, 0)
+#else
+#define LIST(f, s) LIST2(f, s, 0)
+#endif
 
 /* A matrix as one side of a product sees it: lines (rows of A, columns of B) of k elements. */
 typedef struct wg__side {

@@ -4,23 +4,7 @@
 
 #include <string.h>
 
-/* The permutations that swap blocks of s lanes between two vectors, written out for each number of lanes. */
-#define LOW(s, j)       ((j) & (s) ? LANES + (j) - (s) : (j))
-#define HIGH(s, j)      ((j) & (s) ? LANES + (j) : (j) + (s))
-#define LIST2(f, s, j)  f(s, j), f(s, (j) + 1)
-#define LIST4(f, s, j)  LIST2(f, s, j), LIST2(f, s, (j) + 2)
-#define LIST8(f, s, j)  LIST4(f, s, j), LIST4(f, s, (j) + 4)
-#define LIST16(f, s, j) LIST8(f, s, j), LIST8(f, s, (j) + 8)
-#if defined __AVX512F__ && WG__T == 32
-#define LIST(f, s) LIST16(f, s, 0)
-#elif defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
-#define LIST(f, s) LIST8(f, s, 0)
-#elif defined __AVX2__ || WG__T == 32
-#define LIST(f, s) LIST4(f, s, 0)
-#else
-#define LIST(f, s) LIST2(f, s, 0)
-#endif
-
+/* Swaps blocks of s lanes between vectors s apart. */
 #define EXCHANGE(s)                                                                                                \
     for (int i = 0; i < LANES; i++)                                                                                \
         if (!(i & (s))) {                                                                                          \
@@ -32,18 +16,18 @@
 static inline __attribute__((always_inline)) void transpose(vector v[LANES])
 {
 #if defined __AVX512F__ && WG__T == 32
-#pragma GCC unroll 16
+    UNROLL
     EXCHANGE(8)
 #endif
 #if defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
-#pragma GCC unroll 16
+    UNROLL
     EXCHANGE(4)
 #endif
 #if defined __AVX2__ || WG__T == 32
-#pragma GCC unroll 16
+    UNROLL
     EXCHANGE(2)
 #endif
-#pragma GCC unroll 16
+    UNROLL
     EXCHANGE(1)
 }
 
@@ -57,10 +41,10 @@ static void pack_any(real *panel, int width, int lines, int64_t k, wg__side from
 static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__side from)
 {
     vector v[LANES];
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < LANES; i++) v[i] = i < lines ? *(const vector *)(from.data + i * from.line) : (vector){0};
     transpose(v);
-#pragma GCC unroll 16
+    UNROLL
     for (int i = 0; i < LANES; i++) *(vector *)(panel + i * width) = v[i];
 }
 

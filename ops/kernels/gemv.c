@@ -11,9 +11,8 @@ INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add,
 {
     vector sum[8];
     for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
-    for (int64_t p = 0; p < k; p++)
-#pragma GCC unroll 8
-        for (int v = 0; v < vectors; v++) sum[v] += x[p] * *(const vector *)(b.data + p * b.k + v * LANES);
+    for (int64_t p = 0; p < k; p++) UNROLL
+    for (int v = 0; v < vectors; v++) sum[v] += x[p] * *(const vector *)(b.data + p * b.k + v * LANES);
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < LANES; j++) put(add, y + (v * LANES + j) * y_stride, sum[v][j]);
 }
@@ -32,13 +31,21 @@ static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add
     for (int i = 0; i < n - j; i++) put(add, y + (j + i) * y_stride, sum[i]);
 }
 
+#define FOLD(s) v += __builtin_shufflevector(v, v, LIST(HIGH, s))
+
 INLINE real total(vector v)
 {
-    real sum[LANES];
-    for (int i = 0; i < LANES; i++) sum[i] = v[i];
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) sum[i] += sum[i + half];
-    return sum[0];
+#if defined __AVX512F__ && WG__T == 32
+    FOLD(8);
+#endif
+#if defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
+    FOLD(4);
+#endif
+#if defined __AVX2__ || WG__T == 32
+    FOLD(2);
+#endif
+    FOLD(1);
+    return v[0];
 }
 
 /* `count` inner products over contiguous k. */
@@ -49,7 +56,7 @@ INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real
     int64_t p = 0;
     for (; p + 2 * LANES <= k; p += 2 * LANES) {
         vector x0 = *(const vector *)(x + p), x1 = *(const vector *)(x + p + LANES);
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < count; j++) {
             even[j] += x0 * *(const vector *)(b.data + j * b.line + p);
             odd[j] += x1 * *(const vector *)(b.data + j * b.line + p + LANES);
