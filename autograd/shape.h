@@ -30,6 +30,7 @@ WG_API bool wg_dtype_is_float(wg_dtype dtype);
 
 typedef struct wg_shape {
     int32_t rank;              /* 0 to WG_MAX_RANK; 0 is a scalar; -1 marks an invalid shape */
+    int32_t reserved;          /* 0: shapes are hashed and compared as bytes, so there is no padding */
     int64_t size[WG_MAX_RANK]; /* sizes, outermost first; those past rank are zero */
 } wg_shape;
 
