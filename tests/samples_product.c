@@ -1,0 +1,125 @@
+/* Samples of products. */
+#include "samples.h"
+
+enum { MATMUL, LINEAR, DOT, OUTER };
+
+typedef const char *const pair[3];
+
+static pair matmuls[] = {{"2,3", "3,4"},       {"1,1", "1,1"},         {"3", "3"},
+                         {"1", "1"},           {"3", "3,4"},           {"2,3", "3"},
+                         {"1,7", "7,5"},       {"5,7", "7,1"},         {"0,3", "3,4"},
+                         {"2,0", "0,4"},       {"2,3", "3,0"},         {"0", "0"},
+                         {"1030,2", "2,3"},    {"2,1030", "1030,2"},   {"33,31", "31,17"},
+                         {"2,2,3", "2,3,4"},   {"2,2,3", "3,4"},       {"2,3", "5,3,4"},
+                         {"2,1,2,3", "3,3,4"}, {"1,2,3", "4,3,2"},     {"4,3 t", "3,5"},
+                         {"4,3", "3,5 t"},     {"4,3 t", "3,5 t"},     {"4,3 s", "3,5 p"},
+                         {"4,3 p", "3,5 s"},   {"4,3 f", "3,5 f"},     {"4,3 e", "3,5 e"},
+                         {"2,4,3 b", "2,3,5"}, {"2,4,3 t", "2,3,5 t"}, {"4,3 o", "3,5 o"},
+                         {"4,4", "="},         {"2,3,3", "="},         {"5", "="},
+                         {"3", "2,3,4"},       {"2,3,4", "4"},         {"0,2,3", "3,4"},
+                         {"0,2,3", "0,3,4"},   {"70,65", "65,40"}};
+static pair linears[] = {{"2,3", "4,3", "4"},        {"1", "1,1", "1"},         {"3", "4,3", "4"},
+                         {"3", "4,3", NULL},         {"1,7", "5,7", "5"},       {"0,3", "4,3", "4"},
+                         {"2,0", "4,0", "4"},        {"2,3", "0,3", "0"},       {"1030,2", "3,2", NULL},
+                         {"2,1030", "3,1030", "3"},  {"33,31", "17,31", "17"},  {"2,2,3", "4,3", "4"},
+                         {"2,5,3", "4,3", NULL},     {"2,2,2,3", "4,3", "4"},   {"4,3 t", "5,3", "5"},
+                         {"4,3", "5,3 t", "5 f"},    {"4,3 s", "5,3 p", "5 s"}, {"4,3 f", "5,3 o", "5 p"},
+                         {"2,4,3 b", "5,3 e", NULL}, {"2,4,3 t", "5,3 f", "5"}, {"3,3", "=", NULL}};
+static pair dots[] = {
+    {"3", "3"},         {"", ""},           {"1", "1"},       {"1030", "1030"},
+    {"0", "0"},         {"2,0", "2,0"},     {"2,3", "2,3"},   {"33,31", "33,31"},
+    {"2,3,4", "2,3,4"}, {"5,7 t", "5,7"},   {"5,7", "5,7 t"}, {"4,6 s", "4,6 p"},
+    {"4,6 f", "4,6 e"}, {"4,6 o", "4,6 b"}, {"7 f", "7"},     {"7", "7 p"},
+    {"2,3", "="},       {"1030", "="},      {"", "="},        {"1,2,1,2,1,2,1,2", "1,2,1,2,1,2,1,2"}};
+static pair outers[] = {{"3", "4"},   {"1", "1"},   {"1", "7"},     {"7", "1"},     {"0", "4"},
+                        {"3", "0"},   {"0", "0"},   {"1030", "2"},  {"2", "1030"},  {"33", "31"},
+                        {"5 f", "3"}, {"5", "3 f"}, {"5 s", "3 p"}, {"5 p", "3 s"}, {"5 o", "3"},
+                        {"5 e", "3"}, {"5", "3 e"}, {"5 f", "5 f"}, {"4", "="},     {"1", "="}};
+
+static wg_tensor product(int op, wg_tensor a, wg_tensor b, wg_tensor c)
+{
+    switch (op) {
+    case MATMUL: return wg_matmul(a, b);
+    case LINEAR: return wg_linear(a, b, c);
+    case DOT: return wg_dot(a, b);
+    default: return wg_outer(a, b);
+    }
+}
+
+static wg_tensor make_product(sampler *s, const op_samples *row, int i)
+{
+    pair *const all[] = {matmuls, linears, dots, outers};
+    const char *const *spec = all[row->op][i];
+    wg_tensor a = x_in(s, spec[0]), b = spec[1][0] == '=' ? a : x_in(s, spec[1]);
+    return product(row->op, a, b, row->op == LINEAR && spec[2] ? x_in(s, spec[2]) : WG_NONE);
+}
+
+/* One weight under several left operands, as in an unrolled loop: what the planner merges and packs. */
+static wg_tensor make_shared(sampler *s, const op_samples *row, int i)
+{
+    static const char *const left[] = {"2,3", "17,3", "1,3", "3,2,3"};
+    wg_tensor w = x_in(s, i % 2 ? "3,3" : "3,3 t"), h = x_in(s, left[i / 2 % 4]), sum = h;
+    for (int t = 0; t < 3 + i % 3; t++) {
+        h = wg_tanh(wg_matmul(h, i % 3 ? w : wg_t(w)));
+        sum = wg_add(sum, h);
+    }
+    return i % 5 ? sum : wg_mul(sum, wg_matmul(h, w));
+}
+
+static wg_tensor bad_product(sampler *s, const op_samples *row, int i)
+{
+    static const struct {
+        wg_status status;
+        const char *words, *a, *b, *c;
+    } all[][7] = {{{WG_ERR_SHAPE, "matmul|[2, 3]|[4, 5]|3|4", "2,3", "4,5", NULL},
+                   {WG_ERR_SHAPE, "matmul|[2, 3]|[2, 3]|wg_t", "2,3", "2,3", NULL},
+                   {WG_ERR_SHAPE, "matmul|scalar", "", "2,3", NULL},
+                   {WG_ERR_SHAPE, "matmul|scalar", "2,3", "", NULL},
+                   {WG_ERR_SHAPE, "matmul|[2, 2, 3]|[3, 3, 4]", "2,2,3", "3,3,4", NULL},
+                   {WG_ERR_SHAPE, "matmul", "3", "4", NULL},
+                   {WG_ERR_SHAPE, "matmul|[2, 2, 3]|[4, 5]", "2,2,3", "4,5", NULL}},
+                  {{WG_ERR_SHAPE, "linear|[2, 3]|[3, 4]", "2,3", "3,4", NULL},
+                   {WG_ERR_SHAPE, "linear|[]", "", "4,3", NULL},
+                   {WG_ERR_SHAPE, "linear|[2, 3]|[3]", "2,3", "3", NULL},
+                   {WG_ERR_SHAPE, "linear|[3]|[4, 3]|[4]", "2,3", "4,3", "3"},
+                   {WG_ERR_SHAPE, "linear|[1, 4]", "2,3", "4,3", "1,4"},
+                   {WG_ERR_SHAPE, "linear|[2, 4, 3]", "2,3", "2,4,3", NULL},
+                   {WG_ERR_SHAPE, "linear|[1]", "2,3", "4,3", "1"}},
+                  {{WG_ERR_SHAPE, "dot|[3]|[4]", "3", "4", NULL},
+                   {WG_ERR_SHAPE, "dot|[2, 3]|[3, 2]", "2,3", "3,2", NULL},
+                   {WG_ERR_SHAPE, "dot|[2, 3]|[3]", "2,3", "3", NULL},
+                   {WG_ERR_SHAPE, "dot|[]|[1]", "", "1", NULL},
+                   {WG_ERR_SHAPE, "dot|[0]|[1]", "0", "1", NULL},
+                   {WG_ERR_SHAPE, "dot|[1]|[]", "1", "", NULL},
+                   {WG_ERR_SHAPE, "dot|[2]|[1, 2]", "2", "1,2", NULL}},
+                  {{WG_ERR_SHAPE, "outer|[2, 3]|[4]", "2,3", "4", NULL},
+                   {WG_ERR_SHAPE, "outer|[4]|[2, 3]", "4", "2,3", NULL},
+                   {WG_ERR_SHAPE, "outer|[]|[4]", "", "4", NULL},
+                   {WG_ERR_SHAPE, "outer|[4]|[]", "4", "", NULL},
+                   {WG_ERR_SHAPE, "outer|[1, 4]|[4]", "1,4", "4", NULL},
+                   {WG_ERR_SHAPE, "outer|[0, 0]|[0]", "0,0", "0", NULL},
+                   {WG_ERR_SHAPE, "outer|[]|[]", "", "", NULL}}};
+    if (i >= 7) {
+        expect(s, WG_ERR_DTYPE, i == 7 ? "bool" : "i32");
+        const char *spec = row->op >= DOT ? "3" : "3,3";
+        wg_tensor a = i == 7 ? x_bool(s, spec) : x_in(s, spec), b = i == 7 ? x_bool(s, spec) : x_i32(s, spec, 0, 3);
+        return product(row->op, a, b, WG_NONE);
+    }
+    expect(s, all[row->op][i].status, all[row->op][i].words);
+    wg_tensor a = x_in(s, all[row->op][i].a), b = x_in(s, all[row->op][i].b);
+    return product(row->op, a, b, all[row->op][i].c ? x_in(s, all[row->op][i].c) : WG_NONE);
+}
+
+#define PRODUCT(text, number, samples, given)                                                                      \
+    {                                                                                                              \
+        .name = text, .op = number, .flags = SAMPLE_SMOOTH | (given), .n = samples, .make = make_product,          \
+        .n_bad = 9, .bad = bad_product                                                                             \
+    }
+
+const op_samples samples_product[] = {
+    PRODUCT("matmul", MATMUL, COUNT(matmuls), SAMPLE_NO_SPOIL),
+    PRODUCT("linear", LINEAR, COUNT(linears), 0),
+    PRODUCT("dot", DOT, COUNT(dots), SAMPLE_NO_SPOIL),
+    PRODUCT("outer", OUTER, COUNT(outers), SAMPLE_NO_SPOIL),
+    {.name = "matmul", .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL, .n = 24, .make = make_shared},
+    {0}};
