@@ -47,10 +47,11 @@ static inline wg__along wg__along_axes(const wg_operand *x, uint32_t mask)
     wg__along a = {1, 1, 1};
     bool seen = false;
     for (int i = 0; i < x->rank; i++) {
+        if (x->size[i] == 1) continue; /* also one that is reduced: adjacency does not count it */
         if (mask >> i & 1) {
             a.n *= x->size[i];
             seen = true;
-        } else if (x->size[i] != 1) {
+        } else {
             if (seen) {
                 a.inner *= x->size[i];
             } else {
