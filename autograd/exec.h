@@ -25,18 +25,18 @@ typedef struct wg__chain_step {
     wg_pointwise fn;
     uint16_t in[4];
     uint8_t n_in;
-    uint8_t size;   /* bytes of an element of the result */
-    uint16_t out;   /* register (index from 0) the result goes to */
-    int16_t store;  /* >= 0: the result is also stored to this store operand (directly where it can be) */
+    uint8_t size;  /* bytes of an element of the result */
+    uint16_t out;  /* register (index from 0) the result goes to */
+    int16_t store; /* >= 0: the result is also stored to this store operand (directly where it can be) */
 } wg__chain_step;
 
 typedef struct wg__chain {
-    int rank;                  /* collapsed: 1 or more */
+    int rank; /* collapsed: 1 or more */
     int64_t size[WG_MAX_RANK];
     int64_t numel;
-    int64_t block;             /* elements a task (a whole number of innermost rows if rank > 1) */
+    int64_t block; /* elements a task (a whole number of innermost rows if rank > 1) */
     int n_loads, n_steps, n_stores, n_registers;
-    bool float_result;         /* store 0 holds floats */
+    bool float_result; /* store 0 holds floats */
     wg__chain_operand *loads;
     wg__chain_step *steps;
     wg__chain_operand *stores;
@@ -58,19 +58,19 @@ typedef struct wg__product {
     int64_t batches;
     const int64_t *batch_a, *batch_b; /* [batches] element offsets of each problem; NULL when batches is 1 */
     void *c;
-    int64_t c_rs, c_cs, batch_c;      /* batch_c: elements between the results of successive problems */
-    int n_segments;                   /* more than 1 only when batches is 1 */
+    int64_t c_rs, c_cs, batch_c; /* batch_c: elements between the results of successive problems */
+    int n_segments;              /* more than 1 only when batches is 1 */
     wg__segment *segments;
-    bool accumulate;                  /* add to C instead of overwriting it */
-    const void *packed_b;             /* B (one segment, one batch) as packed by pack(), or NULL */
+    bool accumulate;      /* add to C instead of overwriting it */
+    const void *packed_b; /* B (one segment, one batch) as packed by pack(), or NULL */
 } wg__product;
 
 /* The product kernels of one dtype. */
 typedef struct wg__product_kernels {
     int64_t (*tasks)(const wg__product *p);
-    size_t (*scratch)(const wg__product *p);                 /* per task */
+    size_t (*scratch)(const wg__product *p); /* per task */
     void (*run)(const wg__product *p, int64_t task, void *scratch);
-    bool (*wants_packed)(const wg__product *p);              /* is packing B ahead worth it at this shape? */
+    bool (*wants_packed)(const wg__product *p); /* is packing B ahead worth it at this shape? */
     size_t (*packed_bytes)(const wg__product *p);
     int64_t (*pack_tasks)(const wg__product *p);
     void (*pack)(const wg__product *p, void *packed, int64_t task); /* B of p into packed */
@@ -79,25 +79,25 @@ typedef struct wg__product_kernels {
 /* ---- what ops/ provides to the engine ------------------------------------------------------------------------ */
 
 typedef struct wg__structural {
-    const wg_op *add;       /* pointwise: in0 + in1 */
-    const wg_op *fill;      /* no operand; attr wg__fill_attr */
-    const wg_op *copy;      /* out = in0, operand with any strides, result dense (also i32, bool) */
-    const wg_op *sum_to;    /* in0 summed over the axes along which the result's shape is 1 or absent; attr: shape */
-    const wg_op *expand;    /* view: in0 broadcast to a shape; attr: shape */
-    const wg_op *reshape;   /* view; attr: shape */
-    const wg_op *pad;       /* in0 inside zeros along one axis; attr wg__pad_attr; gradient of a slice */
-    const wg_op *concat;    /* attr wg__concat_attr */
-    const wg_op *accumulate;/* sink, kernel: out += in0, flat */
+    const wg_op *add;     /* pointwise: in0 + in1 */
+    const wg_op *fill;    /* no operand; attr wg__fill_attr */
+    const wg_op *copy;    /* out = in0, operand with any strides, result dense (also i32, bool) */
+    const wg_op *sum_to;  /* in0 summed over the axes along which the result's shape is 1 or absent; attr: shape */
+    const wg_op *expand;  /* view: in0 broadcast to a shape; attr: shape */
+    const wg_op *reshape; /* view; attr: shape */
+    const wg_op *pad;     /* in0 inside zeros along one axis; attr wg__pad_attr; gradient of a slice */
+    const wg_op *concat;  /* attr wg__concat_attr */
+    const wg_op *accumulate; /* sink, kernel: out += in0, flat */
     /* Tiles of the space: number of tasks is ceil(numel / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
-    wg_pointwise (*identity)(size_t element_size); /* y = x, for moving pieces into a whole */
+    wg_pointwise (*identity)(size_t element_size);         /* y = x, for moving pieces into a whole */
     const wg__product_kernels *(*product)(wg_dtype dtype); /* NULL: no product of this dtype */
-    void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);   /* reading scalars */
-    void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);     /* filling */
-    int64_t (*first_nonfinite)(wg_dtype dtype, const void *in, int64_t n);    /* -1: none */
+    void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out); /* reading scalars */
+    void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);   /* filling */
+    int64_t (*first_nonfinite)(wg_dtype dtype, const void *in, int64_t n);  /* -1: none */
     void (*fill_random)(wg_dtype dtype, wg_init_kind kind, double a, double b, uint64_t seed, uint64_t key,
-                        int64_t n, void *out);                                /* initial values */
+                        int64_t n, void *out); /* initial values */
     void (*orthogonal)(wg_dtype dtype, double gain, uint64_t seed, uint64_t key, int64_t rows, int64_t cols,
                        void *out); /* may use rows*cols of `out` and 8*min(rows,cols)... no heap */
 } wg__structural;

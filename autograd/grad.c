@@ -20,10 +20,10 @@ typedef struct piece { /* a pad taken apart */
 
 typedef struct sweep {
     wg_tape *tape;
-    uint32_t n;         /* nodes of the forward part: ids below n */
-    uint8_t *needed;    /* [n] depends on one of the x */
-    uint32_t *grad;     /* [n] the sum so far, 0: none */
-    uint32_t *pads;     /* [n] first pending + 1 */
+    uint32_t n;      /* nodes of the forward part: ids below n */
+    uint8_t *needed; /* [n] depends on one of the x */
+    uint32_t *grad;  /* [n] the sum so far, 0: none */
+    uint32_t *pads;  /* [n] first pending + 1 */
     pending *list;
     uint32_t n_list, cap_list;
 } sweep;
@@ -101,8 +101,8 @@ static wg_tensor join(wg_tape *tape, const piece *pieces, uint32_t n, const wg_s
         at = pieces[i].stop;
     }
     wg__concat_attr attr = {.axis = axis};
-    wg_tensor result = count == 1 ? parts[0]
-                                  : wg_record_on(tape, wg__structural_ops.concat, parts, count, &attr, sizeof attr);
+    wg_tensor result =
+        count == 1 ? parts[0] : wg_record_on(tape, wg__structural_ops.concat, parts, count, &attr, sizeof attr);
     wg__heap_release(&tape->heap, parts, (2 * (size_t)n + 1) * sizeof *parts);
     return result;
 }
@@ -191,8 +191,8 @@ static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
     wg_shape from = *wg__shape_of_node(tape, have), to = *wg__shape_of_node(tape, want), both;
     if (!wg_shape_broadcast(&from, &to, &both) || !wg_shape_equal(&both, &from)) {
         char a[128], b[128];
-        wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative has shape %s for an operand of shape %s", op->name,
-                       wg_shape_text(&from, a, sizeof a), wg_shape_text(&to, b, sizeof b));
+        wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative has shape %s for an operand of shape %s",
+                       op->name, wg_shape_text(&from, a, sizeof a), wg_shape_text(&to, b, sizeof b));
         return wg__handle(tape, 0);
     }
     return wg_record_on(tape, wg__structural_ops.sum_to, &d, 1, &to, sizeof to);
@@ -333,7 +333,8 @@ void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx
         ok = x[i].tape == tape && wg__live(x[i], "grad");
         ids[i] = x[i].node;
         if (!ok && x[i].tape != tape)
-            wg_fail(y, WG_ERR_ARGUMENT, "grad", "tensor %d is %s", i + 1, x[i].tape ? "on another tape" : "not set");
+            wg_fail(y, WG_ERR_ARGUMENT, "grad", "tensor %d is %s", i + 1,
+                    x[i].tape ? "on another tape" : "not set");
     }
     if (ok && wg__differentiate(tape, y.node, dy.node, ids, (uint32_t)n, out) == WG_OK) {
         for (int i = 0; i < n; i++) {
@@ -416,7 +417,8 @@ wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n)
     wg_tape *tape = loss.tape;
     if (tape->shapes[node->shape].numel != 1) {
         char text[128];
-        wg_fail(loss, WG_ERR_SHAPE, "backward", "the loss has shape %s: it must be one number (wg_mean_all, wg_sum_all)",
+        wg_fail(loss, WG_ERR_SHAPE, "backward",
+                "the loss has shape %s: it must be one number (wg_mean_all, wg_sum_all)",
                 wg_shape_text(wg__shape_of_node(tape, node), text, sizeof text));
         return tape->error.status;
     }

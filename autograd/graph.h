@@ -11,35 +11,36 @@
 #include "random.h"
 
 typedef struct wg__node {
-    uint16_t op;       /* index in the tape's list of ops; 0: a leaf */
-    uint16_t flags;    /* WG__NODE_* */
-    uint32_t n_in;     /* operands */
-    uint32_t in[4];    /* their nodes, 0 where not given; more than 4: in[0] is where they start in spill */
-    uint32_t shape;    /* interned */
-    uint32_t attr;     /* interned; 0: none */
-    uint32_t slot;     /* leaf: index in leaves; once evaluated: index in values */
-    uint32_t scope;    /* where it was recorded */
-    uint32_t forward;  /* of a gradient node: the node it is the derivative of */
+    uint16_t op;      /* index in the tape's list of ops; 0: a leaf */
+    uint16_t flags;   /* WG__NODE_* */
+    uint32_t n_in;    /* operands */
+    uint32_t in[4];   /* their nodes, 0 where not given; more than 4: in[0] is where they start in spill */
+    uint32_t shape;   /* interned */
+    uint32_t attr;    /* interned; 0: none */
+    uint32_t slot;    /* leaf: index in leaves */
+    uint32_t scope;   /* where it was recorded */
+    uint32_t forward; /* of a gradient node: the node it is the derivative of */
     uint8_t dtype;
-    uint8_t leaf;      /* wg__leaf_kind */
+    uint8_t leaf; /* wg__leaf_kind */
     uint16_t spare;
-    uint64_t key;      /* random: key; parameter leaf: the parameter's identity */
-    uint64_t spare2;
+    uint64_t key;   /* random: key; parameter leaf: the parameter's identity */
+    uint32_t value; /* once evaluated: index in values */
+    uint32_t spare2;
 } wg__node;
 _Static_assert(sizeof(wg__node) == 64, "a node is one cache line");
 
 enum {
-    WG__NODE_CUT = 1,   /* no gradient flows through it */
-    WG__NODE_KEPT = 2,  /* wanted by the next run */
-    WG__NODE_VALUE = 4  /* computed: its value is at values[slot] until the reset */
+    WG__NODE_CUT = 1,  /* no gradient flows through it */
+    WG__NODE_KEPT = 2, /* wanted by the next run */
+    WG__NODE_VALUE = 4 /* computed: its value is at values[value] until the reset */
 };
 
 typedef enum wg__leaf_kind { WG__LEAF_NONE, WG__LEAF_DATA, WG__LEAF_PARAM, WG__LEAF_GRAD } wg__leaf_kind;
 
 typedef struct wg__leaf {
     void *data;
-    wg_param *param;   /* PARAM, GRAD */
-    uint64_t version;  /* of the parameter when it was recorded */
+    wg_param *param;  /* PARAM, GRAD */
+    uint64_t version; /* of the parameter when it was recorded */
 } wg__leaf;
 
 typedef struct wg__shape_info {
@@ -49,9 +50,9 @@ typedef struct wg__shape_info {
 
 typedef struct wg__scope {
     uint32_t parent;
-    uint32_t ordinal;   /* of the next random op in it; starts anew with each epoch */
+    uint32_t ordinal; /* of the next random op in it; starts anew with each epoch */
     uint64_t path_hash;
-    const char *path;   /* "encoder.l0"; scope 0 is "" */
+    const char *path; /* "encoder.l0"; scope 0 is "" */
 } wg__scope;
 
 typedef struct wg__assign { /* a buffer to be written when the next run ends well */
@@ -93,7 +94,7 @@ struct wg_tape {
     wg__assign *assigns;
     uint32_t n_assigns, cap_assigns;
     uint32_t n_kept; /* marked and not yet computed */
-    uint64_t hash; /* of everything recorded since the reset */
+    uint64_t hash;   /* of everything recorded since the reset */
 
     const wg_op **ops; /* descriptors seen, ops[0] = NULL for leaves */
     uint32_t n_ops, cap_ops;
@@ -181,7 +182,7 @@ void wg__hash_mix(wg_tape *tape, uint64_t a, uint64_t b);
 uint32_t wg__intern_shape(wg_tape *tape, const wg_shape *shape); /* UINT32_MAX: out of memory or invalid */
 uint32_t wg__intern_attr(wg_tape *tape, const void *attr, size_t size);
 uint32_t wg__intern_op(wg_tape *tape, const wg_op *op);
-uint32_t wg__param_node(wg_tape *tape, uint64_t key);               /* 0: none this epoch */
+uint32_t wg__param_node(wg_tape *tape, uint64_t key); /* 0: none this epoch */
 bool wg__param_node_set(wg_tape *tape, uint64_t key, uint32_t node);
 /* A gradient node equal to this one in op, operands, attribute and shape; 0 if there is none, and then `id` (if not
  * 0) is the one from now on. */
@@ -207,12 +208,12 @@ void wg__profile_free(wg_tape *tape);
 
 /* ---- param.c ---- */
 
-uint64_t wg__param_id(const wg_param *param);      /* unique among those that live */
-void *wg__param_data(wg_param *param);             /* values */
+uint64_t wg__param_id(const wg_param *param); /* unique among those that live */
+void *wg__param_data(wg_param *param);        /* values */
 void *wg__param_grad_data(wg_param *param);
 bool wg__param_grad_empty(const wg_param *param);
-void wg__param_grad_written(wg_param *param);      /* a run added to it */
-void wg__param_grad_invalid(wg_param *param);      /* a run failed */
-void wg__param_written(wg_param *param);           /* a run wrote the value */
+void wg__param_grad_written(wg_param *param); /* a run added to it */
+void wg__param_grad_invalid(wg_param *param); /* a run failed */
+void wg__param_written(wg_param *param);      /* a run wrote the value */
 
 #endif

@@ -14,8 +14,8 @@ void *wg__heap_alloc(wg__heap *heap, size_t size)
     if (size > SIZE_MAX / 2) return NULL;
     size_t bytes = rounded(size);
     heap->memory.requests++;
-    void *memory = heap->allocator.alloc ? heap->allocator.alloc(heap->allocator.context, bytes)
-                                         : aligned_alloc(ALIGN, bytes);
+    void *memory =
+        heap->allocator.alloc ? heap->allocator.alloc(heap->allocator.context, bytes) : aligned_alloc(ALIGN, bytes);
     if (!memory) return NULL;
     heap->memory.live += bytes;
     if (heap->memory.live > heap->memory.peak) heap->memory.peak = heap->memory.live;

@@ -109,10 +109,7 @@ uint32_t wg__intern_op(wg_tape *tape, const wg_op *op)
 }
 
 /* Parameters: the table holds node + 1; the node's key is the parameter's identity. */
-static uint64_t hash_param_node(const wg_tape *tape, uint32_t node)
-{
-    return hash_words(tape->nodes[node].key, 3);
-}
+static uint64_t hash_param_node(const wg_tape *tape, uint32_t node) { return hash_words(tape->nodes[node].key, 3); }
 
 uint32_t wg__param_node(wg_tape *tape, uint64_t key)
 {
@@ -158,7 +155,8 @@ uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, 
         uint32_t other = index->table[at] - 1;
         const wg__node *o = &tape->nodes[other];
         if (o->op == node->op && o->attr == node->attr && o->shape == node->shape && o->dtype == node->dtype &&
-            o->flags == node->flags && o->n_in == node->n_in && !memcmp(wg__inputs(tape, o), in, o->n_in * sizeof *in))
+            o->flags == node->flags && o->n_in == node->n_in &&
+            !memcmp(wg__inputs(tape, o), in, o->n_in * sizeof *in))
             return other;
     }
     if (!id) return 0;

@@ -40,12 +40,12 @@ typedef enum wg_kind {
 
 /* Flags of an op. */
 enum {
-    WG_OP_STRIDED = 1,     /* GENERAL: the kernel takes operands with any strides (default: dense) */
-    WG_OP_NO_GRADIENT = 2, /* the derivative is zero or does not exist, and that is meant (argmax, floor);
+    WG_OP_STRIDED = 1,      /* GENERAL: the kernel takes operands with any strides (default: dense) */
+    WG_OP_NO_GRADIENT = 2,  /* the derivative is zero or does not exist, and that is meant (argmax, floor);
                               without it, a missing vjp is an error that names the op */
-    WG_OP_RANDOM = 4,      /* depends on (seed, step, key): gets a key when it is recorded */
-    WG_OP_CHECKS_INDEX = 8,/* the kernel may call wg_args_bad_index */
-    WG_OP_SMOOTH = 16      /* twice differentiable on its domain: tested to second order */
+    WG_OP_RANDOM = 4,       /* depends on (seed, step, key): gets a key when it is recorded */
+    WG_OP_CHECKS_INDEX = 8, /* the kernel may call wg_args_bad_index */
+    WG_OP_SMOOTH = 16       /* twice differentiable on its domain: tested to second order */
 };
 
 /* ---- recording: the shape rule ------------------------------------------------------------------------ */
@@ -55,10 +55,10 @@ typedef struct wg_infer {
     const wg_shape *in;       /* [n_in] shapes of the operands; an optional operand not given has rank -1 */
     const wg_dtype *dtype_in; /* [n_in] */
     int n_in;
-    const void *attr;         /* the bytes given to wg_record; suitably aligned */
-    wg_shape out;             /* result: set by the rule */
-    wg_dtype dtype;           /* result: starts as the first operand's */
-    wg_error error;           /* set through wg_infer_fail */
+    const void *attr; /* the bytes given to wg_record; suitably aligned */
+    wg_shape out;     /* result: set by the rule */
+    wg_dtype dtype;   /* result: starts as the first operand's */
+    wg_error error;   /* set through wg_infer_fail */
 } wg_infer;
 
 /* Refuses the operands. The text states the rule and the likely cause; op, scope and shapes are put before
@@ -79,9 +79,9 @@ typedef struct wg_vjp_args {
 /* ---- running ----------------------------------------------------------------------------------------------- */
 
 typedef struct wg_operand {
-    void *data;                   /* first element; 64 readable bytes follow the last */
-    int64_t size[WG_MAX_RANK];    /* shape */
-    int64_t stride[WG_MAX_RANK];  /* in elements; 0 in broadcast dimensions */
+    void *data;                  /* first element; 64 readable bytes follow the last */
+    int64_t size[WG_MAX_RANK];   /* shape */
+    int64_t stride[WG_MAX_RANK]; /* in elements; 0 in broadcast dimensions */
     int32_t rank;
     wg_dtype dtype;
     int64_t numel;
@@ -95,10 +95,10 @@ typedef struct wg_args {
     const wg_operand *in; /* [n_in], read only; an optional operand not given has data NULL, rank -1 */
     int n_in;
     const void *attr;
-    void *scratch;        /* op->scratch bytes, 64-byte aligned, this task's own while it runs */
+    void *scratch; /* op->scratch bytes, 64-byte aligned, this task's own while it runs */
     wg_run *run;
-    uint64_t key;         /* WG_OP_RANDOM: a function of scope and ordinal */
-    uint32_t node;        /* for reports */
+    uint64_t key;  /* WG_OP_RANDOM: a function of scope and ordinal */
+    uint32_t node; /* for reports */
 } wg_args;
 
 /* A kernel does task number `task` of the op->tasks(args) that the instruction has. Tasks run in any
@@ -153,8 +153,7 @@ struct wg_op {
 /* Records an op. All operands must live on one tape; WG_NONE stands for an optional operand. attr_size
  * bytes at attr (plain data, no pointers, padding zeroed) are part of the program: what changes from step
  * to step is an operand instead. */
-WG_API wg_tensor wg_record(const wg_op *op, const wg_tensor *in, int n_in, const void *attr,
-                           size_t attr_size);
+WG_API wg_tensor wg_record(const wg_op *op, const wg_tensor *in, int n_in, const void *attr, size_t attr_size);
 
 /* Recording without an operand (random numbers, ranges): the tape is named. */
 WG_API wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int n_in, const void *attr,
@@ -163,8 +162,7 @@ WG_API wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *i
 /* For op functions that find a mistake in their own arguments before there is anything to record. Stores
  * the error with the scope on the tape of the tensor (or, if it has none, nowhere); returns nil. */
 WG_API wg_tensor wg_fail(wg_tensor on, wg_status status, const char *op, const char *rule, ...) WG_PRINTF(4, 5);
-WG_API wg_tensor wg_fail_on(wg_tape *tape, wg_status status, const char *op, const char *rule, ...)
-    WG_PRINTF(4, 5);
+WG_API wg_tensor wg_fail_on(wg_tape *tape, wg_status status, const char *op, const char *rule, ...) WG_PRINTF(4, 5);
 
 #ifdef __cplusplus
 }

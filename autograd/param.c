@@ -157,7 +157,8 @@ static bool place(wg_params *set, wg_param *param, size_t bytes)
     if (!s) {
         s = wg__heap_alloc(&set->heap, sizeof *s);
         if (!s) return false;
-        *s = (slab){.next = set->slabs, .buffers = param->buffer, .size = rounded > SLAB_BYTES ? rounded : SLAB_BYTES};
+        *s = (slab){
+            .next = set->slabs, .buffers = param->buffer, .size = rounded > SLAB_BYTES ? rounded : SLAB_BYTES};
         s->values = wg__heap_alloc(&set->heap, s->size);
         s->grads = s->buffers ? NULL : wg__heap_alloc(&set->heap, s->size);
         if (!s->values || (!s->buffers && !s->grads)) {
@@ -179,7 +180,8 @@ static const char *name_new(wg_params *set, const char *name, wg_param *param)
 {
     size_t length = strlen(name) + 1;
     char *copy = wg__arena_alloc(&set->names, length, 1);
-    if (!copy || !wg__grow(&set->heap, (void **)&set->entries, &set->cap_entries, set->n_entries + 1u, sizeof(entry))) {
+    if (!copy ||
+        !wg__grow(&set->heap, (void **)&set->entries, &set->cap_entries, set->n_entries + 1u, sizeof(entry))) {
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory", name);
         return NULL;
     }

@@ -36,18 +36,13 @@ WG_API void wg_params_seed(wg_params *set, uint64_t seed);
 
 /* ---- initial values -------------------------------------------------------------------------------- */
 
-typedef enum wg_init_kind {
-    WG_INIT_CONSTANT,
-    WG_INIT_UNIFORM,
-    WG_INIT_NORMAL,
-    WG_INIT_ORTHOGONAL
-} wg_init_kind;
+typedef enum wg_init_kind { WG_INIT_CONSTANT, WG_INIT_UNIFORM, WG_INIT_NORMAL, WG_INIT_ORTHOGONAL } wg_init_kind;
 
 typedef struct wg_init {
     wg_init_kind kind;
-    double a, b;   /* constant: a. uniform: in [a, b). normal: mean a, standard deviation b. orthogonal: gain a */
-    bool by_fan;   /* uniform, normal: a and b are multiplied with 1/sqrt(fan) as fan says */
-    int fan;       /* 0: fan_in; 1: fan_out; 2: their mean */
+    double a, b; /* constant: a. uniform: in [a, b). normal: mean a, standard deviation b. orthogonal: gain a */
+    bool by_fan; /* uniform, normal: a and b are multiplied with 1/sqrt(fan) as fan says */
+    int fan;     /* 0: fan_in; 1: fan_out; 2: their mean */
 } wg_init;
 
 WG_API wg_init wg_init_zeros(void);

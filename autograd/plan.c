@@ -19,14 +19,16 @@ void *wg__plan_array(wg__arena *arena, uint64_t n, size_t size)
 
 uint32_t wg__unit_new(wg__planner *p, wg__work unit)
 {
-    if (!wg__grow(&p->tape->heap, (void **)&p->units, &p->cap_units, p->n_units + 1u, sizeof unit)) return UINT32_MAX;
+    if (!wg__grow(&p->tape->heap, (void **)&p->units, &p->cap_units, p->n_units + 1u, sizeof unit))
+        return UINT32_MAX;
     p->units[p->n_units] = unit;
     return p->n_units++;
 }
 
 bool wg__member_add(wg__planner *p, uint32_t node)
 {
-    if (!wg__grow(&p->tape->heap, (void **)&p->members, &p->cap_members, p->n_members + 1u, sizeof node)) return false;
+    if (!wg__grow(&p->tape->heap, (void **)&p->members, &p->cap_members, p->n_members + 1u, sizeof node))
+        return false;
     p->members[p->n_members++] = node;
     return true;
 }
@@ -150,7 +152,10 @@ static bool copy_key(wg_tape *tape, wg__plan *plan, const request *r)
 static void output_add(wg_tape *tape, wg__plan *plan, wg__output_kind kind, uint32_t node, uint32_t target)
 {
     const wg__node *n = &tape->nodes[node];
-    wg__output output = {.kind = kind, .node = node, .target = target, .dtype = (wg_dtype)n->dtype,
+    wg__output output = {.kind = kind,
+                         .node = node,
+                         .target = target,
+                         .dtype = (wg_dtype)n->dtype,
                          .numel = tape->shapes[n->shape].numel};
     output.bytes = (size_t)output.numel * wg_dtype_size(output.dtype);
     if (kind == WG__OUTPUT_VALUE) plan->output_bytes += output.bytes;
@@ -178,7 +183,8 @@ static bool list_outputs(wg_tape *tape, wg__plan *plan, const request *r, const 
 
 static bool run_passes(wg_tape *tape, wg__plan *plan)
 {
-    wg__planner p = {.tape = tape, .plan = plan, .arena = &tape->scratch, .passes = tape->passes, .n = tape->n_nodes};
+    wg__planner p = {
+        .tape = tape, .plan = plan, .arena = &tape->scratch, .passes = tape->passes, .n = tape->n_nodes};
     if (tape->options.locate_nonfinite) p.passes &= ~(unsigned)(WG__PASS_MERGE | WG__PASS_FUSE);
     p.state = wg__plan_array(p.arena, p.n, sizeof *p.state);
     p.root = wg__plan_array(p.arena, p.n, sizeof *p.root);
@@ -326,7 +332,7 @@ const void *wg_value(wg_tensor tensor)
     wg_tape *tape = tensor.tape;
     if (node->leaf == WG__LEAF_DATA) return tape->leaves[node->slot].data;
     if (!(node->flags & WG__NODE_VALUE) && wg__force(tape, &tensor.node, 1, 0, NULL, 0) != WG_OK) return NULL;
-    return tape->values[tape->nodes[tensor.node].slot];
+    return tape->values[tape->nodes[tensor.node].value];
 }
 
 double wg_item(wg_tensor tensor)
@@ -349,7 +355,8 @@ double wg_item(wg_tensor tensor)
 wg_status wg_read(wg_tensor tensor, void *out, size_t bytes)
 {
     const void *data = wg_value(tensor);
-    if (!tensor.tape || !data) return tensor.tape && tensor.tape->error.status ? tensor.tape->error.status : WG_ERR_ARGUMENT;
+    if (!tensor.tape || !data)
+        return tensor.tape && tensor.tape->error.status ? tensor.tape->error.status : WG_ERR_ARGUMENT;
     const wg__node *node = &tensor.tape->nodes[tensor.node];
     size_t size = (size_t)tensor.tape->shapes[node->shape].numel * wg_dtype_size((wg_dtype)node->dtype);
     if (size != bytes) {

@@ -14,13 +14,13 @@ typedef enum wg__instr_kind { WG__INSTR_KERNEL, WG__INSTR_CHAIN, WG__INSTR_PRODU
 
 typedef struct wg__instr {
     wg__instr_kind kind;
-    bool serial;         /* one task: runs on one thread in a row with its serial neighbours */
-    uint32_t node;       /* what it computes, for reports */
+    bool serial;   /* one task: runs on one thread in a row with its serial neighbours */
+    uint32_t node; /* what it computes, for reports */
     int64_t tasks;
-    size_t scratch;      /* bytes a task needs */
-    wg_kernel kernel;    /* KERNEL */
+    size_t scratch;   /* bytes a task needs */
+    wg_kernel kernel; /* KERNEL */
     wg_args *args;
-    wg__chain *chain;    /* CHAIN */
+    wg__chain *chain;     /* CHAIN */
     wg__product *product; /* PRODUCT; PACK: packed_b is where to */
     const wg__product_kernels *kernels;
 } wg__instr;
@@ -50,12 +50,12 @@ typedef enum wg__output_kind { WG__OUTPUT_VALUE, WG__OUTPUT_GRAD, WG__OUTPUT_ASS
 
 typedef struct wg__output {
     wg__output_kind kind;
-    uint32_t node;  /* whose value it is */
+    uint32_t node;   /* whose value it is */
     uint32_t target; /* GRAD: the parameter's node; ASSIGN: index in assigns */
     wg_dtype dtype;
     int64_t numel;
     size_t bytes;
-    void *memory;   /* where the run leaves it */
+    void *memory; /* where the run leaves it */
 } wg__output;
 
 struct wg__plan {
@@ -77,8 +77,8 @@ struct wg__plan {
     uint32_t *params; /* parameter leaves that are read: their versions are checked */
     uint32_t n_params;
     size_t block_bytes, scratch_bytes, output_bytes;
-    bool parallel; /* some instruction has several tasks */
-    bool shown;    /* addresses were bound at least once */
+    bool parallel;    /* some instruction has several tasks */
+    bool shown;       /* addresses were bound at least once */
     uint32_t *origin; /* [n_instrs] op, scope and forward node of each, for reports: three words each */
 };
 
@@ -95,20 +95,20 @@ enum {
 };
 
 typedef enum wg__unit_kind {
-    WG__UNIT_NODE,   /* one node by its kernel */
+    WG__UNIT_NODE, /* one node by its kernel */
     WG__UNIT_CHAIN,
     WG__UNIT_PRODUCT, /* one product, or several with one sum */
-    WG__UNIT_COPY,   /* operand of a VIEW_COPY node, dense */
-    WG__UNIT_JOIN,   /* a concatenation: the pieces that are not written in place */
-    WG__UNIT_STORE   /* a view, leaf or constant that is wanted, into its output */
+    WG__UNIT_COPY,    /* operand of a VIEW_COPY node, dense */
+    WG__UNIT_JOIN,    /* a concatenation: the pieces that are not written in place */
+    WG__UNIT_STORE    /* a view, leaf or constant that is wanted, into its output */
 } wg__unit_kind;
 
 typedef struct wg__work {
     wg__unit_kind kind;
-    bool accumulate;      /* PRODUCT: adds to what an earlier unit left */
-    uint32_t node;        /* the value it makes */
+    bool accumulate;       /* PRODUCT: adds to what an earlier unit left */
+    uint32_t node;         /* the value it makes */
     uint32_t first, count; /* CHAIN, PRODUCT: members in the list */
-    uint64_t when;        /* order of execution */
+    uint64_t when;         /* order of execution */
     uint32_t next;
 } wg__work;
 
@@ -124,16 +124,16 @@ typedef struct wg__planner {
     wg__plan *plan;
     wg__arena *arena; /* for the arrays: gone when planning ends */
     unsigned passes;
-    uint32_t n;        /* nodes */
-    uint8_t *state;    /* [n] */
-    uint32_t *root;    /* [n] the node whose memory it looks at: itself, or of a view the operand's root */
-    wg_layout **view;  /* [n] strides over the owner's memory; NULL: dense */
-    uint32_t *uses;    /* [n] how many needed operands name it */
-    uint32_t *unit;    /* [n] + 1: the unit that makes it; of chain members, too */
-    uint32_t *owner;   /* [n] of roots: whose storage it lies in: itself or the concatenation it is a piece of */
-    int64_t *shift;    /* [n] of roots: elements from the owner's start, for pieces that are dense there */
-    uint32_t *slot;    /* [n] of owners: slot + 1 */
-    int64_t *offset;   /* [n] of owners: bytes in the slot */
+    uint32_t n;       /* nodes */
+    uint8_t *state;   /* [n] */
+    uint32_t *root;   /* [n] the node whose memory it looks at: itself, or of a view the operand's root */
+    wg_layout **view; /* [n] strides over the owner's memory; NULL: dense */
+    uint32_t *uses;   /* [n] how many needed operands name it */
+    uint32_t *unit;   /* [n] + 1: the unit that makes it; of chain members, too */
+    uint32_t *owner;  /* [n] of roots: whose storage it lies in: itself or the concatenation it is a piece of */
+    int64_t *shift;   /* [n] of roots: elements from the owner's start, for pieces that are dense there */
+    uint32_t *slot;   /* [n] of owners: slot + 1 */
+    int64_t *offset;  /* [n] of owners: bytes in the slot */
     wg__work *units;
     uint32_t n_units, cap_units;
     uint32_t *members; /* of chains and sums */
@@ -141,10 +141,10 @@ typedef struct wg__planner {
     uint32_t *sequence; /* [n_units] units in order */
     int64_t *temps;     /* bytes in the block of the dense copies that kernels need, in the order of their use */
     uint32_t n_temps, cap_temps;
-    int64_t *stored;    /* [n_outputs] bytes in the block of gradients and assigned values that are stored */
+    int64_t *stored;        /* [n_outputs] bytes in the block of gradients and assigned values that are stored */
     struct wg__pack *packs; /* operands that several products share, packed once */
     uint32_t n_packs;
-    uint32_t *pack_at;  /* [n] of sources: where their packs begin, + 1 */
+    uint32_t *pack_at; /* [n] of sources: where their packs begin, + 1 */
 } wg__planner;
 
 bool wg__plan_need(wg__planner *p);
@@ -157,7 +157,7 @@ bool wg__plan_emit(wg__planner *p);
 
 /* n zeroed items; NULL when memory is out. */
 void *wg__plan_array(wg__arena *arena, uint64_t n, size_t size);
-uint32_t wg__unit_new(wg__planner *p, wg__work unit);        /* UINT32_MAX when memory is out */
+uint32_t wg__unit_new(wg__planner *p, wg__work unit); /* UINT32_MAX when memory is out */
 bool wg__member_add(wg__planner *p, uint32_t node);
 /* The strides of a node over its owner's memory (offset in elements from the root's start). */
 wg_layout wg__layout_of(const wg__planner *p, uint32_t node);

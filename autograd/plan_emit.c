@@ -11,9 +11,9 @@ typedef struct emit {
     wg__planner *p;
     wg__plan *plan;
     wg_tape *tape;
-    uint32_t *leaf_slot;  /* [n] of sources: slot + 1 */
+    uint32_t *leaf_slot; /* [n] of sources: slot + 1 */
     uint32_t next_temp;
-    uint32_t *at;         /* [n] while a chain is made: where a member's value is */
+    uint32_t *at; /* [n] while a chain is made: where a member's value is */
 } emit;
 
 /* ---- addresses ------------------------------------------------------------------------------------------------ */
@@ -46,7 +46,8 @@ static uint32_t source_slot(emit *e, uint32_t id)
 {
     if (e->leaf_slot[id]) return e->leaf_slot[id] - 1;
     const wg__node *node = &e->tape->nodes[id];
-    wg__slot slot = {.kind = node->op ? WG__SLOT_VALUE : WG__SLOT_LEAF, .index = node->slot};
+    wg__slot slot = {.kind = node->op ? WG__SLOT_VALUE : WG__SLOT_LEAF,
+                     .index = node->op ? node->value : node->slot};
     e->plan->slots[e->plan->n_slots] = slot;
     e->leaf_slot[id] = ++e->plan->n_slots;
     if (!node->op && node->leaf == WG__LEAF_PARAM) e->plan->params[e->plan->n_params++] = id;
@@ -73,8 +74,8 @@ static void describe(emit *e, wg_operand *operand, uint32_t id, const wg_layout 
 {
     const wg__node *node = &e->tape->nodes[id];
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    *operand = (wg_operand){.rank = shape->rank, .dtype = (wg_dtype)node->dtype,
-                            .numel = e->tape->shapes[node->shape].numel};
+    *operand = (wg_operand){
+        .rank = shape->rank, .dtype = (wg_dtype)node->dtype, .numel = e->tape->shapes[node->shape].numel};
     memcpy(operand->size, shape->size, sizeof operand->size);
     memcpy(operand->stride, layout->stride, sizeof operand->stride);
 }
@@ -114,7 +115,8 @@ static bool finish(emit *e, wg__instr instr)
 static bool finish_kernel(emit *e, uint32_t node, const wg_op *op, wg_args *args)
 {
     wg_dtype few[64], *dtypes = few;
-    if (args->n_in > 64 && !(dtypes = wg__plan_array(e->p->arena, (uint64_t)args->n_in, sizeof *dtypes))) return false;
+    if (args->n_in > 64 && !(dtypes = wg__plan_array(e->p->arena, (uint64_t)args->n_in, sizeof *dtypes)))
+        return false;
     for (int i = 0; i < args->n_in; i++) dtypes[i] = args->in[i].dtype;
     wg_kernel kernel = op->select(op, dtypes, args->n_in, args->out.dtype);
     wg__instr instr = {.kind = WG__INSTR_KERNEL, .node = node, .kernel = kernel, .args = args};
@@ -229,8 +231,7 @@ static bool chain_operand(emit *e, wg__chain_operand *operand, uint32_t id, cons
     wg_layout layout = wg__layout_of(e->p, id);
     *operand = (wg__chain_operand){.size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype)};
     int shift = space->rank - shape->rank;
-    for (int i = 0; i < shape->rank; i++)
-        operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout.stride[i];
+    for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout.stride[i];
     return bind(e, &operand->data, id);
 }
 
@@ -323,8 +324,8 @@ static bool emit_chain(emit *e, const wg__work *unit, uint32_t unit_id)
     const wg__planner *p = e->p;
     const uint32_t *members = p->members + unit->first;
     const wg__node *head = &e->tape->nodes[members[0]];
-    wg__chain *chain = chain_new(e, wg__shape_of_node(e->tape, head), e->tape->shapes[head->shape].numel, unit->count,
-                                 4 * unit->count);
+    wg__chain *chain = chain_new(e, wg__shape_of_node(e->tape, head), e->tape->shapes[head->shape].numel,
+                                 unit->count, 4 * unit->count);
     if (!chain) return false;
     uint16_t last_read[WG__CHAIN_STEPS + 4] = {0}, last[WG__CHAIN_STEPS + 4] = {0};
     uint32_t loaded[4 * (WG__CHAIN_STEPS + 4)];
@@ -358,13 +359,15 @@ static bool emit_move(emit *e, uint32_t from, uint32_t whole, const wg_layout *l
     if (!chain || !chain_operand(e, &chain->loads[0], from, shape)) return false;
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype), shift;
     chain->n_loads = chain->n_steps = chain->n_stores = chain->n_registers = 1;
-    chain->steps[0] = (wg__chain_step){.fn = wg__structural_ops.identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
+    chain->steps[0] =
+        (wg__chain_step){.fn = wg__structural_ops.identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
     chain->stores[0] = (wg__chain_operand){.size = (uint8_t)size};
     memcpy(chain->stores[0].stride, layout->stride, sizeof chain->stores[0].stride);
     uint32_t owner = wg__owner_of(e->p, whole, &shift);
     int64_t base = e->p->view[whole] ? e->p->view[whole]->offset : 0;
     uint32_t slot = e->p->slot[owner] ? e->p->slot[owner] - 1 : 0;
-    if (!fix(e, &chain->stores[0].data, slot, e->p->offset[owner] + (shift + base + layout->offset) * size)) return false;
+    if (!fix(e, &chain->stores[0].data, slot, e->p->offset[owner] + (shift + base + layout->offset) * size))
+        return false;
     return finish_chain(e, chain, whole);
 }
 
@@ -400,9 +403,15 @@ void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__produc
     const wg_shape *shape = wg__shape_of_node(tape, out);
     wg_layout c = wg__layout_of(p, unit->node);
     int r = shape->rank;
-    *product = (wg__product){.dtype = (wg_dtype)out->dtype, .m = shape->size[r - 2], .n = shape->size[r - 1],
-                             .batches = 1, .c_rs = c.stride[r - 2], .c_cs = c.stride[r - 1],
-                             .n_segments = (int)unit->count, .segments = segments, .accumulate = unit->accumulate};
+    *product = (wg__product){.dtype = (wg_dtype)out->dtype,
+                             .m = shape->size[r - 2],
+                             .n = shape->size[r - 1],
+                             .batches = 1,
+                             .c_rs = c.stride[r - 2],
+                             .c_cs = c.stride[r - 1],
+                             .n_segments = (int)unit->count,
+                             .segments = segments,
+                             .accumulate = unit->accumulate};
     for (uint32_t i = 0; i < unit->count; i++) {
         uint32_t term = p->members[unit->first + i];
         const uint32_t *in = wg__inputs(tape, &tape->nodes[term]);
@@ -410,8 +419,11 @@ void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__produc
         wg_layout a = wg__layout_of(p, in[0]), b = wg__layout_of(p, in[1]);
         int ra = sa->rank, rb = wg__shape_of_node(tape, &tape->nodes[in[1]])->rank;
         wg__segment *s = &segments[i];
-        *s = (wg__segment){.k = sa->size[ra - 1], .a_rs = a.stride[ra - 2], .a_cs = a.stride[ra - 1],
-                           .b_rs = b.stride[rb - 2], .b_cs = b.stride[rb - 1]};
+        *s = (wg__segment){.k = sa->size[ra - 1],
+                           .a_rs = a.stride[ra - 2],
+                           .a_cs = a.stride[ra - 1],
+                           .b_rs = b.stride[rb - 2],
+                           .b_cs = b.stride[rb - 1]};
         if ((p->state[term] & WG__ABSORBED) && p->view[term]) /* seen transposed: (A B)^T = B^T A^T */
             *s = (wg__segment){.k = s->k, .a_rs = s->b_cs, .a_cs = s->b_rs, .b_rs = s->a_cs, .b_cs = s->a_rs};
     }
@@ -556,7 +568,8 @@ static bool settle(emit *e)
     plan->origin = wg__plan_array(&plan->memory, 3 * (uint64_t)plan->n_instrs, sizeof *plan->origin);
     if (!sorted || !instrs || !plan->origin) return false;
     for (uint32_t i = 0; i < plan->n_fixups; i++) plan->slots[plan->fixups[i].slot].n_fixups++;
-    for (uint32_t s = 0, at = 0; s < plan->n_slots; at += plan->slots[s++].n_fixups) plan->slots[s].first_fixup = at;
+    for (uint32_t s = 0, at = 0; s < plan->n_slots; at += plan->slots[s++].n_fixups)
+        plan->slots[s].first_fixup = at;
     for (uint32_t s = 0; s < plan->n_slots; s++) plan->slots[s].n_fixups = 0;
     for (uint32_t i = 0; i < plan->n_fixups; i++) {
         wg__slot *slot = &plan->slots[plan->fixups[i].slot];

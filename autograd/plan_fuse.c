@@ -9,11 +9,11 @@
 
 typedef struct fuse {
     wg__planner *p;
-    uint32_t *parent;  /* [n] union-find over the node that began the group; 0: not in a group */
-    uint64_t *when;    /* [n] of group heads */
-    uint64_t *reader;  /* [n] of group heads: the earliest outside reader */
-    uint16_t *steps;   /* [n] of group heads */
-    uint16_t *loads;   /* [n] of group heads: outside operands, counted with repetition */
+    uint32_t *parent; /* [n] union-find over the node that began the group; 0: not in a group */
+    uint64_t *when;   /* [n] of group heads */
+    uint64_t *reader; /* [n] of group heads: the earliest outside reader */
+    uint16_t *steps;  /* [n] of group heads */
+    uint16_t *loads;  /* [n] of group heads: outside operands, counted with repetition */
 } fuse;
 
 static uint32_t find(fuse *f, uint32_t id)
@@ -44,7 +44,10 @@ static void read_by(fuse *f, uint32_t id, uint64_t when)
     f->reader[group] = sooner(f->reader[group], when);
 }
 
-static bool fits(uint32_t steps, uint32_t loads) { return steps < WG__CHAIN_STEPS && loads <= WG__CHAIN_OPERANDS - 4; }
+static bool fits(uint32_t steps, uint32_t loads)
+{
+    return steps < WG__CHAIN_STEPS && loads <= WG__CHAIN_OPERANDS - 4;
+}
 
 /* Joins group b into a. */
 static uint32_t unite(fuse *f, uint32_t a, uint32_t b)
@@ -85,8 +88,9 @@ static uint64_t joined(fuse *f, const wg__node *node, const uint32_t *in, const 
     }
     for (uint32_t k = 0; k < node->n_in; k++) {
         bool inside = false;
-        if (in[k] && f->p->root[in[k]] == in[k] && f->parent[in[k]])
-            for (int i = 0; i < n; i++) inside |= find(f, in[k]) == groups[i];
+        uint32_t root = f->p->root[in[k]];
+        for (int i = 0; i < n && f->parent[root]; i++) inside |= find(f, root) == groups[i];
+        if (inside && root != in[k]) return 0; /* it reads a member through a view: from memory, after the chain */
         if (in[k] && !inside) when = later(when, ready(f, in[k]));
     }
     return when < reader && fits(steps, loads) ? when : 0;
@@ -137,8 +141,8 @@ static bool lone(fuse *f, uint32_t id)
                                                   : WG__UNIT_NODE;
     uint32_t first = p->n_members;
     if (unit == WG__UNIT_PRODUCT && !wg__member_add(p, id)) return false;
-    uint32_t made = wg__unit_new(p, (wg__work){.kind = unit, .node = id, .first = first,
-                                               .count = p->n_members - first, .when = when});
+    uint32_t made = wg__unit_new(
+        p, (wg__work){.kind = unit, .node = id, .first = first, .count = p->n_members - first, .when = when});
     p->unit[id] = made + 1;
     return made != UINT32_MAX;
 }
@@ -150,7 +154,8 @@ static bool make_units(fuse *f)
     uint32_t start = p->n_members;
     for (uint32_t id = 1; id < p->n; id++) {
         if (!f->parent[id] || find(f, id) != id) continue;
-        uint32_t made = wg__unit_new(p, (wg__work){.kind = WG__UNIT_CHAIN, .node = id, .first = start, .when = f->when[id]});
+        uint32_t made =
+            wg__unit_new(p, (wg__work){.kind = WG__UNIT_CHAIN, .node = id, .first = start, .when = f->when[id]});
         if (made == UINT32_MAX) return false;
         p->unit[id] = made + 1;
         start += f->steps[id];

@@ -29,7 +29,8 @@ static bool is_term(const wg__planner *p, uint32_t id)
     const wg__node *node = &tape->nodes[id];
     if (wg__is_source(p, id) || tape->ops[node->op]->kind != WG_KIND_PRODUCT || !single(p, id)) return false;
     for (int k = 0; k < 2; k++)
-        if (wg__shape_of_node(tape, &tape->nodes[node->in[k]])->rank != 2 || reads_param(p, node->in[k])) return false;
+        if (wg__shape_of_node(tape, &tape->nodes[node->in[k]])->rank != 2 || reads_param(p, node->in[k]))
+            return false;
     return wg__shape_of_node(tape, node)->rank == 2 && wg__structural_ops.product((wg_dtype)node->dtype);
 }
 
@@ -87,8 +88,12 @@ static bool emit_runs(merge *m, uint32_t root, uint32_t first)
         }
         if (i == p->n_members || (i > start && k + inner > RUN_K)) {
             uint32_t last = p->members[i - 1];
-            wg__work unit = {.kind = WG__UNIT_PRODUCT, .accumulate = start > first, .node = root, .first = start,
-                             .count = i - start, .when = (uint64_t)last << 32};
+            wg__work unit = {.kind = WG__UNIT_PRODUCT,
+                             .accumulate = start > first,
+                             .node = root,
+                             .first = start,
+                             .count = i - start,
+                             .when = (uint64_t)last << 32};
             uint32_t made = wg__unit_new(p, unit);
             if (made == UINT32_MAX) return false;
             for (uint32_t j = start; j < i; j++) p->unit[p->members[j]] = made + 1;

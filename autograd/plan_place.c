@@ -61,8 +61,8 @@ enum { BINS = 160, NONE = UINT32_MAX };
 
 typedef struct range {
     int64_t offset, size;
-    uint32_t before, after;     /* neighbours in memory */
-    uint32_t next, previous;    /* in the bin */
+    uint32_t before, after;  /* neighbours in memory */
+    uint32_t next, previous; /* in the bin */
     bool free;
 } range;
 
@@ -131,8 +131,8 @@ static uint32_t space_take(space *s, int64_t bytes)
             bin_remove(s, i);
             int64_t rest = s->blocks[i].size - size;
             if (rest >= 64) {
-                range tail = {.offset = s->blocks[i].offset + size, .size = rest, .before = i,
-                              .after = s->blocks[i].after};
+                range tail = {
+                    .offset = s->blocks[i].offset + size, .size = rest, .before = i, .after = s->blocks[i].after};
                 uint32_t t = block_new(s, tail);
                 if (t == NONE) return NONE;
                 if (tail.after != NONE)
@@ -217,7 +217,8 @@ static void touch_unit(wg__planner *p, life *lives, uint32_t position)
         const uint32_t *in = wg__inputs(p->tape, node);
         for (uint32_t k = 0; k < node->n_in; k++) {
             uint32_t root = p->root[in[k]];
-            bool inside = unit->kind == WG__UNIT_CHAIN && p->unit[root] == p->sequence[position] + 1 && in[k] == root;
+            bool inside =
+                unit->kind == WG__UNIT_CHAIN && p->unit[root] == p->sequence[position] + 1 && in[k] == root;
             if (in[k] && !(inside && !(p->state[root] & WG__MATERIAL))) touch(p, lives, in[k], position);
         }
     }
@@ -240,8 +241,8 @@ static bool place_outputs(wg__planner *p, life *lives, space *s)
 {
     wg__plan *plan = p->plan;
     p->stored = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored);
-    plan->slots = wg__plan_array(&plan->memory, (uint64_t)plan->n_outputs + p->tape->n_leaves + p->tape->n_values + 1,
-                                 sizeof *plan->slots);
+    plan->slots = wg__plan_array(
+        &plan->memory, (uint64_t)plan->n_outputs + p->tape->n_leaves + p->tape->n_values + 1, sizeof *plan->slots);
     if (!p->stored || !plan->slots) return false;
     slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
     for (uint32_t i = 0; i < plan->n_outputs; i++) {
@@ -274,8 +275,13 @@ static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
     uint32_t root = p->root[b];
     if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
     wg_layout layout = wg__layout_of(p, b);
-    *key = (wg__pack){.root = root, .at = layout.offset, .rs = layout.stride[0], .cs = layout.stride[1],
-                      .k = shape->size[0], .n = shape->size[1], .offset = -1};
+    *key = (wg__pack){.root = root,
+                      .at = layout.offset,
+                      .rs = layout.stride[0],
+                      .cs = layout.stride[1],
+                      .k = shape->size[0],
+                      .n = shape->size[1],
+                      .offset = -1};
     return true;
 }
 
@@ -362,7 +368,8 @@ static bool place_temps(wg__planner *p, space *s, const wg__work *unit)
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__needs_copy(p, unit->node, k)) continue;
         uint32_t block = space_take(s, bytes_of(p, wg__inputs(p->tape, node)[k]));
-        if (block == NONE || !wg__grow(s->heap, (void **)&p->temps, &p->cap_temps, p->n_temps + 1u, sizeof(int64_t)))
+        if (block == NONE ||
+            !wg__grow(s->heap, (void **)&p->temps, &p->cap_temps, p->n_temps + 1u, sizeof(int64_t)))
             return false;
         p->temps[p->n_temps++] = block;
     }

@@ -56,7 +56,8 @@ static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
     }
     wg__profile *p = tape->profile;
     if (!p || !wg__grow(&tape->heap, (void **)&p->events, &p->cap_events, instrs, sizeof *p->events) ||
-        !wg__grow(&tape->heap, (void **)&p->totals, &p->cap_totals, (uint64_t)p->n_totals + instrs, sizeof *p->totals))
+        !wg__grow(&tape->heap, (void **)&p->totals, &p->cap_totals, (uint64_t)p->n_totals + instrs,
+                  sizeof *p->totals))
         return NULL;
     p->n_events = 0;
     return p;

@@ -107,7 +107,8 @@ static bool operand_ok(wg_tape *tape, const wg_op *op, wg_tensor in, int i)
     const char *open = scope[0] ? " [" : "", *close = scope[0] ? "]" : "";
     if (!in.tape) {
         if (i >= op->min_in) return true;
-        wg__tape_error(tape, WG_ERR_ARGUMENT, "%s%s%s%s: operand %d was never set", op->name, open, scope, close, i + 1);
+        wg__tape_error(tape, WG_ERR_ARGUMENT, "%s%s%s%s: operand %d was never set", op->name, open, scope, close,
+                       i + 1);
         return false;
     }
     if (in.tape != tape) {
@@ -309,8 +310,8 @@ uint32_t wg__leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, const w
         wg__out_of_memory(tape);
         return 0;
     }
-    wg__node node = {.dtype = (uint8_t)dtype, .leaf = (uint8_t)kind, .slot = tape->n_leaves, .key = key,
-                     .scope = tape->scope};
+    wg__node node = {
+        .dtype = (uint8_t)dtype, .leaf = (uint8_t)kind, .slot = tape->n_leaves, .key = key, .scope = tape->scope};
     node.shape = wg__intern_shape(tape, shape);
     if (node.shape == UINT32_MAX) {
         wg__out_of_memory(tape);
@@ -362,7 +363,8 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
     if (!tape || tape->error.status != WG_OK) return tape ? nil(tape) : WG_NONE;
-    if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
+    if (!param)
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
     if (id) return wg__handle(tape, id);

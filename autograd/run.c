@@ -77,7 +77,8 @@ static bool bind(wg_tape *tape, wg__plan *plan)
     for (uint32_t s = 0; s < plan->n_slots; s++) {
         wg__slot *slot = &plan->slots[s];
         char *base = slot_base(tape, plan, slot);
-        if (!base && (slot->kind == WG__SLOT_OUTPUT || (slot->kind == WG__SLOT_BLOCK && plan->block_bytes))) return false;
+        if (!base && (slot->kind == WG__SLOT_OUTPUT || (slot->kind == WG__SLOT_BLOCK && plan->block_bytes)))
+            return false;
         if (plan->shown && base == slot->base) continue;
         slot->base = base;
         for (uint32_t i = 0; i < slot->n_fixups; i++) {
@@ -109,8 +110,8 @@ static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
         if (!tape->task_scratch) return false;
         tape->task_scratch_bytes = scratch;
     }
-    if (!wg__grow(&tape->heap, (void **)&tape->values, &tape->cap_values, (uint64_t)tape->n_values + plan->n_outputs,
-                  sizeof(void *)))
+    if (!wg__grow(&tape->heap, (void **)&tape->values, &tape->cap_values,
+                  (uint64_t)tape->n_values + plan->n_outputs, sizeof(void *)))
         return false;
     return true;
 }
@@ -120,10 +121,11 @@ static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
     for (uint32_t i = 0; i < plan->n_params; i++) {
         const wg__leaf *leaf = &tape->leaves[tape->nodes[plan->params[i]].slot];
         if (wg_param_version(leaf->param) != leaf->version)
-            return wg__tape_error(tape, WG_ERR_CHANGED,
-                                  "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
-                                  "or reset the tape",
-                                  wg_param_name(leaf->param));
+            return wg__tape_error(
+                tape, WG_ERR_CHANGED,
+                "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
+                "or reset the tape",
+                wg_param_name(leaf->param));
     }
     return WG_OK;
 }
@@ -135,7 +137,9 @@ void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scra
     switch (instr->kind) {
     case WG__INSTR_CHAIN: wg__structural_ops.chain(instr->chain, task, scratch); break;
     case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
-    case WG__INSTR_PACK: instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task); break;
+    case WG__INSTR_PACK:
+        instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task);
+        break;
     case WG__INSTR_KERNEL: {
         wg_args args = *instr->args; /* scratch and run differ from thread to thread */
         args.scratch = scratch;
@@ -151,7 +155,7 @@ typedef struct walk {
     wg__plan *plan;
     wg_run *run;
     wg_pool *pool;
-    size_t scratch; /* bytes a thread */
+    size_t scratch;     /* bytes a thread */
     uint32_t nonfinite; /* instruction + 1 of the first NaN or Inf, when that is asked for */
     int64_t nonfinite_at;
 } walk;
@@ -160,7 +164,8 @@ static void walk_alone(walk *w)
 {
     for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
         const wg__instr *instr = &w->plan->instrs[i];
-        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, w->run, w->tape->task_scratch);
+        for (int64_t task = 0; task < instr->tasks; task++)
+            wg__instr_run(instr, task, w->run, w->tape->task_scratch);
     }
 }
 
@@ -196,7 +201,8 @@ static bool result_of(const wg__instr *instr, const void **data, wg_dtype *dtype
         *numel = instr->args->out.numel;
         return wg_dtype_is_float(*dtype);
     }
-    if (instr->kind == WG__INSTR_PRODUCT && instr->product->c_cs == 1 && instr->product->c_rs == instr->product->n) {
+    if (instr->kind == WG__INSTR_PRODUCT && instr->product->c_cs == 1 &&
+        instr->product->c_rs == instr->product->n) {
         *data = instr->product->c;
         *dtype = instr->product->dtype;
         *numel = instr->product->m * instr->product->n * instr->product->batches;
@@ -217,7 +223,8 @@ static void walk_looking(walk *w)
 {
     for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
         const wg__instr *instr = &w->plan->instrs[i];
-        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, w->run, w->tape->task_scratch);
+        for (int64_t task = 0; task < instr->tasks; task++)
+            wg__instr_run(instr, task, w->run, w->tape->task_scratch);
         const void *data;
         wg_dtype dtype;
         int64_t numel;
@@ -234,7 +241,8 @@ static void walk_looking(walk *w)
 static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
 {
     const wg_op *op = wg__structural_ops.accumulate;
-    wg_operand operand = {.data = (void *)(uintptr_t)in, .rank = 1, .size = {n}, .stride = {1}, .numel = n, .dtype = dtype};
+    wg_operand operand = {
+        .data = (void *)(uintptr_t)in, .rank = 1, .size = {n}, .stride = {1}, .numel = n, .dtype = dtype};
     wg_args args = {.op = op, .in = &operand, .n_in = 1, .out = operand};
     args.out.data = out;
     wg_kernel kernel = op->select(op, &dtype, 1, dtype);
@@ -250,7 +258,7 @@ static void commit(wg_tape *tape, const wg__plan *plan)
             wg__node *node = &tape->nodes[output->node];
             if (node->flags & WG__NODE_KEPT) tape->n_kept--;
             node->flags = (uint16_t)((node->flags & ~WG__NODE_KEPT) | WG__NODE_VALUE);
-            node->slot = tape->n_values;
+            node->value = tape->n_values;
             tape->values[tape->n_values++] = output->memory;
             wg__hash_mix(tape, output->node, 13);
         } else if (output->kind == WG__OUTPUT_GRAD) {
@@ -276,8 +284,8 @@ static void name_of(const wg_tape *tape, const wg__plan *plan, uint32_t instr, c
     const char *scope = tape->scopes[origin[1]].path;
     const char *op = origin[0] ? tape->ops[origin[0]]->name : "leaf";
     if (origin[2])
-        snprintf(text, size, "%s in the gradient of %s%s%s%s", op, tape->ops[origin[2]]->name, scope[0] ? " [" : "", scope,
-                 scope[0] ? "]" : "");
+        snprintf(text, size, "%s in the gradient of %s%s%s%s", op, tape->ops[origin[2]]->name, scope[0] ? " [" : "",
+                 scope, scope[0] ? "]" : "");
     else
         snprintf(text, size, "%s%s%s%s", op, scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
 }
@@ -290,10 +298,10 @@ static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
         const wg__node *node = &tape->nodes[run->bad_index >> 32];
         bool known = (run->bad_index >> 32) < tape->n_nodes;
         const char *scope = known ? tape->scopes[node->scope].path : "";
-        return wg__tape_error(tape, WG_ERR_INDEX, "%s%s%s%s: index %lld at position %lld is out of range (0 to %lld)",
-                              run->bad_op->name, scope[0] ? " [" : "", scope, scope[0] ? "]" : "",
-                              (long long)run->bad_value, (long long)(run->bad_index & 0xffffffffu),
-                              (long long)run->bad_limit - 1);
+        return wg__tape_error(
+            tape, WG_ERR_INDEX, "%s%s%s%s: index %lld at position %lld is out of range (0 to %lld)",
+            run->bad_op->name, scope[0] ? " [" : "", scope, scope[0] ? "]" : "", (long long)run->bad_value,
+            (long long)(run->bad_index & 0xffffffffu), (long long)run->bad_limit - 1);
     }
     if (w->nonfinite) {
         name_of(tape, plan, w->nonfinite - 1, name, sizeof name);

@@ -54,15 +54,16 @@ WG_API char *wg_shape_text(const wg_shape *shape, char *text, size_t size);
 #ifdef __cplusplus
 }
 /* WG_DIMS(2, 3) is the shape [2, 3]. */
-template <class... T> inline wg_shape wg_dims(T... size) {
+template <class... T> inline wg_shape wg_dims(T... size)
+{
     const int64_t sizes[] = {static_cast<int64_t>(size)...};
     return wg_shape_of(static_cast<int>(sizeof...(size)), sizes);
 }
 #define WG_DIMS(...) wg_dims(__VA_ARGS__)
-#define WG_SCALAR wg_shape_of(0, nullptr)
+#define WG_SCALAR    wg_shape_of(0, nullptr)
 #else
 /* WG_DIMS(2, 3) is the shape [2, 3]. */
-#define WG_DIMS(...)                                                                                         \
+#define WG_DIMS(...)                                                                                               \
     wg_shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 /* The shape of a scalar: []. */
 #define WG_SCALAR wg_shape_of(0, NULL)

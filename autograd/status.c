@@ -5,8 +5,8 @@
 
 const char *wg_status_name(wg_status status)
 {
-    static const char *const names[] = {"ok",       "argument", "shape", "dtype",     "stale",   "gradient",
-                                        "memory",   "index",    "nonfinite", "changed", "io",    "format"};
+    static const char *const names[] = {"ok",     "argument", "shape",     "dtype",   "stale", "gradient",
+                                        "memory", "index",    "nonfinite", "changed", "io",    "format"};
     size_t i = (size_t)status;
     return i < sizeof names / sizeof *names ? names[i] : "unknown";
 }

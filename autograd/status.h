@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define WG_API __attribute__((visibility("default")))
-#define WG_CHECKED __attribute__((warn_unused_result))
+#define WG_API                 __attribute__((visibility("default")))
+#define WG_CHECKED             __attribute__((warn_unused_result))
 #define WG_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define WG_API

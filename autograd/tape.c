@@ -12,8 +12,11 @@ wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 static const struct {
     const char *name;
     unsigned pass;
-} passes[] = {{"merge", WG__PASS_MERGE}, {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
-              {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}};
+} passes[] = {{"merge", WG__PASS_MERGE},
+              {"fuse", WG__PASS_FUSE},
+              {"pack", WG__PASS_PACK},
+              {"place", WG__PASS_PLACE},
+              {"cache", WG__PASS_CACHE}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)

@@ -111,12 +111,12 @@ WG_API wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value);
 
 /* ---- what is known without computing -------------------------------------------------------------- */
 
-WG_API wg_shape wg_shape_get(wg_tensor tensor);  /* rank -1 for nil */
-WG_API wg_dtype wg_dtype_get(wg_tensor tensor);  /* WG_F32 for nil */
-WG_API int wg_rank(wg_tensor tensor);            /* -1 for nil */
+WG_API wg_shape wg_shape_get(wg_tensor tensor);     /* rank -1 for nil */
+WG_API wg_dtype wg_dtype_get(wg_tensor tensor);     /* WG_F32 for nil */
+WG_API int wg_rank(wg_tensor tensor);               /* -1 for nil */
 WG_API int64_t wg_size(wg_tensor tensor, int axis); /* axis may count from the end: -1 is the last; -1 on error */
-WG_API int64_t wg_numel(wg_tensor tensor);       /* 0 for nil */
-WG_API bool wg_is_nil(wg_tensor tensor);         /* nil or WG_NONE */
+WG_API int64_t wg_numel(wg_tensor tensor);          /* 0 for nil */
+WG_API bool wg_is_nil(wg_tensor tensor);            /* nil or WG_NONE */
 
 /* ---- force and read ------------------------------------------------------------------------------- */
 

@@ -107,8 +107,8 @@ wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
     if (!tape || !out) return WG_ERR_ARGUMENT;
     const wg__plan *plan = tape->last_plan;
     if (!plan) return fputs("no plan\n", out) < 0 ? WG_ERR_IO : WG_OK;
-    fprintf(out, "%u instructions, block %zu bytes, results %zu bytes, scratch %zu bytes a thread\n", plan->n_instrs,
-            plan->block_bytes, plan->output_bytes, plan->scratch_bytes);
+    fprintf(out, "%u instructions, block %zu bytes, results %zu bytes, scratch %zu bytes a thread\n",
+            plan->n_instrs, plan->block_bytes, plan->output_bytes, plan->scratch_bytes);
     for (uint32_t i = 0; i < plan->n_instrs; i++) {
         const wg__instr *instr = &plan->instrs[i];
         const uint32_t *origin = &plan->origin[3 * i];

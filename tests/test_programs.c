@@ -1,0 +1,277 @@
+/* Random op programs: what the planner makes of a program must not change its numbers.
+ *
+ * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It is run with every
+ * exact pass off, on, one at a time, on three threads, again from the cache: equal bits. Op by op (eager: views are
+ * then dense in memory, and a product of other strides may add in another order) and with
+ * merging, which rounds, it is compared within a bound. Repeat one with: test_programs SEED 1 */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <wengert.h>
+
+enum { PARAMS = 4, OPS = 40, VALUES = PARAMS + 4 * OPS };
+
+typedef struct dice {
+    uint64_t state;
+} dice;
+
+static uint32_t roll(dice *d, uint32_t sides)
+{
+    d->state = d->state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((d->state >> 33) % sides);
+}
+
+typedef struct program {
+    wg_tensor value[VALUES];
+    int n;
+    dice d;
+} program;
+
+static int64_t some_size(dice *d) { return (const int64_t[]){1, 2, 3, 5, 8, 17}[roll(d, 6)]; }
+
+static void keep(program *p, wg_tensor t)
+{
+    if (!wg_is_nil(t) && p->n < VALUES) p->value[p->n++] = t;
+}
+
+static wg_tensor any(program *p)
+{
+    /* late values more often, so that programs are deep */
+    int back = (int)roll(&p->d, (uint32_t)(p->n < 8 ? p->n : roll(&p->d, 3) ? 8 : p->n));
+    return p->value[p->n - 1 - back];
+}
+
+/* A value that broadcasts with a, or a itself. */
+static wg_tensor partner(program *p, wg_tensor a)
+{
+    wg_shape sa = wg_shape_get(a), out;
+    for (int tries = 0; tries < 12; tries++) {
+        wg_tensor b = any(p);
+        wg_shape sb = wg_shape_get(b);
+        int64_t numel;
+        if (wg_shape_broadcast(&sa, &sb, &out) && wg_shape_numel(&out, &numel) && numel < 3000) return b;
+    }
+    return a;
+}
+
+static wg_tensor bounded(wg_tensor x) { return wg_tanh(x); }
+
+static wg_tensor product(program *p)
+{
+    wg_tensor a = any(p), b = any(p);
+    if (wg_rank(a) != 2 || wg_rank(b) != 2) return a;
+    if (wg_size(a, 1) == wg_size(b, 0)) return bounded(wg_matmul(a, b));
+    if (wg_size(a, 1) == wg_size(b, 1)) return bounded(wg_matmul(a, wg_t(b)));
+    if (wg_size(a, 0) == wg_size(b, 0)) return bounded(wg_matmul(wg_t(a), b));
+    return bounded(wg_matmul(wg_t(a), a));
+}
+
+/* A small recurrence: what the merge pass looks for. */
+static wg_tensor loop(program *p)
+{
+    wg_tensor w = p->value[0], h = any(p); /* w is square */
+    if (wg_rank(h) != 2 || wg_size(h, 1) != wg_size(w, 0)) return h;
+    int steps = 2 + (int)roll(&p->d, 4);
+    for (int t = 0; t < steps; t++) h = wg_tanh(wg_add(wg_matmul(h, w), wg_matmul(h, wg_t(w))));
+    return h;
+}
+
+static wg_tensor cut(program *p)
+{
+    wg_tensor a = any(p);
+    int axis = (int)roll(&p->d, (uint32_t)wg_rank(a));
+    int64_t n = wg_size(a, axis), start = roll(&p->d, (uint32_t)n),
+            stop = start + 1 + roll(&p->d, (uint32_t)(n - start));
+    return wg_slice(a, axis, start, stop);
+}
+
+static wg_tensor join(program *p)
+{
+    wg_tensor parts[3];
+    int n = 1 + (int)roll(&p->d, 3), axis = (int)roll(&p->d, 2);
+    parts[0] = any(p);
+    if (wg_rank(parts[0]) != 2) return parts[0];
+    for (int i = 1; i < n; i++) {
+        parts[i] = any(p);
+        if (wg_rank(parts[i]) != 2 || wg_size(parts[i], 1 - axis) != wg_size(parts[0], 1 - axis))
+            parts[i] = parts[0];
+    }
+    wg_tensor whole = wg_concat(parts, n, axis);
+    return wg_numel(whole) < 3000 ? whole : parts[0];
+}
+
+static void gates(program *p)
+{
+    wg_tensor a = any(p), part[2];
+    if (wg_rank(a) != 2 || wg_size(a, 1) % 2) return;
+    wg_split(a, 1, 2, part);
+    keep(p, wg_mul(wg_sigmoid(part[0]), wg_tanh(part[1])));
+}
+
+static void step(program *p)
+{
+    wg_tensor a = any(p);
+    switch (roll(&p->d, 20)) {
+    case 0:
+    case 1: keep(p, wg_add(a, partner(p, a))); break;
+    case 2:
+    case 3: keep(p, bounded(wg_mul(a, partner(p, a)))); break;
+    case 4: keep(p, wg_sub(a, partner(p, a))); break;
+    case 5: keep(p, wg_tanh(a)); break;
+    case 6: keep(p, wg_sigmoid(a)); break;
+    case 7: keep(p, wg_scale(a, 0.75)); break;
+    case 8:
+    case 9: keep(p, product(p)); break;
+    case 10: keep(p, loop(p)); break;
+    case 11: keep(p, wg_rank(a) >= 2 ? wg_t(a) : a); break;
+    case 12:
+    case 13: keep(p, cut(p)); break;
+    case 14:
+    case 15: keep(p, join(p)); break;
+    case 16: keep(p, wg_sum(a, WG_AXES((int)roll(&p->d, (uint32_t)wg_rank(a))), true)); break;
+    case 17: keep(p, wg_softmax(a, -1)); break;
+    case 18: keep(p, wg_reshape(a, WG_DIMS(wg_numel(a), 1))); break;
+    default: gates(p);
+    }
+}
+
+/* Records the program of a seed and its loss. */
+static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set)
+{
+    program p = {.d = {seed * 2 + 1}};
+    for (size_t i = 0; i < wg_params_count(set); i++) keep(&p, wg_use(tape, wg_params_at(set, i)));
+    int ops = 4 + (int)roll(&p.d, OPS - 4);
+    for (int i = 0; i < ops; i++) step(&p);
+    wg_tensor loss = wg_scalar(tape, wg_params_dtype(set), 0);
+    for (int i = 0; i < 4; i++) loss = wg_add(loss, wg_mean_all(wg_square(any(&p))));
+    if (roll(&p.d, 2)) wg_keep(any(&p));
+    return loss;
+}
+
+static wg_params *make_params(uint64_t seed, wg_dtype dtype)
+{
+    dice d = {seed};
+    wg_params *set = wg_params_new_with(dtype, (wg_allocator){0}, seed);
+    int64_t n = some_size(&d);
+    const wg_shape shapes[PARAMS] = {WG_DIMS(n, n), WG_DIMS(some_size(&d), n),
+                                     WG_DIMS(some_size(&d), some_size(&d)), WG_DIMS(1, some_size(&d))};
+    for (int i = 0; i < PARAMS; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "p%d", i);
+        (void)wg_param_new(set, name, shapes[i], wg_init_uniform(-1, 1));
+    }
+    return set;
+}
+
+typedef struct outcome {
+    double loss;
+    size_t bytes;
+    char *grads;
+} outcome;
+
+/* Loss and gradients, `times` over on one tape; false with a message on a failure. */
+static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int times, outcome *out)
+{
+    wg_params *set = make_params(seed, dtype);
+    wg_tape *tape = wg_tape_new(options);
+    bool ok = true;
+    *out = (outcome){0};
+    for (int i = 0; i < times && ok; i++) {
+        wg_zero_grad(set);
+        wg_tensor loss = record(seed, tape, set);
+        ok = wg_backward(loss) == WG_OK;
+        out->loss = wg_item(loss);
+        if (wg_tape_reset(tape) != WG_OK) {
+            printf("seed %llu: %s\n", (unsigned long long)seed, wg_tape_message(tape));
+            ok = false;
+        }
+    }
+    for (int i = 0; i < PARAMS; i++)
+        out->bytes += (size_t)wg_param_numel(wg_params_at(set, (size_t)i)) * wg_dtype_size(dtype);
+    out->grads = malloc(out->bytes + 1);
+    for (size_t i = 0, at = 0; i < PARAMS; i++) {
+        const wg_param *param = wg_params_at(set, i);
+        size_t bytes = (size_t)wg_param_numel(param) * wg_dtype_size(dtype);
+        memcpy(out->grads + at, wg_param_grad(param), bytes);
+        at += bytes;
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+    return ok;
+}
+
+static double worst(const outcome *a, const outcome *b, wg_dtype dtype)
+{
+    double most = fabs(a->loss - b->loss) / (1 + fabs(a->loss)), scale = 1e-3;
+    size_t n = a->bytes / wg_dtype_size(dtype);
+    for (size_t i = 0; i < n; i++) {
+        double x = dtype == WG_F32 ? ((float *)a->grads)[i] : ((double *)a->grads)[i];
+        scale = fmax(scale, fabs(x));
+    }
+    for (size_t i = 0; i < n; i++) {
+        double x = dtype == WG_F32 ? ((float *)a->grads)[i] : ((double *)a->grads)[i];
+        double y = dtype == WG_F32 ? ((float *)b->grads)[i] : ((double *)b->grads)[i];
+        most = fmax(most, fabs(x - y) / scale);
+        if (isnan(x) != isnan(y)) most = INFINITY;
+    }
+    return most;
+}
+
+static bool check(uint64_t seed, wg_pool *pool)
+{
+    wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
+    static const struct {
+        const char *name, *plan;
+        bool pool, eager;
+        int times;
+        bool rounds;
+    } ways[] = {
+        {"fuse", "-merge,-pack,-place", false, false, 1, false},
+        {"pack", "-merge,-fuse,-place", false, false, 1, false},
+        {"place", "-merge,-fuse,-pack", false, false, 1, false},
+        {"exact", "-merge", false, false, 1, false},
+        {"threads", "-merge", true, false, 1, false},
+        {"cached", "-merge", false, false, 3, false},
+        {"eager", "-merge", false, true, 1, true},
+        {"all", "", true, false, 2, true},
+    };
+    outcome plain, other;
+    wg_tape_options options = wg_tape_defaults();
+    options.plan = "-merge,-fuse,-pack,-place";
+    bool ok = run(seed, dtype, options, 1, &plain);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways && ok; i++) {
+        options = wg_tape_defaults();
+        options.plan = ways[i].plan;
+        options.pool = ways[i].pool ? pool : NULL;
+        options.eager = ways[i].eager;
+        ok = run(seed, dtype, options, ways[i].times, &other);
+        double apart = worst(&plain, &other, dtype);
+        bool same =
+            !memcmp(plain.grads, other.grads, plain.bytes) && !memcmp(&plain.loss, &other.loss, sizeof plain.loss);
+        if (ok && (ways[i].rounds ? !(apart <= (dtype == WG_F32 ? 1e-4 : 1e-12)) : !same)) {
+            printf("seed %llu: %s differs from the plain program by %.3g\n", (unsigned long long)seed, ways[i].name,
+                   apart);
+            ok = false;
+        }
+        free(other.grads);
+    }
+    free(plain.grads);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    int n = argc > 2 ? atoi(argv[2]) : getenv("WG_TEST_LONG") ? 100000 : 400, failed = 0;
+    wg_pool *pool = wg_pool_new(3);
+    for (int i = 0; i < n; i++)
+        if (!check(first + (uint64_t)i, pool)) {
+            printf("repeat with: test_programs %llu 1\n", (unsigned long long)(first + (uint64_t)i));
+            if (++failed >= 10) break;
+        }
+    wg_pool_free(pool);
+    printf("%d random programs, %d failed\n", n, failed);
+    return failed > 0;
+}
