@@ -1,6 +1,8 @@
 /* What the wrappers of all families need: axes, constants, sizes. */
 #include "internal.h"
 
+#include <stdio.h>
+
 bool wg__shape(wg_tensor x, wg_shape *shape, const char *op)
 {
     *shape = wg_shape_get(x);
@@ -10,20 +12,35 @@ bool wg__shape(wg_tensor x, wg_shape *shape, const char *op)
     return false;
 }
 
+wg_tensor wg__refuse(wg_tensor x, wg_status status, const char *op, const char *rule, ...)
+{
+    char text[256], shape_text[128];
+    wg_shape shape = wg_shape_get(x);
+    va_list arguments;
+    va_start(arguments, rule);
+    vsnprintf(text, sizeof text, rule, arguments);
+    va_end(arguments);
+    return wg_fail(x, status, op, "%s: %s", wg_shape_text(&shape, shape_text, sizeof shape_text), text);
+}
+
+bool wg__both_set(wg_tensor a, wg_tensor b, const char *op)
+{
+    if (a.tape && b.tape) return true;
+    wg_fail(a.tape ? a : b, WG_ERR_ARGUMENT, op, "operand %d was never set", a.tape ? 2 : 1);
+    return false;
+}
+
 bool wg__axis(wg_tensor x, int *axis, const char *op)
 {
     wg_shape shape;
     if (!wg__shape(x, &shape, op)) return false;
     int given = *axis;
+    if (shape.rank == 0) {
+        wg__refuse(x, WG_ERR_ARGUMENT, op, "axis %d, but a scalar has no axis", given);
+        return false;
+    }
     if (given < -shape.rank || given >= shape.rank) {
-        char text[128];
-        wg_shape_text(&shape, text, sizeof text);
-        if (shape.rank == 0) {
-            wg_fail(x, WG_ERR_ARGUMENT, op, "%s: axis %d, but a scalar has no axis", text, given);
-        } else {
-            wg_fail(x, WG_ERR_ARGUMENT, op, "%s: axis %d is not in %d .. %d", text, given, -shape.rank,
-                    shape.rank - 1);
-        }
+        wg__refuse(x, WG_ERR_ARGUMENT, op, "axis %d is not in %d .. %d", given, -shape.rank, shape.rank - 1);
         return false;
     }
     if (given < 0) *axis = given + shape.rank;

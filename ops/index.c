@@ -36,7 +36,7 @@ static wg_kernel take_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
     return wg__take_kernel;
 }
 
-/* ---- index_add: the gradient of embedding and index_select ------------------------------------------------------ */
+/* ---- index_add: the gradient of embedding and index_select ------------------------------------------- */
 
 /* in0 index[...], in1 grad: zeros with out[index[i]] += grad[i], in the order of i. */
 static wg_status index_add_infer(wg_infer *c)
@@ -81,7 +81,7 @@ static wg_tensor index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_
     return wg_record(&index_add_op, in, 2, &attr, sizeof attr);
 }
 
-/* ---- embedding, index_select ---------------------------------------------------------------------------------------- */
+/* ---- embedding, index_select ------------------------------------------------------------------------- */
 
 static wg_status embedding_infer(wg_infer *c)
 {
@@ -141,13 +141,13 @@ wg_tensor wg_embedding(wg_tensor weight, wg_tensor index) { return take(&embeddi
 
 wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index)
 {
-    if (!wg__axis(x, &axis, "index_select")) return nil_of(x);
+    if (!wg__both_set(x, index, "index_select") || !wg__axis(x, &axis, "index_select")) return nil_of(x);
     if (wg_rank(index) >= 0 && wg_rank(index) != 1)
-        return wg_fail(x, WG_ERR_SHAPE, "index_select", "the index has %d axes, one is needed", wg_rank(index));
+        return wg__refuse(x, WG_ERR_SHAPE, "index_select", "the index has %d axes, one is needed", wg_rank(index));
     return take(&index_select_op, x, index, axis);
 }
 
-/* ---- gather, scatter_add ------------------------------------------------------------------------------------------------ */
+/* ---- gather, scatter_add ----------------------------------------------------------------------------- */
 
 /* The operand and the index agree in all sizes but that of the axis. */
 static wg_status same_but_axis(wg_infer *c, int64_t axis)
@@ -221,19 +221,19 @@ static const wg_op scatter_add_op = {.struct_size = sizeof(wg_op),
 
 wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index)
 {
-    if (!wg__axis(x, &axis, "gather")) return nil_of(x);
+    if (!wg__both_set(x, index, "gather") || !wg__axis(x, &axis, "gather")) return nil_of(x);
     return take(&gather_op, x, index, axis);
 }
 
 wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
 {
-    if (!wg__axis(x, &axis, "scatter_add")) return nil_of(x);
+    if (!wg__both_set(x, index, "scatter_add") || !wg__axis(x, &axis, "scatter_add")) return nil_of(x);
     wg_tensor in[3] = {x, index, source};
     wg__axis_attr attr = {.axis = axis};
     return wg_record(&scatter_add_op, in, 3, &attr, sizeof attr);
 }
 
-/* ---- one_hot ---------------------------------------------------------------------------------------------------------------- */
+/* ---- one_hot ----------------------------------------------------------------------------------------- */
 
 static wg_status one_hot_infer(wg_infer *c)
 {
@@ -272,7 +272,7 @@ wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype)
     return wg_record(&one_hot_op, &index, 1, &attr, sizeof attr);
 }
 
-/* ---- masks -------------------------------------------------------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------------------------------------- */
 
 /* start, start + 1, ... as a column (axis 0) or a row (axis 1). */
 static wg_tensor count(wg_tape *tape, int64_t start, int64_t n, int axis)
@@ -315,7 +315,7 @@ static bool matrix_sizes(wg_tensor x, int64_t *rows, int64_t *cols, const char *
     wg_shape shape;
     if (!wg__shape(x, &shape, op)) return false;
     if (shape.rank < 2) {
-        wg_fail(x, WG_ERR_SHAPE, op, "two axes are needed, the tensor has %d", shape.rank);
+        wg__refuse(x, WG_ERR_SHAPE, op, "two axes are needed, the tensor has %d", shape.rank);
         return false;
     }
     *rows = shape.size[shape.rank - 2];
@@ -344,7 +344,7 @@ wg_tensor wg_length_mask(wg_tensor lengths, int64_t size)
     wg_shape shape;
     if (!wg__shape(lengths, &shape, "length_mask")) return nil_of(lengths);
     if (shape.rank != 1 || wg_dtype_get(lengths) != WG_I32)
-        return wg_fail(lengths, WG_ERR_SHAPE, "length_mask", "lengths[n] of i32 are needed");
+        return wg__refuse(lengths, WG_ERR_SHAPE, "length_mask", "lengths[n] of i32 are needed");
     if (!mask_sizes(lengths.tape, shape.size[0], size, "length_mask")) return nil_of(lengths);
     return wg_less(count(lengths.tape, 0, size, 1), wg_unsqueeze(lengths, 1));
 }

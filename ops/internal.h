@@ -32,7 +32,7 @@ extern const wg_op wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
 /* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
 extern const wg_op wg__spread_op;
 
-/* ---- helpers for wrappers (axis.c) --------------------------------------------------------------------- */
+/* ---- helpers for wrappers (axis.c) ------------------------------------------------------------------- */
 
 /* Brings *axis into 0 .. rank - 1, counting from the end if it is negative. Returns false for a nil x (which
  * has reported its own error) and, with a message on the tape, for an axis out of range. */
@@ -41,13 +41,19 @@ bool wg__axis(wg_tensor x, int *axis, const char *op);
 /* The shape of x. false for nil, and for a handle that is dead: that is then reported under the op's name. */
 bool wg__shape(wg_tensor x, wg_shape *shape, const char *op);
 
+/* wg_fail with the shape of x before the text: "slice: [2, 3]: ...". */
+wg_tensor wg__refuse(wg_tensor x, wg_status status, const char *op, const char *rule, ...) WG_PRINTF(4, 5);
+
+/* Both are set, that is not WG_NONE, or the error is stored on the other's tape. */
+bool wg__both_set(wg_tensor a, wg_tensor b, const char *op);
+
 /* The scalar `value` of like's dtype on like's tape, part of the program; nil for nil. */
 wg_tensor wg__constant(wg_tensor like, double value);
 
 /* in0 summed to a shape that broadcasts to it (the structural op sum_to); x itself if it has the shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 
-/* ---- helpers for shape rules ------------------------------------------------------------------------------ */
+/* ---- helpers for shape rules ------------------------------------------------------------------------- */
 
 /* numel and bytes of infer->out fit; otherwise the error is set. The last line of a rule that makes a shape
  * which no operand has. */

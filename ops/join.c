@@ -9,7 +9,7 @@ static wg_tensor nil_of(wg_tensor x)
     return x;
 }
 
-/* ---- concat ------------------------------------------------------------------------------------------------- */
+/* ---- concat ------------------------------------------------------------------------------------------ */
 
 static wg_status concat_infer(wg_infer *c)
 {
@@ -89,7 +89,7 @@ wg_tensor wg_concat(const wg_tensor *x, int n, int axis)
     return n == 1 ? x[0] : concat(x, n, axis);
 }
 
-/* ---- stack ---------------------------------------------------------------------------------------------------- */
+/* ---- stack ------------------------------------------------------------------------------------------- */
 
 enum { STACK_AT_ONCE = 64 };
 
@@ -134,7 +134,7 @@ wg_tensor wg_stack(const wg_tensor *x, int n, int axis)
     return wg_reshape(wg_concat(x, n, axis), out);
 }
 
-/* ---- split ------------------------------------------------------------------------------------------------------ */
+/* ---- split ------------------------------------------------------------------------------------------- */
 
 static void all_nil(wg_tensor x, int n, wg_tensor *parts)
 {
@@ -147,8 +147,8 @@ void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts)
     if (!wg__axis(x, &axis, "split")) return;
     int64_t size = wg_size(x, axis);
     if (n < 1 || size % n != 0) {
-        wg_fail(x, WG_ERR_ARGUMENT, "split", "axis %d of size %lld does not make %d equal parts", axis,
-                (long long)size, n);
+        wg__refuse(x, WG_ERR_ARGUMENT, "split", "axis %d of size %lld does not make %d equal parts", axis,
+                   (long long)size, n);
         return;
     }
     for (int i = 0; i < n; i++) parts[i] = wg_slice(x, axis, i * (size / n), (i + 1) * (size / n));
@@ -161,15 +161,15 @@ void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tenso
     int64_t size = wg_size(x, axis), left = size;
     for (int i = 0; i < n && left >= 0; i++) left = sizes[i] < 0 || sizes[i] > left ? -1 : left - sizes[i];
     if (n < 1 || left != 0) {
-        wg_fail(x, WG_ERR_ARGUMENT, "split_sizes", "the sizes of %d parts must add up to axis %d, which is %lld", n,
-                axis, (long long)size);
+        wg__refuse(x, WG_ERR_ARGUMENT, "split_sizes", "the sizes of %d parts must add up to axis %d, which is %lld",
+                   n, axis, (long long)size);
         return;
     }
     for (int64_t i = 0, start = 0; i < n; start += sizes[i++])
         parts[i] = wg_slice(x, axis, start, start + sizes[i]);
 }
 
-/* ---- pad ---------------------------------------------------------------------------------------------------------- */
+/* ---- pad --------------------------------------------------------------------------------------------- */
 
 static wg_status pad_infer(wg_infer *c)
 {
@@ -204,8 +204,8 @@ static int64_t padded(wg_tensor x, int *axis, int64_t before, int64_t after, con
     int64_t size;
     if (!wg__axis(x, axis, op)) return -1;
     if (before < 0 || after < 0) {
-        wg_fail(x, WG_ERR_ARGUMENT, op, "%lld before and %lld after: 0 or more is needed (wg_slice cuts)",
-                (long long)before, (long long)after);
+        wg__refuse(x, WG_ERR_ARGUMENT, op, "%lld before and %lld after: 0 or more is needed (wg_slice cuts)",
+                   (long long)before, (long long)after);
         return -1;
     }
     bool big =
@@ -236,7 +236,7 @@ wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, dou
     return wg_concat(part, n, axis);
 }
 
-/* ---- spread -------------------------------------------------------------------------------------------------------- */
+/* ---- spread ------------------------------------------------------------------------------------------ */
 
 static wg_status spread_infer(wg_infer *c)
 {

@@ -6,7 +6,7 @@
 
 #include "kernels/data.h"
 
-/* ---- constants ------------------------------------------------------------------------------------------------ */
+/* ---- constants --------------------------------------------------------------------------------------- */
 
 wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value)
 {
@@ -30,7 +30,7 @@ static wg_tensor like(wg_tensor x, double value, const char *op)
 wg_tensor wg_zeros_like(wg_tensor x) { return like(x, 0, "zeros_like"); }
 wg_tensor wg_ones_like(wg_tensor x) { return like(x, 1, "ones_like"); }
 
-/* ---- ranges ------------------------------------------------------------------------------------------------------ */
+/* ---- ranges ------------------------------------------------------------------------------------------ */
 
 static wg_status arange_infer(wg_infer *c)
 {
@@ -62,7 +62,7 @@ wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, in
     return wg_record_on(tape, &arange_op, NULL, 0, &attr, sizeof attr);
 }
 
-/* ---- random numbers -------------------------------------------------------------------------------------------------- */
+/* ---- random numbers ---------------------------------------------------------------------------------- */
 
 static wg_status random_infer(wg_infer *c)
 {

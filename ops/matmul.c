@@ -16,12 +16,14 @@ static wg_status matmul_infer(wg_infer *c)
     if (c->dtype_in[0] != c->dtype_in[1])
         return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
                              wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[1]));
-    if (a->rank < 2 || b->rank < 2) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar is no matrix");
-    if (a->size[a->rank - 1] != b->size[b->rank - 2]) {
-        bool turned = a->size[a->rank - 1] == b->size[b->rank - 1];
-        return wg_infer_fail(c, WG_ERR_SHAPE, "inner sizes %lld and %lld differ%s", (long long)a->size[a->rank - 1],
-                             (long long)b->size[b->rank - 2], turned ? "; is wg_t missing on the second?" : "");
+    if (a->rank < 1 || b->rank < 1) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar is no matrix (see wg_mul)");
+    int64_t inner_a = a->size[a->rank - 1], inner_b = b->size[b->rank > 1 ? b->rank - 2 : 0];
+    if (inner_a != inner_b) {
+        return wg_infer_fail(c, WG_ERR_SHAPE, "inner sizes %lld and %lld differ%s", (long long)inner_a,
+                             (long long)inner_b,
+                             inner_a == b->size[b->rank - 1] ? "; is wg_t missing on the second?" : "");
     }
+    if (a->rank < 2 || b->rank < 2) return wg_infer_fail(c, WG_ERR_SHAPE, "two axes are needed: use wg_matmul");
     wg_shape lead_a = wg_shape_of(a->rank - 2, a->size), lead_b = wg_shape_of(b->rank - 2, b->size);
     if (!wg_shape_broadcast(&lead_a, &lead_b, &c->out))
         return wg_infer_fail(c, WG_ERR_SHAPE, "leading sizes do not broadcast: they must be equal or 1");
@@ -65,10 +67,10 @@ static bool flat_rows(const wg_shape *a, const wg_shape *b, wg_shape *rows)
 wg_tensor wg_matmul(wg_tensor a, wg_tensor b)
 {
     wg_shape sa = wg_shape_get(a), sb = wg_shape_get(b), rows;
-    if (sa.rank < 1 || sb.rank < 1) return product(a, b); /* nil, or refused there */
+    if (sa.rank < 1 || sb.rank < 1 || sa.size[sa.rank - 1] != sb.size[sb.rank > 1 ? sb.rank - 2 : 0])
+        return product(a, b); /* nil, or refused there with these shapes */
     if (sa.rank > 1 && sb.rank > 1) {
         if (!flat_rows(&sa, &sb, &rows)) return product(a, b);
-        if (sa.size[sa.rank - 1] != sb.size[0]) return product(a, b); /* refused there, with the shapes given */
         wg_tensor y = product(wg_reshape(a, rows), b);
         sa.size[sa.rank - 1] = sb.size[1];
         return wg_reshape(y, sa);
@@ -86,9 +88,8 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
 {
     wg_shape in, w, rows;
     char a[128], b[128];
-    if (!wg__shape(x, &in, "linear")) return nil_of(x);
-    if (!weight.tape) return wg_fail(x, WG_ERR_ARGUMENT, "linear", "the weight was never set");
-    if (!wg__shape(weight, &w, "linear")) return nil_of(x);
+    if (!wg__both_set(x, weight, "linear")) return nil_of(x.tape ? x : weight);
+    if (!wg__shape(x, &in, "linear") || !wg__shape(weight, &w, "linear")) return nil_of(x);
     if (in.rank < 1 || w.rank != 2 || in.size[in.rank - 1] != w.size[1]) {
         return wg_fail(x, WG_ERR_SHAPE, "linear", "%s x %s: x[..., in] and weight[out, in] are needed",
                        wg_shape_text(&in, a, sizeof a), wg_shape_text(&w, b, sizeof b));
@@ -114,8 +115,8 @@ wg_tensor wg_dot(wg_tensor a, wg_tensor b)
 {
     wg_shape sa, sb;
     char ta[128], tb[128];
-    if (!wg__shape(a, &sa, "dot")) return nil_of(a);
-    if (!wg__shape(b, &sb, "dot")) return b.tape ? nil_of(b) : wg_mul(a, b);
+    if (!wg__both_set(a, b, "dot")) return nil_of(a.tape ? a : b);
+    if (!wg__shape(a, &sa, "dot") || !wg__shape(b, &sb, "dot")) return nil_of(a);
     if (!wg_shape_equal(&sa, &sb))
         return wg_fail(a, WG_ERR_SHAPE, "dot", "%s, %s: shapes must be equal", wg_shape_text(&sa, ta, sizeof ta),
                        wg_shape_text(&sb, tb, sizeof tb));
@@ -126,8 +127,8 @@ wg_tensor wg_outer(wg_tensor a, wg_tensor b)
 {
     wg_shape sa, sb;
     char ta[128], tb[128];
-    if (!wg__shape(a, &sa, "outer")) return nil_of(a);
-    if (!wg__shape(b, &sb, "outer")) return b.tape ? nil_of(b) : wg_mul(a, b);
+    if (!wg__both_set(a, b, "outer")) return nil_of(a.tape ? a : b);
+    if (!wg__shape(a, &sa, "outer") || !wg__shape(b, &sb, "outer")) return nil_of(a);
     if (sa.rank != 1 || sb.rank != 1)
         return wg_fail(a, WG_ERR_SHAPE, "outer", "%s, %s: two tensors of one axis are needed",
                        wg_shape_text(&sa, ta, sizeof ta), wg_shape_text(&sb, tb, sizeof tb));

@@ -7,7 +7,7 @@
 #include "kernels/kernels.h"
 #include "kernels/move.h"
 
-/* ---- fill --------------------------------------------------------------------------------------------------- */
+/* ---- fill -------------------------------------------------------------------------------------------- */
 
 static wg_status fill_infer(wg_infer *c)
 {
@@ -25,7 +25,7 @@ static wg_kernel fill_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
 static const wg_op fill_op = {
     .struct_size = sizeof(wg_op), .name = "fill", .infer = fill_infer, .select = fill_select};
 
-/* ---- copy ----------------------------------------------------------------------------------------------------- */
+/* ---- copy -------------------------------------------------------------------------------------------- */
 
 static wg_status copy_infer(wg_infer *c)
 {
@@ -50,7 +50,7 @@ static const wg_op copy_op = {.struct_size = sizeof(wg_op),
                               .select = copy_select,
                               .tasks = wg__copy_tasks};
 
-/* ---- sum_to --------------------------------------------------------------------------------------------------- */
+/* ---- sum_to ------------------------------------------------------------------------------------------ */
 
 static wg_status sum_to_infer(wg_infer *c)
 {
@@ -79,7 +79,7 @@ static const wg_op sum_to_op = {.struct_size = sizeof(wg_op),
                                 .select = sum_to_select,
                                 .tasks = wg__sum_to_tasks};
 
-/* ---- accumulate ------------------------------------------------------------------------------------------------- */
+/* ---- accumulate -------------------------------------------------------------------------------------- */
 
 static wg_kernel accumulate_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
@@ -97,7 +97,7 @@ static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
 
 const wg_op *const wg__structural_list[] = {&fill_op, &copy_op, &sum_to_op, &accumulate_op, NULL};
 
-/* ---- the table ---------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------- */
 
 enum {
 #define ROW(name) ROW_##name,

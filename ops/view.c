@@ -14,7 +14,7 @@ static wg_tensor nil_of(wg_tensor x)
 
 static wg_shape shape_given(wg_infer *c) { return *(const wg_shape *)c->attr; }
 
-/* ---- reshape ---------------------------------------------------------------------------------------------- */
+/* ---- reshape ----------------------------------------------------------------------------------------- */
 
 static wg_status reshape_infer(wg_infer *c)
 {
@@ -121,7 +121,7 @@ wg_tensor wg_flatten(wg_tensor x, int first, int last)
     if (!wg__shape(x, &in, "flatten")) return nil_of(x);
     if (in.rank == 0 && first >= -1 && first <= 0 && last >= -1 && last <= 0) return wg_reshape(x, WG_DIMS(1));
     if (!wg__axis(x, &first, "flatten") || !wg__axis(x, &last, "flatten")) return nil_of(x);
-    if (first > last) return wg_fail(x, WG_ERR_ARGUMENT, "flatten", "axis %d comes after axis %d", first, last);
+    if (first > last) return wg__refuse(x, WG_ERR_ARGUMENT, "flatten", "axis %d comes after axis %d", first, last);
     int64_t size[WG_MAX_RANK] = {0};
     int rank = 0;
     for (int i = 0; i < in.rank; i++) {
@@ -139,9 +139,8 @@ wg_tensor wg_squeeze(wg_tensor x, int axis)
     if (!wg__axis(x, &axis, "squeeze")) return nil_of(x);
     wg_shape in = wg_shape_get(x);
     if (in.size[axis] != 1) {
-        char text[128];
-        return wg_fail(x, WG_ERR_SHAPE, "squeeze", "%s: axis %d has size %lld, not 1",
-                       wg_shape_text(&in, text, sizeof text), axis, (long long)in.size[axis]);
+        return wg__refuse(x, WG_ERR_SHAPE, "squeeze", "axis %d has size %lld, not 1", axis,
+                          (long long)in.size[axis]);
     }
     memmove(in.size + axis, in.size + axis + 1, (size_t)(in.rank - 1 - axis) * sizeof *in.size);
     return wg_reshape(x, wg_shape_of(in.rank - 1, in.size));
@@ -152,16 +151,17 @@ wg_tensor wg_unsqueeze(wg_tensor x, int axis)
     wg_shape in;
     if (!wg__shape(x, &in, "unsqueeze")) return nil_of(x);
     if (in.rank == WG_MAX_RANK)
-        return wg_fail(x, WG_ERR_SHAPE, "unsqueeze", "a tensor has at most %d axes", WG_MAX_RANK);
+        return wg__refuse(x, WG_ERR_SHAPE, "unsqueeze", "a tensor has at most %d axes", WG_MAX_RANK);
     if (axis < -in.rank - 1 || axis > in.rank)
-        return wg_fail(x, WG_ERR_ARGUMENT, "unsqueeze", "axis %d is not in %d .. %d", axis, -in.rank - 1, in.rank);
+        return wg__refuse(x, WG_ERR_ARGUMENT, "unsqueeze", "axis %d is not in %d .. %d", axis, -in.rank - 1,
+                          in.rank);
     if (axis < 0) axis += in.rank + 1;
     memmove(in.size + axis + 1, in.size + axis, (size_t)(in.rank - axis) * sizeof *in.size);
     in.size[axis] = 1;
     return wg_reshape(x, wg_shape_of(in.rank + 1, in.size));
 }
 
-/* ---- permute ---------------------------------------------------------------------------------------------------- */
+/* ---- permute ----------------------------------------------------------------------------------------- */
 
 typedef struct permute_attr {
     int64_t axis[WG_MAX_RANK]; /* the result's axis i is the operand's axis[i] */
@@ -207,13 +207,13 @@ wg_tensor wg_permute(wg_tensor x, wg_axes order)
     wg_shape in;
     if (!wg__shape(x, &in, "permute")) return nil_of(x);
     if (order.n != in.rank)
-        return wg_fail(x, WG_ERR_ARGUMENT, "permute", "%d axes given for a tensor of %d", (int)order.n, in.rank);
+        return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "%d axes given for a tensor of %d", (int)order.n, in.rank);
     permute_attr attr = {{0}};
     bool seen[WG_MAX_RANK] = {false}, moved = false;
     for (int i = 0; i < in.rank; i++) {
         int axis = order.axis[i];
         if (!wg__axis(x, &axis, "permute")) return nil_of(x);
-        if (seen[axis]) return wg_fail(x, WG_ERR_ARGUMENT, "permute", "axis %d is given twice", axis);
+        if (seen[axis]) return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "axis %d is given twice", axis);
         seen[axis] = true;
         moved |= axis != i;
         attr.axis[i] = axis;
@@ -236,11 +236,11 @@ wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b) { return swap(x, axi
 
 wg_tensor wg_t(wg_tensor x)
 {
-    if (wg_rank(x) == 1) return wg_fail(x, WG_ERR_SHAPE, "t", "two axes are needed, the tensor has one");
+    if (wg_rank(x) == 1) return wg__refuse(x, WG_ERR_SHAPE, "t", "two axes are needed, the tensor has one");
     return swap(x, -2, -1, "t");
 }
 
-/* ---- expand -------------------------------------------------------------------------------------------------------- */
+/* ---- expand ------------------------------------------------------------------------------------------ */
 
 static wg_status expand_infer(wg_infer *c)
 {
@@ -288,7 +288,7 @@ wg_tensor wg_expand(wg_tensor x, wg_shape shape)
     return wg_record(&wg__expand_op, &x, 1, &out, sizeof out);
 }
 
-/* ---- slice ------------------------------------------------------------------------------------------------------------ */
+/* ---- slice ------------------------------------------------------------------------------------------- */
 
 static wg_status slice_infer(wg_infer *c)
 {
@@ -336,10 +336,10 @@ static wg_tensor slice(wg_tensor x, int axis, int64_t start, int64_t stop, int64
     if (!wg__axis(x, &axis, op)) return nil_of(x);
     int64_t size = wg_size(x, axis), first = start < 0 ? start + size : start, last = stop < 0 ? stop + size : stop;
     if (first < 0 || last > size || first > last) {
-        return wg_fail(x, WG_ERR_ARGUMENT, op, "[%lld, %lld) is not within axis %d of size %lld", (long long)start,
-                       (long long)stop, axis, (long long)size);
+        return wg__refuse(x, WG_ERR_ARGUMENT, op, "[%lld, %lld) is not within axis %d of size %lld",
+                          (long long)start, (long long)stop, axis, (long long)size);
     }
-    if (step < 1) return wg_fail(x, WG_ERR_ARGUMENT, op, "step %lld: 1 or more is needed", (long long)step);
+    if (step < 1) return wg__refuse(x, WG_ERR_ARGUMENT, op, "step %lld: 1 or more is needed", (long long)step);
     if (first == 0 && last == size && step == 1) return x;
     if (step > size) step = size + 1; /* takes the first only, and can't overflow */
     wg__slice_attr attr = {.axis = axis, .start = first, .stop = last, .step = step};
@@ -361,13 +361,13 @@ wg_tensor wg_select(wg_tensor x, int axis, int64_t index)
     if (!wg__axis(x, &axis, "select")) return nil_of(x);
     int64_t size = wg_size(x, axis), at = index < 0 ? index + size : index;
     if (at < 0 || at >= size) {
-        return wg_fail(x, WG_ERR_ARGUMENT, "select", "index %lld is not within axis %d of size %lld",
-                       (long long)index, axis, (long long)size);
+        return wg__refuse(x, WG_ERR_ARGUMENT, "select", "index %lld is not within axis %d of size %lld",
+                          (long long)index, axis, (long long)size);
     }
     return wg_squeeze(slice(x, axis, at, at + 1, 1, "select"), axis);
 }
 
-/* ---- flip ---------------------------------------------------------------------------------------------------------------- */
+/* ---- flip -------------------------------------------------------------------------------------------- */
 
 static wg_status flip_infer(wg_infer *c)
 {

@@ -37,18 +37,18 @@ typedef struct wg__random_attr { /* uniform: [a, b); normal: mean a, deviation b
     double a, b;
 } wg__random_attr;
 
-/* ---- join.c ---- */
+/* ---- join.c ------------------------------------------------------------------------------------------ */
 int64_t wg__bytes_tasks(const wg_args *args); /* the result, in blocks of constant size */
 void wg__concat_kernel(const wg_args *args, int64_t task);
 void wg__pad_kernel(const wg_args *args, int64_t task);
 void wg__spread_kernel(const wg_args *args, int64_t task);
 
-/* ---- index.c ---- */
+/* ---- index.c ----------------------------------------------------------------------------------------- */
 void wg__take_kernel(const wg_args *args, int64_t task); /* in0 x, in1 index; attr wg__axis_attr */
 void wg__gather_kernel(const wg_args *args, int64_t task);
 void wg__one_hot_kernel(const wg_args *args, int64_t task);
 
-/* ---- random.c ---- */
+/* ---- random.c ---------------------------------------------------------------------------------------- */
 int64_t wg__numbers_tasks(const wg_args *args);
 void wg__arange_kernel(const wg_args *args, int64_t task);
 void wg__uniform_kernel(const wg_args *args, int64_t task);

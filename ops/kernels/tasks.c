@@ -3,7 +3,7 @@
 
 enum { TASK_NUMBERS = 16384, SUM_COLUMNS = 128 };
 
-/* ---- sum_to ----------------------------------------------------------------------------------------------- */
+/* ---- sum_to ------------------------------------------------------------------------------------------ */
 
 int64_t wg__sum_to_block(const wg_args *args)
 {
@@ -14,7 +14,7 @@ int64_t wg__sum_to_block(const wg_args *args)
 
 int64_t wg__sum_to_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, wg__sum_to_block(args)); }
 
-/* ---- scatters ----------------------------------------------------------------------------------------------- */
+/* ---- scatters ---------------------------------------------------------------------------------------- */
 
 static wg__about about(const wg_args *args)
 {
