@@ -225,6 +225,9 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     wg_tape *tape = s->tape;
     const wg__node node = tape->nodes[id];
     const wg_op *op = wg__op_of(tape, &node);
+    bool any = false;
+    for (uint32_t k = 0; k < node.n_in; k++) any |= s->needed[wg__inputs(tape, &node)[k]];
+    if (!any) return; /* asked for by the caller; nothing below it is */
     if (!op->vjp) {
         const char *scope = tape->scopes[node.scope].path;
         wg__tape_error(tape, WG_ERR_GRADIENT, "%s%s%s%s: has no derivative; wg_detach its operand if that is meant",

@@ -325,6 +325,13 @@ size_t wg_plan_bytes(const wg_tensor *tensors, int n)
     return plan ? plan->block_bytes + plan->output_bytes : 0;
 }
 
+size_t wg_backward_bytes(wg_tensor loss)
+{
+    if (!wg__live(loss, "backward_bytes")) return 0;
+    const wg__plan *plan = plan_for(loss.tape, &loss.node, 1, loss.node, NULL, 0);
+    return plan ? plan->block_bytes + plan->output_bytes : 0;
+}
+
 const void *wg_value(wg_tensor tensor)
 {
     wg__node *node = wg__live(tensor, "value");
