@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- messages ------------------------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static const char *program = "app";
 static bool bar_shown; /* a bar stands on the terminal's line */
@@ -64,7 +64,7 @@ void app_check_output(void)
     if (fflush(stdout) != 0 || ferror(stdout)) app_fail("cannot write the results: %s", strerror(errno));
 }
 
-/* ---- options --------------------------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 /* The choice with these letters; NULL if there is none. */
 static const char *find_choice(const char *const *choices, const char *text)
@@ -207,7 +207,7 @@ void app_parse(int argc, char **argv, const char *usage, const char *summary, ap
     take_rest(argc, argv, table);
 }
 
-/* ---- signals and time --------------------------------------------------------------------------------------------- */
+/* ---- signals and time ---- */
 
 static volatile sig_atomic_t noted_signal;
 
@@ -231,7 +231,7 @@ double app_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------- */
+/* ---- progress ---- */
 
 static bool set_in_environment(const char *name)
 {

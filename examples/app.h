@@ -7,7 +7,7 @@
 
 #include "../wengert.h"
 
-/* ---- messages ------------------------------------------------------------------------------------------------ */
+/* ---- messages ---- */
 
 /* The name before every message: "charlm: ...". */
 void app_name(const char *name);
@@ -17,7 +17,7 @@ _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
 
-/* ---- options -------------------------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 typedef struct app_list {
     const char **items;
@@ -55,7 +55,7 @@ bool app_option_set(app_option *option, const char *text);
 /* Its value as text that app_option_set reads back exactly. */
 const char *app_option_text(const app_option *option, char text[64]);
 
-/* ---- signals and time ------------------------------------------------------------------------------------------ */
+/* ---- signals and time ---- */
 
 /* From now on the first Ctrl-C (or SIGTERM) is only noted; the second ends the program. */
 void app_catch_signals(void);
@@ -64,7 +64,7 @@ int app_signal(void);
 /* Seconds of a clock that only goes forward. */
 double app_now(void);
 
-/* ---- progress --------------------------------------------------------------------------------------------------- */
+/* ---- progress ---- */
 
 /* On a terminal a bar, redrawn at most ten times a second; elsewhere some twenty plain lines. */
 typedef struct app_progress {
@@ -92,7 +92,7 @@ double app_progress_rate(const app_progress *progress, int64_t done);
 /* Takes the bar away. */
 void app_progress_end(app_progress *progress);
 
-/* ---- the loss curve ------------------------------------------------------------------------------------------------ */
+/* ---- the loss curve ---- */
 
 typedef struct app_points {
     double *x, *y;

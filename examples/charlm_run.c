@@ -120,7 +120,7 @@ wg_tape *tape_new(wg_pool *pool, int64_t seed)
     return tape;
 }
 
-/* ---- checkpoints ----------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ---- */
 
 enum { N_PAIRS = N_OPTIONS + 4 };
 

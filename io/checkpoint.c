@@ -18,7 +18,7 @@
 #define KEY_OPTIMIZER_STEPS WG__RESERVED "optimizer_steps"
 #define STATE_PREFIX        "optim."
 
-/* ---- saving ---------------------------------------------------------------------------------------------- */
+/* ---- saving ---- */
 
 static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_error *error)
 {
@@ -84,7 +84,7 @@ wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *c, wg_error 
     return status;
 }
 
-/* ---- loading --------------------------------------------------------------------------------------------- */
+/* ---- loading ---- */
 
 typedef struct loader {
     const wg_safetensors *file;

@@ -25,7 +25,7 @@ static wg_status system_error(wg_error *error, const char *path, const char *wha
                         strerror_r(code, text, sizeof text));
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error)
 {
@@ -123,7 +123,7 @@ uint64_t wg__reader_limit(const wg__reader *reader)
 #endif
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static bool write_all(int fd, const void *bytes, size_t size)
 {
@@ -216,7 +216,7 @@ wg_status wg_file_write(const char *path, const void *bytes, size_t size, wg_err
     return wg__file_replace(path, &(wg__piece){bytes, size}, 1, error);
 }
 
-/* ---- shared checks ------------------------------------------------------------------------------------------- */
+/* ---- shared checks ---- */
 
 uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size)
 {

@@ -15,7 +15,7 @@ extern "C" {
 
 struct wg_optimizer;
 
-/* ---- whole files ------------------------------------------------------------------------------------------ */
+/* ---- whole files ---- */
 
 /* Replaces the file by these bytes, crash-safely: after a kill or a full disk the old or the new file is
  * there, complete. WG_ERR_IO where the system refuses; the temporary file is then gone. */
@@ -33,7 +33,7 @@ typedef struct wg_text {
 WG_CHECKED WG_API wg_status wg_text_read(const char *path, wg_text *text, wg_error *error);
 WG_API void wg_text_fini(wg_text *text);
 
-/* ---- IDX (MNIST's format; LeCun 1998) ------------------------------------------------------------------- */
+/* ---- IDX (MNIST's format; LeCun 1998) ---- */
 
 typedef enum wg_idx_type {
     WG_IDX_U8 = 0x08,
@@ -57,7 +57,7 @@ WG_API void wg_idx_fini(wg_idx *idx);
 /* Element i of the flat array. NaN past the end. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 
-/* ---- safetensors (github.com/huggingface/safetensors) ----------------------------------------------------
+/* ---- safetensors (github.com/huggingface/safetensors) ----
  * 8 bytes: length of the header, little-endian; a JSON object: name -> {dtype, shape, data_offsets}, and
  * under "__metadata__" a map of strings; the numbers, little-endian, row-major, without holes. */
 
@@ -101,7 +101,7 @@ WG_API wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t ind
 /* The path it was read from. */
 WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 
-/* ---- checkpoints -------------------------------------------------------------------------------------------
+/* ---- checkpoints ----
  * All that a training run needs to go on bit for bit. Random numbers are functions of (seed, step), so
  * these two are the whole random state. */
 

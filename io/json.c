@@ -74,7 +74,7 @@ bool wg__json_end(wg__json *json)
     return json->at == json->end || wg__json_fail(json, "text after the object's end");
 }
 
-/* ---- strings -------------------------------------------------------------------------------------------------- */
+/* ---- strings ---- */
 
 /* Four hexadecimal digits at `at`, or -1. */
 static int32_t hex4(const char *at, const char *end)

@@ -57,7 +57,7 @@ static wg_status bad(const wg_safetensors *file, wg_error *error, const char *re
     return wg_error_set(error, WG_ERR_FORMAT, WG__AT "%s", file->path, reason);
 }
 
-/* ---- the header -------------------------------------------------------------------------------------------------- */
+/* ---- the header ---- */
 
 static bool parse_metadata(wg_safetensors *file, wg__json *json)
 {
@@ -169,7 +169,7 @@ static wg_status parse_header(wg_safetensors *file, size_t size, wg_error *error
     return json.failed ? WG_ERR_FORMAT : WG_OK;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static bool begins_before(const void *context, const void *a, const void *b)
 {
@@ -327,7 +327,7 @@ void wg_safetensors_close(wg_safetensors *file)
     free(file);
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------- */
+/* ---- asking ---- */
 
 size_t wg_safetensors_count(const wg_safetensors *file) { return file->n_items; }
 const char *wg_safetensors_path(const wg_safetensors *file) { return file->path; }

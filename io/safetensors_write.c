@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- sorting ------------------------------------------------------------------------------------------------------- */
+/* ---- sorting ---- */
 
 static void swap_bytes(char *a, char *b, size_t size)
 {
@@ -34,7 +34,7 @@ void wg__sort(void *items, size_t n, size_t size, wg__less less, const void *con
     }
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 static const char *const type_names[WG_DTYPES] = {"F32", "F64", "I32", "BOOL"};
 
@@ -102,7 +102,7 @@ static wg_status check_metadata(const job *j)
     return WG_OK;
 }
 
-/* ---- the header -------------------------------------------------------------------------------------------------------- */
+/* ---- the header ---- */
 
 /* Text that only counts while out is NULL. */
 typedef struct sink {
@@ -174,7 +174,7 @@ static void put_header(sink *s, const job *j)
     while (s->size % 8 != 0) put(s, " ");
 }
 
-/* ---- the file ---------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 /* head: the 8 bytes of the length, then the header. pieces[0] is it, pieces[1..] are the tensors. */
 static void fill_pieces(const job *j, char *head, size_t header_size, wg__piece *pieces)

@@ -1,7 +1,7 @@
 /* Checkpoints: round trips, differences between file and model, and that nothing changes on an error. */
 #include "test_io.h"
 
-/* ---- checkpoints --------------------------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ---- */
 
 typedef struct example {
     wg_params *set;

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- checks that formats share ---------------------------------------------------------------------------------------- */
+/* ---- checks that formats share ---- */
 
 static void test_crc32(void **state)
 {
@@ -27,7 +27,7 @@ static void test_utf8(void **state)
     assert_int_equal(wg__utf8_error("ab\xff", 3), 2);
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 static void test_text(void **state)
 {
@@ -116,7 +116,7 @@ static void test_gzip(void **state)
 }
 #endif
 
-/* ---- IDX --------------------------------------------------------------------------------------------------------------- */
+/* ---- IDX ---- */
 
 static void test_idx(void **state)
 {
@@ -175,7 +175,7 @@ static void test_idx_refused(void **state)
     }
 }
 
-/* ---- writing under faults --------------------------------------------------------------------------------------------------- */
+/* ---- writing under faults ---- */
 
 static void test_write_places(void **state)
 {

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* ---- faults ------------------------------------------------------------------------------------------------------ */
+/* ---- faults ---- */
 
 fault_state fault;
 
@@ -70,7 +70,7 @@ void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size) { return allocation_fails() ? NULL : __real_realloc(old, size); }
 
-/* ---- a folder of our own -------------------------------------------------------------------------------------------- */
+/* ---- a folder of our own ---- */
 
 char folder[64];
 

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- safetensors --------------------------------------------------------------------------------------------------------- */
+/* ---- safetensors ---- */
 
 /* A file of this header and n bytes of data. */
 static wg_safetensors *parse(const char *header, size_t n, wg_error *error)
