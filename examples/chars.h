@@ -21,8 +21,8 @@ const char *vocabulary_text(const vocabulary *v, char text[513]);
 /* Back from digits; false if they are no vocabulary. */
 bool vocabulary_read(vocabulary *v, const char *text);
 
-/* A text cut into `batch` streams of equal length; window k is the characters k T .. k T + T - 1 of every stream, and
- * as targets the ones that follow. */
+/* A text cut into `batch` streams of equal length; window k is the characters k T .. k T + T - 1 of every stream,
+ * and as targets the ones that follow. */
 typedef struct streams {
     const unsigned char *text;
     const vocabulary *vocabulary;

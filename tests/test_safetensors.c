@@ -1,5 +1,5 @@
-/* safetensors: what is accepted, every rule of the format broken, every bit flipped, every system call of a save made
- * to fail. */
+/* safetensors: what is accepted, every rule of the format broken, every bit flipped, every system call of a save
+ * made to fail. */
 #include "test_io.h"
 
 #include <sys/wait.h>
