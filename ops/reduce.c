@@ -8,7 +8,7 @@
 #include "kernels/along.h"
 #include "kernels/kernels.h"
 
-/* ---- axes ---------------------------------------------------------------------------------------------------- */
+/* ---- axes ---------------------------------------------------------------------------------------------- */
 
 wg_axes wg_axes_of(int n, const int *axis)
 {
@@ -110,7 +110,7 @@ static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, b
     return keep ? wg_reshape(y, reduced_shape(&shape, mask, true)) : y;
 }
 
-/* ---- shape rules ----------------------------------------------------------------------------------------------- */
+/* ---- shape rules --------------------------------------------------------------------------------------- */
 
 static wg_status infer_shape(wg_infer *c)
 {
@@ -164,7 +164,7 @@ static int64_t tasks(const wg_args *args)
     return wg__along_tasks(wg__along_axes(&args->in[0], attr->mask));
 }
 
-/* ---- gradients ---------------------------------------------------------------------------------------------------- */
+/* ---- gradients ----------------------------------------------------------------------------------------- */
 
 /* Attributes are copied before anything is recorded: recording may move them. */
 static wg__reduce_attr attr_of(const wg_vjp_args *v) { return *(const wg__reduce_attr *)v->attr; }
@@ -242,7 +242,7 @@ static wg_tensor logsumexp_vjp(const wg_vjp_args *v, int k)
     return wg_mul(back(v->grad, x, attr), wg_exp(wg_sub(x, back(y, x, attr))));
 }
 
-/* ---- descriptors ---------------------------------------------------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------------------------------------- */
 
 static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
@@ -315,7 +315,7 @@ static const wg_op all = REDUCE_OP("all", WG_OP_NO_GRADIENT, infer_truth, NULL, 
 const wg_op *const wg__reduce_ops[] = {&sum,    &max,    &min, &prod, &prod_others, &logsumexp,
                                        &argmax, &argmin, &any, &all,  NULL};
 
-/* ---- the functions of ops.h -------------------------------------------------------------------------------------------- */
+/* ---- the functions of ops.h ---------------------------------------------------------------------------- */
 
 wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep) { return reduce(&sum, x, axes, keep, false); }
 wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep) { return reduce(&max, x, axes, keep, false); }

@@ -79,7 +79,7 @@ static const wg_op argsort = {.struct_size = sizeof(wg_op),
 
 const wg_op *const wg__scan_ops[] = {&cumsum, &argsort, NULL};
 
-/* ---- the functions of ops.h ------------------------------------------------------------------------------------- */
+/* ---- the functions of ops.h ---------------------------------------------------------------------------- */
 
 static wg_tensor nil(wg_tensor x)
 {

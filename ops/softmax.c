@@ -23,7 +23,7 @@ static int64_t tasks(const wg_args *args) { return wg__along_tasks(wg__along_las
 
 static wg_tensor row_sum(wg_tensor x) { return wg_sum(x, WG_AXES(-1), true); }
 
-/* ---- softmax ------------------------------------------------------------------------------------------------- */
+/* ---- softmax ------------------------------------------------------------------------------------------- */
 
 static wg_kernel softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
@@ -71,7 +71,7 @@ static const wg_op softmax = {.struct_size = sizeof(wg_op),
                               .select = softmax_select,
                               .tasks = tasks};
 
-/* ---- log-softmax ----------------------------------------------------------------------------------------------- */
+/* ---- log-softmax --------------------------------------------------------------------------------------- */
 
 static wg_kernel log_softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
@@ -117,7 +117,7 @@ static const wg_op log_softmax = {.struct_size = sizeof(wg_op),
 
 const wg_op *const wg__softmax_ops[] = {&softmax, &softmax_grad, &log_softmax, &log_softmax_grad, NULL};
 
-/* ---- the functions of ops.h --------------------------------------------------------------------------------------- */
+/* ---- the functions of ops.h ---------------------------------------------------------------------------- */
 
 static wg_tensor along(const wg_op *op, wg_tensor x, int axis)
 {

@@ -82,7 +82,7 @@ VINLINE void combine_columns(combine kind, const real *x, int64_t rows, int64_t 
     memcpy(out, total, (size_t)width * sizeof(real));
 }
 
-/* ---- rows, by vectors ------------------------------------------------------------------------------------------ */
+/* ---- rows, by vectors ---------------------------------------------------------------------------------- */
 
 enum { PARTS = LANES / VLANES };
 

@@ -83,7 +83,7 @@ void WG__K(logsumexp)(const wg_args *args, int64_t task)
     for (int64_t i = first; i < stop; i++) out[i] = row_logsumexp(x + i * a.n, a.n);
 }
 
-/* ---- where the extreme is ----------------------------------------------------------------------------------- */
+/* ---- where the extreme is ------------------------------------------------------------------------------ */
 
 VINLINE int hit(real x, real top) { return (x == top) | ((x != x) & (top != top)); }
 
@@ -135,7 +135,7 @@ VINLINE void arg(combine kind, const wg_args *args, int64_t task)
 void WG__K(argmax)(const wg_args *args, int64_t task) { arg(COMBINE_MAX, args, task); }
 void WG__K(argmin)(const wg_args *args, int64_t task) { arg(COMBINE_MIN, args, task); }
 
-/* ---- masks: the type does not matter, the op takes the f32 variant ------------------------------------------------- */
+/* ---- masks: the type does not matter, the op takes the f32 variant ------------------------------------- */
 
 VINLINE void truth(bool all, const wg_args *args, int64_t task)
 {
