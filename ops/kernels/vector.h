@@ -246,6 +246,21 @@ VINLINE V v_floor(V x)
 
 VINLINE V v_abs(V x) { return (V)((I)x & ~(I)v_set(-R(0))); }
 
+/* x in [low, high]; NaN stays. */
+VINLINE V v_clamp(V x, real low, real high)
+{
+#if defined __AVX512F__ && WG__T == 32 /* of two numbers one of which is NaN these give the second */
+    return (V)_mm512_max_ps((__m512)v_set(low), _mm512_min_ps((__m512)v_set(high), (__m512)x));
+#elif defined __AVX2__ && WG__T == 32
+    return (V)_mm256_max_ps((__m256)v_set(low), _mm256_min_ps((__m256)v_set(high), (__m256)x));
+#elif defined __SSE2__ && WG__T == 32
+    return (V)_mm_max_ps((__m128)v_set(low), _mm_min_ps((__m128)v_set(high), (__m128)x));
+#else
+    x = v_select(v_lt(x, v_set(low)), v_set(low), x);
+    return v_select(v_gt(x, v_set(high)), v_set(high), x);
+#endif
+}
+
 /* NaN if either is. */
 VINLINE V v_max(V a, V b) { return v_select(v_gt(a, b) | v_ne(a, a), a, b); }
 VINLINE V v_min(V a, V b) { return v_select(v_lt(a, b) | v_ne(a, a), a, b); }
