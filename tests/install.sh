@@ -37,10 +37,9 @@ int main(void)
     return 0;
 }
 EOF
-export PKG_CONFIG_PATH="$(dirname "$pc")"
-flags=$(pkg-config --define-prefix --cflags --libs wengert 2>/dev/null || pkg-config --cflags --libs wengert)
-prefix=$(pkg-config --variable=prefix wengert)
-case "$flags" in *"$work"*) ;; *) flags=$(echo "$flags" | sed "s#$prefix#$work$prefix#g") ;; esac
+PKG_CONFIG_PATH=$(dirname "$pc") PKG_CONFIG_SYSROOT_DIR=$work
+export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
+flags=$(pkg-config --cflags --libs wengert)
 # shellcheck disable=SC2086
 ${CC:-cc} "$work/consumer.c" -o "$work/consumer" $flags -Wl,-rpath,"$(dirname "$lib")" ${WG_TEST_LINK_ARGS:-}
 [ "$("$work/consumer")" = "6 0.1.0" ] || { echo "install.sh: the consumer printed something else" >&2; exit 1; }
