@@ -104,6 +104,9 @@ typedef struct wg__structural {
 
 extern const wg__structural wg__structural_ops;
 
+/* The shape of a live tensor. False for nil, and for a stale one with an error stored that names op. */
+bool wg__shape_for(wg_tensor tensor, wg_shape *shape, const char *op);
+
 typedef struct wg__fill_attr {
     wg_shape shape;
     wg_dtype dtype;

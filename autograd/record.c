@@ -88,9 +88,9 @@ wg__node *wg__live(wg_tensor tensor, const char *what)
     if (!tape) return NULL;
     if (tape->error.status != WG_OK || tensor.node == 0) return NULL;
     if (tensor.epoch != tape->epoch) {
-        wg__tape_error(tape, WG_ERR_STALE,
-                       "%s: the tensor was recorded before the last wg_tape_reset (epoch %llu, now %llu)", what,
-                       (unsigned long long)tensor.epoch, (unsigned long long)tape->epoch);
+        wg_fail_on(tape, WG_ERR_STALE, what,
+                   "the tensor was recorded before the last wg_tape_reset (epoch %llu, now %llu)",
+                   (unsigned long long)tensor.epoch, (unsigned long long)tape->epoch);
         return NULL;
     }
     if (tensor.node >= tape->n_nodes) {
@@ -402,6 +402,13 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
 }
 
 /* ---- what is known without computing ------------------------------------------------------------------------------ */
+
+bool wg__shape_for(wg_tensor tensor, wg_shape *shape, const char *op)
+{
+    wg__node *node = wg__live(tensor, op);
+    if (node) *shape = *wg__shape_of_node(tensor.tape, node);
+    return node != NULL;
+}
 
 wg_shape wg_shape_get(wg_tensor tensor)
 {

@@ -5,11 +5,8 @@
 
 bool wg__shape(wg_tensor x, wg_shape *shape, const char *op)
 {
-    *shape = wg_shape_get(x);
-    if (shape->rank >= 0) return true;
-    /* A nil has been reported where it was made. A handle from before a reset has not. */
-    if (!wg_is_nil(x)) wg_fail(x, WG_ERR_STALE, op, "the operand was recorded before wg_tape_reset");
-    return false;
+    *shape = wg_shape_of(-1, NULL);
+    return wg__shape_for(x, shape, op);
 }
 
 wg_tensor wg__refuse(wg_tensor x, wg_status status, const char *op, const char *rule, ...)
