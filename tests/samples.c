@@ -136,12 +136,21 @@ static wg_tensor seen_as(wg_tensor base, const char *spec)
 
 /* ---- operands --------------------------------------------------------------------------------------------------- */
 
+/* A tensor of the same shape on the other tape. */
+static wg_tensor abroad(sampler *s, wg_tensor operand)
+{
+    void *zeros = calloc((size_t)wg_numel(operand) + 1, sizeof(double));
+    wg_tensor result = wg_data(s->other, wg_dtype_get(operand), wg_shape_get(operand), zeros);
+    free(zeros);
+    return result;
+}
+
 static wg_tensor spoil_operand(sampler *s, wg_tensor operand)
 {
     if (s->n_operands++ != s->spoil_at) return operand;
     switch (s->spoil) {
-    case SPOIL_STALE:
-    case SPOIL_TAPE: return s->spoiled;
+    case SPOIL_STALE: return s->stale;
+    case SPOIL_TAPE: return abroad(s, operand);
     case SPOIL_UNSET: return WG_NONE;
     case SPOIL_NIL: operand.node = 0; return operand;
     default: return operand;

@@ -29,15 +29,17 @@ typedef struct sampler {
     wg_tensor input[SAMPLE_INPUTS];
     spoil spoil; /* of operand number spoil_at, data included */
     int spoil_at, n_operands;
-    wg_tensor spoiled;  /* what stands in for the operand if spoil is STALE or TAPE */
+    wg_tensor stale;    /* what stands in for the operand if spoil is STALE */
+    wg_tape *other;     /* if it is TAPE: where a tensor of the same shape is made */
     wg_status expected; /* set by bad inputs: the status ... */
     const char *words;  /* ... and what its text holds: "matmul|[2, 3]|[4, 5]" */
 } sampler;
 
 enum {
-    SAMPLE_SMOOTH = 1,   /* also checked to second order */
-    SAMPLE_NO_SPOIL = 2, /* spoiled operands may be reported under another op's name */
-    SAMPLE_TWO_SETS = 4  /* f32 and f64 may differ: random numbers */
+    SAMPLE_SMOOTH = 1,     /* also checked to second order */
+    SAMPLE_NO_SPOIL = 2,   /* operands are not spoiled: the generator asks for their sizes */
+    SAMPLE_OTHER_NAME = 8, /* spoiled operands may be reported under another op's name */
+    SAMPLE_TWO_SETS = 4    /* f32 and f64 may differ: random numbers */
 };
 
 typedef struct op_samples op_samples;

@@ -193,7 +193,7 @@ const op_samples samples_index[] = {
     {.name = "index_select", .op = INDEX_SELECT, .flags = SAMPLE_SMOOTH, .n = COUNT(selects), .make = make_index, .n_bad = 6, .bad = bad_index},
     {.name = "gather", .op = GATHER, .flags = SAMPLE_SMOOTH, .n = COUNT(gathers), .make = make_index, .n_bad = 6, .bad = bad_index},
     {.name = "scatter_add", .op = SCATTER_ADD, .flags = SAMPLE_SMOOTH, .n = COUNT(gathers), .make = make_index, .n_bad = 6, .bad = bad_index},
-    {.name = "index_add", .flags = SAMPLE_SMOOTH, .n = COUNT(selects), .make = make_index_add},
+    {.name = "index_add", .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL, .n = COUNT(selects), .make = make_index_add},
     {.name = "one_hot", .n = COUNT(hots), .make = make_hot, .n_bad = 5, .bad = bad_hot},
     {.name = "tril", .op = TRIL, .flags = SAMPLE_SMOOTH, .n = COUNT(triangles), .make = make_triangle, .n_bad = 3, .bad = bad_triangle},
     {.name = "triu", .op = TRIU, .flags = SAMPLE_SMOOTH, .n = COUNT(triangles), .make = make_triangle, .n_bad = 3, .bad = bad_triangle},

@@ -284,8 +284,8 @@ static wg_tensor make_scalar(sampler *s, const op_samples *row, int i)
 static wg_tensor make_cast(sampler *s, const op_samples *row, int i)
 {
     wg_tensor x = x_in(s, specs[i]);
-    if (i % 3 == 0) return wg_cast(x, wg_dtype_get(x));
-    if (i % 3 == 1) return wg_cast(wg_cast(x, WG_F64), wg_dtype_get(x));
+    if (i % 3 == 1) return wg_cast(x, wg_dtype_get(x));
+    if (i % 3 == 2) return wg_cast(wg_cast(x, WG_F64), wg_dtype_get(x));
     return wg_cast(x, WG_F64);
 }
 
@@ -332,10 +332,10 @@ static wg_tensor bad_masked_fill(sampler *s, const op_samples *row, int i)
 static wg_tensor make_add_n(sampler *s, const op_samples *row, int i)
 {
     wg_tensor x[70];
-    int n = i < 20 ? 1 + i % 5 : 20 + 3 * i % 50;
+    int n = i < 20 ? 1 + (i + 2) % 5 : 20 + 3 * i % 50;
     for (int k = 0; k < n && k < SAMPLE_INPUTS; k++) x[k] = x_in(s, specs[(i + 6) % COUNT(specs)]);
     for (int k = SAMPLE_INPUTS; k < n; k++) x[k] = x[k % 3];
-    if (i % 7 == 0 && n > 1) x[n - 1] = x[0];
+    if (i % 7 == 6 && n > 1) x[n - 1] = x[0];
     return wg_add_n(x, n);
 }
 
@@ -351,7 +351,7 @@ static wg_tensor bad_add_n(sampler *s, const op_samples *row, int i)
 
 #define SCALAR(text, number, least, most, given)                                                                   \
     {                                                                                                              \
-        .name = text, .flags = (given) | SAMPLE_NO_SPOIL, .n = COUNT(specs), .n_bad = 2, .make = make_scalar,      \
+        .name = text, .flags = (given) | SAMPLE_OTHER_NAME, .n = COUNT(specs), .n_bad = 2, .make = make_scalar,    \
         .bad = bad_scalar, .op = number, .low = least, .high = most                                                \
     }
 
@@ -368,7 +368,7 @@ const op_samples samples_scalar[] = {SCALAR("add", ADD_SCALAR, -2, 2, SAMPLE_SMO
                                      SCALAR("elu", ELU, -2, 2, 0),
                                      SCALAR("clamp", CLAMP, -2, 2, 0),
                                      {.name = "masked_fill",
-                                      .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL,
+                                      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
                                       .n = COUNT(specs),
                                       .n_bad = 5,
                                       .make = make_scalar,
@@ -383,7 +383,7 @@ const op_samples samples_scalar[] = {SCALAR("add", ADD_SCALAR, -2, 2, SAMPLE_SMO
                                       .op = CAST},
                                      {.name = "cast", .n = COUNT(specs), .make = make_cast_whole},
                                      {.name = "add_n",
-                                      .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL,
+                                      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
                                       .n = 24,
                                       .n_bad = 5,
                                       .make = make_add_n,

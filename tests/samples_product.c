@@ -117,9 +117,9 @@ static wg_tensor bad_product(sampler *s, const op_samples *row, int i)
     }
 
 const op_samples samples_product[] = {
-    PRODUCT("matmul", MATMUL, COUNT(matmuls), SAMPLE_NO_SPOIL),
+    PRODUCT("matmul", MATMUL, COUNT(matmuls), SAMPLE_OTHER_NAME),
     PRODUCT("linear", LINEAR, COUNT(linears), 0),
-    PRODUCT("dot", DOT, COUNT(dots), SAMPLE_NO_SPOIL),
-    PRODUCT("outer", OUTER, COUNT(outers), SAMPLE_NO_SPOIL),
-    {.name = "matmul", .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL, .n = 24, .make = make_shared},
+    PRODUCT("dot", DOT, COUNT(dots), SAMPLE_OTHER_NAME),
+    PRODUCT("outer", OUTER, COUNT(outers), SAMPLE_OTHER_NAME),
+    {.name = "matmul", .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME, .n = 24, .make = make_shared},
     {0}};

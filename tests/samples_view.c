@@ -323,7 +323,7 @@ static wg_tensor bad_join(sampler *s, const op_samples *row, int i)
                       x_in(s, i < 5    ? second[i]
                               : i == 8 ? ""
                                        : "2,3"),
-                      x_in(s, "2,3")};
+                      x_in(s, i == 8 ? "" : "2,3")};
     wg_status status = i < 5 ? WG_ERR_SHAPE : i == 7 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT;
     expect(s, status, i == 0 ? stack ? "stack|[2, 3]|[2, 4]" : "concat|[2, 3]|[2, 4]" : i == 7 ? "i32" : row->name);
     if (i == 7) x[1] = x_i32(s, "2,3", 0, 2);
@@ -378,7 +378,7 @@ static wg_tensor bad_split(sampler *s, const op_samples *row, int i)
 {
     static const int64_t sizes[][2] = {{1, 1}, {4, -1}, {2, 2}, {1, 2}, {1, 2}, {3, 0}};
     static const int n[] = {2, 4, -1, 0, 2, 3};
-    wg_tensor x = x_in(s, i == 4 ? "" : "2,3"), parts[4];
+    wg_tensor x = x_in(s, i == 4 ? "" : "2,3"), parts[4] = {WG_NONE};
     int axis = i == 3 ? 2 : i == 4 ? 0 : 1;
     expect(s, WG_ERR_ARGUMENT, row->name);
     if (row->op)
