@@ -9,7 +9,7 @@
 
 typedef wg__cross_entropy_attr attributes;
 
-/* ---- shape rules ------------------------------------------------------------------------------------------------ */
+/* ---- shape rules --------------------------------------------------------------------------------------- */
 
 /* labels[...] and weights[classes] (optional, operand `weights`) against the attributes. */
 static wg_status check_labels(wg_infer *c, int labels, int weights, wg_dtype dtype)
@@ -76,7 +76,7 @@ static wg_status infer_label_scale(wg_infer *c)
 static int64_t row_tasks(const wg_args *args) { return wg__along_tasks(wg__along_last(&args->in[0])); }
 static int64_t label_tasks(const wg_args *args) { return wg__along_tasks((wg__along){args->out.numel, 1, 1}); }
 
-/* ---- the ops ------------------------------------------------------------------------------------------------------ */
+/* ---- the ops ------------------------------------------------------------------------------------------- */
 
 static wg_kernel loss_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
@@ -174,7 +174,7 @@ static const wg_op loss = {.struct_size = sizeof(wg_op),
 
 const wg_op *const wg__loss_ops[] = {&loss, &loss_grad, &target_weight, &label_scale, NULL};
 
-/* ---- cross-entropy -------------------------------------------------------------------------------------------------- */
+/* ---- cross-entropy ------------------------------------------------------------------------------------- */
 
 static wg_tensor nil(wg_tensor x)
 {
@@ -182,9 +182,11 @@ static wg_tensor nil(wg_tensor x)
     return x;
 }
 
+/* The mean over nothing is 0, as that over labels of which none counts. */
 static wg_tensor reduced(wg_tensor x, wg_reduction reduction)
 {
-    return reduction == WG_MEAN ? wg_mean_all(x) : reduction == WG_SUM ? wg_sum_all(x) : x;
+    if (reduction == WG_EACH) return x;
+    return reduction == WG_MEAN && wg_numel(x) > 0 ? wg_mean_all(x) : wg_sum_all(x);
 }
 
 wg_cross_entropy_options wg_cross_entropy_defaults(void)
@@ -223,6 +225,7 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
     static const char *const name = "cross_entropy";
     wg_shape shape, target, weights;
     char a[128], b[128];
+    if (!logits.tape) return wg_fail(labels, WG_ERR_ARGUMENT, name, "operand 1, the logits, was never set");
     if (!wg__shape(logits, &shape, name)) return nil(logits);
     if (!labels.tape) return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand 2, the labels, was never set");
     if (!wg__shape(labels, &target, name)) return nil(logits);
@@ -262,6 +265,7 @@ wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor
     static const char *const name = "cross_entropy_lengths";
     wg_shape shape, target;
     char a[128], b[128];
+    if (!logits.tape) return wg_fail(labels, WG_ERR_ARGUMENT, name, "operand 1, the logits, was never set");
     if (!wg__shape(logits, &shape, name)) return nil(logits);
     if (!labels.tape || !lengths.tape)
         return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand %d was never set", labels.tape ? 3 : 2);
@@ -277,13 +281,14 @@ wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor
     return wg_cross_entropy_with(logits, counted, options);
 }
 
-/* ---- the other losses ------------------------------------------------------------------------------------------------- */
+/* ---- the other losses ---------------------------------------------------------------------------------- */
 
 /* Equal shapes: a target that is broadcast against the wrong axis is a mistake that trains. */
 static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, const char *op)
 {
     wg_shape a, b;
     char text_a[128], text_b[128];
+    if (!x.tape) return wg_fail(target, WG_ERR_ARGUMENT, op, "operand 1 was never set"), false;
     if (!wg__shape(x, &a, op)) return false;
     if (!target.tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "operand 2, the target, was never set"), false;
     if (!wg__shape(target, &b, op)) return false;
@@ -299,6 +304,8 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
 {
     wg_shape p, rows, target;
     char a[128], b[128];
+    if (!log_probabilities.tape)
+        return wg_fail(labels, WG_ERR_ARGUMENT, "nll", "operand 1, the log-probabilities, was never set");
     if (!wg__shape(log_probabilities, &p, "nll")) return nil(log_probabilities);
     if (!labels.tape)
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
