@@ -245,14 +245,22 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
         in[k] = operand ? wg__handle(tape, operand) : WG_NONE;
     }
     wg_vjp_args v = {.op = op, .grad = grad, .out = wg__handle(tape, id), .in = in, .n_in = (int)node.n_in};
+    size_t attr_bytes = node.attr ? tape->attr_sizes[node.attr] : 0;
+    void *attr = wg__heap_alloc(&tape->heap, attr_bytes); /* a copy: what the rule records may move the original */
+    if (!attr) {
+        wg__out_of_memory(tape);
+    } else if (attr_bytes) {
+        memcpy(attr, wg__attr_of(tape, &node), attr_bytes);
+        v.attr = attr;
+    }
     tape->forward = id;
     tape->scope = node.scope;
     for (uint32_t k = 0; k < node.n_in && tape->error.status == WG_OK; k++) {
         if (!s->needed[in[k].node] || !in[k].node) continue;
-        v.attr = wg__attr_of(tape, &node); /* interning may have moved it */
         wg_tensor d = op->vjp(&v, (int)k);
         if (d.node) accumulate(s, in[k].node, d, op);
     }
+    wg__heap_release(&tape->heap, attr, attr_bytes);
     if (in != few) wg__heap_release(&tape->heap, in, node.n_in * sizeof *in);
 }
 

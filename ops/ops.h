@@ -28,37 +28,37 @@ WG_API wg_tensor wg_reciprocal(wg_tensor x); /* 1/x */
 WG_API wg_tensor wg_sin(wg_tensor x);
 WG_API wg_tensor wg_cos(wg_tensor x);
 WG_API wg_tensor wg_tanh(wg_tensor x);
-WG_API wg_tensor wg_erf(wg_tensor x);        /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
-WG_API wg_tensor wg_floor(wg_tensor x);      /* derivative 0 */
-WG_API wg_tensor wg_sigmoid(wg_tensor x);    /* 1 / (1 + e^-x) */
-WG_API wg_tensor wg_relu(wg_tensor x);       /* max(0, x); derivative 0 at 0 */
+WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
+WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
+WG_API wg_tensor wg_sigmoid(wg_tensor x);                  /* 1 / (1 + e^-x) */
+WG_API wg_tensor wg_relu(wg_tensor x);                     /* max(0, x); derivative 0 at 0 */
 WG_API wg_tensor wg_leaky_relu(wg_tensor x, double slope); /* x > 0 ? x : slope x (PyTorch's slope: 0.01) */
 WG_API wg_tensor wg_elu(wg_tensor x, double alpha);        /* x > 0 ? x : alpha (e^x - 1) (Clevert et al. 2015) */
-WG_API wg_tensor wg_gelu(wg_tensor x);       /* x Phi(x) = x/2 (1 + erf(x/sqrt 2)) (Hendrycks, Gimpel 2016) */
-WG_API wg_tensor wg_gelu_tanh(wg_tensor x);  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
-WG_API wg_tensor wg_silu(wg_tensor x);       /* x sigmoid(x) */
-WG_API wg_tensor wg_softplus(wg_tensor x);   /* ln(1 + e^x) */
-WG_API wg_tensor wg_step(wg_tensor x);       /* 1 if x > 0, else 0; derivative 0 */
+WG_API wg_tensor wg_gelu(wg_tensor x);      /* x Phi(x) = x/2 (1 + erf(x/sqrt 2)) (Hendrycks, Gimpel 2016) */
+WG_API wg_tensor wg_gelu_tanh(wg_tensor x); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+WG_API wg_tensor wg_silu(wg_tensor x);      /* x sigmoid(x) */
+WG_API wg_tensor wg_softplus(wg_tensor x);  /* ln(1 + e^x) */
+WG_API wg_tensor wg_step(wg_tensor x);      /* 1 if x > 0, else 0; derivative 0 */
 WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i32 cuts towards zero, to bool is
                                                           x != 0; gradients flow between floats */
 
 /* ---- elementwise, two operands ------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_add(wg_tensor a, wg_tensor b); /* a + b; also i32 */
-WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b); /* a - b; also i32 */
-WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b); /* a b; also i32 */
-WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b); /* a / b */
-WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b); /* a^b; the gradient to b is 0 where a is 0 */
-WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b); /* a - b floor(a / b), as Python's % */
+WG_API wg_tensor wg_add(wg_tensor a, wg_tensor b);     /* a + b; also i32 */
+WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b);     /* a - b; also i32 */
+WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b);     /* a b; also i32 */
+WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);     /* a / b */
+WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);     /* a^b; the gradient to b is 0 where a is 0 */
+WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as Python's % */
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
 WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b);
 
 /* ---- elementwise with a number; it takes the tensor's dtype and is not part of the cached program ---------------- */
 
-WG_API wg_tensor wg_add_scalar(wg_tensor x, double c); /* x + c; also i32 */
-WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c); /* x - c */
-WG_API wg_tensor wg_scale(wg_tensor x, double c);      /* c x; also i32 */
-WG_API wg_tensor wg_div_scalar(wg_tensor x, double c); /* x / c */
+WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);  /* x + c; also i32 */
+WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);  /* x - c */
+WG_API wg_tensor wg_scale(wg_tensor x, double c);       /* c x; also i32 */
+WG_API wg_tensor wg_div_scalar(wg_tensor x, double c);  /* x / c */
 WG_API wg_tensor wg_rsub_scalar(double c, wg_tensor x); /* c - x */
 WG_API wg_tensor wg_rdiv_scalar(double c, wg_tensor x); /* c / x */
 WG_API wg_tensor wg_pow_scalar(wg_tensor x, double p);  /* x^p */
@@ -84,7 +84,7 @@ WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a, wg_tensor b); /* con
 WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high); /* min(max(x, low), high); gradient 1 inside,
                                                                     edges included, else 0 */
 WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value); /* mask ? value : x */
-WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a) */
+WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight);       /* a + weight (b - a) */
 
 /* ---- sums of several --------------------------------------------------------------------------------------------------- */
 
@@ -101,30 +101,33 @@ typedef struct wg_axes {
 WG_API wg_axes wg_axes_of(int n, const int *axis);
 #ifdef __cplusplus
 }
-template <class... T> inline wg_axes wg_axes_list(T... axis) {
+template <class... T> inline wg_axes wg_axes_list(T... axis)
+{
     const int list[] = {static_cast<int>(axis)...};
     return wg_axes_of(static_cast<int>(sizeof...(axis)), list);
 }
 #define WG_AXES(...) wg_axes_list(__VA_ARGS__)
-#define WG_ALL_AXES wg_axes_of(0, nullptr)
+#define WG_ALL_AXES  wg_axes_of(0, nullptr)
 extern "C" {
 #else
 #define WG_AXES(...) wg_axes_of((int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (int[]){__VA_ARGS__})
-#define WG_ALL_AXES wg_axes_of(0, NULL)
+#define WG_ALL_AXES  wg_axes_of(0, NULL)
 #endif
 
 WG_API wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep);
 WG_API wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep); /* gradient shared equally between ties; NaN spreads */
+WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes,
+                        bool keep); /* gradient shared equally between ties; NaN spreads */
 WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep);
 WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* gradient right also where elements are zero */
-WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction); /* sum (x - mean)^2 / (n - correction) */
-WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep);          /* ln sum e^x, by the maximum's shift */
-WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep); /* bool operand and result */
+WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
+                        int correction);                             /* sum (x - mean)^2 / (n - correction) */
+WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, by the maximum's shift */
+WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
 WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_argmax(wg_tensor x, int axis, bool keep);  /* i32, the first of equals; NaN counts as largest */
+WG_API wg_tensor wg_argmax(wg_tensor x, int axis, bool keep); /* i32, the first of equals; NaN counts as largest */
 WG_API wg_tensor wg_argmin(wg_tensor x, int axis, bool keep);
-WG_API wg_tensor wg_sum_all(wg_tensor x);  /* to a scalar */
+WG_API wg_tensor wg_sum_all(wg_tensor x); /* to a scalar */
 WG_API wg_tensor wg_mean_all(wg_tensor x);
 
 /* ---- along one axis --------------------------------------------------------------------------------------------------------- */
@@ -139,12 +142,14 @@ WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *
 
 /* ---- making --------------------------------------------------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value); /* value is part of the program */
+WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,
+                         double value); /* value is part of the program */
 WG_API wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape);
 WG_API wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape);
 WG_API wg_tensor wg_zeros_like(wg_tensor x);
 WG_API wg_tensor wg_ones_like(wg_tensor x);
-WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, int64_t n); /* start + i step */
+WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step,
+                           int64_t n); /* start + i step */
 WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high);
 WG_API wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation);
 WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability); /* bool */
@@ -165,20 +170,21 @@ WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape); /* as many elements; o
 WG_API wg_tensor wg_flatten(wg_tensor x, int first, int last); /* axes first..last become one */
 WG_API wg_tensor wg_permute(wg_tensor x, wg_axes order);
 WG_API wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b);
-WG_API wg_tensor wg_t(wg_tensor x);                            /* the last two axes swapped */
-WG_API wg_tensor wg_expand(wg_tensor x, wg_shape shape);       /* broadcast to shape */
-WG_API wg_tensor wg_squeeze(wg_tensor x, int axis);            /* an axis of size 1 goes */
-WG_API wg_tensor wg_unsqueeze(wg_tensor x, int axis);          /* an axis of size 1 comes, so that it is number axis */
-WG_API wg_tensor wg_slice(wg_tensor x, int axis, int64_t start, int64_t stop); /* [start, stop); negative: from the end */
+WG_API wg_tensor wg_t(wg_tensor x);                      /* the last two axes swapped */
+WG_API wg_tensor wg_expand(wg_tensor x, wg_shape shape); /* broadcast to shape */
+WG_API wg_tensor wg_squeeze(wg_tensor x, int axis);      /* an axis of size 1 goes */
+WG_API wg_tensor wg_unsqueeze(wg_tensor x, int axis);    /* an axis of size 1 comes, so that it is number axis */
+WG_API wg_tensor wg_slice(wg_tensor x, int axis, int64_t start,
+                          int64_t stop); /* [start, stop); negative: from the end */
 WG_API wg_tensor wg_slice_step(wg_tensor x, int axis, int64_t start, int64_t stop, int64_t step); /* step >= 1 */
-WG_API wg_tensor wg_select(wg_tensor x, int axis, int64_t index);  /* one index; the axis goes */
+WG_API wg_tensor wg_select(wg_tensor x, int axis, int64_t index); /* one index; the axis goes */
 WG_API wg_tensor wg_flip(wg_tensor x, int axis);
 
 /* ---- joining and cutting --------------------------------------------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_concat(const wg_tensor *x, int n, int axis);
-WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);           /* along a new axis */
-WG_API void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts);     /* n equal parts */
+WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);       /* along a new axis */
+WG_API void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts); /* n equal parts */
 WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tensor *parts);
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value);
@@ -187,13 +193,15 @@ WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t aft
 
 WG_API wg_tensor wg_embedding(wg_tensor weight, wg_tensor index);         /* weight[v, d], index[...] = [..., d] */
 WG_API wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index); /* index[n]; result has n along axis */
-WG_API wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index);       /* out[i][j] = x[index[i][j]][j] for axis 0 */
+WG_API wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index); /* out[i][j] = x[index[i][j]][j] for axis 0 */
 WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source); /* x with
                                            x[index[i][j]][j] += source[i][j] for axis 0; in order of i */
-WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype); /* [..., classes] */
-WG_API wg_tensor wg_tril_mask(wg_tape *tape, int64_t rows, int64_t cols, int64_t diagonal); /* bool: col <= row + diagonal */
-WG_API wg_tensor wg_triu_mask(wg_tape *tape, int64_t rows, int64_t cols, int64_t diagonal); /* bool: col >= row + diagonal */
-WG_API wg_tensor wg_tril(wg_tensor x, int64_t diagonal);                  /* x where col <= row + diagonal, else 0 */
+WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype);             /* [..., classes] */
+WG_API wg_tensor wg_tril_mask(wg_tape *tape, int64_t rows, int64_t cols,
+                              int64_t diagonal); /* bool: col <= row + diagonal */
+WG_API wg_tensor wg_triu_mask(wg_tape *tape, int64_t rows, int64_t cols,
+                              int64_t diagonal);         /* bool: col >= row + diagonal */
+WG_API wg_tensor wg_tril(wg_tensor x, int64_t diagonal); /* x where col <= row + diagonal, else 0 */
 WG_API wg_tensor wg_triu(wg_tensor x, int64_t diagonal);
 /* bool [n, size]: position < lengths[i]; lengths[n] i32. */
 WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
@@ -203,10 +211,10 @@ WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_EACH } wg_reduction;
 
 typedef struct wg_cross_entropy_options {
-    wg_tensor class_weights;  /* [classes] or WG_NONE; the mean is then weighted, as PyTorch's */
-    int64_t ignore_index;     /* integer labels with this value count nothing; default -100 */
-    double label_smoothing;   /* epsilon in [0, 1]: (1 - eps) onehot + eps / classes; default 0 */
-    wg_reduction reduction;   /* default mean over the labels that count (0 if none does); WG_EACH keeps them */
+    wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as PyTorch's */
+    int64_t ignore_index;    /* integer labels with this value count nothing; default -100 */
+    double label_smoothing;  /* epsilon in [0, 1]: (1 - eps) onehot + eps / classes; default 0 */
+    wg_reduction reduction;  /* default mean over the labels that count (0 if none does); WG_EACH keeps them */
 } wg_cross_entropy_options;
 WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
 
@@ -217,9 +225,9 @@ WG_API wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cr
 /* logits[batch, time, classes], labels[batch, time], lengths[batch] i32: only time < length counts; the mean
  * is over these. */
 WG_API wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor lengths);
-WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction);  /* -log p[label] */
-WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction);                  /* (x - t)^2 */
-WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction);  /* Huber 1964 */
+WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction); /* -log p[label] */
+WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction);                 /* (x - t)^2 */
+WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction); /* Huber 1964 */
 /* max(x, 0) - x t + ln(1 + e^-|x|) */
 WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction);
 /* t (ln t - log_q), 0 where t is 0; log_q is a log-probability, as PyTorch's kl_div */
