@@ -24,7 +24,7 @@ enum {
     ROWS
 };
 
-/* ---- third derivatives of activations, composed ------------------------------------------------------------ */
+/* ---- third derivatives of activations, composed ----------------------------------------------------------- */
 
 /* h d^3/dx^3 (x Phi(x)) = h phi(x) (x^3 - 4 x), phi the standard normal density. */
 static wg_tensor gelu_third(wg_tensor h, wg_tensor x)
@@ -56,7 +56,7 @@ static wg_tensor silu_second(wg_tensor h, wg_tensor x)
     return wg__sigmoid_grad(wg_mul(h, wg_add(wg__one_minus_twice(x, s), wg__constant(x, 2))), s);
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------------------ */
+/* ---- gradients -------------------------------------------------------------------------------------------- */
 
 /* Inside a row's gradients, names are the row's: g, y and the operands, used or not. */
 #define GRADIENT(name, operands, result)                                                                           \
@@ -86,7 +86,7 @@ static wg_tensor silu_second(wg_tensor h, wg_tensor x)
 #define LOGIC2(...)
 #include "pointwise.def"
 
-/* ---- shape rules where the engine's (broadcast, one dtype) does not do ---------------------------------------- */
+/* ---- shape rules where the engine's (broadcast, one dtype) does not do ------------------------------------ */
 
 static wg_status need_dtype(wg_infer *c, int operand, wg_dtype dtype)
 {
@@ -136,7 +136,7 @@ static wg_status mask_infer(wg_infer *c, int mask, int a)
 static wg_status choose_infer(wg_infer *c) { return mask_infer(c, 0, 1); }
 static wg_status fill_infer(wg_infer *c) { return mask_infer(c, 1, 0); }
 
-/* ---- descriptors ---------------------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------------------ */
 
 static wg_kernel select_kernel(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out);
 
@@ -178,27 +178,26 @@ const wg_op *wg__pointwise_op(int row)
     return row >= 0 && row < ROWS ? &wg__pointwise_ops[row] : NULL;
 }
 
-/* ---- public functions ------------------------------------------------------------------------------------------ */
+/* ---- public functions ------------------------------------------------------------------------------------- */
 
-#define FUNCTION(function, row, parameters, ...)                                                                   \
-    wg_tensor function parameters                                                                                  \
+#define FUNCTION(scope, name, parameters, ...)                                                                     \
+    wg_tensor scope##name parameters                                                                               \
     {                                                                                                              \
         const wg_tensor in[] = {__VA_ARGS__};                                                                      \
         return wg_record(&wg__pointwise_ops[row], in, (int)(sizeof in / sizeof *in), NULL, 0);                     \
     }
-#define UNARY(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
-#define BINARY(scope, name, ...) FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)
-#define TERNARY(scope, name, ...)                                                                                  \
-    FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b, wg_tensor c), a, b, c)
-#define TEST(scope, name, ...)    FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
-#define COMPARE(scope, name, ...) FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)
-#define LOGIC1(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor x), x)
-#define LOGIC2(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor b), a, b)
-#define CHOOSE(scope, name, ...)  FUNCTION(scope##name, ROW_##name, (wg_tensor m, wg_tensor a, wg_tensor b), m, a, b)
-#define FILL(scope, name, ...)    FUNCTION(scope##name, ROW_##name, (wg_tensor a, wg_tensor m, wg_tensor b), a, m, b)
+#define UNARY(scope, name, ...)   FUNCTION(scope, name, (wg_tensor x), x)
+#define BINARY(scope, name, ...)  FUNCTION(scope, name, (wg_tensor a, wg_tensor b), a, b)
+#define TERNARY(scope, name, ...) FUNCTION(scope, name, (wg_tensor a, wg_tensor b, wg_tensor c), a, b, c)
+#define TEST(scope, name, ...)    FUNCTION(scope, name, (wg_tensor x), x)
+#define COMPARE(scope, name, ...) FUNCTION(scope, name, (wg_tensor a, wg_tensor b), a, b)
+#define LOGIC1(scope, name, ...)  FUNCTION(scope, name, (wg_tensor x), x)
+#define LOGIC2(scope, name, ...)  FUNCTION(scope, name, (wg_tensor a, wg_tensor b), a, b)
+#define CHOOSE(scope, name, ...)  FUNCTION(scope, name, (wg_tensor m, wg_tensor a, wg_tensor b), m, a, b)
+#define FILL(scope, name, ...)    FUNCTION(scope, name, (wg_tensor a, wg_tensor m, wg_tensor b), a, m, b)
 #include "pointwise.def"
 
-/* ---- with a number: a leaf, so that it may change from step to step ----------------------------------------------- */
+/* ---- with a number: a leaf, so that it may change from step to step --------------------------------------- */
 
 static wg_tensor number(wg_tensor like, double value)
 {

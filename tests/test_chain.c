@@ -1,5 +1,5 @@
-/* The chain interpreter, copies and initial values against plain loops: random programs over operands that are flat,
- * broadcast, strided, of mixed dtypes, run in tasks of any order.
+/* The chain interpreter, copies and initial values against plain loops: random programs over operands that are
+ * flat, broadcast, strided, of mixed dtypes, run in tasks of any order.
  *
  *     test_chain [seed [rounds]]    a failure prints the seed of its round */
 #include "ops/kernels/kernels.h"
@@ -238,7 +238,7 @@ static bool round_of_chain(void)
     return ok;
 }
 
-/* ---- copies ---------------------------------------------------------------------------------------------------- */
+/* ---- copies ----------------------------------------------------------------------------------------------- */
 
 static bool round_of_copy(void)
 {
@@ -268,7 +268,7 @@ static bool round_of_copy(void)
     return ok;
 }
 
-/* ---- initial values, scalars, NaN --------------------------------------------------------------------------------- */
+/* ---- initial values, scalars, NaN ------------------------------------------------------------------------- */
 
 static bool check_orthogonal(wg_dtype dtype, int64_t rows, int64_t cols)
 {

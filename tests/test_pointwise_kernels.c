@@ -1,6 +1,6 @@
-/* The kernels of all rows of pointwise.def, on every instruction set this machine has: f32 against f64, both against
- * libm, special values; the result for an element does not depend on its position; results may overwrite operands;
- * nothing past the last element is touched.
+/* The kernels of all rows of pointwise.def, on every instruction set this machine has: f32 against f64, both
+ * against libm, special values; the result for an element does not depend on its position; results may overwrite
+ * operands; nothing past the last element is touched.
  *
  *     test_pointwise_kernels [seed]    a failure prints the seed
  *     test_pointwise_kernels all [row] every f32 number through the functions of one operand (minutes) */
@@ -37,7 +37,7 @@ static double between(double low, double high)
     return low + (high - low) * (double)(random_bits() >> 11) * 0x1p-53;
 }
 
-/* ---- the rows --------------------------------------------------------------------------------------------------- */
+/* ---- the rows --------------------------------------------------------------------------------------------- */
 
 typedef enum kind {
     UNARY_ROW,
@@ -108,7 +108,7 @@ static void draw(wg_dtype dtype, const row *r, int64_t n, void *out)
     }
 }
 
-/* ---- every row: position, aliasing, guard pages ------------------------------------------------------------------ */
+/* ---- every row: position, aliasing, guard pages ----------------------------------------------------------- */
 
 /* Memory whose last byte stands before a page without access. */
 typedef struct guarded {
@@ -186,7 +186,7 @@ static void check_lengths(wg__isa isa)
         }
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers ---------------------------------------------------------------------------------------------- */
 
 static double run_one(wg__isa isa, int number, wg_dtype dtype, double a, double b)
 {
@@ -378,7 +378,7 @@ static void check_all(wg__isa isa, const struct reference *r)
     if (!(worst <= r->ulp32)) FAIL("%s isa %d: %.2f ulp at %a", rows[r->row].name, isa, worst, at);
 }
 
-/* ---- comparisons, logic, integers, casts --------------------------------------------------------------------------- */
+/* ---- comparisons, logic, integers, casts ------------------------------------------------------------------ */
 
 static void check_compare(wg__isa isa)
 {

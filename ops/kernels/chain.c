@@ -30,7 +30,7 @@ typedef struct pass {
     tile tile;
 } pass;
 
-/* ---- moving elements of 1, 4 or 8 bytes ------------------------------------------------------------------------ */
+/* ---- moving elements of 1, 4 or 8 bytes ------------------------------------------------------------------- */
 
 static void spread(void *out, const void *in, int64_t n, unsigned size)
 {
@@ -65,7 +65,7 @@ static void move(void *out, int64_t out_stride, const void *in, int64_t in_strid
 
 static inline char *element(const wg__chain_operand *o, int64_t i) { return (char *)o->data + i * o->size; }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------------------- */
 
 /* The element of o at which row number `row` starts. */
 static inline int64_t row_start(const wg__chain *c, const wg__chain_operand *o, int64_t row)
@@ -106,7 +106,7 @@ static bool periodic(const wg__chain *c, const wg__chain_operand *o)
     return true;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------------ */
+/* ---- steps ------------------------------------------------------------------------------------------------ */
 
 /* Uniform loads are spread out once, for tiles of at most n elements; the others come with each tile. */
 static void spread_uniform(pass *p, int64_t n)

@@ -43,7 +43,7 @@ void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint
     }
 }
 
-/* ---- orthogonal ------------------------------------------------------------------------------------------------ */
+/* ---- orthogonal ------------------------------------------------------------------------------------------- */
 
 /* A matrix of f32 or f64 seen as vectors: element i of vector v. */
 typedef struct vectors {

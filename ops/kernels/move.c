@@ -7,7 +7,7 @@
 
 #include "cast.h"
 
-/* ---- copies ---------------------------------------------------------------------------------------------------- */
+/* ---- copies ----------------------------------------------------------------------------------------------- */
 
 enum { COPY_ROWS = 64, COPY_TASK = 32768, BLOCK = 16 };
 
@@ -153,7 +153,7 @@ wg_pointwise wg__identity(size_t element_size)
     return element_size == 4 ? identity_4 : element_size == 8 ? identity_8 : identity_1;
 }
 
-/* ---- sums into place ------------------------------------------------------------------------------------------- */
+/* ---- sums into place -------------------------------------------------------------------------------------- */
 
 void wg__accumulate_kernel(const wg_args *args, int64_t task)
 {
@@ -173,7 +173,7 @@ void wg__accumulate_kernel(const wg_args *args, int64_t task)
     }
 }
 
-/* ---- to and from double ------------------------------------------------------------------------------------------ */
+/* ---- to and from double ----------------------------------------------------------------------------------- */
 
 void wg__to_f64(wg_dtype dtype, const void *in, int64_t n, double *out)
 {
