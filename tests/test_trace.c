@@ -1,0 +1,198 @@
+/* Looking at a tape: dumps, the first NaN, time per op, bytes before a run, error callbacks. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <wengert.h>
+
+static int failed;
+
+#define CHECK(condition)                                                                                           \
+    ((condition) ? (void)0 : (void)(failed++, printf("%s:%d: %s\n", __func__, __LINE__, #condition)))
+
+/* What a dump writes, as text. */
+static char *dumped(wg_status (*dump)(const wg_tape *, FILE *), const wg_tape *tape)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CHECK(dump(tape, out) == WG_OK);
+    fclose(out);
+    return text;
+}
+
+static wg_tensor model(wg_tape *tape, wg_param *w)
+{
+    const float numbers[6] = {1, 2, 3, 4, 5, 6};
+    wg_scope_begin(tape, "encoder");
+    wg_scope_begin(tape, "l\"0");
+    wg_tensor h = wg_tanh(wg_linear(wg_data(tape, WG_F32, WG_DIMS(2, 3), numbers), wg_use(tape, w), WG_NONE));
+    wg_scope_end(tape);
+    wg_scope_end(tape);
+    return wg_mean_all(wg_square(h));
+}
+
+static void dumps(void)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.profile = true;
+    wg_tape *tape = wg_tape_new(options);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 3), wg_init_uniform(-1, 1));
+    wg_tensor loss = model(tape, w);
+    CHECK(wg_plan_bytes(&loss, 1) > 0);
+    CHECK(wg_backward_bytes(loss) > wg_plan_bytes(&loss, 1));
+    CHECK(wg_backward(loss) == WG_OK);
+    char *text = dumped(wg_dump_text, tape);
+    CHECK(strstr(text, "tanh") && strstr(text, "[encoder.l\"0]") && strstr(text, "f32 [2, 4]"));
+    free(text);
+    text = dumped(wg_dump_graphviz, tape);
+    CHECK(strstr(text, "digraph") && strstr(text, "label=\"encoder.l\\\"0\"") && strstr(text, "->"));
+    free(text);
+    text = dumped(wg_dump_plan, tape);
+    CHECK(strstr(text, "instructions") && strstr(text, "chain of") && strstr(text, "gradient of"));
+    free(text);
+    text = dumped(wg_dump_profile, tape);
+    CHECK(strstr(text, "matmul") && strstr(text, "encoder.l\"0"));
+    free(text);
+    text = dumped(wg_dump_chrome, tape);
+    CHECK(strstr(text, "\"traceEvents\"") && strstr(text, "encoder.l\\\"0") && strstr(text, "\"dur\""));
+    free(text);
+    wg_profile_clear(tape);
+    text = dumped(wg_dump_profile, tape);
+    CHECK(strstr(text, "no profiled run") != NULL);
+    free(text);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void first_nonfinite(void)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.locate_nonfinite = true;
+    wg_tape *tape = wg_tape_new(options);
+    const float numbers[3] = {1, -1, 4};
+    wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(3), numbers);
+    wg_set_step(tape, 7);
+    wg_scope_begin(tape, "decoder");
+    wg_tensor y = wg_log(x);
+    wg_scope_end(tape);
+    CHECK(isnan(wg_item(wg_sum_all(wg_scale(y, 2)))));
+    CHECK(wg_tape_status(tape) == WG_ERR_NONFINITE);
+    CHECK(strstr(wg_tape_message(tape), "log [decoder]") && strstr(wg_tape_message(tape), "element 1") &&
+          strstr(wg_tape_message(tape), "step 7"));
+    CHECK(wg_tape_reset(tape) == WG_ERR_NONFINITE);
+
+    /* finite forwards, not backwards: sqrt at 0 */
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    CHECK(wg_backward(wg_sum_all(wg_sqrt(wg_use(tape, p)))) == WG_ERR_NONFINITE);
+    CHECK(strstr(wg_tape_message(tape), "in the gradient of sqrt") != NULL);
+    CHECK(!wg_params_grad_valid(set));
+    CHECK(((const float *)wg_param_grad(p))[0] == 0);
+    wg_optimizer *sgd = wg_sgd_new(set, wg_sgd_defaults());
+    CHECK(wg_optimizer_step(sgd) != WG_OK);
+    CHECK(((const float *)wg_param_value(p))[0] == 0);
+    wg_optimizer_free(sgd);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void on_error(void *context, wg_status status, const char *message)
+{
+    char *text = context;
+    snprintf(text, 200, "%s|%s", wg_status_name(status), message);
+}
+
+static void callback(void)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    char text[200] = "";
+    wg_tape_on_error(tape, on_error, text);
+    wg_scope_begin(tape, "encoder");
+    wg_tensor bad = wg_matmul(wg_zeros(tape, WG_F32, WG_DIMS(2, 3)), wg_zeros(tape, WG_F32, WG_DIMS(4, 5)));
+    wg_scope_end(tape);
+    CHECK(!strcmp(text, "shape|matmul [encoder]: [2, 3] x [4, 5]: inner sizes 3 and 4 differ"));
+    CHECK(wg_is_nil(bad) && wg_is_nil(wg_tanh(bad)));
+    CHECK(wg_tape_reset(tape) == WG_ERR_SHAPE && wg_tape_status(tape) == WG_OK);
+    CHECK(!strcmp(wg_tape_message(tape), strchr(text, '|') + 1));
+    wg_tape_free(tape);
+}
+
+/* A million ops in a row: recorded, differentiated, planned, run without recursion. */
+static void million(void)
+{
+    int n = getenv("WG_TEST_LONG") ? 1000000 : 100000;
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(0.5));
+    wg_tensor x = wg_use(tape, p), y = x;
+    for (int i = 0; i < n; i++) y = i % 2 ? wg_neg(y) : wg_sin(y);
+    CHECK(wg_backward(wg_sum_all(y)) == WG_OK);
+    double value = 0.5, slope = 1;
+    for (int i = 0; i < n; i++) {
+        slope *= i % 2 ? -1 : cos(value);
+        value = i % 2 ? -value : sin(value);
+    }
+    CHECK(fabs(wg_item(y) - value) < 1e-12);
+    CHECK(fabs(((const double *)wg_param_grad(p))[0] - slope) < 1e-9 * fabs(slope) + 1e-15);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void steady(void)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 3), wg_init_uniform(-1, 1));
+    wg_optimizer *adam = wg_adam_new(set, wg_adam_defaults());
+    uint64_t requests = 0;
+    for (int step = 0; step < 20; step++) {
+        wg_zero_grad(set);
+        CHECK(wg_backward(model(tape, w)) == WG_OK);
+        CHECK(wg_optimizer_step(adam) == WG_OK && wg_tape_reset(tape) == WG_OK);
+        uint64_t now = wg_tape_memory(tape).requests + wg_params_memory(set).requests;
+        if (step > 5) CHECK(now == requests);
+        requests = now;
+    }
+    CHECK(wg_tape_count(tape).plan_misses == 1 && wg_tape_count(tape).plan_hits == 19);
+    wg_optimizer_free(adam);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void buffers(void)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_params *set = wg_params_new(WG_F32);
+    wg_buffer *sum = wg_buffer_new(set, "sum", WG_DIMS(2), wg_init_zeros());
+    const float one[2] = {1, 2};
+    for (int i = 0; i < 3; i++) {
+        wg_tensor next = wg_add(wg_use(tape, sum), wg_data(tape, WG_F32, WG_DIMS(2), one));
+        wg_assign(sum, next);
+        const float *value = wg_value(next);
+        CHECK(value && value[1] == 2.0f * (float)(i + 1));
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    CHECK(((const float *)wg_param_value(sum))[0] == 3 && wg_param_version(sum) > 0);
+    wg_tensor again = wg_use(tape, sum);
+    memset(wg_param_write_begin(sum), 0, 8);
+    wg_param_write_end(sum);
+    CHECK(isnan(wg_item(wg_sum_all(again))) && wg_tape_reset(tape) == WG_ERR_CHANGED);
+    CHECK(strstr(wg_tape_message(tape), "sum has changed") != NULL);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+int main(void)
+{
+    dumps();
+    first_nonfinite();
+    callback();
+    million();
+    steady();
+    buffers();
+    if (failed) printf("%d checks failed\n", failed);
+    return failed > 0;
+}
