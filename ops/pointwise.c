@@ -184,7 +184,7 @@ const wg_op *wg__pointwise_op(int row)
     wg_tensor scope##name parameters                                                                               \
     {                                                                                                              \
         const wg_tensor in[] = {__VA_ARGS__};                                                                      \
-        return wg_record(&wg__pointwise_ops[row], in, (int)(sizeof in / sizeof *in), NULL, 0);                     \
+        return wg_record(&wg__pointwise_ops[ROW_##name], in, (int)(sizeof in / sizeof *in), NULL, 0);              \
     }
 #define UNARY(scope, name, ...)   FUNCTION(scope, name, (wg_tensor x), x)
 #define BINARY(scope, name, ...)  FUNCTION(scope, name, (wg_tensor a, wg_tensor b), a, b)
