@@ -25,6 +25,14 @@ typedef struct wg__instr {
     const wg__product_kernels *kernels;
 } wg__instr;
 
+/* Instructions that run between two waits: several serial ones in a row, done by one thread, or one with several
+ * tasks, which the threads take as they come. */
+typedef struct wg__phase {
+    uint32_t first, count;
+    uint32_t tasks;
+    uint32_t taken, done; /* tasks, of the run; atomic */
+} wg__phase;
+
 /* An address that is only known when a run begins: *where = base of slot + offset. */
 typedef struct wg__fixup {
     void **where;
@@ -68,6 +76,8 @@ struct wg__plan {
 
     wg__instr *instrs;
     uint32_t n_instrs, cap_instrs;
+    wg__phase *phases;
+    uint32_t n_phases;
     wg__fixup *fixups;
     uint32_t n_fixups, cap_fixups;
     wg__slot *slots;
@@ -200,7 +210,7 @@ void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run);
 /* Calls work(context, thread) on all threads of the pool at once, thread 0 being the caller; false if the pool is
  * in use by another tape: nothing was called. */
 bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *context);
-/* Waits inside work until all threads are here. */
-void wg__pool_barrier(wg_pool *pool);
+/* Waits until *value is `wanted`: spins briefly, then gives the processor away. */
+void wg__pool_wait(const uint32_t *value, uint32_t wanted);
 
 #endif

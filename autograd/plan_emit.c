@@ -106,8 +106,7 @@ static wg__instr *instr_new(emit *e, wg__instr instr)
 static bool finish(emit *e, wg__instr instr)
 {
     if (instr.tasks <= 0) return true;
-    instr.serial = instr.tasks == 1;
-    e->plan->parallel |= !instr.serial;
+    e->plan->parallel |= instr.tasks > 1;
     if (instr.scratch > e->plan->scratch_bytes) e->plan->scratch_bytes = instr.scratch;
     return instr_new(e, instr) != NULL;
 }
@@ -587,6 +586,23 @@ static bool settle(emit *e)
     return true;
 }
 
+/* Serial instructions in a row are one phase. */
+static bool make_phases(wg__plan *plan)
+{
+    plan->phases = wg__plan_array(&plan->memory, plan->n_instrs, sizeof *plan->phases);
+    if (!plan->phases) return false;
+    for (uint32_t i = 0; i < plan->n_instrs; i++) {
+        wg__phase *last = plan->n_phases ? &plan->phases[plan->n_phases - 1] : NULL;
+        bool serial = plan->instrs[i].tasks == 1;
+        if (serial && last && last->tasks == 1)
+            last->count++;
+        else
+            plan->phases[plan->n_phases++] =
+                (wg__phase){.first = i, .count = 1, .tasks = (uint32_t)plan->instrs[i].tasks};
+    }
+    return true;
+}
+
 bool wg__plan_emit(wg__planner *p)
 {
     emit e = {.p = p, .plan = p->plan, .tape = p->tape};
@@ -596,5 +612,5 @@ bool wg__plan_emit(wg__planner *p)
     if (!e.leaf_slot || !e.at || !p->plan->params || !emit_packs(&e)) return false;
     for (uint32_t i = 0; i < p->n_units; i++)
         if (!emit_unit(&e, p->sequence[i])) return false;
-    return bind_outputs(&e) && settle(&e);
+    return bind_outputs(&e) && settle(&e) && make_phases(p->plan);
 }

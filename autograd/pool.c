@@ -1,5 +1,5 @@
-/* The worker pool. Threads wait, spinning briefly and then parked, for one function to call on all of them; inside
- * it they meet at barriers. Which thread does what is decided by the caller: the pool knows nothing of tasks. */
+/* The worker pool. Threads wait, spinning briefly and then parked, for one function to call on all of them;
+ * which thread does what is the caller's business: the pool knows nothing of tasks. */
 #include "plan.h"
 
 #include <pthread.h>
@@ -16,11 +16,9 @@ struct wg_pool {
     pthread_cond_t wake;
     void (*work)(void *context, int thread);
     void *context;
-    _Atomic uint32_t round;   /* rises with each call of wg__pool_run */
-    _Atomic int busy;         /* workers that have not finished the round */
-    _Atomic int parked;       /* workers asleep */
-    _Atomic int arrived;      /* at the barrier */
-    _Atomic uint32_t barrier; /* rises when all have arrived */
+    _Atomic uint32_t round; /* rises with each call of wg__pool_run */
+    _Atomic int busy;       /* workers that have not finished the round */
+    _Atomic int parked;     /* workers asleep */
     bool stop;
 };
 
@@ -34,13 +32,13 @@ static void pause_cpu(void)
 }
 
 /* Waits until *value differs from old: spins, then gives the processor away. False if it took too long. */
-static bool spin(_Atomic uint32_t *value, uint32_t old, int yields)
+static bool spin(_Atomic uint32_t *value, uint32_t old)
 {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
         pause_cpu();
     }
-    for (int i = 0; yields < 0 || i < yields; i++) {
+    for (int i = 0; i < YIELDS; i++) {
         if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
         sched_yield();
     }
@@ -59,7 +57,7 @@ static void *worker_main(void *argument)
     wg_pool *pool = self.pool;
     uint32_t seen = 0;
     for (;;) {
-        if (!spin(&pool->round, seen, YIELDS)) {
+        if (!spin(&pool->round, seen)) {
             pthread_mutex_lock(&pool->lock);
             atomic_fetch_add(&pool->parked, 1);
             while (atomic_load(&pool->round) == seen) pthread_cond_wait(&pool->wake, &pool->lock);
@@ -140,13 +138,12 @@ bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *
     return true;
 }
 
-void wg__pool_barrier(wg_pool *pool)
+void wg__pool_wait(const uint32_t *value, uint32_t wanted)
 {
-    uint32_t now = atomic_load_explicit(&pool->barrier, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) == pool->threads - 1) {
-        atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&pool->barrier, 1, memory_order_release);
-    } else {
-        spin(&pool->barrier, now, -1);
+    for (int i = 0; __atomic_load_n(value, __ATOMIC_ACQUIRE) != wanted; i++) {
+        if (i < SPINS)
+            pause_cpu();
+        else
+            sched_yield();
     }
 }

@@ -169,27 +169,31 @@ static void walk_alone(walk *w)
     }
 }
 
-/* Each thread takes an equal, fixed share of an instruction's tasks; serial ones run on thread 0 in a row. */
+/* Threads take the tasks of a phase as they come and go on when all are done. A thread that the machine keeps
+ * waiting holds nobody up unless it holds a task; which thread does a task changes no bit. */
 static void walk_thread(void *context, int thread)
 {
     walk *w = context;
     uint64_t mode = flush_begin();
-    int threads = wg_pool_threads(w->pool);
     char *scratch = (char *)w->tape->task_scratch + (size_t)thread * w->scratch;
-    bool apart = false, begun = false; /* the threads did something since they last met; apart: in parallel */
-    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
-        const wg__instr *instr = &w->plan->instrs[i];
-        if (begun && (apart || !instr->serial)) wg__pool_barrier(w->pool);
-        begun = true;
-        apart = !instr->serial;
-        if (instr->serial) {
-            if (thread == 0) wg__instr_run(instr, 0, w->run, scratch);
-            continue;
+    for (uint32_t i = 0; i < w->plan->n_phases; i++) {
+        wg__phase *phase = &w->plan->phases[i];
+        const wg__instr *instr = &w->plan->instrs[phase->first];
+        uint32_t task;
+        while (__atomic_load_n(&phase->taken, __ATOMIC_RELAXED) < phase->tasks &&
+               (task = __atomic_fetch_add(&phase->taken, 1, __ATOMIC_RELAXED)) < phase->tasks) {
+            for (uint32_t j = 0; j < phase->count; j++) wg__instr_run(&instr[j], task, w->run, scratch);
+            __atomic_fetch_add(&phase->done, 1, __ATOMIC_ACQ_REL);
         }
-        int64_t first = instr->tasks * thread / threads, last = instr->tasks * (thread + 1) / threads;
-        for (int64_t task = first; task < last; task++) wg__instr_run(instr, task, w->run, scratch);
+        wg__pool_wait(&phase->done, phase->tasks);
     }
     flush_end(mode);
+}
+
+static bool walk_together(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_phases; i++) w->plan->phases[i].taken = w->plan->phases[i].done = 0;
+    return wg__pool_run(w->pool, walk_thread, w);
 }
 
 /* The dense result of an instruction, for looking at: false if it has none of its own. */
@@ -327,7 +331,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
         walk_looking(&w);
     else if (tape->options.profile)
         wg__profile_walk(tape, plan, &run);
-    else if (threads == 1 || !plan->parallel || !wg__pool_run(w.pool, walk_thread, &w))
+    else if (threads == 1 || !plan->parallel || !walk_together(&w))
         walk_alone(&w);
     status = report(tape, plan, &w);
     if (status == WG_OK) commit(tape, plan);
