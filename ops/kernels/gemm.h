@@ -31,6 +31,10 @@ typedef void (*wg__blis_tile)(const wg__blis *blis, int rows, int cols, int64_t 
 wg__blis_tile wg__blis_tile_get(wg_dtype dtype);
 
 #ifdef WG__ISA
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 /* A loop of few steps, known when compiling, whose arrays then live in registers. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -47,7 +51,37 @@ enum { VECTOR_BYTES = 32, TILE_ROWS = 6 };
 enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
 #endif
 enum { LANES = VECTOR_BYTES / (int)sizeof(real), TILE_COLS = 2 * LANES };
-typedef real vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
+typedef real vector_anywhere __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+static inline vector load(const real *from) { return *(const vector_anywhere *)from; }
+static inline void put(real *to, vector v) { *(vector_anywhere *)to = v; }
+
+/* a b + c, rounded once where the machine can. Written out, since every kernel must give an element the same bits at any
+ * level of optimisation; elsewhere -ffp-contract=fast does it. */
+#if defined __AVX512F__ && WG__T == 32
+#define SPLAT(x)            ((vector)_mm512_set1_ps(x))
+#define VECTOR_FMA(a, b, c) ((vector)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#elif defined __AVX512F__
+#define SPLAT(x)            ((vector)_mm512_set1_pd(x))
+#define VECTOR_FMA(a, b, c) ((vector)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
+#elif defined __AVX2__ && WG__T == 32
+#define SPLAT(x)            ((vector)_mm256_set1_ps(x))
+#define VECTOR_FMA(a, b, c) ((vector)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#elif defined __AVX2__
+#define SPLAT(x)            ((vector)_mm256_set1_pd(x))
+#define VECTOR_FMA(a, b, c) ((vector)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#else
+#define SPLAT(x)            ((x) - (vector){0})
+#define VECTOR_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+#if defined __FMA__ && WG__T == 32
+#define SCALAR_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#elif defined __FMA__
+#define SCALAR_FMA(a, b, c) __builtin_fma(a, b, c)
+#else
+#define SCALAR_FMA(a, b, c) ((a) * (b) + (c))
+#endif
 
 /* Permutations of the lanes of two vectors for __builtin_shufflevector, LIST(LOW, s) and LIST(HIGH, s): of every 2 s
  * lanes, the lower s of both, and the upper s of both. */

@@ -42,10 +42,10 @@ static inline __attribute__((always_inline)) void pack_block(real *panel, int wi
 {
     vector v[LANES];
     UNROLL
-    for (int i = 0; i < LANES; i++) v[i] = i < lines ? *(const vector *)(from.data + i * from.line) : (vector){0};
+    for (int i = 0; i < LANES; i++) v[i] = i < lines ? load(from.data + i * from.line) : (vector){0};
     transpose(v);
     UNROLL
-    for (int i = 0; i < LANES; i++) *(vector *)(panel + i * width) = v[i];
+    for (int i = 0; i < LANES; i++) put(panel + i * width, v[i]);
 }
 
 /* Unit stride along k. A block may write past the panel's width, into the next step: so the lines go from the last
@@ -70,14 +70,11 @@ static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__si
 static void pack_copied(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from)
 {
     if (lines <= LANES && beyond >= LANES) {
-        for (int64_t p = 0; p < k; p++) *(vector *)(panel + p * width) = *(const vector *)(from.data + p * from.k);
+        for (int64_t p = 0; p < k; p++) put(panel + p * width, load(from.data + p * from.k));
     } else if (lines <= 2 * LANES && width <= 2 * LANES && beyond >= 2 * LANES) {
         for (int64_t p = 0; p < k; p++) {
-            const vector *in = (const vector *)(from.data + p * from.k);
-            vector first = in[0], second = in[1];
-            vector *out = (vector *)(panel + p * width);
-            out[0] = first;
-            out[1] = second;
+            put(panel + p * width, load(from.data + p * from.k));
+            put(panel + p * width + LANES, load(from.data + p * from.k + LANES));
         }
     } else {
         for (int64_t p = 0; p < k; p++)

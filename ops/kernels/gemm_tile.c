@@ -1,6 +1,5 @@
 /* The register tile of the product in vector extensions: up to TILE_ROWS rows of C by one or two vectors. It fits any
- * number of rows and reads A as it stands. Compiled per instruction set and type, with -ffp-contract=fast: a product
- * and a sum are one fused multiply-add here, where the machine has it. */
+ * number of rows and reads A as it stands. Compiled per instruction set and type. */
 #include "gemm.h"
 
 #include <string.h>
@@ -10,23 +9,15 @@
 /* Rows in groups of three share a pointer, so that all of them fit in the address registers. */
 enum { GROUP = 3, GROUPS = (TILE_ROWS + GROUP - 1) / GROUP };
 
-INLINE void put(bool add, vector sum, real *c)
-{
-    vector *to = (vector *)c;
-    if (add)
-        *to += sum;
-    else
-        *to = sum;
-}
-
 INLINE void store(int rows, int vectors, int cols, vector sum[TILE_ROWS][2], bool add, real *c, int64_t c_rs,
                   int64_t c_cs)
 {
     if (c_cs == 1 && cols == vectors * LANES) {
         UNROLL
         for (int i = 0; i < rows; i++) {
-            put(add, sum[i][0], c + i * c_rs);
-            if (vectors == 2) put(add, sum[i][1], c + i * c_rs + LANES);
+            real *to = c + i * c_rs;
+            put(to, add ? load(to) + sum[i][0] : sum[i][0]);
+            if (vectors == 2) put(to + LANES, add ? load(to + LANES) + sum[i][1] : sum[i][1]);
         }
         return;
     }
@@ -51,13 +42,13 @@ INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const r
     for (int g = 0; g < GROUPS; g++) row[g] = a.data + (g * GROUP < rows ? g * GROUP : 0) * a.line;
 
     for (int64_t p = 0; p < k; p++) {
-        vector b0 = *(const vector *)b, b1 = vectors == 2 ? *(const vector *)(b + LANES) : b0;
+        vector b0 = load(b), b1 = vectors == 2 ? load(b + LANES) : b0;
         b += b_k;
         UNROLL
         for (int i = 0; i < rows; i++) {
-            real x = row[i / GROUP][i % GROUP * a.line];
-            sum[i][0] += x * b0;
-            if (vectors == 2) sum[i][1] += x * b1;
+            vector x = SPLAT(row[i / GROUP][i % GROUP * a.line]);
+            sum[i][0] = VECTOR_FMA(x, b0, sum[i][0]);
+            if (vectors == 2) sum[i][1] = VECTOR_FMA(x, b1, sum[i][1]);
         }
         UNROLL
         for (int g = 0; g < GROUPS; g++) row[g] += a.k;

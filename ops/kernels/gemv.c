@@ -1,10 +1,9 @@
-/* The product of one row with a matrix. Nothing is packed: B is read once. Compiled per instruction set and type,
- * with -ffp-contract=fast. */
+/* The product of one row with a matrix. Nothing is packed: B is read once. Compiled per instruction set and type. */
 #include "gemm.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void put(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
+INLINE void add_or_set(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
 
 /* `vectors` vectors of columns from b on: each column is one chain over p, as in a tile. */
 INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
@@ -12,9 +11,9 @@ INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add,
     vector sum[8];
     for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
     for (int64_t p = 0; p < k; p++) UNROLL
-    for (int v = 0; v < vectors; v++) sum[v] += x[p] * *(const vector *)(b.data + p * b.k + v * LANES);
+    for (int v = 0; v < vectors; v++) sum[v] = VECTOR_FMA(SPLAT(x[p]), load(b.data + p * b.k + v * LANES), sum[v]);
     for (int v = 0; v < vectors; v++)
-        for (int j = 0; j < LANES; j++) put(add, y + (v * LANES + j) * y_stride, sum[v][j]);
+        for (int j = 0; j < LANES; j++) add_or_set(add, y + (v * LANES + j) * y_stride, sum[v][j]);
 }
 
 static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
@@ -27,8 +26,8 @@ static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add
     for (; j + LANES <= n; j += LANES, b.data += LANES) columns(1, k, x, b, add, y + j * y_stride, y_stride);
     real sum[LANES] = {0};
     for (int64_t p = 0; j < n && p < k; p++)
-        for (int i = 0; i < n - j; i++) sum[i] += x[p] * b.data[p * b.k + i];
-    for (int i = 0; i < n - j; i++) put(add, y + (j + i) * y_stride, sum[i]);
+        for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], b.data[p * b.k + i], sum[i]);
+    for (int i = 0; i < n - j; i++) add_or_set(add, y + (j + i) * y_stride, sum[i]);
 }
 
 #define FOLD(s) v += __builtin_shufflevector(v, v, LIST(HIGH, s))
@@ -55,17 +54,17 @@ INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real
     for (int j = 0; j < count; j++) even[j] = odd[j] = (vector){0};
     int64_t p = 0;
     for (; p + 2 * LANES <= k; p += 2 * LANES) {
-        vector x0 = *(const vector *)(x + p), x1 = *(const vector *)(x + p + LANES);
+        vector x0 = load(x + p), x1 = load(x + p + LANES);
         UNROLL
         for (int j = 0; j < count; j++) {
-            even[j] += x0 * *(const vector *)(b.data + j * b.line + p);
-            odd[j] += x1 * *(const vector *)(b.data + j * b.line + p + LANES);
+            even[j] = VECTOR_FMA(x0, load(b.data + j * b.line + p), even[j]);
+            odd[j] = VECTOR_FMA(x1, load(b.data + j * b.line + p + LANES), odd[j]);
         }
     }
     for (int j = 0; j < count; j++) {
         real sum = total(even[j] + odd[j]);
-        for (int64_t q = p; q < k; q++) sum += x[q] * b.data[j * b.line + q];
-        put(add, y + j * y_stride, sum);
+        for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], b.data[j * b.line + q], sum);
+        add_or_set(add, y + j * y_stride, sum);
     }
 }
 
