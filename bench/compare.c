@@ -34,6 +34,7 @@ typedef struct side {
     bench_times times;
     double losses[CHECKED]; /* of the first steps */
     int64_t steps;          /* done, those of the warm-up included */
+    uint64_t requests;      /* for memory, after the warm-up */
 } side;
 
 static void side_add(side *s, double ms, double loss)
@@ -45,9 +46,12 @@ static void side_add(side *s, double ms, double loss)
 
 static void run_ours(model *m, side *s)
 {
+    uint64_t requests = model_requests();
     double began = app_now();
     double loss = model_step(m);
-    side_add(s, (app_now() - began) * 1e3, loss);
+    double ms = (app_now() - began) * 1e3;
+    if (s->steps >= TURN) s->requests += model_requests() - requests;
+    side_add(s, ms, loss);
 }
 
 static void run_peers(bench_peer *peer, side *s)
@@ -89,7 +93,7 @@ static void print_header(const bench_report *report)
 {
     printf("%-6s %10s %7s %6s %12s", "model", "ms", "spread", "peak", "loss");
     if (report->settings->vs) printf(" %10s %7s %12s %7s", report->settings->vs, "spread", "loss", "ratio");
-    printf("  allocations per steady step\n");
+    putchar('\n');
 }
 
 static void print_row(const bench_report *report, const bench_row *row)
@@ -110,12 +114,10 @@ static void time_model(bench_report *report, wg_pool *pool, const char *id)
     model *m = model_new(id, pool, NULL);
     bench_peer peer = {0};
     side ours = {0}, peers = {0};
-    uint64_t requests = 0;
     if (compared) peer = start_peer(report, m);
     for (int64_t done = 0; done < steps; done += TURN) {
         int64_t turn = steps - done < TURN ? steps - done : TURN;
         if (compared) settle();
-        if (done == TURN) requests = model_requests(m);
         for (int64_t i = 0; i < turn; i++) run_ours(m, &ours);
         if (compared) settle();
         for (int64_t i = 0; i < turn && compared; i++) run_peers(&peer, &peers);
@@ -125,7 +127,7 @@ static void time_model(bench_report *report, wg_pool *pool, const char *id)
     row.spread = bench_spread(&ours.times);
     row.flops = m->flops;
     row.loss = last_loss(&ours);
-    row.allocations = (double)(model_requests(m) - requests) / (double)(steps - TURN);
+    row.allocations = (double)ours.requests / (double)(steps - TURN);
     if (compared) {
         check_losses(id, &ours, &peers);
         row.peer_ms = bench_median(&peers.times);

@@ -84,7 +84,8 @@ static const engine_case cases[] = {{"record", record_ms, OPS, NULL, false},
 static void time_case(bench_report *report, const engine_case *k)
 {
     if (!bench_wants(report, k->id)) return;
-    int64_t samples = k->fresh ? 3 : report->settings->steps ? report->settings->steps : SAMPLES;
+    int64_t samples = report->settings->steps ? report->settings->steps : SAMPLES;
+    if (k->fresh && samples > 3) samples = 3;
     bench_times times = {0};
     wg_tape *tape = bench_tape_new(NULL, k->plan);
     if (!k->fresh)

@@ -110,7 +110,7 @@ double model_step(model *m)
     return value;
 }
 
-/* ---- what a peer starts from, and what the allocator was asked for ------------------------------------- */
+/* ---- what a peer starts from --------------------------------------------------------------------------- */
 
 void model_save(const model *m, const char *path)
 {
@@ -133,10 +133,4 @@ void model_save(const model *m, const char *path)
         entries[n++] = (wg_entry){.name = "targets", .dtype = WG_I32, .shape = shape, .data = m->targets};
     }
     if (wg_safetensors_write(path, entries, n, NULL, 0, &error) != WG_OK) app_fail("%s", error.text);
-}
-
-uint64_t model_requests(const model *m)
-{
-    uint64_t n = wg_tape_memory(m->tape).requests + wg_params_memory(m->set).requests;
-    return m->optimizer ? n + wg_optimizer_memory(m->optimizer).requests : n;
 }

@@ -29,7 +29,7 @@ void model_free(model *m);
 double model_step(model *m);
 /* Writes weights and data for a peer. */
 void model_save(const model *m, const char *path);
-/* Requests to the allocator so far, of everything the model uses. */
-uint64_t model_requests(const model *m);
+/* How often the library has asked for memory so far (allocations.c). */
+uint64_t model_requests(void);
 
 #endif
