@@ -1,0 +1,181 @@
+/* Values and gradients at the corners: ties, infinities, NaN, nothing at all, indices out of range; and what random
+ * numbers look like. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "values.h"
+
+static array want;
+
+/* ---- corners ---------------------------------------------------------------------------------------------------------------- */
+
+static wg_tensor list(int n, const double *numbers) { return wg_data(tape, WG_F64, WG_DIMS(n), numbers); }
+
+static void expect_list(const char *what, wg_tensor got, int n, const double *numbers)
+{
+    shape_set(&want, WG_DIMS(n));
+    memcpy(want.x, numbers, (size_t)n * sizeof *numbers);
+    expect_values(what, got, &want);
+}
+
+#define LIST(...)                                                                                                  \
+    (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { __VA_ARGS__ }
+#define EXPECT(what, got, ...)          expect_list(what, got, LIST(__VA_ARGS__))
+#define EXPECT_NUMBER(what, got, value) EXPECT(what, wg_reshape(got, WG_DIMS(1)), value)
+
+static void values(void **state)
+{
+    const double inf = INFINITY, nan = NAN;
+    EXPECT("softmax of -inf", wg_softmax(list(LIST(-inf, -inf)), 0), 0, 0);
+    EXPECT("softmax with -inf", wg_softmax(list(LIST(-inf, 0, -inf)), 0), 0, 1, 0);
+    EXPECT("softmax of large", wg_softmax(list(LIST(1000, 1000)), 0), 0.5, 0.5);
+    EXPECT_NUMBER("logsumexp of large", wg_logsumexp(list(LIST(1000, 1000)), WG_AXES(0), false), 1000 + log(2));
+    EXPECT_NUMBER("logsumexp of -inf", wg_logsumexp(list(LIST(-inf, -inf)), WG_AXES(0), false), -inf);
+    EXPECT_NUMBER("logsumexp of inf", wg_logsumexp(list(LIST(inf, 0)), WG_AXES(0), false), inf);
+    EXPECT_NUMBER("max with NaN", wg_max(list(LIST(1, nan, 3)), WG_AXES(0), false), nan);
+    EXPECT_NUMBER("min with NaN", wg_min(list(LIST(nan, 1, 3)), WG_AXES(0), false), nan);
+    EXPECT_NUMBER("argmax with NaN", wg_argmax(list(LIST(1, nan, 3, nan)), 0, false), 1);
+    EXPECT_NUMBER("argmax of equals", wg_argmax(list(LIST(1, 3, 3)), 0, false), 1);
+    EXPECT("sort with NaN", wg_sort(list(LIST(nan, 2, -inf, 1)), 0, false), -inf, 1, 2, nan);
+    EXPECT("sort with NaN, down", wg_sort(list(LIST(nan, 2, inf, 1)), 0, true), inf, 2, 1, nan);
+    EXPECT("maximum with NaN", wg_maximum(list(LIST(nan, 1)), list(LIST(1, nan))), nan, nan);
+    EXPECT("mod, as Python", wg_mod(list(LIST(-7, 7, -7, 7)), list(LIST(3, -3, -3, 3))), 2, -2, -1, 1);
+    EXPECT("cast to i32 cuts", wg_cast(list(LIST(-1.9, 1.9, 0, 7)), WG_I32), -1, 1, 0, 7);
+    EXPECT("cast to bool", wg_cast(list(LIST(-1.9, 0, nan, 0.1)), WG_BOOL), 1, 0, 1, 1);
+    EXPECT("is_finite", wg_is_finite(list(LIST(inf, -inf, nan, 1e308))), 0, 0, 0, 1);
+    EXPECT("sign", wg_sign(list(LIST(-3, 0, 2))), -1, 0, 1);
+    EXPECT("log1p of little", wg_log1p(list(LIST(1e-15))), 1e-15);
+    EXPECT("expm1 of little", wg_expm1(list(LIST(1e-15))), 1e-15);
+    EXPECT("sigmoid, far out", wg_sigmoid(list(LIST(-800, 800))), 0, 1);
+    EXPECT("softplus, far out", wg_softplus(list(LIST(-800, 800))), 0, 800);
+    EXPECT("arange", wg_arange(tape, WG_F64, 3, -0.5, 4), 3, 2.5, 2, 1.5);
+    EXPECT_NUMBER("kl of nothing", wg_kl(list(LIST(-inf, 0)), list(LIST(0, 1)), WG_SUM), 0);
+    EXPECT_NUMBER("sum of nothing", wg_sum_all(wg_zeros(tape, WG_F64, WG_DIMS(0))), 0);
+    EXPECT_NUMBER("prod of nothing", wg_prod(wg_zeros(tape, WG_F64, WG_DIMS(3, 0)), WG_ALL_AXES, false), 1);
+    EXPECT_NUMBER("matmul over nothing",
+                  wg_matmul(wg_zeros(tape, WG_F64, WG_DIMS(1, 0)), wg_zeros(tape, WG_F64, WG_DIMS(0, 1))), 0);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    finish();
+}
+
+static void gradients_at_corners(void **state)
+{
+    const double inf = INFINITY;
+    wg_tensor t = list(LIST(2, 5, 5, 1)), zeros = list(LIST(0, 3, 0, 2)), one = list(LIST(4, 0, 3, 2));
+    EXPECT("max of equals", wg_grad1(wg_max(t, WG_AXES(0), false), t, WG_NONE), 0, 0.5, 0.5, 0);
+    EXPECT("prod with two zeros", wg_grad1(wg_prod(zeros, WG_AXES(0), false), zeros, WG_NONE), 0, 0, 0, 0);
+    EXPECT("prod with one zero", wg_grad1(wg_prod(one, WG_AXES(0), false), one, WG_NONE), 0, 24, 0, 0);
+    wg_tensor m = wg_maximum(t, wg_scale(t, 1));
+    EXPECT("maximum of equals", wg_grad1(m, t, WG_NONE), 1, 1, 1, 1);
+    wg_tensor e = list(LIST(-1, 0, 1));
+    EXPECT("relu at 0", wg_grad1(wg_relu(e), e, WG_NONE), 0, 0, 1);
+    EXPECT("abs at 0", wg_grad1(wg_abs(e), e, WG_NONE), -1, 0, 1);
+    EXPECT("clamp at its edges", wg_grad1(wg_clamp(e, -1, 1), e, WG_NONE), 1, 1, 1);
+    EXPECT("clamp past its edges", wg_grad1(wg_clamp(e, -0.5, 0.5), e, WG_NONE), 0, 1, 0);
+    wg_tensor base = list(LIST(0, 0, 2)), power = list(LIST(2, 1, 3));
+    EXPECT("pow by its base at 0", wg_grad1(wg_pow(base, power), base, WG_NONE), 0, 1, 12);
+    EXPECT("pow by its power at 0", wg_grad1(wg_pow(base, power), power, WG_NONE), 0, 0, 8 * log(2));
+    wg_tensor low = list(LIST(-inf, -inf));
+    EXPECT("logsumexp of -inf", wg_grad1(wg_logsumexp(low, WG_AXES(0), false), low, WG_NONE), 0, 0);
+    wg_tensor used = list(LIST(1, 2, 3));
+    EXPECT("masked_fill hides",
+           wg_grad1(wg_masked_fill(used, wg_cast(list(LIST(0, 1, 0)), WG_BOOL), 9), used, WG_NONE), 1, 0, 1);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    finish();
+}
+
+/* An ignored row may hold anything. */
+static void ignored_labels(void **state)
+{
+    const double logits[6] = {1, 2, 0.5, NAN, INFINITY, -1};
+    const int32_t labels[2] = {1, -100};
+    wg_tensor t = wg_data(tape, WG_F64, WG_DIMS(2, 3), logits);
+    wg_tensor loss = wg_cross_entropy(t, wg_data(tape, WG_I32, WG_DIMS(2), labels));
+    double sum = exp(1) + exp(2) + exp(0.5);
+    EXPECT_NUMBER("cross_entropy with an ignored row", loss, log(sum) - 2);
+    EXPECT("its gradient", wg_reshape(wg_grad1(loss, t, WG_NONE), WG_DIMS(6)), exp(1) / sum, exp(2) / sum - 1,
+           exp(0.5) / sum, 0, 0, 0);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    finish();
+}
+
+/* An index out of range is known only when run: op, index and limit are in the text. */
+static void indices_out_of_range(void **state)
+{
+    static const char *const names[] = {"embedding", "index_select",  "gather", "scatter_add",
+                                        "one_hot",   "cross_entropy", "nll"};
+    const int32_t wrong[3] = {1, 7, -2};
+    for (int i = 0; i < 7; i++) {
+        wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(3), wrong), t = wg_ones(tape, WG_F64, WG_DIMS(4, 2)), out;
+        wg_tensor rows = wg_ones(tape, WG_F64, WG_DIMS(4)), logits = wg_ones(tape, WG_F64, WG_DIMS(3, 4));
+        switch (i) {
+        case 0: out = wg_embedding(t, index); break;
+        case 1: out = wg_index_select(t, 0, index); break;
+        case 2: out = wg_gather(rows, 0, index); break;
+        case 3: out = wg_scatter_add(rows, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3))); break;
+        case 4: out = wg_one_hot(index, 4, WG_F64); break;
+        case 5: out = wg_cross_entropy(logits, index); break;
+        default: out = wg_nll(logits, index, WG_MEAN); break;
+        }
+        assert_int_equal(wg_eval(&out, 1), WG_ERR_INDEX);
+        assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
+        const char *text = wg_tape_message(tape);
+        if (!strstr(text, i == 6 ? "gather" : names[i]) || !strstr(text, "7") || !strstr(text, "0 to 3"))
+            failures++, printf("FAILED %s: '%s'\n", names[i], text);
+    }
+    finish();
+}
+
+/* Moments and independence of random numbers; dropout in train and eval mode. */
+static void random_numbers(void **state)
+{
+    enum { N = 100000 };
+    wg_tensor u = wg_uniform(tape, WG_F64, WG_DIMS(N), -1, 3), v = wg_uniform(tape, WG_F64, WG_DIMS(N), -1, 3);
+    wg_tensor n = wg_normal(tape, WG_F64, WG_DIMS(N), 2, 0.5),
+              b = wg_cast(wg_bernoulli(tape, WG_DIMS(N), 0.3), WG_F64);
+    wg_tensor ones = wg_ones(tape, WG_F64, WG_DIMS(N)), d = wg_dropout(ones, 0.2);
+    assert_true(fabs(wg_item(wg_mean_all(u)) - 1) < 0.02);
+    assert_true(fabs(wg_item(wg_var(u, WG_ALL_AXES, false, 0)) - 16.0 / 12) < 0.03);
+    assert_true(fabs(wg_item(wg_mean_all(wg_mul(wg_sub_scalar(u, 1), wg_sub_scalar(v, 1))))) < 0.03);
+    assert_true(wg_item(wg_min(u, WG_ALL_AXES, false)) >= -1 && wg_item(wg_max(u, WG_ALL_AXES, false)) < 3);
+    assert_true(fabs(wg_item(wg_mean_all(n)) - 2) < 0.01);
+    assert_true(fabs(wg_item(wg_var(n, WG_ALL_AXES, false, 0)) - 0.25) < 0.01);
+    assert_true(fabs(wg_item(wg_mean_all(b)) - 0.3) < 0.01);
+    assert_true(fabs(wg_item(wg_mean_all(d)) - 1) < 0.01);
+    assert_true(fabs(wg_item(wg_max(d, WG_ALL_AXES, false)) - 1.25) < 1e-12);
+    wg_set_training(tape, false);
+    assert_true(wg_item(wg_min(wg_dropout(ones, 0.2), WG_ALL_AXES, false)) == 1);
+    wg_set_training(tape, true);
+    double first = value_at(u, 0);
+    wg_tape_reset(tape);
+    assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) == first);
+    wg_tape_reset(tape);
+    wg_set_step(tape, 1);
+    assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
+    wg_tape_reset(tape);
+    wg_set_step(tape, 0);
+    wg_scope_begin(tape, "elsewhere");
+    assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
+    wg_scope_end(tape);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+int main(void)
+{
+    tape = wg_tape_new(wg_tape_defaults());
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values),         cmocka_unit_test(gradients_at_corners),
+        cmocka_unit_test(ignored_labels), cmocka_unit_test(indices_out_of_range),
+        cmocka_unit_test(random_numbers),
+    };
+    int failed = cmocka_run_group_tests_name("corners", tests, NULL, NULL);
+    wg_tape_free(tape);
+    return failed;
+}

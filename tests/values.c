@@ -1,0 +1,166 @@
+/* What tests of values share. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../autograd/random.h"
+#include "values.h"
+
+uint64_t seed = 1;
+int failures;
+wg_tape *tape;
+
+static uint64_t drawn;
+
+/* ---- random shapes and numbers ------------------------------------------------------------------------------- */
+
+uint32_t draw(uint32_t limit)
+{
+    uint32_t bits[4];
+    wg__random4(seed, 0, 7, drawn++, bits);
+    return limit ? bits[0] % limit : 0;
+}
+
+static double number(void) { return (double)draw(4000) / 1000 - 2; }
+
+wg_shape random_shape(int least_rank, int most_rank, int least_size)
+{
+    static const int64_t sizes[] = {0, 1, 1, 2, 3, 4, 5, 7};
+    wg_shape shape = {.rank = least_rank + (int)draw((uint32_t)(most_rank - least_rank + 1))};
+    int64_t n = 1;
+    for (int i = 0; i < shape.rank; i++) {
+        int64_t size = sizes[(least_size ? 1 : 0) + draw(least_size ? 7 : 8)];
+        shape.size[i] = n * size <= 1024 ? size : 1;
+        n *= shape.size[i] ? shape.size[i] : 1;
+    }
+    return shape;
+}
+
+void shape_set(array *a, wg_shape shape)
+{
+    a->shape = shape;
+    wg_shape_numel(&shape, &a->n);
+    if (a->n > MOST) abort();
+}
+
+void fill_random(array *a, wg_shape shape)
+{
+    shape_set(a, shape);
+    for (int64_t i = 0; i < a->n; i++) a->x[i] = number();
+}
+
+void fill_whole(array *a, wg_shape shape, int limit)
+{
+    shape_set(a, shape);
+    for (int64_t i = 0; i < a->n; i++) a->x[i] = draw((uint32_t)limit);
+}
+
+void place(const wg_shape *shape, int64_t i, int64_t *at)
+{
+    for (int d = shape->rank - 1; d >= 0; d--) {
+        at[d] = i % shape->size[d];
+        i /= shape->size[d];
+    }
+}
+
+int64_t offset(const wg_shape *shape, const int64_t *at)
+{
+    int64_t i = 0;
+    for (int d = 0; d < shape->rank; d++) i = i * shape->size[d] + at[d];
+    return i;
+}
+
+wg_tensor leaf(const array *a, wg_dtype dtype)
+{
+    static union {
+        float f[MOST];
+        double d[MOST];
+        int32_t i[MOST];
+        uint8_t b[MOST];
+    } u;
+    for (int64_t i = 0; i < a->n; i++) {
+        if (dtype == WG_F32) u.f[i] = (float)a->x[i];
+        if (dtype == WG_F64) u.d[i] = a->x[i];
+        if (dtype == WG_I32) u.i[i] = (int32_t)a->x[i];
+        if (dtype == WG_BOOL) u.b[i] = a->x[i] != 0;
+    }
+    return wg_data(tape, dtype, a->shape, &u);
+}
+
+wg_tensor strided(const array *a)
+{
+    wg_tensor x = leaf(a, WG_F64);
+    int last = a->shape.rank - 1;
+    if (last < 0) return x;
+    switch (draw(4)) {
+    case 0: return wg_flip(wg_add_scalar(wg_flip(x, last), 0), last);
+    case 1: return wg_transpose(wg_add_scalar(wg_transpose(x, 0, last), 0), 0, last);
+    case 2: {
+        wg_tensor both[2] = {x, wg_scale(x, 9)}, pairs = wg_stack(both, 2, last + 1);
+        return wg_slice_step(wg_flatten(pairs, last, last + 1), last, 0, 2 * a->shape.size[last], 2);
+    }
+    default: return x;
+    }
+}
+
+double value_at(wg_tensor tensor, int64_t i)
+{
+    const void *value = wg_value(tensor);
+    switch (wg_dtype_get(tensor)) {
+    case WG_F32: return (double)((const float *)value)[i];
+    case WG_F64: return ((const double *)value)[i];
+    case WG_I32: return ((const int32_t *)value)[i];
+    default: return ((const uint8_t *)value)[i];
+    }
+}
+
+static bool close_to(double a, double b)
+{
+    if (a == b || (isnan(a) && isnan(b))) return true;
+    return fabs(a - b) <= 1e-12 * (1 + fabs(b));
+}
+
+void expect_values(const char *what, wg_tensor got, const array *want)
+{
+    wg_shape shape = wg_shape_get(got);
+    char a[128], b[128];
+    if (!wg_value(got) || !wg_shape_equal(&shape, &want->shape)) {
+        failures++;
+        printf("FAILED %s: shape %s, should be %s (%s)\n", what, wg_shape_text(&shape, a, sizeof a),
+               wg_shape_text(&want->shape, b, sizeof b), wg_tape_message(tape));
+        return;
+    }
+    for (int64_t i = 0; i < want->n; i++) {
+        if (close_to(value_at(got, i), want->x[i])) continue;
+        if (++failures < 50)
+            printf("FAILED %s: shape %s, [%lld] is %.17g, should be %.17g\n", what,
+                   wg_shape_text(&shape, a, sizeof a), (long long)i, value_at(got, i), want->x[i]);
+        return;
+    }
+}
+
+void finish(void)
+{
+    int seen = failures;
+    failures = 0;
+    if (seen) printf("    repeat with: tests/test_values %llu\n", (unsigned long long)seed);
+    assert_int_equal(seen, 0);
+}
+
+void rounds(void (*body)(void))
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        body();
+        if (wg_tape_reset(tape) != WG_OK) {
+            failures++;
+            printf("FAILED: %s\n", wg_tape_message(tape));
+        }
+    }
+    finish();
+}

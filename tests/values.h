@@ -1,0 +1,40 @@
+/* What tests of values share: random arrays, tensors that lie in memory in several ways, comparison. */
+#ifndef WG_TEST_VALUES_H
+#define WG_TEST_VALUES_H
+
+#include "wengert.h"
+
+enum { ROUNDS = 60, MOST = 8192 };
+
+typedef struct array {
+    wg_shape shape;
+    int64_t n;
+    double x[MOST];
+} array;
+
+extern uint64_t seed;
+extern int failures;
+extern wg_tape *tape;
+
+uint32_t draw(uint32_t limit);
+wg_shape random_shape(int least_rank, int most_rank, int least_size); /* few elements */
+void shape_set(array *a, wg_shape shape);
+void fill_random(array *a, wg_shape shape);
+void fill_whole(array *a, wg_shape shape, int limit); /* whole numbers below limit */
+
+/* Coordinates of element i, and back. */
+void place(const wg_shape *shape, int64_t i, int64_t *at);
+int64_t offset(const wg_shape *shape, const int64_t *at);
+
+wg_tensor leaf(const array *a, wg_dtype dtype);
+/* The same numbers, but lying in memory in another way: transposed, flipped or every second. */
+wg_tensor strided(const array *a);
+double value_at(wg_tensor tensor, int64_t i);
+
+/* Counts a failure, and says where, if shape or values differ. */
+void expect_values(const char *what, wg_tensor got, const array *want);
+/* Runs body ROUNDS times, then asserts that the tape is well and nothing failed. */
+void rounds(void (*body)(void));
+void finish(void);
+
+#endif
