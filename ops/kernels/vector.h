@@ -166,26 +166,49 @@ VINLINE void v_store_part(real *p, V v, int n)
 }
 #endif
 
-VINLINE M m_of_bytes(B bytes) { return (M)(__builtin_convertvector(bytes, I) != 0); }
+#if defined __AVX2__ && (WG__T || defined WG__I32)
+VINLINE M m_load(const uint8_t *p)
+{
+    uint64_t bytes = 0;
+    memcpy(&bytes, p, VLANES);
+    __m128i low = _mm_cvtsi64_si128((int64_t)bytes);
+#if WG__T == 64
+    return (M)_mm256_cmpgt_epi64(_mm256_cvtepu8_epi64(low), _mm256_setzero_si256());
+#else
+    return (M)_mm256_cmpgt_epi32(_mm256_cvtepu8_epi32(low), _mm256_setzero_si256());
+#endif
+}
 
+VINLINE void m_store(uint8_t *p, M m)
+{
+    __m128i low = _mm256_castsi256_si128((__m256i)m), high = _mm256_extracti128_si256((__m256i)m, 1);
+#if WG__T == 64 /* the even halves of the lanes */
+    low = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(low), _mm_castsi128_ps(high), 0x88));
+#endif
+    __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128());
+    bytes = _mm_and_si128(bytes, _mm_set1_epi8(1));
+    memcpy(p, &bytes, VLANES);
+}
+#else
 VINLINE M m_load(const uint8_t *p)
 {
     B bytes;
     memcpy(&bytes, p, sizeof bytes);
-    return m_of_bytes(bytes);
-}
-
-VINLINE M m_load_part(const uint8_t *p, int n)
-{
-    B bytes = {0};
-    for (int i = 0; i < n; i++) bytes[i] = (int8_t)p[i];
-    return m_of_bytes(bytes);
+    return (M)(__builtin_convertvector(bytes, I) != 0);
 }
 
 VINLINE void m_store(uint8_t *p, M m)
 {
     B bytes = __builtin_convertvector(-m, B);
     memcpy(p, &bytes, sizeof bytes);
+}
+#endif
+
+VINLINE M m_load_part(const uint8_t *p, int n)
+{
+    uint8_t bytes[VLANES] = {0};
+    for (int i = 0; i < n; i++) bytes[i] = p[i];
+    return m_load(bytes);
 }
 
 VINLINE void m_store_part(uint8_t *p, M m, int n)
