@@ -1,24 +1,13 @@
 /* Pass: instructions. Every unit becomes a call of a kernel with operands, whose addresses are bound when a run
  * begins. Nothing is decided here that changes a number. */
-#include "plan.h"
+#include "plan_emit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAIN_WORK = 24576, CHAIN_MIN = 1024 }; /* element steps a task of a chain; fewest elements */
-
-typedef struct emit {
-    wg__planner *p;
-    wg__plan *plan;
-    wg_tape *tape;
-    uint32_t *leaf_slot; /* [n] of sources: slot + 1 */
-    uint32_t next_temp;
-    uint32_t *at; /* [n] while a chain is made: where a member's value is */
-} emit;
-
 /* ---- addresses ------------------------------------------------------------------------------------------------ */
 
-static bool fix(emit *e, void **where, uint32_t slot, int64_t offset)
+bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
 {
     wg__plan *plan = e->plan;
     if (plan->n_fixups == plan->cap_fixups) {
@@ -34,7 +23,7 @@ static bool fix(emit *e, void **where, uint32_t slot, int64_t offset)
 }
 
 /* A constant stands in the plan's own memory. */
-static void *constant(emit *e, uint32_t id)
+static void *constant(wg__emit *e, uint32_t id)
 {
     const wg__fill_attr *attr = wg__attr_of(e->tape, &e->tape->nodes[id]);
     void *memory = wg__arena_alloc(&e->plan->memory, 128, 64);
@@ -42,7 +31,7 @@ static void *constant(emit *e, uint32_t id)
     return memory;
 }
 
-static uint32_t source_slot(emit *e, uint32_t id)
+static uint32_t source_slot(wg__emit *e, uint32_t id)
 {
     if (e->leaf_slot[id]) return e->leaf_slot[id] - 1;
     const wg__node *node = &e->tape->nodes[id];
@@ -54,23 +43,22 @@ static uint32_t source_slot(emit *e, uint32_t id)
     return e->leaf_slot[id] - 1;
 }
 
-/* *where will be the address of the first element of node, seen through its layout. */
-static bool bind(emit *e, void **where, uint32_t id)
+bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
 {
     const wg__planner *p = e->p;
     uint32_t root = p->root[id];
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[id].dtype), shift;
     if (p->state[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
     int64_t at = p->view[id] ? p->view[id]->offset : 0;
-    if (wg__is_source(p, root)) return fix(e, where, source_slot(e, root), at * size);
+    if (wg__is_source(p, root)) return wg__emit_fix(e, where, source_slot(e, root), at * size);
     uint32_t owner = wg__owner_of(p, root, &shift);
     uint32_t slot = p->slot[owner] ? p->slot[owner] - 1 : 0;
-    return fix(e, where, slot, p->offset[owner] + (at + shift) * size);
+    return wg__emit_fix(e, where, slot, p->offset[owner] + (at + shift) * size);
 }
 
 /* ---- operands --------------------------------------------------------------------------------------------------- */
 
-static void describe(emit *e, wg_operand *operand, uint32_t id, const wg_layout *layout)
+static void describe(wg__emit *e, wg_operand *operand, uint32_t id, const wg_layout *layout)
 {
     const wg__node *node = &e->tape->nodes[id];
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
@@ -80,14 +68,14 @@ static void describe(emit *e, wg_operand *operand, uint32_t id, const wg_layout 
     memcpy(operand->stride, layout->stride, sizeof operand->stride);
 }
 
-static bool operand_of(emit *e, wg_operand *operand, uint32_t id)
+static bool operand_of(wg__emit *e, wg_operand *operand, uint32_t id)
 {
     wg_layout layout = wg__layout_of(e->p, id);
     describe(e, operand, id, &layout);
-    return bind(e, &operand->data, id);
+    return wg__emit_bind(e, &operand->data, id);
 }
 
-static wg__instr *instr_new(emit *e, wg__instr instr)
+static wg__instr *instr_new(wg__emit *e, wg__instr instr)
 {
     wg__plan *plan = e->plan;
     if (plan->n_instrs == plan->cap_instrs) {
@@ -102,8 +90,7 @@ static wg__instr *instr_new(emit *e, wg__instr instr)
     return &plan->instrs[plan->n_instrs++];
 }
 
-/* An instruction with nothing to do is left out. */
-static bool finish(emit *e, wg__instr instr)
+bool wg__emit_finish(wg__emit *e, wg__instr instr)
 {
     if (instr.tasks <= 0) return true;
     e->plan->parallel |= instr.tasks > 1;
@@ -111,7 +98,7 @@ static bool finish(emit *e, wg__instr instr)
     return instr_new(e, instr) != NULL;
 }
 
-static bool finish_kernel(emit *e, uint32_t node, const wg_op *op, wg_args *args)
+static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *args)
 {
     wg_dtype few[64], *dtypes = few;
     if (args->n_in > 64 && !(dtypes = wg__plan_array(e->p->arena, (uint64_t)args->n_in, sizeof *dtypes)))
@@ -121,10 +108,10 @@ static bool finish_kernel(emit *e, uint32_t node, const wg_op *op, wg_args *args
     wg__instr instr = {.kind = WG__INSTR_KERNEL, .node = node, .kernel = kernel, .args = args};
     instr.tasks = args->out.numel == 0 ? 0 : op->tasks ? op->tasks(args) : 1;
     instr.scratch = op->scratch ? op->scratch(args) : 0;
-    return finish(e, instr);
+    return wg__emit_finish(e, instr);
 }
 
-static wg_args *args_new(emit *e, const wg_op *op, uint32_t id, uint32_t n_in)
+static wg_args *args_new(wg__emit *e, const wg_op *op, uint32_t id, uint32_t n_in)
 {
     wg_args *args = wg__plan_array(&e->plan->memory, 1, sizeof *args);
     wg_operand *in = wg__plan_array(&e->plan->memory, n_in, sizeof *in);
@@ -135,7 +122,7 @@ static wg_args *args_new(emit *e, const wg_op *op, uint32_t id, uint32_t n_in)
 }
 
 /* A dense copy of node `id`; where it goes is bound by the caller through *out. */
-static wg_args *emit_copy(emit *e, uint32_t id)
+static wg_args *emit_copy(wg__emit *e, uint32_t id)
 {
     wg_args *args = args_new(e, wg__structural_ops.copy, id, 1);
     if (!args || !operand_of(e, (wg_operand *)(uintptr_t)&args->in[0], id)) return NULL;
@@ -144,7 +131,7 @@ static wg_args *emit_copy(emit *e, uint32_t id)
     return finish_kernel(e, id, wg__structural_ops.copy, args) ? args : NULL;
 }
 
-static const void *attr_copy(emit *e, const wg__node *node)
+static const void *attr_copy(wg__emit *e, const wg__node *node)
 {
     if (!node->attr) return NULL;
     uint32_t size = e->tape->attr_sizes[node->attr];
@@ -153,7 +140,7 @@ static const void *attr_copy(emit *e, const wg__node *node)
     return copy;
 }
 
-static bool emit_node(emit *e, const wg__work *unit)
+static bool emit_node(wg__emit *e, const wg__work *unit)
 {
     const wg__planner *p = e->p;
     const wg__node *node = &e->tape->nodes[unit->node];
@@ -174,203 +161,16 @@ static bool emit_node(emit *e, const wg__work *unit)
             wg_args *copy = emit_copy(e, in[k]);
             wg_layout dense = wg__dense_layout(wg__shape_of_node(e->tape, &e->tape->nodes[in[k]]));
             describe(e, operand, in[k], &dense);
-            if (!copy || !fix(e, &copy->out.data, 0, temp) || !fix(e, &operand->data, 0, temp)) return false;
+            if (!copy || !wg__emit_fix(e, &copy->out.data, 0, temp) || !wg__emit_fix(e, &operand->data, 0, temp))
+                return false;
         }
     }
     return finish_kernel(e, unit->node, op, args);
 }
 
-/* ---- chains -------------------------------------------------------------------------------------------------------- */
+/* ---- concatenations: the pieces that are not written in place ---- */
 
-/* Dimensions that every operand walks through without a jump become one. */
-static void collapse(wg__chain *chain)
-{
-    int rank = 0, n = chain->n_loads + chain->n_stores;
-    for (int d = 0; d < chain->rank; d++) {
-        if (chain->size[d] == 1 && chain->rank > 1) continue;
-        bool joins = rank > 0;
-        for (int i = 0; i < n && joins; i++) {
-            const wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
-            joins = o->stride[rank - 1] == o->stride[d] * chain->size[d];
-        }
-        int to = joins ? rank - 1 : rank++;
-        chain->size[to] = joins ? chain->size[to] * chain->size[d] : chain->size[d];
-        for (int i = 0; i < n; i++) {
-            wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
-            o->stride[to] = o->stride[d];
-        }
-    }
-    if (rank == 0) {
-        rank = 1;
-        chain->size[0] = 1;
-        for (int i = 0; i < n; i++) {
-            wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
-            o->stride[0] = 1;
-        }
-    }
-    chain->rank = rank;
-    for (int i = 0; i < n; i++) {
-        wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
-        int64_t dense = 1;
-        o->flat = o->uniform = true;
-        for (int d = rank - 1; d >= 0; d--) {
-            o->flat &= chain->size[d] == 1 || o->stride[d] == dense;
-            o->uniform &= chain->size[d] == 1 || o->stride[d] == 0;
-            dense *= chain->size[d];
-        }
-        if (o->flat) o->uniform = false;
-    }
-}
-
-/* Strides of node `id` over the chain's space: aligned at the right, zero where broadcast. */
-static bool chain_operand(emit *e, wg__chain_operand *operand, uint32_t id, const wg_shape *space)
-{
-    const wg__node *node = &e->tape->nodes[id];
-    const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    wg_layout layout = wg__layout_of(e->p, id);
-    *operand = (wg__chain_operand){.size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype)};
-    int shift = space->rank - shape->rank;
-    for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout.stride[i];
-    return bind(e, &operand->data, id);
-}
-
-static wg__chain *chain_new(emit *e, const wg_shape *space, int64_t numel, uint32_t steps, uint32_t loads)
-{
-    wg__arena *memory = &e->plan->memory;
-    wg__chain *chain = wg__plan_array(memory, 1, sizeof *chain);
-    if (!chain) return NULL;
-    chain->rank = space->rank;
-    memcpy(chain->size, space->size, sizeof chain->size);
-    chain->numel = numel;
-    chain->loads = wg__plan_array(memory, loads, sizeof *chain->loads);
-    chain->steps = wg__plan_array(memory, steps, sizeof *chain->steps);
-    chain->stores = wg__plan_array(memory, steps, sizeof *chain->stores);
-    return chain->loads && chain->steps && chain->stores ? chain : NULL;
-}
-
-static bool finish_chain(emit *e, wg__chain *chain, uint32_t node)
-{
-    if (chain->numel == 0) return true;
-    collapse(chain);
-    int64_t block = CHAIN_WORK / (chain->n_steps > 0 ? chain->n_steps : 1), row = chain->size[chain->rank - 1];
-    if (block < CHAIN_MIN) block = CHAIN_MIN;
-    if (chain->rank > 1) block = row < block ? block / row * row : row;
-    chain->block = chain->rank == 1 ? (block + 63) / 64 * 64 : block;
-    wg__instr instr = {.kind = WG__INSTR_CHAIN, .node = node, .chain = chain};
-    instr.tasks = (chain->numel + chain->block - 1) / chain->block;
-    instr.scratch = wg__structural_ops.chain_scratch(chain);
-    return finish(e, instr);
-}
-
-typedef struct registers { /* which are free, by the size of the elements that stood there last */
-    uint16_t free[WG__CHAIN_STEPS + 4];
-    int n_free, n;
-} registers;
-
-static uint16_t register_take(registers *r) { return r->n_free ? r->free[--r->n_free] : (uint16_t)r->n++; }
-
-/* The load of node `id`, made if it is new; -1 when memory is out. */
-static int load_of(emit *e, wg__chain *chain, uint32_t *loaded, uint32_t id, const wg_shape *space)
-{
-    for (int i = 0; i < chain->n_loads; i++)
-        if (loaded[i] == id) return i;
-    loaded[chain->n_loads] = id;
-    return chain_operand(e, &chain->loads[chain->n_loads], id, space) ? chain->n_loads++ : -1;
-}
-
-static bool chain_step(emit *e, wg__chain *chain, uint32_t id, uint32_t unit, uint32_t *loaded, registers *r,
-                       uint16_t *last, uint16_t number)
-{
-    const wg__planner *p = e->p;
-    const wg__node *node = &e->tape->nodes[id];
-    const uint32_t *in = wg__inputs(e->tape, node);
-    const wg_op *op = e->tape->ops[node->op];
-    const wg_shape *space = wg__shape_of_node(e->tape, node);
-    wg__chain_step *step = &chain->steps[chain->n_steps++];
-    wg_dtype dtypes[4];
-    for (uint32_t k = 0; k < node->n_in; k++) {
-        dtypes[k] = (wg_dtype)e->tape->nodes[in[k]].dtype;
-        bool inside = p->unit[in[k]] == unit && p->root[in[k]] == in[k];
-        int load = inside ? -1 : load_of(e, chain, loaded, in[k], space);
-        if (!inside && load < 0) return false;
-        step->in[k] = inside ? (uint16_t)(0x8000u | e->at[in[k]]) : (uint16_t)load;
-    }
-    step->n_in = (uint8_t)node->n_in;
-    step->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
-    step->fn = (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);
-    for (uint32_t k = 0; k < node->n_in; k++) { /* a register whose value dies here may take the result */
-        uint32_t from = in[k];
-        bool again = false;
-        for (uint32_t j = 0; j < k; j++) again |= in[j] == from;
-        if (again || !(step->in[k] & 0x8000u) || last[e->at[from]] != number) continue;
-        if (wg_dtype_size((wg_dtype)e->tape->nodes[from].dtype) == step->size)
-            r->free[r->n_free++] = (uint16_t)e->at[from];
-    }
-    step->out = register_take(r);
-    e->at[id] = step->out;
-    step->store = -1;
-    if (p->state[id] & WG__MATERIAL) {
-        step->store = (int16_t)chain->n_stores;
-        if (chain->n_stores == 0) chain->float_result = wg_dtype_is_float((wg_dtype)node->dtype);
-        if (!chain_operand(e, &chain->stores[chain->n_stores++], id, space)) return false;
-    }
-    return true;
-}
-
-/* The position of the last step that reads each member, left in e->at by member; then registers follow. */
-static bool emit_chain(emit *e, const wg__work *unit, uint32_t unit_id)
-{
-    const wg__planner *p = e->p;
-    const uint32_t *members = p->members + unit->first;
-    const wg__node *head = &e->tape->nodes[members[0]];
-    wg__chain *chain = chain_new(e, wg__shape_of_node(e->tape, head), e->tape->shapes[head->shape].numel,
-                                 unit->count, 4 * unit->count);
-    if (!chain) return false;
-    uint16_t last_read[WG__CHAIN_STEPS + 4] = {0}, last[WG__CHAIN_STEPS + 4] = {0};
-    uint32_t loaded[4 * (WG__CHAIN_STEPS + 4)];
-    for (uint32_t i = 0; i < unit->count; i++) e->at[members[i]] = i;
-    for (uint32_t i = 0; i < unit->count; i++) {
-        const wg__node *node = &e->tape->nodes[members[i]];
-        const uint32_t *in = wg__inputs(e->tape, node);
-        for (uint32_t k = 0; k < node->n_in; k++)
-            if (p->unit[in[k]] == unit_id + 1 && p->root[in[k]] == in[k]) last_read[e->at[in[k]]] = (uint16_t)i;
-    }
-    registers r = {.n = 0};
-    for (uint32_t i = 0; i < unit->count; i++) {
-        if (!chain_step(e, chain, members[i], unit_id + 1, loaded, &r, last, (uint16_t)i)) return false;
-        last[e->at[members[i]]] = last_read[i];
-        if (last_read[i] <= i) r.free[r.n_free++] = (uint16_t)e->at[members[i]]; /* nobody in the chain reads it */
-    }
-    for (int i = 0; i < chain->n_steps; i++) /* now that all loads are known, registers follow them */
-        for (int k = 0; k < chain->steps[i].n_in; k++)
-            if (chain->steps[i].in[k] & 0x8000u)
-                chain->steps[i].in[k] = (uint16_t)((chain->steps[i].in[k] & 0x7fffu) + (unsigned)chain->n_loads);
-    chain->n_registers = r.n;
-    return finish_chain(e, chain, members[unit->count - 1]);
-}
-
-/* One value moved to where `layout` says, in the storage of `whole`. */
-static bool emit_move(emit *e, uint32_t from, uint32_t whole, const wg_layout *layout)
-{
-    const wg__node *node = &e->tape->nodes[from];
-    const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    wg__chain *chain = chain_new(e, shape, e->tape->shapes[node->shape].numel, 1, 1);
-    if (!chain || !chain_operand(e, &chain->loads[0], from, shape)) return false;
-    int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype), shift;
-    chain->n_loads = chain->n_steps = chain->n_stores = chain->n_registers = 1;
-    chain->steps[0] =
-        (wg__chain_step){.fn = wg__structural_ops.identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
-    chain->stores[0] = (wg__chain_operand){.size = (uint8_t)size};
-    memcpy(chain->stores[0].stride, layout->stride, sizeof chain->stores[0].stride);
-    uint32_t owner = wg__owner_of(e->p, whole, &shift);
-    int64_t base = e->p->view[whole] ? e->p->view[whole]->offset : 0;
-    uint32_t slot = e->p->slot[owner] ? e->p->slot[owner] - 1 : 0;
-    if (!fix(e, &chain->stores[0].data, slot, e->p->offset[owner] + (shift + base + layout->offset) * size))
-        return false;
-    return finish_chain(e, chain, whole);
-}
-
-static bool emit_join(emit *e, const wg__work *unit)
+static bool emit_join(wg__emit *e, const wg__work *unit)
 {
     const wg__planner *p = e->p;
     const wg__node *node = &e->tape->nodes[unit->node];
@@ -388,7 +188,7 @@ static bool emit_join(emit *e, const wg__work *unit)
             int64_t here = p->view[in[k]] ? p->view[in[k]]->offset : p->shift[in[k]];
             in_place = here == piece.offset;
         }
-        if (!in_place && !emit_move(e, in[k], unit->node, &piece)) return false;
+        if (!in_place && !wg__emit_move(e, in[k], unit->node, &piece)) return false;
     }
     return true;
 }
@@ -429,7 +229,7 @@ void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__produc
 }
 
 /* Element offsets of each problem of a batch: the leading sizes of an operand broadcast to those of the result. */
-static int64_t *batch_offsets(emit *e, const wg_shape *out, uint32_t id, int64_t batches)
+static int64_t *batch_offsets(wg__emit *e, const wg_shape *out, uint32_t id, int64_t batches)
 {
     int64_t *offsets = wg__plan_array(&e->plan->memory, (uint64_t)batches, sizeof *offsets);
     if (!offsets) return NULL;
@@ -447,20 +247,20 @@ static int64_t *batch_offsets(emit *e, const wg_shape *out, uint32_t id, int64_t
     return offsets;
 }
 
-static bool emit_product(emit *e, const wg__work *unit)
+static bool emit_product(wg__emit *e, const wg__work *unit)
 {
     const wg__planner *p = e->p;
     wg__product *product = wg__plan_array(&e->plan->memory, 1, sizeof *product);
     wg__segment *segments = wg__plan_array(&e->plan->memory, unit->count, sizeof *segments);
     if (!product || !segments) return false;
     wg__product_describe(p, unit, product, segments);
-    if (!bind(e, &product->c, unit->node)) return false;
+    if (!wg__emit_bind(e, &product->c, unit->node)) return false;
     for (uint32_t i = 0; i < unit->count; i++) {
         uint32_t term = p->members[unit->first + i];
         const uint32_t *in = wg__inputs(e->tape, &e->tape->nodes[term]);
         int swap = (p->state[term] & WG__ABSORBED) && p->view[term] ? 1 : 0;
-        if (!bind(e, (void **)(uintptr_t)&segments[i].a, in[swap]) ||
-            !bind(e, (void **)(uintptr_t)&segments[i].b, in[1 - swap]))
+        if (!wg__emit_bind(e, (void **)(uintptr_t)&segments[i].a, in[swap]) ||
+            !wg__emit_bind(e, (void **)(uintptr_t)&segments[i].b, in[1 - swap]))
             return false;
     }
     const wg_shape *shape = wg__shape_of_node(e->tape, &e->tape->nodes[unit->node]);
@@ -473,16 +273,16 @@ static bool emit_product(emit *e, const wg__work *unit)
         if (!product->batch_a || !product->batch_b) return false;
     }
     const wg__pack *pack = wg__pack_find(p, unit);
-    if (pack && !fix(e, (void **)(uintptr_t)&product->packed_b, 0, pack->offset)) return false;
+    if (pack && !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, 0, pack->offset)) return false;
     product->packed_b = pack ? product : NULL; /* known to be there, before its address is */
     wg__instr instr = {.kind = WG__INSTR_PRODUCT, .node = unit->node, .product = product};
     instr.kernels = wg__structural_ops.product(product->dtype);
     instr.tasks = instr.kernels->tasks(product);
     instr.scratch = instr.kernels->scratch(product);
-    return finish(e, instr);
+    return wg__emit_finish(e, instr);
 }
 
-static bool emit_packs(emit *e)
+static bool emit_packs(wg__emit *e)
 {
     const wg__planner *p = e->p;
     for (uint32_t i = 0; i < p->n_packs; i++) {
@@ -493,13 +293,14 @@ static bool emit_packs(emit *e)
         if (!product || !segment) return false;
         wg__product_describe(p, unit, product, segment);
         uint32_t b = wg__inputs(e->tape, &e->tape->nodes[p->members[unit->first]])[1];
-        if (!bind(e, (void **)(uintptr_t)&segment->b, b)) return false;
+        if (!wg__emit_bind(e, (void **)(uintptr_t)&segment->b, b)) return false;
         const wg__product_kernels *kernels = wg__structural_ops.product(product->dtype);
         wg__instr instr = {.kind = WG__INSTR_PACK, .node = b, .product = product, .kernels = kernels};
         instr.tasks = kernels->pack_tasks(product);
         uint32_t before = e->plan->n_instrs;
-        if (!finish(e, instr)) return false;
-        if (e->plan->n_instrs > before && !fix(e, (void **)(uintptr_t)&product->packed_b, 0, p->packs[i].offset))
+        if (!wg__emit_finish(e, instr)) return false;
+        if (e->plan->n_instrs > before &&
+            !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, 0, p->packs[i].offset))
             return false;
     }
     return true;
@@ -507,36 +308,38 @@ static bool emit_packs(emit *e)
 
 /* ---- copies ------------------------------------------------------------------------------------------------------------ */
 
-static bool emit_view_copy(emit *e, const wg__work *unit)
+static bool emit_view_copy(wg__emit *e, const wg__work *unit)
 {
     wg_args *args = emit_copy(e, wg__inputs(e->tape, &e->tape->nodes[unit->node])[0]);
     if (!args) return false;
     int64_t shift;
     uint32_t owner = wg__owner_of(e->p, unit->node, &shift), slot = e->p->slot[owner] ? e->p->slot[owner] - 1 : 0;
-    return fix(e, &args->out.data, slot,
-               e->p->offset[owner] + shift * (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[unit->node].dtype));
+    return wg__emit_fix(e, &args->out.data, slot,
+                        e->p->offset[owner] +
+                            shift * (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[unit->node].dtype));
 }
 
-static bool emit_store(emit *e, const wg__work *unit)
+static bool emit_store(wg__emit *e, const wg__work *unit)
 {
     wg_args *args = emit_copy(e, e->plan->outputs[unit->node].node);
     int64_t at = e->p->stored[unit->node];
-    return args && (at < 0 ? fix(e, &args->out.data, (uint32_t)(-1 - at), 0) : fix(e, &args->out.data, 0, at));
+    return args && (at < 0 ? wg__emit_fix(e, &args->out.data, (uint32_t)(-1 - at), 0)
+                           : wg__emit_fix(e, &args->out.data, 0, at));
 }
 
 /* Where a run will find each output. */
-static bool bind_outputs(emit *e)
+static bool bind_outputs(wg__emit *e)
 {
     for (uint32_t i = 0; i < e->plan->n_outputs; i++) {
         wg__output *output = &e->plan->outputs[i];
         int64_t at = e->p->stored[i];
         bool ok;
         if (output->kind == WG__OUTPUT_VALUE)
-            ok = fix(e, &output->memory, (uint32_t)(-1 - at), 0);
+            ok = wg__emit_fix(e, &output->memory, (uint32_t)(-1 - at), 0);
         else if (wg__output_is_plain(e->p, output))
-            ok = bind(e, &output->memory, output->node);
+            ok = wg__emit_bind(e, &output->memory, output->node);
         else
-            ok = fix(e, &output->memory, 0, at);
+            ok = wg__emit_fix(e, &output->memory, 0, at);
         if (!ok) return false;
     }
     return true;
@@ -544,12 +347,12 @@ static bool bind_outputs(emit *e)
 
 /* ---- the pass ------------------------------------------------------------------------------------------------------------- */
 
-static bool emit_unit(emit *e, uint32_t id)
+static bool emit_unit(wg__emit *e, uint32_t id)
 {
     const wg__work *unit = &e->p->units[id];
     switch (unit->kind) {
     case WG__UNIT_NODE: return emit_node(e, unit);
-    case WG__UNIT_CHAIN: return emit_chain(e, unit, id);
+    case WG__UNIT_CHAIN: return wg__emit_chain(e, unit, id);
     case WG__UNIT_PRODUCT: return emit_product(e, unit);
     case WG__UNIT_COPY: return emit_view_copy(e, unit);
     case WG__UNIT_JOIN: return emit_join(e, unit);
@@ -559,7 +362,7 @@ static bool emit_unit(emit *e, uint32_t id)
 }
 
 /* Fixups sorted by slot, into the plan's own memory; instructions too. */
-static bool settle(emit *e)
+static bool settle(wg__emit *e)
 {
     wg__plan *plan = e->plan;
     wg__fixup *sorted = wg__plan_array(&plan->memory, plan->n_fixups, sizeof *sorted);
@@ -605,7 +408,7 @@ static bool make_phases(wg__plan *plan)
 
 bool wg__plan_emit(wg__planner *p)
 {
-    emit e = {.p = p, .plan = p->plan, .tape = p->tape};
+    wg__emit e = {.p = p, .plan = p->plan, .tape = p->tape};
     e.leaf_slot = wg__plan_array(p->arena, p->n, sizeof *e.leaf_slot);
     e.at = wg__plan_array(p->arena, p->n, sizeof *e.at);
     p->plan->params = wg__plan_array(&p->plan->memory, p->tape->n_leaves, sizeof *p->plan->params);

@@ -1,6 +1,7 @@
 /* Pass: every value gets its place in one block of memory, by lifetime: what dies leaves its bytes to what is
  * born later. Pieces of a concatenation are written where they belong, so that joining them costs nothing. Exact. */
 #include "plan.h"
+#include "space.h"
 
 #include <stdlib.h>
 
@@ -53,134 +54,6 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
         p->view[in[k]]->offset = offset;
     }
     return true;
-}
-
-/* ---- free space: blocks in the order of their addresses, free ones in bins by size ------------------------------ */
-
-enum { BINS = 160, NONE = UINT32_MAX };
-
-typedef struct range {
-    int64_t offset, size;
-    uint32_t before, after;  /* neighbours in memory */
-    uint32_t next, previous; /* in the bin */
-    bool free;
-} range;
-
-typedef struct space {
-    wg__heap *heap;
-    bool reuse;
-    range *blocks;
-    uint32_t n, cap, last; /* last: the block with the highest address */
-    uint32_t spare;        /* records of blocks that were merged away */
-    uint32_t bins[BINS];
-    int64_t end;
-} space;
-
-static int bin_of(int64_t size) /* four bins for each doubling */
-{
-    uint64_t units = (uint64_t)size / 64;
-    int log = 63 - __builtin_clzll(units | 1);
-    int part = log >= 2 ? (int)(units >> (log - 2)) & 3 : (int)(units & ((1u << log) - 1));
-    int bin = log * 4 + part;
-    return bin < BINS ? bin : BINS - 1;
-}
-
-static void bin_remove(space *s, uint32_t i)
-{
-    range *b = &s->blocks[i];
-    if (b->previous != NONE)
-        s->blocks[b->previous].next = b->next;
-    else
-        s->bins[bin_of(b->size)] = b->next;
-    if (b->next != NONE) s->blocks[b->next].previous = b->previous;
-    b->free = false;
-}
-
-static void bin_add(space *s, uint32_t i)
-{
-    range *b = &s->blocks[i];
-    int bin = bin_of(b->size);
-    b->free = true;
-    b->previous = NONE;
-    b->next = s->bins[bin];
-    if (b->next != NONE) s->blocks[b->next].previous = i;
-    s->bins[bin] = i;
-}
-
-static uint32_t block_new(space *s, range b)
-{
-    uint32_t i = s->spare;
-    if (i != NONE) {
-        s->spare = s->blocks[i].next;
-    } else {
-        if (!wg__grow(s->heap, (void **)&s->blocks, &s->cap, s->n + 1u, sizeof b)) return NONE;
-        i = s->n++;
-    }
-    s->blocks[i] = b;
-    return i;
-}
-
-/* The index of a block of at least `size` bytes; NONE when memory is out. */
-static uint32_t space_take(space *s, int64_t bytes)
-{
-    int64_t size = (bytes + 127) & ~(int64_t)63; /* 64 readable bytes follow every value */
-    for (int bin = bin_of(size); bin < BINS && s->reuse; bin++) {
-        int looked = 0;
-        for (uint32_t i = s->bins[bin]; i != NONE && looked < 16; i = s->blocks[i].next, looked++) {
-            if (s->blocks[i].size < size) continue;
-            bin_remove(s, i);
-            int64_t rest = s->blocks[i].size - size;
-            if (rest >= 64) {
-                range tail = {
-                    .offset = s->blocks[i].offset + size, .size = rest, .before = i, .after = s->blocks[i].after};
-                uint32_t t = block_new(s, tail);
-                if (t == NONE) return NONE;
-                if (tail.after != NONE)
-                    s->blocks[tail.after].before = t;
-                else
-                    s->last = t;
-                s->blocks[i].after = t;
-                s->blocks[i].size = size;
-                bin_add(s, t);
-            }
-            return i;
-        }
-    }
-    uint32_t i = block_new(s, (range){.offset = s->end, .size = size, .before = s->last, .after = NONE});
-    if (i == NONE) return NONE;
-    if (s->last != NONE) s->blocks[s->last].after = i;
-    s->last = i;
-    s->end += size;
-    return i;
-}
-
-/* Joins block b, which follows a, into a. */
-static void block_join(space *s, uint32_t a, uint32_t b)
-{
-    s->blocks[a].size += s->blocks[b].size;
-    s->blocks[a].after = s->blocks[b].after;
-    if (s->blocks[b].after != NONE)
-        s->blocks[s->blocks[b].after].before = a;
-    else
-        s->last = a;
-    s->blocks[b].next = s->spare;
-    s->blocks[b].free = false;
-    s->spare = b;
-}
-
-static void space_give(space *s, uint32_t i)
-{
-    uint32_t after = s->blocks[i].after, before = s->blocks[i].before;
-    if (after != NONE && s->blocks[after].free) {
-        bin_remove(s, after);
-        block_join(s, i, after);
-    }
-    if (before != NONE && s->blocks[before].free) {
-        bin_remove(s, before);
-        block_join(s, before, i);
-        i = before;
-    }
-    bin_add(s, i);
 }
 
 /* ---- lifetimes ------------------------------------------------------------------------------------------------------ */
@@ -237,7 +110,7 @@ static uint32_t slot_new(wg__plan *plan, wg__slot slot)
 }
 
 /* Outputs stand in memory of their own or, gradients and assigned values, in the block until the end. */
-static bool place_outputs(wg__planner *p, life *lives, space *s)
+static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
 {
     wg__plan *plan = p->plan;
     p->stored = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored);
@@ -255,8 +128,8 @@ static bool place_outputs(wg__planner *p, life *lives, space *s)
         } else if (plain) {
             lives[output->node].last = p->n_units + 1;
         } else {
-            uint32_t block = space_take(s, (int64_t)output->bytes);
-            if (block == NONE) return false;
+            uint32_t block = wg__space_take(s, (int64_t)output->bytes);
+            if (block == WG__SPACE_NONE) return false;
             p->stored[i] = s->blocks[block].offset;
         }
     }
@@ -312,7 +185,7 @@ static int by_root(const void *x, const void *y)
     return a->first_unit < b->first_unit ? -1 : a->first_unit > b->first_unit;
 }
 
-static bool find_packs(wg__planner *p, space *s)
+static bool find_packs(wg__planner *p, wg__space *s)
 {
     if (!(p->passes & WG__PASS_PACK)) return true;
     uint32_t n = 0;
@@ -342,8 +215,8 @@ static bool find_packs(wg__planner *p, space *s)
         wg__product_describe(p, &p->units[pack->first_unit], &product, &segment);
         const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
         if (pack->users < 2 || !kernels->wants_packed(&product)) continue;
-        uint32_t block = space_take(s, (int64_t)kernels->packed_bytes(&product));
-        if (block == NONE) return false;
+        uint32_t block = wg__space_take(s, (int64_t)kernels->packed_bytes(&product));
+        if (block == WG__SPACE_NONE) return false;
         pack->offset = s->blocks[block].offset;
     }
     return true;
@@ -360,15 +233,15 @@ bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
 }
 
 /* Room for the dense copies of a unit's operands, given back at once. */
-static bool place_temps(wg__planner *p, space *s, const wg__work *unit)
+static bool place_temps(wg__planner *p, wg__space *s, const wg__work *unit)
 {
     const wg__node *node = &p->tape->nodes[unit->node];
     if (unit->kind != WG__UNIT_NODE) return true;
     uint32_t first = p->n_temps;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__needs_copy(p, unit->node, k)) continue;
-        uint32_t block = space_take(s, bytes_of(p, wg__inputs(p->tape, node)[k]));
-        if (block == NONE ||
+        uint32_t block = wg__space_take(s, bytes_of(p, wg__inputs(p->tape, node)[k]));
+        if (block == WG__SPACE_NONE ||
             !wg__grow(s->heap, (void **)&p->temps, &p->cap_temps, p->n_temps + 1u, sizeof(int64_t)))
             return false;
         p->temps[p->n_temps++] = block;
@@ -376,12 +249,12 @@ static bool place_temps(wg__planner *p, space *s, const wg__work *unit)
     for (uint32_t i = first; i < p->n_temps; i++) {
         uint32_t block = (uint32_t)p->temps[i];
         p->temps[i] = s->blocks[block].offset;
-        space_give(s, block);
+        wg__space_give(s, block);
     }
     return true;
 }
 
-static bool place_all(wg__planner *p, life *lives, space *s)
+static bool place_all(wg__planner *p, life *lives, wg__space *s)
 {
     uint32_t *born = wg__plan_array(p->arena, p->n_units + 2u, sizeof *born); /* lists by position */
     uint32_t *dying = wg__plan_array(p->arena, p->n_units + 2u, sizeof *dying);
@@ -396,20 +269,20 @@ static bool place_all(wg__planner *p, life *lives, space *s)
     }
     for (uint32_t position = 1; position <= p->n_units; position++) {
         for (uint32_t id = born[position]; id; id = next_born[id]) {
-            lives[id].block = space_take(s, bytes_of(p, id));
-            if (lives[id].block == NONE) return false;
+            lives[id].block = wg__space_take(s, bytes_of(p, id));
+            if (lives[id].block == WG__SPACE_NONE) return false;
             p->offset[id] = s->blocks[lives[id].block].offset;
         }
         if (!place_temps(p, s, &p->units[p->sequence[position - 1]])) return false;
-        for (uint32_t id = dying[position]; id; id = lives[id].next) space_give(s, lives[id].block);
+        for (uint32_t id = dying[position]; id; id = lives[id].next) wg__space_give(s, lives[id].block);
     }
     return true;
 }
 
 bool wg__plan_place(wg__planner *p)
 {
-    space s = {.heap = &p->tape->heap, .reuse = p->passes & WG__PASS_PLACE, .last = NONE, .spare = NONE};
-    for (int i = 0; i < BINS; i++) s.bins[i] = NONE;
+    wg__space s;
+    wg__space_init(&s, &p->tape->heap, p->passes & WG__PASS_PLACE);
     for (uint32_t i = p->n_units; i-- > 0;)
         if (p->units[i].kind == WG__UNIT_JOIN && !alias_pieces(p, p->units[i].node)) return false;
     life *lives = wg__plan_array(p->arena, p->n, sizeof *lives);
@@ -417,6 +290,6 @@ bool wg__plan_place(wg__planner *p)
     for (uint32_t i = 0; i < p->n_units; i++) touch_unit(p, lives, i);
     bool ok = place_outputs(p, lives, &s) && find_packs(p, &s) && place_all(p, lives, &s);
     p->plan->block_bytes = (size_t)s.end;
-    wg__heap_release(s.heap, s.blocks, s.cap * sizeof *s.blocks);
+    wg__space_fini(&s);
     return ok;
 }

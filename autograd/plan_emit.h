@@ -1,0 +1,29 @@
+/* Internal. What the makers of instructions share. */
+#ifndef WG_PLAN_EMIT_H
+#define WG_PLAN_EMIT_H
+
+#include "plan.h"
+
+typedef struct wg__emit {
+    wg__planner *p;
+    wg__plan *plan;
+    wg_tape *tape;
+    uint32_t *leaf_slot; /* [n] of sources: slot + 1 */
+    uint32_t next_temp;
+    uint32_t *at; /* [n] while a chain is made: where a member's value is */
+} wg__emit;
+
+/* *where = base of slot + offset, when a run begins. */
+bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset);
+/* *where = the address of the first element of node, seen through its layout. */
+bool wg__emit_bind(wg__emit *e, void **where, uint32_t node);
+/* Appends the instruction; one with nothing to do is left out. */
+bool wg__emit_finish(wg__emit *e, wg__instr instr);
+
+/* ---- plan_chain.c ---- */
+
+bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id);
+/* A chain of one step: the value of `from` moved to where `layout` says, in the storage of `whole`. */
+bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *layout);
+
+#endif
