@@ -1,0 +1,504 @@
+/* The tape's promises: handles that go stale, errors that stick, what may be read when, where gradients flow, plans
+ * that are reused, parameters that change, steps that fail and leave nothing behind. (Dumps, callbacks, a million ops:
+ * test_trace. Every op: test_ops.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wengert.h"
+
+static const double six[6] = {1, 2, 3, 4, 5, 6};
+
+static wg_tape *tape;
+
+static int open_tape(void **state)
+{
+    tape = wg_tape_new(wg_tape_defaults());
+    return tape ? 0 : -1;
+}
+
+static int close_tape(void **state)
+{
+    wg_tape_free(tape);
+    return 0;
+}
+
+static wg_tensor matrix(void) { return wg_data(tape, WG_F64, WG_DIMS(2, 3), six); }
+static bool says(const char *words) { return strstr(wg_tape_message(tape), words) != NULL; }
+
+/* ---- handles -------------------------------------------------------------------------------------------------- */
+
+static void stale_handles_are_detected(void **state)
+{
+    wg_tensor x = matrix();
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    matrix(); /* the same node number is taken again */
+    wg_scope_begin(tape, "later");
+    assert_true(wg_is_nil(wg_add(x, x)));
+    assert_true(says("add [later]") && says("operand 1") && says("wg_tape_reset"));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_STALE);
+    assert_null(wg_value(x));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_STALE);
+    assert_int_equal(wg_backward(x), WG_ERR_STALE);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_STALE);
+    assert_int_equal(wg_shape_get(x).rank, -1);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_STALE);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+static void nil_does_nothing(void **state)
+{
+    wg_tensor bad = wg_matmul(matrix(), matrix()), after = wg_sum_all(wg_tanh(wg_add(bad, matrix()))), parts[2];
+    assert_true(wg_is_nil(bad) && wg_is_nil(after) && after.tape == tape);
+    wg_split(bad, 0, 2, parts);
+    assert_true(wg_is_nil(parts[0]) && wg_is_nil(parts[1]));
+    assert_true(isnan(wg_item(after)));
+    assert_null(wg_value(after));
+    assert_int_equal(wg_shape_get(bad).rank, -1);
+    assert_int_equal(wg_numel(bad), 0);
+    assert_int_equal(wg_rank(bad), -1);
+    assert_int_equal(wg_size(bad, 0), -1);
+    assert_int_equal(wg_backward(after), WG_ERR_SHAPE);
+    assert_int_equal(wg_eval(&after, 1), WG_ERR_SHAPE);
+    assert_true(says("matmul") && says("[2, 3] x [2, 3]")); /* the first error is the one that is kept */
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    assert_true(says("matmul")); /* and can still be read */
+    assert_int_equal(wg_tape_status(tape), WG_OK);
+}
+
+static void unset_operands_are_named(void **state)
+{
+    wg_tensor unset = WG_NONE;
+    assert_true(wg_is_nil(wg_add(matrix(), unset)));
+    assert_true(says("operand 2 was never set"));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+    assert_true(wg_is_nil(wg_add(unset, matrix())));
+    assert_true(says("operand 1 was never set"));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+    assert_true(wg_is_nil(wg_tanh(unset))); /* no tape to say it on */
+    assert_int_equal(wg_backward(unset), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+static void two_tapes_do_not_mix(void **state)
+{
+    wg_tape *other = wg_tape_new(wg_tape_defaults());
+    wg_tensor y = wg_data(other, WG_F64, WG_DIMS(2, 3), six);
+    assert_true(wg_is_nil(wg_mul(matrix(), y)));
+    assert_true(says("two tapes"));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_tape_reset(other), WG_ERR_ARGUMENT);
+    y = wg_data(other, WG_F64, WG_DIMS(2, 3), six);
+    assert_true(wg_item(wg_sum_all(y)) == wg_item(wg_sum_all(matrix())));
+    wg_tape_free(other);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+static void null_objects_are_survived(void **state)
+{
+    assert_true(wg_is_nil(wg_data(NULL, WG_F64, WG_DIMS(1), six)));
+    assert_true(wg_is_nil(wg_use(tape, NULL)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+    assert_true(wg_is_nil(wg_use(NULL, NULL)));
+    assert_int_equal(wg_tape_reset(NULL), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_tape_status(NULL), WG_ERR_ARGUMENT);
+    assert_non_null(wg_tape_message(NULL));
+    wg_tape_free(NULL);
+    wg_params_free(NULL);
+    wg_pool_free(NULL);
+    wg_scope_begin(NULL, "x");
+    wg_scope_end(NULL);
+    wg_scope_end(tape); /* one too many */
+    wg_no_grad_end(tape);
+    assert_int_equal(wg_eval(NULL, 0), WG_ERR_ARGUMENT);
+}
+
+/* ---- leaves and reading ------------------------------------------------------------------------------------------ */
+
+static void leaves_are_checked(void **state)
+{
+    wg_data(tape, WG_F64, WG_DIMS(2, -3), six);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    wg_data(tape, WG_F64, WG_DIMS(2, 3), NULL);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+    wg_data(tape, (wg_dtype)9, WG_DIMS(2, 3), six);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_DTYPE);
+    wg_data(tape, WG_F64, WG_DIMS(1, 1, 1, 1, 1, 1, 1, 1, 1), six);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    wg_data(tape, WG_F64, WG_DIMS(INT64_MAX, 16), six);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    assert_int_equal(wg_numel(wg_data(tape, WG_F64, WG_DIMS(0, INT64_MAX), NULL)), 0);
+    wg_tape_reset(tape);
+}
+
+static void data_is_copied_and_borrowed_is_not(void **state)
+{
+    double numbers[6];
+    memcpy(numbers, six, sizeof numbers);
+    wg_tensor copy = wg_data(tape, WG_F64, WG_DIMS(6), numbers),
+              view = wg_borrow(tape, WG_F64, WG_DIMS(6), numbers);
+    numbers[0] = 100;
+    assert_true(wg_item(wg_sum_all(copy)) == 21);
+    assert_true(wg_item(wg_sum_all(view)) == 120);
+    assert_true(numbers[5] == 6);
+    wg_tape_reset(tape);
+}
+
+static void values_are_dense_and_stay(void **state)
+{
+    double out[6];
+    wg_tensor x = matrix(), t = wg_t(x);
+    const double *value = wg_value(t);
+    assert_true(value[0] == 1 && value[1] == 4 && value[2] == 2);
+    wg_tensor more = wg_exp(x);
+    assert_int_equal(wg_eval(&more, 1), WG_OK);
+    for (int i = 0; i < 20; i++) (void)wg_item(wg_sum_all(wg_scale(more, i)));
+    assert_true(value[1] == 4 && wg_value(t) == value);
+    assert_int_equal(wg_read(t, out, sizeof out), WG_OK);
+    assert_true(out[5] == 6);
+    assert_int_equal(wg_read(t, out, sizeof out - 1), WG_ERR_ARGUMENT);
+    wg_tape_reset(tape);
+    assert_true(isnan(wg_item(matrix()))); /* six numbers are no item */
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    assert_true(wg_item(wg_any(wg_greater(matrix(), wg_scalar(tape, WG_F64, 5.5)), WG_ALL_AXES, false)) == 1);
+    assert_true(wg_item(wg_slice(wg_reshape(matrix(), WG_DIMS(6)), 0, 3, 4)) == 4);
+    wg_tape_reset(tape);
+}
+
+static void kept_tensors_are_computed_along(void **state)
+{
+    wg_tensor x = matrix(), kept = wg_keep(wg_square(x)), other = wg_sum_all(wg_exp(x));
+    assert_int_equal(wg_eval(&other, 1), WG_OK);
+    uint64_t misses = wg_tape_count(tape).plan_misses;
+    assert_true(((const double *)wg_value(kept))[2] == 9);
+    assert_true(wg_tape_count(tape).plan_misses == misses); /* no second run */
+    wg_tape_reset(tape);
+}
+
+/* ---- where gradients flow --------------------------------------------------------------------------------------------- */
+
+static double slope(wg_tensor y, wg_tensor x) { return ((const double *)wg_value(wg_grad1(y, x, WG_NONE)))[0]; }
+
+static void detached_values_have_no_gradient(void **state)
+{
+    wg_tensor x = wg_scalar(tape, WG_F64, 3), y = wg_mul(x, wg_detach(x));
+    assert_true(slope(y, x) == 3);
+    wg_no_grad_begin(tape);
+    wg_no_grad_begin(tape);
+    wg_no_grad_end(tape);
+    wg_tensor square = wg_square(x);
+    wg_no_grad_end(tape);
+    assert_true(slope(wg_mul(x, square), x) == 9);
+    assert_true(slope(wg_mul(x, wg_square(x)), x) == 27);
+    wg_tensor index = wg_argmax(wg_reshape(x, WG_DIMS(1)), 0, false);
+    assert_true(slope(wg_add(wg_cast(index, WG_F64), wg_scale(x, 2)), x) == 2);
+    assert_true(slope(wg_scalar(tape, WG_F64, 1), x) == 0); /* not connected: zeros */
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+static void derivatives_of_derivatives(void **state)
+{
+    wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(3), six), y = wg_sum_all(wg_mul(wg_square(x), x));
+    const double *hessian = wg_value(wg_hessian(y, x)); /* 6 x on the diagonal */
+    for (int i = 0; i < 9; i++) assert_true(fabs(hessian[i] - (i % 4 ? 0 : 6 * six[i / 4])) < 1e-12);
+    const double *hv = wg_value(wg_hvp(y, x, wg_data(tape, WG_F64, WG_DIMS(3), six)));
+    for (int i = 0; i < 3; i++) assert_true(fabs(hv[i] - 6 * six[i] * six[i]) < 1e-12);
+    wg_tensor pair = wg_concat((wg_tensor[]){wg_reshape(y, WG_DIMS(1)), wg_slice(x, 0, 1, 2)}, 2, 0);
+    const double *jacobian = wg_value(wg_jacobian(pair, x)), wanted[6] = {3, 12, 27, 0, 1, 0};
+    for (int i = 0; i < 6; i++) assert_true(fabs(jacobian[i] - wanted[i]) < 1e-12);
+    wg_tensor s = wg_scalar(tape, WG_F64, 0.5), d = wg_sin(s);
+    for (int order = 0; order < 6; order++) d = wg_grad1(d, s, WG_NONE);
+    assert_true(fabs(wg_item(d) + sin(0.5)) < 1e-12);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+static void gradients_refuse_what_has_none(void **state)
+{
+    wg_tensor x = matrix();
+    assert_int_equal(wg_backward(x), WG_ERR_SHAPE);
+    assert_true(says("backward") && says("[2, 3]"));
+    wg_tape_reset(tape);
+    x = matrix();
+    wg_grad1(x, x, wg_scalar(tape, WG_F64, 1));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    x = matrix();
+    wg_grad1(wg_greater(x, x), x, WG_NONE);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_GRADIENT);
+    wg_grad1(matrix(), WG_NONE, WG_NONE);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+}
+
+/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct pair {
+    wg_params *set;
+    wg_param *a, *b;
+} pair;
+
+static pair pair_new(void)
+{
+    pair p = {.set = wg_params_new(WG_F64)};
+    p.a = wg_param_new(p.set, "a", WG_DIMS(3), wg_init_constant(2));
+    p.b = wg_param_new(p.set, "b", WG_DIMS(3), wg_init_constant(5));
+    return p;
+}
+
+static wg_tensor product(const pair *p) { return wg_sum_all(wg_mul(wg_use(tape, p->a), wg_use(tape, p->b))); }
+static double grad(const wg_param *p) { return ((const double *)wg_param_grad(p))[1]; }
+
+static void gradients_accumulate(void **state)
+{
+    pair p = pair_new();
+    assert_true(wg_use(tape, p.a).node == wg_use(tape, p.a).node);
+    assert_int_equal(wg_backward(product(&p)), WG_OK);
+    assert_int_equal(wg_backward(product(&p)), WG_OK); /* a second loss on the same tape */
+    assert_true(grad(p.a) == 10 && grad(p.b) == 4);
+    wg_tape_reset(tape);
+    assert_int_equal(wg_backward(product(&p)), WG_OK);
+    assert_true(grad(p.a) == 15 && grad(p.b) == 6);
+    wg_tape_reset(tape);
+    wg_zero_grad(p.set);
+    assert_true(grad(p.a) == 0);
+    assert_int_equal(wg_backward_into(product(&p), &p.b, 1), WG_OK);
+    assert_true(grad(p.a) == 0 && grad(p.b) == 2);
+    wg_param_freeze(p.b, true);
+    wg_tape_reset(tape);
+    assert_int_equal(wg_backward(product(&p)), WG_OK);
+    assert_true(grad(p.a) == 5 && grad(p.b) == 2);
+    wg_tape_reset(tape);
+    wg_params_free(p.set);
+}
+
+static void a_step_that_fails_touches_no_gradient(void **state)
+{
+    pair p = pair_new();
+    const int32_t wrong[1] = {9};
+    assert_int_equal(wg_backward(product(&p)), WG_OK);
+    wg_tape_reset(tape);
+    wg_tensor bad = wg_index_select(wg_use(tape, p.a), 0, wg_data(tape, WG_I32, WG_DIMS(1), wrong));
+    assert_int_equal(wg_backward(wg_add(product(&p), wg_sum_all(bad))), WG_ERR_INDEX);
+    assert_false(wg_params_grad_valid(p.set));
+    wg_optimizer *sgd = wg_sgd_new(p.set, wg_sgd_defaults());
+    assert_int_not_equal(wg_optimizer_step(sgd), WG_OK);
+    assert_true(((const double *)wg_param_value(p.a))[0] == 2);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
+    wg_zero_grad(p.set);
+    assert_true(wg_params_grad_valid(p.set));
+    assert_int_equal(wg_backward(product(&p)), WG_OK);
+    assert_int_equal(wg_optimizer_step(sgd), WG_OK);
+    wg_tape_reset(tape);
+    wg_optimizer_free(sgd);
+    wg_params_free(p.set);
+}
+
+static void a_parameter_that_changed_is_an_error(void **state)
+{
+    pair p = pair_new();
+    wg_tensor y = product(&p);
+    ((double *)wg_param_write_begin(p.a))[0] = 7;
+    wg_param_write_end(p.a);
+    assert_true(isnan(wg_item(y)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_CHANGED);
+    assert_true(says("a") && says("changed"));
+    assert_true(wg_item(product(&p)) == 7 * 5 + 2 * 5 + 2 * 5);
+    wg_tape_reset(tape);
+    wg_params_free(p.set);
+}
+
+static void sets_refuse_wrong_members(void **state)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    assert_null(wg_params_new(WG_I32));
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(2), wg_init_zeros());
+    assert_null(wg_param_new(set, "w", WG_DIMS(2), wg_init_zeros()));
+    assert_true(strstr(wg_params_message(set), "w") != NULL);
+    assert_int_equal(wg_params_status(set), WG_ERR_ARGUMENT);
+    assert_null(wg_param_new(set, "v", WG_DIMS(2), wg_init_zeros())); /* errors stick */
+    wg_params_clear_error(set);
+    assert_null(wg_param_new(set, "v", WG_DIMS(-2), wg_init_zeros()));
+    assert_int_equal(wg_params_status(set), WG_ERR_SHAPE);
+    wg_params_clear_error(set);
+    assert_ptr_equal(wg_param_tie(set, "tied", w), w);
+    assert_ptr_equal(wg_param_find(set, "tied"), w);
+    assert_int_equal(wg_params_trainable(set), 2);
+    assert_int_equal(wg_params_count(set), 2);
+    wg_assign(w, wg_zeros(tape, WG_F32, WG_DIMS(2)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+    wg_buffer *state_buffer = wg_buffer_new(set, "state", WG_DIMS(2), wg_init_zeros());
+    wg_assign(state_buffer, wg_zeros(tape, WG_F32, WG_DIMS(3)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    assert_null(wg_param_grad(state_buffer));
+    wg_params_free(set);
+}
+
+/* ---- plans ------------------------------------------------------------------------------------------------------------------ */
+
+static void one_plan_serves_equal_steps(void **state)
+{
+    pair p = pair_new();
+    for (int step = 0; step < 8; step++) {
+        wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(3), six + step % 4);
+        wg_tensor y = wg_sum_all(wg_scale(wg_mul(wg_use(tape, p.a), x), step)); /* numbers are not the program */
+        assert_int_equal(wg_backward(y), WG_OK);
+        assert_true(wg_item(y) == step * 2 * (six[step % 4] + six[step % 4 + 1] + six[step % 4 + 2]));
+        wg_tape_reset(tape);
+    }
+    wg_tape_counts counts = wg_tape_count(tape);
+    assert_true(counts.plan_misses <= 2 && counts.plan_hits >= 6);
+    wg_params_free(p.set);
+}
+
+static void the_cache_is_bounded(void **state)
+{
+    size_t half = 0;
+    for (int step = 1; step <= 400; step++) {
+        wg_tensor x = wg_zeros(tape, WG_F64, WG_DIMS(1 + step % 200, 4));
+        (void)wg_item(wg_sum_all(wg_exp(x)));
+        wg_tape_reset(tape);
+        if (step == 200) half = wg_tape_memory(tape).live;
+    }
+    assert_true(wg_tape_count(tape).plans_cached < 200);
+    assert_true(wg_tape_memory(tape).live <= half + (1 << 16));
+}
+
+static void bytes_are_known_before(void **state)
+{
+    wg_tensor x = wg_zeros(tape, WG_F32, WG_DIMS(1000, 100)), y = wg_matmul(wg_exp(x), wg_t(wg_tanh(x)));
+    size_t bytes = wg_plan_bytes(&y, 1), before = wg_tape_memory(tape).live;
+    assert_true(bytes >= 4000000);
+    assert_int_equal(wg_eval(&y, 1), WG_OK);
+    assert_true(wg_tape_memory(tape).live - before >= 4000000);
+    assert_true(wg_tape_memory(tape).peak >= wg_tape_memory(tape).live);
+    wg_tape_reset(tape);
+}
+
+/* ---- one program, many ways: a small recurrent model -------------------------------------------------------------------- */
+
+static uint64_t hash_of(const wg_params *set)
+{
+    uint64_t hash = 1;
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const wg_param *p = wg_params_at(set, i);
+        const unsigned char *bytes = wg_param_value(p);
+        for (size_t k = 0; k < (size_t)wg_param_numel(p) * 4; k++) hash = (hash ^ bytes[k]) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+/* The parameters' hash after a few steps of an LSTM with dropout and a carried state. */
+static uint64_t train(wg_pool *pool, const char *plan, bool eager)
+{
+    enum { T = 6, B = 9, V = 11, H = 16, STEPS = 5 };
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    options.plan = plan;
+    options.eager = eager;
+    wg_tape *own = wg_tape_new(options);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_rnn rnn;
+    wg_linear_layer out;
+    wg_rnn_options rnn_options = wg_rnn_defaults();
+    rnn_options.cell = WG_LSTM;
+    rnn_options.layers = 2;
+    rnn_options.dropout = 0.2;
+    assert_int_equal(wg_rnn_init(&rnn, set, "lstm", V, H, rnn_options), WG_OK);
+    assert_int_equal(wg_linear_init(&out, set, "out", H, V, wg_linear_defaults()), WG_OK);
+    wg_buffer *carried = wg_buffer_new(set, "carried", WG_DIMS(B, H), wg_init_zeros());
+    wg_optimizer *adam = wg_adam_new(set, wg_adam_defaults());
+    for (int step = 0; step < STEPS; step++) {
+        wg_set_step(own, (uint64_t)step);
+        wg_rnn_state state = wg_rnn_zero_state(&rnn, own, B);
+        state.h[0] = wg_use(own, carried);
+        wg_tensor loss = wg_zeros(own, WG_F32, WG_SCALAR);
+        for (int t = 0; t < T; t++) {
+            int32_t symbols[B], next[B];
+            for (int b = 0; b < B; b++) {
+                symbols[b] = (step + t * 3 + b * 5) % V;
+                next[b] = (step + t * 3 + b * 5 + 3) % V;
+            }
+            wg_tensor x = wg_one_hot(wg_data(own, WG_I32, WG_DIMS(B), symbols), V, WG_F32);
+            wg_tensor logits = wg_linear_apply(&out, wg_rnn_step(&rnn, x, &state));
+            loss = wg_add(loss, wg_cross_entropy(logits, wg_data(own, WG_I32, WG_DIMS(B), next)));
+        }
+        wg_assign(carried, state.h[0]);
+        wg_zero_grad(set);
+        assert_int_equal(wg_backward(loss), WG_OK);
+        assert_int_equal(wg_optimizer_step(adam), WG_OK);
+        assert_int_equal(wg_tape_reset(own), WG_OK);
+    }
+    uint64_t hash = hash_of(set);
+    wg_optimizer_free(adam);
+    wg_params_free(set);
+    wg_tape_free(own);
+    return hash;
+}
+
+static void threads_and_exact_passes_change_no_bit(void **state)
+{
+    uint64_t alone = train(NULL, "", false), unmerged = train(NULL, "-merge", false);
+    for (int threads = 1; threads <= 4; threads++) {
+        wg_pool *pool = wg_pool_new(threads);
+        assert_non_null(pool);
+        assert_int_equal(wg_pool_threads(pool), threads);
+        assert_true(train(pool, "", false) == alone);
+        wg_pool_free(pool);
+    }
+    static const char *const plans[] = {"-merge,-fuse", "-merge,-pack", "-merge,-place", "-merge,-cache",
+                                        "-merge,-fuse,-pack,-place,-cache"};
+    for (int i = 0; i < 5; i++) assert_true(train(NULL, plans[i], false) == unmerged);
+    assert_true(train(NULL, "-cache", false) == alone);
+}
+
+static void tapes_share_a_pool(void **state)
+{
+    wg_pool *pool = wg_pool_new(2);
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    wg_tape *a = wg_tape_new(options), *b = wg_tape_new(options);
+    for (int i = 0; i < 10; i++) {
+        wg_tensor x = wg_sum_all(wg_exp(wg_zeros(a, WG_F32, WG_DIMS(300, 300))));
+        wg_tensor y = wg_sum_all(wg_exp(wg_zeros(b, WG_F32, WG_DIMS(300, 301))));
+        assert_true(wg_item(x) == 90000 && wg_item(y) == 90300);
+        wg_tape_reset(a);
+        wg_tape_reset(b);
+    }
+    wg_tape_free(a);
+    wg_tape_free(b);
+    wg_pool_free(pool);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_tape, close_tape)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(stale_handles_are_detected),
+        TEST(nil_does_nothing),
+        TEST(unset_operands_are_named),
+        TEST(two_tapes_do_not_mix),
+        TEST(null_objects_are_survived),
+        TEST(leaves_are_checked),
+        TEST(data_is_copied_and_borrowed_is_not),
+        TEST(values_are_dense_and_stay),
+        TEST(kept_tensors_are_computed_along),
+        TEST(detached_values_have_no_gradient),
+        TEST(derivatives_of_derivatives),
+        TEST(gradients_refuse_what_has_none),
+        TEST(gradients_accumulate),
+        TEST(a_step_that_fails_touches_no_gradient),
+        TEST(a_parameter_that_changed_is_an_error),
+        TEST(sets_refuse_wrong_members),
+        TEST(one_plan_serves_equal_steps),
+        TEST(the_cache_is_bounded),
+        TEST(bytes_are_known_before),
+        TEST(threads_and_exact_passes_change_no_bit),
+        TEST(tapes_share_a_pool),
+    };
+    return cmocka_run_group_tests_name("tape", tests, NULL, NULL);
+}
