@@ -24,6 +24,7 @@ typedef struct faulty {
     long requests, fail_at; /* fail_at: the request that fails; -1: none */
     bool for_good;          /* and all that follow */
     bool failed;            /* some request did */
+    int fill;               /* byte that memory is filled with: fresh memory is not clean */
     long blocks, bytes;     /* live */
     long overruns, wrong_sizes;
 } faulty;
@@ -43,7 +44,7 @@ static void *faulty_alloc(void *context, size_t size)
     }
     block *b = aligned_alloc(64, (sizeof(block) + size + GUARD + 63) & ~(size_t)63);
     b->size = size;
-    memset((char *)(b + 1), 0x5a, size); /* memory is not clean */
+    memset((char *)(b + 1), f->fill, size);
     memset((char *)(b + 1) + size, GUARD_BYTE, GUARD);
     f->blocks++;
     f->bytes += (long)size;
@@ -168,6 +169,18 @@ static bool fail_at(const plot *p, const op_samples *row, long k, bool for_good,
     return hit;
 }
 
+/* Zeros, numbers, NaN: what nobody has written must not be read. */
+static void check_fresh_memory(const plot *p, const op_samples *row, bits wanted)
+{
+    static const int fills[] = {0x5a, 0xff};
+    for (int i = 0; i < COUNT(fills); i++) {
+        scenario s = {.memory = {.fail_at = -1, .fill = fills[i]}, .row = row};
+        if (!p->make(&s) || p->step(&s) != WG_OK || s.result.hash != wanted.hash)
+            report(p, &s, -1, false, "what stands in fresh memory changes the result");
+        end(&s);
+    }
+}
+
 static void every_allocation(const plot *p, const op_samples *row)
 {
     scenario s = {.memory = {.fail_at = -1}, .row = row};
@@ -176,6 +189,7 @@ static void every_allocation(const plot *p, const op_samples *row)
     if (!ok) report(p, &s, -1, false, s.tape ? wg_tape_message(s.tape) : "not made");
     end(&s);
     if (s.memory.blocks) report(p, &s, -1, false, "memory was not given back");
+    if (ok) check_fresh_memory(p, row, wanted);
     for (int for_good = 0; ok && for_good < 2; for_good++) {
         long k = 0;
         while (fail_at(p, row, k, for_good, wanted)) k++;
