@@ -340,13 +340,13 @@ int main(int argc, char **argv)
 {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
              rounds = argc > 2 ? strtoull(argv[2], NULL, 10) : 1500;
-    bool ok = check_random() & check_nonfinite() & check_scalars();
+    bool ok = check_random() && check_nonfinite() && check_scalars();
     for (int dtype = WG_F32; dtype <= WG_F64; dtype++)
         for (int i = 0; i < 4; i++)
             ok &= check_orthogonal((wg_dtype)dtype, (int64_t[]){1, 70, 33, 100}[i], (int64_t[]){5, 33, 70, 100}[i]);
     for (uint64_t i = 0; i < rounds; i++) {
         state = (seed + i) * 0x2545f4914f6cdd1du;
-        if (!(round_of_chain() & round_of_copy())) {
+        if (!round_of_chain() || !round_of_copy()) {
             printf("FAIL: test_chain %" PRIu64 " 1\n", seed + i);
             return 1;
         }
