@@ -91,7 +91,7 @@ static wg_tensor silu_second(wg_tensor h, wg_tensor x)
 static wg_status need_dtype(wg_infer *c, int operand, wg_dtype dtype)
 {
     if (c->dtype_in[operand] == dtype) return WG_OK;
-    return wg_infer_fail(c, WG_ERR_DTYPE, "operand %d is %s, must be %s; see wg_cast", operand,
+    return wg_infer_fail(c, WG_ERR_DTYPE, "operand %d is %s, must be %s; see wg_cast", operand + 1,
                          wg_dtype_name(c->dtype_in[operand]), wg_dtype_name(dtype));
 }
 
