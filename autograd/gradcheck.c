@@ -57,7 +57,7 @@ static bool refuse(checker *c, wg_status status, const char *text)
     return false;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------------------- */
 
 /* Writes base + step * direction; direction NULL: the base itself. Buffers too, which a run may have assigned. */
 static void move_to(checker *c, const double *direction, double step)
@@ -82,7 +82,7 @@ static void fill_random(const checker *c, uint64_t key, uint64_t number, double 
     }
 }
 
-/* ---- evaluating --------------------------------------------------------------------------------------------- */
+/* ---- evaluating ------------------------------------------------------------------------------------------ */
 
 /* Records the loss and, for the second order, its gradients. */
 static bool record(checker *c, bool gradients, wg_tensor *loss)
@@ -152,7 +152,7 @@ static bool differentiate(checker *c)
     return true;
 }
 
-/* ---- comparing ------------------------------------------------------------------------------------------------ */
+/* ---- comparing ------------------------------------------------------------------------------------------- */
 
 static void compare(checker *c, const char *name, int64_t index, double analytic, double numeric)
 {
@@ -233,7 +233,7 @@ static bool check_repeats(checker *c)
            refuse(c, WG_ERR_ARGUMENT, "the loss differs when it is recorded again: does its data change?");
 }
 
-/* ---- the check -------------------------------------------------------------------------------------------------- */
+/* ---- the check ------------------------------------------------------------------------------------------- */
 
 /* Lists the members, each tied parameter once, those that get a gradient first. */
 static void list_subjects(checker *c)

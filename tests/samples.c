@@ -26,7 +26,7 @@ const wg_op *op_named(const char *name)
     return NULL;
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------------------- */
 
 static uint64_t key_of(const op_samples *row, int i)
 {
@@ -75,7 +75,7 @@ static int64_t numel_of(wg_shape shape)
     return n;
 }
 
-/* ---- specs ---------------------------------------------------------------------------------------------------- */
+/* ---- specs ----------------------------------------------------------------------------------------------- */
 
 wg_shape shape_of_spec(const char *spec)
 {
@@ -134,7 +134,7 @@ static wg_tensor seen_as(wg_tensor base, const char *spec)
     }
 }
 
-/* ---- operands --------------------------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------------------- */
 
 /* A tensor of the same shape on the other tape. */
 static wg_tensor abroad(sampler *s, wg_tensor operand)
@@ -211,7 +211,7 @@ wg_tensor x_bool(sampler *s, const char *spec) { return whole(s, WG_BOOL, spec, 
 wg_tensor x_i32(sampler *s, const char *spec, int low, int high) { return whole(s, WG_I32, spec, low, high); }
 wg_tensor x_list(sampler *s, wg_shape shape, const double *numbers) { return data(s, s->dtype, shape, numbers); }
 
-/* ---- samples ---------------------------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------------------- */
 
 static void begin(sampler *s, const op_samples *row, int i)
 {

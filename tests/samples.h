@@ -64,7 +64,7 @@ wg_tensor sample_bad(sampler *s, const op_samples *row, int i);
 /* sum(out * fixed random weights): never a plain sum, whose gradient hides mistakes. */
 wg_tensor sample_loss(sampler *s, wg_tensor out);
 
-/* ---- for the generators ------------------------------------------------------------------------------------- */
+/* ---- for the generators ---------------------------------------------------------------------------------- */
 
 /* A differentiable operand. spec: sizes and, after a blank, how it is seen: "2,3" dense; "2,3 t" the last two axes
  * transposed; "s" sliced from a longer last axis, "o" from a longer first axis; "p" every second of the last axis;

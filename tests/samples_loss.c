@@ -6,7 +6,7 @@
 
 #include "../ops/kernels/along.h"
 
-/* ---- cross-entropy ------------------------------------------------------------------------------------------------ */
+/* ---- cross-entropy --------------------------------------------------------------------------------------- */
 
 typedef struct ce_case {
     const char *logits;
@@ -144,7 +144,7 @@ static wg_tensor bad_lengths(sampler *s, const op_samples *row, int i)
     return wg_cross_entropy_lengths(logits, labels, i == 4 ? x_in(s, "2") : x_i32(s, "2", 0, 3));
 }
 
-/* ---- the ops behind it ------------------------------------------------------------------------------------------------ */
+/* ---- the ops behind it ----------------------------------------------------------------------------------- */
 
 static wg__cross_entropy_attr attr_of(sampler *s, int classes, double smoothing)
 {
@@ -182,7 +182,7 @@ static wg_tensor make_of_labels(sampler *s, const op_samples *row, int i)
     return wg_record(op_named(row->name), (wg_tensor[]){labels, weights}, 2, &attr, sizeof attr);
 }
 
-/* ---- losses by element ---------------------------------------------------------------------------------------------- */
+/* ---- losses by element ----------------------------------------------------------------------------------- */
 
 enum { MSE, HUBER, BCE, KL, NLL };
 
@@ -244,7 +244,7 @@ static wg_tensor bad_nll(sampler *s, const op_samples *row, int i)
     return wg_nll(x, labels, i == 4 ? (wg_reduction)9 : WG_MEAN);
 }
 
-/* ---- layer norm, dropout ---------------------------------------------------------------------------------------------- */
+/* ---- layer norm, dropout --------------------------------------------------------------------------------- */
 
 typedef struct norm_case {
     const char *x, *weight, *bias;
@@ -314,21 +314,57 @@ static wg_tensor bad_dropout(sampler *s, const op_samples *row, int i)
     return wg_dropout(i == 3 ? x_bool(s, "2,3") : x_in(s, "2,3"), p[i]);
 }
 
-/* clang-format off */
 const op_samples samples_loss[] = {
-    {.name = "cross_entropy", .flags = SAMPLE_SMOOTH, .n = COUNT(entropies), .make = make_cross_entropy, .n_bad = 12, .bad = bad_cross_entropy},
+    {.name = "cross_entropy",
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(entropies),
+     .make = make_cross_entropy,
+     .n_bad = 12,
+     .bad = bad_cross_entropy},
     {.name = "cross_entropy", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_soft_labels},
-    {.name = "cross_entropy_lengths", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_lengths, .n_bad = 5, .bad = bad_lengths},
+    {.name = "cross_entropy_lengths",
+     .flags = SAMPLE_SMOOTH,
+     .n = 20,
+     .make = make_lengths,
+     .n_bad = 5,
+     .bad = bad_lengths},
     {.name = "cross_entropy_grad", .flags = SAMPLE_SMOOTH, .n = COUNT(entropies), .make = make_cross_entropy_grad},
     {.name = "target_weight", .n = COUNT(entropies), .make = make_of_labels},
     {.name = "label_scale", .n = COUNT(entropies), .make = make_of_labels},
-    {.name = "mse", .op = MSE, .flags = SAMPLE_SMOOTH, .n = COUNT(pairs), .make = make_loss, .n_bad = 6, .bad = bad_loss},
+    {.name = "mse",
+     .op = MSE,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(pairs),
+     .make = make_loss,
+     .n_bad = 6,
+     .bad = bad_loss},
     {.name = "huber", .op = HUBER, .n = COUNT(pairs), .make = make_loss, .n_bad = 7, .bad = bad_loss},
-    {.name = "binary_cross_entropy", .op = BCE, .flags = SAMPLE_SMOOTH, .n = COUNT(pairs), .make = make_loss, .n_bad = 6, .bad = bad_loss},
-    {.name = "kl", .op = KL, .flags = SAMPLE_SMOOTH, .n = COUNT(pairs), .make = make_loss, .n_bad = 6, .bad = bad_loss},
+    {.name = "binary_cross_entropy",
+     .op = BCE,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(pairs),
+     .make = make_loss,
+     .n_bad = 6,
+     .bad = bad_loss},
+    {.name = "kl",
+     .op = KL,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(pairs),
+     .make = make_loss,
+     .n_bad = 6,
+     .bad = bad_loss},
     {.name = "nll", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_nll, .n_bad = 5, .bad = bad_nll},
-    {.name = "layer_norm", .flags = SAMPLE_SMOOTH, .n = COUNT(norms), .make = make_norm, .n_bad = 7, .bad = bad_norm, .tolerance = 1e-4},
-    {.name = "layer_norm_grad", .flags = SAMPLE_SMOOTH, .n = COUNT(norms), .make = make_norm_grad, .tolerance = 1e-3},
+    {.name = "layer_norm",
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(norms),
+     .make = make_norm,
+     .n_bad = 7,
+     .bad = bad_norm,
+     .tolerance = 1e-4},
+    {.name = "layer_norm_grad",
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(norms),
+     .make = make_norm_grad,
+     .tolerance = 1e-3},
     {.name = "dropout", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_dropout, .n_bad = 5, .bad = bad_dropout},
     {0}};
-/* clang-format on */

@@ -5,7 +5,7 @@
 
 #include "../ops/internal.h"
 
-/* ---- one operand ------------------------------------------------------------------------------------------------ */
+/* ---- one operand ----------------------------------------------------------------------------------------- */
 
 static const char *const specs[] = {"",        "1",       "7",       "1030",  "0",     "3,0",   "2,3",
                                     "1,1",     "5,1,3",   "2,3,4,5", "33,31", "3,513", "2,3 t", "1,2,1,2,1,2,1,2",
@@ -27,7 +27,7 @@ static wg_tensor make_logic1(sampler *s, const op_samples *row, int i)
     return record(row, (wg_tensor[]){x_bool(s, specs[i])}, 1);
 }
 
-/* ---- two and three ------------------------------------------------------------------------------------------------ */
+/* ---- two and three --------------------------------------------------------------------------------------- */
 
 /* "=": the first operand again. */
 static const char *const pairs[][2] = {{"2,3", "2,3"},
@@ -126,7 +126,7 @@ static wg_tensor make_fill(sampler *s, const op_samples *row, int i)
     return record(row, (wg_tensor[]){a, m, b}, 3);
 }
 
-/* ---- what they must refuse --------------------------------------------------------------------------------------- */
+/* ---- what they must refuse ------------------------------------------------------------------------------- */
 
 /* Each spec's first letter names the kind: x float, b bool, i i32. */
 typedef struct refusal {
@@ -196,7 +196,7 @@ REFUSAL(logic2, 2)
 REFUSAL(choose, 3)
 REFUSAL(fill, 3)
 
-/* ---- the rows ------------------------------------------------------------------------------------------------------ */
+/* ---- the rows -------------------------------------------------------------------------------------------- */
 
 enum {
 #define ROW(name) ROW_##name,
@@ -237,7 +237,7 @@ const op_samples samples_pointwise[] = {
 #include "../ops/pointwise.def"
     {0}};
 
-/* ---- public forms that take numbers --------------------------------------------------------------------------------- */
+/* ---- public forms that take numbers ---------------------------------------------------------------------- */
 
 enum {
     ADD_SCALAR,

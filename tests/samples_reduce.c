@@ -27,7 +27,7 @@ enum {
     LOG_SOFTMAX
 };
 
-/* ---- over several axes -------------------------------------------------------------------------------------------- */
+/* ---- over several axes ----------------------------------------------------------------------------------- */
 
 typedef struct
     over { /* axes: a digit each, "" for all, and '-' before one from the end; upper: reduced sizes kept */
@@ -141,7 +141,7 @@ static wg_tensor bad_all_axes(sampler *s, const op_samples *row, int i)
     return reduce(row->op, x_bool(s, i ? "2,3" : ""), WG_ALL_AXES, false, 0);
 }
 
-/* ---- along one axis ------------------------------------------------------------------------------------------------ */
+/* ---- along one axis -------------------------------------------------------------------------------------- */
 
 typedef struct along {
     const char *spec;
@@ -218,7 +218,7 @@ static wg_tensor bad_along(sampler *s, const op_samples *row, int i)
     return wg_topk(x_in(s, "2,3"), i == 5 ? 4 : -1, 1, true, NULL);
 }
 
-/* ---- ops that stand in gradients only ------------------------------------------------------------------------------- */
+/* ---- ops that stand in gradients only -------------------------------------------------------------------- */
 
 static wg_tensor make_prod_others(sampler *s, const op_samples *row, int i)
 {
@@ -276,7 +276,6 @@ static wg_tensor bad_softmax_grad(sampler *s, const op_samples *row, int i)
 
 enum { WITH_ELEMENTS = COUNT(cases), WITH_EMPTY = COUNT(cases) + COUNT(empty_cases), ALONGS = COUNT(alongs) };
 
-/* clang-format off */
 const op_samples samples_reduce[] = {
     ROW("sum", SUM, SAMPLE_SMOOTH, WITH_EMPTY, make_reduce, 7, bad_reduce),
     ROW("mean", MEAN, SAMPLE_SMOOTH, WITH_ELEMENTS, make_reduce, 9, bad_reduce),
@@ -301,4 +300,3 @@ const op_samples samples_reduce[] = {
     ROW("log_softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
     ROW("prod_others", 0, SAMPLE_SMOOTH, 20, make_prod_others, 0, NULL),
     {0}};
-/* clang-format on */

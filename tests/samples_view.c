@@ -166,7 +166,7 @@ static wg_tensor make_view(sampler *s, const op_samples *row, int i)
     return view(row->op, i % 2 ? wg_tanh(x) : x, c);
 }
 
-/* ---- what they must refuse ----------------------------------------------------------------------------------------- */
+/* ---- what they must refuse ------------------------------------------------------------------------------- */
 
 typedef struct bad_view {
     int op;
@@ -253,7 +253,7 @@ static wg_tensor make_bad_view(sampler *s, const op_samples *row, int i)
     return WG_NONE;
 }
 
-/* ---- joining and cutting ------------------------------------------------------------------------------------------- */
+/* ---- joining and cutting --------------------------------------------------------------------------------- */
 
 typedef struct join_case {
     const char *part[3];
@@ -406,7 +406,6 @@ static wg_tensor make_spread(sampler *s, const op_samples *row, int i)
         .bad = make_bad_view                                                                                       \
     }
 
-/* clang-format off */
 const op_samples samples_view[] = {
     VIEW("reshape", RESHAPE, COUNT(reshapes), 6),
     VIEW("flatten", FLATTEN, COUNT(flattens), 5),
@@ -422,10 +421,33 @@ const op_samples samples_view[] = {
     VIEW("flip", FLIP, COUNT(flips), 3),
     VIEW("pad", PAD, COUNT(pads), 5),
     VIEW("pad_value", PAD_VALUE, COUNT(pads), 5),
-    {.name = "concat", .op = 0, .flags = SAMPLE_SMOOTH, .n = COUNT(concats), .make = make_join, .n_bad = 9, .bad = bad_join},
-    {.name = "stack", .op = 1, .flags = SAMPLE_SMOOTH, .n = COUNT(stacks), .make = make_join, .n_bad = 9, .bad = bad_join},
-    {.name = "split", .op = 0, .flags = SAMPLE_SMOOTH, .n = COUNT(splits), .make = make_split, .n_bad = 6, .bad = bad_split},
-    {.name = "split_sizes", .op = 1, .flags = SAMPLE_SMOOTH, .n = COUNT(splits), .make = make_split, .n_bad = 6, .bad = bad_split},
+    {.name = "concat",
+     .op = 0,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(concats),
+     .make = make_join,
+     .n_bad = 9,
+     .bad = bad_join},
+    {.name = "stack",
+     .op = 1,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(stacks),
+     .make = make_join,
+     .n_bad = 9,
+     .bad = bad_join},
+    {.name = "split",
+     .op = 0,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(splits),
+     .make = make_split,
+     .n_bad = 6,
+     .bad = bad_split},
+    {.name = "split_sizes",
+     .op = 1,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(splits),
+     .make = make_split,
+     .n_bad = 6,
+     .bad = bad_split},
     {.name = "spread", .flags = SAMPLE_SMOOTH, .n = COUNT(steps), .make = make_spread},
     {0}};
-/* clang-format on */

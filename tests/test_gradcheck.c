@@ -1,5 +1,5 @@
-/* The gradient check itself: it accepts what is right, and rejects ops whose derivative is wrong in each of the usual
- * ways; it names parameter, element and both numbers, and leaves values and gradients as they were. */
+/* The gradient check itself: it accepts what is right, and rejects ops whose derivative is wrong in each of the
+ * usual ways; it names parameter, element and both numbers, and leaves values and gradients as they were. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "wengert.h"
 
-/* ---- ops with a wrong derivative: y = x^3 of a matrix -------------------------------------------------------- */
+/* ---- ops with a wrong derivative: y = x^3 of a matrix ---------------------------------------------------- */
 
 static wg_tensor slope(const wg_vjp_args *v) { return wg_mul(v->grad, wg_scale(wg_square(v->in[0]), 3)); }
 
@@ -59,7 +59,7 @@ static wg_op cube_with(wg_tensor (*vjp)(const wg_vjp_args *, int))
                    .select = cube_select};
 }
 
-/* ---- the model: sum(weights * cube(w + b)) --------------------------------------------------------------------- */
+/* ---- the model: sum(weights * cube(w + b)) --------------------------------------------------------------- */
 
 typedef struct model {
     wg_op op;
@@ -103,7 +103,7 @@ static wg_verdict check(wg_tensor (*vjp)(const wg_vjp_args *, int), wg_gradcheck
     return verdict;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------- */
 
 static void accepts_what_is_right(void **state)
 {
@@ -212,7 +212,7 @@ static void seed_chooses_what_is_checked(void **state)
     assert_true(a.numeric != c.numeric);
 }
 
-/* ---- what cannot be checked -------------------------------------------------------------------------------------- */
+/* ---- what cannot be checked ------------------------------------------------------------------------------ */
 
 static void missing_vjp_is_named(void **state)
 {
@@ -279,7 +279,7 @@ static void arguments_are_checked(void **state)
     model_free(&m);
 }
 
-/* ---- state that outlives a step ------------------------------------------------------------------------------------ */
+/* ---- state that outlives a step -------------------------------------------------------------------------- */
 
 static wg_tensor with_buffer(void *context, wg_tape *tape, wg_params *set)
 {

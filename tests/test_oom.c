@@ -16,7 +16,7 @@
 
 static const char *only_row;
 
-/* ---- an allocator that fails ---------------------------------------------------------------------------------- */
+/* ---- an allocator that fails ----------------------------------------------------------------------------- */
 
 enum { GUARD = 32, GUARD_BYTE = 0xa5 };
 
@@ -67,7 +67,7 @@ static wg_allocator hooks(faulty *f) { return (wg_allocator){faulty_alloc, fault
 
 static void heal(faulty *f) { f->fail_at = -1; }
 
-/* ---- a step of something ------------------------------------------------------------------------------------------ */
+/* ---- a step of something --------------------------------------------------------------------------------- */
 
 typedef struct bits { /* what a step leaves, hashed: values, gradients, state */
     uint64_t hash;
@@ -198,7 +198,7 @@ static void every_allocation(const plot *p, const op_samples *row)
     }
 }
 
-/* ---- scenarios ------------------------------------------------------------------------------------------------------ */
+/* ---- scenarios ------------------------------------------------------------------------------------------- */
 
 static bool make_tape(scenario *s)
 {
@@ -320,7 +320,7 @@ static wg_status step_wide(scenario *s)
     return wg_tape_reset(s->tape);
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------- */
 
 static void no_failures(void)
 {

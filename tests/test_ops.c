@@ -45,7 +45,7 @@ static void no_failures(void)
     assert_int_equal(seen, 0);
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------------------ */
+/* ---- gradients ------------------------------------------------------------------------------------------- */
 
 typedef struct program {
     const op_samples *row;
@@ -92,7 +92,7 @@ static void gradients(void **state)
     no_failures();
 }
 
-/* ---- products with the Jacobian ----------------------------------------------------------------------------------- */
+/* ---- products with the Jacobian -------------------------------------------------------------------------- */
 
 static double *random_numbers(int64_t n, uint64_t key)
 {
@@ -153,7 +153,7 @@ static void jacobian_products(void **state)
     no_failures();
 }
 
-/* ---- running a sample in some way -------------------------------------------------------------------------------------- */
+/* ---- running a sample in some way ------------------------------------------------------------------------ */
 
 typedef struct way {
     wg_dtype dtype;
@@ -268,7 +268,7 @@ static void check_close(const op_samples *row, int i, const outcome *a, const ou
     }
 }
 
-/* ---- comparisons ------------------------------------------------------------------------------------------------------- */
+/* ---- comparisons ----------------------------------------------------------------------------------------- */
 
 static void f32_against_f64(void **state)
 {
@@ -362,7 +362,7 @@ static void threads(void **state)
     no_failures();
 }
 
-/* ---- what must be refused ---------------------------------------------------------------------------------------------------- */
+/* ---- what must be refused -------------------------------------------------------------------------------- */
 
 /* True if the text holds every one of "word|word|...". */
 static bool holds(const char *text, const char *words)
@@ -453,7 +453,7 @@ static void spoiled_operands(void **state)
     no_failures();
 }
 
-/* ---- the list ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------------------------------------------- */
 
 static int count_of(const char *name, bool bad)
 {

@@ -1,6 +1,6 @@
 /* The tape's promises: handles that go stale, errors that stick, what may be read when, where gradients flow, plans
- * that are reused, parameters that change, steps that fail and leave nothing behind. (Dumps, callbacks, a million ops:
- * test_trace. Every op: test_ops.) */
+ * that are reused, parameters that change, steps that fail and leave nothing behind. (Dumps, callbacks, a million
+ * ops: test_trace. Every op: test_ops.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static int close_tape(void **state)
 static wg_tensor matrix(void) { return wg_data(tape, WG_F64, WG_DIMS(2, 3), six); }
 static bool says(const char *words) { return strstr(wg_tape_message(tape), words) != NULL; }
 
-/* ---- handles -------------------------------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------------------------- */
 
 static void stale_handles_are_detected(void **state)
 {
@@ -119,7 +119,7 @@ static void null_objects_are_survived(void **state)
     assert_int_equal(wg_eval(NULL, 0), WG_ERR_ARGUMENT);
 }
 
-/* ---- leaves and reading ------------------------------------------------------------------------------------------ */
+/* ---- leaves and reading ---------------------------------------------------------------------------------- */
 
 static void leaves_are_checked(void **state)
 {
@@ -181,7 +181,7 @@ static void kept_tensors_are_computed_along(void **state)
     wg_tape_reset(tape);
 }
 
-/* ---- where gradients flow --------------------------------------------------------------------------------------------- */
+/* ---- where gradients flow -------------------------------------------------------------------------------- */
 
 static double slope(wg_tensor y, wg_tensor x) { return ((const double *)wg_value(wg_grad1(y, x, WG_NONE)))[0]; }
 
@@ -234,7 +234,7 @@ static void gradients_refuse_what_has_none(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------ */
 
 typedef struct pair {
     wg_params *set;
@@ -337,7 +337,7 @@ static void sets_refuse_wrong_members(void **state)
     wg_params_free(set);
 }
 
-/* ---- plans ------------------------------------------------------------------------------------------------------------------ */
+/* ---- plans ----------------------------------------------------------------------------------------------- */
 
 static void one_plan_serves_equal_steps(void **state)
 {
@@ -378,7 +378,7 @@ static void bytes_are_known_before(void **state)
     wg_tape_reset(tape);
 }
 
-/* ---- one program, many ways: a small recurrent model -------------------------------------------------------------------- */
+/* ---- one program, many ways: a small recurrent model ----------------------------------------------------- */
 
 static uint64_t hash_of(const wg_params *set)
 {

@@ -18,7 +18,7 @@ wg_tape *tape;
 
 static uint64_t drawn;
 
-/* ---- random shapes and numbers ------------------------------------------------------------------------------- */
+/* ---- random shapes and numbers --------------------------------------------------------------------------- */
 
 uint32_t draw(uint32_t limit)
 {
@@ -149,7 +149,7 @@ void finish(void)
 {
     int seen = failures;
     failures = 0;
-    if (seen) printf("    repeat with: tests/test_values %llu\n", (unsigned long long)seed);
+    if (seen) printf("    repeat with seed %llu\n", (unsigned long long)seed);
     assert_int_equal(seen, 0);
 }
 
