@@ -122,16 +122,18 @@ VINLINE V v_tanh(V x)
     return (V)((I)(m / (-2 - m)) | ((I)x & sign));
 }
 
-/* x P(x^2) / Q(x^2), up to where it is 1 within rounding. */
+/* Small: x (1 + p(x^2)). Large: 1 - e^(-|x| (1 + q(|x|))), from 4 on 1 within rounding; and the sign of x. */
 VINLINE V v_erf(V x)
 {
-    static const float p[] = {0x1.20dd74p0f,  0x1.86b764p-3f,  0x1.b0740ep-5f,
-                              0x1.ef6052p-9f, 0x1.2aa38ap-12f, 0x1.1212b8p-19f};
-    static const float q[] = {0x1p0f,         0x1.013b6ep-1f,  0x1.d3fdd4p-4f,
-                              0x1.eb6c7cp-7f, 0x1.317102p-10f, 0x1.3ecd54p-15f};
-    x = v_clamp(x, -3.93f, 3.93f);
-    V u = x * x;
-    return v_clamp(x * v_polynomial(u, p, 6) / v_polynomial(u, q, 6), -1, 1);
+    static const float p[] = {0x1.06eba6p-3f,  -0x1.8126e2p-2f, 0x1.ce1986p-4f,
+                              -0x1.b67c04p-6f, 0x1.46d9e2p-8f,  -0x1.38741cp-11f};
+    static const float q[] = {0x1.07328ap-3f,  0x1.457cdep-1f, 0x1.af271ep-4f,
+                              -0x1.7707c8p-6f, 0x1.a56532p-9f, -0x1.c0c5a2p-13f};
+    I sign = (I)x & (I)v_set(-R(0));
+    V t = v_clamp(v_abs(x), 0, 4), small = v_fma(v_polynomial(t * t, p, 6), t, t);
+    V n, w = v_exp_parts(v_fma(v_polynomial(t, q, 6), -t, -t), &n), scale = (V)((I)n << 23);
+    V large = v_fma(-scale, w, 1 - scale);
+    return (V)((I)v_select(v_gt(t, v_set(0.92f)), large, small) | sign);
 }
 
 /* ln(1 + e), 0 <= e <= 1: twice the inverse hyperbolic tangent of e / (2 + e). */
