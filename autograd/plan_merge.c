@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { RUN_K = 512 }; /* inner size of a run: about one packed block of the product kernels */
+enum { RUN_K = 384 }; /* inner size of a run: one packed block of the product kernels */
 
 /* Nodes that are a sum of mergeable products, themselves or through one transposing view. */
 typedef struct merge {
