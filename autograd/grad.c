@@ -326,6 +326,7 @@ void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx
     const wg__node *node = wg__live(y, "grad");
     if (!node || n <= 0) return;
     const wg__node *seed = dy.tape ? wg__live(dy, "grad") : NULL;
+    if (dy.tape && dy.tape != tape) wg_fail(y, WG_ERR_ARGUMENT, "grad", "the output's gradient is on another tape");
     if (dy.tape && (!seed || dy.tape != tape)) return;
     if (seed && (seed->shape != node->shape || seed->dtype != node->dtype)) {
         char a[128], b[128];

@@ -30,7 +30,7 @@ typedef struct wg_op wg_op;
 /* What a pass may know of an op. */
 typedef enum wg_kind {
     WG_KIND_GENERAL = 0, /* any kernel: dense operands in, dense result out */
-    WG_KIND_POINTWISE,   /* out[i] = f(in0[i], in1[i], ...), operands broadcast: can be fused */
+    WG_KIND_POINTWISE,   /* out[i] = f(in0[i], ...), 1 to 4 operands, broadcast: can be fused */
     WG_KIND_VIEW,        /* the same numbers under another shape and strides: costs nothing */
     WG_KIND_PRODUCT,     /* out = in0 in1, matrices over broadcast batches */
     WG_KIND_CONCAT,      /* the operands one after the other along an axis */

@@ -31,6 +31,16 @@ static void *constant(wg__emit *e, uint32_t id)
     return memory;
 }
 
+/* A number that a derivative rule recorded: its leaf is gone when the plan is used again, so the plan keeps it. */
+static void *derived_leaf(wg__emit *e, uint32_t id)
+{
+    const wg__node *node = &e->tape->nodes[id];
+    size_t bytes = (size_t)e->tape->shapes[node->shape].numel * wg_dtype_size((wg_dtype)node->dtype);
+    void *memory = wg__arena_alloc(&e->plan->memory, bytes + 64, 64);
+    if (memory && bytes) memcpy(memory, e->tape->leaves[node->slot].data, bytes);
+    return memory;
+}
+
 static uint32_t source_slot(wg__emit *e, uint32_t id)
 {
     if (e->leaf_slot[id]) return e->leaf_slot[id] - 1;
@@ -50,6 +60,11 @@ bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[id].dtype), shift;
     if (p->state[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
     int64_t at = p->view[id] ? p->view[id]->offset : 0;
+    if (wg__is_source(p, root) && root >= e->plan->n_nodes) {
+        char *memory = derived_leaf(e, root);
+        *where = memory ? memory + at * size : NULL;
+        return memory != NULL;
+    }
     if (wg__is_source(p, root)) return wg__emit_fix(e, where, source_slot(e, root), at * size);
     uint32_t owner = wg__owner_of(p, root, &shift);
     uint32_t slot = p->slot[owner] ? p->slot[owner] - 1 : 0;

@@ -106,7 +106,7 @@ static bool operand_ok(wg_tape *tape, const wg_op *op, wg_tensor in, int i)
     const char *scope = tape->scopes[tape->scope].path;
     const char *open = scope[0] ? " [" : "", *close = scope[0] ? "]" : "";
     if (!in.tape) {
-        if (i >= op->min_in) return true;
+        if (i >= op->min_in && op->kind != WG_KIND_POINTWISE) return true;
         wg__tape_error(tape, WG_ERR_ARGUMENT, "%s%s%s%s: operand %d was never set", op->name, open, scope, close,
                        i + 1);
         return false;
@@ -256,6 +256,10 @@ wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int 
     if (n < op->min_in || (op->max_in >= 0 && n > op->max_in) || op->struct_size < sizeof(size_t))
         return wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "%d operands given, takes %d to %d", n, op->min_in,
                           op->max_in);
+    if (op->kind == WG_KIND_POINTWISE && n > 4)
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "a pointwise op takes at most 4 operands, not %d", n);
+    if (tape->differentiating && (op->flags & WG_OP_RANDOM))
+        return wg_fail_on(tape, WG_ERR_GRADIENT, op->name, "a derivative rule may not draw random numbers");
     uint32_t few[INFER_MANY], *ids = few;
     if (n > INFER_MANY) {
         ids = wg__heap_alloc(&tape->heap, (size_t)n * sizeof *ids);
@@ -368,6 +372,9 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
     if (id) return wg__handle(tape, id);
+    if (tape->differentiating)
+        return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule may not bring in a parameter (%s)",
+                          wg_param_name(param));
     wg_shape shape = wg_param_shape(param);
     wg__leaf leaf = {.data = wg__param_data(param), .param = param, .version = wg_param_version(param)};
     id = wg__leaf_new(tape, WG__LEAF_PARAM, wg_param_dtype(param), &shape, leaf, key);

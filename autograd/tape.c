@@ -183,7 +183,7 @@ void wg_scope_begin(wg_tape *tape, const char *name)
     const char *parent = tape->scopes[tape->scope].path;
     int length = snprintf(path, sizeof path, "%s%s%s", parent, parent[0] ? "." : "", name);
     if (length >= (int)sizeof path) length = (int)sizeof path - 1;
-    uint64_t hash = wg__hash_bytes(1, path, (uint64_t)length);
+    uint64_t hash = wg__hash_bytes(tape->scopes[tape->scope].path_hash + 1, name, strlen(name));
     for (uint32_t i = 1; i < tape->n_scopes; i++) {
         if (tape->scopes[i].path_hash == hash && tape->scopes[i].parent == tape->scope &&
             !strcmp(tape->scopes[i].path, path)) {

@@ -185,6 +185,55 @@ static void buffers(void)
     wg_params_free(set);
 }
 
+/* A user's op whose derivative rule brings in a number: the plan must keep it. */
+static wg_status cube_infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    return WG_OK;
+}
+
+static wg_tensor cube_vjp(const wg_vjp_args *v, int k) { return wg_mul(v->grad, wg_scale(wg_square(v->in[k]), 3)); }
+
+static void cube_f64(const wg_args *a, int64_t task)
+{
+    const double *x = a->in[0].data;
+    double *y = a->out.data;
+    for (int64_t i = 0; task == 0 && i < a->out.numel; i++) y[i] = x[i] * x[i] * x[i];
+}
+
+static wg_kernel cube_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return op && in && n_in == 1 && out == WG_F64 ? cube_f64 : NULL;
+}
+
+static void derived_numbers(void)
+{
+    static const wg_op cube = {.struct_size = sizeof(wg_op),
+                               .name = "cube",
+                               .min_in = 1,
+                               .max_in = 1,
+                               .infer = cube_infer,
+                               .vjp = cube_vjp,
+                               .select = cube_select};
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(2));
+    const double other[4] = {7, 8, 9, 10};
+    for (int step = 0; step < 3; step++) {
+        wg_tensor x = wg_use(tape, p);
+        wg_zero_grad(set);
+        CHECK(wg_backward(wg_sum_all(wg_record(&cube, &x, 1, NULL, 0))) == WG_OK);
+        CHECK(((const double *)wg_param_grad(p))[0] == 12);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+        wg_tensor sum = wg_data(tape, WG_F64, WG_DIMS(4), other); /* another program takes the leaf's place */
+        for (int i = 0; i < 5; i++) sum = wg_add(sum, wg_data(tape, WG_F64, WG_DIMS(4), other));
+        CHECK(wg_item(wg_sum_all(sum)) == 6 * 34);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
 int main(void)
 {
     dumps();
@@ -193,6 +242,7 @@ int main(void)
     million();
     steady();
     buffers();
+    derived_numbers();
     if (failed) printf("%d checks failed\n", failed);
     return failed > 0;
 }
