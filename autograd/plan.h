@@ -81,7 +81,7 @@ struct wg__plan {
     wg__fixup *fixups;
     uint32_t n_fixups, cap_fixups;
     wg__slot *slots;
-    uint32_t n_slots, cap_slots;
+    uint32_t n_slots;
     wg__output *outputs;
     uint32_t n_outputs;
     uint32_t *params; /* parameter leaves that are read: their versions are checked */

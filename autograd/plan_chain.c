@@ -179,17 +179,13 @@ bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
     wg__chain *chain = chain_new(e, shape, e->tape->shapes[node->shape].numel, 1, 1);
     if (!chain || !chain_operand(e, &chain->loads[0], from, shape)) return false;
-    int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype), shift;
+    int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype);
     chain->n_loads = chain->n_steps = chain->n_stores = chain->n_registers = 1;
     chain->steps[0] =
         (wg__chain_step){.fn = wg__structural_ops.identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
     chain->stores[0] = (wg__chain_operand){.size = (uint8_t)size};
     memcpy(chain->stores[0].stride, layout->stride, sizeof chain->stores[0].stride);
-    uint32_t owner = wg__owner_of(e->p, whole, &shift);
     int64_t base = e->p->view[whole] ? e->p->view[whole]->offset : 0;
-    uint32_t slot = e->p->slot[owner] ? e->p->slot[owner] - 1 : 0;
-    if (!wg__emit_fix(e, &chain->stores[0].data, slot,
-                      e->p->offset[owner] + (shift + base + layout->offset) * size))
-        return false;
+    if (!wg__emit_fix_in(e, &chain->stores[0].data, whole, base + layout->offset)) return false;
     return finish_chain(e, chain, whole);
 }

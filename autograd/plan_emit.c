@@ -53,11 +53,20 @@ static uint32_t source_slot(wg__emit *e, uint32_t id)
     return e->leaf_slot[id] - 1;
 }
 
+bool wg__emit_fix_in(wg__emit *e, void **where, uint32_t root, int64_t at)
+{
+    const wg__planner *p = e->p;
+    int64_t size = (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[root].dtype), shift;
+    uint32_t owner = wg__owner_of(p, root, &shift);
+    uint32_t slot = p->slot[owner] ? p->slot[owner] - 1 : 0;
+    return wg__emit_fix(e, where, slot, p->offset[owner] + (at + shift) * size);
+}
+
 bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
 {
     const wg__planner *p = e->p;
     uint32_t root = p->root[id];
-    int64_t size = (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[id].dtype), shift;
+    int64_t size = (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[id].dtype);
     if (p->state[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
     int64_t at = p->view[id] ? p->view[id]->offset : 0;
     if (wg__is_source(p, root) && root >= e->plan->n_nodes) {
@@ -66,9 +75,7 @@ bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
         return memory != NULL;
     }
     if (wg__is_source(p, root)) return wg__emit_fix(e, where, source_slot(e, root), at * size);
-    uint32_t owner = wg__owner_of(p, root, &shift);
-    uint32_t slot = p->slot[owner] ? p->slot[owner] - 1 : 0;
-    return wg__emit_fix(e, where, slot, p->offset[owner] + (at + shift) * size);
+    return wg__emit_fix_in(e, where, root, at);
 }
 
 /* ---- operands --------------------------------------------------------------------------------------------------- */
@@ -326,12 +333,7 @@ static bool emit_packs(wg__emit *e)
 static bool emit_view_copy(wg__emit *e, const wg__work *unit)
 {
     wg_args *args = emit_copy(e, wg__inputs(e->tape, &e->tape->nodes[unit->node])[0]);
-    if (!args) return false;
-    int64_t shift;
-    uint32_t owner = wg__owner_of(e->p, unit->node, &shift), slot = e->p->slot[owner] ? e->p->slot[owner] - 1 : 0;
-    return wg__emit_fix(e, &args->out.data, slot,
-                        e->p->offset[owner] +
-                            shift * (int64_t)wg_dtype_size((wg_dtype)e->tape->nodes[unit->node].dtype));
+    return args && wg__emit_fix_in(e, &args->out.data, unit->node, 0);
 }
 
 static bool emit_store(wg__emit *e, const wg__work *unit)

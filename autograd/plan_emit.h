@@ -17,6 +17,8 @@ typedef struct wg__emit {
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset);
 /* *where = the address of the first element of node, seen through its layout. */
 bool wg__emit_bind(wg__emit *e, void **where, uint32_t node);
+/* *where = the address of element `at` of the storage of root, a node that a unit makes. */
+bool wg__emit_fix_in(wg__emit *e, void **where, uint32_t root, int64_t at);
 /* Appends the instruction; one with nothing to do is left out. */
 bool wg__emit_finish(wg__emit *e, wg__instr instr);
 
