@@ -60,6 +60,16 @@ typedef struct wg__assign { /* a buffer to be written when the next run ends wel
     uint32_t node;
 } wg__assign;
 
+typedef struct wg__held { /* a parameter's matrix as products want it, kept while its version stands */
+    wg_param *param;
+    int64_t at, rs, cs, k, n; /* which matrix over the parameter's memory */
+    bool packed;
+    uint64_t version; /* of the parameter when it was packed */
+    void *memory;
+    size_t bytes;
+    uint32_t plans; /* that use it; 0: free */
+} wg__held;
+
 /* An index from content to id, open addressing. */
 typedef struct wg__intern {
     uint32_t *table; /* id + 1, 0 is empty */
@@ -122,6 +132,8 @@ struct wg_tape {
 
     wg__plan *plans; /* cached, most recently used first */
     uint32_t n_plans;
+    wg__held *held;
+    uint32_t n_held, cap_held;
     void *block; /* the memory plans run in */
     size_t block_bytes;
     void *task_scratch;

@@ -37,6 +37,8 @@ bool wg__member_add(wg__planner *p, uint32_t node)
 
 static void plan_free(wg_tape *tape, wg__plan *plan)
 {
+    for (uint32_t i = 0; i < plan->n_slots; i++)
+        if (plan->slots[i].kind == WG__SLOT_HELD) wg__held_release(tape, plan->slots[i].index);
     wg__arena_release(&plan->memory);
     wg__heap_release(&tape->heap, plan, sizeof *plan);
 }
@@ -197,7 +199,7 @@ static bool run_passes(wg_tape *tape, wg__plan *plan)
     p.offset = wg__plan_array(p.arena, p.n, sizeof *p.offset);
     bool ok = p.state && p.root && p.view && p.uses && p.unit && p.owner && p.shift && p.slot && p.offset;
     ok = ok && wg__plan_need(&p) && wg__plan_layout(&p) && wg__plan_merge(&p) && wg__plan_fuse(&p) &&
-         wg__plan_order(&p) && wg__plan_place(&p) && wg__plan_emit(&p);
+         wg__plan_order(&p) && wg__plan_pack(&p) && wg__plan_place(&p) && wg__plan_emit(&p);
     wg__heap_release(&tape->heap, p.units, p.cap_units * sizeof *p.units);
     wg__heap_release(&tape->heap, p.members, p.cap_members * sizeof *p.members);
     wg__heap_release(&tape->heap, p.temps, p.cap_temps * sizeof *p.temps);
@@ -322,14 +324,14 @@ size_t wg_plan_bytes(const wg_tensor *tensors, int n)
     uint32_t *ids = ids_of(tensors, n, "plan_bytes");
     if (!ids) return 0;
     const wg__plan *plan = plan_for(tensors[0].tape, ids, (uint32_t)n, 0, NULL, 0);
-    return plan ? plan->block_bytes + plan->output_bytes : 0;
+    return plan ? plan->block_bytes + plan->output_bytes + plan->held_bytes : 0;
 }
 
 size_t wg_backward_bytes(wg_tensor loss)
 {
     if (!wg__live(loss, "backward_bytes")) return 0;
     const wg__plan *plan = plan_for(loss.tape, &loss.node, 1, loss.node, NULL, 0);
-    return plan ? plan->block_bytes + plan->output_bytes : 0;
+    return plan ? plan->block_bytes + plan->output_bytes + plan->held_bytes : 0;
 }
 
 const void *wg_value(wg_tensor tensor)

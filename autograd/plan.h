@@ -2,7 +2,7 @@
  *
  * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), layout (views
  * become strides), merge (sums of products), fuse (pointwise chains), order (units in the order of
- * execution), place (one block of memory), emit (instructions). */
+ * execution), pack (weights once for all their products), place (one block of memory), emit (instructions). */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 
@@ -16,6 +16,7 @@ typedef struct wg__instr {
     wg__instr_kind kind;
     bool serial;   /* one task: runs on one thread in a row with its serial neighbours */
     uint32_t node; /* what it computes, for reports */
+    uint32_t held; /* PACK: + 1, what it packs into, if that lasts from run to run */
     int64_t tasks;
     size_t scratch;   /* bytes a task needs */
     wg_kernel kernel; /* KERNEL */
@@ -44,12 +45,13 @@ typedef enum wg__slot_kind {
     WG__SLOT_BLOCK, /* the block of memory plans run in */
     WG__SLOT_LEAF,  /* a leaf's data */
     WG__SLOT_VALUE, /* a node that was evaluated by an earlier run */
+    WG__SLOT_HELD,  /* a parameter's packed form */
     WG__SLOT_OUTPUT /* memory for a value that will be read */
 } wg__slot_kind;
 
 typedef struct wg__slot {
     wg__slot_kind kind;
-    uint32_t index; /* LEAF: in leaves; VALUE: in values; OUTPUT: in outputs */
+    uint32_t index; /* LEAF: in leaves; VALUE: in values; HELD: in held; OUTPUT: in outputs */
     char *base;     /* at the last run */
     uint32_t first_fixup, n_fixups;
 } wg__slot;
@@ -86,7 +88,8 @@ struct wg__plan {
     uint32_t n_outputs;
     uint32_t *params; /* parameter leaves that are read: their versions are checked */
     uint32_t n_params;
-    size_t block_bytes, scratch_bytes, output_bytes;
+    uint32_t n_packs; /* the first instructions: operands that are packed ahead */
+    size_t block_bytes, scratch_bytes, output_bytes, held_bytes;
     bool parallel;    /* some instruction has several tasks */
     bool shown;       /* addresses were bound at least once */
     uint32_t *origin; /* [n_instrs] op, scope and forward node of each, for reports: three words each */
@@ -122,11 +125,15 @@ typedef struct wg__work {
     uint32_t next;
 } wg__work;
 
-typedef struct wg__pack { /* the right operand of products: a matrix over a source */
+/* The right operand of products that is packed ahead: a matrix over a source. */
+typedef struct wg__pack {
     uint32_t root;
     int64_t at, rs, cs, k, n;
     uint32_t users, first_unit;
-    int64_t offset; /* bytes in the block; -1: not packed */
+    enum { WG__PACK_NOT, WG__PACK_BLOCK, WG__PACK_HELD } where; /* nowhere, for this run, from run to run */
+    size_t bytes;
+    uint32_t slot;
+    int64_t offset; /* bytes in the slot */
 } wg__pack;
 
 typedef struct wg__planner {
@@ -151,8 +158,8 @@ typedef struct wg__planner {
     uint32_t *sequence; /* [n_units] units in order */
     int64_t *temps;     /* bytes in the block of the dense copies that kernels need, in the order of their use */
     uint32_t n_temps, cap_temps;
-    int64_t *stored;        /* [n_outputs] bytes in the block of gradients and assigned values that are stored */
-    struct wg__pack *packs; /* operands that several products share, packed once */
+    int64_t *stored; /* [n_outputs] bytes in the block of gradients and assigned values that are stored */
+    wg__pack *packs; /* operands that are packed ahead */
     uint32_t n_packs;
     uint32_t *pack_at; /* [n] of sources: where their packs begin, + 1 */
 } wg__planner;
@@ -162,6 +169,7 @@ bool wg__plan_layout(wg__planner *p);
 bool wg__plan_merge(wg__planner *p);
 bool wg__plan_fuse(wg__planner *p);
 bool wg__plan_order(wg__planner *p);
+bool wg__plan_pack(wg__planner *p);
 bool wg__plan_place(wg__planner *p);
 bool wg__plan_emit(wg__planner *p);
 
@@ -180,6 +188,7 @@ uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift);
 void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments);
 /* The shared right operand of a product unit, or NULL. */
 wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit);
+uint32_t wg__slot_new(wg__plan *plan, wg__slot slot);
 bool wg__output_is_plain(const wg__planner *p, const wg__output *output);
 bool wg__is_dense(const wg_layout *layout, const wg_shape *shape);
 /* A node that no unit makes: a leaf, a value of an earlier run, a constant. */
@@ -192,6 +201,12 @@ static inline const wg_op *wg__plan_op(const wg__planner *p, uint32_t id)
 {
     return p->tape->ops[p->tape->nodes[id].op];
 }
+
+/* ---- plan_pack.c: packed forms of parameters, kept while their version stands ---- */
+
+void wg__held_release(wg_tape *tape, uint32_t held); /* one plan fewer uses it */
+bool wg__held_is_fresh(const wg_tape *tape, uint32_t held);
+void wg__held_packed(wg_tape *tape, uint32_t held);
 
 /* ---- run.c ---- */
 

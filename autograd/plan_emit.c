@@ -295,7 +295,7 @@ static bool emit_product(wg__emit *e, const wg__work *unit)
         if (!product->batch_a || !product->batch_b) return false;
     }
     const wg__pack *pack = wg__pack_find(p, unit);
-    if (pack && !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, 0, pack->offset)) return false;
+    if (pack && !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset)) return false;
     product->packed_b = pack ? product : NULL; /* known to be there, before its address is */
     wg__instr instr = {.kind = WG__INSTR_PRODUCT, .node = unit->node, .product = product};
     instr.kernels = wg__structural_ops.product(product->dtype);
@@ -308,8 +308,9 @@ static bool emit_packs(wg__emit *e)
 {
     const wg__planner *p = e->p;
     for (uint32_t i = 0; i < p->n_packs; i++) {
-        if (p->packs[i].offset < 0) continue;
-        const wg__work *unit = &p->units[p->packs[i].first_unit];
+        const wg__pack *pack = &p->packs[i];
+        if (pack->where == WG__PACK_NOT) continue;
+        const wg__work *unit = &p->units[pack->first_unit];
         wg__product *product = wg__plan_array(&e->plan->memory, 1, sizeof *product);
         wg__segment *segment = wg__plan_array(&e->plan->memory, 1, sizeof *segment);
         if (!product || !segment) return false;
@@ -319,12 +320,14 @@ static bool emit_packs(wg__emit *e)
         const wg__product_kernels *kernels = wg__structural_ops.product(product->dtype);
         wg__instr instr = {.kind = WG__INSTR_PACK, .node = b, .product = product, .kernels = kernels};
         instr.tasks = kernels->pack_tasks(product);
+        if (pack->where == WG__PACK_HELD) instr.held = e->plan->slots[pack->slot].index + 1;
         uint32_t before = e->plan->n_instrs;
         if (!wg__emit_finish(e, instr)) return false;
         if (e->plan->n_instrs > before &&
-            !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, 0, p->packs[i].offset))
+            !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset))
             return false;
     }
+    e->plan->n_packs = e->plan->n_instrs;
     return true;
 }
 

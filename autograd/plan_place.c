@@ -103,26 +103,17 @@ static int64_t bytes_of(const wg__planner *p, uint32_t id)
     return p->tape->shapes[node->shape].numel * (int64_t)wg_dtype_size((wg_dtype)node->dtype);
 }
 
-static uint32_t slot_new(wg__plan *plan, wg__slot slot)
-{
-    plan->slots[plan->n_slots] = slot;
-    return plan->n_slots++;
-}
-
 /* Outputs stand in memory of their own or, gradients and assigned values, in the block until the end. */
 static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
 {
     wg__plan *plan = p->plan;
     p->stored = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored);
-    plan->slots = wg__plan_array(
-        &plan->memory, (uint64_t)plan->n_outputs + p->tape->n_leaves + p->tape->n_values + 1, sizeof *plan->slots);
-    if (!p->stored || !plan->slots) return false;
-    slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
+    if (!p->stored) return false;
     for (uint32_t i = 0; i < plan->n_outputs; i++) {
         wg__output *output = &plan->outputs[i];
         bool plain = wg__output_is_plain(p, output);
         if (output->kind == WG__OUTPUT_VALUE) {
-            uint32_t slot = slot_new(plan, (wg__slot){.kind = WG__SLOT_OUTPUT, .index = i});
+            uint32_t slot = wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_OUTPUT, .index = i});
             p->stored[i] = -1 - (int64_t)slot;
             if (plain) p->slot[output->node] = slot + 1;
         } else if (plain) {
@@ -136,92 +127,6 @@ static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
     return true;
 }
 
-/* ---- operands that several products share ------------------------------------------------------------------------------ */
-
-static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
-{
-    if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
-    const wg__node *node = &p->tape->nodes[p->members[unit->first]];
-    uint32_t b = wg__inputs(p->tape, node)[1];
-    const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[b]);
-    if (shape->rank != 2 || (p->state[node - p->tape->nodes] & WG__ABSORBED)) return false;
-    uint32_t root = p->root[b];
-    if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
-    wg_layout layout = wg__layout_of(p, b);
-    *key = (wg__pack){.root = root,
-                      .at = layout.offset,
-                      .rs = layout.stride[0],
-                      .cs = layout.stride[1],
-                      .k = shape->size[0],
-                      .n = shape->size[1],
-                      .offset = -1};
-    return true;
-}
-
-static bool same_pack(const wg__pack *a, const wg__pack *b)
-{
-    return a->root == b->root && a->at == b->at && a->rs == b->rs && a->cs == b->cs && a->k == b->k && a->n == b->n;
-}
-
-/* Distinct shared operands are few (the weights of a model, twice); those of one root are found in a list. */
-wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit)
-{
-    wg__pack key;
-    if (!p->n_packs || !pack_key(p, unit, &key)) return NULL;
-    for (uint32_t i = p->pack_at[key.root] - 1; i < p->n_packs && p->packs[i].root == key.root; i++)
-        if (same_pack(&p->packs[i], &key)) return p->packs[i].offset >= 0 ? &p->packs[i] : NULL;
-    return NULL;
-}
-
-static int by_root(const void *x, const void *y)
-{
-    const wg__pack *a = x, *b = y;
-    if (a->root != b->root) return a->root < b->root ? -1 : 1;
-    if (a->at != b->at) return a->at < b->at ? -1 : 1;
-    if (a->rs != b->rs) return a->rs < b->rs ? -1 : 1;
-    if (a->cs != b->cs) return a->cs < b->cs ? -1 : 1;
-    if (a->k != b->k) return a->k < b->k ? -1 : 1;
-    if (a->n != b->n) return a->n < b->n ? -1 : 1;
-    return a->first_unit < b->first_unit ? -1 : a->first_unit > b->first_unit;
-}
-
-static bool find_packs(wg__planner *p, wg__space *s)
-{
-    if (!(p->passes & WG__PASS_PACK)) return true;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->n_units; i++) n += p->units[i].kind == WG__UNIT_PRODUCT;
-    p->packs = wg__plan_array(p->arena, n, sizeof *p->packs);
-    p->pack_at = wg__plan_array(p->arena, p->n, sizeof *p->pack_at);
-    if (!p->packs || !p->pack_at) return false;
-    n = 0;
-    for (uint32_t i = 0; i < p->n_units; i++)
-        if (pack_key(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
-    qsort(p->packs, n, sizeof *p->packs, by_root);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (kept && same_pack(&p->packs[kept - 1], &p->packs[i])) {
-            p->packs[kept - 1].users++;
-            continue;
-        }
-        p->packs[kept] = p->packs[i];
-        p->packs[kept++].users = 1;
-    }
-    p->n_packs = kept;
-    for (uint32_t i = kept; i-- > 0;) {
-        wg__pack *pack = &p->packs[i];
-        p->pack_at[pack->root] = i + 1;
-        wg__product product;
-        wg__segment segment;
-        wg__product_describe(p, &p->units[pack->first_unit], &product, &segment);
-        const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
-        if (pack->users < 2 || !kernels->wants_packed(&product)) continue;
-        uint32_t block = wg__space_take(s, (int64_t)kernels->packed_bytes(&product));
-        if (block == WG__SPACE_NONE) return false;
-        pack->offset = s->blocks[block].offset;
-    }
-    return true;
-}
-
 /* ---- the pass --------------------------------------------------------------------------------------------------------------- */
 
 bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
@@ -230,6 +135,18 @@ bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
     if (!in || (wg__plan_op(p, node)->flags & WG_OP_STRIDED)) return false;
     wg_layout layout = wg__layout_of(p, in);
     return !wg__is_dense(&layout, wg__shape_of_node(p->tape, &p->tape->nodes[in]));
+}
+
+/* Packed operands that last as long as the run: nobody knows better when they are last read. */
+static bool place_packs(wg__planner *p, wg__space *s)
+{
+    for (uint32_t i = 0; i < p->n_packs; i++) {
+        if (p->packs[i].where != WG__PACK_BLOCK) continue;
+        uint32_t block = wg__space_take(s, (int64_t)p->packs[i].bytes);
+        if (block == WG__SPACE_NONE) return false;
+        p->packs[i].offset = s->blocks[block].offset;
+    }
+    return true;
 }
 
 /* Room for the dense copies of a unit's operands, given back at once. */
@@ -288,7 +205,7 @@ bool wg__plan_place(wg__planner *p)
     life *lives = wg__plan_array(p->arena, p->n, sizeof *lives);
     if (!lives) return false;
     for (uint32_t i = 0; i < p->n_units; i++) touch_unit(p, lives, i);
-    bool ok = place_outputs(p, lives, &s) && find_packs(p, &s) && place_all(p, lives, &s);
+    bool ok = place_outputs(p, lives, &s) && place_packs(p, &s) && place_all(p, lives, &s);
     p->plan->block_bytes = (size_t)s.end;
     wg__space_fini(&s);
     return ok;

@@ -66,6 +66,7 @@ static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot)
     case WG__SLOT_BLOCK: return tape->block;
     case WG__SLOT_LEAF: return tape->leaves[slot->index].data;
     case WG__SLOT_VALUE: return tape->values[slot->index];
+    case WG__SLOT_HELD: return tape->held[slot->index].memory;
     case WG__SLOT_OUTPUT: return wg__arena_alloc(&tape->kept, plan->outputs[slot->index].bytes + 64, 64);
     }
     return NULL;
@@ -138,6 +139,7 @@ void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scra
     case WG__INSTR_CHAIN: wg__structural_ops.chain(instr->chain, task, scratch); break;
     case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
     case WG__INSTR_PACK:
+        if (instr->held && wg__held_is_fresh(run->tape, instr->held - 1)) break;
         instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task);
         break;
     case WG__INSTR_KERNEL: {
@@ -281,6 +283,17 @@ static void commit(wg_tape *tape, const wg__plan *plan)
     tape->n_assigns = 0;
 }
 
+/* Counts what was packed, and remembers which versions that stands for. */
+static void note_packs(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_packs; i++) {
+        uint32_t held = plan->instrs[i].held;
+        if (held && wg__held_is_fresh(tape, held - 1)) continue;
+        if (held) wg__held_packed(tape, held - 1);
+        tape->counts.packings++;
+    }
+}
+
 /* "op [scope]" or "gradient of op [scope]" of an instruction. */
 static void name_of(const wg_tape *tape, const wg__plan *plan, uint32_t instr, char *text, size_t size)
 {
@@ -333,6 +346,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
         wg__profile_walk(tape, plan, &run);
     else if (threads == 1 || !plan->parallel || !walk_together(&w))
         walk_alone(&w);
+    note_packs(tape, plan);
     status = report(tape, plan, &w);
     if (status == WG_OK) commit(tape, plan);
     flush_end(mode);

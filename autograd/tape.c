@@ -80,6 +80,7 @@ void wg_tape_free(wg_tape *tape)
     wg__heap_release(heap, tape->attr_sizes, tape->cap_attr_sizes * sizeof *tape->attr_sizes);
     wg__heap_release(heap, tape->attr_bytes, tape->cap_attr_bytes);
     wg__heap_release(heap, tape->scopes, tape->cap_scopes * sizeof *tape->scopes);
+    wg__heap_release(heap, tape->held, tape->cap_held * sizeof *tape->held);
     wg__heap_release(heap, tape->block, tape->block_bytes);
     wg__heap_release(heap, tape->task_scratch, tape->task_scratch_bytes);
     wg__heap last = tape->heap;

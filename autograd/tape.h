@@ -146,6 +146,7 @@ WG_API size_t wg_plan_bytes(const wg_tensor *tensors, int n);
 /* How many operations are recorded; how many plans are cached; how often one was reused or made. */
 typedef struct wg_tape_counts {
     uint64_t nodes, plans_cached, plan_hits, plan_misses, instructions; /* instructions: of the last run */
+    uint64_t packings; /* how often an operand of products was packed ahead, all runs together */
 } wg_tape_counts;
 WG_API wg_tape_counts wg_tape_count(const wg_tape *tape);
 

@@ -354,6 +354,40 @@ static void one_plan_serves_equal_steps(void **state)
     wg_params_free(p.set);
 }
 
+/* x W for 5 rows (or more) of ones and W [40, 48]. */
+static double times(wg_param *w, int rows, bool transposed)
+{
+    wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(rows, transposed ? 48 : 40)), m = wg_use(tape, w);
+    double sum = wg_item(wg_sum_all(wg_matmul(x, transposed ? wg_t(m) : m)));
+    wg_tape_reset(tape);
+    return sum / rows;
+}
+
+static void a_weight_is_packed_once_while_it_stands(void **state)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(40, 48), wg_init_constant(1));
+    for (int i = 0; i < 4; i++) assert_true(times(w, 5, false) == 40 * 48);
+    assert_int_equal(wg_tape_count(tape).packings, 1);
+    assert_true(times(w, 7, false) == 40 * 48); /* another plan, the same packed form */
+    assert_int_equal(wg_tape_count(tape).packings, 1);
+    assert_true(times(w, 5, true) == 40 * 48); /* another form */
+    assert_int_equal(wg_tape_count(tape).packings, 2);
+    float *values = wg_param_write_begin(w);
+    values[47] = 3;
+    wg_param_write_end(w);
+    for (int i = 0; i < 3; i++) {
+        assert_true(times(w, 5, false) == 40 * 48 + 2);
+        assert_true(times(w, 5, true) == 40 * 48 + 2);
+    }
+    assert_int_equal(wg_tape_count(tape).packings, 4);
+    wg_params_free(set);
+    for (int step = 1; step <= 100; step++) { /* its plans are dropped, and its packed forms with them */
+        (void)wg_item(wg_sum_all(wg_exp(wg_zeros(tape, WG_F32, WG_DIMS(step)))));
+        wg_tape_reset(tape);
+    }
+}
+
 static void the_cache_is_bounded(void **state)
 {
     size_t half = 0;
@@ -495,6 +529,7 @@ int main(void)
         TEST(a_parameter_that_changed_is_an_error),
         TEST(sets_refuse_wrong_members),
         TEST(one_plan_serves_equal_steps),
+        TEST(a_weight_is_packed_once_while_it_stands),
         TEST(the_cache_is_bounded),
         TEST(bytes_are_known_before),
         TEST(threads_and_exact_passes_change_no_bit),

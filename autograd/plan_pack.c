@@ -1,0 +1,176 @@
+/* Pass: weights packed once. The right operand of products, if it is a parameter or other data, is packed ahead for
+ * all the products that share it. A parameter's packed form outlives the run: every plan that wants it shares it, and
+ * it is packed again only when the parameter's version has risen. Exact. */
+#include "plan.h"
+
+#include <stdlib.h>
+
+/* ---- what is kept from run to run ------------------------------------------------------------------------------ */
+
+static bool is_same(const wg__held *held, const wg_param *param, const wg__pack *pack)
+{
+    return held->param == param && held->at == pack->at && held->rs == pack->rs && held->cs == pack->cs &&
+           held->k == pack->k && held->n == pack->n;
+}
+
+/* The tape's packed form of a parameter, found or new; UINT32_MAX when memory is out. */
+static uint32_t hold(wg_tape *tape, wg_param *param, const wg__pack *pack)
+{
+    uint32_t at = tape->n_held;
+    for (uint32_t i = 0; i < tape->n_held; i++) {
+        if (is_same(&tape->held[i], param, pack)) {
+            tape->held[i].plans++;
+            return i;
+        }
+        if (!tape->held[i].plans) at = i;
+    }
+    if (!wg__grow(&tape->heap, (void **)&tape->held, &tape->cap_held, at + 1u, sizeof *tape->held))
+        return UINT32_MAX;
+    void *memory = wg__heap_alloc(&tape->heap, pack->bytes);
+    if (!memory) return UINT32_MAX;
+    tape->held[at] = (wg__held){.param = param,
+                                .at = pack->at,
+                                .rs = pack->rs,
+                                .cs = pack->cs,
+                                .k = pack->k,
+                                .n = pack->n,
+                                .memory = memory,
+                                .bytes = pack->bytes,
+                                .plans = 1};
+    if (at == tape->n_held) tape->n_held++;
+    return at;
+}
+
+void wg__held_release(wg_tape *tape, uint32_t index)
+{
+    wg__held *held = &tape->held[index];
+    if (--held->plans) return;
+    wg__heap_release(&tape->heap, held->memory, held->bytes);
+    *held = (wg__held){0};
+}
+
+bool wg__held_is_fresh(const wg_tape *tape, uint32_t index)
+{
+    const wg__held *held = &tape->held[index];
+    return held->packed && held->version == wg_param_version(held->param);
+}
+
+void wg__held_packed(wg_tape *tape, uint32_t index)
+{
+    wg__held *held = &tape->held[index];
+    held->packed = true;
+    held->version = wg_param_version(held->param);
+}
+
+/* ---- which operands ------------------------------------------------------------------------------------------------ */
+
+static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
+{
+    if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
+    const wg__node *node = &p->tape->nodes[p->members[unit->first]];
+    uint32_t b = wg__inputs(p->tape, node)[1];
+    const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[b]);
+    if (shape->rank != 2 || (p->state[node - p->tape->nodes] & WG__ABSORBED)) return false;
+    uint32_t root = p->root[b];
+    if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
+    wg_layout layout = wg__layout_of(p, b);
+    *key = (wg__pack){.root = root,
+                      .at = layout.offset,
+                      .rs = layout.stride[0],
+                      .cs = layout.stride[1],
+                      .k = shape->size[0],
+                      .n = shape->size[1]};
+    return true;
+}
+
+static bool same_pack(const wg__pack *a, const wg__pack *b)
+{
+    return a->root == b->root && a->at == b->at && a->rs == b->rs && a->cs == b->cs && a->k == b->k && a->n == b->n;
+}
+
+/* Distinct operands are few (the weights of a model, twice); those of one root are found in a list. */
+wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit)
+{
+    wg__pack key;
+    if (!p->n_packs || !pack_key(p, unit, &key)) return NULL;
+    for (uint32_t i = p->pack_at[key.root] - 1; i < p->n_packs && p->packs[i].root == key.root; i++)
+        if (same_pack(&p->packs[i], &key)) return p->packs[i].where != WG__PACK_NOT ? &p->packs[i] : NULL;
+    return NULL;
+}
+
+static int by_root(const void *x, const void *y)
+{
+    const wg__pack *a = x, *b = y;
+    if (a->root != b->root) return a->root < b->root ? -1 : 1;
+    if (a->at != b->at) return a->at < b->at ? -1 : 1;
+    if (a->rs != b->rs) return a->rs < b->rs ? -1 : 1;
+    if (a->cs != b->cs) return a->cs < b->cs ? -1 : 1;
+    if (a->k != b->k) return a->k < b->k ? -1 : 1;
+    if (a->n != b->n) return a->n < b->n ? -1 : 1;
+    return a->first_unit < b->first_unit ? -1 : a->first_unit > b->first_unit;
+}
+
+/* Distinct operands by root, each with its number of users. */
+static bool list_packs(wg__planner *p)
+{
+    uint32_t n = 0, kept = 0;
+    for (uint32_t i = 0; i < p->n_units; i++) n += p->units[i].kind == WG__UNIT_PRODUCT;
+    p->packs = wg__plan_array(p->arena, n, sizeof *p->packs);
+    p->pack_at = wg__plan_array(p->arena, p->n, sizeof *p->pack_at);
+    if (!p->packs || !p->pack_at) return false;
+    n = 0;
+    for (uint32_t i = 0; i < p->n_units; i++)
+        if (pack_key(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
+    qsort(p->packs, n, sizeof *p->packs, by_root);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!kept || !same_pack(&p->packs[kept - 1], &p->packs[i])) p->packs[kept++] = p->packs[i];
+        p->packs[kept - 1].users++;
+    }
+    p->n_packs = kept;
+    for (uint32_t i = kept; i-- > 0;) p->pack_at[p->packs[i].root] = i + 1;
+    return true;
+}
+
+/* A step that trains changes the weight before it is read again: packing ahead pays if several products share it.
+ * One that only evaluates will find it packed the next time. */
+static void choose(const wg__planner *p, wg__pack *pack)
+{
+    const wg__node *root = &p->tape->nodes[pack->root];
+    bool held = !root->op && root->leaf == WG__LEAF_PARAM, trains = false;
+    for (uint32_t i = 0; i < p->plan->n_outputs; i++) trains |= p->plan->outputs[i].kind == WG__OUTPUT_GRAD;
+    if (pack->users < 2 && (!held || trains)) return;
+    wg__product product;
+    wg__segment segment;
+    wg__product_describe(p, &p->units[pack->first_unit], &product, &segment);
+    const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
+    if (!kernels->wants_packed(&product)) return;
+    pack->where = held ? WG__PACK_HELD : WG__PACK_BLOCK;
+    pack->bytes = kernels->packed_bytes(&product);
+}
+
+uint32_t wg__slot_new(wg__plan *plan, wg__slot slot)
+{
+    plan->slots[plan->n_slots] = slot;
+    return plan->n_slots++;
+}
+
+bool wg__plan_pack(wg__planner *p)
+{
+    wg_tape *tape = p->tape;
+    wg__plan *plan = p->plan;
+    if ((p->passes & WG__PASS_PACK) && !list_packs(p)) return false;
+    uint64_t slots = (uint64_t)plan->n_outputs + tape->n_leaves + tape->n_values + p->n_packs + 1;
+    plan->slots = wg__plan_array(&plan->memory, slots, sizeof *plan->slots);
+    if (!plan->slots) return false;
+    wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
+    for (uint32_t i = 0; i < p->n_packs; i++) {
+        wg__pack *pack = &p->packs[i];
+        choose(p, pack);
+        if (pack->where != WG__PACK_HELD) continue;
+        uint32_t held = hold(tape, tape->leaves[tape->nodes[pack->root].slot].param, pack);
+        if (held == UINT32_MAX) return false;
+        pack->slot = wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_HELD, .index = held});
+        plan->held_bytes += pack->bytes;
+    }
+    return true;
+}
