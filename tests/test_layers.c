@@ -34,6 +34,17 @@ typedef struct model {
     bool with_lengths, by_steps;
 } model;
 
+/* Every cell; the GRU in each of its forms. */
+enum { KINDS = 6 };
+
+static wg_rnn_options options_of(int kind)
+{
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = kind < 3 ? (wg_cell)kind : WG_GRU;
+    o.gru = kind < 3 ? WG_GRU_RESET_AFTER : (wg_gru_form)(kind - 3);
+    return o;
+}
+
 static const int32_t lengths_data[B] = {4, 2, 3};
 
 /* sum(y * fixed numbers): a loss whose gradient is no constant. */
@@ -41,14 +52,14 @@ static wg_tensor weigh(wg_tensor y)
 {
     double numbers[256];
     fill(numbers, 256, 77);
-    return wg_sum_all(wg_mul(y, wg_data(y.tape, WG_F64, wg_shape_get(y), numbers)));
+    return wg_sum_all(wg_mul(y, wg_cast(wg_data(y.tape, WG_F64, wg_shape_get(y), numbers), wg_dtype_get(y))));
 }
 
 /* The layer over T steps; out[T]. */
 static wg_rnn_state run(model *m, wg_tape *tape, wg_tensor *out)
 {
     wg_tensor x[T], lengths = m->with_lengths ? wg_data(tape, WG_I32, WG_DIMS(B), lengths_data) : WG_NONE;
-    for (int t = 0; t < T; t++) x[t] = wg_data(tape, WG_F64, WG_DIMS(B, IN), m->x[t]);
+    for (int t = 0; t < T; t++) x[t] = wg_cast(wg_data(tape, WG_F64, WG_DIMS(B, IN), m->x[t]), m->rnn.dtype);
     wg_rnn_state state = wg_rnn_initial_state(&m->rnn, tape, B);
     if (m->by_steps)
         for (int t = 0; t < T; t++) out[t] = wg_rnn_step(&m->rnn, x[t], &state);
@@ -64,7 +75,7 @@ static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
     wg_rnn_state state = run(m, tape, out);
     for (int t = 0; t < T; t++) sums[t] = weigh(out[t]);
     sums[T] = weigh(state.h[0]);
-    sums[T + 1] = m->rnn.options.cell == WG_LSTM ? weigh(state.c[0]) : wg_scalar(tape, WG_F64, 0);
+    sums[T + 1] = m->rnn.options.cell == WG_LSTM ? weigh(state.c[0]) : wg_scalar(tape, m->rnn.dtype, 0);
     return wg_add_n(sums, T + 2);
 }
 
@@ -89,11 +100,10 @@ static void gradcheck(wg_rnn_options options, bool with_lengths, const char *tex
 
 static void test_gradients(void)
 {
-    for (int i = 0; i < 6 * 3 * 2 * 2; i++) {
-        const int kind = i % 6, bias = i / 6 % 3, both = i / 18 % 2, with_lengths = i / 36;
-        wg_rnn_options o = wg_rnn_defaults();
-        o.cell = kind < 3 ? (wg_cell)kind : WG_GRU;
-        o.gru = kind < 3 ? WG_GRU_RESET_AFTER : (wg_gru_form)(kind - 3);
+    for (int i = 0; i < KINDS * 3 * 2 * 2; i++) {
+        const int kind = i % KINDS, bias = i / KINDS % 3, both = i / (3 * KINDS) % 2,
+                  with_lengths = i / (6 * KINDS);
+        wg_rnn_options o = options_of(kind);
         o.bias = (wg_rnn_bias)bias;
         o.bidirectional = both;
         o.layers = 1 + (kind + bias) % 2;
@@ -106,7 +116,7 @@ static void test_gradients(void)
 }
 
 /* The T outputs of a model as numbers; NaN everywhere on error. */
-static void outputs(model *m, wg_tape *tape, double *numbers, size_t size)
+static void outputs(model *m, wg_tape *tape, void *numbers, size_t size)
 {
     wg_tensor out[T];
     run(m, tape, out);
@@ -155,10 +165,7 @@ static void test_gru_forms(void)
         wg_tape *tape = wg_tape_new(wg_tape_defaults());
         model m = {.by_steps = form == 1};
         fill(&m.x[0][0][0], T * B * IN, 6);
-        wg_rnn_options o = wg_rnn_defaults();
-        o.cell = WG_GRU;
-        o.gru = (wg_gru_form)form;
-        CHECK(wg_rnn_init(&m.rnn, set, "gru", IN, H, o) == WG_OK);
+        CHECK(wg_rnn_init(&m.rnn, set, "gru", IN, H, options_of(KINDS - 3 + form)) == WG_OK);
         double have[T][B][H], want[T][B][H];
         outputs(&m, tape, &have[0][0][0], sizeof have);
         for (int row = 0; row < B; row++) gru_by_hand(&m.rnn, m.x, row, want);
@@ -170,23 +177,109 @@ static void test_gru_forms(void)
     }
 }
 
-/* Steps and unroll are the same program; what stands in padding, NaN included, changes nothing. */
-static void test_padding(void)
+/* Gradients of all parameters, one after the other, as f64; how many. */
+static size_t gradients(model *m, wg_tape *tape, wg_params *set, double *numbers, size_t room)
 {
-    for (int kind = 0; kind < 4; kind++) {
-        wg_params *set = wg_params_new(WG_F64);
+    wg_zero_grad(set);
+    CHECK(wg_backward(loss_of(m, tape, set)) == WG_OK && wg_tape_reset(tape) == WG_OK);
+    size_t n = 0;
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const wg_param *param = wg_params_at(set, i);
+        const void *g = wg_param_grad(param);
+        for (int64_t k = 0; k < wg_param_numel(param) && n < room; k++)
+            numbers[n++] = wg_params_dtype(set) == WG_F64 ? ((const double *)g)[k] : ((const float *)g)[k];
+    }
+    return n;
+}
+
+/* Step after step is the whole sequence: outputs in every bit, gradients up to the order in which terms are added. */
+static void test_steps(void)
+{
+    enum { ROOM = 2000 };
+    static double by_steps[ROOM], unrolled[ROOM];
+    for (int i = 0; i < 2 * KINDS; i++) {
+        const bool f64 = i >= KINDS;
+        wg_params *set = wg_params_new(f64 ? WG_F64 : WG_F32);
         wg_tape *tape = wg_tape_new(wg_tape_defaults());
         model m = {.by_steps = true};
         fill(&m.x[0][0][0], T * B * IN, 6);
-        wg_rnn_options o = wg_rnn_defaults();
-        o.cell = (wg_cell)kind;
+        wg_rnn_options o = options_of(i % KINDS);
+        o.layers = 2;
+        o.learned_state = true;
+        CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, o) == WG_OK);
+        unsigned char out[2][T * B * H * 8];
+        const size_t bytes = T * B * H * wg_dtype_size(m.rnn.dtype);
+        outputs(&m, tape, out[0], bytes);
+        const size_t n = gradients(&m, tape, set, by_steps, ROOM);
+        m.by_steps = false;
+        outputs(&m, tape, out[1], bytes);
+        CHECK(gradients(&m, tape, set, unrolled, ROOM) == n && n < ROOM);
+        CHECK(memcmp(out[0], out[1], bytes) == 0);
+        double worst = 0, largest = 0;
+        for (size_t k = 0; k < n; k++) {
+            worst = fmax(worst, fabs(by_steps[k] - unrolled[k]));
+            largest = fmax(largest, fabs(unrolled[k]));
+        }
+        CHECK(worst <= (f64 ? 1e-14 : 1e-6) * largest && largest > 0.1);
+        wg_tape_free(tape);
+        wg_params_free(set);
+    }
+}
+
+/* How many operands the last plan packs. */
+static int count_packs(const wg_tape *tape)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CHECK(out && wg_dump_plan(tape, out) == WG_OK);
+    fclose(out);
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, " packed ")); at++)
+        n++; /* a product that uses it says ", packed," */
+    free(text);
+    return n;
+}
+
+/* Each step of a GRU that resets before takes new views of its weights: they are still packed once. */
+static void test_packs(void)
+{
+    enum { STEPS = 5, BATCH = 16, SIZE = 32 };
+    for (int form = 0; form < 3; form++) {
+        int packs[2];
+        for (int by_steps = 0; by_steps < 2; by_steps++) {
+            wg_params *set = wg_params_new(WG_F32);
+            wg_tape *tape = wg_tape_new(wg_tape_defaults());
+            wg_rnn rnn;
+            CHECK(wg_rnn_init(&rnn, set, "gru", SIZE, SIZE, options_of(KINDS - 3 + form)) == WG_OK);
+            wg_tensor x[STEPS], out[STEPS];
+            for (int t = 0; t < STEPS; t++) x[t] = wg_uniform(tape, WG_F32, WG_DIMS(BATCH, SIZE), -1, 1);
+            wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, BATCH);
+            for (int t = 0; t < STEPS && by_steps; t++) out[t] = wg_rnn_step(&rnn, x[t], &state);
+            if (!by_steps) wg_rnn_unroll(&rnn, x, STEPS, WG_NONE, &state, out);
+            CHECK(wg_backward(wg_sum_all(wg_square(wg_stack(out, STEPS, 0)))) == WG_OK);
+            packs[by_steps] = count_packs(tape);
+            wg_tape_free(tape);
+            wg_params_free(set);
+        }
+        /* weight_ih; weight_hh, in two parts where the reset comes before, forwards and backwards */
+        CHECK(packs[0] == packs[1] && packs[0] <= (form ? 5 : 3));
+    }
+}
+
+/* What stands in padding, NaN included, changes nothing. */
+static void test_padding(void)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        model m = {.with_lengths = false};
+        fill(&m.x[0][0][0], T * B * IN, 6);
+        wg_rnn_options o = options_of(kind);
         o.layers = 2;
         CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, o) == WG_OK);
-        double stepped[T][B][H], unrolled[T][B][H], padded[T][B][H], clean[T][B][H];
-        outputs(&m, tape, &stepped[0][0][0], sizeof stepped);
-        m.by_steps = false;
+        double unrolled[T][B][H], padded[T][B][H], clean[T][B][H];
         outputs(&m, tape, &unrolled[0][0][0], sizeof unrolled);
-        CHECK(memcmp(stepped, unrolled, sizeof stepped) == 0);
         m.with_lengths = true;
         outputs(&m, tape, &clean[0][0][0], sizeof clean);
         CHECK(wg_backward(loss_of(&m, tape, set)) == WG_OK);
@@ -341,6 +434,8 @@ int main(void)
     test_names();
     test_simple_layers();
     test_gru_forms();
+    test_steps();
+    test_packs();
     test_padding();
     test_carry();
     test_dropout();
