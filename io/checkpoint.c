@@ -131,23 +131,21 @@ static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, const wg_shape
     return true;
 }
 
-/* Is a tied parameter in the file under another of its names? */
-static bool found_elsewhere(const loader *l, const wg_param *p)
+/* The parameter in the file, under the first of its names that is there. */
+static bool find_any_name(const loader *l, const wg_param *p, wg_entry *e)
 {
-    wg_entry e;
     for (size_t i = 0; i < wg_params_count(l->checkpoint->params); i++)
         if (wg_params_at(l->checkpoint->params, i) == p &&
-            wg_safetensors_find(l->file, wg_params_name_at(l->checkpoint->params, i), &e))
+            wg_safetensors_find(l->file, wg_params_name_at(l->checkpoint->params, i), e))
             return true;
     return false;
 }
 
-/* Two names of one parameter must hold the same numbers. */
+/* All names of one parameter must hold the same numbers. */
 static bool ties_agree(loader *l, const wg_entry *e, const wg_param *p)
 {
     wg_entry first;
-    if (strcmp(e->name, wg_param_name(p)) == 0 || !wg_safetensors_find(l->file, wg_param_name(p), &first))
-        return true;
+    if (strcmp(e->name, wg_param_name(p)) == 0 || !find_any_name(l, p, &first)) return true;
     if (first.bytes == e->bytes && memcmp(first.data, e->data, e->bytes) == 0) return true;
     l->status =
         wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.80s and %.80s are one parameter and differ in the file",
@@ -164,7 +162,7 @@ static bool load_param(loader *l, size_t index)
     bool fits;
     if (!wg_safetensors_find(l->file, name, &e)) {
         char text[64];
-        if (found_elsewhere(l, p)) return true;
+        if (find_any_name(l, p, &e)) return true;
         return differs(l, WG_MISSING, name, "missing: %.100s %s", name, wg_shape_text(&shape, text, sizeof text));
     }
     if (!compare(l, &e, wg_param_dtype(p), &shape, &fits)) return false;
@@ -174,6 +172,18 @@ static bool load_param(loader *l, size_t index)
     if (to && e.bytes) memcpy(to, e.data, e.bytes);
     wg_param_write_end(p);
     return true;
+}
+
+/* A number of steps (the only state in i32) is no less than 0. */
+static bool is_count(loader *l, const wg_entry *e)
+{
+    int32_t count;
+    if (e->dtype != WG_I32 || e->bytes != sizeof count) return true;
+    memcpy(&count, e->data, sizeof count);
+    if (count >= 0) return true;
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.160s is %d, not a number of steps",
+                             wg_safetensors_path(l->file), e->name, count);
+    return false;
 }
 
 static bool load_state(loader *l, size_t index)
@@ -187,7 +197,9 @@ static bool load_state(loader *l, size_t index)
     if (!wg_optimizer_state_at(l->checkpoint->optimizer, index, &name, &dtype, &shape, &data)) return true;
     if (!wg_safetensors_find(l->file, name, &e)) return differs(l, WG_MISSING, name, "missing: %.100s", name);
     if (!compare(l, &e, dtype, &shape, &fits)) return false;
-    if (fits && l->copy && e.bytes) memcpy(data, e.data, e.bytes);
+    if (!fits) return true;
+    if (!l->copy) return is_count(l, &e);
+    if (e.bytes) memcpy(data, e.data, e.bytes);
     return true;
 }
 

@@ -174,6 +174,13 @@ static int open_temporary(const char *target, char temporary[TEMPORARY_ROOM])
     return -1;
 }
 
+/* Gives the new file the permissions of the one that it replaces, before anything is in it. */
+static void keep_mode(int fd, const char *target)
+{
+    struct stat info;
+    if (stat(target, &info) == 0) (void)fchmod(fd, info.st_mode & 0777);
+}
+
 /* Makes the rename last. File systems that cannot sync a folder say EINVAL and need no sync. */
 static bool sync_folder(const char *target)
 {
@@ -195,6 +202,7 @@ wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, 
     if (status != WG_OK) return status;
     int fd = open_temporary(target, temporary);
     if (fd < 0) return system_error(error, path, "cannot create");
+    keep_mode(fd, target);
 
     const char *failed = NULL;
     for (size_t i = 0; i < n && !failed; i++)

@@ -18,7 +18,8 @@ struct wg_optimizer;
 /* ---- whole files ---- */
 
 /* Replaces the file by these bytes, crash-safely: after a kill or a full disk the old or the new file is
- * there, complete. WG_ERR_IO where the system refuses; the temporary file is then gone. */
+ * there, complete. A link stays one, and what it points to is replaced; the file's permissions stay.
+ * WG_ERR_IO where the system refuses; the temporary file is then gone. */
 WG_CHECKED WG_API wg_status wg_file_write(const char *path, const void *bytes, size_t size, wg_error *error);
 
 /* A text in memory. bytes is followed by a NUL that size does not count. */
@@ -85,7 +86,7 @@ typedef struct wg_safetensors wg_safetensors;
  * offset against shape and type, no holes, no overlaps, no bytes left over, the checksum if there is one.
  * Takes the file's size and 32 bytes a tensor of memory. NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
-/* The same for a file in memory, which is copied; name stands for the path in messages. */
+/* The same for a file in memory, which is copied; name (NULL: none) stands for the path in messages. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
 WG_API void wg_safetensors_close(wg_safetensors *file);
 

@@ -297,9 +297,10 @@ wg_safetensors *wg_safetensors_open(const char *path, wg_error *error)
 
 wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error)
 {
-    wg_safetensors *file = new_file(name, error);
+    wg_safetensors *file = new_file(name ? name : "", error);
     if (!file) return NULL;
     uint64_t header_size;
+    if (!bytes) size = 0;
     wg_status status = size < 8 ? bad(file, error, "not a safetensors file: it has less than 8 bytes") : WG_OK;
     if (status == WG_OK) {
         memcpy(&header_size, bytes, 8);
@@ -307,7 +308,7 @@ wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char 
     }
     if (status == WG_OK) {
         file->bytes = malloc(size);
-        if (!file->bytes) status = wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", name);
+        if (!file->bytes) status = wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", file->path);
     }
     if (status == WG_OK) {
         memcpy(file->bytes, bytes, size);

@@ -160,6 +160,7 @@ static void test_checkpoint_refused(void **state)
     wg_error error = {0};
     float one[12] = {1}, two[12] = {2};
     example x = example_new(4, 4);
+    wg_param_tie(x.set, "third.weight", x.weight);
     uint32_t before = example_hash(&x);
     const wg_entry tied[] = {{.name = "cell.weight", .shape = WG_DIMS(4, 3), .data = one},
                              {.name = "decoder.weight", .shape = WG_DIMS(4, 3), .data = two},
@@ -170,6 +171,28 @@ static void test_checkpoint_refused(void **state)
     wg_checkpoint c = {.params = x.set};
     assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
     ASSERT_HAS(error.text, "are one parameter and differ");
+    wg_safetensors_close(file);
+
+    /* ... nor under two later names */
+    wg_entry later[4];
+    memcpy(later, tied, sizeof later);
+    later[0].name = "third.weight";
+    error = (wg_error){0};
+    assert_int_equal(wg_safetensors_write(in_folder("t"), later, 4, NULL, 0, &error), WG_OK);
+    file = wg_safetensors_open(in_folder("t"), &error);
+    assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "are one parameter and differ");
+    wg_safetensors_close(file);
+
+    const int32_t steps = -1;
+    const wg_entry negative = {.name = "optim.step.cell.bias", .dtype = WG_I32, .shape = WG_SCALAR, .data = &steps};
+    error = (wg_error){0};
+    assert_int_equal(wg_safetensors_write(in_folder("t"), &negative, 1, NULL, 0, &error), WG_OK);
+    file = wg_safetensors_open(in_folder("t"), &error);
+    c.optimizer = x.optimizer;
+    assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "optim.step.cell.bias is -1");
+    c.optimizer = NULL;
     wg_safetensors_close(file);
 
     const wg_pair step = {"wengert.step", "-3"};

@@ -203,6 +203,10 @@ static void test_write_places(void **state)
     char *bytes = get_file(in_folder("real"), &size);
     assert_string_equal(bytes, "new text");
     free(bytes);
+    assert_int_equal(chmod(linked, 0600), 0); /* who may read it stays as it was */
+    assert_int_equal(wg_file_write(linked, "private", 7, &error), WG_OK);
+    assert_int_equal(stat(linked, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
     assert_int_equal(count_files(), 2);
 }
 

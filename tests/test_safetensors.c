@@ -119,6 +119,8 @@ static void test_safetensors_refused(void **state)
         ASSERT_HAS(error.text, rows[i].reason);
     }
     assert_null(wg_safetensors_parse("1234567", 7, "file", &error));
+    assert_null(wg_safetensors_parse("1234567", 7, NULL, NULL));
+    assert_null(wg_safetensors_parse(NULL, 9, "file", NULL));
     error = (wg_error){0};
     assert_null(wg_safetensors_parse("\0\0\0\0\0\0\0\1", 8, "file", &error));
     ASSERT_HAS(error.text, "100 MB");
