@@ -55,8 +55,11 @@ wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const cha
                             int64_t padding)
 {
     *layer = (wg_embedding_layer){.padding = padding};
+    if (padding >= 0 && padding >= rows)
+        return wg_params_fail(set, WG_ERR_ARGUMENT, "embedding %s: padding %lld is none of %lld rows",
+                              name ? name : "", (long long)padding, (long long)rows);
     layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(rows, size), wg_init_normal(0, 1));
-    if (layer->weight && padding >= 0 && padding < rows) { /* never read, but saved: zeros, as PyTorch's */
+    if (layer->weight && padding >= 0) { /* never read, but saved: zeros, as PyTorch's */
         size_t bytes = (size_t)size * wg_dtype_size(wg_params_dtype(set));
         memset((char *)wg_param_write_begin(layer->weight) + (size_t)padding * bytes, 0, bytes);
         wg_param_write_end(layer->weight);

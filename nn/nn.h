@@ -50,7 +50,7 @@ typedef struct wg_embedding_layer {
     int64_t padding;  /* < 0: none */
 } wg_embedding_layer;
 
-/* Makes name.weight, N(0, 1). An index equal to padding (>= 0) gives zeros and no gradient. */
+/* Makes name.weight, N(0, 1). An index equal to padding (0 .. rows - 1; < 0: none) gives zeros and no gradient. */
 WG_API wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const char *name, int64_t rows,
                                    int64_t size, int64_t padding);
 /* index[...] i32 = [..., size] */
@@ -141,13 +141,15 @@ WG_API wg_rnn_state wg_rnn_initial_state(const wg_rnn *layer, wg_tape *tape, int
 /* The same values, through which no gradient flows. */
 WG_API wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state *state);
 
-/* One time step through all layers: x[B, in] to the top layer's h' [B, H]; replaces the state. One direction. */
+/* One time step through all layers: x[B, in] to the top layer's h' [B, H]; replaces the state. A layer of two
+ * directions is an error on the tape (WG_ERR_ARGUMENT): its reverse direction begins at the end. */
 WG_API wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state);
 
 /* T steps, layer after layer: x[t] is [B, in], out[t] is [B, directions H] (forward, then reverse). The state is
  * the initial one and becomes the final one. lengths is i32 [B] or WG_NONE: sequence b has the steps
  * 0 .. lengths[b] - 1; the reverse direction starts at its own end, the forward direction's final state is the one
- * at its own end, outputs past it are 0, and what stands in x past it changes no bit. out may not be x. */
+ * at its own end, outputs past it are 0, and what stands in x past it changes no bit. out may not be x. T < 1 does
+ * nothing. */
 WG_API void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor lengths, wg_rnn_state *state,
                           wg_tensor *out);
 
@@ -168,7 +170,7 @@ WG_API void wg_rnn_carry_end(const wg_rnn_carry *carry, const wg_rnn_state *stat
 WG_API void wg_rnn_carry_clear(const wg_rnn_carry *carry);
 
 /* Adds value to the forget gate's part of every bias_ih of an LSTM (Jozefowicz et al. 2015 use 1). WG_ERR_ARGUMENT
- * if it is no LSTM or has no bias. */
+ * if it is no LSTM, has no bias, or value is not finite. */
 WG_API wg_status wg_init_forget_bias(const wg_rnn *layer, double value);
 
 /* ---- any step over time ---- */
@@ -184,8 +186,8 @@ typedef struct wg_unroll_options {
 } wg_unroll_options;
 WG_API wg_unroll_options wg_unroll_defaults(void);
 
-/* out[t] = step(x[t], state) for t = 0 .. T - 1 (or in reverse); n <= WG_UNROLL_MAX_STATE tensors of state. out may
- * be x. */
+/* out[t] = step(x[t], state) for t = 0 .. T - 1 (or in reverse); n <= WG_UNROLL_MAX_STATE tensors of state, more is an
+ * error on the tape (WG_ERR_ARGUMENT). out may be x. T < 1 does nothing. */
 WG_API void wg_unroll(wg_step_fn step, void *context, const wg_tensor *x, int T, wg_tensor *state, int n,
                       wg_unroll_options options, wg_tensor *out);
 

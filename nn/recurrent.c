@@ -78,7 +78,8 @@ wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t i
 
 wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
 {
-    if (layer->options.cell != WG_LSTM || layer->options.bias == WG_RNN_BIAS_NONE) return WG_ERR_ARGUMENT;
+    if (layer->options.cell != WG_LSTM || layer->options.bias == WG_RNN_BIAS_NONE || !isfinite(value))
+        return WG_ERR_ARGUMENT;
     for (int i = 0; i < cells_of(layer); i++) {
         void *bias = wg_param_write_begin(layer->cell[i].bias_ih);
         if (!bias) return WG_ERR_ARGUMENT;

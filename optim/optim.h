@@ -134,7 +134,8 @@ WG_API bool wg_param_is_vector(const wg_param *param, void *context);
 /* The norm over all gradients of the set that a step would use (ties once, frozen ones not), summed in f64:
  * if norm > max_norm, all are multiplied with max_norm / (norm + 1e-6), as in PyTorch; below, no bit changes. A
  * norm that is NaN or Inf is returned as it is and the gradients stay untouched: the optimizer then refuses
- * the step. norm_before may be NULL. WG_ERR_ARGUMENT for max_norm < 0 or NaN (Pascanu, Mikolov, Bengio 2013). */
+ * the step (but for f64 gradients beyond 1e154, whose squares overflow). norm_before may be NULL.
+ * WG_ERR_ARGUMENT for max_norm < 0 or NaN (Pascanu, Mikolov, Bengio 2013). */
 WG_API wg_status wg_clip_grad_norm(wg_params *set, double max_norm, double *norm_before);
 /* Every element into [-limit, limit]; NaN stays NaN. limit >= 0. Returns the norm before in *norm_before, unless
  * that is NULL. */

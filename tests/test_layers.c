@@ -363,6 +363,14 @@ static void test_names(void)
     wg_params_clear_error(set);
     CHECK(wg_rnn_init(&rnn, set, "zero", IN, 0, wg_rnn_defaults()) == WG_ERR_ARGUMENT);
     CHECK(wg_params_status(set) == WG_ERR_ARGUMENT);
+    wg_params_clear_error(set);
+    o.layers = 1;
+    CHECK(wg_rnn_init(&rnn, set, "lstm", IN, H, o) == WG_OK);
+    bias = wg_param_value(rnn.cell[0].bias_ih);
+    CHECK(wg_init_forget_bias(&rnn, NAN) == WG_ERR_ARGUMENT && isfinite(bias[H]));
+    CHECK(wg_init_forget_bias(&rnn, 1) == WG_OK && bias[H] > 100);
+    rnn.options.cell = WG_GRU;
+    CHECK(wg_init_forget_bias(&rnn, 1) == WG_ERR_ARGUMENT);
     wg_params_free(set);
 }
 
@@ -388,6 +396,11 @@ static void test_simple_layers(void)
     CHECK(wg_tape_reset(tape) == WG_OK);
     wg_tensor wrong = wg_linear_apply(&linear, wg_zeros(tape, WG_F32, WG_DIMS(2, 4)));
     CHECK(wg_is_nil(wrong) && wg_tape_reset(tape) == WG_ERR_SHAPE);
+
+    wg_embedding_layer padded;
+    CHECK(wg_embedding_init(&padded, set, "padded", 5, 3, 5) == WG_ERR_ARGUMENT && !padded.weight);
+    CHECK(strstr(wg_params_message(set), "embedding padded: padding 5"));
+    wg_params_clear_error(set);
 
     wg_param_tie(set, "decoder.weight", embedding.weight);
     wg_param_freeze(norm.weight, true);
