@@ -1,0 +1,41 @@
+#!/bin/sh
+# An example from the outside, by its table. Usage: test_example.sh PROGRAM TABLE
+#
+# A row of the table: exit code, an extended regular expression that must be found in what it prints, arguments; with
+# tabs between. An exit code other than 0 must come with exactly one line on stderr, "name: ...", and nothing on stdout.
+# {tmp} in the arguments is a folder of the test's own, with files that should be refused: empty, binary, spaces.
+set -u
+program=$(realpath "$1")
+table=$(realpath "$2")
+name=$(basename "$program")
+dir=$(mktemp -d /tmp/example-XXXXXX)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+: >empty
+head -c 3000 "$program" >binary
+printf '   \n\n  \n' >spaces
+failures=0
+rows=0
+
+fail() {
+    echo "FAIL: $name $arguments: $*" >&2
+    failures=$((failures + 1))
+}
+
+while IFS='	' read -r code pattern arguments; do
+    case "$code" in '' | '#'*) continue ;; esac
+    rows=$((rows + 1))
+    arguments=$(printf '%s' "$arguments" | sed "s|{tmp}|$dir|g")
+    # shellcheck disable=SC2086 # arguments are words
+    "$program" $arguments >out.txt 2>err.txt
+    got=$?
+    [ "$got" = "$code" ] || fail "exit $got, not $code ($(tail -3 err.txt | head -c 300))"
+    cat out.txt err.txt | grep -Eq -- "$pattern" || fail "no '$pattern' in '$(cat out.txt err.txt | tail -4 | head -c 400)'"
+    if [ "$code" != 0 ]; then
+        [ "$(wc -l <err.txt)" = 1 ] || fail "not one line on stderr"
+        grep -q "^$name: " err.txt || fail "stderr does not begin with '$name: '"
+        [ -s out.txt ] && fail "something on stdout"
+    fi
+done <"$table"
+[ "$rows" -gt 0 ] || { echo "FAIL: no rows in $table" >&2; exit 1; }
+exit $((failures > 0))
