@@ -41,11 +41,7 @@ static wg_tensor concat_vjp(const wg_vjp_args *v, int k)
     return wg_slice(v->grad, axis, start, start + wg_size(v->in[k], axis));
 }
 
-static wg_kernel concat_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__concat_kernel;
-}
-
+/* No kernel: the planner moves the pieces that are not written in place. */
 const wg_op wg__concat_op = {.struct_size = sizeof(wg_op),
                              .name = "concat",
                              .kind = WG_KIND_CONCAT,
@@ -53,9 +49,7 @@ const wg_op wg__concat_op = {.struct_size = sizeof(wg_op),
                              .max_in = -1,
                              .flags = WG_OP_SMOOTH,
                              .infer = concat_infer,
-                             .vjp = concat_vjp,
-                             .select = concat_select,
-                             .tasks = wg__bytes_tasks};
+                             .vjp = concat_vjp};
 
 static wg_tensor concat(const wg_tensor *x, int n, int axis)
 {

@@ -39,7 +39,6 @@ typedef struct wg__random_attr { /* uniform: [a, b); normal: mean a, deviation b
 
 /* ---- join.c ------------------------------------------------------------------------------------------ */
 int64_t wg__bytes_tasks(const wg_args *args); /* the result, in blocks of constant size */
-void wg__concat_kernel(const wg_args *args, int64_t task);
 void wg__pad_kernel(const wg_args *args, int64_t task);
 void wg__spread_kernel(const wg_args *args, int64_t task);
 

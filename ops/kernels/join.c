@@ -1,5 +1,5 @@
-/* Concat, pad and their relatives: copies of bytes, whatever the elements are. The result is cut into blocks of
- * constant size; each task writes one from front to back. */
+/* Pad and spread: copies of bytes, whatever the elements are. The result is cut into blocks of constant size; each
+ * task writes one from front to back. (Concat has no kernel: the planner moves the pieces.) */
 #include <string.h>
 
 #include "data.h"
@@ -16,33 +16,6 @@ static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
     int64_t total = args->out.numel * element(args);
     *at = task * BLOCK_BYTES;
     *stop = *at + BLOCK_BYTES < total ? *at + BLOCK_BYTES : total;
-}
-
-void wg__concat_kernel(const wg_args *args, int64_t task)
-{
-    int64_t axis = ((const wg__concat_attr *)args->attr)->axis, at, stop;
-    wg__about out = wg__about_axis(&args->out, axis);
-    int64_t slice = out.inner * element(args), row_bytes = out.n * slice;
-    char *to = args->out.data;
-    block(args, task, &at, &stop);
-    if (at >= stop) return;
-    int64_t row = at / row_bytes, skip = at % row_bytes;
-    for (int k = 0; at < stop;) {
-        const wg_operand *in = &args->in[k];
-        int64_t piece = in->size[axis] * slice;
-        if (skip >= piece) {
-            skip -= piece; /* only to find where the block starts */
-        } else {
-            int64_t n = piece - skip < stop - at ? piece - skip : stop - at;
-            memcpy(to + at, (const char *)in->data + row * piece + skip, (size_t)n);
-            at += n;
-            skip = 0;
-        }
-        if (++k == args->n_in) {
-            k = 0;
-            row++;
-        }
-    }
 }
 
 void wg__pad_kernel(const wg_args *args, int64_t task)
