@@ -74,39 +74,32 @@ VINLINE void loop_choose(int64_t n, real *y, const uint8_t *m, const real *a, co
     }
 }
 
+/* What is tested or compared: numbers, or masks where elements are bools. */
 #if WG__T || defined WG__I32
-VINLINE void loop_test(int64_t n, uint8_t *y, const real *x, M (*f)(V))
-{
-    int64_t i = 0;
-    for (; i + VLANES <= n; i += VLANES) m_store(y + i, f(v_load(x + i)));
-    int rest = (int)(n - i);
-    if (rest) m_store_part(y + i, f(v_load_part(x + i, rest)), rest);
-}
-
-VINLINE void loop_compare(int64_t n, uint8_t *y, const real *a, const real *b, M (*f)(V, V))
-{
-    int64_t i = 0;
-    for (; i + VLANES <= n; i += VLANES) m_store(y + i, f(v_load(a + i), v_load(b + i)));
-    int rest = (int)(n - i);
-    if (rest) m_store_part(y + i, f(v_load_part(a + i, rest), v_load_part(b + i, rest)), rest);
-}
+typedef V Q;
+#define q_load      v_load
+#define q_load_part v_load_part
 #else
-VINLINE void loop_logic1(int64_t n, uint8_t *y, const uint8_t *x, M (*f)(M))
+typedef M Q;
+#define q_load      m_load
+#define q_load_part m_load_part
+#endif
+
+VINLINE void loop_test(int64_t n, uint8_t *y, const real *x, M (*f)(Q))
 {
     int64_t i = 0;
-    for (; i + VLANES <= n; i += VLANES) m_store(y + i, f(m_load(x + i)));
+    for (; i + VLANES <= n; i += VLANES) m_store(y + i, f(q_load(x + i)));
     int rest = (int)(n - i);
-    if (rest) m_store_part(y + i, f(m_load_part(x + i, rest)), rest);
+    if (rest) m_store_part(y + i, f(q_load_part(x + i, rest)), rest);
 }
 
-VINLINE void loop_logic2(int64_t n, uint8_t *y, const uint8_t *a, const uint8_t *b, M (*f)(M, M))
+VINLINE void loop_compare(int64_t n, uint8_t *y, const real *a, const real *b, M (*f)(Q, Q))
 {
     int64_t i = 0;
-    for (; i + VLANES <= n; i += VLANES) m_store(y + i, f(m_load(a + i), m_load(b + i)));
+    for (; i + VLANES <= n; i += VLANES) m_store(y + i, f(q_load(a + i), q_load(b + i)));
     int rest = (int)(n - i);
-    if (rest) m_store_part(y + i, f(m_load_part(a + i, rest), m_load_part(b + i, rest)), rest);
+    if (rest) m_store_part(y + i, f(q_load_part(a + i, rest), q_load_part(b + i, rest)), rest);
 }
-#endif
 
 /* ---- the rows --------------------------------------------------------------------------------------------- */
 
@@ -122,17 +115,11 @@ VINLINE void loop_logic2(int64_t n, uint8_t *y, const uint8_t *a, const uint8_t 
     VINLINE V name##_of(V a, V b, V c) { return kernel; }                                                          \
     KERNEL_RUN(name, loop3(n, y, in[0], in[1], in[2], name##_of))
 #define DEFINE_TEST(name, kernel)                                                                                  \
-    VINLINE M name##_of(V x) { return kernel; }                                                                    \
+    VINLINE M name##_of(Q x) { return kernel; }                                                                    \
     KERNEL_RUN(name, loop_test(n, y, in[0], name##_of))
 #define DEFINE_COMPARE(name, kernel)                                                                               \
-    VINLINE M name##_of(V a, V b) { return kernel; }                                                               \
+    VINLINE M name##_of(Q a, Q b) { return kernel; }                                                               \
     KERNEL_RUN(name, loop_compare(n, y, in[0], in[1], name##_of))
-#define DEFINE_LOGIC1(name, kernel)                                                                                \
-    VINLINE M name##_of(M x) { return kernel; }                                                                    \
-    KERNEL_RUN(name, loop_logic1(n, y, in[0], name##_of))
-#define DEFINE_LOGIC2(name, kernel)                                                                                \
-    VINLINE M name##_of(M a, M b) { return kernel; }                                                               \
-    KERNEL_RUN(name, loop_logic2(n, y, in[0], in[1], name##_of))
 #define DEFINE_CHOOSE(name, kernel)                                                                                \
     VINLINE V name##_of(M m, V a, V b) { return kernel; }                                                          \
     KERNEL_RUN(name, loop_choose(n, y, in[0], in[1], in[2], name##_of))
@@ -145,8 +132,8 @@ VINLINE void loop_logic2(int64_t n, uint8_t *y, const uint8_t *a, const uint8_t 
 #define TERNARY(scope, name, types, kernel, ...) types(DEFINE_TERNARY(name, kernel))
 #define TEST(scope, name, types, kernel)         types(DEFINE_TEST(name, kernel))
 #define COMPARE(scope, name, types, kernel)      types(DEFINE_COMPARE(name, kernel))
-#define LOGIC1(scope, name, kernel)              BOOLEAN(DEFINE_LOGIC1(name, kernel))
-#define LOGIC2(scope, name, kernel)              BOOLEAN(DEFINE_LOGIC2(name, kernel))
+#define LOGIC1(scope, name, kernel)              BOOLEAN(DEFINE_TEST(name, kernel))
+#define LOGIC2(scope, name, kernel)              BOOLEAN(DEFINE_COMPARE(name, kernel))
 #define CHOOSE(scope, name, types, kernel, ...)  types(DEFINE_CHOOSE(name, kernel))
 #define FILL(scope, name, types, kernel, ...)    types(DEFINE_FILL(name, kernel))
 #include "../pointwise.def"

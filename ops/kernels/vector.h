@@ -51,26 +51,23 @@ VINLINE void v_store(real *p, V v) { memcpy(p, &v, sizeof v); }
 
 #if defined __AVX512F__
 /* ---- AVX-512: masks are bits ----------------------------------------------------------------------------- */
+#if WG__T
 #if WG__T == 32
 typedef __mmask16 M;
-#define V_COMPARE(a, b, p) _mm512_cmp_ps_mask((__m512)(a), (__m512)(b), p)
-VINLINE M v_lt(V a, V b) { return V_COMPARE(a, b, _CMP_LT_OQ); }
-VINLINE M v_le(V a, V b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
-VINLINE M v_eq(V a, V b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }
-VINLINE M v_ne(V a, V b) { return V_COMPARE(a, b, _CMP_NEQ_UQ); }
-VINLINE V v_select(M m, V a, V b) { return (V)_mm512_mask_mov_ps((__m512)b, m, (__m512)a); }
-VINLINE V v_load_part(const real *p, int n) { return (V)_mm512_maskz_loadu_ps((M)((1u << n) - 1), p); }
-VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_ps(p, (M)((1u << n) - 1), (__m512)v); }
-#elif WG__T == 64
+typedef __m512 W; /* V as the intrinsics call it */
+#define MM(name, after) _mm512_##name##_ps##after
+#else
 typedef __mmask8 M;
-#define V_COMPARE(a, b, p) _mm512_cmp_pd_mask((__m512d)(a), (__m512d)(b), p)
-VINLINE M v_lt(V a, V b) { return V_COMPARE(a, b, _CMP_LT_OQ); }
-VINLINE M v_le(V a, V b) { return V_COMPARE(a, b, _CMP_LE_OQ); }
-VINLINE M v_eq(V a, V b) { return V_COMPARE(a, b, _CMP_EQ_OQ); }
-VINLINE M v_ne(V a, V b) { return V_COMPARE(a, b, _CMP_NEQ_UQ); }
-VINLINE V v_select(M m, V a, V b) { return (V)_mm512_mask_mov_pd((__m512d)b, m, (__m512d)a); }
-VINLINE V v_load_part(const real *p, int n) { return (V)_mm512_maskz_loadu_pd((M)((1u << n) - 1), p); }
-VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_pd(p, (M)((1u << n) - 1), (__m512d)v); }
+typedef __m512d W;
+#define MM(name, after) _mm512_##name##_pd##after
+#endif
+VINLINE M v_lt(V a, V b) { return MM(cmp, _mask)((W)a, (W)b, _CMP_LT_OQ); }
+VINLINE M v_le(V a, V b) { return MM(cmp, _mask)((W)a, (W)b, _CMP_LE_OQ); }
+VINLINE M v_eq(V a, V b) { return MM(cmp, _mask)((W)a, (W)b, _CMP_EQ_OQ); }
+VINLINE M v_ne(V a, V b) { return MM(cmp, _mask)((W)a, (W)b, _CMP_NEQ_UQ); }
+VINLINE V v_select(M m, V a, V b) { return (V)MM(mask_mov, )((W)b, m, (W)a); }
+VINLINE V v_load_part(const real *p, int n) { return (V)MM(maskz_loadu, )((M)((1u << n) - 1), p); }
+VINLINE void v_store_part(real *p, V v, int n) { MM(mask_storeu, )(p, (M)((1u << n) - 1), (W)v); }
 #elif defined WG__I32
 typedef __mmask16 M;
 VINLINE M v_lt(V a, V b) { return _mm512_cmplt_epi32_mask((__m512i)a, (__m512i)b); }
@@ -131,9 +128,14 @@ VINLINE M v_eq(V a, V b) { return (M)(a == b); }
 VINLINE M v_ne(V a, V b) { return (M)(a != b); }
 #endif
 #if defined __AVX2__ && WG__T == 32
-VINLINE V v_select(M m, V a, V b) { return (V)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)m); }
+typedef __m256 W;
+#define MM(name, after) _mm256_##name##_ps##after
 #elif defined __AVX2__ && WG__T == 64
-VINLINE V v_select(M m, V a, V b) { return (V)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)m); }
+typedef __m256d W;
+#define MM(name, after) _mm256_##name##_pd##after
+#endif
+#ifdef MM
+VINLINE V v_select(M m, V a, V b) { return (V)MM(blendv, )((W)b, (W)a, (W)m); }
 #else
 VINLINE V v_select(M m, V a, V b) { return (V)((m & (I)a) | (~m & (I)b)); }
 #endif
@@ -224,22 +226,14 @@ VINLINE M v_ge(V a, V b) { return v_le(b, a); }
 #endif
 
 #if WG__T
-#if defined __AVX512F__ && WG__T == 32
-VINLINE V v_fma(V a, V b, V c) { return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
-VINLINE V v_sqrt(V x) { return (V)_mm512_sqrt_ps((__m512)x); }
-VINLINE V v_floor(V x) { return (V)_mm512_roundscale_ps((__m512)x, 1); }
-#elif defined __AVX512F__
-VINLINE V v_fma(V a, V b, V c) { return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
-VINLINE V v_sqrt(V x) { return (V)_mm512_sqrt_pd((__m512d)x); }
-VINLINE V v_floor(V x) { return (V)_mm512_roundscale_pd((__m512d)x, 1); }
-#elif defined __AVX2__ && WG__T == 32
-VINLINE V v_fma(V a, V b, V c) { return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
-VINLINE V v_sqrt(V x) { return (V)_mm256_sqrt_ps((__m256)x); }
-VINLINE V v_floor(V x) { return (V)_mm256_floor_ps((__m256)x); }
-#elif defined __AVX2__
-VINLINE V v_fma(V a, V b, V c) { return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
-VINLINE V v_sqrt(V x) { return (V)_mm256_sqrt_pd((__m256d)x); }
-VINLINE V v_floor(V x) { return (V)_mm256_floor_pd((__m256d)x); }
+#ifdef MM
+VINLINE V v_fma(V a, V b, V c) { return (V)MM(fmadd, )((W)a, (W)b, (W)c); }
+VINLINE V v_sqrt(V x) { return (V)MM(sqrt, )((W)x); }
+#ifdef __AVX512F__
+VINLINE V v_floor(V x) { return (V)MM(roundscale, )((W)x, 1); }
+#else
+VINLINE V v_floor(V x) { return (V)MM(floor, )((W)x); }
+#endif
 #else
 VINLINE V v_fma(V a, V b, V c) { return a * b + c; }
 
