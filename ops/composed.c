@@ -1,12 +1,9 @@
 /* The derivative of a gradient op by composition. */
 #include "composed.h"
 
-#include <assert.h>
-#include <string.h>
-
 #include "../autograd/graph.h"
 
-enum { OPERANDS = 8, ATTR_BYTES = 64 };
+enum { OPERANDS = 8 };
 
 static wg_tensor view(wg_tensor x)
 {
@@ -20,17 +17,17 @@ static wg_tensor view(wg_tensor x)
  *
  * The caller may be differentiating where no gradient shall flow on. That holds for the result, but the formula
  * itself must let gradients through. */
-wg_tensor wg__composed_vjp(const wg_vjp_args *v, int k, wg__formula formula, size_t attr_size)
+wg_tensor wg__composed_vjp(const wg_vjp_args *v, int k, wg__formula formula)
 {
     wg_tensor fresh[OPERANDS];
-    double attr[ATTR_BYTES / sizeof(double)]; /* a copy: recording may move the attributes */
     wg_tape *tape = v->grad.tape;
     int no_grad = tape->no_grad;
-    assert(v->n_in <= OPERANDS && attr_size <= ATTR_BYTES);
-    if (attr_size) memcpy(attr, v->attr, attr_size);
+    if (v->n_in > OPERANDS)
+        return wg_fail(v->grad, WG_ERR_GRADIENT, v->op->name, "has %d operands, its derivative takes %d", v->n_in,
+                       OPERANDS);
     tape->no_grad = 0;
     for (int i = 0; i < v->n_in; i++) fresh[i] = view(v->in[i]);
-    wg_tensor result = wg_vjp(formula(fresh, v->n_in, attr), fresh[k], v->grad);
+    wg_tensor result = wg_vjp(formula(fresh, v->n_in, v->attr), fresh[k], v->grad);
     tape->no_grad = no_grad;
     return no_grad ? view(result) : result;
 }

@@ -8,7 +8,7 @@
 /* An op's formula, in ops. in: n_in operands; optional ones may be WG_NONE. */
 typedef wg_tensor (*wg__formula)(const wg_tensor *in, int n_in, const void *attr);
 
-/* (d formula / d in[k])^T v->grad: what a vjp returns. */
-wg_tensor wg__composed_vjp(const wg_vjp_args *v, int k, wg__formula formula, size_t attr_size);
+/* (d formula / d in[k])^T v->grad: what a vjp returns. At most 8 operands. */
+wg_tensor wg__composed_vjp(const wg_vjp_args *v, int k, wg__formula formula);
 
 #endif

@@ -56,10 +56,7 @@ static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
     return wg_mul(scale, wg_sub(wg_sub(a, row_mean(a)), wg_mul(y, row_mean(wg_mul(a, y)))));
 }
 
-static wg_tensor grad_vjp(const wg_vjp_args *v, int k)
-{
-    return wg__composed_vjp(v, k, grad_formula, sizeof(wg__layer_norm_attr));
-}
+static wg_tensor grad_vjp(const wg_vjp_args *v, int k) { return wg__composed_vjp(v, k, grad_formula); }
 
 static const wg_op norm_grad = {.struct_size = sizeof(wg_op),
                                 .name = "layer_norm_grad",

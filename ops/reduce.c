@@ -231,7 +231,7 @@ static wg_tensor prod_others_formula(const wg_tensor *in, int n_in, const void *
 
 static wg_tensor prod_others_vjp(const wg_vjp_args *v, int k)
 {
-    return wg__composed_vjp(v, k, prod_others_formula, sizeof(wg__reduce_attr));
+    return wg__composed_vjp(v, k, prod_others_formula);
 }
 
 /* g e^(x - y); where y is infinite, as over a row of all -inf, e^x is taken instead: zeros. */
