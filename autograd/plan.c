@@ -339,7 +339,11 @@ const void *wg_value(wg_tensor tensor)
     wg__node *node = wg__live(tensor, "value");
     if (!node) return NULL;
     wg_tape *tape = tensor.tape;
-    if (node->leaf == WG__LEAF_DATA) return tape->leaves[node->slot].data;
+    if (node->leaf == WG__LEAF_DATA) {
+        static const double nothing = 0; /* an empty tensor may have been given without memory */
+        const void *data = tape->leaves[node->slot].data;
+        return data ? data : &nothing;
+    }
     if (!(node->flags & WG__NODE_VALUE) && wg__force(tape, &tensor.node, 1, 0, NULL, 0) != WG_OK) return NULL;
     return tape->values[tape->nodes[tensor.node].value];
 }

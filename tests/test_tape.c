@@ -52,6 +52,15 @@ static void stale_handles_are_detected(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+static void an_empty_tensor_has_a_value(void **state)
+{
+    wg_tensor empty = wg_borrow(tape, WG_F64, WG_DIMS(0, 3), NULL);
+    assert_non_null(wg_value(empty));
+    assert_non_null(wg_value(wg_exp(empty)));
+    assert_int_equal(wg_read(empty, (double[1]){0}, 0), WG_OK);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 static void nil_does_nothing(void **state)
 {
     wg_tensor bad = wg_matmul(matrix(), matrix()), after = wg_sum_all(wg_tanh(wg_add(bad, matrix()))), parts[2];
@@ -513,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(stale_handles_are_detected),
+        TEST(an_empty_tensor_has_a_value),
         TEST(nil_does_nothing),
         TEST(unset_operands_are_named),
         TEST(two_tapes_do_not_mix),
