@@ -103,8 +103,11 @@ typedef struct app_points {
 void app_points_add(app_points *points, double x, double y);
 void app_points_fini(app_points *points);
 
-/* An SVG with the training loss as a line (means over stretches of steps) and validation losses as dots. */
+/* An SVG with the training loss as a line (means over stretches of steps) and validation losses as dots. Steps must
+ * rise. */
 wg_status app_curve_write(const char *path, const char *title, const app_points *training,
                           const app_points *validation, wg_error *error);
+/* Adds the points of such a file up to step `last`, as far as it is there and can be read: for a run that goes on. */
+void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
 
 #endif

@@ -109,7 +109,10 @@ static void learn(run *r)
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
         app_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
-        if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
+        if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) {
+            run_save(r);
+            run_write_curve(r);
+        }
     }
 }
 

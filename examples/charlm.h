@@ -53,7 +53,7 @@ typedef struct run {
 void run_begin(run *r);
 void run_end(run *r);
 void run_save(run *r);
-/* The loss curve: model.svg beside model.safetensors. */
+/* The loss curve: model.svg beside model.safetensors. A resumed run goes on with the points in it. */
 void run_write_curve(const run *r);
 
 /* The model of a checkpoint, and its characters. */

@@ -177,9 +177,17 @@ static void adopt_settings(const wg_safetensors *file, app_option *table)
     }
 }
 
+/* model.safetensors: model.svg; false if that is too long. */
+static bool curve_path(const run *r, char path[4096])
+{
+    const char *name = strrchr(r->s.out, '/') ? strrchr(r->s.out, '/') + 1 : r->s.out, *dot = strrchr(name, '.');
+    size_t stem = dot && dot > name ? (size_t)(dot - r->s.out) : strlen(r->s.out);
+    return snprintf(path, 4096, "%.*s.svg", (int)stem, r->s.out) < 4096;
+}
+
 static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
 {
-    char text[64];
+    char text[64], path[4096];
     const char *loss = wg_safetensors_metadata(file, "loss"), *was = wg_safetensors_metadata(file, "text");
     snprintf(text, sizeof text, "%zu bytes, hash %016llx", r->text.size,
              (unsigned long long)text_hash(r->text.bytes, r->text.size));
@@ -188,8 +196,10 @@ static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
     wg_checkpoint c = {.params = r->m.params, .optimizer = r->optimizer};
     wg_error error = {0};
     if (wg_checkpoint_load(file, &c, NULL, NULL, &error) != WG_OK) app_fail("%s", error.text);
+    if (c.step > INT64_MAX) app_fail("%s: step %llu is too large", r->s.out, (unsigned long long)c.step);
     r->step = (int64_t)c.step;
     r->smooth = loss ? strtod(loss, NULL) : 0;
+    if (curve_path(r, path)) app_curve_read(path, (double)r->step, &r->training_curve, &r->validation_curve);
 }
 
 /* --init-from: the carried state need not be in the file, nor need one that is there fit. */
@@ -278,11 +288,18 @@ static void check_place(const char *path)
     if (access(folder, W_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
 }
 
+/* A resumed run goes on after the line of the step that it resumes from: a run that was killed wrote more. */
 static void open_losses(run *r)
 {
     if (!r->s.losses) return;
-    r->losses = fopen(r->s.losses, r->s.resume ? "a" : "w");
+    r->losses = fopen(r->s.losses, r->s.resume ? "a+" : "w");
     if (!r->losses) app_fail("%s: cannot open: %s", r->s.losses, strerror(errno));
+    if (!r->s.resume || fseek(r->losses, 0, SEEK_SET) != 0) return;
+    int64_t lines = 0;
+    for (int c; lines < r->step && (c = getc(r->losses)) != EOF;) lines += c == '\n';
+    if (lines == r->step && ftruncate(fileno(r->losses), ftell(r->losses)) != 0)
+        app_fail("%s: cannot cut: %s", r->s.losses, strerror(errno));
+    fseek(r->losses, 0, SEEK_END);
 }
 
 void run_begin(run *r)
@@ -308,7 +325,8 @@ void run_begin(run *r)
 
 void run_end(run *r)
 {
-    if (r->losses && ferror(r->losses) + fclose(r->losses) != 0) app_fail("%s: cannot write", r->s.losses);
+    bool failed = r->losses && ferror(r->losses);
+    if ((r->losses && fclose(r->losses) != 0) || failed) app_fail("%s: cannot write", r->s.losses);
     app_points_fini(&r->training_curve);
     app_points_fini(&r->validation_curve);
     wg_tape_free(r->tape);
@@ -321,14 +339,11 @@ void run_end(run *r)
     free(r->s.data.items);
 }
 
-/* model.safetensors: model.svg */
 void run_write_curve(const run *r)
 {
     char path[4096], title[128];
-    const char *name = strrchr(r->s.out, '/') ? strrchr(r->s.out, '/') + 1 : r->s.out, *dot = strrchr(name, '.');
-    size_t stem = dot && dot > name ? (size_t)(dot - r->s.out) : strlen(r->s.out);
     wg_error error = {0};
-    if ((size_t)snprintf(path, sizeof path, "%.*s.svg", (int)stem, r->s.out) >= sizeof path) return;
+    if (!curve_path(r, path)) return;
     snprintf(title, sizeof title, "%s, %lld x %lld: nats per character", r->s.cell, (long long)r->s.layers,
              (long long)r->s.hidden);
     if (app_curve_write(path, title, &r->training_curve, &r->validation_curve, &error) != WG_OK)

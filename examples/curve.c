@@ -1,9 +1,10 @@
-/* The loss curve as an SVG. */
+/* The loss curve as an SVG, which keeps its points in a comment at its end: a resumed run goes on with them. */
 #include "app.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { WIDTH = 720, HEIGHT = 400, LEFT = 60, RIGHT = 20, TOP = 40, BOTTOM = 46, STRETCHES = 300 };
 
@@ -62,7 +63,7 @@ static frame frame_of(const app_points *a, const app_points *b)
     include_points(&f, a);
     include_points(&f, b);
     if (!(f.x1 > f.x0)) f.x1 = (f.x0 = isfinite(f.x0) ? f.x0 - 1 : 0) + 2;
-    if (!(f.y1 > f.y0)) f.y1 = (f.y0 = isfinite(f.y0) ? f.y0 - 1 : 0) + 2;
+    if (!(f.y1 - f.y0 > 1e-9 * fabs(f.y1))) f.y1 = (f.y0 = isfinite(f.y0) ? f.y0 - 1 : 0) + 2;
     double tick = tick_distance(f.y1 - f.y0);
     f.y0 = floor(f.y0 / tick) * tick;
     f.y1 = ceil(f.y1 / tick) * tick;
@@ -95,17 +96,24 @@ static void draw_axes(FILE *out, const frame *f, const char *title)
 }
 
 /* The mean of every stretch of steps, so that the line stays readable and the file small. */
+static app_points means_of(const app_points *p, double stretch)
+{
+    app_points means = {0};
+    for (size_t i = 0; i < p->n;) {
+        double end = p->x[i] + stretch, x = 0, y = 0;
+        size_t n = 0;
+        do {
+            if (isfinite(p->y[i])) x += p->x[i], y += p->y[i], n++;
+        } while (++i < p->n && p->x[i] < end);
+        if (n) app_points_add(&means, x / (double)n, y / (double)n);
+    }
+    return means;
+}
+
 static void draw_line(FILE *out, const frame *f, const app_points *p)
 {
-    size_t stretch = p->n / STRETCHES + 1;
     fprintf(out, "<polyline fill=\"none\" stroke=\"#2a6fbb\" stroke-width=\"1.5\" points=\"");
-    for (size_t from = 0; from < p->n; from += stretch) {
-        size_t to = from + stretch < p->n ? from + stretch : p->n, n = 0;
-        double x = 0, y = 0;
-        for (size_t i = from; i < to; i++)
-            if (isfinite(p->y[i])) x += p->x[i], y += p->y[i], n++;
-        if (n) fprintf(out, "%.1f,%.1f ", to_x(f, x / (double)n), to_y(f, y / (double)n));
-    }
+    for (size_t i = 0; i < p->n; i++) fprintf(out, "%.1f,%.1f ", to_x(f, p->x[i]), to_y(f, p->y[i]));
     fprintf(out, "\"/>\n<text x=\"%d\" y=\"24\" text-anchor=\"end\" fill=\"#2a6fbb\">training</text>\n",
             WIDTH - RIGHT - 80);
 }
@@ -121,6 +129,28 @@ static void draw_dots(FILE *out, const frame *f, const app_points *p)
                 WIDTH - RIGHT);
 }
 
+/* ---- the points as text ---- */
+
+#define BEFORE_POINTS "\n<!-- points: training or validation, step, loss\n"
+
+static void write_points(FILE *out, char kind, const app_points *p)
+{
+    for (size_t i = 0; i < p->n; i++) fprintf(out, "%c %.9g %.9g\n", kind, p->x[i], p->y[i]);
+}
+
+void app_curve_read(const char *path, double last, app_points *training, app_points *validation)
+{
+    wg_text text;
+    if (wg_text_read(path, &text, NULL) != WG_OK) return;
+    const char *at = strstr(text.bytes, BEFORE_POINTS);
+    if (at) at += strlen(BEFORE_POINTS);
+    char kind;
+    double x, y;
+    for (int n = 0; at && sscanf(at, " %c %lf %lf%n", &kind, &x, &y, &n) == 3; at += n)
+        if (x <= last) app_points_add(kind == 't' ? training : validation, x, y);
+    wg_text_fini(&text);
+}
+
 wg_status app_curve_write(const char *path, const char *title, const app_points *training,
                           const app_points *validation, wg_error *error)
 {
@@ -130,9 +160,14 @@ wg_status app_curve_write(const char *path, const char *title, const app_points 
     if (!out) return wg_error_set(error, WG_ERR_MEMORY, "%.160s: out of memory", path);
     frame f = frame_of(training, validation);
     draw_axes(out, &f, title);
-    draw_line(out, &f, training);
+    app_points line = means_of(training, (f.x1 - f.x0) / STRETCHES);
+    draw_line(out, &f, &line);
     draw_dots(out, &f, validation);
-    fprintf(out, "</svg>\n");
+    fputs("</svg>" BEFORE_POINTS, out);
+    write_points(out, 't', &line);
+    write_points(out, 'v', validation);
+    fputs("-->\n", out);
+    app_points_fini(&line);
     wg_status status = fclose(out) == 0 ? wg_file_write(path, bytes, size, error)
                                         : wg_error_set(error, WG_ERR_MEMORY, "%.160s: out of memory", path);
     free(bytes);

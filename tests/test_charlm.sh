@@ -60,6 +60,15 @@ rm b.safetensors
 "$charlm" train --data text.txt --resume --steps 40 --out b.safetensors --losses b.txt >/dev/null 2>err.txt || fail "resume: $(cat err.txt)"
 same a.safetensors b.safetensors "resumed"
 same a.txt b.txt "losses of the resumed run"
+points() { sed -n "/^<!-- points/,/^-->/s/^$1 //p" "$2"; }
+[ "$(points t a.svg | wc -l)" = 40 ] && [ "$(points t a.svg)" = "$(points t b.svg)" ] || fail "the curve of the resumed run"
+[ "$(points v b.svg | cut -d ' ' -f 1 | xargs)" = "17 40" ] || fail "validation losses of the resumed run"
+
+# Killed after its last save: what it wrote since then is written again, not twice.
+"$charlm" train $tiny --dropout 0.3 --steps 30 --out b.safetensors --losses b.txt >/dev/null 2>&1
+echo 9.5 >>b.txt
+"$charlm" train --data text.txt --resume --steps 40 --out b.safetensors --losses b.txt >/dev/null 2>err.txt || fail "resume: $(cat err.txt)"
+same a.txt b.txt "losses after a kill"
 
 # A model written without optimizer state of another program's: initial weights.
 "$charlm" train $tiny --init-from learned.safetensors --steps 1 --losses c.txt --out c.safetensors >/dev/null 2>err.txt || fail "init-from: $(cat err.txt)"
