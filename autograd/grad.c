@@ -245,6 +245,7 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
         in[k] = operand ? wg__handle(tape, operand) : WG_NONE;
     }
     wg_vjp_args v = {.op = op, .grad = grad, .out = wg__handle(tape, id), .in = in, .n_in = (int)node.n_in};
+    v.memo = (int64_t[2]){0};
     size_t attr_bytes = node.attr ? tape->attr_sizes[node.attr] : 0;
     void *attr = wg__heap_alloc(&tape->heap, attr_bytes); /* a copy: what the rule records may move the original */
     if (!attr) {

@@ -74,6 +74,7 @@ typedef struct wg_vjp_args {
     const wg_tensor *in; /* [n_in] the operands */
     int n_in;
     const void *attr;
+    int64_t *memo; /* [2] the rule's own, from one operand to the next (k only rises); zeros at first */
 } wg_vjp_args;
 
 /* ---- running ----------------------------------------------------------------------------------------------- */

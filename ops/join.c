@@ -36,9 +36,9 @@ static wg_status concat_infer(wg_infer *c)
 static wg_tensor concat_vjp(const wg_vjp_args *v, int k)
 {
     int axis = (int)((const wg__concat_attr *)v->attr)->axis;
-    int64_t start = 0;
-    for (int i = 0; i < k; i++) start += wg_size(v->in[i], axis);
-    return wg_slice(v->grad, axis, start, start + wg_size(v->in[k], axis));
+    int64_t *before = &v->memo[0], *start = &v->memo[1]; /* operands passed, and their sizes added up */
+    for (; *before < k; ++*before) *start += wg_size(v->in[*before], axis);
+    return wg_slice(v->grad, axis, *start, *start + wg_size(v->in[k], axis));
 }
 
 /* No kernel: the planner moves the pieces that are not written in place. */
@@ -109,6 +109,10 @@ wg_tensor wg_stack(const wg_tensor *x, int n, int axis)
         wg_shape other;
         char a[128], b[128];
         if (!wg__shape(x[i], &other, "stack")) return nil;
+        if (wg_dtype_get(x[i]) != wg_dtype_get(x[0]))
+            return wg_fail(nil, WG_ERR_DTYPE, "stack",
+                           "operand 1 is %s, operand %d %s; there is no promotion, use wg_cast",
+                           wg_dtype_name(wg_dtype_get(x[0])), i + 1, wg_dtype_name(wg_dtype_get(x[i])));
         if (wg_shape_equal(&first, &other)) continue;
         return wg_fail(nil, WG_ERR_SHAPE, "stack", "operand 1 is %s, operand %d %s: shapes must be equal",
                        wg_shape_text(&first, a, sizeof a), i + 1, wg_shape_text(&other, b, sizeof b));
@@ -218,8 +222,12 @@ wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after)
 
 wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value)
 {
-    if (padded(x, &axis, before, after, "pad_value") < 0) return nil_of(x);
-    wg_shape edge = wg_shape_get(x);
+    int64_t size = padded(x, &axis, before, after, "pad_value");
+    if (size < 0) return nil_of(x);
+    wg_infer whole = {.out = wg_shape_get(x), .dtype = wg_dtype_get(x)};
+    wg_shape edge = whole.out;
+    whole.out.size[axis] = size;
+    if (wg__infer_size(&whole) != WG_OK) return wg__refuse(x, WG_ERR_SHAPE, "pad_value", "%s", whole.error.text);
     wg_tensor part[3];
     int n = 0;
     edge.size[axis] = before;
