@@ -290,7 +290,7 @@ static int64_t diagonal_within(int64_t rows, int64_t cols, int64_t diagonal)
 static bool mask_sizes(wg_tape *tape, int64_t rows, int64_t cols, const char *op)
 {
     if (rows >= 0 && cols >= 0 && rows < 1 << 30 && cols < 1 << 30) return true;
-    wg_fail_on(tape, WG_ERR_ARGUMENT, op, "%lld rows, %lld columns: 0 to 2^30 of each", (long long)rows,
+    wg_fail_on(tape, WG_ERR_ARGUMENT, op, "%lld rows, %lld columns: less than 2^30 of each", (long long)rows,
                (long long)cols);
     return false;
 }
@@ -320,7 +320,7 @@ static bool matrix_sizes(wg_tensor x, int64_t *rows, int64_t *cols, const char *
     }
     *rows = shape.size[shape.rank - 2];
     *cols = shape.size[shape.rank - 1];
-    return true;
+    return mask_sizes(x.tape, *rows, *cols, op);
 }
 
 wg_tensor wg_tril(wg_tensor x, int64_t diagonal)

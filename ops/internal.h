@@ -47,6 +47,13 @@ wg_tensor wg__refuse(wg_tensor x, wg_status status, const char *op, const char *
 /* Both are set, that is not WG_NONE, or the error is stored on the other's tape. */
 bool wg__both_set(wg_tensor a, wg_tensor b, const char *op);
 
+/* Both are f32 or both f64, or nil, or the error is stored: for what is made of other ops, which would name
+ * themselves. */
+bool wg__both_float(wg_tensor a, wg_tensor b, const char *op);
+
+/* `shape` filled with a number; errors name op. */
+wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value, const char *op);
+
 /* The scalar `value` of like's dtype on like's tape, part of the program; nil for nil. */
 wg_tensor wg__constant(wg_tensor like, double value);
 

@@ -245,12 +245,14 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
         return wg_fail(logits, WG_ERR_SHAPE, name,
                        "%s, %s: %s labels are probabilities and have the shape of the logits (indices are i32)", a,
                        b, wg_dtype_name(dtype));
+    if (!wg__both_float(logits, labels, name)) return nil(logits);
     if (options.class_weights.tape) {
         if (!wg__shape(options.class_weights, &weights, name)) return nil(logits);
         if (weights.rank != 1 || weights.size[0] != classes)
             return wg_fail(logits, WG_ERR_SHAPE, name,
                            "%s, %s: class weights %s must be [%lld], one number per class", a, b,
                            wg_shape_text(&weights, (char[128]){0}, 128), (long long)classes);
+        if (!wg__both_float(logits, options.class_weights, name)) return nil(logits);
     }
     return by_probability(logits, labels, &options, classes);
 }
@@ -294,7 +296,7 @@ static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, co
     if (!wg__shape(target, &b, op)) return false;
     if ((unsigned)reduction > WG_EACH)
         return wg_fail(x, WG_ERR_ARGUMENT, op, "no such reduction: %d", (int)reduction), false;
-    if (wg_shape_equal(&a, &b)) return true;
+    if (wg_shape_equal(&a, &b)) return wg__both_float(x, target, op);
     wg_fail(x, WG_ERR_SHAPE, op, "%s, %s: x and target have equal shapes (see wg_expand)",
             wg_shape_text(&a, text_a, sizeof text_a), wg_shape_text(&b, text_b, sizeof text_b));
     return false;
@@ -319,6 +321,7 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
                        "%s, %s %s: log-probabilities are [..., classes], labels [...] of i32",
                        wg_shape_text(&p, a, sizeof a), wg_shape_text(&target, b, sizeof b),
                        wg_dtype_name(wg_dtype_get(labels)));
+    if (!wg__both_float(log_probabilities, log_probabilities, "nll")) return nil(log_probabilities);
     wg_tensor chosen = wg_gather(log_probabilities, -1, wg_unsqueeze(labels, -1));
     return reduced(wg_neg(wg_squeeze(chosen, -1)), reduction);
 }

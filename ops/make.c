@@ -8,16 +8,32 @@
 
 /* ---- constants --------------------------------------------------------------------------------------- */
 
-wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value)
+wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value, const char *op)
 {
-    if ((unsigned)dtype >= WG_DTYPES)
-        return wg_fail_on(tape, WG_ERR_DTYPE, "full", "no such dtype: %d", (int)dtype);
-    wg__fill_attr attr = {.shape = wg_shape_of(shape.rank, shape.size), .dtype = dtype, .value = value};
+    char text[128];
+    wg_infer check = {.out = wg_shape_of(shape.rank, shape.size), .dtype = dtype};
+    if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, op, "no such dtype: %d", (int)dtype);
+    if (wg__infer_size(&check) != WG_OK)
+        return wg_fail_on(tape, WG_ERR_SHAPE, op, "%s: %s", wg_shape_text(&check.out, text, sizeof text),
+                          check.error.text);
+    wg__fill_attr attr = {.shape = check.out, .dtype = dtype, .value = value};
     return wg_record_on(tape, wg__structural_ops.fill, NULL, 0, &attr, sizeof attr);
 }
 
-wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape) { return wg_full(tape, dtype, shape, 0); }
-wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape) { return wg_full(tape, dtype, shape, 1); }
+wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value)
+{
+    return wg__filled(tape, dtype, shape, value, "full");
+}
+
+wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape)
+{
+    return wg__filled(tape, dtype, shape, 0, "zeros");
+}
+
+wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape)
+{
+    return wg__filled(tape, dtype, shape, 1, "ones");
+}
 
 static wg_tensor like(wg_tensor x, double value, const char *op)
 {

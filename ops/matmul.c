@@ -94,6 +94,7 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
         return wg_fail(x, WG_ERR_SHAPE, "linear", "%s x %s: x[..., in] and weight[out, in] are needed",
                        wg_shape_text(&in, a, sizeof a), wg_shape_text(&w, b, sizeof b));
     }
+    if (!wg__both_float(x, weight, "linear")) return nil_of(x);
     wg_shape out = in;
     out.size[in.rank - 1] = w.size[0];
     bool flat = flat_rows(&in, &w, &rows);
@@ -106,6 +107,7 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
                            wg_shape_text(&have, a, sizeof a), wg_shape_text(&w, b, sizeof b),
                            wg_shape_text(&want, (char[64]){0}, 64));
         }
+        if (!wg__both_float(x, bias, "linear")) return nil_of(x);
         y = wg_add(y, bias);
     }
     return flat ? wg_reshape(y, out) : y;
@@ -120,7 +122,7 @@ wg_tensor wg_dot(wg_tensor a, wg_tensor b)
     if (!wg_shape_equal(&sa, &sb))
         return wg_fail(a, WG_ERR_SHAPE, "dot", "%s, %s: shapes must be equal", wg_shape_text(&sa, ta, sizeof ta),
                        wg_shape_text(&sb, tb, sizeof tb));
-    return wg_sum_all(wg_mul(a, b));
+    return wg__both_float(a, b, "dot") ? wg_sum_all(wg_mul(a, b)) : nil_of(a);
 }
 
 wg_tensor wg_outer(wg_tensor a, wg_tensor b)
@@ -132,7 +134,7 @@ wg_tensor wg_outer(wg_tensor a, wg_tensor b)
     if (sa.rank != 1 || sb.rank != 1)
         return wg_fail(a, WG_ERR_SHAPE, "outer", "%s, %s: two tensors of one axis are needed",
                        wg_shape_text(&sa, ta, sizeof ta), wg_shape_text(&sb, tb, sizeof tb));
-    return product(wg_unsqueeze(a, 1), wg_unsqueeze(b, 0));
+    return wg__both_float(a, b, "outer") ? product(wg_unsqueeze(a, 1), wg_unsqueeze(b, 0)) : nil_of(a);
 }
 
 const wg_op *const wg__matmul_ops[] = {&matmul_op, NULL};

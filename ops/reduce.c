@@ -334,7 +334,7 @@ wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep)
     wg_shape shape;
     uint32_t mask;
     char text[128];
-    if (!axes_mask(x, axes, "mean", &shape, &mask)) return nil(x);
+    if (!axes_mask(x, axes, "mean", &shape, &mask) || !wg__both_float(x, x, "mean")) return nil(x);
     int64_t n = reduced_count(&shape, mask);
     if (n == 0)
         return wg_fail(x, WG_ERR_SHAPE, "mean", "%s: the mean of no elements", wg_shape_text(&shape, text, 128));
@@ -347,9 +347,9 @@ wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
     wg_shape shape;
     uint32_t mask;
     char text[128];
-    if (!axes_mask(x, axes, "var", &shape, &mask)) return nil(x);
+    if (!axes_mask(x, axes, "var", &shape, &mask) || !wg__both_float(x, x, "var")) return nil(x);
     int64_t n = reduced_count(&shape, mask);
-    if (n - correction <= 0)
+    if (n == 0 || n - correction <= 0)
         return wg_fail(x, WG_ERR_SHAPE, "var", "%s: %lld elements with correction %d: the divisor is not positive",
                        wg_shape_text(&shape, text, 128), (long long)n, correction);
     wg_tensor distance = wg_sub(x, wg_mean(x, axes, true));

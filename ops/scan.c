@@ -109,14 +109,14 @@ wg_tensor wg_argsort(wg_tensor x, int axis, bool descending)
 
 wg_tensor wg_sort(wg_tensor x, int axis, bool descending)
 {
-    if (!wg__axis(x, &axis, "sort")) return nil(x);
+    if (!wg__axis(x, &axis, "sort") || !wg__both_float(x, x, "sort")) return nil(x);
     return wg_gather(x, axis, order(x, axis, descending, wg_size(x, axis)));
 }
 
 wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices)
 {
     wg_tensor index = nil(x);
-    if (wg__axis(x, &axis, "topk")) {
+    if (wg__axis(x, &axis, "topk") && wg__both_float(x, x, "topk")) {
         int64_t size = wg_size(x, axis);
         index = k < 0 || k > size ? wg_fail(x, WG_ERR_ARGUMENT, "topk",
                                             "k = %d is not in 0 .. %lld, the axis' size", k, (long long)size)

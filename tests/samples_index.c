@@ -99,6 +99,15 @@ static wg_tensor make_index_add(sampler *s, const op_samples *row, int i)
     return wg_record(op_named("index_add"), in, 2, &attr, sizeof attr);
 }
 
+static wg_tensor bad_index_add(sampler *s, const op_samples *row, int i)
+{
+    wg_tensor in[2] = {i == 0 ? x_in(s, "3") : x_i32(s, i == 1 ? "3,2" : "3", 0, 4),
+                       i == 4 ? x_i32(s, "3,2", 0, 4) : x_in(s, i == 2 ? "2,3" : "3,2")};
+    wg__index_add_attr attr = {.axis = i == 1 ? 1 : 0, .size = i == 3 ? -1 : 4};
+    expect(s, i % 4 ? WG_ERR_SHAPE : WG_ERR_DTYPE, "index_add");
+    return wg_record(op_named("index_add"), in, 2, &attr, sizeof attr);
+}
+
 static wg_tensor make_hot(sampler *s, const op_samples *row, int i)
 {
     static const wg_dtype dtypes[] = {WG_F32, WG_F64, WG_I32, WG_BOOL};
@@ -167,8 +176,13 @@ static wg_tensor bad_hot(sampler *s, const op_samples *row, int i)
 
 static wg_tensor bad_triangle(sampler *s, const op_samples *row, int i)
 {
-    expect(s, WG_ERR_SHAPE, row->name);
-    wg_tensor x = x_in(s, i == 0 ? "" : i == 1 ? "4" : "0");
+    expect(s, i < 3 ? WG_ERR_SHAPE : WG_ERR_ARGUMENT, row->name);
+    int64_t large = INT64_C(1) << 31;
+    wg_tensor x = i == 3   ? wg_zeros(s->tape, s->dtype, WG_DIMS(large, 0))
+                  : i == 4 ? wg_zeros(s->tape, s->dtype, WG_DIMS(0, large))
+                           : x_in(s, i == 0   ? ""
+                                     : i == 1 ? "4"
+                                              : "0");
     return row->op == TRIL ? wg_tril(x, 0) : wg_triu(x, 0);
 }
 
@@ -216,21 +230,26 @@ const op_samples samples_index[] = {
      .make = make_index,
      .n_bad = 6,
      .bad = bad_index},
-    {.name = "index_add", .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL, .n = COUNT(selects), .make = make_index_add},
+    {.name = "index_add",
+     .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL,
+     .n = COUNT(selects),
+     .make = make_index_add,
+     .n_bad = 5,
+     .bad = bad_index_add},
     {.name = "one_hot", .n = COUNT(hots), .make = make_hot, .n_bad = 5, .bad = bad_hot},
     {.name = "tril",
      .op = TRIL,
      .flags = SAMPLE_SMOOTH,
      .n = COUNT(triangles),
      .make = make_triangle,
-     .n_bad = 3,
+     .n_bad = 5,
      .bad = bad_triangle},
     {.name = "triu",
      .op = TRIU,
      .flags = SAMPLE_SMOOTH,
      .n = COUNT(triangles),
      .make = make_triangle,
-     .n_bad = 3,
+     .n_bad = 5,
      .bad = bad_triangle},
     {.name = "tril_mask",
      .op = TRIL_MASK,

@@ -168,6 +168,30 @@ static wg_tensor make_cross_entropy_grad(sampler *s, const op_samples *row, int 
     return wg_record(op_named(row->name), in, 4, &attr, sizeof attr);
 }
 
+static wg_tensor bad_cross_entropy_grad(sampler *s, const op_samples *row, int i)
+{
+    wg_tensor labels = i == 0 ? x_in(s, "4") : x_i32(s, i == 1 ? "4,1" : "4", 0, 3);
+    wg_tensor in[4] = {x_in(s, "4,3"), labels, x_in(s, i == 2 ? "3" : "4"),
+                       i == 3 ? x_i32(s, "3", 1, 2) : x_in(s, i == 4 ? "4" : "3")};
+    wg__cross_entropy_attr attr = attr_of(s, 3, 0);
+    expect(s, i == 0 || i == 3 ? WG_ERR_DTYPE : WG_ERR_SHAPE, "cross_entropy_grad|[4, 3]");
+    return wg_record(op_named(row->name), in, 4, &attr, sizeof attr);
+}
+
+static wg_tensor bad_of_labels(sampler *s, const op_samples *row, int i)
+{
+    wg_tensor in[2] = {i == 0   ? x_in(s, "4")
+                       : i == 1 ? x_bool(s, "4")
+                                : x_i32(s, "4", 0, 3),
+                       i == 2 ? x_i32(s, "3", 1, 2)
+                              : x_in(s, i == 3   ? "4"
+                                        : i == 4 ? "1,3"
+                                                 : "3")};
+    wg__cross_entropy_attr attr = attr_of(s, 3, 0);
+    expect(s, i < 3 ? WG_ERR_DTYPE : WG_ERR_SHAPE, row->name);
+    return wg_record(op_named(row->name), in, 2, &attr, sizeof attr);
+}
+
 /* target_weight and label_scale: of labels and class weights. */
 static wg_tensor make_of_labels(sampler *s, const op_samples *row, int i)
 {
@@ -218,7 +242,7 @@ static wg_tensor bad_loss(sampler *s, const op_samples *row, int i)
     static char words[48];
     strcpy(words, row->name);
     if (i == 0) strcat(words, "|[2, 3]|[3]");
-    expect(s, i < 4 ? WG_ERR_SHAPE : i == 5 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT, i == 5 ? "" : words);
+    expect(s, i < 4 ? WG_ERR_SHAPE : i == 5 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT, words);
     wg_tensor x = x_in(s, "2,3"), t = i == 5 ? x_i32(s, "2,3", 0, 2) : x_in(s, target[i]);
     if (i == 6) return wg_huber(x, t, 0, WG_MEAN);
     return loss(row->op, x, t, i == 4 ? (wg_reduction)3 : WG_MEAN, 0);
@@ -239,7 +263,8 @@ static wg_tensor make_nll(sampler *s, const op_samples *row, int i)
 static wg_tensor bad_nll(sampler *s, const op_samples *row, int i)
 {
     expect(s, i == 4 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, i == 0 ? "nll|[4, 3]|[3]" : "nll");
-    wg_tensor x = x_in(s, i == 1 ? "" : "4,3");
+    if (i == 5) expect(s, WG_ERR_DTYPE, "nll|bool");
+    wg_tensor x = i == 5 ? x_bool(s, "4,3") : x_in(s, i == 1 ? "" : "4,3");
     wg_tensor labels = i == 2 ? x_in(s, "4") : x_i32(s, i == 0 ? "3" : i == 1 ? "" : i == 3 ? "4,3" : "4", 0, 3);
     return wg_nll(x, labels, i == 4 ? (wg_reduction)9 : WG_MEAN);
 }
@@ -286,6 +311,16 @@ static wg_tensor make_norm_grad(sampler *s, const op_samples *row, int i)
     return wg_record(op_named("layer_norm_grad"), in, 3, &attr, sizeof attr);
 }
 
+static wg_tensor bad_norm_grad(sampler *s, const op_samples *row, int i)
+{
+    const char *x = i == 0 ? "" : "4,3";
+    wg_tensor in[3] = {i == 1 ? x_bool(s, x) : x_in(s, x), i == 3 ? x_i32(s, x, 0, 2) : x_in(s, i == 2 ? "3" : x),
+                       x_in(s, i == 4 ? "4" : "3")};
+    wg__layer_norm_attr attr = {0.01};
+    expect(s, i % 2 ? WG_ERR_DTYPE : WG_ERR_SHAPE, "layer_norm_grad");
+    return wg_record(op_named("layer_norm_grad"), in, 3, &attr, sizeof attr);
+}
+
 static wg_tensor bad_norm(sampler *s, const op_samples *row, int i)
 {
     expect(s,
@@ -328,9 +363,14 @@ const op_samples samples_loss[] = {
      .make = make_lengths,
      .n_bad = 5,
      .bad = bad_lengths},
-    {.name = "cross_entropy_grad", .flags = SAMPLE_SMOOTH, .n = COUNT(entropies), .make = make_cross_entropy_grad},
-    {.name = "target_weight", .n = COUNT(entropies), .make = make_of_labels},
-    {.name = "label_scale", .n = COUNT(entropies), .make = make_of_labels},
+    {.name = "cross_entropy_grad",
+     .n_bad = 5,
+     .bad = bad_cross_entropy_grad,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(entropies),
+     .make = make_cross_entropy_grad},
+    {.name = "target_weight", .n_bad = 5, .bad = bad_of_labels, .n = COUNT(entropies), .make = make_of_labels},
+    {.name = "label_scale", .n_bad = 5, .bad = bad_of_labels, .n = COUNT(entropies), .make = make_of_labels},
     {.name = "mse",
      .op = MSE,
      .flags = SAMPLE_SMOOTH,
@@ -353,7 +393,7 @@ const op_samples samples_loss[] = {
      .make = make_loss,
      .n_bad = 6,
      .bad = bad_loss},
-    {.name = "nll", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_nll, .n_bad = 5, .bad = bad_nll},
+    {.name = "nll", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_nll, .n_bad = 6, .bad = bad_nll},
     {.name = "layer_norm",
      .flags = SAMPLE_SMOOTH,
      .n = COUNT(norms),
@@ -362,6 +402,8 @@ const op_samples samples_loss[] = {
      .bad = bad_norm,
      .tolerance = 1e-4},
     {.name = "layer_norm_grad",
+     .n_bad = 5,
+     .bad = bad_norm_grad,
      .flags = SAMPLE_SMOOTH,
      .n = COUNT(norms),
      .make = make_norm_grad,

@@ -50,7 +50,7 @@ static wg_tensor bad_from_nothing(sampler *s, const op_samples *row, int i)
                      : i == 2 ? WG_DIMS(INT64_MAX, 2)
                      : i == 3 ? WG_DIMS(INT64_C(1) << 40, INT64_C(1) << 40)
                               : WG_DIMS(2);
-    expect(s, i < 4 ? WG_ERR_SHAPE : WG_ERR_DTYPE, row->op <= ONES ? "f" : row->name);
+    expect(s, i < 4 ? WG_ERR_SHAPE : WG_ERR_DTYPE, row->name);
     wg_dtype dtype = i == 4 ? (wg_dtype)7 : s->dtype;
     switch (row->op) {
     case FULL: return wg_full(s->tape, dtype, shape, 1);

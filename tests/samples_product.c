@@ -1,6 +1,8 @@
 /* Samples of products. */
 #include "samples.h"
 
+#include <string.h>
+
 enum { MATMUL, LINEAR, DOT, OUTER };
 
 typedef const char *const pair[3];
@@ -100,9 +102,12 @@ static wg_tensor bad_product(sampler *s, const op_samples *row, int i)
                    {WG_ERR_SHAPE, "outer|[0, 0]|[0]", "0,0", "0", NULL},
                    {WG_ERR_SHAPE, "outer|[]|[]", "", "", NULL}}};
     if (i >= 7) {
-        expect(s, WG_ERR_DTYPE, i == 7 ? "bool" : "i32");
         const char *spec = row->op >= DOT ? "3" : "3,3";
         wg_tensor a = i == 7 ? x_bool(s, spec) : x_in(s, spec), b = i == 7 ? x_bool(s, spec) : x_i32(s, spec, 0, 3);
+        static char words[32];
+        strcat(strcpy(words, row->name), i == 7 ? "|bool" : "|i32");
+        expect(s, WG_ERR_DTYPE, words);
+        if (row->op == LINEAR && i == 8) return wg_linear(a, x_in(s, "3,3"), x_i32(s, "3", 0, 3));
         return product(row->op, a, b, WG_NONE);
     }
     expect(s, all[row->op][i].status, all[row->op][i].words);

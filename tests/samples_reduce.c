@@ -120,8 +120,7 @@ static wg_tensor bad_reduce(sampler *s, const op_samples *row, int i)
         return reduce(row->op, truth ? x_bool(s, "2,3") : x_in(s, "2,3"), axes_of(over_axes[i]), false, 0);
     }
     if (i == 5) {
-        strcat(words, row->op == MEAN ? "" : truth ? "|f64|bool" : "|bool");
-        if (row->op == MEAN) strcpy(words, "bool");
+        strcat(words, truth ? "|f64|bool" : "|bool");
         expect(s, WG_ERR_DTYPE, words);
         return reduce(row->op, truth ? x_in(s, "2,3") : x_bool(s, "2,3"), WG_AXES(0), false, 0);
     }
@@ -205,7 +204,7 @@ static wg_tensor bad_along(sampler *s, const op_samples *row, int i)
         return scan(s, row->op, x, wrong[i].axis, 0);
     }
     if (i == 4) {
-        expect(s, WG_ERR_DTYPE, row->op == SORT || row->op == TOPK ? "argsort|bool" : "bool");
+        expect(s, WG_ERR_DTYPE, strcat(words, "|bool"));
         wg_tensor x = x_bool(s, "2,3");
         return scan(s, row->op, x, 1, 0);
     }
@@ -250,6 +249,14 @@ static wg_tensor make_prod_others(sampler *s, const op_samples *row, int i)
     return wg_record(op_named("prod_others"), &x, 1, &attr, sizeof attr);
 }
 
+static wg_tensor bad_prod_others(sampler *s, const op_samples *row, int i)
+{
+    wg__reduce_attr attr = {1, 0};
+    wg_tensor x = i ? x_i32(s, "2,3", 0, 4) : x_bool(s, "2,3");
+    expect(s, WG_ERR_DTYPE, i ? "prod_others|i32" : "prod_others|bool");
+    return wg_record(op_named("prod_others"), &x, 1, &attr, sizeof attr);
+}
+
 static wg_tensor make_softmax_grad(sampler *s, const op_samples *row, int i)
 {
     const char *spec = alongs[i].spec;
@@ -282,7 +289,7 @@ const op_samples samples_reduce[] = {
     ROW("max", MAX, 0, WITH_ELEMENTS, make_reduce, 9, bad_reduce),
     ROW("min", MIN, 0, WITH_ELEMENTS, make_reduce, 9, bad_reduce),
     ROW("prod", PROD, SAMPLE_SMOOTH, WITH_EMPTY, make_reduce, 7, bad_reduce),
-    ROW("var", VAR, SAMPLE_SMOOTH, WITH_ELEMENTS, make_reduce, 5, bad_reduce),
+    ROW("var", VAR, SAMPLE_SMOOTH, WITH_ELEMENTS, make_reduce, 9, bad_reduce),
     ROW("logsumexp", LOGSUMEXP, SAMPLE_SMOOTH, WITH_ELEMENTS, make_reduce, 7, bad_reduce),
     ROW("any", ANY, 0, WITH_EMPTY, make_reduce, 7, bad_reduce),
     ROW("all", ALL, 0, WITH_EMPTY, make_reduce, 7, bad_reduce),
@@ -298,5 +305,5 @@ const op_samples samples_reduce[] = {
     ROW("log_softmax", LOG_SOFTMAX, SAMPLE_SMOOTH, ALONGS, make_along, 5, bad_along),
     ROW("softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
     ROW("log_softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
-    ROW("prod_others", 0, SAMPLE_SMOOTH, 20, make_prod_others, 0, NULL),
+    ROW("prod_others", 0, SAMPLE_SMOOTH, 20, make_prod_others, 2, bad_prod_others),
     {0}};

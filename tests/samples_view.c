@@ -231,6 +231,8 @@ static const bad_view bad_views[] = {{RESHAPE, WG_ERR_SHAPE, "reshape|[2, 3]|[7]
                                      {FLIP, WG_ERR_ARGUMENT, "flip|[2, 3]", {"2,3", "", 2, 0, 0}},
                                      {FLIP, WG_ERR_ARGUMENT, "flip|[2, 3]", {"2,3", "", -3, 0, 0}},
                                      {FLIP, WG_ERR_ARGUMENT, "flip|scalar", {"", "", 0, 0, 0}},
+                                     {FLIP, WG_ERR_ARGUMENT, "flip|[0]", {"0", "", 1, 0, 0}},
+                                     {FLIP, WG_ERR_ARGUMENT, "flip|[4]", {"4", "", -9, 0, 0}},
                                      {PAD, WG_ERR_ARGUMENT, "pad", {"2,3", "", 1, -1, 0}},
                                      {PAD, WG_ERR_ARGUMENT, "pad", {"2,3", "", 1, 0, -1}},
                                      {PAD, WG_ERR_ARGUMENT, "pad|[2, 3]", {"2,3", "", 2, 1, 1}},
@@ -325,7 +327,7 @@ static wg_tensor bad_join(sampler *s, const op_samples *row, int i)
                                        : "2,3"),
                       x_in(s, i == 8 ? "" : "2,3")};
     wg_status status = i < 5 ? WG_ERR_SHAPE : i == 7 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT;
-    expect(s, status, i == 0 ? stack ? "stack|[2, 3]|[2, 4]" : "concat|[2, 3]|[2, 4]" : i == 7 ? "i32" : row->name);
+    expect(s, status, i == 0 ? stack ? "stack|[2, 3]|[2, 4]" : "concat|[2, 3]|[2, 4]" : row->name);
     if (i == 7) x[1] = x_i32(s, "2,3", 0, 2);
     int axis = i == 5 ? 3 : i == 6 ? -4 : i == 8 ? 2 : 0;
     return stack ? wg_stack(x, i < 2 ? 2 : 3, axis) : wg_concat(x, i < 2 ? 2 : 3, axis);
@@ -388,6 +390,15 @@ static wg_tensor bad_split(sampler *s, const op_samples *row, int i)
     return parts[0];
 }
 
+static wg_tensor bad_spread(sampler *s, const op_samples *row, int i)
+{
+    static const int64_t sizes[] = {-1, INT64_MAX, INT64_MIN, INT64_C(1) << 62};
+    wg__spread_attr attr = {.axis = i % 2, .step = 2, .size = sizes[i]};
+    wg_tensor x = x_in(s, "2,3");
+    expect(s, WG_ERR_SHAPE, "spread|[2, 3]");
+    return wg_record(&wg__spread_op, &x, 1, &attr, sizeof attr);
+}
+
 /* x with zeros between its elements: the gradient of a slice with a step. */
 static wg_tensor make_spread(sampler *s, const op_samples *row, int i)
 {
@@ -406,48 +417,52 @@ static wg_tensor make_spread(sampler *s, const op_samples *row, int i)
         .bad = make_bad_view                                                                                       \
     }
 
-const op_samples samples_view[] = {
-    VIEW("reshape", RESHAPE, COUNT(reshapes), 6),
-    VIEW("flatten", FLATTEN, COUNT(flattens), 5),
-    VIEW("permute", PERMUTE, COUNT(permutes), 5),
-    VIEW("transpose", TRANSPOSE, COUNT(transposes), 5),
-    VIEW("t", T, COUNT(transposes), 2),
-    VIEW("expand", EXPAND, COUNT(expands), 5),
-    VIEW("squeeze", SQUEEZE, COUNT(squeezes), 5),
-    VIEW("unsqueeze", UNSQUEEZE, COUNT(unsqueezes), 5),
-    VIEW("slice", SLICE, COUNT(slices), 5),
-    VIEW("slice_step", SLICE_STEP, COUNT(steps), 5),
-    VIEW("select", SELECT, COUNT(selects), 5),
-    VIEW("flip", FLIP, COUNT(flips), 3),
-    VIEW("pad", PAD, COUNT(pads), 5),
-    VIEW("pad_value", PAD_VALUE, COUNT(pads), 5),
-    {.name = "concat",
-     .op = 0,
-     .flags = SAMPLE_SMOOTH,
-     .n = COUNT(concats),
-     .make = make_join,
-     .n_bad = 9,
-     .bad = bad_join},
-    {.name = "stack",
-     .op = 1,
-     .flags = SAMPLE_SMOOTH,
-     .n = COUNT(stacks),
-     .make = make_join,
-     .n_bad = 9,
-     .bad = bad_join},
-    {.name = "split",
-     .op = 0,
-     .flags = SAMPLE_SMOOTH,
-     .n = COUNT(splits),
-     .make = make_split,
-     .n_bad = 6,
-     .bad = bad_split},
-    {.name = "split_sizes",
-     .op = 1,
-     .flags = SAMPLE_SMOOTH,
-     .n = COUNT(splits),
-     .make = make_split,
-     .n_bad = 6,
-     .bad = bad_split},
-    {.name = "spread", .flags = SAMPLE_SMOOTH, .n = COUNT(steps), .make = make_spread},
-    {0}};
+const op_samples samples_view[] = {VIEW("reshape", RESHAPE, COUNT(reshapes), 6),
+                                   VIEW("flatten", FLATTEN, COUNT(flattens), 5),
+                                   VIEW("permute", PERMUTE, COUNT(permutes), 5),
+                                   VIEW("transpose", TRANSPOSE, COUNT(transposes), 5),
+                                   VIEW("t", T, COUNT(transposes), 2),
+                                   VIEW("expand", EXPAND, COUNT(expands), 5),
+                                   VIEW("squeeze", SQUEEZE, COUNT(squeezes), 5),
+                                   VIEW("unsqueeze", UNSQUEEZE, COUNT(unsqueezes), 5),
+                                   VIEW("slice", SLICE, COUNT(slices), 5),
+                                   VIEW("slice_step", SLICE_STEP, COUNT(steps), 5),
+                                   VIEW("select", SELECT, COUNT(selects), 5),
+                                   VIEW("flip", FLIP, COUNT(flips), 5),
+                                   VIEW("pad", PAD, COUNT(pads), 5),
+                                   VIEW("pad_value", PAD_VALUE, COUNT(pads), 5),
+                                   {.name = "concat",
+                                    .op = 0,
+                                    .flags = SAMPLE_SMOOTH,
+                                    .n = COUNT(concats),
+                                    .make = make_join,
+                                    .n_bad = 9,
+                                    .bad = bad_join},
+                                   {.name = "stack",
+                                    .op = 1,
+                                    .flags = SAMPLE_SMOOTH,
+                                    .n = COUNT(stacks),
+                                    .make = make_join,
+                                    .n_bad = 9,
+                                    .bad = bad_join},
+                                   {.name = "split",
+                                    .op = 0,
+                                    .flags = SAMPLE_SMOOTH,
+                                    .n = COUNT(splits),
+                                    .make = make_split,
+                                    .n_bad = 6,
+                                    .bad = bad_split},
+                                   {.name = "split_sizes",
+                                    .op = 1,
+                                    .flags = SAMPLE_SMOOTH,
+                                    .n = COUNT(splits),
+                                    .make = make_split,
+                                    .n_bad = 6,
+                                    .bad = bad_split},
+                                   {.name = "spread",
+                                    .flags = SAMPLE_SMOOTH,
+                                    .n = COUNT(steps),
+                                    .make = make_spread,
+                                    .n_bad = 4,
+                                    .bad = bad_spread},
+                                   {0}};

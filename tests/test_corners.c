@@ -91,6 +91,15 @@ static void gradients_at_corners(void **state)
     finish();
 }
 
+/* Errors name the function that was called. */
+static void names_in_errors(void **state)
+{
+    wg_tensor x = list(LIST(1, 2, 3));
+    assert_true(wg_is_nil(wg_pad_value(x, 0, INT64_MAX, 0, 1)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    assert_non_null(strstr(wg_tape_message(tape), "pad_value: [3]: "));
+}
+
 /* An ignored row may hold anything. */
 static void ignored_labels(void **state)
 {
@@ -173,7 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),         cmocka_unit_test(gradients_at_corners),
         cmocka_unit_test(ignored_labels), cmocka_unit_test(indices_out_of_range),
-        cmocka_unit_test(random_numbers),
+        cmocka_unit_test(random_numbers), cmocka_unit_test(names_in_errors),
     };
     int failed = cmocka_run_group_tests_name("corners", tests, NULL, NULL);
     wg_tape_free(tape);
