@@ -91,6 +91,11 @@ static void test_checkpoint(void **state)
     const wg_checkpoint bad = {.params = a.set, .metadata = &reserved, .n_metadata = 1};
     assert_int_equal(wg_checkpoint_save(in_folder("d"), &bad, &error), WG_ERR_ARGUMENT);
     assert_int_equal(wg_checkpoint_save(in_folder("d"), &(wg_checkpoint){0}, NULL), WG_ERR_ARGUMENT);
+    const wg_checkpoint broken = {.params = a.set};
+    assert_null(wg_param_new(a.set, "cell.bias", WG_DIMS(1), wg_init_zeros())); /* the name is taken */
+    error = (wg_error){0};
+    assert_int_equal(wg_checkpoint_save(in_folder("d"), &broken, &error), WG_ERR_ARGUMENT);
+    ASSERT_HAS(error.text, "cell.bias");
     example_free(&a);
     example_free(&b);
 }

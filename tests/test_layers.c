@@ -267,6 +267,104 @@ static void test_packs(void)
     }
 }
 
+/* A cell of the caller's own, whose states are of ranks 3 and 1: running sums of x and of its numbers. */
+static wg_tensor running_sums(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    state[1] = wg_add(state[1], wg_sum(x, WG_AXES(1, 2), false));
+    return state[0] = wg_add(state[0], x);
+}
+
+static void test_unroll(void)
+{
+    enum { STEPS = 3, BATCH = 2 };
+    const int32_t lengths[BATCH] = {3, 1};
+    const double want[2][STEPS][BATCH] = {{{1, 1}, {3, 0}, {6, 0}}, {{6, 1}, {5, 0}, {3, 0}}}; /* [reverse] */
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    for (int reverse = 0; reverse < 2; reverse++) {
+        wg_unroll_options o = wg_unroll_defaults();
+        CHECK(!o.reverse && wg_is_nil(o.lengths));
+        o.reverse = reverse;
+        o.lengths = wg_data(tape, WG_I32, WG_DIMS(BATCH), lengths);
+        wg_tensor x[STEPS], state[2];
+        for (int t = 0; t < STEPS; t++) x[t] = wg_full(tape, WG_F64, WG_DIMS(BATCH, 2, 3), t + 1);
+        state[0] = wg_zeros(tape, WG_F64, WG_DIMS(BATCH, 2, 3));
+        state[1] = wg_zeros(tape, WG_F64, WG_DIMS(BATCH));
+        wg_unroll(running_sums, NULL, x, STEPS, state, 2, o, x); /* out may be x */
+        double last[BATCH][6], sums[BATCH], out[BATCH][6];
+        CHECK(wg_read(state[0], last, sizeof last) == WG_OK && wg_read(state[1], sums, sizeof sums) == WG_OK);
+        CHECK(last[0][0] == 6 && last[1][5] == 1 && sums[0] == 36 && sums[1] == 6);
+        for (int t = 0; t < STEPS; t++) {
+            CHECK(wg_read(x[t], out, sizeof out) == WG_OK);
+            CHECK(out[0][5] == want[reverse][t][0] && out[1][0] == want[reverse][t][1]);
+        }
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    wg_tape_free(tape);
+}
+
+/* Calls that no layer can answer leave an error on the tape, and outputs that are nil. */
+static void test_refused(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_rnn both, none = {0};
+    wg_rnn_options o = wg_rnn_defaults();
+    o.bidirectional = true;
+    CHECK(wg_rnn_init(&both, set, "both", IN, H, o) == WG_OK);
+    wg_rnn_state state = wg_rnn_zero_state(&both, tape, B);
+    wg_tensor x[2] = {wg_zeros(tape, WG_F32, WG_DIMS(B, IN)), wg_zeros(tape, WG_F32, WG_DIMS(B, IN))},
+              out[2] = {x[0]};
+    CHECK(wg_is_nil(wg_rnn_step(&both, x[0], &state)));
+    CHECK(strstr(wg_tape_message(tape), "2 directions: use wg_rnn_unroll") &&
+          wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    for (int which = 0; which < 2; which++) {
+        x[0] = x[1] = out[0] = out[1] = wg_zeros(tape, WG_F32, WG_DIMS(B, IN));
+        if (which)
+            wg_rnn_unroll(&none, x, 2, WG_NONE, &state, out);
+        else
+            wg_unroll(running_sums, NULL, x, 2, out, WG_UNROLL_MAX_STATE + 1, wg_unroll_defaults(), out);
+        CHECK(wg_is_nil(out[0]) && wg_is_nil(out[1]));
+        CHECK(strstr(wg_tape_message(tape), which ? "was not initialised" : "at most 8"));
+        CHECK(wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    }
+    o.bidirectional = false;
+    o.cell = (wg_cell)9;
+    CHECK(wg_rnn_init(&both, set, "odd", IN, H, o) == WG_ERR_ARGUMENT && both.directions == 0);
+    wg_params_clear_error(set);
+    o.cell = WG_GRU;
+    o.forget_bias = 1;
+    CHECK(wg_rnn_init(&both, set, "odd", IN, H, o) == WG_ERR_ARGUMENT);
+    CHECK(strstr(wg_params_message(set), "rnn odd: forget_bias is a number, for an LSTM with biases"));
+    wg_params_clear_error(set);
+    o = wg_rnn_defaults();
+    o.dropout = 1;
+    CHECK(wg_rnn_init(&both, set, "odd", IN, H, o) == WG_ERR_ARGUMENT && !wg_param_find(set, "odd.weight_ih_l0"));
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* A sequence longer than what unroll keeps on the stack. */
+static void test_long(void)
+{
+    enum { STEPS = 600 };
+    static wg_tensor x[STEPS], out[STEPS];
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.bidirectional = true;
+    CHECK(wg_rnn_init(&rnn, set, "rnn", 1, 1, o) == WG_OK);
+    for (int t = 0; t < STEPS; t++) x[t] = wg_full(tape, WG_F64, WG_DIMS(1, 1), 0.5);
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, 1);
+    wg_rnn_unroll(&rnn, x, STEPS, WG_NONE, &state, out);
+    double first[2], last[2], h[2];
+    CHECK(wg_read(out[0], first, sizeof first) == WG_OK && wg_read(out[STEPS - 1], last, sizeof last) == WG_OK);
+    CHECK(wg_read(state.h[0], h, 8) == WG_OK && wg_read(state.h[1], h + 1, 8) == WG_OK);
+    CHECK(last[0] == h[0] && first[1] == h[1] && first[0] != h[0]);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
 /* What stands in padding, NaN included, changes nothing. */
 static void test_padding(void)
 {
@@ -449,6 +547,9 @@ int main(void)
     test_gru_forms();
     test_steps();
     test_packs();
+    test_unroll();
+    test_refused();
+    test_long();
     test_padding();
     test_carry();
     test_dropout();

@@ -106,6 +106,53 @@ static void test_refused(void)
     wg_params_free(set);
 }
 
+static void refused_with(wg_optimizer *o, const char *text, int line)
+{
+    check_at(o && wg_optimizer_status(o) == WG_ERR_ARGUMENT && wg_optimizer_step(o) == WG_ERR_ARGUMENT, text, line);
+    check_at(strcmp(wg_optimizer_message(o), text) == 0, wg_optimizer_message(o), line);
+    wg_optimizer_free(o);
+}
+
+/* One option out of range at a time. */
+static void test_options(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *a = param_of_ones(set, "a", WG_DIMS(3));
+#define REFUSED(kind, field, number, text)                                                                         \
+    do {                                                                                                           \
+        wg_##kind##_options options = wg_##kind##_defaults();                                                      \
+        options.field = number;                                                                                    \
+        refused_with(wg_##kind##_new(set, options), #kind ": " text, __LINE__);                                    \
+    } while (0)
+    REFUSED(sgd, lr, -1, "lr must be a number >= 0");
+    REFUSED(sgd, momentum, NAN, "momentum must be a number >= 0");
+    REFUSED(sgd, dampening, 1.5, "dampening must be in [0, 1]");
+    REFUSED(sgd, weight_decay, INFINITY, "weight_decay must be a number >= 0");
+    REFUSED(sgd, nesterov, true, "nesterov asks for momentum > 0 and dampening 0");
+    REFUSED(rmsprop, lr, NAN, "lr must be a number >= 0");
+    REFUSED(rmsprop, alpha, 1.1, "alpha must be in [0, 1]");
+    REFUSED(rmsprop, epsilon, -1e-8, "epsilon must be a number >= 0");
+    REFUSED(rmsprop, momentum, -1, "momentum must be a number >= 0");
+    REFUSED(rmsprop, weight_decay, -1, "weight_decay must be a number >= 0");
+    REFUSED(adam, lr, INFINITY, "lr must be a number >= 0");
+    REFUSED(adam, beta1, 1, "beta1 must be in [0, 1)");
+    REFUSED(adamw, beta2, 1, "beta2 must be in [0, 1)");
+    REFUSED(adam, epsilon, NAN, "epsilon must be a number >= 0");
+    REFUSED(adamw, weight_decay, -1, "weight_decay must be a number >= 0");
+#undef REFUSED
+    CHECK(value(a)[0] == 1);
+    CHECK(!wg_adam_new(NULL, wg_adam_defaults()) && wg_optimizer_step(NULL) == WG_ERR_ARGUMENT);
+    wg_optimizer *o = wg_adam_new(set, wg_adam_defaults());
+    wg_group g = wg_group_defaults();
+    g.weight_decay = NAN;
+    CHECK(wg_optimizer_group(o, g) == WG_ERR_ARGUMENT && wg_optimizer_group(NULL, g) == WG_ERR_ARGUMENT);
+    CHECK(strstr(wg_optimizer_message(o), "weight_decay must be a number"));
+    CHECK(wg_optimizer_set_lr(o, NAN) == WG_ERR_ARGUMENT && wg_optimizer_lr(o) == 1e-3);
+    CHECK(wg_optimizer_step(o) == WG_OK); /* a refused setting changes nothing */
+    wg_optimizer_free(o);
+    wg_params_free(set);
+}
+
 static void test_groups(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -306,6 +353,7 @@ int main(void)
 {
     test_members();
     test_refused();
+    test_options();
     test_groups();
     test_clip();
     test_schedules();
