@@ -225,8 +225,9 @@ static const char *idx_check(const wg_idx *idx, const unsigned char *bytes, size
                          : idx->type == WG_IDX_I16 ? 2
                                                    : 1;
     if (size != 4 + 4 * (size_t)idx->shape.rank + (size_t)numel * width) return "another size than the file's";
+    if (numel == 0) return NULL;
     const unsigned char *last = (const unsigned char *)idx->data + ((size_t)numel - 1) * width;
-    for (size_t k = 0; k < width && numel > 0; k++)
+    for (size_t k = 0; k < width; k++)
         if (last[k] != bytes[size - 1 - k]) return "another number than the file's";
     return NULL;
 }
