@@ -70,10 +70,10 @@ VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
 /* Near the largest number SLEEF gives infinity: there, 2^-k x and k ln 2. */
 VINLINE V v_log1p(V x)
 {
-    V zero = v_set(0), shift = v_set(R((WG__T == 32 ? 64 : 512) * 0.69314718055994530942));
+    V shift = v_set(R((WG__T == 32 ? 64 : 512) * 0.69314718055994530942));
     M huge = v_gt(x, v_set(WG__T == 32 ? R(0x1p100) : R(0x1p1000)));
     V y = MATH(log1p, u10, v_select(huge, x * (WG__T == 32 ? R(0x1p-64) : R(0x1p-512)), x));
-    return y + v_select(huge, shift, zero);
+    return v_select(huge, y + shift, y);
 }
 
 #if WG__T == 32
@@ -113,13 +113,13 @@ VINLINE V v_exp(V x)
 #endif
 }
 
-/* m / (-2 - m) with m = e^(-2|x|) - 1, and the sign of x. */
+/* m / (2 - m) with m = 1 - e^(-2|x|), and the sign of x. */
 VINLINE V v_tanh(V x)
 {
     I sign = (I)v_set(-R(0));
     V n, w = v_exp_parts((V)((I)(v_clamp(x, -20, 20) * 2) | sign), &n);
-    V scale = (V)((I)n << 23), m = v_fma(scale, w, scale - 1);
-    return (V)((I)(m / (-2 - m)) | ((I)x & sign));
+    V scale = (V)((I)n << 23), m = v_fma(-scale, w, 1 - scale);
+    return (V)((I)(m / (2 - m)) | ((I)x & sign));
 }
 
 /* Small: x (1 + p(x^2)). Large: 1 - e^(-|x| (1 + q(|x|))), from 4 on 1 within rounding; and the sign of x. */
@@ -168,11 +168,11 @@ VINLINE V v_normal(V x) { return R(0.5) * (1 + v_erf(x * R(0.7071067811865475244
 VINLINE V v_gelu_inner(V x) { return R(2 * 0.79788456080286535588) * x * (1 + R(0.044715) * x * x); }
 VINLINE V v_gelu_tanh(V x) { return x * v_sigmoid(v_gelu_inner(x)); }
 
-/* d/dx (x s), s = sigmoid(2 u): s + x s (1 - s) 2 u'. */
+/* d/dx (x s), s = sigmoid(2 u): s + x s (1 - s) 2 u'. Far out 1 - s is 0, and u' may not be infinite. */
 VINLINE V v_gelu_tanh_slope(V x)
 {
-    V s = v_sigmoid(v_gelu_inner(x)), s_other = v_sigmoid(-v_gelu_inner(x));
-    return s + x * s * s_other * (R(2 * 0.79788456080286535588) * (1 + R(3 * 0.044715) * x * x));
+    V s = v_sigmoid(v_gelu_inner(x)), s_other = v_sigmoid(-v_gelu_inner(x)), c = v_clamp(x, R(-1e4), R(1e4));
+    return s + x * s * s_other * (R(2 * 0.79788456080286535588) * (1 + R(3 * 0.044715) * c * c));
 }
 
 /* d/dx (x sigmoid(x)) */
