@@ -341,10 +341,13 @@ wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction red
     return reduced(wg_mul(q, wg_sub(d, wg_mul(q, wg__constant(x, 0.5)))), reduction);
 }
 
+/* Either term is small where its label is right, so that nothing cancels. */
 wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction)
 {
     if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return nil(logits);
-    return reduced(wg_sub(wg_softplus(logits), wg_mul(logits, target)), reduction);
+    wg_tensor yes = wg_mul(target, wg_softplus(wg_neg(logits)));
+    wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
+    return reduced(wg_add(yes, no), reduction);
 }
 
 /* Where t is 0, neither its logarithm nor log_q is looked at, so that no inf gets into value or gradient. */

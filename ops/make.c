@@ -1,6 +1,7 @@
 /* Tensors from nothing: constants, ranges, random numbers. */
 #include "internal.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -67,12 +68,14 @@ static const wg_op arange_op = {.struct_size = sizeof(wg_op),
                                 .select = arange_select,
                                 .tasks = wg__numbers_tasks};
 
+static bool fits_i32(double x) { return x > -2147483649.0 && x < 2147483648.0; }
+
 wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, int64_t n)
 {
     if ((unsigned)dtype >= WG_DTYPES || dtype == WG_BOOL)
         return wg_fail_on(tape, WG_ERR_DTYPE, "arange", "f32, f64 or i32 is needed, not %s", wg_dtype_name(dtype));
     double last = start + (n > 0 ? (double)(n - 1) : 0) * step;
-    if (dtype == WG_I32 && !(fabs(start) < 2147483648.0 && fabs(last) < 2147483648.0))
+    if (dtype == WG_I32 && !(fits_i32(start) && fits_i32(last)))
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g .. %g does not fit i32", start, last);
     wg__arange_attr attr = {.start = start, .step = step, .n = n, .dtype = dtype};
     return wg_record_on(tape, &arange_op, NULL, 0, &attr, sizeof attr);
@@ -128,11 +131,13 @@ static wg_tensor draw(wg_tape *tape, const wg_op *op, wg_dtype dtype, wg_shape s
     return wg_record_on(tape, op, NULL, 0, &attr, sizeof attr);
 }
 
+static bool fits(wg_dtype dtype, double x) { return fabs(x) <= (dtype == WG_F32 ? FLT_MAX : DBL_MAX); }
+
 wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high)
 {
     if (!wg_dtype_is_float(dtype))
         return wg_fail_on(tape, WG_ERR_DTYPE, "uniform", "f32 or f64 is needed, not %s", wg_dtype_name(dtype));
-    if (!(low <= high && isfinite(high - low)))
+    if (!(low <= high && isfinite(high - low) && fits(dtype, low) && fits(dtype, high)))
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "uniform", "[%g, %g) is no interval", low, high);
     return draw(tape, &uniform_op, dtype, shape, low, high);
 }
@@ -141,7 +146,7 @@ wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, 
 {
     if (!wg_dtype_is_float(dtype))
         return wg_fail_on(tape, WG_ERR_DTYPE, "normal", "f32 or f64 is needed, not %s", wg_dtype_name(dtype));
-    if (!(deviation >= 0 && isfinite(deviation) && isfinite(mean)))
+    if (!(deviation >= 0 && fits(dtype, deviation) && fits(dtype, mean)))
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "normal",
                           "mean %g, deviation %g: finite numbers are needed, the "
                           "deviation 0 or more",

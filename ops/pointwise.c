@@ -199,24 +199,30 @@ const wg_op *wg__pointwise_op(int row)
 
 /* ---- with a number: a leaf, so that it may change from step to step --------------------------------------- */
 
-static wg_tensor number(wg_tensor like, double value)
+static wg_tensor number(wg_tensor like, double value, const char *op)
 {
-    return wg_is_nil(like) ? like : wg_scalar(like.tape, wg_dtype_get(like), value);
+    wg_shape shape;
+    if (wg__shape(like, &shape, op)) return wg_scalar(like.tape, wg_dtype_get(like), value);
+    like.node = 0;
+    return like;
 }
 
-wg_tensor wg_add_scalar(wg_tensor x, double c) { return wg_add(x, number(x, c)); }
-wg_tensor wg_sub_scalar(wg_tensor x, double c) { return wg_sub(x, number(x, c)); }
-wg_tensor wg_scale(wg_tensor x, double c) { return wg_mul(x, number(x, c)); }
-wg_tensor wg_div_scalar(wg_tensor x, double c) { return wg_div(x, number(x, c)); }
-wg_tensor wg_rsub_scalar(double c, wg_tensor x) { return wg_sub(number(x, c), x); }
-wg_tensor wg_rdiv_scalar(double c, wg_tensor x) { return wg_div(number(x, c), x); }
-wg_tensor wg_pow_scalar(wg_tensor x, double p) { return wg_pow(x, number(x, p)); }
-wg_tensor wg_maximum_scalar(wg_tensor x, double c) { return wg_maximum(x, number(x, c)); }
-wg_tensor wg_minimum_scalar(wg_tensor x, double c) { return wg_minimum(x, number(x, c)); }
-wg_tensor wg_leaky_relu(wg_tensor x, double slope) { return wg__leaky_relu(x, number(x, slope)); }
-wg_tensor wg_elu(wg_tensor x, double alpha) { return wg__elu(x, number(x, alpha)); }
-wg_tensor wg_clamp(wg_tensor x, double low, double high) { return wg__clamp(x, number(x, low), number(x, high)); }
+wg_tensor wg_add_scalar(wg_tensor x, double c) { return wg_add(x, number(x, c, "add_scalar")); }
+wg_tensor wg_sub_scalar(wg_tensor x, double c) { return wg_sub(x, number(x, c, "sub_scalar")); }
+wg_tensor wg_scale(wg_tensor x, double c) { return wg_mul(x, number(x, c, "scale")); }
+wg_tensor wg_div_scalar(wg_tensor x, double c) { return wg_div(x, number(x, c, "div_scalar")); }
+wg_tensor wg_rsub_scalar(double c, wg_tensor x) { return wg_sub(number(x, c, "rsub_scalar"), x); }
+wg_tensor wg_rdiv_scalar(double c, wg_tensor x) { return wg_div(number(x, c, "rdiv_scalar"), x); }
+wg_tensor wg_pow_scalar(wg_tensor x, double p) { return wg_pow(x, number(x, p, "pow_scalar")); }
+wg_tensor wg_maximum_scalar(wg_tensor x, double c) { return wg_maximum(x, number(x, c, "maximum_scalar")); }
+wg_tensor wg_minimum_scalar(wg_tensor x, double c) { return wg_minimum(x, number(x, c, "minimum_scalar")); }
+wg_tensor wg_leaky_relu(wg_tensor x, double slope) { return wg__leaky_relu(x, number(x, slope, "leaky_relu")); }
+wg_tensor wg_elu(wg_tensor x, double alpha) { return wg__elu(x, number(x, alpha, "elu")); }
+wg_tensor wg_clamp(wg_tensor x, double low, double high)
+{
+    return wg__clamp(x, number(x, low, "clamp"), number(x, high, "clamp"));
+}
 wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value)
 {
-    return wg__masked_fill(x, mask, number(x, value));
+    return wg__masked_fill(x, mask, number(x, value, "masked_fill"));
 }

@@ -3,7 +3,7 @@
  * The kernels take reduced axes that are adjacent. Others are brought to the end by a view first. */
 #include "composed.h"
 
-#include <string.h>
+#include <math.h>
 
 #include "kernels/along.h"
 #include "kernels/kernels.h"
@@ -234,11 +234,12 @@ static wg_tensor prod_others_vjp(const wg_vjp_args *v, int k)
     return wg__composed_vjp(v, k, prod_others_formula);
 }
 
-/* g e^(x - y); where y is infinite, as over a row of all -inf, e^x is taken instead: zeros. */
+/* g e^(x - y); where y is infinite, as over a row of all -inf, e^x is taken instead: zeros. NaN spreads. */
 static wg_tensor logsumexp_vjp(const wg_vjp_args *v, int k)
 {
     wg__reduce_attr attr = attr_of(v);
-    wg_tensor x = v->in[0], y = wg_where(wg_is_finite(v->out), v->out, wg__constant(v->out, 0));
+    wg_tensor x = v->in[0], infinite = wg_equal(wg_abs(v->out), wg__constant(v->out, INFINITY));
+    wg_tensor y = wg_where(infinite, wg__constant(v->out, 0), v->out);
     return wg_mul(back(v->grad, x, attr), wg_exp(wg_sub(x, back(y, x, attr))));
 }
 

@@ -351,8 +351,8 @@ static wg_tensor bad_add_n(sampler *s, const op_samples *row, int i)
 
 #define SCALAR(text, number, least, most, given)                                                                   \
     {                                                                                                              \
-        .name = text, .flags = (given) | SAMPLE_OTHER_NAME, .n = COUNT(specs), .n_bad = 2, .make = make_scalar,    \
-        .bad = bad_scalar, .op = number, .low = least, .high = most                                                \
+        .name = text, .flags = (given), .n = COUNT(specs), .n_bad = 2, .make = make_scalar, .bad = bad_scalar,     \
+        .op = number, .low = least, .high = most                                                                   \
     }
 
 const op_samples samples_scalar[] = {SCALAR("add", ADD_SCALAR, -2, 2, SAMPLE_SMOOTH),

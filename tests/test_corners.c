@@ -53,9 +53,20 @@ static void values(void **state)
     EXPECT("sign", wg_sign(list(LIST(-3, 0, 2))), -1, 0, 1);
     EXPECT("log1p of little", wg_log1p(list(LIST(1e-15))), 1e-15);
     EXPECT("expm1 of little", wg_expm1(list(LIST(1e-15))), 1e-15);
+    EXPECT("silu of inf, as PyTorch", wg_silu(list(LIST(-inf, inf))), nan, inf);
+    EXPECT("gelu of inf, as PyTorch", wg_gelu(list(LIST(-inf, inf))), nan, inf);
     EXPECT("sigmoid, far out", wg_sigmoid(list(LIST(-800, 800))), 0, 1);
     EXPECT("softplus, far out", wg_softplus(list(LIST(-800, 800))), 0, 800);
     EXPECT("arange", wg_arange(tape, WG_F64, 3, -0.5, 4), 3, 2.5, 2, 1.5);
+    wg_tensor sure = list(LIST(30, -30)), right = list(LIST(1, 0));
+    EXPECT("binary cross-entropy of the sure", wg_scale(wg_binary_cross_entropy(sure, right, WG_EACH), 1e13),
+           0.9357622968839737, 0.9357622968839737);
+    wg_tensor zero = wg_data(tape, WG_F32, WG_DIMS(2), (float[]){-0.f, 0.f});
+    EXPECT("signed zero: tanh", wg_reciprocal(wg_tanh(zero)), -inf, inf);
+    EXPECT("signed zero: erf", wg_reciprocal(wg_erf(zero)), -inf, inf);
+    EXPECT("signed zero: log1p", wg_reciprocal(wg_log1p(zero)), -inf, inf);
+    EXPECT("signed zero: log1p", wg_reciprocal(wg_log1p(list(LIST(-0.0, 0)))), -inf, inf);
+    EXPECT("arange from the least", wg_arange(tape, WG_I32, -0x1p31, 1, 2), -0x1p31, -0x1p31 + 1);
     EXPECT_NUMBER("kl of nothing", wg_kl(list(LIST(-inf, 0)), list(LIST(0, 1)), WG_SUM), 0);
     EXPECT_NUMBER("sum of nothing", wg_sum_all(wg_zeros(tape, WG_F64, WG_DIMS(0))), 0);
     EXPECT_NUMBER("prod of nothing", wg_prod(wg_zeros(tape, WG_F64, WG_DIMS(3, 0)), WG_ALL_AXES, false), 1);
@@ -84,6 +95,14 @@ static void gradients_at_corners(void **state)
     EXPECT("pow by its power at 0", wg_grad1(wg_pow(base, power), power, WG_NONE), 0, 0, 8 * log(2));
     wg_tensor low = list(LIST(-inf, -inf));
     EXPECT("logsumexp of -inf", wg_grad1(wg_logsumexp(low, WG_AXES(0), false), low, WG_NONE), 0, 0);
+    wg_tensor unknown = list(LIST(NAN, 1));
+    EXPECT("logsumexp of NaN", wg_grad1(wg_logsumexp(unknown, WG_AXES(0), false), unknown, WG_NONE), NAN, NAN);
+    wg_tensor sure = list(LIST(30, -30));
+    wg_tensor wrong = wg_binary_cross_entropy(sure, list(LIST(1, 0)), WG_EACH);
+    EXPECT("binary cross-entropy of the sure", wg_scale(wg_grad1(wrong, sure, WG_NONE), 1e13), -0.9357622968839299,
+           0.9357622968839299);
+    wg_tensor far = wg_data(tape, WG_F32, WG_DIMS(4), (float[]){-1e30f, 1e30f, -3e19f, 3e19f});
+    EXPECT("gelu_tanh, far out", wg_grad1(wg_gelu_tanh(far), far, WG_NONE), 0, 1, 0, 1);
     wg_tensor used = list(LIST(1, 2, 3));
     EXPECT("masked_fill hides",
            wg_grad1(wg_masked_fill(used, wg_cast(list(LIST(0, 1, 0)), WG_BOOL), 9), used, WG_NONE), 1, 0, 1);
@@ -98,6 +117,8 @@ static void names_in_errors(void **state)
     assert_true(wg_is_nil(wg_pad_value(x, 0, INT64_MAX, 0, 1)));
     assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
     assert_non_null(strstr(wg_tape_message(tape), "pad_value: [3]: "));
+    assert_true(wg_is_nil(wg_uniform(tape, WG_F32, WG_DIMS(3), -1e300, 1e300))); /* not in f32 */
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
 }
 
 /* An ignored row may hold anything. */
