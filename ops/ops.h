@@ -1,8 +1,11 @@
 /* The primitives. This header is their reference: formula, shapes, errors, source.
  *
- * Common to all: operands live on one tape; elementwise operands broadcast by NumPy's rule; dtypes must be
- * equal (there is no promotion: use wg_cast); an axis may count from the end (-1 is the last). A mistake is
- * stored on the tape and the result is nil. f32 and f64 everywhere; what else is taken is said. */
+ * Common to all: operands live on one tape; elementwise operands broadcast by NumPy's rule; dtypes must be equal
+ * (there is no promotion: use wg_cast); an axis may count from the end (-1 is the last). A mistake is stored on
+ * the tape, with the name of the op, and the result is nil: WG_ERR_SHAPE for shapes that do not fit,
+ * WG_ERR_DTYPE for dtypes, WG_ERR_ARGUMENT for axes and numbers out of range or an operand that was never set,
+ * WG_ERR_STALE for one from before a reset, WG_ERR_INDEX for an index that the run finds out of range. f32 and
+ * f64 everywhere; what else is taken is said. */
 #ifndef WG_OPS_H
 #define WG_OPS_H
 
@@ -39,8 +42,9 @@ WG_API wg_tensor wg_gelu_tanh(wg_tensor x); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.0
 WG_API wg_tensor wg_silu(wg_tensor x);      /* x sigmoid(x) */
 WG_API wg_tensor wg_softplus(wg_tensor x);  /* ln(1 + e^x) */
 WG_API wg_tensor wg_step(wg_tensor x);      /* 1 if x > 0, else 0; derivative 0 */
-WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i32 cuts towards zero, to bool is
-                                                          x != 0; gradients flow between floats */
+WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i32 cuts towards zero (out of range
+                                                          is the nearest end, NaN 0), to bool is x != 0; gradients
+                                                          flow between floats */
 
 /* ---- elementwise, two operands ------------------------------------------------------------------------------ */
 
@@ -51,21 +55,21 @@ WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);     /* a / b */
 WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);     /* a^b; the gradient to b is 0 where a is 0 */
 WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as Python's % */
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
-WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b);
+WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* likewise */
 
-/* ---- elementwise with a number; it takes the tensor's dtype and is not part of the cached program ---------------- */
+/* ---- elementwise with a number; it takes the tensor's dtype and is not part of the cached program -------------- */
 
-WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);  /* x + c; also i32 */
-WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);  /* x - c */
-WG_API wg_tensor wg_scale(wg_tensor x, double c);       /* c x; also i32 */
-WG_API wg_tensor wg_div_scalar(wg_tensor x, double c);  /* x / c */
-WG_API wg_tensor wg_rsub_scalar(double c, wg_tensor x); /* c - x */
-WG_API wg_tensor wg_rdiv_scalar(double c, wg_tensor x); /* c / x */
-WG_API wg_tensor wg_pow_scalar(wg_tensor x, double p);  /* x^p */
-WG_API wg_tensor wg_maximum_scalar(wg_tensor x, double c);
-WG_API wg_tensor wg_minimum_scalar(wg_tensor x, double c);
+WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);     /* x + c; also i32 */
+WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);     /* x - c; also i32 */
+WG_API wg_tensor wg_scale(wg_tensor x, double c);          /* c x; also i32 */
+WG_API wg_tensor wg_div_scalar(wg_tensor x, double c);     /* x / c */
+WG_API wg_tensor wg_rsub_scalar(double c, wg_tensor x);    /* c - x; also i32 */
+WG_API wg_tensor wg_rdiv_scalar(double c, wg_tensor x);    /* c / x */
+WG_API wg_tensor wg_pow_scalar(wg_tensor x, double p);     /* x^p */
+WG_API wg_tensor wg_maximum_scalar(wg_tensor x, double c); /* max(x, c); also i32 */
+WG_API wg_tensor wg_minimum_scalar(wg_tensor x, double c); /* min(x, c); also i32 */
 
-/* ---- comparisons and logic: results are bool, no gradient --------------------------------------------------------- */
+/* ---- comparisons and logic: results are bool, no gradient ------------------------------------------------------ */
 
 WG_API wg_tensor wg_equal(wg_tensor a, wg_tensor b); /* all comparisons take f32, f64, i32 */
 WG_API wg_tensor wg_not_equal(wg_tensor a, wg_tensor b);
@@ -76,21 +80,23 @@ WG_API wg_tensor wg_greater_equal(wg_tensor a, wg_tensor b);
 WG_API wg_tensor wg_logical_and(wg_tensor a, wg_tensor b); /* bool operands */
 WG_API wg_tensor wg_logical_or(wg_tensor a, wg_tensor b);
 WG_API wg_tensor wg_logical_not(wg_tensor a);
-WG_API wg_tensor wg_is_finite(wg_tensor x);
+WG_API wg_tensor wg_is_finite(wg_tensor x); /* neither infinite nor NaN */
 
-/* ---- choosing ------------------------------------------------------------------------------------------------------- */
+/* ---- choosing -------------------------------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a, wg_tensor b); /* condition ? a : b; also i32 */
+WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a,
+                          wg_tensor b); /* condition ? a : b; condition is bool, a and b any dtype */
 WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high); /* min(max(x, low), high); gradient 1 inside,
                                                                     edges included, else 0 */
-WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value); /* mask ? value : x */
-WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight);       /* a + weight (b - a) */
+WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask,
+                                double value); /* mask ? value : x; mask is bool, x any dtype */
+WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a) */
 
-/* ---- sums of several --------------------------------------------------------------------------------------------------- */
+/* ---- sums of several ------------------------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_add_n(const wg_tensor *x, int n); /* x0 + x1 + ... in this order, n >= 1 */
+WG_API wg_tensor wg_add_n(const wg_tensor *x, int n); /* x0 + x1 + ... in this order, n >= 1; also i32 */
 
-/* ---- reductions over axes ------------------------------------------------------------------------------------------------
+/* ---- reductions over axes -----------------------------------------------------------------------------------------
  * axes: n numbers of axes; n = 0 means all. keep: reduced axes stay as size 1. A sum over nothing is 0, a
  * product 1; mean, max, min, argmax over nothing are errors. */
 
@@ -121,7 +127,7 @@ WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes,
 WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep);
 WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* gradient right also where elements are zero */
 WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
-                        int correction);                             /* sum (x - mean)^2 / (n - correction) */
+                        int correction); /* sum (x - mean)^2 / (n - correction), which must be > 0 */
 WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, by the maximum's shift */
 WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
 WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);
@@ -130,31 +136,33 @@ WG_API wg_tensor wg_argmin(wg_tensor x, int axis, bool keep);
 WG_API wg_tensor wg_sum_all(wg_tensor x); /* to a scalar */
 WG_API wg_tensor wg_mean_all(wg_tensor x);
 
-/* ---- along one axis --------------------------------------------------------------------------------------------------------- */
+/* ---- along one axis -------------------------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);
+WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);      /* y_i = x_0 + ... + x_i */
 WG_API wg_tensor wg_softmax(wg_tensor x, int axis);     /* e^(x_i - max) / sum; a row of all -inf gives zeros */
 WG_API wg_tensor wg_log_softmax(wg_tensor x, int axis); /* x_i - logsumexp(x) */
 WG_API wg_tensor wg_argsort(wg_tensor x, int axis, bool descending); /* i32, stable; NaN last */
-WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);
-/* The k largest (smallest) in order, and their indices (i32) if indices is not NULL. */
+WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last either way */
+/* The k largest (smallest) in order, 0 <= k <= the axis' size, and their indices (i32) if indices is not NULL. */
 WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices);
 
-/* ---- making --------------------------------------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,
-                         double value); /* value is part of the program */
+                         double value); /* any dtype; value is part of the program */
 WG_API wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape);
 WG_API wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape);
 WG_API wg_tensor wg_zeros_like(wg_tensor x);
 WG_API wg_tensor wg_ones_like(wg_tensor x);
 WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step,
-                           int64_t n); /* start + i step */
+                           int64_t n); /* [n]: start + i step; also i32 */
+/* Random numbers, new ones each step (wg_set_step): in [low, high), low <= high; normal with deviation >= 0; true
+ * with a probability in 0 .. 1. */
 WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high);
 WG_API wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation);
-WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability); /* bool */
+WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability);
 
-/* ---- products -------------------------------------------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------------------------- */
 
 /* a[..., m, k] b[..., k, n] = [..., m, n]; the leading sizes broadcast. Operands of rank 1 are a row (a) or a
  * column (b), as in NumPy, and the size goes again. Any strides. */
@@ -164,51 +172,55 @@ WG_API wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias);
 WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* sum over all of a b, a scalar; equal shapes */
 WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
 
-/* ---- views: no numbers move unless strides cannot express it ------------------------------------------------------------------------- */
+/* ---- views: no numbers move unless strides cannot express it; any dtype ---------------------------------------- */
 
 WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape); /* as many elements; one size may be -1: what is left */
 WG_API wg_tensor wg_flatten(wg_tensor x, int first, int last); /* axes first..last become one */
-WG_API wg_tensor wg_permute(wg_tensor x, wg_axes order);
-WG_API wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b);
-WG_API wg_tensor wg_t(wg_tensor x);                      /* the last two axes swapped */
-WG_API wg_tensor wg_expand(wg_tensor x, wg_shape shape); /* broadcast to shape */
-WG_API wg_tensor wg_squeeze(wg_tensor x, int axis);      /* an axis of size 1 goes */
-WG_API wg_tensor wg_unsqueeze(wg_tensor x, int axis);    /* an axis of size 1 comes, so that it is number axis */
-WG_API wg_tensor wg_slice(wg_tensor x, int axis, int64_t start,
-                          int64_t stop); /* [start, stop); negative: from the end */
-WG_API wg_tensor wg_slice_step(wg_tensor x, int axis, int64_t start, int64_t stop, int64_t step); /* step >= 1 */
+WG_API wg_tensor wg_permute(wg_tensor x, wg_axes order); /* the result's axis i is x's order[i]; every axis once */
+WG_API wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b); /* two axes swapped */
+WG_API wg_tensor wg_t(wg_tensor x);                                 /* the last two axes swapped */
+WG_API wg_tensor wg_expand(wg_tensor x, wg_shape shape);            /* broadcast to shape */
+WG_API wg_tensor wg_squeeze(wg_tensor x, int axis);                 /* an axis of size 1 goes */
+WG_API wg_tensor wg_unsqueeze(wg_tensor x, int axis); /* an axis of size 1 comes, so that it is number axis */
+/* [start, stop) of the axis; negative: from the end; past the ends is an error. With a step >= 1: start, start + step,
+ * ... below stop. */
+WG_API wg_tensor wg_slice(wg_tensor x, int axis, int64_t start, int64_t stop);
+WG_API wg_tensor wg_slice_step(wg_tensor x, int axis, int64_t start, int64_t stop, int64_t step);
 WG_API wg_tensor wg_select(wg_tensor x, int axis, int64_t index); /* one index; the axis goes */
-WG_API wg_tensor wg_flip(wg_tensor x, int axis);
+WG_API wg_tensor wg_flip(wg_tensor x, int axis);                  /* from last to first */
 
-/* ---- joining and cutting --------------------------------------------------------------------------------------------------------------- */
+/* ---- joining and cutting; any dtype ---------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_concat(const wg_tensor *x, int n, int axis);
-WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);       /* along a new axis */
+WG_API wg_tensor wg_concat(const wg_tensor *x, int n, int axis);      /* n >= 1; shapes equal but for the axis */
+WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);       /* n >= 1; equal shapes, along a new axis */
 WG_API void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts); /* n equal parts */
+/* sizes[n] add up to the axis */
 WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tensor *parts);
-WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros */
+WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value);
 
-/* ---- by index (i32; out of range is reported when run) -------------------------------------------------------------------------------------- */
+/* ---- by index (i32; out of range is reported when run) ---------------------------------------------------------- *
+ * Any dtype, but scatter_add and gradients. gather, scatter_add: x and index have equal sizes but for the axis. */
 
 WG_API wg_tensor wg_embedding(wg_tensor weight, wg_tensor index);         /* weight[v, d], index[...] = [..., d] */
 WG_API wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index); /* index[n]; result has n along axis */
 WG_API wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index); /* out[i][j] = x[index[i][j]][j] for axis 0 */
 WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source); /* x with
                                            x[index[i][j]][j] += source[i][j] for axis 0; in order of i */
-WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype);             /* [..., classes] */
+WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes,
+                            wg_dtype dtype); /* [..., classes], classes >= 1; any dtype */
 WG_API wg_tensor wg_tril_mask(wg_tape *tape, int64_t rows, int64_t cols,
                               int64_t diagonal); /* bool: col <= row + diagonal */
 WG_API wg_tensor wg_triu_mask(wg_tape *tape, int64_t rows, int64_t cols,
                               int64_t diagonal);         /* bool: col >= row + diagonal */
-WG_API wg_tensor wg_tril(wg_tensor x, int64_t diagonal); /* x where col <= row + diagonal, else 0 */
-WG_API wg_tensor wg_triu(wg_tensor x, int64_t diagonal);
+WG_API wg_tensor wg_tril(wg_tensor x, int64_t diagonal); /* x where col <= row + diagonal, else 0; any dtype */
+WG_API wg_tensor wg_triu(wg_tensor x, int64_t diagonal); /* x where col >= row + diagonal, else 0 */
 /* bool [n, size]: position < lengths[i]; lengths[n] i32. */
 WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 
-/* ---- losses ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- losses ---------------------------------------------------------------------------------------------------- */
 
-typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_EACH } wg_reduction;
+typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_EACH } wg_reduction; /* mean, sum over all elements; none */
 
 typedef struct wg_cross_entropy_options {
     wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as PyTorch's */
@@ -225,23 +237,27 @@ WG_API wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cr
 /* logits[batch, time, classes], labels[batch, time], lengths[batch] i32: only time < length counts; the mean
  * is over these. */
 WG_API wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor lengths);
-WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction); /* -log p[label] */
-WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction);                 /* (x - t)^2 */
-WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction); /* Huber 1964 */
-/* max(x, 0) - x t + ln(1 + e^-|x|) */
+/* -p[label]: p[..., classes] log-probabilities, labels i32 [...]. */
+WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction);
+
+/* Those that follow: x and target t of equal shapes. */
+WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction); /* (x - t)^2 */
+/* With d = |x - t|: d^2 / 2 up to delta, then delta (d - delta / 2); delta > 0 (Huber 1964). */
+WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction);
+/* t ln(1 + e^-x) + (1 - t) ln(1 + e^x): x logits, t probabilities. */
 WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction);
 /* t (ln t - log_q), 0 where t is 0; log_q is a log-probability, as PyTorch's kl_div */
 WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction);
 
-/* ---- norms and dropout -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- norms and dropout ----------------------------------------------------------------------------------------- */
 
-/* (x - mean) / sqrt(var + epsilon) weight + bias over the last axis; weight[n], bias[n] or WG_NONE
- * (Ba, Kiros, Hinton 2016). */
+/* (x - mean) / sqrt(var + epsilon) weight + bias over the last axis of size n; weight[n], bias[n] or WG_NONE;
+ * epsilon >= 0 (Ba, Kiros, Hinton 2016). */
 WG_API wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon);
-/* In train mode: zero with probability p, else x / (1 - p); in eval mode x. */
+/* In train mode: zero with probability p, 0 .. 1, else x / (1 - p); in eval mode x. */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
-/* ---- the list of all ops, for tests, benchmarks and documentation ------------------------------------------------------------------------------------- */
+/* ---- the list of all ops, for tests, benchmarks and documentation ---------------------------------------------- */
 
 /* NULL past the end. */
 WG_API const wg_op *wg_op_at(int index);
