@@ -229,7 +229,8 @@ static bool pass(loader *l, bool copy)
     l->copy = copy;
     for (size_t i = 0; i < wg_params_count(c->params); i++)
         if (!load_param(l, i)) return false;
-    for (size_t i = 0; c->optimizer && i < wg_optimizer_state_count(c->optimizer); i++)
+    const size_t n_states = wg_optimizer_state_count(c->optimizer);
+    for (size_t i = 0; i < n_states; i++)
         if (!load_state(l, i)) return false;
     for (size_t i = 0; i < wg_safetensors_count(l->file) && !copy; i++) {
         wg_entry e = wg_safetensors_at(l->file, i);

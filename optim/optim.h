@@ -158,7 +158,8 @@ WG_API double wg_schedule_warmup(double lr, uint64_t step, uint64_t warmup);
  * "optim.square_avg.rnn.weight_ih_l0" (the parameter's shape and dtype), "optim.step.rnn.weight_ih_l0" (an i32
  * scalar, where the formula needs it). The memory is the optimizer's; loading writes into it. */
 
-WG_API size_t wg_optimizer_state_count(const wg_optimizer *optimizer);
+/* How many there are, 0 for NULL. Parameters that were made, or thawed, since the last step join now. */
+WG_API size_t wg_optimizer_state_count(wg_optimizer *optimizer);
 /* False past the end. Any of the four results may be NULL. */
 WG_API bool wg_optimizer_state_at(wg_optimizer *optimizer, size_t index, const char **name, wg_dtype *dtype,
                                   wg_shape *shape, void **data);

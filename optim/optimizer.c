@@ -156,15 +156,19 @@ static bool take_in(wg_optimizer *o)
     return true;
 }
 
-size_t wg_optimizer_state_count(const wg_optimizer *o)
+static size_t state_count(const wg_optimizer *o) { return (size_t)o->n_joined * (size_t)count_arrays(o->kind); }
+
+size_t wg_optimizer_state_count(wg_optimizer *o)
 {
-    return o ? (size_t)o->n_joined * count_arrays(o->kind) : 0;
+    if (!o) return 0;
+    (void)take_in(o); /* without memory for it, the next step says so */
+    return state_count(o);
 }
 
 bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_dtype *dtype, wg_shape *shape,
                            void **data)
 {
-    if (index >= wg_optimizer_state_count(o)) return false;
+    if (!o || index >= state_count(o)) return false;
     size_t arrays = (size_t)count_arrays(o->kind);
     const member *m = &o->members[o->joined[index / arrays]];
     int array = (int)(index % arrays);

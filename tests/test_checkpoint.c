@@ -100,6 +100,44 @@ static void test_checkpoint(void **state)
     example_free(&b);
 }
 
+/* An example whose weight was frozen when its optimizer was made, and which has a parameter more since then. */
+static example example_grown(uint64_t seed)
+{
+    example x = example_new(seed, 4);
+    wg_optimizer_free(x.optimizer);
+    wg_param_freeze(x.weight, true);
+    x.optimizer = wg_adam_new(x.set, wg_adam_defaults());
+    wg_param_freeze(x.weight, false);
+    wg_param_new(x.set, "late", WG_DIMS(3), wg_init_uniform(-1, 1));
+    return x;
+}
+
+/* Before its first step after that, the optimizer already takes the state of all of them. */
+static void test_checkpoint_grown(void **state)
+{
+    wg_error error = {0};
+    example a = example_grown(1), b = example_grown(2);
+    example_step(&a);
+    assert_int_equal(example_save(&a, in_folder("c"), &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("c"), &error);
+    wg_checkpoint c = {.params = b.set, .optimizer = b.optimizer};
+    if (wg_checkpoint_load(file, &c, NULL, NULL, &error) != WG_OK) fail_msg("%s", error.text);
+    assert_int_equal(wg_optimizer_state_count(b.optimizer), 9);
+    example_step(&a);
+    example_step(&b);
+    assert_int_equal(example_save(&a, in_folder("a"), &error), WG_OK);
+    assert_int_equal(example_save(&b, in_folder("b"), &error), WG_OK);
+    size_t size_a, size_b;
+    char *bytes_a = get_file(in_folder("a"), &size_a), *bytes_b = get_file(in_folder("b"), &size_b);
+    assert_int_equal(size_a, size_b);
+    assert_memory_equal(bytes_a, bytes_b, size_a);
+    free(bytes_a);
+    free(bytes_b);
+    wg_safetensors_close(file);
+    example_free(&a);
+    example_free(&b);
+}
+
 typedef struct report {
     int n[4];
     char last[256];
@@ -266,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_checkpoint_grown),
         cmocka_unit_test(test_checkpoint_differences),
         cmocka_unit_test(test_checkpoint_refused),
         cmocka_unit_test(test_memory_faults),
