@@ -197,15 +197,12 @@ static void random_numbers(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    tape = wg_tape_new(wg_tape_defaults());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values),         cmocka_unit_test(gradients_at_corners),
         cmocka_unit_test(ignored_labels), cmocka_unit_test(indices_out_of_range),
         cmocka_unit_test(random_numbers), cmocka_unit_test(names_in_errors),
     };
-    int failed = cmocka_run_group_tests_name("corners", tests, NULL, NULL);
-    wg_tape_free(tape);
-    return failed;
+    return run_values(argc, argv, "corners", tests, sizeof tests / sizeof *tests);
 }

@@ -11,9 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "guarded.h"
 #include "ops/kernels/cast.h"
 
 static uint64_t first_seed, state;
@@ -110,26 +109,6 @@ static void draw(wg_dtype dtype, const row *r, int64_t n, void *out)
 
 /* ---- every row: position, aliasing, guard pages ----------------------------------------------------------- */
 
-/* Memory whose last byte stands before a page without access. */
-typedef struct guarded {
-    char *map;
-    size_t body, page;
-} guarded;
-
-static guarded guarded_new(size_t bytes)
-{
-    guarded g = {.page = (size_t)sysconf(_SC_PAGESIZE)};
-    g.body = (bytes + g.page - 1) / g.page * g.page;
-    g.map = mmap(NULL, g.body + 2 * g.page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (g.map == MAP_FAILED || mprotect(g.map, g.page, PROT_NONE) ||
-        mprotect(g.map + g.page + g.body, g.page, PROT_NONE))
-        exit(2);
-    return g;
-}
-
-static void *at_end(const guarded *g, size_t bytes) { return g->map + g->page + g->body - bytes; }
-static void *at_start(const guarded *g) { return g->map + g->page; }
-
 enum { LONGEST = 130 };
 static guarded memory[4]; /* operands 0-2, result */
 
@@ -144,7 +123,7 @@ static void check_length(wg__isa isa, int number, wg_dtype dtype, int n, bool en
     char expected[LONGEST * 8];
     for (int k = 0; k < n_in; k++) {
         wg_dtype type = dtype_of(r->kind, k, dtype);
-        void *x = end ? at_end(&memory[k], (size_t)n * wg_dtype_size(type)) : at_start(&memory[k]);
+        void *x = end ? memory[k].end - (size_t)n * wg_dtype_size(type) : memory[k].start;
         draw(type, r, n, x);
         in[k] = x;
     }
@@ -154,13 +133,13 @@ static void check_length(wg__isa isa, int number, wg_dtype dtype, int n, bool en
             one[k] = (const char *)in[k] + (size_t)i * wg_dtype_size(dtype_of(r->kind, k, dtype));
         fn(1, expected + (size_t)i * size_out, one);
     }
-    void *y = end ? at_end(&memory[3], (size_t)n * size_out) : at_start(&memory[3]);
-    memset(at_start(&memory[3]), 0x5a, memory[3].body);
+    void *y = end ? memory[3].end - (size_t)n * size_out : memory[3].start;
+    memset(memory[3].start, 0x5a, (size_t)(memory[3].end - memory[3].start));
     fn(n, y, in);
     if (memcmp(y, expected, (size_t)n * size_out))
         FAIL("%s %s isa %d: n = %d depends on the position", r->name, wg_dtype_name(dtype), isa, n);
-    const char *beside = end ? at_start(&memory[3]) : (char *)y + (size_t)n * size_out;
-    for (size_t i = 0; i < memory[3].body - (size_t)n * size_out; i++)
+    const char *beside = end ? memory[3].start : (char *)y + (size_t)n * size_out;
+    for (size_t i = 0; i < (size_t)(memory[3].end - memory[3].start) - (size_t)n * size_out; i++)
         if (beside[i] != 0x5a) {
             FAIL("%s %s isa %d: n = %d writes beside its result", r->name, wg_dtype_name(dtype), isa, n);
             break;

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+#include "guarded.h"
 
 enum { MAX_SEGMENTS = 64, MAX_BATCHES = 40 };
 
@@ -25,27 +25,6 @@ static uint64_t random_bits(void) /* splitmix64 */
 
 static int64_t below(int64_t n) { return (int64_t)(random_bits() % (uint64_t)n); }
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
-
-/* ---- memory that ends at a page without access ------------------------------------------------------------- */
-
-typedef struct guarded {
-    char *map, *data;
-    size_t bytes, mapped;
-} guarded;
-
-static guarded guarded_new(size_t bytes)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
-    guarded g = {.bytes = bytes, .mapped = body + 2 * page};
-    g.map = mmap(NULL, g.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (g.map == MAP_FAILED) exit(77);
-    mprotect(g.map, page, PROT_NONE);
-    mprotect(g.map + page + body, page, PROT_NONE);
-    g.data = g.map + page + body - bytes;
-    return g;
-}
-
-static void guarded_free(guarded *g) { munmap(g->map, g->mapped); }
 
 /* ---- matrices with any strides ------------------------------------------------------------------------------ */
 

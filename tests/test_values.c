@@ -428,14 +428,10 @@ ROUNDS_OF(integers)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
-    tape = wg_tape_new(wg_tape_defaults());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reductions), cmocka_unit_test(test_scans),    cmocka_unit_test(test_products),
         cmocka_unit_test(test_by_index),   cmocka_unit_test(test_masks),    cmocka_unit_test(test_losses),
         cmocka_unit_test(test_norms),      cmocka_unit_test(test_integers),
     };
-    int failed = cmocka_run_group_tests_name("values", tests, NULL, NULL);
-    wg_tape_free(tape);
-    return failed;
+    return run_values(argc, argv, "values", tests, sizeof tests / sizeof *tests);
 }

@@ -198,14 +198,10 @@ ROUNDS_OF(reshaped)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
-    tape = wg_tape_new(wg_tape_defaults());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_permuted),           cmocka_unit_test(test_sliced),
         cmocka_unit_test(test_expanded),           cmocka_unit_test(test_joined),
         cmocka_unit_test(test_stacked_and_padded), cmocka_unit_test(test_reshaped),
     };
-    int failed = cmocka_run_group_tests_name("views", tests, NULL, NULL);
-    wg_tape_free(tape);
-    return failed;
+    return run_values(argc, argv, "views", tests, sizeof tests / sizeof *tests);
 }

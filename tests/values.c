@@ -164,3 +164,12 @@ void rounds(void (*body)(void))
     }
     finish();
 }
+
+int run_values(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n)
+{
+    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
+    tape = wg_tape_new(wg_tape_defaults());
+    int failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+    wg_tape_free(tape);
+    return failed;
+}

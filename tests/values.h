@@ -37,4 +37,8 @@ void expect_values(const char *what, wg_tensor got, const array *want);
 void rounds(void (*body)(void));
 void finish(void);
 
+/* What main returns: runs a group of tests on a new tape; an argument is the seed. */
+struct CMUnitTest;
+int run_values(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n);
+
 #endif
