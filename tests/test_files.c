@@ -142,6 +142,17 @@ static void test_idx(void **state)
     assert_true(wg_idx_at(&idx, 0) == -2);
     wg_idx_fini(&idx);
 
+    const unsigned char wide[] = {0, 0, 0x0E, 1, 0, 0, 0, 1, 0xC0, 0, 0, 0, 0, 0, 0, 0};
+    const unsigned char ints[] = {0, 0, 0x0C, 1, 0, 0, 0, 1, 0x80, 0, 0, 0};
+    put_file(in_folder("d"), wide, sizeof wide);
+    assert_int_equal(wg_idx_read(in_folder("d"), &idx, &error), WG_OK);
+    assert_true(wg_idx_at(&idx, 0) == -2);
+    wg_idx_fini(&idx);
+    put_file(in_folder("i"), ints, sizeof ints);
+    assert_int_equal(wg_idx_read(in_folder("i"), &idx, &error), WG_OK);
+    assert_true(wg_idx_at(&idx, 0) == INT32_MIN);
+    wg_idx_fini(&idx);
+
     for (size_t size = 0; size < sizeof bytes; size++) {
         error = (wg_error){0};
         put_file(in_folder("b"), bytes, size);

@@ -435,6 +435,36 @@ static void test_carry(void)
     wg_params_free(set);
 }
 
+/* A detached state has the same values, and no gradient reaches what it was made from. */
+static void test_detach(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    model m = {.by_steps = true};
+    fill(&m.x[0][0][0], T * B * IN, 10);
+    wg_rnn_options o = options_of(WG_LSTM);
+    o.learned_state = true;
+    o.forget_bias = 100;
+    CHECK(wg_rnn_init(&m.rnn, set, "rnn", IN, H, o) == WG_OK);
+    const double *bias = wg_param_value(m.rnn.cell[0].bias_ih);
+    CHECK(bias[H - 1] < 1 && bias[H] > 99 && bias[2 * H - 1] > 99 && bias[2 * H] < 1);
+    double value[2][B * H];
+    for (int detached = 0; detached < 2; detached++) {
+        wg_tensor out[T];
+        wg_rnn_state state = run(&m, tape, out);
+        if (detached) state = wg_rnn_detach_state(&m.rnn, &state);
+        wg_tensor y = wg_keep(wg_rnn_step(&m.rnn, wg_data(tape, WG_F64, WG_DIMS(B, IN), m.x[0]), &state));
+        wg_zero_grad(set);
+        CHECK(wg_backward(weigh(y)) == WG_OK && wg_read(y, value[detached], sizeof value[detached]) == WG_OK);
+        const double *h0 = wg_param_grad(m.rnn.cell[0].h0), *c0 = wg_param_grad(m.rnn.cell[0].c0);
+        CHECK((h0[0] == 0) == detached && (c0[0] == 0) == detached);
+        CHECK(((const double *)wg_param_grad(m.rnn.cell[0].weight_ih))[0] != 0 && wg_tape_reset(tape) == WG_OK);
+    }
+    CHECK(memcmp(value[0], value[1], sizeof value[0]) == 0);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
 static void test_names(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -552,6 +582,7 @@ int main(void)
     test_long();
     test_padding();
     test_carry();
+    test_detach();
     test_dropout();
     test_gradients();
     printf("%d failed\n", failures);
