@@ -52,6 +52,13 @@ typedef struct wg__segment {
     int64_t a_rs, a_cs, b_rs, b_cs;
 } wg__segment;
 
+/* The right operand seen through a window that slides over an image, as a convolution does: element (p, j) of a
+ * segment stands at b[step[p] + line[j]]. */
+typedef struct wg__window {
+    const int64_t *step, *line; /* [k of a segment], [n]; elements */
+    const void *end;            /* of the image's memory: nothing from here on is read */
+} wg__window;
+
 typedef struct wg__product {
     wg_dtype dtype;
     int64_t m, n;
@@ -59,10 +66,11 @@ typedef struct wg__product {
     const int64_t *batch_a, *batch_b; /* [batches] element offsets of each problem; NULL when batches is 1 */
     void *c;
     int64_t c_rs, c_cs, batch_c; /* batch_c: elements between the results of successive problems */
-    int n_segments;              /* more than 1 only when batches is 1 */
+    int n_segments;              /* the same for each problem */
     wg__segment *segments;
-    bool accumulate;      /* add to C instead of overwriting it */
-    const void *packed_b; /* B (one segment, one batch) as packed by pack(), or NULL */
+    bool accumulate;          /* add to C instead of overwriting it */
+    const void *packed_b;     /* B (one segment, one batch) as packed by pack(), or NULL */
+    const wg__window *window; /* how B is seen, instead of by strides, or NULL */
 } wg__product;
 
 /* The product kernels of one dtype. */

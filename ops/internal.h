@@ -26,6 +26,8 @@ extern const wg_op *const wg__loss_ops[];
 extern const wg_op *const wg__norm_ops[];
 extern const wg_op *const wg__dropout_ops[];
 extern const wg_op *const wg__scan_ops[];
+extern const wg_op *const wg__conv_ops[];
+extern const wg_op *const wg__pool_ops[];
 
 /* Those of the structural ops that other files define. */
 extern const wg_op wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;

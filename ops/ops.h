@@ -172,6 +172,59 @@ WG_API wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias);
 WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* sum over all of a b, a scalar; equal shapes */
 WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
 
+/* ---- convolution: x[images, channels, spatial axes...] ---------------------------------------------------------------
+ * y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - before], zero outside: the
+ * filter is not flipped (cross-correlation), as everywhere in the field (LeCun et al. 1998). With groups g, output
+ * channels o of group o / (O / g) see the C / g input channels of that group: weight[O, C / g, kernel...], bias[O] or
+ * WG_NONE. The result is [images, O, positions...], with wg_window_count positions along each axis. */
+
+enum { WG_CONV_AXES = 3 };
+
+typedef struct wg_conv_options {
+    int64_t stride[WG_CONV_AXES];                      /* default 1; of the first, second, third spatial axis */
+    int64_t dilation[WG_CONV_AXES];                    /* default 1: distance between the window's places */
+    int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* zeros put around; default 0 */
+    int64_t groups;                                    /* default 1 */
+    bool same;  /* instead of before and after: ceil(size / stride) positions, an odd zero at the end */
+    bool floor; /* the stride may leave places at the end unseen, as PyTorch's always may; default: an error */
+    int64_t extra[WG_CONV_AXES]; /* transposed only: adds to the size at the end (PyTorch's output_padding) */
+} wg_conv_options;
+WG_API wg_conv_options wg_conv_defaults(void);
+WG_API wg_conv_options wg_conv_square(int64_t stride, int64_t padding); /* the same along all axes */
+
+/* Positions of a window along an axis (padding included in its size): (size - dilation (kernel - 1) - 1) / stride + 1;
+ * -1 if it does not fit, or, unless floor, if the division leaves a rest. */
+WG_API int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, bool floor);
+
+WG_API wg_tensor wg_conv1d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+WG_API wg_tensor wg_conv2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+WG_API wg_tensor wg_conv3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+
+/* The convolution's gradient by its image, as a layer: weight[C, O / g, kernel...]; along each axis the result has
+ * (size - 1) stride - before - after + dilation (kernel - 1) + extra + 1 places. floor and same are not used. */
+WG_API wg_tensor wg_conv_transpose1d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+WG_API wg_tensor wg_conv_transpose2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+WG_API wg_tensor wg_conv_transpose3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+
+typedef struct wg_pool_options {
+    int64_t kernel[WG_CONV_AXES];
+    int64_t stride[WG_CONV_AXES], dilation[WG_CONV_AXES];
+    int64_t before[WG_CONV_AXES]; /* up to half of the kernel; -inf for max, 0 for avg; default 0 */
+    int64_t after[WG_CONV_AXES];
+    bool floor;         /* as for convolutions */
+    bool count_padding; /* avg: padding counts in the mean; default true, as in PyTorch */
+} wg_pool_options;
+WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride is the kernel */
+
+/* The maximum of each window of each channel. Its gradient goes to the first of the largest; NaN spreads. */
+WG_API wg_tensor wg_max_pool1d(wg_tensor x, wg_pool_options options);
+WG_API wg_tensor wg_max_pool2d(wg_tensor x, wg_pool_options options);
+WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
+/* The mean of each window of each channel. */
+WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
+WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
+WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);
+
 /* ---- views: no numbers move unless strides cannot express it; any dtype ---------------------------------------- */
 
 WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape); /* as many elements; one size may be -1: what is left */

@@ -96,6 +96,26 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
     }
 }
 
+/* The same through a window: a panel at a time, since writing may run over a panel's end into the next one. */
+static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, int64_t k0, int64_t k)
+{
+    const wg__window *w = t->p->window;
+    for (int64_t i = 0; i < f->count; i++) {
+        const wg__segment *s = t->p->segments;
+        int64_t start = panel_start(f, i), skip = k0;
+        int lines = (int)least(f->width, f->lines - start);
+        for (; skip >= s->k; s++) skip -= s->k;
+        for (int64_t step = 0, n; step < k; step += n, s++, skip = 0) {
+            n = least(k - step, s->k - skip);
+            wg__windowed from = {.data = side_of(t, s, batch, true).data,
+                                 .end = w->end,
+                                 .line = w->line + f->line + start,
+                                 .step = w->step + skip};
+            WG__K(pack_window)(f->data + i * f->distance + step * f->width, f->width, lines, n, from);
+        }
+    }
+}
+
 /* ---- packing B ahead ------------------------------------------------------------------------------------------------ */
 
 enum { PANELS_A_TASK = 4 };
@@ -150,7 +170,10 @@ static void pack_b_block(const wg__problem *t, const wg__cut *c, const block *b)
 {
     int64_t first = c->pack_b ? 0 : b->cols / t->wide * t->wide;
     panels f = panels_of(t, b->col + first, b->cols - first, b->k, b->b_panels);
-    if (f.count > 0) pack_steps(t, b->batch, true, &f, b->k0, b->k);
+    if (t->p->window)
+        pack_windows(t, b->batch, &f, b->k0, b->k);
+    else if (f.count > 0)
+        pack_steps(t, b->batch, true, &f, b->k0, b->k);
 }
 
 /* The panel of columns j .. j + wide of the block; *b_k gets its stride along k. */

@@ -116,6 +116,15 @@ void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64
  * read. May write LANES elements past the panel's end. */
 void WG__K(pack_panel)(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from);
 
+/* The same for lines seen through a window: element p of line l is data[step[p] + line[l]]. Writes as much past the
+ * panel's end as a square of LANES steps has rows in the panel. */
+typedef struct wg__windowed {
+    const real *data;
+    const void *end; /* nothing from here on is read */
+    const int64_t *line, *step;
+} wg__windowed;
+void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from);
+
 /* y[j] (+)= sum over p of x[p] B[p,j], j < n; B with unit stride along one of its two dimensions. */
 void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride);
 

@@ -16,7 +16,7 @@ wg__problem WG__K(problem)(const wg__product *p)
     const wg__blis *blis = fitting_blis();
     wg__problem t = {.p = p, .wide = blis ? blis->wide : TILE_COLS, .kc = blis ? blis->kc : 256};
     for (int s = 0; s < p->n_segments; s++) t.k += p->segments[s].k;
-    t.turned = !p->packed_b && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
+    t.turned = !p->packed_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
     t.m = t.turned ? p->n : p->m;
     t.n = t.turned ? p->m : p->n;
     t.c_rs = t.turned ? p->c_cs : p->c_rs;
@@ -67,7 +67,7 @@ static void split(const wg__problem *t, wg__cut *c)
 /* One row, and B can be read as it stands. */
 static bool is_vector(const wg__problem *t)
 {
-    if (t->m != 1 || t->p->packed_b) return false;
+    if (t->m != 1 || t->p->packed_b || t->p->window) return false;
     for (int s = 0; s < t->p->n_segments; s++) {
         wg__side b = side_of(t, &t->p->segments[s], 0, true);
         if (b.line != 1 && b.k != 1) return false;
@@ -85,7 +85,8 @@ static void cut_vector(const wg__problem *t, wg__cut *c)
 }
 
 /* A is read as it stands if its rows run along k, or if it is read only once or twice; so is B, if its rows run along
- * the columns of C and few rows of C want it. Several segments can only be gathered by packing. */
+ * the columns of C and few rows of C want it. Several segments, or a window,
+ * can only be gathered by packing. */
 static void cut_matrix(const wg__problem *t, wg__cut *c)
 {
     bool whole = t->p->n_segments == 1;
@@ -96,7 +97,7 @@ static void cut_matrix(const wg__problem *t, wg__cut *c)
     }
     bool few_panels = t->n <= 2 * t->wide, few_stacks = t->m <= 2 * TILE_ROWS;
     c->pack_a = !whole || (!few_panels && a.k != 1);
-    c->pack_b = !t->p->packed_b && !(whole && b.line == 1 && few_stacks);
+    c->pack_b = !t->p->packed_b && !(whole && !t->p->window && b.line == 1 && few_stacks);
     split(t, c);
     if (c->pack_a && t->c_cs == 1) c->blis = fitting_blis();
 }

@@ -1,35 +1,8 @@
 /* Packing one side of a product into panels: panel[p][width], the p-th elements of `width` lines together. Compiled
  * per instruction set and type. Reads nothing but the elements themselves. */
-#include "gemm.h"
+#include "gemm_transpose.h"
 
 #include <string.h>
-
-/* Swaps blocks of s lanes between vectors s apart. */
-#define EXCHANGE(s)                                                                                                \
-    for (int i = 0; i < LANES; i++)                                                                                \
-        if (!(i & (s))) {                                                                                          \
-            vector low = v[i], high = v[i + (s)];                                                                  \
-            v[i] = __builtin_shufflevector(low, high, LIST(LOW, s));                                               \
-            v[i + (s)] = __builtin_shufflevector(low, high, LIST(HIGH, s));                                        \
-        }
-
-static inline __attribute__((always_inline)) void transpose(vector v[LANES])
-{
-#if defined __AVX512F__ && WG__T == 32
-    UNROLL
-    EXCHANGE(8)
-#endif
-#if defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
-    UNROLL
-    EXCHANGE(4)
-#endif
-#if defined __AVX2__ || WG__T == 32
-    UNROLL
-    EXCHANGE(2)
-#endif
-    UNROLL
-    EXCHANGE(1)
-}
 
 static void pack_any(real *panel, int width, int lines, int64_t k, wg__side from)
 {

@@ -1,0 +1,341 @@
+/* Convolutions over one, two or three axes. Three ops, each of which is the derivative of another: conv, the gradient by
+ * its weight, and the frame of zeros that pads an image and spreads a gradient. */
+#include "internal.h"
+
+#include <string.h>
+
+#include "kernels/conv.h"
+
+static wg_tensor nil_of(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
+int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, bool floor)
+{
+    int64_t reach;
+    if (size < 0 || kernel < 1 || stride < 1 || dilation < 1) return -1;
+    if (__builtin_mul_overflow(kernel - 1, dilation, &reach) || reach >= size) return -1;
+    int64_t room = size - 1 - reach;
+    return floor || room % stride == 0 ? room / stride + 1 : -1;
+}
+
+/* ---- frame: zeros around and between ------------------------------------------------------------------------- */
+
+static wg_status frame_infer(wg_infer *c)
+{
+    const wg__frame_attr *f = c->attr;
+    c->out = c->in[0];
+    for (int i = 0; i < f->axes; i++) c->out.size[c->out.rank - f->axes + i] = f->size[i];
+    return wg__infer_size(c);
+}
+
+static wg_tensor frame_vjp(const wg_vjp_args *v, int k)
+{
+    const wg__frame_attr *f = v->attr;
+    wg_tensor x = v->grad;
+    int first = wg_rank(x) - (int)f->axes;
+    for (int i = 0; i < f->axes; i++) {
+        int64_t n = wg_size(v->in[0], first + i), last = f->low[i] + (n - 1) * f->step[i] + 1;
+        x = wg_slice_step(x, first + i, f->low[i], n ? last : f->low[i], f->step[i]);
+    }
+    return x;
+}
+
+static wg_kernel frame_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__frame_kernel;
+}
+
+static const wg_op frame_op = {.struct_size = sizeof(wg_op),
+                               .name = "frame",
+                               .min_in = 1,
+                               .max_in = 1,
+                               .flags = WG_OP_SMOOTH,
+                               .infer = frame_infer,
+                               .vjp = frame_vjp,
+                               .select = frame_select,
+                               .tasks = wg__frame_tasks};
+
+/* x itself where the frame adds nothing. */
+static wg_tensor frame(wg_tensor x, const wg__frame_attr *f)
+{
+    bool same = true;
+    for (int i = 0; i < f->axes; i++) same &= f->size[i] == wg_size(x, wg_rank(x) - (int)f->axes + i);
+    return same ? x : wg_record(&frame_op, &x, 1, f, sizeof *f);
+}
+
+/* ---- conv, and its gradient by the image ----------------------------------------------------------------------- */
+
+static wg_status conv_infer(wg_infer *c)
+{
+    const wg__conv_attr *attr = c->attr;
+    const wg_shape *x = &c->in[0], *w = &c->in[1];
+    wg_status status = wg__infer_float(c, 0);
+    if (status != WG_OK) return status;
+    if (c->dtype_in[0] != c->dtype_in[1])
+        return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
+                             wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[1]));
+    if (w->size[0] < 1 || w->size[1] < 1 || w->size[0] % attr->groups)
+        return wg_infer_fail(c, WG_ERR_SHAPE,
+                             "the weight's output channels must be 1 or more, and divide into %lld groups",
+                             (long long)attr->groups);
+    if (x->size[1] != w->size[1] * attr->groups)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "%lld channels, but the weight has %lld in each of %lld groups",
+                             (long long)x->size[1], (long long)w->size[1], (long long)attr->groups);
+    c->out = *x;
+    c->out.size[1] = w->size[0];
+    for (int i = 2; i < x->rank; i++) {
+        c->out.size[i] = wg_window_count(x->size[i], w->size[i], attr->stride[i - 2], attr->dilation[i - 2], true);
+        if (c->out.size[i] < 0)
+            return wg_infer_fail(c, WG_ERR_SHAPE,
+                                 "a window of %lld (dilation %lld) does not fit into axis %d of %lld",
+                                 (long long)w->size[i], (long long)attr->dilation[i - 2], i, (long long)x->size[i]);
+    }
+    return wg__infer_size(c);
+}
+
+static wg_tensor conv(wg_tensor x, wg_tensor w, const wg__conv_attr *attr);
+
+/* The weight of the convolution that goes back: [groups, out, in, ...] becomes [groups, in, out, ...], flipped. */
+static wg_tensor turn_weight(wg_tensor w, int64_t groups)
+{
+    wg_shape shape = wg_shape_get(w), turned = shape, grouped = {.rank = shape.rank + 1};
+    turned.size[0] = shape.size[1] * groups;
+    turned.size[1] = shape.size[0] / groups;
+    grouped.size[0] = groups;
+    grouped.size[1] = turned.size[1];
+    memcpy(grouped.size + 2, shape.size + 1, (size_t)(shape.rank - 1) * sizeof *shape.size);
+    w = groups == 1 ? wg_transpose(w, 0, 1) : wg_reshape(wg_transpose(wg_reshape(w, grouped), 1, 2), turned);
+    for (int i = 2; i < shape.rank; i++)
+        if (shape.size[i] > 1) w = wg_flip(w, i);
+    return w;
+}
+
+/* The image whose convolution with w had these sizes, from the result's gradient: the convolution of the gradient,
+ * its elements a stride apart in a frame as wide as the window, with the flipped weight. */
+static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *attr, const int64_t *size)
+{
+    wg__frame_attr f = {.axes = wg_rank(grad) - 2};
+    wg__conv_attr back = {.groups = attr->groups};
+    for (int i = 0; i < f.axes; i++) {
+        f.low[i] = (wg_size(w, 2 + i) - 1) * attr->dilation[i];
+        f.step[i] = attr->stride[i];
+        f.size[i] = size[i] + f.low[i];
+        back.stride[i] = 1;
+        back.dilation[i] = attr->dilation[i];
+    }
+    return conv(frame(grad, &f), turn_weight(w, attr->groups), &back);
+}
+
+static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *kernel);
+
+static wg_tensor conv_vjp(const wg_vjp_args *v, int k)
+{
+    wg_shape shape = wg_shape_get(v->in[k]);
+    return k == 0 ? conv_input(v->grad, v->in[1], v->attr, shape.size + 2)
+                  : conv_weight(v->grad, v->in[0], v->attr, shape.size + 2);
+}
+
+static wg_kernel conv_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__conv_kernel : NULL;
+}
+
+static const wg_op conv_op = {.struct_size = sizeof(wg_op),
+                              .name = "conv",
+                              .min_in = 2,
+                              .max_in = 2,
+                              .flags = WG_OP_SMOOTH,
+                              .infer = conv_infer,
+                              .vjp = conv_vjp,
+                              .select = conv_select,
+                              .tasks = wg__conv_tasks,
+                              .scratch = wg__conv_scratch};
+
+static wg_tensor conv(wg_tensor x, wg_tensor w, const wg__conv_attr *attr)
+{
+    wg_tensor in[2] = {x, w};
+    return wg_record(&conv_op, in, 2, attr, sizeof *attr);
+}
+
+/* ---- conv_weight: the gradient by the weight ---------------------------------------------------------------------- */
+
+static wg_status conv_weight_infer(wg_infer *c)
+{
+    const wg__conv_attr *attr = c->attr;
+    const wg_shape *grad = &c->in[0], *x = &c->in[1];
+    c->out = *x;
+    c->out.size[0] = grad->size[1];
+    c->out.size[1] = x->size[1] / attr->groups;
+    memcpy(c->out.size + 2, attr->kernel, (size_t)(x->rank - 2) * sizeof *attr->kernel);
+    return wg__infer_size(c);
+}
+
+static wg_tensor conv_weight_vjp(const wg_vjp_args *v, int k)
+{
+    wg_shape shape = wg_shape_get(v->in[1]);
+    wg__conv_attr attr = *(const wg__conv_attr *)v->attr;
+    memset(attr.kernel, 0, sizeof attr.kernel);
+    return k == 0 ? conv(v->in[1], v->grad, &attr) : conv_input(v->in[0], v->grad, &attr, shape.size + 2);
+}
+
+static wg_kernel conv_weight_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__conv_weight_kernel : NULL;
+}
+
+static const wg_op conv_weight_op = {.struct_size = sizeof(wg_op),
+                                     .name = "conv_weight",
+                                     .min_in = 2,
+                                     .max_in = 2,
+                                     .flags = WG_OP_SMOOTH,
+                                     .infer = conv_weight_infer,
+                                     .vjp = conv_weight_vjp,
+                                     .select = conv_weight_select,
+                                     .tasks = wg__conv_weight_tasks,
+                                     .scratch = wg__conv_weight_scratch};
+
+static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *kernel)
+{
+    wg_tensor in[2] = {grad, x};
+    wg__conv_attr with = *attr;
+    memcpy(with.kernel, kernel, (size_t)(wg_rank(x) - 2) * sizeof *kernel);
+    return wg_record(&conv_weight_op, in, 2, &with, sizeof with);
+}
+
+/* ---- what users call ------------------------------------------------------------------------------------------------ */
+
+wg_conv_options wg_conv_defaults(void)
+{
+    return (wg_conv_options){.stride = {1, 1, 1}, .dilation = {1, 1, 1}, .groups = 1};
+}
+
+wg_conv_options wg_conv_square(int64_t stride, int64_t padding)
+{
+    wg_conv_options o = wg_conv_defaults();
+    for (int i = 0; i < WG_CONV_AXES; i++) {
+        o.stride[i] = stride;
+        o.before[i] = o.after[i] = padding;
+    }
+    return o;
+}
+
+/* Shapes of x and w, which have `axes` spatial axes, and options that can be; otherwise the error is stored. */
+static bool acceptable(wg_tensor x, wg_tensor w, const wg_conv_options *o, int axes, const char *op, wg_shape *sx,
+                       wg_shape *sw)
+{
+    static const char *const letters[] = {"length", "height, width", "depth, height, width"};
+    char text[128];
+    if (!wg__both_set(x, w, op) || !wg__shape(x, sx, op) || !wg__shape(w, sw, op)) return false;
+    if (sx->rank != axes + 2 || sw->rank != axes + 2) {
+        wg__refuse(x, WG_ERR_SHAPE, op, "x[images, channels, %s] and a weight of as many axes are needed; it is %s",
+                   letters[axes - 1], wg_shape_text(sw, text, sizeof text));
+        return false;
+    }
+    bool ok = o->groups >= 1;
+    for (int i = 0; i < axes; i++)
+        ok &= o->stride[i] >= 1 && o->dilation[i] >= 1 && o->before[i] >= 0 && o->after[i] >= 0 &&
+              o->extra[i] >= 0 && o->before[i] <= INT32_MAX && o->after[i] <= INT32_MAX &&
+              o->extra[i] <= INT32_MAX && o->stride[i] <= INT32_MAX && o->dilation[i] <= INT32_MAX;
+    if (!ok)
+        wg__refuse(x, WG_ERR_ARGUMENT, op, "strides, dilations and groups must be 1 or more, padding 0 or more");
+    return ok;
+}
+
+static wg_tensor add_bias(wg_tensor y, wg_tensor bias, int64_t channels, const char *op)
+{
+    wg_shape have, want = WG_DIMS(channels), along = {.rank = wg_rank(y)};
+    char text[64];
+    if (!bias.tape) return y;
+    if (!wg__shape(bias, &have, op)) return nil_of(y);
+    if (!wg_shape_equal(&have, &want))
+        return wg__refuse(bias, WG_ERR_SHAPE, op, "the bias must be %s", wg_shape_text(&want, text, sizeof text));
+    for (int i = 0; i < along.rank; i++) along.size[i] = i == 1 ? channels : 1;
+    return wg_add(y, wg_reshape(bias, along));
+}
+
+static wg__conv_attr attr_of(const wg_conv_options *o, int axes)
+{
+    wg__conv_attr attr = {.groups = o->groups};
+    for (int i = 0; i < axes; i++) {
+        attr.stride[i] = o->stride[i];
+        attr.dilation[i] = o->dilation[i];
+    }
+    return attr;
+}
+
+/* Zeros for as many positions as the image has places: half before, the odd one after. */
+static void pad_same(wg_conv_options *o, int axis, int64_t size, int64_t kernel)
+{
+    int64_t positions = (size + o->stride[axis] - 1) / o->stride[axis];
+    int64_t needed = (positions - 1) * o->stride[axis] + (kernel - 1) * o->dilation[axis] + 1 - size;
+    if (needed < 0) needed = 0;
+    o->before[axis] = needed / 2;
+    o->after[axis] = needed - needed / 2;
+}
+
+static wg_tensor convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes, const char *op)
+{
+    wg_shape sx, sw;
+    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return nil_of(x.tape ? x : w);
+    wg__frame_attr f = {.axes = axes};
+    for (int i = 0; i < axes; i++) {
+        int64_t kernel = sw.size[2 + i];
+        if (o.same && kernel >= 1 && kernel <= INT32_MAX) pad_same(&o, i, sx.size[2 + i], kernel);
+        f.low[i] = o.before[i];
+        f.step[i] = 1;
+        f.size[i] = sx.size[2 + i] + o.before[i] + o.after[i];
+        if (wg_window_count(f.size[i], kernel, o.stride[i], o.dilation[i], true) >= 0 && !o.floor && !o.same &&
+            wg_window_count(f.size[i], kernel, o.stride[i], o.dilation[i], false) < 0)
+            return wg__refuse(x, WG_ERR_SHAPE, op,
+                              "axis %d: (%lld - %lld) / %lld is not whole, so the last places would be left out; "
+                              "options.floor allows it",
+                              2 + i, (long long)f.size[i], (long long)((kernel - 1) * o.dilation[i] + 1),
+                              (long long)o.stride[i]);
+    }
+    wg__conv_attr attr = attr_of(&o, axes);
+    wg_tensor y = conv(frame(x, &f), w, &attr);
+    return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[0], op);
+}
+
+static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes,
+                                     const char *op)
+{
+    wg_shape sx, sw;
+    int64_t size[WG_CONV_AXES];
+    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return nil_of(x.tape ? x : w);
+    if (sx.size[1] != sw.size[0] || sw.size[0] % o.groups || o.same)
+        return wg__refuse(x, o.same ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, op,
+                          o.same ? "the size of the result follows from the padding: same is not taken"
+                                 : "the weight must be [channels of x, output channels of a group, ...]");
+    for (int i = 0; i < axes; i++) {
+        int64_t n = sx.size[2 + i], kernel = sw.size[2 + i];
+        bool ok = n >= 1 && kernel >= 1 && kernel <= INT32_MAX && n <= INT32_MAX;
+        if (ok) size[i] = (n - 1) * o.stride[i] + (kernel - 1) * o.dilation[i] + 1 + o.extra[i];
+        if (!ok || o.before[i] + o.after[i] >= size[i])
+            return wg__refuse(x, WG_ERR_SHAPE, op, "axis %d: nothing is left of the result", 2 + i);
+        if (o.extra[i] >= o.stride[i] && o.extra[i] >= o.dilation[i])
+            return wg__refuse(x, WG_ERR_ARGUMENT, op, "extra must be smaller than the stride or the dilation");
+    }
+    wg__conv_attr attr = attr_of(&o, axes);
+    wg_tensor y = conv_input(x, w, &attr, size);
+    for (int i = 0; i < axes; i++) y = wg_slice(y, 2 + i, o.before[i], size[i] - o.after[i]);
+    return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[1] * o.groups, op);
+}
+
+#define CONVOLUTIONS(axes)                                                                                         \
+    wg_tensor wg_conv##axes##d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options)             \
+    {                                                                                                              \
+        return convolve(x, weight, bias, options, axes, "conv" #axes "d");                                         \
+    }                                                                                                              \
+    wg_tensor wg_conv_transpose##axes##d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options)   \
+    {                                                                                                              \
+        return convolve_transposed(x, weight, bias, options, axes, "conv_transpose" #axes "d");                    \
+    }
+CONVOLUTIONS(1)
+CONVOLUTIONS(2)
+CONVOLUTIONS(3)
+
+const wg_op *const wg__conv_ops[] = {&conv_op, &conv_weight_op, &frame_op, NULL};

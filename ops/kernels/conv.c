@@ -1,0 +1,280 @@
+/* Convolutions as products whose right operand is the image seen through the window: no matrix of patches is built,
+ * the product's packing reads the image. A place in the window (channel, row, column) and a position of the window
+ * each have an offset in the image, and the offset of an element is their sum.
+ *
+ *     forward            y[o, position]  = sum over places     w[o, place]     x[place + position], for every image
+ *     weight's gradient  dw[o, place]    = sum over positions  dy[o, position] x[position + place], over all images
+ *
+ * The image's gradient is the first form again (ops/conv.c). */
+#include "conv.h"
+
+#include <string.h>
+
+typedef struct conv {
+    wg_operand x, w, y; /* [images, groups in, ...], [groups out, in, ...], [images, groups out, ...] */
+    const wg__conv_attr *attr;
+    int axes;
+    int64_t images, in, out;          /* channels of a group */
+    int64_t places, positions, plane; /* of a channel's window, of the window, numbers of a channel */
+    int64_t space[WG__CONV_AXES];     /* strides of the image's axes */
+} conv;
+
+static conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, wg_operand y)
+{
+    conv c = {.x = x, .w = w, .y = y, .attr = attr, .axes = x.rank - 2, .places = 1, .positions = 1, .plane = 1};
+    c.images = x.size[0];
+    c.in = w.size[1];
+    c.out = w.size[0] / attr->groups;
+    for (int i = c.axes - 1; i >= 0; i--) {
+        c.space[i] = c.plane;
+        c.plane *= x.size[2 + i];
+        c.places *= w.size[2 + i];
+        c.positions *= y.size[2 + i];
+    }
+    return c;
+}
+
+static conv describe_forward(const wg_args *args)
+{
+    return describe(args->attr, args->in[0], args->in[1], args->out);
+}
+static conv describe_weight(const wg_args *args)
+{
+    return describe(args->attr, args->in[1], args->out, args->in[0]);
+}
+
+/* to[i] = the sum of index times step over the axes, i counting through the sizes, the last the fastest. */
+static void offsets(int64_t *to, int axes, const int64_t *size, const int64_t *step)
+{
+    int64_t n = 1;
+    to[0] = 0;
+    for (int a = axes - 1; a >= 0; a--) { /* the block that is there, again for each further index */
+        for (int64_t i = 1; i < size[a]; i++)
+            for (int64_t j = 0; j < n; j++) to[i * n + j] = to[j] + i * step[a];
+        n *= size[a];
+    }
+}
+
+static void position_offsets(const conv *c, int64_t *to)
+{
+    int64_t step[WG__CONV_AXES];
+    for (int i = 0; i < c->axes; i++) step[i] = c->attr->stride[i] * c->space[i];
+    offsets(to, c->axes, c->y.size + 2, step);
+}
+
+static void place_offsets(const conv *c, int64_t *to)
+{
+    int64_t step[1 + WG__CONV_AXES] = {c->plane};
+    for (int i = 0; i < c->axes; i++) step[1 + i] = c->attr->dilation[i] * c->space[i];
+    offsets(to, 1 + c->axes, c->w.size + 1, step);
+}
+
+/* ---- the products ------------------------------------------------------------------------------------------------ */
+
+/* What a task needs beside the product's own scratch. */
+typedef struct tables {
+    wg__product product;
+    wg__window window;
+    int64_t *place, *position, *batch_a, *batch_b;
+    wg__segment *segments;
+    char *rest; /* for the product */
+} tables;
+
+static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+/* Lays the arrays out in the scratch; with memory NULL, how much that is. */
+static size_t lay_out(tables *t, const conv *c, int64_t batches, int64_t segments, char *memory)
+{
+    size_t at = 0;
+    int64_t **array[] = {&t->place, &t->position, &t->batch_a, &t->batch_b};
+    const int64_t size[] = {c->in * c->places, c->positions, batches, batches};
+    for (int i = 0; i < 4; i++) {
+        if (memory) *array[i] = (int64_t *)(memory + at);
+        at += aligned((size_t)size[i] * sizeof(int64_t));
+    }
+    if (memory) t->segments = (wg__segment *)(memory + at);
+    at += aligned((size_t)segments * sizeof(wg__segment));
+    if (memory) t->rest = memory + at;
+    return at;
+}
+
+static wg__product forward_product(const conv *c, wg__segment *segment, const wg__window *window)
+{
+    int64_t k = c->in * c->places;
+    *segment = (wg__segment){.a = c->w.data, .b = c->x.data, .k = k, .a_rs = k, .a_cs = 1};
+    return (wg__product){.dtype = c->y.dtype,
+                         .m = c->out,
+                         .n = c->positions,
+                         .batches = c->images * c->attr->groups,
+                         .c = c->y.data,
+                         .c_rs = c->positions,
+                         .c_cs = 1,
+                         .batch_c = c->out * c->positions,
+                         .n_segments = 1,
+                         .segments = segment,
+                         .window = window};
+}
+
+/* One segment an image. To be cut into tasks, two stand for all. */
+static wg__product weight_product(const conv *c, wg__segment *segments, bool all, const wg__window *window)
+{
+    int64_t n = all || c->images < 2 ? c->images : 2, k = c->in * c->places, groups = c->attr->groups;
+    int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
+    for (int64_t i = 0; i < n; i++) {
+        segments[i] = (wg__segment){.a = (char *)c->y.data + i * groups * c->out * c->positions * size,
+                                    .b = (char *)c->x.data + i * groups * c->in * c->plane * size,
+                                    .k = all || n < 2 || i == 0 ? c->positions : (c->images - 1) * c->positions,
+                                    .a_rs = c->positions,
+                                    .a_cs = 1};
+    }
+    return (wg__product){.dtype = c->y.dtype,
+                         .m = c->out,
+                         .n = k,
+                         .batches = groups,
+                         .c = c->w.data,
+                         .c_rs = k,
+                         .c_cs = 1,
+                         .batch_c = c->out * k,
+                         .n_segments = (int)n,
+                         .segments = segments,
+                         .window = window};
+}
+
+static void *image_end(const conv *c)
+{
+    return (char *)c->x.data + c->x.numel * (int64_t)wg_dtype_size(c->x.dtype);
+}
+
+static void run(tables *t, const wg__product *product, int64_t task)
+{
+    t->product = *product;
+    t->product.batch_a = t->batch_a;
+    t->product.batch_b = t->batch_b;
+    wg__structural_ops.product(product->dtype)->run(&t->product, task, t->rest);
+}
+
+static const wg__window unknown; /* stands for a window where only its being there counts */
+
+int64_t wg__conv_tasks(const wg_args *args)
+{
+    conv c = describe_forward(args);
+    wg__segment segment;
+    wg__product p = forward_product(&c, &segment, &unknown);
+    return wg__structural_ops.product(p.dtype)->tasks(&p);
+}
+
+size_t wg__conv_scratch(const wg_args *args)
+{
+    conv c = describe_forward(args);
+    wg__segment segment;
+    wg__product p = forward_product(&c, &segment, &unknown);
+    return lay_out(&(tables){0}, &c, p.batches, 1, NULL) + wg__structural_ops.product(p.dtype)->scratch(&p);
+}
+
+void wg__conv_kernel(const wg_args *args, int64_t task)
+{
+    conv c = describe_forward(args);
+    int64_t groups = c.attr->groups, batches = c.images * groups;
+    tables t;
+    lay_out(&t, &c, batches, 1, args->scratch);
+    position_offsets(&c, t.position);
+    place_offsets(&c, t.place);
+    for (int64_t i = 0; i < batches; i++) {
+        t.batch_a[i] = i % groups * c.out * c.in * c.places;
+        t.batch_b[i] = i * c.in * c.plane;
+    }
+    t.window = (wg__window){.step = t.place, .line = t.position, .end = image_end(&c)};
+    wg__product p = forward_product(&c, t.segments, &t.window);
+    run(&t, &p, task);
+}
+
+int64_t wg__conv_weight_tasks(const wg_args *args)
+{
+    conv c = describe_weight(args);
+    wg__segment segments[2];
+    wg__product p = weight_product(&c, segments, false, &unknown);
+    return wg__structural_ops.product(p.dtype)->tasks(&p);
+}
+
+size_t wg__conv_weight_scratch(const wg_args *args)
+{
+    conv c = describe_weight(args);
+    wg__segment segments[2];
+    wg__product p = weight_product(&c, segments, false, &unknown);
+    return lay_out(&(tables){0}, &c, p.batches, c.images, NULL) + wg__structural_ops.product(p.dtype)->scratch(&p);
+}
+
+void wg__conv_weight_kernel(const wg_args *args, int64_t task)
+{
+    conv c = describe_weight(args);
+    int64_t groups = c.attr->groups;
+    tables t;
+    lay_out(&t, &c, groups, c.images, args->scratch);
+    if (c.positions > 0) position_offsets(&c, t.position);
+    place_offsets(&c, t.place);
+    for (int64_t i = 0; i < groups; i++) {
+        t.batch_a[i] = i * c.out * c.positions;
+        t.batch_b[i] = i * c.in * c.plane;
+    }
+    t.window = (wg__window){.step = t.position, .line = t.place, .end = image_end(&c)};
+    wg__product p = weight_product(&c, t.segments, true, &t.window);
+    run(&t, &p, task);
+}
+
+/* ---- the frame ------------------------------------------------------------------------------------------------------ */
+
+/* The result's last axis is a row; a task takes some rows. */
+enum { FRAME_TASK = 16384 };
+
+static int64_t row_size(const wg_args *args) { return args->out.size[args->out.rank - 1]; }
+static int64_t rows_a_task(const wg_args *args) { return 1 + FRAME_TASK / (1 + row_size(args)); }
+
+int64_t wg__frame_tasks(const wg_args *args)
+{
+    int64_t row = row_size(args), each = rows_a_task(args);
+    return row ? (args->out.numel / row + each - 1) / each : 1;
+}
+
+/* The row of in0 that stands in a row of the result; -1: none. */
+static int64_t row_of(const wg_args *args, int64_t row)
+{
+    const wg__frame_attr *f = args->attr;
+    int64_t from = 0, size = 1;
+    for (int i = (int)f->axes - 2; i >= 0; i--) {
+        int64_t n = args->in[0].size[args->in[0].rank - f->axes + i], at = row % f->size[i] - f->low[i];
+        if (at < 0 || at % f->step[i] || at / f->step[i] >= n) return -1;
+        from += at / f->step[i] * size;
+        size *= n;
+        row /= f->size[i];
+    }
+    return from + row * size;
+}
+
+static void put_apart(char *to, const char *from, int64_t n, int64_t step, int64_t size)
+{
+    for (int64_t i = 0; i < n; i++) memcpy(to + i * step * size, from + i * size, (size_t)size);
+}
+
+void wg__frame_kernel(const wg_args *args, int64_t task)
+{
+    const wg__frame_attr *f = args->attr;
+    int last = (int)f->axes - 1;
+    int64_t size = (int64_t)wg_dtype_size(args->out.dtype), n = args->in[0].size[args->in[0].rank - 1];
+    int64_t row = row_size(args), each = rows_a_task(args), stop = (task + 1) * each;
+    if (!row) return;
+    if (stop > args->out.numel / row) stop = args->out.numel / row;
+    for (int64_t r = task * each; r < stop; r++) {
+        char *to = (char *)args->out.data + r * row * size;
+        int64_t from = n ? row_of(args, r) : -1;
+        memset(to, 0, (size_t)(row * size));
+        if (from < 0) continue;
+        const char *source = (const char *)args->in[0].data + from * n * size;
+        to += f->low[last] * size;
+        if (f->step[last] == 1)
+            memcpy(to, source, (size_t)(n * size));
+        else if (size == 4)
+            put_apart(to, source, n, f->step[last], 4);
+        else
+            put_apart(to, source, n, f->step[last], size);
+    }
+}
