@@ -9,6 +9,8 @@
 #include "autograd/tape.h"
 #include "autograd/trace.h"
 #include "io/io.h"
+#include "nn/bptt.h"
+#include "nn/cells.h"
 #include "nn/nn.h"
 #include "ops/ops.h"
 #include "optim/optim.h"

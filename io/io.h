@@ -1,4 +1,4 @@
-/* Files: text, IDX, safetensors, and checkpoints made of them.
+/* Files: text, IDX, safetensors, and checkpoints made of them; stopping early; the order of samples.
  *
  * Files may come from strangers. Every length is checked against the file's size before memory is asked
  * for, sizes are multiplied with overflow checks, and no input crashes a reader. A file is written whole
@@ -144,6 +144,77 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
  * the file is left aside when there is no optimizer. */
 WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint,
                                                wg_tolerate tolerate, void *context, wg_error *error);
+
+/* ---- stopping early ----
+ * Watches a number that validation gives, keeps the checkpoint where it was best, and says when it has not been
+ * better for too long (Prechelt 1998):
+ *
+ *     wg_early_stop stop = wg_early_stop_defaults();
+ *     stop.path = "best.safetensors";
+ *     ...
+ *     checkpoint.step = step;
+ *     if (wg_early_stop_update(&stop, validate(), &checkpoint, &error) != WG_OK) ...
+ *     if (wg_early_stop_due(&stop)) break;
+ *     ...
+ *     wg_early_stop_restore(&stop, &checkpoint, &error);
+ *
+ * A plain struct: copy it, or keep its fields in a checkpoint's metadata. */
+
+typedef struct wg_early_stop {
+    int64_t patience; /* stop after so many numbers in a row that were not better; default 5 */
+    double min_delta; /* better means better by more than this; default 0 */
+    bool higher;      /* higher is better (an accuracy); default false (a loss) */
+    const char *path; /* where the best checkpoint goes; default NULL: nowhere */
+    double best;      /* from here on its own: the best number, NaN before the first */
+    uint64_t step;    /* the checkpoint's step where it was best */
+    int64_t since;    /* numbers since then */
+} wg_early_stop;
+WG_API wg_early_stop wg_early_stop_defaults(void);
+
+/* Takes the next number; where it is the best so far, saves the checkpoint to path. NaN is never better. checkpoint
+ * may be NULL where there is no path. Errors are those of wg_checkpoint_save; the best is then still the old one. */
+WG_CHECKED WG_API wg_status wg_early_stop_update(wg_early_stop *stop, double number,
+                                                 const wg_checkpoint *checkpoint, wg_error *error);
+/* Time to stop? */
+WG_API bool wg_early_stop_due(const wg_early_stop *stop);
+/* Loads the best checkpoint. WG_ERR_ARGUMENT where there is none. */
+WG_CHECKED WG_API wg_status wg_early_stop_restore(const wg_early_stop *stop, wg_checkpoint *checkpoint,
+                                                  wg_error *error);
+
+/* ---- which samples next ----
+ * The numbers of the samples of every batch, in an order that is new in every epoch. It is a function of the seed and
+ * the batch's number alone, so that a run that goes on at a step needs nothing but the step:
+ *
+ *     wg_loader_options options = wg_loader_defaults();
+ *     options.batch = 32;
+ *     options.lengths = lengths;                          // batches of sequences of about the same length
+ *     wg_loader *loader = wg_loader_new(n, options, &error);
+ *     for (uint64_t step = start; step < steps; step++) {
+ *         const int64_t *samples;
+ *         int64_t n = wg_loader_batch(loader, step, &samples);
+ *         ...
+ *     }
+ */
+
+typedef struct wg_loader wg_loader;
+
+typedef struct wg_loader_options {
+    int64_t batch;          /* samples in a batch; default 1 */
+    uint64_t seed;          /* default 0 */
+    bool shuffle;           /* default true; false: 0, 1, 2, ... in every epoch */
+    bool drop_last;         /* leave out the samples that do not fill a batch; default false: a smaller batch */
+    const int32_t *lengths; /* [n], copied, or NULL: sort by length, within stretches of */
+    int64_t bucket;         /* so many batches, and take the batches in any order; default 50 */
+} wg_loader_options;
+WG_API wg_loader_options wg_loader_defaults(void);
+
+/* NULL on error: options out of range, memory. */
+WG_API wg_loader *wg_loader_new(int64_t n, wg_loader_options options, wg_error *error);
+WG_API void wg_loader_free(wg_loader *loader);
+/* Batches in an epoch: batch number s is number s % batches of epoch s / batches. */
+WG_API int64_t wg_loader_batches(const wg_loader *loader);
+/* Batch number step, counted from 0 through all epochs: how many samples it has, and, until the next call, which. */
+WG_API int64_t wg_loader_batch(wg_loader *loader, uint64_t step, const int64_t **samples);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
 /* Recurrent layers: their cells as formulas, one step, and the unroll over time. */
+#include "cells.h"
 #include "internal.h"
 
 #include <math.h>
@@ -220,35 +221,71 @@ static wg_tensor relu_step(void *context, wg_tensor x, wg_tensor *state, int n)
     return state[0] = wg_relu(both(context, x, state[0]));
 }
 
+/* gate: i f g o. */
+static void lstm_gates(const weights *w, wg_tensor x, wg_tensor h, wg_tensor gate[4])
+{
+    wg_split(both(w, x, h), -1, 4, gate);
+    for (int k = 0; k < 4; k++) gate[k] = k == 2 ? wg_tanh(gate[k]) : wg_sigmoid(gate[k]);
+}
+
 static wg_tensor lstm_step(void *context, wg_tensor x, wg_tensor *state, int n)
 {
     wg_tensor gate[4];
-    wg_split(both(context, x, state[0]), -1, 4, gate);
-    wg_tensor i = wg_sigmoid(gate[0]), f = wg_sigmoid(gate[1]), g = wg_tanh(gate[2]), o = wg_sigmoid(gate[3]);
-    state[1] = wg_add(wg_mul(f, state[1]), wg_mul(i, g));
-    return state[0] = wg_mul(o, wg_tanh(state[1]));
+    lstm_gates(context, x, state[0], gate);
+    state[1] = wg_add(wg_mul(gate[1], state[1]), wg_mul(gate[0], gate[2]));
+    return state[0] = wg_mul(gate[3], wg_tanh(state[1]));
+}
+
+/* gate: r z n. */
+static void gru_after_gates(const weights *w, wg_tensor x, wg_tensor h, wg_tensor gate[3])
+{
+    wg_tensor a[3], u[3];
+    wg_split(wg_linear(x, w->ih, w->b_ih), -1, 3, a);
+    wg_split(wg_linear(h, w->hh, w->b_hh), -1, 3, u);
+    for (int k = 0; k < 2; k++) gate[k] = wg_sigmoid(wg_add(a[k], u[k]));
+    gate[2] = wg_tanh(wg_add(a[2], wg_mul(gate[0], u[2])));
 }
 
 static wg_tensor gru_after_step(void *context, wg_tensor x, wg_tensor *state, int n)
 {
-    const weights *w = context;
-    wg_tensor h = state[0], a[3], u[3];
+    wg_tensor gate[3];
+    gru_after_gates(context, x, state[0], gate);
+    return state[0] = wg_lerp(gate[2], state[0], gate[1]);
+}
+
+static void gru_before_gates(const weights *w, wg_tensor x, wg_tensor h, wg_tensor gate[3])
+{
+    wg_tensor a[3], u[2];
     wg_split(wg_linear(x, w->ih, w->b_ih), -1, 3, a);
-    wg_split(wg_linear(h, w->hh, w->b_hh), -1, 3, u);
-    wg_tensor r = wg_sigmoid(wg_add(a[0], u[0])), z = wg_sigmoid(wg_add(a[1], u[1]));
-    wg_tensor candidate = wg_tanh(wg_add(a[2], wg_mul(r, u[2])));
-    return state[0] = wg_lerp(candidate, h, z);
+    wg_split(wg_linear(h, w->hh_rz, w->b_hh_rz), -1, 2, u);
+    for (int k = 0; k < 2; k++) gate[k] = wg_sigmoid(wg_add(a[k], u[k]));
+    gate[2] = wg_tanh(wg_add(a[2], wg_linear(wg_mul(gate[0], h), w->hh_n, w->b_hh_n)));
 }
 
 static wg_tensor gru_before_step(void *context, wg_tensor x, wg_tensor *state, int n)
 {
     const weights *w = context;
-    wg_tensor h = state[0], a[3], u[2];
-    wg_split(wg_linear(x, w->ih, w->b_ih), -1, 3, a);
-    wg_split(wg_linear(h, w->hh_rz, w->b_hh_rz), -1, 2, u);
-    wg_tensor r = wg_sigmoid(wg_add(a[0], u[0])), z = wg_sigmoid(wg_add(a[1], u[1]));
-    wg_tensor candidate = wg_tanh(wg_add(a[2], wg_linear(wg_mul(r, h), w->hh_n, w->b_hh_n)));
-    return state[0] = w->update_new ? wg_lerp(h, candidate, z) : wg_lerp(candidate, h, z);
+    wg_tensor gate[3], h = state[0];
+    gru_before_gates(w, x, h, gate);
+    return state[0] = w->update_new ? wg_lerp(h, gate[2], gate[1]) : wg_lerp(gate[2], h, gate[1]);
+}
+
+int wg_rnn_gates(const wg_rnn *layer, int cell, wg_tensor x, wg_tensor h, wg_tensor gate[4])
+{
+    for (int k = 0; k < 4; k++) gate[k] = WG_NONE;
+    if (cell < 0 || cell >= cells_of(layer)) {
+        wg_fail(x, WG_ERR_ARGUMENT, "rnn_gates", "cell %d of %d", cell, cells_of(layer));
+        return 0;
+    }
+    weights w = use_weights(layer, &layer->cell[cell], x.tape);
+    switch (layer->options.cell) {
+    case WG_LSTM: lstm_gates(&w, x, h, gate); return 4;
+    case WG_GRU:
+        (layer->options.gru == WG_GRU_RESET_AFTER ? gru_after_gates : gru_before_gates)(&w, x, h, gate);
+        return 3;
+    case WG_RNN_RELU: gate[0] = wg_relu(both(&w, x, h)); return 1;
+    default: gate[0] = wg_tanh(both(&w, x, h)); return 1;
+    }
 }
 
 static wg_step_fn step_of(const wg_rnn_options *o)

@@ -164,6 +164,35 @@ WG_API size_t wg_optimizer_state_count(wg_optimizer *optimizer);
 WG_API bool wg_optimizer_state_at(wg_optimizer *optimizer, size_t index, const char **name, wg_dtype *dtype,
                                   wg_shape *shape, void **data);
 
+/* ---- average of weights ----
+ * A running mean of the parameters over the steps of training, to validate and to use instead of the last ones:
+ *
+ *     wg_average *average = wg_average_new(model, 0.999);
+ *     ...
+ *     wg_optimizer_step(optimizer);
+ *     wg_average_update(average);
+ *     ...
+ *     wg_average_swap(average);                           // the model holds the average
+ *     validate();
+ *     wg_average_swap(average);                           // and again what is trained
+ *
+ * The k-th update is a += (1 - decay) / (1 - decay^k) (p - a): the exponential moving average with the correction of its
+ * start (Kingma, Ba 2015) inside, so that a needs none. decay 1 is the mean of all k (Polyak, Juditsky 1992).
+ * The averages and k are buffers of the set, "average.<name>" and "average_count": saved and restored with it. */
+
+typedef struct wg_average wg_average;
+
+/* Averages the parameters that are in the set now, ties once, frozen ones too. NULL where memory is out, the set is NULL
+ * or has an error, decay is outside [0, 1]; the reason is then on the set. Buffers of these names that are there
+ * already are taken over. */
+WG_API wg_average *wg_average_new(wg_params *set, double decay);
+WG_API void wg_average_free(wg_average *average);
+/* Takes in the parameters as they are. WG_ERR_ARGUMENT while they are swapped. */
+WG_API wg_status wg_average_update(wg_average *average);
+/* Exchanges parameters and averages, bit for bit. Before the first update it does nothing but note it. */
+WG_API void wg_average_swap(wg_average *average);
+WG_API bool wg_average_is_swapped(const wg_average *average);
+
 #ifdef __cplusplus
 }
 #endif

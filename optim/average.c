@@ -1,0 +1,144 @@
+/* A running average of the parameters, in buffers of their set. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct pair {
+    wg_param *param;
+    wg_buffer *average;
+} pair;
+
+struct wg_average {
+    wg__heap heap;
+    double decay;
+    wg_buffer *count; /* scalar: updates so far */
+    bool swapped;
+    size_t n, bytes; /* pairs; bytes of this struct with them */
+    pair pairs[];
+};
+
+/* The buffer of this name, new or from before; NULL with an error on the set. */
+static wg_buffer *buffer_for(wg_params *set, const char *before, const char *name, wg_shape shape)
+{
+    char text[512];
+    if (snprintf(text, sizeof text, "%s%s", before, name) >= (int)sizeof text) text[0] = 0; /* the set refuses it */
+    wg_param *there = wg_param_find(set, text);
+    if (!there) return wg_buffer_new(set, text, shape, wg_init_zeros());
+    wg_shape size = wg_param_shape(there);
+    bool same = wg_param_is_buffer(there) && size.rank == shape.rank;
+    for (int i = 0; same && i < shape.rank; i++) same = size.size[i] == shape.size[i];
+    if (same) return there;
+    wg_params_fail(set, WG_ERR_ARGUMENT, "average: %s is there and is something else", text);
+    return NULL;
+}
+
+wg_average *wg_average_new(wg_params *set, double decay)
+{
+    if (!set || wg_params_status(set) != WG_OK) return NULL;
+    if (!(decay >= 0 && decay <= 1)) {
+        wg_params_fail(set, WG_ERR_ARGUMENT, "average: decay %g is not in [0, 1]", decay);
+        return NULL;
+    }
+    const size_t members = wg_params_count(set); /* our buffers come after these */
+    size_t n = 0;
+    for (size_t i = 0; i < members; i++) n += wg__trained_at(set, i) != NULL;
+    wg__heap heap = {.allocator = wg_params_allocator(set)};
+    const size_t bytes = sizeof(wg_average) + n * sizeof(pair);
+    wg_average *a = wg__heap_alloc(&heap, bytes);
+    if (!a) {
+        wg_params_fail(set, WG_ERR_MEMORY, "average: out of memory");
+        return NULL;
+    }
+    *a = (wg_average){.heap = heap, .decay = decay, .bytes = bytes};
+    for (size_t i = 0; i < members; i++) {
+        wg_param *param = wg__trained_at(set, i);
+        if (param) a->pairs[a->n++].param = param;
+    }
+    for (size_t i = 0; i < n; i++)
+        a->pairs[i].average =
+            buffer_for(set, "average.", wg_param_name(a->pairs[i].param), wg_param_shape(a->pairs[i].param));
+    a->count = buffer_for(set, "average_count", "", WG_SCALAR);
+    if (wg_params_status(set) == WG_OK) return a;
+    wg_average_free(a);
+    return NULL;
+}
+
+void wg_average_free(wg_average *a)
+{
+    if (!a) return;
+    wg__heap heap = a->heap;
+    wg__heap_release(&heap, a, a->bytes);
+}
+
+static double counted(const wg_average *a)
+{
+    const void *count = wg_param_value(a->count);
+    return wg_param_dtype(a->count) == WG_F64 ? *(const double *)count : (double)*(const float *)count;
+}
+
+static void set_count(wg_average *a, double value)
+{
+    void *count = wg_param_write_begin(a->count);
+    if (wg_param_dtype(a->count) == WG_F64)
+        *(double *)count = value;
+    else
+        *(float *)count = (float)value;
+    wg_param_write_end(a->count);
+}
+
+/* a += share (p - a) */
+static void approach_f32(int64_t n, float *a, const float *p, double share)
+{
+    for (int64_t i = 0; i < n; i++) a[i] += (float)share * (p[i] - a[i]);
+}
+
+static void approach_f64(int64_t n, double *a, const double *p, double share)
+{
+    for (int64_t i = 0; i < n; i++) a[i] += share * (p[i] - a[i]);
+}
+
+wg_status wg_average_update(wg_average *a)
+{
+    if (!a || a->swapped) return WG_ERR_ARGUMENT;
+    const double k = counted(a) + 1, share = a->decay == 1 ? 1 / k : (1 - a->decay) / (1 - pow(a->decay, k));
+    for (size_t i = 0; i < a->n; i++) {
+        const pair *m = &a->pairs[i];
+        void *average = wg_param_write_begin(m->average);
+        if (wg_param_dtype(m->param) == WG_F64)
+            approach_f64(wg_param_numel(m->param), average, wg_param_value(m->param), share);
+        else
+            approach_f32(wg_param_numel(m->param), average, wg_param_value(m->param), share);
+        wg_param_write_end(m->average);
+    }
+    set_count(a, k);
+    return WG_OK;
+}
+
+static void exchange(char *a, char *b, size_t n)
+{
+    char held[4096];
+    for (size_t part; n > 0; n -= part, a += part, b += part) {
+        part = n < sizeof held ? n : sizeof held;
+        memcpy(held, a, part);
+        memcpy(a, b, part);
+        memcpy(b, held, part);
+    }
+}
+
+void wg_average_swap(wg_average *a)
+{
+    if (!a) return;
+    a->swapped = !a->swapped;
+    if (counted(a) == 0) return;
+    for (size_t i = 0; i < a->n; i++) {
+        const pair *m = &a->pairs[i];
+        exchange(wg_param_write_begin(m->param), wg_param_write_begin(m->average),
+                 (size_t)wg_param_numel(m->param) * wg_dtype_size(wg_param_dtype(m->param)));
+        wg_param_write_end(m->param);
+        wg_param_write_end(m->average);
+    }
+}
+
+bool wg_average_is_swapped(const wg_average *a) { return a && a->swapped; }

@@ -1,0 +1,116 @@
+/* Small help for tests: a check that counts, numbers that look random, models for the gradient check. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "wengert.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+static const char *test_name = "";
+
+static inline void check_at(bool ok, const char *what, int line)
+{
+    if (ok) return;
+    failures++;
+    printf("FAILED %s, line %d: %s\n", test_name, line, what);
+}
+#define CHECK(condition) check_at((condition), #condition, __LINE__)
+
+typedef struct test {
+    const char *name;
+    void (*run)(void);
+} test;
+#define TEST(name)                                                                                                 \
+    {                                                                                                              \
+#name, name                                                                                                \
+    }
+
+/* Runs them all; the exit code. */
+static inline int run_tests(const test *tests, size_t n)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what was said before a crash is seen */
+    for (size_t i = 0; i < n; i++) {
+        test_name = tests[i].name;
+        tests[i].run();
+    }
+    printf("%zu tests, %d failed\n", n, failures);
+    return failures > 0;
+}
+
+/* Numbers in [-1, 1) that look random and are the same everywhere. */
+static inline void fill(double *numbers, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        numbers[i] = (double)(seed >> 8) / (1 << 23) - 1;
+    }
+}
+
+/* Such numbers as a tensor. */
+static inline wg_tensor random_leaf(wg_tape *tape, wg_shape shape, unsigned seed)
+{
+    double numbers[4096];
+    size_t n = 1;
+    for (int i = 0; i < shape.rank; i++) n *= (size_t)shape.size[i];
+    CHECK(n <= 4096);
+    fill(numbers, n, seed);
+    return wg_data(tape, WG_F64, shape, numbers);
+}
+
+/* sum(y r) with r random numbers: a loss whose gradient is no constant. */
+static inline wg_tensor weigh(wg_tensor y, unsigned seed)
+{
+    return wg_sum_all(wg_mul(y, random_leaf(y.tape, wg_shape_get(y), seed)));
+}
+
+/* The largest difference of n numbers; NaN counts as infinite. */
+static inline double distance(const double *a, const double *b, size_t n)
+{
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs(a[i] - b[i]);
+        if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
+    }
+    return worst;
+}
+
+/* The largest difference of two tensors of f64, computed. */
+static inline double tensor_distance(wg_tensor a, wg_tensor b)
+{
+    const double *x = wg_value(a), *y = wg_value(b);
+    if (!x || !y || wg_numel(a) != wg_numel(b)) {
+        printf("%s\n", wg_tape_message(a.tape));
+        return INFINITY;
+    }
+    return distance(x, y, (size_t)wg_numel(a));
+}
+
+/* Sets a parameter's numbers (f64). */
+static inline void set_param(wg_param *param, const double *numbers)
+{
+    memcpy(wg_param_write_begin(param), numbers, (size_t)wg_param_numel(param) * sizeof *numbers);
+    wg_param_write_end(param);
+}
+
+static inline double grad_at(const wg_param *param, int64_t i) { return ((const double *)wg_param_grad(param))[i]; }
+
+/* Checks every element of every parameter of the set. */
+static inline void gradcheck(wg_params *set, wg_loss_fn loss, void *context, bool second_order)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_gradcheck_options o = wg_gradcheck_defaults();
+    o.elements = -1;
+    o.second_order = second_order;
+    wg_verdict verdict = wg_gradcheck(tape, set, loss, context, o);
+    if (!verdict.ok || verdict.checks == 0) {
+        failures++;
+        printf("FAILED %s: %s\n", test_name, verdict.text);
+    }
+    wg_tape_free(tape);
+}
+
+#endif

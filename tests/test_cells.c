@@ -1,0 +1,813 @@
+/* Recurrent cells, one test for each thing that is said of them: forms of one cell that must give the same numbers,
+ * what a state and a gate do, which input an output depends on, and how gradients go back through time.
+ * (test_layers: every cell by gradient check, lengths, carried states. test_golden: against PyTorch.) */
+#include "check.h"
+
+enum { T = 4, B = 3, IN = 2, H = 3, OUT = 4 };
+
+static wg_tensor input_at(wg_tape *tape, int t) { return random_leaf(tape, WG_DIMS(B, IN), 100 + (unsigned)t); }
+
+static wg_tape *new_tape(void) { return wg_tape_new(wg_tape_defaults()); }
+
+static wg_rnn new_rnn(wg_params *set, wg_cell cell, wg_rnn_bias bias)
+{
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = cell;
+    o.bias = bias;
+    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, o) == WG_OK);
+    return rnn;
+}
+
+/* The states h_1 .. h_T, from zeros. */
+static void run_rnn(const wg_rnn *rnn, wg_tape *tape, wg_tensor *h)
+{
+    wg_rnn_state state = wg_rnn_zero_state(rnn, tape, B);
+    for (int t = 0; t < T; t++) h[t] = wg_rnn_step(rnn, input_at(tape, t), &state);
+}
+
+static wg_tensor weigh_all(const wg_tensor *y, int n)
+{
+    wg_tensor sum[16];
+    for (int t = 0; t < n; t++) sum[t] = weigh(y[t], 200 + (unsigned)t);
+    return wg_add_n(sum, n);
+}
+
+/* ---- Elman ---- */
+
+static wg_tensor softmax_last(wg_tensor x) { return wg_softmax(x, -1); }
+static wg_tensor identity(wg_tensor x) { return x; }
+
+typedef struct headed {
+    wg_rnn rnn;
+    wg_linear_layer head;
+    wg_tensor (*output)(wg_tensor);
+} headed;
+
+static wg_tensor headed_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    const headed *m = context;
+    wg_tensor h[T];
+    run_rnn(&m->rnn, tape, h);
+    for (int t = 0; t < T; t++) h[t] = m->output(wg_linear_apply(&m->head, h[t]));
+    return weigh_all(h, T);
+}
+
+static void elman_with_linear_sigmoid_and_softmax_heads(void)
+{
+    wg_tensor (*const outputs[])(wg_tensor) = {identity, wg_sigmoid, softmax_last};
+    for (int i = 0; i < 6; i++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_linear_options linear = wg_linear_defaults();
+        linear.bias = i < 3;
+        headed m = {.rnn = new_rnn(set, WG_RNN_TANH, linear.bias ? WG_RNN_BIAS_ONE : WG_RNN_BIAS_NONE),
+                    .output = outputs[i % 3]};
+        CHECK(wg_linear_init(&m.head, set, "head", H, OUT, linear) == WG_OK);
+        CHECK(wg_params_trainable(set) == IN * H + H * H + H * OUT + (linear.bias ? H + OUT : 0));
+        gradcheck(set, headed_loss, &m, false);
+        wg_params_free(set);
+    }
+}
+
+/* Elman 1990, figure 2: context units take the hidden units' values one for one; that edge has no weight. */
+static void elman_by_context_units_is_the_same_network(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_ONE);
+    wg_tensor h[T], hidden[T], context = wg_zeros(tape, WG_F64, WG_DIMS(B, H));
+    run_rnn(&rnn, tape, h);
+    for (int t = 0; t < T; t++) {
+        wg_tensor in =
+            wg_linear(input_at(tape, t), wg_use(tape, rnn.cell[0].weight_ih), wg_use(tape, rnn.cell[0].bias_ih));
+        hidden[t] = wg_tanh(wg_add(in, wg_linear(context, wg_use(tape, rnn.cell[0].weight_hh), WG_NONE)));
+        context = wg_add_scalar(hidden[t], 0); /* the copy */
+        CHECK(tensor_distance(hidden[t], h[t]) == 0);
+        const double *j = wg_value(wg_jacobian(context, hidden[t]));
+        for (int i = 0; i < B * H * B * H; i++) CHECK(j[i] == (i / (B * H) == i % (B * H)));
+    }
+    CHECK(wg_params_trainable(set) == (IN + H) * H + H); /* none on the edge of the copy */
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void stacked_weights_are_the_split_ones(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_ONE);
+    wg_tensor split[T], stacked[T], h = wg_zeros(tape, WG_F64, WG_DIMS(B, H));
+    wg_tensor hh = wg_use(tape, rnn.cell[0].weight_hh), ih = wg_use(tape, rnn.cell[0].weight_ih);
+    wg_tensor W = wg_concat((wg_tensor[]){hh, ih}, 2, 1), b = wg_use(tape, rnn.cell[0].bias_ih);
+    run_rnn(&rnn, tape, split);
+    for (int t = 0; t < T; t++)
+        stacked[t] = h = wg_tanh(wg_linear(wg_concat((wg_tensor[]){h, input_at(tape, t)}, 2, 1), W, b));
+    wg_tensor p[3] = {hh, ih, b}, by_split[3], by_stacked[3], dW;
+    wg_tensor loss = weigh_all(stacked, T);
+    wg_grad(weigh_all(split, T), p, 3, WG_NONE, by_split);
+    wg_grad(loss, p, 3, WG_NONE, by_stacked);
+    dW = wg_grad1(loss, W, WG_NONE);
+    for (int t = 0; t < T; t++) CHECK(tensor_distance(split[t], stacked[t]) < 1e-15);
+    for (int i = 0; i < 3; i++) CHECK(tensor_distance(by_split[i], by_stacked[i]) < 1e-14);
+    CHECK(tensor_distance(wg_slice(dW, 1, 0, H), by_split[0]) < 1e-14);
+    CHECK(tensor_distance(wg_slice(dW, 1, H, H + IN), by_split[1]) < 1e-14);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- Jordan ---- */
+
+static wg_tensor jordan_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    const wg_jordan *m = context;
+    wg_tensor y[T], last = wg_jordan_initial(m, tape, B);
+    for (int t = 0; t < T; t++) y[t] = last = wg_jordan_step(m, input_at(tape, t), last);
+    return weigh_all(y, T);
+}
+
+static void jordan_feeds_back_its_output(void)
+{
+    for (int i = 0; i < 4; i++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_jordan m;
+        wg_jordan_options o = wg_jordan_defaults();
+        const wg_init start = wg_init_uniform(-1, 1);
+        o.bias = (i & 1) == 0;
+        o.learned_output = i >= 2;
+        o.y_init = &start;
+        if (i != 1) o.output = softmax_last;
+        if (i == 3) o.hidden = wg_sigmoid;
+        CHECK(wg_jordan_init(&m, set, "jordan", IN, H, OUT, o) == WG_OK);
+        CHECK(wg_param_shape(wg_param_find(set, "jordan.weight_yh")).size[1] == OUT);
+        CHECK(wg_params_trainable(set) ==
+              H * IN + 2 * H * OUT + (o.bias ? H + OUT : 0) + (o.learned_output ? OUT : 0));
+        gradcheck(set, jordan_loss, &m, false);
+        wg_params_free(set);
+    }
+    wg_params *set = wg_params_new(WG_F32);
+    wg_jordan m;
+    CHECK(wg_jordan_init(&m, set, "jordan", IN, 0, OUT, wg_jordan_defaults()) == WG_ERR_ARGUMENT && !m.weight_ih);
+    CHECK(strstr(wg_params_message(set), "jordan jordan: input, hidden and output sizes must be at least 1"));
+    wg_params_free(set);
+}
+
+/* Against the formulas as a plain loop, from a y_0 that is given. */
+static void jordan_by_hand(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_jordan m;
+    wg_jordan_options o = wg_jordan_defaults();
+    o.output = softmax_last;
+    CHECK(wg_jordan_init(&m, set, "", IN, H, OUT, o) == WG_OK);
+    const double *wi = wg_param_value(m.weight_ih), *wy = wg_param_value(m.weight_yh),
+                 *wo = wg_param_value(m.weight_hy);
+    const double *bh = wg_param_value(m.bias_h), *by = wg_param_value(m.bias_y);
+    double y0[B][OUT], y[B][OUT], x[B][IN];
+    fill(&y0[0][0], B * OUT, 31);
+    memcpy(y, y0, sizeof y);
+    wg_tensor got = wg_data(tape, WG_F64, WG_DIMS(B, OUT), y0), from_zeros = wg_jordan_initial(&m, tape, B);
+    for (int t = 0; t < 3; t++) {
+        fill(&x[0][0], B * IN, 100 + (unsigned)t);
+        for (int b = 0; b < B; b++) {
+            double h[H], out[OUT], sum = 0;
+            for (int i = 0; i < H; i++) {
+                h[i] = bh[i];
+                for (int k = 0; k < IN; k++) h[i] += wi[i * IN + k] * x[b][k];
+                for (int k = 0; k < OUT; k++) h[i] += wy[i * OUT + k] * y[b][k];
+                h[i] = tanh(h[i]);
+            }
+            for (int i = 0; i < OUT; i++) {
+                out[i] = by[i];
+                for (int k = 0; k < H; k++) out[i] += wo[i * H + k] * h[k];
+                sum += out[i] = exp(out[i]);
+            }
+            for (int i = 0; i < OUT; i++) y[b][i] = out[i] / sum;
+        }
+        got = wg_jordan_step(&m, input_at(tape, t), got);
+        from_zeros = wg_jordan_step(&m, input_at(tape, t), from_zeros);
+        const double *have = wg_value(got);
+        CHECK(have && distance(have, &y[0][0], B * OUT) < 1e-14);
+        CHECK(tensor_distance(got, from_zeros) > 1e-4); /* y_0 matters */
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- states ---- */
+
+/* From zeros, from a state that is given, from a learned one; the gradient reaches them. */
+static void initial_states_zero_given_learned(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = WG_LSTM;
+    o.learned_state = true;
+    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, o) == WG_OK);
+    double h0[H] = {0.3, -0.2, 0.7}, c0[H] = {-0.5, 0.4, 0.1}, repeated[2][B][H];
+    wg_tensor first[2], last[2][T];
+    for (int b = 0; b < B; b++) {
+        memcpy(repeated[0][b], h0, sizeof h0);
+        memcpy(repeated[1][b], c0, sizeof c0);
+    }
+    set_param(rnn.cell[0].h0, h0);
+    set_param(rnn.cell[0].c0, c0);
+    for (int given = 0; given < 2; given++) {
+        for (int k = 0; k < 2; k++) first[k] = wg_data(tape, WG_F64, WG_DIMS(B, H), repeated[k]);
+        wg_rnn_state state = wg_rnn_initial_state(&rnn, tape, B);
+        if (given) state.h[0] = first[0], state.c[0] = first[1];
+        for (int t = 0; t < T; t++) last[given][t] = wg_rnn_step(&rnn, input_at(tape, t), &state);
+    }
+    for (int t = 0; t < T; t++) CHECK(tensor_distance(last[0][t], last[1][t]) == 0);
+    wg_tensor d_given[2];
+    wg_grad(weigh_all(last[1], T), first, 2, WG_NONE, d_given);
+    wg_tensor sums[2] = {wg_keep(wg_sum(d_given[0], WG_AXES(0), false)),
+                         wg_keep(wg_sum(d_given[1], WG_AXES(0), false))};
+    CHECK(wg_backward(weigh_all(last[0], T)) == WG_OK);
+    const double *dh = wg_value(sums[0]), *dc = wg_value(sums[1]);
+    for (int i = 0; i < H; i++) {
+        CHECK(fabs(dh[i] - grad_at(rnn.cell[0].h0, i)) < 1e-14 && fabs(dh[i]) > 1e-4);
+        CHECK(fabs(dc[i] - grad_at(rnn.cell[0].c0, i)) < 1e-14 && fabs(dc[i]) > 1e-4);
+    }
+    wg_rnn_state zeros = wg_rnn_zero_state(&rnn, tape, B);
+    wg_tensor from_zeros = wg_rnn_step(&rnn, input_at(tape, 0), &zeros);
+    CHECK(tensor_distance(from_zeros, last[0][0]) > 1e-3);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* h(t) = Enc(x(t)); z(t) = g(h(t), z(t-1), w); y(t) = Dec(z(t)), each the user's own; z is three tensors. */
+typedef struct user {
+    wg_param *encode[2], *recur, *mix, *decode;
+} user;
+
+static wg_tensor encode(const user *u, wg_tensor x)
+{
+    return wg_tanh(wg_linear(wg_tanh(wg_linear(x, wg_use(x.tape, u->encode[0]), WG_NONE)),
+                             wg_use(x.tape, u->encode[1]), WG_NONE));
+}
+
+static wg_tensor user_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    const user *u = context;
+    wg_tensor h = encode(u, x), z = wg_linear(state[0], wg_use(x.tape, u->recur), WG_NONE);
+    wg_tensor share = wg_sigmoid(wg_use(x.tape, u->mix));
+    state[0] = wg_tanh(wg_add(h, wg_add(z, state[2])));
+    state[1] = wg_lerp(state[1], state[0], share);                            /* a running mean */
+    state[2] = wg_mul(wg_sum(state[1], WG_AXES(-1), true), wg_sin(state[2])); /* [B, H] again */
+    return wg_linear(wg_concat(state, 2, -1), wg_use(x.tape, u->decode), WG_NONE);
+}
+
+static wg_tensor user_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    wg_tensor x[T], y[T + 3], state[3];
+    for (int t = 0; t < T; t++) x[t] = input_at(tape, t);
+    for (int k = 0; k < 3; k++) state[k] = random_leaf(tape, WG_DIMS(B, H), 40 + (unsigned)k);
+    wg_unroll(user_step, context, x, T, state, 3, wg_unroll_defaults(), y);
+    memcpy(y + T, state, sizeof state);
+    return weigh_all(y, T + 3);
+}
+
+static void encoder_step_and_decoder_of_the_user(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    user u = {.encode = {wg_param_new(set, "e0", WG_DIMS(5, IN), wg_init_glorot()),
+                         wg_param_new(set, "e1", WG_DIMS(H, 5), wg_init_glorot())},
+              .recur = wg_param_new(set, "w", WG_DIMS(H, H), wg_init_glorot()),
+              .mix = wg_param_new(set, "mix", WG_DIMS(H), wg_init_uniform(-1, 1)),
+              .decode = wg_param_new(set, "d", WG_DIMS(2, 2 * H), wg_init_glorot())};
+    gradcheck(set, user_loss, &u, true);
+    wg_params_free(set);
+}
+
+/* ---- gates ---- */
+
+static wg_tensor gate_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    wg_tensor gate = wg_sigmoid(wg_use(tape, wg_param_find(set, "s")));
+    wg_tensor a = wg_use(tape, wg_param_find(set, "a")), b = wg_use(tape, wg_param_find(set, "b"));
+    wg_tensor mix = wg_lerp(b, a, gate), written = wg_add(wg_mul(gate, a), wg_mul(wg_rsub_scalar(1, gate), b));
+    return wg_add(weigh(mix, 1), wg_add(weigh(wg_square(written), 2), weigh(wg_mul(gate, a), 3)));
+}
+
+/* gate a + (1 - gate) b lies between a and b; with b = 0 it only makes a smaller. */
+static void a_gate_mixes(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_param *s = wg_param_new(set, "s", WG_DIMS(40), wg_init_normal(0, 6));
+    wg_param *a = wg_param_new(set, "a", WG_DIMS(40), wg_init_normal(0, 1));
+    wg_param *b = wg_param_new(set, "b", WG_DIMS(40), wg_init_normal(0, 1));
+    wg_tensor gate = wg_sigmoid(wg_use(tape, s)), mix = wg_lerp(wg_use(tape, b), wg_use(tape, a), gate);
+    const double *g = wg_value(gate), *m = wg_value(mix), *scaled = wg_value(wg_mul(gate, wg_use(tape, a)));
+    const double *x = wg_param_value(a), *y = wg_param_value(b);
+    for (int i = 0; i < 40; i++) {
+        CHECK(g[i] > 0 && g[i] < 1 && m[i] >= fmin(x[i], y[i]) && m[i] <= fmax(x[i], y[i]));
+        CHECK(fabs(m[i] - (g[i] * x[i] + (1 - g[i]) * y[i])) < 1e-14 && fabs(scaled[i]) < fabs(x[i]));
+    }
+    gradcheck(set, gate_loss, NULL, true);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- GRU ---- */
+
+static wg_tensor simple_gru_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    wg_tensor h[T], state = wg_zeros(tape, WG_F64, WG_DIMS(B, H));
+    for (int t = 0; t < T; t++) h[t] = state = wg_simple_gru_step(context, input_at(tape, t), state);
+    return weigh_all(h, T);
+}
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+static void simple_gru_has_the_update_gate_alone(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_simple_gru m;
+    CHECK(wg_simple_gru_init(&m, set, "gru", IN, H, true) == WG_OK);
+    CHECK(wg_params_trainable(set) == 2 * ((IN + H) * H + H));
+    gradcheck(set, simple_gru_loss, &m, false);
+    const double *wi = wg_param_value(m.weight_ih), *wh = wg_param_value(m.weight_hh), *b = wg_param_value(m.bias);
+    double x[B][IN], h[B][H] = {0}, next[B][H];
+    wg_tensor state = wg_zeros(tape, WG_F64, WG_DIMS(B, H));
+    for (int t = 0; t < 3; t++) {
+        fill(&x[0][0], B * IN, 100 + (unsigned)t);
+        for (int row = 0; row < B; row++)
+            for (int i = 0; i < H; i++) {
+                double a[2] = {b[i], b[H + i]};
+                for (int k = 0; k < 2 * IN; k++) a[k / IN] += wi[(k / IN * H + i) * IN + k % IN] * x[row][k % IN];
+                for (int k = 0; k < 2 * H; k++) a[k / H] += wh[(k / H * H + i) * H + k % H] * h[row][k % H];
+                next[row][i] = sigmoid(a[0]) * tanh(a[1]) + (1 - sigmoid(a[0])) * h[row][i];
+            }
+        memcpy(h, next, sizeof h);
+        state = wg_simple_gru_step(&m, input_at(tape, t), state);
+        const double *have = wg_value(state);
+        CHECK(have && distance(have, &h[0][0], B * H) < 1e-14);
+    }
+    wg_simple_gru bad;
+    CHECK(wg_simple_gru_init(&bad, set, "bad", 0, H, false) == WG_ERR_ARGUMENT && !bad.weight_ih);
+    CHECK(strstr(wg_params_message(set), "simple_gru bad"));
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static wg_rnn new_gru(wg_params *set, wg_gru_form form)
+{
+    wg_rnn gru;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = WG_GRU;
+    o.gru = form;
+    o.bias = WG_RNN_BIAS_ONE;
+    CHECK(wg_rnn_init(&gru, set, "gru", IN, H, o) == WG_OK);
+    return gru;
+}
+
+/* The rows of z, negated. */
+static void negate_update_gate(wg_param *param)
+{
+    double *numbers = wg_param_write_begin(param);
+    int64_t row = wg_param_numel(param) / (3 * H);
+    for (int64_t i = H * row; i < 2 * H * row; i++) numbers[i] = -numbers[i];
+    wg_param_write_end(param);
+}
+
+/* 1 - sigmoid(s) = sigmoid(-s): with W_z, U_z, b_z negated one convention is the other, in gradients too. */
+static void both_gru_conventions_are_one_network(void)
+{
+    wg_params *set[2] = {wg_params_new(WG_F64), wg_params_new(WG_F64)}; /* the same names: the same numbers */
+    wg_rnn gru[2] = {new_gru(set[0], WG_GRU_RESET_BEFORE), new_gru(set[1], WG_GRU_RESET_BEFORE_UPDATE)};
+    wg_tape *tape = new_tape();
+    wg_tensor h[2][T];
+    CHECK(wg_params_trainable(set[0]) == 3 * ((IN + H) * H + H));
+    run_rnn(&gru[0], tape, h[0]);
+    run_rnn(&gru[1], tape, h[1]);
+    CHECK(tensor_distance(h[0][T - 1], h[1][T - 1]) > 1e-3); /* as they are, they differ */
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    for (size_t i = 0; i < 3; i++) negate_update_gate(wg_params_at(set[1], i));
+    for (int k = 0; k < 2; k++) {
+        run_rnn(&gru[k], tape, h[k]);
+        CHECK(wg_backward(weigh_all(h[k], T)) == WG_OK);
+    }
+    for (int t = 0; t < T; t++) CHECK(tensor_distance(h[0][t], h[1][t]) < 1e-15);
+    for (size_t i = 0; i < 3; i++) {
+        const wg_param *a = wg_params_at(set[0], i), *b = wg_params_at(set[1], i);
+        int64_t n = wg_param_numel(a), row = n / (3 * H);
+        for (int64_t k = 0; k < n; k++) {
+            bool of_z = k >= H * row && k < 2 * H * row;
+            CHECK(fabs(grad_at(a, k) - (of_z ? -1 : 1) * grad_at(b, k)) < 1e-14);
+        }
+    }
+    wg_tape_free(tape);
+    wg_params_free(set[0]);
+    wg_params_free(set[1]);
+}
+
+/* With r = z = 0 the past is gone, exactly: h_t = tanh(W x + b), d h_t / d h_{t-1} = 0. */
+static void gates_at_zero_reset_a_gru(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn gru = new_gru(set, WG_GRU_RESET_BEFORE);
+    double *bias = wg_param_write_begin(gru.cell[0].bias_ih);
+    for (int i = 0; i < 2 * H; i++) bias[i] = -1e4;
+    wg_param_write_end(gru.cell[0].bias_ih);
+    wg_rnn_state state = wg_rnn_zero_state(&gru, tape, B);
+    wg_tensor before = state.h[0] = random_leaf(tape, WG_DIMS(B, H), 50), x = input_at(tape, 0);
+    wg_tensor h = wg_rnn_step(&gru, x, &state);
+    wg_tensor W = wg_slice(wg_use(tape, gru.cell[0].weight_ih), 0, 2 * H, 3 * H);
+    wg_tensor b = wg_slice(wg_use(tape, gru.cell[0].bias_ih), 0, 2 * H, 3 * H);
+    CHECK(tensor_distance(h, wg_tanh(wg_linear(x, W, b))) == 0);
+    const double *j = wg_value(wg_jacobian(h, before));
+    for (int i = 0; i < B * H * B * H; i++) CHECK(j[i] == 0);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- LSTM ---- */
+
+/* U, W and b of each gate on its own, and one product of [h; x] with all rows in the order i f o g. */
+static void lstm_fused_and_by_gates_is_one_network(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_rnn(set, WG_LSTM, WG_RNN_BIAS_ONE);
+    wg_param *ifog[3];
+    wg_tensor p[3], h[3][T], gate[4], U[4], W[4], b[4], zeros = wg_zeros(tape, WG_F64, WG_DIMS(B, H));
+    CHECK(wg_params_trainable(set) == 4 * ((IN + H) * H + H));
+    for (size_t i = 0; i < 3; i++) {
+        wg_param *param = wg_params_at(set, i);
+        ifog[i] = wg_param_new(set, (const char *[]){"a", "b", "c"}[i], wg_param_shape(param), wg_init_zeros());
+        set_param(ifog[i], wg_param_value(param));
+        CHECK(wg_param_reorder_gates(ifog[i], WG_LSTM, WG_GATES_TORCH, WG_GATES_IFOG) == WG_OK);
+        p[i] = wg_use(tape, param);
+    }
+    run_rnn(&rnn, tape, h[0]);
+    wg_split(p[0], 0, 4, W); /* i f g o */
+    wg_split(p[1], 0, 4, U);
+    wg_split(p[2], 0, 4, b);
+    wg_tensor last = zeros, c = zeros;
+    for (int t = 0; t < T; t++) {
+        for (int k = 0; k < 4; k++)
+            gate[k] = wg_add(wg_linear(input_at(tape, t), W[k], b[k]), wg_linear(last, U[k], WG_NONE));
+        c = wg_add(wg_mul(wg_sigmoid(gate[1]), c), wg_mul(wg_sigmoid(gate[0]), wg_tanh(gate[2])));
+        h[1][t] = last = wg_mul(wg_sigmoid(gate[3]), wg_tanh(c));
+    }
+    wg_tensor all = wg_concat((wg_tensor[]){wg_use(tape, ifog[1]), wg_use(tape, ifog[0])}, 2, 1);
+    last = c = zeros;
+    for (int t = 0; t < T; t++) {
+        wg_tensor joined = wg_concat((wg_tensor[]){last, input_at(tape, t)}, 2, 1);
+        wg_split(wg_linear(joined, all, wg_use(tape, ifog[2])), -1, 4, gate);
+        c = wg_add(wg_mul(wg_sigmoid(gate[1]), c), wg_mul(wg_sigmoid(gate[0]), wg_tanh(gate[3])));
+        h[2][t] = last = wg_mul(wg_sigmoid(gate[2]), wg_tanh(c));
+    }
+    wg_tensor d[2][3];
+    for (int k = 0; k < 2; k++) wg_grad(weigh_all(h[k], T), p, 3, WG_NONE, d[k]);
+    for (int t = 0; t < T; t++)
+        CHECK(tensor_distance(h[0][t], h[1][t]) < 1e-15 && tensor_distance(h[0][t], h[2][t]) < 1e-15);
+    for (int i = 0; i < 3; i++) CHECK(tensor_distance(d[0][i], d[1][i]) < 1e-14);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void orders_of_gates(void)
+{
+    const char *const lstm[] = {"ifgo", "ifgo", "iofg", "ifog"}, *const gru[] = {"rzn", "zrn", "zrn", "zrn"};
+    for (int from = 0; from < 4; from++)
+        for (int to = 0; to < 4; to++)
+            for (int cell = WG_LSTM; cell <= WG_GRU; cell++) {
+                const char *const *letters = cell == WG_LSTM ? lstm : gru;
+                const int gates = cell == WG_LSTM ? 4 : 3,
+                          block = 3000; /* letters as rows, longer than any buffer */
+                static char rows[12000];
+                for (int i = 0; i < gates * block; i++) rows[i] = (char)(letters[from][i / block] + i % block % 7);
+                CHECK(wg_reorder_gates(rows, (size_t)(gates * block), (wg_cell)cell, (wg_gate_order)from,
+                                       (wg_gate_order)to) == WG_OK);
+                bool right = true;
+                for (int i = 0; i < gates * block; i++)
+                    right = right && rows[i] == (char)(letters[to][i / block] + i % block % 7);
+                CHECK(right);
+            }
+    char nine[9];
+    CHECK(wg_reorder_gates(nine, 9, WG_LSTM, WG_GATES_TORCH, WG_GATES_ONNX) == WG_ERR_SHAPE);
+    CHECK(wg_reorder_gates(nine, 9, (wg_cell)9, WG_GATES_TORCH, WG_GATES_ONNX) == WG_ERR_ARGUMENT);
+    CHECK(wg_reorder_gates(nine, 9, WG_GRU, WG_GATES_TORCH, (wg_gate_order)4) == WG_ERR_ARGUMENT);
+    CHECK(wg_reorder_gates(NULL, 9, WG_GRU, WG_GATES_TORCH, WG_GATES_ONNX) == WG_ERR_ARGUMENT);
+    CHECK(strcmp(wg_gate_letters(WG_RNN_RELU, WG_GATES_KERAS), "h") == 0);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *odd = wg_param_new(set, "odd", WG_DIMS(6, 2), wg_init_zeros()); /* 12 numbers, but 6 rows */
+    CHECK(wg_param_reorder_gates(odd, WG_LSTM, WG_GATES_TORCH, WG_GATES_ONNX) == WG_ERR_SHAPE);
+    CHECK(wg_param_reorder_gates(NULL, WG_LSTM, WG_GATES_TORCH, WG_GATES_ONNX) == WG_ERR_ARGUMENT);
+    uint64_t version = wg_param_version(odd);
+    CHECK(wg_param_reorder_gates(odd, WG_GRU, WG_GATES_ONNX, WG_GATES_TORCH) == WG_OK);
+    CHECK(wg_param_version(odd) > version);
+    wg_params_free(set);
+}
+
+/* What a step does follows from the gates that are read beside it. */
+static void gates_can_be_read(void)
+{
+    for (int cell = 0; cell < 6; cell++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_tape *tape = new_tape();
+        wg_rnn rnn =
+            cell < 3 ? new_rnn(set, (wg_cell)cell, WG_RNN_BIAS_TWO) : new_gru(set, (wg_gru_form)(cell - 3));
+        wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
+        state.h[0] = random_leaf(tape, WG_DIMS(B, H), 60);
+        if (cell == WG_LSTM) state.c[0] = random_leaf(tape, WG_DIMS(B, H), 61);
+        wg_tensor h = state.h[0], c = state.c[0], x = input_at(tape, 0), gate[4], made;
+        int n = wg_rnn_gates(&rnn, 0, x, h, gate);
+        CHECK(n == (cell < 2 ? 1 : cell == 2 ? 4 : 3));
+        wg_rnn_step(&rnn, x, &state);
+        if (cell < 2)
+            made = gate[0];
+        else if (cell == WG_LSTM)
+            made = wg_mul(gate[3], wg_tanh(wg_add(wg_mul(gate[1], c), wg_mul(gate[0], gate[2]))));
+        else
+            made = cell - 3 == WG_GRU_RESET_BEFORE_UPDATE ? wg_lerp(h, gate[2], gate[1])
+                                                          : wg_lerp(gate[2], h, gate[1]);
+        CHECK(tensor_distance(made, state.h[0]) == 0);
+        CHECK(wg_rnn_gates(&rnn, 1, x, h, gate) == 0 && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+        CHECK(strstr(wg_tape_message(tape), "rnn_gates: cell 1 of 1"));
+        wg_tape_free(tape);
+        wg_params_free(set);
+    }
+}
+
+/* From c_t to c_{t-1} the gradient goes by f alone: with the gates held fixed d c_t / d c_{t-1} = diag(f), and over
+ * all steps the product of the f; no weight stands in between. */
+static void an_lstm_is_a_highway_for_gradients(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_rnn(set, WG_LSTM, WG_RNN_BIAS_TWO);
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
+    wg_tensor c = random_leaf(tape, WG_DIMS(B, H), 62), first = c, forget[T];
+    state.h[0] = random_leaf(tape, WG_DIMS(B, H), 63);
+    for (int t = 0; t < T; t++) {
+        wg_tensor gate[4], before = c;
+        wg_rnn_gates(&rnn, 0, input_at(tape, t), wg_detach(state.h[0]), gate);
+        for (int k = 0; k < 4; k++) gate[k] = wg_detach(gate[k]);
+        forget[t] = gate[1];
+        c = wg_add(wg_mul(gate[1], c), wg_mul(gate[0], gate[2]));
+        state.h[0] = wg_mul(gate[3], wg_tanh(c));
+        const double *f = wg_value(gate[1]), *j = wg_value(wg_jacobian(c, before));
+        for (int i = 0; i < B * H * B * H; i++) CHECK(j[i] == (i / (B * H) == i % (B * H) ? f[i % (B * H)] : 0));
+    }
+    wg_tensor product = forget[0];
+    for (int t = 1; t < T; t++) product = wg_mul(product, forget[t]);
+    CHECK(tensor_distance(wg_vjp(c, first, wg_ones_like(c)), product) < 1e-15);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- what depends on what ---- */
+
+/* depends[s][t]: the output of step s changes in some bit when input t does. */
+static void find_dependence(bool bidirectional, wg_cell cell, bool depends[T][T])
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = cell;
+    o.layers = 2;
+    o.bidirectional = bidirectional;
+    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, o) == WG_OK);
+    double kept[T][B * 2 * H];
+    for (int changed = -1; changed < T; changed++) {
+        wg_tensor x[T], y[T];
+        for (int t = 0; t < T; t++)
+            x[t] = t == changed ? wg_add_scalar(input_at(tape, t), 0.01) : input_at(tape, t);
+        wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
+        wg_rnn_unroll(&rnn, x, T, WG_NONE, &state, y);
+        CHECK(wg_eval(y, T) == WG_OK);
+        for (int s = 0; s < T; s++) {
+            size_t bytes = (size_t)wg_numel(y[s]) * sizeof(double);
+            if (changed < 0)
+                memcpy(kept[s], wg_value(y[s]), bytes);
+            else
+                depends[s][changed] = memcmp(kept[s], wg_value(y[s]), bytes) != 0;
+        }
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+static void forward_is_causal_and_bidirectional_sees_all(void)
+{
+    for (int cell = WG_RNN_TANH; cell <= WG_GRU; cell++) {
+        bool forward[T][T], both[T][T];
+        if (cell == WG_RNN_RELU) continue; /* units that are off depend on nothing */
+        find_dependence(false, (wg_cell)cell, forward);
+        find_dependence(true, (wg_cell)cell, both);
+        for (int s = 0; s < T; s++)
+            for (int t = 0; t < T; t++) CHECK(forward[s][t] == (t <= s) && both[s][t]);
+    }
+}
+
+/* ---- back through time ---- */
+
+/* The gradient of a weight that all steps share is the sum of those of T copies, one for each step. */
+static void shared_weights_add_up_their_copies(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_param *W = wg_param_new(set, "W", WG_DIMS(H, H), wg_init_glorot());
+    wg_param *V = wg_param_new(set, "V", WG_DIMS(H, IN), wg_init_glorot()), *copy[T];
+    for (int t = 0; t < T; t++) {
+        char name[16];
+        snprintf(name, sizeof name, "W%d", t);
+        copy[t] = wg_param_new(set, name, WG_DIMS(H, H), wg_init_zeros());
+        set_param(copy[t], wg_param_value(W));
+    }
+    for (int tied = 0; tied < 2; tied++) {
+        wg_tensor h = random_leaf(tape, WG_DIMS(B, H), 70);
+        for (int t = 0; t < T; t++)
+            h = wg_tanh(wg_add(wg_linear(input_at(tape, t), wg_use(tape, V), WG_NONE),
+                               wg_linear(h, wg_use(tape, tied ? W : copy[t]), WG_NONE)));
+        CHECK(wg_backward(weigh(h, 71)) == WG_OK); /* outputs of other steps are not needed */
+    }
+    for (int i = 0; i < H * H; i++) {
+        double sum = 0;
+        for (int t = 0; t < T; t++) sum += grad_at(copy[t], i);
+        CHECK(fabs(sum - grad_at(W, i)) < 1e-14 && fabs(sum) > 1e-6);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* Logits of T steps, [T, B, OUT], from a fresh recording. */
+static wg_tensor logits_of(const headed *m, wg_tape *tape, wg_tensor *each)
+{
+    run_rnn(&m->rnn, tape, each);
+    for (int t = 0; t < T; t++) each[t] = wg_linear_apply(&m->head, each[t]);
+    return wg_stack(each, T, 0);
+}
+
+/* Sum over steps and mean over steps: gradients differ by exactly T (a power of two). A loss on the last step, and one
+ * on masked steps, is that of the steps alone. */
+static void losses_of_all_last_and_masked_steps(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    headed m = {.rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_ONE)};
+    CHECK(wg_linear_init(&m.head, set, "head", H, OUT, wg_linear_defaults()) == WG_OK);
+    const int32_t labels[T][B] = {{0, 1, 2}, {3, 0, 1}, {2, 2, 0}, {1, 3, 3}};
+    const double mask[T] = {1, 0, 1, 0};
+    wg_tensor each[T], loss[T], all = logits_of(&m, tape, each);
+    for (int t = 0; t < T; t++) loss[t] = wg_cross_entropy(each[t], wg_data(tape, WG_I32, WG_DIMS(B), labels[t]));
+    wg_tensor W = wg_use(tape, m.rnn.cell[0].weight_hh), sum = wg_add_n(loss, T);
+    wg_tensor d_sum = wg_grad1(sum, W, WG_NONE), d_mean = wg_grad1(wg_scale(sum, 1.0 / T), W, WG_NONE);
+    CHECK(tensor_distance(d_sum, wg_scale(d_mean, T)) == 0 && tensor_distance(d_sum, d_mean) > 1e-4);
+    wg_cross_entropy_options o = wg_cross_entropy_defaults();
+    o.reduction = WG_EACH;
+    wg_tensor terms = wg_cross_entropy_with(all, wg_data(tape, WG_I32, WG_DIMS(T, B), labels), o); /* [T, B] */
+    CHECK(tensor_distance(wg_scale(wg_sum_all(terms), 1.0 / B), sum) < 1e-14);
+    wg_tensor on_last = wg_mean_all(wg_select(terms, 0, T - 1));
+    CHECK(tensor_distance(wg_grad1(on_last, W, WG_NONE), wg_grad1(loss[T - 1], W, WG_NONE)) < 1e-15);
+    wg_tensor masked = wg_sum_all(wg_mul(terms, wg_data(tape, WG_F64, WG_DIMS(T, 1), mask)));
+    wg_tensor alone = wg_scale(wg_add(loss[0], loss[2]), B);
+    CHECK(tensor_distance(wg_grad1(masked, W, WG_NONE), wg_grad1(alone, W, WG_NONE)) < 1e-14);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* h_t = tanh(w h_{t-1} + x_t): dh_t/dw = b_t + c_t dh_{t-1}/dw with b_t = (1 - h_t^2) h_{t-1}, c_t = (1 - h_t^2) w, so
+ * dh_t/dw = b_t + sum_{i<t} (prod_{j=i+1..t} c_j) b_i. The recursion, the closed form and the tape agree. */
+static void the_recursion_has_its_closed_form(void)
+{
+    enum { LONGEST = 20 };
+    wg_tape *tape = new_tape();
+    const double w = 1.1;
+    double x[LONGEST], b[LONGEST], c[LONGEST], last = 0.2, recursion = 0;
+    fill(x, LONGEST, 80);
+    wg_tensor weight = wg_scalar(tape, WG_F64, w), h = wg_scalar(tape, WG_F64, last);
+    for (int t = 0; t < LONGEST; t++) {
+        double now = tanh(w * last + x[t]), closed;
+        b[t] = (1 - now * now) * last;
+        c[t] = (1 - now * now) * w;
+        recursion = b[t] + c[t] * recursion;
+        closed = b[t];
+        for (int i = 0; i < t; i++) {
+            double product = b[i];
+            for (int j = i + 1; j <= t; j++) product *= c[j];
+            closed += product;
+        }
+        last = now;
+        h = wg_tanh(wg_add(wg_mul(weight, h), wg_scalar(tape, WG_F64, x[t])));
+        double taped = wg_item(wg_grad1(h, weight, WG_NONE));
+        CHECK(fabs(taped - closed) < 1e-12 && fabs(recursion - closed) < 1e-12 && fabs(taped) > 1e-6);
+    }
+    wg_tape_free(tape);
+}
+
+/* dh_t/dh_{t-1} = diag(tanh'(W_hh h + W_xh x)) W_hh, and the product of these is dh_T/dh_1. */
+static void jacobians_of_elman_multiply(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_TWO);
+    wg_tensor W = wg_use(tape, rnn.cell[0].weight_hh), h[T], product = WG_NONE;
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, 1);
+    for (int t = 0; t < T; t++) {
+        h[t] = wg_rnn_step(&rnn, random_leaf(tape, WG_DIMS(1, IN), 90 + (unsigned)t), &state);
+        if (t == 0) continue;
+        wg_tensor j = wg_jacobian(h[t], h[t - 1]);
+        wg_tensor slope = wg_rsub_scalar(1, wg_square(h[t])); /* tanh', [1, H] */
+        CHECK(tensor_distance(j, wg_mul(wg_t(slope), W)) < 1e-15);
+        product = t == 1 ? j : wg_matmul(j, product);
+    }
+    wg_tensor whole = wg_jacobian(h[T - 1], h[0]), u = random_leaf(tape, WG_DIMS(1, H), 99);
+    CHECK(tensor_distance(whole, product) < 1e-15);
+    CHECK(tensor_distance(wg_vjp(h[T - 1], h[0], u), wg_matmul(u, product)) < 1e-15);
+    CHECK(tensor_distance(wg_t(wg_jvp(h[T - 1], h[0], u)), wg_matmul(product, wg_t(u))) < 1e-15);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- truncated ---- */
+
+/* The gradient of the sum of losses on all steps, cut after every tau steps; bytes of the tape at its peak if asked. */
+static void truncated_gradient(const wg_rnn *rnn, int length, int tau, double *gradient, size_t *bytes)
+{
+    wg_tape *tape = new_tape();
+    wg_zero_grad(wg_param_set(rnn->cell[0].weight_hh));
+    wg_params *scratch = wg_params_new(WG_F64);
+    wg_rnn_carry carry;
+    CHECK(wg_rnn_carry_init(&carry, rnn, scratch, "state", B) == WG_OK);
+    for (int begin = 0; begin < length; begin += tau) {
+        wg_tensor y[64], loss[64];
+        int n = length - begin < tau ? length - begin : tau;
+        wg_rnn_state state = wg_rnn_carry_begin(&carry, tape);
+        for (int t = 0; t < n; t++) {
+            y[t] = wg_rnn_step(rnn, input_at(tape, begin + t), &state);
+            loss[t] = weigh(y[t], 300 + (unsigned)(begin + t));
+        }
+        wg_rnn_carry_end(&carry, &state);
+        CHECK(wg_backward(wg_add_n(loss, n)) == WG_OK && wg_tape_reset(tape) == WG_OK);
+    }
+    for (int i = 0; i < H * H; i++) gradient[i] = grad_at(rnn->cell[0].weight_hh, i);
+    if (bytes) *bytes = wg_tape_memory(tape).peak;
+    wg_params_free(scratch);
+    wg_tape_free(tape);
+}
+
+/* With tau >= T it is the whole gradient; below it is another; its memory does not depend on T. */
+static void truncation_cuts_gradients_and_memory(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_rnn rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_TWO);
+    double full[H * H], same[H * H], longer[H * H], cut[H * H], by_detach[H * H];
+    truncated_gradient(&rnn, 12, 12, full, NULL);
+    truncated_gradient(&rnn, 12, 40, same, NULL);
+    truncated_gradient(&rnn, 12, 3, cut, NULL);
+    CHECK(distance(full, same, H * H) == 0 && distance(full, cut, H * H) > 1e-3);
+    wg_tape *tape = new_tape(); /* the same cut on one tape: the state detached after every third step */
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
+    wg_tensor loss[12];
+    for (int t = 0; t < 12; t++) {
+        if (t % 3 == 0) state = wg_rnn_detach_state(&rnn, &state);
+        loss[t] = weigh(wg_rnn_step(&rnn, input_at(tape, t), &state), 300 + (unsigned)t);
+    }
+    wg_zero_grad(set);
+    CHECK(wg_backward(wg_add_n(loss, 12)) == WG_OK);
+    for (int i = 0; i < H * H; i++) by_detach[i] = grad_at(rnn.cell[0].weight_hh, i);
+    CHECK(distance(cut, by_detach, H * H) < 1e-14);
+    wg_tape_free(tape);
+    size_t bytes[2];
+    truncated_gradient(&rnn, 20, 5, full, &bytes[0]);
+    truncated_gradient(&rnn, 2000, 5, longer, &bytes[1]);
+    CHECK(bytes[0] == bytes[1] && bytes[0] > 0);
+    wg_params_free(set);
+}
+
+int main(void)
+{
+    static const test tests[] = {TEST(elman_with_linear_sigmoid_and_softmax_heads),
+                                 TEST(elman_by_context_units_is_the_same_network),
+                                 TEST(stacked_weights_are_the_split_ones),
+                                 TEST(jordan_feeds_back_its_output),
+                                 TEST(jordan_by_hand),
+                                 TEST(initial_states_zero_given_learned),
+                                 TEST(encoder_step_and_decoder_of_the_user),
+                                 TEST(a_gate_mixes),
+                                 TEST(simple_gru_has_the_update_gate_alone),
+                                 TEST(both_gru_conventions_are_one_network),
+                                 TEST(gates_at_zero_reset_a_gru),
+                                 TEST(lstm_fused_and_by_gates_is_one_network),
+                                 TEST(orders_of_gates),
+                                 TEST(gates_can_be_read),
+                                 TEST(an_lstm_is_a_highway_for_gradients),
+                                 TEST(forward_is_causal_and_bidirectional_sees_all),
+                                 TEST(shared_weights_add_up_their_copies),
+                                 TEST(losses_of_all_last_and_masked_steps),
+                                 TEST(the_recursion_has_its_closed_form),
+                                 TEST(jacobians_of_elman_multiply),
+                                 TEST(truncation_cuts_gradients_and_memory)};
+    return run_tests(tests, sizeof tests / sizeof *tests);
+}
