@@ -19,10 +19,10 @@ wg_param *wg__layer_param(wg_params *set, const char *layer, const char *name, w
     return wg_param_new(set, join_name(layer, name, text, sizeof text), shape, init);
 }
 
-wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name, wg_shape shape)
+wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init)
 {
     char text[512];
-    return wg_buffer_new(set, join_name(layer, name, text, sizeof text), shape, wg_init_zeros());
+    return wg_buffer_new(set, join_name(layer, name, text, sizeof text), shape, init);
 }
 
 /* ---- linear ---- */

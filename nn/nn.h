@@ -67,6 +67,33 @@ WG_API wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, 
 /* Over the last axis of x[..., size]. */
 WG_API wg_tensor wg_layer_norm_apply(const wg_layer_norm_layer *layer, wg_tensor x);
 
+/* ---- batch norm, RMS norm ---- */
+
+typedef struct wg_batch_norm_layer {
+    wg_param *weight, *bias;               /* [C]; start as ones and zeros; NULL: none */
+    wg_buffer *running_mean, *running_var; /* [C]; start as zeros and ones */
+    wg_buffer *num_batches_tracked;        /* []; counts the batches seen in train mode */
+    double momentum;                       /* starts as 0.1 */
+    double epsilon;                        /* starts as 1e-5 */
+} wg_batch_norm_layer;
+
+/* The names are PyTorch's; num_batches_tracked is a number of the set's dtype. */
+WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const char *name, int64_t channels);
+/* x[N, C] or [N, C, ...], the numbers of a channel (axis 1) together. In train mode by the batch's own statistics; when
+ * the run ends well, running = (1 - momentum) running + momentum (the batch's mean, its variance divided by n - 1). A
+ * layer that is applied twice in one run keeps the last. A batch with one value per channel is an error on the tape
+ * (WG_ERR_SHAPE). In eval mode by the running statistics, which stay as they are. */
+WG_API wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x);
+
+typedef struct wg_rms_norm_layer {
+    wg_param *weight; /* [size]; starts as ones; NULL: none */
+    double epsilon;   /* starts as the set's dtype's distance from 1 to the next number, as PyTorch's */
+} wg_rms_norm_layer;
+
+WG_API wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char *name, int64_t size);
+/* Over the last axis of x[..., size]. */
+WG_API wg_tensor wg_rms_norm_apply(const wg_rms_norm_layer *layer, wg_tensor x);
+
 /* ---- recurrent ----
  * With a = W_ih x + b_ih and u = W_hh h + b_hh, cut into gates of size H in the order that is given:
  *

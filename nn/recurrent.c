@@ -138,9 +138,10 @@ wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params 
     char text[64];
     for (int i = 0; i < cells_of(layer); i++) {
         int l = i / layer->directions, d = i % layer->directions;
-        carry->h[i] = wg__layer_buffer(set, name, cell_name(text, sizeof text, "h", l, d), shape);
+        carry->h[i] = wg__layer_buffer(set, name, cell_name(text, sizeof text, "h", l, d), shape, wg_init_zeros());
         if (layer->options.cell == WG_LSTM)
-            carry->c[i] = wg__layer_buffer(set, name, cell_name(text, sizeof text, "c", l, d), shape);
+            carry->c[i] =
+                wg__layer_buffer(set, name, cell_name(text, sizeof text, "c", l, d), shape, wg_init_zeros());
     }
     return wg_params_status(set);
 }

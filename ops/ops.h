@@ -171,6 +171,12 @@ WG_API wg_tensor wg_matmul(wg_tensor a, wg_tensor b);
 WG_API wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias);
 WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* sum over all of a b, a scalar; equal shapes */
 WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
+/* Einstein's sum of products of n operands, by a formula with a letter (a-z, A-Z) for each axis: "mnd,d,n->m" is
+ * out[m] = sum_nd x0[m][n][d] x1[d] x2[n]; "ii->i" is a diagonal, "ij->ji" a transpose. The result's letters stand
+ * after the arrow, each once; letters that are missing there are summed over. Blanks are skipped; no ellipsis, no
+ * broadcasting: sizes of one letter are equal. Operands are taken pairwise from the left, so their order decides the
+ * cost; no product of two may have more than 8 axes. */
+WG_API wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n);
 
 /* ---- convolution: x[images, channels, spatial axes...] ---------------------------------------------------------------
  * y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - before], zero outside: the
@@ -302,11 +308,44 @@ WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_
 /* t (ln t - log_q), 0 where t is 0; log_q is a log-probability, as PyTorch's kl_div */
 WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction);
 
+/* Connectionist temporal classification: -ln of the sum over all ways of writing the target in T steps, repeated
+ * labels and blanks in between (Graves et al. 2006). log_probs[T, B, C] (after wg_log_softmax), targets[B, S] i32,
+ * input_lengths[B] and target_lengths[B] i32; what stands past a length, NaN included, changes nothing. WG_MEAN divides
+ * each loss by its target's length (at least 1) first, as PyTorch does. A target that does not fit into its steps has
+ * the loss inf and no gradient; to leave it out (PyTorch's zero_infinity), take WG_EACH and
+ * wg_where(wg_is_finite(loss), loss, wg_zeros_like(loss)). A target length outside 0 .. S is inf too, an input length
+ * past T is T. The derivative is that by log_probs as they stand; PyTorch's differs from it by e^log_probs and is the
+ * same by the logits. A target that is no class is reported when run, by gather. */
+WG_API wg_tensor wg_ctc_loss(wg_tensor log_probs, wg_tensor targets, wg_tensor input_lengths,
+                             wg_tensor target_lengths, int64_t blank, wg_reduction reduction);
+
+/* ---- discrete choices with a gradient -------------------------------------------------------------------------- */
+
+/* 1 at the first of the largest along axis, else 0; no gradient. */
+WG_API wg_tensor wg_hardmax(wg_tensor x, int axis);
+/* The value of hard, in every bit, with the gradient of soft: soft + detach(hard - soft) (Bengio et al. 2013). Equal
+ * shapes; where soft is not finite, NaN. */
+WG_API wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft);
+/* softmax((logits + g) / tau) along axis with Gumbel noise g = -ln(-ln u): a sample of softmax(logits), smoothed by
+ * tau > 0; hard: the sample itself, one-hot, with the gradient of the smoothed one (Jang, Gu, Poole 2017; Maddison et
+ * al. 2017). In train and eval mode alike; random numbers as for wg_uniform. */
+WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis);
+
 /* ---- norms and dropout ----------------------------------------------------------------------------------------- */
 
 /* (x - mean) / sqrt(var + epsilon) weight + bias over the last axis of size n; weight[n], bias[n] or WG_NONE;
  * epsilon >= 0 (Ba, Kiros, Hinton 2016). */
 WG_API wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon);
+/* x / sqrt(mean(x^2) + epsilon) weight over the last axis; weight[n] or WG_NONE (Zhang, Sennrich 2019). */
+WG_API wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon);
+/* (x - mean) / sqrt(var + epsilon) weight + bias with one number each per channel, axis 1: x[N, C] or [N, C, ...],
+ * mean[C], var[C]; weight[C], bias[C] or WG_NONE (Ioffe, Szegedy 2015). */
+WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor mean, wg_tensor var,
+                               double epsilon);
+/* The same with the mean and variance (divided by n) of x itself over all axes but 1; they are also given to *mean and
+ * *var if these are not NULL. A channel with one value, or none, is an error. */
+WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
+                                     wg_tensor *var);
 /* In train mode: zero with probability p, 0 .. 1, else x / (1 - p); in eval mode x. */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 

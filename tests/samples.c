@@ -7,9 +7,9 @@
 
 #include "../autograd/random.h"
 
-static const op_samples *const families[] = {samples_pointwise, samples_scalar,  samples_reduce,
-                                             samples_view,      samples_product, samples_index,
-                                             samples_loss,      samples_make,    samples_conv};
+static const op_samples *const families[] = {samples_pointwise, samples_scalar,  samples_reduce, samples_view,
+                                             samples_product,   samples_index,   samples_loss,   samples_make,
+                                             samples_conv,      samples_composed};
 
 const op_samples *samples_at(int index)
 {

@@ -298,6 +298,83 @@ static void losses(const wg_safetensors *file)
     both(file, "layer_norm", NULL, test_layer_norm);
 }
 
+/* ---- batch norm, RMS norm ---- */
+
+/* Three batches in train mode, running statistics after each; then one in eval mode. */
+static void test_batch_norm(run *r, const void *options)
+{
+    char text[4][24];
+    wg_batch_norm_layer layer;
+    if (wg_batch_norm_init(&layer, r->set, "norm", need(r, "w").shape.size[0]) != WG_OK) exit(2);
+    set_param(r, layer.weight, "w");
+    set_param(r, layer.bias, "b");
+    for (int k = 0; k < 4; k++) {
+        const char *name = (const char *[]){"0", "1", "2", "_eval"}[k];
+        wg_set_training(r->tape, k < 3);
+        wg_zero_grad(r->set);
+        snprintf(text[0], sizeof text[0], "x%s", name);
+        snprintf(text[1], sizeof text[1], "out%s", name);
+        wg_param *x = input(r, text[0]);
+        wg_tensor out = wg_keep(wg_batch_norm_apply(&layer, wg_use(r->tape, x)));
+        backward(r, weighted(r, text[1], out));
+        compare(r, text[1], wg_value(out));
+        compare_grad(r, text[0], x);
+        snprintf(text[0], sizeof text[0], "w%s", name);
+        snprintf(text[1], sizeof text[1], "b%s", name);
+        snprintf(text[2], sizeof text[2], "mean%s", name);
+        snprintf(text[3], sizeof text[3], "var%s", name);
+        compare_grad(r, text[0], layer.weight);
+        compare_grad(r, text[1], layer.bias);
+        compare(r, text[2], wg_param_value(layer.running_mean));
+        compare(r, text[3], wg_param_value(layer.running_var));
+        if (wg_tape_reset(r->tape) != WG_OK) r->failures++;
+    }
+    if (number(r->dtype, wg_param_value(layer.num_batches_tracked), 0) != 3) r->failures++;
+}
+
+static void test_rms_norm(run *r, const void *options)
+{
+    wg_param *x = input(r, "x"), *w = input(r, "w");
+    wg_rms_norm_layer layer = {.weight = w, .epsilon = 1e-5};
+    wg_tensor out = wg_keep(wg_rms_norm_apply(&layer, wg_use(r->tape, x)));
+    backward(r, weighted(r, "out", out));
+    compare(r, "out", wg_value(out));
+    compare_grad(r, "x", x);
+    compare_grad(r, "w", w);
+}
+
+static void norms(const wg_safetensors *file)
+{
+    both(file, "batch_norm_1d", NULL, test_batch_norm);
+    both(file, "batch_norm_2d", NULL, test_batch_norm);
+    both(file, "rms_norm", NULL, test_rms_norm);
+}
+
+/* ---- CTC ---- */
+
+static void test_ctc(run *r, const void *options)
+{
+    const bool zero = strcmp(r->name, "ctc_zero") == 0;
+    const int64_t blank = strcmp(r->name, "ctc_blank") == 0 ? 3 : 0;
+    wg_param *logits = input(r, "logits");
+    wg_tensor loss = wg_ctc_loss(wg_log_softmax(wg_use(r->tape, logits), -1), constant(r, "targets"),
+                                 constant(r, "steps"), constant(r, "sizes"), blank, *(const wg_reduction *)options);
+    if (zero) loss = wg_where(wg_is_finite(loss), loss, wg_zeros_like(loss));
+    loss = wg_keep(loss);
+    backward(r, weighted(r, "loss", loss));
+    compare(r, "loss", wg_value(loss));
+    compare_grad(r, "logits", logits);
+}
+
+static void ctc(const wg_safetensors *file)
+{
+    const char *names[] = {"ctc_mean", "ctc_sum", "ctc_each", "ctc_blank", "ctc_zero"};
+    for (int i = 0; i < 5; i++) {
+        const wg_reduction reduction = i == 0 ? WG_MEAN : i == 1 ? WG_SUM : WG_EACH;
+        both(file, names[i], &reduction, test_ctc);
+    }
+}
+
 /* ---- optimizers: fed with the gradients of the reference ---- */
 
 static wg_optimizer *optimizer_of(const char *name, wg_params *set)
@@ -425,6 +502,8 @@ int main(int argc, char **argv)
     with_file(argv[1], "recurrent", recurrent);
     with_file(argv[1], "losses", losses);
     with_file(argv[1], "optimizers", optimizers);
+    with_file(argv[1], "norms", norms);
+    with_file(argv[1], "ctc", ctc);
     printf("%d runs, %d failed\n", cases, failures);
     return failures > 0 || cases == 0;
 }

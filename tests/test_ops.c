@@ -401,11 +401,13 @@ static void bad_inputs(void **state)
     no_failures();
 }
 
-/* linear's bias, layer_norm's weight and bias. */
+/* linear's bias, the weight and bias of norms. */
 static bool may_be_unset(const op_samples *row, int k)
 {
     return (!strcmp(row->name, "linear") && k == 2) || (!strcmp(row->name, "layer_norm") && k > 0) ||
-           (!strcmp(row->name, "layer_norm_grad") && k == 2) || (!strncmp(row->name, "conv", 4) && k == 2);
+           (!strcmp(row->name, "layer_norm_grad") && k == 2) || (!strcmp(row->name, "rms_norm") && k == 1) ||
+           (!strncmp(row->name, "batch_norm", 10) && (k == 1 || k == 2)) ||
+           (!strncmp(row->name, "conv", 4) && k == 2);
 }
 
 static void check_spoiled(sampler *s, const op_samples *row)

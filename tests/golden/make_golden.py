@@ -146,8 +146,56 @@ def losses():
     return out
 
 
+def norms():
+    """batch_norm_<1d|2d>: w, b, x<k>; out<k>, gradients of x<k>, and w<k>, b<k> of each of three batches in train mode,
+    mean<k>, var<k> the running statistics after it; eval: x0 in eval mode then. rms_norm: x, w; out; gradients."""
+    out = {}
+    for case, shape in {"batch_norm_1d": (5, 3), "batch_norm_2d": (4, 3, 5, 2)}.items():
+        torch.manual_seed(11 + len(shape))
+        layer = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3)
+        w, b = layer.weight, layer.bias
+        w.data, b.data = torch.randn(3), torch.randn(3)
+        out[f"{case}/w"], out[f"{case}/b"] = w, b
+        for k in range(4):
+            name = str(k) if k < 3 else "_eval"
+            layer.train(k < 3)
+            x = (2 * torch.randn(shape) + torch.randn(3)[(slice(None), *[None] * (len(shape) - 2))]).requires_grad_()
+            w.grad = b.grad = None
+            weighted(case, out, {f"out{name}": layer(x)}).backward()
+            out[f"{case}/x{name}"], out[f"{case}/grad.x{name}"] = x, x.grad
+            out[f"{case}/grad.w{name}"], out[f"{case}/grad.b{name}"] = w.grad, b.grad
+            out[f"{case}/mean{name}"], out[f"{case}/var{name}"] = layer.running_mean.clone(), layer.running_var.clone()
+    torch.manual_seed(17)
+    x, w = (t.requires_grad_() for t in (torch.randn(4, 3, 7), torch.randn(7)))
+    weighted("rms_norm", out, {"out": torch.nn.functional.rms_norm(x, (7,), w, 1e-5)}).backward()
+    for name, value in {"x": x, "w": w}.items():
+        out[f"rms_norm/{name}"], out[f"rms_norm/grad.{name}"] = value, value.grad
+    return out
+
+
+def ctc():
+    """ctc_<reduction>: logits[T, B, C], targets[B, S] (repeated labels; an empty one), lengths; loss; grad.logits.
+    ctc_blank: another blank. ctc_zero: one that does not fit, PyTorch's zero_infinity."""
+    out = {}
+    cases = {"ctc_mean": ("mean", 0, False), "ctc_sum": ("sum", 0, False), "ctc_each": ("none", 0, False),
+             "ctc_blank": ("none", 3, False), "ctc_zero": ("none", 0, True)}
+    for number, (case, (reduction, blank, zero)) in enumerate(cases.items()):
+        torch.manual_seed(50 + number)
+        logits = (2 * torch.randn(7, 5, 6)).requires_grad_()
+        labels = torch.tensor([[1, 2, 2, 4], [5, 5, 5, 1], [2, 1, 1, 1], [4, 1, 4, 2], [1, 1, 1, 1]])
+        labels = torch.where(labels == blank, torch.tensor(3 if blank == 0 else 2), labels)
+        steps, sizes = torch.tensor([7, 6, 3, 4, 7 if not zero else 6]), torch.tensor([4, 3, 0, 1, 4])
+        loss = torch.nn.functional.ctc_loss(torch.log_softmax(logits, 2), labels, steps, sizes, blank=blank,
+                                            reduction=reduction, zero_infinity=zero)
+        weighted(case, out, {"loss": loss}).backward()
+        out[f"{case}/logits"], out[f"{case}/grad.logits"] = logits, logits.grad
+        for name, value in {"targets": labels, "steps": steps, "sizes": sizes}.items():
+            out[f"{case}/{name}"] = value.to(torch.int32)
+    return out
+
+
 if __name__ == "__main__":
-    for make in (recurrent, optimizers, losses):
+    for make in (recurrent, optimizers, losses, norms, ctc):
         path = os.path.join(HERE, make.__name__ + ".safetensors")
         tensorfile.write(path, make())
         print(path, os.path.getsize(path))

@@ -1,0 +1,54 @@
+/* Layers that normalise: batch norm, RMS norm. */
+#include "internal.h"
+
+#include <float.h>
+
+static wg_tensor use_or_none(wg_tape *tape, wg_param *param) { return param ? wg_use(tape, param) : WG_NONE; }
+
+/* ---- batch norm ---- */
+
+wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const char *name, int64_t channels)
+{
+    *layer = (wg_batch_norm_layer){.momentum = 0.1, .epsilon = 1e-5};
+    layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(channels), wg_init_constant(1));
+    layer->bias = wg__layer_param(set, name, "bias", WG_DIMS(channels), wg_init_zeros());
+    layer->running_mean = wg__layer_buffer(set, name, "running_mean", WG_DIMS(channels), wg_init_zeros());
+    layer->running_var = wg__layer_buffer(set, name, "running_var", WG_DIMS(channels), wg_init_constant(1));
+    layer->num_batches_tracked = wg__layer_buffer(set, name, "num_batches_tracked", WG_SCALAR, wg_init_zeros());
+    return wg_params_status(set);
+}
+
+static void blend(const wg_batch_norm_layer *layer, wg_buffer *running, wg_tensor batch)
+{
+    wg_tensor weight = wg_scalar(batch.tape, wg_dtype_get(batch), layer->momentum);
+    wg_assign(running, wg_lerp(wg_use(batch.tape, running), batch, weight));
+}
+
+wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x)
+{
+    wg_tensor weight = use_or_none(x.tape, layer->weight), bias = use_or_none(x.tape, layer->bias), mean, var;
+    if (!x.tape || !wg_is_training(x.tape))
+        return wg_batch_norm(x, weight, bias, use_or_none(x.tape, layer->running_mean),
+                             use_or_none(x.tape, layer->running_var), layer->epsilon);
+    wg_tensor y = wg_batch_norm_train(x, weight, bias, layer->epsilon, &mean, &var);
+    if (wg_is_nil(y)) return y;
+    double n = (double)wg_numel(x) / (double)wg_size(x, 1); /* no channels: nothing is scaled */
+    blend(layer, layer->running_mean, mean);
+    blend(layer, layer->running_var, wg_scale(var, n / (n - 1)));
+    wg_assign(layer->num_batches_tracked, wg_add_scalar(wg_use(x.tape, layer->num_batches_tracked), 1));
+    return y;
+}
+
+/* ---- RMS norm ---- */
+
+wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char *name, int64_t size)
+{
+    *layer = (wg_rms_norm_layer){.epsilon = wg_params_dtype(set) == WG_F64 ? DBL_EPSILON : (double)FLT_EPSILON};
+    layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(size), wg_init_constant(1));
+    return wg_params_status(set);
+}
+
+wg_tensor wg_rms_norm_apply(const wg_rms_norm_layer *layer, wg_tensor x)
+{
+    return wg_rms_norm(x, use_or_none(x.tape, layer->weight), layer->epsilon);
+}

@@ -1,0 +1,84 @@
+/* Batch norm over all axes but 1, by composition: with statistics that are given, and with the batch's own. */
+#include "internal.h"
+
+static wg_tensor nil_of(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
+/* v is one number per channel, or not given where that is allowed; *v becomes [C, 1, ...], so that it broadcasts. */
+static bool per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
+                        const char *op)
+{
+    wg_shape have, column = {.rank = shape->rank - 1};
+    char text[128];
+    if (!v->tape && !needed) return true;
+    if (!v->tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "the %s was never set", what), false;
+    if (!wg__shape(*v, &have, op)) return false;
+    if (have.rank != 1 || have.size[0] != shape->size[1]) {
+        wg__refuse(x, WG_ERR_SHAPE, op, "the %s is %s and must be [%lld], one number per channel (axis 1)", what,
+                   wg_shape_text(&have, text, sizeof text), (long long)shape->size[1]);
+        return false;
+    }
+    for (int i = 1; i < column.rank; i++) column.size[i] = 1;
+    column.size[0] = have.size[0];
+    if (!wg__both_float(x, *v, op)) return false;
+    *v = wg_reshape(*v, column);
+    return true;
+}
+
+static bool check(wg_tensor x, wg_shape *shape, wg_tensor *weight, wg_tensor *bias, double epsilon, const char *op)
+{
+    const wg_tensor other = weight->tape ? *weight : *bias;
+    if (!x.tape && other.tape) return wg_fail(other, WG_ERR_ARGUMENT, op, "operand 1 was never set"), false;
+    if (!wg__shape(x, shape, op) || !wg__both_float(x, x, op)) return false;
+    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g is negative", epsilon), false;
+    if (shape->rank < 2) return wg__refuse(x, WG_ERR_SHAPE, op, "x must be [N, C] or [N, C, ...]"), false;
+    return per_channel(x, shape, weight, "weight", false, op) && per_channel(x, shape, bias, "bias", false, op);
+}
+
+/* distance / sqrt(var + epsilon) weight + bias */
+static wg_tensor scaled(wg_tensor distance, wg_tensor var, wg_tensor weight, wg_tensor bias, double epsilon)
+{
+    wg_tensor scale = wg_rsqrt(wg_add(var, wg__constant(var, epsilon)));
+    wg_tensor y = wg_mul(distance, weight.tape ? wg_mul(scale, weight) : scale);
+    return bias.tape ? wg_add(y, bias) : y;
+}
+
+wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor mean, wg_tensor var,
+                        double epsilon)
+{
+    wg_shape shape;
+    if (!x.tape && mean.tape) return wg_fail(mean, WG_ERR_ARGUMENT, "batch_norm", "operand 1 was never set");
+    if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm") ||
+        !per_channel(x, &shape, &mean, "mean", true, "batch_norm") ||
+        !per_channel(x, &shape, &var, "variance", true, "batch_norm"))
+        return nil_of(x);
+    return scaled(wg_sub(x, mean), var, weight, bias, epsilon);
+}
+
+wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
+                              wg_tensor *var)
+{
+    wg_shape shape;
+    wg_axes axes = {.n = 0};
+    bool empty = false, several = false;
+    if (mean) *mean = nil_of(x);
+    if (var) *var = nil_of(x);
+    if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm_train")) return nil_of(x);
+    for (int i = 0; i < shape.rank; i++) {
+        if (i == 1) continue;
+        axes.axis[axes.n++] = i;
+        empty |= shape.size[i] == 0;
+        several |= shape.size[i] > 1;
+    }
+    if (empty || !several)
+        return wg__refuse(x, WG_ERR_SHAPE, "batch_norm_train",
+                          "a batch needs more than one value per channel (axis 1)");
+    wg_tensor center = wg_mean(x, axes, true), distance = wg_sub(x, center);
+    wg_tensor spread = wg_mean(wg_square(distance), axes, true);
+    if (mean) *mean = wg_reshape(center, WG_DIMS(shape.size[1]));
+    if (var) *var = wg_reshape(spread, WG_DIMS(shape.size[1]));
+    return scaled(distance, spread, weight, bias, epsilon);
+}

@@ -1,0 +1,295 @@
+/* Sums of products by a formula of letters, by composition: operand after operand from the left, each step a
+ * pointwise product or a (batched) product of matrices. */
+#include "internal.h"
+
+#include <string.h>
+
+enum { LETTERS = 52 };
+
+typedef struct spec {
+    const char *text;      /* the formula */
+    wg_tensor on;          /* where errors go: an operand that was set */
+    wg_dtype dtype;        /* of all operands */
+    int64_t size[LETTERS]; /* of each letter; -1: not seen yet */
+} spec;
+
+/* A tensor, and the letter of each of its axes. */
+typedef struct term {
+    wg_tensor x;
+    int rank;
+    int letter[WG_MAX_RANK];
+} term;
+
+static wg_tensor nil_of(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
+/* ---- the formula --------------------------------------------------------------------------------------- */
+
+static int letter_of(char c)
+{
+    if (c >= 'a' && c <= 'z') return c - 'a';
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 26 : -1;
+}
+
+static char name_of(int letter) { return (char)(letter < 26 ? 'a' + letter : 'A' + letter - 26); }
+
+static uint64_t bit(int letter) { return (uint64_t)1 << letter; }
+
+/* The letters of a text. */
+static uint64_t letters_in(const char *text)
+{
+    uint64_t set = 0;
+    for (; *text; text++)
+        if (letter_of(*text) >= 0) set |= bit(letter_of(*text));
+    return set;
+}
+
+/* The text after "->"; NULL, with an error, where the formula is none for n operands. */
+static const char *check(const spec *s, int n)
+{
+    const char *arrow = strstr(s->text, "->"), *at;
+    uint64_t known = 0, used = 0;
+    int terms = 1;
+    if (!arrow)
+        return wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": the result's letters must follow a ->", s->text),
+               NULL;
+    for (at = s->text; *at; at++) {
+        int letter = letter_of(*at);
+        if (at == arrow || at == arrow + 1 || *at == ' ') continue;
+        if (*at == ',' && at < arrow) {
+            terms++;
+        } else if (letter < 0) {
+            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": '%c' is no letter a-z, A-Z", s->text, *at);
+            return NULL;
+        } else if (at < arrow) {
+            known |= bit(letter);
+        } else if (!(known & bit(letter)) || used & bit(letter)) {
+            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": %c of the result stands %s", s->text, *at,
+                    used & bit(letter) ? "there twice" : "in no operand");
+            return NULL;
+        } else {
+            used |= bit(letter);
+        }
+    }
+    if (terms == n) return arrow + 2;
+    wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\" has %d operands, %d %s given", s->text, terms, n,
+            n == 1 ? "is" : "are");
+    return NULL;
+}
+
+/* Operand x by the letters at *at, which moves to the comma or arrow behind them. */
+static bool read_term(spec *s, const char **at, int operand, wg_tensor x, term *out)
+{
+    wg_shape shape;
+    char text[128];
+    int n = 0;
+    if (!x.tape) return wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "operand %d was never set", operand), false;
+    if (!wg__shape(x, &shape, "einsum")) return false;
+    wg_dtype dtype = wg_dtype_get(x);
+    if (operand == 1) s->dtype = dtype;
+    if (!wg_dtype_is_float(dtype) || dtype != s->dtype)
+        return wg_fail(s->on, WG_ERR_DTYPE, "einsum", "operand %d is %s: all are f32, or all f64 (see wg_cast)",
+                       operand, wg_dtype_name(dtype)),
+               false;
+    wg_shape_text(&shape, text, sizeof text);
+    *out = (term){.x = x, .rank = shape.rank};
+    for (; **at != ',' && **at != '-'; ++*at) {
+        int letter = letter_of(**at);
+        if (letter < 0 || n++ >= shape.rank) continue;
+        out->letter[n - 1] = letter;
+        if (s->size[letter] < 0) s->size[letter] = shape.size[n - 1];
+        if (s->size[letter] == shape.size[n - 1]) continue;
+        wg_fail(s->on, WG_ERR_SHAPE, "einsum", "\"%s\": operand %d is %s: %c is %lld here and %lld before", s->text,
+                operand, text, name_of(letter), (long long)shape.size[n - 1], (long long)s->size[letter]);
+        return false;
+    }
+    if (n == shape.rank) return true;
+    wg_fail(s->on, WG_ERR_SHAPE, "einsum", "\"%s\": operand %d is %s and has %d letter%s", s->text, operand, text,
+            n, n == 1 ? "" : "s");
+    return false;
+}
+
+/* ---- one term ------------------------------------------------------------------------------------------ */
+
+static uint64_t letters_of(const term *t)
+{
+    uint64_t set = 0;
+    for (int i = 0; i < t->rank; i++) set |= bit(t->letter[i]);
+    return set;
+}
+
+/* t's axes in the order of n letters that it has. */
+static wg_tensor ordered(const term *t, const int *letter, int n)
+{
+    wg_axes axes = {.n = n};
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < t->rank; k++)
+            if (t->letter[k] == letter[i]) axes.axis[i] = k;
+    return n == 0 ? t->x : wg_permute(t->x, axes);
+}
+
+/* Two axes i < k of one letter become one, their diagonal: every (size + 1)-th of the two written as one axis. */
+static void diagonal(const spec *s, term *t, int i, int k)
+{
+    wg_axes axes = {.n = t->rank, .axis = {0}};
+    int letter = t->letter[i], n = 0, rest[WG_MAX_RANK];
+    for (int j = 0; j < t->rank; j++) {
+        if (j == i || j == k) continue;
+        rest[n] = t->letter[j];
+        axes.axis[n++] = j;
+    }
+    axes.axis[n] = i;
+    axes.axis[n + 1] = k;
+    rest[n] = letter;
+    wg_tensor flat = wg_flatten(wg_permute(t->x, axes), n, n + 1);
+    t->x = wg_slice_step(flat, n, 0, wg_size(flat, n), s->size[letter] + 1);
+    t->rank = n + 1;
+    memcpy(t->letter, rest, sizeof rest);
+}
+
+static void diagonals(const spec *s, term *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        for (int k = i + 1; k < t->rank; k++)
+            if (t->letter[i] == t->letter[k]) {
+                diagonal(s, t, i, k);
+                i = -1; /* the axes moved: from the start */
+                break;
+            }
+}
+
+/* Sums over the letters that are not to be kept. */
+static void sum_out(term *t, uint64_t keep)
+{
+    wg_axes axes = {.n = 0};
+    int n = 0;
+    for (int i = 0; i < t->rank; i++) {
+        if (keep & bit(t->letter[i]))
+            t->letter[n++] = t->letter[i];
+        else
+            axes.axis[axes.n++] = i;
+    }
+    if (axes.n > 0) t->x = wg_sum(t->x, axes, false);
+    t->rank = n;
+}
+
+/* ---- two terms ----------------------------------------------------------------------------------------- */
+
+/* Some letters in a row. */
+typedef struct group {
+    int n, letter[2 * WG_MAX_RANK];
+} group;
+
+static void append(group *to, const group *more)
+{
+    for (int i = 0; i < more->n; i++) to->letter[to->n++] = more->letter[i];
+}
+
+/* The letters of t that are in set, in t's order. */
+static group chosen(const term *t, uint64_t set)
+{
+    group g = {.n = 0};
+    for (int i = 0; i < t->rank; i++)
+        if (set & bit(t->letter[i])) g.letter[g.n++] = t->letter[i];
+    return g;
+}
+
+static wg_tensor seen_as(const term *t, group first, const group *second, const group *third)
+{
+    append(&first, second);
+    append(&first, third);
+    return ordered(t, first.letter, first.n);
+}
+
+static void append_sizes(const spec *s, const group *g, wg_shape *shape)
+{
+    for (int i = 0; i < g->n; i++) shape->size[shape->rank++] = s->size[g->letter[i]];
+}
+
+/* How many elements; a number that no shape takes if they are too many (of a tensor that is empty elsewhere). */
+static int64_t count(const spec *s, const group *g)
+{
+    wg_shape shape = {.rank = 0};
+    int64_t n;
+    append_sizes(s, g, &shape);
+    return wg_shape_numel(&shape, &n) ? n : -2;
+}
+
+/* t as [batch, ones, own, inner, ones], to be multiplied element by element. */
+static wg_tensor aligned(const spec *s, const term *t, const group *batch, int before, const group *own,
+                         const group *inner, int after)
+{
+    wg_shape shape = {.rank = 0};
+    append_sizes(s, batch, &shape);
+    for (int i = 0; i < before; i++) shape.size[shape.rank++] = 1;
+    append_sizes(s, own, &shape);
+    append_sizes(s, inner, &shape);
+    for (int i = 0; i < after; i++) shape.size[shape.rank++] = 1;
+    return wg_reshape(seen_as(t, *batch, own, inner), shape);
+}
+
+/* a becomes a times b, summed over the letters that both have and that are not needed. */
+static bool multiply(const spec *s, term *a, term *b, uint64_t needed)
+{
+    sum_out(a, letters_of(b) | needed);
+    sum_out(b, letters_of(a) | needed);
+    const uint64_t both = letters_of(a) & letters_of(b);
+    const group batch = chosen(a, both & needed), inner = chosen(a, both & ~needed);
+    const group left = chosen(a, ~both), right = chosen(b, ~both);
+    if (batch.n + left.n + right.n > WG_MAX_RANK) {
+        wg_fail(s->on, WG_ERR_SHAPE, "einsum", "\"%s\": a product of two operands has %d axes, of at most %d",
+                s->text, batch.n + left.n + right.n, WG_MAX_RANK);
+        return false;
+    }
+    group rest = batch;
+    append(&rest, &left);
+    append(&rest, &right);
+    if (inner.n == 0 || left.n + right.n == 0) {
+        wg_axes last = {.n = inner.n};
+        for (int i = 0; i < inner.n; i++) last.axis[i] = batch.n + i;
+        a->x = wg_mul(aligned(s, a, &batch, 0, &left, &inner, right.n),
+                      aligned(s, b, &batch, left.n, &right, &inner, 0));
+        if (inner.n > 0) a->x = wg_sum(a->x, last, false);
+    } else {
+        const int64_t n = count(s, &batch), l = count(s, &left), k = count(s, &inner), r = count(s, &right);
+        wg_shape out = {.rank = 0};
+        append_sizes(s, &rest, &out);
+        wg_tensor x = wg_reshape(seen_as(a, batch, &left, &inner), batch.n ? WG_DIMS(n, l, k) : WG_DIMS(l, k));
+        wg_tensor y = wg_reshape(seen_as(b, batch, &inner, &right), batch.n ? WG_DIMS(n, k, r) : WG_DIMS(k, r));
+        a->x = wg_reshape(wg_matmul(x, y), out);
+    }
+    a->rank = rest.n;
+    memcpy(a->letter, rest.letter, sizeof a->letter);
+    return true;
+}
+
+/* ---- all ----------------------------------------------------------------------------------------------- */
+
+wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n)
+{
+    if (n < 1 || !x) return wg_fail(WG_NONE, WG_ERR_ARGUMENT, "einsum", "takes at least one tensor");
+    spec s = {.text = formula, .on = x[0]};
+    for (int i = 1; i < n && !s.on.tape; i++) s.on = x[i];
+    if (!formula) return wg_fail(s.on, WG_ERR_ARGUMENT, "einsum", "the formula is NULL");
+    for (int i = 0; i < LETTERS; i++) s.size[i] = -1;
+    const char *result = check(&s, n), *at = formula;
+    term sum = {.rank = 0}, next;
+    if (!result) return nil_of(s.on);
+    for (int i = 0; i < n; i++) {
+        if (!read_term(&s, &at, i + 1, x[i], &next)) return nil_of(s.on);
+        diagonals(&s, &next);
+        if (i == 0)
+            sum = next;
+        else if (!multiply(&s, &sum, &next, letters_in(at)))
+            return nil_of(s.on);
+        if (*at == ',') at++;
+    }
+    sum_out(&sum, letters_in(result));
+    group order = {.n = 0};
+    for (; *result; result++)
+        if (*result != ' ') order.letter[order.n++] = letter_of(*result);
+    return ordered(&sum, order.letter, order.n);
+}
