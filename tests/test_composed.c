@@ -1,0 +1,396 @@
+/* What the samples of compositions do not show: einsum against a plain loop, values and gradients of discrete choices
+ * and how often each is taken, CTC at its corners against all ways by hand, norms as layers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "values.h"
+
+static array x[3], want;
+
+/* The tape is well and nothing failed. */
+static void well(void)
+{
+    if (wg_tape_reset(tape) != WG_OK) failures++, printf("FAILED: %s\n", wg_tape_message(tape));
+    finish();
+}
+
+static void fails(wg_tensor result, wg_status status, const char *words)
+{
+    if (!wg_is_nil(result)) failures++, printf("FAILED: no nil for '%s'\n", words);
+    wg_status have = wg_tape_reset(tape);
+    if (have == status && strstr(wg_tape_message(tape), words)) return;
+    failures++;
+    printf("FAILED: %s '%s', should be %s with '%s'\n", wg_status_name(have), wg_tape_message(tape),
+           wg_status_name(status), words);
+}
+
+/* ---- einsum ---------------------------------------------------------------------------------------------- */
+
+enum { LETTERS = 6 };
+
+/* The element of an operand (or the result) whose axes are letters, at a place of all letters. */
+static int64_t element(const array *a, const char *letters, const int64_t *at)
+{
+    int64_t where[WG_MAX_RANK];
+    for (int i = 0; letters[i]; i++) where[i] = at[letters[i] - 'a'];
+    return offset(&a->shape, where);
+}
+
+static void random_letters(char *letters, int n)
+{
+    for (int i = 0; i < n; i++) letters[i] = (char)('a' + draw(LETTERS));
+    letters[n] = 0;
+}
+
+static wg_shape shape_of(const char *letters, const int64_t *size)
+{
+    wg_shape shape = {.rank = (int32_t)strlen(letters)};
+    for (int i = 0; i < shape.rank; i++) shape.size[i] = size[letters[i] - 'a'];
+    return shape;
+}
+
+/* Random formulas of 1 to 3 operands: letters repeated within an operand, missing, sizes of 1 and 0. */
+static void einsum_by_loop(void)
+{
+    char letters[3][8], out[LETTERS + 1] = "", formula[64] = "";
+    int n = 1 + (int)draw(3), outs = 0;
+    int64_t size[LETTERS], at[LETTERS] = {0};
+    for (int i = 0; i < LETTERS; i++) size[i] = draw(12) == 0 ? 0 : 1 + draw(3);
+    wg_tensor in[3];
+    for (int k = 0; k < n; k++) {
+        random_letters(letters[k], (int)draw(n == 3 ? 4 : 5));
+        fill_random(&x[k], shape_of(letters[k], size));
+        in[k] = x[k].shape.rank > 0 ? strided(&x[k]) : leaf(&x[k], WG_F64);
+        strcat(strcat(formula, k ? "," : ""), letters[k]);
+    }
+    bool used[LETTERS] = {false};
+    for (int k = 0; k < n; k++)
+        for (const char *c = letters[k]; *c; c++) used[*c - 'a'] = true;
+    for (int i = (int)draw(LETTERS), step = 0; step < LETTERS; step++, i = (i + 1) % LETTERS) {
+        if (!used[i]) size[i] = 1;
+        if (used[i] && draw(2)) out[outs++] = (char)('a' + i);
+    }
+    out[outs] = 0;
+    strcat(strcat(formula, "->"), out);
+    shape_set(&want, shape_of(out, size));
+    for (int64_t i = 0; i < want.n; i++) want.x[i] = 0;
+    bool more = true;
+    for (int i = 0; i < LETTERS; i++) more &= size[i] > 0;
+    while (more) {
+        double term = 1;
+        for (int k = 0; k < n; k++) term *= x[k].x[element(&x[k], letters[k], at)];
+        want.x[element(&want, out, at)] += term;
+        int i = 0;
+        while (i < LETTERS && ++at[i] == size[i]) at[i++] = 0;
+        more = i < LETTERS;
+    }
+    expect_values(formula, wg_einsum(formula, in, n), &want);
+}
+
+static void einsum_against_loop(void **state)
+{
+    for (int i = 0; i < 5; i++) rounds(einsum_by_loop);
+}
+
+static void einsum_refuses(void **state)
+{
+    wg_tensor a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
+    assert_true(wg_is_nil(wg_einsum("i->i", NULL, 1)) && wg_is_nil(wg_einsum("i->i", &a, 0)));
+    assert_int_equal(wg_tape_status(tape), WG_OK); /* no operand, so no tape to say it on */
+    fails(wg_einsum("ij,jk->ik", (wg_tensor[]){WG_NONE, a}, 2), WG_ERR_ARGUMENT, "einsum: operand 1 was never set");
+    a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
+    fails(wg_einsum("ij,j->i", (wg_tensor[]){a, WG_NONE}, 2), WG_ERR_ARGUMENT, "einsum: operand 2 was never set");
+    a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
+    fails(wg_einsum("ij,j->i", (wg_tensor[]){a, wg_ones(tape, WG_F32, WG_DIMS(3))}, 2), WG_ERR_DTYPE,
+          "einsum: operand 2 is f32");
+    finish();
+}
+
+/* ---- discrete choices ------------------------------------------------------------------------------------ */
+
+static void straight_through(void **state)
+{
+    for (wg_dtype dtype = WG_F32; dtype <= WG_F64; dtype++) {
+        wg_tensor logits = wg_scale(wg_normal(tape, dtype, WG_DIMS(50, 7), 0, 1), 3),
+                  w = wg_normal(tape, dtype, WG_DIMS(50, 7), 0, 1);
+        wg_tensor soft = wg_softmax(logits, -1), hard = wg_hardmax(soft, -1), y = wg_straight_through(hard, soft);
+        wg_tensor g = wg_grad1(y, logits, w), g_soft = wg_grad1(soft, logits, w);
+        wg_tensor to_hard = wg_grad1(wg_straight_through(logits, soft), logits, w);
+        const wg_tensor all[] = {y, hard, g, g_soft, to_hard};
+        assert_int_equal(wg_eval(all, 5), WG_OK);
+        const size_t bytes = 350 * wg_dtype_size(dtype);
+        assert_memory_equal(wg_value(y), wg_value(hard), bytes);
+        assert_memory_equal(wg_value(g), wg_value(g_soft), bytes);
+        assert_memory_equal(wg_value(to_hard), wg_value(g_soft), bytes);
+        for (int row = 0; row < 50; row++) {
+            int largest = 0;
+            for (int c = 1; c < 7; c++)
+                if (value_at(logits, row * 7 + c) > value_at(logits, row * 7 + largest)) largest = c;
+            for (int c = 0; c < 7; c++) assert_true(value_at(y, row * 7 + c) == (c == largest));
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    wg_tensor a = wg_ones(tape, WG_F32, WG_DIMS(2));
+    fails(wg_straight_through(WG_NONE, a), WG_ERR_ARGUMENT, "straight_through: operand 1 was never set");
+    a = wg_ones(tape, WG_F32, WG_DIMS(2));
+    fails(wg_straight_through(a, WG_NONE), WG_ERR_ARGUMENT, "straight_through: operand 2 was never set");
+    finish();
+}
+
+/* Of ties the first; along any axis. */
+static void hardmax(void **state)
+{
+    const double numbers[] = {1, 5, 5, 2, 5, 1};
+    wg_tensor t = wg_data(tape, WG_F64, WG_DIMS(2, 3), numbers);
+    shape_set(&want, WG_DIMS(2, 3));
+    memcpy(want.x, (double[]){0, 1, 0, 0, 1, 0}, 6 * sizeof(double));
+    expect_values("hardmax of rows", wg_hardmax(t, 1), &want);
+    memcpy(want.x, (double[]){0, 1, 1, 1, 0, 0}, 6 * sizeof(double));
+    expect_values("hardmax of columns", wg_hardmax(t, -2), &want);
+    well();
+}
+
+/* Samples are one-hot, take class c as often as softmax(logits) says, and pass the soft sample's gradient on. */
+static void gumbel(void **state)
+{
+    enum { N = 20000, C = 4 };
+    const double logits[C] = {0.5, -1, 1.2, 0};
+    double p[C], total = 0, chi = 0;
+    for (int c = 0; c < C; c++) total += exp(logits[c]);
+    for (wg_dtype dtype = WG_F32; dtype <= WG_F64; dtype++) {
+        wg_tensor row = wg_cast(wg_data(tape, WG_F64, WG_DIMS(C), logits), dtype),
+                  in = wg_expand(row, WG_DIMS(N, C));
+        wg_tensor y = wg_gumbel_softmax(in, 0.7, true, -1);
+        wg_tensor counts = wg_sum(y, WG_AXES(0), false),
+                  is_hot = wg_equal(wg_max(y, WG_AXES(1), false), wg_ones(tape, dtype, WG_SCALAR));
+        assert_true(wg_item(wg_all(is_hot, WG_ALL_AXES, false)) == 1 && wg_item(wg_sum_all(y)) == N);
+        for (int c = 0; c < C; c++) {
+            p[c] = exp(logits[c]) / total;
+            const double off = value_at(counts, c) - N * p[c];
+            chi += off * off / (N * p[c]);
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    /* Chi squared with 6 degrees of freedom is past 22.5 once in a thousand. The numbers are the same every time. */
+    if (chi > 22.5) failures++, printf("FAILED: samples do not follow softmax, chi squared %g\n", chi);
+
+    /* The same noise: same seed, same place of a reset tape. */
+    wg_tensor g[2], w, weights[2], in;
+    double numbers[2][4 * C];
+    for (int hard = 0; hard < 2; hard++) {
+        in = wg_expand(wg_data(tape, WG_F64, WG_DIMS(C), logits), WG_DIMS(4, C));
+        weights[hard] = wg_gumbel_softmax(in, 0.7, hard, -1);
+        w = wg_arange(tape, WG_F64, -3, 1, 4 * C);
+        g[hard] = wg_grad1(weights[hard], in, wg_reshape(w, WG_DIMS(4, C)));
+        assert_int_equal(wg_read(g[hard], numbers[hard], sizeof numbers[hard]), WG_OK);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    assert_memory_equal(numbers[0], numbers[1], sizeof numbers[0]);
+    assert_true(numbers[0][0] != 0);
+
+    /* Small and large tau: one-hot, uniform; finite all the same. */
+    wg_tensor cold = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(1000, 3)), 1e-3, false, 1);
+    wg_tensor warm = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(1000, 3)), 1e6, false, 1);
+    assert_true(wg_item(wg_mean_all(wg_max(cold, WG_AXES(1), false))) > 0.99);
+    assert_true(fabs(wg_item(wg_max(warm, WG_ALL_AXES, false)) - 1.0 / 3) < 1e-4);
+    well();
+}
+
+/* ---- CTC ------------------------------------------------------------------------------------------------- */
+
+enum { T = 4, C = 3 };
+
+/* -ln of the sum over all C^T ways that read as the target. */
+static double ctc_by_hand(const double *p, const int32_t *target, int n, int steps, int blank)
+{
+    double sum = 0;
+    int ways = 1;
+    for (int t = 0; t < steps; t++) ways *= C;
+    for (int way = 0; way < ways; way++) {
+        int last = -1, at = 0, rest = way;
+        double product = 1;
+        for (int t = 0; t < steps; t++, rest /= C) {
+            const int c = rest % C;
+            product *= p[t * C + c];
+            if (c != last && c != blank && at >= 0) at = at < n && target[at] == c ? at + 1 : -1;
+            last = c;
+        }
+        if (at == n) sum += product;
+    }
+    return -log(sum);
+}
+
+/* Every target, at every number of steps. */
+static void ctc_against_all_ways(void **state)
+{
+    static const int32_t targets[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}};
+    double p[T * C];
+    for (int row = 0; row < 4 * 3 * (T + 1); row++) {
+        const int32_t *target = targets[row % 4], n = row / 4 % 3, steps = row / 12;
+        wg_tensor logits = wg_normal(tape, WG_F64, WG_DIMS(T, 1, C), 0, 1), probs = wg_softmax(logits, -1);
+        wg_tensor loss = wg_ctc_loss(wg_log(probs), wg_data(tape, WG_I32, WG_DIMS(1, 2), target),
+                                     wg_data(tape, WG_I32, WG_DIMS(1), &steps),
+                                     wg_data(tape, WG_I32, WG_DIMS(1), &n), 0, WG_SUM);
+        wg_tensor g = wg_grad1(loss, logits, WG_NONE);
+        assert_int_equal(wg_read(probs, p, sizeof p), WG_OK);
+        const double expected = ctc_by_hand(p, target, n, steps, 0), have = wg_item(loss);
+        if (!(isinf(expected) ? have == expected : fabs(have - expected) < 1e-12)) {
+            failures++;
+            printf("FAILED: target %d %d of length %d in %d steps: %g, should be %g\n", target[0], target[1], n,
+                   steps, have, expected);
+        }
+        for (int i = 0; i < T * C; i++) {
+            const bool none = isinf(expected) || i >= steps * C;
+            assert_true(isfinite(value_at(g, i)) && (!none || value_at(g, i) == 0));
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    finish();
+}
+
+/* What stands past the lengths, and a probability of zero, make no NaN. */
+static void ctc_corners(void **state)
+{
+    const double half = log(0.5), inf = INFINITY;
+    /* B = 2: the first has 2 steps, the second 3; class 2 is impossible in the second. */
+    const double rows[T][2][C] = {{{half, half, -inf}, {half, half, -inf}},
+                                  {{half, half, -inf}, {half, half, -inf}},
+                                  {{NAN, inf, -inf}, {half, half, -inf}},
+                                  {{NAN, NAN, NAN}, {NAN, inf, -inf}}};
+    const int32_t labels[2][3] = {{1, -7, 99}, {1, 99, -1}}, steps[2] = {2, 3}, sizes[2] = {1, 1};
+    const int32_t impossible[2][3] = {{2, 1, 1}, {1, 2, 1}}, long_sizes[2] = {4, -1},
+                  wrong[2][3] = {{1, 1, 1}, {7, 1, 1}};
+    for (int round = 0; round < 4; round++) {
+        wg_tensor log_probs = wg_data(tape, WG_F64, WG_DIMS(T, 2, C), rows);
+        wg_tensor target = wg_data(tape, WG_I32, WG_DIMS(2, 3),
+                                   round == 1   ? impossible
+                                   : round == 3 ? wrong
+                                                : labels);
+        wg_tensor in = wg_data(tape, WG_I32, WG_DIMS(2), steps);
+        wg_tensor size = wg_data(tape, WG_I32, WG_DIMS(2), round == 2 ? long_sizes : sizes);
+        if (round == 2) target = wg_ones(tape, WG_I32, WG_DIMS(2, 3));
+        wg_tensor loss = wg_ctc_loss(log_probs, target, in, size, 0, WG_EACH),
+                  g = wg_grad1(loss, log_probs, WG_NONE);
+        if (round == 3) {
+            assert_int_equal(wg_eval(&loss, 1), WG_ERR_INDEX);
+            assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
+            assert_non_null(strstr(wg_tape_message(tape), "7"));
+            continue;
+        }
+        assert_int_equal(wg_eval((wg_tensor[]){loss, g}, 2), WG_OK);
+        /* Of the four ways of two steps three read as 1; of eight of three, six. */
+        const double expected[3][2] = {{-log(3.0 / 4), -log(6.0 / 8)}, {inf, -log(6.0 / 8)}, {inf, inf}};
+        for (int b = 0; b < 2; b++) {
+            const double have = value_at(loss, b);
+            assert_true(isinf(expected[round][b]) ? have == inf : fabs(have - expected[round][b]) < 1e-12);
+        }
+        double sum = 0;
+        for (int i = 0; i < T * 2 * C; i++) {
+            assert_true(isfinite(value_at(g, i)));
+            sum += value_at(g, i);
+        }
+        /* In each step of a possible sequence the ways' shares are 1 together. */
+        assert_true(fabs(sum + (round == 0 ? 5 : round == 1 ? 3 : 0)) < 1e-12);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    finish();
+}
+
+/* ---- norms as layers --------------------------------------------------------------------------------------- */
+
+typedef struct stack {
+    wg_batch_norm_layer batch;
+    wg_rms_norm_layer rms;
+    double x[6 * 3];
+} stack;
+
+static wg_tensor stack_loss(void *context, wg_tape *on, wg_params *set)
+{
+    stack *s = context;
+    wg_tensor y =
+        wg_rms_norm_apply(&s->rms, wg_batch_norm_apply(&s->batch, wg_data(on, WG_F64, WG_DIMS(6, 3), s->x)));
+    return wg_sum_all(wg_mul(y, wg_sin(wg_reshape(wg_arange(on, WG_F64, 0, 1, 18), WG_DIMS(6, 3)))));
+}
+
+static void layers(void **state)
+{
+    stack s;
+    wg_params *set = wg_params_new(WG_F64), *single = wg_params_new(WG_F32);
+    for (int i = 0; i < 18; i++) s.x[i] = sin(3 * i) + i % 3;
+    assert_int_equal(wg_batch_norm_init(&s.batch, set, "bn", 3), WG_OK);
+    assert_int_equal(wg_rms_norm_init(&s.rms, set, "rms", 3), WG_OK);
+    assert_true(s.rms.epsilon == DBL_EPSILON && s.batch.momentum == 0.1 && s.batch.epsilon == 1e-5);
+    static const char *const names[] = {
+        "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "bn.num_batches_tracked", "rms.weight"};
+    static const double first[] = {1, 0, 0, 1, 0, 1};
+    assert_int_equal(wg_params_count(set), 6);
+    for (int i = 0; i < 6; i++) {
+        wg_param *param = wg_param_find(set, names[i]);
+        assert_true(param && *(const double *)wg_param_value(param) == first[i]);
+        assert_int_equal(wg_param_is_buffer(param), i >= 2 && i <= 4);
+    }
+    assert_int_equal(wg_param_shape(s.batch.num_batches_tracked).rank, 0);
+
+    wg_gradcheck_options options = wg_gradcheck_defaults();
+    options.second_order = true;
+    for (int training = 1; training >= 0; training--) {
+        wg_set_training(tape, training);
+        wg_verdict v = wg_gradcheck(tape, set, stack_loss, &s, options);
+        if (!v.ok || v.checks == 0) failures++, printf("FAILED: training %d: %s\n", training, v.text);
+    }
+    /* Eval mode leaves the statistics as they are; a layer with neither weight nor bias. */
+    s.batch.weight = s.batch.bias = NULL;
+    s.rms.weight = NULL;
+    const uint64_t version = wg_param_version(s.batch.running_var);
+    assert_true(isfinite(wg_item(stack_loss(&s, tape, set))));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    assert_true(wg_param_version(s.batch.running_var) == version);
+    wg_set_training(tape, true);
+    assert_true(isfinite(wg_item(stack_loss(&s, tape, set))));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    assert_true(wg_param_version(s.batch.running_var) > version);
+    assert_true(*(const double *)wg_param_value(s.batch.num_batches_tracked) == 1);
+
+    /* A run that is refused changes no statistics. */
+    wg_tensor one = wg_batch_norm_apply(&s.batch, wg_ones(tape, WG_F64, WG_DIMS(1, 3)));
+    fails(one, WG_ERR_SHAPE, "batch_norm_train: [1, 3]: a batch needs more than one value per channel");
+    assert_true(*(const double *)wg_param_value(s.batch.num_batches_tracked) == 1);
+    wg_set_training(tape, false);
+    assert_true(isfinite(wg_item(wg_sum_all(wg_batch_norm_apply(&s.batch, wg_ones(tape, WG_F64, WG_DIMS(1, 3)))))));
+    fails(wg_batch_norm_apply(&s.batch, wg_ones(tape, WG_F64, WG_DIMS(2, 4))), WG_ERR_SHAPE, "batch_norm: [2, 4]");
+    wg_set_training(tape, true);
+    assert_true(wg_is_nil(wg_batch_norm_apply(&s.batch, WG_NONE)) && wg_is_nil(wg_rms_norm_apply(&s.rms, WG_NONE)));
+    assert_int_equal(wg_batch_norm_init(&s.batch, set, "bn", 3), WG_ERR_ARGUMENT); /* the names are taken */
+    assert_int_equal(wg_rms_norm_init(&s.rms, single, "rms", 3), WG_OK);
+    assert_true(s.rms.epsilon == FLT_EPSILON);
+    wg_params_free(set);
+    wg_params_free(single);
+    finish();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
+    tape = wg_tape_new(wg_tape_defaults());
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(einsum_against_loop),
+        cmocka_unit_test(einsum_refuses),
+        cmocka_unit_test(straight_through),
+        cmocka_unit_test(hardmax),
+        cmocka_unit_test(gumbel),
+        cmocka_unit_test(ctc_against_all_ways),
+        cmocka_unit_test(ctc_corners),
+        cmocka_unit_test(layers),
+    };
+    int failed = cmocka_run_group_tests_name("composed", tests, NULL, NULL);
+    wg_tape_free(tape);
+    return failed;
+}
