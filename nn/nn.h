@@ -43,6 +43,32 @@ WG_API wg_status wg_linear_init(wg_linear_layer *layer, wg_params *set, const ch
 /* x[..., in] W^T + b = [..., out] */
 WG_API wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x);
 
+/* ---- convolution ---- */
+
+typedef struct wg_conv_layer_options {
+    int axes;             /* spatial: 1, 2 or 3; default 2 */
+    bool bias;            /* default true */
+    bool transposed;      /* default false */
+    wg_conv_options conv; /* stride, padding, ...; default wg_conv_defaults() */
+    const wg_init
+        *weight_init; /* NULL: U(-1/sqrt(n), 1/sqrt(n)), n inputs of an output: in / groups times the kernel */
+    const wg_init *bias_init; /* NULL: the same */
+} wg_conv_layer_options;
+WG_API wg_conv_layer_options wg_conv_layer_defaults(void);
+
+typedef struct wg_conv_layer {
+    wg_conv_layer_options options;
+    wg_param *weight; /* [out, in / groups, kernel...]; transposed: [in, out / groups, kernel...] */
+    wg_param *bias;   /* [out] or NULL */
+} wg_conv_layer;
+
+/* Makes name.weight and name.bias. WG_ERR_ARGUMENT where the channels do not divide into the groups, or the kernel
+ * (WG_DIMS(5, 5)) has not one size for each spatial axis. */
+WG_API wg_status wg_conv_init(wg_conv_layer *layer, wg_params *set, const char *name, int64_t in, int64_t out,
+                              wg_shape kernel, wg_conv_layer_options options);
+/* x[images, in, ...] = [images, out, ...], as wg_conv1d .. 3d, wg_conv_transpose1d .. 3d. */
+WG_API wg_tensor wg_conv_apply(const wg_conv_layer *layer, wg_tensor x);
+
 /* ---- embedding ---- */
 
 typedef struct wg_embedding_layer {

@@ -478,6 +478,50 @@ static void optimizers(const wg_safetensors *file)
     both(file, "clip", NULL, test_clip);
 }
 
+/* ---- convolution and pooling ---- */
+
+static void test_convolution(run *r, const void *options)
+{
+    static wg_tensor (*const convs[2][3])(wg_tensor, wg_tensor, wg_tensor, wg_conv_options) = {
+        {wg_conv1d, wg_conv2d, wg_conv3d}, {wg_conv_transpose1d, wg_conv_transpose2d, wg_conv_transpose3d}};
+    static wg_tensor (*const pools[2][3])(wg_tensor, wg_pool_options) = {
+        {wg_max_pool1d, wg_max_pool2d, wg_max_pool3d}, {wg_avg_pool1d, wg_avg_pool2d, wg_avg_pool3d}};
+    int32_t o[19];
+    memcpy(o, need(r, "options").data, sizeof o);
+    wg_conv_options c = wg_conv_defaults();
+    wg_pool_options p = wg_pool_square(1);
+    for (int i = 0; i < o[1]; i++) {
+        c.stride[i] = p.stride[i] = o[4 + i];
+        c.dilation[i] = p.dilation[i] = o[7 + i];
+        c.before[i] = c.after[i] = p.before[i] = p.after[i] = o[10 + i];
+        c.extra[i] = o[13 + i];
+        p.kernel[i] = o[16 + i];
+    }
+    c.groups = o[2];
+    c.floor = p.floor = true;
+    p.count_padding = o[3];
+    wg_param *x = input(r, "x"), *w = o[0] < 2 ? input(r, "w") : NULL, *b = w ? input(r, "b") : NULL;
+    wg_tensor image = wg_use(r->tape, x);
+    wg_tensor y = w ? convs[o[0]][o[1] - 1](image, wg_use(r->tape, w), wg_use(r->tape, b), c)
+                    : pools[o[0] - 2][o[1] - 1](image, p);
+    backward(r, weighted(r, "out", y));
+    compare(r, "out", wg_value(y));
+    compare_grad(r, "x", x);
+    if (w) compare_grad(r, "w", w);
+    if (w) compare_grad(r, "b", b);
+}
+
+static void convolutions(const wg_safetensors *file)
+{
+    for (size_t i = 0; i < wg_safetensors_count(file); i++) {
+        const char *name = wg_safetensors_at(file, i).name, *end = strstr(name, "/options");
+        char text[64];
+        if (!end) continue;
+        snprintf(text, sizeof text, "%.*s", (int)(end - name), name);
+        both(file, text, NULL, test_convolution);
+    }
+}
+
 static void with_file(const char *folder, const char *name, void (*test)(const wg_safetensors *file))
 {
     char path[1024];
@@ -504,6 +548,7 @@ int main(int argc, char **argv)
     with_file(argv[1], "optimizers", optimizers);
     with_file(argv[1], "norms", norms);
     with_file(argv[1], "ctc", ctc);
+    with_file(argv[1], "convolutions", convolutions);
     printf("%d runs, %d failed\n", cases, failures);
     return failures > 0 || cases == 0;
 }

@@ -191,11 +191,68 @@ def ctc():
         out[f"{case}/logits"], out[f"{case}/grad.logits"] = logits, logits.grad
         for name, value in {"targets": labels, "steps": steps, "sizes": sizes}.items():
             out[f"{case}/{name}"] = value.to(torch.int32)
+def convolutions():
+    """<n>_<kind>: options (i32: kind 0 conv, 1 transposed, 2 max pool, 3 avg pool; axes; groups; count_padding; then
+    stride, dilation, padding, extra, kernel, three each); x, w, b; out; gradients."""
+    out, F = {}, torch.nn.functional
+    convs = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+    back = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+    largest = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+    means = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+    # kind, images, in, out, size, kernel, stride, dilation, padding, groups, extra
+    cases = [
+        (0, 2, 3, 4, (9,), (3,), (1,), (1,), (0,), 1, ()),
+        (0, 2, 4, 6, (12,), (4,), (2,), (2,), (3,), 2, ()),
+        (0, 3, 1, 2, (37,), (5,), (3,), (1,), (1,), 1, ()),
+        (0, 2, 3, 5, (8, 9), (3, 3), (1, 1), (1, 1), (0, 0), 1, ()),
+        (0, 2, 3, 40, (13, 17), (3, 5), (1, 1), (1, 1), (1, 2), 1, ()),
+        (0, 2, 4, 4, (11, 10), (3, 2), (2, 3), (1, 1), (1, 0), 4, ()),
+        (0, 2, 4, 6, (12, 12), (3, 3), (1, 2), (2, 3), (2, 1), 2, ()),
+        (0, 1, 5, 3, (7, 6), (1, 1), (1, 1), (1, 1), (0, 0), 1, ()),
+        (0, 17, 2, 3, (6, 6), (5, 5), (1, 1), (1, 1), (2, 2), 1, ()),
+        (0, 1, 2, 3, (4, 5, 6), (2, 3, 2), (1, 2, 1), (1, 1, 2), (1, 0, 1), 1, ()),
+        (1, 2, 3, 4, (5,), (3,), (2,), (1,), (1,), 1, (1,)),
+        (1, 2, 4, 6, (5,), (3,), (1,), (2,), (0,), 2, (0,)),
+        (1, 2, 3, 4, (5, 6), (3, 4), (2, 3), (1, 1), (1, 2), 1, (1, 2)),
+        (1, 2, 4, 2, (4, 4), (2, 3), (1, 2), (3, 2), (1, 1), 2, (0, 1)),
+        (1, 1, 2, 2, (2, 3, 2), (2, 2, 2), (2, 1, 2), (1, 1, 1), (0, 1, 0), 1, (1, 0, 0)),
+        (2, 2, 3, 0, (11,), (3,), (2,), (1,), (1,), 1, ()),
+        (2, 2, 3, 0, (8, 8), (2, 2), (2, 2), (1, 1), (0, 0), 1, ()),
+        (2, 2, 3, 0, (9, 70), (3, 3), (1, 1), (2, 3), (1, 1), 1, ()),
+        (2, 1, 2, 0, (4, 5, 6), (2, 3, 2), (2, 1, 2), (1, 1, 1), (1, 1, 0), 1, ()),
+        (3, 2, 3, 0, (11,), (3,), (2,), (1,), (1,), 1, ()),
+        (3, 2, 3, 0, (8, 8), (2, 2), (2, 2), (1, 1), (0, 0), 1, ()),
+        (3, 2, 3, 0, (9, 7), (3, 2), (2, 1), (1, 1), (1, 1), 1, ()),
+        (3, 2, 3, 0, (9, 7), (3, 2), (2, 1), (1, 1), (1, 1), 0, ()),
+        (3, 1, 2, 0, (4, 5, 6), (2, 3, 2), (2, 1, 2), (1, 1, 1), (1, 1, 0), 1, ()),
+    ]
+    for number, (kind, images, channels, outs, size, kernel, stride, dilation, padding, groups, extra) in enumerate(cases):
+        torch.manual_seed(300 + number)
+        case, axes = f"{number}_{('conv', 'transposed', 'max', 'avg')[kind]}", len(size)
+        x = torch.randn(images, channels, *size, requires_grad=True)
+        named = {"x": x}
+        if kind < 2:
+            shape = (outs, channels // groups) if kind == 0 else (channels, outs // groups)
+            named |= {"w": torch.randn(*shape, *kernel, requires_grad=True), "b": torch.randn(outs, requires_grad=True)}
+        if kind == 0:
+            y = convs[axes](x, named["w"], named["b"], stride, padding, dilation, groups)
+        elif kind == 1:
+            y = back[axes](x, named["w"], named["b"], stride, padding, extra, groups, dilation)
+        elif kind == 2:
+            y = largest[axes](x, kernel, stride, padding, dilation)
+        else:
+            y = means[axes](x, kernel, stride, padding, count_include_pad=bool(groups))
+        weighted(case, out, {"out": y}).backward()
+        triples = [tuple(t) + (0,) * (3 - len(t)) for t in (stride, dilation, padding, extra, kernel)]
+        out[f"{case}/options"] = torch.tensor([kind, axes, max(groups, 1), groups] + [i for t in triples for i in t],
+                                              dtype=torch.int32)
+        for name, value in named.items():
+            out[f"{case}/{name}"], out[f"{case}/grad.{name}"] = value, value.grad
     return out
 
 
 if __name__ == "__main__":
-    for make in (recurrent, optimizers, losses, norms, ctc):
+    for make in (recurrent, optimizers, losses, norms, ctc, convolutions):
         path = os.path.join(HERE, make.__name__ + ".safetensors")
         tensorfile.write(path, make())
         print(path, os.path.getsize(path))

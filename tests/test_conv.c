@@ -1,0 +1,285 @@
+/* Convolution and pooling: worked examples, output sizes, what a plain loop gives, the ConvNet of the lecture halls.
+ * (Gradients of every option: test_ops. PyTorch's numbers: test_golden.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wengert.h"
+
+static wg_tape *tape;
+static wg_params *set;
+
+static int open_tape(void **state)
+{
+    tape = wg_tape_new(wg_tape_defaults());
+    set = wg_params_new(WG_F64);
+    return tape && set ? 0 : -1;
+}
+
+static int close_tape(void **state)
+{
+    wg_tape_free(tape);
+    wg_params_free(set);
+    return 0;
+}
+
+static bool says(const char *words) { return strstr(wg_tape_message(tape), words) != NULL; }
+
+static bool has_shape(wg_tensor x, wg_shape want)
+{
+    wg_shape have = wg_shape_get(x);
+    return wg_shape_equal(&have, &want);
+}
+
+/* ---- sizes --------------------------------------------------------------------------------------------- */
+
+static void the_number_of_positions(void **state)
+{
+    assert_int_equal(wg_window_count(7, 3, 1, 1, false), 5); /* (N - F) / stride + 1 */
+    assert_int_equal(wg_window_count(7, 3, 2, 1, false), 3);
+    assert_int_equal(wg_window_count(7, 3, 3, 1, false), -1); /* does not divide */
+    assert_int_equal(wg_window_count(7, 3, 3, 1, true), 2);
+    assert_int_equal(wg_window_count(7 + 2 * 1, 3, 3, 1, false), 3); /* (N + 2 P - F) / S + 1 */
+    assert_int_equal(wg_window_count(7, 3, 1, 3, false), 1);
+    assert_int_equal(wg_window_count(7, 3, 1, 4, true), -1);
+    assert_int_equal(wg_window_count(2, 3, 1, 1, true), -1);
+    assert_int_equal(wg_window_count(7, 0, 1, 1, true), -1);
+    assert_int_equal(wg_window_count(INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, true), -1);
+    assert_int_equal(wg_window_count(INT64_MAX, 1, 1, 1, false), INT64_MAX);
+}
+
+static void a_stride_that_does_not_divide_is_an_error_or_allowed(void **state)
+{
+    wg_tensor x = wg_ones(tape, WG_F64, WG_DIMS(1, 1, 7, 7)), w = wg_ones(tape, WG_F64, WG_DIMS(1, 1, 3, 3));
+    wg_conv_options o = wg_conv_square(3, 0);
+    assert_true(wg_is_nil(wg_conv2d(x, w, WG_NONE, o)));
+    assert_true(says("conv2d") && says("[1, 1, 7, 7]") && says("(7 - 3) / 3") && says("options.floor"));
+    wg_status refused = wg_tape_reset(tape);
+    assert_int_equal(refused, WG_ERR_SHAPE);
+    x = wg_ones(tape, WG_F64, WG_DIMS(1, 1, 7, 7)), w = wg_ones(tape, WG_F64, WG_DIMS(1, 1, 3, 3));
+    o.floor = true;
+    assert_true(has_shape(wg_conv2d(x, w, WG_NONE, o), WG_DIMS(1, 1, 2, 2)));
+    o = wg_conv_defaults();
+    o.same = true;
+    assert_true(has_shape(wg_conv2d(x, w, WG_NONE, o), WG_DIMS(1, 1, 7, 7)));
+    o.stride[0] = 2, o.stride[1] = 4;
+    assert_true(has_shape(wg_conv2d(x, w, WG_NONE, o), WG_DIMS(1, 1, 4, 2)));
+}
+
+/* 32x32x3 with one 5x5x3 filter is an activation map of 28x28x1; six of them, with biases, have 456 numbers. */
+static void shapes_of_the_lecture(void **state)
+{
+    wg_tensor image = wg_ones(tape, WG_F64, WG_DIMS(1, 3, 32, 32));
+    wg_conv_layer one, six;
+    wg_linear_layer full;
+    wg_conv_init(&one, set, "one", 3, 1, WG_DIMS(5, 5), wg_conv_layer_defaults());
+    wg_conv_init(&six, set, "six", 3, 6, WG_DIMS(5, 5), wg_conv_layer_defaults());
+    assert_true(has_shape(wg_conv_apply(&one, image), WG_DIMS(1, 1, 28, 28)));
+    assert_true(has_shape(wg_conv_apply(&six, image), WG_DIMS(1, 6, 28, 28)));
+    assert_int_equal(wg_param_numel(six.weight) + wg_param_numel(six.bias), 456);
+    wg_linear_init(&full, set, "full", 3072, 10, wg_linear_defaults());
+    assert_true(has_shape(wg_linear_apply(&full, wg_flatten(image, 1, -1)), WG_DIMS(1, 10)));
+    assert_int_equal(wg_param_numel(full.weight), 30720);
+    wg_tensor maps = wg_ones(tape, WG_F32, WG_DIMS(1, 64, 224, 224));
+    assert_true(has_shape(wg_max_pool2d(maps, wg_pool_square(2)), WG_DIMS(1, 64, 112, 112)));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+/* ---- against a plain loop ------------------------------------------------------------------------------ */
+
+static double at(const double *x, int64_t channels, int64_t rows, int64_t cols, int64_t n, int64_t c, int64_t i,
+                 int64_t j)
+{
+    if (i < 0 || i >= rows || j < 0 || j >= cols) return 0;
+    return x[((n * channels + c) * rows + i) * cols + j];
+}
+
+static void equals_a_plain_loop(void **state)
+{
+    enum { N = 2, C = 4, H = 11, W = 9, O = 6, KH = 3, KW = 2, G = 2 };
+    static double x[N * C * H * W], w[O * C / G * KH * KW];
+    for (int i = 0; i < N * C * H * W; i++) x[i] = sin(i * 0.7);
+    for (int i = 0; i < O * C / G * KH * KW; i++) w[i] = cos(i * 0.3);
+    wg_conv_options o = wg_conv_defaults();
+    o.stride[0] = 2, o.stride[1] = 1;
+    o.dilation[0] = 1, o.dilation[1] = 3;
+    o.before[0] = 1, o.before[1] = 2, o.after[0] = 1, o.after[1] = 1;
+    o.groups = G;
+    wg_tensor y = wg_conv2d(wg_data(tape, WG_F64, WG_DIMS(N, C, H, W), x),
+                            wg_data(tape, WG_F64, WG_DIMS(O, C / G, KH, KW), w), WG_NONE, o);
+    assert_true(has_shape(y, WG_DIMS(N, O, 6, 9)));
+    const double *have = wg_value(y);
+    for (int64_t n = 0; n < N; n++)
+        for (int64_t f = 0; f < O; f++)
+            for (int64_t i = 0; i < 6; i++)
+                for (int64_t j = 0; j < 9; j++) {
+                    double sum = 0;
+                    for (int64_t c = 0; c < C / G; c++)
+                        for (int64_t k = 0; k < KH; k++)
+                            for (int64_t l = 0; l < KW; l++)
+                                sum += w[((f * C / G + c) * KH + k) * KW + l] *
+                                       at(x, C, H, W, n, f / (O / G) * (C / G) + c, i * 2 + k - 1, j + l * 3 - 2);
+                    assert_true(fabs(*have++ - sum) < 1e-13);
+                }
+}
+
+/* The filter is not flipped: an impulse comes out as the filter reversed, a moved impulse moved. */
+static void correlates(void **state)
+{
+    static const double impulse[5] = {0, 0, 1, 0, 0}, filter[3] = {1, 2, 3};
+    wg_tensor y = wg_conv1d(wg_data(tape, WG_F64, WG_DIMS(1, 1, 5), impulse),
+                            wg_data(tape, WG_F64, WG_DIMS(1, 1, 3), filter), WG_NONE, wg_conv_defaults());
+    const double *have = wg_value(y);
+    assert_true(have[0] == 3 && have[1] == 2 && have[2] == 1);
+}
+
+/* ---- pooling ------------------------------------------------------------------------------------------- */
+
+static void max_pool_example(void **state)
+{
+    static const double slice[16] = {1, 1, 2, 4, 5, 6, 7, 8, 3, 2, 1, 0, 1, 2, 3, 4}, pooled[4] = {6, 8, 3, 4};
+    wg_param *x = wg_param_new(set, "x", WG_DIMS(1, 1, 4, 4), wg_init_zeros());
+    memcpy(wg_param_write_begin(x), slice, sizeof slice);
+    wg_param_write_end(x);
+    wg_tensor y = wg_keep(wg_max_pool2d(wg_use(tape, x), wg_pool_square(2)));
+    assert_int_equal(wg_backward(wg_sum_all(wg_mul(y, y))), WG_OK);
+    assert_memory_equal(wg_value(y), pooled, sizeof pooled);
+    const double *grad = wg_param_grad(x);
+    for (int i = 0; i < 16; i++) { /* to the maxima, and nowhere else */
+        bool largest = i == 5 || i == 7 || i == 8 || i == 15;
+        assert_true(grad[i] == (largest ? 2 * slice[i] : 0));
+    }
+}
+
+static void of_equal_ones_the_first_gets_the_gradient(void **state)
+{
+    wg_param *x = wg_param_new(set, "x", WG_DIMS(1, 1, 2, 2), wg_init_constant(3));
+    assert_int_equal(wg_backward(wg_sum_all(wg_max_pool2d(wg_use(tape, x), wg_pool_square(2)))), WG_OK);
+    const double *grad = wg_param_grad(x);
+    assert_true(grad[0] == 1 && grad[1] == 0 && grad[2] == 0 && grad[3] == 0);
+}
+
+static void nan_spreads_through_a_maximum(void **state)
+{
+    const double numbers[4] = {1, NAN, 5, 2};
+    wg_tensor y = wg_max_pool1d(wg_data(tape, WG_F64, WG_DIMS(1, 1, 4), numbers), wg_pool_square(2));
+    const double *have = wg_value(y);
+    assert_true(isnan(have[0]) && have[1] == 5);
+}
+
+/* ---- memory and bits ----------------------------------------------------------------------------------- */
+
+/* What a step keeps is the images and not the matrix of their windows, which would be nine times as large. */
+static void no_matrix_of_windows_is_built(void **state)
+{
+    wg_params *f32 = wg_params_new(WG_F32);
+    wg_conv_layer layer;
+    wg_conv_layer_options options = wg_conv_layer_defaults();
+    options.conv = wg_conv_square(1, 1);
+    wg_conv_init(&layer, f32, "c", 32, 32, WG_DIMS(3, 3), options);
+    wg_param *x = wg_param_new(f32, "x", WG_DIMS(8, 32, 32, 32), wg_init_normal(0, 1));
+    size_t image = (size_t)wg_param_numel(x) * 4;
+    wg_tensor loss = wg_sum_all(wg_square(wg_conv_apply(&layer, wg_use(tape, x))));
+    assert_true(wg_backward_bytes(loss) < 7 * image); /* x, y, their gradients, two frames */
+    assert_int_equal(wg_backward(loss), WG_OK);
+    wg_params_free(f32);
+}
+
+static void the_same_bits_on_any_number_of_threads(void **state)
+{
+    float *first = NULL;
+    size_t size = 0;
+    for (int threads = 1; threads <= 4; threads++) {
+        wg_tape_options o = wg_tape_defaults();
+        wg_pool *pool = wg_pool_new(threads);
+        o.pool = pool;
+        wg_tape *own = wg_tape_new(o);
+        wg_params *f32 = wg_params_new(WG_F32);
+        wg_conv_layer a, b;
+        wg_conv_init(&a, f32, "a", 3, 16, WG_DIMS(5, 5), wg_conv_layer_defaults());
+        wg_conv_init(&b, f32, "b", 16, 24, WG_DIMS(3, 3), wg_conv_layer_defaults());
+        wg_param *x = wg_param_new(f32, "x", WG_DIMS(20, 3, 28, 28), wg_init_normal(0, 1));
+        wg_tensor h = wg_max_pool2d(wg_relu(wg_conv_apply(&a, wg_use(own, x))), wg_pool_square(2));
+        assert_int_equal(wg_backward(wg_sum_all(wg_square(wg_conv_apply(&b, h)))), WG_OK);
+        if (!first) {
+            size = (size_t)wg_param_numel(a.weight) * 4;
+            first = malloc(size);
+            memcpy(first, wg_param_grad(a.weight), size);
+        }
+        assert_memory_equal(first, wg_param_grad(a.weight), size);
+        wg_tape_free(own);
+        wg_pool_free(pool);
+        wg_params_free(f32);
+    }
+    free(first);
+}
+
+/* ---- the ConvNet ---------------------------------------------------------------------------------------- */
+
+/* 28x28x1, 5x5 valid, pool 2, 5x5, pool 2, fc n3, ReLU, dropout, fc 10:
+ * 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) numbers. */
+static void the_conv_net(void **state)
+{
+    enum { N1 = 4, N2 = 6, N3 = 9 };
+    wg_conv_layer conv1, conv2;
+    wg_linear_layer fc3, fc4;
+    wg_conv_init(&conv1, set, "conv1", 1, N1, WG_DIMS(5, 5), wg_conv_layer_defaults());
+    wg_conv_init(&conv2, set, "conv2", N1, N2, WG_DIMS(5, 5), wg_conv_layer_defaults());
+    wg_linear_init(&fc3, set, "fc3", 16 * N2, N3, wg_linear_defaults());
+    wg_linear_init(&fc4, set, "fc4", N3, 10, wg_linear_defaults());
+    wg_tensor x = wg_ones(tape, WG_F64, WG_DIMS(2, 1, 28, 28));
+    x = wg_conv_apply(&conv1, x);
+    assert_true(has_shape(x, WG_DIMS(2, N1, 24, 24)));
+    x = wg_max_pool2d(x, wg_pool_square(2));
+    assert_true(has_shape(x, WG_DIMS(2, N1, 12, 12)));
+    x = wg_conv_apply(&conv2, x);
+    assert_true(has_shape(x, WG_DIMS(2, N2, 8, 8)));
+    x = wg_flatten(wg_max_pool2d(x, wg_pool_square(2)), 1, -1);
+    assert_true(has_shape(x, WG_DIMS(2, 16 * N2)));
+    x = wg_linear_apply(&fc4, wg_dropout(wg_relu(wg_linear_apply(&fc3, x)), 0.5));
+    assert_true(has_shape(x, WG_DIMS(2, 10)));
+    assert_int_equal(wg_params_trainable(set), 26 * N1 + N2 * (25 * N1 + 1) + N3 * (16 * N2 + 1) + 10 * (N3 + 1));
+    assert_int_equal(wg_backward(wg_mean_all(wg_square(x))), WG_OK);
+}
+
+static void layers_that_cannot_be(void **state)
+{
+    wg_conv_layer layer;
+    wg_conv_layer_options o = wg_conv_layer_defaults();
+    assert_int_equal(wg_conv_init(&layer, set, "a", 3, 4, WG_DIMS(5), o), WG_ERR_ARGUMENT);
+    assert_true(strstr(wg_params_message(set), "conv a") != NULL);
+    wg_params_clear_error(set);
+    o.conv.groups = 2;
+    assert_int_equal(wg_conv_init(&layer, set, "b", 3, 4, WG_DIMS(5, 5), o), WG_ERR_ARGUMENT);
+    wg_params_clear_error(set);
+    assert_int_equal(wg_conv_init(&layer, set, "c", 4, 4, WG_DIMS(5, 0), o), WG_ERR_ARGUMENT);
+    assert_true(wg_is_nil(wg_conv_apply(&layer, wg_ones(tape, WG_F64, WG_DIMS(1, 4, 8, 8)))));
+    assert_true(says("not initialised"));
+    wg_status refused = wg_tape_reset(tape);
+    assert_int_equal(refused, WG_ERR_ARGUMENT);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_tape, close_tape)
+    const struct CMUnitTest tests[] = {
+        TEST(the_number_of_positions),
+        TEST(a_stride_that_does_not_divide_is_an_error_or_allowed),
+        TEST(shapes_of_the_lecture),
+        TEST(equals_a_plain_loop),
+        TEST(correlates),
+        TEST(max_pool_example),
+        TEST(of_equal_ones_the_first_gets_the_gradient),
+        TEST(nan_spreads_through_a_maximum),
+        TEST(no_matrix_of_windows_is_built),
+        TEST(the_same_bits_on_any_number_of_threads),
+        TEST(the_conv_net),
+        TEST(layers_that_cannot_be),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
