@@ -9,9 +9,12 @@
 #include "autograd/tape.h"
 #include "autograd/trace.h"
 #include "io/io.h"
+#include "nn/attention.h"
 #include "nn/bptt.h"
 #include "nn/cells.h"
+#include "nn/decode.h"
 #include "nn/nn.h"
+#include "nn/transformer.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
 

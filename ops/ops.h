@@ -349,6 +349,26 @@ WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bi
 /* In train mode: zero with probability p, 0 .. 1, else x / (1 - p); in eval mode x. */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
+/* ---- attention (Vaswani et al. 2017) ----------------------------------------------------------------------------- */
+
+typedef struct wg_attention_options {
+    double scale; /* of the scores, before the softmax; default -1: below 0 it is 1/sqrt(d) */
+    bool causal;  /* query i sees the keys j <= i, counted from the start for both, also where Tq and Tk differ, as
+                        PyTorch's is_causal; default false */
+    int64_t window; /* query i sees the keys |i - j| <= window (local attention); default -1: below 0 all */
+    wg_tensor mask; /* bool that broadcasts to [..., Tq, Tk]: true where a key may be seen; or WG_NONE */
+    wg_tensor bias; /* broadcasts to [..., Tq, Tk], added to the scores; or WG_NONE */
+    double dropout; /* of the weights, in train mode; default 0 */
+} wg_attention_options;
+WG_API wg_attention_options wg_attention_defaults(void);
+
+/* softmax(scale q k^T + bias) v: q[..., Tq, d], k[..., Tk, d], v[..., Tk, dv] = [..., Tq, dv]; leading sizes
+ * broadcast. Only keys that causal, window and mask all show are seen; a key that is not seen has weight 0 exactly
+ * (its value must be finite), and a query that sees no key gives zeros and no gradient. */
+WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options);
+/* The weights alone, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 where no key is seen. */
+WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options options);
+
 /* ---- the list of all ops, for tests, benchmarks and documentation ---------------------------------------------- */
 
 /* NULL past the end. */

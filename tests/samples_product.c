@@ -1,6 +1,7 @@
 /* Samples of products. */
 #include "samples.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MATMUL, LINEAR, DOT, OUTER };
@@ -115,6 +116,82 @@ static wg_tensor bad_product(sampler *s, const op_samples *row, int i)
     return product(row->op, a, b, all[row->op][i].c ? x_in(s, all[row->op][i].c) : WG_NONE);
 }
 
+/* ---- attention ------------------------------------------------------------------------------------------- */
+
+typedef struct attention_case {
+    const char *q, *k, *v, *mask, *bias;
+    bool causal, weights;
+    int window;
+    double scale;
+} attention_case;
+
+static const attention_case attentions[] = {
+    {"3,4", "5,4", "5,2", NULL, NULL, false, false, -1, -1},
+    {"1,1", "1,1", "1,1", NULL, NULL, false, false, -1, -1},
+    {"2,3,4", "2,5,4", "2,5,3", NULL, NULL, false, false, -1, -1},
+    {"2,2,3,4", "2,2,5,4", "2,2,5,3", NULL, NULL, false, false, -1, 0.7},
+    {"5,4", "5,4", "5,4", NULL, NULL, true, false, -1, -1},
+    {"3,4", "5,4", "5,2", NULL, NULL, true, false, -1, -1},
+    {"5,4", "3,4", "3,2", NULL, NULL, true, false, -1, -1},
+    {"5,4", "5,4", "5,4", NULL, NULL, true, false, 1, -1},
+    {"5,4", "5,4", "5,4", NULL, NULL, false, false, 1, -1},
+    {"6,4", "2,4", "2,4", NULL, NULL, false, false, 0, -1}, /* rows with nothing to see */
+    {"2,3,4", "2,5,4", "2,5,2", "5", NULL, false, false, -1, -1},
+    {"2,3,4", "2,5,4", "2,5,2", "2,1,5", NULL, false, false, -1, -1},
+    {"2,3,4", "2,5,4", "2,5,2", "3,5", "3,5", true, false, 2, 0},
+    {"2,3,4", "2,5,4", "2,5,2", NULL, "2,3,5", false, false, -1, -1},
+    {"2,3,4", "5,4", "5,2", NULL, "1,5", false, true, -1, -1},
+    {"2,3,4", "5,4", "5,2", "2,3,5", NULL, true, true, -1, -1},
+    {"3,4", "0,4", "0,2", NULL, NULL, false, false, -1, -1},
+    {"0,4", "5,4", "5,2", NULL, NULL, true, false, -1, -1},
+    {"3,4 t", "5,4 f", "5,2 s", NULL, "3,5 t", false, false, -1, -1},
+    {"2,3,4 b", "5,4 e", "5,2 p", NULL, NULL, true, false, -1, -1},
+    {"33,31", "17,31", "17,5", NULL, NULL, true, false, -1, -1}};
+
+static wg_tensor make_attention(sampler *s, const op_samples *row, int i)
+{
+    const attention_case *c = &attentions[i];
+    wg_attention_options o = wg_attention_defaults();
+    o.scale = c->scale;
+    o.causal = c->causal;
+    o.window = c->window;
+    wg_tensor q = x_in(s, c->q), k = x_in(s, c->k);
+    wg_tensor v = c->weights ? WG_NONE : x_in(s, c->v);
+    if (c->mask) o.mask = x_bool(s, c->mask);
+    if (c->bias) o.bias = x_in(s, c->bias);
+    return c->weights ? wg_attention_weights(q, k, o) : wg_attention(q, k, v, o);
+}
+
+static wg_tensor bad_attention(sampler *s, const op_samples *row, int i)
+{
+    static const struct {
+        wg_status status;
+        const char *words, *q, *k, *v;
+    } all[] = {{WG_ERR_SHAPE, "attention|[3, 4]|[5, 3]|last sizes", "3,4", "5,3", "5,2"},
+               {WG_ERR_SHAPE, "attention|[5, 2]|5 values|6 keys", "3,4", "6,4", "5,2"},
+               {WG_ERR_SHAPE, "attention|[4]|q", "4", "5,4", "5,2"},
+               {WG_ERR_SHAPE, "attention|[]|k", "3,4", "", "5,2"},
+               {WG_ERR_SHAPE, "attention|[5]|v", "3,4", "5,4", "5"},
+               {WG_ERR_SHAPE, "attention|[2, 3, 4]|[3, 5, 4]|leading", "2,3,4", "3,5,4", "5,2"},
+               {WG_ERR_SHAPE, "leading", "2,3,4", "2,5,4", "3,5,2"}};
+    wg_attention_options o = wg_attention_defaults();
+    if (i < COUNT(all)) {
+        expect(s, all[i].status, all[i].words);
+        return wg_attention(x_in(s, all[i].q), x_in(s, all[i].k), x_in(s, all[i].v), o);
+    }
+    wg_tensor q = x_in(s, "3,4"), k = x_in(s, "5,4"), v = x_in(s, "5,2");
+    switch (i - COUNT(all)) {
+    case 0: expect(s, WG_ERR_SHAPE, "attention|mask [5, 3]|[3, 5]"), o.mask = x_bool(s, "5,3"); break;
+    case 1: expect(s, WG_ERR_SHAPE, "attention|mask [2, 3, 5]|[3, 5]"), o.mask = x_bool(s, "2,3,5"); break;
+    case 2: expect(s, WG_ERR_SHAPE, "attention|bias [4]|[3, 5]"), o.bias = x_in(s, "4"); break;
+    case 3: expect(s, WG_ERR_DTYPE, "attention|mask|bool"), o.mask = x_in(s, "3,5"); break;
+    case 4: expect(s, WG_ERR_DTYPE, "attention|q|i32"), q = x_i32(s, "3,4", 0, 2); break;
+    case 5: expect(s, WG_ERR_ARGUMENT, "attention|scale"), o.scale = HUGE_VAL; break;
+    default: expect(s, WG_ERR_ARGUMENT, "attention|dropout"), o.dropout = -1; break;
+    }
+    return wg_attention(q, k, v, o);
+}
+
 #define PRODUCT(text, number, samples, given)                                                                      \
     {                                                                                                              \
         .name = text, .op = number, .flags = SAMPLE_SMOOTH | (given), .n = samples, .make = make_product,          \
@@ -127,4 +204,10 @@ const op_samples samples_product[] = {
     PRODUCT("dot", DOT, COUNT(dots), SAMPLE_OTHER_NAME),
     PRODUCT("outer", OUTER, COUNT(outers), SAMPLE_OTHER_NAME),
     {.name = "matmul", .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME, .n = 24, .make = make_shared},
+    {.name = "attention",
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
+     .n = COUNT(attentions),
+     .make = make_attention,
+     .n_bad = 14,
+     .bad = bad_attention},
     {0}};

@@ -191,6 +191,9 @@ def ctc():
         out[f"{case}/logits"], out[f"{case}/grad.logits"] = logits, logits.grad
         for name, value in {"targets": labels, "steps": steps, "sizes": sizes}.items():
             out[f"{case}/{name}"] = value.to(torch.int32)
+    return out
+
+
 def convolutions():
     """<n>_<kind>: options (i32: kind 0 conv, 1 transposed, 2 max pool, 3 avg pool; axes; groups; count_padding; then
     stride, dilation, padding, extra, kernel, three each); x, w, b; out; gradients."""
@@ -251,8 +254,75 @@ def convolutions():
     return out
 
 
+def attention():
+    """mha_*: q, k, v, lengths (of keys), weights (per head); encoder_*, decoder_*, model_*: x, memory or source, lengths
+    (of the memory or source); out; parameters by PyTorch's names; gradients. Causal where the name says so."""
+    out, batch, time, keys, size, heads = {}, 2, 4, 5, 6, 2
+    lengths = torch.tensor([5, 3], dtype=torch.int32)
+    padding = torch.arange(keys) >= lengths[:, None]
+
+    def case_of(case, model, inputs, outputs):
+        weighted(case, out, outputs).backward()
+        for name, value in (dict(model.named_parameters()) | inputs).items():
+            out[f"{case}/{name}"] = value
+            out[f"{case}/grad.{name}"] = value.grad
+
+    def shake(model):
+        """Biases and norms start as zeros and ones: other numbers show more."""
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.dim() == 1:
+                    p.add_(0.3 * torch.randn_like(p))
+        return model
+
+    def tensor(*shape):
+        return torch.randn(*shape, requires_grad=True)
+
+    torch.manual_seed(11)
+    future = torch.ones(keys, keys).triu(1).bool()
+    mha_cases = {"mha_self": {}, "mha_causal": {}, "mha_cross": {}, "mha_padding": {}, "mha_both": {},
+                 "mha_sizes": {"kdim": 3, "vdim": 4}, "mha_no_bias": {"bias": False}}
+    for case, options in mha_cases.items():
+        model = shake(torch.nn.MultiheadAttention(size, heads, batch_first=True, **options))
+        inputs = {"q": tensor(batch, keys, size)}
+        if case in ("mha_cross", "mha_padding"):
+            inputs = {"q": tensor(batch, time, size), "k": tensor(batch, keys, size), "v": tensor(batch, keys, size)}
+        if case == "mha_sizes":
+            inputs = {"q": tensor(batch, time, size), "k": tensor(batch, keys, 3), "v": tensor(batch, keys, 4)}
+        causal, padded = case in ("mha_causal", "mha_both"), case in ("mha_padding", "mha_both")
+        q = inputs["q"]
+        y, w = model(q, inputs.get("k", q), inputs.get("v", q), average_attn_weights=False,
+                     attn_mask=future if causal else None, key_padding_mask=padding if padded else None)
+        if padded:
+            out[f"{case}/lengths"] = lengths
+        case_of(case, model, inputs, {"out": y, "weights": w})
+    for first in (False, True):
+        for activation in ("relu", "gelu"):
+            options = {"dim_feedforward": 7, "dropout": 0.0, "activation": activation, "norm_first": first,
+                       "batch_first": True}
+            case = f"{activation}_{'first' if first else 'after'}"
+            encoder = shake(torch.nn.TransformerEncoderLayer(size, heads, **options))
+            x = tensor(batch, keys, size)
+            case_of(f"encoder_{case}", encoder, {"x": x}, {"out": encoder(x, src_key_padding_mask=padding)})
+            out[f"encoder_{case}/lengths"] = lengths
+            decoder = shake(torch.nn.TransformerDecoderLayer(size, heads, **options))
+            x, memory = tensor(batch, time, size), tensor(batch, keys, size)
+            y = decoder(x, memory, tgt_mask=future[:time, :time], tgt_is_causal=True, memory_key_padding_mask=padding)
+            case_of(f"decoder_{case}", decoder, {"x": x, "memory": memory}, {"out": y})
+            out[f"decoder_{case}/lengths"] = lengths
+        options = {"num_encoder_layers": 2, "num_decoder_layers": 2} | options
+        case = f"model_{'first' if first else 'after'}"
+        model = shake(torch.nn.Transformer(size, heads, **options))
+        x, source = tensor(batch, time, size), tensor(batch, keys, size)
+        y = model(source, x, tgt_mask=future[:time, :time], tgt_is_causal=True, src_key_padding_mask=padding,
+                  memory_key_padding_mask=padding)
+        case_of(case, model, {"x": x, "source": source}, {"out": y})
+        out[f"{case}/lengths"] = lengths
+    return out
+
+
 if __name__ == "__main__":
-    for make in (recurrent, optimizers, losses, norms, ctc, convolutions):
+    for make in (recurrent, optimizers, losses, norms, ctc, convolutions, attention):
         path = os.path.join(HERE, make.__name__ + ".safetensors")
         tensorfile.write(path, make())
         print(path, os.path.getsize(path))

@@ -1,0 +1,257 @@
+/* Choosing tokens: greedy, sampling, beam search. On plain arrays, after a run. */
+#include "decode.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../autograd/random.h"
+
+/* ---- one token ---- */
+
+wg_sampling wg_sampling_defaults(void) { return (wg_sampling){.temperature = 1, .top_p = 1}; }
+
+int64_t wg_choose_greedy(const float *logits, int64_t n)
+{
+    int64_t best = -1;
+    for (int64_t i = 0; i < n; i++)
+        if (!isnan(logits[i]) && (best < 0 || logits[i] > logits[best])) best = i;
+    return best;
+}
+
+typedef struct choice {
+    int64_t index;
+    double weight; /* the logit, then what it is drawn with */
+} choice;
+
+static int likeliest_first(const void *a, const void *b)
+{
+    const choice *x = a, *y = b;
+    if (x->weight != y->weight) return x->weight < y->weight ? 1 : -1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static double uniform(uint64_t seed, uint64_t step)
+{
+    uint32_t bits[4];
+    wg__random4(seed, step, 0, 0, bits);
+    return ((double)bits[0] * 0x1p32 + (double)bits[1]) * 0x1p-64;
+}
+
+/* How many of the n choices, likeliest first, have a sum of at least p of all. */
+static int64_t nucleus(const choice *choices, int64_t n, double p)
+{
+    double all = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) all += choices[i].weight;
+    for (int64_t i = 0; i < n; i++) {
+        sum += choices[i].weight;
+        if (sum >= p * all) return i + 1;
+    }
+    return n;
+}
+
+static int64_t draw(const choice *choices, int64_t n, double u)
+{
+    double all = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) all += choices[i].weight;
+    for (int64_t i = 0; i < n; i++) {
+        sum += choices[i].weight;
+        if (u * all < sum) return choices[i].index;
+    }
+    return choices[0].index; /* rounding */
+}
+
+/* Logits that can be drawn become weights, likeliest first; how many. The largest has weight 1. */
+static int64_t weigh(const float *logits, int64_t n, double temperature, choice *choices)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!isnan(logits[i]) && logits[i] != -INFINITY) choices[kept++] = (choice){i, logits[i]};
+    qsort(choices, (size_t)kept, sizeof *choices, likeliest_first);
+    const double largest = kept > 0 ? choices[0].weight : 0;
+    for (int64_t i = 0; i < kept; i++)
+        choices[i].weight = choices[i].weight == largest ? 1 : exp((choices[i].weight - largest) / temperature);
+    return kept;
+}
+
+int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, uint64_t seed, uint64_t step)
+{
+    if (!(options.temperature >= 0) || options.top_k < 0 || !(options.top_p > 0 && options.top_p <= 1)) return -1;
+    if (options.temperature == 0) return wg_choose_greedy(logits, n);
+    if (n < 1 || (uint64_t)n > SIZE_MAX / sizeof(choice)) return -1;
+    choice *choices = malloc((size_t)n * sizeof *choices);
+    if (!choices) return -1;
+    int64_t kept = weigh(logits, n, options.temperature, choices);
+    if (options.top_k > 0 && kept > options.top_k) kept = options.top_k;
+    if (options.top_p < 1) kept = nucleus(choices, kept, options.top_p);
+    int64_t chosen = kept > 0 ? draw(choices, kept, uniform(seed, step)) : -1;
+    free(choices);
+    return chosen;
+}
+
+/* ---- beam search ---- */
+
+wg_beam_options wg_beam_defaults(void) { return (wg_beam_options){.beams = 4, .max_length = 100}; }
+
+typedef struct beginning {
+    double log_probability;
+    int32_t *token; /* [max_length] */
+} beginning;
+
+typedef struct candidate {
+    double log_probability;
+    int32_t from, token;
+} candidate;
+
+typedef struct search {
+    wg_beam_options o;
+    int32_t classes;
+    int live;                 /* of now */
+    beginning *now, *next;    /* [beams] */
+    candidate *best;          /* [beams], best first */
+    int32_t *token, *parent;  /* [beams] for the caller's function */
+    float *log_probabilities; /* [beams, classes] */
+    int32_t *tokens;          /* of now and next, [2 beams, max_length] */
+    wg_beam_result *result;
+} search;
+
+static void search_fini(search *s)
+{
+    free(s->now);
+    free(s->next);
+    free(s->best);
+    free(s->token);
+    free(s->parent);
+    free(s->log_probabilities);
+    free(s->tokens);
+}
+
+static bool search_init(search *s, wg_beam_result *result)
+{
+    const size_t beams = (size_t)s->o.beams, length = (size_t)s->o.max_length, classes = (size_t)s->classes;
+    if (length > SIZE_MAX / 64 / beams || classes > SIZE_MAX / 64 / beams) return false;
+    s->result = result;
+    s->now = calloc(beams, sizeof *s->now);
+    s->next = calloc(beams, sizeof *s->next);
+    s->best = calloc(beams, sizeof *s->best);
+    s->token = calloc(beams, sizeof *s->token);
+    s->parent = calloc(beams, sizeof *s->parent);
+    s->log_probabilities = calloc(beams * classes, sizeof *s->log_probabilities);
+    s->tokens = calloc(2 * beams * length, sizeof *s->tokens);
+    result->sequence = calloc(beams, sizeof *result->sequence);
+    result->tokens = calloc(beams * length, sizeof *result->tokens);
+    if (!s->now || !s->next || !s->best || !s->token || !s->parent || !s->log_probabilities || !s->tokens ||
+        !result->sequence || !result->tokens)
+        return false;
+    for (size_t b = 0; b < beams; b++) {
+        s->now[b].token = s->tokens + b * length;
+        s->next[b].token = s->tokens + (beams + b) * length;
+        result->sequence[b].token = result->tokens + b * length;
+    }
+    return true;
+}
+
+/* Puts the candidate in its place among the best, of which there are n, at most `room`; the new n. Of equals the
+ * first stays first. */
+static int insert(candidate *best, int n, int room, candidate c)
+{
+    if (n == room && c.log_probability <= best[n - 1].log_probability) return n;
+    int i = n < room ? n++ : n - 1;
+    for (; i > 0 && best[i - 1].log_probability < c.log_probability; i--) best[i] = best[i - 1];
+    best[i] = c;
+    return n;
+}
+
+static int find_best(search *s)
+{
+    const int room = s->o.beams - s->result->n;
+    int n = 0;
+    for (int b = 0; b < s->live; b++)
+        for (int32_t c = 0; c < s->classes; c++) {
+            double p = (double)s->log_probabilities[(size_t)b * (size_t)s->classes + (size_t)c];
+            if (isnan(p) || p == -INFINITY) continue;
+            n = insert(s->best, n, room, (candidate){s->now[b].log_probability + p, b, c});
+        }
+    return n;
+}
+
+/* The first `length` tokens; `counted` of them, or one more with the end token, make the score. */
+static void finish(search *s, const int32_t *token, int64_t length, double log_probability, bool ended)
+{
+    const double counted = (double)(length + (ended ? 1 : 0));
+    wg_sequence *done = &s->result->sequence[s->result->n++];
+    memcpy(done->token, token, (size_t)length * sizeof *token);
+    done->length = length;
+    done->log_probability = log_probability;
+    done->score = log_probability / pow(counted > 0 ? counted : 1, s->o.length_power);
+    done->ended = ended;
+}
+
+/* From the n best candidates: those that end, and the beginnings of the next step. */
+static void advance(search *s, int n, int64_t step)
+{
+    int live = 0;
+    for (int i = 0; i < n; i++) {
+        const candidate *c = &s->best[i];
+        const beginning *from = &s->now[c->from];
+        if (c->token == s->o.end) {
+            finish(s, from->token, step, c->log_probability, true);
+            continue;
+        }
+        beginning *to = &s->next[live];
+        memcpy(to->token, from->token, (size_t)step * sizeof *to->token);
+        to->token[step] = c->token;
+        to->log_probability = c->log_probability;
+        s->token[live] = c->token;
+        s->parent[live++] = c->from;
+    }
+    for (int b = live; b < s->o.beams; b++) {
+        s->token[b] = live > 0 ? s->token[0] : 0;
+        s->parent[b] = live > 0 ? s->parent[0] : 0;
+    }
+    beginning *was = s->now;
+    s->now = s->next;
+    s->next = was;
+    s->live = live;
+}
+
+static int best_score_first(const void *a, const void *b)
+{
+    const wg_sequence *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return x->token < y->token ? -1 : x->token > y->token; /* in the order in which they ended */
+}
+
+static wg_status run(search *s, wg_beam_fn score, void *context, int32_t start)
+{
+    s->live = 1;
+    for (int b = 0; b < s->o.beams; b++) s->token[b] = start;
+    for (int64_t step = 0; step < s->o.max_length && s->live > 0; step++) {
+        wg_status status = score(context, step, s->token, s->parent, s->log_probabilities);
+        if (status != WG_OK) return status;
+        advance(s, find_best(s), step);
+    }
+    for (int b = 0; b < s->live; b++) finish(s, s->now[b].token, s->o.max_length, s->now[b].log_probability, false);
+    qsort(s->result->sequence, (size_t)s->result->n, sizeof *s->result->sequence, best_score_first);
+    return WG_OK;
+}
+
+wg_status wg_beam_search(wg_beam_fn score, void *context, int32_t start, int32_t classes, wg_beam_options options,
+                         wg_beam_result *result)
+{
+    *result = (wg_beam_result){0};
+    if (options.beams < 1 || options.max_length < 1 || classes < 1 || !isfinite(options.length_power))
+        return WG_ERR_ARGUMENT;
+    search s = {.o = options, .classes = classes};
+    wg_status status = search_init(&s, result) ? run(&s, score, context, start) : WG_ERR_MEMORY;
+    search_fini(&s);
+    if (status != WG_OK) wg_beam_result_fini(result);
+    return status;
+}
+
+void wg_beam_result_fini(wg_beam_result *result)
+{
+    free(result->sequence);
+    free(result->tokens);
+    *result = (wg_beam_result){0};
+}

@@ -1,0 +1,159 @@
+/* Transformers (Vaswani et al. 2017): layers, stacks, encoder and decoder together, a language model, and decoding
+ * with the keys and values kept.
+ *
+ * Parameter names, layouts and formulas are PyTorch's (TransformerEncoderLayer, TransformerDecoderLayer, Transformer
+ * with batch_first). Masks say what may be seen (wg_attention_options); PyTorch's bool masks say what may not. */
+#ifndef WG_NN_TRANSFORMER_H
+#define WG_NN_TRANSFORMER_H
+
+#include "attention.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- one layer ----
+ * With D for dropout, A(x) for attention over x, C for attention over the encoder's states ("memory", only in a
+ * decoder) and F(x) = linear2(D(activation(linear1(x)))):
+ *
+ *     norm after (the default)          norm_first
+ *     x = norm1(x + D(A(x)))            x = x + D(A(norm1(x)))
+ *     x = norm2(x + D(C(x)))            x = x + D(C(norm2(x)))        decoder
+ *     x = norm3(x + D(F(x)))            x = x + D(F(norm3(x)))        an encoder's is norm2
+ */
+typedef enum wg_activation { WG_ACTIVATION_RELU = 0, WG_ACTIVATION_GELU, WG_ACTIVATION_GELU_TANH } wg_activation;
+
+typedef struct wg_transformer_options {
+    int64_t heads;            /* default 1 */
+    int64_t feedforward;      /* size of F's hidden layer; default 0: 4 E */
+    double dropout;           /* everywhere that D stands, and of the weights; default 0 */
+    wg_activation activation; /* default relu */
+    bool norm_first;          /* default false */
+    bool bias;                /* of linear maps; default true */
+    double epsilon;           /* of the norms; default 1e-5 */
+    const wg_init *init;      /* of matrices; NULL: as PyTorch's layers, Glorot for attention's in_proj */
+    const wg_init *last_init; /* of out_proj and linear2, which end a branch; NULL: init */
+} wg_transformer_options;
+WG_API wg_transformer_options wg_transformer_defaults(void);
+
+typedef struct wg_transformer_layer {
+    wg_transformer_options options;
+    bool decoder; /* it looks at a memory */
+    int64_t size;
+    wg_mha self_attn, multihead_attn;        /* the second over the memory */
+    wg_linear_layer linear1, linear2;        /* [feedforward, E], [E, feedforward] */
+    wg_layer_norm_layer norm1, norm2, norm3; /* norm3 only in a decoder */
+} wg_transformer_layer;
+
+/* Makes name.self_attn.*, name.multihead_attn.* (decoder), name.linear1.*, name.linear2.*, name.norm1.*, ... */
+WG_API wg_status wg_transformer_layer_init(wg_transformer_layer *layer, wg_params *set, const char *name,
+                                           int64_t size, bool decoder, wg_transformer_options options);
+/* x[..., T, E] = [..., T, E]; memory[..., S, E] for a decoder, else WG_NONE. self and over: what may be seen of x and
+ * of the memory, over weights [..., H, T, T] and [..., H, T, S]. */
+WG_API wg_tensor wg_transformer_layer_apply(const wg_transformer_layer *layer, wg_tensor x,
+                                            wg_attention_options self, wg_tensor memory, wg_attention_options over);
+
+/* ---- a stack ---- */
+
+enum { WG_TRANSFORMER_MAX_LAYERS = 32 }; /* of one stack; for more, stack two */
+
+typedef struct wg_transformer_stack {
+    bool decoder, has_norm;
+    int layers;
+    int64_t size;
+    wg_dtype dtype;
+    char name[64]; /* of the scope that its ops are recorded in; cut at the size of the field */
+    wg_transformer_layer layer[WG_TRANSFORMER_MAX_LAYERS];
+    wg_layer_norm_layer norm; /* after the last layer, if has_norm */
+} wg_transformer_stack;
+
+/* Makes name.layers.0.*, ... and, with norm, name.norm.*. An encoder has decoder false; so has a decoder without
+ * memory, as in a language model: its self attention is causal. */
+WG_API wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set, const char *name,
+                                           int64_t size, int layers, bool decoder, bool norm,
+                                           wg_transformer_options options);
+/* As a layer's. */
+WG_API wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tensor x,
+                                            wg_attention_options self, wg_tensor memory, wg_attention_options over);
+
+/* ---- encoder and decoder ---- */
+
+typedef struct wg_transformer {
+    wg_transformer_stack encoder, decoder;
+} wg_transformer;
+
+/* Makes name.encoder.*, name.decoder.*, each with a norm at the end, as torch.nn.Transformer. */
+WG_API wg_status wg_transformer_init(wg_transformer *model, wg_params *set, const char *name, int64_t size,
+                                     int encoder_layers, int decoder_layers, wg_transformer_options options);
+/* source[..., S, E], target[..., T, E] = [..., T, E]. source_mask: bool over [..., H, T or S, S], true where a place
+ * of the source may be seen (wg_key_mask), or WG_NONE. The target sees itself causally. */
+WG_API wg_tensor wg_transformer_apply(const wg_transformer *model, wg_tensor source, wg_tensor target,
+                                      wg_tensor source_mask);
+
+/* ---- a language model (decoder only; Radford et al. 2018) ----
+ *     h = D(wte[token] + position);  h = stack(h), causal;  logits = h W^T,
+ *     W = lm_head.weight, or wte.weight if tied */
+typedef struct wg_lm_options {
+    wg_transformer_options layer; /* default: norm_first, gelu, N(0, 0.02) for matrices */
+    wg_position_kind position;    /* default WG_POSITION_LEARNED */
+    bool tied;                    /* default true */
+} wg_lm_options;
+WG_API wg_lm_options wg_lm_defaults(void);
+
+typedef struct wg_lm {
+    wg_lm_options options;
+    int64_t vocabulary, context, size;
+    wg_embedding_layer wte;
+    wg_position_layer wpe;
+    wg_transformer_stack stack;
+    wg_param *head; /* [vocabulary, E] */
+} wg_lm;
+
+/* Makes name.wte.weight, name.wpe.weight, name.layers.0.*, ..., name.norm.*, name.lm_head.weight. Embeddings are
+ * N(0, 0.02); where layer.init is NULL, matrices are too, and those that end a branch N(0, 0.02 / sqrt(2 layers))
+ * (Radford et al. 2019). context is the largest T. */
+WG_API wg_status wg_lm_init(wg_lm *model, wg_params *set, const char *name, int64_t vocabulary, int64_t context,
+                            int64_t size, int layers, wg_lm_options options);
+/* token[..., T] i32 = logits[..., T, vocabulary] */
+WG_API wg_tensor wg_lm_apply(const wg_lm *model, wg_tensor token);
+
+/* ---- decoding, one position at a time ----
+ * The keys and values of the positions that were fed stand in buffers of `length` rows a sequence. A step writes one
+ * row and looks at the rows so far through a mask, so that every step is the same program, planned once:
+ *
+ *     wg_kv_cache cache;
+ *     wg_kv_cache_init(&cache, &model.stack, scratch, "cache", batch, length, 0);
+ *     for (int64_t t = 0; t < n; t++) {
+ *         wg_no_grad_begin(tape);
+ *         wg_tensor logits = wg_lm_step(&model, wg_data(tape, WG_I32, WG_DIMS(batch), token), &cache, t, WG_NONE);
+ *         const float *numbers = wg_value(logits);
+ *         ... choose the next token ...
+ *         wg_no_grad_end(tape);
+ *         wg_tape_reset(tape);
+ *     }
+ * In eval mode (wg_set_training). No gradient flows to what was written in earlier steps. */
+typedef struct wg_kv_cache {
+    const wg_transformer_stack *stack; /* must outlive the cache */
+    int64_t batch, length, memory;
+    wg_buffer *k[WG_TRANSFORMER_MAX_LAYERS], *v[WG_TRANSFORMER_MAX_LAYERS]; /* [batch, H, length, d] */
+    wg_buffer *memory_k[WG_TRANSFORMER_MAX_LAYERS],
+        *memory_v[WG_TRANSFORMER_MAX_LAYERS]; /* [batch, H, memory, d] */
+} wg_kv_cache;
+
+/* Makes name.k_l0, name.v_l0, name.k_l1, ...; for a decoder name.memory_k_l0, ... with room for `memory` places. */
+WG_API wg_status wg_kv_cache_init(wg_kv_cache *cache, const wg_transformer_stack *stack, wg_params *set,
+                                  const char *name, int64_t batch, int64_t length, int64_t memory);
+/* A decoder's memory[batch, memory, E]: its keys and values go into the buffers with the next run that ends well. */
+WG_API void wg_kv_cache_begin(const wg_kv_cache *cache, wg_tensor memory);
+/* Position number `position` (0 .. length - 1), x[batch, E] = [batch, E]. over: what may be seen of the memory.
+ * parents[batch] i32, or WG_NONE: sequence b goes on from what sequence parents[b] had (beam search). */
+WG_API wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t position,
+                                     wg_attention_options over, wg_tensor parents);
+/* token[batch] i32 = logits[batch, vocabulary] */
+WG_API wg_tensor wg_lm_step(const wg_lm *model, wg_tensor token, const wg_kv_cache *cache, int64_t position,
+                            wg_tensor parents);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
