@@ -1,0 +1,751 @@
+/* Attention: the op against a plain loop with every option, rows with nothing to see, scores of a decoder, hard and
+ * local attention, heads, positions, worked examples. (test_golden compares with PyTorch.) */
+#include "wengert.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int failures;
+
+static void check_at(bool ok, const char *what, int line)
+{
+    if (ok) return;
+    failures++;
+    printf("FAILED line %d: %s\n", line, what);
+}
+#define CHECK(condition) check_at((condition), #condition, __LINE__)
+
+/* Numbers that look random and are the same everywhere. */
+static void fill(double *numbers, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        numbers[i] = (double)(seed >> 8) / (1 << 23) - 1;
+    }
+}
+
+static wg_tensor random_data(wg_tape *tape, wg_shape shape, unsigned seed)
+{
+    int64_t n;
+    wg_shape_numel(&shape, &n);
+    double *numbers = malloc((size_t)n * sizeof *numbers + 8);
+    fill(numbers, (size_t)n, seed);
+    wg_tensor x = wg_data(tape, WG_F64, shape, numbers);
+    free(numbers);
+    return x;
+}
+
+/* sum(y * fixed numbers): a loss whose gradient is no constant. */
+static wg_tensor weigh(wg_tensor y) { return wg_sum_all(wg_mul(y, random_data(y.tape, wg_shape_get(y), 77))); }
+
+static wg_tape *tape_new(void) { return wg_tape_new(wg_tape_defaults()); }
+
+static void close_tape(wg_tape *tape, int line)
+{
+    if (wg_tape_reset(tape) != WG_OK) {
+        failures++;
+        printf("FAILED line %d: %s\n", line, wg_tape_message(tape));
+    }
+    wg_tape_free(tape);
+}
+#define CLOSE(tape) close_tape(tape, __LINE__)
+
+static double distance(const double *a, const double *b, size_t n)
+{
+    double worst = a && b ? 0 : INFINITY;
+    for (size_t i = 0; a && b && i < n; i++) {
+        double d = fabs(a[i] - b[i]);
+        if (!(d <= worst)) worst = d;
+    }
+    return worst;
+}
+
+static void gradcheck(wg_params *set, wg_loss_fn loss, void *context, bool second, const char *text)
+{
+    wg_tape *tape = tape_new();
+    wg_gradcheck_options o = wg_gradcheck_defaults();
+    o.second_order = second;
+    o.elements = 10;
+    wg_verdict verdict = wg_gradcheck(tape, set, loss, context, o);
+    if (!verdict.ok || verdict.checks == 0) {
+        failures++;
+        printf("FAILED gradcheck %s: %s\n", text, verdict.text);
+    }
+    wg_tape_free(tape);
+}
+
+/* ---- the op against a plain loop ---- */
+
+enum { BATCH = 2, HEADS = 3, SIZE = 3, VALUE = 2 };
+
+typedef struct op_case {
+    int rank, Tq, Tk;
+    wg_attention_options o;
+    bool mask, bias;
+} op_case;
+
+static bool may_see(const op_case *c, const unsigned char *mask, int n, int i, int j)
+{
+    if (c->o.causal && j > i) return false;
+    if (c->o.window >= 0 && abs(i - j) > c->o.window) return false;
+    return !c->mask || mask[(n * c->Tq + i) * c->Tk + j];
+}
+
+/* Batch row n. */
+static void plain_loop(const op_case *c, int n, const double *q, const double *k, const double *v,
+                       const unsigned char *mask, const double *bias, double *out, double *weights)
+{
+    const double scale = c->o.scale < 0 ? 1 / sqrt(SIZE) : c->o.scale;
+    for (int i = 0; i < c->Tq; i++) {
+        double e[16], sum = 0, *w = weights + (n * c->Tq + i) * c->Tk, *z = out + (n * c->Tq + i) * VALUE;
+        for (int j = 0; j < c->Tk; j++) {
+            double dot = 0;
+            for (int d = 0; d < SIZE; d++) dot += q[(n * c->Tq + i) * SIZE + d] * k[(n * c->Tk + j) * SIZE + d];
+            e[j] = may_see(c, mask, n, i, j) ? exp(scale * dot + (c->bias ? bias[i * c->Tk + j] : 0)) : 0;
+            sum += e[j];
+        }
+        for (int d = 0; d < VALUE; d++) z[d] = 0;
+        for (int j = 0; j < c->Tk; j++) {
+            w[j] = sum > 0 ? e[j] / sum : 0;
+            for (int d = 0; d < VALUE; d++) z[d] += w[j] * v[(n * c->Tk + j) * VALUE + d];
+        }
+    }
+}
+
+static wg_shape shape_of(int rank, int64_t rows, int64_t cols)
+{
+    return rank == 2   ? WG_DIMS(rows, cols)
+           : rank == 3 ? WG_DIMS(BATCH, rows, cols)
+                       : WG_DIMS(BATCH, HEADS, rows, cols);
+}
+
+static void run_case(op_case c)
+{
+    const int n = c.rank == 2 ? 1 : c.rank == 3 ? BATCH : BATCH * HEADS;
+    double q[6 * 7 * SIZE], k[6 * 7 * SIZE], v[6 * 7 * VALUE], bias[49], out[6 * 7 * VALUE], weights[6 * 49];
+    unsigned char mask[6 * 49];
+    fill(q, sizeof q / 8, 1), fill(k, sizeof k / 8, 2), fill(v, sizeof v / 8, 3), fill(bias, 49, 4);
+    for (int i = 0; i < n * c.Tq * c.Tk; i++) mask[i] = i * 7919 % 5 < 3 && i / c.Tk % 4 != 2; /* some rows: none */
+    for (int b = 0; b < n; b++) plain_loop(&c, b, q, k, v, mask, bias, out, weights);
+    wg_tape *tape = tape_new();
+    if (c.mask) c.o.mask = wg_data(tape, WG_BOOL, shape_of(c.rank, c.Tq, c.Tk), mask);
+    if (c.bias) c.o.bias = wg_data(tape, WG_F64, WG_DIMS(c.Tq, c.Tk), bias);
+    wg_tensor tq = wg_data(tape, WG_F64, shape_of(c.rank, c.Tq, SIZE), q);
+    wg_tensor tk = wg_data(tape, WG_F64, shape_of(c.rank, c.Tk, SIZE), k);
+    wg_tensor tv = wg_data(tape, WG_F64, shape_of(c.rank, c.Tk, VALUE), v);
+    double a = distance(wg_value(wg_attention(tq, tk, tv, c.o)), out, (size_t)(n * c.Tq * VALUE));
+    double b = distance(wg_value(wg_attention_weights(tq, tk, c.o)), weights, (size_t)(n * c.Tq * c.Tk));
+    if (!(a < 1e-12 && b < 1e-12)) {
+        failures++;
+        printf(
+            "FAILED attention: rank %d, %d x %d, causal %d, window %d, mask %d, bias %d, scale %g: off by %g, %g\n",
+            c.rank, c.Tq, c.Tk, c.o.causal, (int)c.o.window, c.mask, c.bias, c.o.scale, a, b);
+    }
+    CLOSE(tape);
+}
+
+static void test_op(void)
+{
+    const int sizes[][2] = {{1, 1}, {4, 4}, {3, 7}, {7, 3}, {1, 5}, {5, 1}};
+    for (int i = 0; i < 3 * 6 * 2 * 4 * 4 * 2; i++) {
+        op_case c = {.rank = 2 + i % 3, .o = wg_attention_defaults()};
+        int rest = i / 3;
+        c.Tq = sizes[rest % 6][0];
+        c.Tk = sizes[rest % 6][1];
+        rest /= 6;
+        c.o.causal = rest % 2;
+        c.o.window = (int[]){-1, 0, 1, 20}[rest / 2 % 4];
+        c.mask = rest / 8 % 2;
+        c.bias = rest / 16 % 2;
+        c.o.scale = rest / 32 % 2 ? 0.3 : -1;
+        run_case(c);
+    }
+}
+
+/* A query that sees nothing: zeros, and no gradient to anything from it. */
+static void test_nothing_to_see(void)
+{
+    wg_tape *tape = tape_new();
+    const unsigned char seen[2 * 3] = {1, 0, 1, 0, 0, 0};
+    wg_attention_options o = wg_attention_defaults();
+    o.mask = wg_data(tape, WG_BOOL, WG_DIMS(2, 3), seen);
+    wg_tensor x[3] = {random_data(tape, WG_DIMS(2, 4), 1), random_data(tape, WG_DIMS(3, 4), 2),
+                      random_data(tape, WG_DIMS(3, 4), 3)};
+    wg_tensor y = wg_keep(wg_attention(x[0], x[1], x[2], o)), dx[3];
+    wg_grad(y, x, 3, random_data(tape, WG_DIMS(2, 4), 4), dx);
+    for (int i = 0; i < 3; i++) wg_keep(dx[i]);
+    const double *value = wg_value(y), *dq = wg_value(dx[0]), *dk = wg_value(dx[1]), *dv = wg_value(dx[2]);
+    bool zero = true, finite = true, some = false;
+    for (int i = 0; i < 4; i++) {
+        zero = zero && value[4 + i] == 0 && dq[4 + i] == 0 && dk[4 + i] == 0 && dv[4 + i] == 0; /* query 1, key 1 */
+        some = some || (dq[i] != 0 && dk[i] != 0 && dk[8 + i] != 0 && dv[8 + i] != 0);
+    }
+    for (int i = 0; i < 12; i++) finite = finite && isfinite(dk[i]) && isfinite(dv[i]);
+    CHECK(zero);
+    CHECK(finite);
+    CHECK(some);
+    o.mask = wg_data(tape, WG_BOOL, WG_DIMS(1, 1), &seen[1]); /* nobody sees anything */
+    wg_tensor nothing = wg_attention(x[0], x[1], x[2], o);
+    const double *all = wg_value(wg_grad1(weigh(nothing), x[1], WG_NONE));
+    for (int i = 0; i < 12; i++) CHECK(all[i] == 0);
+    CLOSE(tape);
+}
+
+/* In train mode weights are dropped and the rest scaled; in eval mode not. */
+static void test_dropout(void)
+{
+    wg_tape *tape = tape_new();
+    wg_attention_options o = wg_attention_defaults();
+    wg_tensor q = random_data(tape, WG_DIMS(20, 4), 1), k = random_data(tape, WG_DIMS(30, 4), 2);
+    const double *plain = wg_value(wg_attention_weights(q, k, o));
+    o.dropout = 0.25;
+    const double *dropped = wg_value(wg_attention_weights(q, k, o));
+    int zeros = 0;
+    for (int i = 0; i < 600; i++) {
+        zeros += dropped[i] == 0;
+        CHECK(dropped[i] == 0 || fabs(dropped[i] * 0.75 - plain[i]) < 1e-14);
+    }
+    CHECK(zeros > 100 && zeros < 200);
+    wg_set_training(tape, false);
+    CHECK(distance(wg_value(wg_attention_weights(q, k, o)), plain, 600) == 0);
+    CLOSE(tape);
+}
+
+/* Two vectors: the result lies between them, and is one of them exactly when its score is far above (S55). */
+static void test_two_vectors(void)
+{
+    wg_tape *tape = tape_new();
+    const double q[2] = {1, 0}, x[2][2] = {{2, 5}, {-3, 7}};
+    for (int i = 0; i < 3; i++) {
+        const double k[2][2] = {{(double[]){800, -800, 0.4}[i], 0}, {0, 0}};
+        wg_attention_options o = wg_attention_defaults();
+        o.scale = 1;
+        wg_tensor tq = wg_data(tape, WG_F64, WG_DIMS(1, 2), q), tk = wg_data(tape, WG_F64, WG_DIMS(2, 2), k),
+                  tx = wg_data(tape, WG_F64, WG_DIMS(2, 2), x);
+        const double *y = wg_value(wg_attention(tq, tk, tx, o)), *w = wg_value(wg_attention_weights(tq, tk, o));
+        CHECK(fabs(w[0] + w[1] - 1) < 1e-15);
+        if (i < 2)
+            CHECK(y[0] == x[i][0] && y[1] == x[i][1]);
+        else
+            CHECK(y[0] > -3 && y[0] < 2 && y[1] > 5 && y[1] < 7);
+    }
+    CLOSE(tape);
+}
+
+/* "Je suis etudiant": three encoder states, their scores by dot product with the decoder's, softmax, the weighted
+ * sum (S60). By hand: scores 1, 3, 1; e^-2 = 0.135335; weights 0.106507, 0.786986, 0.106507. */
+static void test_worked_example(void)
+{
+    wg_tape *tape = tape_new();
+    const double states[3][2] = {{1, 0}, {1, 2}, {0, 1}}, decoder[2] = {1, 1},
+                 values[3][2] = {{1, 0}, {0, 1}, {1, 1}};
+    wg_params *set = wg_params_new(WG_F64);
+    wg_score_layer score;
+    CHECK(wg_score_init(&score, set, "score", 2, 2, wg_score_defaults()) == WG_OK);
+    wg_keys keys = wg_score_keys(&score, wg_data(tape, WG_F64, WG_DIMS(1, 3, 2), states),
+                                 wg_data(tape, WG_F64, WG_DIMS(1, 3, 2), values), WG_NONE);
+    wg_tensor weights;
+    wg_tensor context = wg_attend(&score, wg_data(tape, WG_F64, WG_DIMS(1, 2), decoder), &keys, WG_NONE, &weights);
+    const double *w = wg_value(weights), *z = wg_value(context);
+    CHECK(fabs(w[0] - 0.106507) < 1e-6 && fabs(w[1] - 0.786986) < 1e-6 && fabs(w[2] - 0.106507) < 1e-6);
+    CHECK(fabs(z[0] - (w[0] + w[2])) < 1e-15 && fabs(z[1] - (w[1] + w[2])) < 1e-15);
+    CLOSE(tape);
+    wg_params_free(set);
+}
+
+/* Heads of 64 numbers divide their scores by 8, before the softmax (S66). */
+static void test_scale(void)
+{
+    wg_tape *tape = tape_new();
+    wg_tensor q = random_data(tape, WG_DIMS(10, 64), 1), k = random_data(tape, WG_DIMS(10, 64), 2);
+    wg_tensor by_hand = wg_softmax(wg_div_scalar(wg_matmul(q, wg_t(k)), 8), -1);
+    wg_tensor after = wg_div_scalar(wg_softmax(wg_matmul(q, wg_t(k)), -1), 8);
+    const double *w = wg_value(wg_attention_weights(q, k, wg_attention_defaults()));
+    CHECK(distance(w, wg_value(by_hand), 100) < 1e-15);
+    CHECK(distance(w, wg_value(after), 100) > 1e-3);
+    CLOSE(tape);
+}
+
+/* ---- scores of a decoder ---- */
+
+enum { B = 2, T = 5, Q = 3, K = 4, A = 6 };
+
+typedef struct decoder {
+    wg_score_layer score;
+    double q[B * Q], keys[B * T * K], values[B * T * VALUE];
+    int32_t lengths[B];
+    bool with_lengths;
+    int64_t center, window; /* window < 0: none */
+} decoder;
+
+static int64_t key_size(const decoder *d) { return d->score.key; }
+
+static wg_tensor attend(decoder *d, wg_tape *tape, wg_tensor *weights)
+{
+    wg_tensor lengths = d->with_lengths ? wg_data(tape, WG_I32, WG_DIMS(B), d->lengths) : WG_NONE;
+    wg_keys keys = wg_score_keys(&d->score, wg_data(tape, WG_F64, WG_DIMS(B, T, key_size(d)), d->keys),
+                                 wg_data(tape, WG_F64, WG_DIMS(B, T, VALUE), d->values),
+                                 d->with_lengths ? wg_length_mask(lengths, T) : WG_NONE);
+    wg_tensor mask = d->window >= 0 ? wg_window_mask(tape, T, d->center, d->window) : WG_NONE;
+    return wg_attend(&d->score, wg_data(tape, WG_F64, WG_DIMS(B, Q), d->q), &keys, mask, weights);
+}
+
+static void decoder_init(decoder *d, wg_params *set, wg_score_kind kind, wg_choice choice)
+{
+    *d = (decoder){.lengths = {5, 3}, .window = -1};
+    wg_score_options o = wg_score_defaults();
+    o.kind = kind;
+    o.choice = choice;
+    o.size = A;
+    CHECK(wg_score_init(&d->score, set, "score", Q, kind <= WG_SCORE_SCALED ? Q : K, o) == WG_OK);
+    fill(d->q, B * Q, 5), fill(d->keys, B * T * K, 6), fill(d->values, B * T * VALUE, 7);
+}
+
+/* The formulas of attention.h for one query and one key. */
+static double score_by_hand(const decoder *d, const double *q, const double *k)
+{
+    const double *W = wg_param_value(d->score.W), *U = wg_param_value(d->score.U), *v = wg_param_value(d->score.v);
+    double e = 0;
+    switch (d->score.options.kind) {
+    case WG_SCORE_DOT:
+    case WG_SCORE_SCALED:
+        for (int i = 0; i < Q; i++) e += q[i] * k[i];
+        return d->score.options.kind == WG_SCORE_DOT ? e : e / sqrt(Q);
+    case WG_SCORE_GENERAL:
+        for (int i = 0; i < Q; i++)
+            for (int j = 0; j < K; j++) e += q[i] * W[i * K + j] * k[j];
+        return e;
+    default:
+        for (int a = 0; a < A; a++) {
+            double sum = 0;
+            bool concat = d->score.options.kind == WG_SCORE_CONCAT;
+            for (int i = 0; i < Q; i++) sum += q[i] * (concat ? W[a * (Q + K) + i] : W[a * Q + i]);
+            for (int j = 0; j < K; j++) sum += k[j] * (concat ? W[a * (Q + K) + Q + j] : U[a * K + j]);
+            e += v[a] * tanh(sum);
+        }
+        return e;
+    }
+}
+
+/* The exp-normalised form, as a loop: also S57, attention with any score a(). */
+static void attend_by_hand(const decoder *d, double *weights, double *context)
+{
+    for (int b = 0; b < B; b++) {
+        double sum = 0, *w = weights + b * T;
+        for (int j = 0; j < T; j++) {
+            bool seen =
+                (!d->with_lengths || j < d->lengths[b]) && (d->window < 0 || llabs(j - d->center) <= d->window);
+            w[j] = seen ? exp(score_by_hand(d, d->q + b * Q, d->keys + (b * T + j) * key_size(d))) : 0;
+            sum += w[j];
+        }
+        for (int i = 0; i < VALUE; i++) context[b * VALUE + i] = 0;
+        for (int j = 0; j < T; j++) {
+            w[j] = sum > 0 ? w[j] / sum : 0;
+            for (int i = 0; i < VALUE; i++) context[b * VALUE + i] += w[j] * d->values[(b * T + j) * VALUE + i];
+        }
+    }
+}
+
+static wg_tensor attend_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    decoder *d = context;
+    wg_tensor weights, q = wg_use(tape, wg_param_find(set, "q")), keys = wg_use(tape, wg_param_find(set, "keys"));
+    wg_keys all = wg_score_keys(&d->score, keys, wg_slice(keys, -1, 0, VALUE), WG_NONE);
+    wg_tensor y = wg_attend(&d->score, q, &all, WG_NONE, &weights);
+    return wg_add(weigh(y), weigh(weights));
+}
+
+static void test_scores(void)
+{
+    static decoder d;
+    for (int i = 0; i < 5 * 2 * 2; i++) {
+        const wg_score_kind kind = (wg_score_kind)(i % 5);
+        wg_params *set = wg_params_new(WG_F64);
+        wg_tape *tape = tape_new();
+        decoder_init(&d, set, kind, WG_CHOICE_SOFT);
+        d.with_lengths = i / 5 % 2;
+        if (i / 10) d.center = 3, d.window = 1;
+        double weights[B * T], context[B * VALUE];
+        attend_by_hand(&d, weights, context);
+        wg_tensor w;
+        wg_tensor y = attend(&d, tape, &w);
+        double off = distance(wg_value(y), context, B * VALUE) + distance(wg_value(w), weights, B * T);
+        if (!(off < 1e-12)) failures++, printf("FAILED score kind %d, masks %d: off by %g\n", kind, i / 5, off);
+        CLOSE(tape);
+        wg_param_new(set, "q", WG_DIMS(B, Q), wg_init_normal(0, 1));
+        wg_param_new(set, "keys", WG_DIMS(B, T, key_size(&d)), wg_init_normal(0, 1));
+        char text[32];
+        snprintf(text, sizeof text, "score kind %d", kind);
+        gradcheck(set, attend_loss, &d, true, text);
+        wg_params_free(set);
+    }
+}
+
+/* Several queries at once are the same as one by one. */
+static void test_several_queries(void)
+{
+    static decoder d;
+    for (int kind = 0; kind < 5; kind++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_tape *tape = tape_new();
+        decoder_init(&d, set, (wg_score_kind)kind, WG_CHOICE_SOFT);
+        wg_tensor keys = random_data(tape, WG_DIMS(B, T, key_size(&d)), 6),
+                  q = random_data(tape, WG_DIMS(B, 2, Q), 8);
+        wg_keys all = wg_score_keys(&d.score, keys, keys, WG_NONE);
+        wg_tensor w, w1, both = wg_attend(&d.score, q, &all, WG_NONE, &w);
+        for (int t = 0; t < 2; t++) {
+            wg_tensor one = wg_attend(&d.score, wg_select(q, 1, t), &all, WG_NONE, &w1);
+            CHECK(distance(wg_value(one), wg_value(wg_select(both, 1, t)), (size_t)(B * key_size(&d))) < 1e-14);
+            CHECK(distance(wg_value(w1), wg_value(wg_select(w, 1, t)), B * T) < 1e-14);
+        }
+        CLOSE(tape);
+        wg_params_free(set);
+    }
+}
+
+/* A window as wide as the sequence is global attention, bit for bit; a window of 0 is one state (S61). */
+static void test_window(void)
+{
+    static decoder d;
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = tape_new();
+    decoder_init(&d, set, WG_SCORE_ADDITIVE, WG_CHOICE_SOFT);
+    wg_tensor w, global = attend(&d, tape, NULL);
+    d.center = 1;
+    d.window = T - 1;
+    CHECK(distance(wg_value(attend(&d, tape, NULL)), wg_value(global), B * VALUE) == 0);
+    d.window = 0;
+    const double *y = wg_value(attend(&d, tape, &w)), *weights = wg_value(w);
+    for (int b = 0; b < B; b++)
+        for (int j = 0; j < T; j++) CHECK(weights[b * T + j] == (j == 1));
+    for (int i = 0; i < VALUE; i++) CHECK(y[i] == d.values[VALUE + i]);
+    wg_tensor q = random_data(tape, WG_DIMS(6, 4), 1);
+    wg_attention_options o = wg_attention_defaults();
+    wg_tensor all = wg_attention(q, q, q, o);
+    o.window = 5;
+    CHECK(distance(wg_value(wg_attention(q, q, q, o)), wg_value(all), 24) == 0);
+    CLOSE(tape);
+    wg_params_free(set);
+}
+
+/* Hard attention: one 1, at the largest score; the gradient is that of soft attention (S62). */
+static void test_hard(void)
+{
+    static decoder soft, hard;
+    wg_params *set = wg_params_new(WG_F64), *other = wg_params_new(WG_F64);
+    wg_tape *tape = tape_new();
+    decoder_init(&soft, set, WG_SCORE_ADDITIVE, WG_CHOICE_SOFT);
+    decoder_init(&hard, other, WG_SCORE_ADDITIVE, WG_CHOICE_HARD); /* the same numbers: they follow from the name */
+    soft.with_lengths = hard.with_lengths = true;
+    wg_tensor ws, wh;
+    attend(&soft, tape, &ws);
+    wg_tensor context = attend(&hard, tape, &wh);
+    const double *s = wg_value(wg_keep(ws)), *h = wg_value(wg_keep(wh)), *y = wg_value(context);
+    for (int b = 0; b < B; b++) {
+        int best = 0;
+        for (int j = 1; j < T; j++)
+            if (s[b * T + j] > s[b * T + best]) best = j;
+        for (int j = 0; j < T; j++) CHECK(h[b * T + j] == (j == best));
+        for (int i = 0; i < VALUE; i++) CHECK(y[b * VALUE + i] == hard.values[(b * T + best) * VALUE + i]);
+    }
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    attend(&soft, tape, &ws);
+    attend(&hard, tape, &wh);
+    wg_tensor gs = wg_grad1(weigh(ws), wg_use(tape, soft.score.W), WG_NONE);
+    wg_tensor gh = wg_grad1(weigh(wh), wg_use(tape, hard.score.W), WG_NONE);
+    const double *a = wg_value(wg_keep(gs)), *b = wg_value(wg_keep(gh));
+    CHECK(distance(a, b, A * Q) < 1e-15 && fabs(a[0]) > 1e-6);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    hard.lengths[1] = 0; /* nothing to see */
+    attend(&hard, tape, &wh);
+    h = wg_value(wh);
+    for (int j = 0; j < T; j++) CHECK(h[T + j] == 0);
+    CLOSE(tape);
+    wg_params_free(set);
+    wg_params_free(other);
+}
+
+/* Draws come as often as softmax says; in eval mode there is no noise. */
+static void test_gumbel(void)
+{
+    enum { N = 4000 };
+    wg_tape *tape = tape_new();
+    wg_params *set = wg_params_new(WG_F64);
+    wg_score_layer score;
+    wg_score_options o = wg_score_defaults();
+    o.choice = WG_CHOICE_GUMBEL;
+    o.temperature = 0.5;
+    CHECK(wg_score_init(&score, set, "score", 1, 1, o) == WG_OK);
+    const double k[3] = {0, 1, -0.5}, one = 1;
+    wg_tensor keys = wg_expand(wg_data(tape, WG_F64, WG_DIMS(1, 3, 1), k), WG_DIMS(N, 3, 1));
+    wg_tensor q = wg_expand(wg_data(tape, WG_F64, WG_DIMS(1, 1), &one), WG_DIMS(N, 1)), w, still;
+    wg_keys all = wg_score_keys(&score, keys, keys, WG_NONE);
+    wg_attend(&score, q, &all, WG_NONE, &w);
+    const double *mean = wg_value(wg_mean(w, WG_AXES(0), false));
+    double sum = exp(k[0]) + exp(k[1]) + exp(k[2]);
+    for (int j = 0; j < 3; j++) CHECK(fabs(mean[j] - exp(k[j]) / sum) < 0.03); /* 3.8 standard deviations */
+    wg_set_training(tape, false);
+    wg_attend(&score, q, &all, WG_NONE, &still);
+    mean = wg_value(wg_mean(still, WG_AXES(0), false));
+    CHECK(mean[0] == 0 && mean[1] == 1 && mean[2] == 0);
+    CLOSE(tape);
+    wg_params_free(set);
+}
+
+/* Attention is a short way to far states: the gradient of the last output by the first input is larger with it (S64). */
+static void test_shortcut(void)
+{
+    enum { STEPS = 40, H = 8 };
+    wg_tape *tape = tape_new();
+    wg_params *set = wg_params_new(WG_F64);
+    wg_rnn rnn;
+    wg_score_layer score;
+    wg_rnn_init(&rnn, set, "rnn", 2, H, wg_rnn_defaults());
+    CHECK(wg_score_init(&score, set, "score", H, H, wg_score_defaults()) == WG_OK);
+    wg_tensor x[STEPS], h[STEPS];
+    for (int t = 0; t < STEPS; t++) x[t] = random_data(tape, WG_DIMS(1, 2), (unsigned)t);
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, 1);
+    wg_rnn_unroll(&rnn, x, STEPS, WG_NONE, &state, h);
+    wg_tensor all = wg_stack(h, STEPS, 1);
+    wg_keys keys = wg_score_keys(&score, all, all, WG_NONE);
+    wg_tensor context = wg_attend(&score, h[STEPS - 1], &keys, WG_NONE, NULL);
+    double last = sqrt(wg_item(wg_sum_all(wg_square(wg_grad1(weigh(h[STEPS - 1]), x[0], WG_NONE)))));
+    double with = sqrt(wg_item(wg_sum_all(wg_square(wg_grad1(weigh(context), x[0], WG_NONE)))));
+    CHECK(last > 0 && with > 1000 * last);
+    CLOSE(tape);
+    wg_params_free(set);
+}
+
+/* ---- multiplicative modules: s_i = sum_jk u_ijk z_k x_j (S65) ---- */
+
+static wg_tensor multiplicative(wg_tensor U, wg_tensor z, wg_tensor x) { return wg_matmul(wg_matmul(U, z), x); }
+
+static wg_tensor multiplicative_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    return weigh(multiplicative(wg_use(tape, wg_param_find(set, "U")), wg_use(tape, wg_param_find(set, "z")),
+                                wg_use(tape, wg_param_find(set, "x"))));
+}
+
+static void test_multiplicative(void)
+{
+    enum { M = 4, N = 3, D = 2 };
+    wg_tape *tape = tape_new();
+    double U[M * N * D], z[D], x[N], s[M] = {0};
+    fill(U, M * N * D, 1), fill(z, D, 2), fill(x, N, 3);
+    for (int i = 0; i < M; i++)
+        for (int j = 0; j < N; j++)
+            for (int k = 0; k < D; k++) s[i] += U[(i * N + j) * D + k] * z[k] * x[j];
+    wg_tensor tu = wg_data(tape, WG_F64, WG_DIMS(M, N, D), U), tz = wg_data(tape, WG_F64, WG_DIMS(D), z),
+              tx = wg_data(tape, WG_F64, WG_DIMS(N), x);
+    CHECK(distance(wg_value(multiplicative(tu, tz, tx)), s, M) < 1e-15);
+    /* Attention is one: with z the weights of N states and u_ijk = 1 where ..., s_i = sum_k z_k h_ki. */
+    wg_tensor states = random_data(tape, WG_DIMS(D, M), 4), w = wg_softmax(tz, 0);
+    wg_tensor as_module = multiplicative(wg_unsqueeze(wg_t(states), 1), w, wg_ones(tape, WG_F64, WG_DIMS(1)));
+    CHECK(distance(wg_value(as_module), wg_value(wg_matmul(w, states)), M) < 1e-15);
+    /* A gate is one: with u_ijk = 1 where i = j = k, s = z * x. */
+    double eye[D * D * D] = {0};
+    for (int i = 0; i < D; i++) eye[(i * D + i) * D + i] = 1;
+    wg_tensor two = wg_slice(tx, 0, 0, D);
+    wg_tensor gated = multiplicative(wg_data(tape, WG_F64, WG_DIMS(D, D, D), eye), tz, two);
+    CHECK(distance(wg_value(gated), wg_value(wg_mul(tz, two)), D) == 0);
+    CLOSE(tape);
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param_new(set, "U", WG_DIMS(M, N, D), wg_init_normal(0, 1));
+    wg_param_new(set, "z", WG_DIMS(D), wg_init_normal(0, 1));
+    wg_param_new(set, "x", WG_DIMS(N), wg_init_normal(0, 1));
+    gradcheck(set, multiplicative_loss, NULL, true, "multiplicative");
+    wg_params_free(set);
+}
+
+/* ---- heads ---- */
+
+static void set_numbers(wg_param *param, const double *numbers)
+{
+    memcpy(wg_param_write_begin(param), numbers, (size_t)wg_param_numel(param) * 8);
+    wg_param_write_end(param);
+}
+
+/* Adding heads is joining them and multiplying with W_o = [I ... I] (S63). */
+static void test_sum_of_heads(void)
+{
+    enum { E = 6, H = 3, D = 4 };
+    wg_tape *tape = tape_new();
+    wg_params *set = wg_params_new(WG_F64);
+    wg_mha sum, joined;
+    wg_mha_options o = wg_mha_defaults();
+    o.head_size = D;
+    CHECK(wg_mha_init(&joined, set, "joined", E, H, o) == WG_OK);
+    o.sum = true;
+    CHECK(wg_mha_init(&sum, set, "sum", E, H, o) == WG_OK);
+    double in[3 * H * D * E], stacked[E * H * D] = {0}, zeros[E] = {0}, bias[3 * H * D];
+    fill(in, 3 * H * D * E, 3), fill(bias, 3 * H * D, 4);
+    for (int h = 0; h < H; h++)
+        for (int i = 0; i < D; i++) stacked[i * H * D + h * D + i] = 1;
+    set_numbers(joined.in_proj_weight, in), set_numbers(sum.in_proj_weight, in);
+    set_numbers(joined.in_proj_bias, bias), set_numbers(sum.in_proj_bias, bias);
+    set_numbers(joined.out_proj.weight, stacked), set_numbers(joined.out_proj.bias, zeros);
+    wg_tensor x = random_data(tape, WG_DIMS(2, 5, E), 5);
+    wg_tensor a = wg_mha_apply(&joined, x, x, x, wg_attention_defaults(), NULL); /* [2, 5, E], D used */
+    wg_tensor b = wg_mha_apply(&sum, x, x, x, wg_attention_defaults(), NULL);    /* [2, 5, D] */
+    CHECK(wg_size(b, -1) == D);
+    CHECK(distance(wg_value(wg_slice(a, -1, 0, D)), wg_value(b), 2 * 5 * D) < 1e-13);
+    CHECK(wg_param_find(set, "sum.out_proj.weight") == NULL);
+    CLOSE(tape);
+    wg_params_free(set);
+    set = wg_params_new(WG_F64);
+    o.head_size = 0;
+    CHECK(wg_mha_init(&sum, set, "keeps", E, H, o) == WG_OK && sum.head_size == E); /* keeps the size */
+    wg_params_free(set);
+}
+
+static wg_tensor mha_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    wg_tensor x = wg_use(tape, wg_param_find(set, "x")), y = random_data(tape, WG_DIMS(2, 3, 4), 9), weights;
+    wg_attention_options o = wg_attention_defaults();
+    o.causal = true;
+    wg_tensor self = wg_mha_apply(context, x, x, x, o, NULL), over = wg_mha_apply(context, y, x, x, o, &weights);
+    return wg_add(wg_add(weigh(self), weigh(over)), weigh(weights));
+}
+
+static void test_mha_gradients(void)
+{
+    for (int i = 0; i < 2; i++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_mha mha;
+        wg_mha_options o = wg_mha_defaults();
+        o.sum = i;
+        CHECK(wg_mha_init(&mha, set, "mha", 4, 2, o) == WG_OK);
+        wg_param_new(set, "x", WG_DIMS(2, 3, 4), wg_init_normal(0, 1));
+        gradcheck(set, mha_loss, &mha, true, i ? "heads, summed" : "heads");
+        wg_params_free(set);
+    }
+}
+
+/* ---- positions ---- */
+
+static void test_positions(void)
+{
+    enum { N = 50, E = 7, P = 4 };
+    wg_tape *tape = tape_new();
+    int32_t at[P] = {0, 1, 13, 5000};
+    double expected[P * E];
+    for (int p = 0; p < P; p++)
+        for (int i = 0; i < E; i++) {
+            double angle = at[p] / pow(10000, 2.0 * (i / 2) / E);
+            expected[p * E + i] = i % 2 ? cos(angle) : sin(angle);
+        }
+    wg_tensor position = wg_data(tape, WG_I32, WG_DIMS(2, 2), at);
+    CHECK(distance(wg_value(wg_sinusoid(position, E, WG_F64)), expected, P * E) < 1e-11);
+    const float *rounded = wg_value(wg_sinusoid(position, E, WG_F32));
+    for (int i = 0; i < P * E; i++) CHECK(fabs((double)rounded[i] - expected[i]) < 1e-7);
+    CLOSE(tape);
+
+    for (int kind = WG_POSITION_NONE; kind <= WG_POSITION_LEARNED; kind++) { /* permutation of the inputs (S69) */
+        static const int order[5] = {3, 0, 4, 1, 2};
+        wg_params *set = wg_params_new(WG_F64);
+        tape = tape_new();
+        wg_mha mha;
+        wg_position_layer positions;
+        CHECK(wg_mha_init(&mha, set, "mha", 4, 2, wg_mha_defaults()) == WG_OK);
+        CHECK(wg_position_init(&positions, set, "position", (wg_position_kind)kind, 9, 4, 1) == WG_OK);
+        wg_tensor x = random_data(tape, WG_DIMS(2, 5, 4), 5), permuted[5], y[2];
+        for (int i = 0; i < 5; i++) permuted[i] = wg_select(x, 1, order[i]);
+        for (int i = 0; i < 2; i++) {
+            wg_tensor in = wg_position_apply(&positions, i ? wg_stack(permuted, 5, 1) : x);
+            y[i] = wg_keep(wg_mha_apply(&mha, in, in, in, wg_attention_defaults(), NULL));
+        }
+        double worst = 0;
+        for (int i = 0; i < 5; i++) {
+            wg_tensor a = wg_select(y[1], 1, i), b = wg_select(y[0], 1, order[i]);
+            worst = fmax(worst, distance(wg_value(a), wg_value(b), 8));
+        }
+        CHECK(kind == WG_POSITION_NONE ? worst < 1e-14 : worst > 1e-2);
+        wg_tensor some = wg_position_apply_at(&positions, x, wg_arange(tape, WG_I32, 0, 1, 5));
+        CHECK(distance(wg_value(some), wg_value(wg_position_apply(&positions, x)), 40) < 1e-15);
+        CLOSE(tape);
+        wg_params_free(set);
+    }
+}
+
+/* ---- mistakes ---- */
+
+static void expect_set(wg_status status, wg_params *set, const char *text, int line)
+{
+    if (status == WG_OK || !strstr(wg_params_message(set), text)) {
+        failures++;
+        printf("FAILED line %d: '%s' has no '%s'\n", line, wg_params_message(set), text);
+    }
+    wg_params_clear_error(set);
+}
+#define EXPECT_SET(status, text) expect_set(status, set, text, __LINE__)
+
+static void expect_tape(wg_tape *tape, wg_tensor x, const char *text, int line)
+{
+    bool refused = wg_is_nil(x) && wg_tape_reset(tape) != WG_OK && strstr(wg_tape_message(tape), text);
+    if (refused) return;
+    failures++;
+    printf("FAILED line %d: '%s' has no '%s'\n", line, wg_tape_message(tape), text);
+}
+#define EXPECT_TAPE(x, text) expect_tape(tape, x, text, __LINE__)
+
+static void test_mistakes(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = tape_new();
+    wg_score_layer score;
+    wg_mha mha;
+    wg_position_layer position;
+    wg_score_options s = wg_score_defaults();
+    EXPECT_SET(wg_score_init(&score, set, "s", 3, 4, s), "score s: dot products need queries and keys of one size");
+    s.temperature = 0;
+    EXPECT_SET(wg_score_init(&score, set, "s", 3, 3, s), "temperature must be positive");
+    s = wg_score_defaults();
+    s.kind = (wg_score_kind)9;
+    EXPECT_SET(wg_score_init(&score, set, "s", 3, 3, s), "none of wg_score_kind");
+    wg_mha_options o = wg_mha_defaults();
+    EXPECT_SET(wg_mha_init(&mha, set, "m", 5, 2, o), "mha m: the size must be a multiple of the heads");
+    EXPECT_SET(wg_mha_init(&mha, set, "m", 4, 0, o), "at least 1");
+    o.dropout = 1;
+    EXPECT_SET(wg_mha_init(&mha, set, "m", 4, 2, o), "dropout must be in [0, 1)");
+    EXPECT_SET(wg_position_init(&position, set, "p", (wg_position_kind)5, 3, 4, 1), "none of wg_position_kind");
+
+    CHECK(wg_mha_init(&mha, set, "good", 4, 2, wg_mha_defaults()) == WG_OK);
+    CHECK(wg_position_init(&position, set, "p", WG_POSITION_LEARNED, 3, 4, 1) == WG_OK);
+    wg_tensor x = random_data(tape, WG_DIMS(5, 4), 1);
+    EXPECT_TAPE(wg_position_apply(&position, x), "5 positions, but 3 are learned");
+    x = random_data(tape, WG_DIMS(5, 3), 1);
+    EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, wg_attention_defaults(), NULL), "linear: [5, 3]");
+    wg_attention_options a = wg_attention_defaults();
+    x = random_data(tape, WG_DIMS(2, 5, 4), 1);
+    a.mask = wg_length_mask(wg_data(tape, WG_I32, WG_DIMS(2), (int32_t[]){1, 5}), 5);
+    EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, a, NULL),
+                "attention: mask [2, 5] must broadcast to the scores [2, 2, 5, 5]");
+    EXPECT_TAPE(wg_sinusoid(wg_arange(tape, WG_I32, 0, 1, 3), 0, WG_F32), "sinusoid");
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+int main(void)
+{
+    test_op();
+    test_nothing_to_see();
+    test_dropout();
+    test_two_vectors();
+    test_worked_example();
+    test_scale();
+    test_scores();
+    test_several_queries();
+    test_window();
+    test_hard();
+    test_gumbel();
+    test_shortcut();
+    test_multiplicative();
+    test_sum_of_heads();
+    test_mha_gradients();
+    test_positions();
+    test_mistakes();
+    printf("%d failed\n", failures);
+    return failures > 0;
+}
