@@ -87,9 +87,8 @@ static wg_tensor log_likelihood(const ctc *c, wg_tensor log_probs, wg_tensor tar
     /* A label may follow the label before it without a blank between, if it is another one. */
     wg_tensor skips =
         wg_logical_and(wg_not_equal(label, blank), wg_not_equal(label, shifted(c, label, 2, (double)blank_class)));
-    /* What stands past a sequence's end, NaN too, is not looked at. */
     wg_tensor runs = wg_unsqueeze(wg_t(wg_length_mask(input_lengths, c->T)), 2);
-    wg_tensor known = wg_maximum(wg_where(runs, log_probs, wg__constant(log_probs, 0)), none);
+    wg_tensor known = wg_maximum(log_probs, none);
     wg_tensor emits = wg_gather(known, 2, wg_expand(label, WG_DIMS(c->T, c->B, c->L)));
     wg_tensor place = wg_arange(tape, WG_I32, 0, 1, c->L);
     wg_tensor alpha = wg_expand(wg_where(wg_equal(place, wg__constant(place, 0)), wg__constant(none, 0), none),
@@ -97,7 +96,7 @@ static wg_tensor log_likelihood(const ctc *c, wg_tensor log_probs, wg_tensor tar
     for (int64_t t = 0; t < c->T; t++) {
         wg_tensor skipped = wg_where(skips, shifted(c, alpha, 2, never), none);
         wg_tensor next = wg_add(log_add(alpha, shifted(c, alpha, 1, never), skipped), wg_select(emits, 0, t));
-        alpha = wg_where(wg_select(runs, 0, t), next, alpha);
+        alpha = wg_where(wg_select(runs, 0, t), next, alpha); /* past a sequence's end it stays */
     }
     /* A way ends on the last label or on the blank behind it. */
     wg_tensor end = wg_unsqueeze(wg_mul(target_lengths, wg__constant(target_lengths, 2)), 1);

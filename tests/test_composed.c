@@ -196,6 +196,15 @@ static void gumbel(void **state)
     assert_memory_equal(numbers[0], numbers[1], sizeof numbers[0]);
     assert_true(numbers[0][0] != 0);
 
+    /* At this step a uniform number is 0: its logarithm is not taken. Of one class every sample is 1. */
+    wg_set_step(tape, 648);
+    assert_true(wg_item(wg_min(wg_uniform(tape, WG_F32, WG_DIMS(50000, 1), 0, 1), WG_ALL_AXES, false)) == 0);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    wg_tensor alone = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(50000, 1)), 1, false, 1);
+    assert_true(wg_item(wg_min(alone, WG_ALL_AXES, false)) == 1);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    wg_set_step(tape, 0);
+
     /* Small and large tau: one-hot, uniform; finite all the same. */
     wg_tensor cold = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(1000, 3)), 1e-3, false, 1);
     wg_tensor warm = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(1000, 3)), 1e6, false, 1);
