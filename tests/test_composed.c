@@ -100,6 +100,43 @@ static void einsum_against_loop(void **state)
     for (int i = 0; i < 5; i++) rounds(einsum_by_loop);
 }
 
+/* A multiplicative module: s = W x with weights that another input makes, w_ij = sum_k u_ijk z_k. With u the identity
+ * in all three it is a gate, z x by element, as in an LSTM or GRU; with z a softmax, attention's mean of values. */
+static void multiplicative_module(void **state)
+{
+    enum { N = 4, E = 3 };
+    double identity[N][N][N] = {{{0}}}, u[N][N][N], z[N], in[N][E];
+    for (int i = 0; i < N; i++) {
+        identity[i][i][i] = 1;
+        z[i] = sin(i + 1);
+        for (int e = 0; e < E; e++) in[i][e] = cos(3 * i + e);
+        for (int j = 0; j < N; j++)
+            for (int k = 0; k < N; k++) u[i][j][k] = sin(7 * i + 3 * j + k);
+    }
+    wg_tensor U = wg_data(tape, WG_F64, WG_DIMS(N, N, N), u), Z = wg_data(tape, WG_F64, WG_DIMS(N), z);
+    wg_tensor X = wg_data(tape, WG_F64, WG_DIMS(N, E), in), I = wg_data(tape, WG_F64, WG_DIMS(N, N, N), identity);
+    wg_tensor x0 = wg_select(X, 1, 0);
+    shape_set(&want, WG_DIMS(N));
+    for (int i = 0; i < N; i++) {
+        want.x[i] = 0;
+        for (int j = 0; j < N; j++)
+            for (int k = 0; k < N; k++) want.x[i] += u[i][j][k] * z[k] * in[j][0];
+    }
+    expect_values("a multiplicative module", wg_einsum("mnd,d,n->m", (wg_tensor[]){U, Z, x0}, 3), &want);
+    expect_values("its W, then W x", wg_matmul(wg_einsum("mnd,d->mn", (wg_tensor[]){U, Z}, 2), x0), &want);
+    for (int i = 0; i < N; i++) want.x[i] = z[i] * in[i][0];
+    expect_values("a gate", wg_einsum("mnd,d,n->m", (wg_tensor[]){I, Z, x0}, 3), &want);
+    double total = 0;
+    for (int i = 0; i < N; i++) total += exp(z[i]);
+    shape_set(&want, WG_DIMS(E));
+    for (int e = 0; e < E; e++) {
+        want.x[e] = 0;
+        for (int i = 0; i < N; i++) want.x[e] += exp(z[i]) / total * in[i][e];
+    }
+    expect_values("attention", wg_einsum("mnd,d,ne->e", (wg_tensor[]){I, wg_softmax(Z, 0), X}, 3), &want);
+    well();
+}
+
 static void einsum_refuses(void **state)
 {
     wg_tensor a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
@@ -391,6 +428,7 @@ int main(int argc, char **argv)
     tape = wg_tape_new(wg_tape_defaults());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(einsum_against_loop),
+        cmocka_unit_test(multiplicative_module),
         cmocka_unit_test(einsum_refuses),
         cmocka_unit_test(straight_through),
         cmocka_unit_test(hardmax),
