@@ -107,8 +107,9 @@ typedef struct wg_batch_norm_layer {
 WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const char *name, int64_t channels);
 /* x[N, C] or [N, C, ...], the numbers of a channel (axis 1) together. In train mode by the batch's own statistics; when
  * the run ends well, running = (1 - momentum) running + momentum (the batch's mean, its variance divided by n - 1). A
- * layer that is applied twice in one run keeps the last. A batch with one value per channel is an error on the tape
- * (WG_ERR_SHAPE). In eval mode by the running statistics, which stay as they are. */
+ * layer that is applied twice in one run keeps the last; after a run the tape is reset before the layer is applied
+ * again (WG_ERR_CHANGED). A batch with one value per channel is an error on the tape (WG_ERR_SHAPE). In eval mode by
+ * the running statistics, which stay as they are. */
 WG_API wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x);
 
 typedef struct wg_rms_norm_layer {
