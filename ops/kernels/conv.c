@@ -115,14 +115,17 @@ static wg__product forward_product(const conv *c, wg__segment *segment, const wg
                          .window = window};
 }
 
+/* An address that may not be known yet. */
+static void *past(const void *base, int64_t bytes) { return (void *)((uintptr_t)base + (uintptr_t)bytes); }
+
 /* One segment an image. To be cut into tasks, two stand for all. */
 static wg__product weight_product(const conv *c, wg__segment *segments, bool all, const wg__window *window)
 {
     int64_t n = all || c->images < 2 ? c->images : 2, k = c->in * c->places, groups = c->attr->groups;
     int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
     for (int64_t i = 0; i < n; i++) {
-        segments[i] = (wg__segment){.a = (char *)c->y.data + i * groups * c->out * c->positions * size,
-                                    .b = (char *)c->x.data + i * groups * c->in * c->plane * size,
+        segments[i] = (wg__segment){.a = past(c->y.data, i * groups * c->out * c->positions * size),
+                                    .b = past(c->x.data, i * groups * c->in * c->plane * size),
                                     .k = all || n < 2 || i == 0 ? c->positions : (c->images - 1) * c->positions,
                                     .a_rs = c->positions,
                                     .a_cs = 1};
@@ -140,10 +143,7 @@ static wg__product weight_product(const conv *c, wg__segment *segments, bool all
                          .window = window};
 }
 
-static void *image_end(const conv *c)
-{
-    return (char *)c->x.data + c->x.numel * (int64_t)wg_dtype_size(c->x.dtype);
-}
+static void *image_end(const conv *c) { return past(c->x.data, c->x.numel * (int64_t)wg_dtype_size(c->x.dtype)); }
 
 static void run(tables *t, const wg__product *product, int64_t task)
 {
