@@ -4,6 +4,7 @@
 # A row of the table: exit code, an extended regular expression that must be found in what it prints, arguments; with
 # tabs between. An exit code other than 0 must come with exactly one line on stderr, "name: ...", and nothing on stdout.
 # {tmp} in the arguments is a folder of the test's own, with files that should be refused: empty, binary, spaces.
+# {here} is the table's folder, with its data.
 set -u
 program=$(realpath "$1")
 table=$(realpath "$2")
@@ -25,7 +26,7 @@ fail() {
 while IFS='	' read -r code pattern arguments; do
     case "$code" in '' | '#'*) continue ;; esac
     rows=$((rows + 1))
-    arguments=$(printf '%s' "$arguments" | sed "s|{tmp}|$dir|g")
+    arguments=$(printf '%s' "$arguments" | sed "s|{tmp}|$dir|g; s|{here}|$(dirname "$table")|g")
     # shellcheck disable=SC2086 # arguments are words
     "$program" $arguments >out.txt 2>err.txt
     got=$?
