@@ -238,15 +238,16 @@ static void initial_states_zero_given_learned(void)
     wg_params_free(set);
 }
 
-/* h(t) = Enc(x(t)); z(t) = g(h(t), z(t-1), w); y(t) = Dec(z(t)), each the user's own; z is three tensors. */
+/* h(t) = Enc(x(t)); z(t) = g(h(t), z(t-1), w); y(t) = Dec(z(t)), each the user's own: Enc is a convolution over a small
+ * image, z is three tensors. */
 typedef struct user {
-    wg_param *encode[2], *recur, *mix, *decode;
+    wg_param *filter, *encode, *recur, *mix, *decode;
 } user;
 
-static wg_tensor encode(const user *u, wg_tensor x)
+static wg_tensor encode(const user *u, wg_tensor image)
 {
-    return wg_tanh(wg_linear(wg_tanh(wg_linear(x, wg_use(x.tape, u->encode[0]), WG_NONE)),
-                             wg_use(x.tape, u->encode[1]), WG_NONE));
+    wg_tensor map = wg_conv2d(image, wg_use(image.tape, u->filter), WG_NONE, wg_conv_defaults()); /* [B, 2, 3, 2] */
+    return wg_tanh(wg_linear(wg_flatten(wg_tanh(map), 1, 3), wg_use(image.tape, u->encode), WG_NONE));
 }
 
 static wg_tensor user_step(void *context, wg_tensor x, wg_tensor *state, int n)
@@ -263,7 +264,7 @@ static wg_tensor user_step(void *context, wg_tensor x, wg_tensor *state, int n)
 static wg_tensor user_loss(void *context, wg_tape *tape, wg_params *set)
 {
     wg_tensor x[T], y[T + 3], state[3];
-    for (int t = 0; t < T; t++) x[t] = input_at(tape, t);
+    for (int t = 0; t < T; t++) x[t] = random_leaf(tape, WG_DIMS(B, 1, 4, 4), 20 + (unsigned)t);
     for (int k = 0; k < 3; k++) state[k] = random_leaf(tape, WG_DIMS(B, H), 40 + (unsigned)k);
     wg_unroll(user_step, context, x, T, state, 3, wg_unroll_defaults(), y);
     memcpy(y + T, state, sizeof state);
@@ -273,8 +274,8 @@ static wg_tensor user_loss(void *context, wg_tape *tape, wg_params *set)
 static void encoder_step_and_decoder_of_the_user(void)
 {
     wg_params *set = wg_params_new(WG_F64);
-    user u = {.encode = {wg_param_new(set, "e0", WG_DIMS(5, IN), wg_init_glorot()),
-                         wg_param_new(set, "e1", WG_DIMS(H, 5), wg_init_glorot())},
+    user u = {.filter = wg_param_new(set, "filter", WG_DIMS(2, 1, 2, 3), wg_init_glorot()),
+              .encode = wg_param_new(set, "e", WG_DIMS(H, 12), wg_init_glorot()),
               .recur = wg_param_new(set, "w", WG_DIMS(H, H), wg_init_glorot()),
               .mix = wg_param_new(set, "mix", WG_DIMS(H), wg_init_uniform(-1, 1)),
               .decode = wg_param_new(set, "d", WG_DIMS(2, 2 * H), wg_init_glorot())};
