@@ -644,6 +644,43 @@ static void averages_of_weights(void)
     }
 }
 
+/* A run that is stopped and goes on from its checkpoint has the same averages, bit for bit. */
+static void averages_are_in_checkpoints(void)
+{
+    char path[] = "/tmp/wengert-average-XXXXXX";
+    double ends[2][5];
+    CHECK(close(mkstemp(path)) == 0);
+    for (int resumed = 0; resumed < 2; resumed++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_param *w = wg_param_new(set, "w", WG_DIMS(5), wg_init_zeros());
+        wg_average *average = wg_average_new(set, 0.8);
+        wg_checkpoint checkpoint = {.params = set};
+        wg_error error = {0};
+        int step = 0;
+        if (resumed) {
+            wg_safetensors *file = wg_safetensors_open(path, &error);
+            CHECK(file && wg_checkpoint_load(file, &checkpoint, NULL, NULL, &error) == WG_OK);
+            wg_safetensors_close(file);
+            step = (int)checkpoint.step;
+            CHECK(step == 3);
+        }
+        for (; step < 6; step++) {
+            double p[5];
+            checkpoint.step = (uint64_t)step;
+            if (step == 3 && !resumed) CHECK(wg_checkpoint_save(path, &checkpoint, &error) == WG_OK);
+            fill(p, 5, 90 + (unsigned)step);
+            set_param(w, p);
+            CHECK(wg_average_update(average) == WG_OK);
+        }
+        wg_average_swap(average);
+        memcpy(ends[resumed], wg_param_value(w), sizeof ends[resumed]);
+        wg_average_free(average);
+        wg_params_free(set);
+    }
+    CHECK(memcmp(ends[0], ends[1], sizeof ends[0]) == 0);
+    unlink(path);
+}
+
 static void averages_refuse(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -681,6 +718,7 @@ int main(void)
                                  TEST(loader_refuses),
                                  TEST(early_stop_keeps_the_best),
                                  TEST(averages_of_weights),
+                                 TEST(averages_are_in_checkpoints),
                                  TEST(averages_refuse)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }
