@@ -4,6 +4,7 @@
 #include "app.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,11 +64,35 @@ words words_of(const char *text, size_t size, unsigned flags)
     return w;
 }
 
+/* The file's ISO-8859-1 as UTF-8; false if it holds control characters, is not there, or is empty. */
+static bool read_latin1(const char *path, wg_text *text)
+{
+    FILE *file = fopen(path, "rb");
+    char *bytes = NULL;
+    size_t size = 0;
+    bool good = file != NULL;
+    FILE *out = good ? open_memstream(&bytes, &size) : NULL;
+    for (int c; out && good && (c = fgetc(file)) != EOF;) {
+        good = c >= ' ' ? c != 127 : is_space((char)c);
+        if (c < 128)
+            fputc(c, out);
+        else
+            fprintf(out, "%c%c", 0xC0 | c >> 6, 0x80 | (c & 63));
+    }
+    if (file) good = !ferror(file) && fclose(file) == 0 && good;
+    good = out && fclose(out) == 0 && good;
+    if (good) *text = (wg_text){bytes, size};
+    if (!good) free(bytes);
+    return good;
+}
+
 words words_read(const char *path, unsigned flags)
 {
     wg_text text;
     wg_error error = {0};
-    if (wg_text_read(path, &text, &error) != WG_OK) app_fail("%s", error.text);
+    wg_status status = wg_text_read(path, &text, &error);
+    if (status == WG_ERR_FORMAT && (flags & WORDS_LATIN1) && read_latin1(path, &text)) status = WG_OK;
+    if (status != WG_OK) app_fail("%s", error.text);
     if (text.size == 0) app_fail("%s: the file is empty", path);
     words w = words_of(text.bytes, text.size, flags);
     wg_text_fini(&text);

@@ -20,7 +20,8 @@ typedef struct words {
 enum {
     WORDS_LOWER = 1, /* A-Z become a-z */
     WORDS_PUNCTUATION =
-        2 /* each ASCII character that is no letter, digit, apostrophe, hyphen or underscore is a word */
+        2,           /* each ASCII character that is no letter, digit, apostrophe, hyphen or underscore is a word */
+    WORDS_LATIN1 = 4 /* a file that is no UTF-8, and not binary either, is read as ISO-8859-1 */
 };
 
 /* A text file, plain or .gz, line by line. A file that is missing, is no text or has no word in it is refused. */

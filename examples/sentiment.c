@@ -1,0 +1,515 @@
+/* Is a sentence good or bad? Five models that read text, side by side.
+ *
+ *     sentiment                                     all models on three generated tasks
+ *     sentiment --pos pos.txt --neg neg.txt         ... on two files, one sentence a line
+ *
+ * bow    which words are there: a multi-hot vector through a layer of relu units. It cannot know their order: "cold ice
+ *        cream and warm pizza" and "warm ice cream and cold pizza" are the same to it, in every bit.
+ * cnn    embeddings, filters over 3, 4 and 5 words, the maximum over time (Kim 2014). It sees order within 5 words: of
+ *        "the horse raced past the barn fell" it sees "horse" with "raced" and "barn" with "fell", never all of them.
+ * rnn, lstm, lstm2   embeddings, Elman's cells or one or two layers of LSTM, and the state after the last word.
+ *
+ * Sentences of a batch are padded to one length; in all models padding changes nothing.
+ *
+ * The generated tasks: reviews with negations ("good , not bad", "bad , not good"); order: who did it, "BEATRIX KILLED
+ * BILL" or "BILL KILLED BEATRIX"; far: the same with five other words around every one of the three, so that all
+ * windows of five words are the same whoever did it. Sentences come in pairs of one bag of words or nearly so, and a
+ * pair is as a whole in one part of the data.
+ *
+ * With files, the sentences are shuffled (by the seed); the last tenth is held out, the tenth before it decides after
+ * which epoch the accuracy on the held-out tenth is taken. Words that are seen once are one, <unk>.
+ *
+ * Expected (default settings, accuracy on held-out sentences): order 0.5 for bow, which is chance, 1.00 for all others;
+ * far 0.5 for bow, about 0.5 for cnn, 1.00 for lstm; reviews about 0.75 for bow, above 0.95 for cnn and lstm. With Pang and
+ * Lee's sentences (rt-polarity) 0.73 to 0.78 for bow, cnn and lstm; Kim reports 0.761 for a cnn like this. */
+#include "sentiment.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILTERS = 3, FIRST_FILTER = 3, MODELS = 5, TASKS = 3 };
+
+typedef struct settings {
+    const char *model, *task, *pos, *neg, *sentence, *init_out, *order_out;
+    int64_t sentences, epochs, patience, batch, embedding, hidden, filters, seed, threads;
+    double dropout, lr;
+    bool tiny;
+} settings;
+
+/* ---- the models ---- */
+
+static const char *const model_names[MODELS + 2] = {"bow", "cnn", "rnn", "lstm", "lstm2", "all", NULL};
+enum { BOW, CNN, RNN, LSTM, LSTM2 };
+
+typedef struct model {
+    int kind;
+    int64_t vocabulary;
+    double dropout;
+    wg_params *params;
+    wg_linear_layer bag; /* bow */
+    wg_embedding_layer embedding;
+    wg_conv_layer conv[FILTERS]; /* cnn */
+    wg_rnn rnn;
+    wg_linear_layer head;
+} model;
+
+/* Sentences as tensors of numbers. */
+typedef struct batch {
+    int64_t n, T;
+    wg_tensor tokens, lengths, labels; /* i32 [n, T], [n], [n]; padding is WORD_PAD */
+    wg_tensor bag;                     /* bow: f32 [n, vocabulary], 1 for the words that are there */
+} batch;
+
+/* Smaller than PyTorch's N(0, 1): as Kim's, whose are U(-0.25, 0.25). */
+static void scale(wg_param *param, float factor)
+{
+    float *number = wg_param_write_begin(param);
+    for (int64_t i = 0; number && i < wg_param_numel(param); i++) number[i] *= factor;
+    wg_param_write_end(param);
+}
+
+static model model_new(int kind, int64_t vocabulary, const settings *s)
+{
+    model m = {.kind = kind, .vocabulary = vocabulary, .dropout = s->dropout};
+    int64_t features = s->hidden;
+    m.params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed);
+    if (kind != BOW) {
+        wg_embedding_init(&m.embedding, m.params, "embedding", vocabulary, s->embedding, WORD_PAD);
+        scale(m.embedding.weight, 0.15f);
+    }
+    if (kind == BOW) wg_linear_init(&m.bag, m.params, "bag", vocabulary, s->hidden, wg_linear_defaults());
+    if (kind == CNN) {
+        features = FILTERS * s->filters;
+        for (int i = 0; i < FILTERS; i++) {
+            wg_conv_layer_options options = wg_conv_layer_defaults();
+            int64_t width = FIRST_FILTER + i;
+            char name[16];
+            snprintf(name, sizeof name, "conv%d", FIRST_FILTER + i);
+            options.axes = 1;
+            options.conv.before[0] = options.conv.after[0] = width - 1; /* every window that holds a word */
+            wg_conv_init(&m.conv[i], m.params, name, s->embedding, s->filters, WG_DIMS(width), options);
+        }
+    }
+    if (kind >= RNN) {
+        wg_rnn_options options = wg_rnn_defaults();
+        options.cell = kind == RNN ? WG_RNN_TANH : WG_LSTM;
+        options.layers = kind == LSTM2 ? 2 : 1;
+        options.dropout = s->dropout;
+        if (kind != RNN) options.forget_bias = 1;
+        wg_rnn_init(&m.rnn, m.params, "rnn", s->embedding, s->hidden, options);
+    }
+    wg_linear_init(&m.head, m.params, "head", features, CLASSES, wg_linear_defaults());
+    if (wg_params_status(m.params) != WG_OK) app_fail("%s", wg_params_message(m.params));
+    return m;
+}
+
+static wg_tensor bag_of_words(const model *m, const batch *b) { return wg_relu(wg_linear_apply(&m->bag, b->bag)); }
+
+/* The largest answer of each filter anywhere in the sentence: [B, FILTERS filters]. */
+static wg_tensor text_cnn(const model *m, const batch *b)
+{
+    wg_tensor x = wg_transpose(wg_embedding_apply(&m->embedding, b->tokens), 1, 2); /* [B, embedding, T] */
+    wg_tensor best[FILTERS], zero = wg_scalar(x.tape, WG_F32, 0);
+    for (int i = 0; i < FILTERS; i++) {
+        int64_t more = FIRST_FILTER + i - 1;
+        wg_tensor y = wg_relu(wg_conv_apply(&m->conv[i], x)); /* [B, filters, T + more] */
+        wg_tensor holds_word = wg_length_mask(wg_add_scalar(b->lengths, (double)more), b->T + more);
+        best[i] = wg_max(wg_where(wg_unsqueeze(holds_word, 1), y, zero), WG_AXES(2), false);
+    }
+    return wg_concat(best, FILTERS, 1);
+}
+
+/* The top layer's state after each sentence's last word: [B, hidden]. */
+static wg_tensor last_state(const model *m, const batch *b)
+{
+    wg_tensor all = wg_embedding_apply(&m->embedding, wg_t(b->tokens)), x[MOST_WORDS + 8], h[MOST_WORDS + 8];
+    for (int64_t t = 0; t < b->T; t++) x[t] = wg_select(all, 0, t);
+    wg_rnn_state state = wg_rnn_zero_state(&m->rnn, b->tokens.tape, b->n);
+    wg_rnn_unroll(&m->rnn, x, (int)b->T, b->lengths, &state, h);
+    return state.h[m->rnn.options.layers - 1];
+}
+
+static wg_tensor predict(const model *m, const batch *b)
+{
+    wg_tensor features = m->kind == BOW ? bag_of_words(m, b) : m->kind == CNN ? text_cnn(m, b) : last_state(m, b);
+    return wg_linear_apply(&m->head, wg_dropout(features, m->dropout));
+}
+
+/* ---- batches ---- */
+
+static wg_tensor multi_hot(const model *m, wg_tape *tape, const int32_t *tokens, int64_t n, int64_t T)
+{
+    float *bag = room_for(n * m->vocabulary, sizeof *bag);
+    for (int64_t i = 0; i < n * T; i++)
+        if (tokens[i] != WORD_PAD) bag[i / T * m->vocabulary + tokens[i]] = 1;
+    wg_tensor tensor = wg_data(tape, WG_F32, WG_DIMS(n, m->vocabulary), bag);
+    free(bag);
+    return tensor;
+}
+
+/* n samples, padded to a multiple of four words (so that there are fewer shapes), and `padding` more. */
+static batch batch_of(const model *m, wg_tape *tape, const corpus *c, const int64_t *sample, int64_t n,
+                      int64_t padding)
+{
+    batch b = {.n = n};
+    int32_t *lengths = room_for(n, sizeof *lengths), *labels = room_for(n, sizeof *labels);
+    for (int64_t i = 0; i < n; i++) {
+        lengths[i] = c->lengths[sample[i]];
+        labels[i] = c->labels[sample[i]];
+        if (lengths[i] > b.T) b.T = lengths[i];
+    }
+    b.T = (b.T + 3) / 4 * 4 + padding;
+    int32_t *tokens = room_for(n * b.T, sizeof *tokens); /* zeros: WORD_PAD */
+    for (int64_t i = 0; i < n; i++)
+        memcpy(tokens + i * b.T, c->tokens + sample[i] * c->width, (size_t)lengths[i] * sizeof *tokens);
+    b.tokens = wg_data(tape, WG_I32, WG_DIMS(n, b.T), tokens);
+    b.lengths = wg_data(tape, WG_I32, WG_DIMS(n), lengths);
+    b.labels = wg_data(tape, WG_I32, WG_DIMS(n), labels);
+    if (m->kind == BOW) b.bag = multi_hot(m, tape, tokens, n, b.T);
+    free(tokens);
+    free(lengths);
+    free(labels);
+    return b;
+}
+
+static void end_step(wg_tape *tape)
+{
+    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+}
+
+/* ---- training ---- */
+
+typedef struct trainer {
+    const settings *s;
+    wg_tape *tape;
+    app_progress progress;
+    int64_t done, planned; /* steps, of all models and tasks */
+    double smooth;
+} trainer;
+
+static wg_loader *make_loader(const corpus *c, const settings *s)
+{
+    wg_loader_options options = wg_loader_defaults();
+    wg_error error = {0};
+    options.batch = s->batch;
+    options.seed = (uint64_t)s->seed;
+    options.lengths = c->lengths;
+    wg_loader *loader = wg_loader_new(c->train, options, &error);
+    if (!loader) app_fail("%s", error.text);
+    return loader;
+}
+
+static void train_step(trainer *t, model *m, wg_optimizer *optimizer, const corpus *c, wg_loader *loader,
+                       uint64_t step)
+{
+    const int64_t *samples;
+    int64_t n = wg_loader_batch(loader, step, &samples);
+    wg_set_step(t->tape, step);
+    batch b = batch_of(m, t->tape, c, samples, n, 0);
+    wg_tensor loss = wg_keep(wg_cross_entropy(predict(m, &b), b.labels));
+    wg_zero_grad(m->params);
+    wg_backward(loss);
+    double value = wg_item(loss);
+    end_step(t->tape);
+    wg_clip_grad_norm(m->params, 5, NULL);
+    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
+    t->smooth += (value - t->smooth) * 0.05;
+    app_progress_show(&t->progress, ++t->done, t->smooth);
+}
+
+/* Accuracy on the samples first .. last - 1. */
+static double accuracy(wg_tape *tape, const model *m, const corpus *c, int64_t batch_size, int64_t first,
+                       int64_t last)
+{
+    double right = 0;
+    bool training = wg_set_training(tape, false);
+    for (int64_t i = first; i < last; i += batch_size) {
+        int64_t n = last - i < batch_size ? last - i : batch_size, *samples = room_for(n, sizeof *samples);
+        for (int64_t k = 0; k < n; k++) samples[k] = i + k;
+        wg_no_grad_begin(tape);
+        batch b = batch_of(m, tape, c, samples, n, 0);
+        wg_tensor hit = wg_equal(wg_argmax(predict(m, &b), -1, false), b.labels);
+        right += wg_item(wg_sum_all(wg_cast(hit, WG_F32)));
+        wg_no_grad_end(tape);
+        end_step(tape);
+        free(samples);
+    }
+    wg_set_training(tape, training);
+    return right / (double)(last - first);
+}
+
+typedef struct result {
+    double accuracy, seconds; /* held-out, where the samples to choose by were best */
+    int64_t epoch;
+} result;
+
+static result train(trainer *t, model *m, const corpus *c)
+{
+    const settings *s = t->s;
+    wg_adam_options adam = wg_adam_defaults();
+    adam.lr = s->lr;
+    wg_optimizer *optimizer = wg_adam_new(m->params, adam);
+    wg_loader *loader = make_loader(c, s);
+    wg_early_stop stop = wg_early_stop_defaults();
+    stop.higher = true;
+    stop.patience = s->patience;
+    result r = {0};
+    int64_t batches = wg_loader_batches(loader), end = t->done + s->epochs * batches;
+    double begin = app_now();
+    if (!optimizer) app_fail("out of memory");
+    t->smooth = log(CLASSES);
+    for (int64_t epoch = 0; epoch < s->epochs && !wg_early_stop_due(&stop) && !(stop.best >= 1); epoch++) {
+        for (int64_t i = 0; i < batches && !app_signal(); i++)
+            train_step(t, m, optimizer, c, loader, (uint64_t)(epoch * batches + i));
+        if (app_signal()) break;
+        double chosen = accuracy(t->tape, m, c, s->batch, c->train, c->n - c->held);
+        if (wg_early_stop_update(&stop, chosen, NULL, NULL) != WG_OK) app_fail("out of memory");
+        if (stop.since > 0) continue;
+        r.accuracy = accuracy(t->tape, m, c, s->batch, c->n - c->held, c->n);
+        r.epoch = epoch + 1;
+    }
+    r.seconds = app_now() - begin;
+    t->done = end;
+    wg_loader_free(loader);
+    wg_optimizer_free(optimizer);
+    return r;
+}
+
+/* ---- what it can be compared with, and asked ---- */
+
+/* Everything that a program needs to repeat the training: bench/peers/sentiment.py reads this. */
+static void write_order_file(const char *path, const corpus *c, const settings *s)
+{
+    wg_loader *loader = make_loader(c, s);
+    int64_t steps = s->epochs * wg_loader_batches(loader);
+    int32_t *numbers = room_for(steps * s->batch, sizeof *numbers),
+            parts[2] = {(int32_t)c->train, (int32_t)c->held};
+    for (int64_t step = 0; step < steps; step++) {
+        const int64_t *samples;
+        int64_t n = wg_loader_batch(loader, (uint64_t)step, &samples);
+        for (int64_t i = 0; i < s->batch; i++) numbers[step * s->batch + i] = i < n ? (int32_t)samples[i] : -1;
+    }
+    wg_entry entries[] = {{.name = "tokens", .dtype = WG_I32, .shape = WG_DIMS(c->n, c->width), .data = c->tokens},
+                          {.name = "lengths", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->lengths},
+                          {.name = "labels", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->labels},
+                          {.name = "order", .dtype = WG_I32, .shape = WG_DIMS(steps, s->batch), .data = numbers},
+                          {.name = "parts", .dtype = WG_I32, .shape = WG_DIMS(2), .data = parts}};
+    wg_error error = {0};
+    if (wg_safetensors_write(path, entries, sizeof entries / sizeof *entries, NULL, 0, &error) != WG_OK)
+        app_fail("%s", error.text);
+    free(numbers);
+    wg_loader_free(loader);
+}
+
+static void write_model(const char *path, const model *m, const settings *s)
+{
+    wg_error error = {0};
+    wg_checkpoint checkpoint = {.params = m->params, .seed = (uint64_t)s->seed};
+    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
+}
+
+/* The logits of one sample. */
+static void logits_of(wg_tape *tape, const model *m, const corpus *c, int64_t sample, int64_t padding,
+                      float out[CLASSES])
+{
+    bool training = wg_set_training(tape, false);
+    wg_no_grad_begin(tape);
+    batch b = batch_of(m, tape, c, &sample, 1, padding);
+    wg_status status = wg_read(predict(m, &b), out, CLASSES * sizeof *out);
+    wg_no_grad_end(tape);
+    wg_set_training(tape, training);
+    end_step(tape);
+    if (status != WG_OK) app_fail("cannot read the logits");
+}
+
+/* The largest difference between the logits of two samples. */
+static double difference(wg_tape *tape, const model *m, const corpus *c, int64_t a, int64_t b, int64_t padding)
+{
+    float x[CLASSES], y[CLASSES];
+    double largest = 0;
+    logits_of(tape, m, c, a, 0, x);
+    logits_of(tape, m, c, b, padding, y);
+    for (int i = 0; i < CLASSES; i++) largest = fmax(largest, fabs((double)x[i] - (double)y[i]));
+    return largest;
+}
+
+/* Two sentences of the same words, read by models that have learnt nothing. */
+static void show_order(wg_tape *tape, const settings *s, double other_order[MODELS], double *padded)
+{
+    static const char lines[] = "cold ice cream and warm pizza\nwarm ice cream and cold pizza\n";
+    corpus c = corpus_look_at(lines, 0, NULL);
+    printf("%slargest difference between their logits, without training, and by padding\n", lines);
+    *padded = 0;
+    for (int kind = 0; kind < MODELS; kind++) {
+        model m = model_new(kind, c.dictionary.size, s);
+        other_order[kind] = difference(tape, &m, &c, 0, 1, 0);
+        double change = difference(tape, &m, &c, 0, 0, 7);
+        *padded = fmax(*padded, change);
+        printf("%-6s %-10.3g %.3g\n", model_names[kind], other_order[kind], change);
+        wg_params_free(m.params);
+    }
+    printf("\n");
+    corpus_fini(&c);
+}
+
+static void classify(wg_tape *tape, const model *m, const corpus *c, const char *sentence)
+{
+    float logits[CLASSES];
+    corpus one = corpus_look_at(sentence, c->task == &task_files ? WORDS_LOWER : 0, &c->dictionary);
+    logits_of(tape, m, &one, 0, 0, logits);
+    int best = logits[1] > logits[0];
+    printf("%s: \"%s\": %s, probability %.3f\n", model_names[m->kind], sentence, c->task->labels[best],
+           1 / (1 + exp((double)(logits[1 - best] - logits[best]))));
+    corpus_fini(&one);
+}
+
+/* ---- the program ---- */
+
+static void check_sentence(const corpus *c, const char *sentence)
+{
+    corpus one = corpus_look_at(sentence, c->task == &task_files ? WORDS_LOWER : 0, &c->dictionary);
+    bool known = false;
+    for (int64_t i = 0; one.n == 1 && i < one.lengths[0]; i++) known |= one.tokens[i] != WORD_UNKNOWN;
+    if (one.n != 1 || one.lengths[0] == 0) app_usage("--sentence: one line with a word in it");
+    if (!known) app_usage("--sentence: none of its words has been seen in training");
+    corpus_fini(&one);
+}
+
+/* What is left open depends on the task. */
+static void choose_sizes(settings *s)
+{
+    bool big = s->pos, tiny = s->tiny;
+    if (!s->embedding) s->embedding = big ? 128 : tiny ? 16 : 32;
+    if (!s->hidden) s->hidden = big ? 128 : tiny ? 16 : 32;
+    if (!s->filters) s->filters = big ? 100 : tiny ? 8 : 16;
+    if (!s->sentences) s->sentences = tiny ? 600 : 3000;
+    if (!s->batch) s->batch = tiny ? 20 : 50;
+    if (s->dropout < 0) s->dropout = big ? 0.5 : tiny ? 0 : 0.1;
+    if (s->lr <= 0) s->lr = big ? 1e-3 : tiny ? 2e-2 : 5e-3;
+}
+
+static void check_settings(const settings *s, bool one_model, bool one_task)
+{
+    if (!s->pos != !s->neg) app_usage("--pos and --neg are given together");
+    if (s->sentence && !one_task) app_usage("--sentence needs a --task, or files");
+    if ((s->init_out || s->order_out) && !(one_model && one_task))
+        app_usage("--init-out and --order-out need one --model and one --task, or files");
+}
+
+static corpus get_corpus(const settings *s, const task *t)
+{
+    return t == &task_files ? corpus_read(s->neg, s->pos, (uint64_t)s->seed)
+                            : corpus_generate(t, s->sentences, (uint64_t)s->seed);
+}
+
+static void run(trainer *t, const task *const *tasks, int n_tasks, int first, int last, result r[MODELS][TASKS])
+{
+    const settings *s = t->s;
+    corpus c[TASKS];
+    for (int k = 0; k < n_tasks; k++) {
+        c[k] = get_corpus(s, tasks[k]);
+        if (s->sentence) check_sentence(&c[k], s->sentence);
+        if (s->order_out) write_order_file(s->order_out, &c[k], s);
+        t->planned += (last - first + 1) * s->epochs * ((c[k].train + s->batch - 1) / s->batch);
+    }
+    app_progress_begin(&t->progress, 0, 0, t->planned, "sentences", (double)s->batch);
+    for (int kind = first; kind <= last; kind++)
+        for (int k = 0; k < n_tasks && !app_signal(); k++) {
+            model m = model_new(kind, c[k].dictionary.size, s);
+            if (s->init_out) write_model(s->init_out, &m, s);
+            r[kind][k] = train(t, &m, &c[k]);
+            if (s->sentence && !app_signal()) classify(t->tape, &m, &c[k], s->sentence);
+            wg_params_free(m.params);
+        }
+    app_progress_end(&t->progress);
+    for (int k = 0; k < n_tasks; k++) {
+        printf("%s: %lld sentences to learn from, %lld held out, %d words\n", c[k].task->name,
+               (long long)c[k].train, (long long)c[k].held, (int)c[k].dictionary.size - WORD_FIRST);
+        corpus_fini(&c[k]);
+    }
+}
+
+static void print_table(const task *const *tasks, int n_tasks, int first, int last, result r[MODELS][TASKS])
+{
+    printf("accuracy on held-out sentences, epoch and seconds\n%-6s", "");
+    for (int k = 0; k < n_tasks; k++) printf("  %-20s", tasks[k]->name);
+    for (int kind = first; kind <= last; kind++) {
+        printf("\n%-6s", model_names[kind]);
+        for (int k = 0; k < n_tasks; k++)
+            printf("  %.3f %4lld %6.1f s  ", r[kind][k].accuracy, (long long)r[kind][k].epoch, r[kind][k].seconds);
+    }
+    printf("\n");
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const task_names[] = {"all", "reviews", "order", "far", NULL};
+    settings s = {.model = "all", .task = "all", .epochs = 12, .patience = 4, .threads = 1, .dropout = -1};
+    app_option options[] = {
+        {APP_CHOICE, "model", &s.model, "NAME", "which", .choices = model_names},
+        {APP_CHOICE, "task", &s.task, "NAME", "which of the generated ones", .choices = task_names},
+        {APP_TEXT, "pos", &s.pos, "FILE", "sentences that are positive, one a line; UTF-8 or ISO-8859-1"},
+        {APP_TEXT, "neg", &s.neg, "FILE", "those that are negative"},
+        {APP_TEXT, "sentence", &s.sentence, "TEXT", "what do the models say about it?"},
+        {APP_INT, "sentences", &s.sentences, "N", "generated ones; 0: 3000", 0, 1e6},
+        {APP_INT, "epochs", &s.epochs, "N", "at most", 1, 1e4},
+        {APP_INT, "patience", &s.patience, "N", "stop after so many epochs that were not better", 1, 1e4},
+        {APP_INT, "batch", &s.batch, "N", "sentences of a step; 0: 50", 0, 4096},
+        {APP_INT, "embedding", &s.embedding, "N", "numbers of a word; 0: 32, for files 128", 0, 4096},
+        {APP_INT, "hidden", &s.hidden, "N", "units of a layer; 0: 32, for files 128", 0, 4096},
+        {APP_INT, "filters", &s.filters, "N", "of each width; 0: 16, for files 100", 0, 4096},
+        {APP_REAL, "dropout", &s.dropout, "X", "before the last layer; -1: 0.1, for files 0.5", -1, 0.95},
+        {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate; 0: 5e-3, for files 1e-3", 0, 10},
+        {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights"},
+        {APP_TEXT, "order-out", &s.order_out, "FILE", "write the data and the order of the batches"},
+        {APP_FLAG, "tiny", &s.tiny, NULL, "600 sentences, small models"},
+        {APP_INT, "seed", &s.seed, "N", "of data, weights, order and dropout", 0, 9e18},
+        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        {APP_END}};
+    app_name("sentiment");
+    app_parse(argc, argv, "sentiment [options]",
+              "Is a sentence good or bad? A bag of words, a convolution, and recurrent nets, side by side.\n"
+              "Expected: bow is at chance on order and far, cnn on far; lstm has 1.00 on both, above 0.95 on "
+              "reviews;\n0.73 to 0.78 on rt-polarity.",
+              options);
+    choose_sizes(&s);
+    bool one_model = strcmp(s.model, "all") != 0, one_task = s.pos || strcmp(s.task, "all") != 0;
+    check_settings(&s, one_model, one_task);
+    const task *tasks[TASKS] = {&task_reviews, &task_order, &task_far};
+    for (int k = 0; one_task && k < TASKS; k++)
+        if (strcmp(tasks[k]->name, s.task) == 0) tasks[0] = tasks[k];
+    if (s.pos) tasks[0] = &task_files;
+    int first = 0, last = MODELS - 1, n_tasks = one_task ? 1 : TASKS;
+    for (int kind = 0; one_model && kind < MODELS; kind++)
+        if (strcmp(model_names[kind], s.model) == 0) first = last = kind;
+
+    wg_pool *pool = wg_pool_new((int)s.threads);
+    wg_tape_options tape_options = wg_tape_defaults();
+    tape_options.pool = pool;
+    tape_options.seed = (uint64_t)s.seed;
+    trainer t = {.s = &s, .tape = wg_tape_new(tape_options)};
+    if (!pool || !t.tape) app_fail("out of memory");
+    app_catch_signals();
+
+    static result r[MODELS][TASKS];
+    double other_order[MODELS], padded;
+    run(&t, tasks, n_tasks, first, last, r);
+    if (!app_signal()) {
+        show_order(t.tape, &s, other_order, &padded);
+        print_table(tasks, n_tasks, first, last, r);
+        printf("final:");
+        for (int k = 0; k < n_tasks; k++)
+            for (int kind = first; kind <= last; kind++)
+                printf(" %s_%s=%.3f", tasks[k]->name, model_names[kind], r[kind][k].accuracy);
+        for (int kind = 0; kind < MODELS; kind++)
+            printf(" ice_cream_%s=%.3g", model_names[kind], other_order[kind]);
+        printf(" padding=%.3g\n", padded);
+    }
+    if (app_signal()) app_note("stopped");
+    wg_tape_free(t.tape);
+    wg_pool_free(pool);
+    app_check_output();
+    return app_signal() ? 128 + app_signal() : 0;
+}

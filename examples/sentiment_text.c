@@ -1,0 +1,225 @@
+/* sentiment: sentences, generated or from files, and as numbers. */
+#include "sentiment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *room_for(int64_t n, size_t size)
+{
+    void *memory = calloc((size_t)n + 1, size);
+    if (!memory) app_fail("out of memory");
+    return memory;
+}
+
+/* ---- generated sentences: number 2 k and 2 k + 1 are a pair ---- */
+
+/* One of the words, by the number's last digit, which goes. */
+#define PICK(number, ...) pick(&(number), (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}))
+static const char *pick(int64_t *number, const char *const *list, size_t size)
+{
+    int64_t n = (int64_t)(size / sizeof *list), digit = *number % n;
+    *number /= n;
+    return list[digit];
+}
+
+#define THINGS "plot", "cast", "music", "ending", "script", "camera", "humor", "hero"
+static const int64_t review_pairs = 6 * 8 * 8 * 6 * 6;
+static void write_review(FILE *out, int64_t number)
+{
+    bool good = number & 1;
+    number >>= 1;
+    int64_t form = number % 6;
+    number /= 6;
+    const char *x = PICK(number, THINGS), *y = PICK(number, THINGS);
+    int64_t same = number; /* the good and the bad word of a pair stand at one place of the lists */
+    const char *a = PICK(number, "good", "great", "fine", "clever", "funny", "warm");
+    const char *b = PICK(number, "strong", "fresh", "smart", "lovely", "bright", "moving");
+    const char *not_a = PICK(same, "bad", "awful", "poor", "stupid", "sad", "cold");
+    const char *not_b = PICK(same, "weak", "stale", "dumb", "ugly", "dull", "boring");
+    const char *p = good ? a : not_a, *q = good ? b : not_b, *not_p = good ? not_a : a, *not_q = good ? not_b : b;
+    if (form == 0) fprintf(out, "everybody can say that in it the %s is %s and the %s is %s\n", x, p, y, q);
+    if (form == 1) fprintf(out, "the %s is not %s and the %s is not %s\n", x, not_p, y, not_q);
+    if (form == 2) fprintf(out, "the %s is %s , not %s , as is the %s\n", x, p, not_p, y);
+    if (form == 3) fprintf(out, "it is not %s but %s , the %s and the %s\n", not_q, q, x, y);
+    if (form == 4) fprintf(out, "before the %s i thought %s , after the %s i say %s\n", x, not_p, y, p);
+    if (form == 5) fprintf(out, "nobody can say that in it the %s is %s and the %s is %s\n", x, not_p, y, not_q);
+}
+
+static const int64_t order_pairs = 10 * 10 * 15;
+static void write_order(FILE *out, int64_t number)
+{
+    bool first = number & 1;
+    number >>= 1;
+    const char *when = PICK(number, "yesterday", "today", "once", "again", "then", "so", "at dawn", "at night",
+                            "on monday", "in may");
+    const char *did =
+        PICK(number, "KILLED", "SAW", "MET", "CALLED", "FOUND", "LEFT", "FOUGHT", "KNEW", "HEARD", "TOLD");
+    const char *where = PICK(number, "here", "there", "outside", "at home", "in the garden", "in the snow",
+                             "in the church", "in tokyo", "in texas", "in mexico", "by the sea", "on the roof",
+                             "near the bar", "behind the house", "in the desert");
+    fprintf(out, "%s %s %s %s %s\n", when, first ? "BEATRIX" : "BILL", did, first ? "BILL" : "BEATRIX", where);
+}
+
+static const int64_t far_pairs = 6 * 6 * 6 * 6 * 6;
+static void write_far(FILE *out, int64_t number)
+{
+    static const char *const filler[] = {"well", "now", "oh", "yes", "so", "then"};
+    const char *who[] = {number & 1 ? "BEATRIX" : "BILL", "KILLED", number & 1 ? "BILL" : "BEATRIX", ""};
+    for (int i = 0; i < 4; i++) { /* the same five words around each of the three */
+        int64_t digits = number >> 1;
+        for (int k = 0; k < 5; k++, digits /= 6) fprintf(out, "%s ", filler[digits % 6]);
+        fprintf(out, "%s%c", who[i], i < 3 ? ' ' : '\n');
+    }
+}
+
+const task task_reviews = {"reviews", {"negative", "positive"}, review_pairs, write_review},
+           task_order = {"order", {"BILL did it", "BEATRIX did it"}, order_pairs, write_order},
+           task_far = {"far", {"BILL did it", "BEATRIX did it"}, far_pairs, write_far},
+           task_files = {"files", {"negative", "positive"}, 0, NULL};
+
+/* ---- sentences as numbers ---- */
+
+/* 0 .. n - 1 in an order that the seed gives: that of an epoch of a loader with one batch. */
+static int64_t *shuffled(int64_t n, uint64_t seed)
+{
+    wg_loader_options options = wg_loader_defaults();
+    wg_error error = {0};
+    options.batch = n;
+    options.seed = seed;
+    wg_loader *loader = wg_loader_new(n, options, &error);
+    if (!loader) app_fail("%s", error.text);
+    const int64_t *samples;
+    int64_t *copy = room_for(n, sizeof *copy);
+    wg_loader_batch(loader, 0, &samples);
+    memcpy(copy, samples, (size_t)n * sizeof *copy);
+    wg_loader_free(loader);
+    return copy;
+}
+
+/* The dictionary of the first `train` of these lines. */
+static dictionary training_dictionary(const words *text, const int64_t *line, int64_t train, size_t minimum)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    if (!out) app_fail("out of memory");
+    for (int64_t i = 0; i < train; i++) {
+        const char *const *word = words_line(text, (size_t)line[i]);
+        for (size_t k = 0; k < words_count(text, (size_t)line[i]); k++) fprintf(out, "%s ", word[k]);
+    }
+    if (fclose(out) != 0) app_fail("out of memory");
+    words training = words_of(bytes, size, 0);
+    free(bytes);
+    dictionary d = dictionary_of((const words *[]){&training}, 1, minimum, 0);
+    words_fini(&training);
+    return d;
+}
+
+/* The lines of a text, in this order; the last two tenths are not learnt from. */
+static corpus corpus_of(const task *what, const words *text, const int64_t *line, const int32_t *labels, int64_t n,
+                        size_t minimum)
+{
+    corpus c = {.task = what, .n = n, .held = n / 20 * 2, .width = (int64_t)words_longest(text)};
+    c.train = n - 2 * c.held;
+    if (c.held == 0) app_fail("%lld sentences are too few: at least 20", (long long)n);
+    if (c.width > MOST_WORDS) c.width = MOST_WORDS; /* what is longer is cut */
+    c.dictionary = training_dictionary(text, line, c.train, minimum);
+    c.tokens = room_for(n * c.width, sizeof *c.tokens);
+    c.lengths = room_for(n, sizeof *c.lengths);
+    c.labels = room_for(n, sizeof *c.labels);
+    for (int64_t i = 0; i < n; i++) {
+        c.lengths[i] = (int32_t)dictionary_encode(&c.dictionary, text, (size_t)line[i], c.tokens + i * c.width,
+                                                  (size_t)c.width);
+        c.labels[i] = labels[line[i]];
+    }
+    return c;
+}
+
+void corpus_fini(corpus *c)
+{
+    dictionary_fini(&c->dictionary);
+    free(c->tokens);
+    free(c->lengths);
+    free(c->labels);
+}
+
+corpus corpus_generate(const task *what, int64_t n, uint64_t seed)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    int64_t *pair = shuffled(what->pairs, seed), *line = room_for(n, sizeof *line);
+    int32_t *labels = room_for(n, sizeof *labels);
+    FILE *out = open_memstream(&bytes, &size);
+    if (!out) app_fail("out of memory");
+    if (n > 2 * what->pairs) n = 2 * what->pairs;
+    for (int64_t i = 0; i < n; i++) {
+        what->write(out, 2 * pair[i / 2] + i % 2);
+        line[i] = i;
+        labels[i] = (int32_t)(i % 2);
+    }
+    if (fclose(out) != 0) app_fail("out of memory");
+    words text = words_of(bytes, size, 0);
+    corpus c = corpus_of(what, &text, line, labels, n, 1);
+    words_fini(&text);
+    free(bytes);
+    free(pair);
+    free(line);
+    free(labels);
+    return c;
+}
+
+/* The lines with words of both texts, as one text. */
+static words join(const words *text, int n, int32_t **labels, int64_t *lines)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    if (!out) app_fail("out of memory");
+    *lines = 0;
+    *labels = room_for((int64_t)(text[0].lines + text[1].lines), sizeof **labels);
+    for (int k = 0; k < n; k++)
+        for (size_t i = 0; i < text[k].lines; i++) {
+            size_t count = words_count(&text[k], i);
+            for (size_t j = 0; j < count; j++)
+                fprintf(out, "%s%c", words_line(&text[k], i)[j], j + 1 < count ? ' ' : '\n');
+            if (count > 0) (*labels)[(*lines)++] = k;
+        }
+    if (fclose(out) != 0) app_fail("out of memory");
+    words all = words_of(bytes, size, 0);
+    free(bytes);
+    return all;
+}
+
+corpus corpus_read(const char *negative, const char *positive, uint64_t seed)
+{
+    words text[CLASSES] = {words_read(negative, WORDS_LOWER | WORDS_LATIN1),
+                           words_read(positive, WORDS_LOWER | WORDS_LATIN1)};
+    int32_t *labels;
+    int64_t n;
+    words all = join(text, CLASSES, &labels, &n);
+    int64_t *line = shuffled(n, seed);
+    corpus c = corpus_of(&task_files, &all, line, labels, n, 2);
+    words_fini(&text[0]);
+    words_fini(&text[1]);
+    words_fini(&all);
+    free(labels);
+    free(line);
+    return c;
+}
+
+corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known)
+{
+    words text = words_of(lines, strlen(lines), flags);
+    corpus c = {.n = (int64_t)text.lines, .width = (int64_t)words_longest(&text)};
+    if (c.width > MOST_WORDS) c.width = MOST_WORDS;
+    dictionary own = known ? (dictionary){0} : dictionary_of((const words *[]){&text}, 1, 1, 0);
+    c.tokens = room_for(c.n * c.width, sizeof *c.tokens);
+    c.lengths = room_for(c.n, sizeof *c.lengths);
+    c.labels = room_for(c.n, sizeof *c.labels);
+    for (int64_t i = 0; i < c.n; i++)
+        c.lengths[i] = (int32_t)dictionary_encode(known ? known : &own, &text, (size_t)i, c.tokens + i * c.width,
+                                                  (size_t)c.width);
+    words_fini(&text);
+    c.dictionary = own;
+    return c;
+}
