@@ -1,7 +1,10 @@
-/* Attention: softmax of scaled products, masked, times values. A composition of other ops. */
+/* Attention: softmax of scaled products, masked, times values. The op in attention_op.c where it fits, otherwise the
+ * formula in other ops. */
 #include "internal.h"
 
 #include <math.h>
+
+#include "kernels/attention.h"
 
 static wg_tensor nil_of(wg_tensor x)
 {
@@ -83,25 +86,39 @@ static bool score_shape(wg_tensor q, wg_tensor k, wg_shape *scores, const char *
 
 static wg_tensor both(wg_tensor a, wg_tensor b) { return a.tape ? wg_logical_and(a, b) : b; }
 
-/* Which keys each query may see, or WG_NONE for all: bool, [Tq, Tk] or more. */
-static wg_tensor seen(wg_tape *tape, const wg_attention_options *o, int64_t rows, int64_t cols)
+/* -inf where a query may not see a key. */
+static wg_tensor hide(wg_tensor scores, wg_tensor mask, const wg__attention_attr *o)
 {
-    wg_tensor mask = o->mask;
-    if (o->causal) mask = both(mask, wg_tril_mask(tape, rows, cols, 0));
-    if (o->window < 0) return mask;
-    mask = both(mask, wg_triu_mask(tape, rows, cols, -o->window));
-    return o->causal ? mask : both(mask, wg_tril_mask(tape, rows, cols, o->window));
+    int64_t rows = wg_size(scores, -2), cols = wg_size(scores, -1);
+    if (o->causal) mask = both(mask, wg_tril_mask(scores.tape, rows, cols, 0));
+    if (o->window >= 0) mask = both(mask, wg_triu_mask(scores.tape, rows, cols, -o->window));
+    if (o->window >= 0 && !o->causal) mask = both(mask, wg_tril_mask(scores.tape, rows, cols, o->window));
+    return mask.tape ? wg_where(mask, scores, wg__constant(scores, -INFINITY)) : scores;
 }
 
-static wg_tensor weights_of(wg_tensor q, wg_tensor k, const wg_attention_options *o, const wg_shape *shape)
+static wg_tensor products(wg_tensor q, wg_tensor k, double scale)
+{
+    return wg_matmul(wg_mul(q, wg__constant(q, scale)), wg_t(k));
+}
+
+wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr)
+{
+    return hide(products(q, k, ((const wg__attention_attr *)attr)->scale), mask, attr);
+}
+
+static wg__attention_attr attr_of(wg_tensor q, const wg_attention_options *o)
 {
     int64_t d = wg_size(q, -1);
     double scale = o->scale < 0 ? 1 / sqrt((double)(d > 0 ? d : 1)) : o->scale;
-    wg_tensor scores = wg_matmul(wg_mul(q, wg__constant(q, scale)), wg_t(k));
+    return (wg__attention_attr){.scale = scale, .causal = o->causal, .window = o->window < 0 ? -1 : o->window};
+}
+
+static wg_tensor weights_of(wg_tensor q, wg_tensor k, const wg_attention_options *o)
+{
+    wg__attention_attr attr = attr_of(q, o);
+    wg_tensor scores = products(q, k, attr.scale);
     if (o->bias.tape) scores = wg_add(scores, o->bias);
-    wg_tensor mask = seen(q.tape, o, shape->size[shape->rank - 2], shape->size[shape->rank - 1]);
-    if (mask.tape) scores = wg_where(mask, scores, wg__constant(q, -INFINITY));
-    wg_tensor weights = wg_softmax(scores, -1);
+    wg_tensor weights = wg_softmax(hide(scores, o->mask, &attr), -1);
     return o->dropout > 0 ? wg_dropout(weights, o->dropout) : weights;
 }
 
@@ -110,7 +127,17 @@ wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options op
     static const char op[] = "attention_weights";
     wg_shape scores;
     if (!score_shape(q, k, &scores, op) || !check_options(q, &options, &scores, op)) return nil_of(q);
-    return weights_of(q, k, &options, &scores);
+    return weights_of(q, k, &options);
+}
+
+/* Whether the op takes it, which has no bias and no dropout, and whose operands do not broadcast. */
+static bool fits_op(wg_tensor q, wg_tensor k, wg_tensor v, const wg_attention_options *o)
+{
+    wg_shape a = wg_shape_get(q), b = wg_shape_get(k), c = wg_shape_get(v);
+    bool same = a.rank == b.rank && a.rank == c.rank && wg_dtype_get(q) == wg_dtype_get(k) &&
+                wg_dtype_get(q) == wg_dtype_get(v);
+    for (int i = 0; same && i < a.rank - 2; i++) same = a.size[i] == b.size[i] && a.size[i] == c.size[i];
+    return same && !o->bias.tape && (o->dropout == 0 || !wg_is_training(q.tape));
 }
 
 wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options)
@@ -123,5 +150,8 @@ wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_optio
     if (values.size[values.rank - 2] != scores.size[scores.rank - 1])
         return wg__refuse(v, WG_ERR_SHAPE, op, "v has %lld values for %lld keys",
                           (long long)values.size[values.rank - 2], (long long)scores.size[scores.rank - 1]);
-    return wg_matmul(weights_of(q, k, &options, &scores), v);
+    if (!fits_op(q, k, v, &options)) return wg_matmul(weights_of(q, k, &options), v);
+    wg__attention_attr attr = attr_of(q, &options);
+    wg_tensor in[4] = {q, k, v, options.mask.tape ? wg_expand(options.mask, scores) : WG_NONE};
+    return wg_record(&wg__attention_op, in, 4, &attr, sizeof attr);
 }

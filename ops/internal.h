@@ -28,11 +28,16 @@ extern const wg_op *const wg__dropout_ops[];
 extern const wg_op *const wg__scan_ops[];
 extern const wg_op *const wg__conv_ops[];
 extern const wg_op *const wg__pool_ops[];
+extern const wg_op *const wg__attention_ops[];
 
 /* Those of the structural ops that other files define. */
 extern const wg_op wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
 /* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
 extern const wg_op wg__spread_op;
+
+extern const wg_op wg__attention_op;
+/* The scores of attention by its formula, masked by -inf; attr is the op's. */
+wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr);
 
 /* ---- helpers for wrappers (axis.c) ------------------------------------------------------------------- */
 

@@ -2,6 +2,8 @@
 #include "samples.h"
 
 #include <math.h>
+
+#include "../ops/kernels/attention.h"
 #include <string.h>
 
 enum { MATMUL, LINEAR, DOT, OUTER };
@@ -162,6 +164,21 @@ static wg_tensor make_attention(sampler *s, const op_samples *row, int i)
     return c->weights ? wg_attention_weights(q, k, o) : wg_attention(q, k, v, o);
 }
 
+/* The gradients of q, k and v as one, as attention's derivative records it. */
+static wg_tensor make_attention_grad(sampler *s, const op_samples *row, int i)
+{
+    static const char *const specs[][5] = {
+        {"3,4", "5,4", "5,2", "3,2", "3,5"},           {"1,1", "1,1", "1,1", "1,1", "1,1"},
+        {"2,3,4", "2,5,4", "2,5,3", "2,3,3", "2,3,5"}, {"2,2,3,4", "2,2,5,4", "2,2,5,3", "2,2,3,3", "2,2,3,5"},
+        {"3,4 t", "5,4 f", "5,2 s", "3,2 p", "3,5 t"}, {"0,4", "5,4", "5,2", "0,2", "0,5"},
+        {"40,3", "40,3", "40,2", "40,2", "40,40"}};
+    const char *const *spec = specs[i % COUNT(specs)];
+    wg_tensor in[5] = {x_in(s, spec[0]), x_in(s, spec[1]), x_in(s, spec[2]), x_in(s, spec[3])};
+    if (i % 2) in[4] = x_bool(s, spec[4]);
+    wg__attention_attr attr = {.scale = 0.5, .causal = i / 2 % 2, .window = i / 4 % 3 - 1};
+    return wg_record(op_named("attention_grad"), in, 5, &attr, sizeof attr);
+}
+
 static wg_tensor bad_attention(sampler *s, const op_samples *row, int i)
 {
     static const struct {
@@ -210,4 +227,8 @@ const op_samples samples_product[] = {
      .make = make_attention,
      .n_bad = 14,
      .bad = bad_attention},
+    {.name = "attention_grad",
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
+     .n = 28,
+     .make = make_attention_grad},
     {0}};

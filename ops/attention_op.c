@@ -1,0 +1,87 @@
+/* Attention as an op: in blocks, and its gradient, so that no matrix of all scores is ever stored. */
+#include "composed.h"
+
+#include "kernels/attention.h"
+#include "kernels/kernels.h"
+
+/* Operands q, k, v, mask[..., Tq, Tk]; wg_attention has checked them. */
+static wg_status attention_infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    c->out.size[c->out.rank - 1] = c->in[2].size[c->out.rank - 1];
+    return wg__infer_size(c);
+}
+
+/* The gradients of q, k and v, one after the other: operands q, k, v, the result's gradient, mask. */
+static wg_status grad_infer(wg_infer *c)
+{
+    int64_t total = 0;
+    for (int i = 0; i < 3; i++) {
+        int64_t numel;
+        if (!wg_shape_numel(&c->in[i], &numel) || __builtin_add_overflow(total, numel, &total))
+            return wg_infer_fail(c, WG_ERR_SHAPE, "the operands have too many elements");
+    }
+    c->out = WG_DIMS(total);
+    return wg__infer_size(c);
+}
+
+static wg_kernel attention_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_attention, out);
+}
+
+static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_attention_grad, out);
+}
+
+static wg_tensor flat(wg_tensor x) { return wg_flatten(x, 0, -1); }
+
+/* The same gradients written out, for their own derivative. */
+static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
+{
+    wg_tensor q = in[0], k = in[1], v = in[2], g = in[3],
+              scale = wg__constant(q, ((const wg__attention_attr *)attr)->scale);
+    wg_tensor weights = wg_softmax(wg__attention_scores(q, k, n_in > 4 ? in[4] : WG_NONE, attr), -1);
+    wg_tensor dp = wg_matmul(g, wg_t(v)), mean = wg_sum(wg_mul(weights, dp), WG_AXES(-1), true);
+    wg_tensor ds = wg_mul(wg_mul(weights, wg_sub(dp, mean)), scale);
+    wg_tensor parts[3] = {flat(wg_matmul(ds, k)), flat(wg_matmul(wg_t(ds), q)), flat(wg_matmul(wg_t(weights), g))};
+    return wg_concat(parts, 3, 0);
+}
+
+static wg_tensor grad_vjp(const wg_vjp_args *v, int k) { return wg__composed_vjp(v, k, grad_formula); }
+
+static const wg_op grad_op = {.struct_size = sizeof(wg_op),
+                              .name = "attention_grad",
+                              .min_in = 4,
+                              .max_in = 5,
+                              .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                              .infer = grad_infer,
+                              .vjp = grad_vjp,
+                              .select = grad_select,
+                              .tasks = wg__attention_grad_tasks,
+                              .scratch = wg__attention_grad_scratch};
+
+/* All three gradients are one node, of which each operand takes its part. */
+static wg_tensor attention_vjp(const wg_vjp_args *v, int k)
+{
+    wg_tensor in[5] = {v->in[0], v->in[1], v->in[2], v->grad, v->in[3]};
+    if (k > 2) return WG_NONE;
+    wg_tensor all = wg_record(&grad_op, in, 5, v->attr, sizeof(wg__attention_attr));
+    int64_t start = 0;
+    for (int i = 0; i < k; i++) start += wg_numel(v->in[i]);
+    return wg_reshape(wg_slice(all, 0, start, start + wg_numel(v->in[k])), wg_shape_get(v->in[k]));
+}
+
+const wg_op wg__attention_op = {.struct_size = sizeof(wg_op),
+                                .name = "attention",
+                                .min_in = 3,
+                                .max_in = 4,
+                                .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                                .infer = attention_infer,
+                                .vjp = attention_vjp,
+                                .select = attention_select,
+                                .tasks = wg__attention_tasks,
+                                .scratch = wg__attention_scratch};
+
+const wg_op *const wg__attention_ops[] = {&wg__attention_op, &grad_op, NULL};
