@@ -64,6 +64,32 @@ void app_check_output(void)
     if (fflush(stdout) != 0 || ferror(stdout)) app_fail("cannot write the results: %s", strerror(errno));
 }
 
+/* ---- small things ---- */
+
+void *app_room(int64_t n, size_t size)
+{
+    void *memory = n >= 0 ? calloc((size_t)n + 1, size) : NULL;
+    if (!memory) app_fail("out of memory");
+    return memory;
+}
+
+/* The order of an epoch with one batch. */
+int64_t *app_shuffled(int64_t n, uint64_t seed)
+{
+    wg_loader_options options = wg_loader_defaults();
+    wg_error error = {0};
+    options.batch = n;
+    options.seed = seed;
+    wg_loader *loader = wg_loader_new(n, options, &error);
+    if (!loader) app_fail("%s", error.text);
+    const int64_t *samples;
+    int64_t *copy = app_room(n, sizeof *copy);
+    wg_loader_batch(loader, 0, &samples);
+    memcpy(copy, samples, (size_t)n * sizeof *copy);
+    wg_loader_free(loader);
+    return copy;
+}
+
 /* ---- options ---- */
 
 /* The choice with these letters; NULL if there is none. */

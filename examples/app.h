@@ -17,6 +17,13 @@ _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
 
+/* ---- small things ---- */
+
+/* n zeroed elements, to be freed; out of memory ends the program. */
+void *app_room(int64_t n, size_t size);
+/* 0 .. n - 1 in an order that is a function of the seed; to be freed. How data are shuffled before they are split. */
+int64_t *app_shuffled(int64_t n, uint64_t seed);
+
 /* ---- options ---- */
 
 typedef struct app_list {

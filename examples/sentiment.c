@@ -141,7 +141,7 @@ static wg_tensor predict(const model *m, const batch *b)
 
 static wg_tensor multi_hot(const model *m, wg_tape *tape, const int32_t *tokens, int64_t n, int64_t T)
 {
-    float *bag = room_for(n * m->vocabulary, sizeof *bag);
+    float *bag = app_room(n * m->vocabulary, sizeof *bag);
     for (int64_t i = 0; i < n * T; i++)
         if (tokens[i] != WORD_PAD) bag[i / T * m->vocabulary + tokens[i]] = 1;
     wg_tensor tensor = wg_data(tape, WG_F32, WG_DIMS(n, m->vocabulary), bag);
@@ -154,14 +154,14 @@ static batch batch_of(const model *m, wg_tape *tape, const corpus *c, const int6
                       int64_t padding)
 {
     batch b = {.n = n};
-    int32_t *lengths = room_for(n, sizeof *lengths), *labels = room_for(n, sizeof *labels);
+    int32_t *lengths = app_room(n, sizeof *lengths), *labels = app_room(n, sizeof *labels);
     for (int64_t i = 0; i < n; i++) {
         lengths[i] = c->lengths[sample[i]];
         labels[i] = c->labels[sample[i]];
         if (lengths[i] > b.T) b.T = lengths[i];
     }
     b.T = (b.T + 3) / 4 * 4 + padding;
-    int32_t *tokens = room_for(n * b.T, sizeof *tokens); /* zeros: WORD_PAD */
+    int32_t *tokens = app_room(n * b.T, sizeof *tokens); /* zeros: WORD_PAD */
     for (int64_t i = 0; i < n; i++)
         memcpy(tokens + i * b.T, c->tokens + sample[i] * c->width, (size_t)lengths[i] * sizeof *tokens);
     b.tokens = wg_data(tape, WG_I32, WG_DIMS(n, b.T), tokens);
@@ -226,7 +226,7 @@ static double accuracy(wg_tape *tape, const model *m, const corpus *c, int64_t b
     double right = 0;
     bool training = wg_set_training(tape, false);
     for (int64_t i = first; i < last; i += batch_size) {
-        int64_t n = last - i < batch_size ? last - i : batch_size, *samples = room_for(n, sizeof *samples);
+        int64_t n = last - i < batch_size ? last - i : batch_size, *samples = app_room(n, sizeof *samples);
         for (int64_t k = 0; k < n; k++) samples[k] = i + k;
         wg_no_grad_begin(tape);
         batch b = batch_of(m, tape, c, samples, n, 0);
@@ -284,7 +284,7 @@ static void write_order_file(const char *path, const corpus *c, const settings *
 {
     wg_loader *loader = make_loader(c, s);
     int64_t steps = s->epochs * wg_loader_batches(loader);
-    int32_t *numbers = room_for(steps * s->batch, sizeof *numbers),
+    int32_t *numbers = app_room(steps * s->batch, sizeof *numbers),
             parts[2] = {(int32_t)c->train, (int32_t)c->held};
     for (int64_t step = 0; step < steps; step++) {
         const int64_t *samples;

@@ -37,7 +37,4 @@ corpus corpus_read(const char *negative, const char *positive, uint64_t seed);
 corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known);
 void corpus_fini(corpus *c);
 
-/* Zeros. */
-void *room_for(int64_t n, size_t size);
-
 #endif

@@ -4,13 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *room_for(int64_t n, size_t size)
-{
-    void *memory = calloc((size_t)n + 1, size);
-    if (!memory) app_fail("out of memory");
-    return memory;
-}
-
 /* ---- generated sentences: number 2 k and 2 k + 1 are a pair ---- */
 
 /* One of the words, by the number's last digit, which goes. */
@@ -79,23 +72,6 @@ const task task_reviews = {"reviews", {"negative", "positive"}, review_pairs, wr
 
 /* ---- sentences as numbers ---- */
 
-/* 0 .. n - 1 in an order that the seed gives: that of an epoch of a loader with one batch. */
-static int64_t *shuffled(int64_t n, uint64_t seed)
-{
-    wg_loader_options options = wg_loader_defaults();
-    wg_error error = {0};
-    options.batch = n;
-    options.seed = seed;
-    wg_loader *loader = wg_loader_new(n, options, &error);
-    if (!loader) app_fail("%s", error.text);
-    const int64_t *samples;
-    int64_t *copy = room_for(n, sizeof *copy);
-    wg_loader_batch(loader, 0, &samples);
-    memcpy(copy, samples, (size_t)n * sizeof *copy);
-    wg_loader_free(loader);
-    return copy;
-}
-
 /* The dictionary of the first `train` of these lines. */
 static dictionary training_dictionary(const words *text, const int64_t *line, int64_t train, size_t minimum)
 {
@@ -124,9 +100,9 @@ static corpus corpus_of(const task *what, const words *text, const int64_t *line
     if (c.held == 0) app_fail("%lld sentences are too few: at least 20", (long long)n);
     if (c.width > MOST_WORDS) c.width = MOST_WORDS; /* what is longer is cut */
     c.dictionary = training_dictionary(text, line, c.train, minimum);
-    c.tokens = room_for(n * c.width, sizeof *c.tokens);
-    c.lengths = room_for(n, sizeof *c.lengths);
-    c.labels = room_for(n, sizeof *c.labels);
+    c.tokens = app_room(n * c.width, sizeof *c.tokens);
+    c.lengths = app_room(n, sizeof *c.lengths);
+    c.labels = app_room(n, sizeof *c.labels);
     for (int64_t i = 0; i < n; i++) {
         c.lengths[i] = (int32_t)dictionary_encode(&c.dictionary, text, (size_t)line[i], c.tokens + i * c.width,
                                                   (size_t)c.width);
@@ -147,8 +123,8 @@ corpus corpus_generate(const task *what, int64_t n, uint64_t seed)
 {
     char *bytes = NULL;
     size_t size = 0;
-    int64_t *pair = shuffled(what->pairs, seed), *line = room_for(n, sizeof *line);
-    int32_t *labels = room_for(n, sizeof *labels);
+    int64_t *pair = app_shuffled(what->pairs, seed), *line = app_room(n, sizeof *line);
+    int32_t *labels = app_room(n, sizeof *labels);
     FILE *out = open_memstream(&bytes, &size);
     if (!out) app_fail("out of memory");
     if (n > 2 * what->pairs) n = 2 * what->pairs;
@@ -176,7 +152,7 @@ static words join(const words *text, int n, int32_t **labels, int64_t *lines)
     FILE *out = open_memstream(&bytes, &size);
     if (!out) app_fail("out of memory");
     *lines = 0;
-    *labels = room_for((int64_t)(text[0].lines + text[1].lines), sizeof **labels);
+    *labels = app_room((int64_t)(text[0].lines + text[1].lines), sizeof **labels);
     for (int k = 0; k < n; k++)
         for (size_t i = 0; i < text[k].lines; i++) {
             size_t count = words_count(&text[k], i);
@@ -197,7 +173,7 @@ corpus corpus_read(const char *negative, const char *positive, uint64_t seed)
     int32_t *labels;
     int64_t n;
     words all = join(text, CLASSES, &labels, &n);
-    int64_t *line = shuffled(n, seed);
+    int64_t *line = app_shuffled(n, seed);
     corpus c = corpus_of(&task_files, &all, line, labels, n, 2);
     words_fini(&text[0]);
     words_fini(&text[1]);
@@ -213,9 +189,9 @@ corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known
     corpus c = {.n = (int64_t)text.lines, .width = (int64_t)words_longest(&text)};
     if (c.width > MOST_WORDS) c.width = MOST_WORDS;
     dictionary own = known ? (dictionary){0} : dictionary_of((const words *[]){&text}, 1, 1, 0);
-    c.tokens = room_for(c.n * c.width, sizeof *c.tokens);
-    c.lengths = room_for(c.n, sizeof *c.lengths);
-    c.labels = room_for(c.n, sizeof *c.labels);
+    c.tokens = app_room(c.n * c.width, sizeof *c.tokens);
+    c.lengths = app_room(c.n, sizeof *c.lengths);
+    c.labels = app_room(c.n, sizeof *c.labels);
     for (int64_t i = 0; i < c.n; i++)
         c.lengths[i] = (int32_t)dictionary_encode(known ? known : &own, &text, (size_t)i, c.tokens + i * c.width,
                                                   (size_t)c.width);
