@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int failures;
 
@@ -59,6 +60,22 @@ static void test_lines(void)
     words_fini(&w);
 }
 
+/* ISO-8859-1 becomes UTF-8; a file that is UTF-8 stays. */
+static void test_latin1(void)
+{
+    const char *texts[] = {"caf\xe9 \x85 d\xc3\n", "caf\xc3\xa9 x\n"},
+               *expected[] = {"caf\xc3\xa9_\xc2\x85_d\xc3\x83/", "caf\xc3\xa9_x/"};
+    for (int i = 0; i < 2; i++) {
+        char path[] = "/tmp/words-XXXXXX";
+        int fd = mkstemp(path);
+        CHECK(fd >= 0 && write(fd, texts[i], strlen(texts[i])) == (ssize_t)strlen(texts[i]) && close(fd) == 0);
+        words w = words_read(path, WORDS_LATIN1);
+        CHECK(strcmp(shown(&w), expected[i]) == 0);
+        words_fini(&w);
+        unlink(path);
+    }
+}
+
 static void test_dictionary(void)
 {
     words a = of("the cat the dog\na bird", 0), b = of("the cat <unk>", 0);
@@ -112,6 +129,7 @@ static void test_many(void)
 int main(void)
 {
     test_lines();
+    test_latin1();
     test_dictionary();
     test_many();
     return failures > 0;
