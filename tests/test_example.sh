@@ -3,7 +3,9 @@
 #
 # A row of the table: exit code, an extended regular expression that must be found in what it prints, arguments; with
 # tabs between. An exit code other than 0 must come with exactly one line on stderr, "name: ...", and nothing on stdout.
-# {tmp} in the arguments is a folder of the test's own, with files that should be refused: empty, binary, spaces.
+# {tmp} in the arguments is a folder of the test's own, with files that should be refused: empty, binary, spaces; and IDX
+# files: two-images (28 x 28 bytes each), with two-labels, three-labels, or labels-of-10; images-cut is cut short, in
+# small-images they are 1 x 1.
 # {here} is the table's folder, with its data.
 set -u
 program=$(realpath "$1")
@@ -15,6 +17,12 @@ cd "$dir" || exit 1
 : >empty
 head -c 3000 "$program" >binary
 printf '   \n\n  \n' >spaces
+{ printf '\000\000\010\003\000\000\000\002\000\000\000\034\000\000\000\034'; head -c 1568 /dev/zero; } >two-images
+head -c 1000 two-images >images-cut
+printf '\000\000\010\003\000\000\000\002\000\000\000\001\000\000\000\001\001\002' >small-images
+printf '\000\000\010\001\000\000\000\002\003\004' >two-labels
+printf '\000\000\010\001\000\000\000\003\003\004\005' >three-labels
+printf '\000\000\010\001\000\000\000\002\003\012' >labels-of-10
 failures=0
 rows=0
 

@@ -1,0 +1,390 @@
+/* Digits: a small ConvNet reads handwriting (LeCun et al. 1998).
+ *
+ *     digits --images t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz
+ *
+ *     28x28x1 -conv 5x5-> 24x24x n1 -pool 2-> 12x12x n1 -conv 5x5-> 8x8x n2 -pool 2-> 4x4x n2
+ *             -flatten-> fc_3: n3, ReLU -> dropout -> fc_4: 10
+ *
+ * That has 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) numbers to learn. --model mlp leaves the convolutions
+ * and pools away: 784 -> n3, ReLU -> dropout -> 10. Training minimises the mean loss over the training pictures (the
+ * empirical risk) by steps over minibatches; model, loss and optimizer are chosen independently. Without files the
+ * program draws digits of its own: strokes that are moved, turned, bent, and noise.
+ *
+ * Expected: on MNIST's 10,000 test pictures, the last 1,000 kept back, 97 % right or more after 5 epochs (the MLP
+ * 92 %); on the drawn digits 98 %. */
+#include "app.h"
+#include "pictures.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
+
+typedef struct settings {
+    const char *images, *labels, *model, *loss, *optimizer, *init_out, *order_out;
+    int64_t drawn, test, n1, n2, n3, epochs, batch, seed, threads;
+    double dropout, lr, momentum;
+    bool tiny;
+} settings;
+
+/* ---- the pictures ---- */
+
+typedef struct pictures {
+    int64_t n;
+    uint8_t *pixels; /* [n, 28, 28] */
+    int32_t *labels; /* [n] */
+} pictures;
+
+static pictures pictures_new(int64_t n)
+{
+    pictures p = {n, malloc((size_t)n * PIXELS), malloc((size_t)n * sizeof(int32_t))};
+    if (!p.pixels || !p.labels) app_fail("out of memory");
+    return p;
+}
+
+static void pictures_fini(pictures *p)
+{
+    free(p->pixels);
+    free(p->labels);
+}
+
+/* How the digits are written: points on a grid 10 wide and 14 high. */
+static const signed char strokes[CLASSES][12][2] = {
+    {{5, 0}, {8, 2}, {9, 7}, {8, 12}, {5, 14}, {2, 12}, {1, 7}, {2, 2}, {5, 0}, {-1}},
+    {{3, 3}, {6, 0}, {6, 14}, {-1}},
+    {{1, 3}, {3, 0}, {7, 0}, {9, 3}, {8, 6}, {1, 14}, {9, 14}, {-1}},
+    {{1, 1}, {5, 0}, {9, 3}, {5, 6}, {9, 10}, {5, 14}, {1, 13}, {-1}},
+    {{7, 14}, {7, 0}, {1, 9}, {9, 9}, {-1}},
+    {{9, 0}, {2, 0}, {1, 6}, {6, 5}, {9, 9}, {6, 14}, {1, 13}, {-1}},
+    {{7, 0}, {2, 5}, {1, 10}, {4, 14}, {8, 13}, {9, 10}, {7, 7}, {3, 7}, {1, 10}, {-1}},
+    {{1, 0}, {9, 0}, {4, 14}, {-1}},
+    {{5, 6}, {2, 3}, {5, 0}, {8, 3}, {5, 6}, {9, 10}, {5, 14}, {1, 10}, {5, 6}, {-1}},
+    {{9, 4}, {7, 7}, {3, 7}, {1, 4}, {4, 0}, {7, 1}, {9, 4}, {8, 10}, {5, 14}, {-1}}};
+
+static void draw_digit(int digit, uint64_t *random, uint8_t pixels[PIXELS])
+{
+    float plane[PIXELS] = {0};
+    double turn = random_real(random, -0.25, 0.25), slant = random_real(random, -0.3, 0.3);
+    double scale_x = random_real(random, 0.9, 1.6), scale_y = random_real(random, 1, 1.5);
+    double middle_x = random_real(random, 12, 16), middle_y = random_real(random, 12, 16);
+    double width = random_real(random, 1.2, 3), last_x = 0, last_y = 0;
+    for (int i = 0; strokes[digit][i][0] >= 0; i++) {
+        double y = scale_y * (strokes[digit][i][1] - 7 + random_real(random, -1, 1));
+        double x = scale_x * (strokes[digit][i][0] - 5 + random_real(random, -1, 1)) - slant * y;
+        double at_x = middle_x + cos(turn) * x - sin(turn) * y, at_y = middle_y + sin(turn) * x + cos(turn) * y;
+        if (i > 0) draw_stroke(plane, SIDE, last_x, last_y, at_x, at_y, width, 1);
+        last_x = at_x, last_y = at_y;
+    }
+    for (int i = 0; i < PIXELS; i++)
+        pixels[i] = (uint8_t)fmin(fmax(255 * (plane[i] + 0.15 * random_normal(random)), 0), 255);
+}
+
+static pictures pictures_draw(int64_t n, uint64_t seed)
+{
+    pictures p = pictures_new(n);
+    for (int64_t i = 0; i < n; i++) {
+        p.labels[i] = random_below(&seed, CLASSES);
+        draw_digit(p.labels[i], &seed, p.pixels + i * PIXELS);
+    }
+    return p;
+}
+
+/* An IDX file of bytes; its sizes are `rank` in number. */
+static wg_idx read_idx(const char *path, int rank, const char *what)
+{
+    wg_idx idx;
+    wg_error error = {0};
+    if (wg_idx_read(path, &idx, &error) != WG_OK) app_fail("%s", error.text);
+    if (idx.type != WG_IDX_U8 || idx.shape.rank != rank) app_fail("%s: not a file of %s", path, what);
+    return idx;
+}
+
+static pictures pictures_read(const char *images_path, const char *labels_path)
+{
+    wg_idx images = read_idx(images_path, 3, "pictures"), labels = read_idx(labels_path, 1, "labels");
+    int64_t n = images.shape.size[0];
+    if (images.shape.size[1] != SIDE || images.shape.size[2] != SIDE)
+        app_fail("%s: pictures of %lld x %lld, not 28 x 28", images_path, (long long)images.shape.size[1],
+                 (long long)images.shape.size[2]);
+    if (labels.shape.size[0] != n)
+        app_fail("%s has %lld pictures, %s %lld labels", images_path, (long long)n, labels_path,
+                 (long long)labels.shape.size[0]);
+    pictures p = pictures_new(n);
+    if (n > 0) memcpy(p.pixels, images.data, (size_t)n * PIXELS);
+    for (int64_t i = 0; i < n; i++) {
+        p.labels[i] = ((const uint8_t *)labels.data)[i];
+        if (p.labels[i] >= CLASSES)
+            app_fail("%s: label %lld is %d, no digit", labels_path, (long long)i, p.labels[i]);
+    }
+    wg_idx_fini(&images);
+    wg_idx_fini(&labels);
+    return p;
+}
+
+/* Pictures as [n, 1, 28, 28], from 0 to 1, and labels [n], on the tape. */
+static void put_batch(wg_tape *tape, const pictures *p, const int64_t *samples, int64_t n, wg_tensor *x,
+                      wg_tensor *y)
+{
+    float *numbers = malloc((size_t)n * PIXELS * sizeof *numbers);
+    int32_t *labels = malloc((size_t)n * sizeof *labels);
+    if (!numbers || !labels) app_fail("out of memory");
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t *picture = p->pixels + samples[i] * PIXELS;
+        for (int j = 0; j < PIXELS; j++) numbers[i * PIXELS + j] = (float)picture[j] / 255;
+        labels[i] = p->labels[samples[i]];
+    }
+    *x = wg_data(tape, WG_F32, WG_DIMS(n, 1, SIDE, SIDE), numbers);
+    *y = wg_data(tape, WG_I32, WG_DIMS(n), labels);
+    free(numbers);
+    free(labels);
+}
+
+/* ---- the model ---- */
+
+typedef struct network {
+    wg_params *params;
+    bool convolves;
+    wg_conv_layer conv_1, conv_2;
+    wg_linear_layer fc_3, fc_4;
+    double dropout;
+} network;
+
+static network network_new(const settings *s)
+{
+    network n = {.params = wg_params_new(WG_F32), .dropout = s->dropout};
+    n.convolves = strcmp(s->model, "convnet") == 0;
+    wg_params_seed(n.params, (uint64_t)s->seed);
+    if (n.convolves) {
+        wg_conv_init(&n.conv_1, n.params, "conv_1", 1, s->n1, WG_DIMS(5, 5), wg_conv_layer_defaults());
+        wg_conv_init(&n.conv_2, n.params, "conv_2", s->n1, s->n2, WG_DIMS(5, 5), wg_conv_layer_defaults());
+    }
+    wg_linear_init(&n.fc_3, n.params, "fc_3", n.convolves ? 4 * 4 * s->n2 : PIXELS, s->n3, wg_linear_defaults());
+    wg_linear_init(&n.fc_4, n.params, "fc_4", s->n3, CLASSES, wg_linear_defaults());
+    if (!n.params || wg_params_status(n.params) != WG_OK) app_fail("%s", wg_params_message(n.params));
+    return n;
+}
+
+/* x[n, 1, 28, 28] to logits [n, 10]. */
+static wg_tensor classify(const network *n, wg_tensor x)
+{
+    if (n->convolves) {
+        x = wg_max_pool2d(wg_conv_apply(&n->conv_1, x), wg_pool_square(2)); /* [n, n1, 12, 12] */
+        x = wg_max_pool2d(wg_conv_apply(&n->conv_2, x), wg_pool_square(2)); /* [n, n2, 4, 4] */
+    }
+    wg_tensor h = wg_relu(wg_linear_apply(&n->fc_3, wg_flatten(x, 1, -1)));
+    return wg_linear_apply(&n->fc_4, wg_dropout(h, n->dropout));
+}
+
+/* ---- losses and optimizers ---- */
+
+typedef wg_tensor (*loss_fn)(wg_tensor logits, wg_tensor labels);
+
+/* The squared distance of the probabilities from 1 for the label, 0 for all others (Brier 1950). */
+static wg_tensor brier(wg_tensor logits, wg_tensor labels)
+{
+    wg_tensor wrong = wg_sub(wg_softmax(logits, -1), wg_one_hot(labels, CLASSES, WG_F32));
+    return wg_mean_all(wg_sum(wg_square(wrong), WG_AXES(-1), false));
+}
+
+static loss_fn choose_loss(const char *name) { return strcmp(name, "brier") == 0 ? brier : wg_cross_entropy; }
+
+static wg_optimizer *choose_optimizer(const settings *s, wg_params *params)
+{
+    wg_sgd_options sgd = wg_sgd_defaults();
+    sgd.lr = s->lr;
+    sgd.momentum = s->momentum;
+    wg_adam_options adam = wg_adam_defaults();
+    adam.lr = s->lr;
+    wg_optimizer *o = strcmp(s->optimizer, "adam") == 0 ? wg_adam_new(params, adam) : wg_sgd_new(params, sgd);
+    if (!o) app_fail("out of memory");
+    return o;
+}
+
+/* ---- training ---- */
+
+typedef struct trainer {
+    network net;
+    loss_fn loss;
+    wg_optimizer *optimizer;
+    wg_tape *tape;
+    wg_loader *loader; /* of the training pictures, which are the first */
+    pictures data;
+    int64_t trained_on; /* how many pictures */
+    FILE *order;        /* or NULL: the numbers of the pictures of every step, a line each */
+} trainer;
+
+/* One step on the next minibatch; its loss. */
+static double train_step(trainer *t, int64_t step)
+{
+    const int64_t *samples;
+    int64_t n = wg_loader_batch(t->loader, (uint64_t)step, &samples);
+    for (int64_t i = 0; i < n && t->order; i++)
+        fprintf(t->order, "%lld%c", (long long)samples[i], i + 1 < n ? ' ' : '\n');
+    wg_tensor x, y;
+    wg_set_step(t->tape, (uint64_t)step);
+    put_batch(t->tape, &t->data, samples, n, &x, &y);
+    wg_tensor loss = wg_keep(t->loss(classify(&t->net, x), y));
+    wg_zero_grad(t->net.params);
+    wg_backward(loss);
+    double value = wg_item(loss);
+    if (wg_tape_reset(t->tape) != WG_OK) app_fail("%s", wg_tape_message(t->tape));
+    if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
+    if (wg_optimizer_step(t->optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(t->optimizer));
+    return value;
+}
+
+/* Per cent of the pictures that are kept back whose digit is found. */
+static double test(trainer *t)
+{
+    enum { AT_ONCE = 250 };
+    int64_t right = 0, all = t->data.n - t->trained_on, samples[AT_ONCE];
+    bool training = wg_set_training(t->tape, false);
+    for (int64_t first = t->trained_on; first < t->data.n; first += AT_ONCE) {
+        int64_t n = t->data.n - first < AT_ONCE ? t->data.n - first : AT_ONCE;
+        for (int64_t i = 0; i < n; i++) samples[i] = first + i;
+        wg_tensor x, y;
+        wg_no_grad_begin(t->tape);
+        put_batch(t->tape, &t->data, samples, n, &x, &y);
+        wg_tensor hits = wg_equal(wg_argmax(classify(&t->net, x), -1, false), y);
+        right += (int64_t)wg_item(wg_sum_all(wg_cast(hits, WG_F32)));
+        wg_no_grad_end(t->tape);
+        if (wg_tape_reset(t->tape) != WG_OK) app_fail("%s", wg_tape_message(t->tape));
+    }
+    wg_set_training(t->tape, training);
+    return 100 * (double)right / (double)all;
+}
+
+/* Trains; prints a line for every epoch and the result. */
+static void train(trainer *t, const settings *s)
+{
+    int64_t batches = wg_loader_batches(t->loader), steps = s->epochs * batches, step = 0;
+    double sum = 0, accuracy = 0, tested = 0, started = app_now();
+    app_progress progress;
+    app_progress_begin(&progress, 0, 0, steps, "pictures", (double)s->batch);
+    for (; step < steps && !app_signal(); step++) {
+        sum += train_step(t, step);
+        int64_t in_epoch = step % batches + 1;
+        app_progress_show(&progress, step + 1, sum / (double)in_epoch);
+        if (in_epoch < batches) continue;
+        double before = app_now();
+        accuracy = test(t);
+        tested += app_now() - before;
+        app_progress_end(&progress);
+        printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
+               sum / (double)batches, accuracy);
+        fflush(stdout);
+        sum = 0;
+    }
+    app_progress_end(&progress);
+    if (app_signal()) exit(128 + app_signal());
+    printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
+           (long long)wg_params_trainable(t->net.params), (long long)steps, app_now() - started - tested);
+}
+
+/* ---- the program ---- */
+
+/* A few hundred drawn digits and a small net: some seconds. What was given stays. */
+static void make_tiny(settings *s, const app_option *o)
+{
+    for (; o->type != APP_END; o++) {
+        if (o->given) continue;
+        if (o->value == &s->drawn) s->drawn = 1200;
+        if (o->value == &s->test) s->test = s->images ? 1 : 200;
+        if (o->value == &s->n1) s->n1 = 8;
+        if (o->value == &s->n2) s->n2 = 16;
+        if (o->value == &s->n3) s->n3 = 32;
+        if (o->value == &s->epochs) s->epochs = 4;
+        if (o->value == &s->batch) s->batch = 20;
+        if (o->value == &s->dropout) s->dropout = 0.2;
+    }
+}
+
+static FILE *open_order(const char *path)
+{
+    if (!path) return NULL;
+    FILE *file = fopen(path, "w");
+    if (!file) app_fail("%s: %s", path, strerror(errno));
+    return file;
+}
+
+static void run(const settings *s)
+{
+    wg_error error = {0};
+    pictures data = s->images ? pictures_read(s->images, s->labels) : pictures_draw(s->drawn, (uint64_t)s->seed);
+    if (data.n <= s->test)
+        app_fail("%lld pictures, of which --test %lld are kept back: none is left to learn from", (long long)data.n,
+                 (long long)s->test);
+    wg_pool *pool = wg_pool_new((int)s->threads);
+    wg_tape_options tape_options = wg_tape_defaults();
+    tape_options.pool = pool;
+    tape_options.seed = (uint64_t)s->seed;
+    wg_loader_options loader_options = wg_loader_defaults();
+    loader_options.batch = s->batch < data.n - s->test ? s->batch : data.n - s->test;
+    loader_options.seed = (uint64_t)s->seed;
+    trainer t = {.net = network_new(s),
+                 .loss = choose_loss(s->loss),
+                 .tape = wg_tape_new(tape_options),
+                 .data = data,
+                 .trained_on = data.n - s->test,
+                 .order = open_order(s->order_out)};
+    t.optimizer = choose_optimizer(s, t.net.params);
+    t.loader = wg_loader_new(t.trained_on, loader_options, &error);
+    if (!t.loader) app_fail("%s", error.text);
+    if (!pool || !t.tape) app_fail("out of memory");
+    wg_checkpoint initial = {.params = t.net.params, .seed = (uint64_t)s->seed};
+    if (s->init_out && wg_checkpoint_save(s->init_out, &initial, &error) != WG_OK) app_fail("%s", error.text);
+    app_catch_signals();
+    train(&t, s);
+    if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));
+    wg_loader_free(t.loader);
+    wg_optimizer_free(t.optimizer);
+    wg_tape_free(t.tape);
+    wg_pool_free(pool);
+    wg_params_free(t.net.params);
+    pictures_fini(&t.data);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const models[] = {"convnet", "mlp", NULL}, *const losses[] = {"cross_entropy", "brier",
+                                                                                     NULL};
+    static const char *const optimizers[] = {"sgd", "adam", NULL};
+    settings s = {.model = "convnet", .loss = "cross_entropy", .optimizer = "sgd", .drawn = 6000, .test = 1000};
+    s.n1 = 32, s.n2 = 64, s.n3 = 128, s.epochs = 5, s.batch = 32, s.seed = 1;
+    s.dropout = 0.5, s.lr = 0.01, s.momentum = 0.9;
+    app_option options[] = {
+        {APP_TEXT, "images", &s.images, "FILE", "pictures of 28 x 28 bytes, IDX, plain or .gz; default: drawn"},
+        {APP_TEXT, "labels", &s.labels, "FILE", "their digits, IDX, plain or .gz"},
+        {APP_INT, "drawn", &s.drawn, "N", "without files: digits to draw", 2, 1e6},
+        {APP_INT, "test", &s.test, "N", "the last so many are kept back for the test", 1, 1e9},
+        {APP_CHOICE, "model", &s.model, "KIND", "what to train", 0, 0, models},
+        {APP_CHOICE, "loss", &s.loss, "KIND", "what to minimise", 0, 0, losses},
+        {APP_CHOICE, "optimizer", &s.optimizer, "KIND", "how", 0, 0, optimizers},
+        {APP_INT, "n1", &s.n1, "N", "filters of the first convolution", 1, 4096},
+        {APP_INT, "n2", &s.n2, "N", "filters of the second", 1, 4096},
+        {APP_INT, "n3", &s.n3, "N", "units of the hidden layer", 1, 1 << 16},
+        {APP_REAL, "dropout", &s.dropout, "X", "probability of a hidden unit to be left out", 0, 1},
+        {APP_INT, "epochs", &s.epochs, "N", "passes over the training pictures", 1, 1e6},
+        {APP_INT, "batch", &s.batch, "N", "pictures in a step", 1, 1 << 16},
+        {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
+        {APP_REAL, "momentum", &s.momentum, "X", "of SGD", 0, 1},
+        {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights (safetensors)"},
+        {APP_TEXT, "order-out", &s.order_out, "FILE", "write which pictures each step sees, a line a step"},
+        {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
+        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
+        {APP_END}};
+    app_name("digits");
+    app_parse(argc, argv, "digits [options]",
+              "A ConvNet (or an MLP) learns to read digits. Expected: 97 % or more of MNIST's last 1,000\n"
+              "test pictures after 5 epochs of the first 9,000 (the MLP 92 %); 98 % of the digits that it draws.",
+              options);
+    if (!s.images != !s.labels) app_usage("--images and --labels go together");
+    if (s.tiny) make_tiny(&s, options);
+    run(&s);
+    app_check_output();
+    return 0;
+}
