@@ -6,8 +6,8 @@
  *     answer --story "Mary moved to the bathroom. John went to the hallway. Where is Mary?"
  *
  * Two encoders of the same words: an LSTM reads the story, another the question; their last states side by side go
- * through a layer of relu units to the answers, which are single words. Stories and questions are of any length: padding
- * changes nothing.
+ * through a layer of relu units to the answers, which are single words. Stories and questions are of any length:
+ * padding changes nothing.
  *
  * The format is that of the bAbI tasks (Weston et al. 2015): a line is a number and a fact, or a number, a question, a
  * tab, the answer, and the numbers of the facts behind it, which are not used here; number 1 begins a story. Generated

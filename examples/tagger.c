@@ -5,19 +5,19 @@
  *     tagger --sentence "the old man the boats ."
  *
  * Embeddings, one layer of LSTM (bidirectional: a second one that starts at each sentence's own end; the outputs of the
- * two side by side), and a linear layer to the tags at every word (Graves and Schmidhuber 2005; Huang et al. 2015). The
- * loss and the accuracy are means over the words; padding counts nothing. Words that are not known are one, <unk>, which
- * a word becomes now and then in training.
+ * two side by side), and a linear layer to the tags at every word (Graves and Schmidhuber 2005; Huang et al. 2015).
+ * The loss and the accuracy are means over the words; padding counts nothing. Words that are not known are one, <unk>,
+ * which a word becomes now and then in training.
  *
  * In the generated language a tag often hangs on words that come later: "the old man sleeps ." (old is an adjective),
- * "the old man the boats ." (old is a noun, man a verb); "we saw her dog .", "we saw her yesterday ."; "that dog barks .",
- * "that helps ."; "to the river", "to swim". What reads forward can only guess there.
+ * "the old man the boats ." (old is a noun, man a verb); "we saw her dog .", "we saw her yesterday ."; "that dog
+ * barks .", "that helps ."; "to the river", "to swim". What reads forward can only guess there.
  *
  * A tenth of the sentences, the last after a shuffle by the seed, is held out. Both nets have the same number of units
  * in all.
  *
- * Expected (default settings): bidirectional above 0.995 of the words of held-out sentences, forward below 0.95. Another
- * word at the end changes the first words' logits with the one and no bit of them with the other. */
+ * Expected (default settings): bidirectional above 0.995 of the words of held-out sentences, forward below 0.95.
+ * Another word at the end changes the first word's logits with the one and no bit of them with the other. */
 #include "app.h"
 #include "words.h"
 
