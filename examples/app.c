@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,6 +63,17 @@ void app_usage(const char *format, ...)
 void app_check_output(void)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) app_fail("cannot write the results: %s", strerror(errno));
+}
+
+void app_check_place(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096] = ".";
+    if (slash && (size_t)(slash - path) + 2 < sizeof folder)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) app_fail("%s: is not a regular file", path);
+    if (access(folder, W_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
 }
 
 /* ---- small things ---- */
@@ -143,6 +155,19 @@ bool app_option_set(app_option *o, const char *text)
     case APP_END: break;
     }
     return false;
+}
+
+void app_preset(app_option *table, const char *settings)
+{
+    char word[128];
+    for (int used; sscanf(settings, "%127s%n", word, &used) == 1; settings += used) {
+        char *value = strchr(word, '=');
+        app_option *o = table;
+        if (value) *value++ = 0;
+        while (o->type != APP_END && strcmp(o->name, word) != 0) o++;
+        if (!o->given && (!value || o->type == APP_TEXT || !app_option_set(o, value)))
+            app_fail("the preset of --%s is wrong", word);
+    }
 }
 
 const char *app_option_text(const app_option *o, char text[64])

@@ -16,6 +16,8 @@ _Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
 _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
+/* Ends the program if a file could not be written there: to find out before an hour of training, not after. */
+void app_check_place(const char *path);
 
 /* ---- small things ---- */
 
@@ -59,6 +61,8 @@ typedef struct app_option {
 void app_parse(int argc, char **argv, const char *usage, const char *summary, app_option *table);
 /* Sets an option from text; false if it is out of bounds. The text must last. */
 bool app_option_set(app_option *option, const char *text);
+/* Sets options that did not stand on the command line: "steps=100 width=32", by name and value. */
+void app_preset(app_option *table, const char *settings);
 /* Its value as text that app_option_set reads back exactly. */
 const char *app_option_text(const app_option *option, char text[64]);
 
@@ -116,5 +120,12 @@ wg_status app_curve_write(const char *path, const char *title, const app_points 
                           const app_points *validation, wg_error *error);
 /* Adds the points of such a file up to step `last`, as far as it is there and can be read: for a run that goes on. */
 void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
+
+/* ---- a matrix as a picture ---- */
+
+/* An SVG of rows x cols numbers from 0 (white) to 1 (black), with words (UTF-8) beside the rows and above the columns:
+ * where a model looked. numbers[row * cols + col]. */
+wg_status app_matrix_write(const char *path, const char *title, int rows, int cols, const char *const *row_words,
+                           const char *const *col_words, const float *numbers, wg_error *error);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- settings ---- */
@@ -276,18 +275,6 @@ static void cut_text(run *r)
         app_fail("out of memory");
 }
 
-/* Finds out before an hour of training, not after. */
-static void check_place(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char folder[4096] = ".";
-    if (slash && (size_t)(slash - path) + 2 < sizeof folder)
-        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
-    struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) app_fail("%s: is not a regular file", path);
-    if (access(folder, W_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
-}
-
 /* A resumed run goes on after the line of the step that it resumes from: a run that was killed wrote more. */
 static void open_losses(run *r)
 {
@@ -305,7 +292,7 @@ static void open_losses(run *r)
 void run_begin(run *r)
 {
     vocabulary theirs;
-    check_place(r->s.out);
+    app_check_place(r->s.out);
     wg_safetensors *file = r->s.resume ? open_model(r->s.out, &theirs) : NULL;
     if (file) adopt_settings(file, r->options);
     read_texts(&r->s.data, &r->text);

@@ -241,7 +241,7 @@ static void test_length(void)
 {
     chain c = {.classes = 4, .p = {{1, 0, 0, 0}, {0.4, 0, 0.6, 0}, {0, 0, 0, 1}, {0.6, 0, 0.4, 0}}};
     wg_beam_result r = search(&c, 2, 20, 0), mean = search(&c, 2, 20, 1);
-    CHECK(is(&r.sequence[0], 0, NULL) && fabs(r.sequence[0].score - log(0.4)) < 1e-6);
+    CHECK(is(&r.sequence[0], 0, (int32_t[]){0}) && fabs(r.sequence[0].score - log(0.4)) < 1e-6);
     CHECK(is(&mean.sequence[0], 2, (int32_t[]){2, 3}));
     CHECK(fabs(mean.sequence[0].score - log(0.36) / 3) < 1e-6);
     CHECK(fabs(mean.sequence[0].log_probability - log(0.36)) < 1e-6);

@@ -1,0 +1,45 @@
+/* BLEU of a corpus. */
+#include "bleu.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+static bool same(const char *const *a, const char *const *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(a[i], b[i]) != 0) return false;
+    return true;
+}
+
+/* How often the n-gram stands in the text. */
+static size_t count(const char *const *gram, size_t n, const char *const *text, size_t length)
+{
+    size_t found = 0;
+    for (size_t i = 0; i + n <= length; i++) found += same(gram, text + i, n);
+    return found;
+}
+
+void bleu_add(bleu *b, const char *const *words, size_t n, const char *const *reference, size_t m)
+{
+    b->length += n;
+    b->reference += m;
+    for (size_t order = 1; order <= BLEU_ORDER; order++)
+        for (size_t i = 0; i + order <= n; i++) {
+            b->total[order - 1]++;
+            /* the k-th of equal n-grams counts if the reference has k of them */
+            size_t before = count(words + i, order, words, i + order - 1);
+            b->matches[order - 1] += before < count(words + i, order, reference, m);
+        }
+}
+
+double bleu_score(const bleu *b)
+{
+    double sum = 0;
+    for (int n = 0; n < BLEU_ORDER; n++) {
+        if (b->matches[n] == 0) return 0;
+        sum += log((double)b->matches[n] / (double)b->total[n]) / BLEU_ORDER;
+    }
+    double brevity = b->length < b->reference ? 1 - (double)b->reference / (double)b->length : 0;
+    return exp(brevity + sum);
+}

@@ -1,0 +1,71 @@
+/* A matrix of numbers from 0 to 1 as an SVG. */
+#include "app.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CELL = 24, MARGIN = 120, TOP = 150 };
+
+/* The text with what SVG takes for marks written out. */
+static void put_text(FILE *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '&')
+            fputs("&amp;", out);
+        else if (*text == '<')
+            fputs("&lt;", out);
+        else if (*text == '>')
+            fputs("&gt;", out);
+        else
+            fputc(*text, out);
+    }
+}
+
+static void put_words(FILE *out, int n, const char *const *words, bool columns)
+{
+    for (int i = 0; i < n; i++) {
+        int along = i * CELL + CELL / 2;
+        if (columns)
+            fprintf(out, "<text transform=\"translate(%d,%d) rotate(-60)\">", MARGIN + along + 4, TOP - 6);
+        else
+            fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", MARGIN - 6, TOP + along + 4);
+        put_text(out, words[i]);
+        fputs("</text>\n", out);
+    }
+}
+
+wg_status app_matrix_write(const char *path, const char *title, int rows, int cols, const char *const *row_words,
+                           const char *const *col_words, const float *numbers, wg_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return wg_error_set(error, WG_ERR_MEMORY, "%s: out of memory", path);
+    fprintf(out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "
+            "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n<text x=\"10\" y=\"20\" "
+            "font-size=\"14\">",
+            MARGIN + cols * CELL + 60, TOP + rows * CELL + 20);
+    put_text(out, title);
+    fputs("</text>\n", out);
+    put_words(out, rows, row_words, false);
+    put_words(out, cols, col_words, true);
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++) {
+            const double number = (double)numbers[r * cols + c];
+            const int grey = 255 - (int)(255 * (number > 0 ? fmin(number, 1) : 0));
+            fprintf(out,
+                    "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"rgb(%d,%d,%d)\" stroke=\"#ddd\"/>\n",
+                    MARGIN + c * CELL, TOP + r * CELL, CELL, CELL, grey, grey, grey);
+        }
+    fputs("</svg>\n", out);
+    bool written = !ferror(out);
+    if (fclose(out) != 0 || !written) {
+        free(text);
+        return wg_error_set(error, WG_ERR_MEMORY, "%s: out of memory", path);
+    }
+    wg_status status = wg_file_write(path, text, size, error);
+    free(text);
+    return status;
+}

@@ -1,0 +1,387 @@
+/* translate's settings, sentences and files: see translate.c for the models. */
+#include "translate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the model's parameters ---- */
+
+static void init_recurrent(translator *m, const settings *s)
+{
+    const bool bahdanau = m->kind == BAHDANAU;
+    wg_rnn_options o = wg_rnn_defaults();
+    wg_score_options score = wg_score_defaults();
+    o.cell = bahdanau ? WG_GRU : WG_LSTM;
+    o.layers = (int)s->layers;
+    o.dropout = s->dropout;
+    o.forget_bias = bahdanau ? 0 : 1;
+    o.bidirectional = bahdanau;
+    const int64_t states = bahdanau ? 2 * s->size : s->size;
+    wg_rnn_init(&m->encoder, m->params, "encoder", s->size, s->size, o);
+    o.bidirectional = false;
+    wg_rnn_init(&m->decoder, m->params, "decoder", m->kind == PLAIN ? s->size : s->size + states, s->size, o);
+    if (m->kind == PLAIN) return;
+    score.kind = bahdanau                           ? WG_SCORE_ADDITIVE
+                 : strcmp(s->score, "dot") == 0     ? WG_SCORE_DOT
+                 : strcmp(s->score, "general") == 0 ? WG_SCORE_GENERAL
+                                                    : WG_SCORE_CONCAT;
+    wg_score_init(&m->score, m->params, "score", s->size, states, score);
+    wg_linear_init(&m->combine, m->params, "combine", s->size + states, s->size, wg_linear_defaults());
+    if (bahdanau) wg_linear_init(&m->bridge, m->params, "bridge", s->size, s->size, wg_linear_defaults());
+}
+
+static void init_transformer(translator *m, const settings *s)
+{
+    wg_transformer_options o = wg_transformer_defaults();
+    o.heads = s->heads;
+    o.norm_first = true;
+    o.dropout = s->dropout;
+    wg_transformer_init(&m->transformer, m->params, "", s->size, (int)s->layers, (int)s->layers, o);
+    wg_position_init(&m->position, m->params, "position", WG_POSITION_SINUSOID, 0, s->size, 0);
+}
+
+static void translator_init(translator *m, const settings *s, int32_t source_words, int32_t target_words)
+{
+    static const char *const names[] = {"plain", "bahdanau", "luong", "transformer"};
+    *m = (translator){.size = s->size, .window = s->window, .dropout = s->dropout};
+    while (strcmp(names[m->kind], s->model) != 0) m->kind++;
+    m->params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed);
+    if (!m->params) app_fail("out of memory");
+    wg_embedding_init(&m->source, m->params, "source", source_words, s->size, WORD_PAD);
+    wg_embedding_init(&m->target, m->params, "target", target_words, s->size, WORD_PAD);
+    if (m->kind == TRANSFORMER)
+        init_transformer(m, s);
+    else
+        init_recurrent(m, s);
+    wg_linear_init(&m->output, m->params, "output", s->size, target_words, wg_linear_defaults());
+    if (wg_params_status(m->params) != WG_OK) app_fail("%s", wg_params_message(m->params));
+}
+
+/* ---- sentences ---- */
+
+enum { LONGEST = 8, BEYOND = 12 }; /* digits in a sentence of the built-in task: in training, and to test further */
+
+/* Random bits, a function of what is mixed (splitmix64). */
+static uint64_t bits_of(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* n lines of digits in English, and in German in reverse order; `least` to `most` digits. */
+static void make_digits(words *source, words *target, size_t n, uint64_t seed, int least, int most)
+{
+    static const char *const english[] = {"zero", "one", "two",   "three", "four",
+                                          "five", "six", "seven", "eight", "nine"};
+    static const char *const german[] = {"null",  "eins",  "zwei",   "drei", "vier",
+                                         "fuenf", "sechs", "sieben", "acht", "neun"};
+    char *from = NULL, *to = NULL;
+    size_t from_size, to_size;
+    FILE *a = open_memstream(&from, &from_size), *b = open_memstream(&to, &to_size);
+    if (!a || !b) app_fail("out of memory");
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits = bits_of(bits_of(seed) + i);
+        int digits[BEYOND], count = least + (int)(bits % (uint64_t)(most - least + 1));
+        for (int k = 0; k < count; k++) digits[k] = (int)((bits = bits_of(bits)) % 10);
+        for (int k = 0; k < count; k++) fprintf(a, "%s ", english[digits[k]]);
+        for (int k = count - 1; k >= 0; k--) fprintf(b, "%s ", german[digits[k]]);
+        fputc('\n', a);
+        fputc('\n', b);
+    }
+    if (ferror(a) + ferror(b) + fclose(a) + fclose(b) != 0) app_fail("out of memory");
+    *source = words_of(from, from_size, 0);
+    *target = words_of(to, to_size, 0);
+    free(from);
+    free(to);
+}
+
+static void read_pair(const char *source_path, const char *target_path, words *source, words *target)
+{
+    *source = words_read(source_path, 0);
+    *target = words_read(target_path, 0);
+    if (source->lines != target->lines)
+        app_fail("%s has %zu lines, %s has %zu: sentence by sentence they belong together", source_path,
+                 source->lines, target_path, target->lines);
+}
+
+/* The first n lines. */
+static void cut(words *w, int64_t n)
+{
+    if (n > 0 && w->lines > (size_t)n) {
+        w->lines = (size_t)n;
+        w->total = w->begin[n];
+    }
+}
+
+static const run *sorting; /* of by_length */
+
+static int by_length(const void *a, const void *b)
+{
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    size_t tx = words_count(&sorting->train_target, x), ty = words_count(&sorting->train_target, y);
+    size_t sx = words_count(&sorting->train_source, x), sy = words_count(&sorting->train_source, y);
+    if (tx != ty) return tx < ty ? -1 : 1;
+    if (sx != sy) return sx < sy ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* Lines that are empty or too long are left out of the training. */
+static void order_lines(run *r)
+{
+    const size_t most = (size_t)r->s.max_words;
+    r->order = malloc((r->train_source.lines + 1) * sizeof *r->order);
+    if (!r->order) app_fail("out of memory");
+    for (size_t i = 0; i < r->train_source.lines; i++) {
+        size_t s = words_count(&r->train_source, i), t = words_count(&r->train_target, i);
+        if (s > 0 && t > 0 && s <= most && t <= most) r->order[r->n++] = i;
+    }
+    if (r->n == 0) app_fail("no pair of sentences has 1 to %lld words on both sides", (long long)r->s.max_words);
+    if (r->n < r->train_source.lines)
+        app_note("%zu of %zu pairs are empty or longer than --max-words and are left out",
+                 r->train_source.lines - r->n, r->train_source.lines);
+    sorting = r;
+    qsort(r->order, r->n, sizeof *r->order, by_length);
+}
+
+int64_t encode_source(const run *r, const words *source, size_t line, int32_t *numbers)
+{
+    size_t n = dictionary_encode(&r->source, source, line, numbers, (size_t)r->s.max_words);
+    for (size_t i = 0; r->s.reverse && i < n / 2; i++) {
+        int32_t swapped = numbers[i];
+        numbers[i] = numbers[n - 1 - i];
+        numbers[n - 1 - i] = swapped;
+    }
+    return (int64_t)n;
+}
+
+static batch batch_with(int64_t size, int64_t longest)
+{
+    const size_t n = (size_t)(size * (longest + 1)) * sizeof(int32_t);
+    batch b = {.size = size, .source = malloc(n), .lengths = malloc(n), .in = malloc(n), .out = malloc(n)};
+    if (!b.source || !b.lengths || !b.in || !b.out) app_fail("out of memory");
+    return b;
+}
+
+batch batch_new(const settings *s) { return batch_with(s->batch, s->max_words); }
+
+void batch_free(batch *b)
+{
+    free(b->source);
+    free(b->lengths);
+    free(b->in);
+    free(b->out);
+}
+
+/* The b-th sentence; S and T are set. */
+static void put_line(batch *b, const run *r, const words *source, const words *target, size_t line, int64_t at)
+{
+    int32_t *from = b->source + at * b->S, *in = b->in + at * b->T, *out = b->out + at * b->T;
+    memset(from, 0, (size_t)b->S * sizeof *from); /* WORD_PAD */
+    memset(in, 0, (size_t)b->T * sizeof *in);
+    memset(out, 0, (size_t)b->T * sizeof *out);
+    b->lengths[at] = (int32_t)encode_source(r, source, line, from);
+    size_t n = dictionary_encode(&r->target, target, line, out, (size_t)b->T - 1);
+    in[0] = WORD_START;
+    memcpy(in + 1, out, n * sizeof *in);
+    out[n] = WORD_END;
+}
+
+void batch_fill(batch *b, const run *r, int64_t step)
+{
+    const size_t most = (size_t)r->s.batch, size = r->n < most ? r->n : most;
+    const size_t first = bits_of(bits_of((uint64_t)r->s.seed) + (uint64_t)step) % (r->n - size + 1);
+    b->size = (int64_t)size;
+    b->S = b->T = 1;
+    for (size_t i = 0; i < size; i++) {
+        int64_t s = (int64_t)words_count(&r->train_source, r->order[first + i]),
+                t = (int64_t)words_count(&r->train_target, r->order[first + i]) + 1;
+        if (s > b->S) b->S = s;
+        if (t > b->T) b->T = t;
+    }
+    for (size_t i = 0; i < size; i++)
+        put_line(b, r, &r->train_source, &r->train_target, r->order[first + i], (int64_t)i);
+}
+
+batch batch_of(const run *r, const words *source, const words *target, size_t line)
+{
+    batch b = batch_with(1, r->s.max_words);
+    int64_t s = (int64_t)words_count(source, line), t = (int64_t)words_count(target, line);
+    b.S = s < 1 ? 1 : s < r->s.max_words ? s : r->s.max_words;
+    b.T = 1 + (t < r->s.max_words ? t : r->s.max_words);
+    put_line(&b, r, source, target, line, 0);
+    return b;
+}
+
+/* ---- what is shown ---- */
+
+static void print_words(const char *what, const char *const *text, size_t n)
+{
+    printf("%s", what);
+    for (size_t i = 0; i < n; i++) printf(" %s", text[i]);
+    putchar('\n');
+}
+
+void show_pair(const words *source, const words *target, size_t line, const char *const *text, size_t n)
+{
+    print_words("source:    ", words_line(source, line), words_count(source, line));
+    print_words("reference: ", words_line(target, line), words_count(target, line));
+    print_words("model:     ", text, n);
+}
+
+void draw_matrix(const run *r, const words *source, const words *target, size_t line, const batch *b,
+                 const float *weights, const char *path)
+{
+    const char *rows[MOST_WORDS + 1], *cols[MOST_WORDS];
+    for (int64_t i = 0; i < b->S; i++) cols[i] = words_line(source, line)[r->s.reverse ? b->S - 1 - i : i];
+    for (int64_t i = 0; i < b->T; i++) rows[i] = i + 1 < b->T ? words_line(target, line)[i] : "<end>";
+    char title[64];
+    wg_error error = {0};
+    snprintf(title, sizeof title, "%s: where each word looks", r->s.model);
+    if (app_matrix_write(path, title, (int)b->T, (int)b->S, rows, cols, weights, &error) != WG_OK)
+        app_fail("%s", error.text);
+}
+
+/* ---- a run ---- */
+
+static void run_begin(run *r)
+{
+    settings *s = &r->s;
+    const bool given = s->source;
+    if (given)
+        read_pair(s->source, s->target, &r->train_source, &r->train_target);
+    else
+        make_digits(&r->train_source, &r->train_target, 20000, 1, 1, LONGEST);
+    if (s->test_source)
+        read_pair(s->test_source, s->test_target, &r->test_source, &r->test_target);
+    else if (!given)
+        make_digits(&r->test_source, &r->test_target, 2000, 2, 1, LONGEST);
+    cut(&r->test_source, s->tests);
+    cut(&r->test_target, s->tests);
+    const words *sources[] = {&r->train_source}, *targets[] = {&r->train_target};
+    r->source = dictionary_of(sources, 1, (size_t)s->minimum, 0);
+    r->target = dictionary_of(targets, 1, (size_t)s->minimum, 0);
+    order_lines(r);
+    translator_init(&r->m, s, r->source.size, r->target.size);
+    wg_tape_options tape = wg_tape_defaults();
+    tape.pool = r->pool = wg_pool_new((int)s->threads);
+    tape.seed = (uint64_t)s->seed;
+    r->tape = wg_tape_new(tape);
+    if (!r->pool || !r->tape) app_fail("out of memory or threads");
+}
+
+static void run_end(run *r)
+{
+    wg_tape_free(r->tape);
+    wg_pool_free(r->pool);
+    wg_params_free(r->m.params);
+    dictionary_fini(&r->source);
+    dictionary_fini(&r->target);
+    words_fini(&r->train_source);
+    words_fini(&r->train_target);
+    words_fini(&r->test_source);
+    words_fini(&r->test_target);
+    free(r->order);
+}
+
+/* Sentences longer than those of the training. */
+static void test_lengths(const run *r)
+{
+    for (int n = LONGEST - 1; n <= BEYOND && !app_signal(); n++) {
+        words source, target;
+        make_digits(&source, &target, 50, (uint64_t)(100 + n), n, n);
+        quality q = test(r, &source, &target, 0);
+        printf("length %d%s: exact=%.2f\n", n, n > LONGEST ? ", never seen" : "",
+               (double)q.exact / (double)q.lines);
+        words_fini(&source);
+        words_fini(&target);
+    }
+}
+
+static void check(const settings *s)
+{
+    if (!s->source != !s->target) app_usage("--source and --target belong together");
+    if (!s->test_source != !s->test_target) app_usage("--test-source and --test-target belong together");
+    if (s->source && !s->test_source) app_usage("--source needs --test-source and --test-target");
+    if (!s->source && s->test_source) app_usage("--test-source needs --source and --target");
+    if (strcmp(s->model, "transformer") == 0 && s->size % s->heads != 0)
+        app_usage("--size must be a multiple of --heads");
+    if (s->picture && strcmp(s->model, "plain") == 0) app_usage("--picture needs a model with attention");
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const models[] = {"plain", "bahdanau", "luong", "transformer", NULL};
+    static const char *const scores[] = {"dot", "general", "concat", NULL};
+    run r = {.s = {.model = "luong",
+                   .score = "general",
+                   .size = 64,
+                   .layers = 1,
+                   .heads = 4,
+                   .window = -1,
+                   .batch = 64,
+                   .steps = 1000,
+                   .warmup = 100,
+                   .beam = 4,
+                   .max_words = 50,
+                   .minimum = 2,
+                   .tests = 200,
+                   .show = 3,
+                   .threads = 2,
+                   .lr = 3e-3}};
+    settings *s = &r.s;
+    app_option options[] = {
+        {APP_CHOICE, "model", &s->model, "KIND", "the model", 0, 0, models},
+        {APP_TEXT, "source", &s->source, "FILE", "sentences to translate, one a line, words with blanks between"},
+        {APP_TEXT, "target", &s->target, "FILE", "their translations, line by line"},
+        {APP_TEXT, "test-source", &s->test_source, "FILE", "sentences to test with"},
+        {APP_TEXT, "test-target", &s->test_target, "FILE", "their translations"},
+        {APP_FLAG, "reverse-input", &s->reverse, NULL, "the encoder reads the last word first"},
+        {APP_CHOICE, "score", &s->score, "KIND", "luong's score", 0, 0, scores},
+        {APP_INT, "window", &s->window, "N", "look only so far from the place of the word; -1: everywhere", -1,
+         1e6},
+        {APP_INT, "size", &s->size, "N", "of embeddings and states", 1, 1 << 14},
+        {APP_INT, "layers", &s->layers, "N", "of encoder and decoder", 1, 16},
+        {APP_INT, "heads", &s->heads, "N", "of the transformer's attention", 1, 1024},
+        {APP_INT, "batch", &s->batch, "N", "sentences in a step", 1, 1 << 14},
+        {APP_INT, "steps", &s->steps, "N", "steps of training", 1, 1e9},
+        {APP_REAL, "seconds", &s->seconds, "X", "stop training after this time; 0: never", 0, 1e9},
+        {APP_REAL, "lr", &s->lr, "X", "largest learning rate (Adam, cosine to a tenth)", 0, 10},
+        {APP_INT, "warmup", &s->warmup, "N", "steps in which it rises", 0, 1e9},
+        {APP_REAL, "dropout", &s->dropout, "X", "dropout", 0, 0.99},
+        {APP_INT, "beam", &s->beam, "N", "width of the beam; 1: greedy", 1, 256},
+        {APP_REAL, "length-power", &s->length_power, "X", "scores are divided by length^X", 0, 4},
+        {APP_INT, "max-words", &s->max_words, "N", "longest sentence; longer ones are cut or left out", 1,
+         MOST_WORDS},
+        {APP_INT, "minimum", &s->minimum, "N", "words that are seen less often are unknown", 1, 1e9},
+        {APP_INT, "tests", &s->tests, "N", "sentences of the test; 0: all", 0, 1e9},
+        {APP_INT, "show", &s->show, "N", "translations to print", 0, 1e9},
+        {APP_TEXT, "picture", &s->picture, "FILE.svg", "draw where the words of the first test sentence look"},
+        {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for some seconds"},
+        {APP_INT, "seed", &s->seed, "N", "of initial values, batches and dropout", 0, 9e18},
+        {APP_INT, "threads", &s->threads, "N", "0: all there are; changes no bit of the result", 0, 1024},
+        {APP_END}};
+    app_name("translate");
+    app_parse(
+        argc, argv, "translate [options]",
+        "Learns to translate sentences with an encoder and a decoder; without files: digits to German, backwards.\n"
+        "Expected of that: exact=1.0000 with luong, bahdanau and transformer, at least 0.9 with plain.",
+        options);
+    if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
+    check(s);
+    if (s->picture) app_check_place(s->picture);
+    run_begin(&r);
+    app_catch_signals();
+    double loss = learn(&r);
+    quality q = test(&r, &r.test_source, &r.test_target, s->show);
+    if (!s->source && !s->tiny) test_lengths(&r);
+    if (s->picture) draw(&r, &r.test_source, &r.test_target, 0, s->picture);
+    printf("final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld\n", s->model,
+           loss, q.lines ? (double)q.exact / (double)q.lines : 0, bleu_score(&q.bleu), (long long)s->beam, q.lines,
+           (long long)wg_params_trainable(r.m.params));
+    run_end(&r);
+    app_check_output();
+    return app_signal() ? 128 + app_signal() : 0;
+}
