@@ -1,8 +1,8 @@
 /* Internal. What the planner's passes work on, and what they leave behind.
  *
  * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), layout (views
- * become strides), merge (sums of products), fuse (pointwise chains), order (units in the order of
- * execution), pack (weights once for all their products), place (one block of memory), emit (instructions). */
+ * become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place), order (units in the order of
+ * execution), side (what runs side by side), pack (weights once for all their products), place (one block of memory), emit (instructions). */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 
@@ -14,7 +14,6 @@ typedef enum wg__instr_kind { WG__INSTR_KERNEL, WG__INSTR_CHAIN, WG__INSTR_PRODU
 
 typedef struct wg__instr {
     wg__instr_kind kind;
-    bool serial;   /* one task: runs on one thread in a row with its serial neighbours */
     uint32_t node; /* what it computes, for reports */
     uint32_t held; /* PACK: + 1, what it packs into, if that lasts from run to run */
     int64_t tasks;
@@ -26,10 +25,15 @@ typedef struct wg__instr {
     const wg__product_kernels *kernels;
 } wg__instr;
 
-/* Instructions that run between two waits: several serial ones in a row, done by one thread, or one with several
- * tasks, which the threads take as they come. */
+/* Instructions that one thread does in a row, as one task; or one instruction with its tasks. */
+typedef struct wg__item {
+    uint32_t first, count; /* instructions */
+    uint32_t first_task;   /* its number in the phase */
+} wg__item;
+
+/* What runs between two waits: items that do not wait for each other, whose tasks the threads take as they come. */
 typedef struct wg__phase {
-    uint32_t first, count;
+    uint32_t first, count; /* items */
     uint32_t tasks;
     uint32_t taken, done; /* tasks, of the run; atomic */
 } wg__phase;
@@ -78,8 +82,9 @@ struct wg__plan {
 
     wg__instr *instrs;
     uint32_t n_instrs, cap_instrs;
+    wg__item *items;
     wg__phase *phases;
-    uint32_t n_phases;
+    uint32_t n_items, n_phases;
     wg__fixup *fixups;
     uint32_t n_fixups, cap_fixups;
     wg__slot *slots;
@@ -90,7 +95,7 @@ struct wg__plan {
     uint32_t n_params;
     uint32_t n_packs; /* the first instructions: operands that are packed ahead */
     size_t block_bytes, scratch_bytes, output_bytes, held_bytes;
-    bool parallel;    /* some instruction has several tasks */
+    bool parallel;    /* some phase has several tasks */
     bool shown;       /* addresses were bound at least once */
     uint32_t *origin; /* [n_instrs] op, scope and forward node of each, for reports: three words each */
 };
@@ -156,7 +161,10 @@ typedef struct wg__planner {
     uint32_t *members; /* of chains and sums */
     uint32_t n_members, cap_members;
     uint32_t *sequence; /* [n_units] units in order */
-    int64_t *temps;     /* bytes in the block of the dense copies that kernels need, in the order of their use */
+    uint32_t *stage;    /* [n_units] from 1: units of one stage do not wait for each other, unless they share ... */
+    uint32_t *strand;   /* [n_units] ... a strand: those run one after the other. 0: none */
+    uint32_t n_stages;
+    int64_t *temps; /* bytes in the block of the dense copies that kernels need, in the order of their use */
     uint32_t n_temps, cap_temps;
     int64_t *stored; /* [n_outputs] bytes in the block of gradients and assigned values that are stored */
     wg__pack *packs; /* operands that are packed ahead */
@@ -168,7 +176,9 @@ bool wg__plan_need(wg__planner *p);
 bool wg__plan_layout(wg__planner *p);
 bool wg__plan_merge(wg__planner *p);
 bool wg__plan_fuse(wg__planner *p);
+bool wg__plan_join(wg__planner *p);
 bool wg__plan_order(wg__planner *p);
+bool wg__plan_side(wg__planner *p);
 bool wg__plan_pack(wg__planner *p);
 bool wg__plan_place(wg__planner *p);
 bool wg__plan_emit(wg__planner *p);
@@ -188,6 +198,9 @@ uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift);
 void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments);
 /* The shared right operand of a product unit, or NULL. */
 wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit);
+/* Whether the piece of a concatenation is written in place, elements `offset` from its start; whether all are. */
+bool wg__lies_at(const wg__planner *p, uint32_t piece, uint32_t whole, int64_t offset);
+bool wg__joins_for_nothing(const wg__planner *p, uint32_t whole);
 uint32_t wg__slot_new(wg__plan *plan, wg__slot slot);
 bool wg__output_is_plain(const wg__planner *p, const wg__output *output);
 bool wg__is_dense(const wg_layout *layout, const wg_shape *shape);

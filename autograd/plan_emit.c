@@ -103,11 +103,16 @@ static wg__instr *instr_new(wg__emit *e, wg__instr instr)
     if (plan->n_instrs == plan->cap_instrs) {
         uint32_t cap = plan->cap_instrs ? plan->cap_instrs * 2 : 64;
         wg__instr *fresh = wg__plan_array(e->p->arena, cap, sizeof *fresh);
-        if (!fresh) return NULL;
+        wg__tag *tags = wg__plan_array(e->p->arena, cap, sizeof *tags);
+        if (!fresh || !tags) return NULL;
         if (plan->n_instrs) memcpy(fresh, plan->instrs, plan->n_instrs * sizeof *fresh);
+        if (plan->n_instrs) memcpy(tags, e->tags, plan->n_instrs * sizeof *tags);
         plan->instrs = fresh;
+        e->tags = tags;
         plan->cap_instrs = cap;
     }
+    e->tags[plan->n_instrs] = e->now;
+    e->tags[plan->n_instrs].instr = plan->n_instrs;
     plan->instrs[plan->n_instrs] = instr;
     return &plan->instrs[plan->n_instrs++];
 }
@@ -115,7 +120,6 @@ static wg__instr *instr_new(wg__emit *e, wg__instr instr)
 bool wg__emit_finish(wg__emit *e, wg__instr instr)
 {
     if (instr.tasks <= 0) return true;
-    e->plan->parallel |= instr.tasks > 1;
     if (instr.scratch > e->plan->scratch_bytes) e->plan->scratch_bytes = instr.scratch;
     return instr_new(e, instr) != NULL;
 }
@@ -172,6 +176,7 @@ static bool emit_node(wg__emit *e, const wg__work *unit)
     if (!args || !operand_of(e, &args->out, unit->node)) return false;
     args->attr = attr_copy(e, node);
     if (node->attr && !args->attr) return false;
+    uint32_t first_temp = e->next_temp;
     for (uint32_t k = 0; k < node->n_in; k++) {
         wg_operand *operand = (wg_operand *)(uintptr_t)&args->in[k];
         if (!in[k]) {
@@ -187,6 +192,7 @@ static bool emit_node(wg__emit *e, const wg__work *unit)
                 return false;
         }
     }
+    e->now.step = e->next_temp > first_temp; /* after the copies */
     return finish_kernel(e, unit->node, op, args);
 }
 
@@ -205,12 +211,8 @@ static bool emit_join(wg__emit *e, const wg__work *unit)
         wg_layout piece = whole;
         piece.offset = at * whole.stride[attr->axis];
         at += wg__shape_of_node(e->tape, &e->tape->nodes[in[k]])->size[attr->axis];
-        bool in_place = false;
-        if (p->owner[in[k]] == unit->node && in[k] != unit->node) {
-            int64_t here = p->view[in[k]] ? p->view[in[k]]->offset : p->shift[in[k]];
-            in_place = here == piece.offset;
-        }
-        if (!in_place && !wg__emit_move(e, in[k], unit->node, &piece)) return false;
+        if (!wg__lies_at(p, in[k], unit->node, piece.offset) && !wg__emit_move(e, in[k], unit->node, &piece))
+            return false;
     }
     return true;
 }
@@ -409,19 +411,77 @@ static bool settle(wg__emit *e)
     return true;
 }
 
-/* Serial instructions in a row are one phase. */
-static bool make_phases(wg__plan *plan)
+/* ---- phases --------------------------------------------------------------------------------------------------------------- */
+
+static bool same_time(const wg__tag *a, const wg__tag *b) { return a->stage == b->stage && a->step == b->step; }
+static bool same_strand(const wg__tag *a, const wg__tag *b) { return a->strand && a->strand == b->strand; }
+
+static int by_tag(const void *x, const void *y)
 {
+    const wg__tag *a = x, *b = y;
+    if (a->stage != b->stage) return a->stage < b->stage ? -1 : 1;
+    if (a->step != b->step) return a->step < b->step ? -1 : 1;
+    return a->instr < b->instr ? -1 : a->instr > b->instr;
+}
+
+/* Stages whose units were emitted with steps are put in order; a stable sort, since instructions carry their number. */
+static bool sort_instrs(wg__emit *e)
+{
+    wg__plan *plan = e->plan;
+    bool steps = false;
+    for (uint32_t i = 0; i < plan->n_instrs; i++) steps |= e->tags[i].step > 0;
+    if (!steps) return true;
+    wg__instr *sorted = wg__plan_array(e->p->arena, plan->n_instrs, sizeof *sorted);
+    if (!sorted) return false;
+    qsort(e->tags, plan->n_instrs, sizeof *e->tags, by_tag);
+    for (uint32_t i = 0; i < plan->n_instrs; i++) sorted[i] = plan->instrs[e->tags[i].instr];
+    plan->instrs = sorted;
+    return true;
+}
+
+/* The instructions [first, end) that run at one time are one thread's work: one strand, or one serial instruction. */
+static bool is_serial(const wg__plan *plan, const wg__tag *tags, uint32_t first, uint32_t end)
+{
+    if (end - first == 1) return plan->instrs[first].tasks == 1 || tags[first].strand;
+    for (uint32_t i = first + 1; i < end; i++)
+        if (!same_strand(&tags[first], &tags[i])) return false;
+    return true;
+}
+
+static void item_new(wg__plan *plan, wg__phase *phase, uint32_t instr, uint32_t count)
+{
+    wg__item *item = &plan->items[plan->n_items++];
+    *item = (wg__item){.first = instr, .count = count, .first_task = phase->tasks};
+    phase->tasks += count > 1 ? 1 : (uint32_t)plan->instrs[instr].tasks;
+    phase->count++;
+}
+
+/* What runs at one time is a phase; phases that are one thread's work, one after the other, are one item. */
+static bool make_phases(wg__emit *e)
+{
+    wg__plan *plan = e->plan;
+    const wg__tag *tags = e->tags;
+    wg__phase *serial = NULL;
     plan->phases = wg__plan_array(&plan->memory, plan->n_instrs, sizeof *plan->phases);
-    if (!plan->phases) return false;
-    for (uint32_t i = 0; i < plan->n_instrs; i++) {
-        wg__phase *last = plan->n_phases ? &plan->phases[plan->n_phases - 1] : NULL;
-        bool serial = plan->instrs[i].tasks == 1;
-        if (serial && last && last->tasks == 1)
-            last->count++;
-        else
-            plan->phases[plan->n_phases++] =
-                (wg__phase){.first = i, .count = 1, .tasks = (uint32_t)plan->instrs[i].tasks};
+    plan->items = wg__plan_array(&plan->memory, plan->n_instrs, sizeof *plan->items);
+    if (!plan->phases || !plan->items) return false;
+    for (uint32_t first = 0, end; first < plan->n_instrs; first = end) {
+        for (end = first + 1; end < plan->n_instrs && same_time(&tags[first], &tags[end]);) end++;
+        bool alone = is_serial(plan, tags, first, end);
+        if (alone && serial) {
+            wg__item *item = &plan->items[serial->first];
+            item->count = end - item->first;
+            serial->tasks = 1;
+            continue;
+        }
+        wg__phase *phase = &plan->phases[plan->n_phases++];
+        *phase = (wg__phase){.first = plan->n_items};
+        for (uint32_t i = first, next; i < end; i = next) {
+            for (next = i + 1; next < end && same_strand(&tags[i], &tags[next]);) next++;
+            item_new(plan, phase, i, next - i);
+        }
+        serial = alone ? phase : NULL;
+        plan->parallel |= phase->tasks > 1;
     }
     return true;
 }
@@ -433,7 +493,9 @@ bool wg__plan_emit(wg__planner *p)
     e.at = wg__plan_array(p->arena, p->n, sizeof *e.at);
     p->plan->params = wg__plan_array(&p->plan->memory, p->tape->n_leaves, sizeof *p->plan->params);
     if (!e.leaf_slot || !e.at || !p->plan->params || !emit_packs(&e)) return false;
-    for (uint32_t i = 0; i < p->n_units; i++)
+    for (uint32_t i = 0; i < p->n_units; i++) {
+        e.now = (wg__tag){.stage = p->stage[p->sequence[i]], .strand = p->strand[p->sequence[i]]};
         if (!emit_unit(&e, p->sequence[i])) return false;
-    return bind_outputs(&e) && settle(&e) && make_phases(p->plan);
+    }
+    return bind_outputs(&e) && sort_instrs(&e) && make_phases(&e) && settle(&e);
 }

@@ -4,13 +4,21 @@
 
 #include "plan.h"
 
+/* When an instruction runs: its stage, the step in it (a kernel comes after the copies of its operands), its strand (0:
+ * none). */
+typedef struct wg__tag {
+    uint32_t stage, step, strand, instr;
+} wg__tag;
+
 typedef struct wg__emit {
     wg__planner *p;
     wg__plan *plan;
     wg_tape *tape;
     uint32_t *leaf_slot; /* [n] of sources: slot + 1 */
     uint32_t next_temp;
-    uint32_t *at; /* [n] while a chain is made: where a member's value is */
+    wg__tag now;   /* of the unit that is emitted */
+    wg__tag *tags; /* [n_instrs] */
+    uint32_t *at;  /* [n] while a chain is made: where a member's value is */
 } wg__emit;
 
 /* *where = base of slot + offset, when a run begins. */

@@ -1,98 +1,45 @@
-/* Pass: every value gets its place in one block of memory, by lifetime: what dies leaves its bytes to what is
- * born later. Pieces of a concatenation are written where they belong, so that joining them costs nothing. Exact. */
+/* Pass: every value gets its place in one block of memory, by lifetime: what dies in a stage leaves its bytes to what is
+ * born in a later one. Exact. */
 #include "plan.h"
 #include "space.h"
-
-#include <stdlib.h>
-
-/* ---- pieces of a concatenation ------------------------------------------------------------------------------- */
-
-uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
-{
-    *shift = 0;
-    while (p->owner[root] != root) {
-        *shift += p->shift[root];
-        root = p->owner[root];
-    }
-    return root;
-}
-
-/* Whether piece `id` can be written straight into the concatenation; strided: its rows are apart there. */
-static bool can_lie_in(const wg__planner *p, uint32_t id, bool strided)
-{
-    if (p->root[id] != id || wg__is_source(p, id) || p->owner[id] != id || p->view[id]) return false;
-    if ((p->state[id] & (WG__OUTPUT | WG__ABSORBED)) || !p->unit[id]) return false;
-    if (!strided) return true;
-    if (p->state[id] & WG__DENSE) return false;
-    wg__unit_kind kind = p->units[p->unit[id] - 1].kind;
-    return kind == WG__UNIT_CHAIN ||
-           (kind == WG__UNIT_PRODUCT && wg__shape_of_node(p->tape, &p->tape->nodes[id])->rank == 2);
-}
-
-static bool alias_pieces(wg__planner *p, uint32_t whole)
-{
-    const wg__node *node = &p->tape->nodes[whole];
-    const wg__concat_attr *attr = wg__attr_of(p->tape, node);
-    const wg_shape *shape = wg__shape_of_node(p->tape, node);
-    const uint32_t *in = wg__inputs(p->tape, node);
-    wg_layout dense = wg__dense_layout(shape);
-    int64_t outer = 1, at = 0;
-    for (int i = 0; i < attr->axis; i++) outer *= shape->size[i];
-    if (p->view[whole]) return true; /* itself a strided piece: its pieces are copied */
-    for (uint32_t k = 0; k < node->n_in; k++) {
-        int64_t offset = at * dense.stride[attr->axis];
-        at += wg__shape_of_node(p->tape, &p->tape->nodes[in[k]])->size[attr->axis];
-        if (!can_lie_in(p, in[k], outer > 1)) continue;
-        p->owner[in[k]] = whole;
-        if (outer == 1) {
-            p->shift[in[k]] = offset;
-            continue;
-        }
-        p->view[in[k]] = wg__plan_array(p->arena, 1, sizeof(wg_layout));
-        if (!p->view[in[k]]) return false;
-        *p->view[in[k]] = dense;
-        p->view[in[k]]->offset = offset;
-    }
-    return true;
-}
 
 /* ---- lifetimes ------------------------------------------------------------------------------------------------------ */
 
 typedef struct life {
-    uint32_t first, last; /* positions in the sequence, + 1; 0: never */
+    uint32_t first, last; /* stages; 0: never */
     uint32_t block;
-    uint32_t next; /* the list of those that die at one position */
+    uint32_t next; /* the list of those that die in one stage */
 } life;
 
-static void touch(wg__planner *p, life *lives, uint32_t node, uint32_t position)
+static void touch(wg__planner *p, life *lives, uint32_t node, uint32_t stage)
 {
     int64_t shift;
     uint32_t root = p->root[node];
     if (!root || wg__is_source(p, root)) return;
     life *l = &lives[wg__owner_of(p, root, &shift)];
-    if (!l->first) l->first = position + 1;
-    l->last = position + 1;
+    if (!l->first) l->first = stage;
+    l->last = stage;
 }
 
-static void touch_unit(wg__planner *p, life *lives, uint32_t position)
+static void touch_unit(wg__planner *p, life *lives, uint32_t id)
 {
-    const wg__work *unit = &p->units[p->sequence[position]];
+    const wg__work *unit = &p->units[id];
+    uint32_t stage = p->stage[id];
     if (unit->kind == WG__UNIT_STORE) {
-        touch(p, lives, p->plan->outputs[unit->node].node, position);
+        touch(p, lives, p->plan->outputs[unit->node].node, stage);
         return;
     }
-    touch(p, lives, unit->node, position);
+    touch(p, lives, unit->node, stage);
     const uint32_t *list = unit->count ? p->members + unit->first : &unit->node;
     uint32_t n = unit->count ? unit->count : 1;
     for (uint32_t i = 0; i < n; i++) {
         const wg__node *node = &p->tape->nodes[list[i]];
-        if (unit->kind == WG__UNIT_CHAIN && (p->state[list[i]] & WG__MATERIAL)) touch(p, lives, list[i], position);
+        if (unit->kind == WG__UNIT_CHAIN && (p->state[list[i]] & WG__MATERIAL)) touch(p, lives, list[i], stage);
         const uint32_t *in = wg__inputs(p->tape, node);
         for (uint32_t k = 0; k < node->n_in; k++) {
             uint32_t root = p->root[in[k]];
-            bool inside =
-                unit->kind == WG__UNIT_CHAIN && p->unit[root] == p->sequence[position] + 1 && in[k] == root;
-            if (in[k] && !(inside && !(p->state[root] & WG__MATERIAL))) touch(p, lives, in[k], position);
+            bool inside = unit->kind == WG__UNIT_CHAIN && p->unit[root] == id + 1 && in[k] == root;
+            if (in[k] && !(inside && !(p->state[root] & WG__MATERIAL))) touch(p, lives, in[k], stage);
         }
     }
 }
@@ -117,7 +64,7 @@ static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
             p->stored[i] = -1 - (int64_t)slot;
             if (plain) p->slot[output->node] = slot + 1;
         } else if (plain) {
-            lives[output->node].last = p->n_units + 1;
+            lives[output->node].last = p->n_stages + 1;
         } else {
             uint32_t block = wg__space_take(s, (int64_t)output->bytes);
             if (block == WG__SPACE_NONE) return false;
@@ -149,12 +96,11 @@ static bool place_packs(wg__planner *p, wg__space *s)
     return true;
 }
 
-/* Room for the dense copies of a unit's operands, given back at once. */
-static bool place_temps(wg__planner *p, wg__space *s, const wg__work *unit)
+/* Room for the dense copies of a unit's operands, until its stage is over. */
+static bool take_temps(wg__planner *p, wg__space *s, const wg__work *unit)
 {
     const wg__node *node = &p->tape->nodes[unit->node];
     if (unit->kind != WG__UNIT_NODE) return true;
-    uint32_t first = p->n_temps;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__needs_copy(p, unit->node, k)) continue;
         uint32_t block = wg__space_take(s, bytes_of(p, wg__inputs(p->tape, node)[k]));
@@ -163,18 +109,22 @@ static bool place_temps(wg__planner *p, wg__space *s, const wg__work *unit)
             return false;
         p->temps[p->n_temps++] = block;
     }
+    return true;
+}
+
+static void give_temps(wg__planner *p, wg__space *s, uint32_t first)
+{
     for (uint32_t i = first; i < p->n_temps; i++) {
         uint32_t block = (uint32_t)p->temps[i];
         p->temps[i] = s->blocks[block].offset;
         wg__space_give(s, block);
     }
-    return true;
 }
 
 static bool place_all(wg__planner *p, life *lives, wg__space *s)
 {
-    uint32_t *born = wg__plan_array(p->arena, p->n_units + 2u, sizeof *born); /* lists by position */
-    uint32_t *dying = wg__plan_array(p->arena, p->n_units + 2u, sizeof *dying);
+    uint32_t *born = wg__plan_array(p->arena, p->n_stages + 2u, sizeof *born); /* lists by stage */
+    uint32_t *dying = wg__plan_array(p->arena, p->n_stages + 2u, sizeof *dying);
     uint32_t *next_born = wg__plan_array(p->arena, p->n, sizeof *next_born);
     if (!born || !dying || !next_born) return false;
     for (uint32_t id = p->n - 1; id > 0; id--) {
@@ -184,14 +134,17 @@ static bool place_all(wg__planner *p, life *lives, wg__space *s)
         lives[id].next = dying[lives[id].last];
         dying[lives[id].last] = id;
     }
-    for (uint32_t position = 1; position <= p->n_units; position++) {
-        for (uint32_t id = born[position]; id; id = next_born[id]) {
+    for (uint32_t stage = 1, position = 0; stage <= p->n_stages; stage++) {
+        uint32_t first_temp = p->n_temps;
+        for (uint32_t id = born[stage]; id; id = next_born[id]) {
             lives[id].block = wg__space_take(s, bytes_of(p, id));
             if (lives[id].block == WG__SPACE_NONE) return false;
             p->offset[id] = s->blocks[lives[id].block].offset;
         }
-        if (!place_temps(p, s, &p->units[p->sequence[position - 1]])) return false;
-        for (uint32_t id = dying[position]; id; id = lives[id].next) wg__space_give(s, lives[id].block);
+        for (; position < p->n_units && p->stage[p->sequence[position]] == stage; position++)
+            if (!take_temps(p, s, &p->units[p->sequence[position]])) return false;
+        give_temps(p, s, first_temp);
+        for (uint32_t id = dying[stage]; id; id = lives[id].next) wg__space_give(s, lives[id].block);
     }
     return true;
 }
@@ -200,11 +153,9 @@ bool wg__plan_place(wg__planner *p)
 {
     wg__space s;
     wg__space_init(&s, &p->tape->heap, p->passes & WG__PASS_PLACE);
-    for (uint32_t i = p->n_units; i-- > 0;)
-        if (p->units[i].kind == WG__UNIT_JOIN && !alias_pieces(p, p->units[i].node)) return false;
     life *lives = wg__plan_array(p->arena, p->n, sizeof *lives);
     if (!lives) return false;
-    for (uint32_t i = 0; i < p->n_units; i++) touch_unit(p, lives, i);
+    for (uint32_t i = 0; i < p->n_units; i++) touch_unit(p, lives, p->sequence[i]);
     bool ok = place_outputs(p, lives, &s) && place_packs(p, &s) && place_all(p, lives, &s);
     p->plan->block_bytes = (size_t)s.end;
     wg__space_fini(&s);

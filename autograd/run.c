@@ -171,6 +171,17 @@ static void walk_alone(walk *w)
     }
 }
 
+static void run_item(const walk *w, const wg__item *item, uint32_t task, void *scratch)
+{
+    const wg__instr *instr = &w->plan->instrs[item->first];
+    if (item->count == 1) {
+        wg__instr_run(instr, task - item->first_task, w->run, scratch);
+        return;
+    }
+    for (uint32_t i = 0; i < item->count; i++)
+        for (int64_t j = 0; j < instr[i].tasks; j++) wg__instr_run(&instr[i], j, w->run, scratch);
+}
+
 /* Threads take the tasks of a phase as they come and go on when all are done. A thread that the machine keeps
  * waiting holds nobody up unless it holds a task; which thread does a task changes no bit. */
 static void walk_thread(void *context, int thread)
@@ -180,11 +191,12 @@ static void walk_thread(void *context, int thread)
     char *scratch = (char *)w->tape->task_scratch + (size_t)thread * w->scratch;
     for (uint32_t i = 0; i < w->plan->n_phases; i++) {
         wg__phase *phase = &w->plan->phases[i];
-        const wg__instr *instr = &w->plan->instrs[phase->first];
+        const wg__item *item = &w->plan->items[phase->first], *last = item + phase->count - 1;
         uint32_t task;
         while (__atomic_load_n(&phase->taken, __ATOMIC_RELAXED) < phase->tasks &&
                (task = __atomic_fetch_add(&phase->taken, 1, __ATOMIC_RELAXED)) < phase->tasks) {
-            for (uint32_t j = 0; j < phase->count; j++) wg__instr_run(&instr[j], task, w->run, scratch);
+            while (item < last && task >= item[1].first_task) item++;
+            run_item(w, item, task, scratch);
             __atomic_fetch_add(&phase->done, 1, __ATOMIC_ACQ_REL);
         }
         wg__pool_wait(&phase->done, phase->tasks);

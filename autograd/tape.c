@@ -16,7 +16,8 @@ static const struct {
               {"fuse", WG__PASS_FUSE},
               {"pack", WG__PASS_PACK},
               {"place", WG__PASS_PLACE},
-              {"cache", WG__PASS_CACHE}};
+              {"cache", WG__PASS_CACHE},
+              {"side", WG__PASS_SIDE}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)

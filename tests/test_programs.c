@@ -233,6 +233,7 @@ static bool check(uint64_t seed, wg_pool *pool)
         {"place", "-merge,-fuse,-pack", false, false, 1, false},
         {"exact", "-merge", false, false, 1, false},
         {"threads", "-merge", true, false, 1, false},
+        {"in a row", "-merge,-side", true, false, 1, false},
         {"cached", "-merge", false, false, 3, false},
         {"eager", "-merge", false, true, 1, true},
         {"all", "", true, false, 2, true},

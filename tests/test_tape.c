@@ -482,6 +482,59 @@ static uint64_t train(wg_pool *pool, const char *plan, bool eager)
     return hash;
 }
 
+/* The gradients of two layers of LSTMs in both directions, large enough to be shared; its scratch is measured. */
+static uint64_t both_directions(wg_pool *pool, const char *plan, size_t *peak)
+{
+    enum { T = 9, B = 40, IN = 24, H = 72 };
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    options.plan = plan;
+    wg_tape *own = wg_tape_new(options);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = WG_LSTM;
+    o.layers = 2;
+    o.bidirectional = true;
+    assert_int_equal(wg_rnn_init(&rnn, set, "lstm", IN, H, o), WG_OK);
+    wg_param *x = wg_param_new(set, "x", WG_DIMS(T, B, IN), wg_init_normal(0, 1));
+    for (int step = 0; step < 2; step++) {
+        wg_tensor xs[T], loss = wg_scalar(own, WG_F32, 0);
+        wg_rnn_state initial = wg_rnn_zero_state(&rnn, own, B);
+        int32_t lengths[B];
+        for (int b = 0; b < B; b++) lengths[b] = 1 + b % T;
+        for (int t = 0; t < T; t++) xs[t] = wg_select(wg_use(own, x), 0, t);
+        wg_rnn_unroll(&rnn, xs, T, wg_data(own, WG_I32, WG_DIMS(B), lengths), &initial, xs);
+        for (int t = 0; t < T; t++) loss = wg_add(loss, wg_mean_all(wg_square(wg_dropout(xs[t], 0.1))));
+        assert_int_equal(wg_backward(loss), WG_OK);
+        assert_int_equal(wg_tape_reset(own), WG_OK);
+    }
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const unsigned char *bytes = wg_param_grad(wg_params_at(set, i));
+        for (int64_t k = 0; k < wg_param_numel(wg_params_at(set, i)) * 4; k++)
+            hash = (hash ^ bytes[k]) * 1099511628211u;
+    }
+    *peak = wg_tape_memory(own).peak;
+    wg_params_free(set);
+    wg_tape_free(own);
+    return hash;
+}
+
+static void side_by_side_changes_no_bit(void **state)
+{
+    size_t peak, more;
+    uint64_t alone = both_directions(NULL, "", &peak);
+    for (int threads = 2; threads <= 4; threads++) {
+        wg_pool *pool = wg_pool_new(threads);
+        assert_true(both_directions(pool, "", &more) == alone);
+        assert_true(more < peak + peak / 2);
+        assert_true(both_directions(pool, "-side", &more) == alone);
+        assert_true(both_directions(pool, "-place", &more) == alone);
+        wg_pool_free(pool);
+    }
+}
+
 static void threads_and_exact_passes_change_no_bit(void **state)
 {
     uint64_t alone = train(NULL, "", false), unmerged = train(NULL, "-merge", false);
@@ -542,6 +595,7 @@ int main(void)
         TEST(a_weight_is_packed_once_while_it_stands),
         TEST(the_cache_is_bounded),
         TEST(bytes_are_known_before),
+        TEST(side_by_side_changes_no_bit),
         TEST(threads_and_exact_passes_change_no_bit),
         TEST(tapes_share_a_pool),
     };

@@ -40,7 +40,7 @@ static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64
     const int64_t *offset = b ? p->batch_b : p->batch_a;
     const real *data = b ? s->b : s->a;
     return (wg__side){
-        .data = offset ? data + offset[batch] : data, .line = b ? s->b_cs : s->a_rs, .k = b ? s->b_rs : s->a_cs};
+        .data = offset && data ? data + offset[batch] : data, .line = b ? s->b_cs : s->a_rs, .k = b ? s->b_rs : s->a_cs};
 }
 
 #endif
