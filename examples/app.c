@@ -85,6 +85,17 @@ void *app_room(int64_t n, size_t size)
     return memory;
 }
 
+/* splitmix64 (Steele et al. 2014) */
+static uint64_t mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item) { return mix(mix(mix(seed) + step) + item); }
+
 /* The order of an epoch with one batch. */
 int64_t *app_shuffled(int64_t n, uint64_t seed)
 {

@@ -23,6 +23,8 @@ void app_check_place(const char *path);
 
 /* n zeroed elements, to be freed; out of memory ends the program. */
 void *app_room(int64_t n, size_t size);
+/* 64 random bits, a function of these three. */
+uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item);
 /* 0 .. n - 1 in an order that is a function of the seed; to be freed. How data are shuffled before they are split. */
 int64_t *app_shuffled(int64_t n, uint64_t seed);
 

@@ -92,19 +92,10 @@ static void windows_put(windows *w, int64_t b, const int32_t *at)
     memcpy(w->y + b * w->context, at + 1, (size_t)w->context * sizeof *at);
 }
 
-/* Random bits, a function of what is mixed (splitmix64). */
-static uint64_t bits_of(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 static void windows_at_random(windows *w, stretch text, uint64_t seed, uint64_t step)
 {
     for (int64_t b = 0; b < w->batch; b++) {
-        uint64_t bits = bits_of(bits_of(bits_of(seed) + step) + (uint64_t)b);
+        uint64_t bits = app_random(seed, step, (uint64_t)b);
         windows_put(w, b, text.at + bits % (text.size - (size_t)w->context));
     }
 }

@@ -62,15 +62,6 @@ static void translator_init(translator *m, const settings *s, int32_t source_wor
 
 enum { LONGEST = 8, BEYOND = 12 }; /* digits in a sentence of the built-in task: in training, and to test further */
 
-/* Random bits, a function of what is mixed (splitmix64). */
-static uint64_t bits_of(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 /* n lines of digits in English, and in German in reverse order; `least` to `most` digits. */
 static void make_digits(words *source, words *target, size_t n, uint64_t seed, int least, int most)
 {
@@ -83,9 +74,9 @@ static void make_digits(words *source, words *target, size_t n, uint64_t seed, i
     FILE *a = open_memstream(&from, &from_size), *b = open_memstream(&to, &to_size);
     if (!a || !b) app_fail("out of memory");
     for (size_t i = 0; i < n; i++) {
-        uint64_t bits = bits_of(bits_of(seed) + i);
+        uint64_t bits = app_random(seed, i, 0);
         int digits[BEYOND], count = least + (int)(bits % (uint64_t)(most - least + 1));
-        for (int k = 0; k < count; k++) digits[k] = (int)((bits = bits_of(bits)) % 10);
+        for (int k = 0; k < count; k++) digits[k] = (int)(app_random(seed, i, (uint64_t)k + 1) % 10);
         for (int k = 0; k < count; k++) fprintf(a, "%s ", english[digits[k]]);
         for (int k = count - 1; k >= 0; k--) fprintf(b, "%s ", german[digits[k]]);
         fputc('\n', a);
@@ -192,7 +183,7 @@ static void put_line(batch *b, const run *r, const words *source, const words *t
 void batch_fill(batch *b, const run *r, int64_t step)
 {
     const size_t most = (size_t)r->s.batch, size = r->n < most ? r->n : most;
-    const size_t first = bits_of(bits_of((uint64_t)r->s.seed) + (uint64_t)step) % (r->n - size + 1);
+    const size_t first = app_random((uint64_t)r->s.seed, (uint64_t)step, 0) % (r->n - size + 1);
     b->size = (int64_t)size;
     b->S = b->T = 1;
     for (size_t i = 0; i < size; i++) {

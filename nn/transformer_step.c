@@ -126,7 +126,8 @@ wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t pos
 wg_tensor wg_lm_step(const wg_lm *model, wg_tensor token, const wg_kv_cache *cache, int64_t position,
                      wg_tensor parents)
 {
-    if (!in_range(cache, token, position, "lm_step") || position >= model->context)
+    if (!in_range(cache, token, position, "lm_step")) return (wg_tensor){.tape = token.tape};
+    if (position >= model->context)
         return wg_fail(token, WG_ERR_ARGUMENT, "lm_step", "position %lld, but the context is %lld",
                        (long long)position, (long long)model->context);
     wg_tensor at = wg_scalar(token.tape, WG_I32, (double)position);

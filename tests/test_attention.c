@@ -494,7 +494,7 @@ static void test_gumbel(void)
     wg_params_free(set);
 }
 
-/* Attention is a short way to far states: the gradient of the last output by the first input is larger with it (S64). */
+/* Attention is a short way to far states: the gradient of what comes last by the first input is larger (S64). */
 static void test_shortcut(void)
 {
     enum { STEPS = 40, H = 8 };
@@ -515,47 +515,6 @@ static void test_shortcut(void)
     double with = sqrt(wg_item(wg_sum_all(wg_square(wg_grad1(weigh(context), x[0], WG_NONE)))));
     CHECK(last > 0 && with > 1000 * last);
     CLOSE(tape);
-    wg_params_free(set);
-}
-
-/* ---- multiplicative modules: s_i = sum_jk u_ijk z_k x_j (S65) ---- */
-
-static wg_tensor multiplicative(wg_tensor U, wg_tensor z, wg_tensor x) { return wg_matmul(wg_matmul(U, z), x); }
-
-static wg_tensor multiplicative_loss(void *context, wg_tape *tape, wg_params *set)
-{
-    return weigh(multiplicative(wg_use(tape, wg_param_find(set, "U")), wg_use(tape, wg_param_find(set, "z")),
-                                wg_use(tape, wg_param_find(set, "x"))));
-}
-
-static void test_multiplicative(void)
-{
-    enum { M = 4, N = 3, D = 2 };
-    wg_tape *tape = tape_new();
-    double U[M * N * D], z[D], x[N], s[M] = {0};
-    fill(U, M * N * D, 1), fill(z, D, 2), fill(x, N, 3);
-    for (int i = 0; i < M; i++)
-        for (int j = 0; j < N; j++)
-            for (int k = 0; k < D; k++) s[i] += U[(i * N + j) * D + k] * z[k] * x[j];
-    wg_tensor tu = wg_data(tape, WG_F64, WG_DIMS(M, N, D), U), tz = wg_data(tape, WG_F64, WG_DIMS(D), z),
-              tx = wg_data(tape, WG_F64, WG_DIMS(N), x);
-    CHECK(distance(wg_value(multiplicative(tu, tz, tx)), s, M) < 1e-15);
-    /* Attention is one: with z the weights of N states and u_ijk = 1 where ..., s_i = sum_k z_k h_ki. */
-    wg_tensor states = random_data(tape, WG_DIMS(D, M), 4), w = wg_softmax(tz, 0);
-    wg_tensor as_module = multiplicative(wg_unsqueeze(wg_t(states), 1), w, wg_ones(tape, WG_F64, WG_DIMS(1)));
-    CHECK(distance(wg_value(as_module), wg_value(wg_matmul(w, states)), M) < 1e-15);
-    /* A gate is one: with u_ijk = 1 where i = j = k, s = z * x. */
-    double eye[D * D * D] = {0};
-    for (int i = 0; i < D; i++) eye[(i * D + i) * D + i] = 1;
-    wg_tensor two = wg_slice(tx, 0, 0, D);
-    wg_tensor gated = multiplicative(wg_data(tape, WG_F64, WG_DIMS(D, D, D), eye), tz, two);
-    CHECK(distance(wg_value(gated), wg_value(wg_mul(tz, two)), D) == 0);
-    CLOSE(tape);
-    wg_params *set = wg_params_new(WG_F64);
-    wg_param_new(set, "U", WG_DIMS(M, N, D), wg_init_normal(0, 1));
-    wg_param_new(set, "z", WG_DIMS(D), wg_init_normal(0, 1));
-    wg_param_new(set, "x", WG_DIMS(N), wg_init_normal(0, 1));
-    gradcheck(set, multiplicative_loss, NULL, true, "multiplicative");
     wg_params_free(set);
 }
 
@@ -741,7 +700,6 @@ int main(void)
     test_hard();
     test_gumbel();
     test_shortcut();
-    test_multiplicative();
     test_sum_of_heads();
     test_mha_gradients();
     test_positions();
