@@ -1,6 +1,8 @@
-/* Benchmarks: of every op (bench), and of training steps (bench models), beside the machine's peak measured in the
- * same run and, with --vs torch, beside the same steps in PyTorch. */
+/* Benchmarks: of every op (bench), of training steps (bench models), and of how these grow with the sizes (bench
+ * scaling), beside the machine's peak measured in the same run and, with --vs, beside the same steps elsewhere. */
 #include "bench.h"
+
+#include "peers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,49 +10,90 @@
 const char *const bench_passes[BENCH_PASSES] = {"",      "-merge", "-fuse",
                                                 "-pack", "-place", "-merge,-fuse,-pack,-place"};
 
-wg_tape *bench_tape_new(wg_pool *pool, const char *plan)
+wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
 {
     wg_tape_options options = wg_tape_defaults();
     options.pool = pool;
     options.plan = plan;
+    options.profile = profile;
     wg_tape *tape = wg_tape_new(options);
     if (!tape) app_fail("out of memory");
     return tape;
 }
 
+/* "torch,jax" */
+static void read_peers(bench_settings *s, const char *vs)
+{
+    static const char *const known[BENCH_PEERS_MAX] = {"torch", "torch-compile", "jax"};
+    for (const char *at = vs; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] != 0)) {
+        size_t length = strcspn(at, ",");
+        int p = 0;
+        while (p < BENCH_PEERS_MAX && (strlen(known[p]) != length || strncmp(known[p], at, length) != 0)) p++;
+        if (p == BENCH_PEERS_MAX || s->n_peers == BENCH_PEERS_MAX)
+            app_usage("--vs takes torch, torch-compile, jax, separated by commas, not '%s'", vs);
+        s->peers[s->n_peers++] = known[p];
+    }
+}
+
+static const char summary[] =
+    "Times every op; models: steps of training (and of writing text); scaling: of an LSTM against time, batch and\n"
+    "hidden size. Models, one training step unless it says otherwise:\n"
+    "  rnn, lstm, gru   2 x 128, time 50, batch 50, one-hot 65, RMSprop, clipping\n"
+    "  lstm-512         2 x 512, likewise\n"
+    "  lstm-b1          1 x 32, batch 1\n"
+    "  lstm-cell        2 x 256, time 100, batch 32, a loop over a cell written from primitive ops\n"
+    "  bilstm-len       both ways, 1 x 256, lengths 5 to 50, batch 64\n"
+    "  seq2seq-attn     GRU of 256, additive attention, time 25, batch 64, 5000 words, AdamW\n"
+    "  lenet            two convolutions and two linear layers (32, 64, 128), batch 64, SGD\n"
+    "  resnet-ish       6 convolutions 3x3 of 32 to 128 channels, batch norm, 32x32x3, batch 32, SGD\n"
+    "  gpt-128          4 layers, 4 heads, width 128, context 64, batch 12, AdamW\n"
+    "  gpt-384          6 layers, 6 heads, width 384, context 256, batch 4, AdamW\n"
+    "  mlp              784-512-512-10, batch 128, Adam\n"
+    "  tiny             2000 pointwise ops on 16 elements, forward and backward\n"
+    "  generate-lstm    writing 200 tokens with lstm-512, one at a time; ms a token\n"
+    "  generate-gpt     writing 256 tokens with gpt-384, keys and values kept; ms a token";
+
 int main(int argc, char **argv)
 {
-    static const char *const peers[] = {"none", "torch", NULL};
-    bool models = argc > 1 && strcmp(argv[1], "models") == 0;
-    bench_settings s = {.threads = 2, .vs = "none"};
+    const char *section = argc > 1 && argv[1][0] != '-' ? argv[1] : "", *vs = "", *model = "", *plan = NULL;
+    bench_settings s = {.threads = 2};
     app_option options[] = {
-        {APP_INT, "threads", &s.threads, "N", "threads, ours and the peer's", 1, 256},
+        {APP_INT, "threads", &s.threads, "N", "threads, ours and the peers'", 1, 256},
         {APP_TEXT, "json", &s.json, "FILE", "write the rows"},
-        {APP_TEXT, "filter", &s.filter, "TEXT", "only rows whose id holds this text"},
+        {APP_TEXT, "filter", &s.filter, "TEXT", "only rows whose id holds this text (scaling: T, B or H)"},
         {APP_INT, "steps", &s.steps, "N", "samples a row; 0: the default", 0, 1e6},
-        {APP_CHOICE, "vs", &s.vs, "PEER", "models: the same steps in a peer, interleaved", 0, 0, peers},
+        {APP_TEXT, "vs", &vs, "PEERS", "models: the same steps in torch,torch-compile,jax, interleaved"},
         {APP_FLAG, "passes", &s.passes, NULL, "models: each planner pass on and off, interleaved"},
+        {APP_FLAG, "profile", &s.profile, NULL, "models: where the time of a step goes, op by op"},
+        {APP_TEXT, "model", &model, "ID", "serve: the model whose steps are asked for on standard input"},
+        {APP_TEXT, "plan", &plan, "PASSES", "serve: planner passes that are off"},
         {APP_END}};
     app_name("bench");
-    app_parse(
-        argc - models, argv + models, "bench [models] [options]",
-        "Times every op, or training steps of models: rnn, lstm, gru (2 layers of 128, time 50, batch 50, one-hot\n"
-        "65, RMSprop, clipping) and tiny (2000 pointwise ops on 16 elements, forward and backward).",
-        options);
-    if (strcmp(s.vs, "none") == 0) s.vs = NULL;
-    if (s.vs || s.passes) models = true; /* only models have peers */
+    app_parse(argc - (*section != 0), argv + (*section != 0), "bench [models|scaling|serve] [options]", summary,
+              options);
+    read_peers(&s, vs);
+    if (!*section && (s.n_peers || s.passes || s.profile)) section = "models"; /* only models have peers */
+    if (!strcmp(section, "serve")) {
+        bench_serve(model, (int)s.threads, plan);
+        return 0;
+    }
 
     bench_report report = {.settings = &s, .machine = bench_measure_machine((int)s.threads)};
     bench_print_machine(&report.machine);
-    if (models) {
+    if (!strcmp(section, "models")) {
         bench_models(&report);
-    } else {
+    } else if (!strcmp(section, "scaling")) {
+        bench_scaling(&report);
+    } else if (!*section) {
         bench_ops(&report);
         bench_engine(&report);
+    } else {
+        app_usage("there is no section '%s': models, scaling", section);
     }
-    if (report.n == 0) app_fail("no row's id holds '%s'", s.filter);
+    if (report.n == 0 && !s.profile) app_fail("no row's id holds '%s'", s.filter);
     bench_write_json(&report);
+    bool failed = report.failed;
     bench_report_fini(&report);
     app_check_output();
-    return 0;
+    return failed;
 }

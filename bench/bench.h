@@ -5,13 +5,17 @@
 
 #include "../examples/app.h"
 
+enum { BENCH_PEERS_MAX = 3 };
+
 typedef struct bench_settings {
-    const char *json;   /* file for the rows; NULL: none */
-    const char *filter; /* only rows whose id holds this text; NULL: all */
-    const char *vs;     /* "torch" or NULL */
+    const char *json;                   /* file for the rows; NULL: none */
+    const char *filter;                 /* only rows whose id holds this text; NULL: all */
+    const char *peers[BENCH_PEERS_MAX]; /* "torch", "torch-compile", "jax" */
+    int n_peers;
     int64_t threads;
     int64_t steps; /* samples a row; 0: the section's own number */
     bool passes;   /* models: with planner passes off, one at a time */
+    bool profile;  /* models: where the time of a step goes */
 } bench_settings;
 
 /* ---- the machine, measured in the same run (machine.c) ------------------------------------------------- */
@@ -46,6 +50,14 @@ void bench_times_fini(bench_times *times);
 
 /* ---- rows (report.c) ----------------------------------------------------------------------------------- */
 
+typedef struct bench_peer_row {
+    const char *name;
+    char version[48];
+    double ms, spread, loss;
+    double ratio; /* its time over ours */
+    double bytes; /* as resident, below */
+} bench_peer_row;
+
 /* Quantities that a row does not have are NaN, or 0 for work. */
 typedef struct bench_row {
     char id[64];
@@ -53,18 +65,21 @@ typedef struct bench_row {
     double elements, bytes, flops; /* work of one run */
     double ns_per_op;
     double loss;
-    double peer_ms, peer_spread, peer_loss;
-    double ratio;       /* the peer's time over ours */
+    double resident;    /* memory at most, over that of an idle process */
+    double units;       /* tokens that a step makes: ms and flops are those of one; 1 where a step is a step */
     double without[8];  /* ms with passes off, in the order of bench_passes */
     double allocations; /* in a steady step */
+    double exponent, memory_exponent; /* of a fit */
+    bench_peer_row peers[BENCH_PEERS_MAX];
+    int n_peers;
 } bench_row;
 
 typedef struct bench_report {
     const bench_settings *settings;
     bench_machine machine;
-    char peer_version[48];
     bench_row *rows;
     size_t n, room;
+    bool failed; /* losses differ */
 } bench_report;
 
 bench_row bench_row_new(const char *id);
@@ -81,15 +96,16 @@ void bench_report_fini(bench_report *report);
 
 /* ---- sections ------------------------------------------------------------------------------------------ */
 
-void bench_ops(bench_report *report);    /* micro.c: every op */
-void bench_engine(bench_report *report); /* engine.c: recording, planning, replaying */
-void bench_models(bench_report *report); /* compare.c: training steps */
+void bench_ops(bench_report *report);     /* micro.c: every op */
+void bench_engine(bench_report *report);  /* engine.c: recording, planning, replaying */
+void bench_models(bench_report *report);  /* compare.c: training steps */
+void bench_scaling(bench_report *report); /* scaling.c: their cost against T, B, H */
 
 /* Planner settings that --passes compares; the first is all on. */
 enum { BENCH_PASSES = 6 };
 extern const char *const bench_passes[BENCH_PASSES];
 
 /* A tape on a pool, with planner passes off as `plan` says (NULL: as the environment says). */
-wg_tape *bench_tape_new(wg_pool *pool, const char *plan);
+wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile);
 
 #endif

@@ -1,4 +1,7 @@
-/* Training steps of the models: timed alone, beside a peer's (turn by turn), or with planner passes on and off. */
+/* Steps of the models: timed alone, beside peers (turn by turn), or with planner passes on and off; and how their cost
+ * grows with the sizes. Every side is a child process (peers.h). */
+#include "compare.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,16 +13,21 @@
 #include "models.h"
 #include "peers.h"
 
-/* Both sides take turns of some steps; the first turn warms up. CHECKED: steps whose losses must agree. */
-enum { STEPS = 40, STEPS_TINY = 200, TURN = 5, CHECKED = 10 };
+/* Sides take turns of some steps; the first turn warms up. CHECKED: steps whose losses must agree. */
+enum { TURN = 5, CHECKED = 10, MAX_SIDES = 8 };
 
 static const double tolerance = 1e-4; /* of losses, relative */
 
-static int64_t steps_of(const bench_report *report, const char *id)
-{
-    if (report->settings->steps) return report->settings->steps;
-    return strcmp(id, "tiny") == 0 ? STEPS_TINY : STEPS;
-}
+typedef struct side {
+    const char *name, *plan;
+    bench_peer peer;
+    bench_times times;
+    double losses[CHECKED]; /* of the first steps */
+    int64_t steps;          /* done, those of the warm-up included */
+    double allocations;     /* in all steps after the warm-up */
+    double bytes;
+    char version[48];
+} side;
 
 /* Worker threads of whoever ran last spin for a moment; the next one's time shall not pay for that. */
 static void settle(void)
@@ -28,178 +36,213 @@ static void settle(void)
     nanosleep(&pause, NULL);
 }
 
-/* ---- one side's steps ---------------------------------------------------------------------------------- */
-
-typedef struct side {
-    bench_times times;
-    double losses[CHECKED]; /* of the first steps */
-    int64_t steps;          /* done, those of the warm-up included */
-    uint64_t requests;      /* for memory, after the warm-up */
-} side;
-
-static void side_add(side *s, double ms, double loss)
+static void run_turn(side *s, int64_t steps, bool warm, double units)
 {
-    if (s->steps < CHECKED) s->losses[s->steps] = loss;
-    if (s->steps >= TURN) bench_times_add(&s->times, ms);
-    s->steps++;
-}
-
-static void run_ours(model *m, side *s)
-{
-    uint64_t requests = model_requests();
-    double began = app_now();
-    double loss = model_step(m);
-    double ms = (app_now() - began) * 1e3;
-    if (s->steps >= TURN) s->requests += model_requests() - requests;
-    side_add(s, ms, loss);
-}
-
-static void run_peers(bench_peer *peer, side *s)
-{
-    double ms, loss;
-    bench_peer_step(peer, &ms, &loss);
-    side_add(s, ms, loss);
-}
-
-/* The loss of the last step that is checked. */
-static double last_loss(const side *s) { return s->losses[(s->steps < CHECKED ? s->steps : CHECKED) - 1]; }
-
-static void check_losses(const char *id, const side *ours, const side *peers)
-{
-    for (int64_t i = 0; i < CHECKED && i < ours->steps; i++) {
-        double a = ours->losses[i], b = peers->losses[i];
-        if (!(fabs(a - b) <= tolerance * fmax(fabs(a), fabs(b))))
-            app_fail("%s: step %d: losses differ: ours %.7f, the peer's %.7f", id, (int)i + 1, a, b);
+    char line[512];
+    settle();
+    for (int64_t i = 0; i < steps && bench_peer_ask(&s->peer, "step", "", line); i++) {
+        if (s->steps < CHECKED) s->losses[s->steps] = bench_json_number(line, "loss");
+        s->steps++;
+        if (warm) continue;
+        bench_times_add(&s->times, bench_json_number(line, "ms") / units);
+        s->allocations += bench_json_number(line, "allocations");
     }
 }
 
-/* ---- alone, or beside a peer --------------------------------------------------------------------------- */
-
-/* Writes the model for the peer and starts it. */
-static bench_peer start_peer(bench_report *report, const model *m)
+/* The loss of the last step that is checked. */
+static double last_loss(const side *s)
 {
-    char path[] = "/tmp/wengert-bench-XXXXXX";
+    return s->steps ? s->losses[(s->steps < CHECKED ? s->steps : CHECKED) - 1] : NAN;
+}
+
+/* False, with a note, if losses differ. */
+static bool check_losses(const char *id, const side *ours, const side *other)
+{
+    for (int64_t i = 0; i < CHECKED && i < ours->steps && i < other->steps; i++) {
+        double a = ours->losses[i], b = other->losses[i];
+        if (fabs(a - b) <= tolerance * fmax(fabs(a), fabs(b))) continue;
+        app_note("%s: step %d: losses differ: ours %.7f, %s %.7f", id, (int)i + 1, a, other->name, b);
+        return false;
+    }
+    return true;
+}
+
+/* ---- all sides of a row -------------------------------------------------------------------------------- */
+
+/* Starts them; the first is ours, and its weights are everyone's. */
+static void start_sides(const bench_report *report, bench_row *row, const char *id, side *sides, int n)
+{
+    char path[] = "/tmp/wengert-bench-XXXXXX", line[512];
     int file = mkstemp(path);
     if (file < 0) app_fail("cannot make a file in /tmp: %s", strerror(errno));
     close(file);
-    model_save(m, path);
-    bench_peer peer = bench_peer_start(m->id, (int)report->settings->threads, path);
+    for (int i = 0; i < n; i++) {
+        side *s = &sides[i];
+        bool ours = !strcmp(s->name, "wengert");
+        s->peer = bench_peer_start(s->name, id, report->machine.threads, s->plan);
+        bench_peer_ask(&s->peer, ours ? "save" : "load", path, line);
+        bench_json_text(line, "version", s->version, sizeof s->version);
+        if (i > 0) continue;
+        row->flops = bench_json_number(line, "flops");
+        row->units = bench_json_number(line, "units");
+        row->flops /= row->units;
+    }
     unlink(path);
-    memcpy(report->peer_version, peer.version, sizeof report->peer_version);
-    return peer;
 }
 
-static void print_header(const bench_report *report)
+static void run_sides(bench_report *report, bench_row *row, side *sides, int n, int64_t steps, int64_t turn)
 {
-    printf("%-6s %10s %7s %6s %12s", "model", "ms", "spread", "peak", "loss");
-    if (report->settings->vs) printf(" %10s %7s %12s %7s", report->settings->vs, "spread", "loss", "ratio");
+    char line[512];
+    for (int64_t done = -turn; done < steps; done += turn)
+        for (int i = 0; i < n; i++)
+            run_turn(&sides[i], done >= 0 && steps - done < turn ? steps - done : turn, done < 0, row->units);
+    for (int i = 0; i < n; i++) {
+        side *s = &sides[i];
+        bench_peer_ask(&s->peer, "memory", "", line);
+        s->bytes = bench_json_number(line, "bytes");
+        if (s->peer.error[0] && i == 0) app_fail("%s: %s", row->id, s->peer.error);
+        if (s->peer.error[0]) app_note("%s: no %s: %s", row->id, s->name, s->peer.error);
+        if (i > 0 && !s->peer.error[0] && !check_losses(row->id, &sides[0], s)) report->failed = true;
+    }
+    row->ms = bench_median(&sides[0].times);
+    row->spread = bench_spread(&sides[0].times);
+    row->loss = last_loss(&sides[0]);
+    row->resident = sides[0].bytes;
+    row->allocations = sides[0].allocations / (double)sides[0].times.n;
+}
+
+static void stop_sides(side *sides, int n)
+{
+    for (int i = 0; i < n; i++) {
+        bench_peer_stop(&sides[i].peer);
+        bench_times_fini(&sides[i].times);
+    }
+}
+
+/* ---- alone, or beside peers ---------------------------------------------------------------------------- */
+
+void bench_print_models_header(const bench_report *report)
+{
+    printf("%-24s %10s %7s %6s %7s %12s", "model", "ms", "spread", "peak", "MiB", "loss");
+    for (int p = 0; p < report->settings->n_peers; p++)
+        printf(" | %14s %7s %6s %7s", report->settings->peers[p], "spread", "ratio", "MiB");
     putchar('\n');
 }
 
 static void print_row(const bench_report *report, const bench_row *row)
 {
-    printf("%-6s %10.3f %6.0f%%", row->id, row->ms, row->spread * 100);
+    printf("%-24s %10.3f %6.0f%%", row->id, row->ms, row->spread * 100);
     bench_print_cell(6, 0, bench_peak_share(report, row) * 100);
-    printf("%c %11.6f", row->flops > 0 ? '%' : ' ', row->loss);
-    if (report->settings->vs)
-        printf(" %10.3f %6.0f%% %12.6f %7.2f", row->peer_ms, row->peer_spread * 100, row->peer_loss, row->ratio);
-    printf("  allocations per steady step: %g\n", row->allocations);
+    printf("%c", row->flops > 0 ? '%' : ' ');
+    bench_print_cell(7, 1, row->resident / 0x1p20);
+    printf(" %12.6f", row->loss);
+    for (int p = 0; p < row->n_peers; p++) {
+        const bench_peer_row *peer = &row->peers[p];
+        printf(" | ");
+        bench_print_cell(14, 3, peer->ms);
+        bench_print_cell(7, 0, peer->spread * 100);
+        printf("%c", isfinite(peer->spread) ? '%' : ' ');
+        bench_print_cell(6, 2, peer->ratio);
+        bench_print_cell(8, 1, peer->bytes / 0x1p20);
+    }
+    if (row->units > 1) printf("  a token; %.0f tokens/s", 1e3 / row->ms);
+    if (row->allocations > 0) printf("  allocations in a steady step: %g", row->allocations);
+    putchar('\n');
     fflush(stdout);
 }
 
-static void time_model(bench_report *report, wg_pool *pool, const char *id)
+bench_row bench_time_model(bench_report *report, const char *id, int64_t steps)
 {
-    bool compared = report->settings->vs != NULL;
-    int64_t steps = steps_of(report, id) + TURN;
-    model *m = model_new(id, pool, NULL);
-    bench_peer peer = {0};
-    side ours = {0}, peers = {0};
-    if (compared) peer = start_peer(report, m);
-    for (int64_t done = 0; done < steps; done += TURN) {
-        int64_t turn = steps - done < TURN ? steps - done : TURN;
-        if (compared) settle();
-        for (int64_t i = 0; i < turn; i++) run_ours(m, &ours);
-        if (compared) settle();
-        for (int64_t i = 0; i < turn && compared; i++) run_peers(&peer, &peers);
-    }
+    const bench_settings *settings = report->settings;
+    if (settings->steps) steps = settings->steps;
+    side sides[1 + BENCH_PEERS_MAX] = {{.name = "wengert"}};
     bench_row row = bench_row_new(id);
-    row.ms = bench_median(&ours.times);
-    row.spread = bench_spread(&ours.times);
-    row.flops = m->flops;
-    row.loss = last_loss(&ours);
-    row.allocations = (double)ours.requests / (double)(steps - TURN);
-    if (compared) {
-        check_losses(id, &ours, &peers);
-        row.peer_ms = bench_median(&peers.times);
-        row.peer_spread = bench_spread(&peers.times);
-        row.peer_loss = last_loss(&peers);
-        row.ratio = row.peer_ms / row.ms;
-        bench_peer_stop(&peer);
+    row.n_peers = settings->n_peers;
+    for (int p = 0; p < row.n_peers; p++) sides[p + 1].name = settings->peers[p];
+    start_sides(report, &row, id, sides, 1 + row.n_peers);
+    run_sides(report, &row, sides, 1 + row.n_peers, steps, steps < TURN ? steps : TURN);
+    for (int p = 0; p < row.n_peers; p++) {
+        side *s = &sides[p + 1];
+        bool there = !s->peer.error[0];
+        row.peers[p] = (bench_peer_row){.name = s->name,
+                                        .ms = there ? bench_median(&s->times) : NAN,
+                                        .spread = there ? bench_spread(&s->times) : NAN,
+                                        .loss = there ? last_loss(s) : NAN,
+                                        .bytes = there ? s->bytes : NAN};
+        row.peers[p].ratio = row.peers[p].ms / row.ms;
+        memcpy(row.peers[p].version, s->version, sizeof s->version);
     }
+    stop_sides(sides, 1 + row.n_peers);
     print_row(report, bench_add(report, &row));
-    bench_times_fini(&ours.times);
-    bench_times_fini(&peers.times);
-    model_free(m);
+    return row;
 }
 
 /* ---- passes on and off --------------------------------------------------------------------------------- */
 
-static void time_passes(bench_report *report, wg_pool *pool, const char *id)
+static void time_passes(bench_report *report, const model_kind *kind)
 {
-    model *m[BENCH_PASSES];
-    side sides[BENCH_PASSES] = {{{0}}};
-    int64_t steps = steps_of(report, id) + TURN;
-    for (int p = 0; p < BENCH_PASSES; p++) m[p] = model_new(id, pool, bench_passes[p]);
-    for (int64_t done = 0; done < steps; done++)
-        for (int p = 0; p < BENCH_PASSES; p++) run_ours(m[p], &sides[p]);
-    bench_row row = bench_row_new(id);
-    row.flops = m[0]->flops;
-    row.loss = last_loss(&sides[0]);
-    row.ms = bench_median(&sides[0].times);
-    row.spread = bench_spread(&sides[0].times);
-    printf("%-6s", id);
+    side sides[BENCH_PASSES] = {{0}};
+    bench_row row = bench_row_new(kind->id);
+    int64_t steps = report->settings->steps ? report->settings->steps : kind->steps;
+    for (int p = 0; p < BENCH_PASSES; p++) sides[p].name = "wengert", sides[p].plan = bench_passes[p];
+    start_sides(report, &row, kind->id, sides, BENCH_PASSES);
+    run_sides(report, &row, sides, BENCH_PASSES, steps, 1);
+    printf("%-14s", kind->id);
     for (int p = 0; p < BENCH_PASSES; p++) {
-        check_losses(id, &sides[0], &sides[p]);
         row.without[p] = bench_median(&sides[p].times);
         printf(" %9.3f (%4.2f)", row.without[p], row.without[p] / row.ms);
-        bench_times_fini(&sides[p].times);
-        model_free(m[p]);
     }
     putchar('\n');
     fflush(stdout);
+    stop_sides(sides, BENCH_PASSES);
     bench_add(report, &row);
 }
 
 static void print_passes_header(void)
 {
     static const char *const names[BENCH_PASSES] = {"all on", "-merge", "-fuse", "-pack", "-place", "all off"};
-    printf("ms a step with planner passes off (over all on), interleaved\n%-6s", "model");
+    printf("ms a step with planner passes off (over all on), interleaved\n%-14s", "model");
     for (int p = 0; p < BENCH_PASSES; p++) printf(" %16s", names[p]);
     putchar('\n');
+}
+
+/* ---- where the time goes ------------------------------------------------------------------------------- */
+
+static void profile(const bench_report *report, const char *id)
+{
+    wg_pool *pool = wg_pool_new(report->machine.threads);
+    if (!pool) app_fail("out of memory");
+    model *m = model_new(id, pool, NULL, true);
+    for (int i = 0; i < 2; i++) model_step(m);
+    wg_profile_clear(m->tape);
+    model_step(m);
+    printf("\n%s, the products of a step are %.3g GFLOP\n", id, m->flops * 1e-9);
+    if (wg_dump_profile(m->tape, stdout) != WG_OK) app_fail("%s: no profile", id);
+    model_free(m);
+    wg_pool_free(pool);
 }
 
 /* ---- the section --------------------------------------------------------------------------------------- */
 
 void bench_models(bench_report *report)
 {
-    wg_pool *pool = wg_pool_new((int)report->settings->threads);
-    bool passes = report->settings->passes;
-    if (!pool) app_fail("out of memory");
-    if (passes) {
+    const bench_settings *settings = report->settings;
+    if (settings->passes) {
         print_passes_header();
-    } else {
-        print_header(report);
+    } else if (!settings->profile) {
+        bench_print_models_header(report);
     }
-    for (int i = 0; model_ids[i]; i++) {
-        if (!bench_wants(report, model_ids[i])) continue;
-        if (passes) {
-            time_passes(report, pool, model_ids[i]);
+    for (const model_kind *kind = model_kinds; kind->id; kind++) {
+        if (!bench_wants(report, kind->id)) continue;
+        if (settings->passes) {
+            time_passes(report, kind);
+        } else if (settings->profile) {
+            profile(report, kind->id);
         } else {
-            time_model(report, pool, model_ids[i]);
+            bench_time_model(report, kind->id, kind->steps);
         }
     }
-    if (*report->peer_version)
-        printf("%s %s, %d thread%s each; ratio: its time over ours\n", report->settings->vs, report->peer_version,
+    if (settings->n_peers)
+        printf("%d thread%s each; ratio: a peer's time over ours; MiB: resident at most, over an idle process\n",
                report->machine.threads, report->machine.threads == 1 ? "" : "s");
-    wg_pool_free(pool);
 }

@@ -87,13 +87,13 @@ static void time_case(bench_report *report, const engine_case *k)
     int64_t samples = report->settings->steps ? report->settings->steps : SAMPLES;
     if (k->fresh && samples > 3) samples = 3;
     bench_times times = {0};
-    wg_tape *tape = bench_tape_new(NULL, k->plan);
+    wg_tape *tape = bench_tape_new(NULL, k->plan, false);
     if (!k->fresh)
         for (int warm = 0; warm < 3; warm++) k->ms(tape);
     for (int64_t s = 0; s < samples; s++) {
         if (k->fresh) {
             wg_tape_free(tape);
-            tape = bench_tape_new(NULL, k->plan);
+            tape = bench_tape_new(NULL, k->plan, false);
         }
         bench_times_add(&times, k->ms(tape));
     }

@@ -242,7 +242,7 @@ static void fill(context *c)
 void bench_ops(bench_report *report)
 {
     wg_pool *pool = wg_pool_new((int)report->settings->threads);
-    context c = {.tape = bench_tape_new(pool, NULL), .set = wg_params_new(WG_F32)};
+    context c = {.tape = bench_tape_new(pool, NULL, false), .set = wg_params_new(WG_F32)};
     if (!pool || !c.set) app_fail("out of memory");
     fill(&c);
     printf("%-24s %11s %7s %11s %8s %9s %6s\n", "op", "us", "spread", "ns/element", "GB/s", "GFLOP/s", "peak");

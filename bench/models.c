@@ -1,67 +1,65 @@
-/* The models that are timed, written as a user writes them: layers of cells in a loop over time, and a long chain
- * of small ops. */
+/* The table of models that are timed, and what they share. The models are in models_*.c, written as a user writes
+ * them: layers and ops, in a loop over time where there is one. */
 #include "models.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const model_ids[] = {"rnn", "lstm", "gru", "tiny", NULL};
+static void tiny_init(model *m);
+static wg_tensor tiny_loss(model *m);
 
-static bool is_tiny(const model *m) { return strcmp(m->id, "tiny") == 0; }
+const model_kind model_kinds[] = {
+    {"rnn", recurrent_init, recurrent_loss, NULL, 40, WG_RNN_TANH, .layers = 2, .size = 128, .time = 50,
+     .batch = 50},
+    {"lstm", recurrent_init, recurrent_loss, NULL, 40, WG_LSTM, .layers = 2, .size = 128, .time = 50, .batch = 50},
+    {"gru", recurrent_init, recurrent_loss, NULL, 40, WG_GRU, .layers = 2, .size = 128, .time = 50, .batch = 50},
+    {"lstm-512", recurrent_init, recurrent_loss, NULL, 20, WG_LSTM, .layers = 2, .size = 512, .time = 50,
+     .batch = 50},
+    {"lstm-b1", recurrent_init, recurrent_loss, NULL, 200, WG_LSTM, .layers = 1, .size = 32, .time = 50,
+     .batch = 1},
+    {"lstm-cell", cell_init, cell_loss, NULL, 20, WG_LSTM, .layers = 2, .size = 256, .time = 100, .batch = 32},
+    {"bilstm-len", tagger_init, tagger_loss, NULL, 20, WG_LSTM, .layers = 1, .size = 256, .time = 50, .batch = 64},
+    {"seq2seq-attn", seq2seq_init, seq2seq_loss, NULL, 20, WG_GRU, .layers = 1, .size = 256, .time = 25,
+     .batch = 64},
+    {"lenet", lenet_init, lenet_loss, NULL, 40, .batch = 64},
+    {"resnet-ish", resnet_init, resnet_loss, NULL, 20, .batch = 32},
+    {"gpt-128", gpt_init, gpt_loss, NULL, 20, .layers = 4, .heads = 4, .size = 128, .time = 64, .batch = 12},
+    {"gpt-384", gpt_init, gpt_loss, NULL, 10, .layers = 6, .heads = 6, .size = 384, .time = 256, .batch = 4},
+    {"mlp", mlp_init, mlp_loss, NULL, 40, .size = 512, .batch = 128},
+    {"tiny", tiny_init, tiny_loss, NULL, 200, .size = 16, .time = 2000},
+    {"generate-lstm", write_lstm_init, NULL, write_lstm, 10, WG_LSTM, .layers = 2, .size = 512, .time = 200},
+    {"generate-gpt", write_gpt_init, NULL, write_gpt, 10, .layers = 6, .heads = 6, .size = 384, .time = 256},
+    {.id = NULL}};
+
+/* Its sizes are those of the id: "scaled-lstm:T,B,H". */
+static const model_kind scaled = {"scaled-lstm", recurrent_init, recurrent_loss, NULL, 20, WG_LSTM, .layers = 1};
 
 /* ---- making -------------------------------------------------------------------------------------------- */
 
-/* Multiply-adds of all products, twice each: inputs are one-hot, so need no gradient of their own. */
-static double flops_of(int gates)
+static model_kind kind_of(const char *id)
 {
-    double first = (double)gates * HIDDEN * VOCABULARY, recurrent = (double)gates * HIDDEN * HIDDEN;
-    double inner = (LAYERS - 1.0) * gates * HIDDEN * HIDDEN, decoder = (double)HIDDEN * VOCABULARY;
-    return 2.0 * TIME * BATCH * (2 * first + 3 * (LAYERS * recurrent + inner + decoder));
+    for (const model_kind *kind = model_kinds; kind->id; kind++)
+        if (!strcmp(kind->id, id)) return *kind;
+    model_kind kind = scaled;
+    long long T, B, H;
+    if (sscanf(id, "scaled-lstm:%lld,%lld,%lld", &T, &B, &H) != 3 || T < 1 || B < 1 || H < 1)
+        app_fail("there is no model '%s'", id);
+    kind.time = T, kind.batch = B, kind.size = H;
+    return kind;
 }
 
-static void recurrent_init(model *m)
+model *model_new(const char *id, wg_pool *pool, const char *plan, bool profile)
 {
-    bool lstm = strcmp(m->id, "lstm") == 0, gru = strcmp(m->id, "gru") == 0;
-    wg_rnn_options options = wg_rnn_defaults();
-    options.cell = lstm ? WG_LSTM : gru ? WG_GRU : WG_RNN_TANH;
-    options.layers = LAYERS;
-    wg_rnn_init(&m->rnn, m->set, "rnn", VOCABULARY, HIDDEN, options);
-    wg_linear_init(&m->decoder, m->set, "decoder", HIDDEN, VOCABULARY, wg_linear_defaults());
-    wg_rmsprop_options rmsprop = wg_rmsprop_defaults();
-    rmsprop.lr = 2e-3;
-    rmsprop.alpha = 0.95;
-    m->optimizer = wg_rmsprop_new(m->set, rmsprop);
-    if (!m->optimizer) app_fail("out of memory");
-    m->flops = flops_of(lstm ? 4 : gru ? 3 : 1);
-    for (int i = 0; i < TIME * BATCH; i++) {
-        uint32_t bits = (uint32_t)i * 2654435761u;
-        m->inputs[i] = (int32_t)((bits >> 16) % VOCABULARY);
-        m->targets[i] = (int32_t)((bits >> 8) % VOCABULARY);
-    }
-}
-
-/* Numbers for which neither the chain nor its gradient dies out. */
-static void tiny_init(model *m)
-{
-    m->x = wg_param_new(m->set, "x", WG_DIMS(TINY), wg_init_uniform(0.1, 1));
-    for (int i = 0; i < TINY; i++) m->c[i] = 1 + 0.0005f * (float)i;
-}
-
-model *model_new(const char *id, wg_pool *pool, const char *plan)
-{
-    model *m = calloc(1, sizeof *m);
-    if (!m) app_fail("out of memory");
-    m->id = id;
-    m->tape = bench_tape_new(pool, plan);
+    model *m = app_room(1, sizeof *m);
+    m->kind = kind_of(id);
+    m->units = 1;
+    m->tape = bench_tape_new(pool, plan, profile);
     m->set = wg_params_new(WG_F32);
     if (!m->set) app_fail("out of memory");
-    if (is_tiny(m)) {
-        tiny_init(m);
-    } else {
-        recurrent_init(m);
-    }
-    if (wg_params_status(m->set) != WG_OK) app_fail("%s", wg_params_message(m->set));
+    m->kind.init(m);
+    if (wg_params_status(m->set) != WG_OK) app_fail("%s: %s", id, wg_params_message(m->set));
+    if (m->state && wg_params_status(m->state) != WG_OK) app_fail("%s: %s", id, wg_params_message(m->state));
     return m;
 }
 
@@ -70,54 +68,113 @@ void model_free(model *m)
     wg_tape_free(m->tape);
     wg_optimizer_free(m->optimizer);
     wg_params_free(m->set);
+    wg_params_free(m->state);
+    for (int i = 0; i < m->n_data; i++) free((void *)(uintptr_t)m->data[i].data);
+    free(m->net);
     free(m);
+}
+
+void model_optimize(model *m, wg_optimizer *optimizer, double clip)
+{
+    if (!optimizer) app_fail("out of memory");
+    m->optimizer = optimizer;
+    m->clip = clip;
+}
+
+/* ---- data ---------------------------------------------------------------------------------------------- */
+
+static void *add_data(model *m, const char *name, wg_dtype dtype, wg_shape shape, int64_t *n)
+{
+    if (m->n_data == MODEL_DATA || !wg_shape_numel(&shape, n)) app_fail("%s: too many data", m->kind.id);
+    void *numbers = app_room(*n, 4);
+    m->data[m->n_data++] = (wg_entry){.name = name, .dtype = dtype, .shape = shape, .data = numbers};
+    return numbers;
+}
+
+/* 24 bits that depend on the place and on which data they are. */
+static uint32_t bits_of(const model *m, int64_t i)
+{
+    uint64_t bits = ((uint64_t)i + 1 + ((uint64_t)m->n_data << 40)) * 0x9e3779b97f4a7c15u;
+    bits = (bits ^ bits >> 31) * 0xd1342543de82ef95u;
+    return (uint32_t)(bits >> 40);
+}
+
+int32_t *model_integers(model *m, const char *name, wg_shape shape, int32_t low, int32_t high)
+{
+    int64_t n;
+    int32_t *numbers = add_data(m, name, WG_I32, shape, &n);
+    for (int64_t i = 0; i < n; i++) numbers[i] = low + (int32_t)(bits_of(m, i) % (uint32_t)(high - low));
+    return numbers;
+}
+
+float *model_reals(model *m, const char *name, wg_shape shape)
+{
+    int64_t n;
+    float *numbers = add_data(m, name, WG_F32, shape, &n);
+    for (int64_t i = 0; i < n; i++) numbers[i] = (float)bits_of(m, i) * 0x1p-24f;
+    return numbers;
+}
+
+wg_tensor model_data(model *m, const char *name, int64_t i)
+{
+    const wg_entry *entry = m->data;
+    while (entry < m->data + m->n_data && strcmp(entry->name, name) != 0) entry++;
+    if (entry == m->data + m->n_data) app_fail("%s has no data '%s'", m->kind.id, name);
+    if (i < 0) return wg_data(m->tape, entry->dtype, entry->shape, entry->data);
+    wg_shape shape = {.rank = entry->shape.rank - 1};
+    int64_t n = 1;
+    for (int axis = 0; axis < shape.rank; axis++) n *= shape.size[axis] = entry->shape.size[axis + 1];
+    return wg_data(m->tape, entry->dtype, shape, (const char *)entry->data + 4 * i * n);
+}
+
+void model_count(model *m, double rows, double in, double out, bool first)
+{
+    m->flops += 2 * rows * in * out * (first ? 2 : 3);
 }
 
 /* ---- a step -------------------------------------------------------------------------------------------- */
 
-static wg_tensor tiny_loss(const model *m)
+static double train(model *m)
 {
-    wg_tensor c = wg_data(m->tape, WG_F32, WG_DIMS(TINY), m->c), y = wg_use(m->tape, m->x);
-    for (int i = 0; i < TINY_OPS; i += 2) y = wg_tanh(wg_mul(y, c));
-    return wg_sum_all(y);
-}
-
-/* The mean cross entropy over time and batch. */
-static wg_tensor recurrent_loss(const model *m)
-{
-    wg_rnn_state state = wg_rnn_zero_state(&m->rnn, m->tape, BATCH);
-    wg_tensor loss = wg_scalar(m->tape, WG_F32, 0);
-    for (int t = 0; t < TIME; t++) {
-        wg_tensor x = wg_data(m->tape, WG_I32, WG_DIMS(BATCH), m->inputs + t * BATCH);
-        wg_tensor y = wg_data(m->tape, WG_I32, WG_DIMS(BATCH), m->targets + t * BATCH);
-        wg_tensor h = wg_rnn_step(&m->rnn, wg_one_hot(x, VOCABULARY, WG_F32), &state);
-        loss = wg_add(loss, wg_cross_entropy(wg_linear_apply(&m->decoder, h), y));
-    }
-    return wg_scale(loss, 1.0 / TIME);
-}
-
-double model_step(model *m)
-{
-    wg_tensor loss = wg_keep(is_tiny(m) ? tiny_loss(m) : recurrent_loss(m));
+    wg_tensor loss = wg_keep(m->kind.loss(m));
     wg_zero_grad(m->set);
     wg_status status = wg_backward(loss);
     double value = wg_item(loss);
-    if (wg_tape_reset(m->tape) != WG_OK || status != WG_OK) app_fail("%s: %s", m->id, wg_tape_message(m->tape));
-    if (m->optimizer) {
-        wg_clip_grad_norm(m->set, 5, NULL);
-        if (wg_optimizer_step(m->optimizer) != WG_OK) app_fail("%s: %s", m->id, wg_optimizer_message(m->optimizer));
-    }
+    if (wg_tape_reset(m->tape) != WG_OK || status != WG_OK)
+        app_fail("%s: %s", m->kind.id, wg_tape_message(m->tape));
+    if (m->clip > 0) wg_clip_grad_norm(m->set, m->clip, NULL);
+    if (m->optimizer && wg_optimizer_step(m->optimizer) != WG_OK)
+        app_fail("%s: %s", m->kind.id, wg_optimizer_message(m->optimizer));
     return value;
+}
+
+double model_step(model *m) { return m->kind.run ? m->kind.run(m) : train(m); }
+
+/* ---- tiny: a long chain of small ops ------------------------------------------------------------------- */
+
+/* Numbers for which neither the chain nor its gradient dies out. */
+static void tiny_init(model *m)
+{
+    m->net = app_room(1, sizeof(wg_param *));
+    *(wg_param **)m->net = wg_param_new(m->set, "x", WG_DIMS(m->kind.size), wg_init_uniform(0.1, 1));
+    float *c = model_reals(m, "c", WG_DIMS(m->kind.size));
+    for (int i = 0; i < m->kind.size; i++) c[i] = 1 + 0.0005f * (float)i;
+}
+
+static wg_tensor tiny_loss(model *m)
+{
+    wg_tensor c = model_data(m, "c", -1), y = wg_use(m->tape, *(wg_param **)m->net);
+    for (int64_t i = 0; i < m->kind.time; i += 2) y = wg_tanh(wg_mul(y, c));
+    return wg_sum_all(y);
 }
 
 /* ---- what a peer starts from --------------------------------------------------------------------------- */
 
 void model_save(const model *m, const char *path)
 {
-    wg_entry entries[32] = {{0}};
     wg_error error = {0};
     size_t n = wg_params_count(m->set);
-    if (n > 30) app_fail("%s has too many parameters", m->id);
+    wg_entry *entries = app_room((int64_t)n + MODEL_DATA, sizeof *entries);
     for (size_t i = 0; i < n; i++) {
         const wg_param *p = wg_params_at(m->set, i);
         entries[i] = (wg_entry){.name = wg_params_name_at(m->set, i),
@@ -125,12 +182,8 @@ void model_save(const model *m, const char *path)
                                 .shape = wg_param_shape(p),
                                 .data = wg_param_value(p)};
     }
-    if (is_tiny(m)) {
-        entries[n++] = (wg_entry){.name = "c", .dtype = WG_F32, .shape = WG_DIMS(TINY), .data = m->c};
-    } else {
-        wg_shape shape = WG_DIMS(TIME, BATCH);
-        entries[n++] = (wg_entry){.name = "inputs", .dtype = WG_I32, .shape = shape, .data = m->inputs};
-        entries[n++] = (wg_entry){.name = "targets", .dtype = WG_I32, .shape = shape, .data = m->targets};
-    }
-    if (wg_safetensors_write(path, entries, n, NULL, 0, &error) != WG_OK) app_fail("%s", error.text);
+    memcpy(entries + n, m->data, (size_t)m->n_data * sizeof *entries);
+    if (wg_safetensors_write(path, entries, n + (size_t)m->n_data, NULL, 0, &error) != WG_OK)
+        app_fail("%s", error.text);
+    free(entries);
 }

@@ -1,26 +1,27 @@
-/* Starts PyTorch's side and talks to it: lines of commands to its standard input, lines of JSON back. */
+/* Starts children and talks to them. */
 #include "peers.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The number after "name": in a line of JSON; false if it is not there. */
-static bool json_number(const char *line, const char *name, double *number)
+double bench_json_number(const char *line, const char *name)
 {
     char key[32], *end;
     snprintf(key, sizeof key, "\"%s\":", name);
     const char *at = strstr(line, key);
-    if (!at) return false;
-    *number = strtod(at + strlen(key), &end);
-    return end > at + strlen(key);
+    if (!at) return NAN;
+    double number = strtod(at + strlen(key), &end);
+    return end > at + strlen(key) ? number : NAN;
 }
 
-static void json_text(const char *line, const char *name, char *text, size_t size)
+void bench_json_text(const char *line, const char *name, char *text, size_t size)
 {
     char key[32];
     snprintf(key, sizeof key, "\"%s\": \"", name);
@@ -28,54 +29,83 @@ static void json_text(const char *line, const char *name, char *text, size_t siz
     snprintf(text, size, "%.*s", at ? (int)strcspn(at + strlen(key), "\"") : 0, at ? at + strlen(key) : "");
 }
 
-/* Sends a command, reads the answer into line. */
-static void ask(bench_peer *peer, char *line, int size, const char *command, const char *argument)
+static void give_up(bench_peer *peer, const char *format, ...) WG_PRINTF(2, 3);
+
+static void give_up(bench_peer *peer, const char *format, ...)
 {
-    fprintf(peer->to, "%s %s\n", command, argument);
-    if (fflush(peer->to) != 0 || !fgets(line, size, peer->from))
-        app_fail("the peer ended; is PyTorch there? (./run setup --peers)");
-    if (strstr(line, "\"error\"")) app_fail("the peer says: %.*s", (int)strcspn(line, "\n"), line);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(peer->error, sizeof peer->error, format, arguments);
+    va_end(arguments);
 }
 
-static _Noreturn void run_child(const char *model, int threads, int in, int out)
+/* ---- the child ----------------------------------------------------------------------------------------- */
+
+/* The arguments of a child; at most a dozen. */
+static void arguments_of(const char **out, const char *name, const char *model, const char *threads,
+                         const char *plan)
 {
     const char *python = getenv("WG_PYTHON");
-    char count[16];
     if (!python) python = "python3";
-    snprintf(count, sizeof count, "%d", threads);
+    if (!strcmp(name, "wengert")) {
+        *out++ = "/proc/self/exe", *out++ = "serve", *out++ = "--model", *out++ = model;
+        if (plan) *out++ = "--plan", *out++ = plan;
+    } else {
+        *out++ = python;
+        *out++ = strcmp(name, "jax") ? BENCH_PEERS "/torch_models.py" : BENCH_PEERS "/jax_models.py";
+        *out++ = model;
+        if (!strcmp(name, "torch-compile")) *out++ = "--compile";
+    }
+    *out++ = "--threads", *out++ = threads, *out = NULL;
+}
+
+static _Noreturn void run_child(const char *const *arguments, int in, int out)
+{
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
-        execlp(python, python, BENCH_PEERS "/torch_models.py", model, "--threads", count, (char *)NULL);
-    fprintf(stderr, "bench: cannot start %s: %s\n", python, strerror(errno));
+        execvp(arguments[0], (char **)(uintptr_t)arguments);
+    fprintf(stderr, "bench: cannot start %s: %s\n", arguments[0], strerror(errno));
     _exit(127);
 }
 
-bench_peer bench_peer_start(const char *model, int threads, const char *path)
+/* ---- this side ----------------------------------------------------------------------------------------- */
+
+bench_peer bench_peer_start(const char *name, const char *model, int threads, const char *plan)
 {
     int to[2], from[2];
-    char line[512];
+    char count[16];
+    const char *arguments[12];
     bench_peer peer = {0};
+    snprintf(count, sizeof count, "%d", threads);
+    arguments_of(arguments, name, model, count, plan);
     signal(SIGPIPE, SIG_IGN); /* a child that ended is reported by ask */
     if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
         app_fail("cannot make a pipe: %s", strerror(errno));
+    fflush(stdout);
     peer.pid = fork();
     if (peer.pid < 0) app_fail("cannot start a peer: %s", strerror(errno));
-    if (peer.pid == 0) run_child(model, threads, to[0], from[1]);
+    if (peer.pid == 0) run_child(arguments, to[0], from[1]);
     close(to[0]);
     close(from[1]);
     peer.to = fdopen(to[1], "w");
     peer.from = fdopen(from[0], "r");
     if (!peer.to || !peer.from) app_fail("out of memory");
-    ask(&peer, line, sizeof line, "load", path);
-    json_text(line, "version", peer.version, sizeof peer.version);
     return peer;
 }
 
-void bench_peer_step(bench_peer *peer, double *ms, double *loss)
+bool bench_peer_ask(bench_peer *peer, const char *command, const char *argument, char line[512])
 {
-    char line[512];
-    ask(peer, line, sizeof line, "step", "");
-    if (!json_number(line, "ms", ms) || !json_number(line, "loss", loss))
-        app_fail("the peer's answer is not understood: %.*s", (int)strcspn(line, "\n"), line);
+    line[0] = 0;
+    if (peer->error[0]) return false;
+    fprintf(peer->to, "%s %s\n", command, argument);
+    if (fflush(peer->to) != 0 || !fgets(line, 512, peer->from)) {
+        give_up(peer, "it ended during '%s'", command);
+    } else if (strstr(line, "\"error\"")) {
+        char text[200];
+        bench_json_text(line, "error", text, sizeof text);
+        give_up(peer, "%s", text);
+    }
+    if (peer->error[0]) line[0] = 0;
+    return !peer->error[0];
 }
 
 void bench_peer_stop(bench_peer *peer)

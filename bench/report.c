@@ -60,11 +60,11 @@ bench_row bench_row_new(const char *id)
                      .spread = NAN,
                      .ns_per_op = NAN,
                      .loss = NAN,
-                     .peer_ms = NAN,
-                     .peer_spread = NAN,
-                     .peer_loss = NAN,
-                     .ratio = NAN,
-                     .allocations = NAN};
+                     .resident = NAN,
+                     .units = 1,
+                     .allocations = NAN,
+                     .exponent = NAN,
+                     .memory_exponent = NAN};
     for (int i = 0; i < BENCH_PASSES; i++) row.without[i] = NAN;
     snprintf(row.id, sizeof row.id, "%s", id);
     return row;
@@ -144,13 +144,31 @@ static void write_machine(FILE *file, const bench_machine *m)
     fputs("}}", file);
 }
 
+/* One that is missing has no numbers. */
+static void write_peer(FILE *file, const bench_peer_row *peer)
+{
+    quote(file, peer->name);
+    fputs(": {\"version\": ", file);
+    quote(file, peer->version);
+    field(file, "ms", peer->ms);
+    field(file, "spread", peer->spread);
+    field(file, "ratio", peer->ratio);
+    field(file, "bytes", peer->bytes);
+    field(file, "loss", peer->loss);
+    fputc('}', file);
+}
+
 static void write_row(FILE *file, const bench_report *report, const bench_row *row)
 {
     fputs("  {\"id\": ", file);
     quote(file, row->id);
     field(file, "ms", row->ms);
     field(file, "spread", row->spread);
+    field(file, "bytes", row->resident);
     field(file, "loss", row->loss);
+    if (row->units > 1) field(file, "tokens_per_s", 1e3 / row->ms);
+    field(file, "exponent", row->exponent);
+    field(file, "memory_exponent", row->memory_exponent);
     field(file, "ns_per_op", row->ns_per_op);
     if (row->elements > 0) field(file, "ns_per_element", row->ms * 1e6 / row->elements);
     if (row->bytes > 0) field(file, "gb_per_s", row->bytes / row->ms * 1e-6);
@@ -164,16 +182,10 @@ static void write_row(FILE *file, const bench_report *report, const bench_row *r
         fprintf(file, ": %.9g%s", row->without[i], i == BENCH_PASSES - 1 ? "}" : "");
         first = 0;
     }
-    if (isfinite(row->peer_ms)) {
-        fprintf(file, ", \"peers\": {\"%s\": {\"ms\": %.9g", report->settings->vs, row->peer_ms);
-        field(file, "spread", row->peer_spread);
-        field(file, "ratio", row->ratio);
-        field(file, "loss", row->peer_loss);
-        if (*report->peer_version) {
-            fputs(", \"version\": ", file);
-            quote(file, report->peer_version);
-        }
-        fputs("}}", file);
+    for (int p = 0; p < row->n_peers; p++) {
+        fputs(p ? ", " : ", \"peers\": {", file);
+        write_peer(file, &row->peers[p]);
+        if (p == row->n_peers - 1) fputc('}', file);
     }
     fputc('}', file);
 }

@@ -1,90 +1,106 @@
 #!/usr/bin/env python3
-"""The peer of `./run bench models --vs torch`: the same training steps in PyTorch, one at a time.
+"""The peer of `./run bench models --vs torch`: the same steps in PyTorch, one at a time.
 
-    torch_models.py rnn|lstm|gru|tiny [--threads N]
+    torch_models.py MODEL [--threads N] [--compile]
 
 Reads commands, a line each, and answers each with a line of JSON, so that the caller can interleave its own steps:
 
     load FILE   takes weights and data from a safetensors file         {"ok": true, "version": "2.13.0+cpu"}
-    step        does one training step, timed here                     {"ms": 21.3, "loss": 4.17}
+    step        does one step, timed here                              {"ms": 21.3, "loss": 4.17}
+    memory      resident memory at most since then, over idle          {"bytes": 1234}
     quit
 
-rnn, lstm, gru: layers, hidden size, time, batch and vocabulary are those of the file's tensors: rnn.weight_ih_l0, ...,
-decoder.weight, decoder.bias, inputs and targets (i32 [T, B]). Forward, mean cross entropy, backward, clipping at 5,
-RMSprop (lr 2e-3, alpha 0.95); the state starts at zero. The loss is the one before the update.
-tiny: x and c (both [n]); 1000 times x = tanh(x * c), then the sum, backward. No optimizer. Weights stay as they are."""
+The models are in torch_rows.py; sizes are those of the file's tensors. With --compile the loss is compiled
+(torch.compile)."""
 import argparse
+import ctypes
+import gc
 import json
-import re
 import sys
 import time
 
 import torch
 
 import tensorfile
-from charlm_torch import CharLM
+import torch_rows
+
+
+def process_bytes(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+
+
+def release():
+    """Gives freed memory back; from now on VmHWM is the most since now."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def warm():
+    """Uses the libraries once, optimizers and what they import too, so that code does not count as a model's memory."""
+    conv, lstm = torch.nn.Conv2d(4, 4, 3), torch.nn.LSTM(144, 4)
+    y = lstm(conv(torch.randn(2, 4, 8, 8)).flatten(1)[None])[0]
+    torch.nn.functional.cross_entropy(y[0] @ torch.randn(4, 4), torch.tensor([0, 1])).backward()
+    parameters = [*conv.parameters(), *lstm.parameters()]
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    for optimizer in [torch.optim.RMSprop, torch.optim.SGD, torch.optim.AdamW]:
+        optimizer(parameters, lr=0.0).step()
 
 
 class Model:
-    """One training step of a character model."""
-
-    def __init__(self, cell, tensors):
-        layers = 1 + max(int(re.search(r"_l(\d+)$", n)[1]) for n in tensors if n.startswith("rnn.weight_ih_l"))
-        vocabulary, hidden = tensors["decoder.weight"].shape
-        self.model = CharLM(cell, vocabulary, hidden, layers)
-        self.model.load_state_dict({name: tensors[name] for name in self.model.state_dict()})
-        self.inputs, self.targets = tensors["inputs"].long(), tensors["targets"].long()
-        self.optimizer = torch.optim.RMSprop(self.model.parameters(), lr=2e-3, alpha=0.95)
+    def __init__(self, name, path, compiled):
+        self.row = torch_rows.ROWS[name](tensorfile.read(path))
+        self.loss = torch.compile(self.row.loss) if compiled else self.row.loss
 
     def step(self):
-        logits, _ = self.model(self.inputs, None)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), self.targets.flatten())
-        self.optimizer.zero_grad()
+        row = self.row
+        if not row.parameters:
+            with torch.no_grad():
+                return float(self.loss())
+        loss = self.loss()
+        for p in row.parameters:
+            p.grad = None
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimizer.step()
-        return loss.item()
-
-
-class Tiny:
-    """2000 small operations, forward and backward."""
-
-    def __init__(self, _, tensors):
-        self.x, self.c = tensors["x"].requires_grad_(), tensors["c"]
-
-    def step(self):
-        self.x.grad = None
-        y = self.x
-        for _ in range(1000):
-            y = torch.tanh(y * self.c)
-        loss = y.sum()
-        loss.backward()
+        if row.clip:
+            torch.nn.utils.clip_grad_norm_(row.parameters, row.clip)
+        if row.optimizer:
+            row.optimizer.step()
         return loss.item()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("model", choices=["rnn", "lstm", "gru", "tiny"])
+    parser.add_argument("model")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
     o = parser.parse_args()
     torch.set_num_threads(o.threads)
-    model = None
+    name = o.model.partition(":")[0]
+    warm()
+    release()
+    idle, model = process_bytes("VmRSS:"), None
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
         try:
             if command == "load":
-                model = (Tiny if o.model == "tiny" else Model)(o.model, tensorfile.read(argument))
+                model = Model(name, argument, o.compile)
+                release()
                 answer = {"ok": True, "version": torch.__version__}
             elif command == "step" and model:
                 began = time.perf_counter()
                 loss = model.step()
                 answer = {"ms": (time.perf_counter() - began) * 1e3, "loss": loss}
+            elif command == "memory":
+                answer = {"bytes": process_bytes("VmHWM:") - idle}
             elif command == "quit":
                 break
             else:
                 answer = {"error": f"not understood: {line.strip()}"}
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
+        except Exception as error:  # whatever it is, the caller is told
+            text = f"{type(error).__name__}: {error}".partition("\n")[0].replace('"', "'")
+            answer = {"error": text[:180]}
         print(json.dumps(answer), flush=True)
 
 

@@ -1,0 +1,59 @@
+/* How the cost of a training step grows: an LSTM of one layer over time steps, batches and hidden sizes, and the
+ * exponents p of time and memory ~ size^p, fitted through the logarithms. */
+#include <math.h>
+#include <stdio.h>
+
+#include "compare.h"
+
+enum { POINTS = 7, STEPS = 10 };
+
+typedef struct axis {
+    const char *name;
+    int n;
+    int64_t size[POINTS];
+    int64_t T, B, H; /* those that stay; 0: the one that grows */
+} axis;
+
+static const axis axes[] = {{"T", 7, {10, 30, 100, 300, 1000, 3000, 10000}, 0, 4, 64},
+                            {"B", 7, {1, 2, 4, 8, 16, 32, 64}, 50, 0, 128},
+                            {"H", 6, {16, 32, 64, 128, 256, 512}, 50, 16, 0}};
+
+/* The slope of a line through (log x, log y). */
+static double exponent(const int64_t *x, const double *y, int n)
+{
+    double sx = 0, sy = 0, sxx = 0, sxy = 0;
+    for (int i = 0; i < n; i++) {
+        double a = log((double)x[i]), b = log(y[i]);
+        sx += a, sy += b, sxx += a * a, sxy += a * b;
+    }
+    return (n * sxy - sx * sy) / (n * sxx - sx * sx);
+}
+
+static void time_axis(bench_report *report, const axis *a)
+{
+    double ms[POINTS], bytes[POINTS];
+    char id[64];
+    for (int i = 0; i < a->n; i++) {
+        long long size = (long long)a->size[i];
+        snprintf(id, sizeof id, "scaled-lstm:%lld,%lld,%lld", a->T ? (long long)a->T : size,
+                 a->B ? (long long)a->B : size, a->H ? (long long)a->H : size);
+        bench_row row = bench_time_model(report, id, STEPS);
+        ms[i] = row.ms;
+        bytes[i] = row.resident;
+    }
+    bench_row fit = bench_row_new("");
+    snprintf(fit.id, sizeof fit.id, "scaling-%s", a->name);
+    fit.exponent = exponent(a->size, ms, a->n);
+    fit.memory_exponent = exponent(a->size, bytes, a->n);
+    printf("%s from %lld to %lld: time ~ %s^%.2f, memory ~ %s^%.2f\n\n", a->name, (long long)a->size[0],
+           (long long)a->size[a->n - 1], a->name, fit.exponent, a->name, fit.memory_exponent);
+    bench_add(report, &fit);
+}
+
+void bench_scaling(bench_report *report)
+{
+    printf("scaled-lstm:T,B,H: one layer of H, T steps, batch B\n");
+    bench_print_models_header(report);
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
+        if (bench_wants(report, axes[i].name)) time_axis(report, &axes[i]);
+}
