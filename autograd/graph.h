@@ -79,7 +79,14 @@ typedef struct wg__intern {
 typedef struct wg__plan wg__plan;
 typedef struct wg__profile wg__profile;
 
-enum { WG__PASS_MERGE = 1, WG__PASS_FUSE = 2, WG__PASS_PACK = 4, WG__PASS_PLACE = 8, WG__PASS_CACHE = 16, WG__PASS_SIDE = 32 };
+enum {
+    WG__PASS_MERGE = 1,
+    WG__PASS_FUSE = 2,
+    WG__PASS_PACK = 4,
+    WG__PASS_PLACE = 8,
+    WG__PASS_CACHE = 16,
+    WG__PASS_SIDE = 32
+};
 
 struct wg_tape {
     wg__heap heap;
