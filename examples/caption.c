@@ -1,0 +1,425 @@
+/* Captions: a picture goes in, words come out until the end token (Vinyals et al. 2015; Karpathy, Fei-Fei 2015).
+ *
+ *     caption --show 8
+ *
+ * A picture shows one or two of circles, squares and triangles, small or large, in four colours; its caption says so:
+ * "a small red square above a large blue circle <end>". A ConvNet turns the picture into the first hidden state h(0) of
+ * a GRU, or h(0) and c(0) of an LSTM (Xu et al. 2015), or with --feature input into its first input; from then on the
+ * input is the word before, at first <start>, and the output the logits of the next word. Training puts in the right
+ * words (teacher forcing; Williams, Zipser 1989). Captions are then written without the right words and without
+ * recording gradients, the likeliest word each time (--temperature: a word drawn), until <end>.
+ *
+ * One caption in eight never occurs in training. The result is per cent of captions that are right in every word: of
+ * new pictures whose captions were learned (exact), and of those whose captions were not (unseen).
+ *
+ * Expected: exact above 97, unseen above 90 (--tiny: above 50 and above 25). */
+#include "app.h"
+#include "pictures.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIDE = 24, PLANES = 3, PIXELS = PLANES * SIDE * SIDE, WORDS_MOST = 11, EMBEDDING = 32 };
+
+typedef struct settings {
+    const char *cell, *feature;
+    int64_t hidden, steps, batch, test, show, seed, threads;
+    double lr, temperature;
+    bool tiny;
+} settings;
+
+/* ---- words ---- */
+
+enum {
+    START = 0,
+    END,
+    A,
+    LEFT,
+    OF,
+    ABOVE,
+    SIZES,
+    COLOURS = SIZES + 2,
+    SHAPES = COLOURS + 4,
+    VOCABULARY = SHAPES + 3
+};
+static const char *const words[VOCABULARY] = {"<start>", "<end>",  "a",      "left",   "of",
+                                              "above",   "small",  "large",  "red",    "green",
+                                              "blue",    "yellow", "circle", "square", "triangle"};
+
+typedef struct caption {
+    int32_t word[WORDS_MOST]; /* the last is END */
+    int32_t length;
+} caption;
+
+static void append(caption *c, int32_t word) { c->word[c->length++] = word; }
+
+static bool same_caption(const caption *a, const caption *b)
+{
+    return a->length == b->length && memcmp(a->word, b->word, (size_t)a->length * sizeof *a->word) == 0;
+}
+
+static void print_caption(const char *title, const caption *c)
+{
+    printf("%s", title);
+    for (int i = 0; i < c->length; i++) printf(" %s", words[c->word[i]]);
+    putchar('\n');
+}
+
+/* ---- scenes ---- */
+
+typedef struct object {
+    int size, colour, shape;
+} object;
+
+typedef struct scene {
+    enum { ALONE = 0, BESIDE, UPON, LAYOUTS } layout; /* one; the first left of the second; above it */
+    object first, second;
+} scene;
+
+static object any_object(uint64_t *random)
+{
+    object o = {random_below(random, 2), random_below(random, 4), random_below(random, SHAPE_KINDS)};
+    return o;
+}
+
+static void describe(caption *c, object o)
+{
+    append(c, A);
+    append(c, SIZES + o.size);
+    append(c, COLOURS + o.colour);
+    append(c, SHAPES + o.shape);
+}
+
+static caption describe_scene(const scene *s)
+{
+    caption c = {.length = 0};
+    describe(&c, s->first);
+    if (s->layout == BESIDE) append(&c, LEFT), append(&c, OF);
+    if (s->layout == UPON) append(&c, ABOVE);
+    if (s->layout != ALONE) describe(&c, s->second);
+    append(&c, END);
+    return c;
+}
+
+/* Is this one of the captions that training never shows? */
+static bool is_unseen(const caption *c)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < c->length; i++) hash = (hash ^ (uint64_t)c->word[i]) * 0x100000001b3u;
+    return random_bits(&hash) % 8 == 0;
+}
+
+static scene any_scene(uint64_t *random, bool unseen)
+{
+    scene s;
+    caption c;
+    do {
+        s.layout = random_below(random, LAYOUTS);
+        s.first = any_object(random);
+        s.second = any_object(random);
+        c = describe_scene(&s);
+    } while (is_unseen(&c) != unseen);
+    return s;
+}
+
+/* ---- pictures ---- */
+
+static void draw_object(float *pixels, object o, double x, double y, uint64_t *random)
+{
+    static const bool has[4][PLANES] = {
+        {true, false, false}, {false, true, false}, {false, false, true}, {true, true, false}};
+    double radius = o.size ? random_real(random, 4.6, 5.2) : random_real(random, 2.8, 3.2);
+    double value = random_real(random, 0.7, 1);
+    for (int p = 0; p < PLANES; p++)
+        if (has[o.colour][p]) draw_shape(pixels + p * SIDE * SIDE, SIDE, (shape_kind)o.shape, x, y, radius, value);
+}
+
+static void draw_scene(float *pixels, const scene *s, uint64_t *random)
+{
+    for (int i = 0; i < PIXELS; i++) pixels[i] = (float)(0.05 * random_normal(random));
+    if (s->layout == ALONE) {
+        double x = random_real(random, 6, 18), y = random_real(random, 6, 18);
+        draw_object(pixels, s->first, x, y, random);
+        return;
+    }
+    double middle = random_real(random, 8, 16);
+    for (int i = 0; i < 2; i++) {
+        double along = (i == 0 ? 6 : 18) + random_real(random, -1, 1), across = middle + random_real(random, -2, 2);
+        bool beside = s->layout == BESIDE;
+        draw_object(pixels, i == 0 ? s->first : s->second, beside ? along : across, beside ? across : along,
+                    random);
+    }
+}
+
+typedef struct examples {
+    int64_t n;
+    float *pixels;     /* [n, 3, 24, 24] */
+    caption *captions; /* [n] */
+    int32_t *inputs;   /* [WORDS_MOST, n]: START, then the caption */
+    int32_t *targets;  /* [n, WORDS_MOST] */
+    int32_t *lengths;  /* [n] */
+} examples;
+
+static examples examples_new(int64_t n)
+{
+    examples e = {.n = n};
+    e.pixels = app_room(n * PIXELS, sizeof *e.pixels);
+    e.captions = app_room(n, sizeof *e.captions);
+    e.inputs = app_room(n * WORDS_MOST, sizeof *e.inputs);
+    e.targets = app_room(n * WORDS_MOST, sizeof *e.targets);
+    e.lengths = app_room(n, sizeof *e.lengths);
+    return e;
+}
+
+static void examples_fini(examples *e)
+{
+    free(e->pixels);
+    free(e->captions);
+    free(e->inputs);
+    free(e->targets);
+    free(e->lengths);
+}
+
+static void draw_examples(const examples *e, uint64_t seed, bool unseen)
+{
+    for (int64_t i = 0; i < e->n; i++) {
+        scene s = any_scene(&seed, unseen);
+        draw_scene(e->pixels + i * PIXELS, &s, &seed);
+        caption c = e->captions[i] = describe_scene(&s);
+        e->lengths[i] = c.length;
+        for (int t = 0; t < WORDS_MOST; t++) {
+            e->targets[i * WORDS_MOST + t] = t < c.length ? c.word[t] : END;
+            e->inputs[t * e->n + i] = t == 0 ? START : t < c.length ? c.word[t - 1] : END;
+        }
+    }
+}
+
+/* ---- the model ---- */
+
+typedef struct captioner {
+    wg_params *params;
+    wg_conv_layer conv_1, conv_2, conv_3;
+    wg_batch_norm_layer norm_1, norm_2, norm_3;
+    wg_linear_layer feature; /* of the picture: a first state or a first input */
+    bool feature_is_input;
+    wg_embedding_layer embedding;
+    wg_rnn rnn;
+    wg_linear_layer decoder;
+} captioner;
+
+static captioner captioner_new(const settings *s)
+{
+    captioner c = {.params = wg_params_new(WG_F32), .feature_is_input = strcmp(s->feature, "input") == 0};
+    wg_params_seed(c.params, (uint64_t)s->seed);
+    wg_conv_layer_options conv = wg_conv_layer_defaults();
+    conv.conv = wg_conv_square(1, 1);
+    conv.bias = false; /* batch norm has one */
+    wg_conv_init(&c.conv_1, c.params, "conv_1", PLANES, 16, WG_DIMS(3, 3), conv);
+    wg_batch_norm_init(&c.norm_1, c.params, "norm_1", 16);
+    wg_conv_init(&c.conv_2, c.params, "conv_2", 16, 32, WG_DIMS(3, 3), conv);
+    wg_batch_norm_init(&c.norm_2, c.params, "norm_2", 32);
+    wg_conv_init(&c.conv_3, c.params, "conv_3", 32, 64, WG_DIMS(3, 3), conv);
+    wg_batch_norm_init(&c.norm_3, c.params, "norm_3", 64);
+    wg_embedding_init(&c.embedding, c.params, "embedding", VOCABULARY, EMBEDDING, -1);
+    wg_rnn_options rnn = wg_rnn_defaults();
+    rnn.cell = strcmp(s->cell, "lstm") == 0 ? WG_LSTM : WG_GRU;
+    int64_t features = c.feature_is_input ? EMBEDDING : rnn.cell == WG_LSTM ? 2 * s->hidden : s->hidden;
+    wg_linear_init(&c.feature, c.params, "feature", 64 * (SIDE / 8) * (SIDE / 8), features, wg_linear_defaults());
+    wg_rnn_init(&c.rnn, c.params, "rnn", EMBEDDING, s->hidden, rnn);
+    wg_linear_init(&c.decoder, c.params, "decoder", s->hidden, VOCABULARY, wg_linear_defaults());
+    if (!c.params || wg_params_status(c.params) != WG_OK) app_fail("%s", wg_params_message(c.params));
+    return c;
+}
+
+/* Filters, batch norm, ReLU, the larger of 2 x 2. */
+static wg_tensor convolve(const wg_conv_layer *conv, const wg_batch_norm_layer *norm, wg_tensor x)
+{
+    return wg_max_pool2d(wg_relu(wg_batch_norm_apply(norm, wg_conv_apply(conv, x))), wg_pool_square(2));
+}
+
+/* Pictures x[n, 3, 24, 24] to the state before the first word. */
+static wg_rnn_state look(const captioner *c, wg_tape *tape, wg_tensor x)
+{
+    wg_rnn_state state = wg_rnn_zero_state(&c->rnn, tape, wg_size(x, 0));
+    x = convolve(&c->conv_1, &c->norm_1, x); /* [n, 16, 12, 12] */
+    x = convolve(&c->conv_2, &c->norm_2, x); /* [n, 32, 6, 6] */
+    x = convolve(&c->conv_3, &c->norm_3, x); /* [n, 64, 3, 3] */
+    wg_tensor feature = wg_linear_apply(&c->feature, wg_flatten(x, 1, -1));
+    int64_t hidden = c->rnn.hidden;
+    if (c->feature_is_input)
+        wg_rnn_step(&c->rnn, feature, &state);
+    else
+        state.h[0] = wg_slice(feature, 1, 0, hidden);
+    if (!c->feature_is_input && c->rnn.options.cell == WG_LSTM)
+        state.c[0] = wg_slice(feature, 1, hidden, 2 * hidden);
+    return state;
+}
+
+/* The logits [n, VOCABULARY] of the word after `word`, i32 [n]; moves the state on. */
+static wg_tensor say(const captioner *c, wg_tensor word, wg_rnn_state *state)
+{
+    return wg_linear_apply(&c->decoder, wg_rnn_step(&c->rnn, wg_embedding_apply(&c->embedding, word), state));
+}
+
+/* ---- training ---- */
+
+/* The mean cross entropy of the words, each after the right ones. */
+static wg_tensor caption_loss(const captioner *c, wg_tape *tape, const examples *e)
+{
+    wg_tensor logits[WORDS_MOST];
+    wg_rnn_state state = look(c, tape, wg_borrow(tape, WG_F32, WG_DIMS(e->n, PLANES, SIDE, SIDE), e->pixels));
+    for (int t = 0; t < WORDS_MOST; t++)
+        logits[t] = say(c, wg_borrow(tape, WG_I32, WG_DIMS(e->n), e->inputs + t * e->n), &state);
+    wg_tensor targets = wg_borrow(tape, WG_I32, WG_DIMS(e->n, WORDS_MOST), e->targets);
+    wg_tensor lengths = wg_borrow(tape, WG_I32, WG_DIMS(e->n), e->lengths);
+    return wg_cross_entropy_lengths(wg_stack(logits, WORDS_MOST, 1), targets, lengths);
+}
+
+/* One step on new pictures; the loss. */
+static double train_step(const captioner *c, wg_tape *tape, wg_optimizer *optimizer, const examples *e,
+                         int64_t step)
+{
+    wg_tensor loss = wg_keep(caption_loss(c, tape, e));
+    wg_zero_grad(c->params);
+    wg_backward(loss);
+    double value = wg_item(loss);
+    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
+    wg_clip_grad_norm(c->params, 1, NULL);
+    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
+    return value;
+}
+
+static void train(const captioner *c, wg_tape *tape, const settings *s)
+{
+    wg_adam_options options = wg_adam_defaults();
+    wg_optimizer *adam = wg_adam_new(c->params, options);
+    if (!adam) app_fail("out of memory");
+    examples e = examples_new(s->batch);
+    app_progress progress;
+    app_progress_begin(&progress, 0, 0, s->steps, "pictures", (double)s->batch);
+    double smooth = 0;
+    for (int64_t step = 0; step < s->steps; step++) {
+        if (app_signal()) exit(128 + app_signal());
+        draw_examples(&e, (uint64_t)(s->seed * 1000003 + step), false);
+        wg_optimizer_set_lr(adam, wg_schedule_cosine(s->lr, s->lr / 20, (uint64_t)step, (uint64_t)s->steps));
+        double loss = train_step(c, tape, adam, &e, step);
+        smooth += (loss - smooth) / (double)(step < 20 ? step + 1 : 20);
+        app_progress_show(&progress, step + 1, smooth);
+    }
+    app_progress_end(&progress);
+    examples_fini(&e);
+    wg_optimizer_free(adam);
+}
+
+/* ---- writing captions ---- */
+
+/* Writes the captions of n pictures, word by word, until all have said END or have WORDS_MOST words. */
+static void write_captions(const captioner *c, wg_tape *tape, const examples *e, const settings *s, caption *out)
+{
+    wg_sampling sampling = wg_sampling_defaults();
+    sampling.temperature = s->temperature;
+    int32_t *last = app_room(e->n, sizeof *last); /* START is 0 */
+    memset(out, 0, (size_t)e->n * sizeof *out);
+    wg_no_grad_begin(tape);
+    wg_rnn_state state = look(c, tape, wg_borrow(tape, WG_F32, WG_DIMS(e->n, PLANES, SIDE, SIDE), e->pixels));
+    int64_t open = e->n;
+    for (int t = 0; t < WORDS_MOST && open > 0; t++) {
+        wg_tensor logits = say(c, wg_data(tape, WG_I32, WG_DIMS(e->n), last), &state);
+        wg_keep(state.h[0]);
+        if (c->rnn.options.cell == WG_LSTM) wg_keep(state.c[0]);
+        const float *row = wg_value(logits);
+        for (int64_t i = 0; i < e->n && row; i++) {
+            if (last[i] == END) continue;
+            uint64_t draw = (uint64_t)(i * WORDS_MOST + t);
+            last[i] = (int32_t)wg_choose(row + i * VOCABULARY, VOCABULARY, sampling, (uint64_t)s->seed, draw);
+            if (last[i] < 0) app_fail("the logits are not finite");
+            append(&out[i], last[i]);
+            if (last[i] == END) open--;
+        }
+    }
+    wg_no_grad_end(tape);
+    free(last);
+    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+}
+
+/* Per cent of captions with every word right; prints the first few. */
+static double test(const captioner *c, wg_tape *tape, const settings *s, bool unseen)
+{
+    examples e = examples_new(s->test);
+    caption *written = app_room(s->test, sizeof *written);
+    wg_set_training(tape, false);
+    draw_examples(&e, ~(uint64_t)s->seed, unseen);
+    write_captions(c, tape, &e, s, written);
+    int64_t right = 0;
+    for (int64_t i = 0; i < s->test; i++) {
+        bool same = same_caption(&written[i], &e.captions[i]);
+        right += same;
+        if (i >= s->show) continue;
+        print_caption(unseen ? "unseen:" : "picture:", &e.captions[i]);
+        print_caption(same ? "  right:" : "  wrong:", &written[i]);
+    }
+    free(written);
+    examples_fini(&e);
+    return 100 * (double)right / (double)s->test;
+}
+
+/* ---- the program ---- */
+
+static void make_tiny(settings *s, const app_option *o)
+{
+    for (; o->type != APP_END; o++) {
+        if (o->given) continue;
+        if (o->value == &s->steps) s->steps = 300;
+        if (o->value == &s->hidden) s->hidden = 64;
+        if (o->value == &s->test) s->test = 200;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const cells[] = {"gru", "lstm", NULL}, *const features[] = {"state", "input", NULL};
+    settings s = {.cell = "gru", .feature = "state", .hidden = 128, .steps = 1500, .batch = 32, .test = 500};
+    s.show = 4, s.lr = 0.003, s.seed = 1;
+    app_option options[] = {
+        {APP_CHOICE, "cell", &s.cell, "KIND", "what writes", 0, 0, cells},
+        {APP_CHOICE, "feature", &s.feature, "KIND", "the picture becomes the first", 0, 0, features},
+        {APP_INT, "hidden", &s.hidden, "N", "size of the state", 1, 1 << 16},
+        {APP_INT, "steps", &s.steps, "N", "steps of training, each on new pictures", 1, 1e9},
+        {APP_INT, "batch", &s.batch, "N", "pictures in a step", 1, 1 << 14},
+        {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
+        {APP_INT, "test", &s.test, "N", "pictures of each test", 1, 1 << 14},
+        {APP_INT, "show", &s.show, "N", "captions of each test to print", 0, 1 << 14},
+        {APP_REAL, "temperature", &s.temperature, "X", "of the words that are written; 0: the likeliest", 0, 100},
+        {APP_INT, "seed", &s.seed, "N", "of weights, pictures and words", 0, 1e12},
+        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
+        {APP_END}};
+    app_name("caption");
+    app_parse(
+        argc, argv, "caption [options]",
+        "A ConvNet and a GRU say in words what is in a picture. Expected: above 97 % of the captions of new\n"
+        "pictures are right in every word, above 90 % of those whose caption was never seen.",
+        options);
+    if (s.tiny) make_tiny(&s, options);
+    wg_pool *pool = wg_pool_new((int)s.threads);
+    wg_tape_options tape_options = wg_tape_defaults();
+    tape_options.pool = pool;
+    tape_options.seed = (uint64_t)s.seed;
+    wg_tape *tape = wg_tape_new(tape_options);
+    if (!pool || !tape) app_fail("out of memory");
+    captioner c = captioner_new(&s);
+    app_catch_signals();
+    double started = app_now();
+    train(&c, tape, &s);
+    double seconds = app_now() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
+    printf("final: exact=%.1f unseen=%.1f params=%lld steps=%lld seconds=%.1f\n", exact, unseen,
+           (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
+    wg_params_free(c.params);
+    wg_tape_free(tape);
+    wg_pool_free(pool);
+    app_check_output();
+    return 0;
+}
