@@ -398,11 +398,10 @@ int main(int argc, char **argv)
         {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
         {APP_END}};
     app_name("caption");
-    app_parse(
-        argc, argv, "caption [options]",
-        "A ConvNet and a GRU say in words what is in a picture. Expected: above 97 % of the captions of new\n"
-        "pictures are right in every word, above 90 % of those whose caption was never seen.",
-        options);
+    app_parse(argc, argv, "caption [options]",
+              "A ConvNet and a GRU say in words what is in a picture. Expected: above 97 % of the captions of new\n"
+              "pictures are right in every word, above 90 % of those whose caption was never seen.",
+              options);
     if (s.tiny) make_tiny(&s, options);
     wg_pool *pool = wg_pool_new((int)s.threads);
     wg_tape_options tape_options = wg_tape_defaults();

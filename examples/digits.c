@@ -40,8 +40,7 @@ typedef struct pictures {
 
 static pictures pictures_new(int64_t n)
 {
-    pictures p = {n, malloc((size_t)n * PIXELS), malloc((size_t)n * sizeof(int32_t))};
-    if (!p.pixels || !p.labels) app_fail("out of memory");
+    pictures p = {n, app_room(n, PIXELS), app_room(n, sizeof *p.labels)};
     return p;
 }
 
@@ -128,9 +127,8 @@ static pictures pictures_read(const char *images_path, const char *labels_path)
 static void put_batch(wg_tape *tape, const pictures *p, const int64_t *samples, int64_t n, wg_tensor *x,
                       wg_tensor *y)
 {
-    float *numbers = malloc((size_t)n * PIXELS * sizeof *numbers);
-    int32_t *labels = malloc((size_t)n * sizeof *labels);
-    if (!numbers || !labels) app_fail("out of memory");
+    float *numbers = app_room(n * PIXELS, sizeof *numbers);
+    int32_t *labels = app_room(n, sizeof *labels);
     for (int64_t i = 0; i < n; i++) {
         const uint8_t *picture = p->pixels + samples[i] * PIXELS;
         for (int j = 0; j < PIXELS; j++) numbers[i * PIXELS + j] = (float)picture[j] / 255;

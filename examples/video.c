@@ -42,8 +42,7 @@ typedef struct clips {
 
 static clips clips_new(int64_t n)
 {
-    clips c = {n, malloc((size_t)(FRAMES * n * PIXELS) * sizeof(float)), malloc((size_t)n * sizeof(int32_t))};
-    if (!c.pixels || !c.motion) app_fail("out of memory");
+    clips c = {n, app_room(FRAMES * n * PIXELS, sizeof *c.pixels), app_room(n, sizeof *c.motion)};
     return c;
 }
 
