@@ -237,6 +237,37 @@ static void halves_of_a_batch_add_up(void)
     wg_params_free(set);
 }
 
+/* ---- a step ---- */
+
+/* theta - eps grad of the mean of L over the samples i .. j - 1, by hand to the last bits: L = (w x + b - y)^2 / 2. */
+static void a_step_of_sgd_on_a_minibatch(void)
+{
+    enum { N = 6, FROM = 2, TO = 5 };
+    const double x[N] = {0.5, -1, 2, 0.25, -3, 1}, y[N] = {1, 0, -1, 2, 0.5, 3}, eps = 0.125;
+    double w = 0.75, b = -0.5, dw = 0, db = 0;
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_param *pw = wg_param_new(set, "w", WG_SCALAR, wg_init_constant(w)),
+             *pb = wg_param_new(set, "b", WG_SCALAR, wg_init_constant(b));
+    wg_sgd_options o = wg_sgd_defaults();
+    o.lr = eps;
+    wg_optimizer *sgd = wg_sgd_new(set, o);
+    wg_tensor in = wg_slice(list(tape, N, x), 0, FROM, TO), target = wg_slice(list(tape, N, y), 0, FROM, TO);
+    wg_tensor out = wg_add(wg_mul(in, wg_use(tape, pw)), wg_use(tape, pb));
+    wg_zero_grad(set);
+    CHECK(wg_backward(wg_scale(wg_mse(out, target, WG_MEAN), 0.5)) == WG_OK && wg_tape_reset(tape) == WG_OK);
+    CHECK(wg_optimizer_step(sgd) == WG_OK);
+    for (int i = FROM; i < TO; i++) {
+        dw += (w * x[i] + b - y[i]) * x[i] / (TO - FROM);
+        db += (w * x[i] + b - y[i]) / (TO - FROM);
+    }
+    CHECK(fabs(*(const double *)wg_param_value(pw) - (w - eps * dw)) < 1e-15);
+    CHECK(fabs(*(const double *)wg_param_value(pb) - (b - eps * db)) < 1e-15 && fabs(db) > 0.1);
+    wg_optimizer_free(sgd);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
 /* ---- gradients through time ---- */
 
 enum { T = 6, B = 2, IN = 2, H = 3 };
@@ -707,6 +738,7 @@ int main(void)
                                  TEST(dropout_scales_and_can_be_repeated),
                                  TEST(embedding_is_a_one_hot_product),
                                  TEST(halves_of_a_batch_add_up),
+                                 TEST(a_step_of_sgd_on_a_minibatch),
                                  TEST(gradient_flow_is_measured),
                                  TEST(vanishing_penalty_is_the_papers),
                                  TEST(vanishing_penalty_opens_the_way),

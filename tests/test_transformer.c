@@ -134,7 +134,7 @@ static void test_gradients(void)
 
 /* ---- what may be seen ---- */
 
-/* Other tokens in the future change no bit of what came before; in the past they do (S70). */
+/* Other tokens in the future change no bit of what came before; in the past they do. */
 static void test_future(void)
 {
     for (int first = 0; first < 2; first++) {
@@ -188,7 +188,7 @@ static void test_padding(void)
     wg_params_free(set);
 }
 
-/* Without positions an encoder's outputs move with its inputs; with them the outputs themselves change (S69). */
+/* Without positions an encoder's outputs move with its inputs; with them the outputs themselves change. */
 static void test_permutation(void)
 {
     static const int32_t order[T] = {3, 0, 4, 1, 2};
