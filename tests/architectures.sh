@@ -100,11 +100,11 @@ for what in headers shows; do
 done
 
 # wg_ names and constants in the text, programs included.
-cat ../wengert.h ../*/*.h >"$work/all_headers"
-line=0
-for name in $(grep -oEw '(wg|WG)_[A-Za-z0-9_]+' "$file" | sort -u); do
+api() { grep -hoEw '(wg|WG)_[A-Za-z0-9_]+' "$@" | sort -u; }
+api ../wengert.h ../*/*.h >"$work/declared"
+for name in $(api "$file" | comm -23 - "$work/declared"); do
     line=$(grep -nw -e "$name" "$file" | head -1 | cut -d: -f1)
-    word "$name" "$work/all_headers" || fail "there is no $name"
+    fail "there is no $name"
 done
 line=0
 [ "$rows" -ge 75 ] && [ "$tests" -ge 80 ] || fail "only $rows rows with $tests tests were found"
