@@ -1,7 +1,8 @@
 #!/bin/sh
-# Checks docs/architectures.md against the tree. Every row of its tables has six cells; a link is to a file that exists;
-# a name in backquotes after a link is in that file: a word of a header, a test that is defined and run, an option that
-# an example has. Every wg_ name, wherever it stands, is in a public header. Usage: architectures.sh SOURCE [FILE]
+# Checks docs/architectures.md, and links and names of the other documents, against the tree. Every row of the tables has
+# six cells; a link is to a file that exists; a name in backquotes after a link is in that file: a word of a header, a
+# test that is defined and run, an option that an example has. Every wg_ name, wherever it stands, is in a header.
+# Usage: architectures.sh SOURCE [FILE]
 set -eu
 source=$(cd "$1" && pwd)
 file=${2:-$source/docs/architectures.md}
@@ -105,6 +106,17 @@ api ../wengert.h ../*/*.h >"$work/declared"
 for name in $(api "$file" | comm -23 - "$work/declared"); do
     line=$(grep -nw -e "$name" "$file" | head -1 | cut -d: -f1)
     fail "there is no $name"
+done
+# Links of the other documents; every example is in the README.
+for doc in ../README.md ../CHANGELOG.md *.md; do
+    line=0
+    for target in $(grep -o ']([^)#]*' "$doc" | sed 's/^](//; /^http/d'); do
+        [ -e "$(dirname "$doc")/$target" ] || fail "$doc: there is no $target"
+    done
+    for name in $(api "$doc" | comm -23 - "$work/declared"); do fail "$doc: there is no $name"; done
+done
+for example in $(sed -n "/^foreach name/,/^]/s/^  '\(.*\)',/\1/p" ../examples/meson.build) charlm; do
+    grep -q "(examples/$example.c)" ../README.md || fail "README.md does not list the example $example"
 done
 line=0
 [ "$rows" -ge 75 ] && [ "$tests" -ge 80 ] || fail "only $rows rows with $tests tests were found"
