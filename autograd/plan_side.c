@@ -161,12 +161,12 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
     }
     uint32_t early = p->n_stages > AHEAD ? p->n_stages - AHEAD : 1,
              stage = w.stage + 1 > early ? w.stage + 1 : early;
-    size size = size_of(p, work, segments);
-    bool serial = size.tasks == 1 && !copies(p, work);
-    if (serial && size.work <= TINY && w.strand && w.stage >= early)
+    size of = size_of(p, work, segments);
+    bool serial = of.tasks == 1 && !copies(p, work);
+    if (serial && of.work <= TINY && w.strand && w.stage >= early)
         enter(s, unit, w.stage, w.strand, 0);
     else
-        enter(s, unit, first_free(s, stage), serial ? ++s->n_strands : 0, size.tasks);
+        enter(s, unit, first_free(s, stage), serial ? ++s->n_strands : 0, of.tasks);
 }
 
 /* What waits for nothing moves to just before its first reader. */

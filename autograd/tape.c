@@ -12,12 +12,8 @@ wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 static const struct {
     const char *name;
     unsigned pass;
-} passes[] = {{"merge", WG__PASS_MERGE},
-              {"fuse", WG__PASS_FUSE},
-              {"pack", WG__PASS_PACK},
-              {"place", WG__PASS_PLACE},
-              {"cache", WG__PASS_CACHE},
-              {"side", WG__PASS_SIDE}};
+} passes[] = {{"merge", WG__PASS_MERGE}, {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
+              {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)

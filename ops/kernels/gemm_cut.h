@@ -39,8 +39,9 @@ static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64
     bool b = wide != t->turned;
     const int64_t *offset = b ? p->batch_b : p->batch_a;
     const real *data = b ? s->b : s->a;
-    return (wg__side){
-        .data = offset && data ? data + offset[batch] : data, .line = b ? s->b_cs : s->a_rs, .k = b ? s->b_rs : s->a_cs};
+    return (wg__side){.data = offset && data ? data + offset[batch] : data,
+                      .line = b ? s->b_cs : s->a_rs,
+                      .k = b ? s->b_rs : s->a_cs};
 }
 
 #endif
