@@ -77,19 +77,20 @@ int main(int argc, char **argv)
         bench_serve(model, (int)s.threads, plan);
         return 0;
     }
+    bool models = !strcmp(section, "models"), scaling = !strcmp(section, "scaling");
+    if (*section && !models && !scaling) app_usage("there is no section '%s': models, scaling", section);
 
     bench_report report = {.settings = &s, .machine = bench_measure_machine((int)s.threads)};
     bench_print_machine(&report.machine);
-    if (!strcmp(section, "models")) {
+    if (models) {
         bench_models(&report);
-    } else if (!strcmp(section, "scaling")) {
+    } else if (scaling) {
         bench_scaling(&report);
-    } else if (!*section) {
+    } else {
         bench_ops(&report);
         bench_engine(&report);
-    } else {
-        app_usage("there is no section '%s': models, scaling", section);
     }
+    fflush(stdout);
     if (report.n == 0 && !s.profile) app_fail("no row's id holds '%s'", s.filter);
     bench_write_json(&report);
     bool failed = report.failed;

@@ -98,7 +98,7 @@ bool bench_peer_ask(bench_peer *peer, const char *command, const char *argument,
     if (peer->error[0]) return false;
     fprintf(peer->to, "%s %s\n", command, argument);
     if (fflush(peer->to) != 0 || !fgets(line, 512, peer->from)) {
-        give_up(peer, "it ended during '%s'", command);
+        give_up(peer, "its process ended during '%s' (./run setup --peers?)", command);
     } else if (strstr(line, "\"error\"")) {
         char text[200];
         bench_json_text(line, "error", text, sizeof text);
