@@ -37,7 +37,7 @@ static void read_peers(bench_settings *s, const char *vs)
 
 static const char summary[] =
     "Times every op; models: steps of training (and of writing text); scaling: of an LSTM against time, batch and\n"
-    "hidden size. Models, one training step unless it says otherwise:\n"
+    "hidden size, of a transformer against time. Models, one training step unless it says otherwise:\n"
     "  rnn, lstm, gru   2 x 128, time 50, batch 50, one-hot 65, RMSprop, clipping\n"
     "  lstm-512         2 x 512, likewise\n"
     "  lstm-b1          1 x 32, batch 1\n"

@@ -32,8 +32,11 @@ const model_kind model_kinds[] = {
     {"generate-gpt", write_gpt_init, NULL, write_gpt, 10, .layers = 6, .heads = 6, .size = 384, .time = 256},
     {.id = NULL}};
 
-/* Its sizes are those of the id: "scaled-lstm:T,B,H". */
-static const model_kind scaled = {"scaled-lstm", recurrent_init, recurrent_loss, NULL, 20, WG_LSTM, .layers = 1};
+/* Their sizes are those of the id: "scaled-lstm:T,B,H". */
+static const model_kind scaled[] = {
+    {"scaled-lstm", recurrent_init, recurrent_loss, NULL, 20, WG_LSTM, .layers = 1},
+    {"scaled-gpt", gpt_init, gpt_loss, NULL, 20, .layers = 1, .heads = 1},
+};
 
 /* ---- making -------------------------------------------------------------------------------------------- */
 
@@ -41,12 +44,16 @@ static model_kind kind_of(const char *id)
 {
     for (const model_kind *kind = model_kinds; kind->id; kind++)
         if (!strcmp(kind->id, id)) return *kind;
-    model_kind kind = scaled;
-    long long T, B, H;
-    if (sscanf(id, "scaled-lstm:%lld,%lld,%lld", &T, &B, &H) != 3 || T < 1 || B < 1 || H < 1)
-        app_fail("there is no model '%s'", id);
-    kind.time = T, kind.batch = B, kind.size = H;
-    return kind;
+    for (size_t i = 0; i < sizeof scaled / sizeof *scaled; i++) {
+        model_kind kind = scaled[i];
+        const size_t length = strlen(kind.id);
+        long long T, B, H;
+        if (strncmp(id, kind.id, length) != 0) continue;
+        if (sscanf(id + length, ":%lld,%lld,%lld", &T, &B, &H) != 3 || T < 1 || B < 1 || H < 1) continue;
+        kind.time = T, kind.batch = B, kind.size = H;
+        return kind;
+    }
+    app_fail("there is no model '%s'", id);
 }
 
 model *model_new(const char *id, wg_pool *pool, const char *plan, bool profile)

@@ -1,5 +1,6 @@
-/* How the cost of a training step grows: an LSTM of one layer over time steps, batches and hidden sizes, and the
- * exponents p of time and memory ~ size^p, fitted through the logarithms. */
+/* How the cost of a training step grows: an LSTM of one layer over time steps, batches and hidden sizes, a transformer
+ * of one layer over time steps, and the exponents p of time and memory ~ size^p, fitted through the logarithms. The
+ * steps of the LSTM follow one on the other, those of the transformer run at once (--threads), but each looks at all. */
 #include <math.h>
 #include <stdio.h>
 
@@ -8,15 +9,16 @@
 enum { POINTS = 7, STEPS = 10 };
 
 typedef struct axis {
-    const char *name;
+    const char *name, *model;
     int n;
     int64_t size[POINTS];
     int64_t T, B, H; /* those that stay; 0: the one that grows */
 } axis;
 
-static const axis axes[] = {{"T", 7, {10, 30, 100, 300, 1000, 3000, 10000}, 0, 4, 64},
-                            {"B", 7, {1, 2, 4, 8, 16, 32, 64}, 50, 0, 128},
-                            {"H", 6, {16, 32, 64, 128, 256, 512}, 50, 16, 0}};
+static const axis axes[] = {{"T", "scaled-lstm", 7, {10, 30, 100, 300, 1000, 3000, 10000}, 0, 4, 64},
+                            {"B", "scaled-lstm", 7, {1, 2, 4, 8, 16, 32, 64}, 50, 0, 128},
+                            {"H", "scaled-lstm", 6, {16, 32, 64, 128, 256, 512}, 50, 16, 0},
+                            {"T of gpt", "scaled-gpt", 6, {10, 30, 100, 300, 1000, 3000}, 0, 4, 64}};
 
 /* The slope of a line through (log x, log y). */
 static double exponent(const int64_t *x, const double *y, int n)
@@ -35,7 +37,7 @@ static void time_axis(bench_report *report, const axis *a)
     char id[64];
     for (int i = 0; i < a->n; i++) {
         long long size = (long long)a->size[i];
-        snprintf(id, sizeof id, "scaled-lstm:%lld,%lld,%lld", a->T ? (long long)a->T : size,
+        snprintf(id, sizeof id, "%s:%lld,%lld,%lld", a->model, a->T ? (long long)a->T : size,
                  a->B ? (long long)a->B : size, a->H ? (long long)a->H : size);
         bench_row row = bench_time_model(report, id, STEPS);
         ms[i] = row.ms;
@@ -45,14 +47,14 @@ static void time_axis(bench_report *report, const axis *a)
     snprintf(fit.id, sizeof fit.id, "scaling-%s", a->name);
     fit.exponent = exponent(a->size, ms, a->n);
     fit.memory_exponent = exponent(a->size, bytes, a->n);
-    printf("%s from %lld to %lld: time ~ %s^%.2f, memory ~ %s^%.2f\n\n", a->name, (long long)a->size[0],
-           (long long)a->size[a->n - 1], a->name, fit.exponent, a->name, fit.memory_exponent);
+    printf("%s from %lld to %lld: time ~ %c^%.2f, memory ~ %c^%.2f\n\n", a->name, (long long)a->size[0],
+           (long long)a->size[a->n - 1], *a->name, fit.exponent, *a->name, fit.memory_exponent);
     bench_add(report, &fit);
 }
 
 void bench_scaling(bench_report *report)
 {
-    printf("scaled-lstm:T,B,H: one layer of H, T steps, batch B\n");
+    printf("scaled-lstm:T,B,H, scaled-gpt:T,B,H: one layer of H, T steps, batch B\n");
     bench_print_models_header(report);
     for (size_t i = 0; i < sizeof axes / sizeof *axes; i++)
         if (bench_wants(report, axes[i].name)) time_axis(report, &axes[i]);
