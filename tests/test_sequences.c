@@ -23,8 +23,10 @@ static int run_net(const net *m, wg_tape *tape, wg_tensor *y)
 {
     wg_rnn_state state = wg_rnn_zero_state(&m->cell, tape, B);
     wg_tensor h = WG_NONE, said = wg_zeros(tape, WG_F64, WG_DIMS(B, OUT));
-    int read = m->shape <= ONE_MANY ? 1 : T, write = m->shape == ONE_MANY ? T : m->shape == ENCODER_DECODER ? S : 0;
-    for (int t = 0; t < read; t++) {
+    int reads = m->shape <= ONE_MANY ? 1 : T, writes = m->shape == ONE_MANY          ? T
+                                                       : m->shape == ENCODER_DECODER ? S
+                                                                                     : 0;
+    for (int t = 0; t < reads; t++) {
         h = wg_rnn_step(&m->cell, input_at(tape, t), &state);
         if (m->shape == SYNCHRONOUS) y[t] = wg_linear_apply(&m->head, h);
     }
@@ -33,9 +35,9 @@ static int run_net(const net *m, wg_tape *tape, wg_tensor *y)
         y[0] = wg_linear_apply(&m->head, h);
         return 1;
     }
-    for (int t = 0; t < write; t++) /* the state of what was read is the decoder's first */
+    for (int t = 0; t < writes; t++) /* the state of what was read is the decoder's first */
         y[t] = said = wg_linear_apply(&m->head, wg_rnn_step(&m->decoder, said, &state));
-    return write;
+    return writes;
 }
 
 /* The sum of the losses of all that is said. */
