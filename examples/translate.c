@@ -39,11 +39,11 @@ typedef struct memory {
 static memory encode_recurrent(const translator *m, wg_tensor source, wg_tensor lengths)
 {
     const int S = (int)wg_size(source, 1);
-    wg_tensor embedded = wg_embedding_apply(&m->source, source), x[MOST_WORDS];
+    wg_tensor embedded = wg_embedding_apply(&m->source, source), x[MOST_WORDS], h[MOST_WORDS];
     wg_rnn_state state = wg_rnn_zero_state(&m->encoder, source.tape, wg_size(source, 0));
     for (int t = 0; t < S; t++) x[t] = wg_select(embedded, 1, t);
-    wg_rnn_unroll(&m->encoder, x, S, lengths, &state, x);
-    memory seen = {.states = wg_stack(x, S, 1), .mask = wg_length_mask(lengths, S), .start = state};
+    wg_rnn_unroll(&m->encoder, x, S, lengths, &state, h);
+    memory seen = {.states = wg_stack(h, S, 1), .mask = wg_length_mask(lengths, S), .start = state};
     if (is(m, BAHDANAU)) { /* s_0 = tanh(W h_1 of the way back), for every layer */
         wg_tensor back = state.h[2 * m->encoder.options.layers - 1];
         for (int l = 0; l < m->decoder.options.layers; l++)
@@ -155,12 +155,12 @@ static double train_step(run *r, wg_optimizer *optimizer, const batch *b, int64_
     return value;
 }
 
-double learn(run *r)
+learnt learn(run *r)
 {
     wg_optimizer *optimizer = wg_adam_new(r->m.params, wg_adam_defaults());
     if (!optimizer) app_fail("out of memory");
     app_progress progress;
-    double smooth = 0;
+    double smooth = 0, begin = app_now();
     int64_t number = 0;
     batch b = batch_new(&r->s);
     app_progress_begin(&progress, r->s.seconds, 0, r->s.steps, "sentences", (double)r->s.batch);
@@ -173,7 +173,7 @@ double learn(run *r)
     app_progress_end(&progress);
     batch_free(&b);
     wg_optimizer_free(optimizer);
-    return smooth;
+    return (learnt){smooth, app_now() - begin};
 }
 
 /* ---- translating: one sentence, as many beginnings as the beam is wide ---- */
@@ -281,12 +281,13 @@ static wg_status score(void *context, int64_t t, const int32_t *token, const int
     return WG_OK;
 }
 
-/* The best translation of a line: numbers of words; how many. */
+/* The best translation of a line: numbers of words; how many. No word has none: the training has no empty lines. */
 static size_t translate_line(decoding *d, const words *source, size_t line, int32_t *out)
 {
     const run *r = d->r;
     int32_t numbers[MOST_WORDS] = {0};
     int64_t length = encode_source(r, source, line, numbers);
+    if (length == 0) return 0;
     wg_beam_options o = {.beams = (int)r->s.beam, .max_length = r->s.max_words + 1, .end = WORD_END};
     o.length_power = r->s.length_power;
     wg_beam_result result;

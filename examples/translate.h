@@ -25,7 +25,7 @@ typedef struct translator {
 } translator;
 
 typedef struct settings {
-    const char *model, *score, *source, *target, *test_source, *test_target, *picture;
+    const char *model, *score, *source, *target, *test_source, *test_target, *picture, *init_out, *order_out;
     int64_t size, layers, heads, window, batch, steps, warmup, beam, max_words, minimum, tests, show, seed, threads;
     double lr, dropout, seconds, length_power;
     bool reverse, tiny;
@@ -65,8 +65,12 @@ typedef struct quality {
     size_t exact, lines;
 } quality;
 
+typedef struct learnt {
+    double loss, seconds; /* the mean of the last 50 steps or so; of the training */
+} learnt;
+
 /* translate.c */
-double learn(run *r);
+learnt learn(run *r);
 quality test(const run *r, const words *source, const words *target, int64_t show);
 void draw(const run *r, const words *source, const words *target, size_t line, const char *path);
 

@@ -180,10 +180,17 @@ static void put_line(batch *b, const run *r, const words *source, const words *t
     out[n] = WORD_END;
 }
 
+static size_t batch_size(const run *r) { return r->n < (size_t)r->s.batch ? r->n : (size_t)r->s.batch; }
+
+/* Where in r->order the sentences of a step begin. */
+static size_t batch_first(const run *r, int64_t step)
+{
+    return app_random((uint64_t)r->s.seed, (uint64_t)step, 0) % (r->n - batch_size(r) + 1);
+}
+
 void batch_fill(batch *b, const run *r, int64_t step)
 {
-    const size_t most = (size_t)r->s.batch, size = r->n < most ? r->n : most;
-    const size_t first = app_random((uint64_t)r->s.seed, (uint64_t)step, 0) % (r->n - size + 1);
+    const size_t size = batch_size(r), first = batch_first(r, step);
     b->size = (int64_t)size;
     b->S = b->T = 1;
     for (size_t i = 0; i < size; i++) {
@@ -204,6 +211,77 @@ batch batch_of(const run *r, const words *source, const words *target, size_t li
     b.T = 1 + (t < r->s.max_words ? t : r->s.max_words);
     put_line(&b, r, source, target, line, 0);
     return b;
+}
+
+/* ---- what another program needs to repeat the training: bench/peers/translate.py ---- */
+
+enum { PARTS = 4 }; /* source, target, test.source, test.target */
+
+/* Sentences as numbers, all in a row. */
+typedef struct numbered {
+    const char *name, *name_lengths;
+    int32_t *numbers, *lengths;
+    int64_t total, lines;
+} numbered;
+
+/* Training lines as batches have them. Of the test the source too, but the whole target, and its words that the
+ * dictionary does not have as -1, which no translation has. */
+static numbered number_lines(const run *r, int part)
+{
+    static const char *const names[PARTS][2] = {{"source", "source_lengths"},
+                                                {"target", "target_lengths"},
+                                                {"test_source", "test_source_lengths"},
+                                                {"test_target", "test_target_lengths"}};
+    const words *const texts[PARTS] = {&r->train_source, &r->train_target, &r->test_source, &r->test_target},
+                       *w = texts[part];
+    numbered all = {.name = names[part][0], .name_lengths = names[part][1], .lines = (int64_t)w->lines};
+    all.numbers = app_room((int64_t)w->total + 1, sizeof *all.numbers);
+    all.lengths = app_room(all.lines, sizeof *all.lengths);
+    for (size_t i = 0; i < w->lines; i++) {
+        int32_t *at = all.numbers + all.total;
+        const size_t most = part == 3 ? SIZE_MAX : (size_t)r->s.max_words;
+        int64_t n =
+            part % 2 == 0 ? encode_source(r, w, i, at) : (int64_t)dictionary_encode(&r->target, w, i, at, most);
+        for (int64_t k = 0; part == 3 && k < n; k++)
+            if (at[k] == WORD_UNKNOWN && strcmp(words_line(w, i)[k], r->target.word[WORD_UNKNOWN]) != 0) at[k] = -1;
+        all.lengths[i] = (int32_t)n;
+        all.total += n;
+    }
+    return all;
+}
+
+static void write_order(const char *path, const run *r)
+{
+    const int64_t steps = r->s.steps, size = (int64_t)batch_size(r);
+    int32_t *order = app_room(steps * size, sizeof *order);
+    for (int64_t i = 0; i < steps * size; i++)
+        order[i] = (int32_t)r->order[batch_first(r, i / size) + (size_t)(i % size)];
+    wg_entry entries[2 * PARTS + 1] = {
+        {.name = "order", .dtype = WG_I32, .shape = WG_DIMS(steps, size), .data = order}};
+    numbered parts[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+        parts[i] = number_lines(r, i);
+        entries[2 * i + 1] = (wg_entry){
+            .name = parts[i].name, .dtype = WG_I32, .shape = WG_DIMS(parts[i].total), .data = parts[i].numbers};
+        entries[2 * i + 2] = (wg_entry){.name = parts[i].name_lengths,
+                                        .dtype = WG_I32,
+                                        .shape = WG_DIMS(parts[i].lines),
+                                        .data = parts[i].lengths};
+    }
+    wg_error error = {0};
+    if (wg_safetensors_write(path, entries, 2 * PARTS + 1, NULL, 0, &error) != WG_OK) app_fail("%s", error.text);
+    for (int i = 0; i < PARTS; i++) {
+        free(parts[i].numbers);
+        free(parts[i].lengths);
+    }
+    free(order);
+}
+
+static void write_model(const char *path, const run *r)
+{
+    wg_error error = {0};
+    wg_checkpoint checkpoint = {.params = r->m.params, .seed = (uint64_t)r->s.seed};
+    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
 }
 
 /* ---- what is shown ---- */
@@ -350,6 +428,8 @@ int main(int argc, char **argv)
         {APP_INT, "tests", &s->tests, "N", "sentences of the test; 0: all", 0, 1e9},
         {APP_INT, "show", &s->show, "N", "translations to print", 0, 1e9},
         {APP_TEXT, "picture", &s->picture, "FILE.svg", "draw where the words of the first test sentence look"},
+        {APP_TEXT, "init-out", &s->init_out, "FILE", "write the initial weights (safetensors)"},
+        {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and which each step sees"},
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for some seconds"},
         {APP_INT, "seed", &s->seed, "N", "of initial values, batches and dropout", 0, 9e18},
         {APP_INT, "threads", &s->threads, "N", "0: all there are; changes no bit of the result", 0, 1024},
@@ -364,14 +444,17 @@ int main(int argc, char **argv)
     check(s);
     if (s->picture) app_check_place(s->picture);
     run_begin(&r);
+    if (s->init_out) write_model(s->init_out, &r);
+    if (s->order_out) write_order(s->order_out, &r);
     app_catch_signals();
-    double loss = learn(&r);
+    learnt l = learn(&r);
     quality q = test(&r, &r.test_source, &r.test_target, s->show);
     if (!s->source && !s->tiny) test_lengths(&r);
     if (s->picture) draw(&r, &r.test_source, &r.test_target, 0, s->picture);
-    printf("final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld\n", s->model,
-           loss, q.lines ? (double)q.exact / (double)q.lines : 0, bleu_score(&q.bleu), (long long)s->beam, q.lines,
-           (long long)wg_params_trainable(r.m.params));
+    printf(
+        "final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld seconds=%.1f\n",
+        s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, bleu_score(&q.bleu), (long long)s->beam,
+        q.lines, (long long)wg_params_trainable(r.m.params), l.seconds);
     run_end(&r);
     app_check_output();
     return app_signal() ? 128 + app_signal() : 0;
