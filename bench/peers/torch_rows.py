@@ -168,7 +168,8 @@ class Attention(nn.Module):
     def __init__(self, size, heads):
         super().__init__()
         self.heads = heads
-        self.in_proj_weight, self.in_proj_bias = nn.Parameter(torch.empty(3 * size, size)), nn.Parameter(torch.empty(3 * size))
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * size, size))
+        self.in_proj_bias = nn.Parameter(torch.empty(3 * size))
         self.out_proj = nn.Linear(size, size)
 
     def split(self, x):
