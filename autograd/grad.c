@@ -175,7 +175,7 @@ static wg_tensor collect(sweep *s, uint32_t id)
     return add(tape, sum, joined);
 }
 
-/* ---- accumulating --------------------------------------------------------------------------------------------- */
+/* ---- accumulating -------------------------------------------------------------------------------------------- */
 
 /* A gradient of the operand's own shape and dtype, whatever the op returned. */
 static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
@@ -318,7 +318,7 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
     return tape->error.status;
 }
 
-/* ---- the public forms ------------------------------------------------------------------------------------------- */
+/* ---- the public forms ---------------------------------------------------------------------------------------- */
 
 void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx)
 {
@@ -416,7 +416,7 @@ wg_tensor wg_jacobian(wg_tensor y, wg_tensor x)
 
 wg_tensor wg_hessian(wg_tensor y, wg_tensor x) { return wg_jacobian(wg_grad1(y, x, WG_NONE), x); }
 
-/* ---- into parameters --------------------------------------------------------------------------------------------- */
+/* ---- into parameters ----------------------------------------------------------------------------------------- */
 
 wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n)
 {

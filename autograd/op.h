@@ -122,7 +122,7 @@ typedef struct wg_layout {
     int64_t stride[WG_MAX_RANK];
 } wg_layout;
 
-/* ---- the descriptor ------------------------------------------------------------------------------------------- */
+/* ---- the descriptor ------------------------------------------------------------------------------------------ */
 
 struct wg_op {
     size_t struct_size; /* sizeof(wg_op), so that a newer library can tell */

@@ -149,7 +149,7 @@ static bool copy_key(wg_tape *tape, wg__plan *plan, const request *r)
     return true;
 }
 
-/* ---- making one ------------------------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------------------------- */
 
 static void output_add(wg_tape *tape, wg__plan *plan, wg__output_kind kind, uint32_t node, uint32_t target)
 {
@@ -249,7 +249,7 @@ static wg__plan *make(wg_tape *tape, const request *r)
     return plan;
 }
 
-/* ---- forcing ---------------------------------------------------------------------------------------------------- */
+/* ---- forcing ------------------------------------------------------------------------------------------------- */
 
 static wg__plan *plan_for(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t loss, wg_param *const *only,
                           uint32_t n_only)
@@ -289,7 +289,7 @@ wg_status wg__force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t l
     return status;
 }
 
-/* ---- the public forms ---------------------------------------------------------------------------------------------- */
+/* ---- the public forms ---------------------------------------------------------------------------------------- */
 
 /* Ids of live tensors of one tape; NULL with an error stored or when there is none. */
 static uint32_t *ids_of(const wg_tensor *tensors, int n, const char *what)

@@ -1,8 +1,9 @@
 /* Internal. What the planner's passes work on, and what they leave behind.
  *
  * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), layout (views
- * become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place), order (units in the order of
- * execution), side (what runs side by side), pack (weights once for all their products), place (one block of memory), emit (instructions). */
+ * become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place), order (units in the
+ * order of execution), side (what runs side by side), pack (weights once for all their products), place (one block
+ * of memory), emit (instructions). */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 
@@ -100,7 +101,7 @@ struct wg__plan {
     uint32_t *origin; /* [n_instrs] op, scope and forward node of each, for reports: three words each */
 };
 
-/* ---- while planning --------------------------------------------------------------------------------------------- */
+/* ---- while planning ------------------------------------------------------------------------------------------ */
 
 enum {
     WG__NEEDED = 1,
@@ -235,8 +236,9 @@ void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run);
 
 /* ---- pool.c ---- */
 
-/* Calls work(context, thread) on all threads of the pool at once, thread 0 being the caller; false if the pool is
- * in use by another tape: nothing was called. */
+/* Calls work(context, thread) on the threads of the pool at once, thread 0 being the caller; on another thread perhaps
+ * not at all, or twice, if the machine does not let it run in time. False if the pool is in use by another tape:
+ * nothing was called. */
 bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *context);
 /* Waits until *value is `wanted`: spins briefly, then gives the processor away. */
 void wg__pool_wait(const uint32_t *value, uint32_t wanted);

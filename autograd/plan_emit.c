@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- addresses ------------------------------------------------------------------------------------------------ */
+/* ---- addresses ----------------------------------------------------------------------------------------------- */
 
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
 {
@@ -78,7 +78,7 @@ bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
     return wg__emit_fix_in(e, where, root, at);
 }
 
-/* ---- operands --------------------------------------------------------------------------------------------------- */
+/* ---- operands ------------------------------------------------------------------------------------------------ */
 
 static void describe(wg__emit *e, wg_operand *operand, uint32_t id, const wg_layout *layout)
 {
@@ -217,7 +217,7 @@ static bool emit_join(wg__emit *e, const wg__work *unit)
     return true;
 }
 
-/* ---- products --------------------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------------------------------------------ */
 
 void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments)
 {
@@ -333,7 +333,7 @@ static bool emit_packs(wg__emit *e)
     return true;
 }
 
-/* ---- copies ------------------------------------------------------------------------------------------------------------ */
+/* ---- copies -------------------------------------------------------------------------------------------------- */
 
 static bool emit_view_copy(wg__emit *e, const wg__work *unit)
 {
@@ -367,7 +367,7 @@ static bool bind_outputs(wg__emit *e)
     return true;
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass ------------------------------------------------------------------------------------------------ */
 
 static bool emit_unit(wg__emit *e, uint32_t id)
 {
@@ -411,7 +411,7 @@ static bool settle(wg__emit *e)
     return true;
 }
 
-/* ---- phases --------------------------------------------------------------------------------------------------------------- */
+/* ---- phases -------------------------------------------------------------------------------------------------- */
 
 static bool same_time(const wg__tag *a, const wg__tag *b) { return a->stage == b->stage && a->step == b->step; }
 static bool same_strand(const wg__tag *a, const wg__tag *b) { return a->strand && a->strand == b->strand; }

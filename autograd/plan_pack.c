@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-/* ---- what is kept from run to run ------------------------------------------------------------------------------ */
+/* ---- what is kept from run to run ---------------------------------------------------------------------------- */
 
 static bool is_same(const wg__held *held, const wg_param *param, const wg__pack *pack)
 {
@@ -62,7 +62,7 @@ void wg__held_packed(wg_tape *tape, uint32_t index)
     held->version = wg_param_version(held->param);
 }
 
-/* ---- which operands ------------------------------------------------------------------------------------------------ */
+/* ---- which operands ------------------------------------------------------------------------------------------ */
 
 static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
 {

@@ -1,9 +1,9 @@
-/* Pass: every value gets its place in one block of memory, by lifetime: what dies in a stage leaves its bytes to what is
- * born in a later one. Exact. */
+/* Pass: every value gets its place in one block of memory, by lifetime: what dies in a stage leaves its bytes to what
+ * is born in a later one. Exact. */
 #include "plan.h"
 #include "space.h"
 
-/* ---- lifetimes ------------------------------------------------------------------------------------------------------ */
+/* ---- lifetimes ----------------------------------------------------------------------------------------------- */
 
 typedef struct life {
     uint32_t first, last; /* stages; 0: never */
@@ -74,7 +74,7 @@ static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
     return true;
 }
 
-/* ---- the pass --------------------------------------------------------------------------------------------------------------- */
+/* ---- the pass ------------------------------------------------------------------------------------------------ */
 
 bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
 {

@@ -3,9 +3,9 @@
  * only when it runs.
  *
  * Every unit gets a stage, as early as what it waits for allows. What costs less than a wait joins the strand that it
- * waits for, which one thread does in a row. What waits for nothing (inputs, random numbers) is moved back to just before
- * its first reader. Stages are not filled without end, and nothing runs long before its turn, so that memory grows
- * little. O(n), and one sort. */
+ * waits for, which one thread does in a row. What waits for nothing (inputs, random numbers) is moved back to just
+ * before its first reader. Stages are not filled without end, and nothing runs long before its turn, so that memory
+ * grows little. O(n), and one sort. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -26,7 +26,7 @@ typedef struct side {
     uint32_t n_strands;
 } side;
 
-/* ---- what a unit waits for -------------------------------------------------------------------------------------- */
+/* ---- what a unit waits for ----------------------------------------------------------------------------------- */
 
 typedef struct waits {
     side *s;
@@ -79,7 +79,7 @@ static void mark_read(waits *w, uint32_t before)
     if (!*reader || w->stage < *reader) *reader = w->stage;
 }
 
-/* ---- how large a unit is ------------------------------------------------------------------------------------------ */
+/* ---- how large a unit is ------------------------------------------------------------------------------------- */
 
 /* A guess, by shapes alone: in how many tasks it is cut, and how many operations it has. */
 typedef struct size {
@@ -130,7 +130,7 @@ static bool copies(const wg__planner *p, const wg__work *unit)
     return false;
 }
 
-/* ---- stages -------------------------------------------------------------------------------------------------------- */
+/* ---- stages -------------------------------------------------------------------------------------------------- */
 
 static uint32_t first_free(side *s, uint32_t stage)
 {

@@ -1,5 +1,6 @@
 /* The worker pool. Threads wait, spinning briefly and then parked, for one function to call on all of them;
- * which thread does what is the caller's business: the pool knows nothing of tasks. */
+ * which thread does what is the caller's business: the pool knows nothing of tasks. A thread that the machine does not
+ * let run in time is not waited for: the function must be able to do without it. */
 #include "plan.h"
 
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 
 enum { SPINS = 4000, YIELDS = 64 };
+#define CLOSED 0x80000000u
 
 struct wg_pool {
     int threads;
@@ -16,9 +18,10 @@ struct wg_pool {
     pthread_cond_t wake;
     void (*work)(void *context, int thread);
     void *context;
-    _Atomic uint32_t round; /* rises with each call of wg__pool_run */
-    _Atomic int busy;       /* workers that have not finished the round */
-    _Atomic int parked;     /* workers asleep */
+    _Atomic uint32_t round;   /* rises with each call of wg__pool_run */
+    _Atomic uint32_t entered; /* workers that take part in it; CLOSED once it is over: who comes now is too late */
+    _Atomic uint32_t left;    /* those of them that are done */
+    _Atomic int parked;       /* workers asleep */
     bool stop;
 };
 
@@ -66,8 +69,9 @@ static void *worker_main(void *argument)
         }
         seen = atomic_load(&pool->round);
         if (pool->stop) return NULL;
+        if (atomic_fetch_add(&pool->entered, 1) & CLOSED) continue;
         pool->work(pool->context, self.number);
-        atomic_fetch_sub_explicit(&pool->busy, 1, memory_order_release);
+        atomic_fetch_add_explicit(&pool->left, 1, memory_order_release);
     }
 }
 
@@ -130,10 +134,17 @@ bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *
     if (pthread_mutex_trylock(&pool->in_use) != 0) return false;
     pool->work = work;
     pool->context = context;
-    atomic_store(&pool->busy, pool->threads - 1);
+    atomic_store(&pool->left, 0);
+    atomic_store(&pool->entered, 0);
     begin_round(pool);
     work(context, 0);
-    while (atomic_load_explicit(&pool->busy, memory_order_acquire) > 0) pause_cpu();
+    uint32_t entered = atomic_fetch_or(&pool->entered, CLOSED); /* nobody waits for one that has not come */
+    for (int i = 0; atomic_load_explicit(&pool->left, memory_order_acquire) != entered; i++) {
+        if (i < SPINS)
+            pause_cpu();
+        else
+            sched_yield();
+    }
     pthread_mutex_unlock(&pool->in_use);
     return true;
 }

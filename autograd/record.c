@@ -130,7 +130,7 @@ static bool operand_ok(wg_tape *tape, const wg_op *op, wg_tensor in, int i)
     return true;
 }
 
-/* ---- appending ------------------------------------------------------------------------------------------------ */
+/* ---- appending ----------------------------------------------------------------------------------------------- */
 
 static uint32_t append(wg_tape *tape, const wg__node *node, const uint32_t *in)
 {
@@ -305,7 +305,7 @@ wg_tensor wg_record(const wg_op *op, const wg_tensor *in, int n_in, const void *
     return WG_NONE; /* no tape to say it on: every operand is unset */
 }
 
-/* ---- leaves ----------------------------------------------------------------------------------------------------- */
+/* ---- leaves -------------------------------------------------------------------------------------------------- */
 
 uint32_t wg__leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, const wg_shape *shape, wg__leaf leaf,
                       uint64_t key)
@@ -408,7 +408,7 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
     tape->assigns[tape->n_assigns++] = (wg__assign){.buffer = buffer, .node = tensor.node};
 }
 
-/* ---- what is known without computing ------------------------------------------------------------------------------ */
+/* ---- what is known without computing ------------------------------------------------------------------------- */
 
 bool wg__shape_for(wg_tensor tensor, wg_shape *shape, const char *op)
 {

@@ -58,7 +58,7 @@ static void flush_end(uint64_t old)
 #endif
 }
 
-/* ---- binding --------------------------------------------------------------------------------------------------- */
+/* ---- binding ------------------------------------------------------------------------------------------------- */
 
 static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot)
 {
@@ -131,7 +131,7 @@ static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
     return WG_OK;
 }
 
-/* ---- walking ----------------------------------------------------------------------------------------------------- */
+/* ---- walking ------------------------------------------------------------------------------------------------- */
 
 void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
 {
@@ -254,7 +254,7 @@ static void walk_looking(walk *w)
     }
 }
 
-/* ---- what a run leaves ----------------------------------------------------------------------------------------------- */
+/* ---- what a run leaves --------------------------------------------------------------------------------------- */
 
 static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
 {

@@ -6,8 +6,8 @@
  * Features: bedrooms, area and the neighbourhood's wealth as numbers, brought to mean 0 and deviation 1 by the training
  * data; the zip code as a category, with a learned vector for each (one for all that are rare). Two hidden layers; mean
  * squared error; Adam; it stops when the validation error has not fallen for a while, and the averaged weights are used
- * (with --out: those that were best). Without --csv the houses are made up: price = place(zip) area (0.6 + 0.4 wealth) with
- * a bonus for bedrooms that stops at four, and 5 % noise.
+ * (with --out: those that were best). Without --csv the houses are made up: price = place(zip) area (0.6 + 0.4 wealth)
+ * with a bonus for bedrooms that stops at four, and 5 % noise.
  *
  * A CSV file has a first line with the columns bedrooms, area, zip, wealth, price (in any order, among others), numbers
  * with a point, no quotes.
@@ -261,7 +261,7 @@ static double train_step(const model *m, wg_tape *tape, const houses *h, wg_load
     return value;
 }
 
-/* Root mean squared errors on the houses that were kept, in the price's own unit: the model's, and of the mean price. */
+/* Root mean squared errors on the houses that were kept, in the price's own unit: the model's, the mean price's. */
 static double validate(const model *m, wg_tape *tape, const houses *h, double *of_mean)
 {
     wg_tensor truth, price = predict(m, tape, h, NULL, h->n - h->n_train, &truth);

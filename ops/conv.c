@@ -1,5 +1,5 @@
-/* Convolutions over one, two or three axes. Three ops, each of which is the derivative of another: conv, the gradient by
- * its weight, and the frame of zeros that pads an image and spreads a gradient. */
+/* Convolutions over one, two or three axes. Three ops, each linear in both operands, and each the derivative of the
+ * others: conv, its gradient by the weight, and by the image. And the frame of zeros around an image. */
 #include "internal.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t di
     return floor || room % stride == 0 ? room / stride + 1 : -1;
 }
 
-/* ---- frame: zeros around and between ------------------------------------------------------------------------- */
+/* ---- frame: zeros around ---------------------------------------------------------------------------------------- */
 
 static wg_status frame_infer(wg_infer *c)
 {
@@ -36,10 +36,8 @@ static wg_tensor frame_vjp(const wg_vjp_args *v, int k)
     const wg__frame_attr *f = v->attr;
     wg_tensor x = v->grad;
     int first = wg_rank(x) - (int)f->axes;
-    for (int i = 0; i < f->axes; i++) {
-        int64_t n = wg_size(v->in[0], first + i), last = f->low[i] + (n - 1) * f->step[i] + 1;
-        x = wg_slice_step(x, first + i, f->low[i], n ? last : f->low[i], f->step[i]);
-    }
+    for (int i = 0; i < f->axes; i++)
+        x = wg_slice(x, first + i, f->low[i], f->low[i] + wg_size(v->in[0], first + i));
     return x;
 }
 
@@ -66,7 +64,7 @@ static wg_tensor frame(wg_tensor x, const wg__frame_attr *f)
     return same ? x : wg_record(&frame_op, &x, 1, f, sizeof *f);
 }
 
-/* ---- conv, and its gradient by the image ----------------------------------------------------------------------- */
+/* ---- the three ops ---------------------------------------------------------------------------------------- */
 
 static wg_status conv_infer(wg_infer *c)
 {
@@ -96,41 +94,46 @@ static wg_status conv_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
+static wg_kernel conv_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__conv_kernel : NULL;
+}
+
+static wg_kernel weight_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__conv_weight_kernel : NULL;
+}
+
+static wg_kernel input_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg_dtype_is_float(out) ? wg__conv_input_kernel : NULL;
+}
+
+static wg_status weight_infer(wg_infer *c)
+{
+    const wg__conv_attr *attr = c->attr;
+    const wg_shape *grad = &c->in[0], *x = &c->in[1];
+    c->out = *x;
+    c->out.size[0] = grad->size[1];
+    c->out.size[1] = x->size[1] / attr->groups;
+    memcpy(c->out.size + 2, attr->size, (size_t)(x->rank - 2) * sizeof *attr->size);
+    return wg__infer_size(c);
+}
+
+static wg_status input_infer(wg_infer *c)
+{
+    const wg__conv_attr *attr = c->attr;
+    c->out = c->in[0];
+    c->out.size[1] = c->in[1].size[1] * attr->groups;
+    memcpy(c->out.size + 2, attr->size, (size_t)(c->out.rank - 2) * sizeof *attr->size);
+    return wg__infer_size(c);
+}
+
 static wg_tensor conv(wg_tensor x, wg_tensor w, const wg__conv_attr *attr);
+static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *size);
+static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *attr, const int64_t *size);
 
-/* The weight of the convolution that goes back: [groups, out, in, ...] becomes [groups, in, out, ...], flipped. */
-static wg_tensor turn_weight(wg_tensor w, int64_t groups)
-{
-    wg_shape shape = wg_shape_get(w), turned = shape, grouped = {.rank = shape.rank + 1};
-    turned.size[0] = shape.size[1] * groups;
-    turned.size[1] = shape.size[0] / groups;
-    grouped.size[0] = groups;
-    grouped.size[1] = turned.size[1];
-    memcpy(grouped.size + 2, shape.size + 1, (size_t)(shape.rank - 1) * sizeof *shape.size);
-    w = groups == 1 ? wg_transpose(w, 0, 1) : wg_reshape(wg_transpose(wg_reshape(w, grouped), 1, 2), turned);
-    for (int i = 2; i < shape.rank; i++)
-        if (shape.size[i] > 1) w = wg_flip(w, i);
-    return w;
-}
-
-/* The image whose convolution with w had these sizes, from the result's gradient: the convolution of the gradient,
- * its elements a stride apart in a frame as wide as the window, with the flipped weight. */
-static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *attr, const int64_t *size)
-{
-    wg__frame_attr f = {.axes = wg_rank(grad) - 2};
-    wg__conv_attr back = {.groups = attr->groups};
-    for (int i = 0; i < f.axes; i++) {
-        f.low[i] = (wg_size(w, 2 + i) - 1) * attr->dilation[i];
-        f.step[i] = attr->stride[i];
-        f.size[i] = size[i] + f.low[i];
-        back.stride[i] = 1;
-        back.dilation[i] = attr->dilation[i];
-    }
-    return conv(frame(grad, &f), turn_weight(w, attr->groups), &back);
-}
-
-static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *kernel);
-
+/* With y = x * w: each op takes two of (x, w, y) to the third, and its gradients by these two are the other ops. */
 static wg_tensor conv_vjp(const wg_vjp_args *v, int k)
 {
     wg_shape shape = wg_shape_get(v->in[k]);
@@ -138,9 +141,16 @@ static wg_tensor conv_vjp(const wg_vjp_args *v, int k)
                   : conv_weight(v->grad, v->in[0], v->attr, shape.size + 2);
 }
 
-static wg_kernel conv_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+static wg_tensor weight_vjp(const wg_vjp_args *v, int k) /* operands y, x; the gradient is a w */
 {
-    return wg_dtype_is_float(out) ? wg__conv_kernel : NULL;
+    wg_shape x = wg_shape_get(v->in[1]);
+    return k == 0 ? conv(v->in[1], v->grad, v->attr) : conv_input(v->in[0], v->grad, v->attr, x.size + 2);
+}
+
+static wg_tensor input_vjp(const wg_vjp_args *v, int k) /* operands y, w; the gradient is an x */
+{
+    wg_shape w = wg_shape_get(v->in[1]);
+    return k == 0 ? conv(v->grad, v->in[1], v->attr) : conv_weight(v->in[0], v->grad, v->attr, w.size + 2);
 }
 
 static const wg_op conv_op = {.struct_size = sizeof(wg_op),
@@ -154,58 +164,53 @@ static const wg_op conv_op = {.struct_size = sizeof(wg_op),
                               .tasks = wg__conv_tasks,
                               .scratch = wg__conv_scratch};
 
+static const wg_op weight_op = {.struct_size = sizeof(wg_op),
+                                .name = "conv_weight",
+                                .min_in = 2,
+                                .max_in = 2,
+                                .flags = WG_OP_SMOOTH,
+                                .infer = weight_infer,
+                                .vjp = weight_vjp,
+                                .select = weight_select,
+                                .tasks = wg__conv_weight_tasks,
+                                .scratch = wg__conv_weight_scratch};
+
+static const wg_op input_op = {.struct_size = sizeof(wg_op),
+                               .name = "conv_input",
+                               .min_in = 2,
+                               .max_in = 2,
+                               .flags = WG_OP_SMOOTH,
+                               .infer = input_infer,
+                               .vjp = input_vjp,
+                               .select = input_select,
+                               .tasks = wg__conv_input_tasks,
+                               .scratch = wg__conv_input_scratch};
+
+static wg_tensor record(const wg_op *op, wg_tensor a, wg_tensor b, const wg__conv_attr *attr, const int64_t *size)
+{
+    wg_tensor in[2] = {a, b};
+    wg__conv_attr with = *attr;
+    memset(with.size, 0, sizeof with.size);
+    if (size) memcpy(with.size, size, (size_t)(wg_rank(a) - 2) * sizeof *size);
+    return wg_record(op, in, 2, &with, sizeof with);
+}
+
 static wg_tensor conv(wg_tensor x, wg_tensor w, const wg__conv_attr *attr)
 {
-    wg_tensor in[2] = {x, w};
-    return wg_record(&conv_op, in, 2, attr, sizeof *attr);
+    return record(&conv_op, x, w, attr, NULL);
 }
 
-/* ---- conv_weight: the gradient by the weight ---------------------------------------------------------------------- */
-
-static wg_status conv_weight_infer(wg_infer *c)
+static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *size)
 {
-    const wg__conv_attr *attr = c->attr;
-    const wg_shape *grad = &c->in[0], *x = &c->in[1];
-    c->out = *x;
-    c->out.size[0] = grad->size[1];
-    c->out.size[1] = x->size[1] / attr->groups;
-    memcpy(c->out.size + 2, attr->kernel, (size_t)(x->rank - 2) * sizeof *attr->kernel);
-    return wg__infer_size(c);
+    return record(&weight_op, grad, x, attr, size);
 }
 
-static wg_tensor conv_weight_vjp(const wg_vjp_args *v, int k)
+static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *attr, const int64_t *size)
 {
-    wg_shape shape = wg_shape_get(v->in[1]);
-    wg__conv_attr attr = *(const wg__conv_attr *)v->attr;
-    memset(attr.kernel, 0, sizeof attr.kernel);
-    return k == 0 ? conv(v->in[1], v->grad, &attr) : conv_input(v->in[0], v->grad, &attr, shape.size + 2);
+    return record(&input_op, grad, w, attr, size);
 }
 
-static wg_kernel conv_weight_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg_dtype_is_float(out) ? wg__conv_weight_kernel : NULL;
-}
-
-static const wg_op conv_weight_op = {.struct_size = sizeof(wg_op),
-                                     .name = "conv_weight",
-                                     .min_in = 2,
-                                     .max_in = 2,
-                                     .flags = WG_OP_SMOOTH,
-                                     .infer = conv_weight_infer,
-                                     .vjp = conv_weight_vjp,
-                                     .select = conv_weight_select,
-                                     .tasks = wg__conv_weight_tasks,
-                                     .scratch = wg__conv_weight_scratch};
-
-static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *kernel)
-{
-    wg_tensor in[2] = {grad, x};
-    wg__conv_attr with = *attr;
-    memcpy(with.kernel, kernel, (size_t)(wg_rank(x) - 2) * sizeof *kernel);
-    return wg_record(&conv_weight_op, in, 2, &with, sizeof with);
-}
-
-/* ---- what users call ------------------------------------------------------------------------------------------------ */
+/* ---- what users call ----------------------------------------------------------------------------------------- */
 
 wg_conv_options wg_conv_defaults(void)
 {
@@ -285,7 +290,6 @@ static wg_tensor convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_opti
         int64_t kernel = sw.size[2 + i];
         if (o.same && kernel >= 1 && kernel <= INT32_MAX) pad_same(&o, i, sx.size[2 + i], kernel);
         f.low[i] = o.before[i];
-        f.step[i] = 1;
         f.size[i] = sx.size[2 + i] + o.before[i] + o.after[i];
         if (wg_window_count(f.size[i], kernel, o.stride[i], o.dilation[i], true) >= 0 && !o.floor && !o.same &&
             wg_window_count(f.size[i], kernel, o.stride[i], o.dilation[i], false) < 0)
@@ -338,4 +342,4 @@ CONVOLUTIONS(1)
 CONVOLUTIONS(2)
 CONVOLUTIONS(3)
 
-const wg_op *const wg__conv_ops[] = {&conv_op, &conv_weight_op, &frame_op, NULL};
+const wg_op *const wg__conv_ops[] = {&conv_op, &weight_op, &input_op, &frame_op, NULL};

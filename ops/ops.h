@@ -57,7 +57,7 @@ WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
 WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* likewise */
 
-/* ---- elementwise with a number; it takes the tensor's dtype and is not part of the cached program -------------- */
+/* ---- elementwise with a number; it takes the tensor's dtype and is not part of the cached program ------------ */
 
 WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);     /* x + c; also i32 */
 WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);     /* x - c; also i32 */
@@ -69,7 +69,7 @@ WG_API wg_tensor wg_pow_scalar(wg_tensor x, double p);     /* x^p */
 WG_API wg_tensor wg_maximum_scalar(wg_tensor x, double c); /* max(x, c); also i32 */
 WG_API wg_tensor wg_minimum_scalar(wg_tensor x, double c); /* min(x, c); also i32 */
 
-/* ---- comparisons and logic: results are bool, no gradient ------------------------------------------------------ */
+/* ---- comparisons and logic: results are bool, no gradient ---------------------------------------------------- */
 
 WG_API wg_tensor wg_equal(wg_tensor a, wg_tensor b); /* all comparisons take f32, f64, i32 */
 WG_API wg_tensor wg_not_equal(wg_tensor a, wg_tensor b);
@@ -82,7 +82,7 @@ WG_API wg_tensor wg_logical_or(wg_tensor a, wg_tensor b);
 WG_API wg_tensor wg_logical_not(wg_tensor a);
 WG_API wg_tensor wg_is_finite(wg_tensor x); /* neither infinite nor NaN */
 
-/* ---- choosing -------------------------------------------------------------------------------------------------- */
+/* ---- choosing ------------------------------------------------------------------------------------------------ */
 
 WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a,
                           wg_tensor b); /* condition ? a : b; condition is bool, a and b any dtype */
@@ -92,11 +92,11 @@ WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask,
                                 double value); /* mask ? value : x; mask is bool, x any dtype */
 WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a) */
 
-/* ---- sums of several ------------------------------------------------------------------------------------------- */
+/* ---- sums of several ----------------------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_add_n(const wg_tensor *x, int n); /* x0 + x1 + ... in this order, n >= 1; also i32 */
 
-/* ---- reductions over axes -----------------------------------------------------------------------------------------
+/* ---- reductions over axes ---------------------------------------------------------------------------------------
  * axes: n numbers of axes; n = 0 means all. keep: reduced axes stay as size 1. A sum over nothing is 0, a
  * product 1; mean, max, min, argmax over nothing are errors. */
 
@@ -136,7 +136,7 @@ WG_API wg_tensor wg_argmin(wg_tensor x, int axis, bool keep);
 WG_API wg_tensor wg_sum_all(wg_tensor x); /* to a scalar */
 WG_API wg_tensor wg_mean_all(wg_tensor x);
 
-/* ---- along one axis -------------------------------------------------------------------------------------------- */
+/* ---- along one axis ------------------------------------------------------------------------------------------ */
 
 WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);      /* y_i = x_0 + ... + x_i */
 WG_API wg_tensor wg_softmax(wg_tensor x, int axis);     /* e^(x_i - max) / sum; a row of all -inf gives zeros */
@@ -146,7 +146,7 @@ WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last
 /* The k largest (smallest) in order, 0 <= k <= the axis' size, and their indices (i32) if indices is not NULL. */
 WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices);
 
-/* ---- making ---------------------------------------------------------------------------------------------------- */
+/* ---- making -------------------------------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,
                          double value); /* any dtype; value is part of the program */
@@ -162,7 +162,7 @@ WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, doubl
 WG_API wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation);
 WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability);
 
-/* ---- products -------------------------------------------------------------------------------------------------- */
+/* ---- products ------------------------------------------------------------------------------------------------ */
 
 /* a[..., m, k] b[..., k, n] = [..., m, n]; the leading sizes broadcast. Operands of rank 1 are a row (a) or a
  * column (b), as in NumPy, and the size goes again. Any strides. */
@@ -178,7 +178,7 @@ WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
  * cost; no product of two may have more than 8 axes. */
 WG_API wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n);
 
-/* ---- convolution: x[images, channels, spatial axes...] ---------------------------------------------------------------
+/* ---- convolution: x[images, channels, spatial axes...] ----------------------------------------------------------
  * y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - before], zero outside: the
  * filter is not flipped (cross-correlation), as everywhere in the field (LeCun et al. 1998). With groups g, output
  * channels o of group o / (O / g) see the C / g input channels of that group: weight[O, C / g, kernel...], bias[O] or
@@ -231,7 +231,7 @@ WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);
 
-/* ---- views: no numbers move unless strides cannot express it; any dtype ---------------------------------------- */
+/* ---- views: no numbers move unless strides cannot express it; any dtype -------------------------------------- */
 
 WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape); /* as many elements; one size may be -1: what is left */
 WG_API wg_tensor wg_flatten(wg_tensor x, int first, int last); /* axes first..last become one */
@@ -248,7 +248,7 @@ WG_API wg_tensor wg_slice_step(wg_tensor x, int axis, int64_t start, int64_t sto
 WG_API wg_tensor wg_select(wg_tensor x, int axis, int64_t index); /* one index; the axis goes */
 WG_API wg_tensor wg_flip(wg_tensor x, int axis);                  /* from last to first */
 
-/* ---- joining and cutting; any dtype ---------------------------------------------------------------------------- */
+/* ---- joining and cutting; any dtype -------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_concat(const wg_tensor *x, int n, int axis);      /* n >= 1; shapes equal but for the axis */
 WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);       /* n >= 1; equal shapes, along a new axis */
@@ -277,7 +277,7 @@ WG_API wg_tensor wg_triu(wg_tensor x, int64_t diagonal); /* x where col >= row +
 /* bool [n, size]: position < lengths[i]; lengths[n] i32. */
 WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 
-/* ---- losses ---------------------------------------------------------------------------------------------------- */
+/* ---- losses -------------------------------------------------------------------------------------------------- */
 
 typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_EACH } wg_reduction; /* mean, sum over all elements; none */
 
@@ -319,7 +319,7 @@ WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction
 WG_API wg_tensor wg_ctc_loss(wg_tensor log_probs, wg_tensor targets, wg_tensor input_lengths,
                              wg_tensor target_lengths, int64_t blank, wg_reduction reduction);
 
-/* ---- discrete choices with a gradient -------------------------------------------------------------------------- */
+/* ---- discrete choices with a gradient ------------------------------------------------------------------------ */
 
 /* 1 at the first of the largest along axis, else 0; no gradient. */
 WG_API wg_tensor wg_hardmax(wg_tensor x, int axis);
@@ -331,7 +331,7 @@ WG_API wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft);
  * al. 2017). In train and eval mode alike; random numbers as for wg_uniform. */
 WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis);
 
-/* ---- norms and dropout ----------------------------------------------------------------------------------------- */
+/* ---- norms and dropout --------------------------------------------------------------------------------------- */
 
 /* (x - mean) / sqrt(var + epsilon) weight + bias over the last axis of size n; weight[n], bias[n] or WG_NONE;
  * epsilon >= 0 (Ba, Kiros, Hinton 2016). */
@@ -349,7 +349,7 @@ WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bi
 /* In train mode: zero with probability p, 0 .. 1, else x / (1 - p); in eval mode x. */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
-/* ---- attention (Vaswani et al. 2017) ----------------------------------------------------------------------------- */
+/* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */
 
 typedef struct wg_attention_options {
     double scale; /* of the scores, before the softmax; default -1: below 0 it is 1/sqrt(d) */
@@ -369,7 +369,7 @@ WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attentio
 /* The weights alone, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 where no key is seen. */
 WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options options);
 
-/* ---- the list of all ops, for tests, benchmarks and documentation ---------------------------------------------- */
+/* ---- the list of all ops, for tests, benchmarks and documentation -------------------------------------------- */
 
 /* NULL past the end. */
 WG_API const wg_op *wg_op_at(int index);

@@ -13,7 +13,7 @@ static wg_tensor nil_of(wg_tensor x)
     return x;
 }
 
-/* ---- pool_argmax ---------------------------------------------------------------------------------------------- */
+/* ---- pool_argmax --------------------------------------------------------------------------------------------- */
 
 static wg_status argmax_infer(wg_infer *c)
 {
@@ -48,7 +48,7 @@ static const wg_op argmax_op = {.struct_size = sizeof(wg_op),
                                 .select = argmax_select,
                                 .tasks = argmax_tasks};
 
-/* ---- what users call ---------------------------------------------------------------------------------------------- */
+/* ---- what users call ----------------------------------------------------------------------------------------- */
 
 wg_pool_options wg_pool_square(int64_t kernel)
 {

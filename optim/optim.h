@@ -176,14 +176,14 @@ WG_API bool wg_optimizer_state_at(wg_optimizer *optimizer, size_t index, const c
  *     validate();
  *     wg_average_swap(average);                           // and again what is trained
  *
- * The k-th update is a += (1 - decay) / (1 - decay^k) (p - a): the exponential moving average with the correction of its
- * start (Kingma, Ba 2015) inside, so that a needs none. decay 1 is the mean of all k (Polyak, Juditsky 1992).
+ * The k-th update is a += (1 - decay) / (1 - decay^k) (p - a): the exponential moving average with the correction of
+ * its start (Kingma, Ba 2015) inside, so that a needs none. decay 1 is the mean of all k (Polyak, Juditsky 1992).
  * The averages and k are buffers of the set, "average.<name>" and "average_count": saved and restored with it. */
 
 typedef struct wg_average wg_average;
 
-/* Averages the parameters that are in the set now, ties once, frozen ones too. NULL where memory is out, the set is NULL
- * or has an error, decay is outside [0, 1]; the reason is then on the set. Buffers of these names that are there
+/* Averages the parameters that are in the set now, ties once, frozen ones too. NULL where memory is out, the set is
+ * NULL or has an error, decay is outside [0, 1]; the reason is then on the set. Buffers of these names that are there
  * already are taken over. */
 WG_API wg_average *wg_average_new(wg_params *set, double decay);
 WG_API void wg_average_free(wg_average *average);

@@ -7,7 +7,7 @@
 #include "../ops/kernels/conv.h"
 #include "../ops/kernels/pool.h"
 
-enum { CONV, TRANSPOSED, MAX_POOL, AVG_POOL, FRAME, POOL_ARGMAX };
+enum { CONV, TRANSPOSED, CONV_WEIGHT, CONV_INPUT, MAX_POOL, AVG_POOL, FRAME, POOL_ARGMAX };
 
 /* Per axis the same: stride, dilation, zeros before and after; groups; same; floor; extra. */
 typedef struct conv_case {
@@ -146,15 +146,13 @@ static wg_tensor make_frame(sampler *s, const op_samples *row, int i)
     wg__frame_attr f = {.axes = wg_rank(x) < 3 ? wg_rank(x) : 3};
     for (int a = 0; a < f.axes; a++) {
         f.low[a] = (i + a) % 3;
-        f.step[a] = 1 + (i / 3 + a) % 3;
-        int64_t n = wg_size(x, wg_rank(x) - (int)f.axes + a);
-        f.size[a] = f.low[a] + (n ? (n - 1) * f.step[a] + 1 : 0) + i % 2;
+        f.size[a] = f.low[a] + wg_size(x, wg_rank(x) - (int)f.axes + a) + i % 2;
     }
     return wg_record(op_named("frame"), &x, 1, &f, sizeof f);
 }
 
-/* The result's gradient and the image of a convolution. */
-static wg_tensor make_weight(sampler *s, const op_samples *row, int i)
+/* The result's gradient, and the image or the weight of a convolution. */
+static wg_tensor make_gradient(sampler *s, const op_samples *row, int i)
 {
     const conv_case *c = &convs[i];
     wg_shape x = shape_of_spec(c->x), w = shape_of_spec(c->w), grad = x;
@@ -163,14 +161,14 @@ static wg_tensor make_weight(sampler *s, const op_samples *row, int i)
     for (int a = 0; a < x.rank - 2; a++) {
         attr.stride[a] = c->stride;
         attr.dilation[a] = c->dilation;
-        attr.kernel[a] = w.size[2 + a];
+        attr.size[a] = row->op == CONV_WEIGHT ? w.size[2 + a] : x.size[2 + a];
         grad.size[2 + a] = wg_window_count(x.size[2 + a], w.size[2 + a], c->stride, c->dilation, true);
     }
     char spec[64] = "";
     for (int a = 0; a < grad.rank; a++)
         snprintf(spec + strlen(spec), sizeof spec - strlen(spec), "%s%lld", a ? "," : "", (long long)grad.size[a]);
-    wg_tensor in[2] = {x_in(s, spec), x_in(s, c->x)};
-    return wg_record(op_named("conv_weight"), in, 2, &attr, sizeof attr);
+    wg_tensor in[2] = {x_in(s, spec), x_in(s, row->op == CONV_WEIGHT ? c->x : c->w)};
+    return wg_record(op_named(row->name), in, 2, &attr, sizeof attr);
 }
 
 static wg_tensor make_argmax(sampler *s, const op_samples *row, int i)
@@ -278,9 +276,15 @@ const op_samples samples_conv[] = {
      .n_bad = 6,
      .bad = bad_pool},
     {.name = "conv_weight",
+     .op = CONV_WEIGHT,
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
      .n = COUNT(convs),
-     .make = make_weight},
+     .make = make_gradient},
+    {.name = "conv_input",
+     .op = CONV_INPUT,
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
+     .n = COUNT(convs),
+     .make = make_gradient},
     {.name = "frame", .op = FRAME, .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME, .n = 30, .make = make_frame},
     {.name = "pool_argmax", .op = POOL_ARGMAX, .flags = SAMPLE_OTHER_NAME, .n = 20, .make = make_argmax},
     {0}};

@@ -69,7 +69,7 @@ static matrix matrix_new(wg_dtype t, int64_t rows, int64_t cols, int layout, int
     return m;
 }
 
-/* ---- one random product --------------------------------------------------------------------------------------- */
+/* ---- one random product -------------------------------------------------------------------------------------- */
 
 typedef struct trial {
     wg__product p;

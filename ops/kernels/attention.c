@@ -1,5 +1,5 @@
-/* Attention in blocks of queries: softmax(scale q k^T) v without a matrix of all scores. A block's scores, all its keys,
- * stand in the task's scratch; the way back computes them again. Memory is linear in the length.
+/* Attention in blocks of queries: softmax(scale q k^T) v without a matrix of all scores. A block's scores, all its
+ * keys, stand in the task's scratch; the way back computes them again. Memory is linear in the length.
  *
  * With P the weights, G the gradient of the result and dP = G v^T:
  *     dv = P^T G,   dS = scale P (dP - sum over keys of P dP),   dq = dS k,   dk = dS^T q    (Dao et al. 2022)
@@ -44,7 +44,7 @@ static void multiply(int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix
     for (int64_t task = 0, tasks = kernels->tasks(&p); task < tasks; task++) kernels->run(&p, task, scratch);
 }
 
-/* ---- a block ------------------------------------------------------------------------------------------------------ */
+/* ---- a block ------------------------------------------------------------------------------------------------- */
 
 /* Queries [first, first + rows) of a problem, and the keys [low, high) that any of them may see. */
 typedef struct block {
@@ -109,7 +109,7 @@ static matrix scores_at(const problem *p, char **memory)
     return m;
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------- */
+/* ---- forward ------------------------------------------------------------------------------------------------- */
 
 void WG__K(attention)(const wg_args *args, int64_t task)
 {
@@ -124,7 +124,7 @@ void WG__K(attention)(const wg_args *args, int64_t task)
              memory);
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------------ */
+/* ---- backward ------------------------------------------------------------------------------------------------ */
 
 /* dP becomes dS. */
 static void through_softmax(const block *b, matrix weights, matrix d, real scale)

@@ -4,8 +4,9 @@
  *
  *     forward            y[o, position]  = sum over places     w[o, place]     x[place + position], for every image
  *     weight's gradient  dw[o, place]    = sum over positions  dy[o, position] x[position + place], over all images
+ *     image's gradient   dx[place + position] += sum over o    w[o, place]    dy[o, position], for every image
  *
- * The image's gradient is the first form again (ops/conv.c). */
+ * The last makes the sums of a few channels at a time, which stay in cache, and adds them where they belong. */
 #include "conv.h"
 
 #include <string.h>
@@ -69,7 +70,7 @@ static void place_offsets(const conv *c, int64_t *to)
     offsets(to, 1 + c->axes, c->w.size + 1, step);
 }
 
-/* ---- the products ------------------------------------------------------------------------------------------------ */
+/* ---- the products -------------------------------------------------------------------------------------------- */
 
 /* What a task needs beside the product's own scratch. */
 typedef struct tables {
@@ -221,7 +222,117 @@ void wg__conv_weight_kernel(const wg_args *args, int64_t task)
     run(&t, &p, task);
 }
 
-/* ---- the frame ------------------------------------------------------------------------------------------------------ */
+/* ---- the image's gradient --------------------------------------------------------------------------------- */
+
+enum { SUMS = 32768 }; /* of a block of channels: they stay in the second-level cache */
+
+static conv describe_input(const wg_args *args)
+{
+    return describe(args->attr, args->out, args->in[1], args->in[0]);
+}
+
+static int64_t channels_together(const conv *c)
+{
+    int64_t n = SUMS / (c->places * c->positions + 1);
+    return n < 1 ? 1 : n < c->in ? n : c->in;
+}
+
+/* Rows [first, first + channels) of w^T dy: places of these channels by positions. */
+static wg__product input_product(const conv *c, int64_t channels, void *sums, wg__segment *segment)
+{
+    *segment = (wg__segment){.a = c->w.data,
+                             .b = c->y.data,
+                             .k = c->out,
+                             .a_rs = 1,
+                             .a_cs = c->in * c->places,
+                             .b_rs = c->positions,
+                             .b_cs = 1};
+    return (wg__product){.dtype = c->y.dtype,
+                         .m = channels * c->places,
+                         .n = c->positions,
+                         .batches = 1,
+                         .c = sums,
+                         .c_rs = c->positions,
+                         .c_cs = 1,
+                         .n_segments = 1,
+                         .segments = segment};
+}
+
+static size_t sums_bytes(const conv *c)
+{
+    return aligned((size_t)(channels_together(c) * c->places * c->positions) * wg_dtype_size(c->y.dtype));
+}
+
+int64_t wg__conv_input_tasks(const wg_args *args)
+{
+    conv c = describe_input(args);
+    return c.images * c.attr->groups;
+}
+
+size_t wg__conv_input_scratch(const wg_args *args)
+{
+    conv c = describe_input(args);
+    int64_t most = channels_together(&c), last = c.in % most;
+    size_t product = 0;
+    for (int i = 0; i < 2; i++) {
+        wg__segment segment;
+        wg__product p = input_product(&c, i ? last : most, NULL, &segment);
+        size_t bytes = p.m && p.n ? wg__structural_ops.product(p.dtype)->scratch(&p) : 0;
+        product = bytes > product ? bytes : product;
+    }
+    return aligned((size_t)(c.in * c.places + c.positions) * sizeof(int64_t)) + sums_bytes(&c) + product;
+}
+
+/* to[at[j]] += from[j], where the positions of a row of the window, `step` apart, lie in rows of `row`. */
+#define ADD_ROWS(name, real)                                                                                       \
+    static void name(real *to, const int64_t *at, int64_t step, const real *from, int64_t n, int64_t row)          \
+    {                                                                                                              \
+        for (int64_t i = 0; i < n; i += row) {                                                                     \
+            real *line = to + at[i];                                                                               \
+            if (step == 1)                                                                                         \
+                for (int64_t j = 0; j < row; j++) line[j] += from[i + j];                                          \
+            else                                                                                                   \
+                for (int64_t j = 0; j < row; j++) line[j * step] += from[i + j];                                   \
+        }                                                                                                          \
+    }
+ADD_ROWS(add_rows_f32, float)
+ADD_ROWS(add_rows_f64, double)
+
+static void add_place(const conv *c, void *image, int64_t place, const int64_t *position, const void *sums)
+{
+    int64_t row = c->axes ? c->y.size[c->y.rank - 1] : 1, step = c->attr->stride[c->axes - 1];
+    if (c->y.dtype == WG_F32)
+        add_rows_f32((float *)image + place, position, step, sums, c->positions, row);
+    else
+        add_rows_f64((double *)image + place, position, step, sums, c->positions, row);
+}
+
+void wg__conv_input_kernel(const wg_args *args, int64_t task)
+{
+    conv c = describe_input(args);
+    int64_t size = (int64_t)wg_dtype_size(c.y.dtype), group = task % c.attr->groups, most = channels_together(&c);
+    int64_t *place = args->scratch, *position = place + c.in * c.places;
+    char *sums = (char *)args->scratch + aligned((size_t)(c.in * c.places + c.positions) * sizeof(int64_t));
+    char *image = (char *)c.x.data + task * c.in * c.plane * size;
+    const wg__product_kernels *kernels = wg__structural_ops.product(c.y.dtype);
+    memset(image, 0, (size_t)(c.in * c.plane * size));
+    if (c.positions == 0) return;
+    position_offsets(&c, position);
+    place_offsets(&c, place);
+    c.y.data = past(c.y.data, task * c.out * c.positions * size);
+    for (int64_t first = 0; first < c.in; first += most) {
+        conv part = c;
+        wg__segment segment;
+        int64_t channels = c.in - first < most ? c.in - first : most;
+        part.w.data = past(c.w.data, (group * c.out * c.in + first) * c.places * size);
+        wg__product p = input_product(&part, channels, sums, &segment);
+        for (int64_t t = 0, tasks = kernels->tasks(&p); t < tasks; t++) kernels->run(&p, t, sums + sums_bytes(&c));
+        for (int64_t i = 0; i < channels * c.places; i++)
+            add_place(&c, image, place[first * c.places + i], position, sums + i * c.positions * size);
+    }
+}
+
+/* ---- the frame -------------------------------------------------------------------------------------------- */
 
 /* The result's last axis is a row; a task takes some rows. */
 enum { FRAME_TASK = 16384 };
@@ -242,39 +353,30 @@ static int64_t row_of(const wg_args *args, int64_t row)
     int64_t from = 0, size = 1;
     for (int i = (int)f->axes - 2; i >= 0; i--) {
         int64_t n = args->in[0].size[args->in[0].rank - f->axes + i], at = row % f->size[i] - f->low[i];
-        if (at < 0 || at % f->step[i] || at / f->step[i] >= n) return -1;
-        from += at / f->step[i] * size;
+        if (at < 0 || at >= n) return -1;
+        from += at * size;
         size *= n;
         row /= f->size[i];
     }
     return from + row * size;
 }
 
-static void put_apart(char *to, const char *from, int64_t n, int64_t step, int64_t size)
-{
-    for (int64_t i = 0; i < n; i++) memcpy(to + i * step * size, from + i * size, (size_t)size);
-}
-
 void wg__frame_kernel(const wg_args *args, int64_t task)
 {
     const wg__frame_attr *f = args->attr;
-    int last = (int)f->axes - 1;
     int64_t size = (int64_t)wg_dtype_size(args->out.dtype), n = args->in[0].size[args->in[0].rank - 1];
-    int64_t row = row_size(args), each = rows_a_task(args), stop = (task + 1) * each;
+    int64_t row = row_size(args), each = rows_a_task(args), stop = (task + 1) * each, low = f->low[f->axes - 1];
     if (!row) return;
     if (stop > args->out.numel / row) stop = args->out.numel / row;
     for (int64_t r = task * each; r < stop; r++) {
         char *to = (char *)args->out.data + r * row * size;
         int64_t from = n ? row_of(args, r) : -1;
-        memset(to, 0, (size_t)(row * size));
-        if (from < 0) continue;
-        const char *source = (const char *)args->in[0].data + from * n * size;
-        to += f->low[last] * size;
-        if (f->step[last] == 1)
-            memcpy(to, source, (size_t)(n * size));
-        else if (size == 4)
-            put_apart(to, source, n, f->step[last], 4);
-        else
-            put_apart(to, source, n, f->step[last], size);
+        if (from < 0) {
+            memset(to, 0, (size_t)(row * size));
+            continue;
+        }
+        memset(to, 0, (size_t)(low * size));
+        memcpy(to + low * size, (const char *)args->in[0].data + from * n * size, (size_t)(n * size));
+        memset(to + (low + n) * size, 0, (size_t)((row - low - n) * size));
     }
 }

@@ -9,7 +9,7 @@
 
 enum { ALIGNED = 64 / (int)sizeof(real) }; /* panels start on cache lines */
 
-/* ---- layout of packed lines ------------------------------------------------------------------------------------- */
+/* ---- layout of packed lines ---------------------------------------------------------------------------------- */
 
 /* Lines of a side, in panels of `width` lines each of which the first `height` are new: panel i starts at line
  * i * height; or, height 0, the lines are dealt out evenly. */
@@ -68,7 +68,7 @@ static size_t scratch(const wg__product *p)
     return (size_t)(a_size(&t, &c) + count * t.wide * steps(&t) + slack) * sizeof(real);
 }
 
-/* ---- packing ------------------------------------------------------------------------------------------------------ */
+/* ---- packing ------------------------------------------------------------------------------------------------- */
 
 static void pack_panels(const panels *f, wg__side from, int64_t k, int64_t step)
 {
@@ -116,7 +116,7 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, i
     }
 }
 
-/* ---- packing B ahead ------------------------------------------------------------------------------------------------ */
+/* ---- packing B ahead ----------------------------------------------------------------------------------------- */
 
 enum { PANELS_A_TASK = 4 };
 
@@ -155,7 +155,7 @@ static void pack(const wg__product *p, void *packed, int64_t task)
     if (t.k > 0) pack_steps(&t, 0, true, &f, 0, t.k);
 }
 
-/* ---- one block of C -------------------------------------------------------------------------------------------------- */
+/* ---- one block of C ------------------------------------------------------------------------------------------ */
 
 typedef struct block {
     int64_t batch, row, col, rows, cols; /* of the turned C */
@@ -258,7 +258,7 @@ static void run_vector(const wg__problem *t, block *b, real *x_copy)
     }
 }
 
-/* ---- what the engine calls ------------------------------------------------------------------------------------------- */
+/* ---- what the engine calls ----------------------------------------------------------------------------------- */
 
 static int64_t tasks(const wg__product *p)
 {

@@ -57,8 +57,8 @@ typedef real vector_anywhere __attribute__((vector_size(VECTOR_BYTES), aligned(s
 static inline vector load(const real *from) { return *(const vector_anywhere *)from; }
 static inline void put(real *to, vector v) { *(vector_anywhere *)to = v; }
 
-/* a b + c, rounded once where the machine can. Written out, since every kernel must give an element the same bits at any
- * level of optimisation; elsewhere -ffp-contract=fast does it. */
+/* a b + c, rounded once where the machine can. Written out, since every kernel must give an element the same bits at
+ * any level of optimisation; elsewhere -ffp-contract=fast does it. */
 #if defined __AVX512F__ && WG__T == 32
 #define SPLAT(x)            ((vector)_mm512_set1_ps(x))
 #define VECTOR_FMA(a, b, c) ((vector)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))

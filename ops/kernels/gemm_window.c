@@ -1,6 +1,6 @@
-/* Packing the windows of an image into panels: panel[p][width], as gemm_pack.c does for a matrix with strides. The lines
- * (positions of the window, or places in it) stand anywhere; what lies side by side is moved a vector at a time. What a
- * vector writes too much is written again by what comes after. Compiled per instruction set and type. */
+/* Packing the windows of an image into panels: panel[p][width], as gemm_pack.c does for a matrix with strides. The
+ * lines (positions of the window, or places in it) stand anywhere; what lies side by side is moved a vector at a time.
+ * What a vector writes too much is written again by what comes after. Compiled per instruction set and type. */
 #include "gemm_transpose.h"
 
 #include <string.h>
