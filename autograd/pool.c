@@ -22,7 +22,7 @@ struct wg_pool {
     _Atomic uint32_t entered; /* workers that take part in it; CLOSED once it is over: who comes now is too late */
     _Atomic uint32_t left;    /* those of them that are done */
     _Atomic int parked;       /* workers asleep */
-    bool stop;
+    _Atomic bool stop;
 };
 
 static void pause_cpu(void)

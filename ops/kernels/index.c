@@ -57,17 +57,20 @@ void wg__gather_kernel(const wg_args *args, int64_t task)
     const char *x = args->in[0].data;
     char *out = args->out.data;
     block(args, task, size, &at, &stop);
+    if (at >= stop) return;
+    int64_t outer = at / each, end = (outer + 1) * each, column = at % from.inner;
     for (; at < stop; at++) {
         int64_t row = index[at];
         if (row < 0 || row >= from.n) {
             wg_args_bad_index(args, at, row, from.n);
             row = 0;
         }
-        int64_t offset = (at / each * from.n + row) * from.inner + at % from.inner;
         if (from.n > 0)
-            copy_element(out + at * size, x + offset * size, size);
+            copy_element(out + at * size, x + ((outer * from.n + row) * from.inner + column) * size, size);
         else
             memset(out + at * size, 0, (size_t)size);
+        if (++column == from.inner) column = 0;
+        if (at + 1 == end) outer++, end += each;
     }
 }
 

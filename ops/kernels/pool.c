@@ -7,7 +7,8 @@
 enum { CHUNK = 64 }; /* positions of a row worked on together */
 
 /* The first of the largest: NaN counts as the largest. */
-static void look(int n, real best[CHUNK], int32_t at[CHUNK], const real *x, int64_t step, int32_t place)
+static inline __attribute__((always_inline)) void look_each(int n, real *restrict best, int32_t *restrict at,
+                                                            const real *restrict x, int64_t step, int32_t place)
 {
     for (int i = 0; i < n; i++) {
         real value = x[i * step];
@@ -15,6 +16,17 @@ static void look(int n, real best[CHUNK], int32_t at[CHUNK], const real *x, int6
         best[i] = take ? value : best[i];
         at[i] = take ? place + (int32_t)(i * step) : at[i];
     }
+}
+
+/* The usual strides are constants of loops of their own. */
+static void look(int n, real best[CHUNK], int32_t at[CHUNK], const real *x, int64_t step, int32_t place)
+{
+    if (step == 1)
+        look_each(n, best, at, x, 1, place);
+    else if (step == 2)
+        look_each(n, best, at, x, 2, place);
+    else
+        look_each(n, best, at, x, step, place);
 }
 
 /* Positions [first, first + n) of the row that begins at place `row` of the plane: places in rows `down` apart along

@@ -61,8 +61,12 @@ void WG__K(scatter_add)(const wg_args *args, int64_t task)
         real *y = (real *)args->out.data + to;
         const real *x = (const real *)args->in[0].data + to, *source = (const real *)args->in[2].data + from;
         const int32_t *index = (const int32_t *)args->in[1].data + from;
-        for (int64_t r = 0; r < out.n; r++)
-            memcpy(y + r * out.inner, x + r * out.inner, (size_t)s.width * sizeof *y);
+        if (s.width == out.inner) { /* the columns are all there are */
+            memcpy(y, x, (size_t)(out.n * out.inner) * sizeof *y);
+        } else {
+            for (int64_t r = 0; r < out.n; r++)
+                memcpy(y + r * out.inner, x + r * out.inner, (size_t)s.width * sizeof *y);
+        }
         for (int64_t i = 0; i < n; i++) {
             for (int64_t j = 0; j < s.width; j++) {
                 int64_t at = i * out.inner + j, row = index[at];
