@@ -97,6 +97,8 @@ static double validate_and_note(run *r)
 
 static bool is_due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
+static void show_sample(run *r);
+
 static void learn(run *r)
 {
     app_progress_begin(&r->progress, r->s.seconds, r->step, r->s.steps, "chars",
@@ -109,6 +111,7 @@ static void learn(run *r)
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
         app_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
+        if (is_due(r->step, r->s.sample_every)) show_sample(r);
         if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) {
             run_save(r);
             run_write_curve(r);
@@ -151,7 +154,7 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
     wg_rnn_carry carry;
     wg_rnn_carry_init(&carry, &m->rnn, scratch, "state", 1);
     if (!scratch || wg_params_status(scratch) != WG_OK) app_fail("out of memory");
-    wg_set_training(tape, false);
+    bool training = wg_set_training(tape, false);
 
     size_t primed = strlen(prime);
     fputs(prime, stdout);
@@ -164,6 +167,7 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
         if (!given) putchar(v->symbol[c]);
     }
     putchar('\n');
+    wg_set_training(tape, training);
     wg_params_free(scratch);
 }
 
@@ -173,6 +177,17 @@ static const char *default_prime(const vocabulary *v, char one[2])
     one[0] = v->number['\n'] >= 0 ? '\n' : (char)v->symbol[0];
     one[1] = 0;
     return one;
+}
+
+/* What it writes so far, and how well it knows the validation text. */
+static void show_sample(run *r)
+{
+    enum { LENGTH = 200 };
+    double before = app_now(), loss = validate_and_note(r);
+    printf("step %lld: val_loss=%.4f bits_per_char=%.4f\n", (long long)r->step, loss, loss / log(2));
+    write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8);
+    fflush(stdout);
+    app_progress_pause(&r->progress, app_now() - before);
 }
 
 /* ---- commands ---- */

@@ -17,7 +17,7 @@ typedef struct model {
 typedef struct settings {
     app_list data;
     const char *cell, *optimizer, *out, *init_from, *losses;
-    int64_t layers, hidden, batch, unroll, steps, seed, threads, eval_every, save_every;
+    int64_t layers, hidden, batch, unroll, steps, seed, threads, sample_every, eval_every, save_every;
     double lr, decay, clip, dropout, seconds;
     bool resume, lenient;
 } settings;

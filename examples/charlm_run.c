@@ -66,6 +66,8 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_TEXT, "init-from", &s->init_from, "FILE", "initial weights, from safetensors"},
         {APP_FLAG, "lenient", &s->lenient, NULL, "let --init-from differ from the model, and say where"},
         {APP_TEXT, "losses", &s->losses, "FILE", "write the loss of every step, one a line"},
+        {APP_INT, "sample-every", &s->sample_every, "N", "write 200 characters after so many steps; 0: never", 0,
+         many},
         {APP_INT, "eval-every", &s->eval_every, "N", "validate after so many steps; 0: at the end", 0, many},
         {APP_INT, "save-every", &s->save_every, "N", "save after so many steps; 0: at the end", 0, many},
         {APP_END}};

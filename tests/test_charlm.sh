@@ -64,6 +64,11 @@ points() { sed -n "/^<!-- points/,/^-->/s/^$1 //p" "$2"; }
 [ "$(points t a.svg | wc -l)" = 40 ] && [ "$(points t a.svg)" = "$(points t b.svg)" ] || fail "the curve of the resumed run"
 [ "$(points v b.svg | cut -d ' ' -f 1 | xargs)" = "17 40" ] || fail "validation losses of the resumed run"
 
+# What it writes on the way changes no bit of what it learns.
+"$charlm" train $tiny --dropout 0.3 --steps 40 --sample-every 20 --out b.safetensors >out.txt 2>/dev/null
+[ "$(grep -Ec '^step (20|40): val_loss=[0-9.]+ bits_per_char=[0-9.]+$' out.txt)" = 2 ] || fail "samples on the way"
+cmp -s a.safetensors b.safetensors || fail "samples on the way change the model"
+
 # Killed after its last save: what it wrote since then is written again, not twice.
 "$charlm" train $tiny --dropout 0.3 --steps 30 --out b.safetensors --losses b.txt >/dev/null 2>&1
 echo 9.5 >>b.txt
