@@ -299,7 +299,7 @@ static bool emit_product(wg__emit *e, const wg__work *unit)
     const wg__pack *pack = wg__pack_find(p, unit);
     if (pack && !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset)) return false;
     product->packed_b = pack ? product : NULL; /* known to be there, before its address is */
-    wg__instr instr = {.kind = WG__INSTR_PRODUCT, .node = unit->node, .product = product};
+    wg__instr instr = {.kind = WG__INSTR_PRODUCT, .node = p->members[unit->first], .product = product};
     instr.kernels = wg__structural_ops.product(product->dtype);
     instr.tasks = instr.kernels->tasks(product);
     instr.scratch = instr.kernels->scratch(product);
