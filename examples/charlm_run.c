@@ -247,8 +247,15 @@ model model_load(const char *path, vocabulary *v)
 static void read_texts(const app_list *files, wg_text *all)
 {
     const char *shipped = CHARLM_TEXT;
-    for (int i = 0; i < (files->n ? files->n : 1); i++) {
-        const char *path = files->n ? files->items[i] : shipped;
+    if (files->n <= 1) { /* one file may be larger than the memory */
+        const char *path = files->n ? files->items[0] : shipped;
+        wg_error error = {0};
+        if (wg_text_map(path, all, &error) != WG_OK) app_fail("%s", error.text);
+        if (all->size == 0) app_fail("%s: the file is empty", path);
+        return;
+    }
+    for (int i = 0; i < files->n; i++) {
+        const char *path = files->items[i];
         wg_text text;
         wg_error error = {0};
         if (wg_text_read(path, &text, &error) != WG_OK) app_fail("%s", error.text);
@@ -256,7 +263,7 @@ static void read_texts(const app_list *files, wg_text *all)
         char *joined = realloc(all->bytes, all->size + text.size);
         if (!joined) app_fail("out of memory");
         memcpy(joined + all->size, text.bytes, text.size);
-        *all = (wg_text){joined, all->size + text.size};
+        *all = (wg_text){.bytes = joined, .size = all->size + text.size};
         wg_text_fini(&text);
     }
 }

@@ -22,16 +22,20 @@ struct wg_optimizer;
  * WG_ERR_IO where the system refuses; the temporary file is then gone. */
 WG_CHECKED WG_API wg_status wg_file_write(const char *path, const void *bytes, size_t size, wg_error *error);
 
-/* A text in memory. bytes is followed by a NUL that size does not count. */
+/* A text in memory. bytes is followed by a NUL that size does not count, unless it is mapped. */
 typedef struct wg_text {
     char *bytes;
     size_t size;
+    bool mapped; /* read only, without a NUL */
 } wg_text;
 
 /* Reads a text file, plain or (where Wengert was built with zlib) gzipped. WG_ERR_FORMAT unless it is
  * text: UTF-8 without NUL and control characters (tab, newline, form feed and carriage return apart). An
  * empty file is an empty text. *text is zero on error. */
 WG_CHECKED WG_API wg_status wg_text_read(const char *path, wg_text *text, wg_error *error);
+/* The same, but a plain file is mapped, not read: the system brings in what is looked at and drops it again, so that a
+ * text may be larger than the memory. The file must not be cut while it is mapped. */
+WG_CHECKED WG_API wg_status wg_text_map(const char *path, wg_text *text, wg_error *error);
 WG_API void wg_text_fini(wg_text *text);
 
 /* ---- IDX (MNIST's format; LeCun 1998) ---- */

@@ -2,6 +2,9 @@
 #include "file.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 /* Reads to the end, doubling. A pipe and a gzipped file do not tell their size. */
 static wg_status read_to_end(wg__reader *reader, wg_text *text, wg_error *error)
@@ -47,9 +50,39 @@ wg_status wg_text_read(const char *path, wg_text *text, wg_error *error)
     return status;
 }
 
+/* The bytes of a plain file; nothing if it is a pipe, gzipped or empty, or if the system does not want to. */
+static wg_text map_plain(const char *path)
+{
+    wg_text text = {0};
+    wg__reader reader;
+    struct stat info;
+    if (!path || stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
+        wg__reader_open_plain(&reader, path, NULL) != WG_OK)
+        return text;
+    size_t size = reader.file_size <= SIZE_MAX ? (size_t)reader.file_size : 0;
+    void *bytes = size > 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, reader.fd, 0) : MAP_FAILED;
+    wg__reader_close(&reader);
+    if (bytes == MAP_FAILED) return text;
+    text = (wg_text){.bytes = bytes, .size = size, .mapped = true};
+    if (size >= 2 && !memcmp(bytes, "\x1f\x8b", 2)) wg_text_fini(&text);
+    return text;
+}
+
+wg_status wg_text_map(const char *path, wg_text *text, wg_error *error)
+{
+    *text = map_plain(path);
+    if (!text->mapped) return wg_text_read(path, text, error);
+    wg_status status = check_text(text, path, error);
+    if (status != WG_OK) wg_text_fini(text);
+    return status;
+}
+
 void wg_text_fini(wg_text *text)
 {
     if (!text) return;
-    free(text->bytes);
+    if (text->mapped)
+        munmap(text->bytes, text->size);
+    else
+        free(text->bytes);
     *text = (wg_text){0};
 }

@@ -57,6 +57,43 @@ static void test_text(void **state)
     free(many);
 }
 
+/* A mapped text is the file; what cannot be mapped is read. */
+static void test_text_mapped(void **state)
+{
+    static const unsigned char packed[] = {0x1f, 0x8b, 8, 0,    0,    0,    0,    0, 2, 3, 0x4b, 0x4c,
+                                           0x4a, 6,    0, 0xc2, 0x41, 0x24, 0x35, 3, 0, 0, 0}; /* "abc" */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *whole = malloc(page);
+    memset(whole, 'y', page);
+    wg_text text;
+    wg_error error = {0};
+    put_file(in_folder("page"), whole, page); /* no room for a NUL after it */
+    assert_int_equal(wg_text_map(in_folder("page"), &text, &error), WG_OK);
+    assert_true(text.mapped);
+    assert_int_equal(text.size, page);
+    assert_memory_equal(text.bytes, whole, page);
+    wg_text_fini(&text);
+    assert_null(text.bytes);
+    put_file(in_folder("empty"), "", 0);
+    assert_int_equal(wg_text_map(in_folder("empty"), &text, &error), WG_OK);
+    assert_true(!text.mapped && text.size == 0);
+    wg_text_fini(&text);
+    put_file(in_folder("packed"), packed, sizeof packed);
+#ifdef WG_HAVE_ZLIB
+    assert_int_equal(wg_text_map(in_folder("packed"), &text, &error), WG_OK);
+    assert_true(!text.mapped && text.size == 3);
+    wg_text_fini(&text);
+#endif
+    put_file(in_folder("bad"), "ab\0c", 4);
+    assert_int_equal(wg_text_map(in_folder("bad"), &text, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "byte 0x00 at offset 2");
+    assert_null(text.bytes);
+    error = (wg_error){0};
+    assert_int_equal(wg_text_map(in_folder("none"), &text, &error), WG_ERR_IO);
+    ASSERT_HAS(error.text, "No such file");
+    free(whole);
+}
+
 static void test_text_refused(void **state)
 {
     static const struct {
@@ -225,7 +262,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32),        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_text_refused),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_mapped),
+        cmocka_unit_test(test_text_refused),
 #ifdef WG_HAVE_ZLIB
         cmocka_unit_test(test_gzip),
 #endif
