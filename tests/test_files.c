@@ -262,8 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32),        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_mapped),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_text_mapped),
         cmocka_unit_test(test_text_refused),
 #ifdef WG_HAVE_ZLIB
         cmocka_unit_test(test_gzip),
