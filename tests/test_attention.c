@@ -269,6 +269,27 @@ static void test_scale(void)
     CLOSE(tape);
 }
 
+/* Causal, in blocks that see ever more keys: a block of fewer keys may need more scratch than one of all. */
+static void test_scratch(void)
+{
+    const int64_t sizes[][3] = {{512, 512, 128}, {200, 128, 512}, {600, 768, 256}}; /* queries, keys, size */
+    for (int i = 0; i < 3; i++) {
+        int64_t queries = sizes[i][0], keys = sizes[i][1], size = sizes[i][2];
+        wg_tape *tape = tape_new();
+        wg_params *set = wg_params_new(WG_F32);
+        wg_param *param = wg_param_new(set, "k", WG_DIMS(keys, size), wg_init_uniform(-1, 1));
+        wg_tensor q = wg_uniform(tape, WG_F32, WG_DIMS(queries, size), -1, 1), k = wg_use(tape, param);
+        wg_attention_options o = wg_attention_defaults();
+        o.causal = true;
+        wg_tensor y = wg_attention(q, k, k, o), weights = wg_attention_weights(q, k, o);
+        wg_tensor off = wg_mean_all(wg_abs(wg_sub(y, wg_matmul(weights, k))));
+        CHECK(wg_item(off) < 1e-5);
+        CHECK(wg_backward(wg_mean_all(wg_square(y))) == WG_OK);
+        CLOSE(tape);
+        wg_params_free(set);
+    }
+}
+
 /* ---- scores of a decoder ---- */
 
 enum { B = 2, T = 5, Q = 3, K = 4, A = 6 };
@@ -724,6 +745,7 @@ int main(void)
     test_two_vectors();
     test_worked_example();
     test_scale();
+    test_scratch();
     test_scores();
     test_several_queries();
     test_window();

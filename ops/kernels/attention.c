@@ -14,6 +14,7 @@
 
 typedef wg__matrix matrix;
 typedef wg__attention problem;
+typedef wg__attention_block block;
 
 static int64_t leading_offset(const wg_operand *x, int64_t n)
 {
@@ -45,24 +46,6 @@ static void multiply(int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix
 }
 
 /* ---- a block ------------------------------------------------------------------------------------------------- */
-
-/* Queries [first, first + rows) of a problem, and the keys [low, high) that any of them may see. */
-typedef struct block {
-    int64_t first, rows, low, high;
-} block;
-
-static block block_of(const problem *p, int64_t index)
-{
-    const wg__attention_attr *a = p->attr;
-    block b = {.first = index * p->rows, .low = 0, .high = p->keys};
-    b.rows = p->queries - b.first < p->rows ? p->queries - b.first : p->rows;
-    int64_t last = b.first + b.rows - 1;
-    if (a->causal && last + 1 < b.high) b.high = last + 1;
-    if (a->window >= 0 && !a->causal && last < b.high - 1 - a->window) b.high = last + a->window + 1;
-    if (a->window >= 0 && b.first > a->window) b.low = b.first - a->window;
-    if (b.low > b.high) b.low = b.high;
-    return b;
-}
 
 /* -inf where the query must not see the key. */
 static void hide(const problem *p, const block *b, int64_t n, int64_t line, real *scores)
@@ -117,7 +100,7 @@ void WG__K(attention)(const wg_args *args, int64_t task)
     char *memory = args->scratch;
     matrix weights = scores_at(&p, &memory);
     int64_t n = task / p.blocks;
-    block b = block_of(&p, task % p.blocks);
+    block b = wg__attention_block_of(&p, task % p.blocks);
     matrix out = {(real *)args->out.data + (n * p.queries + b.first) * p.values, p.values, 1};
     weigh(&p, &b, n, weights, memory);
     multiply(b.rows, p.values, b.high - b.low, out, weights, lines_from(matrix_of(&args->in[2], n), b.low), false,
@@ -155,7 +138,7 @@ void WG__K(attention_grad)(const wg_args *args, int64_t n)
     memset(dk.data, 0, (size_t)(p.keys * p.size) * sizeof(real));
     memset(dv.data, 0, (size_t)(p.keys * p.values) * sizeof(real));
     for (int64_t i = 0; i < p.blocks; i++) {
-        block b = block_of(&p, i);
+        block b = wg__attention_block_of(&p, i);
         int64_t count = b.high - b.low;
         matrix gb = lines_from(g, b.first), kb = lines_from(k, b.low);
         weigh(&p, &b, n, weights, memory);

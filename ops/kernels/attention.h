@@ -46,6 +46,24 @@ static inline wg__attention wg__attention_sizes(const wg_args *args)
     return p;
 }
 
+/* Queries [first, first + rows) of a problem, and the keys [low, high) that any of them may see. */
+typedef struct wg__attention_block {
+    int64_t first, rows, low, high;
+} wg__attention_block;
+
+static inline wg__attention_block wg__attention_block_of(const wg__attention *p, int64_t index)
+{
+    const wg__attention_attr *a = p->attr;
+    wg__attention_block b = {.first = index * p->rows, .low = 0, .high = p->keys};
+    b.rows = p->queries - b.first < p->rows ? p->queries - b.first : p->rows;
+    int64_t last = b.first + b.rows - 1;
+    if (a->causal && last + 1 < b.high) b.high = last + 1;
+    if (a->window >= 0 && !a->causal && last < b.high - 1 - a->window) b.high = last + a->window + 1;
+    if (a->window >= 0 && b.first > a->window) b.low = b.first - a->window;
+    if (b.low > b.high) b.low = b.high;
+    return b;
+}
+
 /* A matrix that is one side of a product. */
 typedef struct wg__matrix {
     void *data;

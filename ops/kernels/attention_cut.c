@@ -6,7 +6,7 @@ static wg__matrix sides_of(const wg_operand *x)
     return (wg__matrix){NULL, x->stride[x->rank - 2], x->stride[x->rank - 1]};
 }
 
-/* The largest scratch of the products of a block of `rows` queries that see `keys` keys. */
+/* The largest scratch of the products so far. */
 typedef struct need {
     wg_dtype dtype;
     size_t bytes;
@@ -31,13 +31,18 @@ int64_t wg__attention_tasks(const wg_args *args)
     return p.leading * p.blocks;
 }
 
-/* A block may see fewer keys, and the last one has fewer rows. No product needs more scratch for being smaller in all
- * its sizes, but which operand it packs may change with them: so each is asked for all, for one key and for one row. */
-static void add_smaller(need *most, int64_t m, int64_t n, int64_t k, wg__matrix a, wg__matrix b)
+typedef struct block_size {
+    int64_t rows, keys;
+} block_size;
+
+/* The size of block number `index`; false if it is that of the one before. A block that sees fewer keys may need more
+ * scratch, its products being cut into fewer tasks: so each is asked. */
+static bool is_other(const wg__attention *p, int64_t index, block_size *size)
 {
-    const int64_t sizes[3][2] = {{m, 1}, {n, 1}, {k, 1}};
-    for (int which = 0; which < 8; which++)
-        add(most, sizes[0][which & 1], sizes[1][which >> 1 & 1], sizes[2][which >> 2 & 1], a, b);
+    wg__attention_block b = wg__attention_block_of(p, index);
+    block_size before = *size;
+    *size = (block_size){b.rows, b.high - b.low};
+    return index == 0 || size->rows != before.rows || size->keys != before.keys;
 }
 
 size_t wg__attention_scratch(const wg_args *args)
@@ -46,8 +51,12 @@ size_t wg__attention_scratch(const wg_args *args)
     wg__matrix q = sides_of(&args->in[0]), k = sides_of(&args->in[1]), v = sides_of(&args->in[2]);
     wg__matrix w = {NULL, p.stride, 1};
     need most = {.dtype = args->out.dtype};
-    add_smaller(&most, p.rows, p.keys, p.size, q, wg__transposed(k));
-    add_smaller(&most, p.rows, p.values, p.keys, w, v);
+    block_size b = {0};
+    for (int64_t i = 0; i < p.blocks; i++) {
+        if (!is_other(&p, i, &b)) continue;
+        add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
+        add(&most, b.rows, p.values, b.keys, w, v);
+    }
     return score_bytes(&p, most.dtype) + most.bytes;
 }
 
@@ -59,10 +68,14 @@ size_t wg__attention_grad_scratch(const wg_args *args)
     wg__matrix q = sides_of(&args->in[0]), k = sides_of(&args->in[1]), v = sides_of(&args->in[2]);
     wg__matrix g = sides_of(&args->in[3]), w = {NULL, p.stride, 1};
     need most = {.dtype = args->out.dtype};
-    add_smaller(&most, p.rows, p.keys, p.size, q, wg__transposed(k));
-    add_smaller(&most, p.rows, p.keys, p.values, g, wg__transposed(v));
-    add_smaller(&most, p.rows, p.size, p.keys, w, k);
-    add_smaller(&most, p.keys, p.size, p.rows, wg__transposed(w), q);
-    add_smaller(&most, p.keys, p.values, p.rows, wg__transposed(w), g);
+    block_size b = {0};
+    for (int64_t i = 0; i < p.blocks; i++) {
+        if (!is_other(&p, i, &b)) continue;
+        add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
+        add(&most, b.rows, b.keys, p.values, g, wg__transposed(v));
+        add(&most, b.rows, p.size, b.keys, w, k);
+        add(&most, b.keys, p.size, b.rows, wg__transposed(w), q);
+        add(&most, b.keys, p.values, b.rows, wg__transposed(w), g);
+    }
     return 2 * score_bytes(&p, most.dtype) + most.bytes;
 }
