@@ -70,11 +70,6 @@ static wg_status conv_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
     const wg_shape *x = &c->in[0], *w = &c->in[1];
-    wg_status status = wg__infer_float(c, 0);
-    if (status != WG_OK) return status;
-    if (c->dtype_in[0] != c->dtype_in[1])
-        return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
-                             wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[1]));
     if (w->size[0] < 1 || w->size[1] < 1 || w->size[0] % attr->groups)
         return wg_infer_fail(c, WG_ERR_SHAPE,
                              "the weight's output channels must be 1 or more, and divide into %lld groups",
@@ -133,6 +128,15 @@ static wg_tensor conv(wg_tensor x, wg_tensor w, const wg__conv_attr *attr);
 static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *size);
 static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *attr, const int64_t *size);
 
+/* The convolution, of which y has the first positions: a transposed convolution's result may have room for more. */
+static wg_tensor conv_like(wg_tensor x, wg_tensor w, wg_tensor y, const wg__conv_attr *attr)
+{
+    wg_tensor z = conv(x, w, attr);
+    for (int i = 2; i < wg_rank(y); i++)
+        if (wg_size(z, i) != wg_size(y, i)) z = wg_slice(z, i, 0, wg_size(y, i));
+    return z;
+}
+
 /* With y = x * w: each op takes two of (x, w, y) to the third, and its gradients by these two are the other ops. */
 static wg_tensor conv_vjp(const wg_vjp_args *v, int k)
 {
@@ -144,13 +148,15 @@ static wg_tensor conv_vjp(const wg_vjp_args *v, int k)
 static wg_tensor weight_vjp(const wg_vjp_args *v, int k) /* operands y, x; the gradient is a w */
 {
     wg_shape x = wg_shape_get(v->in[1]);
-    return k == 0 ? conv(v->in[1], v->grad, v->attr) : conv_input(v->in[0], v->grad, v->attr, x.size + 2);
+    return k == 0 ? conv_like(v->in[1], v->grad, v->in[0], v->attr)
+                  : conv_input(v->in[0], v->grad, v->attr, x.size + 2);
 }
 
 static wg_tensor input_vjp(const wg_vjp_args *v, int k) /* operands y, w; the gradient is an x */
 {
     wg_shape w = wg_shape_get(v->in[1]);
-    return k == 0 ? conv(v->grad, v->in[1], v->attr) : conv_weight(v->in[0], v->grad, v->attr, w.size + 2);
+    return k == 0 ? conv_like(v->grad, v->in[1], v->in[0], v->attr)
+                  : conv_weight(v->in[0], v->grad, v->attr, w.size + 2);
 }
 
 static const wg_op conv_op = {.struct_size = sizeof(wg_op),
@@ -233,7 +239,8 @@ static bool acceptable(wg_tensor x, wg_tensor w, const wg_conv_options *o, int a
 {
     static const char *const letters[] = {"length", "height, width", "depth, height, width"};
     char text[128];
-    if (!wg__both_set(x, w, op) || !wg__shape(x, sx, op) || !wg__shape(w, sw, op)) return false;
+    if (!wg__both_set(x, w, op) || !wg__shape(x, sx, op) || !wg__shape(w, sw, op) || !wg__both_float(x, w, op))
+        return false;
     if (sx->rank != axes + 2 || sw->rank != axes + 2) {
         wg__refuse(x, WG_ERR_SHAPE, op, "x[images, channels, %s] and a weight of as many axes are needed; it is %s",
                    letters[axes - 1], wg_shape_text(sw, text, sizeof text));
@@ -310,7 +317,7 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
     wg_shape sx, sw;
     int64_t size[WG_CONV_AXES];
     if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return nil_of(x.tape ? x : w);
-    if (sx.size[1] != sw.size[0] || sw.size[0] % o.groups || o.same)
+    if (sx.size[1] != sw.size[0] || sw.size[0] < 1 || sw.size[0] % o.groups || sw.size[1] < 1 || o.same)
         return wg__refuse(x, o.same ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, op,
                           o.same ? "the size of the result follows from the padding: same is not taken"
                                  : "the weight must be [channels of x, output channels of a group, ...]");

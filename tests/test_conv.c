@@ -264,6 +264,39 @@ static void layers_that_cannot_be(void **state)
     assert_int_equal(refused, WG_ERR_ARGUMENT);
 }
 
+static void transposed_convolutions_that_cannot_be(void **state)
+{
+    wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(1, 2, 3, 3));
+    wg_conv_options o = wg_conv_defaults();
+    assert_true(wg_is_nil(wg_conv_transpose2d(x, wg_ones(tape, WG_F32, WG_DIMS(2, 0, 3, 3)), WG_NONE, o)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
+    x = wg_ones(tape, WG_F32, WG_DIMS(1, 2, 3, 3));
+    assert_true(wg_is_nil(wg_conv_transpose2d(x, wg_ones(tape, WG_F64, WG_DIMS(2, 1, 3, 3)), WG_NONE, o)));
+    assert_true(says("f32 and f64 differ"));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_DTYPE);
+}
+
+/* With extra places beyond the stride, which dilation allows, the window would fit the result more often than it was
+ * put there. */
+static wg_tensor with_extra(void *context, wg_tape *t, wg_params *params)
+{
+    wg_conv_options o = wg_conv_defaults();
+    o.dilation[0] = 3;
+    o.extra[0] = 2;
+    wg_tensor x = wg_use(t, wg_param_find(params, "x")), w = wg_use(t, wg_param_find(params, "w"));
+    return wg_mean_all(wg_exp(wg_conv_transpose1d(x, w, WG_NONE, o)));
+}
+
+static void the_gradient_of_a_transposed_convolution_with_extra_places(void **state)
+{
+    wg_param_new(set, "x", WG_DIMS(1, 1, 4), wg_init_uniform(-1, 1));
+    wg_param_new(set, "w", WG_DIMS(1, 2, 2), wg_init_uniform(-1, 1));
+    wg_gradcheck_options o = wg_gradcheck_defaults();
+    o.second_order = true;
+    wg_verdict verdict = wg_gradcheck(tape, set, with_extra, NULL, o);
+    if (!verdict.ok) fail_msg("%s", verdict.text);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_tape, close_tape)
@@ -280,6 +313,8 @@ int main(void)
         TEST(the_same_bits_on_any_number_of_threads),
         TEST(the_conv_net),
         TEST(layers_that_cannot_be),
+        TEST(transposed_convolutions_that_cannot_be),
+        TEST(the_gradient_of_a_transposed_convolution_with_extra_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
