@@ -132,7 +132,8 @@ static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *
     for (int i = 0; i < args->n_in; i++) dtypes[i] = args->in[i].dtype;
     wg_kernel kernel = op->select(op, dtypes, args->n_in, args->out.dtype);
     wg__instr instr = {.kind = WG__INSTR_KERNEL, .node = node, .kernel = kernel, .args = args};
-    instr.tasks = args->out.numel == 0 ? 0 : op->tasks ? op->tasks(args) : 1;
+    bool idle = args->out.numel == 0 && !(op->flags & WG_OP_CHECKS_INDEX);
+    instr.tasks = idle ? 0 : op->tasks ? op->tasks(args) : 1;
     instr.scratch = op->scratch ? op->scratch(args) : 0;
     return wg__emit_finish(e, instr);
 }

@@ -160,6 +160,10 @@ static void indices_out_of_range(void **state)
         if (!strstr(text, i == 6 ? "gather" : names[i]) || !strstr(text, "7") || !strstr(text, "0 to 3"))
             failures++, printf("FAILED %s: '%s'\n", names[i], text);
     }
+    wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(3), wrong), none = wg_zeros(tape, WG_F64, WG_DIMS(0));
+    wg_tensor out = wg_scatter_add(none, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3))); /* no index is right */
+    assert_int_equal(wg_eval(&out, 1), WG_ERR_INDEX);
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
     finish();
 }
 
