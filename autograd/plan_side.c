@@ -3,7 +3,7 @@
  * only when it runs.
  *
  * Every unit gets a stage, as early as what it waits for allows. What costs less than a wait joins the strand that it
- * waits for, which one thread does in a row. What waits for nothing (inputs, random numbers) is moved back to just
+ * waits for, which one thread does in a row. What is not read at once (inputs, random numbers) is moved back to just
  * before its first reader. Stages are not filled without end, and nothing runs long before its turn, so that memory
  * grows little. O(n), and one sort. */
 #include "plan.h"
@@ -22,7 +22,6 @@ typedef struct side {
     uint32_t *tasks;  /* [stages] how many there are */
     uint32_t *free;   /* [stages] the first stage from here on that is not full, as far as is known */
     uint32_t *reader; /* [n_units] the earliest stage that reads it; 0: none */
-    bool *rootless;   /* [n_units] waits for nothing, or only for such */
     uint32_t n_strands;
 } side;
 
@@ -32,7 +31,7 @@ typedef struct waits {
     side *s;
     uint32_t unit, stage;
     uint32_t strand; /* the one of all units of that stage, 0 if they differ */
-    bool rootless, any;
+    bool any;
 } waits;
 
 typedef void (*visit)(waits *w, uint32_t unit);
@@ -66,7 +65,6 @@ static void note(waits *w, uint32_t before)
 {
     const wg__planner *p = w->s->p;
     w->any = true;
-    w->rootless &= w->s->rootless[before];
     if (p->stage[before] < w->stage) return;
     bool same = p->stage[before] == w->stage && p->strand[before] == w->strand;
     w->strand = p->stage[before] > w->stage || same ? p->strand[before] : 0;
@@ -150,9 +148,8 @@ static void enter(side *s, uint32_t unit, uint32_t stage, uint32_t strand, uint3
 static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
 {
     wg__planner *p = s->p;
-    waits w = {.s = s, .unit = unit, .rootless = true};
+    waits w = {.s = s, .unit = unit};
     each_wait(&w, note);
-    s->rootless[unit] = w.rootless;
     const wg__work *work = &p->units[unit];
     if (work->kind == WG__UNIT_JOIN && wg__joins_for_nothing(p, work->node)) { /* done when its pieces are */
         p->stage[unit] = w.any ? w.stage : 1;
@@ -169,11 +166,11 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
         enter(s, unit, first_free(s, stage), serial ? ++s->n_strands : 0, of.tasks);
 }
 
-/* What waits for nothing moves to just before its first reader. */
+/* What nobody reads in the next stage moves to just before its first reader. */
 static void as_late_as_can_be(side *s, uint32_t unit)
 {
     wg__planner *p = s->p;
-    if (s->rootless[unit] && s->reader[unit] > p->stage[unit] + 1) {
+    if (s->reader[unit] > p->stage[unit] + 1) {
         p->stage[unit] = s->reader[unit] - 1;
         p->strand[unit] = p->strand[unit] ? ++s->n_strands : 0;
     }
@@ -230,9 +227,8 @@ bool wg__plan_side(wg__planner *p)
     s.tasks = wg__plan_array(p->arena, 2u * (uint64_t)p->n_units + 2, sizeof *s.tasks);
     s.free = wg__plan_array(p->arena, 2u * (uint64_t)p->n_units + 2, sizeof *s.free);
     s.reader = wg__plan_array(p->arena, p->n_units, sizeof *s.reader);
-    s.rootless = wg__plan_array(p->arena, p->n_units, sizeof *s.rootless);
     wg__segment *segments = wg__plan_array(p->arena, most, sizeof *segments);
-    if (!s.tasks || !s.free || !s.reader || !s.rootless || !segments) return false;
+    if (!s.tasks || !s.free || !s.reader || !segments) return false;
     for (uint32_t i = 0; i < 2u * p->n_units + 2; i++) s.free[i] = i;
     for (uint32_t i = 0; i < p->n_units; i++) as_early_as_can_be(&s, p->sequence[i], segments);
     for (uint32_t i = p->n_units; i-- > 0;) as_late_as_can_be(&s, p->sequence[i]);
