@@ -125,8 +125,6 @@ static void through_softmax(const block *b, matrix weights, matrix d, real scale
 void WG__K(attention_grad)(const wg_args *args, int64_t n)
 {
     problem p = wg__attention_sizes(args);
-    char *memory = args->scratch;
-    matrix weights = scores_at(&p, &memory), d = scores_at(&p, &memory);
     matrix q = matrix_of(&args->in[0], n), k = matrix_of(&args->in[1], n), v = matrix_of(&args->in[2], n);
     matrix g = matrix_of(&args->in[3], n);
     real *out = args->out.data;
@@ -137,6 +135,9 @@ void WG__K(attention_grad)(const wg_args *args, int64_t n)
     matrix dv = {out + n * p.keys * p.values, p.values, 1};
     memset(dk.data, 0, (size_t)(p.keys * p.size) * sizeof(real));
     memset(dv.data, 0, (size_t)(p.keys * p.values) * sizeof(real));
+    if (p.blocks == 0) return;
+    char *memory = args->scratch;
+    matrix weights = scores_at(&p, &memory), d = scores_at(&p, &memory);
     for (int64_t i = 0; i < p.blocks; i++) {
         block b = wg__attention_block_of(&p, i);
         int64_t count = b.high - b.low;
