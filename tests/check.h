@@ -50,28 +50,29 @@ static inline void fill(double *numbers, size_t n, unsigned seed)
     }
 }
 
-/* Such numbers as a tensor. */
+/* Such numbers as a tensor of f64. */
 static inline wg_tensor random_leaf(wg_tape *tape, wg_shape shape, unsigned seed)
 {
-    double numbers[4096];
-    size_t n = 1;
-    for (int i = 0; i < shape.rank; i++) n *= (size_t)shape.size[i];
-    CHECK(n <= 4096);
-    fill(numbers, n, seed);
-    return wg_data(tape, WG_F64, shape, numbers);
+    int64_t n = 0;
+    CHECK(wg_shape_numel(&shape, &n));
+    double *numbers = malloc((size_t)n * sizeof *numbers + 8);
+    fill(numbers, (size_t)n, seed);
+    wg_tensor x = wg_data(tape, WG_F64, shape, numbers);
+    free(numbers);
+    return x;
 }
 
-/* sum(y r) with r random numbers: a loss whose gradient is no constant. */
+/* sum(y r) with r random numbers of y's dtype: a loss whose gradient is no constant. */
 static inline wg_tensor weigh(wg_tensor y, unsigned seed)
 {
-    return wg_sum_all(wg_mul(y, random_leaf(y.tape, wg_shape_get(y), seed)));
+    return wg_sum_all(wg_mul(y, wg_cast(random_leaf(y.tape, wg_shape_get(y), seed), wg_dtype_get(y))));
 }
 
-/* The largest difference of n numbers; NaN counts as infinite. */
+/* The largest difference of n numbers; NaN counts as infinite, as do numbers that are not there. */
 static inline double distance(const double *a, const double *b, size_t n)
 {
-    double worst = 0;
-    for (size_t i = 0; i < n; i++) {
+    double worst = a && b ? 0 : INFINITY;
+    for (size_t i = 0; a && b && i < n; i++) {
         double d = fabs(a[i] - b[i]);
         if (!(d <= worst)) worst = isnan(d) ? INFINITY : d;
     }
@@ -98,19 +99,62 @@ static inline void set_param(wg_param *param, const double *numbers)
 
 static inline double grad_at(const wg_param *param, int64_t i) { return ((const double *)wg_param_grad(param))[i]; }
 
-/* Checks every element of every parameter of the set. */
-static inline void gradcheck(wg_params *set, wg_loss_fn loss, void *context, bool second_order)
+/* Checks that many elements of every parameter of the set (-1: all); whether all was well. */
+static inline bool gradcheck_some(wg_params *set, wg_loss_fn loss, void *context, bool second_order, int elements)
 {
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
     wg_gradcheck_options o = wg_gradcheck_defaults();
-    o.elements = -1;
+    o.elements = elements;
     o.second_order = second_order;
     wg_verdict verdict = wg_gradcheck(tape, set, loss, context, o);
-    if (!verdict.ok || verdict.checks == 0) {
+    bool ok = verdict.ok && verdict.checks > 0;
+    if (!ok) {
         failures++;
         printf("FAILED %s: %s\n", test_name, verdict.text);
     }
     wg_tape_free(tape);
+    return ok;
 }
+
+static inline bool gradcheck(wg_params *set, wg_loss_fn loss, void *context, bool second_order)
+{
+    return gradcheck_some(set, loss, context, second_order, -1);
+}
+
+/* ---- tapes and what they refuse ---- */
+
+static inline wg_tape *new_tape(void) { return wg_tape_new(wg_tape_defaults()); }
+
+/* Frees a tape on which nothing must have failed. */
+static inline void close_tape(wg_tape *tape, int line)
+{
+    if (wg_tape_reset(tape) != WG_OK) {
+        failures++;
+        printf("FAILED %s, line %d: %s\n", test_name, line, wg_tape_message(tape));
+    }
+    wg_tape_free(tape);
+}
+#define CLOSE(tape) close_tape(tape, __LINE__)
+
+/* The set refuses it, and says so. */
+static inline void expect_set(wg_status status, wg_params *set, const char *text, int line)
+{
+    if (status == WG_OK || !strstr(wg_params_message(set), text)) {
+        failures++;
+        printf("FAILED %s, line %d: '%s' has no '%s'\n", test_name, line, wg_params_message(set), text);
+    }
+    wg_params_clear_error(set);
+}
+#define EXPECT_SET(status, text) expect_set(status, set, text, __LINE__)
+
+/* So does the tape. */
+static inline void expect_tape(wg_tape *tape, wg_tensor x, const char *text, int line)
+{
+    bool refused = wg_is_nil(x) && wg_tape_reset(tape) != WG_OK && strstr(wg_tape_message(tape), text);
+    if (refused) return;
+    failures++;
+    printf("FAILED %s, line %d: '%s' has no '%s'\n", test_name, line, wg_tape_message(tape), text);
+}
+#define EXPECT_TAPE(x, text) expect_tape(tape, x, text, __LINE__)
 
 #endif

@@ -7,8 +7,6 @@ enum { T = 4, B = 3, IN = 2, H = 3, OUT = 4 };
 
 static wg_tensor input_at(wg_tape *tape, int t) { return random_leaf(tape, WG_DIMS(B, IN), 100 + (unsigned)t); }
 
-static wg_tape *new_tape(void) { return wg_tape_new(wg_tape_defaults()); }
-
 static wg_rnn new_rnn(wg_params *set, wg_cell cell, wg_rnn_bias bias)
 {
     wg_rnn rnn;

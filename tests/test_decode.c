@@ -1,20 +1,5 @@
 /* Decoding on plain arrays: greedy, temperature, top-k, top-p, and beam search on small Markov chains. */
-#include "wengert.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static int failures;
-
-static void check_at(bool ok, const char *what, int line)
-{
-    if (ok) return;
-    failures++;
-    printf("FAILED line %d: %s\n", line, what);
-}
-#define CHECK(condition) check_at((condition), #condition, __LINE__)
+#include "check.h"
 
 /* ---- one token ---- */
 
@@ -281,14 +266,13 @@ static void test_corners(void)
 
 int main(void)
 {
-    test_greedy();
-    test_sampling();
-    test_sampling_corners();
-    test_beam();
-    test_one_beam_is_greedy();
-    test_wide_beam_is_exact();
-    test_length();
-    test_corners();
-    printf("%d failed\n", failures);
-    return failures > 0;
+    const test tests[] = {TEST(test_greedy),
+                          TEST(test_sampling),
+                          TEST(test_sampling_corners),
+                          TEST(test_beam),
+                          TEST(test_one_beam_is_greedy),
+                          TEST(test_wide_beam_is_exact),
+                          TEST(test_length),
+                          TEST(test_corners)};
+    return run_tests(tests, sizeof tests / sizeof *tests);
 }

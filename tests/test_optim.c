@@ -1,22 +1,9 @@
 /* Optimizers beside their formulas (which test_golden compares): what is skipped, refused and kept, groups, clipping,
  * schedules, state, and equal bits on every instruction set. */
 #include "optim/internal.h"
+#include "check.h"
 
 #include <float.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static int failures;
-
-static void check_at(bool ok, const char *what, int line)
-{
-    if (ok) return;
-    failures++;
-    printf("FAILED line %d: %s\n", line, what);
-}
-#define CHECK(condition) check_at((condition), #condition, __LINE__)
 
 static const float *value(const wg_param *param) { return wg_param_value(param); }
 
@@ -351,15 +338,8 @@ static void test_bits(void) {}
 
 int main(void)
 {
-    test_members();
-    test_refused();
-    test_options();
-    test_groups();
-    test_clip();
-    test_schedules();
-    test_state();
-    test_memory();
-    test_bits();
-    printf("%d failed\n", failures);
-    return failures > 0;
+    const test tests[] = {TEST(test_members), TEST(test_refused), TEST(test_options),
+                          TEST(test_groups),  TEST(test_clip),    TEST(test_schedules),
+                          TEST(test_state),   TEST(test_memory),  TEST(test_bits)};
+    return run_tests(tests, sizeof tests / sizeof *tests);
 }

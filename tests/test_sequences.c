@@ -1,11 +1,10 @@
 /* Whole models over sequences, made of the layers: the five shapes of input and output from one cell, a classifier of
  * one to three layers that padding does not reach, decoders that look at an encoder, Keras' character model.
- * (The layers themselves: test_layers, test_cells, test_attention.) */
+ * (The layers themselves: test_layers, test_cells, test_attention_layers.) */
 #include "check.h"
 
 enum { B = 2, T = 3, S = 4, IN = 2, H = 3, OUT = 2 };
 
-static wg_tape *new_tape(void) { return wg_tape_new(wg_tape_defaults()); }
 static wg_tensor input_at(wg_tape *tape, int t) { return random_leaf(tape, WG_DIMS(B, IN), 100 + (unsigned)t); }
 
 /* ---- five shapes ---- */

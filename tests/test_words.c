@@ -1,20 +1,8 @@
 /* Text as words (examples/words.h): lines, punctuation, the dictionary's order, encoding, and back from text. */
 #include "../examples/words.h"
+#include "check.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-static int failures;
-
-static void check_at(bool ok, const char *what, int line)
-{
-    if (ok) return;
-    failures++;
-    printf("FAILED line %d: %s\n", line, what);
-}
-#define CHECK(condition) check_at((condition), #condition, __LINE__)
 
 static words of(const char *text, unsigned flags) { return words_of(text, strlen(text), flags); }
 
@@ -128,9 +116,6 @@ static void test_many(void)
 
 int main(void)
 {
-    test_lines();
-    test_latin1();
-    test_dictionary();
-    test_many();
-    return failures > 0;
+    const test tests[] = {TEST(test_lines), TEST(test_latin1), TEST(test_dictionary), TEST(test_many)};
+    return run_tests(tests, sizeof tests / sizeof *tests);
 }
