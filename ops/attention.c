@@ -6,12 +6,6 @@
 
 #include "kernels/attention.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 wg_attention_options wg_attention_defaults(void) { return (wg_attention_options){.scale = -1, .window = -1}; }
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
@@ -126,7 +120,7 @@ wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options op
 {
     static const char op[] = "attention_weights";
     wg_shape scores;
-    if (!score_shape(q, k, &scores, op) || !check_options(q, &options, &scores, op)) return nil_of(q);
+    if (!score_shape(q, k, &scores, op) || !check_options(q, &options, &scores, op)) return wg__nil_of(q);
     return weights_of(q, k, &options);
 }
 
@@ -146,7 +140,7 @@ wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_optio
     wg_shape scores, values;
     if (!score_shape(q, k, &scores, op) || !matrix(v, 2, q, &values, op) ||
         !check_options(q, &options, &scores, op))
-        return nil_of(q);
+        return wg__nil_of(q);
     if (values.size[values.rank - 2] != scores.size[scores.rank - 1])
         return wg__refuse(v, WG_ERR_SHAPE, op, "v has %lld values for %lld keys",
                           (long long)values.size[values.rank - 2], (long long)scores.size[scores.rank - 1]);

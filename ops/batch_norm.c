@@ -1,12 +1,6 @@
 /* Batch norm over all axes but 1, by composition: with statistics that are given, and with the batch's own. */
 #include "internal.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* v is one number per channel, or not given where that is allowed; *v becomes [C, 1, ...], so that it broadcasts. */
 static bool per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
                         const char *op)
@@ -54,7 +48,7 @@ wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor
     if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm") ||
         !per_channel(x, &shape, &mean, "mean", true, "batch_norm") ||
         !per_channel(x, &shape, &var, "variance", true, "batch_norm"))
-        return nil_of(x);
+        return wg__nil_of(x);
     return scaled(wg_sub(x, mean), var, weight, bias, epsilon);
 }
 
@@ -64,9 +58,9 @@ wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, dou
     wg_shape shape;
     wg_axes axes = {.n = 0};
     bool empty = false, several = false;
-    if (mean) *mean = nil_of(x);
-    if (var) *var = nil_of(x);
-    if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm_train")) return nil_of(x);
+    if (mean) *mean = wg__nil_of(x);
+    if (var) *var = wg__nil_of(x);
+    if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm_train")) return wg__nil_of(x);
     for (int i = 0; i < shape.rank; i++) {
         if (i == 1) continue;
         axes.axis[axes.n++] = i;

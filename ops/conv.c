@@ -6,12 +6,6 @@
 
 #include "kernels/conv.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, bool floor)
 {
     int64_t reach;
@@ -261,7 +255,7 @@ static wg_tensor add_bias(wg_tensor y, wg_tensor bias, int64_t channels, const c
     wg_shape have, want = WG_DIMS(channels), along = {.rank = wg_rank(y)};
     char text[64];
     if (!bias.tape) return y;
-    if (!wg__shape(bias, &have, op)) return nil_of(y);
+    if (!wg__shape(bias, &have, op)) return wg__nil_of(y);
     if (!wg_shape_equal(&have, &want))
         return wg__refuse(bias, WG_ERR_SHAPE, op, "the bias must be %s", wg_shape_text(&want, text, sizeof text));
     for (int i = 0; i < along.rank; i++) along.size[i] = i == 1 ? channels : 1;
@@ -291,7 +285,7 @@ static void pad_same(wg_conv_options *o, int axis, int64_t size, int64_t kernel)
 static wg_tensor convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes, const char *op)
 {
     wg_shape sx, sw;
-    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return nil_of(x.tape ? x : w);
+    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
     wg__frame_attr f = {.axes = axes};
     for (int i = 0; i < axes; i++) {
         int64_t kernel = sw.size[2 + i];
@@ -316,7 +310,7 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
 {
     wg_shape sx, sw;
     int64_t size[WG_CONV_AXES];
-    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return nil_of(x.tape ? x : w);
+    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
     if (sx.size[1] != sw.size[0] || sw.size[0] < 1 || sw.size[0] % o.groups || sw.size[1] < 1 || o.same)
         return wg__refuse(x, o.same ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, op,
                           o.same ? "the size of the result follows from the padding: same is not taken"

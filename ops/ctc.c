@@ -8,12 +8,6 @@
  * below half of it is impossible. */
 static const double never = -1e30;
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 typedef struct ctc {
     int64_t T, B, C, S; /* steps, batch, classes, targets */
     int64_t L;          /* labels and blanks: 2 S + 1 */
@@ -109,7 +103,8 @@ wg_tensor wg_ctc_loss(wg_tensor log_probs, wg_tensor targets, wg_tensor input_le
                       int64_t blank, wg_reduction reduction)
 {
     ctc c;
-    if (!check(log_probs, targets, input_lengths, target_lengths, blank, reduction, &c)) return nil_of(log_probs);
+    if (!check(log_probs, targets, input_lengths, target_lengths, blank, reduction, &c))
+        return wg__nil_of(log_probs);
     wg_tensor each = log_likelihood(&c, log_probs, targets, input_lengths, target_lengths, blank);
     wg_tensor possible = wg_greater(each, wg__constant(each, never / 2));
     each = wg_where(possible, wg_neg(each), wg__constant(each, INFINITY));

@@ -1,20 +1,14 @@
 /* Discrete choices with a gradient, by composition. */
 #include "internal.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 wg_tensor wg_hardmax(wg_tensor x, int axis)
 {
     wg_shape shape;
-    if (!wg__shape(x, &shape, "hardmax")) return nil_of(x);
+    if (!wg__shape(x, &shape, "hardmax")) return wg__nil_of(x);
     wg_dtype dtype = wg_dtype_get(x);
     if (!wg_dtype_is_float(dtype))
         return wg__refuse(x, WG_ERR_DTYPE, "hardmax", "operand is %s: f32 or f64 is needed", wg_dtype_name(dtype));
-    if (!wg__axis(x, &axis, "hardmax")) return nil_of(x);
+    if (!wg__axis(x, &axis, "hardmax")) return wg__nil_of(x);
     if (shape.size[axis] == 0) return wg__refuse(x, WG_ERR_SHAPE, "hardmax", "axis %d has no elements", axis);
     wg_tensor last = wg_transpose(x, axis, -1);
     return wg_transpose(wg_one_hot(wg_argmax(last, -1, false), shape.size[axis], dtype), axis, -1);
@@ -25,25 +19,26 @@ wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft)
 {
     wg_shape a, b;
     char text_a[128], text_b[128];
-    if (!wg__both_set(hard, soft, "straight_through")) return nil_of(hard.tape ? hard : soft);
-    if (!wg__shape(hard, &a, "straight_through") || !wg__shape(soft, &b, "straight_through")) return nil_of(hard);
+    if (!wg__both_set(hard, soft, "straight_through")) return wg__nil_of(hard.tape ? hard : soft);
+    if (!wg__shape(hard, &a, "straight_through") || !wg__shape(soft, &b, "straight_through"))
+        return wg__nil_of(hard);
     if (!wg_shape_equal(&a, &b))
         return wg_fail(hard, WG_ERR_SHAPE, "straight_through", "%s, %s: hard and soft have equal shapes",
                        wg_shape_text(&a, text_a, sizeof text_a), wg_shape_text(&b, text_b, sizeof text_b));
-    if (!wg__both_float(hard, soft, "straight_through")) return nil_of(hard);
+    if (!wg__both_float(hard, soft, "straight_through")) return wg__nil_of(hard);
     return wg_add(wg_detach(hard), wg_sub(soft, wg_detach(soft)));
 }
 
 wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis)
 {
     wg_shape shape;
-    if (!wg__shape(logits, &shape, "gumbel_softmax")) return nil_of(logits);
+    if (!wg__shape(logits, &shape, "gumbel_softmax")) return wg__nil_of(logits);
     wg_dtype dtype = wg_dtype_get(logits);
     if (!wg_dtype_is_float(dtype))
         return wg__refuse(logits, WG_ERR_DTYPE, "gumbel_softmax", "operand is %s: f32 or f64 is needed",
                           wg_dtype_name(dtype));
     if (!(tau > 0)) return wg_fail(logits, WG_ERR_ARGUMENT, "gumbel_softmax", "tau = %g is not positive", tau);
-    if (!wg__axis(logits, &axis, "gumbel_softmax")) return nil_of(logits);
+    if (!wg__axis(logits, &axis, "gumbel_softmax")) return wg__nil_of(logits);
     /* Uniform numbers are multiples of 2^-24 below 1. Half of that in place of 0, and both logarithms are finite. */
     wg_tensor uniform = wg_uniform(logits.tape, dtype, shape, 0x1p-25, 1);
     wg_tensor gumbel = wg_neg(wg_log(wg_neg(wg_log(uniform))));

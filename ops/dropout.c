@@ -40,10 +40,7 @@ wg_tensor wg_dropout(wg_tensor x, double p)
 {
     wg__dropout_attr attr;
     memset(&attr, 0, sizeof attr);
-    if (!wg__shape(x, &attr.shape, "dropout")) {
-        x.node = 0;
-        return x;
-    }
+    if (!wg__shape(x, &attr.shape, "dropout")) return wg__nil_of(x);
     if (!(p >= 0 && p <= 1)) return wg_fail(x, WG_ERR_ARGUMENT, "dropout", "p = %g is not in 0 .. 1", p);
     if (!wg_dtype_is_float(wg_dtype_get(x)))
         return wg_fail(x, WG_ERR_DTYPE, "dropout", "operand is %s: f32 or f64 is needed",

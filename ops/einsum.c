@@ -20,12 +20,6 @@ typedef struct term {
     int letter[WG_MAX_RANK];
 } term;
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* ---- the formula --------------------------------------------------------------------------------------- */
 
 static int letter_of(char c)
@@ -277,14 +271,14 @@ wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n)
     for (int i = 0; i < LETTERS; i++) s.size[i] = -1;
     const char *result = check(&s, n), *at = formula;
     term sum = {.rank = 0}, next;
-    if (!result) return nil_of(s.on);
+    if (!result) return wg__nil_of(s.on);
     for (int i = 0; i < n; i++) {
-        if (!read_term(&s, &at, i + 1, x[i], &next)) return nil_of(s.on);
+        if (!read_term(&s, &at, i + 1, x[i], &next)) return wg__nil_of(s.on);
         diagonals(&s, &next);
         if (i == 0)
             sum = next;
         else if (!multiply(&s, &sum, &next, letters_in(at)))
-            return nil_of(s.on);
+            return wg__nil_of(s.on);
         if (*at == ',') at++;
     }
     sum_out(&sum, letters_in(result));

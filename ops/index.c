@@ -4,12 +4,6 @@
 #include "kernels/data.h"
 #include "kernels/kernels.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 static wg_status index_dtype(wg_infer *c, int operand)
 {
     if (c->dtype_in[operand] == WG_I32) return WG_OK;
@@ -141,7 +135,7 @@ wg_tensor wg_embedding(wg_tensor weight, wg_tensor index) { return take(&embeddi
 
 wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index)
 {
-    if (!wg__both_set(x, index, "index_select") || !wg__axis(x, &axis, "index_select")) return nil_of(x);
+    if (!wg__both_set(x, index, "index_select") || !wg__axis(x, &axis, "index_select")) return wg__nil_of(x);
     if (wg_rank(index) >= 0 && wg_rank(index) != 1)
         return wg__refuse(x, WG_ERR_SHAPE, "index_select", "the index has %d axes, one is needed", wg_rank(index));
     return take(&index_select_op, x, index, axis);
@@ -221,13 +215,13 @@ static const wg_op scatter_add_op = {.struct_size = sizeof(wg_op),
 
 wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index)
 {
-    if (!wg__both_set(x, index, "gather") || !wg__axis(x, &axis, "gather")) return nil_of(x);
+    if (!wg__both_set(x, index, "gather") || !wg__axis(x, &axis, "gather")) return wg__nil_of(x);
     return take(&gather_op, x, index, axis);
 }
 
 wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
 {
-    if (!wg__both_set(x, index, "scatter_add") || !wg__axis(x, &axis, "scatter_add")) return nil_of(x);
+    if (!wg__both_set(x, index, "scatter_add") || !wg__axis(x, &axis, "scatter_add")) return wg__nil_of(x);
     wg_tensor in[3] = {x, index, source};
     wg__axis_attr attr = {.axis = axis};
     return wg_record(&scatter_add_op, in, 3, &attr, sizeof attr);
@@ -326,7 +320,7 @@ static bool matrix_sizes(wg_tensor x, int64_t *rows, int64_t *cols, const char *
 wg_tensor wg_tril(wg_tensor x, int64_t diagonal)
 {
     int64_t rows, cols;
-    if (!matrix_sizes(x, &rows, &cols, "tril")) return nil_of(x);
+    if (!matrix_sizes(x, &rows, &cols, "tril")) return wg__nil_of(x);
     if (diagonal >= cols) return x;
     return wg_masked_fill(x, wg_triu_mask(x.tape, rows, cols, diagonal + 1), 0);
 }
@@ -334,7 +328,7 @@ wg_tensor wg_tril(wg_tensor x, int64_t diagonal)
 wg_tensor wg_triu(wg_tensor x, int64_t diagonal)
 {
     int64_t rows, cols;
-    if (!matrix_sizes(x, &rows, &cols, "triu")) return nil_of(x);
+    if (!matrix_sizes(x, &rows, &cols, "triu")) return wg__nil_of(x);
     if (diagonal <= -rows) return x;
     return wg_masked_fill(x, wg_tril_mask(x.tape, rows, cols, diagonal - 1), 0);
 }
@@ -342,10 +336,10 @@ wg_tensor wg_triu(wg_tensor x, int64_t diagonal)
 wg_tensor wg_length_mask(wg_tensor lengths, int64_t size)
 {
     wg_shape shape;
-    if (!wg__shape(lengths, &shape, "length_mask")) return nil_of(lengths);
+    if (!wg__shape(lengths, &shape, "length_mask")) return wg__nil_of(lengths);
     if (shape.rank != 1 || wg_dtype_get(lengths) != WG_I32)
         return wg__refuse(lengths, WG_ERR_SHAPE, "length_mask", "lengths[n] of i32 are needed");
-    if (!mask_sizes(lengths.tape, shape.size[0], size, "length_mask")) return nil_of(lengths);
+    if (!mask_sizes(lengths.tape, shape.size[0], size, "length_mask")) return wg__nil_of(lengths);
     return wg_less(count(lengths.tape, 0, size, 1), wg_unsqueeze(lengths, 1));
 }
 

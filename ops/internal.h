@@ -41,6 +41,13 @@ wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const v
 
 /* ---- helpers for wrappers (axis.c) ------------------------------------------------------------------- */
 
+/* What a wrapper returns once the error is stored: the nil tensor on x's tape. */
+static inline wg_tensor wg__nil_of(wg_tensor x)
+{
+    x.node = 0;
+    return x;
+}
+
 /* Brings *axis into 0 .. rank - 1, counting from the end if it is negative. Returns false for a nil x (which
  * has reported its own error) and, with a message on the tape, for an axis out of range. */
 bool wg__axis(wg_tensor x, int *axis, const char *op);

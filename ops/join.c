@@ -3,12 +3,6 @@
 
 #include "kernels/data.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* ---- concat ------------------------------------------------------------------------------------------ */
 
 static wg_status concat_infer(wg_infer *c)
@@ -64,7 +58,7 @@ static bool operands(const wg_tensor *x, int n, const char *op, wg_tensor *nil)
     if (n < 1 || !x) return false;
     for (int i = 0; i < n; i++) {
         if (x[i].tape) {
-            *nil = nil_of(x[i]);
+            *nil = wg__nil_of(x[i]);
             break;
         }
     }
@@ -136,7 +130,7 @@ wg_tensor wg_stack(const wg_tensor *x, int n, int axis)
 
 static void all_nil(wg_tensor x, int n, wg_tensor *parts)
 {
-    for (int i = 0; i < n; i++) parts[i] = nil_of(x);
+    for (int i = 0; i < n; i++) parts[i] = wg__nil_of(x);
 }
 
 void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts)
@@ -214,7 +208,7 @@ static int64_t padded(wg_tensor x, int *axis, int64_t before, int64_t after, con
 wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after)
 {
     wg__pad_attr attr = {.start = before, .size = padded(x, &axis, before, after, "pad")};
-    if (attr.size < 0) return nil_of(x);
+    if (attr.size < 0) return wg__nil_of(x);
     if (before == 0 && after == 0) return x;
     attr.axis = axis;
     return wg_record(&wg__pad_op, &x, 1, &attr, sizeof attr);
@@ -223,7 +217,7 @@ wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after)
 wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value)
 {
     int64_t size = padded(x, &axis, before, after, "pad_value");
-    if (size < 0) return nil_of(x);
+    if (size < 0) return wg__nil_of(x);
     wg_infer whole = {.out = wg_shape_get(x), .dtype = wg_dtype_get(x)};
     wg_shape edge = whole.out;
     whole.out.size[axis] = size;

@@ -176,12 +176,6 @@ const wg_op *const wg__loss_ops[] = {&loss, &loss_grad, &target_weight, &label_s
 
 /* ---- cross-entropy ------------------------------------------------------------------------------------- */
 
-static wg_tensor nil(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* The mean over nothing is 0, as that over labels of which none counts. */
 static wg_tensor reduced(wg_tensor x, wg_reduction reduction)
 {
@@ -226,9 +220,9 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
     wg_shape shape, target, weights;
     char a[128], b[128];
     if (!logits.tape) return wg_fail(labels, WG_ERR_ARGUMENT, name, "operand 1, the logits, was never set");
-    if (!wg__shape(logits, &shape, name)) return nil(logits);
+    if (!wg__shape(logits, &shape, name)) return wg__nil_of(logits);
     if (!labels.tape) return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand 2, the labels, was never set");
-    if (!wg__shape(labels, &target, name)) return nil(logits);
+    if (!wg__shape(labels, &target, name)) return wg__nil_of(logits);
     if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
         return wg_fail(logits, WG_ERR_ARGUMENT, name, "label_smoothing = %g is not in 0 .. 1",
                        options.label_smoothing);
@@ -245,14 +239,14 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
         return wg_fail(logits, WG_ERR_SHAPE, name,
                        "%s, %s: %s labels are probabilities and have the shape of the logits (indices are i32)", a,
                        b, wg_dtype_name(dtype));
-    if (!wg__both_float(logits, labels, name)) return nil(logits);
+    if (!wg__both_float(logits, labels, name)) return wg__nil_of(logits);
     if (options.class_weights.tape) {
-        if (!wg__shape(options.class_weights, &weights, name)) return nil(logits);
+        if (!wg__shape(options.class_weights, &weights, name)) return wg__nil_of(logits);
         if (weights.rank != 1 || weights.size[0] != classes)
             return wg_fail(logits, WG_ERR_SHAPE, name,
                            "%s, %s: class weights %s must be [%lld], one number per class", a, b,
                            wg_shape_text(&weights, (char[128]){0}, 128), (long long)classes);
-        if (!wg__both_float(logits, options.class_weights, name)) return nil(logits);
+        if (!wg__both_float(logits, options.class_weights, name)) return wg__nil_of(logits);
     }
     return by_probability(logits, labels, &options, classes);
 }
@@ -268,10 +262,10 @@ wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor
     wg_shape shape, target;
     char a[128], b[128];
     if (!logits.tape) return wg_fail(labels, WG_ERR_ARGUMENT, name, "operand 1, the logits, was never set");
-    if (!wg__shape(logits, &shape, name)) return nil(logits);
+    if (!wg__shape(logits, &shape, name)) return wg__nil_of(logits);
     if (!labels.tape || !lengths.tape)
         return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand %d was never set", labels.tape ? 3 : 2);
-    if (!wg__shape(labels, &target, name)) return nil(logits);
+    if (!wg__shape(labels, &target, name)) return wg__nil_of(logits);
     if (shape.rank != 3 || target.rank != 2 || wg_dtype_get(labels) != WG_I32)
         return wg_fail(logits, WG_ERR_SHAPE, name,
                        "%s, %s %s: logits are [batch, time, classes], labels [batch, time] of i32",
@@ -308,10 +302,10 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
     char a[128], b[128];
     if (!log_probabilities.tape)
         return wg_fail(labels, WG_ERR_ARGUMENT, "nll", "operand 1, the log-probabilities, was never set");
-    if (!wg__shape(log_probabilities, &p, "nll")) return nil(log_probabilities);
+    if (!wg__shape(log_probabilities, &p, "nll")) return wg__nil_of(log_probabilities);
     if (!labels.tape)
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
-    if (!wg__shape(labels, &target, "nll")) return nil(log_probabilities);
+    if (!wg__shape(labels, &target, "nll")) return wg__nil_of(log_probabilities);
     if ((unsigned)reduction > WG_EACH)
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "no such reduction: %d", (int)reduction);
     rows = p;
@@ -321,21 +315,21 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
                        "%s, %s %s: log-probabilities are [..., classes], labels [...] of i32",
                        wg_shape_text(&p, a, sizeof a), wg_shape_text(&target, b, sizeof b),
                        wg_dtype_name(wg_dtype_get(labels)));
-    if (!wg__both_float(log_probabilities, log_probabilities, "nll")) return nil(log_probabilities);
+    if (!wg__both_float(log_probabilities, log_probabilities, "nll")) return wg__nil_of(log_probabilities);
     wg_tensor chosen = wg_gather(log_probabilities, -1, wg_unsqueeze(labels, -1));
     return reduced(wg_neg(wg_squeeze(chosen, -1)), reduction);
 }
 
 wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction)
 {
-    if (!same_shape(x, target, reduction, "mse")) return nil(x);
+    if (!same_shape(x, target, reduction, "mse")) return wg__nil_of(x);
     return reduced(wg_square(wg_sub(x, target)), reduction);
 }
 
 /* With d = |x - target| and q = min(d, delta): q (d - q / 2). */
 wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction)
 {
-    if (!same_shape(x, target, reduction, "huber")) return nil(x);
+    if (!same_shape(x, target, reduction, "huber")) return wg__nil_of(x);
     if (!(delta > 0)) return wg_fail(x, WG_ERR_ARGUMENT, "huber", "delta = %g is not positive", delta);
     wg_tensor d = wg_abs(wg_sub(x, target)), q = wg_minimum(d, wg__constant(x, delta));
     return reduced(wg_mul(q, wg_sub(d, wg_mul(q, wg__constant(x, 0.5)))), reduction);
@@ -344,7 +338,7 @@ wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction red
 /* Either term is small where its label is right, so that nothing cancels. */
 wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction)
 {
-    if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return nil(logits);
+    if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return wg__nil_of(logits);
     wg_tensor yes = wg_mul(target, wg_softplus(wg_neg(logits)));
     wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
     return reduced(wg_add(yes, no), reduction);
@@ -353,7 +347,7 @@ wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reducti
 /* Where t is 0, neither its logarithm nor log_q is looked at, so that no inf gets into value or gradient. */
 wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction)
 {
-    if (!same_shape(log_q, target, reduction, "kl")) return nil(log_q);
+    if (!same_shape(log_q, target, reduction, "kl")) return wg__nil_of(log_q);
     wg_tensor zero = wg__constant(target, 0), counts = wg_not_equal(target, zero);
     wg_tensor t = wg_where(counts, target, wg__constant(target, 1)), q = wg_where(counts, log_q, zero);
     return reduced(wg_mul(target, wg_sub(wg_log(t), q)), reduction);

@@ -39,9 +39,7 @@ wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape)
 static wg_tensor like(wg_tensor x, double value, const char *op)
 {
     wg_shape shape;
-    if (wg__shape(x, &shape, op)) return wg_full(x.tape, wg_dtype_get(x), shape, value);
-    x.node = 0;
-    return x;
+    return wg__shape(x, &shape, op) ? wg_full(x.tape, wg_dtype_get(x), shape, value) : wg__nil_of(x);
 }
 
 wg_tensor wg_zeros_like(wg_tensor x) { return like(x, 0, "zeros_like"); }

@@ -1,12 +1,6 @@
 /* Products of matrices, and what is made of them. */
 #include "internal.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* Rank 2 or more on both sides; leading sizes broadcast. */
 static wg_status matmul_infer(wg_infer *c)
 {
@@ -88,26 +82,26 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
 {
     wg_shape in, w, rows;
     char a[128], b[128];
-    if (!wg__both_set(x, weight, "linear")) return nil_of(x.tape ? x : weight);
-    if (!wg__shape(x, &in, "linear") || !wg__shape(weight, &w, "linear")) return nil_of(x);
+    if (!wg__both_set(x, weight, "linear")) return wg__nil_of(x.tape ? x : weight);
+    if (!wg__shape(x, &in, "linear") || !wg__shape(weight, &w, "linear")) return wg__nil_of(x);
     if (in.rank < 1 || w.rank != 2 || in.size[in.rank - 1] != w.size[1]) {
         return wg_fail(x, WG_ERR_SHAPE, "linear", "%s x %s: x[..., in] and weight[out, in] are needed",
                        wg_shape_text(&in, a, sizeof a), wg_shape_text(&w, b, sizeof b));
     }
-    if (!wg__both_float(x, weight, "linear")) return nil_of(x);
+    if (!wg__both_float(x, weight, "linear")) return wg__nil_of(x);
     wg_shape out = in;
     out.size[in.rank - 1] = w.size[0];
     bool flat = flat_rows(&in, &w, &rows);
     wg_tensor y = wg_matmul(flat ? wg_reshape(x, rows) : x, wg_t(weight));
     if (bias.tape) {
         wg_shape have, want = WG_DIMS(w.size[0]);
-        if (!wg__shape(bias, &have, "linear")) return nil_of(x);
+        if (!wg__shape(bias, &have, "linear")) return wg__nil_of(x);
         if (!wg_shape_equal(&have, &want)) {
             return wg_fail(x, WG_ERR_SHAPE, "linear", "the bias is %s, the weight %s needs one of %s",
                            wg_shape_text(&have, a, sizeof a), wg_shape_text(&w, b, sizeof b),
                            wg_shape_text(&want, (char[64]){0}, 64));
         }
-        if (!wg__both_float(x, bias, "linear")) return nil_of(x);
+        if (!wg__both_float(x, bias, "linear")) return wg__nil_of(x);
         y = wg_add(y, bias);
     }
     return flat ? wg_reshape(y, out) : y;
@@ -117,24 +111,24 @@ wg_tensor wg_dot(wg_tensor a, wg_tensor b)
 {
     wg_shape sa, sb;
     char ta[128], tb[128];
-    if (!wg__both_set(a, b, "dot")) return nil_of(a.tape ? a : b);
-    if (!wg__shape(a, &sa, "dot") || !wg__shape(b, &sb, "dot")) return nil_of(a);
+    if (!wg__both_set(a, b, "dot")) return wg__nil_of(a.tape ? a : b);
+    if (!wg__shape(a, &sa, "dot") || !wg__shape(b, &sb, "dot")) return wg__nil_of(a);
     if (!wg_shape_equal(&sa, &sb))
         return wg_fail(a, WG_ERR_SHAPE, "dot", "%s, %s: shapes must be equal", wg_shape_text(&sa, ta, sizeof ta),
                        wg_shape_text(&sb, tb, sizeof tb));
-    return wg__both_float(a, b, "dot") ? wg_sum_all(wg_mul(a, b)) : nil_of(a);
+    return wg__both_float(a, b, "dot") ? wg_sum_all(wg_mul(a, b)) : wg__nil_of(a);
 }
 
 wg_tensor wg_outer(wg_tensor a, wg_tensor b)
 {
     wg_shape sa, sb;
     char ta[128], tb[128];
-    if (!wg__both_set(a, b, "outer")) return nil_of(a.tape ? a : b);
-    if (!wg__shape(a, &sa, "outer") || !wg__shape(b, &sb, "outer")) return nil_of(a);
+    if (!wg__both_set(a, b, "outer")) return wg__nil_of(a.tape ? a : b);
+    if (!wg__shape(a, &sa, "outer") || !wg__shape(b, &sb, "outer")) return wg__nil_of(a);
     if (sa.rank != 1 || sb.rank != 1)
         return wg_fail(a, WG_ERR_SHAPE, "outer", "%s, %s: two tensors of one axis are needed",
                        wg_shape_text(&sa, ta, sizeof ta), wg_shape_text(&sb, tb, sizeof tb));
-    return wg__both_float(a, b, "outer") ? product(wg_unsqueeze(a, 1), wg_unsqueeze(b, 0)) : nil_of(a);
+    return wg__both_float(a, b, "outer") ? product(wg_unsqueeze(a, 1), wg_unsqueeze(b, 0)) : wg__nil_of(a);
 }
 
 const wg_op *const wg__matmul_ops[] = {&matmul_op, NULL};

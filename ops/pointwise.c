@@ -202,9 +202,7 @@ const wg_op *wg__pointwise_op(int row)
 static wg_tensor number(wg_tensor like, double value, const char *op)
 {
     wg_shape shape;
-    if (wg__shape(like, &shape, op)) return wg_scalar(like.tape, wg_dtype_get(like), value);
-    like.node = 0;
-    return like;
+    return wg__shape(like, &shape, op) ? wg_scalar(like.tape, wg_dtype_get(like), value) : wg__nil_of(like);
 }
 
 wg_tensor wg_add_scalar(wg_tensor x, double c) { return wg_add(x, number(x, c, "add_scalar")); }

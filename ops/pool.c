@@ -7,12 +7,6 @@
 #include "kernels/kernels.h"
 #include "kernels/pool.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* ---- pool_argmax --------------------------------------------------------------------------------------------- */
 
 static wg_status argmax_infer(wg_infer *c)
@@ -113,14 +107,14 @@ static wg_tensor padded(wg_tensor x, const wg_pool_options *o, int axes, double 
 static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape, out;
-    if (!acceptable(x, &o, axes, op, &shape)) return nil_of(x);
+    if (!acceptable(x, &o, axes, op, &shape)) return wg__nil_of(x);
     x = padded(x, &o, axes, -INFINITY);
     wg__pool_attr attr = {.axes = axes};
     memcpy(attr.kernel, o.kernel, (size_t)axes * sizeof *o.kernel);
     memcpy(attr.stride, o.stride, (size_t)axes * sizeof *o.stride);
     memcpy(attr.dilation, o.dilation, (size_t)axes * sizeof *o.dilation);
     wg_tensor at = wg_record(&argmax_op, &x, 1, &attr, sizeof attr);
-    if (!wg__shape(at, &out, op)) return nil_of(x);
+    if (!wg__shape(at, &out, op)) return wg__nil_of(x);
     return wg_reshape(wg_gather(wg_flatten(x, 2, -1), 2, wg_flatten(at, 2, -1)), out);
 }
 
@@ -148,7 +142,7 @@ static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, dou
 static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape;
-    if (!acceptable(x, &o, axes, op, &shape)) return nil_of(x);
+    if (!acceptable(x, &o, axes, op, &shape)) return wg__nil_of(x);
     double numbers = 1;
     bool pads = false;
     for (int i = 0; i < axes; i++) {

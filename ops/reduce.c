@@ -18,12 +18,6 @@ wg_axes wg_axes_of(int n, const int *axis)
     return axes;
 }
 
-static wg_tensor nil(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 /* The axes as bits. false: an error is stored, or x is nil. */
 static bool axes_mask(wg_tensor x, wg_axes axes, const char *op, wg_shape *shape, uint32_t *mask)
 {
@@ -97,7 +91,7 @@ static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, b
 {
     wg_shape shape;
     uint32_t mask;
-    if (!axes_mask(x, axes, op->name, &shape, &mask)) return nil(x);
+    if (!axes_mask(x, axes, op->name, &shape, &mask)) return wg__nil_of(x);
     wg__reduce_attr attr = {mask, keep};
     if (adjacent(&shape, mask, rows)) return wg_record(op, &x, 1, &attr, sizeof attr);
 
@@ -335,7 +329,7 @@ wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep)
     wg_shape shape;
     uint32_t mask;
     char text[128];
-    if (!axes_mask(x, axes, "mean", &shape, &mask) || !wg__both_float(x, x, "mean")) return nil(x);
+    if (!axes_mask(x, axes, "mean", &shape, &mask) || !wg__both_float(x, x, "mean")) return wg__nil_of(x);
     int64_t n = reduced_count(&shape, mask);
     if (n == 0)
         return wg_fail(x, WG_ERR_SHAPE, "mean", "%s: the mean of no elements", wg_shape_text(&shape, text, 128));
@@ -348,7 +342,7 @@ wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
     wg_shape shape;
     uint32_t mask;
     char text[128];
-    if (!axes_mask(x, axes, "var", &shape, &mask) || !wg__both_float(x, x, "var")) return nil(x);
+    if (!axes_mask(x, axes, "var", &shape, &mask) || !wg__both_float(x, x, "var")) return wg__nil_of(x);
     int64_t n = reduced_count(&shape, mask);
     if (n == 0 || n - correction <= 0)
         return wg_fail(x, WG_ERR_SHAPE, "var", "%s: %lld elements with correction %d: the divisor is not positive",

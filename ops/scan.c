@@ -81,15 +81,9 @@ const wg_op *const wg__scan_ops[] = {&cumsum, &argsort, NULL};
 
 /* ---- the functions of ops.h ---------------------------------------------------------------------------- */
 
-static wg_tensor nil(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 wg_tensor wg_cumsum(wg_tensor x, int axis)
 {
-    if (!wg__axis(x, &axis, "cumsum")) return nil(x);
+    if (!wg__axis(x, &axis, "cumsum")) return wg__nil_of(x);
     wg__scan_attr attr = {.axis = axis};
     return wg_record(&cumsum, &x, 1, &attr, sizeof attr);
 }
@@ -103,19 +97,19 @@ static wg_tensor order(wg_tensor x, int axis, bool descending, int64_t k)
 
 wg_tensor wg_argsort(wg_tensor x, int axis, bool descending)
 {
-    if (!wg__axis(x, &axis, "argsort")) return nil(x);
+    if (!wg__axis(x, &axis, "argsort")) return wg__nil_of(x);
     return order(x, axis, descending, wg_size(x, axis));
 }
 
 wg_tensor wg_sort(wg_tensor x, int axis, bool descending)
 {
-    if (!wg__axis(x, &axis, "sort") || !wg__both_float(x, x, "sort")) return nil(x);
+    if (!wg__axis(x, &axis, "sort") || !wg__both_float(x, x, "sort")) return wg__nil_of(x);
     return wg_gather(x, axis, order(x, axis, descending, wg_size(x, axis)));
 }
 
 wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices)
 {
-    wg_tensor index = nil(x);
+    wg_tensor index = wg__nil_of(x);
     if (wg__axis(x, &axis, "topk") && wg__both_float(x, x, "topk")) {
         int64_t size = wg_size(x, axis);
         index = k < 0 || k > size ? wg_fail(x, WG_ERR_ARGUMENT, "topk",

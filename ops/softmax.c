@@ -121,10 +121,7 @@ const wg_op *const wg__softmax_ops[] = {&softmax, &softmax_grad, &log_softmax, &
 
 static wg_tensor along(const wg_op *op, wg_tensor x, int axis)
 {
-    if (!wg__axis(x, &axis, op->name)) {
-        x.node = 0;
-        return x;
-    }
+    if (!wg__axis(x, &axis, op->name)) return wg__nil_of(x);
     int last = wg_rank(x) - 1;
     if (axis == last) return wg_record(op, &x, 1, NULL, 0);
     wg_tensor moved = wg_transpose(x, axis, last);

@@ -6,12 +6,6 @@
 
 #include "kernels/data.h"
 
-static wg_tensor nil_of(wg_tensor x)
-{
-    x.node = 0;
-    return x;
-}
-
 static wg_shape shape_given(wg_infer *c) { return *(const wg_shape *)c->attr; }
 
 /* ---- reshape ----------------------------------------------------------------------------------------- */
@@ -102,7 +96,7 @@ static bool fill_in(const wg_shape *in, wg_shape *shape)
 wg_tensor wg_reshape(wg_tensor x, wg_shape shape)
 {
     wg_shape in;
-    if (!wg__shape(x, &in, "reshape")) return nil_of(x);
+    if (!wg__shape(x, &in, "reshape")) return wg__nil_of(x);
     wg_shape out = wg_shape_of(shape.rank, shape.size);
     if (!fill_in(&in, &out)) {
         char have[128], want[128];
@@ -118,9 +112,9 @@ wg_tensor wg_reshape(wg_tensor x, wg_shape shape)
 wg_tensor wg_flatten(wg_tensor x, int first, int last)
 {
     wg_shape in;
-    if (!wg__shape(x, &in, "flatten")) return nil_of(x);
+    if (!wg__shape(x, &in, "flatten")) return wg__nil_of(x);
     if (in.rank == 0 && first >= -1 && first <= 0 && last >= -1 && last <= 0) return wg_reshape(x, WG_DIMS(1));
-    if (!wg__axis(x, &first, "flatten") || !wg__axis(x, &last, "flatten")) return nil_of(x);
+    if (!wg__axis(x, &first, "flatten") || !wg__axis(x, &last, "flatten")) return wg__nil_of(x);
     if (first > last) return wg__refuse(x, WG_ERR_ARGUMENT, "flatten", "axis %d comes after axis %d", first, last);
     int64_t size[WG_MAX_RANK] = {0};
     int rank = 0;
@@ -136,7 +130,7 @@ wg_tensor wg_flatten(wg_tensor x, int first, int last)
 
 wg_tensor wg_squeeze(wg_tensor x, int axis)
 {
-    if (!wg__axis(x, &axis, "squeeze")) return nil_of(x);
+    if (!wg__axis(x, &axis, "squeeze")) return wg__nil_of(x);
     wg_shape in = wg_shape_get(x);
     if (in.size[axis] != 1) {
         return wg__refuse(x, WG_ERR_SHAPE, "squeeze", "axis %d has size %lld, not 1", axis,
@@ -149,7 +143,7 @@ wg_tensor wg_squeeze(wg_tensor x, int axis)
 wg_tensor wg_unsqueeze(wg_tensor x, int axis)
 {
     wg_shape in;
-    if (!wg__shape(x, &in, "unsqueeze")) return nil_of(x);
+    if (!wg__shape(x, &in, "unsqueeze")) return wg__nil_of(x);
     if (in.rank == WG_MAX_RANK)
         return wg__refuse(x, WG_ERR_SHAPE, "unsqueeze", "a tensor has at most %d axes", WG_MAX_RANK);
     if (axis < -in.rank - 1 || axis > in.rank)
@@ -205,14 +199,14 @@ static const wg_op permute_op = {.struct_size = sizeof(wg_op),
 wg_tensor wg_permute(wg_tensor x, wg_axes order)
 {
     wg_shape in;
-    if (!wg__shape(x, &in, "permute")) return nil_of(x);
+    if (!wg__shape(x, &in, "permute")) return wg__nil_of(x);
     if (order.n != in.rank)
         return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "%d axes given for a tensor of %d", (int)order.n, in.rank);
     permute_attr attr = {{0}};
     bool seen[WG_MAX_RANK] = {false}, moved = false;
     for (int i = 0; i < in.rank; i++) {
         int axis = order.axis[i];
-        if (!wg__axis(x, &axis, "permute")) return nil_of(x);
+        if (!wg__axis(x, &axis, "permute")) return wg__nil_of(x);
         if (seen[axis]) return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "axis %d is given twice", axis);
         seen[axis] = true;
         moved |= axis != i;
@@ -223,7 +217,7 @@ wg_tensor wg_permute(wg_tensor x, wg_axes order)
 
 static wg_tensor swap(wg_tensor x, int axis_a, int axis_b, const char *op)
 {
-    if (!wg__axis(x, &axis_a, op) || !wg__axis(x, &axis_b, op)) return nil_of(x);
+    if (!wg__axis(x, &axis_a, op) || !wg__axis(x, &axis_b, op)) return wg__nil_of(x);
     if (axis_a == axis_b) return x;
     permute_attr attr = {{0}};
     for (int i = 0; i < wg_rank(x); i++) attr.axis[i] = i;
@@ -282,7 +276,7 @@ const wg_op wg__expand_op = {.struct_size = sizeof(wg_op),
 wg_tensor wg_expand(wg_tensor x, wg_shape shape)
 {
     wg_shape in;
-    if (!wg__shape(x, &in, "expand")) return nil_of(x);
+    if (!wg__shape(x, &in, "expand")) return wg__nil_of(x);
     if (wg_shape_equal(&in, &shape)) return x;
     wg_shape out = wg_shape_of(shape.rank, shape.size);
     return wg_record(&wg__expand_op, &x, 1, &out, sizeof out);
@@ -333,7 +327,7 @@ static const wg_op slice_op = {.struct_size = sizeof(wg_op),
 
 static wg_tensor slice(wg_tensor x, int axis, int64_t start, int64_t stop, int64_t step, const char *op)
 {
-    if (!wg__axis(x, &axis, op)) return nil_of(x);
+    if (!wg__axis(x, &axis, op)) return wg__nil_of(x);
     int64_t size = wg_size(x, axis), first = start < 0 ? start + size : start, last = stop < 0 ? stop + size : stop;
     if (first < 0 || last > size || first > last) {
         return wg__refuse(x, WG_ERR_ARGUMENT, op, "[%lld, %lld) is not within axis %d of size %lld",
@@ -358,7 +352,7 @@ wg_tensor wg_slice_step(wg_tensor x, int axis, int64_t start, int64_t stop, int6
 
 wg_tensor wg_select(wg_tensor x, int axis, int64_t index)
 {
-    if (!wg__axis(x, &axis, "select")) return nil_of(x);
+    if (!wg__axis(x, &axis, "select")) return wg__nil_of(x);
     int64_t size = wg_size(x, axis), at = index < 0 ? index + size : index;
     if (at < 0 || at >= size) {
         return wg__refuse(x, WG_ERR_ARGUMENT, "select", "index %lld is not within axis %d of size %lld",
@@ -402,7 +396,7 @@ static const wg_op flip_op = {.struct_size = sizeof(wg_op),
 
 wg_tensor wg_flip(wg_tensor x, int axis)
 {
-    if (!wg__axis(x, &axis, "flip")) return nil_of(x);
+    if (!wg__axis(x, &axis, "flip")) return wg__nil_of(x);
     wg__axis_attr attr = {.axis = axis};
     return wg_record(&flip_op, &x, 1, &attr, sizeof attr);
 }
