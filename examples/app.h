@@ -123,11 +123,15 @@ wg_status app_curve_write(const char *path, const char *title, const app_points 
 /* Adds the points of such a file up to step `last`, as far as it is there and can be read: for a run that goes on. */
 void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
 
-/* ---- a matrix as a picture ---- */
+/* ---- a matrix as a picture, and as numbers ---- */
 
 /* An SVG of rows x cols numbers from 0 (white) to 1 (black), with words (UTF-8) beside the rows and above the columns:
  * where a model looked. numbers[row * cols + col]. */
 wg_status app_matrix_write(const char *path, const char *title, int rows, int cols, const char *const *row_words,
                            const char *const *col_words, const float *numbers, wg_error *error);
+/* The numbers as CSV: an empty field and the words of the columns, then a line a row, its word first; words in quotes
+ * where RFC 4180 wants them, numbers with the nine digits that give the same float back. */
+wg_status app_matrix_write_csv(const char *path, int rows, int cols, const char *const *row_words,
+                               const char *const *col_words, const float *numbers, wg_error *error);
 
 #endif

@@ -1,9 +1,23 @@
-/* A matrix of numbers from 0 to 1 as an SVG. */
+/* A matrix of numbers from 0 to 1 as an SVG, and as a CSV file. */
 #include "app.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Closes the stream in memory and writes what it holds to the file. */
+static wg_status finish(const char *path, FILE *out, char **text, size_t *size, wg_error *error)
+{
+    bool written = !ferror(out);
+    written = fclose(out) == 0 && written;
+    wg_status status = written ? wg_file_write(path, *text, *size, error)
+                               : wg_error_set(error, WG_ERR_MEMORY, "%s: out of memory", path);
+    free(*text);
+    return status;
+}
+
+/* ---- a picture ---- */
 
 enum { CELL = 24, MARGIN = 120, TOP = 150 };
 
@@ -60,12 +74,42 @@ wg_status app_matrix_write(const char *path, const char *title, int rows, int co
                     MARGIN + c * CELL, TOP + r * CELL, CELL, CELL, grey, grey, grey);
         }
     fputs("</svg>\n", out);
-    bool written = !ferror(out);
-    if (fclose(out) != 0 || !written) {
-        free(text);
-        return wg_error_set(error, WG_ERR_MEMORY, "%s: out of memory", path);
+    return finish(path, out, &text, &size, error);
+}
+
+/* ---- comma-separated ---- */
+
+/* In quotes where the text would be taken for something else (RFC 4180, 2.6 and 2.7). */
+static void put_field(FILE *out, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, out);
+        return;
     }
-    wg_status status = wg_file_write(path, text, size, error);
-    free(text);
-    return status;
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"') fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+wg_status app_matrix_write_csv(const char *path, int rows, int cols, const char *const *row_words,
+                               const char *const *col_words, const float *numbers, wg_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return wg_error_set(error, WG_ERR_MEMORY, "%s: out of memory", path);
+    for (int c = 0; c < cols; c++) {
+        fputc(',', out);
+        put_field(out, col_words[c]);
+    }
+    fputc('\n', out);
+    for (int r = 0; r < rows; r++) {
+        put_field(out, row_words[r]);
+        for (int c = 0; c < cols; c++) fprintf(out, ",%.9g", (double)numbers[r * cols + c]);
+        fputc('\n', out);
+    }
+    return finish(path, out, &text, &size, error);
 }

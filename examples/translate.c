@@ -16,6 +16,9 @@
  *     luong        LSTM; looks with the current state, and what was found is fed to the next step (Luong et al. 2015)
  *     transformer  encoder and decoder of attention alone (Vaswani et al. 2017)
  *
+ * Where the words of the first test sentence looked is drawn by --picture and written as numbers by --weights: a line
+ * for each word of the right translation, a column for each of the source.
+ *
  * Training gives the decoder the words of the translation (teacher forcing); --beam 1 translates greedily. BLEU is the
  * corpus' BLEU-4 without smoothing (bleu.h) on words as they stand in the files. */
 #include "translate.h"
@@ -325,9 +328,9 @@ quality test(const run *r, const words *source, const words *target, int64_t sho
     return q;
 }
 
-/* ---- the picture: where each word of the given translation looked ---- */
+/* ---- where each word of the given translation looked ---- */
 
-void draw(const run *r, const words *source, const words *target, size_t line, const char *path)
+void write_weights(const run *r, const words *source, const words *target, size_t line)
 {
     batch b = batch_of(r, source, target, line);
     wg_tape *tape = r->tape;
@@ -339,7 +342,7 @@ void draw(const run *r, const words *source, const words *target, size_t line, c
     translate_given(&r->m, &seen, wg_data(tape, WG_I32, WG_DIMS(1, b.T), b.in), &weights);
     const float *numbers = wg_value(weights);
     if (!numbers) app_fail("%s", wg_tape_message(tape));
-    draw_matrix(r, source, target, line, &b, numbers, path);
+    write_matrix(r, source, target, line, &b, numbers);
     finish(r, WG_OK);
     wg_set_training(tape, true);
     batch_free(&b);

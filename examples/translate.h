@@ -25,7 +25,8 @@ typedef struct translator {
 } translator;
 
 typedef struct settings {
-    const char *model, *score, *source, *target, *test_source, *test_target, *picture, *init_out, *order_out;
+    const char *model, *score, *source, *target, *test_source, *test_target, *picture, *weights, *init_out,
+        *order_out;
     int64_t size, layers, heads, window, batch, steps, warmup, beam, max_words, minimum, tests, show, seed, threads;
     double lr, dropout, seconds, length_power;
     bool reverse, tiny;
@@ -72,11 +73,12 @@ typedef struct learnt {
 /* translate.c */
 learnt learn(run *r);
 quality test(const run *r, const words *source, const words *target, int64_t show);
-void draw(const run *r, const words *source, const words *target, size_t line, const char *path);
+void write_weights(const run *r, const words *source, const words *target, size_t line);
 
 /* translate_run.c */
 void show_pair(const words *source, const words *target, size_t line, const char *const *text, size_t n);
-void draw_matrix(const run *r, const words *source, const words *target, size_t line, const batch *b,
-                 const float *weights, const char *path);
+/* weights[T, S] to the files of --picture and --weights. */
+void write_matrix(const run *r, const words *source, const words *target, size_t line, const batch *b,
+                  const float *weights);
 
 #endif

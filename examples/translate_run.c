@@ -300,16 +300,20 @@ void show_pair(const words *source, const words *target, size_t line, const char
     print_words("model:     ", text, n);
 }
 
-void draw_matrix(const run *r, const words *source, const words *target, size_t line, const batch *b,
-                 const float *weights, const char *path)
+void write_matrix(const run *r, const words *source, const words *target, size_t line, const batch *b,
+                  const float *weights)
 {
     const char *rows[MOST_WORDS + 1], *cols[MOST_WORDS];
-    for (int64_t i = 0; i < b->S; i++) cols[i] = words_line(source, line)[r->s.reverse ? b->S - 1 - i : i];
-    for (int64_t i = 0; i < b->T; i++) rows[i] = i + 1 < b->T ? words_line(target, line)[i] : "<end>";
+    const int T = (int)b->T, S = (int)b->S;
+    for (int i = 0; i < S; i++)
+        cols[i] = i < b->lengths[0] ? words_line(source, line)[r->s.reverse ? S - 1 - i : i] : "";
+    for (int i = 0; i < T; i++) rows[i] = i + 1 < T ? words_line(target, line)[i] : "<end>";
     char title[64];
     wg_error error = {0};
     snprintf(title, sizeof title, "%s: where each word looks", r->s.model);
-    if (app_matrix_write(path, title, (int)b->T, (int)b->S, rows, cols, weights, &error) != WG_OK)
+    if (r->s.picture && app_matrix_write(r->s.picture, title, T, S, rows, cols, weights, &error) != WG_OK)
+        app_fail("%s", error.text);
+    if (r->s.weights && app_matrix_write_csv(r->s.weights, T, S, rows, cols, weights, &error) != WG_OK)
         app_fail("%s", error.text);
 }
 
@@ -377,7 +381,8 @@ static void check(const settings *s)
     if (!s->source && s->test_source) app_usage("--test-source needs --source and --target");
     if (strcmp(s->model, "transformer") == 0 && s->size % s->heads != 0)
         app_usage("--size must be a multiple of --heads");
-    if (s->picture && strcmp(s->model, "plain") == 0) app_usage("--picture needs a model with attention");
+    if ((s->picture || s->weights) && strcmp(s->model, "plain") == 0)
+        app_usage("--picture and --weights need a model with attention");
 }
 
 int main(int argc, char **argv)
@@ -428,6 +433,7 @@ int main(int argc, char **argv)
         {APP_INT, "tests", &s->tests, "N", "sentences of the test; 0: all", 0, 1e9},
         {APP_INT, "show", &s->show, "N", "translations to print", 0, 1e9},
         {APP_TEXT, "picture", &s->picture, "FILE.svg", "draw where the words of the first test sentence look"},
+        {APP_TEXT, "weights", &s->weights, "FILE.csv", "... and as numbers"},
         {APP_TEXT, "init-out", &s->init_out, "FILE", "write the initial weights (safetensors)"},
         {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and which each step sees"},
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for some seconds"},
@@ -443,6 +449,7 @@ int main(int argc, char **argv)
     if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
     check(s);
     if (s->picture) app_check_place(s->picture);
+    if (s->weights) app_check_place(s->weights);
     run_begin(&r);
     if (s->init_out) write_model(s->init_out, &r);
     if (s->order_out) write_order(s->order_out, &r);
@@ -450,7 +457,7 @@ int main(int argc, char **argv)
     learnt l = learn(&r);
     quality q = test(&r, &r.test_source, &r.test_target, s->show);
     if (!s->source && !s->tiny) test_lengths(&r);
-    if (s->picture) draw(&r, &r.test_source, &r.test_target, 0, s->picture);
+    if (s->picture || s->weights) write_weights(&r, &r.test_source, &r.test_target, 0);
     printf(
         "final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld seconds=%.1f\n",
         s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, bleu_score(&q.bleu), (long long)s->beam,

@@ -4,6 +4,7 @@
 # A row of the table: exit code, an extended regular expression that must be found in what it prints, arguments; with
 # tabs between. An exit code other than 0 must come with exactly one line on stderr, "name: ...", and nothing on stdout.
 # "same" for a code: exit code 0, and on stdout what the row before printed, but for seconds=.
+# "file" for a code: no run; the expression must be found in a file that an earlier row has written.
 # {tmp} in the arguments is a folder of the test's own, with files that should be refused: empty, binary, spaces; and IDX
 # files: two-images (28 x 28 bytes each), with two-labels, three-labels, or labels-of-10; images-cut is cut short, in
 # small-images they are 1 x 1.
@@ -37,6 +38,10 @@ while IFS='	' read -r code pattern arguments; do
     case "$code" in '' | '#'*) continue ;; esac
     rows=$((rows + 1))
     arguments=$(printf '%s' "$arguments" | sed "s|{tmp}|$dir|g; s|{here}|$(dirname "$table")|g")
+    if [ "$code" = file ]; then
+        grep -Eq -- "$pattern" "$arguments" || fail "no '$pattern' in it: $(head -c 400 "$arguments")"
+        continue
+    fi
     leaks=1
     case "$code" in [1-9]*) leaks=0 ;; esac # a program that gives up leaves its memory to the system
     # shellcheck disable=SC2086 # arguments are words
