@@ -731,9 +731,17 @@ static void jacobians_of_elman_multiply(void)
 
 /* ---- truncated ---- */
 
-/* The gradient of the sum of losses on all steps, cut after every tau steps; bytes of the tape at its peak if asked. */
-static void truncated_gradient(const wg_rnn *rnn, int length, int tau, double *gradient, size_t *bytes)
+/* What the steps between two cuts cost. */
+typedef struct cost {
+    size_t bytes;                     /* of the tape at its peak */
+    uint64_t nodes, instructions;     /* recorded, and run, for tau steps: all the same */
+    uint64_t plans, chunks, executed; /* plans made; how often tau steps were run; instructions of all of them */
+} cost;
+
+/* The gradient of the sum of losses on all steps, cut after every tau steps. */
+static cost truncated_gradient(const wg_rnn *rnn, int length, int tau, double *gradient)
 {
+    cost all = {0};
     wg_tape *tape = new_tape();
     wg_zero_grad(wg_param_set(rnn->cell[0].weight_hh));
     wg_params *scratch = wg_params_new(WG_F64);
@@ -748,23 +756,31 @@ static void truncated_gradient(const wg_rnn *rnn, int length, int tau, double *g
             loss[t] = weigh(y[t], 300 + (unsigned)(begin + t));
         }
         wg_rnn_carry_end(&carry, &state);
-        CHECK(wg_backward(wg_add_n(loss, n)) == WG_OK && wg_tape_reset(tape) == WG_OK);
+        CHECK(wg_backward(wg_add_n(loss, n)) == WG_OK);
+        wg_tape_counts counts = wg_tape_count(tape);
+        if (begin == 0) all = (cost){.nodes = counts.nodes, .instructions = counts.instructions};
+        if (n == tau) CHECK(counts.nodes == all.nodes && counts.instructions == all.instructions);
+        all.executed += counts.instructions;
+        all.plans = counts.plan_misses;
+        all.chunks++;
+        CHECK(wg_tape_reset(tape) == WG_OK);
     }
     for (int i = 0; i < H * H; i++) gradient[i] = grad_at(rnn->cell[0].weight_hh, i);
-    if (bytes) *bytes = wg_tape_memory(tape).peak;
+    all.bytes = wg_tape_memory(tape).peak;
     wg_params_free(scratch);
     wg_tape_free(tape);
+    return all;
 }
 
-/* With tau >= T it is the whole gradient; below it is another; its memory does not depend on T. */
-static void truncation_cuts_gradients_and_memory(void)
+/* With tau >= T it is the whole gradient; below it is another. */
+static void truncation_cuts_gradients(void)
 {
     wg_params *set = wg_params_new(WG_F64);
     wg_rnn rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_TWO);
-    double full[H * H], same[H * H], longer[H * H], cut[H * H], by_detach[H * H];
-    truncated_gradient(&rnn, 12, 12, full, NULL);
-    truncated_gradient(&rnn, 12, 40, same, NULL);
-    truncated_gradient(&rnn, 12, 3, cut, NULL);
+    double full[H * H], same[H * H], cut[H * H], by_detach[H * H];
+    truncated_gradient(&rnn, 12, 12, full);
+    truncated_gradient(&rnn, 12, 40, same);
+    truncated_gradient(&rnn, 12, 3, cut);
     CHECK(distance(full, same, H * H) == 0 && distance(full, cut, H * H) > 1e-3);
     wg_tape *tape = new_tape(); /* the same cut on one tape: the state detached after every third step */
     wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
@@ -778,10 +794,26 @@ static void truncation_cuts_gradients_and_memory(void)
     for (int i = 0; i < H * H; i++) by_detach[i] = grad_at(rnn.cell[0].weight_hh, i);
     CHECK(distance(cut, by_detach, H * H) < 1e-14);
     wg_tape_free(tape);
-    size_t bytes[2];
-    truncated_gradient(&rnn, 20, 5, full, &bytes[0]);
-    truncated_gradient(&rnn, 2000, 5, longer, &bytes[1]);
-    CHECK(bytes[0] == bytes[1] && bytes[0] > 0);
+    wg_params_free(set);
+}
+
+/* Of a long sequence each chunk takes as much memory and work as of a short one: the peak of the tape, the operations
+ * that are recorded and the instructions that are run do not depend on T, and the plan of the first chunk serves all.
+ * Without cuts they grow with T. */
+static void truncation_bounds_memory_and_work(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_rnn rnn = new_rnn(set, WG_RNN_TANH, WG_RNN_BIAS_TWO);
+    double gradient[H * H];
+    const cost brief = truncated_gradient(&rnn, 20, 5, gradient),
+               longer = truncated_gradient(&rnn, 2000, 5, gradient);
+    CHECK(brief.bytes == longer.bytes && brief.bytes > 0);
+    CHECK(brief.nodes == longer.nodes && brief.instructions == longer.instructions && brief.instructions > 0);
+    CHECK(brief.chunks == 4 && brief.executed == 4 * brief.instructions && brief.plans == 1);
+    CHECK(longer.chunks == 400 && longer.executed == 400 * longer.instructions && longer.plans == 1);
+    const cost some = truncated_gradient(&rnn, 20, 20, gradient), more = truncated_gradient(&rnn, 60, 60, gradient);
+    CHECK(more.bytes > some.bytes && more.nodes > 2 * some.nodes && more.instructions > 2 * some.instructions);
+    CHECK(some.nodes > 2 * brief.nodes && some.instructions > 2 * brief.instructions);
     wg_params_free(set);
 }
 
@@ -807,6 +839,7 @@ int main(void)
                                  TEST(losses_of_all_last_and_masked_steps),
                                  TEST(the_recursion_has_its_closed_form),
                                  TEST(jacobians_of_elman_multiply),
-                                 TEST(truncation_cuts_gradients_and_memory)};
+                                 TEST(truncation_cuts_gradients),
+                                 TEST(truncation_bounds_memory_and_work)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }
