@@ -1,5 +1,5 @@
-/* Where the time goes: per op and per scope, and the last run as Chrome trace events. A profiled run is on the
- * calling thread, one instruction after the other. */
+/* Where the time goes: per op, size of product and scope, and the last run as Chrome trace events. A profiled run is on
+ * the calling thread, one instruction after the other. */
 #include "plan.h"
 
 #include <stdlib.h>
@@ -8,13 +8,19 @@
 
 #include "trace.h"
 
-typedef struct total {
+/* What is told apart. Of products also the size, all segments and problems together; zeros for all others. */
+typedef struct place {
     uint32_t op, scope;
+    int64_t batches, m, n, k;
+} place;
+
+typedef struct total {
+    place at;
     uint64_t calls, nanoseconds;
 } total;
 
 typedef struct event {
-    uint32_t op, scope;
+    place at;
     uint64_t start, nanoseconds;
 } event;
 
@@ -65,9 +71,7 @@ static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
 
 static int by_place(const void *a, const void *b)
 {
-    const total *x = a, *y = b;
-    if (x->op != y->op) return x->op < y->op ? -1 : 1;
-    return x->scope < y->scope ? -1 : x->scope > y->scope;
+    return memcmp(&((const total *)a)->at, &((const total *)b)->at, sizeof(place));
 }
 
 static int by_time(const void *a, const void *b)
@@ -80,7 +84,7 @@ static int by_time(const void *a, const void *b)
 static void add_up(wg__profile *p)
 {
     for (uint32_t i = 0; i < p->n_events; i++)
-        p->totals[p->n_totals++] = (total){p->events[i].op, p->events[i].scope, 1, p->events[i].nanoseconds};
+        p->totals[p->n_totals++] = (total){p->events[i].at, 1, p->events[i].nanoseconds};
     qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
     uint32_t kept = 0;
     for (uint32_t i = 1; i < p->n_totals; i++) {
@@ -94,6 +98,17 @@ static void add_up(wg__profile *p)
     if (p->n_totals) p->n_totals = kept + 1;
 }
 
+static place place_of(const wg__plan *plan, uint32_t i)
+{
+    const wg__instr *instr = &plan->instrs[i];
+    place at = {.op = plan->origin[3 * i], .scope = plan->origin[3 * i + 1]};
+    if (instr->kind != WG__INSTR_PRODUCT) return at;
+    const wg__product *p = instr->product;
+    at.batches = p->batches, at.m = p->m, at.n = p->n;
+    for (int s = 0; s < p->n_segments; s++) at.k += p->segments[s].k;
+    return at;
+}
+
 void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
 {
     wg__profile *p = profile_for(tape, plan->n_instrs);
@@ -102,13 +117,28 @@ void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
         uint64_t start = now();
         for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, tape->task_scratch);
         if (!p) continue;
-        const uint32_t *origin = &plan->origin[3 * i];
-        p->events[p->n_events++] = (event){origin[0], origin[1], start, now() - start};
+        p->events[p->n_events++] = (event){place_of(plan, i), start, now() - start};
     }
     if (p) add_up(p);
 }
 
 static const char *op_name(const wg_tape *tape, uint32_t op) { return op ? tape->ops[op]->name : "leaf"; }
+
+static void profile_line(const wg_tape *tape, const total *t, uint64_t sum, FILE *out)
+{
+    const double ns = (double)t->nanoseconds, share = sum ? 100 * ns / (double)sum : 0;
+    const double flops = 2.0 * (double)t->calls * (double)(t->at.batches * t->at.m * t->at.n) * (double)t->at.k;
+    fprintf(out, "%10.3f %5.1f%% %8llu ", ns * 1e-6, share, (unsigned long long)t->calls);
+    if (flops > 0 && ns > 0)
+        fprintf(out, "%8.1f", flops / ns);
+    else
+        fprintf(out, "%8s", "");
+    fprintf(out, "  %s", op_name(tape, t->at.op));
+    if (t->at.batches > 1) fprintf(out, " %lld of", (long long)t->at.batches);
+    if (t->at.batches) fprintf(out, " %lldx%lldx%lld", (long long)t->at.m, (long long)t->at.n, (long long)t->at.k);
+    const char *scope = tape->scopes[t->at.scope].path;
+    fprintf(out, "%s%s%s\n", scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
+}
 
 wg_status wg_dump_profile(const wg_tape *tape, FILE *out)
 {
@@ -118,14 +148,8 @@ wg_status wg_dump_profile(const wg_tape *tape, FILE *out)
     qsort(p->totals, p->n_totals, sizeof *p->totals, by_time);
     uint64_t sum = 0;
     for (uint32_t i = 0; i < p->n_totals; i++) sum += p->totals[i].nanoseconds;
-    fprintf(out, "%10s %6s %8s  %s\n", "ms", "share", "calls", "op [scope]");
-    for (uint32_t i = 0; i < p->n_totals; i++) {
-        const total *t = &p->totals[i];
-        const char *scope = tape->scopes[t->scope].path;
-        fprintf(out, "%10.3f %5.1f%% %8llu  %s%s%s%s\n", (double)t->nanoseconds * 1e-6,
-                sum ? 100.0 * (double)t->nanoseconds / (double)sum : 0, (unsigned long long)t->calls,
-                op_name(tape, t->op), scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
-    }
+    fprintf(out, "%10s %6s %8s %8s  %s\n", "ms", "share", "calls", "GFLOP/s", "op, m x n x k of a product [scope]");
+    for (uint32_t i = 0; i < p->n_totals; i++) profile_line(tape, &p->totals[i], sum, out);
     qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
     return ferror(out) ? WG_ERR_IO : WG_OK;
 }
@@ -137,8 +161,8 @@ wg_status wg_dump_chrome(const wg_tape *tape, FILE *out)
     fputs("{\"traceEvents\":[", out);
     for (uint32_t i = 0; p && i < p->n_events; i++) {
         const event *e = &p->events[i];
-        fprintf(out, "%s\n{\"name\":\"%s\",\"cat\":\"", i ? "," : "", op_name(tape, e->op));
-        for (const char *c = tape->scopes[e->scope].path; *c; c++) {
+        fprintf(out, "%s\n{\"name\":\"%s\",\"cat\":\"", i ? "," : "", op_name(tape, e->at.op));
+        for (const char *c = tape->scopes[e->at.scope].path; *c; c++) {
             if ((unsigned char)*c < 32) continue;
             if (*c == '"' || *c == '\\') fputc('\\', out);
             fputc(*c, out);

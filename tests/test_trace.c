@@ -54,7 +54,7 @@ static void dumps(void)
     CHECK(strstr(text, "instructions") && strstr(text, "chain of") && strstr(text, "gradient of"));
     free(text);
     text = dumped(wg_dump_profile, tape);
-    CHECK(strstr(text, "matmul") && strstr(text, "encoder.l\"0"));
+    CHECK(strstr(text, "matmul 2x4x3 [encoder.l\"0]"));
     free(text);
     text = dumped(wg_dump_chrome, tape);
     CHECK(strstr(text, "\"traceEvents\"") && strstr(text, "encoder.l\\\"0") && strstr(text, "\"dur\""));
