@@ -101,12 +101,14 @@ typedef struct wg_batch_norm_layer {
     wg_buffer *num_batches_tracked;        /* []; counts the batches seen in train mode */
     double momentum;                       /* starts as 0.1 */
     double epsilon;                        /* starts as 1e-5 */
+    bool cumulative; /* all batches count the same, PyTorch's momentum=None; starts as false */
 } wg_batch_norm_layer;
 
 /* The names are PyTorch's; num_batches_tracked is a number of the set's dtype. */
 WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const char *name, int64_t channels);
 /* x[N, C] or [N, C, ...], the numbers of a channel (axis 1) together. In train mode by the batch's own statistics; when
- * the run ends well, running = (1 - momentum) running + momentum (the batch's mean, its variance divided by n - 1). A
+ * the run ends well, running = (1 - m) running + m (the batch's mean, its variance divided by n - 1), where m is the
+ * momentum or, with cumulative, 1 over the number of batches tracked, this one included: the mean over all of them. A
  * layer that is applied twice in one run keeps the last; after a run the tape is reset before the layer is applied
  * again (WG_ERR_CHANGED). A batch with one value per channel is an error on the tape (WG_ERR_SHAPE). In eval mode by
  * the running statistics, which stay as they are. */

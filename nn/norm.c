@@ -18,10 +18,11 @@ wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const c
     return wg_params_status(set);
 }
 
-static void blend(const wg_batch_norm_layer *layer, wg_buffer *running, wg_tensor batch)
+/* (1 - share) running + share batch; not wg_lerp, which at 1 gives running + (batch - running), rounded. */
+static void blend(wg_buffer *running, wg_tensor batch, wg_tensor share)
 {
-    wg_tensor weight = wg_scalar(batch.tape, wg_dtype_get(batch), layer->momentum);
-    wg_assign(running, wg_lerp(wg_use(batch.tape, running), batch, weight));
+    wg_tensor old = wg_mul(wg_use(batch.tape, running), wg_rsub_scalar(1, share));
+    wg_assign(running, wg_add(old, wg_mul(batch, share)));
 }
 
 wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x)
@@ -33,9 +34,12 @@ wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x)
     wg_tensor y = wg_batch_norm_train(x, weight, bias, layer->epsilon, &mean, &var);
     if (wg_is_nil(y)) return y;
     double n = (double)wg_numel(x) / (double)wg_size(x, 1); /* no channels: nothing is scaled */
-    blend(layer, layer->running_mean, mean);
-    blend(layer, layer->running_var, wg_scale(var, n / (n - 1)));
-    wg_assign(layer->num_batches_tracked, wg_add_scalar(wg_use(x.tape, layer->num_batches_tracked), 1));
+    wg_tensor batches = wg_add_scalar(wg_use(x.tape, layer->num_batches_tracked), 1);
+    wg_tensor share = wg_scalar(x.tape, wg_dtype_get(x), layer->momentum);
+    if (layer->cumulative) share = wg_reciprocal(batches);
+    blend(layer->running_mean, mean, share);
+    blend(layer->running_var, wg_scale(var, n / (n - 1)), share);
+    wg_assign(layer->num_batches_tracked, batches);
     return y;
 }
 

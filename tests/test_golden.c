@@ -308,6 +308,7 @@ static void test_batch_norm(run *r, const void *options)
     if (wg_batch_norm_init(&layer, r->set, "norm", need(r, "w").shape.size[0]) != WG_OK) exit(2);
     set_param(r, layer.weight, "w");
     set_param(r, layer.bias, "b");
+    layer.cumulative = strcmp(r->name, "batch_norm_cumulative") == 0;
     for (int k = 0; k < 4; k++) {
         const char *name = (const char *[]){"0", "1", "2", "_eval"}[k];
         wg_set_training(r->tape, k < 3);
@@ -347,6 +348,7 @@ static void norms(const wg_safetensors *file)
 {
     both(file, "batch_norm_1d", NULL, test_batch_norm);
     both(file, "batch_norm_2d", NULL, test_batch_norm);
+    both(file, "batch_norm_cumulative", NULL, test_batch_norm);
     both(file, "rms_norm", NULL, test_rms_norm);
 }
 

@@ -147,19 +147,24 @@ def losses():
 
 
 def norms():
-    """batch_norm_<1d|2d>: w, b, x<k>; out<k>, gradients of x<k>, and w<k>, b<k> of each of three batches in train mode,
-    mean<k>, var<k> the running statistics after it; eval: x0 in eval mode then. rms_norm: x, w; out; gradients."""
+    """batch_norm_<1d|2d|cumulative>: w, b, x<k>; out<k>, gradients of x<k>, and w<k>, b<k> of each of three batches in
+    train mode, mean<k>, var<k> the running statistics after it; eval: x0 in eval mode then. cumulative: the momentum is
+    None, the numbers are small, so that what is left of the first running variance, 1, is seen. rms_norm: x, w; out;
+    gradients."""
     out = {}
-    for case, shape in {"batch_norm_1d": (5, 3), "batch_norm_2d": (4, 3, 5, 2)}.items():
+    cases = {"batch_norm_1d": ((5, 3), 0.1, 1), "batch_norm_2d": ((4, 3, 5, 2), 0.1, 1),
+             "batch_norm_cumulative": ((5, 3, 2, 2), None, 1e-3)}
+    for case, (shape, momentum, scale) in cases.items():
         torch.manual_seed(11 + len(shape))
-        layer = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3)
+        layer = (torch.nn.BatchNorm1d if len(shape) == 2 else torch.nn.BatchNorm2d)(3, momentum=momentum)
         w, b = layer.weight, layer.bias
         w.data, b.data = torch.randn(3), torch.randn(3)
         out[f"{case}/w"], out[f"{case}/b"] = w, b
         for k in range(4):
             name = str(k) if k < 3 else "_eval"
             layer.train(k < 3)
-            x = (2 * torch.randn(shape) + torch.randn(3)[(slice(None), *[None] * (len(shape) - 2))]).requires_grad_()
+            x = 2 * torch.randn(shape) + torch.randn(3)[(slice(None), *[None] * (len(shape) - 2))]
+            x = (scale * x).requires_grad_()
             w.grad = b.grad = None
             weighted(case, out, {f"out{name}": layer(x)}).backward()
             out[f"{case}/x{name}"], out[f"{case}/grad.x{name}"] = x, x.grad
