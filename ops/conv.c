@@ -15,6 +15,19 @@ int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t di
     return floor || room % stride == 0 ? room / stride + 1 : -1;
 }
 
+bool wg__window_is_whole(wg_tensor x, int axis, int64_t size, int64_t kernel, int64_t stride, int64_t dilation,
+                         const char *op)
+{
+    if (wg_window_count(size, kernel, stride, dilation, true) < 0 ||
+        wg_window_count(size, kernel, stride, dilation, false) >= 0)
+        return true;
+    wg__refuse(x, WG_ERR_SHAPE, op,
+               "axis %d: (%lld - %lld) / %lld is not whole, so the last places would be left out; "
+               "options.floor allows it",
+               axis, (long long)size, (long long)((kernel - 1) * dilation + 1), (long long)stride);
+    return false;
+}
+
 /* ---- frame: zeros around ---------------------------------------------------------------------------------------- */
 
 static wg_status frame_infer(wg_infer *c)
@@ -292,13 +305,9 @@ static wg_tensor convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_opti
         if (o.same && kernel >= 1 && kernel <= INT32_MAX) pad_same(&o, i, sx.size[2 + i], kernel);
         f.low[i] = o.before[i];
         f.size[i] = sx.size[2 + i] + o.before[i] + o.after[i];
-        if (wg_window_count(f.size[i], kernel, o.stride[i], o.dilation[i], true) >= 0 && !o.floor && !o.same &&
-            wg_window_count(f.size[i], kernel, o.stride[i], o.dilation[i], false) < 0)
-            return wg__refuse(x, WG_ERR_SHAPE, op,
-                              "axis %d: (%lld - %lld) / %lld is not whole, so the last places would be left out; "
-                              "options.floor allows it",
-                              2 + i, (long long)f.size[i], (long long)((kernel - 1) * o.dilation[i] + 1),
-                              (long long)o.stride[i]);
+        if (!o.floor && !o.same &&
+            !wg__window_is_whole(x, 2 + i, f.size[i], kernel, o.stride[i], o.dilation[i], op))
+            return wg__nil_of(x);
     }
     wg__conv_attr attr = attr_of(&o, axes);
     wg_tensor y = conv(frame(x, &f), w, &attr);

@@ -74,6 +74,15 @@ wg_tensor wg__constant(wg_tensor like, double value);
 /* in0 summed to a shape that broadcasts to it (the structural op sum_to); x itself if it has the shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 
+/* ---- windows (conv.c) -------------------------------------------------------------------------------- */
+
+/* false, with the error stored: a window that fits into the `size` places of an axis of x leaves the last out. */
+bool wg__window_is_whole(wg_tensor x, int axis, int64_t size, int64_t kernel, int64_t stride, int64_t dilation,
+                         const char *op);
+
+/* The convolution over `axes` spatial axes; errors name op. */
+wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options options, int axes, const char *op);
+
 /* ---- helpers for shape rules ------------------------------------------------------------------------- */
 
 /* numel and bytes of infer->out fit; otherwise the error is set. The last line of a rule that makes a shape

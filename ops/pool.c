@@ -80,14 +80,8 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
                        (long long)o->kernel[i], (long long)o->dilation[i], 2 + i);
             return false;
         }
-        if (!o->floor && wg_window_count(size, o->kernel[i], o->stride[i], o->dilation[i], false) < 0) {
-            wg__refuse(x, WG_ERR_SHAPE, op,
-                       "axis %d: (%lld - %lld) / %lld is not whole, so the last places would be left out; "
-                       "options.floor allows it",
-                       2 + i, (long long)size, (long long)((o->kernel[i] - 1) * o->dilation[i] + 1),
-                       (long long)o->stride[i]);
+        if (!o->floor && !wg__window_is_whole(x, 2 + i, size, o->kernel[i], o->stride[i], o->dilation[i], op))
             return false;
-        }
         if (__builtin_mul_overflow(plane, size, &plane) || plane > INT32_MAX) {
             wg__refuse(x, WG_ERR_SHAPE, op, "a channel has more than 2^31 - 1 numbers");
             return false;
