@@ -295,7 +295,7 @@ static void pad_same(wg_conv_options *o, int axis, int64_t size, int64_t kernel)
     o->after[axis] = needed - needed / 2;
 }
 
-static wg_tensor convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes, const char *op)
+wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes, const char *op)
 {
     wg_shape sx, sw;
     if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
@@ -342,7 +342,7 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
 #define CONVOLUTIONS(axes)                                                                                         \
     wg_tensor wg_conv##axes##d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options)             \
     {                                                                                                              \
-        return convolve(x, weight, bias, options, axes, "conv" #axes "d");                                         \
+        return wg__convolve(x, weight, bias, options, axes, "conv" #axes "d");                                     \
     }                                                                                                              \
     wg_tensor wg_conv_transpose##axes##d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options)   \
     {                                                                                                              \

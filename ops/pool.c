@@ -113,7 +113,7 @@ static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *
 }
 
 /* The sum over each window, times `factor`: the convolution of each channel with a constant. */
-static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, double factor)
+static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, double factor, const char *op)
 {
     wg_shape shape = wg_shape_get(x), single = shape, kernel = shape;
     wg_conv_options conv = wg_conv_defaults();
@@ -123,10 +123,8 @@ static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, dou
     memcpy(conv.stride, o->stride, sizeof conv.stride);
     memcpy(conv.dilation, o->dilation, sizeof conv.dilation);
     conv.floor = true;
-    wg_tensor w = wg_full(x.tape, wg_dtype_get(x), kernel, factor), image = wg_reshape(x, single), y;
-    y = axes == 1   ? wg_conv1d(image, w, WG_NONE, conv)
-        : axes == 2 ? wg_conv2d(image, w, WG_NONE, conv)
-                    : wg_conv3d(image, w, WG_NONE, conv);
+    wg_tensor w = wg_full(x.tape, wg_dtype_get(x), kernel, factor);
+    wg_tensor y = wg__convolve(wg_reshape(x, single), w, WG_NONE, conv, axes, op);
     single = wg_shape_get(y);
     single.size[0] = shape.size[0];
     single.size[1] = shape.size[1];
@@ -143,11 +141,11 @@ static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *
         numbers *= (double)o.kernel[i];
         pads |= o.before[i] || o.after[i];
     }
-    if (!pads || o.count_padding) return window_sum(padded(x, &o, axes, 0), &o, axes, 1 / numbers);
+    if (!pads || o.count_padding) return window_sum(padded(x, &o, axes, 0), &o, axes, 1 / numbers, op);
     shape.size[0] = shape.size[1] = 1;
     wg_tensor ones = wg_full(x.tape, wg_dtype_get(x), shape, 1);
-    return wg_div(window_sum(padded(x, &o, axes, 0), &o, axes, 1),
-                  window_sum(padded(ones, &o, axes, 0), &o, axes, 1));
+    return wg_div(window_sum(padded(x, &o, axes, 0), &o, axes, 1, op),
+                  window_sum(padded(ones, &o, axes, 0), &o, axes, 1, op));
 }
 
 #define POOLINGS(axes)                                                                                             \
