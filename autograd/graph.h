@@ -60,9 +60,13 @@ typedef struct wg__assign { /* a buffer to be written when the next run ends wel
     uint32_t node;
 } wg__assign;
 
+typedef struct wg__pack_key { /* which matrix over the memory of a parameter or other source */
+    int64_t at, rs, cs, k, n;
+} wg__pack_key;
+
 typedef struct wg__held { /* a parameter's matrix as products want it, kept while its version stands */
     wg_param *param;
-    int64_t at, rs, cs, k, n; /* which matrix over the parameter's memory */
+    wg__pack_key key;
     bool packed;
     uint64_t version; /* of the parameter when it was packed */
     void *memory;

@@ -134,7 +134,7 @@ typedef struct wg__work {
 /* The right operand of products that is packed ahead: a matrix over a source. */
 typedef struct wg__pack {
     uint32_t root;
-    int64_t at, rs, cs, k, n;
+    wg__pack_key key;
     uint32_t users, first_unit;
     enum { WG__PACK_NOT, WG__PACK_BLOCK, WG__PACK_HELD } where; /* nowhere, for this run, from run to run */
     size_t bytes;

@@ -5,20 +5,25 @@
 
 #include <stdlib.h>
 
-/* ---- what is kept from run to run ---------------------------------------------------------------------------- */
+static int order(int64_t a, int64_t b) { return a < b ? -1 : a > b; }
 
-static bool is_same(const wg__held *held, const wg_param *param, const wg__pack *pack)
+static int compare_keys(const wg__pack_key *a, const wg__pack_key *b)
 {
-    return held->param == param && held->at == pack->at && held->rs == pack->rs && held->cs == pack->cs &&
-           held->k == pack->k && held->n == pack->n;
+    int by = order(a->at, b->at);
+    if (!by) by = order(a->rs, b->rs);
+    if (!by) by = order(a->cs, b->cs);
+    if (!by) by = order(a->k, b->k);
+    return by ? by : order(a->n, b->n);
 }
+
+/* ---- what is kept from run to run ---------------------------------------------------------------------------- */
 
 /* The tape's packed form of a parameter, found or new; UINT32_MAX when memory is out. */
 static uint32_t hold(wg_tape *tape, wg_param *param, const wg__pack *pack)
 {
     uint32_t at = tape->n_held;
     for (uint32_t i = 0; i < tape->n_held; i++) {
-        if (is_same(&tape->held[i], param, pack)) {
+        if (tape->held[i].param == param && !compare_keys(&tape->held[i].key, &pack->key)) {
             tape->held[i].plans++;
             return i;
         }
@@ -28,15 +33,8 @@ static uint32_t hold(wg_tape *tape, wg_param *param, const wg__pack *pack)
         return UINT32_MAX;
     void *memory = wg__heap_alloc(&tape->heap, pack->bytes);
     if (!memory) return UINT32_MAX;
-    tape->held[at] = (wg__held){.param = param,
-                                .at = pack->at,
-                                .rs = pack->rs,
-                                .cs = pack->cs,
-                                .k = pack->k,
-                                .n = pack->n,
-                                .memory = memory,
-                                .bytes = pack->bytes,
-                                .plans = 1};
+    tape->held[at] =
+        (wg__held){.param = param, .key = pack->key, .memory = memory, .bytes = pack->bytes, .plans = 1};
     if (at == tape->n_held) tape->n_held++;
     return at;
 }
@@ -64,7 +62,8 @@ void wg__held_packed(wg_tape *tape, uint32_t index)
 
 /* ---- which operands ------------------------------------------------------------------------------------------ */
 
-static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
+/* The right operand of a product, if it is one that can be packed ahead. */
+static bool operand(const wg__planner *p, const wg__work *unit, wg__pack *pack)
 {
     if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
     const wg__node *node = &p->tape->nodes[p->members[unit->first]];
@@ -74,40 +73,32 @@ static bool pack_key(const wg__planner *p, const wg__work *unit, wg__pack *key)
     uint32_t root = p->root[b];
     if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
     wg_layout layout = wg__layout_of(p, b);
-    *key = (wg__pack){.root = root,
-                      .at = layout.offset,
-                      .rs = layout.stride[0],
-                      .cs = layout.stride[1],
-                      .k = shape->size[0],
-                      .n = shape->size[1]};
+    *pack = (wg__pack){.root = root,
+                       .key = {layout.offset, layout.stride[0], layout.stride[1], shape->size[0], shape->size[1]}};
     return true;
 }
 
-static bool same_pack(const wg__pack *a, const wg__pack *b)
+static int compare_packs(const wg__pack *a, const wg__pack *b)
 {
-    return a->root == b->root && a->at == b->at && a->rs == b->rs && a->cs == b->cs && a->k == b->k && a->n == b->n;
+    int by = order(a->root, b->root);
+    return by ? by : compare_keys(&a->key, &b->key);
 }
 
 /* Distinct operands are few (the weights of a model, twice); those of one root are found in a list. */
 wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit)
 {
-    wg__pack key;
-    if (!p->n_packs || !pack_key(p, unit, &key)) return NULL;
-    for (uint32_t i = p->pack_at[key.root] - 1; i < p->n_packs && p->packs[i].root == key.root; i++)
-        if (same_pack(&p->packs[i], &key)) return p->packs[i].where != WG__PACK_NOT ? &p->packs[i] : NULL;
+    wg__pack wanted;
+    if (!p->n_packs || !operand(p, unit, &wanted)) return NULL;
+    for (uint32_t i = p->pack_at[wanted.root] - 1; i < p->n_packs && p->packs[i].root == wanted.root; i++)
+        if (!compare_packs(&p->packs[i], &wanted)) return p->packs[i].where != WG__PACK_NOT ? &p->packs[i] : NULL;
     return NULL;
 }
 
 static int by_root(const void *x, const void *y)
 {
     const wg__pack *a = x, *b = y;
-    if (a->root != b->root) return a->root < b->root ? -1 : 1;
-    if (a->at != b->at) return a->at < b->at ? -1 : 1;
-    if (a->rs != b->rs) return a->rs < b->rs ? -1 : 1;
-    if (a->cs != b->cs) return a->cs < b->cs ? -1 : 1;
-    if (a->k != b->k) return a->k < b->k ? -1 : 1;
-    if (a->n != b->n) return a->n < b->n ? -1 : 1;
-    return a->first_unit < b->first_unit ? -1 : a->first_unit > b->first_unit;
+    int by = compare_packs(a, b);
+    return by ? by : order(a->first_unit, b->first_unit);
 }
 
 /* Distinct operands by root, each with its number of users. */
@@ -120,10 +111,10 @@ static bool list_packs(wg__planner *p)
     if (!p->packs || !p->pack_at) return false;
     n = 0;
     for (uint32_t i = 0; i < p->n_units; i++)
-        if (pack_key(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
+        if (operand(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
     qsort(p->packs, n, sizeof *p->packs, by_root);
     for (uint32_t i = 0; i < n; i++) {
-        if (!kept || !same_pack(&p->packs[kept - 1], &p->packs[i])) p->packs[kept++] = p->packs[i];
+        if (!kept || compare_packs(&p->packs[kept - 1], &p->packs[i])) p->packs[kept++] = p->packs[i];
         p->packs[kept - 1].users++;
     }
     p->n_packs = kept;
@@ -133,11 +124,10 @@ static bool list_packs(wg__planner *p)
 
 /* A step that trains changes the weight before it is read again: packing ahead pays if several products share it.
  * One that only evaluates will find it packed the next time. */
-static void choose(const wg__planner *p, wg__pack *pack)
+static void choose(const wg__planner *p, wg__pack *pack, bool trains)
 {
     const wg__node *root = &p->tape->nodes[pack->root];
-    bool held = !root->op && root->leaf == WG__LEAF_PARAM, trains = false;
-    for (uint32_t i = 0; i < p->plan->n_outputs; i++) trains |= p->plan->outputs[i].kind == WG__OUTPUT_GRAD;
+    bool held = !root->op && root->leaf == WG__LEAF_PARAM;
     if (pack->users < 2 && (!held || trains)) return;
     wg__product product;
     wg__segment segment;
@@ -163,9 +153,11 @@ bool wg__plan_pack(wg__planner *p)
     plan->slots = wg__plan_array(&plan->memory, slots, sizeof *plan->slots);
     if (!plan->slots) return false;
     wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
+    bool trains = false;
+    for (uint32_t i = 0; i < plan->n_outputs; i++) trains |= plan->outputs[i].kind == WG__OUTPUT_GRAD;
     for (uint32_t i = 0; i < p->n_packs; i++) {
         wg__pack *pack = &p->packs[i];
-        choose(p, pack);
+        choose(p, pack, trains);
         if (pack->where != WG__PACK_HELD) continue;
         uint32_t held = hold(tape, tape->leaves[tape->nodes[pack->root].slot].param, pack);
         if (held == UINT32_MAX) return false;
