@@ -20,7 +20,7 @@ struct wg_pool {
     void *context;
     _Atomic uint32_t round;   /* rises with each call of wg__pool_run */
     _Atomic uint32_t entered; /* workers that take part in it; CLOSED once it is over: who comes now is too late */
-    _Atomic uint32_t left;    /* those of them that are done */
+    uint32_t left;            /* those of them that are done: read by wg__pool_wait */
     _Atomic int parked;       /* workers asleep */
     _Atomic bool stop;
 };
@@ -71,7 +71,7 @@ static void *worker_main(void *argument)
         if (pool->stop) return NULL;
         if (atomic_fetch_add(&pool->entered, 1) & CLOSED) continue;
         pool->work(pool->context, self.number);
-        atomic_fetch_add_explicit(&pool->left, 1, memory_order_release);
+        __atomic_fetch_add(&pool->left, 1, __ATOMIC_RELEASE);
     }
 }
 
@@ -134,17 +134,12 @@ bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *
     if (pthread_mutex_trylock(&pool->in_use) != 0) return false;
     pool->work = work;
     pool->context = context;
-    atomic_store(&pool->left, 0);
+    __atomic_store_n(&pool->left, 0, __ATOMIC_SEQ_CST);
     atomic_store(&pool->entered, 0);
     begin_round(pool);
     work(context, 0);
     uint32_t entered = atomic_fetch_or(&pool->entered, CLOSED); /* nobody waits for one that has not come */
-    for (int i = 0; atomic_load_explicit(&pool->left, memory_order_acquire) != entered; i++) {
-        if (i < SPINS)
-            pause_cpu();
-        else
-            sched_yield();
-    }
+    wg__pool_wait(&pool->left, entered);
     pthread_mutex_unlock(&pool->in_use);
     return true;
 }
