@@ -119,6 +119,12 @@ static size size_of(const wg__planner *p, const wg__work *unit, wg__segment *seg
     return (size){!cut || work <= SHARED ? 1 : work > 4 * SHARED ? 4 : 2, work};
 }
 
+/* A concatenation that is done when its pieces are. */
+static bool is_free(const wg__planner *p, const wg__work *unit)
+{
+    return unit->kind == WG__UNIT_JOIN && wg__joins_for_nothing(p, unit->node);
+}
+
 /* A kernel that reads copies of its operands has two times. */
 static bool copies(const wg__planner *p, const wg__work *unit)
 {
@@ -151,7 +157,7 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
     waits w = {.s = s, .unit = unit};
     each_wait(&w, note);
     const wg__work *work = &p->units[unit];
-    if (work->kind == WG__UNIT_JOIN && wg__joins_for_nothing(p, work->node)) { /* done when its pieces are */
+    if (is_free(p, work)) {
         p->stage[unit] = w.any ? w.stage : 1;
         p->strand[unit] = w.strand;
         return;
@@ -175,9 +181,7 @@ static void as_late_as_can_be(side *s, uint32_t unit)
         p->strand[unit] = p->strand[unit] ? ++s->n_strands : 0;
     }
     waits w = {.s = s, .unit = unit, .stage = p->stage[unit]};
-    const wg__work *work = &p->units[unit];
-    if (work->kind == WG__UNIT_JOIN && wg__joins_for_nothing(p, work->node) && s->reader[unit])
-        w.stage = s->reader[unit];
+    if (is_free(p, &p->units[unit]) && s->reader[unit]) w.stage = s->reader[unit];
     each_wait(&w, mark_read);
 }
 
