@@ -300,7 +300,7 @@ ADD_ROWS(add_rows_f64, double)
 
 static void add_place(const conv *c, void *image, int64_t place, const int64_t *position, const void *sums)
 {
-    int64_t row = c->axes ? c->y.size[c->y.rank - 1] : 1, step = c->attr->stride[c->axes - 1];
+    int64_t row = c->y.size[c->y.rank - 1], step = c->attr->stride[c->axes - 1];
     if (c->y.dtype == WG_F32)
         add_rows_f32((float *)image + place, position, step, sums, c->positions, row);
     else

@@ -8,6 +8,8 @@
 #include <string.h>
 
 enum { ALIGNED = 64 / (int)sizeof(real) }; /* panels start on cache lines */
+/* Room past the panels of B: BLIS' micro-kernel reads ahead into it, and pack_window writes too much into it. */
+enum { SLACK = 4096 / (int)sizeof(real) };
 
 /* ---- layout of packed lines ---------------------------------------------------------------------------------- */
 
@@ -64,8 +66,7 @@ static size_t scratch(const wg__product *p)
     wg__cut c = WG__K(cut)(&t);
     if (c.vector) return (size_t)steps(&t) * sizeof(real);
     int64_t count = c.pack_b ? ceiling(c.cols, t.wide) : 1; /* one even if not: the last, narrower one is packed */
-    int64_t slack = 4096 / (int64_t)sizeof(real);           /* BLIS' micro-kernel reads ahead */
-    return (size_t)(a_size(&t, &c) + count * t.wide * steps(&t) + slack) * sizeof(real);
+    return (size_t)(a_size(&t, &c) + count * t.wide * steps(&t) + SLACK) * sizeof(real);
 }
 
 /* ---- packing ------------------------------------------------------------------------------------------------- */
@@ -138,7 +139,7 @@ static wg__problem packing_problem(const wg__product *p)
 static size_t packed_bytes(const wg__product *p)
 {
     wg__problem t = packing_problem(p);
-    return (size_t)(round_up(t.n, t.wide) * t.k) * sizeof(real) + 4096; /* BLIS' micro-kernel reads ahead */
+    return (size_t)(round_up(t.n, t.wide) * t.k + SLACK) * sizeof(real);
 }
 
 static int64_t pack_tasks(const wg__product *p)
