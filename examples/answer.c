@@ -514,12 +514,8 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) s.stories = 3000, s.epochs = 24, s.embedding = 16, s.hidden = 32, s.lr = 1e-2;
     app_catch_signals();
-    wg_pool *pool = wg_pool_new((int)s.threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)s.seed;
-    wg_tape *tape = wg_tape_new(tape_options);
-    if (!pool || !tape) app_fail("out of memory");
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
     run(tape, &s);
     if (app_signal()) app_note("stopped");
     wg_tape_free(tape);

@@ -85,6 +85,17 @@ void *app_room(int64_t n, size_t size)
     return memory;
 }
 
+wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = *pool = wg_pool_new((int)threads);
+    options.seed = (uint64_t)seed;
+    if (!*pool) app_fail("cannot start %lld threads", (long long)threads);
+    wg_tape *tape = wg_tape_new(options);
+    if (!tape) app_fail("out of memory");
+    return tape;
+}
+
 /* splitmix64 (Steele et al. 2014) */
 static uint64_t mix(uint64_t x)
 {

@@ -23,6 +23,8 @@ void app_check_place(const char *path);
 
 /* n zeroed elements, to be freed; out of memory ends the program. */
 void *app_room(int64_t n, size_t size);
+/* A pool of threads and a tape that runs on it, both to be freed, the tape first; if that fails, the program ends. */
+wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool);
 /* 64 random bits, a function of these three. */
 uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item);
 /* 0 .. n - 1 in an order that is a function of the seed; to be freed. How data are shuffled before they are split. */

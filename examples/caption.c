@@ -404,12 +404,8 @@ int main(int argc, char **argv)
               "pictures are right in every word, above 90 % of those whose caption was never seen.",
               options);
     if (s.tiny) make_tiny(&s, options);
-    wg_pool *pool = wg_pool_new((int)s.threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)s.seed;
-    wg_tape *tape = wg_tape_new(tape_options);
-    if (!pool || !tape) app_fail("out of memory");
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
     captioner c = captioner_new(&s);
     app_catch_signals();
     double started = app_now();

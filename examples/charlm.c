@@ -248,9 +248,8 @@ static int sample(int argc, char **argv)
     for (const char *p = prime; *p; p++)
         if (v.number[(unsigned char)*p] < 0)
             app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
-    wg_pool *pool = wg_pool_new((int)threads);
-    if (!pool) app_fail("cannot start %lld threads", (long long)threads);
-    wg_tape *tape = tape_new(pool, seed);
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(threads, seed, &pool);
     write_text(&m, &v, tape, prime, length, temperature);
     wg_tape_free(tape);
     wg_pool_free(pool);

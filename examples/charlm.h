@@ -58,6 +58,5 @@ void run_write_curve(const run *r);
 
 /* The model of a checkpoint, and its characters. */
 model model_load(const char *path, vocabulary *v);
-wg_tape *tape_new(wg_pool *pool, int64_t seed);
 
 #endif

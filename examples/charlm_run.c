@@ -111,16 +111,6 @@ static wg_optimizer *optimizer_new(const settings *s, wg_params *params)
     return o;
 }
 
-wg_tape *tape_new(wg_pool *pool, int64_t seed)
-{
-    wg_tape_options options = wg_tape_defaults();
-    options.pool = pool;
-    options.seed = (uint64_t)seed;
-    wg_tape *tape = wg_tape_new(options);
-    if (!tape) app_fail("out of memory");
-    return tape;
-}
-
 /* ---- checkpoints ---- */
 
 enum { N_PAIRS = N_OPTIONS + 4 };
@@ -313,9 +303,7 @@ void run_begin(run *r)
     if (file) resume(r, file, &theirs);
     wg_safetensors_close(file);
     if (r->s.init_from) init_from(r);
-    r->pool = wg_pool_new((int)r->s.threads);
-    if (!r->pool) app_fail("cannot start %lld threads", (long long)r->s.threads);
-    r->tape = tape_new(r->pool, r->s.seed);
+    r->tape = app_tape_new(r->s.threads, r->s.seed, &r->pool);
     open_losses(r);
 }
 

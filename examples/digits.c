@@ -315,23 +315,19 @@ static void run(const settings *s)
     if (data.n <= s->test)
         app_fail("%lld pictures, of which --test %lld are kept back: none is left to learn from", (long long)data.n,
                  (long long)s->test);
-    wg_pool *pool = wg_pool_new((int)s->threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)s->seed;
+    wg_pool *pool;
     wg_loader_options loader_options = wg_loader_defaults();
     loader_options.batch = s->batch < data.n - s->test ? s->batch : data.n - s->test;
     loader_options.seed = (uint64_t)s->seed;
     trainer t = {.net = network_new(s),
                  .loss = choose_loss(s->loss),
-                 .tape = wg_tape_new(tape_options),
+                 .tape = app_tape_new(s->threads, s->seed, &pool),
                  .data = data,
                  .trained_on = data.n - s->test,
                  .order = open_order(s->order_out)};
     t.optimizer = choose_optimizer(s, t.net.params);
     t.loader = wg_loader_new(t.trained_on, loader_options, &error);
     if (!t.loader) app_fail("%s", error.text);
-    if (!pool || !t.tape) app_fail("out of memory");
     wg_checkpoint initial = {.params = t.net.params, .seed = (uint64_t)s->seed};
     if (s->init_out && wg_checkpoint_save(s->init_out, &initial, &error) != WG_OK) app_fail("%s", error.text);
     app_catch_signals();

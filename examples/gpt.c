@@ -38,16 +38,13 @@ typedef struct gpt {
 static void gpt_init(gpt *g, const settings *s)
 {
     wg_lm_options o = wg_lm_defaults();
-    wg_tape_options tape = wg_tape_defaults();
     o.layer.heads = s->heads;
     o.layer.dropout = s->dropout;
     o.position = strcmp(s->position, "learned") == 0 ? WG_POSITION_LEARNED : WG_POSITION_SINUSOID;
     o.tied = !s->untied;
     g->params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed);
-    tape.pool = g->pool = wg_pool_new((int)s->threads);
-    tape.seed = (uint64_t)s->seed;
-    g->tape = wg_tape_new(tape);
-    if (!g->params || !g->pool || !g->tape) app_fail("out of memory or threads");
+    if (!g->params) app_fail("out of memory");
+    g->tape = app_tape_new(s->threads, s->seed, &g->pool);
     if (wg_lm_init(&g->lm, g->params, "", g->v.size, s->context, s->width, (int)s->layers, o) != WG_OK)
         app_fail("%s", wg_params_message(g->params));
 }

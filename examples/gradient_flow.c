@@ -272,12 +272,8 @@ int main(int argc, char **argv)
         options);
     if (o.tiny) o.length = 40, o.hidden = 8, o.steps = 100, o.runs = 1;
     app_catch_signals();
-    wg_pool *pool = wg_pool_new((int)o.threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)o.seed;
-    wg_tape *tape = wg_tape_new(tape_options);
-    if (!pool || !tape) app_fail("out of memory");
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(o.threads, o.seed, &pool);
 
     const int T = (int)o.length;
     for (int i = 0; i < NETS; i++) measure(&subjects[i], &o, tape, norm[i]);

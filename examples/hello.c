@@ -162,11 +162,8 @@ int main(int argc, char **argv)
               "Expected: HELLO within 40 steps, p_min > 0.9, without recurrence p_min <= 0.5.",
               options);
     check_word(word);
-    wg_pool *pool = wg_pool_new((int)threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    wg_tape *tape = wg_tape_new(tape_options);
-    if (!pool || !tape) app_fail("out of memory");
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(threads, seed, &pool);
 
     net m = net_new(word, hidden, lr, seed, true), without = net_new(word, hidden, lr, seed, false);
     char text[MOST_LETTERS + 1];

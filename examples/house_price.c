@@ -362,12 +362,8 @@ int main(int argc, char **argv)
               "Expected: an error (RMSE) of at most 0.2 of that of the mean price.",
               options);
     if (s.tiny) s.houses = 1000, s.hidden = 8, s.steps = 600;
-    wg_pool *pool = wg_pool_new((int)s.threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)s.seed;
-    wg_tape *tape = wg_tape_new(tape_options);
-    if (!pool || !tape) app_fail("out of memory");
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
     app_catch_signals();
 
     houses h = {.n = 0};

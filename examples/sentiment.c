@@ -485,12 +485,8 @@ int main(int argc, char **argv)
     for (int kind = 0; one_model && kind < MODELS; kind++)
         if (strcmp(model_names[kind], s.model) == 0) first = last = kind;
 
-    wg_pool *pool = wg_pool_new((int)s.threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)s.seed;
-    trainer t = {.s = &s, .tape = wg_tape_new(tape_options)};
-    if (!pool || !t.tape) app_fail("out of memory");
+    wg_pool *pool;
+    trainer t = {.s = &s, .tape = app_tape_new(s.threads, s.seed, &pool)};
     app_catch_signals();
 
     static result r[MODELS][TASKS];

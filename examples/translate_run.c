@@ -338,11 +338,7 @@ static void run_begin(run *r)
     r->target = dictionary_of(targets, 1, (size_t)s->minimum, 0);
     order_lines(r);
     translator_init(&r->m, s, r->source.size, r->target.size);
-    wg_tape_options tape = wg_tape_defaults();
-    tape.pool = r->pool = wg_pool_new((int)s->threads);
-    tape.seed = (uint64_t)s->seed;
-    r->tape = wg_tape_new(tape);
-    if (!r->pool || !r->tape) app_fail("out of memory or threads");
+    r->tape = app_tape_new(s->threads, s->seed, &r->pool);
 }
 
 static void run_end(run *r)

@@ -267,12 +267,8 @@ int main(int argc, char **argv)
               "convolution over time, below 55 % for the average over frames, which does not see their order.",
               options);
     if (s.tiny) make_tiny(&s, options);
-    wg_pool *pool = wg_pool_new((int)s.threads);
-    wg_tape_options tape_options = wg_tape_defaults();
-    tape_options.pool = pool;
-    tape_options.seed = (uint64_t)s.seed;
-    wg_tape *tape = wg_tape_new(tape_options);
-    if (!pool || !tape) app_fail("out of memory");
+    wg_pool *pool;
+    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
     app_catch_signals();
     double accuracy[3], started = app_now();
     for (int i = 0; i < 3; i++)
