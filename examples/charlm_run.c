@@ -234,22 +234,20 @@ model model_load(const char *path, vocabulary *v)
 
 /* ---- a run ---- */
 
+/* All files joined; one alone stays mapped, since it may be larger than the memory. */
 static void read_texts(const app_list *files, wg_text *all)
 {
-    const char *shipped = CHARLM_TEXT;
-    if (files->n <= 1) { /* one file may be larger than the memory */
-        const char *path = files->n ? files->items[0] : shipped;
-        wg_error error = {0};
-        if (wg_text_map(path, all, &error) != WG_OK) app_fail("%s", error.text);
-        if (all->size == 0) app_fail("%s: the file is empty", path);
-        return;
-    }
-    for (int i = 0; i < files->n; i++) {
-        const char *path = files->items[i];
+    const char *shipped[] = {CHARLM_TEXT}, **paths = files->n ? files->items : shipped;
+    int n = files->n ? files->n : 1;
+    for (int i = 0; i < n; i++) {
         wg_text text;
         wg_error error = {0};
-        if (wg_text_read(path, &text, &error) != WG_OK) app_fail("%s", error.text);
-        if (text.size == 0) app_fail("%s: the file is empty", path);
+        if (wg_text_map(paths[i], &text, &error) != WG_OK) app_fail("%s", error.text);
+        if (text.size == 0) app_fail("%s: the file is empty", paths[i]);
+        if (n == 1) {
+            *all = text;
+            return;
+        }
         char *joined = realloc(all->bytes, all->size + text.size);
         if (!joined) app_fail("out of memory");
         memcpy(joined + all->size, text.bytes, text.size);
