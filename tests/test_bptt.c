@@ -1,13 +1,16 @@
-/* Gradients through time that are measured, kept from vanishing, and cut at random (nn/bptt.h). */
+/* Backpropagation through time: shared weights, losses over steps, the recursion and its Jacobians, truncation; and
+ * gradients that are measured, kept from vanishing, and cut at random (nn/bptt.h). */
 #include "check.h"
 
-enum { T = 6, B = 2, IN = 2, H = 3 };
+enum { T = 8, B = 2, IN = 2, H = 3 };
 
+static wg_tensor input_at(wg_tape *tape, int t) { return random_leaf(tape, WG_DIMS(B, IN), 100 + (unsigned)t); }
+
+/* The states h_1 .. h_T, from zeros. */
 static void run_elman(const wg_rnn *rnn, wg_tape *tape, wg_tensor *h)
 {
     wg_rnn_state state = wg_rnn_zero_state(rnn, tape, B);
-    for (int t = 0; t < T; t++)
-        h[t] = wg_rnn_step(rnn, random_leaf(tape, WG_DIMS(B, IN), 30 + (unsigned)t), &state);
+    for (int t = 0; t < T; t++) h[t] = wg_rnn_step(rnn, input_at(tape, t), &state);
 }
 
 static wg_rnn new_elman(wg_params *set)
@@ -16,6 +19,212 @@ static wg_rnn new_elman(wg_params *set)
     CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, wg_rnn_defaults()) == WG_OK);
     return rnn;
 }
+
+/* ---- what the tape does by itself ---- */
+
+/* The gradient of a weight that all steps share is the sum of those of T copies, one for each step. */
+static void shared_weights_add_up_their_copies(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_param *W = wg_param_new(set, "W", WG_DIMS(H, H), wg_init_glorot());
+    wg_param *V = wg_param_new(set, "V", WG_DIMS(H, IN), wg_init_glorot()), *copy[T];
+    for (int t = 0; t < T; t++) {
+        char name[16];
+        snprintf(name, sizeof name, "W%d", t);
+        copy[t] = wg_param_new(set, name, WG_DIMS(H, H), wg_init_zeros());
+        set_param(copy[t], wg_param_value(W));
+    }
+    for (int tied = 0; tied < 2; tied++) {
+        wg_tensor h = random_leaf(tape, WG_DIMS(B, H), 70);
+        for (int t = 0; t < T; t++)
+            h = wg_tanh(wg_add(wg_linear(input_at(tape, t), wg_use(tape, V), WG_NONE),
+                               wg_linear(h, wg_use(tape, tied ? W : copy[t]), WG_NONE)));
+        CHECK(wg_backward(weigh(h, 71)) == WG_OK); /* outputs of other steps are not needed */
+    }
+    for (int i = 0; i < H * H; i++) {
+        double sum = 0;
+        for (int t = 0; t < T; t++) sum += grad_at(copy[t], i);
+        CHECK(fabs(sum - grad_at(W, i)) < 1e-14 && fabs(sum) > 1e-6);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* Sum over steps and mean over steps: gradients differ by exactly T (a power of two). A loss on the last step, and one
+ * on masked steps, is that of the steps alone. */
+static void losses_of_all_last_and_masked_steps(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_elman(set);
+    wg_linear_layer head;
+    CHECK(wg_linear_init(&head, set, "head", H, 4, wg_linear_defaults()) == WG_OK);
+    const int32_t labels[T][B] = {{0, 1}, {3, 0}, {2, 2}, {1, 3}, {3, 1}, {2, 0}, {0, 3}, {1, 1}};
+    const double mask[T] = {1, 0, 1};
+    wg_tensor h[T], loss[T];
+    run_elman(&rnn, tape, h);
+    wg_tensor all = wg_linear_apply(&head, wg_stack(h, T, 0)); /* logits, [T, B, 4] */
+    for (int t = 0; t < T; t++)
+        loss[t] = wg_cross_entropy(wg_select(all, 0, t), wg_data(tape, WG_I32, WG_DIMS(B), labels[t]));
+    wg_tensor W = wg_use(tape, rnn.cell[0].weight_hh), sum = wg_add_n(loss, T);
+    wg_tensor d_sum = wg_grad1(sum, W, WG_NONE), d_mean = wg_grad1(wg_scale(sum, 1.0 / T), W, WG_NONE);
+    CHECK(tensor_distance(d_sum, wg_scale(d_mean, T)) == 0 && tensor_distance(d_sum, d_mean) > 1e-4);
+    wg_cross_entropy_options o = wg_cross_entropy_defaults();
+    o.reduction = WG_EACH;
+    wg_tensor terms = wg_cross_entropy_with(all, wg_data(tape, WG_I32, WG_DIMS(T, B), labels), o); /* [T, B] */
+    CHECK(tensor_distance(wg_scale(wg_sum_all(terms), 1.0 / B), sum) < 1e-14);
+    wg_tensor on_last = wg_mean_all(wg_select(terms, 0, T - 1));
+    CHECK(tensor_distance(wg_grad1(on_last, W, WG_NONE), wg_grad1(loss[T - 1], W, WG_NONE)) < 1e-15);
+    wg_tensor masked = wg_sum_all(wg_mul(terms, wg_data(tape, WG_F64, WG_DIMS(T, 1), mask)));
+    wg_tensor alone = wg_scale(wg_add(loss[0], loss[2]), B);
+    CHECK(tensor_distance(wg_grad1(masked, W, WG_NONE), wg_grad1(alone, W, WG_NONE)) < 1e-14);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* h_t = tanh(w h_{t-1} + x_t): dh_t/dw = b_t + c_t dh_{t-1}/dw with b_t = (1 - h_t^2) h_{t-1}, c_t = (1 - h_t^2) w, so
+ * dh_t/dw = b_t + sum_{i<t} (prod_{j=i+1..t} c_j) b_i. The recursion, the closed form and the tape agree. */
+static void the_recursion_has_its_closed_form(void)
+{
+    enum { LONGEST = 20 };
+    wg_tape *tape = new_tape();
+    const double w = 1.1;
+    double x[LONGEST], b[LONGEST], c[LONGEST], last = 0.2, recursion = 0;
+    fill(x, LONGEST, 80);
+    wg_tensor weight = wg_scalar(tape, WG_F64, w), h = wg_scalar(tape, WG_F64, last);
+    for (int t = 0; t < LONGEST; t++) {
+        double now = tanh(w * last + x[t]), closed;
+        b[t] = (1 - now * now) * last;
+        c[t] = (1 - now * now) * w;
+        recursion = b[t] + c[t] * recursion;
+        closed = b[t];
+        for (int i = 0; i < t; i++) {
+            double product = b[i];
+            for (int j = i + 1; j <= t; j++) product *= c[j];
+            closed += product;
+        }
+        last = now;
+        h = wg_tanh(wg_add(wg_mul(weight, h), wg_scalar(tape, WG_F64, x[t])));
+        double taped = wg_item(wg_grad1(h, weight, WG_NONE));
+        CHECK(fabs(taped - closed) < 1e-12 && fabs(recursion - closed) < 1e-12 && fabs(taped) > 1e-6);
+    }
+    wg_tape_free(tape);
+}
+
+/* dh_t/dh_{t-1} = diag(tanh'(W_hh h + W_xh x)) W_hh, and the product of these is dh_T/dh_1. */
+static void jacobians_of_elman_multiply(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_tape *tape = new_tape();
+    wg_rnn rnn = new_elman(set);
+    wg_tensor W = wg_use(tape, rnn.cell[0].weight_hh), h[T], product = WG_NONE;
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, 1);
+    for (int t = 0; t < T; t++) {
+        h[t] = wg_rnn_step(&rnn, random_leaf(tape, WG_DIMS(1, IN), 90 + (unsigned)t), &state);
+        if (t == 0) continue;
+        wg_tensor j = wg_jacobian(h[t], h[t - 1]);
+        wg_tensor slope = wg_rsub_scalar(1, wg_square(h[t])); /* tanh', [1, H] */
+        CHECK(tensor_distance(j, wg_mul(wg_t(slope), W)) < 1e-15);
+        product = t == 1 ? j : wg_matmul(j, product);
+    }
+    wg_tensor whole = wg_jacobian(h[T - 1], h[0]), u = random_leaf(tape, WG_DIMS(1, H), 99);
+    CHECK(tensor_distance(whole, product) < 1e-15);
+    CHECK(tensor_distance(wg_vjp(h[T - 1], h[0], u), wg_matmul(u, product)) < 1e-15);
+    CHECK(tensor_distance(wg_t(wg_jvp(h[T - 1], h[0], u)), wg_matmul(product, wg_t(u))) < 1e-15);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* ---- truncated ---- */
+
+/* What the steps between two cuts cost. */
+typedef struct cost {
+    size_t bytes;                     /* of the tape at its peak */
+    uint64_t nodes, instructions;     /* recorded, and run, for tau steps: all the same */
+    uint64_t plans, chunks, executed; /* plans made; how often tau steps were run; instructions of all of them */
+} cost;
+
+/* The gradient of the sum of losses on all steps, cut after every tau steps. */
+static cost truncated_gradient(const wg_rnn *rnn, int length, int tau, double *gradient)
+{
+    cost all = {0};
+    wg_tape *tape = new_tape();
+    wg_zero_grad(wg_param_set(rnn->cell[0].weight_hh));
+    wg_params *scratch = wg_params_new(WG_F64);
+    wg_rnn_carry carry;
+    CHECK(wg_rnn_carry_init(&carry, rnn, scratch, "state", B) == WG_OK);
+    for (int begin = 0; begin < length; begin += tau) {
+        wg_tensor y[64], loss[64];
+        int n = length - begin < tau ? length - begin : tau;
+        wg_rnn_state state = wg_rnn_carry_begin(&carry, tape);
+        for (int t = 0; t < n; t++) {
+            y[t] = wg_rnn_step(rnn, input_at(tape, begin + t), &state);
+            loss[t] = weigh(y[t], 300 + (unsigned)(begin + t));
+        }
+        wg_rnn_carry_end(&carry, &state);
+        CHECK(wg_backward(wg_add_n(loss, n)) == WG_OK);
+        wg_tape_counts counts = wg_tape_count(tape);
+        if (begin == 0) all = (cost){.nodes = counts.nodes, .instructions = counts.instructions};
+        if (n == tau) CHECK(counts.nodes == all.nodes && counts.instructions == all.instructions);
+        all.executed += counts.instructions;
+        all.plans = counts.plan_misses;
+        all.chunks++;
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    for (int i = 0; i < H * H; i++) gradient[i] = grad_at(rnn->cell[0].weight_hh, i);
+    all.bytes = wg_tape_memory(tape).peak;
+    wg_params_free(scratch);
+    wg_tape_free(tape);
+    return all;
+}
+
+/* With tau >= T it is the whole gradient; below it is another. */
+static void truncation_cuts_gradients(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_rnn rnn = new_elman(set);
+    double full[H * H], same[H * H], cut[H * H], by_detach[H * H];
+    truncated_gradient(&rnn, 12, 12, full);
+    truncated_gradient(&rnn, 12, 40, same);
+    truncated_gradient(&rnn, 12, 3, cut);
+    CHECK(distance(full, same, H * H) == 0 && distance(full, cut, H * H) > 1e-3);
+    wg_tape *tape = new_tape(); /* the same cut on one tape: the state detached after every third step */
+    wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
+    wg_tensor loss[12];
+    for (int t = 0; t < 12; t++) {
+        if (t % 3 == 0) state = wg_rnn_detach_state(&rnn, &state);
+        loss[t] = weigh(wg_rnn_step(&rnn, input_at(tape, t), &state), 300 + (unsigned)t);
+    }
+    wg_zero_grad(set);
+    CHECK(wg_backward(wg_add_n(loss, 12)) == WG_OK);
+    for (int i = 0; i < H * H; i++) by_detach[i] = grad_at(rnn.cell[0].weight_hh, i);
+    CHECK(distance(cut, by_detach, H * H) < 1e-14);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* Of a long sequence each chunk takes as much memory and work as of a short one: the peak of the tape, the operations
+ * that are recorded and the instructions that are run do not depend on T, and the plan of the first chunk serves all.
+ * Without cuts they grow with T. */
+static void truncation_bounds_memory_and_work(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_rnn rnn = new_elman(set);
+    double gradient[H * H];
+    const cost brief = truncated_gradient(&rnn, 20, 5, gradient),
+               longer = truncated_gradient(&rnn, 2000, 5, gradient);
+    CHECK(brief.bytes == longer.bytes && brief.bytes > 0);
+    CHECK(brief.nodes == longer.nodes && brief.instructions == longer.instructions && brief.instructions > 0);
+    CHECK(brief.chunks == 4 && brief.executed == 4 * brief.instructions && brief.plans == 1);
+    CHECK(longer.chunks == 400 && longer.executed == 400 * longer.instructions && longer.plans == 1);
+    const cost some = truncated_gradient(&rnn, 20, 20, gradient), more = truncated_gradient(&rnn, 60, 60, gradient);
+    CHECK(more.bytes > some.bytes && more.nodes > 2 * some.nodes && more.instructions > 2 * some.instructions);
+    CHECK(some.nodes > 2 * brief.nodes && some.instructions > 2 * brief.instructions);
+    wg_params_free(set);
+}
+
+/* ---- measured, kept from vanishing, cut at random (nn/bptt.h) ---- */
 
 /* A linear scalar recurrence has |d h_T / d h_t| = |w|^(T - t), 1e-30 too, in f32; what is not used gives 0. */
 static void gradient_flow_is_measured(void)
@@ -116,8 +325,7 @@ static void cut_gradient(const wg_rnn *rnn, wg_tape *tape, double probability, d
     wg_rnn_state state = wg_rnn_zero_state(rnn, tape, B);
     for (int t = 0; t < T; t++) {
         if (t > 0) wg_random_truncation(&state.h[0], 1, probability);
-        loss[t] =
-            weigh(wg_rnn_step(rnn, random_leaf(tape, WG_DIMS(B, IN), 30 + (unsigned)t), &state), 50 + (unsigned)t);
+        loss[t] = weigh(wg_rnn_step(rnn, input_at(tape, t), &state), 50 + (unsigned)t);
     }
     wg_tensor sum = wg_add_n(loss, T);
     wg_tensor d = wg_grad1(sum, wg_use(tape, rnn->cell[0].weight_hh), WG_NONE);
@@ -171,7 +379,11 @@ static void random_truncation_is_unbiased(void)
 
 int main(void)
 {
-    static const test tests[] = {TEST(gradient_flow_is_measured), TEST(vanishing_penalty_is_the_papers),
-                                 TEST(vanishing_penalty_opens_the_way), TEST(random_truncation_is_unbiased)};
+    static const test tests[] = {
+        TEST(shared_weights_add_up_their_copies), TEST(losses_of_all_last_and_masked_steps),
+        TEST(the_recursion_has_its_closed_form),  TEST(jacobians_of_elman_multiply),
+        TEST(truncation_cuts_gradients),          TEST(truncation_bounds_memory_and_work),
+        TEST(gradient_flow_is_measured),          TEST(vanishing_penalty_is_the_papers),
+        TEST(vanishing_penalty_opens_the_way),    TEST(random_truncation_is_unbiased)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }
