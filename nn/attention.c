@@ -17,6 +17,7 @@ static const char *score_mistake(const wg_score_options *o, int64_t query, int64
     if (o->choice < WG_CHOICE_SOFT || o->choice > WG_CHOICE_GUMBEL) return "choice is none of wg_choice";
     if (!(o->temperature > 0 && isfinite(o->temperature))) return "temperature must be positive";
     if (query < 1 || key < 1 || o->size < 0) return "sizes must be at least 1";
+    if (query > INT64_MAX / 2 || key > INT64_MAX / 2) return "sizes are out of range";
     if (o->kind <= WG_SCORE_SCALED && query != key) return "dot products need queries and keys of one size";
     return NULL;
 }
@@ -127,11 +128,17 @@ wg_tensor wg_key_mask(wg_tensor lengths, int64_t T)
 
 wg_mha_options wg_mha_defaults(void) { return (wg_mha_options){.bias = true}; }
 
+static int64_t head_size_of(const wg_mha_options *o, int64_t size, int64_t heads)
+{
+    return o->head_size ? o->head_size : o->sum ? size : size / heads;
+}
+
 static const char *mha_mistake(const wg_mha_options *o, int64_t size, int64_t heads)
 {
     if (size < 1 || heads < 1) return "size and heads must be at least 1";
     if (o->head_size < 0 || o->key_size < 0 || o->value_size < 0) return "sizes must not be negative";
     if (o->head_size == 0 && !o->sum && size % heads != 0) return "the size must be a multiple of the heads";
+    if (head_size_of(o, size, heads) > INT64_MAX / 3 / heads) return "sizes are out of range";
     if (!(o->dropout >= 0 && o->dropout < 1)) return "dropout must be in [0, 1)";
     return NULL;
 }
@@ -143,7 +150,7 @@ wg_status wg_mha_init(wg_mha *layer, wg_params *set, const char *name, int64_t s
     *layer = (wg_mha){0};
     const char *mistake = mha_mistake(&options, size, heads);
     if (mistake) return wg_params_fail(set, WG_ERR_ARGUMENT, "mha %s: %s", name ? name : "", mistake);
-    const int64_t head_size = options.head_size ? options.head_size : options.sum ? size : size / heads;
+    const int64_t head_size = head_size_of(&options, size, heads);
     const int64_t key_size = options.key_size ? options.key_size : size,
                   value_size = options.value_size ? options.value_size : size, rows = heads * head_size;
     *layer = (wg_mha){.options = options, .size = size, .heads = heads, .head_size = head_size};
@@ -282,6 +289,7 @@ wg_tensor wg_position_apply_at(const wg_position_layer *layer, wg_tensor x, wg_t
 wg_tensor wg_position_apply(const wg_position_layer *layer, wg_tensor x)
 {
     if (layer->kind == WG_POSITION_NONE || wg_is_nil(x)) return x;
+    if (wg_rank(x) < 2) return wg_fail(x, WG_ERR_SHAPE, "position", "x needs two axes or more: [..., time, size]");
     const int64_t T = wg_size(x, -2);
     if (layer->kind == WG_POSITION_SINUSOID)
         return wg_position_apply_at(layer, x, wg_arange(x.tape, WG_I32, 0, 1, T));

@@ -318,6 +318,7 @@ static wg_tensor between_layers(const wg_rnn *layer, int l, wg_tensor h)
 
 wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state)
 {
+    if (layer->directions == 0) return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "the layer was not initialised");
     if (layer->directions != 1)
         return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "one step of a layer with %d directions: use wg_rnn_unroll",
                        layer->directions);

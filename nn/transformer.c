@@ -156,7 +156,7 @@ wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set,
         snprintf(part, sizeof part, "layers.%d", l);
         wg_status status =
             wg_transformer_layer_init(&stack->layer[l], set, join(name, part).text, size, decoder, options);
-        if (status != WG_OK) return status;
+        if (status != WG_OK) return *stack = (wg_transformer_stack){0}, status; /* not a shorter stack */
         stack->layers = l + 1;
     }
     if (norm) norm_init(&stack->norm, set, name, "norm", size, options.epsilon);
@@ -174,6 +174,7 @@ wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tenso
                                      wg_tensor memory, wg_attention_options over)
 {
     wg_tape *tape = x.tape;
+    if (stack->size == 0) return wg_fail(x, WG_ERR_ARGUMENT, "transformer", "the stack was not initialised");
     wg_scope_begin(tape, stack->name);
     for (int l = 0; l < stack->layers; l++) {
         wg__transformer_layer_begin(tape, l);
@@ -248,6 +249,8 @@ wg_tensor wg_lm_apply(const wg_lm *model, wg_tensor token)
     const double p = model->options.layer.dropout;
     wg_attention_options self = wg_attention_defaults();
     self.causal = true;
+    if (wg_rank(token) == 0)
+        return wg_fail(token, WG_ERR_SHAPE, "lm", "a token needs an axis of time: [..., time]");
     if (wg_size(token, -1) > model->context)
         return wg_fail(token, WG_ERR_SHAPE, "lm", "%lld tokens, but the context is %lld",
                        (long long)wg_size(token, -1), (long long)model->context);

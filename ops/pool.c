@@ -69,9 +69,11 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
     for (int i = 0; i < axes; i++) {
         int64_t size;
         if (o->kernel[i] < 1 || o->stride[i] < 1 || o->dilation[i] < 1 || o->before[i] < 0 || o->after[i] < 0 ||
-            o->before[i] > o->kernel[i] / 2 || o->after[i] > o->kernel[i] / 2) {
-            wg__refuse(x, WG_ERR_ARGUMENT, op,
-                       "kernels, strides and dilations must be 1 or more, padding 0 to half of the kernel");
+            o->before[i] > o->kernel[i] / 2 || o->after[i] > o->kernel[i] / 2 || o->kernel[i] > INT32_MAX) {
+            wg__refuse(
+                x, WG_ERR_ARGUMENT, op,
+                "kernels, strides and dilations must be 1 or more, kernels at most 2^31 - 1, padding 0 to half "
+                "of the kernel");
             return false;
         }
         size = shape->size[2 + i] + o->before[i] + o->after[i];

@@ -412,12 +412,25 @@ static void test_mistakes(void)
     EXPECT_SET(wg_mha_init(&mha, set, "m", 4, 0, o), "at least 1");
     o.dropout = 1;
     EXPECT_SET(wg_mha_init(&mha, set, "m", 4, 2, o), "dropout must be in [0, 1)");
+    o = wg_mha_defaults();
+    o.head_size = INT64_MAX / 2;
+    EXPECT_SET(wg_mha_init(&mha, set, "m", 8, 8, o), "mha m: sizes are out of range");
+    o = wg_mha_defaults();
+    o.sum = true;
+    EXPECT_SET(wg_mha_init(&mha, set, "m", INT64_MAX / 2, 8, o), "mha m: sizes are out of range");
+    s.kind = WG_SCORE_CONCAT;
+    EXPECT_SET(wg_score_init(&score, set, "s", INT64_MAX / 2 + 2, INT64_MAX / 2 + 2, s), "sizes are out of range");
     EXPECT_SET(wg_position_init(&position, set, "p", (wg_position_kind)5, 3, 4, 1), "none of wg_position_kind");
 
     CHECK(wg_mha_init(&mha, set, "good", 4, 2, wg_mha_defaults()) == WG_OK);
     CHECK(wg_position_init(&position, set, "p", WG_POSITION_LEARNED, 3, 4, 1) == WG_OK);
     wg_tensor x = random_leaf(tape, WG_DIMS(5, 4), 1);
     EXPECT_TAPE(wg_position_apply(&position, x), "5 positions, but 3 are learned");
+    for (int kind = WG_POSITION_SINUSOID; kind <= WG_POSITION_LEARNED; kind++) {
+        wg_position_layer one = {.kind = (wg_position_kind)kind, .weight = position.weight};
+        x = random_leaf(tape, WG_DIMS(4), 1);
+        EXPECT_TAPE(wg_position_apply(&one, x), "position: x needs two axes or more: [..., time, size]");
+    }
     x = random_leaf(tape, WG_DIMS(5, 3), 1);
     EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, wg_attention_defaults(), NULL), "linear: [5, 3]");
     wg_attention_options a = wg_attention_defaults();

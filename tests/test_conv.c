@@ -264,6 +264,16 @@ static void layers_that_cannot_be(void **state)
     assert_int_equal(refused, WG_ERR_ARGUMENT);
 }
 
+static void pools_that_cannot_be(void **state)
+{
+    wg_pool_options o = {
+        .kernel = {INT64_MAX}, .stride = {1}, .dilation = {1}}; /* its padding alone fills an int64 */
+    o.before[0] = o.after[0] = INT64_MAX / 2;
+    assert_true(wg_is_nil(wg_max_pool1d(wg_ones(tape, WG_F64, WG_DIMS(1, 1, 9)), o)));
+    assert_true(says("max_pool1d") && says("at most 2^31 - 1"));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
+}
+
 static void transposed_convolutions_that_cannot_be(void **state)
 {
     wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(1, 2, 3, 3));
@@ -313,6 +323,7 @@ int main(void)
         TEST(the_same_bits_on_any_number_of_threads),
         TEST(the_conv_net),
         TEST(layers_that_cannot_be),
+        TEST(pools_that_cannot_be),
         TEST(transposed_convolutions_that_cannot_be),
         TEST(the_gradient_of_a_transposed_convolution_with_extra_places),
     };

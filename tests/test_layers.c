@@ -277,6 +277,8 @@ static void test_refused(void)
     CHECK(wg_is_nil(wg_rnn_step(&both, x[0], &state)));
     CHECK(strstr(wg_tape_message(tape), "2 directions: use wg_rnn_unroll") &&
           wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    x[0] = wg_zeros(tape, WG_F32, WG_DIMS(B, IN));
+    EXPECT_TAPE(wg_rnn_step(&none, x[0], &state), "rnn_step: the layer was not initialised");
     for (int which = 0; which < 2; which++) {
         x[0] = x[1] = out[0] = out[1] = wg_zeros(tape, WG_F32, WG_DIMS(B, IN));
         if (which)
