@@ -1,0 +1,240 @@
+/* Plans: reused for equal steps, bounded in number, weights packed once; and the same bits whatever the threads and
+ * passes that a program runs by. */
+#include "check.h"
+
+/* ---- reused ---- */
+
+static void one_plan_serves_equal_steps(void)
+{
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(3), wg_init_constant(2));
+    const double numbers[6] = {1, 2, 3, 4, 5, 6};
+    for (int step = 0; step < 8; step++) {
+        wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(3), numbers + step % 4);
+        wg_tensor y = wg_sum_all(wg_scale(wg_mul(wg_use(tape, w), x), step)); /* numbers are not the program */
+        CHECK(wg_backward(y) == WG_OK);
+        CHECK(wg_item(y) == step * 2 * (numbers[step % 4] + numbers[step % 4 + 1] + numbers[step % 4 + 2]));
+        wg_tape_reset(tape);
+    }
+    wg_tape_counts counts = wg_tape_count(tape);
+    CHECK(counts.plan_misses <= 2 && counts.plan_hits >= 6);
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
+/* x W for 5 rows (or more) of ones and W [40, 48]. */
+static double times(wg_tape *tape, wg_param *w, int rows, bool transposed)
+{
+    wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(rows, transposed ? 48 : 40)), m = wg_use(tape, w);
+    double sum = wg_item(wg_sum_all(wg_matmul(x, transposed ? wg_t(m) : m)));
+    wg_tape_reset(tape);
+    return sum / rows;
+}
+
+static void a_weight_is_packed_once_while_it_stands(void)
+{
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(40, 48), wg_init_constant(1));
+    for (int i = 0; i < 4; i++) CHECK(times(tape, w, 5, false) == 40 * 48);
+    CHECK(wg_tape_count(tape).packings == 1);
+    CHECK(times(tape, w, 7, false) == 40 * 48); /* another plan, the same packed form */
+    CHECK(wg_tape_count(tape).packings == 1);
+    CHECK(times(tape, w, 5, true) == 40 * 48); /* another form */
+    CHECK(wg_tape_count(tape).packings == 2);
+    float *values = wg_param_write_begin(w);
+    values[47] = 3;
+    wg_param_write_end(w);
+    for (int i = 0; i < 3; i++) {
+        CHECK(times(tape, w, 5, false) == 40 * 48 + 2);
+        CHECK(times(tape, w, 5, true) == 40 * 48 + 2);
+    }
+    CHECK(wg_tape_count(tape).packings == 4);
+    wg_params_free(set);
+    for (int step = 1; step <= 100; step++) { /* its plans are dropped, and its packed forms with them */
+        (void)wg_item(wg_sum_all(wg_exp(wg_zeros(tape, WG_F32, WG_DIMS(step)))));
+        wg_tape_reset(tape);
+    }
+    wg_tape_free(tape);
+}
+
+static void the_cache_is_bounded(void)
+{
+    wg_tape *tape = new_tape();
+    size_t half = 0;
+    for (int step = 1; step <= 400; step++) {
+        wg_tensor x = wg_zeros(tape, WG_F64, WG_DIMS(1 + step % 200, 4));
+        (void)wg_item(wg_sum_all(wg_exp(x)));
+        wg_tape_reset(tape);
+        if (step == 200) half = wg_tape_memory(tape).live;
+    }
+    CHECK(wg_tape_count(tape).plans_cached < 200);
+    CHECK(wg_tape_memory(tape).live <= half + (1 << 16));
+    wg_tape_free(tape);
+}
+
+static void bytes_are_known_before(void)
+{
+    wg_tape *tape = new_tape();
+    wg_tensor x = wg_zeros(tape, WG_F32, WG_DIMS(1000, 100)), y = wg_matmul(wg_exp(x), wg_t(wg_tanh(x)));
+    size_t bytes = wg_plan_bytes(&y, 1), before = wg_tape_memory(tape).live;
+    CHECK(bytes >= 4000000);
+    CHECK(wg_eval(&y, 1) == WG_OK);
+    CHECK(wg_tape_memory(tape).live - before >= 4000000);
+    CHECK(wg_tape_memory(tape).peak >= wg_tape_memory(tape).live);
+    wg_tape_reset(tape);
+    wg_tape_free(tape);
+}
+
+/* ---- one program, many ways: small recurrent models ---- */
+
+/* The hash of all parameters, or of their gradients. */
+static uint64_t hash_of(const wg_params *set, bool gradients)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const wg_param *p = wg_params_at(set, i);
+        const unsigned char *bytes = gradients ? wg_param_grad(p) : wg_param_value(p);
+        for (int64_t k = 0; k < wg_param_numel(p) * 4; k++) hash = (hash ^ bytes[k]) * 1099511628211u;
+    }
+    return hash;
+}
+
+/* The parameters' hash after a few steps of an LSTM with dropout and a carried state. */
+static uint64_t train(wg_pool *pool, const char *plan)
+{
+    enum { T = 6, B = 9, V = 11, H = 16, STEPS = 5 };
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    options.plan = plan;
+    wg_tape *tape = wg_tape_new(options);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_rnn rnn;
+    wg_linear_layer out;
+    wg_rnn_options rnn_options = wg_rnn_defaults();
+    rnn_options.cell = WG_LSTM;
+    rnn_options.layers = 2;
+    rnn_options.dropout = 0.2;
+    CHECK(wg_rnn_init(&rnn, set, "lstm", V, H, rnn_options) == WG_OK);
+    CHECK(wg_linear_init(&out, set, "out", H, V, wg_linear_defaults()) == WG_OK);
+    wg_buffer *carried = wg_buffer_new(set, "carried", WG_DIMS(B, H), wg_init_zeros());
+    wg_optimizer *adam = wg_adam_new(set, wg_adam_defaults());
+    for (int step = 0; step < STEPS; step++) {
+        wg_set_step(tape, (uint64_t)step);
+        wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
+        state.h[0] = wg_use(tape, carried);
+        wg_tensor loss = wg_zeros(tape, WG_F32, WG_SCALAR);
+        for (int t = 0; t < T; t++) {
+            int32_t symbols[B], next[B];
+            for (int b = 0; b < B; b++) {
+                symbols[b] = (step + t * 3 + b * 5) % V;
+                next[b] = (step + t * 3 + b * 5 + 3) % V;
+            }
+            wg_tensor x = wg_one_hot(wg_data(tape, WG_I32, WG_DIMS(B), symbols), V, WG_F32);
+            wg_tensor logits = wg_linear_apply(&out, wg_rnn_step(&rnn, x, &state));
+            loss = wg_add(loss, wg_cross_entropy(logits, wg_data(tape, WG_I32, WG_DIMS(B), next)));
+        }
+        wg_assign(carried, state.h[0]);
+        wg_zero_grad(set);
+        CHECK(wg_backward(loss) == WG_OK);
+        CHECK(wg_optimizer_step(adam) == WG_OK);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    uint64_t hash = hash_of(set, false);
+    wg_optimizer_free(adam);
+    wg_params_free(set);
+    wg_tape_free(tape);
+    return hash;
+}
+
+/* The gradients of two layers of LSTMs in both directions, large enough to be shared; its scratch is measured. */
+static uint64_t both_directions(wg_pool *pool, const char *plan, size_t *peak)
+{
+    enum { T = 9, B = 40, IN = 24, H = 72 };
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    options.plan = plan;
+    wg_tape *tape = wg_tape_new(options);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_rnn rnn;
+    wg_rnn_options o = wg_rnn_defaults();
+    o.cell = WG_LSTM;
+    o.layers = 2;
+    o.bidirectional = true;
+    CHECK(wg_rnn_init(&rnn, set, "lstm", IN, H, o) == WG_OK);
+    wg_param *x = wg_param_new(set, "x", WG_DIMS(T, B, IN), wg_init_normal(0, 1));
+    for (int step = 0; step < 2; step++) {
+        wg_tensor xs[T], loss = wg_scalar(tape, WG_F32, 0);
+        wg_rnn_state initial = wg_rnn_zero_state(&rnn, tape, B);
+        int32_t lengths[B];
+        for (int b = 0; b < B; b++) lengths[b] = 1 + b % T;
+        for (int t = 0; t < T; t++) xs[t] = wg_select(wg_use(tape, x), 0, t);
+        wg_rnn_unroll(&rnn, xs, T, wg_data(tape, WG_I32, WG_DIMS(B), lengths), &initial, xs);
+        for (int t = 0; t < T; t++) loss = wg_add(loss, wg_mean_all(wg_square(wg_dropout(xs[t], 0.1))));
+        CHECK(wg_backward(loss) == WG_OK);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    uint64_t hash = hash_of(set, true);
+    *peak = wg_tape_memory(tape).peak;
+    wg_params_free(set);
+    wg_tape_free(tape);
+    return hash;
+}
+
+static void side_by_side_changes_no_bit(void)
+{
+    size_t peak, more;
+    uint64_t alone = both_directions(NULL, "", &peak);
+    for (int threads = 2; threads <= 4; threads++) {
+        wg_pool *pool = wg_pool_new(threads);
+        CHECK(both_directions(pool, "", &more) == alone);
+        CHECK(more < peak + peak / 2);
+        CHECK(both_directions(pool, "-side", &more) == alone);
+        CHECK(both_directions(pool, "-place", &more) == alone);
+        wg_pool_free(pool);
+    }
+}
+
+static void threads_and_exact_passes_change_no_bit(void)
+{
+    uint64_t alone = train(NULL, ""), unmerged = train(NULL, "-merge");
+    for (int threads = 1; threads <= 4; threads++) {
+        wg_pool *pool = wg_pool_new(threads);
+        CHECK(pool);
+        CHECK(wg_pool_threads(pool) == threads);
+        CHECK(train(pool, "") == alone);
+        wg_pool_free(pool);
+    }
+    static const char *const plans[] = {"-merge,-fuse", "-merge,-pack", "-merge,-place", "-merge,-cache",
+                                        "-merge,-fuse,-pack,-place,-cache"};
+    for (int i = 0; i < 5; i++) CHECK(train(NULL, plans[i]) == unmerged);
+    CHECK(train(NULL, "-cache") == alone);
+}
+
+static void tapes_share_a_pool(void)
+{
+    wg_pool *pool = wg_pool_new(2);
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    wg_tape *a = wg_tape_new(options), *b = wg_tape_new(options);
+    for (int i = 0; i < 10; i++) {
+        wg_tensor x = wg_sum_all(wg_exp(wg_zeros(a, WG_F32, WG_DIMS(300, 300))));
+        wg_tensor y = wg_sum_all(wg_exp(wg_zeros(b, WG_F32, WG_DIMS(300, 301))));
+        CHECK(wg_item(x) == 90000 && wg_item(y) == 90300);
+        wg_tape_reset(a);
+        wg_tape_reset(b);
+    }
+    wg_tape_free(a);
+    wg_tape_free(b);
+    wg_pool_free(pool);
+}
+
+int main(void)
+{
+    static const test tests[] = {TEST(one_plan_serves_equal_steps), TEST(a_weight_is_packed_once_while_it_stands),
+                                 TEST(the_cache_is_bounded),        TEST(bytes_are_known_before),
+                                 TEST(side_by_side_changes_no_bit), TEST(threads_and_exact_passes_change_no_bit),
+                                 TEST(tapes_share_a_pool)};
+    return run_tests(tests, sizeof tests / sizeof *tests);
+}
