@@ -1,5 +1,5 @@
 /* The op attention: against a plain loop with every option, rows with nothing to see, scratch, worked examples.
- * (Its layers: test_attention_layers. test_golden compares with PyTorch.) */
+ * (Its layers: test_attention_layers. test_golden_attention compares with PyTorch.) */
 #include "check.h"
 
 /* ---- the op against a plain loop ---- */

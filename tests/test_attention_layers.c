@@ -1,5 +1,5 @@
 /* Layers of attention (nn/attention.h): scores of a decoder, hard and local attention, heads, positions.
- * (The op: test_attention. test_golden compares with PyTorch.) */
+ * (The op: test_attention. test_golden_attention compares with PyTorch.) */
 #include "check.h"
 
 #include <time.h>

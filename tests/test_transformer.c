@@ -1,5 +1,5 @@
 /* Transformers: gradient checks, a future that changes nothing, permutations, decoding step by step against the whole,
- * one plan for all steps, beams that change places, names, mistakes. (test_golden compares with PyTorch.) */
+ * one plan for all steps, beams that change places, names, mistakes. (test_golden_attention compares with PyTorch.) */
 #include "check.h"
 
 enum { B = 2, S = 4, T = 5, E = 6, H = 2, V = 7 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the reference files that tests/test_golden.c compares with, by PyTorch (2.13): python3 make_golden.py
+"""Makes the reference files that tests/test_golden*.c compare with, by PyTorch (2.13): python3 make_golden.py
 
 All numbers are f64; the test rounds them for its run in f32. A tensor's name is "<case>/<what>"; "grad.x" is the
 gradient of x. The loss that is differentiated is the sum of each output times a random tensor "r.<output>", so that
