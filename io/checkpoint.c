@@ -153,6 +153,24 @@ static bool ties_agree(loader *l, const wg_entry *e, const wg_param *p)
     return false;
 }
 
+/* A buffer that counts, as batch norm's num_batches_tracked does, is of 64-bit integers in PyTorch's files. */
+static bool is_whole(const wg_entry *e, const wg_param *p)
+{
+    return wg_param_is_buffer(p) && strcmp(e->type, "I64") == 0;
+}
+
+static void copy_whole(const wg_entry *e, wg_dtype dtype, void *to)
+{
+    for (size_t i = 0; i < e->bytes / sizeof(int64_t); i++) {
+        int64_t number;
+        memcpy(&number, (const char *)e->data + i * sizeof number, sizeof number);
+        if (dtype == WG_F64)
+            ((double *)to)[i] = (double)number;
+        else
+            ((float *)to)[i] = (float)number;
+    }
+}
+
 static bool load_param(loader *l, size_t index)
 {
     wg_param *p = wg_params_at(l->checkpoint->params, index);
@@ -165,11 +183,15 @@ static bool load_param(loader *l, size_t index)
         if (find_any_name(l, p, &e)) return true;
         return differs(l, WG_MISSING, name, "missing: %.100s %s", name, wg_shape_text(&shape, text, sizeof text));
     }
-    if (!compare(l, &e, wg_param_dtype(p), &shape, &fits)) return false;
+    const bool whole = is_whole(&e, p);
+    if (!compare(l, &e, whole ? e.dtype : wg_param_dtype(p), &shape, &fits)) return false;
     if (!fits) return true;
     if (!l->copy) return ties_agree(l, &e, p);
     void *to = wg_param_write_begin(p);
-    if (to && e.bytes) memcpy(to, e.data, e.bytes);
+    if (to && whole)
+        copy_whole(&e, wg_param_dtype(p), to);
+    else if (to && e.bytes)
+        memcpy(to, e.data, e.bytes);
     wg_param_write_end(p);
     return true;
 }

@@ -145,7 +145,8 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
  * (0 where the file has none, so files of other programs can be loaded). tolerate NULL is strict: the
  * first difference is an error, WG_ERR_FORMAT. Otherwise it is asked about every difference, which makes
  * loading lenient with a report. Either all is loaded or, on error, nothing is changed. Optimizer state in
- * the file is left aside when there is no optimizer. */
+ * the file is left aside when there is no optimizer. Integers of 64 bits go into a buffer's floats: PyTorch's
+ * num_batches_tracked. */
 WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint,
                                                wg_tolerate tolerate, void *context, wg_error *error);
 

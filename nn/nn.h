@@ -46,12 +46,13 @@ WG_API wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x);
 /* ---- convolution ---- */
 
 typedef struct wg_conv_layer_options {
-    int axes;                   /* spatial: 1, 2 or 3; default 2 */
-    bool bias;                  /* default true */
-    bool transposed;            /* default false */
-    wg_conv_options conv;       /* stride, padding, ...; default wg_conv_defaults() */
-    const wg_init *weight_init; /* NULL: U(-1/sqrt(n), 1/sqrt(n)); n is the kernel's places times the weight's */
-    const wg_init *bias_init; /* second size: in / groups; transposed, as PyTorch's, out / groups. NULL: the same */
+    int axes;             /* spatial: 1, 2 or 3; default 2 */
+    bool bias;            /* default true */
+    bool transposed;      /* default false */
+    wg_conv_options conv; /* stride, padding, ...; default wg_conv_defaults() */
+    const wg_init
+        *weight_init; /* NULL: U(-1/sqrt(n), 1/sqrt(n)), n the kernel's size times that of weight's axis 1 */
+    const wg_init *bias_init; /* NULL: the same */
 } wg_conv_layer_options;
 WG_API wg_conv_layer_options wg_conv_layer_defaults(void);
 

@@ -189,7 +189,9 @@ WG_API wg_average *wg_average_new(wg_params *set, double decay);
 WG_API void wg_average_free(wg_average *average);
 /* Takes in the parameters as they are. WG_ERR_ARGUMENT while they are swapped. */
 WG_API wg_status wg_average_update(wg_average *average);
-/* Exchanges parameters and averages, bit for bit. Before the first update it does nothing but note it. */
+/* Exchanges parameters and averages, bit for bit. Before the first update it does nothing but note it. What is saved
+ * while they are swapped has the average under the parameters' names, and what was trained under "average.": good to
+ * use, but to train on swap first. */
 WG_API void wg_average_swap(wg_average *average);
 WG_API bool wg_average_is_swapped(const wg_average *average);
 

@@ -261,6 +261,38 @@ static void test_checkpoint_refused(void **state)
     example_free(&x);
 }
 
+/* PyTorch's batch norm counts its batches in 64 bits: they come into a buffer of floats, and into nothing else. */
+static void test_checkpoint_whole_numbers(void **state)
+{
+    static const char header[] = "{\"n\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}";
+    const int64_t numbers[2] = {1234567, -3};
+    char bytes[8 + sizeof header - 1 + sizeof numbers] = {sizeof header - 1};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, numbers, sizeof numbers);
+    wg_error error = {0};
+    wg_safetensors *file = wg_safetensors_parse(bytes, sizeof bytes, "file", &error);
+    assert_non_null(file);
+    for (int dtype = WG_F32; dtype <= WG_F64; dtype++) {
+        wg_params *set = wg_params_new((wg_dtype)dtype);
+        wg_buffer *n = wg_buffer_new(set, "n", WG_DIMS(2), wg_init_zeros());
+        wg_checkpoint c = {.params = set};
+        assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK);
+        const void *got = wg_param_value(n);
+        for (int i = 0; i < 2; i++) {
+            double number = dtype == WG_F64 ? ((const double *)got)[i] : (double)((const float *)got)[i];
+            assert_true(number == (double)numbers[i]);
+        }
+        wg_params_free(set);
+    }
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param_new(set, "n", WG_DIMS(2), wg_init_zeros());
+    wg_checkpoint c = {.params = set};
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "other dtype: n is I64 in the file, f32 in the model");
+    wg_params_free(set);
+    wg_safetensors_close(file);
+}
+
 /* Every allocation fails in turn, in saving and in loading. */
 static void test_memory_faults(void **state)
 {
@@ -307,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_checkpoint_grown),
         cmocka_unit_test(test_checkpoint_differences),
         cmocka_unit_test(test_checkpoint_refused),
+        cmocka_unit_test(test_checkpoint_whole_numbers),
         cmocka_unit_test(test_memory_faults),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
