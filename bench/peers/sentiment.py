@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The text CNN of examples/sentiment.c in PyTorch: same weights to start from, same sentences, same batches.
+"""The models of examples/sentiment.c in PyTorch: same weights to start from, same sentences, same batches.
 
-    sentiment --pos pos.txt --neg neg.txt --model cnn --seed 1 --init-out init.safetensors --order-out order.safetensors
+    sentiment --pos pos.txt --neg neg.txt --model lstm --seed 1 --init-out init.safetensors --order-out order.safetensors
     sentiment.py --init init.safetensors --order order.safetensors --seed 1
 
-The dropout masks are PyTorch's own, so that single runs differ and means over seeds can be compared."""
+Which model it is, is seen from the weights. The dropout masks are PyTorch's own, so that single runs differ and means
+over seeds can be compared; with --dropout 0 in both the losses are equal."""
 import argparse
 import time
 
@@ -16,14 +17,29 @@ import tensorfile
 WIDTHS = (3, 4, 5)
 
 
-class TextCNN(torch.nn.Module):
-    """Names as in sentiment's files: embedding.weight, conv3.weight, ..., head.bias."""
+class BagOfWords(torch.nn.Module):
+    """Names in all models as in sentiment's files: bag.weight, ..., head.bias."""
 
-    def __init__(self, vocabulary, embedding, filters, dropout):
+    def __init__(self, init, dropout):
         super().__init__()
-        self.embedding = torch.nn.Embedding(vocabulary, embedding, padding_idx=0)
+        hidden, self.vocabulary = init["bag.weight"].shape
+        self.bag = torch.nn.Linear(self.vocabulary, hidden)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.head = torch.nn.Linear(hidden, 2)
+
+    def forward(self, tokens, lengths):
+        there = torch.zeros(len(tokens), self.vocabulary).scatter_(1, tokens, 1)
+        there[:, 0] = 0  # padding
+        return self.head(self.dropout(self.bag(there).relu()))
+
+
+class TextCNN(torch.nn.Module):
+    def __init__(self, init, dropout):
+        super().__init__()
+        filters, size, _ = init["conv3.weight"].shape
+        self.embedding = torch.nn.Embedding(*init["embedding.weight"].shape, padding_idx=0)
         for width in WIDTHS:
-            setattr(self, f"conv{width}", torch.nn.Conv1d(embedding, filters, width, padding=width - 1))
+            setattr(self, f"conv{width}", torch.nn.Conv1d(size, filters, width, padding=width - 1))
         self.dropout = torch.nn.Dropout(dropout)
         self.head = torch.nn.Linear(len(WIDTHS) * filters, 2)
 
@@ -34,6 +50,43 @@ class TextCNN(torch.nn.Module):
             holds_word = torch.arange(y.shape[2]) < (lengths + width - 1)[:, None]
             best.append(torch.where(holds_word[:, None], y, torch.zeros(())).amax(2))
         return self.head(self.dropout(torch.cat(best, 1)))
+
+
+class LastState(torch.nn.Module):
+    """Elman's cells or LSTM, one layer or two; the top layer's state after the last word."""
+
+    def __init__(self, init, dropout):
+        super().__init__()
+        rows, size = init["rnn.weight_ih_l0"].shape
+        hidden, layers = init["rnn.weight_hh_l0"].shape[1], 1 + ("rnn.weight_ih_l1" in init)
+        cells = torch.nn.LSTM if rows == 4 * hidden else torch.nn.RNN
+        self.embedding = torch.nn.Embedding(*init["embedding.weight"].shape, padding_idx=0)
+        self.rnn = cells(size, hidden, layers, dropout=dropout if layers > 1 else 0, batch_first=True)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.head = torch.nn.Linear(hidden, 2)
+
+    def forward(self, tokens, lengths):
+        x = self.embedding(tokens)
+        x = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        state = self.rnn(x)[1]
+        h = state[0] if isinstance(state, tuple) else state
+        return self.head(self.dropout(h[-1]))
+
+
+def model_of(init, dropout):
+    """The model that these weights belong to, and its name."""
+    if "bag.weight" in init:
+        name, model = "bow", BagOfWords(init, dropout)
+    elif "conv3.weight" in init:
+        name, model = "cnn", TextCNN(init, dropout)
+    else:
+        model = LastState(init, dropout)
+        name = "rnn" if model.rnn.mode == "RNN_TANH" else "lstm" if model.rnn.num_layers == 1 else "lstm2"
+    model.load_state_dict({key: init[key] for key in model.state_dict()})
+    if name != "bow":
+        with torch.no_grad():
+            model.embedding.weight[0] = 0
+    return name, model
 
 
 def batch(data, samples):
@@ -68,11 +121,7 @@ def main():
     torch.manual_seed(o.seed)
 
     init, data = tensorfile.read(o.init), tensorfile.read(o.order)
-    (vocabulary, embedding), filters = init["embedding.weight"].shape, init["conv3.weight"].shape[0]
-    model = TextCNN(vocabulary, embedding, filters, o.dropout)
-    model.load_state_dict({name: init[name] for name in model.state_dict()})
-    with torch.no_grad():
-        model.embedding.weight[0] = 0
+    name, model = model_of(init, o.dropout)
     optimizer = torch.optim.Adam(model.parameters(), lr=o.lr)
 
     n, size = data["tokens"].shape[0], data["order"].shape[1]
@@ -96,9 +145,9 @@ def main():
         since += 1
         if chosen > best:
             best, since, result = chosen, 0, (accuracy(model, data, n - held, n, size), epoch + 1)
-        if since >= o.patience:
+        if since >= o.patience or best == 1:
             break
-    print(f"final: files_cnn={result[0]:.3f} epoch={result[1]} seconds={time.monotonic() - started:.1f}")
+    print(f"final: files_{name}={result[0]:.3f} epoch={result[1]} seconds={time.monotonic() - started:.1f}")
 
 
 if __name__ == "__main__":
