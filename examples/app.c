@@ -297,6 +297,12 @@ void app_catch_signals(void)
 
 int app_signal(void) { return noted_signal; }
 
+int app_end(void)
+{
+    app_check_output();
+    return noted_signal ? 128 + noted_signal : 0;
+}
+
 double app_now(void)
 {
     struct timespec now;

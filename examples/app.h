@@ -16,6 +16,8 @@ _Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
 _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
+/* Checks that, and gives main's result: 128 + the number of a signal that was noted, or 0. */
+int app_end(void);
 /* Ends the program if a file could not be written there: to find out before an hour of training, not after. */
 void app_check_place(const char *path);
 

@@ -383,8 +383,7 @@ static int train(int argc, char **argv)
     printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld\n",
            end.train_loss, end.val_loss, end.val_loss / log(2), end.rate, (long long)wg_params_trainable(g.params));
     gpt_fini(&g);
-    app_check_output();
-    return app_signal() ? 128 + app_signal() : 0;
+    return app_end();
 }
 
 static int sample(int argc, char **argv)
@@ -403,8 +402,7 @@ static int sample(int argc, char **argv)
     app_catch_signals();
     write_text(&g, &s);
     gpt_fini(&g);
-    app_check_output();
-    return app_signal() ? 128 + app_signal() : 0;
+    return app_end();
 }
 
 int main(int argc, char **argv)

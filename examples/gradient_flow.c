@@ -305,7 +305,5 @@ int main(int argc, char **argv)
     printf("\n");
     wg_tape_free(tape);
     wg_pool_free(pool);
-    app_check_output();
-    int signal_number = app_signal();
-    return signal_number ? 128 + signal_number : 0;
+    return app_end();
 }

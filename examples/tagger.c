@@ -543,6 +543,5 @@ int main(int argc, char **argv)
     if (app_signal()) app_note("stopped");
     wg_tape_free(tape);
     wg_pool_free(pool);
-    app_check_output();
-    return app_signal() ? 128 + app_signal() : 0;
+    return app_end();
 }

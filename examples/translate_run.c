@@ -459,6 +459,5 @@ int main(int argc, char **argv)
         s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, bleu_score(&q.bleu), (long long)s->beam,
         q.lines, (long long)wg_params_trainable(r.m.params), l.seconds);
     run_end(&r);
-    app_check_output();
-    return app_signal() ? 128 + app_signal() : 0;
+    return app_end();
 }
