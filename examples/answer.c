@@ -512,7 +512,7 @@ int main(int argc, char **argv)
               "Answers questions about stories: one LSTM reads the story, one the question.\n"
               "Expected: accuracy above 0.95 on held-out stories, chance about 0.17.",
               options);
-    if (s.tiny) s.stories = 3000, s.epochs = 24, s.embedding = 16, s.hidden = 32, s.lr = 1e-2;
+    if (s.tiny) app_preset(options, "stories=3000 epochs=24 embedding=16 hidden=32 lr=0.01");
     app_catch_signals();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);

@@ -361,7 +361,7 @@ int main(int argc, char **argv)
               "Learns to say the price of a house from bedrooms, area, zip code and wealth.\n"
               "Expected: an error (RMSE) of at most 0.2 of that of the mean price.",
               options);
-    if (s.tiny) s.houses = 1000, s.hidden = 8, s.steps = 600;
+    if (s.tiny) app_preset(options, "houses=1000 hidden=8 steps=600");
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
     app_catch_signals();

@@ -534,7 +534,7 @@ int main(int argc, char **argv)
               "What is each word? An LSTM that reads both ways, against one that reads forward only.\n"
               "Expected: bidirectional above 0.995 of the words, forward below 0.95.",
               options);
-    if (s.tiny) s.sentences = 400, s.hidden = 16, s.embedding = 16, s.lr = 2e-2;
+    if (s.tiny) app_preset(options, "sentences=400 hidden=16 embedding=16 lr=0.02");
     if (s.sentence) check_sentence(s.sentence);
     app_catch_signals();
     wg_pool *pool;
