@@ -111,3 +111,14 @@ bool wg__grow(wg__heap *heap, void **data, uint32_t *capacity, uint64_t need, si
     *capacity = (uint32_t)wanted;
     return true;
 }
+
+void wg__swap_bytes(char *a, char *b, size_t n)
+{
+    char held[4096];
+    for (size_t part; n > 0; n -= part, a += part, b += part) {
+        part = n < sizeof held ? n : sizeof held;
+        memcpy(held, a, part);
+        memcpy(a, b, part);
+        memcpy(b, held, part);
+    }
+}

@@ -28,4 +28,7 @@ void wg__arena_release(wg__arena *arena);
 /* Makes room for `need` items of `size` bytes in *data; contents move. False when memory is out. */
 bool wg__grow(wg__heap *heap, void **data, uint32_t *capacity, uint64_t need, size_t size);
 
+/* Exchanges n bytes of two places that do not overlap. */
+void wg__swap_bytes(char *a, char *b, size_t n);
+
 #endif

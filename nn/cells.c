@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "../autograd/heap.h"
+
 static wg_init usual_init(int64_t hidden)
 {
     double bound = hidden > 0 ? 1 / sqrt((double)hidden) : 0;
@@ -88,17 +90,6 @@ const char *wg_gate_letters(wg_cell cell, wg_gate_order order)
     return cell == WG_LSTM ? lstm[order] : cell == WG_GRU ? gru[order] : "h";
 }
 
-static void swap_bytes(char *a, char *b, size_t n)
-{
-    char held[1024];
-    for (size_t part; n > 0; n -= part, a += part, b += part) {
-        part = n < sizeof held ? n : sizeof held;
-        memcpy(held, a, part);
-        memcpy(a, b, part);
-        memcpy(b, held, part);
-    }
-}
-
 wg_status wg_reorder_gates(void *numbers, size_t bytes, wg_cell cell, wg_gate_order from, wg_gate_order to)
 {
     const char *have = wg_gate_letters(cell, from), *want = wg_gate_letters(cell, to);
@@ -110,7 +101,7 @@ wg_status wg_reorder_gates(void *numbers, size_t bytes, wg_cell cell, wg_gate_or
     for (size_t i = 0; i < gates; i++) {
         size_t at = (size_t)(strchr(now, want[i]) - now);
         if (at == i) continue;
-        swap_bytes(blocks + i * block, blocks + at * block, block);
+        wg__swap_bytes(blocks + i * block, blocks + at * block, block);
         now[at] = now[i];
         now[i] = want[i];
     }

@@ -116,17 +116,6 @@ wg_status wg_average_update(wg_average *a)
     return WG_OK;
 }
 
-static void exchange(char *a, char *b, size_t n)
-{
-    char held[4096];
-    for (size_t part; n > 0; n -= part, a += part, b += part) {
-        part = n < sizeof held ? n : sizeof held;
-        memcpy(held, a, part);
-        memcpy(a, b, part);
-        memcpy(b, held, part);
-    }
-}
-
 void wg_average_swap(wg_average *a)
 {
     if (!a) return;
@@ -134,8 +123,8 @@ void wg_average_swap(wg_average *a)
     if (counted(a) == 0) return;
     for (size_t i = 0; i < a->n; i++) {
         const pair *m = &a->pairs[i];
-        exchange(wg_param_write_begin(m->param), wg_param_write_begin(m->average),
-                 (size_t)wg_param_numel(m->param) * wg_dtype_size(wg_param_dtype(m->param)));
+        wg__swap_bytes(wg_param_write_begin(m->param), wg_param_write_begin(m->average),
+                       (size_t)wg_param_numel(m->param) * wg_dtype_size(wg_param_dtype(m->param)));
         wg_param_write_end(m->param);
         wg_param_write_end(m->average);
     }
