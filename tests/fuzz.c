@@ -14,17 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static uint64_t state;
-
-static uint64_t next_random(void) /* splitmix64 */
-{
-    uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static size_t below(size_t n) { return n ? (size_t)(next_random() % n) : 0; }
+#include "random.h"
 
 enum { ROOM = 1024 };
 
@@ -314,7 +304,7 @@ static void edit(input *in)
     const blob *word = &fuzzed->words[below(fuzzed->n_words)];
     switch (in->size ? below(7) : 4) {
     case 0: in->bytes[at] ^= (unsigned char)(1u << below(8)); break;
-    case 1: in->bytes[at] = (unsigned char)next_random(); break;
+    case 1: in->bytes[at] = (unsigned char)random_bits(); break;
     case 2: splice(in, at, below(left < 16 ? left : 16), "", 0); break;
     case 3: splice(in, at, 0, in->bytes + at, below(left < 64 ? left : 64)); break;
     case 4: splice(in, at, 0, word->bytes, word->size); break;
@@ -346,7 +336,7 @@ int main(int argc, char **argv)
     uint64_t n_accepted = 0;
     for (uint64_t i = 0; i < count; i++) {
         input in;
-        state = seed + i;
+        random_state = seed + i;
         fuzzed->fresh(&in);
         for (size_t edits = below(6); edits > 0; edits--) edit(&in);
         /* An exact copy on the heap, so that a sanitizer sees a read past its end. */

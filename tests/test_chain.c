@@ -13,6 +13,7 @@
 
 #include "autograd/random.h"
 #include "ops/kernels/cast.h"
+#include "random.h"
 
 enum {
 #define ROW(name) ROW_##name,
@@ -20,18 +21,6 @@ enum {
 #undef ROW
     ROWS
 };
-
-static uint64_t state;
-
-static uint64_t random_bits(void) /* splitmix64 */
-{
-    uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static int64_t below(int64_t n) { return (int64_t)(random_bits() % (uint64_t)n); }
 
 enum { MOST = 1 << 15, OPERANDS = 40, STEPS = 24, GUARD = 64 };
 
@@ -345,7 +334,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < 4; i++)
             ok &= check_orthogonal((wg_dtype)dtype, (int64_t[]){1, 70, 33, 100}[i], (int64_t[]){5, 33, 70, 100}[i]);
     for (uint64_t i = 0; i < rounds; i++) {
-        state = (seed + i) * 0x2545f4914f6cdd1du;
+        random_state = (seed + i) * 0x2545f4914f6cdd1du;
         if (!round_of_chain() || !round_of_copy()) {
             printf("FAIL: test_chain %" PRIu64 " 1\n", seed + i);
             return 1;

@@ -14,22 +14,15 @@
 
 #include "guarded.h"
 #include "ops/kernels/cast.h"
+#include "random.h"
 
-static uint64_t first_seed, state;
+static uint64_t first_seed;
 static int failures;
 
 #define FAIL(...)                                                                                                  \
     (failures++ < 50 ? (void)(printf("FAIL (test_pointwise_kernels %" PRIu64 "): ", first_seed),                   \
                               printf(__VA_ARGS__), printf("\n"))                                                   \
                      : (void)0)
-
-static uint64_t random_bits(void) /* splitmix64 */
-{
-    uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 static double between(double low, double high)
 {
@@ -448,7 +441,7 @@ int main(int argc, char **argv)
                     check_all((wg__isa)isa, &references[i]);
         return failures != 0;
     }
-    first_seed = state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    first_seed = random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     for (int k = 0; k < 4; k++) memory[k] = guarded_new(LONGEST * 8);
     for (int isa = 0; isa <= (int)wg__isa_get(); isa++) {
         check_lengths((wg__isa)isa);

@@ -10,20 +10,10 @@
 #include <string.h>
 
 #include "guarded.h"
+#include "random.h"
 
 enum { MAX_SEGMENTS = 64, MAX_BATCHES = 40 };
 
-static uint64_t state;
-
-static uint64_t random_bits(void) /* splitmix64 */
-{
-    uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static int64_t below(int64_t n) { return (int64_t)(random_bits() % (uint64_t)n); }
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
 
 /* ---- matrices with any strides ------------------------------------------------------------------------------ */
@@ -219,7 +209,7 @@ static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
 
 static bool try_one(uint64_t seed)
 {
-    state = seed;
+    random_state = seed;
     trial t;
     trial_new(&t);
     wg__product *p = &t.p;
@@ -258,6 +248,20 @@ static bool try_one(uint64_t seed)
     return ok;
 }
 
+/* One product into c. */
+static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix *c, wg__segment *segment)
+{
+    return (wg__product){.dtype = dtype,
+                         .m = m,
+                         .n = n,
+                         .batches = 1,
+                         .c = c->memory.data,
+                         .c_rs = c->rs,
+                         .c_cs = c->cs,
+                         .n_segments = 1,
+                         .segments = segment};
+}
+
 /* A NaN or an infinity in an operand reaches what it meets, and nothing else. */
 static bool nan_propagates(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
 {
@@ -267,15 +271,7 @@ static bool nan_propagates(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
     for (int64_t i = 0; i < b.count; i++) set(dtype, b.memory.data, i, 0);
     set(dtype, a.memory.data, (m - 1) * k + k - 1, (double)INFINITY);
     wg__segment s = {a.memory.data, b.memory.data, k, a.rs, a.cs, b.rs, b.cs};
-    wg__product p = {.dtype = dtype,
-                     .m = m,
-                     .n = n,
-                     .batches = 1,
-                     .c = c.memory.data,
-                     .c_rs = c.rs,
-                     .c_cs = c.cs,
-                     .n_segments = 1,
-                     .segments = &s};
+    wg__product p = product_of(dtype, m, n, &c, &s);
     run_shuffled(kernels, &p);
     bool ok = true;
     for (int64_t i = 0; i < m; i++)
@@ -299,15 +295,7 @@ static bool rows_are_independent(wg_dtype dtype)
     matrix a = matrix_new(dtype, M, K, DENSE, 1), b = matrix_new(dtype, K, N, DENSE, 1);
     matrix c = matrix_new(dtype, M, N, DENSE, 1), d = matrix_new(dtype, M, N, DENSE, 1);
     wg__segment s = {a.memory.data, b.memory.data, K, a.rs, a.cs, b.rs, b.cs};
-    wg__product p = {.dtype = dtype,
-                     .m = M,
-                     .n = N,
-                     .batches = 1,
-                     .c = c.memory.data,
-                     .c_rs = c.rs,
-                     .c_cs = c.cs,
-                     .n_segments = 1,
-                     .segments = &s};
+    wg__product p = product_of(dtype, M, N, &c, &s);
     run_shuffled(kernels, &p);
     bool ok = true;
     for (int64_t m = 1; m < M; m += 3) {
@@ -330,7 +318,7 @@ int main(int argc, char **argv)
     int rounds = argc > 2 ? atoi(argv[2]) : 400, failures = 0;
     printf("%s, %s, seed %llu, %d rounds\n", wg__product_name(), wg__isa_name(), (unsigned long long)seed, rounds);
     for (int i = 0; i < rounds && failures < 5; i++) failures += !try_one(seed + (uint64_t)i);
-    state = seed;
+    random_state = seed;
     for (int t = 0; t < 2; t++) {
         wg_dtype dtype = t ? WG_F64 : WG_F32;
         failures += !nan_propagates(dtype, 1, 70, 50) + !nan_propagates(dtype, 50, 1, 50);
