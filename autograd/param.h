@@ -116,7 +116,9 @@ WG_API bool wg_params_grad_valid(const wg_params *set);
  * value is read when the run happens; if it has been written since wg_use, the run fails and says so. */
 WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 
-/* When the next run ends well, the buffer holds the tensor's value. Shapes and dtypes must be equal. */
+/* When the next run ends well, the buffer holds the tensor's value. Shapes and dtypes must be equal. What was recorded
+ * from the buffer's old value cannot run again after that (WG_ERR_CHANGED): a step's one run is wg_backward, and what
+ * is read after it is the loss or was kept (wg_keep). */
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
 WG_API wg_memory wg_params_memory(const wg_params *set);

@@ -219,7 +219,8 @@ typedef struct wg_rnn_carry {
 /* The layer must outlive the carry. */
 WG_API wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params *set, const char *name,
                                    int64_t batch);
-/* The buffers as a state; the end of a step puts a state back into them when the run ends well. */
+/* The buffers as a state; the end of a step puts a state back into them when the run ends well. Read the loss after
+ * wg_backward, not before it: see wg_assign. */
 WG_API wg_rnn_state wg_rnn_carry_begin(const wg_rnn_carry *carry, wg_tape *tape);
 WG_API void wg_rnn_carry_end(const wg_rnn_carry *carry, const wg_rnn_state *state);
 /* Zeros again. */

@@ -6,7 +6,7 @@
 
 #include "internal.h"
 
-/* Longer names are refused by the set. */
+/* A longer name is cut here, and with anything behind it refused by wg__layer_param. */
 typedef struct long_name {
     char text[512];
 } long_name;
@@ -15,8 +15,7 @@ static long_name join(const char *name, const char *part)
 {
     long_name joined;
     const bool named = name && name[0];
-    int length = snprintf(joined.text, sizeof joined.text, "%s%s%s", named ? name : "", named ? "." : "", part);
-    if (length >= (int)sizeof joined.text) joined.text[0] = 0;
+    snprintf(joined.text, sizeof joined.text, "%s%s%s", named ? name : "", named ? "." : "", part);
     return joined;
 }
 
@@ -61,10 +60,12 @@ static void linear_init(wg_linear_layer *linear, wg_params *set, const char *nam
 }
 
 static void norm_init(wg_layer_norm_layer *norm, wg_params *set, const char *name, const char *part, int64_t size,
-                      double epsilon)
+                      const wg_transformer_options *o)
 {
-    wg_layer_norm_init(norm, set, join(name, part).text, size);
-    norm->epsilon = epsilon;
+    const long_name full = join(name, part);
+    *norm = (wg_layer_norm_layer){.epsilon = o->epsilon};
+    norm->weight = wg__layer_param(set, full.text, "weight", WG_DIMS(size), wg_init_constant(1));
+    if (o->bias) norm->bias = wg__layer_param(set, full.text, "bias", WG_DIMS(size), wg_init_zeros());
 }
 
 wg_status wg_transformer_layer_init(wg_transformer_layer *layer, wg_params *set, const char *name, int64_t size,
@@ -81,9 +82,9 @@ wg_status wg_transformer_layer_init(wg_transformer_layer *layer, wg_params *set,
     if (decoder) mha_init(&layer->multihead_attn, set, name, "multihead_attn", size, o);
     linear_init(&layer->linear1, set, name, "linear1", size, o->feedforward, o->init, o->bias);
     linear_init(&layer->linear2, set, name, "linear2", o->feedforward, size, o->last_init, o->bias);
-    norm_init(&layer->norm1, set, name, "norm1", size, o->epsilon);
-    norm_init(&layer->norm2, set, name, "norm2", size, o->epsilon);
-    if (decoder) norm_init(&layer->norm3, set, name, "norm3", size, o->epsilon);
+    norm_init(&layer->norm1, set, name, "norm1", size, o);
+    norm_init(&layer->norm2, set, name, "norm2", size, o);
+    if (decoder) norm_init(&layer->norm3, set, name, "norm3", size, o);
     layer->options.init = layer->options.last_init = NULL; /* the caller's, used up */
     layer->self_attn.options.in_init = layer->self_attn.options.out_init = NULL;
     layer->multihead_attn.options.in_init = layer->multihead_attn.options.out_init = NULL;
@@ -159,7 +160,7 @@ wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set,
         if (status != WG_OK) return *stack = (wg_transformer_stack){0}, status; /* not a shorter stack */
         stack->layers = l + 1;
     }
-    if (norm) norm_init(&stack->norm, set, name, "norm", size, options.epsilon);
+    if (norm) norm_init(&stack->norm, set, name, "norm", size, &options);
     return wg_params_status(set);
 }
 

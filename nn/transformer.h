@@ -29,7 +29,7 @@ typedef struct wg_transformer_options {
     double dropout;           /* everywhere that D stands, and of the weights; default 0 */
     wg_activation activation; /* default relu */
     bool norm_first;          /* default false */
-    bool bias;                /* of linear maps; default true */
+    bool bias;                /* of linear maps and norms; default true */
     double epsilon;           /* of the norms; default 1e-5 */
     const wg_init *init;      /* of matrices; NULL: as PyTorch's layers, Glorot for attention's in_proj */
     const wg_init *last_init; /* of out_proj and linear2, which end a branch; NULL: init */

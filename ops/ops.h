@@ -346,7 +346,8 @@ WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg
  * *var if these are not NULL. A channel with one value, or none, is an error. */
 WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
                                      wg_tensor *var);
-/* In train mode: zero with probability p, 0 .. 1, else x / (1 - p); in eval mode x. */
+/* In train mode: zero with probability p, 0 .. 1, else x / (1 - p), drawn anew each step (wg_set_step); in eval mode
+ * x (Srivastava et al. 2014). */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
 /* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */

@@ -376,6 +376,24 @@ static void test_names(void)
     const int64_t per_layer = 4 * E * E + 4 * E + 8 * E * E + 5 * E + 4 * E;
     CHECK(wg_params_trainable(set) == V * E + T * E + per_layer + 2 * E); /* the head is tied */
     wg_params_free(set);
+
+    set = wg_params_new(WG_F32); /* without biases, as in PyTorch, nothing has one: neither do the norms */
+    static wg_transformer model;
+    wg_transformer_options o = wg_transformer_defaults();
+    o.bias = false;
+    CHECK(wg_transformer_init(&model, set, "t", E, 1, 1, o) == WG_OK);
+    for (size_t i = 0; i < wg_params_count(set); i++) CHECK(!strstr(wg_params_name_at(set, i), "bias"));
+    CHECK(wg_param_find(set, "t.decoder.layers.0.norm3.weight") && wg_param_find(set, "t.encoder.norm.weight"));
+    CHECK(wg_params_trainable(set) == 4 * E * E * 3 + 8 * E * E * 2 + 7 * E);
+    wg_params_free(set);
+
+    for (int length = 480; length < 560; length += 3) { /* a name that is too long is refused, not left out */
+        char name[600];
+        set = wg_params_new(WG_F32);
+        snprintf(name, sizeof name, "%0*d", length, 0);
+        CHECK(wg_transformer_init(&model, set, name, E, 1, 0, o) == WG_ERR_ARGUMENT && wg_params_count(set) == 0);
+        wg_params_free(set);
+    }
 }
 
 static void test_mistakes(void)
