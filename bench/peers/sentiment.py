@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The models of examples/sentiment.c in PyTorch: same weights to start from, same sentences, same batches.
 
-    sentiment --pos pos.txt --neg neg.txt --model lstm --seed 1 --init-out init.safetensors --order-out order.safetensors
+    sentiment --pos pos.txt --neg neg.txt --model bow --seed 1 --init-out init.safetensors --order-out order.safetensors
     sentiment.py --init init.safetensors --order order.safetensors --seed 1
 
 Which model it is, is seen from the weights. The dropout masks are PyTorch's own, so that single runs differ and means
