@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct pending { /* a pad that waits until its node is reached */
-    uint32_t pad, next;
+enum { FEW = 16 };
+
+/* What waits until its node is reached: pads, to be joined, and what can be added onto the rest. */
+typedef struct pending {
+    uint32_t node, next;
 } pending;
 
 typedef struct piece { /* a pad taken apart */
@@ -23,7 +26,8 @@ typedef struct sweep {
     uint32_t n;      /* nodes of the forward part: ids below n */
     uint8_t *needed; /* [n] depends on one of the x */
     uint32_t *grad;  /* [n] the sum so far, 0: none */
-    uint32_t *pads;  /* [n] first pending + 1 */
+    uint32_t *pads;  /* [n] first pending pad + 1 */
+    uint32_t *onto;  /* [n] first pending that adds to the rest + 1 */
     pending *list;
     uint32_t n_list, cap_list;
 } sweep;
@@ -34,6 +38,32 @@ static wg_tensor add(wg_tape *tape, wg_tensor a, wg_tensor b)
     if (!b.node) return a;
     wg_tensor in[2] = {a, b};
     return wg_record_on(tape, wg__structural_ops.add, in, 2, NULL, 0);
+}
+
+static bool adds_to(const wg_tape *tape, const wg__node *node)
+{
+    return node->op && (tape->ops[node->op]->flags & WG_OP_ADDS_TO);
+}
+
+/* sum + d, by an op that adds to what is there: the same op again, onto the sum. */
+static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
+{
+    const wg__node *node = &tape->nodes[d.node];
+    const wg_op *op = tape->ops[node->op];
+    const uint32_t *given = wg__inputs(tape, node);
+    wg_tensor in[FEW];
+    int base = op->max_in - 1;
+    bool taken = (int)node->n_in > base && given[base];
+    if (!sum.node || taken || base >= FEW) return add(tape, sum, d);
+    for (int k = 0; k < base; k++) in[k] = given[k] ? wg__handle(tape, given[k]) : WG_NONE;
+    in[base] = sum;
+    size_t bytes = node->attr ? tape->attr_sizes[node->attr] : 0;
+    void *attr = wg__heap_alloc(&tape->heap, bytes);
+    if (!attr) return wg__out_of_memory(tape), wg__handle(tape, 0);
+    if (bytes) memcpy(attr, wg__attr_of(tape, node), bytes);
+    wg_tensor result = wg_record_on(tape, op, in, base + 1, attr, bytes);
+    wg__heap_release(&tape->heap, attr, bytes);
+    return result;
 }
 
 static wg_tensor filled(wg_tape *tape, const wg_shape *shape, wg_dtype dtype, double value)
@@ -145,15 +175,15 @@ static wg_tensor join_layers(wg_tape *tape, piece *pieces, uint32_t n, const wg_
     return total;
 }
 
-/* The whole gradient of a node: the sum so far and what waits. */
-static wg_tensor collect(sweep *s, uint32_t id)
+/* The sum so far and the pads. */
+static wg_tensor add_pads(sweep *s, uint32_t id)
 {
     wg_tape *tape = s->tape;
     wg_tensor sum = wg__handle(tape, s->grad[id]);
     uint32_t n = 0, last = 0;
     for (uint32_t at = s->pads[id]; at; at = s->list[at - 1].next) {
         n++;
-        last = s->list[at - 1].pad;
+        last = s->list[at - 1].node;
     }
     if (n == 0) return sum;
     if (n == 1) return add(tape, sum, wg__handle(tape, last));
@@ -161,7 +191,7 @@ static wg_tensor collect(sweep *s, uint32_t id)
     if (!pieces) return wg__out_of_memory(tape), wg__handle(tape, 0);
     uint32_t i = 0;
     for (uint32_t at = s->pads[id]; at; at = s->list[at - 1].next) {
-        const wg__node *pad = &tape->nodes[s->list[at - 1].pad];
+        const wg__node *pad = &tape->nodes[s->list[at - 1].node];
         const wg__pad_attr *attr = wg__attr_of(tape, pad);
         uint32_t inner = wg__inputs(tape, pad)[0];
         int64_t extent = wg__shape_of_node(tape, &tape->nodes[inner])->size[attr->axis];
@@ -173,6 +203,15 @@ static wg_tensor collect(sweep *s, uint32_t id)
     wg_tensor joined = join_layers(tape, pieces, distinct, &whole, (wg_dtype)tape->nodes[id].dtype);
     wg__heap_release(&tape->heap, pieces, n * sizeof *pieces);
     return add(tape, sum, joined);
+}
+
+/* The whole gradient of a node. What adds to the rest comes last, one onto the other. */
+static wg_tensor collect(sweep *s, uint32_t id)
+{
+    wg_tensor sum = add_pads(s, id);
+    for (uint32_t at = s->onto[id]; at; at = s->list[at - 1].next)
+        sum = add_onto(s->tape, sum, wg__handle(s->tape, s->list[at - 1].node));
+    return sum;
 }
 
 /* ---- accumulating -------------------------------------------------------------------------------------------- */
@@ -203,7 +242,11 @@ static void accumulate(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
     wg_tape *tape = s->tape;
     d = fit(s, operand, d, op);
     if (!d.node) return;
-    if (!wg__op_is(tape, &tape->nodes[d.node], wg__structural_ops.pad)) {
+    const wg__node *node = &tape->nodes[d.node];
+    uint32_t *waiting = wg__op_is(tape, node, wg__structural_ops.pad) ? s->pads
+                        : adds_to(tape, node)                         ? s->onto
+                                                                      : NULL;
+    if (!waiting) {
         s->grad[operand] = add(tape, wg__handle(tape, s->grad[operand]), d).node;
         return;
     }
@@ -211,13 +254,11 @@ static void accumulate(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
         wg__out_of_memory(tape);
         return;
     }
-    s->list[s->n_list] = (pending){d.node, s->pads[operand]};
-    s->pads[operand] = ++s->n_list;
+    s->list[s->n_list] = (pending){d.node, waiting[operand]};
+    waiting[operand] = ++s->n_list;
 }
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
-
-enum { FEW = 16 };
 
 /* Passes the gradient of one node on to its operands. */
 static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
@@ -275,12 +316,12 @@ static void run_sweep(sweep *s, uint32_t y, uint32_t dy, const uint32_t *x, uint
         s->grad[y] = filled(tape, &shape, (wg_dtype)node->dtype, 1).node;
     }
     for (uint32_t id = y; id > 0 && tape->error.status == WG_OK; id--) {
-        if (!s->needed[id] || (!s->grad[id] && !s->pads[id])) continue;
+        if (!s->needed[id] || (!s->grad[id] && !s->pads[id] && !s->onto[id])) continue;
         tape->forward = id;
         tape->scope = tape->nodes[id].scope;
         wg_tensor grad = collect(s, id);
         s->grad[id] = grad.node;
-        s->pads[id] = 0;
+        s->pads[id] = s->onto[id] = 0;
         if (grad.node && tape->nodes[id].op && !(tape->nodes[id].flags & WG__NODE_CUT)) pass_on(s, id, grad);
     }
     for (uint32_t i = 0; i < n_x; i++) dx[i] = x[i] < s->n ? s->grad[x[i]] : 0;
@@ -296,9 +337,11 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
     s.needed = wg__heap_alloc(&tape->heap, s.n);
     s.grad = wg__heap_alloc(&tape->heap, s.n * sizeof *s.grad);
     s.pads = wg__heap_alloc(&tape->heap, s.n * sizeof *s.pads);
-    if (s.needed && s.grad && s.pads) {
+    s.onto = wg__heap_alloc(&tape->heap, s.n * sizeof *s.onto);
+    if (s.needed && s.grad && s.pads && s.onto) {
         memset(s.grad, 0, s.n * sizeof *s.grad);
         memset(s.pads, 0, s.n * sizeof *s.pads);
+        memset(s.onto, 0, s.n * sizeof *s.onto);
         mark(&s, x, n_x);
         uint32_t scope = tape->scope, forward = tape->forward;
         bool outer = tape->differentiating;
@@ -314,6 +357,7 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
     wg__heap_release(&tape->heap, s.needed, s.n);
     wg__heap_release(&tape->heap, s.grad, s.n * sizeof *s.grad);
     wg__heap_release(&tape->heap, s.pads, s.n * sizeof *s.pads);
+    wg__heap_release(&tape->heap, s.onto, s.n * sizeof *s.onto);
     wg__heap_release(&tape->heap, s.list, s.cap_list * sizeof *s.list);
     return tape->error.status;
 }

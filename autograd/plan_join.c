@@ -1,4 +1,5 @@
-/* Pass: pieces of a concatenation are written where they belong, so that joining them costs nothing. Exact. */
+/* Pass: what is only made to become a part of something else is written where it belongs: pieces of a concatenation,
+ * so that joining them costs nothing; what an op adds to, so that it need not be copied. Exact. */
 #include "plan.h"
 
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
@@ -69,9 +70,22 @@ bool wg__joins_for_nothing(const wg__planner *p, uint32_t whole)
     return true;
 }
 
+/* What the op of `whole` adds to stands where the result will, if nobody else reads it. */
+static void alias_base(wg__planner *p, uint32_t whole)
+{
+    const wg__node *node = &p->tape->nodes[whole];
+    const wg_op *op = wg__plan_op(p, whole);
+    if (!(op->flags & WG_OP_ADDS_TO) || (int)node->n_in < op->max_in || p->view[whole]) return;
+    uint32_t base = wg__inputs(p->tape, node)[op->max_in - 1];
+    if (!base || p->uses[base] != 1 || !can_lie_in(p, base, false)) return;
+    p->owner[base] = wg__owner_of(p, whole, &p->shift[base]);
+}
+
 bool wg__plan_join(wg__planner *p)
 {
-    for (uint32_t i = p->n_units; i-- > 0;)
+    for (uint32_t i = p->n_units; i-- > 0;) {
         if (p->units[i].kind == WG__UNIT_JOIN && !alias_pieces(p, p->units[i].node)) return false;
+        if (p->units[i].kind == WG__UNIT_NODE) alias_base(p, p->units[i].node);
+    }
     return true;
 }

@@ -32,7 +32,7 @@ static wg_kernel take_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
 
 /* ---- index_add: the gradient of embedding and index_select ------------------------------------------- */
 
-/* in0 index[...], in1 grad: zeros with out[index[i]] += grad[i], in the order of i. */
+/* in0 index[...], in1 grad, in2 what it is added to (none: zeros): out[index[i]] += grad[i], in the order of i. */
 static wg_status index_add_infer(wg_infer *c)
 {
     const wg__index_add_attr *attr = c->attr;
@@ -47,6 +47,8 @@ static wg_status index_add_infer(wg_infer *c)
     for (int i = 0; i < rank; i++) size[i] = grad->size[i <= axis ? i : i + index->rank - 1];
     size[axis] = attr->size;
     c->out = wg_shape_of(rank, size);
+    if (c->n_in > 2 && c->in[2].rank >= 0 && !wg_shape_equal(&c->in[2], &c->out))
+        return wg_infer_fail(c, WG_ERR_SHAPE, "what it is added to must have the result's shape");
     c->dtype = c->dtype_in[1];
     return wg__infer_size(c);
 }
@@ -61,8 +63,8 @@ static wg_kernel index_add_select(const wg_op *op, const wg_dtype *in, int n_in,
 static const wg_op index_add_op = {.struct_size = sizeof(wg_op),
                                    .name = "index_add",
                                    .min_in = 2,
-                                   .max_in = 2,
-                                   .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                   .max_in = 3,
+                                   .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH | WG_OP_ADDS_TO,
                                    .infer = index_add_infer,
                                    .vjp = take_again,
                                    .select = index_add_select,
@@ -124,11 +126,11 @@ static wg_tensor take(const wg_op *op, wg_tensor x, wg_tensor index, int64_t axi
     return wg_record(op, in, 2, &attr, sizeof attr);
 }
 
-/* The derivative of index_add by what is added: those rows of the gradient. */
+/* The derivative of index_add by what is added: those rows of the gradient; by what it is added to: all of it. */
 static wg_tensor take_again(const wg_vjp_args *v, int k)
 {
-    return k == 1 ? take(&index_select_op, v->grad, v->in[0], ((const wg__index_add_attr *)v->attr)->axis)
-                  : WG_NONE;
+    if (k == 1) return take(&index_select_op, v->grad, v->in[0], ((const wg__index_add_attr *)v->attr)->axis);
+    return k == 2 ? v->grad : WG_NONE;
 }
 
 wg_tensor wg_embedding(wg_tensor weight, wg_tensor index) { return take(&embedding_op, weight, index, 0); }

@@ -74,6 +74,72 @@ static void the_cache_is_bounded(void)
     wg_tape_free(tape);
 }
 
+enum { WORDS = 1000, WIDTH = 16 };
+
+/* A table read at several steps, and multiplied with what was read: tied weights. */
+static wg_tensor lookups(wg_tape *tape, wg_param *table, int T, bool tied)
+{
+    wg_tensor sum = WG_NONE, w = wg_use(tape, table);
+    const int64_t words = wg_param_shape(table).size[0];
+    for (int t = 0; t < T; t++) {
+        const int32_t index[3] = {(int32_t)(t % words), (int32_t)((7 * t + 3) % words), (int32_t)(t % words)};
+        wg_tensor x = wg_tanh(wg_embedding(w, wg_data(tape, WG_I32, WG_DIMS(3), index)));
+        wg_tensor y = wg_mean_all(wg_square(tied ? wg_matmul(x, wg_t(w)) : x));
+        sum = t ? wg_add(sum, y) : y;
+    }
+    return sum;
+}
+
+/* Gradients of lookups are added into one table where it stands. */
+static void lookups_share_one_gradient(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *table = wg_param_new(set, "table", WG_DIMS(WORDS, WIDTH), wg_init_normal(0, 1));
+    size_t bytes[2];
+    for (int i = 0; i < 2; i++) {
+        wg_tape *tape = new_tape();
+        bytes[i] = wg_backward_bytes(lookups(tape, table, i ? 40 : 4, false));
+        CLOSE(tape);
+    }
+    CHECK(bytes[0] < 3 * WORDS * WIDTH * sizeof(float) / 2 && bytes[1] < 2 * WORDS * WIDTH * sizeof(float));
+    wg_params_free(set);
+}
+
+static wg_tensor tied_loss(void *context, wg_tape *tape, wg_params *set)
+{
+    return lookups(tape, wg_param_find(set, "table"), *(const int *)context, true);
+}
+
+static void tied_tables_have_the_right_gradient(void)
+{
+    for (int T = 1; T <= 3; T++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_param_new(set, "table", WG_DIMS(5, 2), wg_init_normal(0, 1));
+        if (!gradcheck(set, tied_loss, &T, true)) printf("    %d lookups\n", T);
+        wg_params_free(set);
+    }
+}
+
+/* Each part of a sum of lookups' gradients keeps its value where somebody else reads it. */
+static void a_gradient_that_is_read_stays(void)
+{
+    wg_tape *tape = new_tape();
+    const double ones[4] = {1, 1, 1, 1};
+    const int32_t index[2][2] = {{0, 1}, {1, 1}};
+    wg_tensor table = wg_data(tape, WG_F64, WG_DIMS(2, 2), ones), sum = WG_NONE, first = WG_NONE;
+    for (int i = 0; i < 2; i++) {
+        wg_tensor x = wg_sum_all(wg_embedding(table, wg_data(tape, WG_I32, WG_DIMS(2), index[i])));
+        if (i == 0) first = wg_grad1(x, table, WG_NONE);
+        sum = i ? wg_add(sum, x) : x;
+    }
+    wg_tensor both = wg_grad1(sum, table, WG_NONE);
+    wg_tensor read[2] = {wg_keep(first), wg_keep(both)};
+    CHECK(wg_eval(read, 2) == WG_OK);
+    CHECK(distance(wg_value(first), ones, 4) == 0);
+    CHECK(distance(wg_value(both), (double[]){1, 1, 3, 3}, 4) == 0);
+    CLOSE(tape);
+}
+
 static void bytes_are_known_before(void)
 {
     wg_tape *tape = new_tape();
@@ -232,9 +298,15 @@ static void tapes_share_a_pool(void)
 
 int main(void)
 {
-    static const test tests[] = {TEST(one_plan_serves_equal_steps), TEST(a_weight_is_packed_once_while_it_stands),
-                                 TEST(the_cache_is_bounded),        TEST(bytes_are_known_before),
-                                 TEST(side_by_side_changes_no_bit), TEST(threads_and_exact_passes_change_no_bit),
+    static const test tests[] = {TEST(one_plan_serves_equal_steps),
+                                 TEST(a_weight_is_packed_once_while_it_stands),
+                                 TEST(the_cache_is_bounded),
+                                 TEST(bytes_are_known_before),
+                                 TEST(lookups_share_one_gradient),
+                                 TEST(tied_tables_have_the_right_gradient),
+                                 TEST(a_gradient_that_is_read_stays),
+                                 TEST(side_by_side_changes_no_bit),
+                                 TEST(threads_and_exact_passes_change_no_bit),
                                  TEST(tapes_share_a_pool)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }

@@ -24,11 +24,13 @@ static void units(const wg_args *args, wg__about out, int64_t task, int64_t *uni
     *stop = *unit + each < all ? *unit + each : all;
 }
 
-/* in0 index, in1 what is added: out[o, index[i], j] += in1[o, i, j], from zero. */
+/* in0 index, in1 what is added, in2 what to, which may be the result itself (none: zeros):
+ * out[o, index[i], j] += in1[o, i, j]. */
 void WG__K(index_add)(const wg_args *args, int64_t task)
 {
     const int32_t *index = args->in[0].data;
     wg__about out = wg__about_axis(&args->out, ((const wg__index_add_attr *)args->attr)->axis);
+    const real *base = args->n_in > 2 ? args->in[2].data : NULL;
     int64_t unit, stop, n = args->in[0].numel;
     units(args, out, task, &unit, &stop);
     if (task == 0) { /* once for all tasks */
@@ -37,9 +39,15 @@ void WG__K(index_add)(const wg_args *args, int64_t task)
     }
     for (; unit < stop; unit++) {
         strip s = strip_of(out, unit);
-        real *y = (real *)args->out.data + s.outer * out.n * out.inner + s.column;
+        int64_t to = s.outer * out.n * out.inner + s.column;
+        real *y = (real *)args->out.data + to;
         const real *x = (const real *)args->in[1].data + s.outer * n * out.inner + s.column;
-        for (int64_t r = 0; r < out.n; r++) memset(y + r * out.inner, 0, (size_t)s.width * sizeof *y);
+        for (int64_t r = 0; r < out.n && base != args->out.data; r++) {
+            if (base)
+                memcpy(y + r * out.inner, base + to + r * out.inner, (size_t)s.width * sizeof *y);
+            else
+                memset(y + r * out.inner, 0, (size_t)s.width * sizeof *y);
+        }
         for (int64_t i = 0; i < n; i++, x += out.inner) {
             if (index[i] < 0 || index[i] >= out.n) continue;
             real *row = y + index[i] * out.inner;

@@ -24,7 +24,7 @@ static wg__about about(const wg_args *args)
 int64_t wg__scatter_units(const wg_args *args)
 {
     wg__about out = about(args);
-    const wg_operand *source = &args->in[args->n_in - 1];
+    const wg_operand *source = &args->in[1]; /* or the index, of the same size */
     int64_t width = out.inner < WG__SCATTER_COLUMNS ? out.inner : WG__SCATTER_COLUMNS;
     int64_t lines = out.outer * out.inner > 0 ? source->numel / (out.outer * out.inner) : 0;
     int64_t work = (out.n + lines) * width;
@@ -34,6 +34,6 @@ int64_t wg__scatter_units(const wg_args *args)
 int64_t wg__scatter_tasks(const wg_args *args)
 {
     wg__about out = about(args);
-    if (args->out.numel == 0) return args->in[args->n_in - 1].numel > 0 ? 1 : 0; /* indices are still looked at */
+    if (args->out.numel == 0) return args->in[1].numel > 0 ? 1 : 0; /* indices are still looked at */
     return wg__ceil_div(out.outer * wg__ceil_div(out.inner, WG__SCATTER_COLUMNS), wg__scatter_units(args));
 }
