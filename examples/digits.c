@@ -317,7 +317,7 @@ static void run(const settings *s)
                  (long long)s->test);
     wg_pool *pool;
     wg_loader_options loader_options = wg_loader_defaults();
-    loader_options.batch = s->batch < data.n - s->test ? s->batch : data.n - s->test;
+    loader_options.batch = s->batch;
     loader_options.seed = (uint64_t)s->seed;
     trainer t = {.net = network_new(s),
                  .loss = choose_loss(s->loss),

@@ -300,7 +300,7 @@ static uint64_t learn(model *m, wg_tape *tape, const houses *h, const settings *
     enum { VALIDATE_EVERY = 100 };
     wg_error error = {0};
     wg_loader_options order = wg_loader_defaults();
-    order.batch = s->batch < h->n_train ? s->batch : h->n_train;
+    order.batch = s->batch;
     order.seed = (uint64_t)s->seed;
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = s->lr;

@@ -204,7 +204,7 @@ WG_CHECKED WG_API wg_status wg_early_stop_restore(const wg_early_stop *stop, wg_
 typedef struct wg_loader wg_loader;
 
 typedef struct wg_loader_options {
-    int64_t batch;          /* samples in a batch; default 1 */
+    int64_t batch;          /* samples in a batch, at most; default 1 */
     uint64_t seed;          /* default 0 */
     bool shuffle;           /* default true; false: 0, 1, 2, ... in every epoch */
     bool drop_last;         /* leave out the samples that do not fill a batch; default false: a smaller batch */
@@ -213,7 +213,7 @@ typedef struct wg_loader_options {
 } wg_loader_options;
 WG_API wg_loader_options wg_loader_defaults(void);
 
-/* NULL on error: options out of range, memory. */
+/* NULL on error: options out of range (as a batch that n samples do not fill, with drop_last), memory. */
 WG_API wg_loader *wg_loader_new(int64_t n, wg_loader_options options, wg_error *error);
 WG_API void wg_loader_free(wg_loader *loader);
 /* Batches in an epoch: batch number s is number s % batches of epoch s / batches. */

@@ -24,7 +24,8 @@ wg_loader_options wg_loader_defaults(void)
 static const char *mistake_in(int64_t n, const wg_loader_options *o)
 {
     if (n < 1 || (uint64_t)n > SIZE_MAX / 64) return "there must be at least one sample";
-    if (o->batch < 1 || o->batch > n) return "a batch must have at least 1 sample and not more than there are";
+    if (o->batch < 1) return "a batch must have at least 1 sample";
+    if (o->drop_last && o->batch > n) return "there are too few samples to fill a batch";
     if (o->lengths && o->bucket < 1) return "bucket must be at least 1";
     return NULL;
 }

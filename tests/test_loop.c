@@ -122,6 +122,24 @@ static void loader_buckets_by_length(void)
     CHECK(rising > 0.35 * N / BATCH && rising < 0.65 * N / BATCH); /* short and long ones come mixed */
 }
 
+/* More in a batch than there are: all of them. */
+static void loader_of_one_small_batch(void)
+{
+    const int32_t lengths[3] = {5, 4, 6};
+    for (int kind = 0; kind < 4; kind++) {
+        wg_loader_options o = wg_loader_defaults();
+        o.batch = kind & 1 ? INT64_MAX : 4;
+        o.lengths = kind & 2 ? lengths : NULL;
+        wg_loader *l = wg_loader_new(3, o, NULL);
+        const int64_t *samples;
+        CHECK(l && wg_loader_batches(l) == 1);
+        for (uint64_t epoch = 0; l && epoch < 3; epoch++) check_epoch(l, 3, epoch, 3);
+        CHECK(wg_loader_batch(l, 7, &samples) == 3);
+        if (kind & 2) CHECK(samples[0] == 1 && samples[1] == 0 && samples[2] == 2);
+        wg_loader_free(l);
+    }
+}
+
 static void loader_refuses(void)
 {
     wg_loader_options o = wg_loader_defaults();
@@ -131,8 +149,10 @@ static void loader_refuses(void)
     for (int64_t batch = 0; batch < 7; batch += 6) {
         error = (wg_error){0};
         o.batch = batch;
+        o.drop_last = batch > 0;
         CHECK(!wg_loader_new(5, o, &error) &&
-              strstr(error.text, "a batch must have at least 1 sample and not more"));
+              strstr(error.text, batch ? "there are too few samples to fill a batch (5 samples, batches of 6)"
+                                       : "a batch must have at least 1 sample"));
     }
     error = (wg_error){0};
     o = (wg_loader_options){.batch = 1, .lengths = (const int32_t[]){1, 2}};
@@ -299,6 +319,7 @@ int main(void)
                                  TEST(loader_resumes_from_a_step),
                                  TEST(loader_shuffles_evenly),
                                  TEST(loader_buckets_by_length),
+                                 TEST(loader_of_one_small_batch),
                                  TEST(loader_refuses),
                                  TEST(early_stop_keeps_the_best),
                                  TEST(averages_of_weights),
