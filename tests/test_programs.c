@@ -110,10 +110,41 @@ static void gates(program *p)
     keep(p, wg_mul(wg_sigmoid(part[0]), wg_tanh(part[1])));
 }
 
+/* Some rows, some of them twice, of a value that others look up in, too. */
+static wg_tensor lookup(program *p)
+{
+    wg_tensor a = any(p);
+    int axis = (int)roll(&p->d, (uint32_t)wg_rank(a));
+    int32_t index[6];
+    int n = 1 + (int)roll(&p->d, 6);
+    for (int i = 0; i < n; i++) index[i] = (int32_t)roll(&p->d, (uint32_t)wg_size(a, axis));
+    return wg_index_select(a, axis, wg_data(a.tape, WG_I32, WG_DIMS(n), index));
+}
+
+static wg_tensor attend(program *p)
+{
+    wg_tensor a = any(p), b = any(p);
+    if (wg_rank(a) != 2 || wg_rank(b) != 2) return a;
+    if (wg_size(a, 1) != wg_size(b, 1)) b = a;
+    wg_attention_options o = wg_attention_defaults();
+    o.causal = roll(&p->d, 2);
+    return wg_attention(a, b, b, o);
+}
+
+static wg_tensor convolve(program *p)
+{
+    wg_tensor a = any(p), w = any(p);
+    if (wg_rank(a) != 2 || wg_rank(w) != 2 || wg_size(a, 1) < wg_size(w, 1)) return a;
+    wg_tensor image = wg_reshape(a, WG_DIMS(wg_size(a, 0), 1, wg_size(a, 1)));
+    wg_tensor y =
+        wg_conv1d(image, wg_reshape(w, WG_DIMS(wg_size(w, 0), 1, wg_size(w, 1))), WG_NONE, wg_conv_defaults());
+    return wg_numel(y) < 3000 ? bounded(wg_reshape(y, WG_DIMS(wg_size(y, 0), -1))) : a;
+}
+
 static void step(program *p)
 {
     wg_tensor a = any(p);
-    switch (roll(&p->d, 20)) {
+    switch (roll(&p->d, 25)) {
     case 0:
     case 1: keep(p, wg_add(a, partner(p, a))); break;
     case 2:
@@ -133,6 +164,11 @@ static void step(program *p)
     case 16: keep(p, wg_sum(a, WG_AXES((int)roll(&p->d, (uint32_t)wg_rank(a))), true)); break;
     case 17: keep(p, wg_softmax(a, -1)); break;
     case 18: keep(p, wg_reshape(a, WG_DIMS(wg_numel(a), 1))); break;
+    case 19:
+    case 20: keep(p, lookup(p)); break;
+    case 21: keep(p, attend(p)); break;
+    case 22: keep(p, convolve(p)); break;
+    case 23: keep(p, wg_layer_norm(a, WG_NONE, WG_NONE, 1e-2)); break;
     default: gates(p);
     }
 }
