@@ -92,10 +92,9 @@ static wg_tensor log_likelihood(const ctc *c, wg_tensor log_probs, wg_tensor tar
         wg_tensor next = wg_add(log_add(alpha, shifted(c, alpha, 1, never), skipped), wg_select(emits, 0, t));
         alpha = wg_where(wg_select(runs, 0, t), next, alpha); /* past a sequence's end it stays */
     }
-    /* A way ends on the last label or on the blank behind it. */
-    wg_tensor end = wg_unsqueeze(wg_mul(target_lengths, wg__constant(target_lengths, 2)), 1);
-    wg_tensor before = wg_sub(end, wg__constant(end, 1));
-    wg_tensor ends = wg_logical_and(wg_less_equal(place, end), wg_greater_equal(place, before));
+    /* A way ends on the last label or on the blank behind it: where as many labels have come as there are. */
+    wg_tensor labels = wg_cast(wg_arange(tape, WG_F64, 0.5, 0.5, c->L), WG_I32);
+    wg_tensor ends = wg_equal(labels, wg_unsqueeze(target_lengths, 1));
     return wg_logsumexp(wg_where(ends, alpha, none), WG_AXES(1), false);
 }
 

@@ -350,6 +350,20 @@ static void ctc_corners(void **state)
     finish();
 }
 
+/* Twice such a length may be one that fits, counted in 32 bits. */
+static void ctc_lengths_out_of_range(void **state)
+{
+    enum { N = 6 };
+    const int32_t sizes[N] = {3, -1, INT32_MAX, INT32_MIN, INT32_MIN + 1, 1 << 30};
+    const int32_t steps[N] = {4, 4, 4, 4, 4, 4};
+    wg_tensor log_probs = wg_log_softmax(wg_zeros(tape, WG_F64, WG_DIMS(4, N, C)), -1);
+    wg_tensor loss =
+        wg_ctc_loss(log_probs, wg_ones(tape, WG_I32, WG_DIMS(N, 2)), wg_data(tape, WG_I32, WG_DIMS(N), steps),
+                    wg_data(tape, WG_I32, WG_DIMS(N), sizes), 0, WG_EACH);
+    for (int b = 0; b < N; b++) assert_true(value_at(loss, b) == INFINITY);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 /* ---- norms as layers --------------------------------------------------------------------------------------- */
 
 typedef struct stack {
@@ -435,6 +449,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(gumbel),
         cmocka_unit_test(ctc_against_all_ways),
         cmocka_unit_test(ctc_corners),
+        cmocka_unit_test(ctc_lengths_out_of_range),
         cmocka_unit_test(layers),
     };
     int failed = cmocka_run_group_tests_name("composed", tests, NULL, NULL);
