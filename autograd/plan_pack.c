@@ -62,7 +62,8 @@ void wg__held_packed(wg_tape *tape, uint32_t index)
 
 /* ---- which operands ------------------------------------------------------------------------------------------ */
 
-/* The right operand of a product, if it is one that can be packed ahead. */
+/* The right operand of a product, if it is one that can be packed ahead and the product is one that wants it: a single
+ * row, say, reads it as it stands, whoever else shares it. */
 static bool operand(const wg__planner *p, const wg__work *unit, wg__pack *pack)
 {
     if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
@@ -72,6 +73,10 @@ static bool operand(const wg__planner *p, const wg__work *unit, wg__pack *pack)
     if (shape->rank != 2 || (p->state[node - p->tape->nodes] & WG__ABSORBED)) return false;
     uint32_t root = p->root[b];
     if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
+    wg__product product;
+    wg__segment segment;
+    wg__product_describe(p, unit, &product, &segment);
+    if (!wg__structural_ops.product(product.dtype)->wants_packed(&product)) return false;
     wg_layout layout = wg__layout_of(p, b);
     *pack = (wg__pack){.root = root,
                        .key = {layout.offset, layout.stride[0], layout.stride[1], shape->size[0], shape->size[1]}};
@@ -132,10 +137,8 @@ static void choose(const wg__planner *p, wg__pack *pack, bool trains)
     wg__product product;
     wg__segment segment;
     wg__product_describe(p, &p->units[pack->first_unit], &product, &segment);
-    const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
-    if (!kernels->wants_packed(&product)) return;
     pack->where = held ? WG__PACK_HELD : WG__PACK_BLOCK;
-    pack->bytes = kernels->packed_bytes(&product);
+    pack->bytes = wg__structural_ops.product(product.dtype)->packed_bytes(&product);
 }
 
 uint32_t wg__slot_new(wg__plan *plan, wg__slot slot)

@@ -59,6 +59,25 @@ static void a_weight_is_packed_once_while_it_stands(void)
     wg_tape_free(tape);
 }
 
+/* One row times W^T, beside many rows that share its packed form. */
+static void a_row_has_the_same_bits_beside_others(void)
+{
+    enum { N = 17 };
+    double y[2][N];
+    for (int i = 0; i < 2; i++) {
+        wg_tape_options options = wg_tape_defaults();
+        options.plan = i ? "-pack" : "";
+        wg_tape *tape = wg_tape_new(options);
+        wg_tensor w = wg_t(random_leaf(tape, WG_DIMS(N, N), 1)), many = random_leaf(tape, WG_DIMS(N, N), 2);
+        wg_tensor others = wg_matmul(wg_tanh(wg_matmul(many, w)), w);
+        wg_tensor row = wg_keep(wg_matmul(random_leaf(tape, WG_DIMS(1, N), 3), w)), rows[2] = {others, row};
+        CHECK(wg_eval(rows, 2) == WG_OK);
+        memcpy(y[i], wg_value(row), sizeof y[i]);
+        CLOSE(tape);
+    }
+    CHECK(memcmp(y[0], y[1], sizeof y[0]) == 0);
+}
+
 static void the_cache_is_bounded(void)
 {
     wg_tape *tape = new_tape();
@@ -295,6 +314,7 @@ int main(void)
 {
     static const test tests[] = {TEST(one_plan_serves_equal_steps),
                                  TEST(a_weight_is_packed_once_while_it_stands),
+                                 TEST(a_row_has_the_same_bits_beside_others),
                                  TEST(the_cache_is_bounded),
                                  TEST(bytes_are_known_before),
                                  TEST(lookups_share_one_gradient),
