@@ -226,6 +226,11 @@ void wg__mha_self(const wg_mha *layer, wg_tensor x, wg_tensor out[3])
 wg_tensor wg__mha_join(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
                        wg_tensor *weights)
 {
+    if (weights) *weights = WG_NONE;
+    if (options.mask.tape && wg_rank(q) > 3 && wg_rank(options.mask) == 3)
+        return wg_fail(
+            q, WG_ERR_SHAPE, "mha",
+            "a mask of rank 3 would be [H, Tq, Tk]: give it as [1, H, Tq, Tk], or by sequence [B, 1, Tq, Tk]");
     options.dropout = layer->options.dropout;
     wg_tensor z;
     if (weights) {

@@ -118,8 +118,9 @@ typedef struct wg_mha {
 WG_API wg_status wg_mha_init(wg_mha *layer, wg_params *set, const char *name, int64_t size, int64_t heads,
                              wg_mha_options options);
 /* q[..., Tq, E], k[..., Tk, key_size], v[..., Tk, value_size] = [..., Tq, E] ([..., Tq, d] with sum); leading sizes are
- * equal. options: those of wg_attention, over weights [..., H, Tq, Tk]; its dropout is the layer's. *weights, unless
- * weights is NULL, is what the values are multiplied with. */
+ * equal. options: those of wg_attention, over weights [..., H, Tq, Tk]; its dropout is the layer's; a mask of rank 3
+ * beside a batch is refused, since [B, Tq, Tk] would be read as [H, Tq, Tk]. *weights, unless weights is NULL, is what
+ * the values are multiplied with. */
 WG_API wg_tensor wg_mha_apply(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v,
                               wg_attention_options options, wg_tensor *weights);
 

@@ -438,6 +438,9 @@ static void test_mistakes(void)
     a.mask = wg_length_mask(wg_data(tape, WG_I32, WG_DIMS(2), (int32_t[]){1, 5}), 5);
     EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, a, NULL),
                 "attention: mask [2, 5] must broadcast to the scores [2, 2, 5, 5]");
+    x = random_leaf(tape, WG_DIMS(2, 5, 4), 1);
+    a.mask = wg_ones(tape, WG_BOOL, WG_DIMS(2, 5, 5)); /* by sequence or by head? */
+    EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, a, NULL), "mha: a mask of rank 3");
     EXPECT_TAPE(wg_sinusoid(wg_arange(tape, WG_I32, 0, 1, 3), 0, WG_F32), "sinusoid");
     wg_tape_free(tape);
     wg_params_free(set);
