@@ -38,7 +38,7 @@ enum {
 typedef enum wg__leaf_kind { WG__LEAF_NONE, WG__LEAF_DATA, WG__LEAF_PARAM, WG__LEAF_GRAD } wg__leaf_kind;
 
 typedef struct wg__leaf {
-    void *data;
+    void *data;       /* PARAM: the parameter's, or a copy of what it was before a run assigned it */
     wg_param *param;  /* PARAM, GRAD */
     uint64_t version; /* of the parameter when it was recorded */
 } wg__leaf;
@@ -58,6 +58,7 @@ typedef struct wg__scope {
 typedef struct wg__assign { /* a buffer to be written when the next run ends well */
     wg_buffer *buffer;
     uint32_t node;
+    void *before; /* room for the old value, if something was recorded from it; NULL: none */
 } wg__assign;
 
 typedef struct wg__pack_key { /* which matrix over the memory of a parameter or other source */
@@ -238,5 +239,12 @@ bool wg__param_grad_empty(const wg_param *param);
 void wg__param_grad_written(wg_param *param); /* a run added to it */
 void wg__param_grad_invalid(wg_param *param); /* a run failed */
 void wg__param_written(wg_param *param);      /* a run wrote the value */
+
+/* Whether the leaf holds what a buffer was before a run of this epoch assigned it. */
+static inline bool wg__leaf_is_past(const wg_tape *tape, uint32_t id)
+{
+    const wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
+    return leaf->data != wg__param_data(leaf->param);
+}
 
 #endif

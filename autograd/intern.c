@@ -126,9 +126,10 @@ bool wg__param_node_set(wg_tape *tape, uint64_t key, uint32_t node)
     wg__intern *index = &tape->param_index;
     if (!intern_room(tape, index, hash_param_node)) return false;
     uint32_t at = (uint32_t)hash_words(key, 3) & (index->size - 1);
-    while (index->table[at]) at = (at + 1) & (index->size - 1);
+    for (; index->table[at]; at = (at + 1) & (index->size - 1))
+        if (tape->nodes[index->table[at] - 1].key == key) break;
+    if (!index->table[at]) index->count++;
     index->table[at] = node + 1;
-    index->count++;
     return true;
 }
 

@@ -112,13 +112,15 @@ WG_API bool wg_params_grad_valid(const wg_params *set);
 
 /* ---- on a tape ------------------------------------------------------------------------------------------- */
 
-/* The parameter (or buffer) as a tensor. One node per tape and parameter, however often it is called. Its
- * value is read when the run happens; if it has been written since wg_use, the run fails and says so. */
+/* The parameter (or buffer) as a tensor. One node per tape and parameter, however often it is called, until a run
+ * assigns it. Its value is read when the run happens; if it has been written since wg_use, other than by wg_assign, the
+ * run fails and says so. */
 WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 
 /* When the next run ends well, the buffer holds the tensor's value. Shapes and dtypes must be equal. What was recorded
- * from the buffer's old value cannot run again after that (WG_ERR_CHANGED): a step's one run is wg_backward, and what
- * is read after it is the loss or was kept (wg_keep). */
+ * from the buffer before goes on meaning its old value, of which the tape keeps a copy until it is reset; a wg_use after
+ * the run gives the new one. Within wg_no_grad_begin no copy is kept: what was recorded from the old value cannot run
+ * again (WG_ERR_CHANGED). */
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
 WG_API wg_memory wg_params_memory(const wg_params *set);

@@ -132,7 +132,8 @@ static bool list_packs(wg__planner *p)
 static void choose(const wg__planner *p, wg__pack *pack, bool trains)
 {
     const wg__node *root = &p->tape->nodes[pack->root];
-    bool held = !root->op && root->leaf == WG__LEAF_PARAM;
+    bool held = !root->op && root->leaf == WG__LEAF_PARAM &&
+                !wg_param_is_buffer(p->tape->leaves[root->slot].param); /* its leaf may keep an old value */
     if (pack->users < 2 && (!held || trains)) return;
     wg__product product;
     wg__segment segment;

@@ -371,7 +371,7 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
-    if (id) return wg__handle(tape, id);
+    if (id && !wg__leaf_is_past(tape, id)) return wg__handle(tape, id);
     if (tape->differentiating)
         return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule may not bring in a parameter (%s)",
                           wg_param_name(param));

@@ -91,6 +91,28 @@ static bool bind(wg_tape *tape, wg__plan *plan)
     return true;
 }
 
+/* The leaf of a buffer that a run is about to assign, if something was recorded from it that may run again. */
+static wg__leaf *read_leaf(wg_tape *tape, const wg_buffer *buffer)
+{
+    uint32_t id = tape->no_grad ? 0 : wg__param_node(tape, wg__param_id(buffer));
+    return id && !wg__leaf_is_past(tape, id) ? &tape->leaves[tape->nodes[id].slot] : NULL;
+}
+
+/* Room for the values that buffers have before they are assigned. */
+static bool reserve_past(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_outputs; i++) {
+        const wg__output *output = &plan->outputs[i];
+        if (output->kind != WG__OUTPUT_ASSIGN) continue;
+        wg__assign *assign = &tape->assigns[output->target];
+        assign->before = NULL;
+        if (!read_leaf(tape, assign->buffer)) continue;
+        assign->before = wg__arena_alloc(&tape->data, output->bytes + 64, 64);
+        if (!assign->before) return false;
+    }
+    return true;
+}
+
 /* Memory for the block and for every thread's scratch. */
 static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
 {
@@ -114,14 +136,14 @@ static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
     if (!wg__grow(&tape->heap, (void **)&tape->values, &tape->cap_values,
                   (uint64_t)tape->n_values + plan->n_outputs, sizeof(void *)))
         return false;
-    return true;
+    return reserve_past(tape, plan);
 }
 
 static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_params; i++) {
         const wg__leaf *leaf = &tape->leaves[tape->nodes[plan->params[i]].slot];
-        if (wg_param_version(leaf->param) != leaf->version)
+        if (wg_param_version(leaf->param) != leaf->version && leaf->data == wg__param_data(leaf->param))
             return wg__tape_error(
                 tape, WG_ERR_CHANGED,
                 "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
@@ -268,6 +290,15 @@ static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
     for (int64_t task = 0; task < tasks; task++) kernel(&args, task);
 }
 
+/* Writes a buffer. What was recorded from it before keeps the old value. */
+static void assign(wg_tape *tape, const wg__assign *a, const wg__output *output)
+{
+    wg__leaf *leaf = a->before ? read_leaf(tape, a->buffer) : NULL;
+    if (leaf) leaf->data = memcpy(a->before, leaf->data, output->bytes);
+    if (output->bytes) memcpy(wg__param_data(a->buffer), output->memory, output->bytes);
+    wg__param_written(a->buffer);
+}
+
 static void commit(wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_outputs; i++) {
@@ -287,9 +318,7 @@ static void commit(wg_tape *tape, const wg__plan *plan)
                 add_to(output->dtype, output->memory, output->numel, wg__param_grad_data(param));
             wg__param_grad_written(param);
         } else {
-            wg_buffer *buffer = tape->assigns[output->target].buffer;
-            if (output->bytes) memcpy(wg__param_data(buffer), output->memory, output->bytes);
-            wg__param_written(buffer);
+            assign(tape, &tape->assigns[output->target], output);
         }
     }
     tape->n_assigns = 0;

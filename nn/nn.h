@@ -109,9 +109,8 @@ WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, 
 /* x[N, C] or [N, C, ...], the numbers of a channel (axis 1) together. In train mode by the batch's own statistics; when
  * the run ends well, running = (1 - m) running + m (the batch's mean, its variance divided by n - 1), where m is the
  * momentum or, with cumulative, 1 over the number of batches tracked, this one included: the mean over all of them. A
- * layer that is applied twice in one run keeps the last; after a run the tape is reset before the layer is applied
- * again (WG_ERR_CHANGED). A batch with one value per channel is an error on the tape (WG_ERR_SHAPE). In eval mode by
- * the running statistics, which stay as they are. */
+ * layer that is applied twice in one run keeps the last. A batch with one value per channel is an error on the tape
+ * (WG_ERR_SHAPE). In eval mode by the running statistics, which stay as they are. */
 WG_API wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x);
 
 typedef struct wg_rms_norm_layer {
@@ -219,8 +218,7 @@ typedef struct wg_rnn_carry {
 /* The layer must outlive the carry. */
 WG_API wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params *set, const char *name,
                                    int64_t batch);
-/* The buffers as a state; the end of a step puts a state back into them when the run ends well. Read the loss after
- * wg_backward, not before it: see wg_assign. */
+/* The buffers as a state; the end of a step puts a state back into them when the run ends well. */
 WG_API wg_rnn_state wg_rnn_carry_begin(const wg_rnn_carry *carry, wg_tape *tape);
 WG_API void wg_rnn_carry_end(const wg_rnn_carry *carry, const wg_rnn_state *state);
 /* Zeros again. */

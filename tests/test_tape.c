@@ -320,6 +320,33 @@ static void a_parameter_that_changed_is_an_error(void **state)
     wg_params_free(p.set);
 }
 
+/* A buffer that a run has assigned: what was recorded from it keeps the old value, wg_use gives the new one. */
+static void an_assigned_buffer_has_two_values(void **state)
+{
+    pair p = pair_new();
+    wg_buffer *buffer = wg_buffer_new(p.set, "carried", WG_DIMS(2), wg_init_constant(3));
+    for (int step = 0; step < 3; step++) {
+        const double was = ((const double *)wg_param_value(buffer))[0];
+        wg_zero_grad(p.set);
+        wg_tensor old = wg_use(tape, buffer), a = wg_slice(wg_use(tape, p.a), 0, 0, 1);
+        wg_tensor loss = wg_sum_all(wg_mul(a, old));
+        wg_assign(buffer, wg_add_scalar(old, 1));
+        assert_true(wg_item(loss) == 2 * 2 * was); /* reading it runs the step */
+        assert_true(((const double *)wg_param_value(buffer))[0] == was + 1);
+        assert_int_equal(wg_backward(loss), WG_OK);
+        assert_true(((const double *)wg_param_grad(p.a))[0] == 2 * was);
+        assert_true(((const double *)wg_param_value(buffer))[0] == was + 1);
+        wg_tensor fresh = wg_use(tape, buffer);
+        wg_assign(buffer, wg_mul(fresh, fresh));
+        assert_true(wg_item(wg_sum_all(wg_sub(fresh, old))) == 2);
+        assert_true(((const double *)wg_param_value(buffer))[0] == (was + 1) * (was + 1));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    wg_tape_counts counts = wg_tape_count(tape);
+    assert_true(counts.plan_hits >= 4);
+    wg_params_free(p.set);
+}
+
 static void sets_refuse_wrong_members(void **state)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -367,6 +394,7 @@ int main(void)
         TEST(gradients_accumulate),
         TEST(a_step_that_fails_touches_no_gradient),
         TEST(a_parameter_that_changed_is_an_error),
+        TEST(an_assigned_buffer_has_two_values),
         TEST(sets_refuse_wrong_members),
     };
     return cmocka_run_group_tests_name("tape", tests, NULL, NULL);
