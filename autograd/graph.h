@@ -41,6 +41,7 @@ typedef struct wg__leaf {
     void *data;       /* PARAM: the parameter's, or a copy of what it was before a run assigned it */
     wg_param *param;  /* PARAM, GRAD */
     uint64_t version; /* of the parameter when it was recorded */
+    bool recorded;    /* it was used outside of wg_no_grad_begin: a later run may want it again */
 } wg__leaf;
 
 typedef struct wg__shape_info {

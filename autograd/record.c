@@ -371,12 +371,18 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
-    if (id && !wg__leaf_is_past(tape, id)) return wg__handle(tape, id);
+    if (id && !wg__leaf_is_past(tape, id)) {
+        tape->leaves[tape->nodes[id].slot].recorded |= !tape->no_grad;
+        return wg__handle(tape, id);
+    }
     if (tape->differentiating)
         return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule may not bring in a parameter (%s)",
                           wg_param_name(param));
     wg_shape shape = wg_param_shape(param);
-    wg__leaf leaf = {.data = wg__param_data(param), .param = param, .version = wg_param_version(param)};
+    wg__leaf leaf = {.data = wg__param_data(param),
+                     .param = param,
+                     .version = wg_param_version(param),
+                     .recorded = !tape->no_grad};
     id = wg__leaf_new(tape, WG__LEAF_PARAM, wg_param_dtype(param), &shape, leaf, key);
     if (id && !wg__param_node_set(tape, key, id)) return wg__out_of_memory(tape), nil(tape);
     return wg__handle(tape, id);

@@ -94,8 +94,9 @@ static bool bind(wg_tape *tape, wg__plan *plan)
 /* The leaf of a buffer that a run is about to assign, if something was recorded from it that may run again. */
 static wg__leaf *read_leaf(wg_tape *tape, const wg_buffer *buffer)
 {
-    uint32_t id = tape->no_grad ? 0 : wg__param_node(tape, wg__param_id(buffer));
-    return id && !wg__leaf_is_past(tape, id) ? &tape->leaves[tape->nodes[id].slot] : NULL;
+    uint32_t id = wg__param_node(tape, wg__param_id(buffer));
+    wg__leaf *leaf = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
+    return leaf && leaf->recorded && !wg__leaf_is_past(tape, id) ? leaf : NULL;
 }
 
 /* Room for the values that buffers have before they are assigned. */

@@ -342,8 +342,14 @@ static void an_assigned_buffer_has_two_values(void **state)
         assert_true(((const double *)wg_param_value(buffer))[0] == (was + 1) * (was + 1));
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
-    wg_tape_counts counts = wg_tape_count(tape);
-    assert_true(counts.plan_hits >= 4);
+    assert_true(wg_tape_count(tape).plan_hits >= 4);
+    wg_no_grad_begin(tape); /* no copy is kept */
+    wg_tensor old = wg_use(tape, buffer);
+    wg_no_grad_end(tape);
+    wg_assign(buffer, wg_add_scalar(old, 1));
+    assert_int_equal(wg_eval(&old, 1), WG_OK);
+    assert_true(isnan(wg_item(wg_sum_all(wg_exp(old)))));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_CHANGED);
     wg_params_free(p.set);
 }
 
