@@ -172,6 +172,52 @@ static void nan_spreads_through_a_maximum(void **state)
     assert_true(isnan(have[0]) && have[1] == 5);
 }
 
+/* The first of the largest of the window that begins at (r, c); NaN is the largest. */
+static int largest_at(const double *x, int width, const wg_pool_options *o, int r, int c)
+{
+    int best = r * width + c;
+    for (int i = 0; i < o->kernel[0]; i++)
+        for (int j = 0; j < o->kernel[1]; j++) {
+            int at = (r + i * (int)o->dilation[0]) * width + c + j * (int)o->dilation[1];
+            if (x[at] > x[best] || (isnan(x[at]) && !isnan(x[best]))) best = at;
+        }
+    return best;
+}
+
+/* Rows that are narrow, wide, and end in the middle of what is worked on together; ties and NaN among them. */
+static void max_pools_of_all_widths(void **state)
+{
+    enum { HEIGHT = 11, MOST = 140 };
+    static const int widths[] = {3, 5, 8, 31, 32, 33, 35, 66, 67, 140};
+    static double x[HEIGHT * MOST], want[HEIGHT * MOST];
+    for (int i = 0; i < HEIGHT * MOST; i++)
+        x[i] = i % 97 == 50 ? NAN : (double)(i * 7919 % 13); /* many are equal */
+    for (int k = 0; k < (int)(sizeof widths / sizeof *widths) * 6; k++) {
+        const int width = widths[k / 6], stride = 1 + k % 3, dilation = width < 5 ? 1 : 1 + k / 3 % 2;
+        wg_pool_options o = wg_pool_square(3);
+        for (int i = 0; i < 2; i++) o.stride[i] = stride, o.dilation[i] = dilation;
+        o.floor = true;
+        const int span = 2 * dilation + 1, rows = (HEIGHT - span) / stride + 1, cols = (width - span) / stride + 1;
+        char name[16];
+        snprintf(name, sizeof name, "x%d", k);
+        wg_param *p = wg_param_new(set, name, WG_DIMS(1, 1, HEIGHT, width), wg_init_zeros());
+        memcpy(wg_param_write_begin(p), x, (size_t)(HEIGHT * width) * sizeof *x);
+        wg_param_write_end(p);
+        wg_tensor y = wg_keep(wg_max_pool2d(wg_use(tape, p), o));
+        assert_true(has_shape(y, WG_DIMS(1, 1, rows, cols)));
+        assert_int_equal(wg_backward(wg_sum_all(y)), WG_OK);
+        memset(want, 0, sizeof want);
+        const double *have = wg_value(y), *grad = wg_param_grad(p);
+        for (int i = 0; i < rows * cols; i++) {
+            const int at = largest_at(x, width, &o, i / cols * stride, i % cols * stride);
+            assert_true(have[i] == x[at] || (isnan(have[i]) && isnan(x[at])));
+            want[at]++;
+        }
+        assert_memory_equal(grad, want, (size_t)(HEIGHT * width) * sizeof *want);
+        wg_tape_reset(tape);
+    }
+}
+
 /* ---- memory and bits ----------------------------------------------------------------------------------- */
 
 /* What a step keeps is the images and not the matrix of their windows, which would be nine times as large. */
@@ -317,6 +363,7 @@ int main(void)
         TEST(equals_a_plain_loop),
         TEST(correlates),
         TEST(max_pool_example),
+        TEST(max_pools_of_all_widths),
         TEST(of_equal_ones_the_first_gets_the_gradient),
         TEST(nan_spreads_through_a_maximum),
         TEST(no_matrix_of_windows_is_built),

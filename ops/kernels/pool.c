@@ -4,54 +4,59 @@
 
 #include <string.h>
 
-enum { CHUNK = 64 }; /* positions of a row worked on together */
+enum {
+    CHUNK = 64, /* positions worked on together ... */
+    WIDE = 32   /* ... of one row, if it has so many; otherwise of several rows */
+};
 
 /* The first of the largest: NaN counts as the largest. */
-static inline __attribute__((always_inline)) void look_each(int n, real *restrict best, int32_t *restrict at,
-                                                            const real *restrict x, int64_t step, int32_t place)
+static inline __attribute__((always_inline)) void take_larger(real value, int32_t place, real *best, int32_t *at)
 {
-    for (int i = 0; i < n; i++) {
-        real value = x[i * step];
-        bool take = value > best[i] || (value != value && best[i] == best[i]);
-        best[i] = take ? value : best[i];
-        at[i] = take ? place + (int32_t)(i * step) : at[i];
-    }
+    bool take = value > *best || (value != value && *best == *best);
+    *best = take ? value : *best;
+    *at = take ? place : *at;
 }
 
-/* The usual strides are constants of loops of their own. */
-static void look(int n, real best[CHUNK], int32_t at[CHUNK], const real *x, int64_t step, int32_t place)
+/* Positions that are `step` apart; the usual steps are constants of loops of their own. */
+static inline __attribute__((always_inline)) void look_along(int n, real *restrict best, int32_t *restrict at,
+                                                             const real *restrict x, int step, int32_t place)
 {
-    if (step == 1)
-        look_each(n, best, at, x, 1, place);
-    else if (step == 2)
-        look_each(n, best, at, x, 2, place);
-    else
-        look_each(n, best, at, x, step, place);
+    for (int i = 0; i < n; i++) take_larger(x[i * step], place + i * step, &best[i], &at[i]);
 }
 
-/* Positions [first, first + n) of the row that begins at place `row` of the plane: places in rows `down` apart along
- * the outer axes are visited in order. */
-static void chunk(const wg__pool_attr *a, const int64_t space[], const real *plane, int64_t row, int64_t first,
-                  int n, int32_t *out)
+static void look_anywhere(int n, real *restrict best, int32_t *restrict at, const real *restrict x,
+                          const int32_t *restrict start, int32_t shift)
+{
+    for (int i = 0; i < n; i++) take_larger(x[start[i] + shift], start[i] + shift, &best[i], &at[i]);
+}
+
+/* The windows that begin at start[0 .. n) of the plane; step: how far these are apart, 0: not evenly. A
+ * window's places are visited in order. */
+static void chunk(const wg__pool_attr *a, const int64_t space[], const real *plane, const int32_t *start, int n,
+                  int64_t step, int32_t *out)
 {
     int last = (int)a->axes - 1;
-    int64_t rows = 1, step = a->stride[last];
+    int64_t rows = 1;
     real best[CHUNK];
     int32_t at[CHUNK];
     for (int i = 0; i < last; i++) rows *= a->kernel[i];
-    int64_t start = row + first * step;
-    for (int i = 0; i < n; i++) {
-        best[i] = plane[start + i * step];
-        at[i] = (int32_t)(start + i * step);
-    }
+    for (int i = 0; i < n; i++) best[i] = plane[start[i]];
+    memcpy(at, start, (size_t)n * sizeof *at);
     for (int64_t r = 0; r < rows; r++) {
-        int64_t place = start, rest = r;
+        int64_t shift = 0, rest = r;
         for (int i = last - 1; i >= 0; i--) {
-            place += rest % a->kernel[i] * a->dilation[i] * space[i];
+            shift += rest % a->kernel[i] * a->dilation[i] * space[i];
             rest /= a->kernel[i];
         }
-        for (int64_t k = 0; k < a->kernel[last]; k++, place += a->dilation[last])
-            look(n, best, at, plane + place, step, (int32_t)place);
+        for (int64_t k = 0; k < a->kernel[last]; k++, shift += a->dilation[last]) {
+            const real *x = plane + start[0] + shift;
+            if (step == 1)
+                look_along(n, best, at, x, 1, start[0] + (int32_t)shift);
+            else if (step == 2)
+                look_along(n, best, at, x, 2, start[0] + (int32_t)shift);
+            else
+                look_anywhere(n, best, at, plane, start, (int32_t)shift);
+        }
     }
     memcpy(out, at, (size_t)n * sizeof *out);
 }
@@ -59,23 +64,28 @@ static void chunk(const wg__pool_attr *a, const int64_t space[], const real *pla
 static void pool_plane(const wg__pool_attr *a, const wg_operand *x, const wg_operand *y, const real *plane,
                        int32_t *out)
 {
-    int last = (int)a->axes - 1;
+    int last = (int)a->axes - 1, n = 0;
     const int64_t *from = x->size + x->rank - a->axes, *to = y->size + y->rank - a->axes;
-    int64_t space[WG__POOL_AXES], rows = 1, columns = to[last];
+    int64_t space[WG__POOL_AXES], rows = 1, columns = to[last], step = columns >= WIDE ? a->stride[last] : 0;
+    int32_t start[CHUNK];
     space[last] = 1;
     for (int i = last - 1; i >= 0; i--) {
         space[i] = space[i + 1] * from[i + 1];
         rows *= to[i];
     }
-    for (int64_t r = 0; r < rows; r++, out += columns) {
+    for (int64_t r = 0; r < rows; r++) {
         int64_t row = 0, rest = r;
         for (int i = last - 1; i >= 0; i--) {
             row += rest % to[i] * a->stride[i] * space[i];
             rest /= to[i];
         }
-        for (int64_t first = 0; first < columns; first += CHUNK) {
-            int n = (int)(columns - first < CHUNK ? columns - first : CHUNK);
-            chunk(a, space, plane, row, first, n, out + first);
+        for (int64_t column = 0; column < columns; column++) {
+            start[n++] = (int32_t)(row + column * a->stride[last]);
+            bool full = n == CHUNK || (column + 1 == columns && (step || r + 1 == rows));
+            if (!full) continue;
+            chunk(a, space, plane, start, n, step, out);
+            out += n;
+            n = 0;
         }
     }
 }
