@@ -40,11 +40,6 @@ static wg_tensor add(wg_tape *tape, wg_tensor a, wg_tensor b)
     return wg_record_on(tape, wg__structural_ops.add, in, 2, NULL, 0);
 }
 
-static bool adds_to(const wg_tape *tape, const wg__node *node)
-{
-    return node->op && (tape->ops[node->op]->flags & WG_OP_ADDS_TO);
-}
-
 /* sum + d, by an op that adds to what is there: the same op again, onto the sum. */
 static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
 {
@@ -53,9 +48,8 @@ static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
     const uint32_t *given = wg__inputs(tape, node);
     wg_tensor in[FEW];
     int base = op->max_in - 1;
-    bool taken = (int)node->n_in > base && given[base];
-    if (!sum.node || taken || base >= FEW) return add(tape, sum, d);
-    for (int k = 0; k < base; k++) in[k] = given[k] ? wg__handle(tape, given[k]) : WG_NONE;
+    if (!sum.node || wg__base_of(tape, node) || base >= FEW) return add(tape, sum, d);
+    for (int k = 0; k < base; k++) in[k] = k < (int)node->n_in && given[k] ? wg__handle(tape, given[k]) : WG_NONE;
     in[base] = sum;
     size_t bytes = node->attr ? tape->attr_sizes[node->attr] : 0;
     void *attr = wg__heap_alloc(&tape->heap, bytes);
@@ -243,9 +237,9 @@ static void accumulate(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
     d = fit(s, operand, d, op);
     if (!d.node) return;
     const wg__node *node = &tape->nodes[d.node];
-    uint32_t *waiting = wg__op_is(tape, node, wg__structural_ops.pad) ? s->pads
-                        : adds_to(tape, node)                         ? s->onto
-                                                                      : NULL;
+    uint32_t *waiting = NULL;
+    if (wg__op_is(tape, node, wg__structural_ops.pad)) waiting = s->pads;
+    if (node->op && wg__adds_to(tape->ops[node->op])) waiting = s->onto;
     if (!waiting) {
         s->grad[operand] = add(tape, wg__handle(tape, s->grad[operand]), d).node;
         return;

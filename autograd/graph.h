@@ -38,10 +38,15 @@ enum {
 typedef enum wg__leaf_kind { WG__LEAF_NONE, WG__LEAF_DATA, WG__LEAF_PARAM, WG__LEAF_GRAD } wg__leaf_kind;
 
 typedef struct wg__leaf {
-    void *data;       /* PARAM: the parameter's, or a copy of what it was before a run assigned it */
+    void *data;       /* PARAM: the parameter's; PAST: a copy of what that was */
     wg_param *param;  /* PARAM, GRAD */
     uint64_t version; /* of the parameter when it was recorded */
     bool recorded;    /* it was used outside of wg_no_grad_begin: a later run may want it again */
+    enum {
+        WG__LEAF_CURRENT,
+        WG__LEAF_PAST,    /* a run assigned the buffer; this is the old value */
+        WG__LEAF_OUTDATED /* likewise, but the old value is gone */
+    } state;
 } wg__leaf;
 
 typedef struct wg__shape_info {
@@ -185,6 +190,13 @@ static inline wg_tensor wg__handle(wg_tape *tape, uint32_t node)
 {
     return (wg_tensor){.tape = tape, .epoch = tape->epoch, .node = node};
 }
+/* Whether the op can add to what is there (WG_OP_ADDS_TO), and what the node adds to; 0: nothing. */
+static inline bool wg__adds_to(const wg_op *op) { return (op->flags & WG_OP_ADDS_TO) && op->max_in > op->min_in; }
+static inline uint32_t wg__base_of(const wg_tape *tape, const wg__node *node)
+{
+    const int base = tape->ops[node->op]->max_in - 1;
+    return (int)node->n_in > base ? wg__inputs(tape, node)[base] : 0;
+}
 static inline bool wg__op_is(const wg_tape *tape, const wg__node *node, const wg_op *op)
 {
     return tape->ops[node->op] == op;
@@ -240,12 +252,5 @@ bool wg__param_grad_empty(const wg_param *param);
 void wg__param_grad_written(wg_param *param); /* a run added to it */
 void wg__param_grad_invalid(wg_param *param); /* a run failed */
 void wg__param_written(wg_param *param);      /* a run wrote the value */
-
-/* Whether the leaf holds what a buffer was before a run of this epoch assigned it. */
-static inline bool wg__leaf_is_past(const wg_tape *tape, uint32_t id)
-{
-    const wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
-    return leaf->data != wg__param_data(leaf->param);
-}
 
 #endif

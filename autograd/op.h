@@ -46,7 +46,7 @@ enum {
     WG_OP_RANDOM = 4,       /* depends on (seed, step, key): gets a key when it is recorded */
     WG_OP_CHECKS_INDEX = 8, /* the kernel may call wg_args_bad_index */
     WG_OP_SMOOTH = 16,      /* twice differentiable on its domain: tested to second order */
-    WG_OP_ADDS_TO = 32      /* GENERAL: the last operand, optional and of the result's shape and dtype, is what the
+    WG_OP_ADDS_TO = 32 /* GENERAL: operand max_in - 1, optional and of the result's shape and dtype, is what the
                               result is added to; the kernel may find it in the result's own memory. The engine
                               gives it where gradients are added up */
 };

@@ -70,14 +70,15 @@ bool wg__joins_for_nothing(const wg__planner *p, uint32_t whole)
     return true;
 }
 
-/* What the op of `whole` adds to stands where the result will, if nobody else reads it. */
+/* What the op of `whole` adds to stands where the result will, if nobody else reads it: neither it nor, as they lie in
+ * it, the pieces of a concatenation. */
 static void alias_base(wg__planner *p, uint32_t whole)
 {
     const wg__node *node = &p->tape->nodes[whole];
     const wg_op *op = wg__plan_op(p, whole);
-    if (!(op->flags & WG_OP_ADDS_TO) || (int)node->n_in < op->max_in || p->view[whole]) return;
-    uint32_t base = wg__inputs(p->tape, node)[op->max_in - 1];
-    if (!base || p->uses[base] != 1 || !can_lie_in(p, base, false)) return;
+    uint32_t base = wg__adds_to(op) ? wg__base_of(p->tape, node) : 0;
+    if (!base || p->view[whole] || p->uses[base] != 1 || !can_lie_in(p, base, false)) return;
+    if (p->units[p->unit[base] - 1].kind == WG__UNIT_JOIN) return;
     p->owner[base] = wg__owner_of(p, whole, &p->shift[base]);
 }
 

@@ -64,7 +64,7 @@ void wg__held_packed(wg_tape *tape, uint32_t index)
 
 /* The right operand of a product, if it is one that can be packed ahead and the product is one that wants it: a single
  * row, say, reads it as it stands, whoever else shares it. */
-static bool operand(const wg__planner *p, const wg__work *unit, wg__pack *pack)
+static bool packable(const wg__planner *p, const wg__work *unit, wg__pack *pack)
 {
     if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
     const wg__node *node = &p->tape->nodes[p->members[unit->first]];
@@ -93,7 +93,7 @@ static int compare_packs(const wg__pack *a, const wg__pack *b)
 wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit)
 {
     wg__pack wanted;
-    if (!p->n_packs || !operand(p, unit, &wanted)) return NULL;
+    if (!p->n_packs || !packable(p, unit, &wanted)) return NULL;
     for (uint32_t i = p->pack_at[wanted.root] - 1; i < p->n_packs && p->packs[i].root == wanted.root; i++)
         if (!compare_packs(&p->packs[i], &wanted)) return p->packs[i].where != WG__PACK_NOT ? &p->packs[i] : NULL;
     return NULL;
@@ -116,7 +116,7 @@ static bool list_packs(wg__planner *p)
     if (!p->packs || !p->pack_at) return false;
     n = 0;
     for (uint32_t i = 0; i < p->n_units; i++)
-        if (operand(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
+        if (packable(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
     qsort(p->packs, n, sizeof *p->packs, by_root);
     for (uint32_t i = 0; i < n; i++) {
         if (!kept || compare_packs(&p->packs[kept - 1], &p->packs[i])) p->packs[kept++] = p->packs[i];

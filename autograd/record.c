@@ -371,8 +371,9 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
-    if (id && !wg__leaf_is_past(tape, id)) {
-        tape->leaves[tape->nodes[id].slot].recorded |= !tape->no_grad;
+    wg__leaf *have = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
+    if (have && have->state == WG__LEAF_CURRENT) {
+        have->recorded |= !tape->no_grad;
         return wg__handle(tape, id);
     }
     if (tape->differentiating)

@@ -91,12 +91,12 @@ static bool bind(wg_tape *tape, wg__plan *plan)
     return true;
 }
 
-/* The leaf of a buffer that a run is about to assign, if something was recorded from it that may run again. */
-static wg__leaf *read_leaf(wg_tape *tape, const wg_buffer *buffer)
+/* The leaf of a buffer that a run is about to assign; NULL: nothing was recorded from its value. */
+static wg__leaf *current_leaf(wg_tape *tape, const wg_buffer *buffer)
 {
     uint32_t id = wg__param_node(tape, wg__param_id(buffer));
     wg__leaf *leaf = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
-    return leaf && leaf->recorded && !wg__leaf_is_past(tape, id) ? leaf : NULL;
+    return leaf && leaf->state == WG__LEAF_CURRENT ? leaf : NULL;
 }
 
 /* Room for the values that buffers have before they are assigned. */
@@ -107,7 +107,8 @@ static bool reserve_past(wg_tape *tape, const wg__plan *plan)
         if (output->kind != WG__OUTPUT_ASSIGN) continue;
         wg__assign *assign = &tape->assigns[output->target];
         assign->before = NULL;
-        if (!read_leaf(tape, assign->buffer)) continue;
+        const wg__leaf *leaf = current_leaf(tape, assign->buffer);
+        if (!leaf || !leaf->recorded || leaf->version != wg_param_version(leaf->param)) continue;
         assign->before = wg__arena_alloc(&tape->data, output->bytes + 64, 64);
         if (!assign->before) return false;
     }
@@ -144,7 +145,7 @@ static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_params; i++) {
         const wg__leaf *leaf = &tape->leaves[tape->nodes[plan->params[i]].slot];
-        if (wg_param_version(leaf->param) != leaf->version && leaf->data == wg__param_data(leaf->param))
+        if (leaf->state != WG__LEAF_PAST && wg_param_version(leaf->param) != leaf->version)
             return wg__tape_error(
                 tape, WG_ERR_CHANGED,
                 "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
@@ -294,8 +295,9 @@ static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
 /* Writes a buffer. What was recorded from it before keeps the old value. */
 static void assign(wg_tape *tape, const wg__assign *a, const wg__output *output)
 {
-    wg__leaf *leaf = a->before ? read_leaf(tape, a->buffer) : NULL;
-    if (leaf) leaf->data = memcpy(a->before, leaf->data, output->bytes);
+    wg__leaf *leaf = current_leaf(tape, a->buffer);
+    if (leaf) leaf->state = a->before ? WG__LEAF_PAST : WG__LEAF_OUTDATED;
+    if (leaf && a->before) leaf->data = memcpy(a->before, leaf->data, output->bytes);
     if (output->bytes) memcpy(wg__param_data(a->buffer), output->memory, output->bytes);
     wg__param_written(a->buffer);
 }

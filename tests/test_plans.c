@@ -157,6 +157,36 @@ static void a_gradient_that_is_read_twice_stays(void)
     CLOSE(tape);
 }
 
+/* A table that is sliced and, if `looked_up`, looked up in. */
+static wg_tensor sliced_loss(wg_tape *tape, wg_params *set, bool looked_up)
+{
+    const int32_t index[5] = {0, 1, 1, 5, 0};
+    wg_tensor m = wg_matmul(wg_use(tape, wg_param_find(set, "a")), wg_use(tape, wg_param_find(set, "b")));
+    wg_tensor w = wg_use(tape, wg_param_find(set, "table")), numbers = wg_data(tape, WG_I32, WG_DIMS(5), index);
+    wg_tensor x = looked_up ? wg_embedding(w, numbers) : wg_zeros(tape, WG_F64, WG_DIMS(1));
+    wg_tensor top = wg_add(wg_slice(w, 0, 0, 3), m), bottom = wg_slice(w, 0, 3, 6);
+    return wg_add(wg_sum_all(wg_tanh(x)), wg_add(wg_sum_all(wg_tanh(top)), wg_sum_all(wg_sigmoid(bottom))));
+}
+
+/* The slice's gradient is a piece of what the lookup's is added to, and is read again by the product's. */
+static void a_piece_that_is_read_again_stays(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *a = wg_param_new(set, "a", WG_DIMS(3, 5), wg_init_normal(0, 1));
+    wg_param_new(set, "b", WG_DIMS(5, 4), wg_init_normal(0, 1));
+    wg_param_new(set, "table", WG_DIMS(6, 4), wg_init_normal(0, 1));
+    double grad[2][15];
+    for (int i = 0; i < 2; i++) {
+        wg_tape *tape = new_tape();
+        wg_zero_grad(set);
+        CHECK(wg_backward(sliced_loss(tape, set, i)) == WG_OK);
+        memcpy(grad[i], wg_param_grad(a), sizeof grad[i]);
+        CLOSE(tape);
+    }
+    CHECK(memcmp(grad[0], grad[1], sizeof grad[0]) == 0);
+    wg_params_free(set);
+}
+
 static void bytes_are_known_before(void)
 {
     wg_tape *tape = new_tape();
@@ -322,6 +352,7 @@ int main(void)
                                  TEST(bytes_are_known_before),
                                  TEST(lookups_share_one_gradient),
                                  TEST(tied_tables_have_the_right_gradient),
+                                 TEST(a_piece_that_is_read_again_stays),
                                  TEST(a_gradient_that_is_read_twice_stays),
                                  TEST(side_by_side_changes_no_bit),
                                  TEST(threads_and_exact_passes_change_no_bit),

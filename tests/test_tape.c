@@ -343,7 +343,25 @@ static void an_assigned_buffer_has_two_values(void **state)
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
     assert_true(wg_tape_count(tape).plan_hits >= 4);
-    wg_no_grad_begin(tape); /* no copy is kept */
+    wg_no_grad_begin(tape); /* no copy is kept, but wg_use gives the new value */
+    for (int i = 0; i < 3; i++) {
+        const double was = ((const double *)wg_param_value(buffer))[0];
+        wg_tensor now = wg_add_scalar(wg_use(tape, buffer), 1);
+        wg_assign(buffer, now);
+        assert_int_equal(wg_eval(&now, 1), WG_OK);
+        assert_true(((const double *)wg_param_value(buffer))[0] == was + 1);
+    }
+    wg_no_grad_end(tape);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    wg_tensor changed = wg_sum_all(wg_use(tape, buffer)); /* by hand, and then by a run */
+    ((double *)wg_param_write_begin(buffer))[0] = 7;
+    wg_param_write_end(buffer);
+    wg_assign(buffer, wg_ones(tape, WG_F64, WG_DIMS(2)));
+    wg_tensor other = wg_ones(tape, WG_F64, WG_DIMS(1));
+    assert_int_equal(wg_eval(&other, 1), WG_OK);
+    assert_true(isnan(wg_item(changed)));
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_CHANGED);
+    wg_no_grad_begin(tape);
     wg_tensor old = wg_use(tape, buffer);
     wg_no_grad_end(tape);
     wg_assign(buffer, wg_add_scalar(old, 1));
