@@ -19,6 +19,9 @@
  * Where the words of the first test sentence looked is drawn by --picture and written as numbers by --weights: a line
  * for each word of the right translation, a column for each of the source.
  *
+ * Multi30k, English to German, one epoch (--size 256 --steps 450 --beam 1 --tests 0, mean of three seeds, two minutes
+ * each): bleu=0.055 with plain, 0.077 with luong, 0.188 with transformer, as in PyTorch (bench/peers/translate.py).
+ *
  * Training gives the decoder the words of the translation (teacher forcing); --beam 1 translates greedily. BLEU is the
  * corpus' BLEU-4 without smoothing (bleu.h) on words as they stand in the files. */
 #include "translate.h"
