@@ -40,6 +40,15 @@ static wg_tensor add(wg_tape *tape, wg_tensor a, wg_tensor b)
     return wg_record_on(tape, wg__structural_ops.add, in, 2, NULL, 0);
 }
 
+/* A copy of a node's attributes: what is recorded next may move the original. NULL, and an error, without memory. */
+static void *copy_attr(wg_tape *tape, const wg__node *node, size_t *bytes)
+{
+    *bytes = node->attr ? tape->attr_sizes[node->attr] : 0;
+    void *attr = wg__heap_alloc(&tape->heap, *bytes);
+    if (!attr) return wg__out_of_memory(tape), NULL;
+    return *bytes ? memcpy(attr, wg__attr_of(tape, node), *bytes) : attr;
+}
+
 /* sum + d, by an op that adds to what is there: the same op again, onto the sum. */
 static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
 {
@@ -51,10 +60,9 @@ static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
     if (!sum.node || wg__base_of(tape, node) || base >= FEW) return add(tape, sum, d);
     for (int k = 0; k < base; k++) in[k] = k < (int)node->n_in && given[k] ? wg__handle(tape, given[k]) : WG_NONE;
     in[base] = sum;
-    size_t bytes = node->attr ? tape->attr_sizes[node->attr] : 0;
-    void *attr = wg__heap_alloc(&tape->heap, bytes);
-    if (!attr) return wg__out_of_memory(tape), wg__handle(tape, 0);
-    if (bytes) memcpy(attr, wg__attr_of(tape, node), bytes);
+    size_t bytes;
+    void *attr = copy_attr(tape, node, &bytes);
+    if (!attr) return wg__handle(tape, 0);
     wg_tensor result = wg_record_on(tape, op, in, base + 1, attr, bytes);
     wg__heap_release(&tape->heap, attr, bytes);
     return result;
@@ -281,14 +289,9 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     }
     wg_vjp_args v = {.op = op, .grad = grad, .out = wg__handle(tape, id), .in = in, .n_in = (int)node.n_in};
     v.memo = (int64_t[2]){0};
-    size_t attr_bytes = node.attr ? tape->attr_sizes[node.attr] : 0;
-    void *attr = wg__heap_alloc(&tape->heap, attr_bytes); /* a copy: what the rule records may move the original */
-    if (!attr) {
-        wg__out_of_memory(tape);
-    } else if (attr_bytes) {
-        memcpy(attr, wg__attr_of(tape, &node), attr_bytes);
-        v.attr = attr;
-    }
+    size_t attr_bytes;
+    void *attr = copy_attr(tape, &node, &attr_bytes);
+    v.attr = attr_bytes ? attr : NULL;
     tape->forward = id;
     tape->scope = node.scope;
     for (uint32_t k = 0; k < node.n_in && tape->error.status == WG_OK; k++) {

@@ -76,10 +76,12 @@ static bool packable(const wg__planner *p, const wg__work *unit, wg__pack *pack)
     wg__product product;
     wg__segment segment;
     wg__product_describe(p, unit, &product, &segment);
-    if (!wg__structural_ops.product(product.dtype)->wants_packed(&product)) return false;
+    const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
+    if (!kernels->wants_packed(&product)) return false;
     wg_layout layout = wg__layout_of(p, b);
     *pack = (wg__pack){.root = root,
-                       .key = {layout.offset, layout.stride[0], layout.stride[1], shape->size[0], shape->size[1]}};
+                       .key = {layout.offset, layout.stride[0], layout.stride[1], shape->size[0], shape->size[1]},
+                       .bytes = kernels->packed_bytes(&product)};
     return true;
 }
 
@@ -135,11 +137,7 @@ static void choose(const wg__planner *p, wg__pack *pack, bool trains)
     bool held = !root->op && root->leaf == WG__LEAF_PARAM &&
                 !wg_param_is_buffer(p->tape->leaves[root->slot].param); /* its leaf may keep an old value */
     if (pack->users < 2 && (!held || trains)) return;
-    wg__product product;
-    wg__segment segment;
-    wg__product_describe(p, &p->units[pack->first_unit], &product, &segment);
     pack->where = held ? WG__PACK_HELD : WG__PACK_BLOCK;
-    pack->bytes = wg__structural_ops.product(product.dtype)->packed_bytes(&product);
 }
 
 uint32_t wg__slot_new(wg__plan *plan, wg__slot slot)

@@ -293,7 +293,7 @@ static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
 }
 
 /* Writes a buffer. What was recorded from it before keeps the old value. */
-static void assign(wg_tape *tape, const wg__assign *a, const wg__output *output)
+static void write_buffer(wg_tape *tape, const wg__assign *a, const wg__output *output)
 {
     wg__leaf *leaf = current_leaf(tape, a->buffer);
     if (leaf) leaf->state = a->before ? WG__LEAF_PAST : WG__LEAF_OUTDATED;
@@ -321,7 +321,7 @@ static void commit(wg_tape *tape, const wg__plan *plan)
                 add_to(output->dtype, output->memory, output->numel, wg__param_grad_data(param));
             wg__param_grad_written(param);
         } else {
-            assign(tape, &tape->assigns[output->target], output);
+            write_buffer(tape, &tape->assigns[output->target], output);
         }
     }
     tape->n_assigns = 0;

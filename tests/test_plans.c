@@ -2,6 +2,14 @@
  * passes that a program runs by. */
 #include "check.h"
 
+static wg_tape *tape_by(wg_pool *pool, const char *plan)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = pool;
+    options.plan = plan;
+    return wg_tape_new(options);
+}
+
 /* ---- reused ---- */
 
 static void one_plan_serves_equal_steps(void)
@@ -66,9 +74,7 @@ static void a_row_has_the_same_bits_beside_others(void)
     double y[2][N], numbers[N * N];
     for (int i = 0; i < N * N; i++) numbers[i] = sin(i);
     for (int i = 0; i < 2; i++) {
-        wg_tape_options options = wg_tape_defaults();
-        options.plan = i ? "-pack" : "";
-        wg_tape *tape = wg_tape_new(options);
+        wg_tape *tape = tape_by(NULL, i ? "-pack" : "");
         wg_tensor w = wg_t(wg_data(tape, WG_F64, WG_DIMS(N, N), numbers)),
                   many = random_leaf(tape, WG_DIMS(N, N), 2);
         wg_tensor others = wg_matmul(wg_tanh(wg_matmul(many, w)), w);
@@ -218,10 +224,7 @@ static uint64_t hash_of(const wg_params *set, bool gradients)
 static uint64_t train(wg_pool *pool, const char *plan)
 {
     enum { T = 6, B = 9, V = 11, H = 16, STEPS = 5 };
-    wg_tape_options options = wg_tape_defaults();
-    options.pool = pool;
-    options.plan = plan;
-    wg_tape *tape = wg_tape_new(options);
+    wg_tape *tape = tape_by(pool, plan);
     wg_params *set = wg_params_new(WG_F32);
     wg_rnn rnn;
     wg_linear_layer out;
@@ -265,10 +268,7 @@ static uint64_t train(wg_pool *pool, const char *plan)
 static uint64_t both_directions(wg_pool *pool, const char *plan, size_t *peak)
 {
     enum { T = 9, B = 40, IN = 24, H = 72 };
-    wg_tape_options options = wg_tape_defaults();
-    options.pool = pool;
-    options.plan = plan;
-    wg_tape *tape = wg_tape_new(options);
+    wg_tape *tape = tape_by(pool, plan);
     wg_params *set = wg_params_new(WG_F32);
     wg_rnn rnn;
     wg_rnn_options o = wg_rnn_defaults();

@@ -30,8 +30,19 @@ static void look_anywhere(int n, real *restrict best, int32_t *restrict at, cons
     for (int i = 0; i < n; i++) take_larger(x[start[i] + shift], start[i] + shift, &best[i], &at[i]);
 }
 
-/* The windows that begin at start[0 .. n) of the plane; step: how far these are apart, 0: not evenly. A
- * window's places are visited in order. */
+/* Where number r of `count` rows is: r in digits of count[], each `each` places apart along an outer axis. */
+static int64_t row_at(int64_t r, int last, const int64_t count[], const int64_t each[], const int64_t space[])
+{
+    int64_t at = 0;
+    for (int i = last - 1; i >= 0; i--) {
+        at += r % count[i] * each[i] * space[i];
+        r /= count[i];
+    }
+    return at;
+}
+
+/* The windows that begin at start[0 .. n) of the plane; step: how far these are apart, 0: not evenly. The places of a
+ * window are visited in order. */
 static void chunk(const wg__pool_attr *a, const int64_t space[], const real *plane, const int32_t *start, int n,
                   int64_t step, int32_t *out)
 {
@@ -43,11 +54,7 @@ static void chunk(const wg__pool_attr *a, const int64_t space[], const real *pla
     for (int i = 0; i < n; i++) best[i] = plane[start[i]];
     memcpy(at, start, (size_t)n * sizeof *at);
     for (int64_t r = 0; r < rows; r++) {
-        int64_t shift = 0, rest = r;
-        for (int i = last - 1; i >= 0; i--) {
-            shift += rest % a->kernel[i] * a->dilation[i] * space[i];
-            rest /= a->kernel[i];
-        }
+        int64_t shift = row_at(r, last, a->kernel, a->dilation, space);
         for (int64_t k = 0; k < a->kernel[last]; k++, shift += a->dilation[last]) {
             const real *x = plane + start[0] + shift;
             if (step == 1)
@@ -74,11 +81,7 @@ static void pool_plane(const wg__pool_attr *a, const wg_operand *x, const wg_ope
         rows *= to[i];
     }
     for (int64_t r = 0; r < rows; r++) {
-        int64_t row = 0, rest = r;
-        for (int i = last - 1; i >= 0; i--) {
-            row += rest % to[i] * a->stride[i] * space[i];
-            rest /= to[i];
-        }
+        int64_t row = row_at(r, last, to, a->stride, space);
         for (int64_t column = 0; column < columns; column++) {
             start[n++] = (int32_t)(row + column * a->stride[last]);
             bool full = n == CHUNK || (column + 1 == columns && (step || r + 1 == rows));
