@@ -4,7 +4,7 @@
  * back to the operand's shape, adds up where a value was used more than once, and joins the gradients of
  * slices: pads that do not overlap become one concatenation, so that cutting a sequence into T steps costs
  * T, not T times its length. */
-#include "graph.h"
+#include "remat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,7 @@ typedef struct piece { /* a pad taken apart */
 
 typedef struct sweep {
     wg_tape *tape;
+    wg__remat *remat;
     uint32_t n;      /* nodes of the forward part: ids below n */
     uint8_t *needed; /* [n] depends on one of the x */
     uint32_t *grad;  /* [n] the sum so far, 0: none */
@@ -262,6 +263,12 @@ static void accumulate(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
 
+/* A value of the forward part as the way back reads it. */
+static wg_tensor value_of(const sweep *s, uint32_t id)
+{
+    return wg__handle(s->tape, s->remat ? wg__remat_of(s->remat, id) : id);
+}
+
 /* Passes the gradient of one node on to its operands. */
 static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
 {
@@ -285,9 +292,9 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     }
     for (uint32_t k = 0; k < node.n_in; k++) {
         uint32_t operand = wg__inputs(tape, &node)[k];
-        in[k] = operand ? wg__handle(tape, operand) : WG_NONE;
+        in[k] = operand ? value_of(s, operand) : WG_NONE;
     }
-    wg_vjp_args v = {.op = op, .grad = grad, .out = wg__handle(tape, id), .in = in, .n_in = (int)node.n_in};
+    wg_vjp_args v = {.op = op, .grad = grad, .out = value_of(s, id), .in = in, .n_in = (int)node.n_in};
     v.memo = (int64_t[2]){0};
     size_t attr_bytes;
     void *attr = copy_attr(tape, &node, &attr_bytes);
@@ -295,9 +302,10 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     tape->forward = id;
     tape->scope = node.scope;
     for (uint32_t k = 0; k < node.n_in && tape->error.status == WG_OK; k++) {
-        if (!s->needed[in[k].node] || !in[k].node) continue;
+        uint32_t operand = wg__inputs(tape, &node)[k];
+        if (!operand || !s->needed[operand]) continue;
         wg_tensor d = op->vjp(&v, (int)k);
-        if (d.node) accumulate(s, in[k].node, d, op);
+        if (d.node) accumulate(s, operand, d, op);
     }
     wg__heap_release(&tape->heap, attr, attr_bytes);
     if (in != few) wg__heap_release(&tape->heap, in, node.n_in * sizeof *in);
@@ -319,18 +327,20 @@ static void run_sweep(sweep *s, uint32_t y, uint32_t dy, const uint32_t *x, uint
         wg_tensor grad = collect(s, id);
         s->grad[id] = grad.node;
         s->pads[id] = s->onto[id] = 0;
-        if (grad.node && tape->nodes[id].op && !(tape->nodes[id].flags & WG__NODE_CUT)) pass_on(s, id, grad);
+        if (!grad.node || !tape->nodes[id].op || (tape->nodes[id].flags & WG__NODE_CUT)) continue;
+        if (!s->remat || wg__remat_reach(s->remat, id)) pass_on(s, id, grad);
     }
     for (uint32_t i = 0; i < n_x; i++) dx[i] = x[i] < s->n ? s->grad[x[i]] : 0;
 }
 
-wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n_x, uint32_t *dx)
+wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n_x, uint32_t *dx,
+                            wg__remat *remat)
 {
     for (uint32_t i = 0; i < n_x; i++) dx[i] = 0;
     if (!wg_dtype_is_float((wg_dtype)tape->nodes[y].dtype))
         return wg__tape_error(tape, WG_ERR_GRADIENT, "gradient of a %s tensor: only f32 and f64 have one",
                               wg_dtype_name((wg_dtype)tape->nodes[y].dtype));
-    sweep s = {.tape = tape, .n = y + 1};
+    sweep s = {.tape = tape, .remat = remat, .n = y + 1};
     s.needed = wg__heap_alloc(&tape->heap, s.n);
     s.grad = wg__heap_alloc(&tape->heap, s.n * sizeof *s.grad);
     s.pads = wg__heap_alloc(&tape->heap, s.n * sizeof *s.pads);
@@ -390,7 +400,7 @@ void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx
             wg_fail(y, WG_ERR_ARGUMENT, "grad", "tensor %d is %s", i + 1,
                     x[i].tape ? "on another tape" : "not set");
     }
-    if (ok && wg__differentiate(tape, y.node, dy.node, ids, (uint32_t)n, out) == WG_OK) {
+    if (ok && wg__differentiate(tape, y.node, dy.node, ids, (uint32_t)n, out, NULL) == WG_OK) {
         for (int i = 0; i < n; i++) {
             const wg__node *xi = &tape->nodes[ids[i]];
             wg_shape shape = *wg__shape_of_node(tape, xi);

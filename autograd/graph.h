@@ -23,16 +23,17 @@ typedef struct wg__node {
     uint8_t dtype;
     uint8_t leaf; /* wg__leaf_kind */
     uint16_t spare;
-    uint64_t key;   /* random: key; parameter leaf: the parameter's identity */
-    uint32_t value; /* once evaluated: index in values */
-    uint32_t spare2;
+    uint64_t key;    /* random: key; parameter leaf: the parameter's identity */
+    uint32_t value;  /* once evaluated: index in values */
+    uint32_t region; /* of rematerialisation, 0: none */
 } wg__node;
 _Static_assert(sizeof(wg__node) == 64, "a node is one cache line");
 
 enum {
-    WG__NODE_CUT = 1,  /* no gradient flows through it */
-    WG__NODE_KEPT = 2, /* wanted by the next run */
-    WG__NODE_VALUE = 4 /* computed: its value is at values[value] until the reset */
+    WG__NODE_CUT = 1,   /* no gradient flows through it */
+    WG__NODE_KEPT = 2,  /* wanted by the next run */
+    WG__NODE_VALUE = 4, /* computed: its value is at values[value] until the reset */
+    WG__NODE_AGAIN = 8  /* computes the value of `forward` again, for the way back */
 };
 
 typedef enum wg__leaf_kind { WG__LEAF_NONE, WG__LEAF_DATA, WG__LEAF_PARAM, WG__LEAF_GRAD } wg__leaf_kind;
@@ -96,7 +97,8 @@ enum {
     WG__PASS_PACK = 4,
     WG__PASS_PLACE = 8,
     WG__PASS_CACHE = 16,
-    WG__PASS_SIDE = 32
+    WG__PASS_SIDE = 32,
+    WG__PASS_REMAT = 64
 };
 
 struct wg_tape {
@@ -109,7 +111,9 @@ struct wg_tape {
     uint64_t epoch, seed, step;
     bool training, differentiating, running_eager;
     int no_grad;
-    uint32_t forward; /* while differentiating: the node whose derivative is recorded */
+    int remat;          /* how many marks of a region are open */
+    uint32_t n_regions; /* marked since the reset */
+    uint32_t forward;   /* while differentiating: the node whose derivative is recorded */
 
     wg__node *nodes;
     uint32_t n_nodes, cap_nodes; /* node 0 is nil */
@@ -207,6 +211,8 @@ static inline bool wg__op_is(const wg_tape *tape, const wg__node *node, const wg
 /* Stores the first error and calls the callback; returns the status. */
 wg_status wg__tape_error(wg_tape *tape, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 wg_status wg__out_of_memory(wg_tape *tape);
+/* Appends a node with the operands in[node->n_in]; 0 when memory is out. */
+uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in);
 /* The node of a live handle, or NULL with an error stored (none for nil). */
 wg__node *wg__live(wg_tensor tensor, const char *what);
 /* A leaf over memory; 0 on error. */
@@ -230,9 +236,12 @@ void wg__intern_clear(wg_tape *tape); /* forgets shapes and attributes: only wit
 
 /* ---- grad.c ---- */
 
+typedef struct wg__remat wg__remat;
+
 /* Appends gradient nodes: of y (seeded with dy, 0 for ones) with respect to the nodes x[n]; dx[i] = 0 where
- * there is none. */
-wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n, uint32_t *dx);
+ * there is none. What remat says is computed again; NULL: nothing. */
+wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n, uint32_t *dx,
+                            wg__remat *remat);
 
 /* ---- plan.c ---- */
 

@@ -3,6 +3,7 @@
  * The key is everything recorded since the reset and the request, compared in full. A hit skips
  * differentiation: gradient nodes are appended only while a plan is made and taken away after. */
 #include "plan.h"
+#include "remat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,18 @@ static void drop_oldest(wg_tape *tape)
     tape->n_plans--;
 }
 
+/* Nodes that are appended meanwhile are in no region, wherever the user is. */
+static bool differentiate(wg_tape *tape, const request *r, uint32_t *dx)
+{
+    wg__remat remat;
+    int marks = tape->remat;
+    tape->remat = 0;
+    bool ok = wg__remat_init(&remat, tape, r->loss, r->targets, r->n_targets) &&
+              wg__differentiate(tape, r->loss, 0, r->x, r->n_x, dx, &remat) == WG_OK;
+    tape->remat = marks;
+    return ok;
+}
+
 /* A new plan, first in the cache; NULL with an error stored. */
 static wg__plan *make(wg_tape *tape, const request *r)
 {
@@ -230,7 +243,7 @@ static wg__plan *make(wg_tape *tape, const request *r)
     uint32_t n_nodes = tape->n_nodes, n_spill = tape->n_spill, n_leaves = tape->n_leaves;
     uint64_t hash = tape->hash;
     bool ok = copy_key(tape, plan, r);
-    if (ok && r->loss) wg__differentiate(tape, r->loss, 0, r->x, r->n_x, dx);
+    if (ok && r->loss) ok = differentiate(tape, r, dx);
     ok = ok && tape->error.status == WG_OK && list_outputs(tape, plan, r, dx) && run_passes(tape, plan);
     tape->n_nodes = n_nodes;
     tape->n_spill = n_spill;

@@ -14,6 +14,7 @@ typedef struct fuse {
     uint64_t *reader; /* [n] of group heads: the earliest outside reader */
     uint16_t *steps;  /* [n] of group heads */
     uint16_t *loads;  /* [n] of group heads: outside operands, counted with repetition */
+    uint64_t floor;   /* what is computed again is not computed before this */
 } fuse;
 
 static uint32_t find(fuse *f, uint32_t id)
@@ -78,7 +79,7 @@ static int candidates(fuse *f, const wg__node *node, const uint32_t *in, uint32_
 /* When the node could run if the chosen groups were one with it; 0 if they can't be. */
 static uint64_t joined(fuse *f, const wg__node *node, const uint32_t *in, const uint32_t *groups, int n)
 {
-    uint64_t when = 1, reader = UINT64_MAX;
+    uint64_t when = node->flags & WG__NODE_AGAIN ? f->floor : 1, reader = UINT64_MAX;
     uint32_t steps = 0, loads = node->n_in;
     for (int i = 0; i < n; i++) {
         when = later(when, f->when[groups[i]]);
@@ -207,6 +208,8 @@ bool wg__plan_fuse(wg__planner *p)
     f.loads = wg__plan_array(p->arena, p->n, sizeof *f.loads);
     if (!f.parent || !f.when || !f.reader || !f.steps || !f.loads) return false;
     for (uint32_t id = 1; id < p->n; id++) {
+        bool again = p->tape->nodes[id].flags & WG__NODE_AGAIN;
+        if (again && !(p->tape->nodes[id - 1].flags & WG__NODE_AGAIN)) f.floor = (uint64_t)id << 32;
         if (!(p->state[id] & WG__NEEDED) || wg__is_source(p, id)) continue;
         wg_kind kind = wg__plan_op(p, id)->kind;
         if (kind == WG_KIND_VIEW && !(p->state[id] & WG__VIEW_COPY)) continue;

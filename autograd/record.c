@@ -132,7 +132,7 @@ static bool operand_ok(wg_tape *tape, const wg_op *op, wg_tensor in, int i)
 
 /* ---- appending ----------------------------------------------------------------------------------------------- */
 
-static uint32_t append(wg_tape *tape, const wg__node *node, const uint32_t *in)
+uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in)
 {
     if (tape->n_nodes == UINT32_MAX - 1 ||
         !wg__grow(&tape->heap, (void **)&tape->nodes, &tape->cap_nodes, tape->n_nodes + 1u, sizeof *node)) {
@@ -141,6 +141,7 @@ static uint32_t append(wg_tape *tape, const wg__node *node, const uint32_t *in)
     }
     wg__node *fresh = &tape->nodes[tape->n_nodes];
     *fresh = *node;
+    fresh->region = tape->remat ? tape->n_regions : 0;
     if (node->n_in > 4) {
         if (!wg__grow(&tape->heap, (void **)&tape->spill, &tape->cap_spill, (uint64_t)tape->n_spill + node->n_in,
                       sizeof(uint32_t))) {
@@ -283,7 +284,7 @@ wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int 
             if (tape->no_grad) node.flags |= WG__NODE_CUT;
             bool pure = tape->differentiating && !(op->flags & WG_OP_RANDOM); /* one value, however often derived */
             if (!pure || !(id = wg__same_node(tape, &node, ids, 0))) {
-                id = append(tape, &node, ids);
+                id = wg__node_append(tape, &node, ids);
                 if (pure && id) wg__same_node(tape, &node, ids, id);
             }
         }
@@ -321,7 +322,7 @@ uint32_t wg__leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, const w
         wg__out_of_memory(tape);
         return 0;
     }
-    uint32_t id = append(tape, &node, NULL);
+    uint32_t id = wg__node_append(tape, &node, NULL);
     if (id) tape->leaves[tape->n_leaves++] = leaf;
     return id;
 }

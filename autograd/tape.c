@@ -13,13 +13,13 @@ static const struct {
     const char *name;
     unsigned pass;
 } passes[] = {{"merge", WG__PASS_MERGE}, {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
-              {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE}};
+              {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
+              {"remat", WG__PASS_REMAT}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)
 {
     unsigned on = ~0u;
-    if (!text) text = getenv("WG_PLAN");
     for (size_t i = 0; text && i < sizeof passes / sizeof *passes; i++) {
         char off[16];
         snprintf(off, sizeof off, "-%s", passes[i].name);
@@ -36,7 +36,9 @@ wg_tape *wg_tape_new(wg_tape_options options)
     memset(tape, 0, sizeof *tape);
     tape->heap = heap;
     tape->options = options;
-    tape->passes = passes_from(options.plan);
+    const char *plan = options.plan ? options.plan : getenv("WG_PLAN");
+    tape->passes = passes_from(plan);
+    tape->options.remat |= plan && strstr(plan, "+remat");
     tape->epoch = 1;
     tape->seed = options.seed;
     tape->training = true;
@@ -97,7 +99,8 @@ wg_status wg_tape_reset(wg_tape *tape)
     tape->hash = 0;
     tape->n_kept = 0;
     tape->scope = 0;
-    tape->no_grad = 0;
+    tape->no_grad = tape->remat = 0;
+    tape->n_regions = 0;
     tape->forward = 0;
     for (uint32_t i = 0; i < tape->n_scopes; i++) tape->scopes[i].ordinal = 0;
     if (tape->param_index.count) {
@@ -161,6 +164,15 @@ void wg_no_grad_begin(wg_tape *tape)
 void wg_no_grad_end(wg_tape *tape)
 {
     if (tape && tape->no_grad > 0) tape->no_grad--;
+}
+
+void wg_remat_begin(wg_tape *tape)
+{
+    if (tape && tape->remat++ == 0) tape->n_regions++;
+}
+void wg_remat_end(wg_tape *tape)
+{
+    if (tape && tape->remat > 0) tape->remat--;
 }
 
 void wg_set_seed(wg_tape *tape, uint64_t seed)

@@ -47,8 +47,9 @@ typedef struct wg_tape_options {
     uint64_t seed;          /* of all random numbers on this tape; default 0 */
     bool eager;             /* run after every operation, for stepping through with a debugger */
     bool locate_nonfinite;  /* a run that makes NaN or Inf fails and names the first operation that did */
+    bool remat;             /* less memory for more time: see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_profile_dump */
-    const char *plan;       /* passes to switch off: "-merge,-fuse"; NULL: the environment's WG_PLAN */
+    const char *plan; /* passes to switch off: "-merge,-fuse"; "+remat": remat; NULL: the environment's WG_PLAN */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);
@@ -88,6 +89,22 @@ WG_API bool wg_is_training(const wg_tape *tape);
 /* Between these no gradient flows through what is recorded. They nest. */
 WG_API void wg_no_grad_begin(wg_tape *tape);
 WG_API void wg_no_grad_end(wg_tape *tape);
+
+/* Rematerialisation, or activation checkpointing. What is recorded between these is not kept for wg_backward, but
+ * computed once more when that needs it, from what the region reads: the same bits, less memory, the time of the
+ * region's forward pass again. What is read outside of the region is kept. Inside a region they do nothing; one
+ * of n layers or steps of a loop each needs about n times less than all of them without.
+ *
+ *     for (int l = 0; l < layers; l++) {
+ *         wg_remat_begin(tape);
+ *         x = wg_transformer_layer_apply(&layer[l], x, ...);
+ *         wg_remat_end(tape);
+ *     }
+ *
+ * The tape's option `remat` marks regions by itself, where there are no marks: about sqrt(n) of them in an unrolled
+ * loop of n steps, or in n layers, cut where little is alive. */
+WG_API void wg_remat_begin(wg_tape *tape);
+WG_API void wg_remat_end(wg_tape *tape);
 
 /* Names what is recorded until the matching end, for messages, dumps and the time per scope. They nest:
  * "encoder" then "l0" is "encoder.l0". */

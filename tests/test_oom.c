@@ -105,6 +105,7 @@ typedef struct scenario {
     wg_optimizer *optimizer;
     wg_rnn rnn;
     wg_linear_layer out;
+    bool remat;
     sampler sampler;
     const op_samples *row;
     bits result;
@@ -204,6 +205,7 @@ static bool make_tape(scenario *s)
 {
     wg_tape_options options = wg_tape_defaults();
     options.allocator = hooks(&s->memory);
+    options.remat = s->remat;
     s->tape = wg_tape_new(options);
     return s->tape != NULL;
 }
@@ -251,6 +253,12 @@ static bool make_lstm(scenario *s)
     s->optimizer = wg_rmsprop_new(s->set, wg_rmsprop_defaults());
     return s->optimizer && wg_params_status(s->set) == WG_OK && wg_optimizer_status(s->optimizer) == WG_OK &&
            make_tape(s);
+}
+
+static bool make_lstm_less(scenario *s)
+{
+    s->remat = true;
+    return make_lstm(s);
 }
 
 /* One training step of an unrolled LSTM whose hidden state is carried. */
@@ -345,6 +353,13 @@ static void lstm(void **state)
     no_failures();
 }
 
+static void lstm_less(void **state)
+{
+    static const plot all = {"lstm with less memory", make_lstm_less, step_lstm};
+    every_allocation(&all, NULL);
+    no_failures();
+}
+
 static void derivatives(void **state)
 {
     static const plot all = {"derivatives", make_derivatives, step_derivatives};
@@ -394,8 +409,8 @@ int main(int argc, char **argv)
 {
     if (argc > 1) only_row = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ops),  cmocka_unit_test(lstm),           cmocka_unit_test(derivatives),
-        cmocka_unit_test(wide), cmocka_unit_test(gradient_check),
+        cmocka_unit_test(ops),         cmocka_unit_test(lstm), cmocka_unit_test(lstm_less),
+        cmocka_unit_test(derivatives), cmocka_unit_test(wide), cmocka_unit_test(gradient_check),
     };
     return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* Random op programs: what the planner makes of a program must not change its numbers.
  *
  * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It is run with every
- * exact pass off, on, one at a time, on three threads, again from the cache: equal bits. Op by op (eager: views are
+ * exact pass off, on, one at a time, on three threads, again from the cache, with parts of it computed twice to save
+ * memory: equal bits. Op by op (eager: views are
  * then dense in memory, and a product of other strides may add in another order) and with
  * merging, which rounds, it is compared within a bound. Repeat one with: test_programs SEED 1 */
 #include <math.h>
@@ -173,13 +174,30 @@ static void step(program *p)
     }
 }
 
+/* Begins or ends a region of rematerialisation, now and then. */
+static void mark(dice *d, wg_tape *tape, bool *inside)
+{
+    if (roll(d, 4)) return;
+    if (*inside)
+        wg_remat_end(tape);
+    else
+        wg_remat_begin(tape);
+    *inside = !*inside;
+}
+
 /* Records the program of a seed and its loss. */
-static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set)
+static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set, bool marks)
 {
     program p = {.d = {seed * 2 + 1}};
+    dice d = {seed};
+    bool inside = false;
     for (size_t i = 0; i < wg_params_count(set); i++) keep(&p, wg_use(tape, wg_params_at(set, i)));
     int ops = 4 + (int)roll(&p.d, OPS - 4);
-    for (int i = 0; i < ops; i++) step(&p);
+    for (int i = 0; i < ops; i++) {
+        if (marks) mark(&d, tape, &inside);
+        step(&p);
+    }
+    if (inside && roll(&d, 2)) wg_remat_end(tape);
     wg_tensor loss = wg_scalar(tape, wg_params_dtype(set), 0);
     for (int i = 0; i < 4; i++) loss = wg_add(loss, wg_mean_all(wg_square(any(&p))));
     if (roll(&p.d, 2)) wg_keep(any(&p));
@@ -208,7 +226,7 @@ typedef struct outcome {
 } outcome;
 
 /* Loss and gradients, `times` over on one tape; false with a message on a failure. */
-static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int times, outcome *out)
+static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int times, bool marks, outcome *out)
 {
     wg_params *set = make_params(seed, dtype);
     wg_tape *tape = wg_tape_new(options);
@@ -216,7 +234,7 @@ static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int time
     *out = (outcome){0};
     for (int i = 0; i < times && ok; i++) {
         wg_zero_grad(set);
-        wg_tensor loss = record(seed, tape, set);
+        wg_tensor loss = record(seed, tape, set, marks);
         ok = wg_backward(loss) == WG_OK;
         out->loss = wg_item(loss);
         if (wg_tape_reset(tape) != WG_OK) {
@@ -262,7 +280,7 @@ static bool check(uint64_t seed, wg_pool *pool)
         const char *name, *plan;
         bool pool, eager;
         int times;
-        bool rounds;
+        bool rounds, remat, marks;
     } ways[] = {
         {"fuse", "-merge,-pack,-place", false, false, 1, false},
         {"pack", "-merge,-fuse,-place", false, false, 1, false},
@@ -271,19 +289,23 @@ static bool check(uint64_t seed, wg_pool *pool)
         {"threads", "-merge", true, false, 1, false},
         {"in a row", "-merge,-side", true, false, 1, false},
         {"cached", "-merge", false, false, 3, false},
+        {"remat", "-merge", false, false, 1, false, .remat = true},
+        {"marks", "-merge", true, false, 2, false, .marks = true},
+        {"marks off", "-merge,-remat", false, false, 1, false, .marks = true},
         {"eager", "-merge", false, true, 1, true},
         {"all", "", true, false, 2, true},
     };
     outcome plain, other;
     wg_tape_options options = wg_tape_defaults();
     options.plan = "-merge,-fuse,-pack,-place";
-    bool ok = run(seed, dtype, options, 1, &plain);
+    bool ok = run(seed, dtype, options, 1, false, &plain);
     for (size_t i = 0; i < sizeof ways / sizeof *ways && ok; i++) {
         options = wg_tape_defaults();
         options.plan = ways[i].plan;
         options.pool = ways[i].pool ? pool : NULL;
         options.eager = ways[i].eager;
-        ok = run(seed, dtype, options, ways[i].times, &other);
+        options.remat = ways[i].remat;
+        ok = run(seed, dtype, options, ways[i].times, ways[i].marks, &other);
         double apart = worst(&plain, &other, dtype);
         bool same =
             !memcmp(plain.grads, other.grads, plain.bytes) && !memcmp(&plain.loss, &other.loss, sizeof plain.loss);
