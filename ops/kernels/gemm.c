@@ -90,7 +90,7 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
     for (int64_t step = 0; step < k; s++, k0 = 0) {
         wg__side from = side_of(t, s, batch, wide);
         from.data += f->line * from.line + k0 * from.k;
-        int64_t end = least(k, step + s->k - k0), stride = from.line == 1 ? 16 : end - step;
+        int64_t end = least(k, step + s->k - k0), stride = from.line == 1 ? PACK_STEPS : end - step;
         for (; step < end; step += stride, from.data += stride * from.k)
             pack_panels(f, from, least(stride, end - step), step);
         step = end;

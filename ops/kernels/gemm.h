@@ -112,6 +112,9 @@ typedef struct wg__side {
 void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs);
 
+/* Lines that lie side by side are packed so many steps at a time, to all their panels. */
+enum { PACK_STEPS = 16 };
+
 /* Packs steps [0, k) of `lines` lines as panel[p][width], zeros in the lines past the last. `beyond` >= lines can be
  * read. May write LANES elements past the panel's end. */
 void WG__K(pack_panel)(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from);

@@ -38,14 +38,22 @@ static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__si
     pack_any(panel + p * width, width, lines, k - p, from);
 }
 
+/* What is packed next, into the second-level cache: steps of a large matrix are apart, and no hardware foresees them. */
+static inline void fetch_ahead(const real *step, int64_t k) { __builtin_prefetch(step + PACK_STEPS * k, 0, 2); }
+
 /* Unit stride along the lines. A whole vector is moved where it can be read; what it writes past the panel's width
  * belongs to the next step, written later. */
 static void pack_copied(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from)
 {
     if (lines <= LANES && beyond >= LANES) {
-        for (int64_t p = 0; p < k; p++) put(panel + p * width, load(from.data + p * from.k));
+        for (int64_t p = 0; p < k; p++) {
+            fetch_ahead(from.data + p * from.k, from.k);
+            put(panel + p * width, load(from.data + p * from.k));
+        }
     } else if (lines <= 2 * LANES && width <= 2 * LANES && beyond >= 2 * LANES) {
         for (int64_t p = 0; p < k; p++) {
+            fetch_ahead(from.data + p * from.k, from.k);
+            fetch_ahead(from.data + p * from.k + LANES, from.k);
             put(panel + p * width, load(from.data + p * from.k));
             put(panel + p * width + LANES, load(from.data + p * from.k + LANES));
         }
