@@ -23,6 +23,7 @@ typedef struct side {
     uint32_t *free;   /* [stages] the first stage from here on that is not full, as far as is known */
     uint32_t *reader; /* [n_units] the earliest stage that reads it; 0: none */
     uint32_t n_strands;
+    uint32_t region, floor; /* the last one that is computed again, and the stage it may not begin before */
 } side;
 
 /* ---- what a unit waits for ----------------------------------------------------------------------------------- */
@@ -164,6 +165,10 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
     }
     uint32_t early = p->n_stages > AHEAD ? p->n_stages - AHEAD : 1,
              stage = w.stage + 1 > early ? w.stage + 1 : early;
+    const wg__node *node = &p->tape->nodes[work->node];
+    bool again = work->kind != WG__UNIT_STORE && (node->flags & WG__NODE_AGAIN);
+    if (again && node->region != s->region) s->region = node->region, s->floor = p->n_stages;
+    if (again && stage < s->floor) stage = early = s->floor;
     size of = size_of(p, work, segments);
     bool serial = of.tasks == 1 && !copies(p, work);
     if (serial && of.work <= TINY && w.strand && w.stage >= early)
@@ -172,11 +177,27 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
         enter(s, unit, first_free(s, stage), serial ? ++s->n_strands : 0, of.tasks);
 }
 
+/* What takes in more than it gives, say the gradients of a weight or a bias over time: once it has run, that is free. */
+static bool frees_memory(const wg__planner *p, const wg__work *unit)
+{
+    if (unit->kind != WG__UNIT_PRODUCT && unit->kind != WG__UNIT_NODE) return false;
+    if (p->tape->nodes[unit->node].flags & WG__NODE_AGAIN) return false;
+    const uint32_t *list = unit->count ? p->members + unit->first : &unit->node;
+    int64_t taken = 0;
+    for (uint32_t i = 0; i < (unit->count ? unit->count : 1); i++) {
+        const wg__node *node = &p->tape->nodes[list[i]];
+        const uint32_t *in = wg__inputs(p->tape, node);
+        for (uint32_t k = 0; k < node->n_in; k++)
+            taken += wg__is_source(p, p->root[in[k]]) ? 0 : numel_of(p, in[k]);
+    }
+    return taken > numel_of(p, unit->node);
+}
+
 /* What nobody reads in the next stage moves to just before its first reader. */
 static void as_late_as_can_be(side *s, uint32_t unit)
 {
     wg__planner *p = s->p;
-    if (s->reader[unit] > p->stage[unit] + 1) {
+    if (s->reader[unit] > p->stage[unit] + 1 && !frees_memory(p, &p->units[unit])) {
         p->stage[unit] = s->reader[unit] - 1;
         p->strand[unit] = p->strand[unit] ? ++s->n_strands : 0;
     }

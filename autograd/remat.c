@@ -154,8 +154,9 @@ static bool append_copy(wg__remat *r, uint32_t id)
     for (uint32_t k = 0; k < node.n_in; k++) in[k] = wg__remat_of(r, wg__inputs(tape, &node)[k]);
     node.flags |= WG__NODE_AGAIN;
     node.forward = id;
-    r->again[id] = wg__node_append(tape, &node, in);
-    return r->again[id] != 0;
+    uint32_t copy = r->again[id] = wg__node_append(tape, &node, in);
+    if (copy) tape->nodes[copy].region = r->entered;
+    return copy != 0;
 }
 
 bool wg__remat_reach(wg__remat *r, uint32_t id)
