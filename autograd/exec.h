@@ -66,7 +66,10 @@ typedef struct wg__product {
     const int64_t *batch_a, *batch_b; /* [batches] element offsets of each problem; NULL when batches is 1 */
     void *c;
     int64_t c_rs, c_cs, batch_c; /* batch_c: elements between the results of successive problems */
-    int n_segments;              /* the same for each problem */
+    bool shared_b;       /* the problems have one B, of one segment, and lie anywhere: each_a and each_c ... */
+    const void **each_a; /* ... [batches] stand for the segment's a and batch_a, */
+    void **each_c;       /* ... [batches] for c and batch_c */
+    int n_segments;      /* the same for each problem */
     wg__segment *segments;
     bool accumulate;          /* add to C instead of overwriting it */
     const void *packed_b;     /* B (one segment, one batch) as packed by pack(), or NULL */

@@ -98,13 +98,15 @@ enum {
     WG__PASS_PLACE = 8,
     WG__PASS_CACHE = 16,
     WG__PASS_SIDE = 32,
-    WG__PASS_REMAT = 64
+    WG__PASS_REMAT = 64,
+    WG__PASS_ROWS = 256
 };
 
 struct wg_tape {
     wg__heap heap;
     wg_tape_options options;
     unsigned passes; /* WG__PASS_* that are on */
+    bool all_rows;   /* the pass rows does not look at sizes, for tests */
     wg_error error, last;
     wg_error_callback on_error;
     void *on_error_context;

@@ -188,7 +188,8 @@ static bool run_passes(wg_tape *tape, wg__plan *plan)
 {
     wg__planner p = {
         .tape = tape, .plan = plan, .arena = &tape->scratch, .passes = tape->passes, .n = tape->n_nodes};
-    if (tape->options.locate_nonfinite) p.passes &= ~(unsigned)(WG__PASS_MERGE | WG__PASS_FUSE | WG__PASS_SIDE);
+    if (tape->options.locate_nonfinite)
+        p.passes &= ~(unsigned)(WG__PASS_MERGE | WG__PASS_FUSE | WG__PASS_ROWS | WG__PASS_SIDE);
     p.state = wg__plan_array(p.arena, p.n, sizeof *p.state);
     p.root = wg__plan_array(p.arena, p.n, sizeof *p.root);
     p.view = wg__plan_array(p.arena, p.n, sizeof *p.view);
@@ -200,8 +201,8 @@ static bool run_passes(wg_tape *tape, wg__plan *plan)
     p.offset = wg__plan_array(p.arena, p.n, sizeof *p.offset);
     bool ok = p.state && p.root && p.view && p.uses && p.unit && p.owner && p.shift && p.slot && p.offset;
     ok = ok && wg__plan_need(&p) && wg__plan_layout(&p) && wg__plan_merge(&p) && wg__plan_fuse(&p) &&
-         wg__plan_join(&p) && wg__plan_order(&p) && wg__plan_side(&p) && wg__plan_pack(&p) && wg__plan_place(&p) &&
-         wg__plan_emit(&p);
+         wg__plan_join(&p) && wg__plan_order(&p) && wg__plan_rows(&p) && wg__plan_side(&p) && wg__plan_pack(&p) &&
+         wg__plan_place(&p) && wg__plan_emit(&p);
     wg__heap_release(&tape->heap, p.units, p.cap_units * sizeof *p.units);
     wg__heap_release(&tape->heap, p.members, p.cap_members * sizeof *p.members);
     wg__heap_release(&tape->heap, p.temps, p.cap_temps * sizeof *p.temps);

@@ -117,6 +117,7 @@ typedef enum wg__unit_kind {
     WG__UNIT_NODE, /* one node by its kernel */
     WG__UNIT_CHAIN,
     WG__UNIT_PRODUCT, /* one product, or several with one sum */
+    WG__UNIT_ROWS,    /* products of one weight, each with a result of its own */
     WG__UNIT_COPY,    /* operand of a VIEW_COPY node, dense */
     WG__UNIT_JOIN,    /* a concatenation: the pieces that are not written in place */
     WG__UNIT_STORE    /* a view, leaf or constant that is wanted, into its output */
@@ -126,7 +127,7 @@ typedef struct wg__work {
     wg__unit_kind kind;
     bool accumulate;       /* PRODUCT: adds to what an earlier unit left */
     uint32_t node;         /* the value it makes */
-    uint32_t first, count; /* CHAIN, PRODUCT: members in the list */
+    uint32_t first, count; /* CHAIN, PRODUCT, ROWS: members in the list */
     uint64_t when;         /* order of execution */
     uint32_t next;
 } wg__work;
@@ -179,6 +180,7 @@ bool wg__plan_merge(wg__planner *p);
 bool wg__plan_fuse(wg__planner *p);
 bool wg__plan_join(wg__planner *p);
 bool wg__plan_order(wg__planner *p);
+bool wg__plan_rows(wg__planner *p);
 bool wg__plan_side(wg__planner *p);
 bool wg__plan_pack(wg__planner *p);
 bool wg__plan_place(wg__planner *p);
@@ -197,6 +199,11 @@ bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k);
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift);
 /* The product of a unit as the kernels see it, without addresses; segments go to `segments`. */
 void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments);
+/* Whether the right operand of a product unit is one that can be packed ahead, and the product wants it; then the
+ * product as described. */
+bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segment);
+/* Calls fn for every unit that `unit` waits for, perhaps more than once. */
+void wg__each_wait(const wg__planner *p, uint32_t unit, void (*fn)(void *context, uint32_t before), void *context);
 /* The shared right operand of a product unit, or NULL. */
 wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit);
 /* Whether the piece of a concatenation is written in place, elements `offset` from its start; whether all are. */

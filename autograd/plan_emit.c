@@ -218,122 +218,6 @@ static bool emit_join(wg__emit *e, const wg__work *unit)
     return true;
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------ */
-
-void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments)
-{
-    const wg_tape *tape = p->tape;
-    const wg__node *out = &tape->nodes[unit->node];
-    const wg_shape *shape = wg__shape_of_node(tape, out);
-    wg_layout c = wg__layout_of(p, unit->node);
-    int r = shape->rank;
-    *product = (wg__product){.dtype = (wg_dtype)out->dtype,
-                             .m = shape->size[r - 2],
-                             .n = shape->size[r - 1],
-                             .batches = 1,
-                             .c_rs = c.stride[r - 2],
-                             .c_cs = c.stride[r - 1],
-                             .n_segments = (int)unit->count,
-                             .segments = segments,
-                             .accumulate = unit->accumulate};
-    for (uint32_t i = 0; i < unit->count; i++) {
-        uint32_t term = p->members[unit->first + i];
-        const uint32_t *in = wg__inputs(tape, &tape->nodes[term]);
-        const wg_shape *sa = wg__shape_of_node(tape, &tape->nodes[in[0]]);
-        wg_layout a = wg__layout_of(p, in[0]), b = wg__layout_of(p, in[1]);
-        int ra = sa->rank, rb = wg__shape_of_node(tape, &tape->nodes[in[1]])->rank;
-        wg__segment *s = &segments[i];
-        *s = (wg__segment){.k = sa->size[ra - 1],
-                           .a_rs = a.stride[ra - 2],
-                           .a_cs = a.stride[ra - 1],
-                           .b_rs = b.stride[rb - 2],
-                           .b_cs = b.stride[rb - 1]};
-        if ((p->state[term] & WG__ABSORBED) && p->view[term]) /* seen transposed: (A B)^T = B^T A^T */
-            *s = (wg__segment){.k = s->k, .a_rs = s->b_cs, .a_cs = s->b_rs, .b_rs = s->a_cs, .b_cs = s->a_rs};
-    }
-}
-
-/* Element offsets of each problem of a batch: the leading sizes of an operand broadcast to those of the result. */
-static int64_t *batch_offsets(wg__emit *e, const wg_shape *out, uint32_t id, int64_t batches)
-{
-    int64_t *offsets = wg__plan_array(&e->plan->memory, (uint64_t)batches, sizeof *offsets);
-    if (!offsets) return NULL;
-    const wg_shape *shape = wg__shape_of_node(e->tape, &e->tape->nodes[id]);
-    wg_layout layout = wg__layout_of(e->p, id);
-    int shift = out->rank - shape->rank;
-    for (int64_t i = 0; i < batches; i++) {
-        int64_t rest = i;
-        for (int d = out->rank - 3; d >= 0; d--) {
-            int64_t index = rest % out->size[d];
-            rest /= out->size[d];
-            if (d >= shift && shape->size[d - shift] != 1) offsets[i] += index * layout.stride[d - shift];
-        }
-    }
-    return offsets;
-}
-
-static bool emit_product(wg__emit *e, const wg__work *unit)
-{
-    const wg__planner *p = e->p;
-    wg__product *product = wg__plan_array(&e->plan->memory, 1, sizeof *product);
-    wg__segment *segments = wg__plan_array(&e->plan->memory, unit->count, sizeof *segments);
-    if (!product || !segments) return false;
-    wg__product_describe(p, unit, product, segments);
-    if (!wg__emit_bind(e, &product->c, unit->node)) return false;
-    for (uint32_t i = 0; i < unit->count; i++) {
-        uint32_t term = p->members[unit->first + i];
-        const uint32_t *in = wg__inputs(e->tape, &e->tape->nodes[term]);
-        int swap = (p->state[term] & WG__ABSORBED) && p->view[term] ? 1 : 0;
-        if (!wg__emit_bind(e, (void **)(uintptr_t)&segments[i].a, in[swap]) ||
-            !wg__emit_bind(e, (void **)(uintptr_t)&segments[i].b, in[1 - swap]))
-            return false;
-    }
-    const wg_shape *shape = wg__shape_of_node(e->tape, &e->tape->nodes[unit->node]);
-    for (int d = 0; d < shape->rank - 2; d++) product->batches *= shape->size[d];
-    if (shape->rank > 2) {
-        const uint32_t *in = wg__inputs(e->tape, &e->tape->nodes[unit->node]);
-        product->batch_a = batch_offsets(e, shape, in[0], product->batches);
-        product->batch_b = batch_offsets(e, shape, in[1], product->batches);
-        product->batch_c = product->m * product->n;
-        if (!product->batch_a || !product->batch_b) return false;
-    }
-    const wg__pack *pack = wg__pack_find(p, unit);
-    if (pack && !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset)) return false;
-    product->packed_b = pack ? product : NULL; /* known to be there, before its address is */
-    wg__instr instr = {.kind = WG__INSTR_PRODUCT, .node = p->members[unit->first], .product = product};
-    instr.kernels = wg__structural_ops.product(product->dtype);
-    instr.tasks = instr.kernels->tasks(product);
-    instr.scratch = instr.kernels->scratch(product);
-    return wg__emit_finish(e, instr);
-}
-
-static bool emit_packs(wg__emit *e)
-{
-    const wg__planner *p = e->p;
-    for (uint32_t i = 0; i < p->n_packs; i++) {
-        const wg__pack *pack = &p->packs[i];
-        if (pack->where == WG__PACK_NOT) continue;
-        const wg__work *unit = &p->units[pack->first_unit];
-        wg__product *product = wg__plan_array(&e->plan->memory, 1, sizeof *product);
-        wg__segment *segment = wg__plan_array(&e->plan->memory, 1, sizeof *segment);
-        if (!product || !segment) return false;
-        wg__product_describe(p, unit, product, segment);
-        uint32_t b = wg__inputs(e->tape, &e->tape->nodes[p->members[unit->first]])[1];
-        if (!wg__emit_bind(e, (void **)(uintptr_t)&segment->b, b)) return false;
-        const wg__product_kernels *kernels = wg__structural_ops.product(product->dtype);
-        wg__instr instr = {.kind = WG__INSTR_PACK, .node = b, .product = product, .kernels = kernels};
-        instr.tasks = kernels->pack_tasks(product);
-        if (pack->where == WG__PACK_HELD) instr.held = e->plan->slots[pack->slot].index + 1;
-        uint32_t before = e->plan->n_instrs;
-        if (!wg__emit_finish(e, instr)) return false;
-        if (e->plan->n_instrs > before &&
-            !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset))
-            return false;
-    }
-    e->plan->n_packs = e->plan->n_instrs;
-    return true;
-}
-
 /* ---- copies -------------------------------------------------------------------------------------------------- */
 
 static bool emit_view_copy(wg__emit *e, const wg__work *unit)
@@ -376,7 +260,8 @@ static bool emit_unit(wg__emit *e, uint32_t id)
     switch (unit->kind) {
     case WG__UNIT_NODE: return emit_node(e, unit);
     case WG__UNIT_CHAIN: return wg__emit_chain(e, unit, id);
-    case WG__UNIT_PRODUCT: return emit_product(e, unit);
+    case WG__UNIT_PRODUCT:
+    case WG__UNIT_ROWS: return wg__emit_product(e, unit);
     case WG__UNIT_COPY: return emit_view_copy(e, unit);
     case WG__UNIT_JOIN: return emit_join(e, unit);
     case WG__UNIT_STORE: return emit_store(e, unit);
@@ -493,7 +378,7 @@ bool wg__plan_emit(wg__planner *p)
     e.leaf_slot = wg__plan_array(p->arena, p->n, sizeof *e.leaf_slot);
     e.at = wg__plan_array(p->arena, p->n, sizeof *e.at);
     p->plan->params = wg__plan_array(&p->plan->memory, p->tape->n_leaves, sizeof *p->plan->params);
-    if (!e.leaf_slot || !e.at || !p->plan->params || !emit_packs(&e)) return false;
+    if (!e.leaf_slot || !e.at || !p->plan->params || !wg__emit_packs(&e)) return false;
     for (uint32_t i = 0; i < p->n_units; i++) {
         e.now = (wg__tag){.stage = p->stage[p->sequence[i]], .strand = p->strand[p->sequence[i]]};
         if (!emit_unit(&e, p->sequence[i])) return false;

@@ -30,6 +30,11 @@ bool wg__emit_fix_in(wg__emit *e, void **where, uint32_t root, int64_t at);
 /* Appends the instruction; one with nothing to do is left out. */
 bool wg__emit_finish(wg__emit *e, wg__instr instr);
 
+/* ---- plan_product.c ---- */
+
+bool wg__emit_packs(wg__emit *e); /* the first instructions */
+bool wg__emit_product(wg__emit *e, const wg__work *unit);
+
 /* ---- plan_chain.c ---- */
 
 bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id);

@@ -15,6 +15,41 @@ static int by_time(const void *a, const void *b)
     return x->unit < y->unit ? -1 : x->unit > y->unit;
 }
 
+/* ---- what a unit waits for ---- */
+
+typedef struct waits {
+    const wg__planner *p;
+    uint32_t unit;
+    void (*fn)(void *context, uint32_t before);
+    void *context;
+} waits;
+
+static void wait_for(const waits *w, uint32_t node)
+{
+    uint32_t root = w->p->root[node];
+    if (!node || wg__is_source(w->p, root) || !w->p->unit[root]) return;
+    if (w->p->unit[root] - 1 != w->unit) w->fn(w->context, w->p->unit[root] - 1);
+}
+
+void wg__each_wait(const wg__planner *p, uint32_t unit, void (*fn)(void *context, uint32_t before), void *context)
+{
+    waits w = {p, unit, fn, context};
+    const wg__work *work = &p->units[unit];
+    if (work->kind == WG__UNIT_STORE) {
+        wait_for(&w, p->plan->outputs[work->node].node);
+        return;
+    }
+    if (work->accumulate) fn(context, unit - 1); /* the run of the same sum before it */
+    const uint32_t *list = work->count ? p->members + work->first : &work->node;
+    for (uint32_t i = 0; i < (work->count ? work->count : 1); i++) {
+        const wg__node *node = &p->tape->nodes[list[i]];
+        const uint32_t *in = wg__inputs(p->tape, node);
+        for (uint32_t k = 0; k < node->n_in; k++) wait_for(&w, in[k]);
+    }
+}
+
+/* ---- the order ---- */
+
 /* Whether the value stands dense in memory of its own when its unit has run. */
 bool wg__output_is_plain(const wg__planner *p, const wg__output *output)
 {

@@ -62,26 +62,29 @@ void wg__held_packed(wg_tape *tape, uint32_t index)
 
 /* ---- which operands ------------------------------------------------------------------------------------------ */
 
-/* The right operand of a product, if it is one that can be packed ahead and the product is one that wants it: a single
- * row, say, reads it as it stands, whoever else shares it. */
+bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segment)
+{
+    bool one = unit->kind == WG__UNIT_PRODUCT && unit->count == 1 && !unit->accumulate;
+    if (!one && unit->kind != WG__UNIT_ROWS) return false;
+    const wg__node *node = &p->tape->nodes[p->members[unit->first]];
+    uint32_t b = wg__inputs(p->tape, node)[1], root = p->root[b];
+    if (wg__shape_of_node(p->tape, &p->tape->nodes[b])->rank != 2) return false;
+    if (p->state[node - p->tape->nodes] & WG__ABSORBED) return false;
+    if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
+    wg__product_describe(p, unit, product, segment);
+    return wg__structural_ops.product(product->dtype)->wants_packed(product);
+}
+
+/* A single row, say, reads the right operand as it stands, whoever else shares it. */
 static bool packable(const wg__planner *p, const wg__work *unit, wg__pack *pack)
 {
-    if (unit->kind != WG__UNIT_PRODUCT || unit->count != 1 || unit->accumulate) return false;
-    const wg__node *node = &p->tape->nodes[p->members[unit->first]];
-    uint32_t b = wg__inputs(p->tape, node)[1];
-    const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[b]);
-    if (shape->rank != 2 || (p->state[node - p->tape->nodes] & WG__ABSORBED)) return false;
-    uint32_t root = p->root[b];
-    if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
     wg__product product;
     wg__segment segment;
-    wg__product_describe(p, unit, &product, &segment);
-    const wg__product_kernels *kernels = wg__structural_ops.product(product.dtype);
-    if (!kernels->wants_packed(&product)) return false;
-    wg_layout layout = wg__layout_of(p, b);
-    *pack = (wg__pack){.root = root,
-                       .key = {layout.offset, layout.stride[0], layout.stride[1], shape->size[0], shape->size[1]},
-                       .bytes = kernels->packed_bytes(&product)};
+    if (!wg__packs_b(p, unit, &product, &segment)) return false;
+    uint32_t b = wg__inputs(p->tape, &p->tape->nodes[p->members[unit->first]])[1];
+    *pack = (wg__pack){.root = p->root[b],
+                       .key = {wg__layout_of(p, b).offset, segment.b_rs, segment.b_cs, segment.k, product.n},
+                       .bytes = wg__structural_ops.product(product.dtype)->packed_bytes(&product)};
     return true;
 }
 
@@ -112,7 +115,8 @@ static int by_root(const void *x, const void *y)
 static bool list_packs(wg__planner *p)
 {
     uint32_t n = 0, kept = 0;
-    for (uint32_t i = 0; i < p->n_units; i++) n += p->units[i].kind == WG__UNIT_PRODUCT;
+    for (uint32_t i = 0; i < p->n_units; i++)
+        n += p->units[i].kind == WG__UNIT_PRODUCT || p->units[i].kind == WG__UNIT_ROWS;
     p->packs = wg__plan_array(p->arena, n, sizeof *p->packs);
     p->pack_at = wg__plan_array(p->arena, p->n, sizeof *p->pack_at);
     if (!p->packs || !p->pack_at) return false;

@@ -34,7 +34,8 @@ static void touch_unit(wg__planner *p, life *lives, uint32_t id)
     uint32_t n = unit->count ? unit->count : 1;
     for (uint32_t i = 0; i < n; i++) {
         const wg__node *node = &p->tape->nodes[list[i]];
-        if (unit->kind == WG__UNIT_CHAIN && (p->state[list[i]] & WG__MATERIAL)) touch(p, lives, list[i], stage);
+        bool made = unit->kind == WG__UNIT_CHAIN && (p->state[list[i]] & WG__MATERIAL);
+        if (made || unit->kind == WG__UNIT_ROWS) touch(p, lives, list[i], stage);
         const uint32_t *in = wg__inputs(p->tape, node);
         for (uint32_t k = 0; k < node->n_in; k++) {
             uint32_t root = p->root[in[k]];

@@ -35,35 +35,9 @@ typedef struct waits {
     bool any;
 } waits;
 
-typedef void (*visit)(waits *w, uint32_t unit);
-
-static void wait_for(waits *w, uint32_t node, visit fn)
+static void note(void *context, uint32_t before)
 {
-    const wg__planner *p = w->s->p;
-    uint32_t root = p->root[node];
-    if (!node || wg__is_source(p, root) || !p->unit[root]) return;
-    if (p->unit[root] - 1 != w->unit) fn(w, p->unit[root] - 1);
-}
-
-static void each_wait(waits *w, visit fn)
-{
-    const wg__planner *p = w->s->p;
-    const wg__work *unit = &p->units[w->unit];
-    if (unit->kind == WG__UNIT_STORE) {
-        wait_for(w, p->plan->outputs[unit->node].node, fn);
-        return;
-    }
-    if (unit->accumulate) fn(w, w->unit - 1); /* the run of the same sum before it */
-    const uint32_t *list = unit->count ? p->members + unit->first : &unit->node;
-    for (uint32_t i = 0; i < (unit->count ? unit->count : 1); i++) {
-        const wg__node *node = &p->tape->nodes[list[i]];
-        const uint32_t *in = wg__inputs(p->tape, node);
-        for (uint32_t k = 0; k < node->n_in; k++) wait_for(w, in[k], fn);
-    }
-}
-
-static void note(waits *w, uint32_t before)
-{
+    waits *w = context;
     const wg__planner *p = w->s->p;
     w->any = true;
     if (p->stage[before] < w->stage) return;
@@ -72,8 +46,9 @@ static void note(waits *w, uint32_t before)
     w->stage = p->stage[before];
 }
 
-static void mark_read(waits *w, uint32_t before)
+static void mark_read(void *context, uint32_t before)
 {
+    waits *w = context;
     uint32_t *reader = &w->s->reader[before];
     if (!*reader || w->stage < *reader) *reader = w->stage;
 }
@@ -94,18 +69,19 @@ static int64_t numel_of(const wg__planner *p, uint32_t id)
 static size size_of_product(const wg__planner *p, const wg__work *unit, wg__segment *segments)
 {
     wg__product product;
-    const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[unit->node]);
     int64_t k = 0;
     wg__product_describe(p, unit, &product, segments);
     for (int i = 0; i < product.n_segments; i++) k += segments[i].k;
-    for (int d = 0; d < shape->rank - 2; d++) product.batches *= shape->size[d];
     int64_t n = wg__structural_ops.product(product.dtype)->tasks(&product);
-    return (size){n < 1 ? 1 : n > FULL ? FULL : (uint32_t)n, numel_of(p, unit->node) * (k / 16 + 1)};
+    return (size){n < 1      ? 1
+                  : n > FULL ? FULL
+                             : (uint32_t)n,
+                  product.batches * product.m * product.n * (k / 16 + 1)};
 }
 
 static size size_of(const wg__planner *p, const wg__work *unit, wg__segment *segments)
 {
-    if (unit->kind == WG__UNIT_PRODUCT) return size_of_product(p, unit, segments);
+    if (unit->kind == WG__UNIT_PRODUCT || unit->kind == WG__UNIT_ROWS) return size_of_product(p, unit, segments);
     uint32_t id = unit->kind == WG__UNIT_STORE ? p->plan->outputs[unit->node].node : unit->node;
     const wg__node *node = &p->tape->nodes[id];
     int64_t work = numel_of(p, id) * (unit->kind == WG__UNIT_CHAIN ? unit->count : 1);
@@ -156,7 +132,7 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
 {
     wg__planner *p = s->p;
     waits w = {.s = s, .unit = unit};
-    each_wait(&w, note);
+    wg__each_wait(p, unit, note, &w);
     const wg__work *work = &p->units[unit];
     if (is_free(p, work)) {
         p->stage[unit] = w.any ? w.stage : 1;
@@ -203,7 +179,7 @@ static void as_late_as_can_be(side *s, uint32_t unit)
     }
     waits w = {.s = s, .unit = unit, .stage = p->stage[unit]};
     if (is_free(p, &p->units[unit]) && s->reader[unit]) w.stage = s->reader[unit];
-    each_wait(&w, mark_read);
+    wg__each_wait(p, unit, mark_read, &w);
 }
 
 typedef struct entry {

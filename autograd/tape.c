@@ -14,7 +14,7 @@ static const struct {
     unsigned pass;
 } passes[] = {{"merge", WG__PASS_MERGE}, {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
               {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
-              {"remat", WG__PASS_REMAT}};
+              {"remat", WG__PASS_REMAT}, {"rows", WG__PASS_ROWS}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)
@@ -39,6 +39,7 @@ wg_tape *wg_tape_new(wg_tape_options options)
     const char *plan = options.plan ? options.plan : getenv("WG_PLAN");
     tape->passes = passes_from(plan);
     tape->options.remat |= plan && strstr(plan, "+remat");
+    tape->all_rows = plan && strstr(plan, "+rows");
     tape->epoch = 1;
     tape->seed = options.seed;
     tape->training = true;

@@ -343,6 +343,59 @@ static void tapes_share_a_pool(void)
     wg_pool_free(pool);
 }
 
+/* ---- products of one weight ---- */
+
+enum { LARGE = 1200, STEPS = 6 }; /* LARGE^2 floats do not stay in the caches */
+
+/* A loop whose steps read out by a large weight V; with `fed`, what was read out is read by the next step. Returns the
+ * loss and the number of instructions, and leaves the gradients. */
+static double read_out(wg_params *set, wg_pool *pool, const char *plan, bool fed, uint64_t *instructions)
+{
+    wg_tape *tape = tape_by(pool, plan);
+    wg_tensor W = wg_use(tape, wg_param_find(set, "W")), V = wg_use(tape, wg_param_find(set, "V"));
+    wg_tensor h = wg_cast(random_leaf(tape, WG_DIMS(3, 24), 5), WG_F32), loss = WG_NONE;
+    for (int t = 0; t < STEPS; t++) {
+        h = wg_tanh(wg_matmul(h, W));
+        wg_tensor wide = wg_concat((wg_tensor[]){h, wg_zeros(tape, WG_F32, WG_DIMS(3, LARGE - 24))}, 2, 1);
+        wg_tensor y = wg_tanh(wg_matmul(wide, V)), l = weigh(y, (unsigned)t);
+        if (fed) h = wg_add(h, wg_slice(y, 1, 0, 24));
+        loss = loss.tape ? wg_add(loss, l) : l;
+    }
+    wg_zero_grad(set);
+    CHECK(wg_backward(loss) == WG_OK);
+    double value = wg_item(loss);
+    *instructions = wg_tape_count(tape).instructions;
+    CLOSE(tape);
+    return value;
+}
+
+static void large_weights_are_read_once(void)
+{
+    wg_pool *pool = wg_pool_new(3);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *V = wg_param_new(set, "V", WG_DIMS(LARGE, LARGE), wg_init_uniform(-.1, .1));
+    wg_param *W = wg_param_new(set, "W", WG_DIMS(24, 24), wg_init_uniform(-.3, .3));
+    size_t bytes = LARGE * LARGE * sizeof(float);
+    float *dV = malloc(bytes), dW[24 * 24];
+    for (int fed = 0; fed < 2; fed++) {
+        uint64_t alone, together, small;
+        double loss = read_out(set, NULL, "-rows", fed, &alone);
+        memcpy(dV, wg_param_grad(V), bytes);
+        memcpy(dW, wg_param_grad(W), sizeof dW);
+        for (int threads = 0; threads < 2; threads++) {
+            CHECK(read_out(set, threads ? pool : NULL, "", fed, &together) == loss);
+            CHECK(!memcmp(dV, wg_param_grad(V), bytes) && !memcmp(dW, wg_param_grad(W), sizeof dW));
+            /* of STEPS products forward, and as many back, one each is left, which packs V by itself; but none is put
+             * together with one that it waits for */
+            CHECK(fed ? together == alone : together == alone - 2 * STEPS);
+        }
+        CHECK(read_out(set, NULL, "+rows", fed, &small) == loss && small == together);
+    }
+    free(dV);
+    wg_params_free(set);
+    wg_pool_free(pool);
+}
+
 int main(void)
 {
     static const test tests[] = {TEST(one_plan_serves_equal_steps),
@@ -356,6 +409,7 @@ int main(void)
                                  TEST(a_gradient_that_is_read_twice_stays),
                                  TEST(side_by_side_changes_no_bit),
                                  TEST(threads_and_exact_passes_change_no_bit),
-                                 TEST(tapes_share_a_pool)};
+                                 TEST(tapes_share_a_pool),
+                                 TEST(large_weights_are_read_once)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }

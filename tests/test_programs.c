@@ -79,6 +79,18 @@ static wg_tensor loop(program *p)
     return h;
 }
 
+/* Several values by one weight, some of which may depend on others: what the pass rows looks for. */
+static void project(program *p)
+{
+    wg_tensor w = p->value[0];
+    bool transposed = roll(&p->d, 2);
+    for (int i = 0; i < 4; i++) {
+        wg_tensor a = any(p);
+        if (wg_rank(a) == 2 && wg_size(a, 1) == wg_size(w, 0))
+            keep(p, bounded(wg_matmul(a, transposed ? wg_t(w) : w)));
+    }
+}
+
 static wg_tensor cut(program *p)
 {
     wg_tensor a = any(p);
@@ -145,7 +157,7 @@ static wg_tensor convolve(program *p)
 static void step(program *p)
 {
     wg_tensor a = any(p);
-    switch (roll(&p->d, 25)) {
+    switch (roll(&p->d, 27)) {
     case 0:
     case 1: keep(p, wg_add(a, partner(p, a))); break;
     case 2:
@@ -170,6 +182,8 @@ static void step(program *p)
     case 21: keep(p, attend(p)); break;
     case 22: keep(p, convolve(p)); break;
     case 23: keep(p, wg_layer_norm(a, WG_NONE, WG_NONE, 1e-2)); break;
+    case 24:
+    case 25: project(p); break;
     default: gates(p);
     }
 }
@@ -285,6 +299,8 @@ static bool check(uint64_t seed, wg_pool *pool)
         {"fuse", "-merge,-pack,-place", false, false, 1, false},
         {"pack", "-merge,-fuse,-place", false, false, 1, false},
         {"place", "-merge,-fuse,-pack", false, false, 1, false},
+        {"rows", "-merge,-fuse,-place,+rows", false, false, 1, false},
+        {"rows, threads", "-merge,+rows", true, false, 2, false},
         {"exact", "-merge", false, false, 1, false},
         {"threads", "-merge", true, false, 1, false},
         {"in a row", "-merge,-side", true, false, 1, false},

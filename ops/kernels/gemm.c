@@ -123,7 +123,7 @@ enum { PANELS_A_TASK = 4 };
 
 static bool wants_packed(const wg__product *p)
 {
-    return p->batches == 1 && p->n_segments == 1 && p->m > 1 && p->n >= TILE_COLS / 2 && p->segments[0].k >= 8 &&
+    return (p->batches == 1 || p->shared_b) && p->n_segments == 1 && p->m > 1 && p->n >= TILE_COLS / 2 && p->segments[0].k >= 8 &&
            (p->c_rs != 1 || p->c_cs == 1);
 }
 
@@ -159,8 +159,9 @@ static void pack(const wg__product *p, void *packed, int64_t task)
 /* ---- one block of C ------------------------------------------------------------------------------------------ */
 
 typedef struct block {
-    int64_t batch, row, col, rows, cols; /* of the turned C */
-    int64_t k0, k;                       /* steps of the contraction */
+    int64_t batch, last;          /* the problem, and the one after the last that shares its B */
+    int64_t row, col, rows, cols; /* of the turned C */
+    int64_t k0, k;                /* steps of the contraction */
     bool add;
     real *c; /* the block's first element */
     real *a_panels, *b_panels;
@@ -224,14 +225,26 @@ static void run_rows(const wg__problem *t, const wg__cut *c, const block *b, int
     }
 }
 
+static real *result_of(const wg__problem *t, const block *b)
+{
+    const wg__product *p = t->p;
+    real *c = p->shared_b ? p->each_c[b->batch] : (real *)p->c + b->batch * p->batch_c;
+    return c + b->row * t->c_rs + b->col * t->c_cs;
+}
+
 static void run_block(const wg__problem *t, const wg__cut *c, block *b)
 {
+    int64_t first = b->batch;
     for (b->k0 = 0; b->k0 < t->k; b->k0 += b->k) {
         b->k = least(t->kc, t->k - b->k0);
         b->add = b->k0 > 0 || t->p->accumulate;
+        b->batch = first;
         if (!t->p->packed_b) pack_b_block(t, c, b);
-        for (int64_t row = 0; row < b->rows; row += MOST_ROWS)
-            run_rows(t, c, b, row, least(MOST_ROWS, b->rows - row));
+        for (; b->batch < b->last; b->batch++) {
+            b->c = result_of(t, b);
+            for (int64_t row = 0; row < b->rows; row += MOST_ROWS)
+                run_rows(t, c, b, row, least(MOST_ROWS, b->rows - row));
+        }
     }
 }
 
@@ -274,15 +287,18 @@ static void run(const wg__product *p, int64_t task, void *memory)
     wg__cut c = WG__K(cut)(&t);
     int64_t blocks = c.row_tasks * c.col_tasks, group = task / blocks;
     int64_t row = task % blocks / c.col_tasks * c.rows, col = task % c.col_tasks * c.cols;
-    for (int64_t batch = group * c.together; batch < least(p->batches, (group + 1) * c.together); batch++) {
+    int64_t last = least(p->batches, (group + 1) * c.together), next;
+    for (int64_t batch = group * c.together; batch < last; batch = next) {
+        next = p->shared_b && t.k > 0 ? last : batch + 1;
         block b = {.batch = batch,
+                   .last = next,
                    .row = row,
                    .col = col,
                    .rows = least(c.rows, t.m - row),
                    .cols = least(c.cols, t.n - col),
-                   .c = (real *)p->c + batch * p->batch_c + row * t.c_rs + col * t.c_cs,
                    .a_panels = memory,
                    .b_panels = (real *)memory + a_size(&t, &c)};
+        b.c = result_of(&t, &b);
         if (t.k == 0 && !p->accumulate)
             zero(&t, &b);
         else if (c.vector)

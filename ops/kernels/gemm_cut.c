@@ -16,7 +16,8 @@ wg__problem WG__K(problem)(const wg__product *p)
     const wg__blis *blis = fitting_blis();
     wg__problem t = {.p = p, .wide = blis ? blis->wide : TILE_COLS, .kc = blis ? blis->kc : 256};
     for (int s = 0; s < p->n_segments; s++) t.k += p->segments[s].k;
-    t.turned = !p->packed_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
+    t.turned =
+        !p->packed_b && !p->shared_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
     t.m = t.turned ? p->n : p->m;
     t.n = t.turned ? p->m : p->n;
     t.c_rs = t.turned ? p->c_cs : p->c_rs;
@@ -24,7 +25,10 @@ wg__problem WG__K(problem)(const wg__product *p)
     return t;
 }
 
-static double work_of(const wg__problem *t) { return 2.0 * (double)t->m * (double)t->n * (double)t->k; }
+/* Rows of A that meet the same B. */
+static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
+
+static double work_of(const wg__problem *t) { return 2.0 * (double)rows_of(t) * (double)t->n * (double)t->k; }
 
 /* How many tasks a problem is cut into: none too small to be worth handing over, few where each packs for itself. */
 static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
@@ -36,13 +40,13 @@ static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
         if (work_of(t) / (double)(2 * tasks) < least_work) break;
         tasks *= 2;
     }
-    return t->p->batches >= 16 ? 1 : tasks;
+    return t->p->batches >= 16 && !t->p->shared_b ? 1 : tasks;
 }
 
 /* What a grid of tasks costs: each packs, or at least reads, its rows of A and its columns of B. */
 static double grid_cost(const wg__problem *t, const wg__cut *c, int64_t rows, int64_t cols)
 {
-    return (double)(cols * t->m) * (c->pack_a ? 1 : 0.25) + (double)(rows * t->n) * (c->pack_b ? 1 : 0.25);
+    return (double)(cols * rows_of(t)) * (c->pack_a ? 1 : 0.25) + (double)(rows * t->n) * (c->pack_b ? 1 : 0.25);
 }
 
 /* The cheapest grid of that many tasks. */
@@ -67,7 +71,7 @@ static void split(const wg__problem *t, wg__cut *c)
 /* One row, and B can be read as it stands. */
 static bool is_vector(const wg__problem *t)
 {
-    if (t->m != 1 || t->p->packed_b || t->p->window) return false;
+    if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
     for (int s = 0; s < t->p->n_segments; s++) {
         wg__side b = side_of(t, &t->p->segments[s], 0, true);
         if (b.line != 1 && b.k != 1) return false;
@@ -110,7 +114,9 @@ wg__cut WG__K(cut)(const wg__problem *t)
         cut_vector(t, &c);
     else
         cut_matrix(t, &c);
-    if (c.row_tasks * c.col_tasks == 1 && t->p->batches > 1)
+    if (t->p->shared_b)
+        c.together = t->p->batches;
+    else if (c.row_tasks * c.col_tasks == 1 && t->p->batches > 1)
         c.together = work_of(t) >= 5e5 ? 1 : least(t->p->batches, 1 + (int64_t)(5e5 / (work_of(t) + 1)));
     return c;
 }

@@ -19,7 +19,7 @@ typedef struct wg__problem {
 typedef struct wg__cut {
     int64_t rows, cols;           /* of C in a task */
     int64_t row_tasks, col_tasks; /* for each problem of a batch */
-    int64_t together;             /* problems of a batch in one task */
+    int64_t together;             /* problems of a batch in one task; all that share B */
     bool vector;                  /* m is 1: no tiles, nothing packed */
     bool pack_a, pack_b;          /* into the task's scratch */
     const wg__blis *blis;         /* the micro-kernel, where it is BLIS' */
@@ -38,7 +38,7 @@ static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64
     const wg__product *p = t->p;
     bool b = wide != t->turned;
     const int64_t *offset = b ? p->batch_b : p->batch_a;
-    const real *data = b ? s->b : s->a;
+    const real *data = b ? s->b : p->shared_b ? p->each_a[batch] : s->a;
     return (wg__side){.data = offset && data ? data + offset[batch] : data,
                       .line = b ? s->b_cs : s->a_rs,
                       .k = b ? s->b_rs : s->a_cs};
