@@ -99,6 +99,7 @@ enum {
     WG__PASS_CACHE = 16,
     WG__PASS_SIDE = 32,
     WG__PASS_REMAT = 64,
+    WG__PASS_ATTENTION = 128,
     WG__PASS_ROWS = 256
 };
 

@@ -1,9 +1,11 @@
 /* Planning: finds the cached plan of what is asked for, or makes it by the passes.
  *
  * The key is everything recorded since the reset and the request, compared in full. A hit skips
- * differentiation: gradient nodes are appended only while a plan is made and taken away after. */
+ * differentiation: gradient nodes are appended only while a plan is made and taken away after, and nodes that were
+ * rewritten are put back. */
 #include "plan.h"
 #include "remat.h"
+#include "rewrite.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -243,13 +245,15 @@ static wg__plan *make(wg_tape *tape, const request *r)
     *plan = (wg__plan){.memory.heap = &tape->heap};
     uint32_t n_nodes = tape->n_nodes, n_spill = tape->n_spill, n_leaves = tape->n_leaves;
     uint64_t hash = tape->hash;
-    bool ok = copy_key(tape, plan, r);
+    wg__rewrite rewrite = {.tape = tape};
+    bool ok = copy_key(tape, plan, r) && wg__rewrite_program(&rewrite, r->loss, r->targets, r->n_targets);
     if (ok && r->loss) ok = differentiate(tape, r, dx);
     ok = ok && tape->error.status == WG_OK && list_outputs(tape, plan, r, dx) && run_passes(tape, plan);
     tape->n_nodes = n_nodes;
     tape->n_spill = n_spill;
     tape->n_leaves = n_leaves;
     tape->hash = hash;
+    if (rewrite.changed) memcpy(tape->nodes, plan->nodes, n_nodes * sizeof *tape->nodes);
     if (!ok) {
         plan_free(tape, plan);
         wg__out_of_memory(tape); /* unless there is an error already */

@@ -3,7 +3,7 @@
  * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), layout (views
  * become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place), order (units in the
  * order of execution), side (what runs side by side), pack (weights once for all their products), place (one block
- * of memory), emit (instructions). */
+ * of memory), emit (instructions). The pass attention comes before them and before differentiation: rewrite.c. */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 

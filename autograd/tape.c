@@ -14,7 +14,7 @@ static const struct {
     unsigned pass;
 } passes[] = {{"merge", WG__PASS_MERGE}, {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
               {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
-              {"remat", WG__PASS_REMAT}, {"rows", WG__PASS_ROWS}};
+              {"remat", WG__PASS_REMAT}, {"rows", WG__PASS_ROWS},   {"attention", WG__PASS_ATTENTION}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)

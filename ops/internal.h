@@ -35,6 +35,13 @@ extern const wg_op wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
 /* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
 extern const wg_op wg__spread_op;
 
+/* What attention is written out with, found by attention_pattern.c. */
+extern const wg_op wg__softmax_op, wg__matmul_op, wg__permute_op, wg__arange_op;
+/* Whether a permutation with this attribute swaps the last two of `rank` axes and nothing else; view.c. */
+bool wg__swaps_last_two(const void *attr, int rank);
+/* The rule that the engine applies at every softmax: with the products around it, it may become the op. */
+bool wg__attention_recognise(wg__rewrite *r, uint32_t softmax);
+
 extern const wg_op wg__attention_op;
 /* The scores of attention by its formula, masked by -inf; attr is the op's. */
 wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr);

@@ -60,11 +60,11 @@ static wg_kernel arange_select(const wg_op *op, const wg_dtype *in, int n_in, wg
     return out == WG_BOOL ? NULL : wg__arange_kernel;
 }
 
-static const wg_op arange_op = {.struct_size = sizeof(wg_op),
-                                .name = "arange",
-                                .infer = arange_infer,
-                                .select = arange_select,
-                                .tasks = wg__numbers_tasks};
+const wg_op wg__arange_op = {.struct_size = sizeof(wg_op),
+                             .name = "arange",
+                             .infer = arange_infer,
+                             .select = arange_select,
+                             .tasks = wg__numbers_tasks};
 
 static bool fits_i32(double x) { return x > -2147483649.0 && x < 2147483648.0; }
 
@@ -76,7 +76,7 @@ wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, in
     if (dtype == WG_I32 && !(fits_i32(start) && fits_i32(last)))
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g .. %g does not fit i32", start, last);
     wg__arange_attr attr = {.start = start, .step = step, .n = n, .dtype = dtype};
-    return wg_record_on(tape, &arange_op, NULL, 0, &attr, sizeof attr);
+    return wg_record_on(tape, &wg__arange_op, NULL, 0, &attr, sizeof attr);
 }
 
 /* ---- random numbers ---------------------------------------------------------------------------------- */
@@ -159,4 +159,4 @@ wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability)
     return draw(tape, &bernoulli_op, WG_BOOL, shape, probability, 0);
 }
 
-const wg_op *const wg__make_ops[] = {&arange_op, &uniform_op, &normal_op, &bernoulli_op, NULL};
+const wg_op *const wg__make_ops[] = {&wg__arange_op, &uniform_op, &normal_op, &bernoulli_op, NULL};

@@ -31,19 +31,19 @@ static wg_tensor matmul_vjp(const wg_vjp_args *v, int k)
     return k == 0 ? wg_matmul(v->grad, wg_t(v->in[1])) : wg_matmul(wg_t(v->in[0]), v->grad);
 }
 
-static const wg_op matmul_op = {.struct_size = sizeof(wg_op),
-                                .name = "matmul",
-                                .kind = WG_KIND_PRODUCT,
-                                .min_in = 2,
-                                .max_in = 2,
-                                .flags = WG_OP_SMOOTH,
-                                .infer = matmul_infer,
-                                .vjp = matmul_vjp};
+const wg_op wg__matmul_op = {.struct_size = sizeof(wg_op),
+                             .name = "matmul",
+                             .kind = WG_KIND_PRODUCT,
+                             .min_in = 2,
+                             .max_in = 2,
+                             .flags = WG_OP_SMOOTH,
+                             .infer = matmul_infer,
+                             .vjp = matmul_vjp};
 
 static wg_tensor product(wg_tensor a, wg_tensor b)
 {
     wg_tensor in[2] = {a, b};
-    return wg_record(&matmul_op, in, 2, NULL, 0);
+    return wg_record(&wg__matmul_op, in, 2, NULL, 0);
 }
 
 /* [.., m, k] as one matrix of many rows, so that a weight meets them in one product and its gradient is one
@@ -131,4 +131,4 @@ wg_tensor wg_outer(wg_tensor a, wg_tensor b)
     return wg__both_float(a, b, "outer") ? product(wg_unsqueeze(a, 1), wg_unsqueeze(b, 0)) : wg__nil_of(a);
 }
 
-const wg_op *const wg__matmul_ops[] = {&matmul_op, NULL};
+const wg_op *const wg__matmul_ops[] = {&wg__matmul_op, NULL};

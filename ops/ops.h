@@ -88,8 +88,8 @@ WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a,
                           wg_tensor b); /* condition ? a : b; condition is bool, a and b any dtype */
 WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high); /* min(max(x, low), high); gradient 1 inside,
                                                                     edges included, else 0 */
-WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask,
-                                double value); /* mask ? value : x; mask is bool, x any dtype */
+/* mask ? value : x; mask is bool, x any dtype. A plan serves all finite values, and one that is infinite. */
+WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value);
 WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a) */
 
 /* ---- sums of several ----------------------------------------------------------------------------------------- */

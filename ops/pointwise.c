@@ -1,6 +1,9 @@
 /* Pointwise ops: descriptors, public functions, gradients and the choice of kernels, made from the rows of
  * pointwise.def. */
 #include "internal.h"
+
+#include <math.h>
+
 #include "kernels/cast.h"
 #include "kernels/kernels.h"
 
@@ -220,7 +223,17 @@ wg_tensor wg_clamp(wg_tensor x, double low, double high)
 {
     return wg__clamp(x, number(x, low, "clamp"), number(x, high, "clamp"));
 }
+
+/* Infinity is part of the program: attention that is written out is known by it. */
+static wg_tensor filling(wg_tensor like, double value)
+{
+    wg_shape shape;
+    if (!isinf(value) || !wg__shape(like, &shape, "masked_fill") || !wg_dtype_is_float(wg_dtype_get(like)))
+        return number(like, value, "masked_fill");
+    return wg__constant(like, value);
+}
+
 wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value)
 {
-    return wg__masked_fill(x, mask, number(x, value, "masked_fill"));
+    return wg__masked_fill(x, mask, filling(x, value));
 }

@@ -61,7 +61,7 @@ static wg_tensor softmax_vjp(const wg_vjp_args *v, int k)
     return wg_record(&softmax_grad, (wg_tensor[]){v->out, v->grad}, 2, NULL, 0);
 }
 
-static const wg_op softmax = {.struct_size = sizeof(wg_op),
+const wg_op wg__softmax_op = {.struct_size = sizeof(wg_op),
                               .name = "softmax",
                               .min_in = 1,
                               .max_in = 1,
@@ -115,7 +115,7 @@ static const wg_op log_softmax = {.struct_size = sizeof(wg_op),
                                   .select = log_softmax_select,
                                   .tasks = tasks};
 
-const wg_op *const wg__softmax_ops[] = {&softmax, &softmax_grad, &log_softmax, &log_softmax_grad, NULL};
+const wg_op *const wg__softmax_ops[] = {&wg__softmax_op, &softmax_grad, &log_softmax, &log_softmax_grad, NULL};
 
 /* ---- the functions of ops.h ---------------------------------------------------------------------------- */
 
@@ -128,5 +128,5 @@ static wg_tensor along(const wg_op *op, wg_tensor x, int axis)
     return wg_transpose(wg_record(op, &moved, 1, NULL, 0), axis, last);
 }
 
-wg_tensor wg_softmax(wg_tensor x, int axis) { return along(&softmax, x, axis); }
+wg_tensor wg_softmax(wg_tensor x, int axis) { return along(&wg__softmax_op, x, axis); }
 wg_tensor wg_log_softmax(wg_tensor x, int axis) { return along(&log_softmax, x, axis); }

@@ -186,15 +186,23 @@ static wg_tensor permute_vjp(const wg_vjp_args *v, int k)
     return wg_permute(v->grad, back);
 }
 
-static const wg_op permute_op = {.struct_size = sizeof(wg_op),
-                                 .name = "permute",
-                                 .kind = WG_KIND_VIEW,
-                                 .min_in = 1,
-                                 .max_in = 1,
-                                 .flags = WG_OP_SMOOTH,
-                                 .infer = permute_infer,
-                                 .vjp = permute_vjp,
-                                 .view = permute_view};
+const wg_op wg__permute_op = {.struct_size = sizeof(wg_op),
+                              .name = "permute",
+                              .kind = WG_KIND_VIEW,
+                              .min_in = 1,
+                              .max_in = 1,
+                              .flags = WG_OP_SMOOTH,
+                              .infer = permute_infer,
+                              .vjp = permute_vjp,
+                              .view = permute_view};
+
+bool wg__swaps_last_two(const void *attr, int rank)
+{
+    const permute_attr *order = attr;
+    for (int i = 0; i < rank - 2; i++)
+        if (order->axis[i] != i) return false;
+    return rank >= 2 && order->axis[rank - 1] == rank - 2;
+}
 
 wg_tensor wg_permute(wg_tensor x, wg_axes order)
 {
@@ -212,7 +220,7 @@ wg_tensor wg_permute(wg_tensor x, wg_axes order)
         moved |= axis != i;
         attr.axis[i] = axis;
     }
-    return moved ? wg_record(&permute_op, &x, 1, &attr, sizeof attr) : x;
+    return moved ? wg_record(&wg__permute_op, &x, 1, &attr, sizeof attr) : x;
 }
 
 static wg_tensor swap(wg_tensor x, int axis_a, int axis_b, const char *op)
@@ -223,7 +231,7 @@ static wg_tensor swap(wg_tensor x, int axis_a, int axis_b, const char *op)
     for (int i = 0; i < wg_rank(x); i++) attr.axis[i] = i;
     attr.axis[axis_a] = axis_b;
     attr.axis[axis_b] = axis_a;
-    return wg_record(&permute_op, &x, 1, &attr, sizeof attr);
+    return wg_record(&wg__permute_op, &x, 1, &attr, sizeof attr);
 }
 
 wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b) { return swap(x, axis_a, axis_b, "transpose"); }
@@ -401,4 +409,4 @@ wg_tensor wg_flip(wg_tensor x, int axis)
     return wg_record(&flip_op, &x, 1, &attr, sizeof attr);
 }
 
-const wg_op *const wg__view_ops[] = {&wg__reshape_op, &permute_op, &wg__expand_op, &slice_op, &flip_op, NULL};
+const wg_op *const wg__view_ops[] = {&wg__reshape_op, &wg__permute_op, &wg__expand_op, &slice_op, &flip_op, NULL};

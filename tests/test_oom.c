@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,28 @@ static wg_status step_wide(scenario *s)
     return wg_tape_reset(s->tape);
 }
 
+/* Attention that is written out, which the planner turns into the op. */
+static bool make_attention(scenario *s)
+{
+    s->set = wg_params_new(WG_F64);
+    wg_param_new(s->set, "w", WG_DIMS(16, 1), wg_init_uniform(-1, 1));
+    return make_tape(s);
+}
+
+static wg_status step_attention(scenario *s)
+{
+    wg_tensor w = wg_use(s->tape, wg_param_find(s->set, "w")), x = wg_scale(wg_matmul(w, wg_t(w)), 0.7);
+    wg_tensor hidden = wg_logical_or(wg_greater(wg_select(w, 1, 0), wg_scalar(s->tape, WG_F64, 0.5)),
+                                     wg_triu_mask(s->tape, 16, 16, 1));
+    wg_tensor y = wg_matmul(wg_softmax(wg_masked_fill(x, hidden, -INFINITY), -1), w);
+    wg_zero_grad(s->set);
+    wg_status status = wg_backward(wg_sum_all(wg_square(y)));
+    s->result = bits_of_set(s->set, true);
+    if (status != WG_OK) wg_zero_grad(s->set);
+    wg_status reset = wg_tape_reset(s->tape);
+    return status == WG_OK ? reset : status;
+}
+
 /* ---- tests ----------------------------------------------------------------------------------------------- */
 
 static void no_failures(void)
@@ -374,6 +397,13 @@ static void wide(void **state)
     no_failures();
 }
 
+static void attention(void **state)
+{
+    static const plot all = {"attention", make_attention, step_attention};
+    every_allocation(&all, NULL);
+    no_failures();
+}
+
 static wg_tensor check_loss(void *context, wg_tape *tape, wg_params *set)
 {
     return wg_sum_all(wg_square(wg_sin(wg_use(tape, wg_param_find(set, "w")))));
@@ -409,8 +439,13 @@ int main(int argc, char **argv)
 {
     if (argc > 1) only_row = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ops),         cmocka_unit_test(lstm), cmocka_unit_test(lstm_less),
-        cmocka_unit_test(derivatives), cmocka_unit_test(wide), cmocka_unit_test(gradient_check),
+        cmocka_unit_test(ops),
+        cmocka_unit_test(lstm),
+        cmocka_unit_test(lstm_less),
+        cmocka_unit_test(derivatives),
+        cmocka_unit_test(wide),
+        cmocka_unit_test(attention),
+        cmocka_unit_test(gradient_check),
     };
     return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }

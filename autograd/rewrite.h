@@ -1,0 +1,22 @@
+/* Internal. Rewriting: before a program is differentiated and planned, nodes of it may become others. */
+#ifndef WG_REWRITE_H
+#define WG_REWRITE_H
+
+#include "graph.h"
+
+struct wg__rewrite {
+    wg_tape *tape;
+    uint32_t *reader; /* [nodes] the node that reads it, once; WG__READ_MORE; 0: nobody needs it */
+    bool changed;     /* some node did: after planning the tape's nodes must be put back */
+};
+
+#define WG__READ_MORE UINT32_MAX /* it is read more often, or its value is wanted */
+
+/* What can be said better is; `loss` and the n wanted nodes stay. False when memory is out. */
+bool wg__rewrite_program(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, uint32_t n);
+
+/* For rules: node `id` computes `op` of to.in from now on, with to.shape and to.dtype. Operands have smaller ids. False
+ * when memory is out. */
+bool wg__rewrite_node(wg__rewrite *r, uint32_t id, const wg_op *op, wg__node to, const void *attr, size_t size);
+
+#endif
