@@ -77,6 +77,17 @@ static wg_tensor into_gradient(context *c, wg_tensor w)
     return loss;
 }
 
+/* A step of causal attention that is written out, with queries, keys and values w[heads, T, size]. */
+static wg_tensor written_out(context *c, wg_tensor w)
+{
+    int64_t T = wg_size(w, 1);
+    wg_tensor scores = wg_scale(wg_matmul(w, wg_t(w)), 0.2), hidden = wg_triu_mask(c->tape, T, T, 1);
+    wg_tensor weights = wg_softmax(wg_masked_fill(scores, hidden, -INFINITY), -1);
+    wg_tensor loss = wg_mean_all(wg_square(wg_matmul(weights, w)));
+    if (wg_backward(loss) != WG_OK) app_fail("attention: %s", wg_tape_message(c->tape));
+    return loss;
+}
+
 /* ---- cases --------------------------------------------------------------------------------------------- */
 
 typedef struct bench_case {
