@@ -47,18 +47,23 @@ INLINE real total(vector v)
     return v[0];
 }
 
-/* `count` inner products over contiguous k. */
+enum { DOTS = 4 }; /* inner products at a time */
+
+/* `count` inner products over contiguous k. The next ones' lines are fetched meanwhile: B is read once, from afar. */
 INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
 {
-    vector even[4], odd[4];
+    vector even[DOTS], odd[DOTS];
     for (int j = 0; j < count; j++) even[j] = odd[j] = (vector){0};
     int64_t p = 0;
     for (; p + 2 * LANES <= k; p += 2 * LANES) {
         vector x0 = load(x + p), x1 = load(x + p + LANES);
         UNROLL
         for (int j = 0; j < count; j++) {
-            even[j] = VECTOR_FMA(x0, load(b.data + j * b.line + p), even[j]);
-            odd[j] = VECTOR_FMA(x1, load(b.data + j * b.line + p + LANES), odd[j]);
+            const real *line = b.data + j * b.line + p, *next = line + DOTS * b.line;
+            __builtin_prefetch(next);
+            __builtin_prefetch(next + LANES);
+            even[j] = VECTOR_FMA(x0, load(line), even[j]);
+            odd[j] = VECTOR_FMA(x1, load(line + LANES), odd[j]);
         }
     }
     for (int j = 0; j < count; j++) {
@@ -75,6 +80,6 @@ void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool 
         return;
     }
     int64_t j = 0;
-    for (; j + 4 <= n; j += 4, b.data += 4 * b.line) dots(4, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + DOTS <= n; j += DOTS, b.data += DOTS * b.line) dots(DOTS, k, x, b, add, y + j * y_stride, y_stride);
     for (; j < n; j++, b.data += b.line) dots(1, k, x, b, add, y + j * y_stride, y_stride);
 }
