@@ -89,7 +89,7 @@ typedef struct wg__product_kernels {
 
 /* ---- what ops/ provides to the engine ------------------------------------------------------------------------ */
 
-typedef struct wg__rewrite wg__rewrite; /* rewrite.h */
+struct wg__rule; /* rewrite.h */
 
 typedef struct wg__structural {
     const wg_op *add;     /* pointwise: in0 + in1 */
@@ -100,11 +100,8 @@ typedef struct wg__structural {
     const wg_op *reshape; /* view; attr: shape */
     const wg_op *pad;     /* in0 inside zeros along one axis; attr wg__pad_attr; gradient of a slice */
     const wg_op *concat;  /* attr wg__concat_attr */
-    const wg_op *accumulate; /* sink, kernel: out += in0, flat */
-    /* Before differentiation: at every node of op rewrite_at, what is around it may become another op. False when
-     * memory is out. */
-    const wg_op *rewrite_at;
-    bool (*rewrite)(wg__rewrite *r, uint32_t node);
+    const wg_op *accumulate;      /* sink, kernel: out += in0, flat */
+    const struct wg__rule *rules; /* what is written in one way and computed in another; the last has no op */
     /* Tiles of the space: number of tasks is ceil(numel / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);

@@ -100,7 +100,8 @@ enum {
     WG__PASS_SIDE = 32,
     WG__PASS_REMAT = 64,
     WG__PASS_ATTENTION = 128,
-    WG__PASS_ROWS = 256
+    WG__PASS_ROWS = 256,
+    WG__PASS_LOOKUP = 512
 };
 
 struct wg_tape {

@@ -1,7 +1,7 @@
-/* Rewriting. The rule and the op at which it applies come from ops/ (wg__structural). A node keeps its id, so that
+/* Rewriting. The rules and the ops at which they apply come from ops/ (wg__structural). A node keeps its id, so that
  * nobody who reads it needs to know; what it no longer reads is dropped by the pass need.
  *
- * A program without that op costs nothing. Otherwise O(n): who reads whom is found once. */
+ * A program without those ops costs nothing. Otherwise O(n): who reads whom is found once. */
 #include "rewrite.h"
 
 #include "plan.h"
@@ -14,11 +14,12 @@ static uint32_t index_of(const wg_tape *tape, const wg_op *op)
 }
 
 /* Backwards from what is wanted, the gradient's way included: a value that was computed is read by that, too. */
-static bool find_readers(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, uint32_t n)
+static bool prepare(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, uint32_t n)
 {
     const wg_tape *tape = r->tape;
     uint32_t *reader = r->reader = wg__plan_array(&r->tape->scratch, tape->n_nodes, sizeof *r->reader);
-    if (!reader) return false;
+    r->first = wg__plan_array(&r->tape->scratch, tape->n_nodes, sizeof *r->first);
+    if (!reader || !r->first) return false;
     reader[loss] = WG__READ_MORE;
     for (uint32_t i = 0; i < n; i++) reader[wanted[i]] = WG__READ_MORE;
     for (uint32_t i = 0; i < tape->n_assigns; i++) reader[tape->assigns[i].node] = WG__READ_MORE;
@@ -35,12 +36,14 @@ static bool find_readers(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, 
 bool wg__rewrite_program(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, uint32_t n)
 {
     const wg_tape *tape = r->tape;
-    const uint32_t op = index_of(tape, wg__structural_ops.rewrite_at);
-    if (!op || !(tape->passes & WG__PASS_ATTENTION) || tape->options.locate_nonfinite) return true;
-    for (uint32_t id = 1; id < tape->n_nodes; id++) {
-        if (tape->nodes[id].op != op) continue;
-        if (!r->reader && !find_readers(r, loss, wanted, n)) return false;
-        if (!wg__structural_ops.rewrite(r, id)) return false;
+    for (const wg__rule *rule = wg__structural_ops.rules; rule->at; rule++) {
+        const uint32_t op = index_of(tape, rule->at);
+        if (!op || !(tape->passes & rule->pass) || tape->options.locate_nonfinite) continue;
+        for (uint32_t id = 1; id < tape->n_nodes; id++) {
+            if (tape->nodes[id].op != op) continue;
+            if (!r->reader && !prepare(r, loss, wanted, n)) return false;
+            if (!rule->apply(r, id)) return false;
+        }
     }
     return true;
 }

@@ -4,11 +4,20 @@
 
 #include "graph.h"
 
+typedef struct wg__rewrite wg__rewrite;
 struct wg__rewrite {
     wg_tape *tape;
     uint32_t *reader; /* [nodes] the node that reads it, once; WG__READ_MORE; 0: nobody needs it */
+    uint32_t *first;  /* [nodes] for rules that remember where they met something first; zeros */
     bool changed;     /* some node did: after planning the tape's nodes must be put back */
 };
+
+/* At every node of op `at`, what is around it may become something else. */
+typedef struct wg__rule {
+    const wg_op *at;
+    unsigned pass;                                /* that it belongs to: WG__PASS_* */
+    bool (*apply)(wg__rewrite *r, uint32_t node); /* false when memory is out */
+} wg__rule;
 
 #define WG__READ_MORE UINT32_MAX /* it is read more often, or its value is wanted */
 

@@ -12,9 +12,10 @@ wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 static const struct {
     const char *name;
     unsigned pass;
-} passes[] = {{"merge", WG__PASS_MERGE}, {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
-              {"place", WG__PASS_PLACE}, {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
-              {"remat", WG__PASS_REMAT}, {"rows", WG__PASS_ROWS},   {"attention", WG__PASS_ATTENTION}};
+} passes[] = {{"merge", WG__PASS_MERGE},        {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
+              {"place", WG__PASS_PLACE},        {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
+              {"remat", WG__PASS_REMAT},        {"rows", WG__PASS_ROWS},   {"lookup", WG__PASS_LOOKUP},
+              {"attention", WG__PASS_ATTENTION}};
 
 /* "-merge,-fuse": those are off. */
 static unsigned passes_from(const char *text)

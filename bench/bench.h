@@ -58,6 +58,9 @@ typedef struct bench_peer_row {
     double bytes; /* as resident, below */
 } bench_peer_row;
 
+/* Planner settings that --passes compares; the first is all on. */
+enum { BENCH_PASSES = 8 };
+
 /* Quantities that a row does not have are NaN, or 0 for work. */
 typedef struct bench_row {
     char id[64];
@@ -65,10 +68,10 @@ typedef struct bench_row {
     double elements, bytes, flops; /* work of one run */
     double ns_per_op;
     double loss;
-    double resident;    /* memory at most, over that of an idle process */
-    double units;       /* tokens that a step makes: ms and flops are those of one; 1 where a step is a step */
-    double without[8];  /* ms with passes off, in the order of bench_passes */
-    double allocations; /* in a steady step */
+    double resident; /* memory at most, over that of an idle process */
+    double units;    /* tokens that a step makes: ms and flops are those of one; 1 where a step is a step */
+    double without[BENCH_PASSES];     /* ms with passes off, in the order of bench_passes */
+    double allocations;               /* in a steady step */
     double exponent, memory_exponent; /* of a fit */
     bench_peer_row peers[BENCH_PEERS_MAX];
     int n_peers;
@@ -101,8 +104,6 @@ void bench_engine(bench_report *report);  /* engine.c: recording, planning, repl
 void bench_models(bench_report *report);  /* compare.c: training steps */
 void bench_scaling(bench_report *report); /* scaling.c: their cost against T, B, H */
 
-/* Planner settings that --passes compares; the first is all on. */
-enum { BENCH_PASSES = 6 };
 extern const char *const bench_passes[BENCH_PASSES];
 
 /* A tape on a pool, with planner passes off as `plan` says (NULL: as the environment says). */

@@ -70,7 +70,7 @@ static const wg_op index_add_op = {.struct_size = sizeof(wg_op),
                                    .select = index_add_select,
                                    .tasks = wg__scatter_tasks};
 
-static wg_tensor index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size)
+wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size)
 {
     wg_tensor in[2] = {index, grad};
     wg__index_add_attr attr = {.axis = axis, .size = size};
@@ -97,7 +97,7 @@ static wg_status index_select_infer(wg_infer *c)
 static wg_tensor take_vjp(const wg_vjp_args *v, int k)
 {
     int axis = (int)((const wg__axis_attr *)v->attr)->axis;
-    return k == 0 ? index_add(v->in[1], v->grad, axis, wg_size(v->in[0], axis)) : WG_NONE;
+    return k == 0 ? wg__index_add(v->in[1], v->grad, axis, wg_size(v->in[0], axis)) : WG_NONE;
 }
 
 static const wg_op embedding_op = {.struct_size = sizeof(wg_op),
@@ -249,14 +249,14 @@ static wg_kernel one_hot_select(const wg_op *op, const wg_dtype *in, int n_in, w
     return wg__one_hot_kernel;
 }
 
-static const wg_op one_hot_op = {.struct_size = sizeof(wg_op),
-                                 .name = "one_hot",
-                                 .min_in = 1,
-                                 .max_in = 1,
-                                 .flags = WG_OP_CHECKS_INDEX | WG_OP_NO_GRADIENT,
-                                 .infer = one_hot_infer,
-                                 .select = one_hot_select,
-                                 .tasks = wg__bytes_tasks};
+const wg_op wg__one_hot_op = {.struct_size = sizeof(wg_op),
+                              .name = "one_hot",
+                              .min_in = 1,
+                              .max_in = 1,
+                              .flags = WG_OP_CHECKS_INDEX | WG_OP_NO_GRADIENT,
+                              .infer = one_hot_infer,
+                              .select = one_hot_select,
+                              .tasks = wg__bytes_tasks};
 
 wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype)
 {
@@ -265,7 +265,7 @@ wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype)
     if (classes < 1)
         return wg_fail(index, WG_ERR_ARGUMENT, "one_hot", "%lld classes: 1 or more", (long long)classes);
     wg__one_hot_attr attr = {.classes = classes, .dtype = dtype};
-    return wg_record(&one_hot_op, &index, 1, &attr, sizeof attr);
+    return wg_record(&wg__one_hot_op, &index, 1, &attr, sizeof attr);
 }
 
 /* ---- masks ------------------------------------------------------------------------------------------- */
@@ -346,4 +346,4 @@ wg_tensor wg_length_mask(wg_tensor lengths, int64_t size)
 }
 
 const wg_op *const wg__index_ops[] = {&embedding_op,   &index_select_op, &index_add_op, &gather_op,
-                                      &scatter_add_op, &one_hot_op,      NULL};
+                                      &scatter_add_op, &wg__one_hot_op,  NULL};

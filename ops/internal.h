@@ -40,7 +40,14 @@ extern const wg_op wg__softmax_op, wg__matmul_op, wg__permute_op, wg__arange_op;
 /* Whether a permutation with this attribute swaps the last two of `rank` axes and nothing else; view.c. */
 bool wg__swaps_last_two(const void *attr, int rank);
 /* The rule that the engine applies at every softmax: with the products around it, it may become the op. */
-bool wg__attention_recognise(wg__rewrite *r, uint32_t softmax);
+struct wg__rewrite;
+bool wg__attention_recognise(struct wg__rewrite *r, uint32_t softmax);
+
+/* The rule at every product: one by one-hot rows is a lookup when it is differentiated; one_hot_pattern.c. */
+extern const wg_op wg__one_hot_op, wg__lookup_op;
+bool wg__one_hot_recognise(struct wg__rewrite *r, uint32_t product);
+/* grad added up by index along an axis of `size`: the gradient of a lookup; index.c. */
+wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size);
 
 extern const wg_op wg__attention_op;
 /* The scores of attention by its formula, masked by -inf; attr is the op's. */

@@ -1,5 +1,6 @@
 /* The closed set of ops that the engine records by itself, and the table through which it reaches them and the
  * kernels behind its instructions. */
+#include "../autograd/rewrite.h"
 #include "internal.h"
 
 #include "kernels/data.h"
@@ -105,6 +106,10 @@ enum {
 #undef ROW
 };
 
+static const wg__rule rules[] = {{&wg__softmax_op, WG__PASS_ATTENTION, wg__attention_recognise},
+                                 {&wg__matmul_op, WG__PASS_LOOKUP, wg__one_hot_recognise},
+                                 {0}};
+
 const wg__structural wg__structural_ops = {
     .add = &wg__pointwise_ops[ROW_add],
     .fill = &fill_op,
@@ -115,8 +120,7 @@ const wg__structural wg__structural_ops = {
     .pad = &wg__pad_op,
     .concat = &wg__concat_op,
     .accumulate = &accumulate_op,
-    .rewrite_at = &wg__softmax_op,
-    .rewrite = wg__attention_recognise,
+    .rules = rules,
     .chain = wg__chain_run,
     .chain_scratch = wg__chain_scratch,
     .identity = wg__identity,

@@ -316,25 +316,25 @@ static bool check(uint64_t seed, wg_pool *pool)
         int times;
         bool rounds, remat, marks;
     } ways[] = {
-        {"fuse", "-attention,-merge,-pack,-place", false, false, 1, false},
-        {"pack", "-attention,-merge,-fuse,-place", false, false, 1, false},
-        {"place", "-attention,-merge,-fuse,-pack", false, false, 1, false},
-        {"rows", "-attention,-merge,-fuse,-place,+rows", false, false, 1, false},
-        {"rows, threads", "-attention,-merge,+rows", true, false, 2, false},
-        {"exact", "-attention,-merge", false, false, 1, false},
-        {"threads", "-attention,-merge", true, false, 1, false},
-        {"in a row", "-attention,-merge,-side", true, false, 1, false},
-        {"cached", "-attention,-merge", false, false, 3, false},
-        {"remat", "-attention,-merge", false, false, 1, false, .remat = true},
-        {"marks", "-attention,-merge", true, false, 2, false, .marks = true},
-        {"marks off", "-attention,-merge,-remat", false, false, 1, false, .marks = true},
+        {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
+        {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
+        {"place", "-attention,-lookup,-merge,-fuse,-pack", false, false, 1, false},
+        {"rows", "-attention,-lookup,-merge,-fuse,-place,+rows", false, false, 1, false},
+        {"rows, threads", "-attention,-lookup,-merge,+rows", true, false, 2, false},
+        {"exact", "-attention,-lookup,-merge", false, false, 1, false},
+        {"threads", "-attention,-lookup,-merge", true, false, 1, false},
+        {"in a row", "-attention,-lookup,-merge,-side", true, false, 1, false},
+        {"cached", "-attention,-lookup,-merge", false, false, 3, false},
+        {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
+        {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
+        {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
         {"eager", "-merge", false, true, 1, true},
         {"recognised", "-merge", true, false, 2, true, .marks = true},
         {"all", "", true, false, 2, true},
     };
     outcome plain, other;
     wg_tape_options options = wg_tape_defaults();
-    options.plan = "-attention,-merge,-fuse,-pack,-place";
+    options.plan = "-attention,-lookup,-merge,-fuse,-pack,-place";
     bool ok = run(seed, dtype, options, 1, false, &plain);
     for (size_t i = 0; i < sizeof ways / sizeof *ways && ok; i++) {
         options = wg_tape_defaults();
