@@ -200,9 +200,9 @@ static void time_passes(bench_report *report, const model_kind *kind)
 
 static void print_passes_header(void)
 {
-    static const char *const names[BENCH_PASSES] = {"all on", "-merge", "-fuse", "-pack", "-place", "all off"};
     printf("ms a step with planner passes off (over all on), interleaved\n%-14s", "model");
-    for (int p = 0; p < BENCH_PASSES; p++) printf(" %16s", names[p]);
+    for (int p = 0; p < BENCH_PASSES; p++)
+        printf(" %16s", p == 0 ? "all on" : p == BENCH_PASSES - 1 ? "all off" : bench_passes[p]);
     putchar('\n');
 }
 
