@@ -107,6 +107,7 @@ typedef struct scenario {
     wg_rnn rnn;
     wg_linear_layer out;
     bool remat;
+    const char *plan;
     sampler sampler;
     const op_samples *row;
     bits result;
@@ -207,6 +208,7 @@ static bool make_tape(scenario *s)
     wg_tape_options options = wg_tape_defaults();
     options.allocator = hooks(&s->memory);
     options.remat = s->remat;
+    options.plan = s->plan;
     s->tape = wg_tape_new(options);
     return s->tape != NULL;
 }
@@ -311,6 +313,31 @@ static wg_status step_derivatives(scenario *s)
     return wg_tape_reset(s->tape);
 }
 
+/* Products of one weight, which become one, beside one that waits for them; lookups by one-hot rows. */
+static bool make_products(scenario *s)
+{
+    s->plan = "+rows";
+    s->set = wg_params_new(WG_F32);
+    wg_param_new(s->set, "w", WG_DIMS(24, 24), wg_init_uniform(-1, 1));
+    return make_tape(s);
+}
+
+static wg_status step_products(scenario *s)
+{
+    static const int32_t index[2] = {3, 21};
+    wg_tensor w = wg_use(s->tape, wg_param_find(s->set, "w")), sum = wg_zeros(s->tape, WG_F32, WG_DIMS(2, 24));
+    for (int i = 0; i < 3; i++) {
+        wg_tensor x = wg_one_hot(wg_data(s->tape, WG_I32, WG_DIMS(2), index), 24, WG_F32);
+        sum = wg_add(sum, wg_tanh(wg_matmul(wg_sin(wg_matmul(x, w)), w)));
+    }
+    wg_zero_grad(s->set);
+    wg_status status = wg_backward(wg_sum_all(wg_square(wg_matmul(sum, w))));
+    s->result = bits_of_set(s->set, true);
+    if (status != WG_OK) wg_zero_grad(s->set);
+    wg_status reset = wg_tape_reset(s->tape);
+    return status == WG_OK ? reset : status;
+}
+
 /* More operands than a node holds, long names, many shapes, many attributes. */
 static wg_status step_wide(scenario *s)
 {
@@ -383,6 +410,13 @@ static void lstm_less(void **state)
     no_failures();
 }
 
+static void products(void **state)
+{
+    static const plot all = {"products", make_products, step_products};
+    every_allocation(&all, NULL);
+    no_failures();
+}
+
 static void derivatives(void **state)
 {
     static const plot all = {"derivatives", make_derivatives, step_derivatives};
@@ -439,13 +473,9 @@ int main(int argc, char **argv)
 {
     if (argc > 1) only_row = argv[1];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ops),
-        cmocka_unit_test(lstm),
-        cmocka_unit_test(lstm_less),
-        cmocka_unit_test(derivatives),
-        cmocka_unit_test(wide),
-        cmocka_unit_test(attention),
-        cmocka_unit_test(gradient_check),
+        cmocka_unit_test(ops),       cmocka_unit_test(lstm),           cmocka_unit_test(lstm_less),
+        cmocka_unit_test(products),  cmocka_unit_test(derivatives),    cmocka_unit_test(wide),
+        cmocka_unit_test(attention), cmocka_unit_test(gradient_check),
     };
     return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
 }

@@ -154,6 +154,16 @@ static wg_tensor written_out(program *p, wg_tensor q, wg_tensor k, bool causal)
     return wg_matmul(weights, k);
 }
 
+/* Rows of a parameter, by a product with one-hot rows. */
+static wg_tensor pick(program *p)
+{
+    wg_tensor w = p->value[0];
+    int32_t index[4];
+    for (int i = 0; i < 4; i++) index[i] = (int32_t)roll(&p->d, (uint32_t)wg_size(w, 0));
+    wg_tensor x = wg_one_hot(wg_data(w.tape, WG_I32, WG_DIMS(4), index), wg_size(w, 0), wg_dtype_get(w));
+    return bounded(wg_matmul(x, roll(&p->d, 2) ? wg_t(w) : w));
+}
+
 static wg_tensor attend(program *p)
 {
     wg_tensor a = any(p), b = any(p);
@@ -197,8 +207,8 @@ static void step(program *p)
     case 16: keep(p, wg_sum(a, WG_AXES((int)roll(&p->d, (uint32_t)wg_rank(a))), true)); break;
     case 17: keep(p, wg_softmax(a, -1)); break;
     case 18: keep(p, wg_reshape(a, WG_DIMS(wg_numel(a), 1))); break;
-    case 19:
-    case 20: keep(p, lookup(p)); break;
+    case 19: keep(p, lookup(p)); break;
+    case 20: keep(p, pick(p)); break;
     case 21: keep(p, attend(p)); break;
     case 22: keep(p, convolve(p)); break;
     case 23: keep(p, wg_layer_norm(a, WG_NONE, WG_NONE, 1e-2)); break;
