@@ -2,8 +2,9 @@
  *
  * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), layout (views
  * become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place), order (units in the
- * order of execution), side (what runs side by side), pack (weights once for all their products), place (one block
- * of memory), emit (instructions). The pass attention comes before them and before differentiation: rewrite.c. */
+ * order of execution), rows (products of a large weight together), side (what runs side by side), pack (weights once for
+ * all their products), place (one block of memory), emit (instructions). The passes attention and lookup come before
+ * differentiation (rewrite.c), remat with it (remat.c). */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 
@@ -148,6 +149,7 @@ typedef struct wg__planner {
     wg__plan *plan;
     wg__arena *arena; /* for the arrays: gone when planning ends */
     unsigned passes;
+    bool again;       /* some nodes compute again what others have computed */
     uint32_t n;       /* nodes */
     uint8_t *state;   /* [n] */
     uint32_t *root;   /* [n] the node whose memory it looks at: itself, or of a view the operand's root */
@@ -217,6 +219,11 @@ static inline bool wg__is_source(const wg__planner *p, uint32_t id)
 {
     const wg__node *node = &p->tape->nodes[id];
     return !node->op || (node->flags & WG__NODE_VALUE) || (p->state[id] & WG__CONSTANT);
+}
+static inline int64_t wg__bytes_of(const wg__planner *p, uint32_t id)
+{
+    const wg__node *node = &p->tape->nodes[id];
+    return p->tape->shapes[node->shape].numel * (int64_t)wg_dtype_size((wg_dtype)node->dtype);
 }
 static inline const wg_op *wg__plan_op(const wg__planner *p, uint32_t id)
 {

@@ -10,8 +10,9 @@ enum { RUN_K = 384 }; /* inner size of a run: one packed block of the product ke
 /* Nodes that are a sum of mergeable products, themselves or through one transposing view. */
 typedef struct merge {
     wg__planner *p;
-    uint8_t *sum;  /* [n] 1: a product that can take part; 2: a sum of such */
-    uint8_t *used; /* [n] taken into a larger sum */
+    uint8_t *sum;   /* [n] 1: a product that can take part; 2: a sum of such */
+    uint8_t *used;  /* [n] taken into a larger sum */
+    uint32_t *uses; /* [n] how many operands name it or, of what is computed again, its copy */
 } merge;
 
 static bool reads_param(const wg__planner *p, uint32_t id)
@@ -20,14 +21,43 @@ static bool reads_param(const wg__planner *p, uint32_t id)
     return !node->op && node->leaf == WG__LEAF_PARAM;
 }
 
-static bool single(const wg__planner *p, uint32_t id) { return p->uses[id] == 1 && !(p->state[id] & WG__OUTPUT); }
+/* A node or, if it is a copy, what it is a copy of: both are merged alike, or their bits would differ. */
+static uint32_t original(const wg__planner *p, uint32_t id)
+{
+    const wg__node *node = &p->tape->nodes[id];
+    return node->flags & WG__NODE_AGAIN ? node->forward : id;
+}
+
+static bool single(const merge *m, uint32_t id)
+{
+    id = original(m->p, id);
+    return m->uses[id] == 1 && !(m->p->state[id] & WG__OUTPUT);
+}
+
+/* The readers that there would be if nothing were computed again. */
+static bool count_uses(merge *m)
+{
+    const wg__planner *p = m->p;
+    m->uses = p->uses;
+    if (!p->again) return true;
+    m->uses = wg__plan_array(p->arena, p->n, sizeof *m->uses);
+    for (uint32_t id = 1; m->uses && id < p->n; id++) {
+        const wg__node *node = &p->tape->nodes[id];
+        const uint32_t first = original(p, id), *in = wg__inputs(p->tape, node);
+        if (!(p->state[id] & WG__NEEDED) || wg__is_source(p, id)) continue;
+        if (first != id && (p->state[first] & WG__NEEDED)) continue; /* it reads what the original reads */
+        for (uint32_t k = 0; k < node->n_in; k++) m->uses[original(p, in[k])]++;
+    }
+    return m->uses != NULL;
+}
 
 /* A plain product of matrices. Not with a parameter: a weight is packed once and used by all. */
-static bool is_term(const wg__planner *p, uint32_t id)
+static bool is_term(const merge *m, uint32_t id)
 {
+    const wg__planner *p = m->p;
     const wg_tape *tape = p->tape;
     const wg__node *node = &tape->nodes[id];
-    if (wg__is_source(p, id) || tape->ops[node->op]->kind != WG_KIND_PRODUCT || !single(p, id)) return false;
+    if (wg__is_source(p, id) || tape->ops[node->op]->kind != WG_KIND_PRODUCT || !single(m, id)) return false;
     for (int k = 0; k < 2; k++)
         if (wg__shape_of_node(tape, &tape->nodes[node->in[k]])->rank != 2 || reads_param(p, node->in[k]))
             return false;
@@ -53,7 +83,7 @@ static uint32_t term_of(const merge *m, uint32_t id)
     uint32_t seen = id;
     bool same;
     while (!wg__is_source(p, id) && wg__plan_op(p, id)->kind == WG_KIND_VIEW) {
-        if (!single(p, id) || (p->state[id] & WG__VIEW_COPY)) return 0;
+        if (!single(m, id) || (p->state[id] & WG__VIEW_COPY)) return 0;
         if (wg__shape_of_node(p->tape, &p->tape->nodes[id])->rank != 2) return 0;
         id = wg__inputs(p->tape, &p->tape->nodes[id])[0];
     }
@@ -69,7 +99,7 @@ static bool is_sum(const merge *m, uint32_t id)
     for (int k = 0; k < 2; k++) {
         uint32_t in = node->in[k];
         if (p->tape->nodes[in].shape != node->shape) return false;
-        if (!(m->sum[in] == 2 && single(p, in)) && !term_of(m, in)) return false;
+        if (!(m->sum[in] == 2 && single(m, in)) && !term_of(m, in)) return false;
     }
     return true;
 }
@@ -144,10 +174,10 @@ bool wg__plan_merge(wg__planner *p)
     if (!(p->passes & WG__PASS_MERGE)) return true;
     merge m = {.p = p, .sum = wg__plan_array(p->arena, p->n, 1), .used = wg__plan_array(p->arena, p->n, 1)};
     uint32_t *open = wg__plan_array(p->arena, p->n, sizeof *open);
-    if (!m.sum || !m.used || !open) return false;
+    if (!m.sum || !m.used || !open || !count_uses(&m)) return false;
     for (uint32_t id = 1; id < p->n; id++) {
         if (!(p->state[id] & WG__NEEDED)) continue;
-        if (is_term(p, id))
+        if (is_term(&m, id))
             m.sum[id] = 1;
         else if (is_sum(&m, id))
             m.sum[id] = 2;

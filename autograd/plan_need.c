@@ -9,6 +9,7 @@ bool wg__plan_need(wg__planner *p)
     for (uint32_t id = p->n - 1; id > 0; id--) {
         const wg__node *node = &tape->nodes[id];
         if (!(p->state[id] & WG__NEEDED) || !node->op || (node->flags & WG__NODE_VALUE)) continue;
+        p->again |= node->flags & WG__NODE_AGAIN;
         const uint32_t *in = wg__inputs(tape, node);
         for (uint32_t k = 0; k < node->n_in; k++) {
             p->state[in[k]] |= WG__NEEDED;

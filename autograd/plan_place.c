@@ -45,12 +45,6 @@ static void touch_unit(wg__planner *p, life *lives, uint32_t id)
     }
 }
 
-static int64_t bytes_of(const wg__planner *p, uint32_t id)
-{
-    const wg__node *node = &p->tape->nodes[id];
-    return p->tape->shapes[node->shape].numel * (int64_t)wg_dtype_size((wg_dtype)node->dtype);
-}
-
 /* Outputs stand in memory of their own or, gradients and assigned values, in the block until the end. */
 static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
 {
@@ -104,7 +98,7 @@ static bool take_temps(wg__planner *p, wg__space *s, const wg__work *unit)
     if (unit->kind != WG__UNIT_NODE) return true;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__needs_copy(p, unit->node, k)) continue;
-        uint32_t block = wg__space_take(s, bytes_of(p, wg__inputs(p->tape, node)[k]));
+        uint32_t block = wg__space_take(s, wg__bytes_of(p, wg__inputs(p->tape, node)[k]));
         if (block == WG__SPACE_NONE ||
             !wg__grow(s->heap, (void **)&p->temps, &p->cap_temps, p->n_temps + 1u, sizeof(int64_t)))
             return false;
@@ -138,7 +132,7 @@ static bool place_all(wg__planner *p, life *lives, wg__space *s)
     for (uint32_t stage = 1, position = 0; stage <= p->n_stages; stage++) {
         uint32_t first_temp = p->n_temps;
         for (uint32_t id = born[stage]; id; id = next_born[id]) {
-            lives[id].block = wg__space_take(s, bytes_of(p, id));
+            lives[id].block = wg__space_take(s, wg__bytes_of(p, id));
             if (lives[id].block == WG__SPACE_NONE) return false;
             p->offset[id] = s->blocks[lives[id].block].offset;
         }

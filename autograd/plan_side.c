@@ -164,9 +164,9 @@ static bool frees_memory(const wg__planner *p, const wg__work *unit)
         const wg__node *node = &p->tape->nodes[list[i]];
         const uint32_t *in = wg__inputs(p->tape, node);
         for (uint32_t k = 0; k < node->n_in; k++)
-            taken += wg__is_source(p, p->root[in[k]]) ? 0 : numel_of(p, in[k]);
+            taken += wg__is_source(p, p->root[in[k]]) ? 0 : wg__bytes_of(p, in[k]);
     }
-    return taken > numel_of(p, unit->node);
+    return taken > wg__bytes_of(p, unit->node);
 }
 
 /* What nobody reads in the next stage moves to just before its first reader. */

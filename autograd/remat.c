@@ -132,12 +132,14 @@ static void mark_kept(wg__remat *r, const uint32_t *wanted, uint32_t n_wanted)
 bool wg__remat_init(wg__remat *r, wg_tape *tape, uint32_t y, const uint32_t *wanted, uint32_t n_wanted)
 {
     *r = (wg__remat){.tape = tape, .n = y + 1};
-    if (!(tape->passes & WG__PASS_REMAT) || (!tape->options.remat && !tape->n_regions)) return true;
+    bool marked = false;
+    for (uint32_t id = 1; id < r->n && tape->n_regions && !marked; id++) marked = tape->nodes[id].region != 0;
+    if (!(tape->passes & WG__PASS_REMAT) || (!tape->options.remat && !marked)) return true;
     r->region = wg__plan_array(&tape->scratch, r->n, sizeof *r->region);
     r->again = wg__plan_array(&tape->scratch, r->n, sizeof *r->again);
     if (!r->region || !r->again) return false;
     for (uint32_t id = 1; id < r->n; id++) r->region[id] = tape->nodes[id].region;
-    if (!tape->n_regions && !choose_regions(r, y)) return false;
+    if (!marked && !choose_regions(r, y)) return false;
     mark_kept(r, wanted, n_wanted);
     return true;
 }

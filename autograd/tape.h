@@ -46,10 +46,12 @@ typedef struct wg_tape_options {
     wg_pool *pool;          /* worker threads; NULL: the calling thread only. Not owned. */
     uint64_t seed;          /* of all random numbers on this tape; default 0 */
     bool eager;             /* run after every operation, for stepping through with a debugger */
-    bool locate_nonfinite;  /* a run that makes NaN or Inf fails and names the first operation that did */
+    bool locate_nonfinite;  /* a run that makes NaN or Inf fails and names the first operation that did
+                               (a mask of -Inf that is written out is one, too) */
     bool remat;             /* less memory for more time: see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_profile_dump */
-    const char *plan; /* passes to switch off: "-merge,-fuse"; "+remat": remat; NULL: the environment's WG_PLAN */
+    const char *plan; /* passes to switch off: "-merge,-fuse", or to switch on: "+remat", "+rows" for weights of
+                         any size; NULL: the environment's WG_PLAN */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);

@@ -125,7 +125,7 @@ static bool is_causal(const pattern *p, uint32_t id, bool hides)
     id = behind_leading(p, id);
     const wg__node *node = node_of(p, id);
     double row, column;
-    return is_row(p, id, hides ? ROW_greater_equal : ROW_less_equal) &&
+    return is_row(p, id, hides ? ROW_greater_equal : ROW_less_equal) && shape_of(p, id)->rank == 2 &&
            same_last_two(shape_of(p, id), shape_of(p, p->scores)) && counts(p, node->in[0], 1, &row) &&
            counts(p, node->in[1], 0, &column) && column - row == hides;
 }

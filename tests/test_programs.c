@@ -325,6 +325,7 @@ static bool check(uint64_t seed, wg_pool *pool)
         bool pool, eager;
         int times;
         bool rounds, remat, marks;
+        bool merged; /* compared with the program that is merged, not with the plain one */
     } ways[] = {
         {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
         {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
@@ -337,15 +338,20 @@ static bool check(uint64_t seed, wg_pool *pool)
         {"cached", "-attention,-lookup,-merge", false, false, 3, false},
         {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
         {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
+        {"merged, remat", "-attention", true, false, 1, false, .remat = true, .merged = true},
+        {"merged, marks", "-attention", false, false, 2, false, .marks = true, .merged = true},
+        {"merged, rows", "-attention,+rows", false, false, 1, false, .merged = true},
         {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
         {"eager", "-merge", false, true, 1, true},
         {"recognised", "-merge", true, false, 2, true, .marks = true},
         {"all", "", true, false, 2, true},
     };
-    outcome plain, other;
+    outcome plain, merged, other;
     wg_tape_options options = wg_tape_defaults();
     options.plan = "-attention,-lookup,-merge,-fuse,-pack,-place";
     bool ok = run(seed, dtype, options, 1, false, &plain);
+    options.plan = "-attention";
+    ok &= run(seed, dtype, options, 1, false, &merged);
     for (size_t i = 0; i < sizeof ways / sizeof *ways && ok; i++) {
         options = wg_tape_defaults();
         options.plan = ways[i].plan;
@@ -353,9 +359,10 @@ static bool check(uint64_t seed, wg_pool *pool)
         options.eager = ways[i].eager;
         options.remat = ways[i].remat;
         ok = run(seed, dtype, options, ways[i].times, ways[i].marks, &other);
-        double apart = worst(&plain, &other, dtype);
+        const outcome *base = ways[i].merged ? &merged : &plain;
+        double apart = worst(base, &other, dtype);
         bool same =
-            !memcmp(plain.grads, other.grads, plain.bytes) && !memcmp(&plain.loss, &other.loss, sizeof plain.loss);
+            !memcmp(base->grads, other.grads, base->bytes) && !memcmp(&base->loss, &other.loss, sizeof base->loss);
         if (ok && (ways[i].rounds ? !(apart <= (dtype == WG_F32 ? 1e-4 : 1e-11)) : !same)) {
             printf("seed %llu: %s differs from the plain program by %.3g\n", (unsigned long long)seed, ways[i].name,
                    apart);
@@ -364,6 +371,7 @@ static bool check(uint64_t seed, wg_pool *pool)
         free(other.grads);
     }
     free(plain.grads);
+    free(merged.grads);
     return ok;
 }
 

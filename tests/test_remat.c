@@ -172,6 +172,58 @@ static void a_loop_over_time(void) { same_bits(loop, 50); }
 static void layers_with_random_numbers_and_buffers(void) { same_bits(layers, 0); }
 static void transformers(void) { same_bits(transformer, 24); }
 
+/* A sum of products that the way back computes again, one term of which has another reader on the way forward only:
+ * merged or not, both are alike. */
+static void sums_of_products(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(40, 40), wg_init_uniform(-1, 1));
+    size_t bytes = 40 * 40 * sizeof(float);
+    float *plain = malloc(bytes);
+    for (int again = 0; again < 2; again++) {
+        wg_tape_options o = wg_tape_defaults();
+        o.plan = again ? "" : "-remat";
+        wg_tape *tape = wg_tape_new(o);
+        wg_tensor x = wg_use(tape, p);
+        wg_remat_begin(tape);
+        wg_tensor term = wg_matmul(wg_tanh(x), wg_sin(x)), sum = wg_add(term, wg_matmul(wg_sin(x), wg_cos(x)));
+        wg_tensor loss = wg_add(wg_sum_all(term), wg_sum_all(wg_sin(sum)));
+        wg_remat_end(tape);
+        wg_zero_grad(set);
+        CHECK(wg_backward(loss) == WG_OK);
+        if (again)
+            CHECK(!memcmp(plain, wg_param_grad(p), bytes));
+        else
+            memcpy(plain, wg_param_grad(p), bytes);
+        CLOSE(tape);
+    }
+    free(plain);
+    wg_params_free(set);
+}
+
+/* Marks around nothing are none: regions are found, whatever plan was made before. */
+static void marks_around_nothing(void)
+{
+    model m = new_model(60);
+    wg_tape_options o = wg_tape_defaults();
+    o.remat = true;
+    size_t planned[2];
+    for (int first = 0; first < 2; first++) {
+        wg_tape *tape = wg_tape_new(o);
+        for (int step = 0; step < 2; step++) {
+            if (step == first) {
+                wg_remat_begin(tape);
+                wg_remat_end(tape);
+            }
+            planned[step] = wg_backward_bytes(loop(&m, tape, PLAIN));
+            CHECK(wg_tape_reset(tape) == WG_OK);
+        }
+        CHECK(planned[0] == planned[1] && 2 * planned[0] < train(&m, loop, PLAIN, NULL, "").planned);
+        wg_tape_free(tape);
+    }
+    wg_params_free(m.set);
+}
+
 /* ---- less memory --------------------------------------------------------------------------------------------- */
 
 /* Of n steps about sqrt(n) are kept: four times the steps, twice the memory. */
@@ -190,10 +242,9 @@ static void an_unrolled_loop_takes_its_square_root(void)
 int main(void)
 {
     static const test tests[] = {
-        TEST(a_loop_over_time),
-        TEST(layers_with_random_numbers_and_buffers),
-        TEST(transformers),
-        TEST(an_unrolled_loop_takes_its_square_root),
+        TEST(a_loop_over_time),     TEST(layers_with_random_numbers_and_buffers),
+        TEST(transformers),         TEST(sums_of_products),
+        TEST(marks_around_nothing), TEST(an_unrolled_loop_takes_its_square_root),
     };
     return run_tests(tests, sizeof tests / sizeof *tests);
 }
