@@ -63,10 +63,10 @@ static bool entry_of(const rows *r, uint32_t unit, entry *e)
     const wg__planner *p = r->p;
     const wg__work *work = &p->units[unit];
     wg__product product;
-    if (work->kind != WG__UNIT_PRODUCT || !wg__packs_b(p, work, &product, &e->form)) return false;
-    size_t bytes = (size_t)(product.n * e->form.k) * wg_dtype_size(product.dtype);
-    if (bytes < LARGE && !p->tape->all_rows) return false;
-    uint32_t b = wg__inputs(p->tape, &p->tape->nodes[work->node])[1];
+    if (work->kind != WG__UNIT_PRODUCT) return false;
+    uint32_t b = wg__inputs(p->tape, &p->tape->nodes[p->members[work->first]])[1];
+    if (wg__bytes_of(p, b) < LARGE && !p->tape->all_rows) return false;
+    if (!wg__packs_b(p, work, &product, &e->form)) return false;
     e->root = p->root[b];
     e->at = wg__layout_of(p, b).offset;
     e->unit = unit;
@@ -77,18 +77,12 @@ static bool entry_of(const rows *r, uint32_t unit, entry *e)
 /* Their list, numbered from 1. */
 static bool list_entries(rows *r)
 {
-    wg__planner *p = r->p;
-    entry e;
-    memset(&e, 0, sizeof e);
-    for (int fill = 0; fill < 2; fill++) {
-        if (fill && !(r->entries = wg__plan_array(p->arena, r->n, sizeof *r->entries))) return false;
-        r->n = 0;
-        for (uint32_t i = 0; i < p->n_units; i++)
-            if (entry_of(r, i, &e)) {
-                if (fill) r->entries[r->n] = e;
-                r->n++;
-            }
-    }
+    const wg__planner *p = r->p;
+    uint32_t products = 0;
+    for (uint32_t i = 0; i < p->n_units; i++) products += p->units[i].kind == WG__UNIT_PRODUCT;
+    r->entries = wg__plan_array(p->arena, products, sizeof *r->entries);
+    if (!r->entries) return false;
+    for (uint32_t i = 0; i < p->n_units; i++) r->n += entry_of(r, i, &r->entries[r->n]);
     qsort(r->entries, r->n, sizeof *r->entries, by_form);
     for (uint32_t i = 0; i < r->n; i++) {
         bool same = i > 0 && !by_form(&r->entries[i - 1], &r->entries[i]);

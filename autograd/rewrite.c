@@ -14,12 +14,11 @@ static uint32_t index_of(const wg_tape *tape, const wg_op *op)
 }
 
 /* Backwards from what is wanted, the gradient's way included: a value that was computed is read by that, too. */
-static bool prepare(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, uint32_t n)
+static bool find_readers(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, uint32_t n)
 {
     const wg_tape *tape = r->tape;
     uint32_t *reader = r->reader = wg__plan_array(&r->tape->scratch, tape->n_nodes, sizeof *r->reader);
-    r->first = wg__plan_array(&r->tape->scratch, tape->n_nodes, sizeof *r->first);
-    if (!reader || !r->first) return false;
+    if (!reader) return false;
     reader[loss] = WG__READ_MORE;
     for (uint32_t i = 0; i < n; i++) reader[wanted[i]] = WG__READ_MORE;
     for (uint32_t i = 0; i < tape->n_assigns; i++) reader[tape->assigns[i].node] = WG__READ_MORE;
@@ -41,11 +40,19 @@ bool wg__rewrite_program(wg__rewrite *r, uint32_t loss, const uint32_t *wanted, 
         if (!op || !(tape->passes & rule->pass) || tape->options.locate_nonfinite) continue;
         for (uint32_t id = 1; id < tape->n_nodes; id++) {
             if (tape->nodes[id].op != op) continue;
-            if (!r->reader && !prepare(r, loss, wanted, n)) return false;
+            if (rule->readers && !r->reader && !find_readers(r, loss, wanted, n)) return false;
             if (!rule->apply(r, id)) return false;
         }
     }
     return true;
+}
+
+uint32_t wg__rewrite_first(wg__rewrite *r, uint32_t id, uint32_t node)
+{
+    if (!r->first) r->first = wg__plan_array(&r->tape->scratch, r->tape->n_nodes, sizeof *r->first);
+    if (!r->first) return 0;
+    if (!r->first[id]) r->first[id] = node;
+    return r->first[id];
 }
 
 bool wg__rewrite_node(wg__rewrite *r, uint32_t id, const wg_op *op, wg__node to, const void *attr, size_t size)

@@ -106,8 +106,8 @@ enum {
 #undef ROW
 };
 
-static const wg__rule rules[] = {{&wg__softmax_op, WG__PASS_ATTENTION, wg__attention_recognise},
-                                 {&wg__matmul_op, WG__PASS_LOOKUP, wg__one_hot_recognise},
+static const wg__rule rules[] = {{&wg__softmax_op, WG__PASS_ATTENTION, true, wg__attention_recognise},
+                                 {&wg__matmul_op, WG__PASS_LOOKUP, false, wg__one_hot_recognise},
                                  {0}};
 
 const wg__structural wg__structural_ops = {
