@@ -202,8 +202,11 @@ uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift);
 /* The product of a unit as the kernels see it, without addresses; segments go to `segments`. */
 void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments);
 /* Whether the right operand of a product unit is one that can be packed ahead, and the product wants it; then the
- * product as described. */
-bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segment);
+ * product as described, and which matrix that is. */
+bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segment,
+                 wg__pack *pack);
+int wg__compare_packs(const wg__pack *a, const wg__pack *b); /* 0: the same matrix */
+static inline int wg__compare(int64_t a, int64_t b) { return a < b ? -1 : a > b; }
 /* Calls fn for every unit that `unit` waits for, perhaps more than once. */
 void wg__each_wait(const wg__planner *p, uint32_t unit, void (*fn)(void *context, uint32_t before), void *context);
 /* The shared right operand of a product unit, or NULL. */

@@ -5,15 +5,13 @@
 
 #include <stdlib.h>
 
-static int order(int64_t a, int64_t b) { return a < b ? -1 : a > b; }
-
 static int compare_keys(const wg__pack_key *a, const wg__pack_key *b)
 {
-    int by = order(a->at, b->at);
-    if (!by) by = order(a->rs, b->rs);
-    if (!by) by = order(a->cs, b->cs);
-    if (!by) by = order(a->k, b->k);
-    return by ? by : order(a->n, b->n);
+    int by = wg__compare(a->at, b->at);
+    if (!by) by = wg__compare(a->rs, b->rs);
+    if (!by) by = wg__compare(a->cs, b->cs);
+    if (!by) by = wg__compare(a->k, b->k);
+    return by ? by : wg__compare(a->n, b->n);
 }
 
 /* ---- what is kept from run to run ---------------------------------------------------------------------------- */
@@ -62,7 +60,9 @@ void wg__held_packed(wg_tape *tape, uint32_t index)
 
 /* ---- which operands ------------------------------------------------------------------------------------------ */
 
-bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segment)
+/* A single row, say, reads the right operand as it stands, whoever else shares it. */
+bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segment,
+                 wg__pack *pack)
 {
     bool one = unit->kind == WG__UNIT_PRODUCT && unit->count == 1 && !unit->accumulate;
     if (!one && unit->kind != WG__UNIT_ROWS) return false;
@@ -72,49 +72,46 @@ bool wg__packs_b(const wg__planner *p, const wg__work *unit, wg__product *produc
     if (p->state[node - p->tape->nodes] & WG__ABSORBED) return false;
     if (!wg__is_source(p, root) || (p->state[root] & WG__CONSTANT)) return false;
     wg__product_describe(p, unit, product, segment);
-    return wg__structural_ops.product(product->dtype)->wants_packed(product);
-}
-
-/* A single row, say, reads the right operand as it stands, whoever else shares it. */
-static bool packable(const wg__planner *p, const wg__work *unit, wg__pack *pack)
-{
-    wg__product product;
-    wg__segment segment;
-    if (!wg__packs_b(p, unit, &product, &segment)) return false;
-    uint32_t b = wg__inputs(p->tape, &p->tape->nodes[p->members[unit->first]])[1];
-    *pack = (wg__pack){.root = p->root[b],
-                       .key = {wg__layout_of(p, b).offset, segment.b_rs, segment.b_cs, segment.k, product.n},
-                       .bytes = wg__structural_ops.product(product.dtype)->packed_bytes(&product)};
+    const wg__product_kernels *kernels = wg__structural_ops.product(product->dtype);
+    if (!kernels->wants_packed(product)) return false;
+    *pack = (wg__pack){.root = root,
+                       .key = {wg__layout_of(p, b).offset, segment->b_rs, segment->b_cs, segment->k, product->n},
+                       .bytes = kernels->packed_bytes(product)};
     return true;
 }
 
-static int compare_packs(const wg__pack *a, const wg__pack *b)
+int wg__compare_packs(const wg__pack *a, const wg__pack *b)
 {
-    int by = order(a->root, b->root);
+    int by = wg__compare(a->root, b->root);
     return by ? by : compare_keys(&a->key, &b->key);
 }
 
 /* Distinct operands are few (the weights of a model, twice); those of one root are found in a list. */
 wg__pack *wg__pack_find(const wg__planner *p, const wg__work *unit)
 {
+    wg__product product;
+    wg__segment segment;
     wg__pack wanted;
-    if (!p->n_packs || !packable(p, unit, &wanted)) return NULL;
+    if (!p->n_packs || !wg__packs_b(p, unit, &product, &segment, &wanted)) return NULL;
     for (uint32_t i = p->pack_at[wanted.root] - 1; i < p->n_packs && p->packs[i].root == wanted.root; i++)
-        if (!compare_packs(&p->packs[i], &wanted)) return p->packs[i].where != WG__PACK_NOT ? &p->packs[i] : NULL;
+        if (!wg__compare_packs(&p->packs[i], &wanted))
+            return p->packs[i].where != WG__PACK_NOT ? &p->packs[i] : NULL;
     return NULL;
 }
 
 static int by_root(const void *x, const void *y)
 {
     const wg__pack *a = x, *b = y;
-    int by = compare_packs(a, b);
-    return by ? by : order(a->first_unit, b->first_unit);
+    int by = wg__compare_packs(a, b);
+    return by ? by : wg__compare(a->first_unit, b->first_unit);
 }
 
 /* Distinct operands by root, each with its number of users. */
 static bool list_packs(wg__planner *p)
 {
     uint32_t n = 0, kept = 0;
+    wg__product product;
+    wg__segment segment;
     for (uint32_t i = 0; i < p->n_units; i++)
         n += p->units[i].kind == WG__UNIT_PRODUCT || p->units[i].kind == WG__UNIT_ROWS;
     p->packs = wg__plan_array(p->arena, n, sizeof *p->packs);
@@ -122,10 +119,10 @@ static bool list_packs(wg__planner *p)
     if (!p->packs || !p->pack_at) return false;
     n = 0;
     for (uint32_t i = 0; i < p->n_units; i++)
-        if (packable(p, &p->units[i], &p->packs[n])) p->packs[n++].first_unit = i;
+        if (wg__packs_b(p, &p->units[i], &product, &segment, &p->packs[n])) p->packs[n++].first_unit = i;
     qsort(p->packs, n, sizeof *p->packs, by_root);
     for (uint32_t i = 0; i < n; i++) {
-        if (!kept || compare_packs(&p->packs[kept - 1], &p->packs[i])) p->packs[kept++] = p->packs[i];
+        if (!kept || wg__compare_packs(&p->packs[kept - 1], &p->packs[i])) p->packs[kept++] = p->packs[i];
         p->packs[kept - 1].users++;
     }
     p->n_packs = kept;

@@ -17,10 +17,10 @@ enum {
 
 /* A product by a large weight. All that stand in one list share weight, sizes and strides. */
 typedef struct entry {
-    uint32_t root, list, level, position, unit;
-    int64_t at; /* of the weight in its root */
+    wg__pack weight;
+    wg__product product;
     wg__segment form;
-    int64_t m, n, c_rs, c_cs;
+    uint32_t list, level, position, unit;
 } entry;
 
 typedef struct rows {
@@ -37,41 +37,26 @@ typedef struct rows {
 
 /* ---- the products by large weights --------------------------------------------------------------------------- */
 
-static int compare(int64_t a, int64_t b) { return a < b ? -1 : a > b; }
-
 static int by_form(const void *x, const void *y)
 {
     const entry *a = x, *b = y;
-    const int64_t pairs[][2] = {{a->root, b->root},
-                                {a->at, b->at},
-                                {a->form.k, b->form.k},
-                                {a->n, b->n},
-                                {a->m, b->m},
-                                {a->form.b_rs, b->form.b_rs},
-                                {a->form.b_cs, b->form.b_cs},
-                                {a->form.a_rs, b->form.a_rs},
-                                {a->form.a_cs, b->form.a_cs},
-                                {a->c_rs, b->c_rs},
-                                {a->c_cs, b->c_cs}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (pairs[i][0] != pairs[i][1]) return compare(pairs[i][0], pairs[i][1]);
-    return 0;
+    int by = wg__compare_packs(&a->weight, &b->weight);
+    if (!by) by = wg__compare(a->product.m, b->product.m);
+    if (!by) by = wg__compare(a->form.a_rs, b->form.a_rs);
+    if (!by) by = wg__compare(a->form.a_cs, b->form.a_cs);
+    if (!by) by = wg__compare(a->product.c_rs, b->product.c_rs);
+    return by ? by : wg__compare(a->product.c_cs, b->product.c_cs);
 }
 
 static bool entry_of(const rows *r, uint32_t unit, entry *e)
 {
     const wg__planner *p = r->p;
     const wg__work *work = &p->units[unit];
-    wg__product product;
     if (work->kind != WG__UNIT_PRODUCT) return false;
     uint32_t b = wg__inputs(p->tape, &p->tape->nodes[p->members[work->first]])[1];
     if (wg__bytes_of(p, b) < LARGE && !p->tape->all_rows) return false;
-    if (!wg__packs_b(p, work, &product, &e->form)) return false;
-    e->root = p->root[b];
-    e->at = wg__layout_of(p, b).offset;
     e->unit = unit;
-    e->m = product.m, e->n = product.n, e->c_rs = product.c_rs, e->c_cs = product.c_cs;
-    return true;
+    return wg__packs_b(p, work, &e->product, &e->form, &e->weight);
 }
 
 /* Their list, numbered from 1. */
@@ -127,7 +112,7 @@ static void find_levels(rows *r, entry *first, uint32_t n)
 static int by_level(const void *x, const void *y)
 {
     const entry *a = x, *b = y;
-    return a->level != b->level ? compare(a->level, b->level) : compare(a->position, b->position);
+    return a->level != b->level ? wg__compare(a->level, b->level) : wg__compare(a->position, b->position);
 }
 
 /* Entries [first, first + n), which do not wait for each other, into the unit of the first. */
@@ -152,9 +137,10 @@ static bool unite_levels(rows *r, entry *first, uint32_t n, bool *any)
 {
     qsort(first, n, sizeof *first, by_level);
     for (uint32_t i = 0, end; i < n; i = end) {
-        int64_t sum = first[i].m;
-        for (end = i + 1; end < n && first[end].level == first[i].level && sum + first[end].m <= MOST_ROWS; end++)
-            sum += first[end].m;
+        int64_t sum = first[i].product.m;
+        for (end = i + 1; end < n && first[end].level == first[i].level && sum + first[end].product.m <= MOST_ROWS;
+             end++)
+            sum += first[end].product.m;
         if (end - i < 2) continue;
         if (!unite(r, first + i, end - i)) return false;
         *any = true;
