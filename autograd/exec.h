@@ -64,6 +64,7 @@ typedef struct wg__product {
     int64_t m, n;
     int64_t batches;
     const int64_t *batch_a, *batch_b; /* [batches] element offsets of each problem; NULL when batches is 1 */
+    int64_t batch_step;               /* from one segment's offsets to the next one's; 0: the segments share them */
     void *c;
     int64_t c_rs, c_cs, batch_c; /* batch_c: elements between the results of successive problems */
     bool shared_b;       /* the problems have one B, of one segment, and lie anywhere: each_a and each_c ... */

@@ -1,5 +1,5 @@
-/* Pass: sums of products. p1 + p2 + ... + pT, each the product of two matrices, is one product whose inner size
- * is all theirs together: dW = sum over time of dY_t^T X_t. The sum is cut into runs that stay in cache; each run
+/* Pass: sums of products. p1 + p2 + ... + pT, each the product of two matrices or of two batches of them, is one
+ * product whose inner size is all theirs together: dW = sum over time of dY_t^T X_t. The sum is cut into runs that stay in cache; each run
  * is one instruction that adds to the last one's result. Rounding: the order of the additions changes. */
 #include "plan.h"
 
@@ -51,29 +51,35 @@ static bool count_uses(merge *m)
     return m->uses != NULL;
 }
 
-/* A plain product of matrices. Not with a parameter: a weight is packed once and used by all. */
+/* A product. Not with a parameter: a weight is packed once and used by all. */
 static bool is_term(const merge *m, uint32_t id)
 {
     const wg__planner *p = m->p;
-    const wg_tape *tape = p->tape;
-    const wg__node *node = &tape->nodes[id];
-    if (wg__is_source(p, id) || tape->ops[node->op]->kind != WG_KIND_PRODUCT || !single(m, id)) return false;
-    for (int k = 0; k < 2; k++)
-        if (wg__shape_of_node(tape, &tape->nodes[node->in[k]])->rank != 2 || reads_param(p, node->in[k]))
-            return false;
-    return wg__shape_of_node(tape, node)->rank == 2 && wg__structural_ops.product((wg_dtype)node->dtype);
+    const wg__node *node = &p->tape->nodes[id];
+    if (wg__is_source(p, id) || wg__plan_op(p, id)->kind != WG_KIND_PRODUCT || !single(m, id)) return false;
+    if (reads_param(p, node->in[0]) || reads_param(p, node->in[1])) return false;
+    return wg__structural_ops.product((wg_dtype)node->dtype) != NULL;
 }
 
-/* Whether `id` is the matrix `term` seen transposed; false with *same set if it is seen as it is. */
+static void swap(int64_t *a, int64_t *b)
+{
+    int64_t t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* Whether `id` is `term` with its matrices seen transposed; false with *same set if it is seen as it is. */
 static bool is_transposed(const wg__planner *p, uint32_t id, uint32_t term, bool *same)
 {
     const wg_shape *seen = wg__shape_of_node(p->tape, &p->tape->nodes[id]);
     const wg_shape *shape = wg__shape_of_node(p->tape, &p->tape->nodes[term]);
-    int64_t rows = shape->size[0], cols = shape->size[1];
+    wg_shape turned = *seen;
     wg_layout layout = wg__layout_of(p, id);
     *same = wg_shape_equal(seen, shape) && wg__is_dense(&layout, shape);
-    if (*same || seen->rank != 2 || seen->size[0] != cols || seen->size[1] != rows || layout.offset) return false;
-    return (cols == 1 || layout.stride[0] == 1) && (rows == 1 || layout.stride[1] == cols);
+    if (*same || seen->rank != shape->rank) return false;
+    swap(&turned.size[seen->rank - 2], &turned.size[seen->rank - 1]);
+    swap(&layout.stride[seen->rank - 2], &layout.stride[seen->rank - 1]);
+    return wg_shape_equal(&turned, shape) && wg__is_dense(&layout, shape);
 }
 
 /* The term behind an operand of an addition: the product itself, or the product seen transposed or as it is. */
@@ -84,7 +90,6 @@ static uint32_t term_of(const merge *m, uint32_t id)
     bool same;
     while (!wg__is_source(p, id) && wg__plan_op(p, id)->kind == WG_KIND_VIEW) {
         if (!single(m, id) || (p->state[id] & WG__VIEW_COPY)) return 0;
-        if (wg__shape_of_node(p->tape, &p->tape->nodes[id])->rank != 2) return 0;
         id = wg__inputs(p->tape, &p->tape->nodes[id])[0];
     }
     if (m->sum[id] != 1) return 0;
@@ -114,7 +119,8 @@ static bool emit_runs(merge *m, uint32_t root, uint32_t first)
         int64_t inner = 0;
         if (i < p->n_members) {
             const wg__node *term = &p->tape->nodes[p->members[i]];
-            inner = wg__shape_of_node(p->tape, &p->tape->nodes[term->in[0]])->size[1];
+            const wg_shape *a = wg__shape_of_node(p->tape, &p->tape->nodes[term->in[0]]);
+            inner = a->size[a->rank - 1];
         }
         if (i == p->n_members || (i > start && k + inner > RUN_K)) {
             uint32_t last = p->members[i - 1];

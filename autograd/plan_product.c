@@ -1,6 +1,9 @@
 /* Products as instructions: where their operands lie, and the weights that are packed for them ahead. */
 #include "plan_emit.h"
 
+/* Whether the sum that takes the term in sees it transposed: (A B)^T = B^T A^T. */
+static bool turned(const wg__planner *p, uint32_t term) { return (p->state[term] & WG__ABSORBED) && p->view[term]; }
+
 void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__product *product, wg__segment *segments)
 {
     const wg_tape *tape = p->tape;
@@ -32,16 +35,14 @@ void wg__product_describe(const wg__planner *p, const wg__work *unit, wg__produc
                            .a_cs = a.stride[ra - 1],
                            .b_rs = b.stride[rb - 2],
                            .b_cs = b.stride[rb - 1]};
-        if ((p->state[term] & WG__ABSORBED) && p->view[term]) /* seen transposed: (A B)^T = B^T A^T */
+        if (turned(p, term))
             *s = (wg__segment){.k = s->k, .a_rs = s->b_cs, .a_cs = s->b_rs, .b_rs = s->a_cs, .b_cs = s->a_rs};
     }
 }
 
 /* Element offsets of each problem of a batch: the leading sizes of an operand broadcast to those of the result. */
-static int64_t *batch_offsets(wg__emit *e, const wg_shape *out, uint32_t id, int64_t batches)
+static void batch_offsets(const wg__emit *e, const wg_shape *out, uint32_t id, int64_t batches, int64_t *offsets)
 {
-    int64_t *offsets = wg__plan_array(&e->plan->memory, (uint64_t)batches, sizeof *offsets);
-    if (!offsets) return NULL;
     const wg_shape *shape = wg__shape_of_node(e->tape, &e->tape->nodes[id]);
     wg_layout layout = wg__layout_of(e->p, id);
     int shift = out->rank - shape->rank;
@@ -53,7 +54,30 @@ static int64_t *batch_offsets(wg__emit *e, const wg_shape *out, uint32_t id, int
             if (d >= shift && shape->size[d - shift] != 1) offsets[i] += index * layout.stride[d - shift];
         }
     }
-    return offsets;
+}
+
+/* The problems of a batch are the terms' leading axes, which the sum keeps. */
+static bool bind_batches(wg__emit *e, const wg__work *unit, wg__product *product)
+{
+    const wg__planner *p = e->p;
+    const wg_shape *shape = wg__shape_of_node(e->tape, &e->tape->nodes[unit->node]);
+    if (shape->rank <= 2) return true;
+    const uint64_t count = (uint64_t)product->batches * unit->count;
+    int64_t *a = wg__plan_array(&e->plan->memory, count, sizeof *a);
+    int64_t *b = wg__plan_array(&e->plan->memory, count, sizeof *b);
+    if (!a || !b) return false;
+    for (uint32_t i = 0; i < unit->count; i++) {
+        uint32_t term = p->members[unit->first + i];
+        const uint32_t *in = wg__inputs(e->tape, &e->tape->nodes[term]);
+        const bool swap = turned(p, term);
+        batch_offsets(e, shape, in[swap], product->batches, a + i * product->batches);
+        batch_offsets(e, shape, in[!swap], product->batches, b + i * product->batches);
+    }
+    product->batch_a = a;
+    product->batch_b = b;
+    product->batch_c = product->m * product->n;
+    product->batch_step = product->batches;
+    return true;
 }
 
 /* One result; its terms are the segments. */
@@ -64,19 +88,13 @@ static bool bind_terms(wg__emit *e, const wg__work *unit, wg__product *product)
     for (uint32_t i = 0; i < unit->count; i++) {
         uint32_t term = p->members[unit->first + i];
         const uint32_t *in = wg__inputs(e->tape, &e->tape->nodes[term]);
-        int swap = (p->state[term] & WG__ABSORBED) && p->view[term] ? 1 : 0;
+        const bool swap = turned(p, term);
         wg__segment *s = &product->segments[i];
         if (!wg__emit_bind(e, (void **)(uintptr_t)&s->a, in[swap]) ||
-            !wg__emit_bind(e, (void **)(uintptr_t)&s->b, in[1 - swap]))
+            !wg__emit_bind(e, (void **)(uintptr_t)&s->b, in[!swap]))
             return false;
     }
-    const wg_shape *shape = wg__shape_of_node(e->tape, &e->tape->nodes[unit->node]);
-    if (shape->rank <= 2) return true;
-    const uint32_t *in = wg__inputs(e->tape, &e->tape->nodes[unit->node]);
-    product->batch_a = batch_offsets(e, shape, in[0], product->batches);
-    product->batch_b = batch_offsets(e, shape, in[1], product->batches);
-    product->batch_c = product->m * product->n;
-    return product->batch_a && product->batch_b;
+    return bind_batches(e, unit, product);
 }
 
 /* Products of one weight: each has its own left operand and result. */

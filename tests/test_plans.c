@@ -343,6 +343,43 @@ static void tapes_share_a_pool(void)
     wg_pool_free(pool);
 }
 
+/* ---- sums of products ---- */
+
+/* A state that looks at keys [B, 5, 4] at every step: their gradient is a sum of products of batches, every second one
+ * seen transposed. */
+static wg_tensor looked_at(void *context, wg_tape *tape, wg_params *set)
+{
+    wg_tensor keys = wg_tanh(wg_use(tape, wg_param_find(set, "keys")));
+    wg_tensor h = wg_tanh(wg_use(tape, wg_param_find(set, "h")));
+    for (int t = 0; t < *(const int *)context; t++) {
+        wg_tensor weights = wg_tanh(wg_matmul(h, wg_t(keys)));
+        h = wg_tanh(wg_add(h, wg_matmul(weights, keys)));
+    }
+    return weigh(h, 1);
+}
+
+static void sums_of_products_of_batches_are_merged(void)
+{
+    for (int batch = 1; batch <= 3; batch += 2) /* of the keys: one broadcasts */
+        for (int looks = 1; looks <= 2; looks++) {
+            int T = 4;
+            wg_params *set = wg_params_new(WG_F64);
+            wg_param_new(set, "keys", WG_DIMS(batch, 5, 4), wg_init_normal(0, 1));
+            wg_param_new(set, "h", WG_DIMS(3, looks, 4), wg_init_normal(0, 1));
+            CHECK(gradcheck(set, looked_at, &T, true));
+            int64_t instructions[2];
+            for (int merged = 0; merged < 2; merged++) {
+                wg_tape *tape = tape_by(NULL, merged ? "" : "-merge");
+                CHECK(wg_backward(looked_at(&T, tape, set)) == WG_OK);
+                instructions[merged] = (int64_t)wg_tape_count(tape).instructions;
+                CLOSE(tape);
+            }
+            /* Of 2 T products one is left; summed over a batch first, they are no terms. */
+            CHECK(instructions[0] - instructions[1] >= (batch == 3 ? 2 * T - 1 : 0));
+            wg_params_free(set);
+        }
+}
+
 /* ---- products of one weight ---- */
 
 enum { LARGE = 1200, STEPS = 6 }; /* LARGE^2 floats do not stay in the caches */
@@ -410,6 +447,7 @@ int main(void)
                                  TEST(side_by_side_changes_no_bit),
                                  TEST(threads_and_exact_passes_change_no_bit),
                                  TEST(tapes_share_a_pool),
+                                 TEST(sums_of_products_of_batches_are_merged),
                                  TEST(large_weights_are_read_once)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }

@@ -12,7 +12,7 @@
 #include "guarded.h"
 #include "random.h"
 
-enum { MAX_SEGMENTS = 64, MAX_BATCHES = 40 };
+enum { MAX_SEGMENTS = 64, FEW_SEGMENTS = 5, MAX_BATCHES = 40 };
 
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
 
@@ -65,7 +65,7 @@ typedef struct trial {
     wg__product p;
     wg__segment segments[MAX_SEGMENTS];
     matrix a[MAX_SEGMENTS], b[MAX_SEGMENTS], c;
-    int64_t offset_a[MAX_BATCHES], offset_b[MAX_BATCHES];
+    int64_t offset_a[MAX_SEGMENTS * MAX_BATCHES], offset_b[MAX_SEGMENTS * MAX_BATCHES];
     void *expected; /* as C's memory */
     double *bound;  /* sum of the magnitudes, for the tolerance */
 } trial;
@@ -77,6 +77,23 @@ static int64_t random_size(bool large)
     return below(2) ? sizes[below((int64_t)(sizeof(sizes) / sizeof(*sizes)))] : below(140);
 }
 
+/* Of the problems, in any order, repeats allowed: each segment's own, or the same for all. */
+static void choose_offsets(trial *t)
+{
+    wg__product *p = &t->p;
+    p->batch_a = t->offset_a;
+    p->batch_b = t->offset_b;
+    p->batch_step = below(3) ? p->batches : 0;
+    for (int s = 0; s < p->n_segments; s++)
+        for (int64_t i = 0; i < p->batches; i++) {
+            int64_t at = s * p->batch_step + i, a = below(p->batches) * t->a[s].batch,
+                    b = below(p->batches) * t->b[s].batch;
+            bool least = s > 0 && !p->batch_step; /* inside the memory of all */
+            t->offset_a[at] = least && t->offset_a[at] < a ? t->offset_a[at] : a;
+            t->offset_b[at] = least && t->offset_b[at] < b ? t->offset_b[at] : b;
+        }
+}
+
 static void trial_new(trial *t)
 {
     memset(t, 0, sizeof(*t));
@@ -86,7 +103,7 @@ static void trial_new(trial *t)
     bool large = p->batches == 1;
     p->m = random_size(large);
     p->n = random_size(large);
-    p->n_segments = p->batches == 1 && below(3) == 0 ? 1 + (int)below(MAX_SEGMENTS) : 1;
+    p->n_segments = below(3) == 0 ? 1 + (int)below(large ? MAX_SEGMENTS : FEW_SEGMENTS) : 1;
     p->accumulate = below(2);
     p->segments = t->segments;
     int64_t same = random_size(false), layout_a = below(LAYOUTS), layout_b = below(LAYOUTS);
@@ -102,14 +119,7 @@ static void trial_new(trial *t)
                                        .b_rs = t->b[s].rs,
                                        .b_cs = t->b[s].cs};
     }
-    if (p->batches != 1) {
-        for (int64_t i = 0; i < p->batches; i++) { /* in any order, repeats allowed */
-            t->offset_a[i] = below(p->batches) * t->a[0].batch;
-            t->offset_b[i] = below(p->batches) * t->b[0].batch;
-        }
-        p->batch_a = t->offset_a;
-        p->batch_b = t->offset_b;
-    }
+    if (p->batches != 1) choose_offsets(t);
     t->c = matrix_new(p->dtype, p->m, p->n, (int)below(BROADCAST_ROWS), p->batches);
     p->c = t->c.memory.data;
     p->c_rs = t->c.rs;
@@ -133,8 +143,9 @@ static void element(const trial *t, int64_t batch, int64_t i, int64_t j, double 
     for (int s = 0; s < p->n_segments; s++)
         for (int64_t q = 0; q < p->segments[s].k; q++) {
             const wg__segment *g = &p->segments[s];
-            int64_t a = i * g->a_rs + q * g->a_cs + (p->batch_a ? p->batch_a[batch] : 0);
-            int64_t b = q * g->b_rs + j * g->b_cs + (p->batch_b ? p->batch_b[batch] : 0);
+            int64_t at = s * p->batch_step + batch;
+            int64_t a = i * g->a_rs + q * g->a_cs + (p->batch_a ? p->batch_a[at] : 0);
+            int64_t b = q * g->b_rs + j * g->b_cs + (p->batch_b ? p->batch_b[at] : 0);
             double term = get(p->dtype, g->a, a) * get(p->dtype, g->b, b);
             *sum += term;
             *magnitude += fabs(term);

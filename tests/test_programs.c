@@ -79,6 +79,22 @@ static wg_tensor loop(program *p)
     return h;
 }
 
+/* A loop that looks at some rows of each row of a batch: sums of products of batches are merged, too. */
+static wg_tensor look(program *p)
+{
+    wg_tensor q = any(p);
+    if (wg_rank(q) != 2 || wg_numel(q) > 500) return q;
+    wg_tensor rows = wg_stack((wg_tensor[]){q, wg_tanh(q), wg_scale(q, 0.5)}, 3, 1); /* [B, 3, n] */
+    if (roll(&p->d, 4) == 0) rows = wg_slice(rows, 0, 0, 1);                         /* the same for all */
+    int steps = 2 + (int)roll(&p->d, 3), looks = 1 + (int)roll(&p->d, 2);
+    for (int t = 0; t < steps; t++) {
+        wg_tensor at = wg_stack((wg_tensor[]){q, wg_sigmoid(q)}, looks, 1); /* [B, looks, n] */
+        wg_tensor weights = wg_softmax(wg_matmul(at, wg_t(rows)), -1);
+        q = wg_tanh(wg_add(q, wg_sum(wg_matmul(weights, rows), WG_AXES(1), false)));
+    }
+    return q;
+}
+
 /* Several values by one weight, some of which may depend on others: what the pass rows looks for. */
 static void project(program *p)
 {
@@ -187,7 +203,7 @@ static wg_tensor convolve(program *p)
 static void step(program *p)
 {
     wg_tensor a = any(p);
-    switch (roll(&p->d, 27)) {
+    switch (roll(&p->d, 28)) {
     case 0:
     case 1: keep(p, wg_add(a, partner(p, a))); break;
     case 2:
@@ -214,6 +230,7 @@ static void step(program *p)
     case 23: keep(p, wg_layer_norm(a, WG_NONE, WG_NONE, 1e-2)); break;
     case 24:
     case 25: project(p); break;
+    case 26: keep(p, look(p)); break;
     default: gates(p);
     }
 }

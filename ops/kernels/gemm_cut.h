@@ -39,6 +39,7 @@ static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64
     bool b = wide != t->turned;
     const int64_t *offset = b ? p->batch_b : p->batch_a;
     const real *data = b ? s->b : p->each_a ? p->each_a[batch] : s->a;
+    if (offset) offset += (s - p->segments) * p->batch_step;
     return (wg__side){.data = offset && data ? data + offset[batch] : data,
                       .line = b ? s->b_cs : s->a_rs,
                       .k = b ? s->b_rs : s->a_cs};
