@@ -1,6 +1,7 @@
 /* Pass: sums of products. p1 + p2 + ... + pT, each the product of two matrices or of two batches of them, is one
- * product whose inner size is all theirs together: dW = sum over time of dY_t^T X_t. The sum is cut into runs that stay in cache; each run
- * is one instruction that adds to the last one's result. Rounding: the order of the additions changes. */
+ * product whose inner size is all theirs together: dW = sum over time of dY_t^T X_t. The sum is cut into runs that
+ * stay in cache; each run is one instruction that adds to the last one's result. Rounding: the order of the additions
+ * changes. */
 #include "plan.h"
 
 #include <stdlib.h>
