@@ -73,6 +73,15 @@ static wg_tensor frame(wg_tensor x, const wg__frame_attr *f)
 
 /* ---- the three ops ---------------------------------------------------------------------------------------- */
 
+/* The image with the zeros around it has a size: kernels make it, one or a few images at a time. */
+static wg_status infer_framed(wg_infer *c, const wg_shape *x)
+{
+    const wg__conv_attr *attr = c->attr;
+    c->out = *x;
+    for (int i = 2; i < x->rank; i++) c->out.size[i] += attr->before[i - 2] + attr->after[i - 2];
+    return wg__infer_size(c);
+}
+
 static wg_status conv_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
@@ -84,14 +93,17 @@ static wg_status conv_infer(wg_infer *c)
     if (x->size[1] != w->size[1] * attr->groups)
         return wg_infer_fail(c, WG_ERR_SHAPE, "%lld channels, but the weight has %lld in each of %lld groups",
                              (long long)x->size[1], (long long)w->size[1], (long long)attr->groups);
+    wg_status status = infer_framed(c, x);
+    if (status != WG_OK) return status;
     c->out = *x;
     c->out.size[1] = w->size[0];
     for (int i = 2; i < x->rank; i++) {
-        c->out.size[i] = wg_window_count(x->size[i], w->size[i], attr->stride[i - 2], attr->dilation[i - 2], true);
+        int64_t framed = x->size[i] + attr->before[i - 2] + attr->after[i - 2];
+        c->out.size[i] = wg_window_count(framed, w->size[i], attr->stride[i - 2], attr->dilation[i - 2], true);
         if (c->out.size[i] < 0)
             return wg_infer_fail(c, WG_ERR_SHAPE,
                                  "a window of %lld (dilation %lld) does not fit into axis %d of %lld",
-                                 (long long)w->size[i], (long long)attr->dilation[i - 2], i, (long long)x->size[i]);
+                                 (long long)w->size[i], (long long)attr->dilation[i - 2], i, (long long)framed);
     }
     return wg__infer_size(c);
 }
@@ -125,9 +137,12 @@ static wg_status weight_infer(wg_infer *c)
 static wg_status input_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
-    c->out = c->in[0];
-    c->out.size[1] = c->in[1].size[1] * attr->groups;
-    memcpy(c->out.size + 2, attr->size, (size_t)(c->out.rank - 2) * sizeof *attr->size);
+    wg_shape x = c->in[0];
+    x.size[1] = c->in[1].size[1] * attr->groups;
+    memcpy(x.size + 2, attr->size, (size_t)(x.rank - 2) * sizeof *attr->size);
+    wg_status status = infer_framed(c, &x);
+    if (status != WG_OK) return status;
+    c->out = x;
     return wg__infer_size(c);
 }
 
@@ -275,12 +290,15 @@ static wg_tensor add_bias(wg_tensor y, wg_tensor bias, int64_t channels, const c
     return wg_add(y, wg_reshape(bias, along));
 }
 
-static wg__conv_attr attr_of(const wg_conv_options *o, int axes)
+/* `framed`: with the padding, which the kernels for many channels add themselves. */
+static wg__conv_attr attr_of(const wg_conv_options *o, int axes, bool framed)
 {
     wg__conv_attr attr = {.groups = o->groups};
     for (int i = 0; i < axes; i++) {
         attr.stride[i] = o->stride[i];
         attr.dilation[i] = o->dilation[i];
+        attr.before[i] = framed ? o->before[i] : 0;
+        attr.after[i] = framed ? o->after[i] : 0;
     }
     return attr;
 }
@@ -309,8 +327,9 @@ wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options
             !wg__window_is_whole(x, 2 + i, f.size[i], kernel, o.stride[i], o.dilation[i], op))
             return wg__nil_of(x);
     }
-    wg__conv_attr attr = attr_of(&o, axes);
-    wg_tensor y = conv(frame(x, &f), w, &attr);
+    bool framed = wg__conv_is_wide(sw.size[0] / o.groups);
+    wg__conv_attr attr = attr_of(&o, axes, framed);
+    wg_tensor y = conv(framed ? x : frame(x, &f), w, &attr);
     return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[0], op);
 }
 
@@ -333,9 +352,11 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
         if (o.extra[i] >= o.stride[i] && o.extra[i] >= o.dilation[i])
             return wg__refuse(x, WG_ERR_ARGUMENT, op, "extra must be smaller than the stride or the dilation");
     }
-    wg__conv_attr attr = attr_of(&o, axes);
+    bool framed = wg__conv_is_wide(sw.size[0] / o.groups);
+    wg__conv_attr attr = attr_of(&o, axes, framed);
+    for (int i = 0; i < axes; i++) size[i] -= attr.before[i] + attr.after[i];
     wg_tensor y = conv_input(x, w, &attr, size);
-    for (int i = 0; i < axes; i++) y = wg_slice(y, 2 + i, o.before[i], size[i] - o.after[i]);
+    for (int i = 0; i < axes && !framed; i++) y = wg_slice(y, 2 + i, o.before[i], size[i] - o.after[i]);
     return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[1] * o.groups, op);
 }
 

@@ -1,6 +1,6 @@
-/* Convolutions as products whose right operand is the image seen through the window: no matrix of patches is built,
- * the product's packing reads the image. A place in the window (channel, row, column) and a position of the window
- * each have an offset in the image, and the offset of an element is their sum.
+/* Convolutions: their geometry, and those of few channels. (Where there are enough to fill vectors, conv_direct.c takes
+ * over.) These are products whose right operand is the image seen through the window: no matrix of patches is built,
+ * the product's packing reads the image.
  *
  *     forward            y[o, position]  = sum over places     w[o, place]     x[place + position], for every image
  *     weight's gradient  dw[o, place]    = sum over positions  dy[o, position] x[position + place], over all images
@@ -8,47 +8,47 @@
  *
  * The last makes the sums of a few channels at a time, which stay in cache, and adds them where they belong. */
 #include "conv.h"
+#include "kernels.h"
 
+#include <assert.h>
 #include <string.h>
 
-typedef struct conv {
-    wg_operand x, w, y; /* [images, groups in, ...], [groups out, in, ...], [images, groups out, ...] */
-    const wg__conv_attr *attr;
-    int axes;
-    int64_t images, in, out;          /* channels of a group */
-    int64_t places, positions, plane; /* of a channel's window, of the window, numbers of a channel */
-    int64_t space[WG__CONV_AXES];     /* strides of the image's axes */
-} conv;
-
-static conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, wg_operand y)
+static wg__conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, wg_operand y)
 {
-    conv c = {.x = x, .w = w, .y = y, .attr = attr, .axes = x.rank - 2, .places = 1, .positions = 1, .plane = 1};
+    wg__conv c = {.x = x, .w = w, .y = y, .attr = attr, .axes = x.rank - 2, .places = 1, .positions = 1};
+    wg__frame f = {.bare = 1, .plane = 1};
     c.images = x.size[0];
     c.in = w.size[1];
     c.out = w.size[0] / attr->groups;
-    for (int i = c.axes - 1; i >= 0; i--) {
-        c.space[i] = c.plane;
-        c.plane *= x.size[2 + i];
-        c.places *= w.size[2 + i];
-        c.positions *= y.size[2 + i];
+    for (int i = WG__CONV_AXES - 1; i >= 0; i--) {
+        int axis = i - WG__CONV_AXES + c.axes;
+        f.size[i] = axis < 0 ? 1 : x.size[2 + axis];
+        f.low[i] = axis < 0 ? 0 : attr->before[axis];
+        f.framed[i] = f.size[i] + f.low[i] + (axis < 0 ? 0 : attr->after[axis]);
+        f.space[i] = f.plane;
+        f.bare *= f.size[i];
+        f.plane *= f.framed[i];
+        c.places *= axis < 0 ? 1 : w.size[2 + axis];
+        c.positions *= axis < 0 ? 1 : y.size[2 + axis];
     }
+    c.frame = f;
     return c;
 }
 
-static conv describe_forward(const wg_args *args)
-{
-    return describe(args->attr, args->in[0], args->in[1], args->out);
-}
-static conv describe_weight(const wg_args *args)
+wg__conv wg__conv_of(const wg_args *args) { return describe(args->attr, args->in[0], args->in[1], args->out); }
+wg__conv wg__conv_weight_of(const wg_args *args)
 {
     return describe(args->attr, args->in[1], args->out, args->in[0]);
 }
+wg__conv wg__conv_input_of(const wg_args *args)
+{
+    return describe(args->attr, args->out, args->in[1], args->in[0]);
+}
 
-/* to[i] = the sum of index times step over the axes, i counting through the sizes, the last the fastest. */
-static void offsets(int64_t *to, int axes, const int64_t *size, const int64_t *step)
+void wg__offsets(int64_t *to, int64_t first, int axes, const int64_t *size, const int64_t *step)
 {
     int64_t n = 1;
-    to[0] = 0;
+    to[0] = first;
     for (int a = axes - 1; a >= 0; a--) { /* the block that is there, again for each further index */
         for (int64_t i = 1; i < size[a]; i++)
             for (int64_t j = 0; j < n; j++) to[i * n + j] = to[j] + i * step[a];
@@ -56,18 +56,20 @@ static void offsets(int64_t *to, int axes, const int64_t *size, const int64_t *s
     }
 }
 
-static void position_offsets(const conv *c, int64_t *to)
+void wg__conv_positions(const wg__conv *c, int64_t *to)
 {
     int64_t step[WG__CONV_AXES];
-    for (int i = 0; i < c->axes; i++) step[i] = c->attr->stride[i] * c->space[i];
-    offsets(to, c->axes, c->y.size + 2, step);
+    const int64_t *space = c->frame.space + WG__CONV_AXES - c->axes;
+    for (int i = 0; i < c->axes; i++) step[i] = c->attr->stride[i] * space[i];
+    wg__offsets(to, 0, c->axes, c->y.size + 2, step);
 }
 
-static void place_offsets(const conv *c, int64_t *to)
+void wg__conv_places(const wg__conv *c, int64_t *to)
 {
-    int64_t step[1 + WG__CONV_AXES] = {c->plane};
-    for (int i = 0; i < c->axes; i++) step[1 + i] = c->attr->dilation[i] * c->space[i];
-    offsets(to, 1 + c->axes, c->w.size + 1, step);
+    int64_t step[1 + WG__CONV_AXES] = {c->frame.plane};
+    const int64_t *space = c->frame.space + WG__CONV_AXES - c->axes;
+    for (int i = 0; i < c->axes; i++) step[1 + i] = c->attr->dilation[i] * space[i];
+    wg__offsets(to, 0, 1 + c->axes, c->w.size + 1, step);
 }
 
 /* ---- the products -------------------------------------------------------------------------------------------- */
@@ -84,7 +86,7 @@ typedef struct tables {
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
 /* Lays the arrays out in the scratch; with memory NULL, how much that is. */
-static size_t lay_out(tables *t, const conv *c, int64_t batches, int64_t segments, char *memory)
+static size_t lay_out(tables *t, const wg__conv *c, int64_t batches, int64_t segments, char *memory)
 {
     size_t at = 0;
     int64_t **array[] = {&t->place, &t->position, &t->batch_a, &t->batch_b};
@@ -99,8 +101,9 @@ static size_t lay_out(tables *t, const conv *c, int64_t batches, int64_t segment
     return at;
 }
 
-static wg__product forward_product(const conv *c, wg__segment *segment, const wg__window *window)
+static wg__product forward_product(const wg__conv *c, wg__segment *segment, const wg__window *window)
 {
+    assert(c->frame.plane == c->frame.bare); /* the window sees x as it stands */
     int64_t k = c->in * c->places;
     *segment = (wg__segment){.a = c->w.data, .b = c->x.data, .k = k, .a_rs = k, .a_cs = 1};
     return (wg__product){.dtype = c->y.dtype,
@@ -120,13 +123,14 @@ static wg__product forward_product(const conv *c, wg__segment *segment, const wg
 static void *past(const void *base, int64_t bytes) { return (void *)((uintptr_t)base + (uintptr_t)bytes); }
 
 /* One segment an image. To be cut into tasks, two stand for all. */
-static wg__product weight_product(const conv *c, wg__segment *segments, bool all, const wg__window *window)
+static wg__product weight_product(const wg__conv *c, wg__segment *segments, bool all, const wg__window *window)
 {
+    assert(c->frame.plane == c->frame.bare);
     int64_t n = all || c->images < 2 ? c->images : 2, k = c->in * c->places, groups = c->attr->groups;
     int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
     for (int64_t i = 0; i < n; i++) {
         segments[i] = (wg__segment){.a = past(c->y.data, i * groups * c->out * c->positions * size),
-                                    .b = past(c->x.data, i * groups * c->in * c->plane * size),
+                                    .b = past(c->x.data, i * groups * c->in * c->frame.plane * size),
                                     .k = all || n < 2 || i == 0 ? c->positions : (c->images - 1) * c->positions,
                                     .a_rs = c->positions,
                                     .a_cs = 1};
@@ -144,7 +148,10 @@ static wg__product weight_product(const conv *c, wg__segment *segments, bool all
                          .window = window};
 }
 
-static void *image_end(const conv *c) { return past(c->x.data, c->x.numel * (int64_t)wg_dtype_size(c->x.dtype)); }
+static void *image_end(const wg__conv *c)
+{
+    return past(c->x.data, c->x.numel * (int64_t)wg_dtype_size(c->x.dtype));
+}
 
 static void run(tables *t, const wg__product *product, int64_t task)
 {
@@ -158,7 +165,8 @@ static const wg__window unknown; /* stands for a window where only its being the
 
 int64_t wg__conv_tasks(const wg_args *args)
 {
-    conv c = describe_forward(args);
+    wg__conv c = wg__conv_of(args);
+    if (wg__conv_is_wide(c.out)) return wg__correlation_tasks(wg__correlate(&c, NULL, NULL));
     wg__segment segment;
     wg__product p = forward_product(&c, &segment, &unknown);
     return wg__structural_ops.product(p.dtype)->tasks(&p);
@@ -166,7 +174,12 @@ int64_t wg__conv_tasks(const wg_args *args)
 
 size_t wg__conv_scratch(const wg_args *args)
 {
-    conv c = describe_forward(args);
+    wg__conv c = wg__conv_of(args);
+    if (wg__conv_is_wide(c.out)) {
+        size_t bytes;
+        wg__correlate(&c, NULL, &bytes);
+        return bytes;
+    }
     wg__segment segment;
     wg__product p = forward_product(&c, &segment, &unknown);
     return lay_out(&(tables){0}, &c, p.batches, 1, NULL) + wg__structural_ops.product(p.dtype)->scratch(&p);
@@ -174,15 +187,19 @@ size_t wg__conv_scratch(const wg_args *args)
 
 void wg__conv_kernel(const wg_args *args, int64_t task)
 {
-    conv c = describe_forward(args);
+    wg__conv c = wg__conv_of(args);
+    if (wg__conv_is_wide(c.out)) {
+        wg__kernel_get(WG__KERNEL_conv, c.y.dtype)(args, task);
+        return;
+    }
     int64_t groups = c.attr->groups, batches = c.images * groups;
     tables t;
     lay_out(&t, &c, batches, 1, args->scratch);
-    position_offsets(&c, t.position);
-    place_offsets(&c, t.place);
+    wg__conv_positions(&c, t.position);
+    wg__conv_places(&c, t.place);
     for (int64_t i = 0; i < batches; i++) {
         t.batch_a[i] = i % groups * c.out * c.in * c.places;
-        t.batch_b[i] = i * c.in * c.plane;
+        t.batch_b[i] = i * c.in * c.frame.plane;
     }
     t.window = (wg__window){.step = t.place, .line = t.position, .end = image_end(&c)};
     wg__product p = forward_product(&c, t.segments, &t.window);
@@ -191,7 +208,8 @@ void wg__conv_kernel(const wg_args *args, int64_t task)
 
 int64_t wg__conv_weight_tasks(const wg_args *args)
 {
-    conv c = describe_weight(args);
+    wg__conv c = wg__conv_weight_of(args);
+    if (wg__conv_is_wide(c.out)) return wg__weight_tasks(wg__weight_job_of(&c, NULL, NULL));
     wg__segment segments[2];
     wg__product p = weight_product(&c, segments, false, &unknown);
     return wg__structural_ops.product(p.dtype)->tasks(&p);
@@ -199,7 +217,12 @@ int64_t wg__conv_weight_tasks(const wg_args *args)
 
 size_t wg__conv_weight_scratch(const wg_args *args)
 {
-    conv c = describe_weight(args);
+    wg__conv c = wg__conv_weight_of(args);
+    if (wg__conv_is_wide(c.out)) {
+        size_t bytes;
+        wg__weight_job_of(&c, NULL, &bytes);
+        return bytes;
+    }
     wg__segment segments[2];
     wg__product p = weight_product(&c, segments, false, &unknown);
     return lay_out(&(tables){0}, &c, p.batches, c.images, NULL) + wg__structural_ops.product(p.dtype)->scratch(&p);
@@ -207,15 +230,19 @@ size_t wg__conv_weight_scratch(const wg_args *args)
 
 void wg__conv_weight_kernel(const wg_args *args, int64_t task)
 {
-    conv c = describe_weight(args);
+    wg__conv c = wg__conv_weight_of(args);
+    if (wg__conv_is_wide(c.out)) {
+        wg__kernel_get(WG__KERNEL_conv_weight, c.y.dtype)(args, task);
+        return;
+    }
     int64_t groups = c.attr->groups;
     tables t;
     lay_out(&t, &c, groups, c.images, args->scratch);
-    if (c.positions > 0) position_offsets(&c, t.position);
-    place_offsets(&c, t.place);
+    if (c.positions > 0) wg__conv_positions(&c, t.position);
+    wg__conv_places(&c, t.place);
     for (int64_t i = 0; i < groups; i++) {
         t.batch_a[i] = i * c.out * c.positions;
-        t.batch_b[i] = i * c.in * c.plane;
+        t.batch_b[i] = i * c.in * c.frame.plane;
     }
     t.window = (wg__window){.step = t.position, .line = t.place, .end = image_end(&c)};
     wg__product p = weight_product(&c, t.segments, true, &t.window);
@@ -226,19 +253,14 @@ void wg__conv_weight_kernel(const wg_args *args, int64_t task)
 
 enum { SUMS = 32768 }; /* of a block of channels: they stay in the second-level cache */
 
-static conv describe_input(const wg_args *args)
-{
-    return describe(args->attr, args->out, args->in[1], args->in[0]);
-}
-
-static int64_t channels_together(const conv *c)
+static int64_t channels_together(const wg__conv *c)
 {
     int64_t n = SUMS / (c->places * c->positions + 1);
     return n < 1 ? 1 : n < c->in ? n : c->in;
 }
 
 /* Rows [first, first + channels) of w^T dy: places of these channels by positions. */
-static wg__product input_product(const conv *c, int64_t channels, void *sums, wg__segment *segment)
+static wg__product input_product(const wg__conv *c, int64_t channels, void *sums, wg__segment *segment)
 {
     *segment = (wg__segment){.a = c->w.data,
                              .b = c->y.data,
@@ -258,29 +280,58 @@ static wg__product input_product(const conv *c, int64_t channels, void *sums, wg
                          .segments = segment};
 }
 
-static size_t sums_bytes(const conv *c)
+static size_t sums_bytes(const wg__conv *c)
 {
     return aligned((size_t)(channels_together(c) * c->places * c->positions) * wg_dtype_size(c->y.dtype));
 }
 
+static size_t tables_bytes(const wg__conv *c)
+{
+    return aligned((size_t)(c->in * c->places + c->positions) * sizeof(int64_t));
+}
+
+/* What is in the image's frame is added up there, and the image taken out. */
+static size_t framed_bytes(const wg__conv *c)
+{
+    if (c->frame.plane == c->frame.bare) return 0;
+    return aligned((size_t)(c->in * c->frame.plane) * wg_dtype_size(c->y.dtype));
+}
+
+static void take_out_of_frame(const wg__conv *c, const char *framed, char *image)
+{
+    const wg__frame *f = &c->frame;
+    int64_t size = (int64_t)wg_dtype_size(c->y.dtype), row = f->size[2] * size;
+    for (int64_t n = 0; n < c->in; n++)
+        for (int64_t i = 0; i < f->size[0]; i++)
+            for (int64_t j = 0; j < f->size[1]; j++, image += row) {
+                int64_t at = (f->low[0] + i) * f->space[0] + (f->low[1] + j) * f->space[1] + f->low[2];
+                memcpy(image, framed + (n * f->plane + at) * size, (size_t)row);
+            }
+}
+
 int64_t wg__conv_input_tasks(const wg_args *args)
 {
-    conv c = describe_input(args);
+    wg__conv c = wg__conv_input_of(args);
+    if (wg__conv_input_is_direct(&c)) return wg__correlation_tasks(wg__correlate_input(&c, NULL, NULL));
     return c.images * c.attr->groups;
 }
 
 size_t wg__conv_input_scratch(const wg_args *args)
 {
-    conv c = describe_input(args);
+    wg__conv c = wg__conv_input_of(args);
     int64_t most = channels_together(&c), last = c.in % most;
     size_t product = 0;
+    if (wg__conv_input_is_direct(&c)) {
+        wg__correlate_input(&c, NULL, &product);
+        return product;
+    }
     for (int i = 0; i < 2; i++) {
         wg__segment segment;
         wg__product p = input_product(&c, i ? last : most, NULL, &segment);
         size_t bytes = p.m && p.n ? wg__structural_ops.product(p.dtype)->scratch(&p) : 0;
         product = bytes > product ? bytes : product;
     }
-    return aligned((size_t)(c.in * c.places + c.positions) * sizeof(int64_t)) + sums_bytes(&c) + product;
+    return tables_bytes(&c) + framed_bytes(&c) + sums_bytes(&c) + product;
 }
 
 /* to[at[j]] += from[j], where the positions of a row of the window, `step` apart, lie in rows of `row`. */
@@ -298,7 +349,7 @@ size_t wg__conv_input_scratch(const wg_args *args)
 ADD_ROWS(add_rows_f32, float)
 ADD_ROWS(add_rows_f64, double)
 
-static void add_place(const conv *c, void *image, int64_t place, const int64_t *position, const void *sums)
+static void add_place(const wg__conv *c, void *image, int64_t place, const int64_t *position, const void *sums)
 {
     int64_t row = c->y.size[c->y.rank - 1], step = c->attr->stride[c->axes - 1];
     if (c->y.dtype == WG_F32)
@@ -309,19 +360,23 @@ static void add_place(const conv *c, void *image, int64_t place, const int64_t *
 
 void wg__conv_input_kernel(const wg_args *args, int64_t task)
 {
-    conv c = describe_input(args);
+    wg__conv c = wg__conv_input_of(args);
+    if (wg__conv_input_is_direct(&c)) {
+        wg__kernel_get(WG__KERNEL_conv_input, c.y.dtype)(args, task);
+        return;
+    }
     int64_t size = (int64_t)wg_dtype_size(c.y.dtype), group = task % c.attr->groups, most = channels_together(&c);
     int64_t *place = args->scratch, *position = place + c.in * c.places;
-    char *sums = (char *)args->scratch + aligned((size_t)(c.in * c.places + c.positions) * sizeof(int64_t));
-    char *image = (char *)c.x.data + task * c.in * c.plane * size;
+    char *framed = (char *)args->scratch + tables_bytes(&c), *sums = framed + framed_bytes(&c);
+    char *result = (char *)c.x.data + task * c.in * c.frame.bare * size,
+         *image = framed_bytes(&c) ? framed : result;
     const wg__product_kernels *kernels = wg__structural_ops.product(c.y.dtype);
-    memset(image, 0, (size_t)(c.in * c.plane * size));
-    if (c.positions == 0) return;
-    position_offsets(&c, position);
-    place_offsets(&c, place);
+    memset(image, 0, (size_t)(c.in * c.frame.plane * size));
+    if (c.positions > 0) wg__conv_positions(&c, position);
+    wg__conv_places(&c, place);
     c.y.data = past(c.y.data, task * c.out * c.positions * size);
-    for (int64_t first = 0; first < c.in; first += most) {
-        conv part = c;
+    for (int64_t first = 0; first < c.in && c.positions > 0; first += most) {
+        wg__conv part = c;
         wg__segment segment;
         int64_t channels = c.in - first < most ? c.in - first : most;
         part.w.data = past(c.w.data, (group * c.out * c.in + first) * c.places * size);
@@ -330,6 +385,7 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
         for (int64_t i = 0; i < channels * c.places; i++)
             add_place(&c, image, place[first * c.places + i], position, sums + i * c.positions * size);
     }
+    if (image == framed) take_out_of_frame(&c, framed, result);
 }
 
 /* ---- the frame -------------------------------------------------------------------------------------------- */

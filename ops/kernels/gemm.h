@@ -45,10 +45,13 @@ wg__blis_tile wg__blis_tile_get(wg_dtype dtype);
 /* A vector register, and the tallest tile of two vectors whose sums stay in registers. */
 #if defined __AVX512F__
 enum { VECTOR_BYTES = 64, TILE_ROWS = 14 };
+#define EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
 #elif defined __AVX2__
 enum { VECTOR_BYTES = 32, TILE_ROWS = 6 };
+#define EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
 #else
 enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
+#define EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6)
 #endif
 enum { LANES = VECTOR_BYTES / (int)sizeof(real), TILE_COLS = 2 * LANES };
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));

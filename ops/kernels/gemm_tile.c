@@ -66,17 +66,11 @@ INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const r
 #define BOTH(rows)  FUNCTION(rows, 1) FUNCTION(rows, 2)
 #define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2},
 
-#ifdef __AVX512F__
-#define EACH(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
-#else
-#define EACH(f) f(1) f(2) f(3) f(4) f(5) f(6)
-#endif
-
-EACH(BOTH)
+EACH_ROWS(BOTH)
 
 typedef void (*tile_function)(int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
                               int64_t c_rs, int64_t c_cs);
-static const tile_function functions[TILE_ROWS][2] = {EACH(ENTRY)};
+static const tile_function functions[TILE_ROWS][2] = {EACH_ROWS(ENTRY)};
 
 void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs)
