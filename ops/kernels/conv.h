@@ -75,6 +75,7 @@ static inline size_t wg__conv_aligned(size_t bytes) { return (bytes + 63) & ~(si
 
 enum {
     WG__PANEL = 32,  /* channels side by side in vectors, packed together */
+    WG__STEPS = 256, /* positions that a weight's gradient is summed over at a time: their panel stays in cache */
     WG__BESIDE = 32, /* phases side by side, at most, and numbers of a row that are made at a time */
 };
 

@@ -15,11 +15,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum {
-    PANEL = WG__PANEL,
-    AHEAD = 1024, /* numbers of an image that are fetched ahead */
-    STEPS = 1024, /* of a sum in one tile: they stay in the second-level cache */
-};
+enum { PANEL = WG__PANEL };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -107,38 +103,36 @@ static void put_turned(const real *c, int64_t rows, int64_t channels, real *to, 
 
 /* ---- the frame ----------------------------------------------------------------------------------------------- */
 
-/* n <= 2 m numbers, n >= m: the first m and the last m. */
-INLINE void copy_both_ends(real *to, const real *from, int64_t n, int m)
+/* n >= m numbers, m at a time, the last of them again where m does not divide. */
+INLINE void copy_by(int m, real *to, const real *from, int64_t n)
 {
-    memcpy(to, from, (size_t)m * sizeof(real));
-    memcpy(to + n - m, from + n - m, (size_t)m * sizeof(real));
+    int64_t i = 0;
+    for (; i + m <= n; i += m) memcpy(to + i, from + i, (size_t)m * sizeof(real));
+    if (i < n) memcpy(to + n - m, from + n - m, (size_t)m * sizeof(real));
 }
 
-static inline void copy(real *to, const real *from, int64_t n)
+INLINE void copy_row(real *to, const real *from, int64_t n)
 {
-    for (; n > 2 * LANES; n -= LANES, to += LANES, from += LANES) copy_both_ends(to, from, LANES, LANES);
     if (n >= LANES)
-        copy_both_ends(to, from, n, LANES);
+        copy_by(LANES, to, from, n);
     else if (n >= 8)
-        copy_both_ends(to, from, n, 8);
+        copy_by(8, to, from, n);
     else if (n >= 4)
-        copy_both_ends(to, from, n, 4);
+        copy_by(4, to, from, n);
     else
-        for (int64_t i = 0; i < n; i++) to[i] = from[i];
+        copy_by(1, to, from, n);
 }
 
 /* Channels [first, last) into a frame whose zeros are there. */
 static void put_in_frame(const wg__frame *f, const real *from, int64_t first, int64_t last, real *to)
 {
+    int64_t n = f->size[2], space = f->space[1];
     from += first * f->bare;
-    for (int64_t c = first; c < last; c++)
-        for (int64_t i = 0; i < f->size[0]; i++)
-            for (int64_t j = 0; j < f->size[1]; j++) {
-                int64_t at = (f->low[0] + i) * f->space[0] + (f->low[1] + j) * f->space[1] + f->low[2];
-                __builtin_prefetch(from + AHEAD);
-                copy(to + c * f->plane + at, from, f->size[2]);
-                from += f->size[2];
-            }
+    for (int64_t i = first * f->size[0]; i < last * f->size[0]; i++) {
+        int64_t channel = i / f->size[0], layer = f->low[0] + i % f->size[0];
+        real *row = to + channel * f->plane + layer * f->space[0] + f->low[1] * space + f->low[2];
+        for (int64_t j = 0; j < f->size[1]; j++, row += space, from += n) { copy_row(row, from, n); }
+    }
 }
 
 /* ---- tasks --------------------------------------------------------------------------------------------------- */
@@ -259,30 +253,30 @@ static const real *images_of(const wg__weight_job *t, int64_t group, int64_t ima
     return t->framed;
 }
 
-static void pack_gradients(const wg__weight_job *t, int64_t group, int64_t image, int64_t n, int64_t o,
-                           int64_t channels)
+/* Positions [p, p + steps) of n images from `image` on, for the channels of a panel from `o` on. */
+static void pack_gradients(const wg__weight_job *t, int64_t group, int64_t image, int64_t n, int64_t p,
+                           int64_t steps, int64_t o)
 {
     const wg__conv *c = &t->c;
+    int64_t channels = least(PANEL, c->out - o);
     for (int64_t i = 0; i < n; i++) {
         int64_t problem = (image + i) * c->attr->groups + group;
         wg__side dy = {.line = c->positions, .k = 1};
-        dy.data = (const real *)c->y.data + (problem * c->out + o) * c->positions;
-        WG__K(pack_panel)
-        ((real *)t->panel + i * c->positions * PANEL, PANEL, (int)channels, channels, c->positions, dy);
+        dy.data = (const real *)c->y.data + (problem * c->out + o) * c->positions + p;
+        WG__K(pack_panel)((real *)t->panel + i * steps * PANEL, PANEL, (int)channels, channels, steps, dy);
     }
 }
 
-/* Adds sums over `steps` positions to those of the places [first, last). */
-static void add_places(const wg__weight_job *t, const real *x, int64_t steps, int64_t first, int64_t last,
-                       int64_t channels, real *sums)
+/* Adds the sums over the packed steps to those of the places [first, last). */
+static void add_places(const wg__weight_job *t, const real *x, const int64_t *step, int64_t steps, int64_t first,
+                       int64_t last, int64_t channels, real *sums)
 {
     int64_t n = last - first, tiles = ceiling(n, TILE_ROWS);
-    for (int64_t p = 0; p < steps; p += STEPS)
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t from = i * n / tiles, to = (i + 1) * n / tiles;
-            run_tile(to - from, channels, least(STEPS, steps - p), x, t->line + first + from, t->step + p,
-                     (const real *)t->panel + p * PANEL, true, sums + from * PANEL, PANEL);
-        }
+    for (int64_t i = 0; i < tiles; i++) {
+        int64_t from = i * n / tiles, to = (i + 1) * n / tiles;
+        run_tile(to - from, channels, steps, x, t->line + first + from, step, t->panel, true, sums + from * PANEL,
+                 PANEL);
+    }
 }
 
 void WG__K(conv_weight)(const wg_args *args, int64_t task)
@@ -299,9 +293,13 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task)
         count = least(t.together, c.images - image);
         const real *x = images_of(&t, s.group, image, count, first, last);
         for (int64_t i = 0; i < panels; i++) {
-            int64_t o = (s.first_panel + i) * PANEL, channels = least(PANEL, c.out - o);
-            pack_gradients(&t, s.group, image, count, o, channels);
-            add_places(&t, x, count * c.positions, first, last, channels, (real *)t.sums + i * n * PANEL);
+            int64_t o = (s.first_panel + i) * PANEL;
+            for (int64_t p = 0, steps; p < c.positions; p += steps) {
+                steps = least(WG__STEPS, c.positions - p);
+                pack_gradients(&t, s.group, image, count, p, steps, o);
+                add_places(&t, x, t.step + p, count * steps, first, last, least(PANEL, c.out - o),
+                           (real *)t.sums + i * n * PANEL);
+            }
         }
     }
     for (int64_t i = 0; i < panels; i++) {

@@ -3,9 +3,8 @@
 #include "conv.h"
 
 enum {
-    LANES = 16,     /* what the waste is reckoned by, on any machine */
-    TOGETHER = 512, /* positions that are summed over at once */
-    SLACK = 1024,   /* numbers past the panels, which packing writes into */
+    LANES = 16,   /* what the waste is reckoned by, on any machine */
+    SLACK = 1024, /* numbers past the panels, which packing writes into */
 };
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -303,12 +302,12 @@ wg__weight_job wg__weight_job_of(const wg__conv *c, void *memory, size_t *bytes)
     int64_t image = framed ? framed : c->attr->groups * c->in * c->frame.plane;
     arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
-    t.together = between(1, TOGETHER / (c->positions + 1), c->images > 0 ? c->images : 1);
+    t.together = between(1, WG__STEPS / (c->positions + 1), c->images > 0 ? c->images : 1);
     t.cut = cut_weight(&t, work_of(c));
     t.line = take_offsets(&a, t.lines);
     t.step = take_offsets(&a, t.together * c->positions);
     t.framed = take(&a, t.together * framed, size);
-    t.panel = take(&a, t.together * c->positions * WG__PANEL + SLACK, size);
+    t.panel = take(&a, most(WG__STEPS, t.together * least(WG__STEPS, c->positions)) * WG__PANEL + SLACK, size);
     int64_t panels = ceiling(t.cut.panels, t.cut.panel_tasks), lines = ceiling(t.lines, t.cut.part_tasks);
     t.sums = take(&a, panels * lines * WG__PANEL + SLACK, size);
     if (bytes) *bytes = a.used;

@@ -55,23 +55,23 @@ static void square(real *panel, int width, int lines, wg__windowed from)
     for (int i = 0; i < LANES; i++) put(panel + i * width, v[i]);
 }
 
-static bool can_load_square(int lines, wg__windowed from)
+static int64_t highest(const int64_t *at, int64_t n)
 {
-    for (int i = 0; i < lines; i++)
-        if (!can_load(from.data + from.line[i] + from.step[0], from.end)) return false;
-    return true;
+    int64_t most = at[0];
+    for (int64_t i = 1; i < n; i++) most = at[i] > most ? at[i] : most;
+    return most;
 }
 
 /* Steps that lie side by side, as the positions do where the image is contracted over them (a weight's gradient). */
 static void along_steps(real *panel, int width, int lines, int64_t k, wg__windowed from)
 {
+    const real *last = from.data + highest(from.line, lines);
     for (int64_t p = 0, run; p < k; p += run, from.step += run) {
-        run = run_of(from.step, k - p);
-        if (run > LANES) run = LANES;
+        run = run_of(from.step, k - p < LANES ? k - p : LANES);
         for (int l = 0; l < lines; l += LANES) {
             wg__windowed part = {from.data, from.end, from.line + l, from.step};
             int count = lines - l < LANES ? lines - l : LANES;
-            if (can_load_square(count, part))
+            if (can_load(last + from.step[0], from.end))
                 square(panel + p * width + l, width, count, part);
             else
                 one_by_one(panel + p * width + l, width, count, run, part);
