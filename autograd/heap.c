@@ -2,20 +2,34 @@
  * tested in one place and live bytes are known. */
 #include "heap.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGN = 64, TAIL = 64 };
+enum { ALIGN = 64, TAIL = 64, LARGE_PAGE = 2 << 20 };
 
 static size_t rounded(size_t size) { return (size + TAIL + ALIGN - 1) & ~(size_t)(ALIGN - 1); }
+
+/* Large memory begins on a large page and asks for such: a step walks through all of it, and of small pages the
+ * processor knows too few at a time. The last, incomplete page stays small, so that no memory is lost. */
+static void *take(size_t bytes)
+{
+    void *memory;
+    bool large = bytes >= 2 * LARGE_PAGE;
+    if (posix_memalign(&memory, large ? LARGE_PAGE : ALIGN, bytes) != 0) return NULL;
+#ifdef MADV_HUGEPAGE
+    if (large) madvise(memory, bytes & ~(size_t)(LARGE_PAGE - 1), MADV_HUGEPAGE); /* advice: errors do not matter */
+#endif
+    return memory;
+}
 
 void *wg__heap_alloc(wg__heap *heap, size_t size)
 {
     if (size > SIZE_MAX / 2) return NULL;
     size_t bytes = rounded(size);
     heap->memory.requests++;
-    void *memory =
-        heap->allocator.alloc ? heap->allocator.alloc(heap->allocator.context, bytes) : aligned_alloc(ALIGN, bytes);
+    void *memory = heap->allocator.alloc ? heap->allocator.alloc(heap->allocator.context, bytes) : take(bytes);
     if (!memory) return NULL;
     heap->memory.live += bytes;
     if (heap->memory.live > heap->memory.peak) heap->memory.peak = heap->memory.live;
