@@ -1,6 +1,7 @@
 /* Reductions over any axes: shape rules, gradients, and the functions of ops.h.
  *
- * The kernels take reduced axes that are adjacent. Others are brought to the end by a view first. */
+ * The kernels take reduced axes that are adjacent. Sums over others are what a broadcast's gradient is (sum_to); for
+ * the rest they are brought to the end by a view first. */
 #include "composed.h"
 
 #include <math.h>
@@ -86,6 +87,8 @@ static wg_axes kept_first(const wg_shape *in, uint32_t mask)
     return order;
 }
 
+static const wg_op sum;
+
 /* Records the reduction; rows: the kernel takes reduced axes at the end only. */
 static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, bool rows)
 {
@@ -94,6 +97,10 @@ static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, b
     if (!axes_mask(x, axes, op->name, &shape, &mask)) return wg__nil_of(x);
     wg__reduce_attr attr = {mask, keep};
     if (adjacent(&shape, mask, rows)) return wg_record(op, &x, 1, &attr, sizeof attr);
+    if (op == &sum) {
+        wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, true));
+        return keep ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
+    }
 
     wg_axes order = kept_first(&shape, mask);
     uint32_t kept = 0;

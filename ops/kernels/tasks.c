@@ -5,11 +5,16 @@ enum { TASK_NUMBERS = 16384, SUM_COLUMNS = 128 };
 
 /* ---- sum_to ------------------------------------------------------------------------------------------ */
 
+/* Sums that lie side by side are taken in strips. Sums of whole rows, say over all but the channels of images, are
+ * taken some at a time, since those of one image lie in a row. */
 int64_t wg__sum_to_block(const wg_args *args)
 {
-    int64_t numel = args->out.numel, rows = numel > 0 ? args->in[0].numel / numel : 1;
-    int64_t strips = TASK_NUMBERS / (SUM_COLUMNS * (rows > 0 ? rows : 1));
-    return SUM_COLUMNS * (strips > 1 ? strips : 1);
+    const wg_operand *in = &args->in[0], *out = &args->out;
+    bool of_rows = in->rank > 0 && (out->rank == 0 || out->size[out->rank - 1] < in->size[in->rank - 1]);
+    int64_t together = of_rows ? 1 : SUM_COLUMNS, most = of_rows ? 8 * TASK_NUMBERS : TASK_NUMBERS;
+    int64_t each = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* numbers of a sum */
+    int64_t strips = most / (together * each);
+    return together * (strips > 1 ? strips : 1);
 }
 
 int64_t wg__sum_to_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, wg__sum_to_block(args)); }
