@@ -10,7 +10,7 @@
 #include "move.h"
 
 enum {
-    LONG_ROW = 64,
+    LONG_ROW = 128,
     /* Bytes from one tile in scratch to the next: not a multiple of a page, since equal offsets in pages collide in
      * the cache. */
     TILE_STRIDE = WG__CHAIN_TILE * 8 + 35 * 64
