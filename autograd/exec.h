@@ -20,23 +20,44 @@ typedef struct wg__chain_operand {
     bool uniform;                /* one element for the whole space */
 } wg__chain_operand;
 
+/* Sums of lines that come as they are made, piece by piece: the kernels of one dtype. A state sums lines of `line`
+ * numbers, one after the other, into out[0], out[1], ...; `add`: to what stands there. */
+typedef struct wg__line_sums {
+    size_t bytes; /* of a state, 64-byte aligned */
+    void (*begin)(void *state, void *out, int64_t line, bool add);
+    void (*feed)(void *state, const void *x, int64_t n); /* the next n numbers */
+} wg__line_sums;
+
+typedef struct wg__chain_sum {
+    void *out; /* [lines of a span], dense */
+    uint8_t size;
+    size_t state; /* bytes from the first state */
+    const wg__line_sums *kernels;
+} wg__chain_sum;
+
 /* A value inside a chain is named by one number: v < n_loads is load v; otherwise register v - n_loads. */
 typedef struct wg__chain_step {
-    wg_pointwise fn;
+    wg_pointwise fn; /* NULL: in[0] is summed */
     uint16_t in[4];
     uint8_t n_in;
     uint8_t size;  /* bytes of an element of the result */
     uint16_t out;  /* register (index from 0) the result goes to */
-    int16_t store; /* >= 0: the result is also stored to this store operand (directly where it can be) */
+    int16_t store; /* >= 0: the result is also stored to this store operand (directly where it can be); of a sum,
+                    * which one */
 } wg__chain_step;
 
 typedef struct wg__chain {
     int rank; /* collapsed: 1 or more */
     int64_t size[WG_MAX_RANK];
     int64_t numel;
-    int64_t block; /* elements a task (a whole number of innermost rows if rank > 1) */
-    int n_loads, n_steps, n_stores, n_registers;
+    int64_t span;  /* the space is spans of so many elements; of each a task takes ... */
+    int64_t block; /* ... so many (a whole number of innermost rows if rank > 1, of lines if there are sums) */
+    int64_t
+        line; /* elements of a line: what lies at one place of all spans, line by line, is one number of a sum */
+    int n_loads, n_steps, n_stores, n_registers, n_sums;
     bool float_result; /* store 0 holds floats */
+    wg__chain_sum *sums;
+    size_t state_bytes; /* of all sums */
     wg__chain_operand *loads;
     wg__chain_step *steps;
     wg__chain_operand *stores;
@@ -103,10 +124,11 @@ typedef struct wg__structural {
     const wg_op *concat;  /* attr wg__concat_attr */
     const wg_op *accumulate;      /* sink, kernel: out += in0, flat */
     const struct wg__rule *rules; /* what is written in one way and computed in another; the last has no op */
-    /* Tiles of the space: number of tasks is ceil(numel / block). */
+    /* Tiles of the space: number of tasks is ceil(span / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
     wg_pointwise (*identity)(size_t element_size);         /* y = x, for moving pieces into a whole */
+    const wg__line_sums *(*line_sums)(wg_dtype dtype);     /* of floats */
     const wg__product_kernels *(*product)(wg_dtype dtype); /* NULL: no product of this dtype */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out); /* reading scalars */
     void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);   /* filling */

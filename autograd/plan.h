@@ -188,6 +188,12 @@ bool wg__plan_pack(wg__planner *p);
 bool wg__plan_place(wg__planner *p);
 bool wg__plan_emit(wg__planner *p);
 
+/* Sums of lines: each of `line` neighbours in memory, `count` lines side by side, and so again and again. */
+typedef struct wg__lines {
+    int64_t count, line;
+} wg__lines;
+/* Whether the node, a sum_to, sums a dense operand by lines. */
+bool wg__lines_of_sum(const wg_tape *tape, const wg__node *node, wg__lines *lines);
 /* n zeroed items; NULL when memory is out. */
 void *wg__plan_array(wg__arena *arena, uint64_t n, size_t size);
 uint32_t wg__unit_new(wg__planner *p, wg__work unit); /* UINT32_MAX when memory is out */

@@ -4,15 +4,20 @@
 
 #include <string.h>
 
-enum { CHAIN_WORK = 24576, CHAIN_MIN = 1024 }; /* element steps a task of a chain; fewest elements */
+enum {
+    CHAIN_WORK = 24576, /* element steps of a task */
+    CHAIN_MIN = 1024,   /* its fewest elements */
+    SUM_TASKS = 4       /* the most tasks of a chain with sums */
+};
 
-/* Dimensions that every operand walks through without a jump become one. */
+/* Dimensions that every operand walks through without a jump become one; not those of a line with those before. */
 static void collapse(wg__chain *chain)
 {
     int rank = 0, n = chain->n_loads + chain->n_stores;
-    for (int d = 0; d < chain->rank; d++) {
+    for (int64_t d = 0, behind = chain->numel; d < chain->rank; d++) {
         if (chain->size[d] == 1 && chain->rank > 1) continue;
-        bool joins = rank > 0;
+        bool joins = rank > 0 && behind != chain->line;
+        behind /= chain->size[d];
         for (int i = 0; i < n && joins; i++) {
             const wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
             joins = o->stride[rank - 1] == o->stride[d] * chain->size[d];
@@ -69,19 +74,38 @@ static wg__chain *chain_new(wg__emit *e, const wg_shape *space, int64_t numel, u
     chain->loads = wg__plan_array(memory, loads, sizeof *chain->loads);
     chain->steps = wg__plan_array(memory, steps, sizeof *chain->steps);
     chain->stores = wg__plan_array(memory, steps, sizeof *chain->stores);
-    return chain->loads && chain->steps && chain->stores ? chain : NULL;
+    chain->sums = wg__plan_array(memory, steps, sizeof *chain->sums);
+    return chain->loads && chain->steps && chain->stores && chain->sums ? chain : NULL;
+}
+
+static void cut_space(wg__chain *chain)
+{
+    int64_t block = CHAIN_WORK / (chain->n_steps > 0 ? chain->n_steps : 1), row = chain->size[chain->rank - 1];
+    if (block < CHAIN_MIN) block = CHAIN_MIN;
+    if (chain->rank > 1) block = row < block ? block / row * row : row;
+    chain->block = chain->rank == 1 ? (block + 63) / 64 * 64 : block;
+    chain->span = chain->numel;
+}
+
+/* Few tasks, so that the lines of a span that one takes lie in a row. */
+static void cut_lines(wg__chain *chain)
+{
+    int64_t lines = chain->span / chain->line, tasks = chain->numel * chain->n_steps / CHAIN_WORK;
+    if (tasks > SUM_TASKS) tasks = SUM_TASKS;
+    if (tasks > lines) tasks = lines;
+    chain->block = tasks > 1 ? (lines + tasks - 1) / tasks * chain->line : chain->span;
 }
 
 static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node)
 {
     if (chain->numel == 0) return true;
     collapse(chain);
-    int64_t block = CHAIN_WORK / (chain->n_steps > 0 ? chain->n_steps : 1), row = chain->size[chain->rank - 1];
-    if (block < CHAIN_MIN) block = CHAIN_MIN;
-    if (chain->rank > 1) block = row < block ? block / row * row : row;
-    chain->block = chain->rank == 1 ? (block + 63) / 64 * 64 : block;
+    if (chain->n_sums)
+        cut_lines(chain);
+    else
+        cut_space(chain);
     wg__instr instr = {.kind = WG__INSTR_CHAIN, .node = node, .chain = chain};
-    instr.tasks = (chain->numel + chain->block - 1) / chain->block;
+    instr.tasks = (chain->span + chain->block - 1) / chain->block;
     instr.scratch = wg__structural_ops.chain_scratch(chain);
     return wg__emit_finish(e, instr);
 }
@@ -141,6 +165,27 @@ static bool chain_step(wg__emit *e, wg__chain *chain, uint32_t id, uint32_t unit
     return true;
 }
 
+/* A sum of what stands in a register. */
+static bool sum_step(wg__emit *e, wg__chain *chain, uint32_t id, registers *r, const uint16_t *last,
+                     uint16_t number)
+{
+    const wg__node *node = &e->tape->nodes[id];
+    uint32_t from = wg__inputs(e->tape, node)[0];
+    wg__lines lines;
+    wg__lines_of_sum(e->tape, node, &lines);
+    chain->line = lines.line;
+    chain->span = lines.line * lines.count;
+    chain->steps[chain->n_steps++] =
+        (wg__chain_step){.in = {(uint16_t)(0x8000u | e->at[from])}, .n_in = 1, .store = (int16_t)chain->n_sums};
+    if (last[e->at[from]] == number) r->free[r->n_free++] = (uint16_t)e->at[from];
+    wg__chain_sum *sum = &chain->sums[chain->n_sums++];
+    sum->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
+    sum->kernels = wg__structural_ops.line_sums((wg_dtype)node->dtype);
+    sum->state = chain->state_bytes;
+    chain->state_bytes += (sum->kernels->bytes + 63) / 64 * 64;
+    return wg__emit_bind(e, &sum->out, id);
+}
+
 /* The position of the last step that reads each member, left in e->at by member; then registers follow. */
 bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
 {
@@ -161,6 +206,10 @@ bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
     }
     registers r = {.n = 0};
     for (uint32_t i = 0; i < unit->count; i++) {
+        if (wg__plan_op(p, members[i])->kind != WG_KIND_POINTWISE) {
+            if (!sum_step(e, chain, members[i], &r, last, (uint16_t)i)) return false;
+            continue;
+        }
         if (!chain_step(e, chain, members[i], unit_id + 1, loaded, &r, last, (uint16_t)i)) return false;
         last[e->at[members[i]]] = last_read[i];
         if (last_read[i] <= i) r.free[r.n_free++] = (uint16_t)e->at[members[i]]; /* nobody in the chain reads it */

@@ -1,6 +1,7 @@
 /* Pass: pointwise chains. Pointwise nodes over one shape that feed each other become one unit, which runs all of
- * them on a tile while the tile is in cache; what only the chain reads never reaches memory. Exact: every element
- * goes through the same operations.
+ * them on a tile while the tile is in cache; what only the chain reads never reaches memory. Sums of what a chain makes,
+ * if they are of whole lines (all but the channels of images, the last axis), are part of it and take the tiles as they
+ * come. Exact: every element goes through the same operations, every sum through the same order.
  *
  * A group has a time, `when`: (node id of the latest thing it waits for, depth), as early as can be; and it must
  * come before the earliest outside reader of any member, `reader`. Both are kept as the group grows; a node joins
@@ -14,6 +15,7 @@ typedef struct fuse {
     uint64_t *reader; /* [n] of group heads: the earliest outside reader */
     uint16_t *steps;  /* [n] of group heads */
     uint16_t *loads;  /* [n] of group heads: outside operands, counted with repetition */
+    uint32_t *sum;    /* [n] of group heads: one of its sums; 0: none */
     uint64_t floor;   /* what is computed again is not computed before this */
 } fuse;
 
@@ -50,9 +52,56 @@ static bool fits(uint32_t steps, uint32_t loads)
     return steps < WG__CHAIN_STEPS && loads <= WG__CHAIN_OPERANDS - 4;
 }
 
+/* ---- sums ---- */
+
+enum {
+    SHARED = 16384, /* elements of a chain that is worth sharing between threads: ... */
+    LINES = 8       /* ... with a sum, by its lines, of which there must be as many */
+};
+
+bool wg__lines_of_sum(const wg_tape *tape, const wg__node *node, wg__lines *lines)
+{
+    const wg_shape *in = wg__shape_of_node(tape, &tape->nodes[node->in[0]]), *out = wg__shape_of_node(tape, node);
+    int64_t over = 1; /* the axes before those that stay */
+    *lines = (wg__lines){1, 1};
+    for (int i = in->rank - 1, shift = in->rank - out->rank; i >= 0; i--) {
+        bool stays = i >= shift && out->size[i - shift] == in->size[i];
+        if (in->size[i] == 1) continue;
+        if (stays && over > 1) return false;
+        if (stays)
+            lines->count *= in->size[i];
+        else if (lines->count == 1)
+            lines->line *= in->size[i];
+        else
+            over *= in->size[i];
+    }
+    return lines->line > 1;
+}
+
+static bool same_lines(const fuse *f, uint32_t sum, uint32_t other)
+{
+    wg__lines a, b;
+    if (!sum || !other) return true;
+    return wg__lines_of_sum(f->p->tape, &f->p->tape->nodes[sum], &a) &&
+           wg__lines_of_sum(f->p->tape, &f->p->tape->nodes[other], &b) && a.count == b.count && a.line == b.line;
+}
+
+/* A sum that can be part of the chain that makes its operand. */
+static bool is_line_sum(const fuse *f, uint32_t id)
+{
+    const wg_tape *tape = f->p->tape;
+    const wg__node *node = &tape->nodes[id];
+    wg__lines lines;
+    if (!(f->p->passes & WG__PASS_FUSE) || !wg__op_is(tape, node, wg__structural_ops.sum_to)) return false;
+    if (!wg_dtype_is_float((wg_dtype)node->dtype) || !wg__lines_of_sum(tape, node, &lines)) return false;
+    int64_t numel = tape->shapes[tape->nodes[node->in[0]].shape].numel;
+    return numel > 0 && (lines.count >= LINES || numel <= SHARED);
+}
+
 /* Joins group b into a. */
 static uint32_t unite(fuse *f, uint32_t a, uint32_t b)
 {
+    if (!f->sum[a]) f->sum[a] = f->sum[b];
     f->parent[b] = a;
     f->when[a] = later(f->when[a], f->when[b]);
     f->reader[a] = sooner(f->reader[a], f->reader[b]);
@@ -80,8 +129,10 @@ static int candidates(fuse *f, const wg__node *node, const uint32_t *in, uint32_
 static uint64_t joined(fuse *f, const wg__node *node, const uint32_t *in, const uint32_t *groups, int n)
 {
     uint64_t when = node->flags & WG__NODE_AGAIN ? f->floor : 1, reader = UINT64_MAX;
-    uint32_t steps = 0, loads = node->n_in;
+    uint32_t steps = 0, loads = node->n_in, sum = 0;
     for (int i = 0; i < n; i++) {
+        if (!same_lines(f, sum, f->sum[groups[i]])) return 0;
+        if (!sum) sum = f->sum[groups[i]];
         when = later(when, f->when[groups[i]]);
         reader = sooner(reader, f->reader[groups[i]]);
         steps += f->steps[groups[i]];
@@ -92,6 +143,7 @@ static uint64_t joined(fuse *f, const wg__node *node, const uint32_t *in, const 
         uint32_t root = f->p->root[in[k]];
         for (int i = 0; i < n && f->parent[root]; i++) inside |= find(f, root) == groups[i];
         if (inside && root != in[k]) return 0; /* it reads a member through a view: from memory, after the chain */
+        if (inside && wg__plan_op(f->p, root)->kind != WG_KIND_POINTWISE) return 0; /* a sum: after the chain */
         if (in[k] && !inside) when = later(when, ready(f, in[k]));
     }
     return when < reader && fits(steps, loads) ? when : 0;
@@ -123,6 +175,24 @@ static void place(fuse *f, uint32_t id)
     for (uint32_t k = 0; k < node->n_in; k++)
         if (in[k] && !(f->parent[f->p->root[in[k]]] && f->p->root[in[k]] == in[k] && find(f, in[k]) == head))
             read_by(f, in[k], when);
+}
+
+/* A sum that its operand's chain takes in; false: it is a unit of its own. */
+static bool place_sum(fuse *f, uint32_t id)
+{
+    const wg__node *node = &f->p->tape->nodes[id];
+    const uint32_t in = node->in[0];
+    if (!is_line_sum(f, id) || f->p->root[in] != in || !f->parent[in]) return false;
+    if (wg__plan_op(f->p, in)->kind != WG_KIND_POINTWISE) return false;
+    uint32_t group = find(f, in);
+    uint64_t when = same_lines(f, f->sum[group], id) ? joined(f, node, &in, &group, 1) : 0;
+    if (!when) return false;
+    f->parent[id] = group;
+    f->when[group] = when;
+    f->steps[group]++;
+    f->sum[group] = id;
+    f->p->state[id] |= WG__MATERIAL | WG__DENSE;
+    return true;
 }
 
 /* A node with a kernel of its own, or part of a merged sum: its operands' groups must come before it. */
@@ -206,7 +276,8 @@ bool wg__plan_fuse(wg__planner *p)
     f.reader = wg__plan_array(p->arena, p->n, sizeof *f.reader);
     f.steps = wg__plan_array(p->arena, p->n, sizeof *f.steps);
     f.loads = wg__plan_array(p->arena, p->n, sizeof *f.loads);
-    if (!f.parent || !f.when || !f.reader || !f.steps || !f.loads) return false;
+    f.sum = wg__plan_array(p->arena, p->n, sizeof *f.sum);
+    if (!f.parent || !f.when || !f.reader || !f.steps || !f.loads || !f.sum) return false;
     for (uint32_t id = 1; id < p->n; id++) {
         bool again = p->tape->nodes[id].flags & WG__NODE_AGAIN;
         if (again && !(p->tape->nodes[id - 1].flags & WG__NODE_AGAIN)) f.floor = (uint64_t)id << 32;
@@ -217,7 +288,7 @@ bool wg__plan_fuse(wg__planner *p)
         if (merged || ((p->state[id] & WG__ABSORBED) && kind != WG_KIND_PRODUCT)) continue;
         if (kind == WG_KIND_POINTWISE)
             place(&f, id);
-        else if (!lone(&f, id))
+        else if (!place_sum(&f, id) && !lone(&f, id))
             return false;
     }
     if (!make_units(&f)) return false;

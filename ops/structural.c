@@ -124,6 +124,7 @@ const wg__structural wg__structural_ops = {
     .chain = wg__chain_run,
     .chain_scratch = wg__chain_scratch,
     .identity = wg__identity,
+    .line_sums = wg__line_sums_get,
     .product = wg__product_get,
     .to_f64 = wg__to_f64,
     .from_f64 = wg__from_f64,

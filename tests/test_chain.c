@@ -3,6 +3,7 @@
  *
  *     test_chain [seed [rounds]]    a failure prints the seed of its round */
 #include "ops/kernels/kernels.h"
+#include "ops/kernels/data.h"
 #include "ops/kernels/move.h"
 
 #include <inttypes.h>
@@ -34,7 +35,8 @@ typedef struct stored {
 typedef struct program {
     wg__chain chain;
     wg__chain_operand loads[OPERANDS], stores[STEPS];
-    wg__chain_step steps[STEPS];
+    wg__chain_step steps[2 * STEPS]; /* the sums come last */
+    wg__chain_sum sums[STEPS];
     stored load[OPERANDS], store[STEPS];
     wg_dtype dtype[STEPS]; /* of results */
     void *whole[STEPS];    /* results over the whole space, by plain loops */
@@ -105,6 +107,20 @@ static void make_space(wg__chain *c)
     } while (c->numel > MOST);
     int64_t row = c->size[c->rank - 1];
     c->block = c->rank == 1 ? 64 * (1 + below(40)) : row * (1 + below(c->numel / row));
+    c->span = c->line = c->numel;
+}
+
+/* A line is the last dimensions of the space, a span some more. */
+static void cut_lines(wg__chain *c)
+{
+    int first = (int)below(c->rank), before = (int)below(first + 1);
+    c->span = c->line = 1;
+    for (int d = c->rank - 1; d >= before; d--) {
+        if (d >= first) c->line *= c->size[d];
+        c->span *= c->size[d];
+    }
+    if (c->line == 1 || c->span == c->line) c->span = c->line = c->numel; /* one sum: of one line */
+    c->block = c->line * (1 + below(c->span / c->line));
 }
 
 /* Step i takes values of the dtypes it needs: a load made for it, or an earlier result. */
@@ -185,6 +201,47 @@ static void make_program(program *p)
             if (p->steps[i].in[k] >= 1000) p->steps[i].in[k] = (uint16_t)(p->steps[i].in[k] - 1000 + c->n_loads);
 }
 
+/* Sums of some results, fed while the chain runs. */
+static void add_sums(program *p)
+{
+    wg__chain *c = &p->chain;
+    int values = c->n_steps;
+    c->sums = p->sums;
+    cut_lines(c);
+    for (int i = 0; i < values; i++) {
+        if (!wg_dtype_is_float(p->dtype[i]) || below(3)) continue;
+        wg__chain_sum *s = &p->sums[c->n_sums];
+        *s = (wg__chain_sum){.size = p->steps[i].size, .kernels = wg__line_sums_get(p->dtype[i])};
+        s->state = c->state_bytes;
+        c->state_bytes += (s->kernels->bytes + 63) / 64 * 64;
+        s->out = malloc((size_t)(c->span / c->line) * s->size);
+        p->steps[c->n_steps++] =
+            (wg__chain_step){.in = {(uint16_t)(c->n_loads + i)}, .n_in = 1, .store = (int16_t)c->n_sums++};
+    }
+}
+
+/* The same bits as the kernel that sums what stands in memory. */
+static bool check_sum(const program *p, int step)
+{
+    const wg__chain *c = &p->chain;
+    const wg__chain_sum *s = &p->sums[p->steps[step].store];
+    int64_t count = c->span / c->line;
+    int value = p->steps[step].in[0] - c->n_loads;
+    wg_operand in = {.data = p->whole[value],
+                     .rank = 3,
+                     .size = {c->numel / c->span, count, c->line},
+                     .stride = {c->span, c->line, 1},
+                     .numel = c->numel,
+                     .dtype = p->dtype[value]};
+    wg_operand out = {.rank = 2, .size = {count, 1}, .stride = {1, 1}, .numel = count, .dtype = in.dtype};
+    wg_args args = {.out = out, .in = &in, .n_in = 1};
+    args.out.data = malloc((size_t)count * s->size);
+    for (int64_t t = 0; t < wg__sum_to_tasks(&args); t++) wg__kernel_get(WG__KERNEL_sum_to, in.dtype)(&args, t);
+    bool ok = memcmp(args.out.data, s->out, (size_t)count * s->size) == 0;
+    free(args.out.data);
+    return ok;
+}
+
 static bool check_store(const program *p, int step)
 {
     const wg__chain_step *s = &p->steps[step];
@@ -204,22 +261,25 @@ static bool round_of_chain(void)
 {
     program *p = calloc(1, sizeof *p);
     make_program(p);
+    int values = p->chain.n_steps;
+    if (below(2)) add_sums(p);
     size_t bytes = (wg__chain_scratch(&p->chain) + 63) / 64 * 64;
     void *scratch = aligned_alloc(64, bytes);
-    int64_t tasks = (p->chain.numel + p->chain.block - 1) / p->chain.block, first = below(tasks);
+    int64_t tasks = (p->chain.span + p->chain.block - 1) / p->chain.block, first = below(tasks);
     for (int64_t t = 0; t < tasks; t++) {
         memset(scratch, 0xff, bytes);
         wg__chain_run(&p->chain, (first + t) % tasks, scratch);
     }
     bool ok = true;
     for (int i = 0; i < p->chain.n_steps; i++) {
-        if (p->steps[i].store >= 0 && !check_store(p, i)) {
+        if (p->steps[i].store >= 0 && !(i < values ? check_store(p, i) : check_sum(p, i))) {
             printf("step %d of %d differs: rank %d, %" PRId64 " elements, block %" PRId64 "\n", i, p->chain.n_steps,
                    p->chain.rank, p->chain.numel, p->chain.block);
             ok = false;
         }
-        free(p->whole[i]);
     }
+    for (int i = 0; i < values; i++) free(p->whole[i]);
+    for (int i = 0; i < p->chain.n_sums; i++) free(p->sums[i].out);
     for (int k = 0; k < p->chain.n_loads; k++) free(p->load[k].memory);
     for (int k = 0; k < p->chain.n_stores; k++) free(p->store[k].memory);
     free(scratch);

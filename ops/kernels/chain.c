@@ -27,6 +27,7 @@ typedef struct pass {
     void **target;      /* [n_stores] where a result goes; NULL: to its register, from where it is scattered */
     char *registers;    /* n_registers tiles */
     char *gathered;     /* n_loads tiles */
+    char *states;       /* n_sums */
     tile tile;
 } pass;
 
@@ -62,6 +63,9 @@ static void move(void *out, int64_t out_stride, const void *in, int64_t in_strid
         for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
     }
 }
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static inline char *element(const wg__chain_operand *o, int64_t i) { return (char *)o->data + i * o->size; }
 
@@ -119,12 +123,18 @@ static void spread_uniform(pass *p, int64_t n)
     }
 }
 
+static inline void *state_of(const pass *p, int sum) { return p->states + p->chain->sums[sum].state; }
+
 /* A value that was stored is read by later steps from where it was written. */
 static inline void run_steps(const pass *p, int64_t n)
 {
     const wg__chain *c = p->chain;
     const void **registers = p->value + c->n_loads;
     for (const wg__chain_step *s = c->steps, *end = s + c->n_steps; s < end; s++) {
+        if (!s->fn) {
+            c->sums[s->store].kernels->feed(state_of(p, s->store), p->value[s->in[0]], n);
+            continue;
+        }
         const void *in[4];
         for (int k = 0; k < s->n_in; k++) in[k] = p->value[s->in[k]];
         void *target = s->store >= 0 ? p->target[s->store] : NULL;
@@ -205,9 +215,14 @@ static void run_short_rows(pass *p, int64_t begin, int64_t end)
     }
 }
 
+static size_t pointers(const wg__chain *c)
+{
+    return rounded((size_t)(c->n_loads + c->n_registers + c->n_stores) * sizeof(void *));
+}
+
+/* A task's piece of every span. */
 void wg__chain_run(const wg__chain *c, int64_t task, void *scratch)
 {
-    int64_t begin = task * c->block, end = begin + c->block < c->numel ? begin + c->block : c->numel;
     pass p = {.chain = c, .registers = scratch};
     p.gathered = p.registers + (size_t)c->n_registers * TILE_STRIDE;
     p.value = (const void **)(void *)(p.gathered + (size_t)c->n_loads * TILE_STRIDE);
@@ -215,17 +230,25 @@ void wg__chain_run(const wg__chain *c, int64_t task, void *scratch)
     bool flat = true;
     for (int i = 0; i < c->n_loads; i++) flat &= c->loads[i].flat | c->loads[i].uniform;
     for (int i = 0; i < c->n_stores; i++) flat &= c->stores[i].flat;
-    if (flat)
-        run_flat(&p, begin, end);
-    else if (c->size[c->rank - 1] >= LONG_ROW)
-        run_long_rows(&p, begin, end);
-    else
-        run_short_rows(&p, begin, end);
+    p.states = (char *)p.value + pointers(c);
+    for (int64_t span = 0; span < c->numel; span += c->span) {
+        int64_t begin = span + task * c->block, end = least(begin + c->block, span + c->span);
+        for (int i = 0; i < c->n_sums; i++) {
+            const wg__chain_sum *s = &c->sums[i];
+            char *out = (char *)s->out + task * c->block / c->line * s->size;
+            s->kernels->begin(state_of(&p, i), out, c->line, span > 0);
+        }
+        if (flat)
+            run_flat(&p, begin, end);
+        else if (c->rank == 1 || c->size[c->rank - 1] >= LONG_ROW)
+            run_long_rows(&p, begin, end);
+        else
+            run_short_rows(&p, begin, end);
+    }
 }
 
 size_t wg__chain_scratch(const wg__chain *c)
 {
     size_t tiles = (size_t)(c->n_registers + c->n_loads) * TILE_STRIDE;
-    size_t pointers = (size_t)(c->n_loads + c->n_registers + c->n_stores) * sizeof(void *);
-    return tiles + (pointers + 63) / 64 * 64;
+    return tiles + pointers(c) + c->state_bytes;
 }

@@ -23,6 +23,9 @@ wg_kernel wg__kernel_get(wg__kernel_id id, wg_dtype dtype);
  * where). NULL where there is none. */
 wg_pointwise wg__pointwise_get(int row, wg_dtype dtype);
 
+/* Sums of what a chain makes; dtype is f32 or f64. */
+const wg__line_sums *wg__line_sums_get(wg_dtype dtype);
+
 typedef enum wg__isa { WG__ISA_baseline, WG__ISA_avx2, WG__ISA_avx512, WG__ISA_COUNT } wg__isa;
 wg__isa wg__isa_get(void);
 const char *wg__isa_name(void);         /* "avx512" */

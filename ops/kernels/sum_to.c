@@ -1,5 +1,6 @@
 /* Sums to a shape: what a broadcast has spread comes together again. An operand of any strides; each number of the
- * result is one sum, in the fixed order of lanes.h, whatever the task it falls into. */
+ * result is one sum, in the fixed order of lanes.h, whatever the task it falls into. The same of what a chain makes, tile
+ * by tile, where the sums are of lines. */
 #include "lanes.h"
 
 #include "data.h"
@@ -100,3 +101,105 @@ void WG__K(sum_to)(const wg_args *args, int64_t task)
         at += width;
     }
 }
+
+/* ---- lines that come in pieces ------------------------------------------------------------------------- */
+
+/* row_combine of lanes.h, held up between pieces: groups of LANES numbers go into acc, BLOCK_ROWS groups into span, as
+ * many blocks into total. */
+typedef struct line_state {
+    V acc[PARTS], span[PARTS], total[PARTS];
+    real held[LANES]; /* of an incomplete group */
+    int n_held, groups, blocks;
+    int64_t line, left; /* numbers of a line; those that have not come yet */
+    bool add;
+    real *out;
+} line_state;
+
+static void line_clear(line_state *s)
+{
+    for (int j = 0; j < PARTS; j++) s->acc[j] = s->span[j] = s->total[j] = v_set(0);
+    s->n_held = s->groups = s->blocks = 0;
+    s->left = s->line;
+}
+
+VINLINE void move_up(V *to, V *from)
+{
+    for (int j = 0; j < PARTS; j++) {
+        to[j] += from[j];
+        from[j] = v_set(0);
+    }
+}
+
+static void end_block(line_state *s)
+{
+    move_up(s->span, s->acc);
+    s->groups = 0;
+    if (++s->blocks < SPAN_ROWS / BLOCK_ROWS) return;
+    move_up(s->total, s->span);
+    s->blocks = 0;
+}
+
+/* Whole groups, not past the end of a block. */
+static void add_groups(line_state *s, const real *x, int count)
+{
+    V acc[PARTS];
+    for (int j = 0; j < PARTS; j++) acc[j] = s->acc[j];
+    for (int i = 0; i < count; i++, x += LANES) {
+        for (int j = 0; j < PARTS; j++) acc[j] += v_load(x + j * VLANES);
+    }
+    for (int j = 0; j < PARTS; j++) s->acc[j] = acc[j];
+    s->groups += count;
+    if (s->groups == BLOCK_ROWS) end_block(s);
+}
+
+static void end_line(line_state *s)
+{
+    if (s->n_held) {
+        fill_lanes(s->held + s->n_held, LANES - s->n_held, 0);
+        add_groups(s, s->held, 1);
+    }
+    if (s->groups) end_block(s);
+    move_up(s->total, s->span);
+    real sum = pair_lanes(COMBINE_SUM, s->total);
+    *s->out = s->add ? *s->out + sum : sum;
+    s->out++;
+    line_clear(s);
+}
+
+static void line_begin(void *state, void *out, int64_t line, bool add)
+{
+    line_state *s = state;
+    s->line = line;
+    s->add = add;
+    s->out = out;
+    line_clear(s);
+}
+
+static void line_feed(void *state, const void *numbers, int64_t n)
+{
+    line_state *s = state;
+    const real *x = numbers;
+    while (n > 0) {
+        int64_t count = n < s->left ? n : s->left;
+        if (s->n_held || count < LANES) { /* fill the group that was begun */
+            if (count > LANES - s->n_held) count = LANES - s->n_held;
+            memcpy(s->held + s->n_held, x, (size_t)count * sizeof *x);
+            s->n_held += (int)count;
+            if (s->n_held == LANES) {
+                add_groups(s, s->held, 1);
+                s->n_held = 0;
+            }
+        } else {
+            int groups = BLOCK_ROWS - s->groups;
+            if (groups > count / LANES) groups = (int)(count / LANES);
+            add_groups(s, x, groups);
+            count = (int64_t)groups * LANES;
+        }
+        x += count;
+        n -= count;
+        s->left -= count;
+        if (s->left == 0) end_line(s);
+    }
+}
+
+const wg__line_sums WG__K(line_sums) = {sizeof(line_state), line_begin, line_feed};

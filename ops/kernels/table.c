@@ -38,6 +38,15 @@ static const wg_pointwise *const tables[WG_DTYPES][WG__ISA_COUNT] = {{EVERY_ISA(
                                                                      {EVERY_ISA(ADDRESS, pointwise, i32)},
                                                                      {EVERY_ISA(ADDRESS, pointwise, b8)}};
 
+extern const wg__line_sums EVERY_ISA(DECLARED, line_sums, f32), EVERY_ISA(DECLARED, line_sums, f64);
+
+const wg__line_sums *wg__line_sums_get(wg_dtype dtype)
+{
+    static const wg__line_sums *const sums[][WG__ISA_COUNT] = {{EVERY_ISA(&ADDRESS, line_sums, f32)},
+                                                               {EVERY_ISA(&ADDRESS, line_sums, f64)}};
+    return sums[dtype == WG_F64][wg__isa_get()];
+}
+
 wg_kernel wg__kernel_get(wg__kernel_id id, wg_dtype dtype)
 {
     if ((unsigned)id >= WG__KERNEL_COUNT || !wg_dtype_is_float(dtype)) return NULL;
