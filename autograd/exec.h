@@ -117,7 +117,7 @@ typedef struct wg__structural {
     const wg_op *add;     /* pointwise: in0 + in1 */
     const wg_op *fill;    /* no operand; attr wg__fill_attr */
     const wg_op *copy;    /* out = in0, operand with any strides, result dense (also i32, bool) */
-    const wg_op *sum_to;  /* in0 summed over the axes along which the result's shape is 1 or absent; attr: shape */
+    const wg_op *sum;     /* in0 summed over the axes along which the result's shape is 1 or absent; attr: shape */
     const wg_op *expand;  /* view: in0 broadcast to a shape; attr: shape */
     const wg_op *reshape; /* view; attr: shape */
     const wg_op *pad;     /* in0 inside zeros along one axis; attr wg__pad_attr; gradient of a slice */

@@ -237,7 +237,7 @@ static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
                        op->name, wg_shape_text(&from, a, sizeof a), wg_shape_text(&to, b, sizeof b));
         return wg__handle(tape, 0);
     }
-    return wg_record_on(tape, wg__structural_ops.sum_to, &d, 1, &to, sizeof to);
+    return wg_record_on(tape, wg__structural_ops.sum, &d, 1, &to, sizeof to);
 }
 
 static void accumulate(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)

@@ -192,7 +192,7 @@ bool wg__plan_emit(wg__planner *p);
 typedef struct wg__lines {
     int64_t count, line;
 } wg__lines;
-/* Whether the node, a sum_to, sums a dense operand by lines. */
+/* Whether the node, a sum, takes a dense operand by lines. */
 bool wg__lines_of_sum(const wg_tape *tape, const wg__node *node, wg__lines *lines);
 /* n zeroed items; NULL when memory is out. */
 void *wg__plan_array(wg__arena *arena, uint64_t n, size_t size);

@@ -92,7 +92,7 @@ static bool is_line_sum(const fuse *f, uint32_t id)
     const wg_tape *tape = f->p->tape;
     const wg__node *node = &tape->nodes[id];
     wg__lines lines;
-    if (!(f->p->passes & WG__PASS_FUSE) || !wg__op_is(tape, node, wg__structural_ops.sum_to)) return false;
+    if (!(f->p->passes & WG__PASS_FUSE) || !wg__op_is(tape, node, wg__structural_ops.sum)) return false;
     if (!wg_dtype_is_float((wg_dtype)node->dtype) || !wg__lines_of_sum(tape, node, &lines)) return false;
     int64_t numel = tape->shapes[tape->nodes[node->in[0]].shape].numel;
     return numel > 0 && (lines.count >= LINES || numel <= SHARED);

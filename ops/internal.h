@@ -85,7 +85,7 @@ wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value
 /* The scalar `value` of like's dtype on like's tape, part of the program; nil for nil. */
 wg_tensor wg__constant(wg_tensor like, double value);
 
-/* in0 summed to a shape that broadcasts to it (the structural op sum_to); x itself if it has the shape. */
+/* in0 summed to a shape that broadcasts to it (the op sum); x itself if it has the shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 
 /* ---- windows (conv.c) -------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* Reductions over any axes: shape rules, gradients, and the functions of ops.h.
  *
- * The kernels take reduced axes that are adjacent. Sums over others are what a broadcast's gradient is (sum_to); for
- * the rest they are brought to the end by a view first. */
+ * The kernels take reduced axes that are adjacent; others are brought to the end by a view first. A sum is what a
+ * broadcast's gradient is, too: the structural op of that name. */
 #include "composed.h"
 
 #include <math.h>
@@ -87,8 +87,6 @@ static wg_axes kept_first(const wg_shape *in, uint32_t mask)
     return order;
 }
 
-static const wg_op sum;
-
 /* Records the reduction; rows: the kernel takes reduced axes at the end only. */
 static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, bool rows)
 {
@@ -97,10 +95,6 @@ static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, b
     if (!axes_mask(x, axes, op->name, &shape, &mask)) return wg__nil_of(x);
     wg__reduce_attr attr = {mask, keep};
     if (adjacent(&shape, mask, rows)) return wg_record(op, &x, 1, &attr, sizeof attr);
-    if (op == &sum) {
-        wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, true));
-        return keep ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
-    }
 
     wg_axes order = kept_first(&shape, mask);
     uint32_t kept = 0;
@@ -187,11 +181,6 @@ static wg_axes axes_of_mask(uint32_t mask)
     return axes;
 }
 
-static wg_tensor sum_vjp(const wg_vjp_args *v, int k)
-{
-    return wg_expand(back(v->grad, v->in[0], attr_of(v)), wg_shape_get(v->in[0]));
-}
-
 static wg_tensor extreme_vjp(const wg_vjp_args *v, int k)
 {
     wg__reduce_attr attr = attr_of(v);
@@ -246,11 +235,6 @@ static wg_tensor logsumexp_vjp(const wg_vjp_args *v, int k)
 
 /* ---- descriptors --------------------------------------------------------------------------------------- */
 
-static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_sum, in[0]);
-}
-
 static wg_kernel max_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
     return wg__kernel_get(WG__KERNEL_max, in[0]);
@@ -302,7 +286,6 @@ static wg_kernel all_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dt
         .vjp = (gradient), .select = (choose), .tasks = tasks                                                      \
     }
 
-static const wg_op sum = REDUCE_OP("sum", WG_OP_SMOOTH, infer_reduce, sum_vjp, sum_select);
 static const wg_op max = REDUCE_OP("max", 0, infer_extreme, extreme_vjp, max_select);
 static const wg_op min = REDUCE_OP("min", 0, infer_extreme, extreme_vjp, min_select);
 static const wg_op prod = REDUCE_OP("prod", WG_OP_SMOOTH, infer_reduce, prod_vjp, prod_select);
@@ -314,12 +297,20 @@ static const wg_op argmin = REDUCE_OP("argmin", WG_OP_NO_GRADIENT, infer_arg, NU
 static const wg_op any = REDUCE_OP("any", WG_OP_NO_GRADIENT, infer_truth, NULL, any_select);
 static const wg_op all = REDUCE_OP("all", WG_OP_NO_GRADIENT, infer_truth, NULL, all_select);
 
-const wg_op *const wg__reduce_ops[] = {&sum,    &max,    &min, &prod, &prod_others, &logsumexp,
-                                       &argmax, &argmin, &any, &all,  NULL};
+const wg_op *const wg__reduce_ops[] = {&max,    &min,    &prod, &prod_others, &logsumexp,
+                                       &argmax, &argmin, &any,  &all,         NULL};
 
 /* ---- the functions of ops.h ---------------------------------------------------------------------------- */
 
-wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep) { return reduce(&sum, x, axes, keep, false); }
+wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep)
+{
+    wg_shape shape;
+    uint32_t mask;
+    if (!axes_mask(x, axes, "sum", &shape, &mask) || !wg__both_float(x, x, "sum")) return wg__nil_of(x);
+    wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, true));
+    return keep || mask == 0 ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
+}
+
 wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep) { return reduce(&max, x, axes, keep, false); }
 wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep) { return reduce(&min, x, axes, keep, false); }
 wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep) { return reduce(&prod, x, axes, keep, false); }

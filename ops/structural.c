@@ -51,9 +51,9 @@ static const wg_op copy_op = {.struct_size = sizeof(wg_op),
                               .select = copy_select,
                               .tasks = wg__copy_tasks};
 
-/* ---- sum_to ------------------------------------------------------------------------------------------ */
+/* ---- sum --------------------------------------------------------------------------------------------- */
 
-static wg_status sum_to_infer(wg_infer *c)
+static wg_status sum_infer(wg_infer *c)
 {
     wg_shape both;
     c->out = *(const wg_shape *)c->attr;
@@ -63,22 +63,22 @@ static wg_status sum_to_infer(wg_infer *c)
                          wg_shape_text(&c->out, text, sizeof text));
 }
 
-static wg_tensor sum_to_vjp(const wg_vjp_args *v, int k) { return wg_expand(v->grad, wg_shape_get(v->in[k])); }
+static wg_tensor sum_vjp(const wg_vjp_args *v, int k) { return wg_expand(v->grad, wg_shape_get(v->in[k])); }
 
-static wg_kernel sum_to_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
-    return wg__kernel_get(WG__KERNEL_sum_to, out);
+    return wg__kernel_get(WG__KERNEL_sum, out);
 }
 
-static const wg_op sum_to_op = {.struct_size = sizeof(wg_op),
-                                .name = "sum_to",
-                                .min_in = 1,
-                                .max_in = 1,
-                                .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
-                                .infer = sum_to_infer,
-                                .vjp = sum_to_vjp,
-                                .select = sum_to_select,
-                                .tasks = wg__sum_to_tasks};
+static const wg_op sum_op = {.struct_size = sizeof(wg_op),
+                             .name = "sum",
+                             .min_in = 1,
+                             .max_in = 1,
+                             .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                             .infer = sum_infer,
+                             .vjp = sum_vjp,
+                             .select = sum_select,
+                             .tasks = wg__sum_tasks};
 
 /* ---- accumulate -------------------------------------------------------------------------------------- */
 
@@ -96,7 +96,7 @@ static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
                                     .infer = copy_infer,
                                     .select = accumulate_select};
 
-const wg_op *const wg__structural_list[] = {&fill_op, &copy_op, &sum_to_op, &accumulate_op, NULL};
+const wg_op *const wg__structural_list[] = {&fill_op, &copy_op, &sum_op, &accumulate_op, NULL};
 
 /* ---- the table --------------------------------------------------------------------------------------- */
 
@@ -114,7 +114,7 @@ const wg__structural wg__structural_ops = {
     .add = &wg__pointwise_ops[ROW_add],
     .fill = &fill_op,
     .copy = &copy_op,
-    .sum_to = &sum_to_op,
+    .sum = &sum_op,
     .expand = &wg__expand_op,
     .reshape = &wg__reshape_op,
     .pad = &wg__pad_op,

@@ -469,7 +469,7 @@ static int count_of(const char *name, bool bad)
 /* Ops that only the engine records, tested by way of others. */
 static bool engine_only(const char *name)
 {
-    static const char *const names[] = {"fill", "copy", "sum_to", "accumulate"};
+    static const char *const names[] = {"fill", "copy", "accumulate"};
     for (int i = 0; i < COUNT(names); i++)
         if (!strcmp(name, names[i])) return true;
     return false;

@@ -380,6 +380,49 @@ static void sums_of_products_of_batches_are_merged(void)
         }
 }
 
+/* ---- sums of what a chain makes ---- */
+
+/* Of [4, 9, 5, 3]: over the last axis; over all but the channels; over all; over the first, which is no sum of lines. */
+static const wg_axes summed[] = {{1, {3}}, {3, {0, 2, 3}}, {0}, {1, {0}}};
+
+/* Distances, and the shares of each: a sum that is read where what it sums is read, too. */
+static wg_tensor distances(void *context, wg_tape *tape, wg_params *set)
+{
+    wg_axes axes = summed[*(const int *)context];
+    wg_tensor x = wg_use(tape, wg_param_find(set, "x")), y = wg_use(tape, wg_param_find(set, "y"));
+    wg_tensor d = wg_sub(x, y), square = wg_square(d), sum = wg_sum(square, axes, true);
+    wg_tensor share = wg_div(square, wg_add(sum, wg_sum(wg_exp(d), axes, true)));
+    return wg_add(weigh(share, 1), weigh(wg_sum(wg_tanh(share), axes, false), 2));
+}
+
+static void sums_are_part_of_the_chain(void)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_param *x = wg_param_new(set, "x", WG_DIMS(4, 9, 5, 3), wg_init_normal(0, 1));
+        wg_param_new(set, "y", WG_DIMS(4, 9, 5, 3), wg_init_normal(0, 1));
+        CHECK(gradcheck(set, distances, &kind, true));
+        double grad[2][540], value[2];
+        for (int fused = 0; fused < 2; fused++) {
+            wg_tape *tape = tape_by(NULL, fused ? "" : "-fuse");
+            wg_tensor loss = distances(&kind, tape, set);
+            wg_zero_grad(set);
+            CHECK(wg_backward(loss) == WG_OK);
+            value[fused] = wg_item(loss);
+            memcpy(grad[fused], wg_param_grad(x), sizeof grad[fused]);
+            CLOSE(tape);
+        }
+        CHECK(value[0] == value[1] && memcmp(grad[0], grad[1], sizeof grad[0]) == 0);
+        wg_tape *tape = tape_by(NULL, "");
+        wg_tensor a = wg_use(tape, x), b = wg_use(tape, wg_param_find(set, "y")), d = wg_square(wg_sub(a, b));
+        wg_tensor both[] = {wg_sum(d, summed[kind], true), wg_sum(wg_exp(d), summed[kind], true)};
+        CHECK(wg_eval(both, 2) == WG_OK);
+        CHECK(wg_tape_count(tape).instructions == (kind < 3 ? 1 : 3)); /* those over the first axis stand alone */
+        CLOSE(tape);
+        wg_params_free(set);
+    }
+}
+
 /* ---- products of one weight ---- */
 
 enum { LARGE = 1200, STEPS = 6 }; /* LARGE^2 floats do not stay in the caches */
@@ -448,6 +491,7 @@ int main(void)
                                  TEST(threads_and_exact_passes_change_no_bit),
                                  TEST(tapes_share_a_pool),
                                  TEST(sums_of_products_of_batches_are_merged),
+                                 TEST(sums_are_part_of_the_chain),
                                  TEST(large_weights_are_read_once)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }

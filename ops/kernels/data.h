@@ -54,9 +54,9 @@ void wg__uniform_kernel(const wg_args *args, int64_t task);
 void wg__normal_kernel(const wg_args *args, int64_t task);
 void wg__bernoulli_kernel(const wg_args *args, int64_t task);
 
-/* ---- sum_to.c and scatter.c are compiled per instruction set; how their tasks are cut is in tasks.c ---- */
-int64_t wg__sum_to_tasks(const wg_args *args);
-int64_t wg__sum_to_block(const wg_args *args); /* elements of the result in a task */
+/* ---- sum.c and scatter.c are compiled per instruction set; how their tasks are cut is in tasks.c ---- */
+int64_t wg__sum_tasks(const wg_args *args);
+int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task */
 
 /* Scatters: a unit is a strip of columns (of the inner axes) of one outer index; a task some units. */
 enum { WG__SCATTER_COLUMNS = 64 };

@@ -28,7 +28,6 @@ VINLINE void reduce(combine kind, const wg_args *args, int64_t task)
     }
 }
 
-void WG__K(sum)(const wg_args *args, int64_t task) { reduce(COMBINE_SUM, args, task); }
 void WG__K(prod)(const wg_args *args, int64_t task) { reduce(COMBINE_PROD, args, task); }
 void WG__K(max)(const wg_args *args, int64_t task) { reduce(COMBINE_MAX, args, task); }
 void WG__K(min)(const wg_args *args, int64_t task) { reduce(COMBINE_MIN, args, task); }

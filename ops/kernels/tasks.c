@@ -1,13 +1,13 @@
-/* How the tasks of the kernels in sum_to.c and scatter.c are cut: by shapes alone. */
+/* How the tasks of the kernels in sum.c and scatter.c are cut: by shapes alone. */
 #include "data.h"
 
 enum { TASK_NUMBERS = 16384, SUM_COLUMNS = 128 };
 
-/* ---- sum_to ------------------------------------------------------------------------------------------ */
+/* ---- sum ---------------------------------------------------------------------------------------------- */
 
 /* Sums that lie side by side are taken in strips. Sums of whole rows, say over all but the channels of images, are
  * taken some at a time, since those of one image lie in a row. */
-int64_t wg__sum_to_block(const wg_args *args)
+int64_t wg__sum_block(const wg_args *args)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     bool of_rows = in->rank > 0 && (out->rank == 0 || out->size[out->rank - 1] < in->size[in->rank - 1]);
@@ -17,7 +17,7 @@ int64_t wg__sum_to_block(const wg_args *args)
     return together * (strips > 1 ? strips : 1);
 }
 
-int64_t wg__sum_to_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, wg__sum_to_block(args)); }
+int64_t wg__sum_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, wg__sum_block(args)); }
 
 /* ---- scatters ---------------------------------------------------------------------------------------- */
 

@@ -77,10 +77,10 @@ static void run_of_sums(const axes *sum, const real *x, int64_t stride, int widt
     }
 }
 
-void WG__K(sum_to)(const wg_args *args, int64_t task)
+void WG__K(sum)(const wg_args *args, int64_t task)
 {
     axes stay, sum;
-    int64_t each = wg__sum_to_block(args), at = task * each, numel = args->out.numel;
+    int64_t each = wg__sum_block(args), at = task * each, numel = args->out.numel;
     int64_t stop = at + each < numel ? at + each : numel;
     real *out = args->out.data;
     if (args->in[0].numel == 0) {
@@ -152,6 +152,12 @@ static void add_groups(line_state *s, const real *x, int count)
     if (s->groups == BLOCK_ROWS) end_block(s);
 }
 
+static void put(line_state *s, real sum)
+{
+    *s->out = s->add ? *s->out + sum : sum;
+    s->out++;
+}
+
 static void end_line(line_state *s)
 {
     if (s->n_held) {
@@ -160,9 +166,7 @@ static void end_line(line_state *s)
     }
     if (s->groups) end_block(s);
     move_up(s->total, s->span);
-    real sum = pair_lanes(COMBINE_SUM, s->total);
-    *s->out = s->add ? *s->out + sum : sum;
-    s->out++;
+    put(s, pair_lanes(COMBINE_SUM, s->total));
     line_clear(s);
 }
 
@@ -179,6 +183,8 @@ static void line_feed(void *state, const void *numbers, int64_t n)
 {
     line_state *s = state;
     const real *x = numbers;
+    for (; s->left == s->line && n >= s->line; x += s->line, n -= s->line) /* whole lines */
+        put(s, row_combine(COMBINE_SUM, x, s->line));
     while (n > 0) {
         int64_t count = n < s->left ? n : s->left;
         if (s->n_held || count < LANES) { /* fill the group that was begun */
