@@ -88,6 +88,13 @@ static wg_tensor written_out(context *c, wg_tensor w)
     return loss;
 }
 
+/* Layer norm over the rows, of primitives. */
+static wg_tensor norm_by_hand(wg_tensor x)
+{
+    wg_tensor distance = wg_sub(x, wg_mean(x, WG_AXES(1), true));
+    return wg_mul(distance, wg_rsqrt(wg_mean(wg_square(distance), WG_AXES(1), true)));
+}
+
 /* ---- cases --------------------------------------------------------------------------------------------- */
 
 typedef struct bench_case {
