@@ -46,7 +46,10 @@ static const conv_case convs[] = {{"1,1,1", "1,1,1", "1", 1, 1, 0, 0, 1},
                                   {"2,4,6,5", "32,2,3,3", "32", 2, 1, 1, 1, 2, false, true},
                                   {"0,3,7", "16,3,3", NULL, 1, 1, 0, 0, 1},
                                   {"1,2,7,7 t", "16,2,2,3 t", NULL, 1, 2, 2, 1, 1},
-                                  {"1,2,3,4,3", "16,2,2,3,2", "16", 1, 1, 1, 0, 1}};
+                                  {"1,2,3,4,3", "16,2,2,3,2", "16", 1, 1, 1, 0, 1},
+                                  /* images smaller than the stride: no number is seen through some places */
+                                  {"1,16,1", "16,16,3", NULL, 2, 1, 1, 1, 1},
+                                  {"1,40,1,4", "16,40,3,3", NULL, 3, 1, 1, 1, 1}};
 
 static const conv_case transposed[] = {{"1,1,1", "1,1,1", "1", 1, 1, 0, 0, 1},
                                        {"2,3,5", "3,4,3", "4", 1, 1, 0, 0, 1},
@@ -172,12 +175,16 @@ static wg_tensor make_gradient(sampler *s, const op_samples *row, int i)
     const conv_case *c = &convs[i];
     wg_shape x = shape_of_spec(c->x), w = shape_of_spec(c->w), grad = x;
     wg__conv_attr attr = {.groups = c->groups};
+    bool framed = w.size[0] / c->groups >= 16; /* those of few channels are given images in frames */
     grad.size[1] = w.size[0];
     for (int a = 0; a < x.rank - 2; a++) {
         attr.stride[a] = c->stride;
         attr.dilation[a] = c->dilation;
+        attr.before[a] = framed ? c->before : 0;
+        attr.after[a] = framed ? c->after : 0;
         attr.size[a] = row->op == CONV_WEIGHT ? w.size[2 + a] : x.size[2 + a];
-        grad.size[2 + a] = wg_window_count(x.size[2 + a], w.size[2 + a], c->stride, c->dilation, true);
+        int64_t size = x.size[2 + a] + attr.before[a] + attr.after[a];
+        grad.size[2 + a] = wg_window_count(size, w.size[2 + a], c->stride, c->dilation, true);
     }
     char spec[64] = "";
     for (int a = 0; a < grad.rank; a++)

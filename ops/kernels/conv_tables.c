@@ -241,6 +241,18 @@ static int64_t products_of(const wg__conv *c)
     return n;
 }
 
+/* Places that some number of the image is seen through: not all, if the image is smaller than the stride. */
+static int64_t places_seen(const wg__conv *c)
+{
+    int64_t n = 1;
+    for (int i = 0; i < WG__CONV_AXES; i++) {
+        int64_t along = 0;
+        for (int64_t phase = 0; phase < phases_along(c, i); phase++) along += phase_of(c, i, phase, 0).taps;
+        n *= along;
+    }
+    return n;
+}
+
 /* Numbers at the image's edge are multiplied by zeros: not too many. */
 bool wg__conv_input_is_direct(const wg__conv *c)
 {
@@ -262,7 +274,7 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
                          .plane = c->frame.bare,
                          .weight_group = c->out * c->in * c->places,
                          .weight_line = c->places,
-                         .steps = c->out * c->places,
+                         .steps = c->out * places_seen(c),
                          .phases = 1};
     for (int i = 0; i < WG__CONV_AXES; i++) r.phases *= phases_along(c, i);
     r.beside = phases_along(c, WG__CONV_AXES - 1);
