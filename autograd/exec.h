@@ -37,13 +37,13 @@ typedef struct wg__chain_sum {
 
 /* A value inside a chain is named by one number: v < n_loads is load v; otherwise register v - n_loads. */
 typedef struct wg__chain_step {
-    wg_pointwise fn; /* NULL: in[0] is summed */
+    wg_pointwise fn; /* NULL: in[0] goes to a sum */
     uint16_t in[4];
     uint8_t n_in;
     uint8_t size;  /* bytes of an element of the result */
     uint16_t out;  /* register (index from 0) the result goes to */
-    int16_t store; /* >= 0: the result is also stored to this store operand (directly where it can be); of a sum,
-                    * which one */
+    int16_t store; /* >= 0: the result is also stored to this store operand (directly where it can be) */
+    int16_t sum;   /* fn NULL: which */
 } wg__chain_step;
 
 typedef struct wg__chain {
@@ -52,8 +52,7 @@ typedef struct wg__chain {
     int64_t numel;
     int64_t span;  /* the space is spans of so many elements; of each a task takes ... */
     int64_t block; /* ... so many (a whole number of innermost rows if rank > 1, of lines if there are sums) */
-    int64_t
-        line; /* elements of a line: what lies at one place of all spans, line by line, is one number of a sum */
+    int64_t line;  /* elements of a line: line i of every span is summed to number i of a sum; 0: no sums */
     int n_loads, n_steps, n_stores, n_registers, n_sums;
     bool float_result; /* store 0 holds floats */
     wg__chain_sum *sums;

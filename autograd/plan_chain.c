@@ -7,7 +7,7 @@
 enum {
     CHAIN_WORK = 24576, /* element steps of a task */
     CHAIN_MIN = 1024,   /* its fewest elements */
-    SUM_TASKS = 4       /* the most tasks of a chain with sums */
+    SUM_TASKS = 4       /* the most tasks of a chain with sums over several spans */
 };
 
 /* Dimensions that every operand walks through without a jump become one; not those of a line with those before. */
@@ -87,11 +87,11 @@ static void cut_space(wg__chain *chain)
     chain->span = chain->numel;
 }
 
-/* Few tasks, so that the lines of a span that one takes lie in a row. */
+/* Of several spans few tasks, so that the lines that one takes of each lie in a row. */
 static void cut_lines(wg__chain *chain)
 {
     int64_t lines = chain->span / chain->line, tasks = chain->numel * chain->n_steps / CHAIN_WORK;
-    if (tasks > SUM_TASKS) tasks = SUM_TASKS;
+    if (chain->span < chain->numel && tasks > SUM_TASKS) tasks = SUM_TASKS;
     if (tasks > lines) tasks = lines;
     chain->block = tasks > 1 ? (lines + tasks - 1) / tasks * chain->line : chain->span;
 }
@@ -175,8 +175,8 @@ static bool sum_step(wg__emit *e, wg__chain *chain, uint32_t id, registers *r, c
     wg__lines_of_sum(e->tape, node, &lines);
     chain->line = lines.line;
     chain->span = lines.line * lines.count;
-    chain->steps[chain->n_steps++] =
-        (wg__chain_step){.in = {(uint16_t)(0x8000u | e->at[from])}, .n_in = 1, .store = (int16_t)chain->n_sums};
+    chain->steps[chain->n_steps++] = (wg__chain_step){
+        .in = {(uint16_t)(0x8000u | e->at[from])}, .n_in = 1, .store = -1, .sum = (int16_t)chain->n_sums};
     if (last[e->at[from]] == number) r->free[r->n_free++] = (uint16_t)e->at[from];
     wg__chain_sum *sum = &chain->sums[chain->n_sums++];
     sum->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);

@@ -243,7 +243,8 @@ static bool make_units(fuse *f)
     return true;
 }
 
-/* Which chain members somebody outside reads, and who wants his operands dense. */
+/* Which chain members somebody outside reads, and who wants his operands dense: a sum, too, that is in the chain that
+ * makes its operand, since lines are cut where the space is dense. */
 static void mark_material(wg__planner *p)
 {
     for (uint32_t id = 1; id < p->n; id++) {

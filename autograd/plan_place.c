@@ -29,7 +29,7 @@ static void touch_unit(wg__planner *p, life *lives, uint32_t id)
         touch(p, lives, p->plan->outputs[unit->node].node, stage);
         return;
     }
-    touch(p, lives, unit->node, stage);
+    if (unit->kind != WG__UNIT_CHAIN) touch(p, lives, unit->node, stage);
     const uint32_t *list = unit->count ? p->members + unit->first : &unit->node;
     uint32_t n = unit->count ? unit->count : 1;
     for (uint32_t i = 0; i < n; i++) {

@@ -307,8 +307,9 @@ wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep)
     wg_shape shape;
     uint32_t mask;
     if (!axes_mask(x, axes, "sum", &shape, &mask) || !wg__both_float(x, x, "sum")) return wg__nil_of(x);
-    wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, true));
-    return keep || mask == 0 ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
+    bool leading = (mask & (mask + 1)) == 0; /* axes that lead may be absent from what is summed to */
+    wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, keep || !leading));
+    return keep || leading ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
 }
 
 wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep) { return reduce(&max, x, axes, keep, false); }

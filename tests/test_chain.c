@@ -215,8 +215,8 @@ static void add_sums(program *p)
         s->state = c->state_bytes;
         c->state_bytes += (s->kernels->bytes + 63) / 64 * 64;
         s->out = malloc((size_t)(c->span / c->line) * s->size);
-        p->steps[c->n_steps++] =
-            (wg__chain_step){.in = {(uint16_t)(c->n_loads + i)}, .n_in = 1, .store = (int16_t)c->n_sums++};
+        p->steps[c->n_steps++] = (wg__chain_step){
+            .in = {(uint16_t)(c->n_loads + i)}, .n_in = 1, .store = -1, .sum = (int16_t)c->n_sums++};
     }
 }
 
@@ -224,7 +224,7 @@ static void add_sums(program *p)
 static bool check_sum(const program *p, int step)
 {
     const wg__chain *c = &p->chain;
-    const wg__chain_sum *s = &p->sums[p->steps[step].store];
+    const wg__chain_sum *s = &p->sums[p->steps[step].sum];
     int64_t count = c->span / c->line;
     int value = p->steps[step].in[0] - c->n_loads;
     wg_operand in = {.data = p->whole[value],
@@ -272,7 +272,8 @@ static bool round_of_chain(void)
     }
     bool ok = true;
     for (int i = 0; i < p->chain.n_steps; i++) {
-        if (p->steps[i].store >= 0 && !(i < values ? check_store(p, i) : check_sum(p, i))) {
+        bool wrong = i < values ? p->steps[i].store >= 0 && !check_store(p, i) : !check_sum(p, i);
+        if (wrong) {
             printf("step %d of %d differs: rank %d, %" PRId64 " elements, block %" PRId64 "\n", i, p->chain.n_steps,
                    p->chain.rank, p->chain.numel, p->chain.block);
             ok = false;

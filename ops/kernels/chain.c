@@ -132,7 +132,7 @@ static inline void run_steps(const pass *p, int64_t n)
     const void **registers = p->value + c->n_loads;
     for (const wg__chain_step *s = c->steps, *end = s + c->n_steps; s < end; s++) {
         if (!s->fn) {
-            c->sums[s->store].kernels->feed(state_of(p, s->store), p->value[s->in[0]], n);
+            c->sums[s->sum].kernels->feed(state_of(p, s->sum), p->value[s->in[0]], n);
             continue;
         }
         const void *in[4];
