@@ -7,7 +7,8 @@
 enum {
     CHAIN_WORK = 24576, /* element steps of a task */
     CHAIN_MIN = 1024,   /* its fewest elements */
-    SUM_TASKS = 4       /* the most tasks of a chain with sums over several spans */
+    SUM_TASKS = 4,      /* the most tasks of a chain with sums over several spans */
+    MOST_STEPS = WG__CHAIN_STEPS + 4
 };
 
 /* Dimensions that every operand walks through without a jump become one; not those of a line with those before. */
@@ -63,18 +64,20 @@ static bool chain_operand(wg__emit *e, wg__chain_operand *operand, uint32_t id, 
     return wg__emit_bind(e, &operand->data, id);
 }
 
-static wg__chain *chain_new(wg__emit *e, const wg_shape *space, int64_t numel, uint32_t steps, uint32_t loads)
+/* A chain over the space, with room for what its counts say. */
+static wg__chain *chain_new(wg__emit *e, const wg_shape *space, int64_t numel, wg__chain counts)
 {
     wg__arena *memory = &e->plan->memory;
     wg__chain *chain = wg__plan_array(memory, 1, sizeof *chain);
     if (!chain) return NULL;
+    *chain = counts;
     chain->rank = space->rank;
     memcpy(chain->size, space->size, sizeof chain->size);
     chain->numel = numel;
-    chain->loads = wg__plan_array(memory, loads, sizeof *chain->loads);
-    chain->steps = wg__plan_array(memory, steps, sizeof *chain->steps);
-    chain->stores = wg__plan_array(memory, steps, sizeof *chain->stores);
-    chain->sums = wg__plan_array(memory, steps, sizeof *chain->sums);
+    chain->loads = wg__plan_array(memory, (uint64_t)counts.n_loads, sizeof *chain->loads);
+    chain->steps = wg__plan_array(memory, (uint64_t)counts.n_steps, sizeof *chain->steps);
+    chain->stores = wg__plan_array(memory, (uint64_t)counts.n_stores, sizeof *chain->stores);
+    chain->sums = wg__plan_array(memory, (uint64_t)counts.n_sums, sizeof *chain->sums);
     return chain->loads && chain->steps && chain->stores && chain->sums ? chain : NULL;
 }
 
@@ -110,75 +113,115 @@ static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node)
     return wg__emit_finish(e, instr);
 }
 
-typedef struct registers { /* which are free, by the size of the elements that stood there last */
-    uint16_t free[WG__CHAIN_STEPS + 4];
-    int n_free, n;
-} registers;
+/* ---- the members of a unit ----------------------------------------------------------------------------------- */
 
-static uint16_t register_take(registers *r) { return r->n_free ? r->free[--r->n_free] : (uint16_t)r->n++; }
+typedef struct maker {
+    wg__emit *e;
+    wg__chain *chain;
+    const uint32_t *members;
+    uint32_t n, unit;                      /* members; + 1 */
+    uint32_t *loaded;                      /* the nodes that are loaded; their number is left in e->at */
+    uint16_t last_read[MOST_STEPS];        /* by member: the last step that reads it */
+    uint16_t last[MOST_STEPS];             /* by register: the last step that reads what stands there */
+    uint16_t free[MOST_STEPS];             /* registers */
+    int n_free, n_steps, n_stores, n_sums; /* made */
+} maker;
 
-/* The load of node `id`, made if it is new; -1 when memory is out. */
-static int load_of(wg__emit *e, wg__chain *chain, uint32_t *loaded, uint32_t id, const wg_shape *space)
+static bool is_pointwise(const maker *m, uint32_t id)
 {
-    for (int i = 0; i < chain->n_loads; i++)
-        if (loaded[i] == id) return i;
-    loaded[chain->n_loads] = id;
-    return chain_operand(e, &chain->loads[chain->n_loads], id, space) ? chain->n_loads++ : -1;
+    return wg__plan_op(m->e->p, id)->kind == WG_KIND_POINTWISE;
 }
 
-static bool chain_step(wg__emit *e, wg__chain *chain, uint32_t id, uint32_t unit, uint32_t *loaded, registers *r,
-                       uint16_t *last, uint16_t number)
+static bool is_inside(const maker *m, uint32_t id)
 {
-    const wg__planner *p = e->p;
+    return m->e->p->unit[id] == m->unit && m->e->p->root[id] == id;
+}
+
+static bool is_stored(const maker *m, uint32_t id)
+{
+    return is_pointwise(m, id) && (m->e->p->state[id] & WG__MATERIAL);
+}
+
+/* How much there will be of everything. Leaves each member's position in e->at. */
+static wg__chain count(maker *m)
+{
+    uint32_t *at = m->e->at;
+    wg__chain counts = {.n_steps = (int)m->n};
+    for (uint32_t i = 0; i < m->n; i++) at[m->members[i]] = i;
+    for (uint32_t i = 0; i < m->n; i++) {
+        const wg__node *node = &m->e->tape->nodes[m->members[i]];
+        const uint32_t *in = wg__inputs(m->e->tape, node);
+        counts.n_stores += is_stored(m, m->members[i]);
+        counts.n_sums += !is_pointwise(m, m->members[i]);
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            if (is_inside(m, in[k])) {
+                m->last_read[at[in[k]]] = (uint16_t)i;
+            } else if (at[in[k]] >= (uint32_t)counts.n_loads || m->loaded[at[in[k]]] != in[k]) { /* it is new */
+                at[in[k]] = (uint32_t)counts.n_loads;
+                m->loaded[counts.n_loads++] = in[k];
+            }
+        }
+    }
+    return counts;
+}
+
+static void register_free(maker *m, uint32_t number) { m->free[m->n_free++] = (uint16_t)number; }
+
+static uint16_t register_take(maker *m)
+{
+    return m->n_free ? m->free[--m->n_free] : (uint16_t)m->chain->n_registers++;
+}
+
+/* Step i: the member's value from those of its operands. */
+static bool value_step(maker *m, uint32_t i)
+{
+    wg__emit *e = m->e;
+    const uint32_t id = m->members[i];
     const wg__node *node = &e->tape->nodes[id];
     const uint32_t *in = wg__inputs(e->tape, node);
     const wg_op *op = e->tape->ops[node->op];
-    const wg_shape *space = wg__shape_of_node(e->tape, node);
-    wg__chain_step *step = &chain->steps[chain->n_steps++];
+    wg__chain_step *step = &m->chain->steps[m->n_steps++];
     wg_dtype dtypes[4];
+    *step = (wg__chain_step){
+        .n_in = (uint8_t)node->n_in, .size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype), .store = -1};
     for (uint32_t k = 0; k < node->n_in; k++) {
         dtypes[k] = (wg_dtype)e->tape->nodes[in[k]].dtype;
-        bool inside = p->unit[in[k]] == unit && p->root[in[k]] == in[k];
-        int load = inside ? -1 : load_of(e, chain, loaded, in[k], space);
-        if (!inside && load < 0) return false;
-        step->in[k] = inside ? (uint16_t)(0x8000u | e->at[in[k]]) : (uint16_t)load;
+        step->in[k] = (uint16_t)(e->at[in[k]] + (is_inside(m, in[k]) ? (uint32_t)m->chain->n_loads : 0));
     }
-    step->n_in = (uint8_t)node->n_in;
-    step->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
     step->fn = (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);
     for (uint32_t k = 0; k < node->n_in; k++) { /* a register whose value dies here may take the result */
-        uint32_t from = in[k];
         bool again = false;
-        for (uint32_t j = 0; j < k; j++) again |= in[j] == from;
-        if (again || !(step->in[k] & 0x8000u) || last[e->at[from]] != number) continue;
-        if (wg_dtype_size((wg_dtype)e->tape->nodes[from].dtype) == step->size)
-            r->free[r->n_free++] = (uint16_t)e->at[from];
+        for (uint32_t j = 0; j < k; j++) again |= in[j] == in[k];
+        if (again || !is_inside(m, in[k]) || m->last[e->at[in[k]]] != i) continue;
+        if (wg_dtype_size(dtypes[k]) == step->size) register_free(m, e->at[in[k]]);
     }
-    step->out = register_take(r);
-    e->at[id] = step->out;
-    step->store = -1;
-    if (p->state[id] & WG__MATERIAL) {
-        step->store = (int16_t)chain->n_stores;
-        if (chain->n_stores == 0) chain->float_result = wg_dtype_is_float((wg_dtype)node->dtype);
-        if (!chain_operand(e, &chain->stores[chain->n_stores++], id, space)) return false;
+    e->at[id] = step->out = register_take(m);
+    m->last[step->out] = m->last_read[i];
+    if (is_stored(m, id)) {
+        if (m->n_stores == 0) m->chain->float_result = wg_dtype_is_float((wg_dtype)node->dtype);
+        step->store = (int16_t)m->n_stores++;
+        if (!chain_operand(e, &m->chain->stores[step->store], id, wg__shape_of_node(e->tape, node))) return false;
     }
+    if (m->last_read[i] <= i) register_free(m, step->out); /* nobody in the chain reads it */
     return true;
 }
 
-/* A sum of what stands in a register. */
-static bool sum_step(wg__emit *e, wg__chain *chain, uint32_t id, registers *r, const uint16_t *last,
-                     uint16_t number)
+/* Step i: a sum of what stands in a register. */
+static bool sum_step(maker *m, uint32_t i)
 {
+    wg__emit *e = m->e;
+    const uint32_t id = m->members[i];
     const wg__node *node = &e->tape->nodes[id];
-    uint32_t from = wg__inputs(e->tape, node)[0];
+    const uint32_t from = e->at[wg__inputs(e->tape, node)[0]];
+    wg__chain *chain = m->chain;
     wg__lines lines;
     wg__lines_of_sum(e->tape, node, &lines);
     chain->line = lines.line;
     chain->span = lines.line * lines.count;
-    chain->steps[chain->n_steps++] = (wg__chain_step){
-        .in = {(uint16_t)(0x8000u | e->at[from])}, .n_in = 1, .store = -1, .sum = (int16_t)chain->n_sums};
-    if (last[e->at[from]] == number) r->free[r->n_free++] = (uint16_t)e->at[from];
-    wg__chain_sum *sum = &chain->sums[chain->n_sums++];
+    chain->steps[m->n_steps++] = (wg__chain_step){
+        .in = {(uint16_t)(from + (uint32_t)chain->n_loads)}, .n_in = 1, .store = -1, .sum = (int16_t)m->n_sums};
+    if (m->last[from] == i) register_free(m, from);
+    wg__chain_sum *sum = &chain->sums[m->n_sums++];
     sum->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
     sum->kernels = wg__structural_ops.line_sums((wg_dtype)node->dtype);
     sum->state = chain->state_bytes;
@@ -186,50 +229,30 @@ static bool sum_step(wg__emit *e, wg__chain *chain, uint32_t id, registers *r, c
     return wg__emit_bind(e, &sum->out, id);
 }
 
-/* The position of the last step that reads each member, left in e->at by member; then registers follow. */
 bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
 {
-    const wg__planner *p = e->p;
-    const uint32_t *members = p->members + unit->first;
-    const wg__node *head = &e->tape->nodes[members[0]];
-    wg__chain *chain = chain_new(e, wg__shape_of_node(e->tape, head), e->tape->shapes[head->shape].numel,
-                                 unit->count, 4 * unit->count);
-    if (!chain) return false;
-    uint16_t last_read[WG__CHAIN_STEPS + 4] = {0}, last[WG__CHAIN_STEPS + 4] = {0};
-    uint32_t loaded[4 * (WG__CHAIN_STEPS + 4)];
-    for (uint32_t i = 0; i < unit->count; i++) e->at[members[i]] = i;
-    for (uint32_t i = 0; i < unit->count; i++) {
-        const wg__node *node = &e->tape->nodes[members[i]];
-        const uint32_t *in = wg__inputs(e->tape, node);
-        for (uint32_t k = 0; k < node->n_in; k++)
-            if (p->unit[in[k]] == unit_id + 1 && p->root[in[k]] == in[k]) last_read[e->at[in[k]]] = (uint16_t)i;
-    }
-    registers r = {.n = 0};
-    for (uint32_t i = 0; i < unit->count; i++) {
-        if (wg__plan_op(p, members[i])->kind != WG_KIND_POINTWISE) {
-            if (!sum_step(e, chain, members[i], &r, last, (uint16_t)i)) return false;
-            continue;
-        }
-        if (!chain_step(e, chain, members[i], unit_id + 1, loaded, &r, last, (uint16_t)i)) return false;
-        last[e->at[members[i]]] = last_read[i];
-        if (last_read[i] <= i) r.free[r.n_free++] = (uint16_t)e->at[members[i]]; /* nobody in the chain reads it */
-    }
-    for (int i = 0; i < chain->n_steps; i++) /* now that all loads are known, registers follow them */
-        for (int k = 0; k < chain->steps[i].n_in; k++)
-            if (chain->steps[i].in[k] & 0x8000u)
-                chain->steps[i].in[k] = (uint16_t)((chain->steps[i].in[k] & 0x7fffu) + (unsigned)chain->n_loads);
-    chain->n_registers = r.n;
-    return finish_chain(e, chain, members[unit->count - 1]);
+    uint32_t loaded[4 * MOST_STEPS];
+    maker m = {
+        .e = e, .loaded = loaded, .members = e->p->members + unit->first, .n = unit->count, .unit = unit_id + 1};
+    const wg__node *head = &e->tape->nodes[m.members[0]];
+    const wg_shape *space = wg__shape_of_node(e->tape, head);
+    m.chain = chain_new(e, space, e->tape->shapes[head->shape].numel, count(&m));
+    if (!m.chain) return false;
+    for (int i = 0; i < m.chain->n_loads; i++)
+        if (!chain_operand(e, &m.chain->loads[i], m.loaded[i], space)) return false;
+    for (uint32_t i = 0; i < m.n; i++)
+        if (!(is_pointwise(&m, m.members[i]) ? value_step(&m, i) : sum_step(&m, i))) return false;
+    return finish_chain(e, m.chain, m.members[m.n - 1]);
 }
 
 bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *layout)
 {
     const wg__node *node = &e->tape->nodes[from];
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    wg__chain *chain = chain_new(e, shape, e->tape->shapes[node->shape].numel, 1, 1);
+    wg__chain counts = {.n_loads = 1, .n_steps = 1, .n_stores = 1, .n_registers = 1};
+    wg__chain *chain = chain_new(e, shape, e->tape->shapes[node->shape].numel, counts);
     if (!chain || !chain_operand(e, &chain->loads[0], from, shape)) return false;
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype);
-    chain->n_loads = chain->n_steps = chain->n_stores = chain->n_registers = 1;
     chain->steps[0] =
         (wg__chain_step){.fn = wg__structural_ops.identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
     chain->stores[0] = (wg__chain_operand){.size = (uint8_t)size};

@@ -476,6 +476,23 @@ static void large_weights_are_read_once(void)
     wg_pool_free(pool);
 }
 
+/* ---- small ops ---- */
+
+/* Bytes of a small op, its gradient included, while it is planned and run. */
+static void a_small_op_takes_little_memory(void)
+{
+    enum { OPS = 20000, MOST = 1500 };
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *x = wg_param_new(set, "x", WG_DIMS(16), wg_init_constant(0.5));
+    wg_tensor y = wg_use(tape, x), c = wg_ones(tape, WG_F32, WG_DIMS(16));
+    for (int i = 0; i < OPS; i += 2) y = wg_tanh(wg_mul(y, c));
+    CHECK(wg_backward(wg_sum_all(y)) == WG_OK);
+    CHECK(wg_tape_memory(tape).peak < (size_t)OPS * MOST);
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
 int main(void)
 {
     static const test tests[] = {TEST(one_plan_serves_equal_steps),
@@ -492,6 +509,7 @@ int main(void)
                                  TEST(tapes_share_a_pool),
                                  TEST(sums_of_products_of_batches_are_merged),
                                  TEST(sums_are_part_of_the_chain),
-                                 TEST(large_weights_are_read_once)};
+                                 TEST(large_weights_are_read_once),
+                                 TEST(a_small_op_takes_little_memory)};
     return run_tests(tests, sizeof tests / sizeof *tests);
 }
