@@ -3,6 +3,7 @@
  *
  *     test_product [seed [rounds]]    a failure prints the seed of its round; WENGERT_ISA=avx2 tests those kernels */
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/integers.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -173,7 +174,7 @@ static void expect(trial *t)
 static void run_shuffled(const wg__product_kernels *k, const wg__product *p)
 {
     int64_t n = k->tasks(p);
-    size_t bytes = (k->scratch(p) + 63) / 64 * 64;
+    size_t bytes = aligned_bytes(k->scratch(p));
     guarded scratch = guarded_new(bytes);
     int64_t *order = malloc((size_t)(n + 1) * sizeof(*order));
     for (int64_t i = 0; i < n; i++) {
@@ -211,7 +212,7 @@ static bool close_enough(const trial *t, const char *what)
 
 static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
 {
-    guarded packed = guarded_new((k->packed_bytes(p) + 63) / 64 * 64);
+    guarded packed = guarded_new(aligned_bytes(k->packed_bytes(p)));
     memset(packed.data, 0xff, packed.bytes);
     int64_t n = k->pack_tasks(p);
     for (int64_t i = n - 1; i >= 0; i--) k->pack(p, packed.data, i);

@@ -4,6 +4,7 @@
 #define WG_KERNELS_ALONG_H
 
 #include "../../autograd/exec.h"
+#include "integers.h"
 
 /* A task has about as many elements. */
 enum { WG__ALONG_TASK = 16384, WG__ALONG_COLUMNS = 256 };
@@ -72,31 +73,25 @@ static inline wg__along wg__along_last(const wg_operand *x)
  * makes several tasks, wide enough to read whole cache lines. */
 static inline int64_t wg__along_width(wg__along a)
 {
-    int64_t width = (a.inner / 4 + 63) / 64 * 64;
-    width = width < 64 ? 64 : width > WG__ALONG_COLUMNS ? WG__ALONG_COLUMNS : width;
-    return width < a.inner ? width : a.inner;
+    return least(between(64, round_up(a.inner / 4, 64), WG__ALONG_COLUMNS), a.inner);
 }
 
 /* The units of work: rows when inner is 1, else strips of columns. */
 static inline int64_t wg__along_units(wg__along a)
 {
     if (a.inner <= 1) return a.outer * a.inner;
-    int64_t width = wg__along_width(a);
-    return a.outer * ((a.inner + width - 1) / width);
+    return a.outer * ceil_div(a.inner, wg__along_width(a));
 }
 
 static inline int64_t wg__along_units_per_task(wg__along a)
 {
     int64_t elements = a.n * (a.inner <= 1 ? 1 : wg__along_width(a));
-    int64_t units = elements > 0 ? WG__ALONG_TASK / elements : WG__ALONG_TASK;
-    return units < 1 ? 1 : units;
+    return most(1, WG__ALONG_TASK / most(1, elements));
 }
 
 static inline int64_t wg__along_tasks(wg__along a)
 {
-    int64_t per_task = wg__along_units_per_task(a);
-    int64_t tasks = (wg__along_units(a) + per_task - 1) / per_task;
-    return tasks < 1 ? 1 : tasks;
+    return most(1, ceil_div(wg__along_units(a), wg__along_units_per_task(a)));
 }
 
 /* The units [first, stop) of a task. */
@@ -104,7 +99,7 @@ static inline void wg__along_cut(wg__along a, int64_t task, int64_t *first, int6
 {
     int64_t units = wg__along_units(a), per_task = wg__along_units_per_task(a);
     *first = task * per_task;
-    *stop = *first + per_task < units ? *first + per_task : units;
+    *stop = least(*first + per_task, units);
 }
 
 /* A unit's place: the strip of columns [column, column + width) of slice `outer`. */
@@ -116,9 +111,9 @@ typedef struct wg__strip {
 static inline wg__strip wg__along_strip(wg__along a, int64_t unit)
 {
     if (a.inner <= 1) return (wg__strip){unit, 0, 1};
-    int64_t width = wg__along_width(a), strips = (a.inner + width - 1) / width;
+    int64_t width = wg__along_width(a), strips = ceil_div(a.inner, width);
     wg__strip s = {unit / strips, unit % strips * width, 0};
-    s.width = (int)(a.inner - s.column < width ? a.inner - s.column : width);
+    s.width = (int)least(a.inner - s.column, width);
     return s;
 }
 

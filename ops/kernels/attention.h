@@ -3,6 +3,7 @@
 #define WG_KERNELS_ATTENTION_H
 
 #include "../../autograd/exec.h"
+#include "integers.h"
 
 typedef struct wg__attention_attr {
     double scale;
@@ -38,11 +39,9 @@ static inline wg__attention wg__attention_sizes(const wg_args *args)
     p.size = q->size[q->rank - 1];
     p.keys = v->size[v->rank - 2];
     p.values = v->size[v->rank - 1];
-    p.rows = p.keys > 0 ? 32768 / p.keys : 64;
-    p.rows = p.rows < 8 ? 8 : p.rows > 64 ? 64 : p.rows;
-    if (p.rows > p.queries) p.rows = p.queries;
-    p.blocks = p.rows ? (p.queries + p.rows - 1) / p.rows : 0;
-    p.stride = (p.keys + 15) / 16 * 16;
+    p.rows = least(between(8, 32768 / most(1, p.keys), 64), p.queries);
+    p.blocks = p.rows ? ceil_div(p.queries, p.rows) : 0;
+    p.stride = round_up(p.keys, 16);
     return p;
 }
 
@@ -55,7 +54,7 @@ static inline wg__attention_block wg__attention_block_of(const wg__attention *p,
 {
     const wg__attention_attr *a = p->attr;
     wg__attention_block b = {.first = index * p->rows, .low = 0, .high = p->keys};
-    b.rows = p->queries - b.first < p->rows ? p->queries - b.first : p->rows;
+    b.rows = least(p->queries - b.first, p->rows);
     int64_t last = b.first + b.rows - 1;
     if (a->causal && last + 1 < b.high) b.high = last + 1;
     if (a->window >= 0 && !a->causal && last < b.high - 1 - a->window) b.high = last + a->window + 1;

@@ -7,6 +7,7 @@
  * is gathered into, or scattered from, a tile of its own. */
 #include <string.h>
 
+#include "integers.h"
 #include "move.h"
 
 enum {
@@ -63,9 +64,6 @@ static void move(void *out, int64_t out_stride, const void *in, int64_t in_strid
         for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
     }
 }
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static inline char *element(const wg__chain_operand *o, int64_t i) { return (char *)o->data + i * o->size; }
 
@@ -149,12 +147,12 @@ static inline void run_steps(const pass *p, int64_t n)
 static void run_flat(pass *p, int64_t begin, int64_t end)
 {
     const wg__chain *c = p->chain;
-    spread_uniform(p, end - begin < WG__CHAIN_TILE ? end - begin : WG__CHAIN_TILE);
+    spread_uniform(p, least(end - begin, WG__CHAIN_TILE));
     for (int64_t first = begin; first < end; first += WG__CHAIN_TILE) {
         for (int i = 0; i < c->n_loads; i++)
             if (!c->loads[i].uniform) p->value[i] = element(&c->loads[i], first);
         for (int i = 0; i < c->n_stores; i++) p->target[i] = element(&c->stores[i], first);
-        run_steps(p, end - first < WG__CHAIN_TILE ? end - first : WG__CHAIN_TILE);
+        run_steps(p, least(end - first, WG__CHAIN_TILE));
     }
 }
 
@@ -164,11 +162,10 @@ static void run_long_rows(pass *p, int64_t begin, int64_t end)
     const wg__chain *c = p->chain;
     int64_t row = c->size[c->rank - 1], n;
     int inner = c->rank - 1;
-    spread_uniform(p, row < WG__CHAIN_TILE ? row : WG__CHAIN_TILE);
+    spread_uniform(p, least(row, WG__CHAIN_TILE));
     for (int64_t first = begin; first < end; first += n) {
         tile t = {.row = first / row, .rows = 1, .col = first % row};
-        n = row - t.col < WG__CHAIN_TILE ? row - t.col : WG__CHAIN_TILE;
-        if (n > end - first) n = end - first;
+        n = least(least(row - t.col, WG__CHAIN_TILE), end - first);
         t.len = n;
         p->tile = t;
         for (int i = 0; i < c->n_loads; i++) {
@@ -197,9 +194,9 @@ static void run_short_rows(pass *p, int64_t begin, int64_t end)
 {
     const wg__chain *c = p->chain;
     int64_t row = c->size[c->rank - 1], together = WG__CHAIN_TILE / row, stop = end / row;
-    spread_uniform(p, end - begin < WG__CHAIN_TILE ? end - begin : WG__CHAIN_TILE);
+    spread_uniform(p, least(end - begin, WG__CHAIN_TILE));
     for (int64_t first = begin / row; first < stop; first += together) {
-        tile t = {.row = first, .rows = stop - first < together ? stop - first : together, .len = row};
+        tile t = {.row = first, .rows = least(stop - first, together), .len = row};
         p->tile = t;
         for (int i = 0; i < c->n_loads; i++) {
             const wg__chain_operand *o = &c->loads[i];
@@ -217,7 +214,7 @@ static void run_short_rows(pass *p, int64_t begin, int64_t end)
 
 static size_t pointers(const wg__chain *c)
 {
-    return rounded((size_t)(c->n_loads + c->n_registers + c->n_stores) * sizeof(void *));
+    return aligned_bytes((size_t)(c->n_loads + c->n_registers + c->n_stores) * sizeof(void *));
 }
 
 /* A task's piece of every span. */

@@ -8,6 +8,7 @@
  *
  * The last makes the sums of a few channels at a time, which stay in cache, and adds them where they belong. */
 #include "conv.h"
+#include "integers.h"
 #include "kernels.h"
 
 #include <assert.h>
@@ -83,8 +84,6 @@ typedef struct tables {
     char *rest; /* for the product */
 } tables;
 
-static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 /* Lays the arrays out in the scratch; with memory NULL, how much that is. */
 static size_t lay_out(tables *t, const wg__conv *c, int64_t batches, int64_t segments, char *memory)
 {
@@ -93,10 +92,10 @@ static size_t lay_out(tables *t, const wg__conv *c, int64_t batches, int64_t seg
     const int64_t size[] = {c->in * c->places, c->positions, batches, batches};
     for (int i = 0; i < 4; i++) {
         if (memory) *array[i] = (int64_t *)(memory + at);
-        at += aligned((size_t)size[i] * sizeof(int64_t));
+        at += aligned_bytes((size_t)size[i] * sizeof(int64_t));
     }
     if (memory) t->segments = (wg__segment *)(memory + at);
-    at += aligned((size_t)segments * sizeof(wg__segment));
+    at += aligned_bytes((size_t)segments * sizeof(wg__segment));
     if (memory) t->rest = memory + at;
     return at;
 }
@@ -126,7 +125,7 @@ static void *past(const void *base, int64_t bytes) { return (void *)((uintptr_t)
 static wg__product weight_product(const wg__conv *c, wg__segment *segments, bool all, const wg__window *window)
 {
     assert(c->frame.plane == c->frame.bare);
-    int64_t n = all || c->images < 2 ? c->images : 2, k = c->in * c->places, groups = c->attr->groups;
+    int64_t n = all ? c->images : least(c->images, 2), k = c->in * c->places, groups = c->attr->groups;
     int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
     for (int64_t i = 0; i < n; i++) {
         segments[i] = (wg__segment){.a = past(c->y.data, i * groups * c->out * c->positions * size),
@@ -255,8 +254,7 @@ enum { SUMS = 32768 }; /* of a block of channels: they stay in the second-level 
 
 static int64_t channels_together(const wg__conv *c)
 {
-    int64_t n = SUMS / (c->places * c->positions + 1);
-    return n < 1 ? 1 : n < c->in ? n : c->in;
+    return between(1, SUMS / (c->places * c->positions + 1), c->in);
 }
 
 /* Rows [first, first + channels) of w^T dy: places of these channels by positions. */
@@ -282,19 +280,19 @@ static wg__product input_product(const wg__conv *c, int64_t channels, void *sums
 
 static size_t sums_bytes(const wg__conv *c)
 {
-    return aligned((size_t)(channels_together(c) * c->places * c->positions) * wg_dtype_size(c->y.dtype));
+    return aligned_bytes((size_t)(channels_together(c) * c->places * c->positions) * wg_dtype_size(c->y.dtype));
 }
 
 static size_t tables_bytes(const wg__conv *c)
 {
-    return aligned((size_t)(c->in * c->places + c->positions) * sizeof(int64_t));
+    return aligned_bytes((size_t)(c->in * c->places + c->positions) * sizeof(int64_t));
 }
 
 /* What is in the image's frame is added up there, and the image taken out. */
 static size_t framed_bytes(const wg__conv *c)
 {
     if (c->frame.plane == c->frame.bare) return 0;
-    return aligned((size_t)(c->in * c->frame.plane) * wg_dtype_size(c->y.dtype));
+    return aligned_bytes((size_t)(c->in * c->frame.plane) * wg_dtype_size(c->y.dtype));
 }
 
 static void take_out_of_frame(const wg__conv *c, const char *framed, char *image)
@@ -319,7 +317,7 @@ int64_t wg__conv_input_tasks(const wg_args *args)
 size_t wg__conv_input_scratch(const wg_args *args)
 {
     wg__conv c = wg__conv_input_of(args);
-    int64_t most = channels_together(&c), last = c.in % most;
+    int64_t together = channels_together(&c), last = c.in % together;
     size_t product = 0;
     if (wg__conv_input_is_direct(&c)) {
         wg__correlate_input(&c, NULL, &product);
@@ -327,7 +325,7 @@ size_t wg__conv_input_scratch(const wg_args *args)
     }
     for (int i = 0; i < 2; i++) {
         wg__segment segment;
-        wg__product p = input_product(&c, i ? last : most, NULL, &segment);
+        wg__product p = input_product(&c, i ? last : together, NULL, &segment);
         size_t bytes = p.m && p.n ? wg__structural_ops.product(p.dtype)->scratch(&p) : 0;
         product = bytes > product ? bytes : product;
     }
@@ -365,7 +363,8 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
         wg__kernel_get(WG__KERNEL_conv_input, c.y.dtype)(args, task);
         return;
     }
-    int64_t size = (int64_t)wg_dtype_size(c.y.dtype), group = task % c.attr->groups, most = channels_together(&c);
+    int64_t size = (int64_t)wg_dtype_size(c.y.dtype), group = task % c.attr->groups;
+    int64_t together = channels_together(&c);
     int64_t *place = args->scratch, *position = place + c.in * c.places;
     char *framed = (char *)args->scratch + tables_bytes(&c), *sums = framed + framed_bytes(&c);
     char *result = (char *)c.x.data + task * c.in * c.frame.bare * size,
@@ -375,10 +374,10 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
     if (c.positions > 0) wg__conv_positions(&c, position);
     wg__conv_places(&c, place);
     c.y.data = past(c.y.data, task * c.out * c.positions * size);
-    for (int64_t first = 0; first < c.in && c.positions > 0; first += most) {
+    for (int64_t first = 0; first < c.in && c.positions > 0; first += together) {
         wg__conv part = c;
         wg__segment segment;
-        int64_t channels = c.in - first < most ? c.in - first : most;
+        int64_t channels = least(c.in - first, together);
         part.w.data = past(c.w.data, (group * c.out * c.in + first) * c.places * size);
         wg__product p = input_product(&part, channels, sums, &segment);
         for (int64_t t = 0, tasks = kernels->tasks(&p); t < tasks; t++) kernels->run(&p, t, sums + sums_bytes(&c));
@@ -399,7 +398,7 @@ static int64_t rows_a_task(const wg_args *args) { return 1 + FRAME_TASK / (1 + r
 int64_t wg__frame_tasks(const wg_args *args)
 {
     int64_t row = row_size(args), each = rows_a_task(args);
-    return row ? (args->out.numel / row + each - 1) / each : 1;
+    return row ? ceil_div(args->out.numel / row, each) : 1;
 }
 
 /* The row of in0 that stands in a row of the result; -1: none. */

@@ -69,8 +69,6 @@ void wg__offsets(int64_t *to, int64_t first, int axes, const int64_t *size, cons
 void wg__conv_positions(const wg__conv *c, int64_t *to);
 void wg__conv_places(const wg__conv *c, int64_t *to);
 
-static inline size_t wg__conv_aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 /* ---- convolutions without packing the window (conv_direct.c, conv_tables.c) ---------------------------------- */
 
 enum {

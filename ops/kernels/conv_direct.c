@@ -10,15 +10,13 @@
  * task or tile it falls into. The result has the channels apart: tiles are transposed on their way there. */
 #include "conv.h"
 #include "gemm_transpose.h"
+#include "integers.h"
 
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
 enum { PANEL = WG__PANEL };
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* ---- the register tile --------------------------------------------------------------------------------------- */
 
@@ -175,7 +173,7 @@ static void run_phases(const wg__correlation *r, const wg__phase *p, int64_t par
 {
     real sums[WG__BESIDE * PANEL] __attribute__((aligned(64))) = {0};
     int64_t beside = r->beside, row_lines = p->lines / p->rows;
-    int64_t pieces = ceiling(row_lines, least(TILE_ROWS, WG__BESIDE / beside)), all = p->rows * pieces;
+    int64_t pieces = ceil_div(row_lines, least(TILE_ROWS, WG__BESIDE / beside)), all = p->rows * pieces;
     int64_t stop = (part + 1) * all / r->cut.part_tasks;
     for (int64_t n = part * all / r->cut.part_tasks; n < stop; n++) {
         int64_t row = n / pieces, piece = n % pieces;
@@ -248,8 +246,8 @@ static const real *images_of(const wg__weight_job *t, int64_t group, int64_t ima
     const real *x = (const real *)c->x.data + (image * groups + group) * c->in * c->frame.bare;
     if (c->frame.plane == c->frame.bare) return x;
     for (int64_t i = 0; i < n; i++)
-        put_in_frame(&c->frame, x + i * groups * c->in * c->frame.bare, first / c->places, ceiling(last, c->places),
-                     (real *)t->framed + i * c->in * c->frame.plane);
+        put_in_frame(&c->frame, x + i * groups * c->in * c->frame.bare, first / c->places,
+                     ceil_div(last, c->places), (real *)t->framed + i * c->in * c->frame.plane);
     return t->framed;
 }
 
@@ -271,7 +269,7 @@ static void pack_gradients(const wg__weight_job *t, int64_t group, int64_t image
 static void add_places(const wg__weight_job *t, const real *x, const int64_t *step, int64_t steps, int64_t first,
                        int64_t last, int64_t channels, real *sums)
 {
-    int64_t n = last - first, tiles = ceiling(n, TILE_ROWS);
+    int64_t n = last - first, tiles = ceil_div(n, TILE_ROWS);
     for (int64_t i = 0; i < tiles; i++) {
         int64_t from = i * n / tiles, to = (i + 1) * n / tiles;
         run_tile(to - from, channels, steps, x, t->line + first + from, step, t->panel, true, sums + from * PANEL,

@@ -1,19 +1,15 @@
 /* What the direct convolutions (conv_direct.c) are told: the tables of offsets, the cut into tasks, and where in the
  * scratch everything lies. By shapes alone. */
 #include "conv.h"
+#include "integers.h"
 
 enum {
     LANES = 16,   /* what the waste is reckoned by, on any machine */
     SLACK = 1024, /* numbers past the panels, which packing writes into */
 };
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t between(int64_t low, int64_t n, int64_t high) { return most(low, least(n, high)); }
-
 /* Seven lanes of eight are used. */
-bool wg__conv_is_wide(int64_t channels) { return 8 * channels >= 7 * LANES * ceiling(channels, LANES); }
+bool wg__conv_is_wide(int64_t channels) { return 8 * channels >= 7 * LANES * ceil_div(channels, LANES); }
 
 /* ---- scratch ------------------------------------------------------------------------------------------------- */
 
@@ -25,7 +21,7 @@ typedef struct arena {
 static void *take(arena *a, int64_t n, size_t size)
 {
     void *at = a->memory ? a->memory + a->used : NULL;
-    a->used += wg__conv_aligned((size_t)n * size);
+    a->used += aligned_bytes((size_t)n * size);
     return at;
 }
 
@@ -40,9 +36,9 @@ static int64_t most_tasks(double work) { return work < 16 * 2e6 ? 1 + (int64_t)(
 static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64_t positions)
 {
     enum { LINES = 512, PARALLEL = 8 };
-    wg__conv_cut cut = {.panels = ceiling(r->out, WG__PANEL)};
+    wg__conv_cut cut = {.panels = ceil_div(r->out, WG__PANEL)};
     int64_t tasks = most_tasks(work), enough = r->images * positions / LINES;
-    cut.image_tasks = between(1, least(tasks, enough), r->images > 0 ? r->images : 1);
+    cut.image_tasks = between(1, least(tasks, enough), most(1, r->images));
     tasks = least(tasks, PARALLEL);
     cut.panel_tasks = between(1, tasks / cut.image_tasks, cut.panels);
     cut.part_tasks = between(1, enough / cut.image_tasks, tasks / (cut.image_tasks * cut.panel_tasks));
@@ -53,7 +49,7 @@ static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64
 static wg__conv_cut cut_weight(const wg__weight_job *t, double work)
 {
     enum { LINES = 192, PARALLEL = 8 };
-    wg__conv_cut cut = {.panels = ceiling(t->c.out, WG__PANEL), .image_tasks = 1};
+    wg__conv_cut cut = {.panels = ceil_div(t->c.out, WG__PANEL), .image_tasks = 1};
     int64_t tasks = least(most_tasks(work), PARALLEL);
     cut.panel_tasks = between(1, tasks, cut.panels);
     cut.part_tasks = between(1, t->lines / LINES, tasks / cut.panel_tasks);
@@ -96,7 +92,7 @@ static void lay_out(wg__correlation *r, arena *a)
     if (a->memory) r->phase[0] = first;
     size_t size = wg_dtype_size(r->dtype);
     r->framed = take(a, is_framed(&r->frame) ? r->in * r->frame.plane : 0, size);
-    r->panels = take(a, ceiling(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + SLACK, size);
+    r->panels = take(a, ceil_div(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + SLACK, size);
 }
 
 /* The tables of a phase, from its axes. */
@@ -192,7 +188,7 @@ static progression phase_of(const wg__conv *c, int i, int64_t phase, int64_t low
 {
     int64_t s = of_axis(c, c->attr->stride, i, 1), dilation = of_axis(c, c->attr->dilation, i, 1);
     int64_t size = size_of(c, &c->x, i), from = phase + of_axis(c, c->attr->before, i, 0);
-    progression a = {.lines = phase < size ? ceiling(size - phase, s) : 0, .line = 1, .result = phase, .next = s};
+    progression a = {.lines = phase < size ? ceil_div(size - phase, s) : 0, .line = 1, .result = phase, .next = s};
     for (int64_t k = 0; k < size_of(c, &c->w, i); k++) {
         if ((from - k * dilation) % s) continue;
         if (a.taps == 0) a.tap = k, a.step = low + (from - k * dilation) / s;
@@ -205,7 +201,7 @@ static progression phase_of(const wg__conv *c, int i, int64_t phase, int64_t low
 /* Those that have numbers. */
 static int64_t phases_along(const wg__conv *c, int i)
 {
-    return between(1, of_axis(c, c->attr->stride, i, 1), size_of(c, &c->x, i) > 0 ? size_of(c, &c->x, i) : 1);
+    return between(1, of_axis(c, c->attr->stride, i, 1), most(1, size_of(c, &c->x, i)));
 }
 
 /* The frame of the result's gradient: what the first and the last number of the image are seen through. */
@@ -218,7 +214,7 @@ static wg__frame gradient_frame(const wg__conv *c)
         int64_t last = size_of(c, &c->x, i) > 0 ? (size_of(c, &c->x, i) - 1 + before) / s : 0;
         f.size[i] = size_of(c, &c->y, i);
         f.low[i] = reach > before ? (reach - before) / s : 0;
-        f.framed[i] = f.low[i] + (last + 1 > f.size[i] ? last + 1 : f.size[i]);
+        f.framed[i] = f.low[i] + most(last + 1, f.size[i]);
         f.space[i] = f.plane;
         f.bare *= f.size[i];
         f.plane *= f.framed[i];
@@ -314,13 +310,13 @@ wg__weight_job wg__weight_job_of(const wg__conv *c, void *memory, size_t *bytes)
     int64_t image = framed ? framed : c->attr->groups * c->in * c->frame.plane;
     arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
-    t.together = between(1, WG__STEPS / (c->positions + 1), c->images > 0 ? c->images : 1);
+    t.together = between(1, WG__STEPS / (c->positions + 1), most(1, c->images));
     t.cut = cut_weight(&t, work_of(c));
     t.line = take_offsets(&a, t.lines);
     t.step = take_offsets(&a, t.together * c->positions);
     t.framed = take(&a, t.together * framed, size);
     t.panel = take(&a, most(WG__STEPS, t.together * least(WG__STEPS, c->positions)) * WG__PANEL + SLACK, size);
-    int64_t panels = ceiling(t.cut.panels, t.cut.panel_tasks), lines = ceiling(t.lines, t.cut.part_tasks);
+    int64_t panels = ceil_div(t.cut.panels, t.cut.panel_tasks), lines = ceil_div(t.lines, t.cut.part_tasks);
     t.sums = take(&a, panels * lines * WG__PANEL + SLACK, size);
     if (bytes) *bytes = a.used;
     if (!memory) return t;

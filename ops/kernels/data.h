@@ -76,6 +76,4 @@ static inline wg__about wg__about_axis(const wg_operand *x, int64_t axis)
     return a;
 }
 
-static inline int64_t wg__ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
 #endif

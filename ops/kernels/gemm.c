@@ -38,7 +38,7 @@ static panels stacks_of(const wg__problem *t, const wg__cut *c, int64_t row, int
                     .distance = round_up(steps(t) * width + LANES, ALIGNED), /* packing writes past the end */
                     .line = row,
                     .lines = rows,
-                    .count = ceiling(rows, height),
+                    .count = ceil_div(rows, height),
                     .width = width,
                     .height = c->blis ? height : 0};
 }
@@ -49,7 +49,7 @@ static panels panels_of(const wg__problem *t, int64_t col, int64_t cols, int64_t
                     .distance = t->wide * k,
                     .line = col,
                     .lines = cols,
-                    .count = ceiling(cols, t->wide),
+                    .count = ceil_div(cols, t->wide),
                     .width = t->wide,
                     .height = t->wide};
 }
@@ -65,7 +65,7 @@ static size_t scratch(const wg__product *p)
     wg__problem t = WG__K(problem)(p);
     wg__cut c = WG__K(cut)(&t);
     if (c.vector) return (size_t)steps(&t) * sizeof(real);
-    int64_t count = c.pack_b ? ceiling(c.cols, t.wide) : 1; /* one even if not: the last, narrower one is packed */
+    int64_t count = c.pack_b ? ceil_div(c.cols, t.wide) : 1; /* one even if not: the last, narrower one is packed */
     return (size_t)(a_size(&t, &c) + count * t.wide * steps(&t) + SLACK) * sizeof(real);
 }
 
@@ -145,7 +145,7 @@ static size_t packed_bytes(const wg__product *p)
 static int64_t pack_tasks(const wg__product *p)
 {
     wg__problem t = packing_problem(p);
-    return ceiling(t.n, t.wide * PANELS_A_TASK);
+    return ceil_div(t.n, t.wide * PANELS_A_TASK);
 }
 
 static void pack(const wg__product *p, void *packed, int64_t task)
@@ -278,7 +278,7 @@ static int64_t tasks(const wg__product *p)
 {
     wg__problem t = WG__K(problem)(p);
     wg__cut c = WG__K(cut)(&t);
-    return c.row_tasks * c.col_tasks * ceiling(p->batches, c.together);
+    return c.row_tasks * c.col_tasks * ceil_div(p->batches, c.together);
 }
 
 static void run(const wg__product *p, int64_t task, void *memory)

@@ -61,11 +61,11 @@ static void split(const wg__problem *t, wg__cut *c)
         if (!best || cost < best_cost) best = rows, best_cost = cost;
     }
     if (!best) tasks = best = 1;
-    c->rows = ceiling(t->m, best);
+    c->rows = ceil_div(t->m, best);
     c->cols =
-        least(round_up(ceiling(t->n, tasks / best), t->wide), 512); /* panels of B in the second-level cache */
-    c->row_tasks = ceiling(t->m, c->rows);
-    c->col_tasks = ceiling(t->n, c->cols);
+        least(round_up(ceil_div(t->n, tasks / best), t->wide), 512); /* panels of B in the second-level cache */
+    c->row_tasks = ceil_div(t->m, c->rows);
+    c->col_tasks = ceil_div(t->n, c->cols);
 }
 
 /* One row, and B can be read as it stands. */
@@ -84,8 +84,8 @@ static void cut_vector(const wg__problem *t, wg__cut *c)
     int64_t tasks = 1 + least(15, t->n * t->k / (1 << 17));
     c->vector = true;
     c->rows = c->row_tasks = 1;
-    c->cols = round_up(ceiling(t->n, tasks), 8 * LANES);
-    c->col_tasks = ceiling(t->n, c->cols);
+    c->cols = round_up(ceil_div(t->n, tasks), 8 * LANES);
+    c->col_tasks = ceil_div(t->n, c->cols);
 }
 
 /* A is read as it stands if its rows run along k, or if it is read only once or twice; so is B, if its rows run along

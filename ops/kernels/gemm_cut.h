@@ -3,6 +3,7 @@
 #define WG_GEMM_CUT_H
 
 #include "gemm.h"
+#include "integers.h"
 
 enum { MOST_ROWS = 240 }; /* rows of A packed at a time: they stay in the second-level cache */
 
@@ -27,10 +28,6 @@ typedef struct wg__cut {
 
 wg__problem WG__K(problem)(const wg__product *p);
 wg__cut WG__K(cut)(const wg__problem *t);
-
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t round_up(int64_t a, int64_t b) { return ceiling(a, b) * b; }
 
 /* A segment's operand as a side: the narrow one (lines are rows of the turned C) or the wide one (columns). */
 static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64_t batch, bool wide)

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "integers.h"
+
 enum { MOST_WIDE = 64 };
 
 /* How many numbers from `at` on follow each other. */
@@ -38,8 +40,7 @@ static void along_lines(real *panel, int width, int lines, int64_t k, wg__window
                 if (can_load(run + l, from.end))
                     put(to + l, load(run + l));
                 else
-                    memcpy(to + l, run + l,
-                           (size_t)(stop - start[r] - l < LANES ? stop - start[r] - l : LANES) * sizeof *to);
+                    memcpy(to + l, run + l, (size_t)least(stop - start[r] - l, LANES) * sizeof *to);
             }
         }
     }
@@ -57,9 +58,9 @@ static void square(real *panel, int width, int lines, wg__windowed from)
 
 static int64_t highest(const int64_t *at, int64_t n)
 {
-    int64_t most = at[0];
-    for (int64_t i = 1; i < n; i++) most = at[i] > most ? at[i] : most;
-    return most;
+    int64_t top = at[0];
+    for (int64_t i = 1; i < n; i++) top = most(at[i], top);
+    return top;
 }
 
 /* Steps that lie side by side, as the positions do where the image is contracted over them (a weight's gradient). */
@@ -67,10 +68,10 @@ static void along_steps(real *panel, int width, int lines, int64_t k, wg__window
 {
     const real *last = from.data + highest(from.line, lines);
     for (int64_t p = 0, run; p < k; p += run, from.step += run) {
-        run = run_of(from.step, k - p < LANES ? k - p : LANES);
+        run = run_of(from.step, least(k - p, LANES));
         for (int l = 0; l < lines; l += LANES) {
             wg__windowed part = {from.data, from.end, from.line + l, from.step};
-            int count = lines - l < LANES ? lines - l : LANES;
+            int count = (int)least(lines - l, LANES);
             if (can_load(last + from.step[0], from.end))
                 square(panel + p * width + l, width, count, part);
             else

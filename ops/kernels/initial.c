@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "../../autograd/random.h"
+#include "integers.h"
 #include "move.h"
 
 /* Four standard normal numbers (Box and Muller 1958). The first uniform number of a pair is in (0, 1]. */
@@ -97,7 +98,7 @@ INLINE void orthonormalise(wg_dtype dtype, const vectors *x, double gain)
     for (int64_t v = 0; v < x->n; v++) {
         for (int again = 0; again < 2; again++) {
             for (int64_t first = 0; first < v; first += 32)
-                take_parts(dtype, x, v, first, v - first < 32 ? (int)(v - first) : 32);
+                take_parts(dtype, x, v, first, (int)least(v - first, 32));
             scale_to(dtype, x, v, 1);
         }
     }

@@ -3,19 +3,20 @@
 #include <string.h>
 
 #include "data.h"
+#include "integers.h"
 
 enum { BLOCK_BYTES = 65536 };
 
 static int64_t element(const wg_args *args) { return (int64_t)wg_dtype_size(args->out.dtype); }
 
-int64_t wg__bytes_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel * element(args), BLOCK_BYTES); }
+int64_t wg__bytes_tasks(const wg_args *args) { return ceil_div(args->out.numel * element(args), BLOCK_BYTES); }
 
 /* The bytes [at, stop) of the result that a task writes. */
 static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     int64_t total = args->out.numel * element(args);
     *at = task * BLOCK_BYTES;
-    *stop = *at + BLOCK_BYTES < total ? *at + BLOCK_BYTES : total;
+    *stop = least(*at + BLOCK_BYTES, total);
 }
 
 void wg__pad_kernel(const wg_args *args, int64_t task)
@@ -51,7 +52,7 @@ void wg__spread_kernel(const wg_args *args, int64_t task)
     memset(to + at, 0, (size_t)(stop - at));
     while (at < stop) {
         int64_t index = at / slice, here = at % slice, place = index % out.n - attr->start;
-        int64_t n = slice - here < stop - at ? slice - here : stop - at;
+        int64_t n = least(slice - here, stop - at);
         if (place >= 0 && place % attr->step == 0 && place / attr->step < n_in) {
             int64_t from = (index / out.n * n_in + place / attr->step) * slice + here;
             memcpy(to + at, (const char *)args->in[0].data + from, (size_t)n);

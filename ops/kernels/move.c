@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cast.h"
+#include "integers.h"
 
 /* ---- copies ----------------------------------------------------------------------------------------------- */
 
@@ -93,7 +94,7 @@ static void copy_turned(char *out, int64_t out_stride, const char *in, int64_t i
         return;
     }
     for (int64_t start = 0; start < n; start += BLOCK) {
-        int64_t count = n - start < BLOCK ? n - start : BLOCK;
+        int64_t count = least(n - start, BLOCK);
         for (int64_t r = 0; r < rows; r++)
             copy_row(out + (r * out_stride + start) * (int64_t)size, in + (start * in_stride + r) * (int64_t)size,
                      count, in_stride, size);
@@ -103,16 +104,14 @@ static void copy_turned(char *out, int64_t out_stride, const char *in, int64_t i
 /* Rows of the result a task copies. */
 static int64_t copy_rows(const copy *c)
 {
-    int64_t rows = COPY_TASK / c->size[c->rank - 1] / BLOCK * BLOCK;
-    return rows < COPY_ROWS ? COPY_ROWS : rows;
+    return most(COPY_ROWS, COPY_TASK / c->size[c->rank - 1] / BLOCK * BLOCK);
 }
 
 int64_t wg__copy_tasks(const wg_args *args)
 {
     if (args->out.numel == 0) return 1;
     copy c = copy_of(&args->in[0]);
-    int64_t rows = args->out.numel / c.size[c.rank - 1], each = copy_rows(&c);
-    return (rows + each - 1) / each;
+    return ceil_div(args->out.numel / c.size[c.rank - 1], copy_rows(&c));
 }
 
 void wg__copy_kernel(const wg_args *args, int64_t task)
@@ -211,7 +210,7 @@ int64_t wg__first_nonfinite(wg_dtype dtype, const void *in, int64_t n)
     enum { PIECE = 256 };
     if (!wg_dtype_is_float(dtype)) return -1;
     for (int64_t start = 0; start < n; start += PIECE) {
-        int64_t stop = start + PIECE < n ? start + PIECE : n;
+        int64_t stop = least(start + PIECE, n);
         uint64_t bad = 0;
         if (dtype == WG_F32) {
             const uint32_t *bits = (const uint32_t *)in, ones = 0x7f800000u;

@@ -4,15 +4,16 @@
 
 #include "../../autograd/random.h"
 #include "data.h"
+#include "integers.h"
 
 enum { TASK_NUMBERS = 16384 }; /* a multiple of 4 */
 
-int64_t wg__numbers_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, TASK_NUMBERS); }
+int64_t wg__numbers_tasks(const wg_args *args) { return ceil_div(args->out.numel, TASK_NUMBERS); }
 
 static void range(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     *at = task * TASK_NUMBERS;
-    *stop = *at + TASK_NUMBERS < args->out.numel ? *at + TASK_NUMBERS : args->out.numel;
+    *stop = least(*at + TASK_NUMBERS, args->out.numel);
 }
 
 static void store(const wg_operand *out, int64_t i, double value)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data.h"
+#include "integers.h"
 #include "kernels.h"
 
 typedef struct strip {
@@ -11,17 +12,17 @@ typedef struct strip {
 
 static strip strip_of(wg__about out, int64_t unit)
 {
-    int64_t strips = wg__ceil_div(out.inner, WG__SCATTER_COLUMNS);
+    int64_t strips = ceil_div(out.inner, WG__SCATTER_COLUMNS);
     strip s = {unit / strips, unit % strips * WG__SCATTER_COLUMNS, 0};
-    s.width = out.inner - s.column < WG__SCATTER_COLUMNS ? out.inner - s.column : WG__SCATTER_COLUMNS;
+    s.width = least(out.inner - s.column, WG__SCATTER_COLUMNS);
     return s;
 }
 
 static void units(const wg_args *args, wg__about out, int64_t task, int64_t *unit, int64_t *stop)
 {
-    int64_t all = out.outer * wg__ceil_div(out.inner, WG__SCATTER_COLUMNS), each = wg__scatter_units(args);
+    int64_t all = out.outer * ceil_div(out.inner, WG__SCATTER_COLUMNS), each = wg__scatter_units(args);
     *unit = task * each;
-    *stop = *unit + each < all ? *unit + each : all;
+    *stop = least(*unit + each, all);
 }
 
 /* in0 index, in1 what is added, in2 what to, which may be the result itself (none: zeros):

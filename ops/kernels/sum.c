@@ -46,7 +46,7 @@ static real line_sum(const real *x, int64_t n, int64_t stride)
     row a;
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = n - i < BLOCK ? n - i : BLOCK;
+        int64_t count = least(n - i, BLOCK);
         for (int64_t j = 0; j < count; j++) part[j] = x[(i + j) * stride];
         row_block(COMBINE_SUM, &a, part, count);
     }
@@ -81,7 +81,7 @@ void WG__K(sum)(const wg_args *args, int64_t task)
 {
     axes stay, sum;
     int64_t each = wg__sum_block(args), at = task * each, numel = args->out.numel;
-    int64_t stop = at + each < numel ? at + each : numel;
+    int64_t stop = least(at + each, numel);
     real *out = args->out.data;
     if (args->in[0].numel == 0) {
         memset(out + at, 0, (size_t)(stop - at) * sizeof *out);
@@ -95,8 +95,7 @@ void WG__K(sum)(const wg_args *args, int64_t task)
             offset += rest % stay.size[i] * stay.stride[i];
             rest /= stay.size[i];
         }
-        int64_t width = stay.size[last] - column < stop - at ? stay.size[last] - column : stop - at;
-        if (width > COLUMNS) width = COLUMNS;
+        int64_t width = least(least(stay.size[last] - column, stop - at), COLUMNS);
         run_of_sums(&sum, (const real *)args->in[0].data + offset, stay.stride[last], (int)width, out + at);
         at += width;
     }
@@ -186,7 +185,7 @@ static void line_feed(void *state, const void *numbers, int64_t n)
     for (; s->left == s->line && n >= s->line; x += s->line, n -= s->line) /* whole lines */
         put(s, row_combine(COMBINE_SUM, x, s->line));
     while (n > 0) {
-        int64_t count = n < s->left ? n : s->left;
+        int64_t count = least(n, s->left);
         if (s->n_held || count < LANES) { /* fill the group that was begun */
             if (count > LANES - s->n_held) count = LANES - s->n_held;
             memcpy(s->held + s->n_held, x, (size_t)count * sizeof *x);

@@ -1,5 +1,6 @@
 /* How the tasks of the kernels in sum.c and scatter.c are cut: by shapes alone. */
 #include "data.h"
+#include "integers.h"
 
 enum { TASK_NUMBERS = 16384, SUM_COLUMNS = 128 };
 
@@ -11,13 +12,12 @@ int64_t wg__sum_block(const wg_args *args)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     bool of_rows = in->rank > 0 && (out->rank == 0 || out->size[out->rank - 1] < in->size[in->rank - 1]);
-    int64_t together = of_rows ? 1 : SUM_COLUMNS, most = of_rows ? 8 * TASK_NUMBERS : TASK_NUMBERS;
+    int64_t together = of_rows ? 1 : SUM_COLUMNS, task = of_rows ? 8 * TASK_NUMBERS : TASK_NUMBERS;
     int64_t each = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* numbers of a sum */
-    int64_t strips = most / (together * each);
-    return together * (strips > 1 ? strips : 1);
+    return together * most(1, task / (together * each));
 }
 
-int64_t wg__sum_tasks(const wg_args *args) { return wg__ceil_div(args->out.numel, wg__sum_block(args)); }
+int64_t wg__sum_tasks(const wg_args *args) { return ceil_div(args->out.numel, wg__sum_block(args)); }
 
 /* ---- scatters ---------------------------------------------------------------------------------------- */
 
@@ -30,7 +30,7 @@ int64_t wg__scatter_units(const wg_args *args)
 {
     wg__about out = about(args);
     const wg_operand *source = &args->in[1]; /* or the index, of the same size */
-    int64_t width = out.inner < WG__SCATTER_COLUMNS ? out.inner : WG__SCATTER_COLUMNS;
+    int64_t width = least(out.inner, WG__SCATTER_COLUMNS);
     int64_t lines = out.outer * out.inner > 0 ? source->numel / (out.outer * out.inner) : 0;
     int64_t work = (out.n + lines) * width;
     return work > 0 && work < TASK_NUMBERS ? TASK_NUMBERS / work : 1;
@@ -40,5 +40,5 @@ int64_t wg__scatter_tasks(const wg_args *args)
 {
     wg__about out = about(args);
     if (args->out.numel == 0) return args->in[1].numel > 0 ? 1 : 0; /* indices are still looked at */
-    return wg__ceil_div(out.outer * wg__ceil_div(out.inner, WG__SCATTER_COLUMNS), wg__scatter_units(args));
+    return ceil_div(out.outer * ceil_div(out.inner, WG__SCATTER_COLUMNS), wg__scatter_units(args));
 }
