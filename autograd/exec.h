@@ -23,7 +23,7 @@ typedef struct wg__chain_operand {
 /* Sums of lines that come as they are made, piece by piece: the kernels of one dtype. A state sums lines of `line`
  * numbers, one after the other, into out[0], out[1], ...; `add`: to what stands there. */
 typedef struct wg__line_sums {
-    size_t bytes; /* of a state, 64-byte aligned */
+    size_t bytes; /* of a state, 64-byte aligned: a multiple of 64 */
     void (*begin)(void *state, void *out, int64_t line, bool add);
     void (*feed)(void *state, const void *x, int64_t n); /* the next n numbers */
 } wg__line_sums;

@@ -225,7 +225,7 @@ static bool sum_step(maker *m, uint32_t i)
     sum->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
     sum->kernels = wg__structural_ops.line_sums((wg_dtype)node->dtype);
     sum->state = chain->state_bytes;
-    chain->state_bytes += (sum->kernels->bytes + 63) / 64 * 64;
+    chain->state_bytes += sum->kernels->bytes;
     return wg__emit_bind(e, &sum->out, id);
 }
 

@@ -213,7 +213,7 @@ static void add_sums(program *p)
         wg__chain_sum *s = &p->sums[c->n_sums];
         *s = (wg__chain_sum){.size = p->steps[i].size, .kernels = wg__line_sums_get(p->dtype[i])};
         s->state = c->state_bytes;
-        c->state_bytes += (s->kernels->bytes + 63) / 64 * 64;
+        c->state_bytes += s->kernels->bytes;
         s->out = malloc((size_t)(c->span / c->line) * s->size);
         p->steps[c->n_steps++] = (wg__chain_step){
             .in = {(uint16_t)(c->n_loads + i)}, .n_in = 1, .store = -1, .sum = (int16_t)c->n_sums++};
@@ -263,7 +263,7 @@ static bool round_of_chain(void)
     make_program(p);
     int values = p->chain.n_steps;
     if (below(2)) add_sums(p);
-    size_t bytes = (wg__chain_scratch(&p->chain) + 63) / 64 * 64;
+    size_t bytes = wg__chain_scratch(&p->chain);
     void *scratch = aligned_alloc(64, bytes);
     int64_t tasks = (p->chain.span + p->chain.block - 1) / p->chain.block, first = below(tasks);
     for (int64_t t = 0; t < tasks; t++) {

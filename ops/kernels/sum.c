@@ -106,7 +106,8 @@ void WG__K(sum)(const wg_args *args, int64_t task)
 /* row_combine of lanes.h, held up between pieces: groups of LANES numbers go into acc, BLOCK_ROWS groups into span, as
  * many blocks into total. */
 typedef struct line_state {
-    V acc[PARTS], span[PARTS], total[PARTS];
+    _Alignas(64) V acc[PARTS];
+    V span[PARTS], total[PARTS];
     real held[LANES]; /* of an incomplete group */
     int n_held, groups, blocks;
     int64_t line, left; /* numbers of a line; those that have not come yet */
