@@ -82,6 +82,18 @@ static wg_status infer_framed(wg_infer *c, const wg_shape *x)
     return wg__infer_size(c);
 }
 
+/* Kernels make the zeros around an image where many channels stand side by side; for a few they must be in it. */
+static wg_status infer_padding(wg_infer *c, int64_t channels)
+{
+    const wg__conv_attr *attr = c->attr;
+    bool padded = false;
+    for (int i = 0; i < WG__CONV_AXES; i++) padded |= attr->before[i] != 0 || attr->after[i] != 0;
+    if (!padded || wg__conv_is_wide(channels)) return WG_OK;
+    return wg_infer_fail(c, WG_ERR_ARGUMENT,
+                         "%lld output channels of a group are too few for padding: the image must hold it",
+                         (long long)channels);
+}
+
 static wg_status conv_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
@@ -93,7 +105,8 @@ static wg_status conv_infer(wg_infer *c)
     if (x->size[1] != w->size[1] * attr->groups)
         return wg_infer_fail(c, WG_ERR_SHAPE, "%lld channels, but the weight has %lld in each of %lld groups",
                              (long long)x->size[1], (long long)w->size[1], (long long)attr->groups);
-    wg_status status = infer_framed(c, x);
+    wg_status status = infer_padding(c, w->size[0] / attr->groups);
+    if (status == WG_OK) status = infer_framed(c, x);
     if (status != WG_OK) return status;
     c->out = *x;
     c->out.size[1] = w->size[0];
@@ -127,6 +140,8 @@ static wg_status weight_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
     const wg_shape *grad = &c->in[0], *x = &c->in[1];
+    wg_status status = infer_padding(c, grad->size[1] / attr->groups);
+    if (status != WG_OK) return status;
     c->out = *x;
     c->out.size[0] = grad->size[1];
     c->out.size[1] = x->size[1] / attr->groups;

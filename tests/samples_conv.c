@@ -175,7 +175,7 @@ static wg_tensor make_gradient(sampler *s, const op_samples *row, int i)
     const conv_case *c = &convs[i];
     wg_shape x = shape_of_spec(c->x), w = shape_of_spec(c->w), grad = x;
     wg__conv_attr attr = {.groups = c->groups};
-    bool framed = w.size[0] / c->groups >= 16; /* those of few channels are given images in frames */
+    bool framed = wg__conv_is_wide(w.size[0] / c->groups); /* those of few channels are given images in frames */
     grad.size[1] = w.size[0];
     for (int a = 0; a < x.rank - 2; a++) {
         attr.stride[a] = c->stride;
@@ -206,6 +206,17 @@ static wg_tensor make_argmax(sampler *s, const op_samples *row, int i)
     static const char *const specs[] = {"1,1,4,4", "2,3,7,5", "1,2,6,6 t", "0,2,5,5", "1,2,5,5 f"};
     wg_tensor x = x_in(s, specs[i % 5]);
     return wg_record(op_named("pool_argmax"), &x, 1, &attr, sizeof attr);
+}
+
+/* Few channels, and the image is not in its frame. */
+static wg_tensor bad_padding(sampler *s, const op_samples *row, int i)
+{
+    bool forward = row->op == CONV;
+    wg__conv_attr attr = {.groups = 1, .stride = {1}, .dilation = {1}, .size = {3}};
+    *(i ? attr.after : attr.before) = 1;
+    expect(s, WG_ERR_ARGUMENT, "conv|4 output channels|padding");
+    wg_tensor in[2] = {x_in(s, forward ? "1,2,5" : "1,4,4"), x_in(s, forward ? "4,2,3" : "1,2,5")};
+    return wg_record(op_named(row->name), in, 2, &attr, sizeof attr);
 }
 
 static wg_tensor bad_conv(sampler *s, const op_samples *row, int i)
@@ -246,6 +257,7 @@ static wg_tensor bad_conv(sampler *s, const op_samples *row, int i)
         wg_tensor x = x_i32(s, "1,2,5", 0, 3), w = x_i32(s, "2,2,3", 0, 3);
         return apply_conv(row->op, 1, x, w, WG_NONE, wg_conv_defaults());
     }
+    if (i > 8) return bad_padding(s, row, i - 9);
     conv_case c = all[i].c;
     if (!back && i == 7) c.after = 0;
     c.dilation = c.groups = 1;
@@ -274,7 +286,7 @@ const op_samples samples_conv[] = {
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
      .n = COUNT(convs),
      .make = make_conv,
-     .n_bad = 9,
+     .n_bad = 11,
      .bad = bad_conv},
     {.name = "conv_transpose",
      .op = TRANSPOSED,
@@ -301,7 +313,9 @@ const op_samples samples_conv[] = {
      .op = CONV_WEIGHT,
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
      .n = COUNT(convs),
-     .make = make_gradient},
+     .make = make_gradient,
+     .n_bad = 2,
+     .bad = bad_padding},
     {.name = "conv_input",
      .op = CONV_INPUT,
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,

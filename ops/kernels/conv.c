@@ -11,7 +11,6 @@
 #include "integers.h"
 #include "kernels.h"
 
-#include <assert.h>
 #include <string.h>
 
 static wg__conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, wg_operand y)
@@ -102,7 +101,6 @@ static size_t lay_out(tables *t, const wg__conv *c, int64_t batches, int64_t seg
 
 static wg__product forward_product(const wg__conv *c, wg__segment *segment, const wg__window *window)
 {
-    assert(c->frame.plane == c->frame.bare); /* the window sees x as it stands */
     int64_t k = c->in * c->places;
     *segment = (wg__segment){.a = c->w.data, .b = c->x.data, .k = k, .a_rs = k, .a_cs = 1};
     return (wg__product){.dtype = c->y.dtype,
@@ -124,7 +122,6 @@ static void *past(const void *base, int64_t bytes) { return (void *)((uintptr_t)
 /* One segment an image. To be cut into tasks, two stand for all. */
 static wg__product weight_product(const wg__conv *c, wg__segment *segments, bool all, const wg__window *window)
 {
-    assert(c->frame.plane == c->frame.bare);
     int64_t n = all ? c->images : least(c->images, 2), k = c->in * c->places, groups = c->attr->groups;
     int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
     for (int64_t i = 0; i < n; i++) {

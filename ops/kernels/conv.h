@@ -77,7 +77,8 @@ enum {
     WG__BESIDE = 32, /* phases side by side, at most, and numbers of a row that are made at a time */
 };
 
-/* Are that many output channels a group worth standing side by side? Only then may the image have zeros around it. */
+/* Are that many output channels a group worth standing side by side? Only then may the image have zeros around it, in
+ * the convolution and the weight's gradient: the others see it as it stands. */
 bool wg__conv_is_wide(int64_t channels);
 
 /* Is the image's gradient best computed as a correlation? Otherwise it is made of sums that are added to it. */
