@@ -7,10 +7,9 @@
 typedef struct wg__rewrite wg__rewrite;
 struct wg__rewrite {
     wg_tape *tape;
-    uint32_t
-        *reader; /* [nodes] the node that reads it, once; WG__READ_MORE; 0: nobody needs it. For rules that ask */
-    uint32_t *first; /* [nodes] noted by wg__rewrite_first; NULL: nothing */
-    bool changed;    /* some node did: after planning the tape's nodes must be put back */
+    uint32_t *reader; /* [nodes] for rules that ask: the node that reads it, once; WG__READ_MORE; 0: nobody */
+    uint32_t *first;  /* [nodes] noted by wg__rewrite_first; NULL: nothing */
+    bool changed;     /* some node did: after planning the tape's nodes must be put back */
 };
 
 /* At every node of op `at`, what is around it may become something else. */
