@@ -74,6 +74,10 @@ static bool adjacent(const wg_shape *in, uint32_t mask, bool last)
     return !(last && over);
 }
 
+/* True if the reduced axes are the first ones. A shape that is summed to may lack them, and broadcasting puts them
+ * back by itself. */
+static bool leading(uint32_t mask) { return (mask & (mask + 1)) == 0; }
+
 /* Axes kept first, those reduced last. */
 static wg_axes kept_first(const wg_shape *in, uint32_t mask)
 {
@@ -168,8 +172,7 @@ static wg__reduce_attr attr_of(const wg_vjp_args *v) { return *(const wg__reduce
 static wg_tensor back(wg_tensor t, wg_tensor x, wg__reduce_attr attr)
 {
     wg_shape in = wg_shape_get(x);
-    bool leading = (attr.mask & (attr.mask + 1)) == 0; /* broadcasting puts leading axes back by itself */
-    return attr.keep || leading ? t : wg_reshape(t, reduced_shape(&in, attr.mask, true));
+    return attr.keep || leading(attr.mask) ? t : wg_reshape(t, reduced_shape(&in, attr.mask, true));
 }
 
 static wg_axes axes_of_mask(uint32_t mask)
@@ -307,9 +310,8 @@ wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep)
     wg_shape shape;
     uint32_t mask;
     if (!axes_mask(x, axes, "sum", &shape, &mask) || !wg__both_float(x, x, "sum")) return wg__nil_of(x);
-    bool leading = (mask & (mask + 1)) == 0; /* axes that lead may be absent from what is summed to */
-    wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, keep || !leading));
-    return keep || leading ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
+    wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, keep || !leading(mask)));
+    return keep || leading(mask) ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
 }
 
 wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep) { return reduce(&max, x, axes, keep, false); }
