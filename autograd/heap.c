@@ -97,15 +97,28 @@ void wg__arena_rewind(wg__arena *arena)
     arena->used = 0;
 }
 
-void wg__arena_release(wg__arena *arena)
+static void release_chunks(wg__heap *heap, wg__chunk *chunk)
 {
-    for (wg__chunk *chunk = arena->first; chunk;) {
+    while (chunk) {
         wg__chunk *next = chunk->next;
-        wg__heap_release(arena->heap, chunk, sizeof(wg__chunk) + chunk->size);
+        wg__heap_release(heap, chunk, sizeof(wg__chunk) + chunk->size);
         chunk = next;
     }
-    arena->first = arena->current = NULL;
-    arena->used = 0;
+}
+
+void wg__arena_trim(wg__arena *arena)
+{
+    wg__arena_rewind(arena);
+    if (!arena->first) return;
+    release_chunks(arena->heap, arena->first->next);
+    arena->first->next = NULL;
+}
+
+void wg__arena_release(wg__arena *arena)
+{
+    wg__arena_rewind(arena);
+    release_chunks(arena->heap, arena->first);
+    arena->first = NULL;
 }
 
 /* ---- growing arrays ---- */

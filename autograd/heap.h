@@ -23,6 +23,7 @@ typedef struct wg__arena {
 
 void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align); /* align: a power of two up to 64 */
 void wg__arena_rewind(wg__arena *arena);
+void wg__arena_trim(wg__arena *arena); /* rewinds and keeps one chunk */
 void wg__arena_release(wg__arena *arena);
 
 /* Makes room for `need` items of `size` bytes in *data; contents move. False when memory is out. */

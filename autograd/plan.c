@@ -188,8 +188,16 @@ static bool list_outputs(wg_tape *tape, wg__plan *plan, const request *r, const 
 
 static bool run_passes(wg_tape *tape, wg__plan *plan)
 {
-    wg__planner p = {
-        .tape = tape, .plan = plan, .arena = &tape->scratch, .passes = tape->passes, .n = tape->n_nodes};
+    static bool (*const pass[])(wg__planner *) = {wg__plan_need, wg__plan_layout, wg__plan_merge, wg__plan_fuse,
+                                                  wg__plan_join, wg__plan_order,  wg__plan_rows,  wg__plan_side,
+                                                  wg__plan_pack, wg__plan_place,  wg__plan_emit};
+    wg__arena own = {.heap = &tape->heap};
+    wg__planner p = {.tape = tape,
+                     .plan = plan,
+                     .arena = &tape->scratch,
+                     .own = &own,
+                     .passes = tape->passes,
+                     .n = tape->n_nodes};
     if (tape->options.locate_nonfinite)
         p.passes &= ~(unsigned)(WG__PASS_MERGE | WG__PASS_FUSE | WG__PASS_ROWS | WG__PASS_SIDE);
     p.state = wg__plan_array(p.arena, p.n, sizeof *p.state);
@@ -202,9 +210,10 @@ static bool run_passes(wg_tape *tape, wg__plan *plan)
     p.slot = wg__plan_array(p.arena, p.n, sizeof *p.slot);
     p.offset = wg__plan_array(p.arena, p.n, sizeof *p.offset);
     bool ok = p.state && p.root && p.view && p.uses && p.unit && p.owner && p.shift && p.slot && p.offset;
-    ok = ok && wg__plan_need(&p) && wg__plan_layout(&p) && wg__plan_merge(&p) && wg__plan_fuse(&p) &&
-         wg__plan_join(&p) && wg__plan_order(&p) && wg__plan_rows(&p) && wg__plan_side(&p) && wg__plan_pack(&p) &&
-         wg__plan_place(&p) && wg__plan_emit(&p);
+    for (size_t i = 0; i < sizeof pass / sizeof *pass && ok; i++) {
+        ok = pass[i](&p);
+        wg__arena_release(&own);
+    }
     wg__heap_release(&tape->heap, p.units, p.cap_units * sizeof *p.units);
     wg__heap_release(&tape->heap, p.members, p.cap_members * sizeof *p.members);
     wg__heap_release(&tape->heap, p.temps, p.cap_temps * sizeof *p.temps);
@@ -253,6 +262,7 @@ static wg__plan *make(wg_tape *tape, const request *r)
     tape->n_spill = n_spill;
     tape->n_leaves = n_leaves;
     tape->hash = hash;
+    wg__arena_trim(&tape->scratch); /* before the run takes memory of its own */
     if (rewrite.changed) memcpy(tape->nodes, plan->nodes, n_nodes * sizeof *tape->nodes);
     if (!ok) {
         plan_free(tape, plan);

@@ -83,12 +83,12 @@ struct wg__plan {
     uint32_t n_nodes, n_spill, n_request;
 
     wg__instr *instrs;
-    uint32_t n_instrs, cap_instrs;
+    uint32_t n_instrs;
     wg__item *items;
     wg__phase *phases;
     uint32_t n_items, n_phases;
     wg__fixup *fixups;
-    uint32_t n_fixups, cap_fixups;
+    uint32_t n_fixups;
     wg__slot *slots;
     uint32_t n_slots;
     wg__output *outputs;
@@ -147,7 +147,8 @@ typedef struct wg__pack {
 typedef struct wg__planner {
     wg_tape *tape;
     wg__plan *plan;
-    wg__arena *arena; /* for the arrays: gone when planning ends */
+    wg__arena *arena; /* for what later passes read: gone when planning ends */
+    wg__arena *own;   /* for what only the pass at hand reads: gone when it ends */
     unsigned passes;
     bool again;       /* some nodes compute again what others have computed */
     uint32_t n;       /* nodes */

@@ -9,16 +9,9 @@
 
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
 {
-    wg__plan *plan = e->plan;
-    if (plan->n_fixups == plan->cap_fixups) {
-        uint32_t cap = plan->cap_fixups ? plan->cap_fixups * 2 : 256;
-        wg__fixup *fresh = wg__plan_array(e->p->arena, cap, sizeof *fresh);
-        if (!fresh) return false;
-        if (plan->n_fixups) memcpy(fresh, plan->fixups, plan->n_fixups * sizeof *fresh);
-        plan->fixups = fresh;
-        plan->cap_fixups = cap;
-    }
-    plan->fixups[plan->n_fixups++] = (wg__fixup){where, slot, offset};
+    if (!wg__grow(&e->tape->heap, (void **)&e->fixups, &e->cap_fixups, e->n_fixups + 1u, sizeof *e->fixups))
+        return false;
+    e->fixups[e->n_fixups++] = (wg__fixup){where, slot, offset};
     return true;
 }
 
@@ -97,37 +90,24 @@ static bool operand_of(wg__emit *e, wg_operand *operand, uint32_t id)
     return wg__emit_bind(e, &operand->data, id);
 }
 
-static wg__instr *instr_new(wg__emit *e, wg__instr instr)
-{
-    wg__plan *plan = e->plan;
-    if (plan->n_instrs == plan->cap_instrs) {
-        uint32_t cap = plan->cap_instrs ? plan->cap_instrs * 2 : 64;
-        wg__instr *fresh = wg__plan_array(e->p->arena, cap, sizeof *fresh);
-        wg__tag *tags = wg__plan_array(e->p->arena, cap, sizeof *tags);
-        if (!fresh || !tags) return NULL;
-        if (plan->n_instrs) memcpy(fresh, plan->instrs, plan->n_instrs * sizeof *fresh);
-        if (plan->n_instrs) memcpy(tags, e->tags, plan->n_instrs * sizeof *tags);
-        plan->instrs = fresh;
-        e->tags = tags;
-        plan->cap_instrs = cap;
-    }
-    e->tags[plan->n_instrs] = e->now;
-    e->tags[plan->n_instrs].instr = plan->n_instrs;
-    plan->instrs[plan->n_instrs] = instr;
-    return &plan->instrs[plan->n_instrs++];
-}
-
 bool wg__emit_finish(wg__emit *e, wg__instr instr)
 {
+    wg__heap *heap = &e->tape->heap;
     if (instr.tasks <= 0) return true;
     if (instr.scratch > e->plan->scratch_bytes) e->plan->scratch_bytes = instr.scratch;
-    return instr_new(e, instr) != NULL;
+    if (!wg__grow(heap, (void **)&e->instrs, &e->cap_instrs, e->n_instrs + 1u, sizeof instr) ||
+        !wg__grow(heap, (void **)&e->tags, &e->cap_tags, e->n_instrs + 1u, sizeof *e->tags))
+        return false;
+    e->tags[e->n_instrs] = e->now;
+    e->tags[e->n_instrs].instr = e->n_instrs;
+    e->instrs[e->n_instrs++] = instr;
+    return true;
 }
 
 static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *args)
 {
     wg_dtype few[64], *dtypes = few;
-    if (args->n_in > 64 && !(dtypes = wg__plan_array(e->p->arena, (uint64_t)args->n_in, sizeof *dtypes)))
+    if (args->n_in > 64 && !(dtypes = wg__plan_array(e->p->own, (uint64_t)args->n_in, sizeof *dtypes)))
         return false;
     for (int i = 0; i < args->n_in; i++) dtypes[i] = args->in[i].dtype;
     wg_kernel kernel = op->select(op, dtypes, args->n_in, args->out.dtype);
@@ -269,38 +249,25 @@ static bool emit_unit(wg__emit *e, uint32_t id)
     return false;
 }
 
-/* Fixups sorted by slot, into the plan's own memory; instructions too. */
-static bool settle(wg__emit *e)
+/* ---- what the plan keeps ------------------------------------------------------------------------------------- */
+
+/* Fixups sorted by slot. */
+static bool settle_fixups(wg__emit *e)
 {
     wg__plan *plan = e->plan;
-    wg__fixup *sorted = wg__plan_array(&plan->memory, plan->n_fixups, sizeof *sorted);
-    wg__instr *instrs = wg__plan_array(&plan->memory, plan->n_instrs, sizeof *instrs);
-    plan->origin = wg__plan_array(&plan->memory, 3 * (uint64_t)plan->n_instrs, sizeof *plan->origin);
-    if (!sorted || !instrs || !plan->origin) return false;
-    for (uint32_t i = 0; i < plan->n_fixups; i++) plan->slots[plan->fixups[i].slot].n_fixups++;
+    plan->n_fixups = e->n_fixups;
+    plan->fixups = wg__plan_array(&plan->memory, plan->n_fixups, sizeof *plan->fixups);
+    if (!plan->fixups) return false;
+    for (uint32_t i = 0; i < plan->n_fixups; i++) plan->slots[e->fixups[i].slot].n_fixups++;
     for (uint32_t s = 0, at = 0; s < plan->n_slots; at += plan->slots[s++].n_fixups)
         plan->slots[s].first_fixup = at;
     for (uint32_t s = 0; s < plan->n_slots; s++) plan->slots[s].n_fixups = 0;
     for (uint32_t i = 0; i < plan->n_fixups; i++) {
-        wg__slot *slot = &plan->slots[plan->fixups[i].slot];
-        sorted[slot->first_fixup + slot->n_fixups++] = plan->fixups[i];
+        wg__slot *slot = &plan->slots[e->fixups[i].slot];
+        plan->fixups[slot->first_fixup + slot->n_fixups++] = e->fixups[i];
     }
-    if (plan->n_instrs) memcpy(instrs, plan->instrs, plan->n_instrs * sizeof *instrs);
-    for (uint32_t i = 0; i < plan->n_instrs; i++) {
-        const wg__node *node = &e->tape->nodes[instrs[i].node];
-        plan->origin[3 * i] = node->op;
-        plan->origin[3 * i + 1] = node->scope;
-        plan->origin[3 * i + 2] = node->forward ? e->tape->nodes[node->forward].op : 0;
-    }
-    plan->fixups = sorted;
-    plan->instrs = instrs;
     return true;
 }
-
-/* ---- phases -------------------------------------------------------------------------------------------------- */
-
-static bool same_time(const wg__tag *a, const wg__tag *b) { return a->stage == b->stage && a->step == b->step; }
-static bool same_strand(const wg__tag *a, const wg__tag *b) { return a->strand && a->strand == b->strand; }
 
 static int by_tag(const void *x, const void *y)
 {
@@ -310,20 +277,31 @@ static int by_tag(const void *x, const void *y)
     return a->instr < b->instr ? -1 : a->instr > b->instr;
 }
 
-/* Stages whose units were emitted with steps are put in order; a stable sort, since instructions carry their number. */
-static bool sort_instrs(wg__emit *e)
+/* Instructions as they run: if some were emitted with steps, each stage is put in order. */
+static bool settle_instrs(wg__emit *e)
 {
     wg__plan *plan = e->plan;
     bool steps = false;
+    plan->n_instrs = e->n_instrs;
+    plan->instrs = wg__plan_array(&plan->memory, plan->n_instrs, sizeof *plan->instrs);
+    plan->origin = wg__plan_array(&plan->memory, 3 * (uint64_t)plan->n_instrs, sizeof *plan->origin);
+    if (!plan->instrs || !plan->origin) return false;
     for (uint32_t i = 0; i < plan->n_instrs; i++) steps |= e->tags[i].step > 0;
-    if (!steps) return true;
-    wg__instr *sorted = wg__plan_array(e->p->arena, plan->n_instrs, sizeof *sorted);
-    if (!sorted) return false;
-    qsort(e->tags, plan->n_instrs, sizeof *e->tags, by_tag);
-    for (uint32_t i = 0; i < plan->n_instrs; i++) sorted[i] = plan->instrs[e->tags[i].instr];
-    plan->instrs = sorted;
+    if (steps) qsort(e->tags, plan->n_instrs, sizeof *e->tags, by_tag);
+    for (uint32_t i = 0; i < plan->n_instrs; i++) {
+        plan->instrs[i] = e->instrs[e->tags[i].instr];
+        const wg__node *node = &e->tape->nodes[plan->instrs[i].node];
+        plan->origin[3 * i] = node->op;
+        plan->origin[3 * i + 1] = node->scope;
+        plan->origin[3 * i + 2] = node->forward ? e->tape->nodes[node->forward].op : 0;
+    }
     return true;
 }
+
+/* ---- phases -------------------------------------------------------------------------------------------------- */
+
+static bool same_time(const wg__tag *a, const wg__tag *b) { return a->stage == b->stage && a->step == b->step; }
+static bool same_strand(const wg__tag *a, const wg__tag *b) { return a->strand && a->strand == b->strand; }
 
 /* The instructions [first, end) that run at one time are one thread's work: one strand, or one serial instruction. */
 static bool is_serial(const wg__plan *plan, const wg__tag *tags, uint32_t first, uint32_t end)
@@ -372,16 +350,27 @@ static bool make_phases(wg__emit *e)
     return true;
 }
 
+static bool emit_all(wg__emit *e)
+{
+    const wg__planner *p = e->p;
+    e->leaf_slot = wg__plan_array(p->own, p->n, sizeof *e->leaf_slot);
+    e->at = wg__plan_array(p->own, p->n, sizeof *e->at);
+    e->plan->params = wg__plan_array(&e->plan->memory, p->tape->n_leaves, sizeof *e->plan->params);
+    if (!e->leaf_slot || !e->at || !e->plan->params || !wg__emit_packs(e)) return false;
+    for (uint32_t i = 0; i < p->n_units; i++) {
+        e->now = (wg__tag){.stage = p->stage[p->sequence[i]], .strand = p->strand[p->sequence[i]]};
+        if (!emit_unit(e, p->sequence[i])) return false;
+    }
+    return bind_outputs(e) && settle_fixups(e) && settle_instrs(e) && make_phases(e);
+}
+
 bool wg__plan_emit(wg__planner *p)
 {
     wg__emit e = {.p = p, .plan = p->plan, .tape = p->tape};
-    e.leaf_slot = wg__plan_array(p->arena, p->n, sizeof *e.leaf_slot);
-    e.at = wg__plan_array(p->arena, p->n, sizeof *e.at);
-    p->plan->params = wg__plan_array(&p->plan->memory, p->tape->n_leaves, sizeof *p->plan->params);
-    if (!e.leaf_slot || !e.at || !p->plan->params || !wg__emit_packs(&e)) return false;
-    for (uint32_t i = 0; i < p->n_units; i++) {
-        e.now = (wg__tag){.stage = p->stage[p->sequence[i]], .strand = p->strand[p->sequence[i]]};
-        if (!emit_unit(&e, p->sequence[i])) return false;
-    }
-    return bind_outputs(&e) && sort_instrs(&e) && make_phases(&e) && settle(&e);
+    wg__heap *heap = &p->tape->heap;
+    bool ok = emit_all(&e);
+    wg__heap_release(heap, e.fixups, e.cap_fixups * sizeof *e.fixups);
+    wg__heap_release(heap, e.instrs, e.cap_instrs * sizeof *e.instrs);
+    wg__heap_release(heap, e.tags, e.cap_tags * sizeof *e.tags);
+    return ok;
 }

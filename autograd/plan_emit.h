@@ -16,9 +16,13 @@ typedef struct wg__emit {
     wg_tape *tape;
     uint32_t *leaf_slot; /* [n] of sources: slot + 1 */
     uint32_t next_temp;
-    wg__tag now;   /* of the unit that is emitted */
-    wg__tag *tags; /* [n_instrs] */
-    uint32_t *at;  /* [n] while a chain is made: where a member's value is */
+    wg__tag now; /* of the unit that is emitted */
+    wg__tag *tags;
+    wg__instr *instrs;
+    uint32_t n_instrs, cap_instrs, cap_tags;
+    wg__fixup *fixups;
+    uint32_t n_fixups, cap_fixups;
+    uint32_t *at; /* [n] while a chain is made: where a member's value is */
 } wg__emit;
 
 /* *where = base of slot + offset, when a run begins. */

@@ -272,12 +272,12 @@ static void mark_material(wg__planner *p)
 bool wg__plan_fuse(wg__planner *p)
 {
     fuse f = {.p = p};
-    f.parent = wg__plan_array(p->arena, p->n, sizeof *f.parent);
-    f.when = wg__plan_array(p->arena, p->n, sizeof *f.when);
-    f.reader = wg__plan_array(p->arena, p->n, sizeof *f.reader);
-    f.steps = wg__plan_array(p->arena, p->n, sizeof *f.steps);
-    f.loads = wg__plan_array(p->arena, p->n, sizeof *f.loads);
-    f.sum = wg__plan_array(p->arena, p->n, sizeof *f.sum);
+    f.parent = wg__plan_array(p->own, p->n, sizeof *f.parent);
+    f.when = wg__plan_array(p->own, p->n, sizeof *f.when);
+    f.reader = wg__plan_array(p->own, p->n, sizeof *f.reader);
+    f.steps = wg__plan_array(p->own, p->n, sizeof *f.steps);
+    f.loads = wg__plan_array(p->own, p->n, sizeof *f.loads);
+    f.sum = wg__plan_array(p->own, p->n, sizeof *f.sum);
     if (!f.parent || !f.when || !f.reader || !f.steps || !f.loads || !f.sum) return false;
     for (uint32_t id = 1; id < p->n; id++) {
         bool again = p->tape->nodes[id].flags & WG__NODE_AGAIN;

@@ -41,7 +41,7 @@ static bool count_uses(merge *m)
     const wg__planner *p = m->p;
     m->uses = p->uses;
     if (!p->again) return true;
-    m->uses = wg__plan_array(p->arena, p->n, sizeof *m->uses);
+    m->uses = wg__plan_array(p->own, p->n, sizeof *m->uses);
     for (uint32_t id = 1; m->uses && id < p->n; id++) {
         const wg__node *node = &p->tape->nodes[id];
         const uint32_t first = original(p, id), *in = wg__inputs(p->tape, node);
@@ -179,8 +179,8 @@ static bool collect(merge *m, uint32_t root, uint32_t *open)
 bool wg__plan_merge(wg__planner *p)
 {
     if (!(p->passes & WG__PASS_MERGE)) return true;
-    merge m = {.p = p, .sum = wg__plan_array(p->arena, p->n, 1), .used = wg__plan_array(p->arena, p->n, 1)};
-    uint32_t *open = wg__plan_array(p->arena, p->n, sizeof *open);
+    merge m = {.p = p, .sum = wg__plan_array(p->own, p->n, 1), .used = wg__plan_array(p->own, p->n, 1)};
+    uint32_t *open = wg__plan_array(p->own, p->n, sizeof *open);
     if (!m.sum || !m.used || !open || !count_uses(&m)) return false;
     for (uint32_t id = 1; id < p->n; id++) {
         if (!(p->state[id] & WG__NEEDED)) continue;

@@ -71,7 +71,7 @@ static bool add_stores(wg__planner *p)
 bool wg__plan_order(wg__planner *p)
 {
     if (!add_stores(p)) return false;
-    entry *entries = wg__plan_array(p->arena, p->n_units, sizeof *entries);
+    entry *entries = wg__plan_array(p->own, p->n_units, sizeof *entries);
     p->sequence = wg__plan_array(p->arena, p->n_units, sizeof *p->sequence);
     if (!entries || !p->sequence) return false;
     for (uint32_t i = 0; i < p->n_units; i++) entries[i] = (entry){p->units[i].when, i};

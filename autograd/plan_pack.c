@@ -114,6 +114,7 @@ static bool list_packs(wg__planner *p)
     wg__segment segment;
     for (uint32_t i = 0; i < p->n_units; i++)
         n += p->units[i].kind == WG__UNIT_PRODUCT || p->units[i].kind == WG__UNIT_ROWS;
+    if (!n) return true;
     p->packs = wg__plan_array(p->arena, n, sizeof *p->packs);
     p->pack_at = wg__plan_array(p->arena, p->n, sizeof *p->pack_at);
     if (!p->packs || !p->pack_at) return false;

@@ -118,9 +118,9 @@ static void give_temps(wg__planner *p, wg__space *s, uint32_t first)
 
 static bool place_all(wg__planner *p, life *lives, wg__space *s)
 {
-    uint32_t *born = wg__plan_array(p->arena, p->n_stages + 2u, sizeof *born); /* lists by stage */
-    uint32_t *dying = wg__plan_array(p->arena, p->n_stages + 2u, sizeof *dying);
-    uint32_t *next_born = wg__plan_array(p->arena, p->n, sizeof *next_born);
+    uint32_t *born = wg__plan_array(p->own, p->n_stages + 2u, sizeof *born); /* lists by stage */
+    uint32_t *dying = wg__plan_array(p->own, p->n_stages + 2u, sizeof *dying);
+    uint32_t *next_born = wg__plan_array(p->own, p->n, sizeof *next_born);
     if (!born || !dying || !next_born) return false;
     for (uint32_t id = p->n - 1; id > 0; id--) {
         if (!lives[id].first || p->slot[id]) continue;
@@ -148,7 +148,7 @@ bool wg__plan_place(wg__planner *p)
 {
     wg__space s;
     wg__space_init(&s, &p->tape->heap, p->passes & WG__PASS_PLACE);
-    life *lives = wg__plan_array(p->arena, p->n, sizeof *lives);
+    life *lives = wg__plan_array(p->own, p->n, sizeof *lives);
     if (!lives) return false;
     for (uint32_t i = 0; i < p->n_units; i++) touch_unit(p, lives, p->sequence[i]);
     bool ok = place_outputs(p, lives, &s) && place_packs(p, &s) && place_all(p, lives, &s);

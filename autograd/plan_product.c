@@ -149,12 +149,12 @@ bool wg__emit_packs(wg__emit *e)
         wg__instr instr = {.kind = WG__INSTR_PACK, .node = b, .product = product, .kernels = kernels};
         instr.tasks = kernels->pack_tasks(product);
         if (pack->where == WG__PACK_HELD) instr.held = e->plan->slots[pack->slot].index + 1;
-        uint32_t before = e->plan->n_instrs;
+        uint32_t before = e->n_instrs;
         if (!wg__emit_finish(e, instr)) return false;
-        if (e->plan->n_instrs > before &&
+        if (e->n_instrs > before &&
             !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset))
             return false;
     }
-    e->plan->n_packs = e->plan->n_instrs;
+    e->plan->n_packs = e->n_instrs;
     return true;
 }

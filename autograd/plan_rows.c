@@ -65,7 +65,7 @@ static bool list_entries(rows *r)
     const wg__planner *p = r->p;
     uint32_t products = 0;
     for (uint32_t i = 0; i < p->n_units; i++) products += p->units[i].kind == WG__UNIT_PRODUCT;
-    r->entries = wg__plan_array(p->arena, products, sizeof *r->entries);
+    r->entries = wg__plan_array(p->own, products, sizeof *r->entries);
     if (!r->entries) return false;
     for (uint32_t i = 0; i < p->n_units; i++) r->n += entry_of(r, i, &r->entries[r->n]);
     qsort(r->entries, r->n, sizeof *r->entries, by_form);
@@ -170,7 +170,7 @@ static bool order_anew(rows *r)
     wg__planner *p = r->p;
     walk w = {.r = r};
     uint32_t *sequence = wg__plan_array(p->arena, p->n_units, sizeof *sequence), n = 0;
-    bool *gone = wg__plan_array(p->arena, p->n_units, sizeof *gone);
+    bool *gone = wg__plan_array(p->own, p->n_units, sizeof *gone);
     if (!sequence || !gone) return false;
     memcpy(gone, r->done, p->n_units * sizeof *gone);
     for (uint32_t i = 0; i < r->n_sequence && !w.failed; i++) {
@@ -195,7 +195,7 @@ static bool order_anew(rows *r)
 static bool close_gaps(rows *r)
 {
     wg__planner *p = r->p;
-    uint32_t *now = wg__plan_array(p->arena, p->n_units, sizeof *now), n = 0;
+    uint32_t *now = wg__plan_array(p->own, p->n_units, sizeof *now), n = 0;
     if (!now) return false;
     for (uint32_t i = 0; i < p->n_units; i++) {
         if (r->done[i]) continue;
@@ -213,10 +213,10 @@ bool wg__plan_rows(wg__planner *p)
 {
     rows r = {.p = p, .n_sequence = p->n_units};
     if (!(p->passes & WG__PASS_ROWS)) return true;
-    r.of = wg__plan_array(p->arena, p->n_units, sizeof *r.of);
-    r.level = wg__plan_array(p->arena, p->n_units, sizeof *r.level);
-    r.position = wg__plan_array(p->arena, p->n_units, sizeof *r.position);
-    r.done = wg__plan_array(p->arena, p->n_units, sizeof *r.done);
+    r.of = wg__plan_array(p->own, p->n_units, sizeof *r.of);
+    r.level = wg__plan_array(p->own, p->n_units, sizeof *r.level);
+    r.position = wg__plan_array(p->own, p->n_units, sizeof *r.position);
+    r.done = wg__plan_array(p->own, p->n_units, sizeof *r.done);
     if (!r.of || !r.level || !r.position || !r.done || !list_entries(&r)) return false;
     bool any = false;
     for (uint32_t first = 0, end; first < r.n; first = end) {

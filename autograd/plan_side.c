@@ -196,7 +196,7 @@ static int by_stage(const void *a, const void *b)
 
 static bool sort_units(wg__planner *p)
 {
-    entry *entries = wg__plan_array(p->arena, p->n_units, sizeof *entries);
+    entry *entries = wg__plan_array(p->own, p->n_units, sizeof *entries);
     if (!entries) return false;
     for (uint32_t i = 0; i < p->n_units; i++) {
         uint32_t unit = p->sequence[i];
@@ -225,10 +225,10 @@ bool wg__plan_side(wg__planner *p)
     if (!(p->passes & WG__PASS_SIDE) || wg_pool_threads(p->tape->options.pool) < 2) return in_a_row(p);
     for (uint32_t i = 0; i < p->n_units; i++)
         if (p->units[i].count > most) most = p->units[i].count;
-    s.tasks = wg__plan_array(p->arena, 2u * (uint64_t)p->n_units + 2, sizeof *s.tasks);
-    s.free = wg__plan_array(p->arena, 2u * (uint64_t)p->n_units + 2, sizeof *s.free);
-    s.reader = wg__plan_array(p->arena, p->n_units, sizeof *s.reader);
-    wg__segment *segments = wg__plan_array(p->arena, most, sizeof *segments);
+    s.tasks = wg__plan_array(p->own, 2u * (uint64_t)p->n_units + 2, sizeof *s.tasks);
+    s.free = wg__plan_array(p->own, 2u * (uint64_t)p->n_units + 2, sizeof *s.free);
+    s.reader = wg__plan_array(p->own, p->n_units, sizeof *s.reader);
+    wg__segment *segments = wg__plan_array(p->own, most, sizeof *segments);
     if (!s.tasks || !s.free || !s.reader || !segments) return false;
     for (uint32_t i = 0; i < 2u * p->n_units + 2; i++) s.free[i] = i;
     for (uint32_t i = 0; i < p->n_units; i++) as_early_as_can_be(&s, p->sequence[i], segments);
