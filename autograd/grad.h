@@ -18,7 +18,8 @@ WG_API wg_status wg_backward(wg_tensor loss);
 /* The same for chosen parameters only. */
 WG_API wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n);
 
-/* Bytes that wg_backward(loss) would take on top of what is there, without running. 0 on error. */
+/* Bytes that wg_backward(loss) would take on top of what is there, without running: more where there are gradients
+ * already, to which the new ones are added. 0 on error. */
 WG_API size_t wg_backward_bytes(wg_tensor loss);
 
 /* Gradients as tensors: dx[i] = (dy/dx[i])^T dy, of the shape of x[i]. y may have any shape; dy has y's

@@ -164,6 +164,8 @@ struct wg_tape {
     size_t block_bytes;
     void *task_scratch;
     size_t task_scratch_bytes;
+    void *aside; /* gradients, before they are added to those that there are */
+    size_t aside_bytes;
     wg_tape_counts counts;
     wg__profile *profile;
     const wg__plan *last_plan; /* of the last run, for dumps; still cached, or NULL */
@@ -262,7 +264,8 @@ uint64_t wg__param_id(const wg_param *param); /* unique among those that live */
 void *wg__param_data(wg_param *param);        /* values */
 void *wg__param_grad_data(wg_param *param);
 bool wg__param_grad_empty(const wg_param *param);
-void wg__param_grad_written(wg_param *param); /* a run added to it */
+void wg__param_grad_written(wg_param *param); /* a run wrote it or added to it */
+void wg__param_grad_spoilt(wg_param *param);  /* a run that failed wrote to it: cleared if it is empty */
 void wg__param_grad_invalid(wg_param *param); /* a run failed */
 void wg__param_written(wg_param *param);      /* a run wrote the value */
 

@@ -151,14 +151,13 @@ static void fill(wg_params *set, const wg_param *param, wg_init init)
 
 static bool place(wg_params *set, wg_param *param, size_t bytes)
 {
-    size_t rounded = (bytes + 63) & ~(size_t)63;
+    size_t room = wg__room_for(bytes);
     slab *s = set->slabs;
-    while (s && (s->buffers != param->buffer || s->size - s->used < rounded)) s = s->next;
+    while (s && (s->buffers != param->buffer || s->size - s->used < room)) s = s->next;
     if (!s) {
         s = wg__heap_alloc(&set->heap, sizeof *s);
         if (!s) return false;
-        *s = (slab){
-            .next = set->slabs, .buffers = param->buffer, .size = rounded > SLAB_BYTES ? rounded : SLAB_BYTES};
+        *s = (slab){.next = set->slabs, .buffers = param->buffer, .size = room > SLAB_BYTES ? room : SLAB_BYTES};
         s->values = wg__heap_alloc(&set->heap, s->size);
         s->grads = s->buffers ? NULL : wg__heap_alloc(&set->heap, s->size);
         if (!s->values || (!s->buffers && !s->grads)) {
@@ -171,7 +170,7 @@ static bool place(wg_params *set, wg_param *param, size_t bytes)
     }
     param->value = s->values + s->used;
     param->grad = s->buffers ? NULL : s->grads + s->used;
-    s->used += rounded;
+    s->used += room;
     return true;
 }
 
@@ -347,5 +346,10 @@ void *wg__param_data(wg_param *param) { return param->value; }
 void *wg__param_grad_data(wg_param *param) { return param->grad; }
 bool wg__param_grad_empty(const wg_param *param) { return param->grad_empty; }
 void wg__param_grad_written(wg_param *param) { param->grad_empty = param->grad_zeros = false; }
+void wg__param_grad_spoilt(wg_param *param)
+{
+    param->grad_zeros = false;
+    grad_clear(param);
+}
 void wg__param_grad_invalid(wg_param *param) { param->set->grad_invalid = true; }
 void wg__param_written(wg_param *param) { param->version++; }

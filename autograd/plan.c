@@ -347,20 +347,22 @@ wg_status wg_eval(const wg_tensor *tensors, int n)
     return wg__force(tape, ids, (uint32_t)n, 0, NULL, 0);
 }
 
+static size_t bytes_of(const wg__plan *plan) { return plan->block_bytes + plan->output_bytes + plan->held_bytes; }
+
 size_t wg_plan_bytes(const wg_tensor *tensors, int n)
 {
     if (n <= 0 || !tensors || !tensors[0].tape || tensors[0].tape->error.status != WG_OK) return 0;
     uint32_t *ids = ids_of(tensors, n, "plan_bytes");
     if (!ids) return 0;
     const wg__plan *plan = plan_for(tensors[0].tape, ids, (uint32_t)n, 0, NULL, 0);
-    return plan ? plan->block_bytes + plan->output_bytes + plan->held_bytes : 0;
+    return plan ? bytes_of(plan) : 0;
 }
 
 size_t wg_backward_bytes(wg_tensor loss)
 {
     if (!wg__live(loss, "backward_bytes")) return 0;
     const wg__plan *plan = plan_for(loss.tape, &loss.node, 1, loss.node, NULL, 0);
-    return plan ? plan->block_bytes + plan->output_bytes + plan->held_bytes : 0;
+    return plan ? bytes_of(plan) + wg__aside_bytes(loss.tape, plan) : 0;
 }
 
 const void *wg_value(wg_tensor tensor)

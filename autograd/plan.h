@@ -48,16 +48,17 @@ typedef struct wg__fixup {
 } wg__fixup;
 
 typedef enum wg__slot_kind {
-    WG__SLOT_BLOCK, /* the block of memory plans run in */
-    WG__SLOT_LEAF,  /* a leaf's data */
-    WG__SLOT_VALUE, /* a node that was evaluated by an earlier run */
-    WG__SLOT_HELD,  /* a parameter's packed form */
-    WG__SLOT_OUTPUT /* memory for a value that will be read */
+    WG__SLOT_BLOCK,  /* the block of memory plans run in */
+    WG__SLOT_LEAF,   /* a leaf's data */
+    WG__SLOT_VALUE,  /* a node that was evaluated by an earlier run */
+    WG__SLOT_HELD,   /* a parameter's packed form */
+    WG__SLOT_OUTPUT, /* memory for a value that will be read */
+    WG__SLOT_GRAD    /* where a parameter keeps its gradient; aside if there is one to add to */
 } wg__slot_kind;
 
 typedef struct wg__slot {
     wg__slot_kind kind;
-    uint32_t index; /* LEAF: in leaves; VALUE: in values; HELD: in held; OUTPUT: in outputs */
+    uint32_t index; /* LEAF: in leaves; VALUE: in values; HELD: in held; OUTPUT, GRAD: in outputs */
     char *base;     /* at the last run */
     uint32_t first_fixup, n_fixups;
 } wg__slot;
@@ -171,7 +172,7 @@ typedef struct wg__planner {
     uint32_t n_stages;
     int64_t *temps; /* bytes in the block of the dense copies that kernels need, in the order of their use */
     uint32_t n_temps, cap_temps;
-    int64_t *stored; /* [n_outputs] bytes in the block of gradients and assigned values that are stored */
+    int64_t *stored; /* [n_outputs] where it is stored: -1 - slot, or bytes in the block */
     wg__pack *packs; /* operands that are packed ahead */
     uint32_t n_packs;
     uint32_t *pack_at; /* [n] of sources: where their packs begin, + 1 */
@@ -248,6 +249,8 @@ void wg__held_packed(wg_tape *tape, uint32_t held);
 
 /* ---- run.c ---- */
 
+/* Memory for gradients that are added to those that there are now. */
+size_t wg__aside_bytes(const wg_tape *tape, const wg__plan *plan);
 /* Binds addresses, runs the instructions, reports. */
 wg_status wg__run(wg_tape *tape, wg__plan *plan);
 /* The work of one instruction's task. */

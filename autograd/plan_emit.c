@@ -206,12 +206,16 @@ static bool emit_view_copy(wg__emit *e, const wg__work *unit)
     return args && wg__emit_fix_in(e, &args->out.data, unit->node, 0);
 }
 
+static bool bind_stored(wg__emit *e, void **where, uint32_t output)
+{
+    int64_t at = e->p->stored[output];
+    return at < 0 ? wg__emit_fix(e, where, (uint32_t)(-1 - at), 0) : wg__emit_fix(e, where, 0, at);
+}
+
 static bool emit_store(wg__emit *e, const wg__work *unit)
 {
     wg_args *args = emit_copy(e, e->plan->outputs[unit->node].node);
-    int64_t at = e->p->stored[unit->node];
-    return args && (at < 0 ? wg__emit_fix(e, &args->out.data, (uint32_t)(-1 - at), 0)
-                           : wg__emit_fix(e, &args->out.data, 0, at));
+    return args && bind_stored(e, &args->out.data, unit->node);
 }
 
 /* Where a run will find each output. */
@@ -219,15 +223,9 @@ static bool bind_outputs(wg__emit *e)
 {
     for (uint32_t i = 0; i < e->plan->n_outputs; i++) {
         wg__output *output = &e->plan->outputs[i];
-        int64_t at = e->p->stored[i];
-        bool ok;
-        if (output->kind == WG__OUTPUT_VALUE)
-            ok = wg__emit_fix(e, &output->memory, (uint32_t)(-1 - at), 0);
-        else if (wg__output_is_plain(e->p, output))
-            ok = wg__emit_bind(e, &output->memory, output->node);
-        else
-            ok = wg__emit_fix(e, &output->memory, 0, at);
-        if (!ok) return false;
+        bool plain = wg__output_is_plain(e->p, output);
+        if (!(plain ? wg__emit_bind(e, &output->memory, output->node) : bind_stored(e, &output->memory, i)))
+            return false;
     }
     return true;
 }

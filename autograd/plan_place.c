@@ -45,7 +45,8 @@ static void touch_unit(wg__planner *p, life *lives, uint32_t id)
     }
 }
 
-/* Outputs stand in memory of their own or, gradients and assigned values, in the block until the end. */
+/* Values stand in memory of their own, gradients where the parameter keeps them, assigned values in the block until
+ * the end. What is wanted twice stands where the first one wants it. */
 static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
 {
     wg__plan *plan = p->plan;
@@ -54,8 +55,10 @@ static bool place_outputs(wg__planner *p, life *lives, wg__space *s)
     for (uint32_t i = 0; i < plan->n_outputs; i++) {
         wg__output *output = &plan->outputs[i];
         bool plain = wg__output_is_plain(p, output);
-        if (output->kind == WG__OUTPUT_VALUE) {
-            uint32_t slot = wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_OUTPUT, .index = i});
+        if (plain && p->slot[output->node]) continue;
+        if (output->kind != WG__OUTPUT_ASSIGN) {
+            wg__slot_kind kind = output->kind == WG__OUTPUT_VALUE ? WG__SLOT_OUTPUT : WG__SLOT_GRAD;
+            uint32_t slot = wg__slot_new(plan, (wg__slot){.kind = kind, .index = i});
             p->stored[i] = -1 - (int64_t)slot;
             if (plain) p->slot[output->node] = slot + 1;
         } else if (plain) {

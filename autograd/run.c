@@ -1,5 +1,6 @@
 /* Running: binds addresses, walks the instructions, reports what only numbers could show. A run does not allocate
- * and cannot stop half-way; gradients and buffers are written when it has ended well. */
+ * and cannot stop half-way. Buffers, and gradients that are added to others, are written when it has ended well; a first
+ * gradient is written where it stands, and cleared if the run fails. */
 #include "plan.h"
 
 #include <stdio.h>
@@ -60,7 +61,33 @@ static void flush_end(uint64_t old)
 
 /* ---- binding ------------------------------------------------------------------------------------------------- */
 
-static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot)
+static wg_param *trained(const wg_tape *tape, const wg__output *output)
+{
+    return tape->leaves[tape->nodes[output->target].slot].param;
+}
+
+static bool is_aside(const wg_tape *tape, const wg__output *output)
+{
+    return output->kind == WG__OUTPUT_GRAD && !wg__param_grad_empty(trained(tape, output));
+}
+
+size_t wg__aside_bytes(const wg_tape *tape, const wg__plan *plan)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < plan->n_outputs; i++)
+        if (is_aside(tape, &plan->outputs[i])) bytes += wg__room_for(plan->outputs[i].bytes);
+    return bytes;
+}
+
+static void *grad_base(const wg_tape *tape, const wg__output *output, size_t *aside)
+{
+    if (!is_aside(tape, output)) return wg__param_grad_data(trained(tape, output));
+    void *memory = (char *)tape->aside + *aside;
+    *aside += wg__room_for(output->bytes);
+    return memory;
+}
+
+static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot, size_t *aside)
 {
     switch (slot->kind) {
     case WG__SLOT_BLOCK: return tape->block;
@@ -68,6 +95,7 @@ static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot)
     case WG__SLOT_VALUE: return tape->values[slot->index];
     case WG__SLOT_HELD: return tape->held[slot->index].memory;
     case WG__SLOT_OUTPUT: return wg__arena_alloc(&tape->kept, plan->outputs[slot->index].bytes + 64, 64);
+    case WG__SLOT_GRAD: return grad_base(tape, &plan->outputs[slot->index], aside);
     }
     return NULL;
 }
@@ -75,9 +103,10 @@ static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot)
 /* Addresses that are the same as at the last run need not be written again. */
 static bool bind(wg_tape *tape, wg__plan *plan)
 {
+    size_t aside = 0;
     for (uint32_t s = 0; s < plan->n_slots; s++) {
         wg__slot *slot = &plan->slots[s];
-        char *base = slot_base(tape, plan, slot);
+        char *base = slot_base(tape, plan, slot, &aside);
         if (!base && (slot->kind == WG__SLOT_OUTPUT || (slot->kind == WG__SLOT_BLOCK && plan->block_bytes)))
             return false;
         if (plan->shown && base == slot->base) continue;
@@ -115,26 +144,26 @@ static bool reserve_past(wg_tape *tape, const wg__plan *plan)
     return true;
 }
 
-/* Memory for the block and for every thread's scratch. */
+/* Memory of at least `need` bytes; what stands there is lost. */
+static bool make_room(wg__heap *heap, void **memory, size_t *bytes, size_t need)
+{
+    if (need <= *bytes) return true;
+    wg__heap_release(heap, *memory, *bytes);
+    *bytes = 0;
+    *memory = wg__heap_alloc(heap, need);
+    if (*memory) *bytes = need;
+    return *memory != NULL;
+}
+
+/* Memory for the block, for every thread's scratch, for gradients that are added. */
 static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
 {
-    if (plan->block_bytes > tape->block_bytes) {
-        wg__heap_release(&tape->heap, tape->block, tape->block_bytes);
-        tape->block = NULL;
-        tape->block_bytes = 0;
-        tape->block = wg__heap_alloc(&tape->heap, plan->block_bytes);
-        if (!tape->block) return false;
-        tape->block_bytes = plan->block_bytes;
-    }
+    wg__heap *heap = &tape->heap;
     size_t scratch = ((plan->scratch_bytes + 4095) & ~(size_t)4095) * (size_t)threads;
-    if (scratch > tape->task_scratch_bytes) {
-        wg__heap_release(&tape->heap, tape->task_scratch, tape->task_scratch_bytes);
-        tape->task_scratch = NULL;
-        tape->task_scratch_bytes = 0;
-        tape->task_scratch = wg__heap_alloc(&tape->heap, scratch);
-        if (!tape->task_scratch) return false;
-        tape->task_scratch_bytes = scratch;
-    }
+    if (!make_room(heap, &tape->block, &tape->block_bytes, plan->block_bytes) ||
+        !make_room(heap, &tape->task_scratch, &tape->task_scratch_bytes, scratch) ||
+        !make_room(heap, &tape->aside, &tape->aside_bytes, wg__aside_bytes(tape, plan)))
+        return false;
     if (!wg__grow(&tape->heap, (void **)&tape->values, &tape->cap_values,
                   (uint64_t)tape->n_values + plan->n_outputs, sizeof(void *)))
         return false;
@@ -292,6 +321,17 @@ static void add_to(wg_dtype dtype, const void *in, int64_t n, void *out)
     for (int64_t task = 0; task < tasks; task++) kernel(&args, task);
 }
 
+/* Gradients that stand where they belong already are only noted. */
+static void write_grad(const wg__output *output, wg_param *param)
+{
+    void *grad = wg__param_grad_data(param);
+    if (!wg__param_grad_empty(param))
+        add_to(output->dtype, output->memory, output->numel, grad);
+    else if (output->memory != grad)
+        memcpy(grad, output->memory, output->bytes);
+    wg__param_grad_written(param);
+}
+
 /* Writes a buffer. What was recorded from it before keeps the old value. */
 static void write_buffer(wg_tape *tape, const wg__assign *a, const wg__output *output)
 {
@@ -314,17 +354,18 @@ static void commit(wg_tape *tape, const wg__plan *plan)
             tape->values[tape->n_values++] = output->memory;
             wg__hash_mix(tape, output->node, 13);
         } else if (output->kind == WG__OUTPUT_GRAD) {
-            wg_param *param = tape->leaves[tape->nodes[output->target].slot].param;
-            if (wg__param_grad_empty(param))
-                memcpy(wg__param_grad_data(param), output->memory, output->bytes);
-            else
-                add_to(output->dtype, output->memory, output->numel, wg__param_grad_data(param));
-            wg__param_grad_written(param);
+            write_grad(output, trained(tape, output));
         } else {
             write_buffer(tape, &tape->assigns[output->target], output);
         }
     }
     tape->n_assigns = 0;
+}
+
+static void discard(const wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_outputs; i++)
+        if (plan->outputs[i].kind == WG__OUTPUT_GRAD) wg__param_grad_spoilt(trained(tape, &plan->outputs[i]));
 }
 
 /* Counts what was packed, and remembers which versions that stands for. */
@@ -392,7 +433,10 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
         walk_alone(&w);
     note_packs(tape, plan);
     status = report(tape, plan, &w);
-    if (status == WG_OK) commit(tape, plan);
+    if (status == WG_OK)
+        commit(tape, plan);
+    else
+        discard(tape, plan);
     flush_end(mode);
     return status;
 }

@@ -84,6 +84,7 @@ void wg_tape_free(wg_tape *tape)
     wg__heap_release(heap, tape->held, tape->cap_held * sizeof *tape->held);
     wg__heap_release(heap, tape->block, tape->block_bytes);
     wg__heap_release(heap, tape->task_scratch, tape->task_scratch_bytes);
+    wg__heap_release(heap, tape->aside, tape->aside_bytes);
     wg__heap last = tape->heap;
     wg__heap_release(&last, tape, sizeof *tape);
 }

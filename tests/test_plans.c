@@ -206,6 +206,29 @@ static void bytes_are_known_before(void)
     wg_tape_free(tape);
 }
 
+/* A first gradient is written where the parameter keeps it; one that is added needs room, and gives it back. */
+static void a_first_gradient_needs_no_room(void)
+{
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(200, 300), wg_init_fan_in_uniform());
+    const size_t bytes = 200 * 300 * sizeof(float);
+    float first[200 * 300];
+    for (int run = 0; run < 3; run++) {
+        wg_tensor loss = wg_sum_all(wg_square(wg_matmul(wg_ones(tape, WG_F32, WG_DIMS(5, 200)), wg_use(tape, w))));
+        size_t needed = wg_backward_bytes(loss);
+        CHECK(run == 1 ? needed >= bytes : needed < bytes);
+        CHECK(wg_backward(loss) == WG_OK);
+        const float *grad = wg_param_grad(w);
+        if (run == 0) memcpy(first, grad, sizeof first);
+        for (int i = 0; i < 200 * 300; i++) CHECK(grad[i] == (float)(1 + run % 2) * first[i]);
+        if (run == 1) wg_zero_grad(set);
+        wg_tape_reset(tape);
+    }
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
 /* ---- one program, many ways: small recurrent models ---- */
 
 /* The hash of all parameters, or of their gradients. */
@@ -500,6 +523,7 @@ int main(void)
                                  TEST(a_row_has_the_same_bits_beside_others),
                                  TEST(the_cache_is_bounded),
                                  TEST(bytes_are_known_before),
+                                 TEST(a_first_gradient_needs_no_room),
                                  TEST(lookups_share_one_gradient),
                                  TEST(tied_tables_have_the_right_gradient),
                                  TEST(a_piece_that_is_read_again_stays),

@@ -284,14 +284,39 @@ static void gradients_accumulate(void **state)
     wg_params_free(p.set);
 }
 
+/* One node is the gradient of both; each has it added to its own, whichever has one already. */
+static void two_parameters_share_a_gradient(void **state)
+{
+    pair p = pair_new();
+    for (int first = 0; first < 3; first++) {
+        wg_param *both[] = {p.a, p.b};
+        for (int run = first == 2 ? 1 : 0; run < 2; run++) {
+            wg_tensor loss = wg_sum_all(wg_square(wg_add(wg_use(tape, p.a), wg_use(tape, p.b))));
+            assert_int_equal(wg_backward_into(loss, run ? both : both + first, run ? 2 : 1), WG_OK);
+            wg_tape_reset(tape);
+        }
+        assert_true(grad(p.a) == (first == 0 ? 28 : 14) && grad(p.b) == (first == 1 ? 28 : 14));
+        wg_zero_grad(p.set);
+    }
+    wg_params_free(p.set);
+}
+
 static void a_step_that_fails_touches_no_gradient(void **state)
 {
     pair p = pair_new();
     const int32_t wrong[1] = {9};
     assert_int_equal(wg_backward(product(&p)), WG_OK);
-    wg_tape_reset(tape);
-    wg_tensor bad = wg_index_select(wg_use(tape, p.a), 0, wg_data(tape, WG_I32, WG_DIMS(1), wrong));
-    assert_int_equal(wg_backward(wg_add(product(&p), wg_sum_all(bad))), WG_ERR_INDEX);
+    const double *da = wg_param_grad(p.a), *db = wg_param_grad(p.b);
+    for (int empty = 0; empty < 2; empty++) {
+        wg_tape_reset(tape);
+        wg_tensor bad = wg_index_select(wg_use(tape, p.a), 0, wg_data(tape, WG_I32, WG_DIMS(1), wrong));
+        assert_int_equal(wg_backward(wg_add(product(&p), wg_sum_all(bad))), WG_ERR_INDEX);
+        assert_true(da[1] == (empty ? 0 : 5) && db[1] == (empty ? 0 : 2));
+        assert_true(grad(p.a) == da[1] && grad(p.b) == db[1]);
+        if (empty) break;
+        wg_zero_grad(p.set);
+        assert_true(grad(p.a) == 0 && grad(p.b) == 0);
+    }
     assert_false(wg_params_grad_valid(p.set));
     wg_optimizer *sgd = wg_sgd_new(p.set, wg_sgd_defaults());
     assert_int_not_equal(wg_optimizer_step(sgd), WG_OK);
@@ -416,6 +441,7 @@ int main(void)
         TEST(derivatives_of_derivatives),
         TEST(gradients_refuse_what_has_none),
         TEST(gradients_accumulate),
+        TEST(two_parameters_share_a_gradient),
         TEST(a_step_that_fails_touches_no_gradient),
         TEST(a_parameter_that_changed_is_an_error),
         TEST(an_assigned_buffer_has_two_values),
