@@ -136,6 +136,27 @@ static inline void close_tape(wg_tape *tape, int line)
 }
 #define CLOSE(tape) close_tape(tape, __LINE__)
 
+/* What a dump of the tape writes, as text that is to be freed. */
+static inline char *dumped(wg_status (*dump)(const wg_tape *, FILE *), const wg_tape *tape)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    CHECK(out && dump(tape, out) == WG_OK);
+    fclose(out);
+    return text;
+}
+
+/* How often a word stands in it. */
+static inline int count_dumped(wg_status (*dump)(const wg_tape *, FILE *), const wg_tape *tape, const char *word)
+{
+    char *text = dumped(dump, tape);
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, word)); at++) n++;
+    free(text);
+    return n;
+}
+
 /* The set refuses it, and says so. */
 static inline void expect_set(wg_status status, wg_params *set, const char *text, int line)
 {

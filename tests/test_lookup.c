@@ -86,18 +86,7 @@ static wg_tensor loop(wg_tape *tape, wg_params *set, step_fn step, int64_t class
 }
 
 /* How often the last run added by index. */
-static int additions(const wg_tape *tape)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    CHECK(wg_dump_plan(tape, out) == WG_OK);
-    fclose(out);
-    int n = 0;
-    for (const char *at = text; (at = strstr(at, " index_add,")); at++) n++;
-    free(text);
-    return n;
-}
+static int additions(const wg_tape *tape) { return count_dumped(wg_dump_plan, tape, " index_add,"); }
 
 typedef struct outcome {
     double loss, dw[H * CLASSES], dv[H * CLASSES];

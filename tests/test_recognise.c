@@ -407,17 +407,7 @@ static wg_tensor apply(wg_tape *tape, wg_params *set, attention_fn attention)
 }
 
 /* Whether the runs of a profiled tape had the op in them. */
-static bool ran_attention(const wg_tape *tape)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    CHECK(wg_dump_profile(tape, out) == WG_OK);
-    fclose(out);
-    bool found = strstr(text, "attention") != NULL;
-    free(text);
-    return found;
-}
+static bool ran_attention(const wg_tape *tape) { return count_dumped(wg_dump_profile, tape, "attention") > 0; }
 
 enum { NUMBERS = 4096 };
 
@@ -583,25 +573,14 @@ static void steps_follow_each_other(void)
     wg_params_free(set);
 }
 
-/* What was recorded, as text. */
-static char *dump(const wg_tape *tape)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    CHECK(wg_dump_text(tape, out) == WG_OK);
-    fclose(out);
-    return text;
-}
-
 static void the_tape_stays_as_it_was(void)
 {
     wg_tape *tape = new_tape();
     wg_params *set = operands(WG_F64, 3, TQ, TK);
     wg_tensor loss = weigh(apply(tape, set, causal_or_hidden), 7);
-    char *before = dump(tape);
+    char *before = dumped(wg_dump_text, tape);
     CHECK(wg_backward_bytes(loss) > 0);
-    char *after = dump(tape);
+    char *after = dumped(wg_dump_text, tape);
     CHECK(strcmp(before, after) == 0);
     free(before);
     free(after);

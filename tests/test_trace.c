@@ -1,26 +1,5 @@
 /* Looking at a tape: dumps, the first NaN, time per op, bytes before a run, error callbacks. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <wengert.h>
-
-static int failed;
-
-#define CHECK(condition)                                                                                           \
-    ((condition) ? (void)0 : (void)(failed++, printf("%s:%d: %s\n", __func__, __LINE__, #condition)))
-
-/* What a dump writes, as text. */
-static char *dumped(wg_status (*dump)(const wg_tape *, FILE *), const wg_tape *tape)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    CHECK(dump(tape, out) == WG_OK);
-    fclose(out);
-    return text;
-}
+#include "check.h"
 
 static wg_tensor model(wg_tape *tape, wg_param *w)
 {
@@ -236,13 +215,7 @@ static void derived_numbers(void)
 
 int main(void)
 {
-    dumps();
-    first_nonfinite();
-    callback();
-    million();
-    steady();
-    buffers();
-    derived_numbers();
-    if (failed) printf("%d checks failed\n", failed);
-    return failed > 0;
+    static const test tests[] = {TEST(dumps),  TEST(first_nonfinite), TEST(callback),       TEST(million),
+                                 TEST(steady), TEST(buffers),         TEST(derived_numbers)};
+    return run_tests(tests, sizeof tests / sizeof *tests);
 }
