@@ -13,12 +13,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/data.h"
-
-enum {
-#define ROW(name) ROW_##name,
-#include "pointwise.def"
-#undef ROW
-};
+#include "pointwise_rows.h"
 
 /* The op computes the scores again for the gradient. That is paid for where a causal mask lets it leave out half of
  * them; otherwise only once the scores, which it does not store, are so many times as many as its operands. */

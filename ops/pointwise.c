@@ -6,6 +6,7 @@
 
 #include "kernels/cast.h"
 #include "kernels/kernels.h"
+#include "pointwise_rows.h"
 
 /* ---- declarations: rows use each other in gradients ------------------------------------------------------- */
 
@@ -19,13 +20,6 @@
 #define CHOOSE(scope, name, ...)  wg_tensor scope##name(wg_tensor m, wg_tensor a, wg_tensor b);
 #define FILL(scope, name, ...)    wg_tensor scope##name(wg_tensor a, wg_tensor m, wg_tensor b);
 #include "pointwise.def"
-
-enum {
-#define ROW(name) ROW_##name,
-#include "pointwise.def"
-#undef ROW
-    ROWS
-};
 
 /* ---- third derivatives of activations, composed ----------------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/move.h"
+#include "pointwise_rows.h"
 
 /* ---- fill -------------------------------------------------------------------------------------------- */
 
@@ -99,12 +100,6 @@ static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
 const wg_op *const wg__structural_list[] = {&fill_op, &copy_op, &sum_op, &accumulate_op, NULL};
 
 /* ---- the table --------------------------------------------------------------------------------------- */
-
-enum {
-#define ROW(name) ROW_##name,
-#include "pointwise.def"
-#undef ROW
-};
 
 static const wg__rule rules[] = {{&wg__softmax_op, WG__PASS_ATTENTION, true, wg__attention_recognise},
                                  {&wg__matmul_op, WG__PASS_LOOKUP, false, wg__one_hot_recognise},

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../ops/internal.h"
+#include "../ops/pointwise_rows.h"
 
 /* ---- one operand ----------------------------------------------------------------------------------------- */
 
@@ -197,12 +198,6 @@ REFUSAL(choose, 3)
 REFUSAL(fill, 3)
 
 /* ---- the rows -------------------------------------------------------------------------------------------- */
-
-enum {
-#define ROW(name) ROW_##name,
-#include "../ops/pointwise.def"
-#undef ROW
-};
 
 #define FLAGS(flags) ((flags)&WG_OP_SMOOTH ? SAMPLE_SMOOTH : 0)
 /* Of bad_one, how many a row of these types must refuse. */

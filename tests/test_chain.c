@@ -14,14 +14,8 @@
 
 #include "autograd/random.h"
 #include "ops/kernels/cast.h"
+#include "ops/pointwise_rows.h"
 #include "random.h"
-
-enum {
-#define ROW(name) ROW_##name,
-#include "ops/pointwise.def"
-#undef ROW
-    ROWS
-};
 
 enum { MOST = 1 << 15, OPERANDS = 40, STEPS = 24, GUARD = 64 };
 

@@ -14,6 +14,7 @@
 
 #include "guarded.h"
 #include "ops/kernels/cast.h"
+#include "ops/pointwise_rows.h"
 #include "random.h"
 
 static uint64_t first_seed;
@@ -60,13 +61,6 @@ static const row rows[] = {
 #define LOGIC1(scope, name, kernel)                                            {#name, LOGIC1_ROW, 0, 2, 0},
 #define LOGIC2(scope, name, kernel)                                            {#name, LOGIC2_ROW, 0, 2, 0},
 #include "ops/pointwise.def"
-};
-
-enum {
-#define ROW(name) ROW_##name,
-#include "ops/pointwise.def"
-#undef ROW
-    ROWS
 };
 
 static int operands(kind k)

@@ -1,6 +1,7 @@
 /* The kernels of the rows of pointwise.def: for each a function of vectors, and the loop of its kind around it.
  * A rest shorter than a vector goes through the same function, so that the result for an element does not depend
  * on its position. y may be the same memory as an operand. */
+#include "../pointwise_rows.h"
 #include "kernels.h"
 
 #if WG__T
@@ -26,13 +27,6 @@
 #define BOOLEAN THESE
 #endif
 #define ANY THESE
-
-enum {
-#define ROW(name) ROW_##name,
-#include "../pointwise.def"
-#undef ROW
-    ROWS
-};
 
 /* ---- the loops -------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 /* Finds the kernel for this machine: the tables of all variants, and the choice between them. */
+#include "../pointwise_rows.h"
 #include "kernels.h"
 
 /* One declaration, or one row, of every variant. */
@@ -21,13 +22,6 @@ static const wg_kernel kernels[][2][WG__ISA_COUNT] = {
 #include "kernels.def"
     {{NULL}}};
 #undef KERNEL
-
-enum {
-#define ROW(name) ROW_##name,
-#include "../pointwise.def"
-#undef ROW
-    ROWS
-};
 
 #define TABLE(name, type, isa) wg__##name##_##type##_##isa[ROWS]
 extern const wg_pointwise EVERY_ISA(TABLE, pointwise, f32), EVERY_ISA(TABLE, pointwise, f64),
