@@ -38,7 +38,8 @@ typedef struct wg__random_attr { /* uniform: [a, b); normal: mean a, deviation b
 } wg__random_attr;
 
 /* ---- join.c ------------------------------------------------------------------------------------------ */
-int64_t wg__bytes_tasks(const wg_args *args); /* the result, in blocks of constant size */
+enum { WG__BLOCK_BYTES = 65536 };
+int64_t wg__bytes_tasks(const wg_args *args); /* the result, in blocks of so many: whole elements */
 void wg__pad_kernel(const wg_args *args, int64_t task);
 void wg__spread_kernel(const wg_args *args, int64_t task);
 
@@ -55,6 +56,7 @@ void wg__normal_kernel(const wg_args *args, int64_t task);
 void wg__bernoulli_kernel(const wg_args *args, int64_t task);
 
 /* ---- sum.c and scatter.c are compiled per instruction set; how their tasks are cut is in tasks.c ---- */
+enum { WG__SUM_COLUMNS = 128 }; /* sums side by side, at most */
 int64_t wg__sum_tasks(const wg_args *args);
 int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task */
 

@@ -5,12 +5,10 @@
 #include "data.h"
 #include "integers.h"
 
-enum { BLOCK_BYTES = 65536 }; /* as wg__bytes_tasks cuts */
-
 static void block(const wg_args *args, int64_t task, int64_t size, int64_t *at, int64_t *stop)
 {
-    *at = task * (BLOCK_BYTES / size);
-    *stop = least(*at + BLOCK_BYTES / size, args->out.numel);
+    *at = task * (WG__BLOCK_BYTES / size); /* as wg__bytes_tasks cuts */
+    *stop = least(*at + WG__BLOCK_BYTES / size, args->out.numel);
 }
 
 /* out[o, i, j] = x[o, index[i], j]: elements [at, stop) of the result, in runs along j. */

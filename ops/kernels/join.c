@@ -5,18 +5,16 @@
 #include "data.h"
 #include "integers.h"
 
-enum { BLOCK_BYTES = 65536 };
-
 static int64_t element(const wg_args *args) { return (int64_t)wg_dtype_size(args->out.dtype); }
 
-int64_t wg__bytes_tasks(const wg_args *args) { return ceil_div(args->out.numel * element(args), BLOCK_BYTES); }
+int64_t wg__bytes_tasks(const wg_args *args) { return ceil_div(args->out.numel * element(args), WG__BLOCK_BYTES); }
 
 /* The bytes [at, stop) of the result that a task writes. */
 static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     int64_t total = args->out.numel * element(args);
-    *at = task * BLOCK_BYTES;
-    *stop = least(*at + BLOCK_BYTES, total);
+    *at = task * WG__BLOCK_BYTES;
+    *stop = least(*at + WG__BLOCK_BYTES, total);
 }
 
 void wg__pad_kernel(const wg_args *args, int64_t task)

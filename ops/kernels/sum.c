@@ -5,8 +5,6 @@
 
 #include "data.h"
 
-enum { COLUMNS = 128 };
-
 /* The operand's axes, those that stay and those that are summed, neighbours merged where strides allow it. */
 typedef struct axes {
     int n;
@@ -53,11 +51,11 @@ static real line_sum(const real *x, int64_t n, int64_t stride)
     return row_end(COMBINE_SUM, &a);
 }
 
-/* out[c] = the sum over all of `sum` from x + c * stride, c < width <= COLUMNS. */
+/* out[c] = the sum over all of `sum` from x + c * stride, c < width <= WG__SUM_COLUMNS. */
 static void run_of_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
 {
     int64_t at[WG_MAX_RANK] = {0}, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
-    real part[COLUMNS];
+    real part[WG__SUM_COLUMNS];
     fill_lanes(out, width, 0);
     for (;;) {
         if (stride == 1 && width > 1) {
@@ -95,7 +93,7 @@ void WG__K(sum)(const wg_args *args, int64_t task)
             offset += rest % stay.size[i] * stay.stride[i];
             rest /= stay.size[i];
         }
-        int64_t width = least(least(stay.size[last] - column, stop - at), COLUMNS);
+        int64_t width = least(least(stay.size[last] - column, stop - at), WG__SUM_COLUMNS);
         run_of_sums(&sum, (const real *)args->in[0].data + offset, stay.stride[last], (int)width, out + at);
         at += width;
     }

@@ -2,7 +2,7 @@
 #include "data.h"
 #include "integers.h"
 
-enum { TASK_NUMBERS = 16384, SUM_COLUMNS = 128 };
+enum { TASK_NUMBERS = 16384 };
 
 /* ---- sum ---------------------------------------------------------------------------------------------- */
 
@@ -12,7 +12,7 @@ int64_t wg__sum_block(const wg_args *args)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     bool of_rows = in->rank > 0 && (out->rank == 0 || out->size[out->rank - 1] < in->size[in->rank - 1]);
-    int64_t together = of_rows ? 1 : SUM_COLUMNS, task = of_rows ? 8 * TASK_NUMBERS : TASK_NUMBERS;
+    int64_t together = of_rows ? 1 : WG__SUM_COLUMNS, task = of_rows ? 8 * TASK_NUMBERS : TASK_NUMBERS;
     int64_t each = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* numbers of a sum */
     return together * most(1, task / (together * each));
 }
