@@ -14,10 +14,11 @@ enum { WG__CHAIN_TILE = 512, WG__CHAIN_REGISTERS = 48, WG__CHAIN_STEPS = 48, WG_
 /* An operand that a chain loads or stores, with its strides over the (collapsed) iteration space. */
 typedef struct wg__chain_operand {
     void *data;
-    int64_t stride[WG_MAX_RANK]; /* elements, per dimension of the chain; 0 where broadcast */
-    uint8_t size;                /* bytes of an element: 1, 4 or 8 */
-    bool flat;                   /* element i of the space stands at data[i] */
-    bool uniform;                /* one element for the whole space */
+    int64_t *stride; /* [rank] elements, per dimension of the chain; 0 where broadcast; NULL: all operands are flat
+                        or uniform */
+    uint8_t size;    /* bytes of an element: 1, 4 or 8 */
+    bool flat;       /* element i of the space stands at data[i] */
+    bool uniform;    /* one element for the whole space */
 } wg__chain_operand;
 
 /* Sums of lines that come as they are made, piece by piece: the kernels of one dtype. A state sums lines of `line`

@@ -40,10 +40,9 @@ typedef struct wg__phase {
     uint32_t taken, done; /* tasks, of the run; atomic */
 } wg__phase;
 
-/* An address that is only known when a run begins: *where = base of slot + offset. */
+/* An address that is only known when a run begins: *where = base of its slot + offset. */
 typedef struct wg__fixup {
     void **where;
-    uint32_t slot;
     int64_t offset;
 } wg__fixup;
 

@@ -11,6 +11,14 @@ enum {
     MOST_STEPS = WG__CHAIN_STEPS + 4
 };
 
+typedef int64_t strides[WG_MAX_RANK];
+
+/* Loads, then stores. */
+static wg__chain_operand *operand_at(const wg__chain *chain, int i)
+{
+    return i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
+}
+
 /* Dimensions that every operand walks through without a jump become one; not those of a line with those before. */
 static void collapse(wg__chain *chain)
 {
@@ -20,13 +28,13 @@ static void collapse(wg__chain *chain)
         bool joins = rank > 0 && behind != chain->line;
         behind /= chain->size[d];
         for (int i = 0; i < n && joins; i++) {
-            const wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
+            const wg__chain_operand *o = operand_at(chain, i);
             joins = o->stride[rank - 1] == o->stride[d] * chain->size[d];
         }
         int to = joins ? rank - 1 : rank++;
         chain->size[to] = joins ? chain->size[to] * chain->size[d] : chain->size[d];
         for (int i = 0; i < n; i++) {
-            wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
+            wg__chain_operand *o = operand_at(chain, i);
             o->stride[to] = o->stride[d];
         }
     }
@@ -34,13 +42,13 @@ static void collapse(wg__chain *chain)
         rank = 1;
         chain->size[0] = 1;
         for (int i = 0; i < n; i++) {
-            wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
+            wg__chain_operand *o = operand_at(chain, i);
             o->stride[0] = 1;
         }
     }
     chain->rank = rank;
     for (int i = 0; i < n; i++) {
-        wg__chain_operand *o = i < chain->n_loads ? &chain->loads[i] : &chain->stores[i - chain->n_loads];
+        wg__chain_operand *o = operand_at(chain, i);
         int64_t dense = 1;
         o->flat = o->uniform = true;
         for (int d = rank - 1; d >= 0; d--) {
@@ -58,14 +66,15 @@ static bool chain_operand(wg__emit *e, wg__chain_operand *operand, uint32_t id, 
     const wg__node *node = &e->tape->nodes[id];
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
     wg_layout layout = wg__layout_of(e->p, id);
-    *operand = (wg__chain_operand){.size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype)};
+    operand->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
+    memset(operand->stride, 0, WG_MAX_RANK * sizeof *operand->stride);
     int shift = space->rank - shape->rank;
     for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout.stride[i];
     return wg__emit_bind(e, &operand->data, id);
 }
 
-/* A chain over the space, with room for what its counts say. */
-static wg__chain *chain_new(wg__emit *e, const wg_shape *space, int64_t numel, wg__chain counts)
+/* A chain over the space, with room for what its counts say. Strides stand in `room` until it is finished. */
+static wg__chain *chain_new(wg__emit *e, const wg_shape *space, int64_t numel, wg__chain counts, strides *room)
 {
     wg__arena *memory = &e->plan->memory;
     wg__chain *chain = wg__plan_array(memory, 1, sizeof *chain);
@@ -78,7 +87,9 @@ static wg__chain *chain_new(wg__emit *e, const wg_shape *space, int64_t numel, w
     chain->steps = wg__plan_array(memory, (uint64_t)counts.n_steps, sizeof *chain->steps);
     chain->stores = wg__plan_array(memory, (uint64_t)counts.n_stores, sizeof *chain->stores);
     chain->sums = wg__plan_array(memory, (uint64_t)counts.n_sums, sizeof *chain->sums);
-    return chain->loads && chain->steps && chain->stores && chain->sums ? chain : NULL;
+    if (!chain->loads || !chain->steps || !chain->stores || !chain->sums) return NULL;
+    for (int i = 0; i < chain->n_loads + chain->n_stores; i++) operand_at(chain, i)->stride = room[i];
+    return chain;
 }
 
 static void cut_space(wg__chain *chain)
@@ -99,10 +110,28 @@ static void cut_lines(wg__chain *chain)
     chain->block = tasks > 1 ? (lines + tasks - 1) / tasks * chain->line : chain->span;
 }
 
+/* Strides stood in `room` so far. Where all operands are flat or uniform nobody asks for them. */
+static bool keep_strides(wg__emit *e, wg__chain *chain)
+{
+    bool flat = true;
+    for (int i = 0; i < chain->n_loads; i++) flat &= chain->loads[i].flat || chain->loads[i].uniform;
+    for (int i = 0; i < chain->n_stores; i++) flat &= chain->stores[i].flat;
+    size_t rank = flat ? 0 : (size_t)chain->rank;
+    int64_t *kept =
+        wg__plan_array(&e->plan->memory, rank * (size_t)(chain->n_loads + chain->n_stores), sizeof *kept);
+    if (!kept) return false;
+    for (int i = 0; i < chain->n_loads + chain->n_stores; i++, kept += rank) {
+        wg__chain_operand *o = operand_at(chain, i);
+        o->stride = rank ? memcpy(kept, o->stride, rank * sizeof *kept) : NULL;
+    }
+    return true;
+}
+
 static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node)
 {
     if (chain->numel == 0) return true;
     collapse(chain);
+    if (!keep_strides(e, chain)) return false;
     if (chain->n_sums)
         cut_lines(chain);
     else
@@ -232,11 +261,12 @@ static bool sum_step(maker *m, uint32_t i)
 bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
 {
     uint32_t loaded[4 * MOST_STEPS];
+    strides room[5 * MOST_STEPS];
     maker m = {
         .e = e, .loaded = loaded, .members = e->p->members + unit->first, .n = unit->count, .unit = unit_id + 1};
     const wg__node *head = &e->tape->nodes[m.members[0]];
     const wg_shape *space = wg__shape_of_node(e->tape, head);
-    m.chain = chain_new(e, space, e->tape->shapes[head->shape].numel, count(&m));
+    m.chain = chain_new(e, space, e->tape->shapes[head->shape].numel, count(&m), room);
     if (!m.chain) return false;
     for (int i = 0; i < m.chain->n_loads; i++)
         if (!chain_operand(e, &m.chain->loads[i], m.loaded[i], space)) return false;
@@ -250,13 +280,14 @@ bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *
     const wg__node *node = &e->tape->nodes[from];
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
     wg__chain counts = {.n_loads = 1, .n_steps = 1, .n_stores = 1, .n_registers = 1};
-    wg__chain *chain = chain_new(e, shape, e->tape->shapes[node->shape].numel, counts);
+    strides room[2];
+    wg__chain *chain = chain_new(e, shape, e->tape->shapes[node->shape].numel, counts, room);
     if (!chain || !chain_operand(e, &chain->loads[0], from, shape)) return false;
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype);
     chain->steps[0] =
         (wg__chain_step){.fn = wg__structural_ops.identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
-    chain->stores[0] = (wg__chain_operand){.size = (uint8_t)size};
-    memcpy(chain->stores[0].stride, layout->stride, sizeof chain->stores[0].stride);
+    chain->stores[0].size = (uint8_t)size;
+    memcpy(chain->stores[0].stride, layout->stride, sizeof layout->stride);
     int64_t base = e->p->view[whole] ? e->p->view[whole]->offset : 0;
     if (!wg__emit_fix_in(e, &chain->stores[0].data, whole, base + layout->offset)) return false;
     return finish_chain(e, chain, whole);

@@ -9,9 +9,12 @@
 
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
 {
-    if (!wg__grow(&e->tape->heap, (void **)&e->fixups, &e->cap_fixups, e->n_fixups + 1u, sizeof *e->fixups))
+    wg__heap *heap = &e->tape->heap;
+    if (!wg__grow(heap, (void **)&e->fixups, &e->cap_fixups, e->n_fixups + 1u, sizeof *e->fixups) ||
+        !wg__grow(heap, (void **)&e->fixup_slots, &e->cap_fixup_slots, e->n_fixups + 1u, sizeof slot))
         return false;
-    e->fixups[e->n_fixups++] = (wg__fixup){where, slot, offset};
+    e->fixup_slots[e->n_fixups] = slot;
+    e->fixups[e->n_fixups++] = (wg__fixup){where, offset};
     return true;
 }
 
@@ -256,12 +259,12 @@ static bool settle_fixups(wg__emit *e)
     plan->n_fixups = e->n_fixups;
     plan->fixups = wg__plan_array(&plan->memory, plan->n_fixups, sizeof *plan->fixups);
     if (!plan->fixups) return false;
-    for (uint32_t i = 0; i < plan->n_fixups; i++) plan->slots[e->fixups[i].slot].n_fixups++;
+    for (uint32_t i = 0; i < plan->n_fixups; i++) plan->slots[e->fixup_slots[i]].n_fixups++;
     for (uint32_t s = 0, at = 0; s < plan->n_slots; at += plan->slots[s++].n_fixups)
         plan->slots[s].first_fixup = at;
     for (uint32_t s = 0; s < plan->n_slots; s++) plan->slots[s].n_fixups = 0;
     for (uint32_t i = 0; i < plan->n_fixups; i++) {
-        wg__slot *slot = &plan->slots[e->fixups[i].slot];
+        wg__slot *slot = &plan->slots[e->fixup_slots[i]];
         plan->fixups[slot->first_fixup + slot->n_fixups++] = e->fixups[i];
     }
     return true;
@@ -368,6 +371,7 @@ bool wg__plan_emit(wg__planner *p)
     wg__heap *heap = &p->tape->heap;
     bool ok = emit_all(&e);
     wg__heap_release(heap, e.fixups, e.cap_fixups * sizeof *e.fixups);
+    wg__heap_release(heap, e.fixup_slots, e.cap_fixup_slots * sizeof *e.fixup_slots);
     wg__heap_release(heap, e.instrs, e.cap_instrs * sizeof *e.instrs);
     wg__heap_release(heap, e.tags, e.cap_tags * sizeof *e.tags);
     return ok;

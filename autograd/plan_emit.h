@@ -21,7 +21,8 @@ typedef struct wg__emit {
     wg__instr *instrs;
     uint32_t n_instrs, cap_instrs, cap_tags;
     wg__fixup *fixups;
-    uint32_t n_fixups, cap_fixups;
+    uint32_t *fixup_slots; /* [n_fixups] */
+    uint32_t n_fixups, cap_fixups, cap_fixup_slots;
     uint32_t *at; /* [n] while a chain is made: where a member's value is */
 } wg__emit;
 

@@ -23,6 +23,7 @@ enum { MOST = 1 << 15, OPERANDS = 40, STEPS = 24, GUARD = 64 };
 typedef struct stored {
     wg_dtype dtype;
     int64_t offset, extent; /* elements */
+    int64_t stride[WG_MAX_RANK];
     char *memory;
 } stored;
 
@@ -48,13 +49,14 @@ static void make_operand(const wg__chain *c, wg__chain_operand *o, stored *s, wg
         order[with] = held;
     }
     int64_t stride = style == 3 ? 2 + below(2) : 1;
+    o->stride = s->stride;
     for (int i = c->rank - 1; i >= 0; i--) {
         int d = order[i];
         bool broadcast = !store && style >= 3 && below(2);
         o->stride[d] = broadcast ? 0 : stride;
         if (!broadcast) stride *= c->size[d] + (style == 4 && below(3) == 0 ? 3 : 0);
     }
-    if (!store && below(5) == 0) memset(o->stride, 0, sizeof o->stride);
+    if (!store && below(5) == 0) memset(s->stride, 0, sizeof s->stride);
     o->size = (uint8_t)wg_dtype_size(dtype);
     int64_t dense = 1, last = 0;
     o->flat = o->uniform = true;
