@@ -15,7 +15,7 @@ enum { MOST_PLANS = 64 };
 void *wg__plan_array(wg__arena *arena, uint64_t n, size_t size)
 {
     if (n > SIZE_MAX / 8 / size) return NULL;
-    void *memory = wg__arena_alloc(arena, (size_t)n * size + 1, 64);
+    void *memory = wg__arena_alloc(arena, (size_t)n * size, 16);
     if (memory) memset(memory, 0, (size_t)n * size);
     return memory;
 }
