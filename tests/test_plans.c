@@ -504,7 +504,7 @@ static void large_weights_are_read_once(void)
 /* Bytes of a small op, its gradient included, while it is planned and run. */
 static void a_small_op_takes_little_memory(void)
 {
-    enum { OPS = 20000, MOST = 1000 };
+    enum { OPS = 20000, MOST = 800 };
     wg_tape *tape = new_tape();
     wg_params *set = wg_params_new(WG_F32);
     wg_param *x = wg_param_new(set, "x", WG_DIMS(16), wg_init_constant(0.5));
