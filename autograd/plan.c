@@ -188,9 +188,9 @@ static bool list_outputs(wg_tape *tape, wg__plan *plan, const request *r, const 
 
 static bool run_passes(wg_tape *tape, wg__plan *plan)
 {
-    static bool (*const pass[])(wg__planner *) = {wg__plan_need, wg__plan_layout, wg__plan_merge, wg__plan_fuse,
-                                                  wg__plan_join, wg__plan_order,  wg__plan_rows,  wg__plan_side,
-                                                  wg__plan_pack, wg__plan_place,  wg__plan_emit};
+    static bool (*const pass[])(wg__planner *) = {wg__plan_need, wg__plan_keep, wg__plan_layout, wg__plan_merge,
+                                                  wg__plan_fuse, wg__plan_join, wg__plan_order,  wg__plan_rows,
+                                                  wg__plan_side, wg__plan_pack, wg__plan_place,  wg__plan_emit};
     wg__arena own = {.heap = &tape->heap};
     wg__planner p = {.tape = tape,
                      .plan = plan,

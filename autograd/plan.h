@@ -1,10 +1,10 @@
 /* Internal. What the planner's passes work on, and what they leave behind.
  *
- * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), layout (views
- * become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place), order (units in the
- * order of execution), rows (products of a large weight together), side (what runs side by side), pack (weights once for
- * all their products), place (one block of memory), emit (instructions). The passes attention and lookup come before
- * differentiation (rewrite.c), remat with it (remat.c). */
+ * A pass reads and writes arrays indexed by node. The order: need (drop what nobody wants), keep (less for the way
+ * back), layout (views become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place),
+ * order (units in the order of execution), rows (products of a large weight together), side (what runs side by side),
+ * pack (weights once for all their products), place (one block of memory), emit (instructions). The passes attention
+ * and lookup come before differentiation (rewrite.c), remat with it (remat.c). */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 
@@ -111,7 +111,9 @@ enum {
     WG__ABSORBED = 8, /* part of a merged sum of products: has no value of its own */
     WG__OUTPUT = 16,
     WG__VIEW_COPY = 32, /* a view that strides cannot express: the operand is copied */
-    WG__CONSTANT = 64   /* one number for all elements, known now */
+    WG__CONSTANT = 64,  /* one number for all elements, known now */
+    WG__PART = 128,     /* a slice that a chain copies, since the way back reads no more of the whole */
+    WG__LATE = 256      /* of the way back, though it waits for nothing there */
 };
 
 typedef enum wg__unit_kind {
@@ -152,7 +154,7 @@ typedef struct wg__planner {
     unsigned passes;
     bool again;       /* some nodes compute again what others have computed */
     uint32_t n;       /* nodes */
-    uint8_t *state;   /* [n] */
+    uint16_t *state;  /* [n] */
     uint32_t *root;   /* [n] the node whose memory it looks at: itself, or of a view the operand's root */
     wg_layout **view; /* [n] strides over the owner's memory; NULL: dense */
     uint32_t *uses;   /* [n] how many needed operands name it */
@@ -178,6 +180,7 @@ typedef struct wg__planner {
 } wg__planner;
 
 bool wg__plan_need(wg__planner *p);
+bool wg__plan_keep(wg__planner *p);
 bool wg__plan_layout(wg__planner *p);
 bool wg__plan_merge(wg__planner *p);
 bool wg__plan_fuse(wg__planner *p);
@@ -229,6 +232,11 @@ static inline bool wg__is_source(const wg__planner *p, uint32_t id)
 {
     const wg__node *node = &p->tape->nodes[id];
     return !node->op || (node->flags & WG__NODE_VALUE) || (p->state[id] & WG__CONSTANT);
+}
+/* A node that can be a step of a chain. */
+static inline bool wg__is_step(const wg__planner *p, uint32_t id)
+{
+    return (p->state[id] & WG__PART) || p->tape->ops[p->tape->nodes[id].op]->kind == WG_KIND_POINTWISE;
 }
 static inline int64_t wg__bytes_of(const wg__planner *p, uint32_t id)
 {

@@ -60,16 +60,22 @@ static void collapse(wg__chain *chain)
     }
 }
 
-/* Strides of node `id` over the chain's space: aligned at the right, zero where broadcast. */
-static bool chain_operand(wg__emit *e, wg__chain_operand *operand, uint32_t id, const wg_shape *space)
+/* Strides of node `id`, laid out so, over the chain's space: aligned at the right, zero where broadcast. */
+static void set_strides(wg__emit *e, wg__chain_operand *operand, uint32_t id, const wg_layout *layout,
+                        const wg_shape *space)
 {
     const wg__node *node = &e->tape->nodes[id];
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    wg_layout layout = wg__layout_of(e->p, id);
     operand->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
     memset(operand->stride, 0, WG_MAX_RANK * sizeof *operand->stride);
     int shift = space->rank - shape->rank;
-    for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout.stride[i];
+    for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout->stride[i];
+}
+
+static bool chain_operand(wg__emit *e, wg__chain_operand *operand, uint32_t id, const wg_shape *space)
+{
+    wg_layout layout = wg__layout_of(e->p, id);
+    set_strides(e, operand, id, &layout, space);
     return wg__emit_bind(e, &operand->data, id);
 }
 
@@ -156,10 +162,8 @@ typedef struct maker {
     int n_free, n_steps, n_stores, n_sums; /* made */
 } maker;
 
-static bool is_pointwise(const maker *m, uint32_t id)
-{
-    return wg__plan_op(m->e->p, id)->kind == WG_KIND_POINTWISE;
-}
+static bool is_value(const maker *m, uint32_t id) { return wg__is_step(m->e->p, id); }
+static bool is_part(const maker *m, uint32_t id) { return m->e->p->state[id] & WG__PART; }
 
 static bool is_inside(const maker *m, uint32_t id)
 {
@@ -168,7 +172,7 @@ static bool is_inside(const maker *m, uint32_t id)
 
 static bool is_stored(const maker *m, uint32_t id)
 {
-    return is_pointwise(m, id) && (m->e->p->state[id] & WG__MATERIAL);
+    return is_value(m, id) && (m->e->p->state[id] & WG__MATERIAL);
 }
 
 /* How much there will be of everything. Leaves each member's position in e->at. */
@@ -181,8 +185,9 @@ static wg__chain count(maker *m)
         const wg__node *node = &m->e->tape->nodes[m->members[i]];
         const uint32_t *in = wg__inputs(m->e->tape, node);
         counts.n_stores += is_stored(m, m->members[i]);
-        counts.n_sums += !is_pointwise(m, m->members[i]);
-        for (uint32_t k = 0; k < node->n_in; k++) {
+        counts.n_sums += !is_value(m, m->members[i]);
+        if (is_part(m, m->members[i])) m->loaded[counts.n_loads++] = m->members[i];
+        for (uint32_t k = 0; k < node->n_in && !is_part(m, m->members[i]); k++) {
             if (is_inside(m, in[k])) {
                 m->last_read[at[in[k]]] = (uint16_t)i;
             } else if (at[in[k]] >= (uint32_t)counts.n_loads || m->loaded[at[in[k]]] != in[k]) { /* it is new */
@@ -192,6 +197,32 @@ static wg__chain count(maker *m)
         }
     }
     return counts;
+}
+
+/* The slice that a member copies is loaded under the member's name. */
+static bool part_operand(maker *m, int load, const wg_shape *space)
+{
+    wg__emit *e = m->e;
+    const uint32_t id = m->loaded[load], whole = wg__inputs(e->tape, &e->tape->nodes[id])[0];
+    const wg__node *node = &e->tape->nodes[id];
+    wg_layout over = wg__layout_of(e->p, whole), layout = {0};
+    wg__plan_op(e->p, id)->view(wg__shape_of_node(e->tape, &e->tape->nodes[whole]), &over, space,
+                                wg__attr_of(e->tape, node), &layout);
+    e->at[id] = (uint32_t)load;
+    set_strides(e, &m->chain->loads[load], id, &layout, space);
+    return wg__emit_fix_in(e, &m->chain->loads[load].data, whole, layout.offset);
+}
+
+static wg_pointwise kernel_of(const maker *m, uint32_t id)
+{
+    const wg_tape *tape = m->e->tape;
+    const wg__node *node = &tape->nodes[id];
+    const wg_op *op = tape->ops[node->op];
+    const uint32_t *in = wg__inputs(tape, node);
+    wg_dtype dtypes[4];
+    if (is_part(m, id)) return wg__structural_ops.identity(wg_dtype_size((wg_dtype)node->dtype));
+    for (uint32_t k = 0; k < node->n_in; k++) dtypes[k] = (wg_dtype)tape->nodes[in[k]].dtype;
+    return (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);
 }
 
 static void register_free(maker *m, uint32_t number) { m->free[m->n_free++] = (uint16_t)number; }
@@ -208,21 +239,18 @@ static bool value_step(maker *m, uint32_t i)
     const uint32_t id = m->members[i];
     const wg__node *node = &e->tape->nodes[id];
     const uint32_t *in = wg__inputs(e->tape, node);
-    const wg_op *op = e->tape->ops[node->op];
     wg__chain_step *step = &m->chain->steps[m->n_steps++];
-    wg_dtype dtypes[4];
     *step = (wg__chain_step){
         .n_in = (uint8_t)node->n_in, .size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype), .store = -1};
-    for (uint32_t k = 0; k < node->n_in; k++) {
-        dtypes[k] = (wg_dtype)e->tape->nodes[in[k]].dtype;
+    step->fn = kernel_of(m, id);
+    for (uint32_t k = 0; k < node->n_in; k++)
         step->in[k] = (uint16_t)(e->at[in[k]] + (is_inside(m, in[k]) ? (uint32_t)m->chain->n_loads : 0));
-    }
-    step->fn = (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);
+    if (is_part(m, id)) step->in[0] = (uint16_t)e->at[id];
     for (uint32_t k = 0; k < node->n_in; k++) { /* a register whose value dies here may take the result */
         bool again = false;
         for (uint32_t j = 0; j < k; j++) again |= in[j] == in[k];
         if (again || !is_inside(m, in[k]) || m->last[e->at[in[k]]] != i) continue;
-        if (wg_dtype_size(dtypes[k]) == step->size) register_free(m, e->at[in[k]]);
+        if (wg_dtype_size((wg_dtype)e->tape->nodes[in[k]].dtype) == step->size) register_free(m, e->at[in[k]]);
     }
     e->at[id] = step->out = register_take(m);
     m->last[step->out] = m->last_read[i];
@@ -269,9 +297,11 @@ bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
     m.chain = chain_new(e, space, e->tape->shapes[head->shape].numel, count(&m), room);
     if (!m.chain) return false;
     for (int i = 0; i < m.chain->n_loads; i++)
-        if (!chain_operand(e, &m.chain->loads[i], m.loaded[i], space)) return false;
+        if (!(is_inside(&m, m.loaded[i]) ? part_operand(&m, i, space)
+                                         : chain_operand(e, &m.chain->loads[i], m.loaded[i], space)))
+            return false;
     for (uint32_t i = 0; i < m.n; i++)
-        if (!(is_pointwise(&m, m.members[i]) ? value_step(&m, i) : sum_step(&m, i))) return false;
+        if (!(is_value(&m, m.members[i]) ? value_step(&m, i) : sum_step(&m, i))) return false;
     return finish_chain(e, m.chain, m.members[m.n - 1]);
 }
 

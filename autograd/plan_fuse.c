@@ -125,10 +125,18 @@ static int candidates(fuse *f, const wg__node *node, const uint32_t *in, uint32_
     return n;
 }
 
+/* What is recorded for the way back may not run earlier, even if it could. */
+static uint64_t not_before(const fuse *f, const wg__node *node)
+{
+    const uint64_t id = (uint64_t)(node - f->p->tape->nodes);
+    if (f->p->state[id] & WG__LATE) return id << 32;
+    return node->flags & WG__NODE_AGAIN ? f->floor : 1;
+}
+
 /* When the node could run if the chosen groups were one with it; 0 if they can't be. */
 static uint64_t joined(fuse *f, const wg__node *node, const uint32_t *in, const uint32_t *groups, int n)
 {
-    uint64_t when = node->flags & WG__NODE_AGAIN ? f->floor : 1, reader = UINT64_MAX;
+    uint64_t when = not_before(f, node), reader = UINT64_MAX;
     uint32_t steps = 0, loads = node->n_in, sum = 0;
     for (int i = 0; i < n; i++) {
         if (!same_lines(f, sum, f->sum[groups[i]])) return 0;
@@ -143,7 +151,7 @@ static uint64_t joined(fuse *f, const wg__node *node, const uint32_t *in, const 
         uint32_t root = f->p->root[in[k]];
         for (int i = 0; i < n && f->parent[root]; i++) inside |= find(f, root) == groups[i];
         if (inside && root != in[k]) return 0; /* it reads a member through a view: from memory, after the chain */
-        if (inside && wg__plan_op(f->p, root)->kind != WG_KIND_POINTWISE) return 0; /* a sum: after the chain */
+        if (inside && !wg__is_step(f->p, root)) return 0; /* a sum: after the chain */
         if (in[k] && !inside) when = later(when, ready(f, in[k]));
     }
     return when < reader && fits(steps, loads) ? when : 0;
@@ -183,7 +191,7 @@ static bool place_sum(fuse *f, uint32_t id)
     const wg__node *node = &f->p->tape->nodes[id];
     const uint32_t in = node->in[0];
     if (!is_line_sum(f, id) || f->p->root[in] != in || !f->parent[in]) return false;
-    if (wg__plan_op(f->p, in)->kind != WG_KIND_POINTWISE) return false;
+    if (!wg__is_step(f->p, in)) return false;
     uint32_t group = find(f, in);
     uint64_t when = same_lines(f, f->sum[group], id) ? joined(f, node, &in, &group, 1) : 0;
     if (!when) return false;
@@ -256,7 +264,7 @@ static void mark_material(wg__planner *p)
         }
         if (wg__is_source(p, id)) continue;
         const wg_op *op = p->tape->ops[node->op];
-        bool view = op->kind == WG_KIND_VIEW;
+        bool view = op->kind == WG_KIND_VIEW && !(p->state[id] & WG__PART);
         if (view && !(p->state[id] & WG__VIEW_COPY)) continue;
         bool dense = view || op->kind == WG_KIND_GENERAL;
         const uint32_t *in = wg__inputs(p->tape, node);
@@ -284,10 +292,10 @@ bool wg__plan_fuse(wg__planner *p)
         if (again && !(p->tape->nodes[id - 1].flags & WG__NODE_AGAIN)) f.floor = (uint64_t)id << 32;
         if (!(p->state[id] & WG__NEEDED) || wg__is_source(p, id)) continue;
         wg_kind kind = wg__plan_op(p, id)->kind;
-        if (kind == WG_KIND_VIEW && !(p->state[id] & WG__VIEW_COPY)) continue;
+        if (kind == WG_KIND_VIEW && !(p->state[id] & (WG__VIEW_COPY | WG__PART))) continue;
         bool merged = p->unit[id] && !(p->state[id] & WG__ABSORBED); /* the root of a sum: made by its terms */
         if (merged || ((p->state[id] & WG__ABSORBED) && kind != WG_KIND_PRODUCT)) continue;
-        if (kind == WG_KIND_POINTWISE)
+        if (wg__is_step(p, id))
             place(&f, id);
         else if (!place_sum(&f, id) && !lone(&f, id))
             return false;

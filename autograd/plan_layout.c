@@ -45,11 +45,16 @@ static bool lay_out_view(wg__planner *p, uint32_t id)
     p->root[id] = p->root[from];
     if (op->view(in, &over, out, wg__attr_of(p->tape, node), layout)) {
         p->state[p->root[from]] |= WG__DENSE;
+        if (p->state[id] & WG__PART) {
+            p->view[id] = NULL;
+            p->root[id] = id;
+        }
         return true;
     }
     over = wg__dense_layout(in);
     memset(layout, 0, sizeof *layout);
     p->root[id] = id;
+    p->state[id] &= (uint16_t)~WG__PART;
     p->state[id] |= WG__VIEW_COPY;
     p->state[p->root[from]] |= WG__DENSE;
     return op->view(in, &over, out, wg__attr_of(p->tape, node), layout);

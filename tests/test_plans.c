@@ -403,6 +403,66 @@ static void sums_of_products_of_batches_are_merged(void)
         }
 }
 
+/* ---- what the way back keeps ---- */
+
+enum { ROWS = 24, UNITS = 32 };
+
+typedef enum loop { GRU, LERP, SLICES, LOOPS } loop;
+
+/* A loop of T steps over a state of [ROWS, UNITS]. */
+static wg_tensor loop_loss(loop kind, wg_tape *tape, wg_params *set, const wg_rnn *gru, int T)
+{
+    wg_tensor W = wg_use(tape, wg_param_find(set, "W")), part[6];
+    wg_tensor h = wg_cast(random_leaf(tape, WG_DIMS(ROWS, UNITS), 3), WG_F32), x = h;
+    wg_rnn_state state = wg_rnn_zero_state(gru, tape, ROWS);
+    for (int t = 0; t < T; t++) {
+        if (kind == GRU) {
+            h = wg_rnn_step(gru, x, &state);
+            continue;
+        }
+        wg_split(wg_matmul(h, W), -1, 6, part);
+        for (int i = 1; i < 4; i++) part[0] = wg_add(part[0], part[i]);
+        if (kind == LERP)
+            h = wg_lerp(wg_tanh(part[0]), h, wg_sigmoid(wg_add(part[4], part[5])));
+        else
+            h = wg_tanh(wg_add(part[0], wg_mul(part[4], part[5])));
+    }
+    return wg_mean_all(wg_square(h));
+}
+
+/* Of a product's slices those that the way back reads; and nothing that it can make of what it reads anyway. */
+static void the_way_back_keeps_what_it_reads(void)
+{
+    /* r, z, n, h and the candidate's part of the projection; n, h and z; h and two slices of six */
+    static const size_t kept[LOOPS] = {5, 3, 3};
+    enum { T = 60, STATE = ROWS * UNITS * (int)sizeof(float) };
+    wg_params *set = wg_params_new(WG_F32);
+    wg_rnn gru;
+    wg_rnn_options options = wg_rnn_defaults();
+    options.cell = WG_GRU;
+    CHECK(wg_rnn_init(&gru, set, "gru", UNITS, UNITS, options) == WG_OK);
+    wg_param_new(set, "W", WG_DIMS(UNITS, 6 * UNITS), wg_init_uniform(-.2, .2));
+    for (loop kind = 0; kind < LOOPS; kind++) {
+        size_t bytes[2];
+        uint64_t hash[2];
+        for (int i = 0; i < 2; i++) {
+            wg_tape *tape = tape_by(NULL, "");
+            bytes[i] = wg_backward_bytes(loop_loss(kind, tape, set, &gru, i ? 2 * T : T));
+            CLOSE(tape);
+        }
+        CHECK(2 * (bytes[1] - bytes[0]) < (2 * kept[kind] + 1) * T * STATE);
+        for (int fused = 0; fused < 2; fused++) {
+            wg_tape *tape = tape_by(NULL, fused ? "" : "-fuse,-place");
+            wg_zero_grad(set);
+            CHECK(wg_backward(loop_loss(kind, tape, set, &gru, 5)) == WG_OK);
+            hash[fused] = hash_of(set, true);
+            CLOSE(tape);
+        }
+        CHECK(hash[0] == hash[1]);
+    }
+    wg_params_free(set);
+}
+
 /* ---- sums of what a chain makes ---- */
 
 /* Of [4, 9, 5, 3]: over the last axis; over all but the channels; over all; over the first, which is no sum of lines. */
@@ -532,6 +592,7 @@ int main(void)
                                  TEST(threads_and_exact_passes_change_no_bit),
                                  TEST(tapes_share_a_pool),
                                  TEST(sums_of_products_of_batches_are_merged),
+                                 TEST(the_way_back_keeps_what_it_reads),
                                  TEST(sums_are_part_of_the_chain),
                                  TEST(large_weights_are_read_once),
                                  TEST(a_small_op_takes_little_memory)};
