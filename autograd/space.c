@@ -55,7 +55,8 @@ static uint32_t block_new(wg__space *s, wg__range b)
 
 uint32_t wg__space_take(wg__space *s, int64_t bytes)
 {
-    int64_t size = (int64_t)wg__room_for((size_t)bytes);
+    int64_t size =
+        bytes > 64 ? (bytes + 63) / 64 * 64 : 64; /* no gaps: three small ones fit where a large one was */
     for (int bin = bin_of(size); bin < WG__SPACE_BINS && s->reuse; bin++) {
         int looked = 0;
         for (uint32_t i = s->bins[bin]; i != WG__SPACE_NONE && looked < 16; i = s->blocks[i].next, looked++) {
