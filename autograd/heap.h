@@ -9,8 +9,8 @@ typedef struct wg__heap {
     wg_memory memory;
 } wg__heap;
 
-/* What a value takes that others may follow: 64-byte aligned, with 64 readable bytes behind it. */
-static inline size_t wg__room_for(size_t bytes) { return (bytes + 127) & ~(size_t)63; }
+/* What a value takes among others: whole blocks of 64 bytes, at least one. */
+static inline size_t wg__room_for(size_t bytes) { return bytes > 64 ? (bytes + 63) & ~(size_t)63 : 64; }
 
 /* 64-byte aligned and followed by 64 readable bytes; NULL when memory is out. size 0 is a valid request. */
 void *wg__heap_alloc(wg__heap *heap, size_t size);

@@ -216,7 +216,6 @@ static bool run_passes(wg_tape *tape, wg__plan *plan)
     }
     wg__heap_release(&tape->heap, p.units, p.cap_units * sizeof *p.units);
     wg__heap_release(&tape->heap, p.members, p.cap_members * sizeof *p.members);
-    wg__heap_release(&tape->heap, p.temps, p.cap_temps * sizeof *p.temps);
     return ok;
 }
 

@@ -1,9 +1,9 @@
 /* Ranges in the order of their addresses, the free ones in bins by size, four bins for each doubling. */
 #include "space.h"
 
-void wg__space_init(wg__space *s, wg__heap *heap, bool reuse)
+void wg__space_init(wg__space *s, wg__heap *heap)
 {
-    *s = (wg__space){.heap = heap, .reuse = reuse, .last = WG__SPACE_NONE, .spare = WG__SPACE_NONE};
+    *s = (wg__space){.heap = heap, .last = WG__SPACE_NONE, .spare = WG__SPACE_NONE};
     for (int i = 0; i < WG__SPACE_BINS; i++) s->bins[i] = WG__SPACE_NONE;
 }
 
@@ -53,11 +53,9 @@ static uint32_t block_new(wg__space *s, wg__range b)
     return i;
 }
 
-uint32_t wg__space_take(wg__space *s, int64_t bytes)
+uint32_t wg__space_take(wg__space *s, int64_t size)
 {
-    int64_t size =
-        bytes > 64 ? (bytes + 63) / 64 * 64 : 64; /* no gaps: three small ones fit where a large one was */
-    for (int bin = bin_of(size); bin < WG__SPACE_BINS && s->reuse; bin++) {
+    for (int bin = bin_of(size); bin < WG__SPACE_BINS; bin++) {
         int looked = 0;
         for (uint32_t i = s->bins[bin]; i != WG__SPACE_NONE && looked < 16; i = s->blocks[i].next, looked++) {
             if (s->blocks[i].size < size) continue;

@@ -16,7 +16,6 @@ typedef struct wg__range {
 
 typedef struct wg__space {
     wg__heap *heap;
-    bool reuse;
     wg__range *blocks;
     uint32_t n, cap, last; /* last: the block with the highest address */
     uint32_t spare;        /* records of blocks that were merged away */
@@ -24,11 +23,10 @@ typedef struct wg__space {
     int64_t end;
 } wg__space;
 
-/* Without reuse nothing that was given back is taken again. */
-void wg__space_init(wg__space *s, wg__heap *heap, bool reuse);
+void wg__space_init(wg__space *s, wg__heap *heap);
 void wg__space_fini(wg__space *s);
-/* The index of a range of at least `bytes`; WG__SPACE_NONE when memory is out. */
-uint32_t wg__space_take(wg__space *s, int64_t bytes);
+/* The index of a range of at least `size` bytes, a multiple of 64; WG__SPACE_NONE when memory is out. */
+uint32_t wg__space_take(wg__space *s, int64_t size);
 void wg__space_give(wg__space *s, uint32_t range);
 
 #endif

@@ -99,8 +99,6 @@ static void apply_group(const group *g, member *m)
 
 /* ---- state ---- */
 
-static size_t round_up(size_t n) { return (n + 63) & ~(size_t)63; }
-
 static int count_slots(const wg__optimizer_kind *kind)
 {
     int n = 0;
@@ -122,7 +120,7 @@ static bool join(wg_optimizer *o, uint32_t index)
     member *m = &o->members[index];
     const char *name = wg_param_name(m->param);
     int slots = count_slots(o->kind), arrays = count_arrays(o->kind);
-    size_t array_size = round_up((size_t)m->numel * wg_dtype_size(wg_params_dtype(o->set)));
+    size_t array_size = wg__room_for((size_t)m->numel * wg_dtype_size(wg_params_dtype(o->set)));
     m->name_size = strlen("optim..") + 32 + strlen(name) + 1;
     m->memory_size = array_size * (size_t)slots + 64 + m->name_size * (size_t)arrays;
     if (!wg__grow(&o->heap, (void **)&o->joined, &o->cap_joined, o->n_joined + 1u, sizeof *o->joined)) return false;

@@ -206,6 +206,74 @@ static void bytes_are_known_before(void)
     wg_tape_free(tape);
 }
 
+/* ---- chains that write over what they read ---- */
+
+enum { OVER_M = 64, OVER_N = 200, OVER_BYTES = OVER_M * OVER_N * sizeof(double) };
+
+/* A kernel and a chain by turns; a value that a later member reads, one that is transposed, and a row whose 8 n bytes
+ * are as many as those of 8 rows of bools. */
+static wg_tensor over(wg_tape *tape, int way, const double *numbers)
+{
+    wg_tensor a = wg_data(tape, WG_F64, WG_DIMS(OVER_M, OVER_N), numbers), y = wg_softmax(a, 1);
+    wg_tensor square = wg_softmax(wg_slice(a, 1, 0, OVER_M), 1), row = wg_slice(y, 0, 0, 1);
+    for (int i = 0; i < 9 && way == 0; i++) y = wg_softmax(wg_tanh(y), 1);
+    if (way == 1) y = wg_softmax(wg_mul(wg_tanh(y), wg_sub(wg_softmax(wg_t(wg_t(wg_exp(y))), 1), y)), 1);
+    if (way == 2) y = wg_softmax(wg_sub(wg_exp(wg_t(square)), square), 1);
+    if (way == 3) y = wg_cast(wg_t(wg_greater(wg_softmax(row, 1), wg_scale(wg_slice(a, 0, 0, 8), 0.1))), WG_F64);
+    return y;
+}
+
+static void chains_write_over_what_they_read(void)
+{
+    double numbers[OVER_M * OVER_N], *value[2] = {malloc(OVER_BYTES), malloc(OVER_BYTES)};
+    fill(numbers, OVER_M * OVER_N, 3);
+    for (int way = 0; way < 4; way++) {
+        size_t bytes[2], size = 0;
+        for (int i = 0; i < 2; i++) {
+            wg_tape *tape = tape_by(NULL, i ? "" : "-place");
+            wg_tensor y = over(tape, way, numbers);
+            size = (size_t)wg_numel(y) * sizeof(double);
+            bytes[i] = wg_plan_bytes(&y, 1);
+            CHECK(wg_read(y, value[i], size) == WG_OK);
+            CLOSE(tape);
+        }
+        CHECK(!memcmp(value[0], value[1], size));
+        if (way == 0) CHECK(bytes[0] > 18 * OVER_BYTES && bytes[1] < 4 * OVER_BYTES);
+    }
+    free(value[0]);
+    free(value[1]);
+}
+
+/* Small values that live long leave no holes between large ones that come and go. Of many steps, which are fitted in
+ * another way, the bits count. */
+static wg_tensor small_and_large(wg_tape *tape, int rows, int steps)
+{
+    enum { N = 150 };
+    wg_tensor y = wg_softmax(random_leaf(tape, WG_DIMS(rows, N), 9), 1), *row = malloc((size_t)steps * sizeof *row);
+    for (int i = 0; i < steps; i++) {
+        row[i] = wg_softmax(wg_slice(y, 0, 0, 1), 1);
+        y = wg_softmax(y, 1);
+    }
+    for (int i = 0; i < steps; i++) y = wg_add(y, row[i]);
+    free(row);
+    return weigh(wg_softmax(y, 1), 5);
+}
+
+static void large_values_fit_around_small_ones(void)
+{
+    const size_t line = 150 * sizeof(double);
+    double value[2];
+    for (int i = 0; i < 2; i++) {
+        wg_tape *tape = tape_by(NULL, i ? "-place" : "");
+        wg_tensor y = small_and_large(tape, 100, 6);
+        CHECK((wg_plan_bytes(&y, 1) < 210 * line) == !i);
+        wg_tape_reset(tape);
+        value[i] = wg_item(small_and_large(tape, 3, 1500));
+        CLOSE(tape);
+    }
+    CHECK(value[0] == value[1]);
+}
+
 /* A first gradient is written where the parameter keeps it; one that is added needs room, and gives it back. */
 static void a_first_gradient_needs_no_room(void)
 {
@@ -584,6 +652,8 @@ int main(void)
                                  TEST(the_cache_is_bounded),
                                  TEST(bytes_are_known_before),
                                  TEST(a_first_gradient_needs_no_room),
+                                 TEST(large_values_fit_around_small_ones),
+                                 TEST(chains_write_over_what_they_read),
                                  TEST(lookups_share_one_gradient),
                                  TEST(tied_tables_have_the_right_gradient),
                                  TEST(a_piece_that_is_read_again_stays),
