@@ -164,7 +164,7 @@ struct wg_tape {
     size_t block_bytes;
     void *task_scratch;
     size_t task_scratch_bytes;
-    void *aside; /* gradients, before they are added to those that there are */
+    void *aside; /* gradients, before they are added to those that there are; values, before old ones are kept */
     size_t aside_bytes;
     wg_tape_counts counts;
     wg__profile *profile;

@@ -16,6 +16,7 @@ typedef enum wg__instr_kind { WG__INSTR_KERNEL, WG__INSTR_CHAIN, WG__INSTR_PRODU
 
 typedef struct wg__instr {
     wg__instr_kind kind;
+    bool assigns;  /* CHAIN: writes a buffer where it stands, unless an index was bad */
     uint32_t node; /* what it computes, for reports */
     uint32_t held; /* PACK: + 1, what it packs into, if that lasts from run to run */
     int64_t tasks;
@@ -52,12 +53,12 @@ typedef enum wg__slot_kind {
     WG__SLOT_VALUE,  /* a node that was evaluated by an earlier run */
     WG__SLOT_HELD,   /* a parameter's packed form */
     WG__SLOT_OUTPUT, /* memory for a value that will be read */
-    WG__SLOT_GRAD    /* where a parameter keeps its gradient; aside if there is one to add to */
+    WG__SLOT_HOME    /* where a parameter keeps its gradient, a buffer its value; aside if what is there counts */
 } wg__slot_kind;
 
 typedef struct wg__slot {
     wg__slot_kind kind;
-    uint32_t index; /* LEAF: in leaves; VALUE: in values; HELD: in held; OUTPUT, GRAD: in outputs */
+    uint32_t index; /* LEAF: in leaves; VALUE: in values; HELD: in held; OUTPUT, HOME: in outputs */
     char *base;     /* at the last run */
     uint32_t first_fixup, n_fixups;
 } wg__slot;
@@ -255,8 +256,8 @@ void wg__held_packed(wg_tape *tape, uint32_t held);
 
 /* ---- run.c ---- */
 
-/* Memory for gradients that are added to those that there are now. */
-size_t wg__aside_bytes(const wg_tape *tape, const wg__plan *plan);
+/* Memory for gradients that are added to those that there are now, and for assigned values beside the old ones. */
+size_t wg__aside_bytes(wg_tape *tape, const wg__plan *plan);
 /* Binds addresses, runs the instructions, reports. */
 wg_status wg__run(wg_tape *tape, wg__plan *plan);
 /* The work of one instruction's task. */

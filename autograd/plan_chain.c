@@ -133,7 +133,7 @@ static bool keep_strides(wg__emit *e, wg__chain *chain)
     return true;
 }
 
-static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node)
+static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node, bool assigns)
 {
     if (chain->numel == 0) return true;
     collapse(chain);
@@ -142,7 +142,7 @@ static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node)
         cut_lines(chain);
     else
         cut_space(chain);
-    wg__instr instr = {.kind = WG__INSTR_CHAIN, .node = node, .chain = chain};
+    wg__instr instr = {.kind = WG__INSTR_CHAIN, .node = node, .chain = chain, .assigns = assigns};
     instr.tasks = (chain->span + chain->block - 1) / chain->block;
     instr.scratch = wg__structural_ops.chain_scratch(chain);
     return wg__emit_finish(e, instr);
@@ -286,6 +286,13 @@ static bool sum_step(maker *m, uint32_t i)
     return wg__emit_bind(e, &sum->out, id);
 }
 
+/* Whether it is written where a buffer stands. */
+static bool is_assigned(const wg__emit *e, uint32_t id)
+{
+    const wg__slot *slot = e->p->slot[id] ? &e->plan->slots[e->p->slot[id] - 1] : NULL;
+    return slot && slot->kind == WG__SLOT_HOME && e->plan->outputs[slot->index].kind == WG__OUTPUT_ASSIGN;
+}
+
 bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
 {
     uint32_t loaded[4 * MOST_STEPS];
@@ -302,7 +309,9 @@ bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
             return false;
     for (uint32_t i = 0; i < m.n; i++)
         if (!(is_value(&m, m.members[i]) ? value_step(&m, i) : sum_step(&m, i))) return false;
-    return finish_chain(e, m.chain, m.members[m.n - 1]);
+    bool assigns = false;
+    for (uint32_t i = 0; i < m.n; i++) assigns |= is_assigned(e, m.members[i]);
+    return finish_chain(e, m.chain, m.members[m.n - 1], assigns);
 }
 
 bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *layout)
@@ -320,5 +329,5 @@ bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *
     memcpy(chain->stores[0].stride, layout->stride, sizeof layout->stride);
     int64_t base = e->p->view[whole] ? e->p->view[whole]->offset : 0;
     if (!wg__emit_fix_in(e, &chain->stores[0].data, whole, base + layout->offset)) return false;
-    return finish_chain(e, chain, whole);
+    return finish_chain(e, chain, whole, false);
 }

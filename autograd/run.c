@@ -66,22 +66,48 @@ static wg_param *trained(const wg_tape *tape, const wg__output *output)
     return tape->leaves[tape->nodes[output->target].slot].param;
 }
 
-static bool is_aside(const wg_tape *tape, const wg__output *output)
+/* The leaf of a buffer that a run is about to assign; NULL: nothing was recorded from its value. */
+static wg__leaf *current_leaf(wg_tape *tape, const wg_buffer *buffer)
 {
-    return output->kind == WG__OUTPUT_GRAD && !wg__param_grad_empty(trained(tape, output));
+    uint32_t id = wg__param_node(tape, wg__param_id(buffer));
+    wg__leaf *leaf = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
+    return leaf && leaf->state == WG__LEAF_CURRENT ? leaf : NULL;
 }
 
-size_t wg__aside_bytes(const wg_tape *tape, const wg__plan *plan)
+/* Whether the buffer's value is wanted after the run assigned another. */
+static bool keeps_past(wg_tape *tape, const wg_buffer *buffer)
+{
+    const wg__leaf *leaf = current_leaf(tape, buffer);
+    return leaf && leaf->recorded && leaf->version == wg_param_version(leaf->param);
+}
+
+/* Whether what stands at an output's home counts until the run has ended well. */
+static bool is_aside(wg_tape *tape, const wg__output *output)
+{
+    return output->kind == WG__OUTPUT_GRAD ? !wg__param_grad_empty(trained(tape, output))
+                                           : keeps_past(tape, tape->assigns[output->target].buffer);
+}
+
+size_t wg__aside_bytes(wg_tape *tape, const wg__plan *plan)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < plan->n_outputs; i++)
-        if (is_aside(tape, &plan->outputs[i])) bytes += wg__room_for(plan->outputs[i].bytes);
+    for (uint32_t i = 0; i < plan->n_slots; i++) {
+        if (plan->slots[i].kind != WG__SLOT_HOME) continue;
+        const wg__output *output = &plan->outputs[plan->slots[i].index];
+        if (is_aside(tape, output)) bytes += wg__room_for(output->bytes);
+    }
     return bytes;
 }
 
-static void *grad_base(const wg_tape *tape, const wg__output *output, size_t *aside)
+static void *home(const wg_tape *tape, const wg__output *output)
 {
-    if (!is_aside(tape, output)) return wg__param_grad_data(trained(tape, output));
+    return output->kind == WG__OUTPUT_GRAD ? wg__param_grad_data(trained(tape, output))
+                                           : wg__param_data(tape->assigns[output->target].buffer);
+}
+
+static void *home_base(wg_tape *tape, const wg__output *output, size_t *aside)
+{
+    if (!is_aside(tape, output)) return home(tape, output);
     void *memory = (char *)tape->aside + *aside;
     *aside += wg__room_for(output->bytes);
     return memory;
@@ -95,7 +121,7 @@ static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot, size_t *as
     case WG__SLOT_VALUE: return tape->values[slot->index];
     case WG__SLOT_HELD: return tape->held[slot->index].memory;
     case WG__SLOT_OUTPUT: return wg__arena_alloc(&tape->kept, plan->outputs[slot->index].bytes + 64, 64);
-    case WG__SLOT_GRAD: return grad_base(tape, &plan->outputs[slot->index], aside);
+    case WG__SLOT_HOME: return home_base(tape, &plan->outputs[slot->index], aside);
     }
     return NULL;
 }
@@ -120,14 +146,6 @@ static bool bind(wg_tape *tape, wg__plan *plan)
     return true;
 }
 
-/* The leaf of a buffer that a run is about to assign; NULL: nothing was recorded from its value. */
-static wg__leaf *current_leaf(wg_tape *tape, const wg_buffer *buffer)
-{
-    uint32_t id = wg__param_node(tape, wg__param_id(buffer));
-    wg__leaf *leaf = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
-    return leaf && leaf->state == WG__LEAF_CURRENT ? leaf : NULL;
-}
-
 /* Room for the values that buffers have before they are assigned. */
 static bool reserve_past(wg_tape *tape, const wg__plan *plan)
 {
@@ -136,8 +154,7 @@ static bool reserve_past(wg_tape *tape, const wg__plan *plan)
         if (output->kind != WG__OUTPUT_ASSIGN) continue;
         wg__assign *assign = &tape->assigns[output->target];
         assign->before = NULL;
-        const wg__leaf *leaf = current_leaf(tape, assign->buffer);
-        if (!leaf || !leaf->recorded || leaf->version != wg_param_version(leaf->param)) continue;
+        if (!keeps_past(tape, assign->buffer)) continue;
         assign->before = wg__arena_alloc(&tape->data, output->bytes + 64, 64);
         if (!assign->before) return false;
     }
@@ -189,7 +206,9 @@ static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
 void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
 {
     switch (instr->kind) {
-    case WG__INSTR_CHAIN: wg__structural_ops.chain(instr->chain, task, scratch); break;
+    case WG__INSTR_CHAIN:
+        if (!instr->assigns || !run->bad_count) wg__structural_ops.chain(instr->chain, task, scratch);
+        break;
     case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
     case WG__INSTR_PACK:
         if (instr->held && wg__held_is_fresh(run->tape, instr->held - 1)) break;
@@ -338,7 +357,8 @@ static void write_buffer(wg_tape *tape, const wg__assign *a, const wg__output *o
     wg__leaf *leaf = current_leaf(tape, a->buffer);
     if (leaf) leaf->state = a->before ? WG__LEAF_PAST : WG__LEAF_OUTDATED;
     if (leaf && a->before) leaf->data = memcpy(a->before, leaf->data, output->bytes);
-    if (output->bytes) memcpy(wg__param_data(a->buffer), output->memory, output->bytes);
+    void *value = wg__param_data(a->buffer);
+    if (output->bytes && output->memory != value) memcpy(value, output->memory, output->bytes);
     wg__param_written(a->buffer);
 }
 

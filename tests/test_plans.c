@@ -274,6 +274,60 @@ static void large_values_fit_around_small_ones(void)
     CHECK(value[0] == value[1]);
 }
 
+/* ---- buffers that are written where they stand ---- */
+
+enum { SIDE = 40, SIDE_BYTES = SIDE * SIDE * sizeof(double), ASSIGN_WAYS = 9 };
+
+/* Two buffers are assigned, in ways that let the first be written in place (0, 1) or not. What is read besides. */
+static wg_tensor assign(wg_tape *tape, wg_buffer *a, wg_buffer *b, int way)
+{
+    static const int32_t rows[2] = {3, 1};
+    wg_tensor x = wg_use(tape, a), y = wg_use(tape, b), index = wg_data(tape, WG_I32, WG_DIMS(2), rows);
+    wg_tensor next = wg_add(wg_tanh(x), wg_mul(x, y)), sum = wg_sum_all(wg_softmax(y, 1));
+    switch (way) {
+    case 0: break;
+    case 1: sum = wg_add(sum, wg_sum_all(wg_softmax(x, 1))); break;   /* read by a kernel, before or after */
+    case 2: wg_assign(b, wg_tanh(x)); break;                          /* read by the other assignment */
+    case 3: next = wg_sub(wg_exp(wg_t(x)), x); break;                 /* another element is read */
+    case 4: sum = wg_sum_all(wg_softmax(wg_mul(next, x), 1)); break;  /* and by a later member */
+    case 5: wg_assign(a, wg_exp(next)); break;                        /* the last one counts */
+    case 6: wg_assign(b, next); break;                                /* one value for both */
+    case 7: sum = wg_sum_all(wg_index_select(next, 0, index)); break; /* an index is checked after it */
+    case 8: sum = wg_sum_all(wg_softmax(wg_matmul(next, wg_t(x)), 1)); break; /* read by a product, after it */
+    }
+    wg_assign(a, next);
+    return sum;
+}
+
+static void buffers_are_written_where_they_stand(void)
+{
+    wg_pool *pool = wg_pool_new(2);
+    for (int way = 0; way < ASSIGN_WAYS; way++) {
+        double value[4][2 * SIDE * SIDE + 4];
+        for (int run = 0; run < 4; run++) { /* with and without, on two threads, and with a past to be kept */
+            wg_tape *tape = tape_by(run == 2 ? pool : NULL, run == 0 ? "-place" : "");
+            wg_params *set = wg_params_new_with(WG_F64, (wg_allocator){0}, 7);
+            wg_buffer *a = wg_buffer_new(set, "a", WG_DIMS(SIDE, SIDE), wg_init_uniform(-1, 1));
+            wg_buffer *b = wg_buffer_new(set, "b", WG_DIMS(SIDE, SIDE), wg_init_uniform(-1, 1));
+            for (int step = 0; step < 4; step++) {
+                if (run != 3) wg_no_grad_begin(tape);
+                wg_tensor sum = assign(tape, a, b, way);
+                if (run != 3) wg_no_grad_end(tape);
+                size_t bytes = wg_plan_bytes(&sum, 1);
+                if (way == 0 && (run == 1 || run == 2)) CHECK(bytes < 2 * SIDE_BYTES);
+                value[run][2 * SIDE * SIDE + step] = wg_item(sum);
+                CHECK(wg_tape_reset(tape) == WG_OK);
+            }
+            memcpy(value[run], wg_param_value(a), SIDE_BYTES);
+            memcpy(value[run] + SIDE * SIDE, wg_param_value(b), SIDE_BYTES);
+            CHECK(!memcmp(value[0], value[run], sizeof value[0]));
+            wg_params_free(set);
+            wg_tape_free(tape);
+        }
+    }
+    wg_pool_free(pool);
+}
+
 /* A first gradient is written where the parameter keeps it; one that is added needs room, and gives it back. */
 static void a_first_gradient_needs_no_room(void)
 {
@@ -652,6 +706,7 @@ int main(void)
                                  TEST(the_cache_is_bounded),
                                  TEST(bytes_are_known_before),
                                  TEST(a_first_gradient_needs_no_room),
+                                 TEST(buffers_are_written_where_they_stand),
                                  TEST(large_values_fit_around_small_ones),
                                  TEST(chains_write_over_what_they_read),
                                  TEST(lookups_share_one_gradient),

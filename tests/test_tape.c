@@ -345,6 +345,28 @@ static void a_parameter_that_changed_is_an_error(void **state)
     wg_params_free(p.set);
 }
 
+/* An index that is bad before or after a buffer would be written. */
+static void a_step_that_fails_assigns_nothing(void **state)
+{
+    pair p = pair_new();
+    wg_buffer *buffer = wg_buffer_new(p.set, "carried", WG_DIMS(2), wg_init_constant(3));
+    for (int way = 0; way < 6; way++) {
+        const int32_t index[1] = {way < 3 ? 9 : 1};
+        wg_no_grad_begin(tape);
+        wg_tensor old = wg_use(tape, buffer), i = wg_data(tape, WG_I32, WG_DIMS(1), index);
+        wg_tensor first = wg_index_select(wg_use(tape, p.a), 0, i), next = wg_add_scalar(old, 1);
+        if (way % 3 == 1) next = wg_add(next, first);
+        wg_assign(buffer, next);
+        if (way % 3 == 2) first = wg_index_select(next, 0, i);
+        assert_true(isnan(wg_item(first)) == (way < 3));
+        wg_no_grad_end(tape);
+        assert_int_equal(wg_tape_reset(tape), way < 3 ? WG_ERR_INDEX : WG_OK);
+        const double want[] = {3, 3, 3, 4, 7, 8};
+        assert_true(((const double *)wg_param_value(buffer))[1] == want[way]);
+    }
+    wg_params_free(p.set);
+}
+
 /* A buffer that a run has assigned: what was recorded from it keeps the old value, wg_use gives the new one. */
 static void an_assigned_buffer_has_two_values(void **state)
 {
@@ -441,6 +463,7 @@ int main(void)
         TEST(derivatives_of_derivatives),
         TEST(gradients_refuse_what_has_none),
         TEST(gradients_accumulate),
+        TEST(a_step_that_fails_assigns_nothing),
         TEST(two_parameters_share_a_gradient),
         TEST(a_step_that_fails_touches_no_gradient),
         TEST(a_parameter_that_changed_is_an_error),
