@@ -1,4 +1,4 @@
-/* Internal. Offsets in one block of memory for values that live for a while: those that live at one time stand apart. */
+/* Internal. Offsets in one block of memory for values that live for a while: those that live at once stand apart. */
 #ifndef WG_FIT_H
 #define WG_FIT_H
 
@@ -10,8 +10,8 @@ typedef struct wg__interval {
     int64_t *offset; /* set */
 } wg__interval;
 
-/* The bytes of the block; -1 when memory is out. Without reuse all stand apart. Memory is taken from the arena and, until
- * it returns, from the heap. */
+/* The bytes of the block; -1 when memory is out. Without reuse all stand apart. Memory is taken from the arena and,
+ * until it returns, from the heap. */
 int64_t wg__fit(wg__heap *heap, wg__arena *arena, wg__interval *intervals, uint32_t n, bool reuse);
 
 #endif

@@ -118,9 +118,9 @@ WG_API bool wg_params_grad_valid(const wg_params *set);
 WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 
 /* When the next run ends well, the buffer holds the tensor's value. Shapes and dtypes must be equal. What was recorded
- * from the buffer before goes on meaning its old value, of which the tape keeps a copy until it is reset; a wg_use after
- * the run gives the new one. Of a buffer that is only used within wg_no_grad_begin no copy is kept: what was recorded
- * from its old value cannot run again (WG_ERR_CHANGED). */
+ * from the buffer before goes on meaning its old value, of which the tape keeps a copy until it is reset; a wg_use
+ * after the run gives the new one. Of a buffer that is only used within wg_no_grad_begin no copy is kept: what was
+ * recorded from its old value cannot run again (WG_ERR_CHANGED). */
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
 WG_API wg_memory wg_params_memory(const wg_params *set);

@@ -1,6 +1,6 @@
 /* Pass: pointwise chains. Pointwise nodes over one shape that feed each other become one unit, which runs all of
- * them on a tile while the tile is in cache; what only the chain reads never reaches memory. Sums of what a chain makes,
- * if they are of whole lines (all but the channels of images, the last axis), are part of it and take the tiles as they
+ * them on a tile while the tile is in cache; what only the chain reads never reaches memory. Sums of what a chain
+ * makes, if of whole lines (all but the channels of images, the last axis), are part of it and take the tiles as they
  * come. Exact: every element goes through the same operations, every sum through the same order.
  *
  * A group has a time, `when`: (node id of the latest thing it waits for, depth), as early as can be; and it must

@@ -1,5 +1,5 @@
-/* What a chain may write over, since an element is written when it has been read: operands that end with it, and buffers
- * that it assigns. */
+/* What a chain may write over, since an element is written when it has been read: operands that end with it, and
+ * buffers that it assigns. */
 #include "plan_life.h"
 
 /* ---- operands ------------------------------------------------------------------------------------------------ */

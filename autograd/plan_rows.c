@@ -2,8 +2,8 @@
  * become one unit, so that the weight is read once for all their rows. Exact: every row meets the same numbers in
  * the same order, and nothing is copied, wherever the operands lie.
  *
- * Who waits for whom: the level of a unit is how many products of the weight lie on the longest path to it. Those of one
- * level do not reach each other, and units that are put together level by level wait for each other in no circle.
+ * Who waits for whom: the level of a unit is how many products of the weight lie on the longest path to it. Those of
+ * one level do not reach each other, and units that are put together level by level wait for each other in no circle.
  * O(units) for each weight, of which there are few. */
 #include "plan.h"
 

@@ -1,6 +1,6 @@
 /* Running: binds addresses, walks the instructions, reports what only numbers could show. A run does not allocate
- * and cannot stop half-way. Buffers, and gradients that are added to others, are written when it has ended well; a first
- * gradient is written where it stands, and cleared if the run fails. */
+ * and cannot stop half-way. A first gradient is written where it stands, and cleared if the run fails; a buffer, where
+ * nothing can fail any more; other gradients and assigned values stand aside until the run has ended well. */
 #include "plan.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* How the cost of a training step grows: an LSTM of one layer over time steps, batches and hidden sizes, a transformer
  * of one layer over time steps, and the exponents p of time and memory ~ size^p, fitted through the logarithms. The
- * steps of the LSTM follow one on the other, those of the transformer run at once (--threads), but each looks at all. */
+ * steps of the LSTM follow one on the other, those of the transformer run at once (--threads), each looks at all. */
 #include <math.h>
 #include <stdio.h>
 

@@ -22,8 +22,8 @@
  * Expected (default settings, accuracy on held-out sentences): order 0.500 for bow, which is chance, 1.00 for all
  * others; far 0.500 for bow and cnn, 1.00 for lstm; reviews about 0.75 for bow, above 0.95 for cnn and lstm. With Pang
  * and Lee's sentences (rt-polarity) 0.72 to 0.79 for bow, cnn and lstm; Kim reports 0.761 for a cnn like this. The same
- * in PyTorch (bench/peers/sentiment.py) from the same weights, with the same batches, mean and standard error of seeds 1
- * to 3: bow 0.742 (0.011), here 0.739 (0.010); lstm 0.750 (0.006), here 0.753 (0.004). */
+ * in PyTorch (bench/peers/sentiment.py) from the same weights, with the same batches, mean and standard error of seeds
+ * 1 to 3: bow 0.742 (0.011), here 0.739 (0.010); lstm 0.750 (0.006), here 0.753 (0.004). */
 #include "sentiment.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Cells with gates, GRU and LSTM: forms of one cell that must give the same numbers, what a gate does to the past and to
- * gradients, and the order in which gates are kept. (test_cells: what is said of the other cells.) */
+/* Cells with gates, GRU and LSTM: forms of one cell that must give the same numbers, what a gate does to the past and
+ * to gradients, and the order in which gates are kept. (test_cells: what is said of the other cells.) */
 #include "recurrent.h"
 
 /* ---- one gate ---- */

@@ -587,7 +587,7 @@ static void the_way_back_keeps_what_it_reads(void)
 
 /* ---- sums of what a chain makes ---- */
 
-/* Of [4, 9, 5, 3]: over the last axis; over all but the channels; over all; over the first, which is no sum of lines. */
+/* Of [4, 9, 5, 3]: over the last axis; all but the channels; over all; over the first, which is no sum of lines. */
 static const wg_axes summed[] = {{1, {3}}, {3, {0, 2, 3}}, {0}, {1, {0}}};
 
 /* Distances, and the shares of each: a sum that is read where what it sums is read, too. */

@@ -1,6 +1,6 @@
 /* The mechanics of training: activations, softmax and cross entropy as they are taught, the chain rule, clipping,
- * dropout, embeddings, accumulated gradients, one step of SGD. (Every op: test_ops. Optimizers: test_optim, test_golden.
- * Through time: test_bptt. What a loop has around its steps: test_loop.) */
+ * dropout, embeddings, accumulated gradients, one step of SGD. (Every op: test_ops. Optimizers: test_optim,
+ * test_golden. Through time: test_bptt. What a loop has around its steps: test_loop.) */
 #include "check.h"
 
 static wg_tensor list(wg_tape *tape, int n, const double *x) { return wg_data(tape, WG_F64, WG_DIMS(n), x); }

@@ -1,6 +1,6 @@
 /* Convolutions without packing the window. Channels stand side by side in vectors; the other operand is an image, whose
- * elements are broadcast from where they stand, by tables of offsets (conv_tables.c). What has the channels is packed in
- * panels, panel[p][channels]: the weight, or the result's gradient. Compiled per instruction set and type.
+ * elements are broadcast from where they stand, by tables of offsets (conv_tables.c). What has the channels is packed
+ * in panels, panel[p][channels]: the weight, or the result's gradient. Compiled per instruction set and type.
  *
  *     forward            y[position, o] = sum over places     x[position + place] w[place, o]
  *     image's gradient   dx[number, c]  = sum over o, places  dy[number - place] w[o, place, c]

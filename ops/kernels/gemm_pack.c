@@ -38,7 +38,7 @@ static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__si
     pack_any(panel + p * width, width, lines, k - p, from);
 }
 
-/* What is packed next, into the second-level cache: steps of a large matrix are apart, and no hardware foresees them. */
+/* What is packed next, into the second-level cache: steps of a large matrix are apart, which no hardware foresees. */
 static inline void fetch_ahead(const real *step, int64_t k) { __builtin_prefetch(step + PACK_STEPS * k, 0, 2); }
 
 /* Unit stride along the lines. A whole vector is moved where it can be read; what it writes past the panel's width

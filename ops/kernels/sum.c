@@ -1,6 +1,6 @@
 /* Sums to a shape: what a broadcast has spread comes together again. An operand of any strides; each number of the
- * result is one sum, in the fixed order of lanes.h, whatever the task it falls into. The same of what a chain makes, tile
- * by tile, where the sums are of lines. */
+ * result is one sum, in the fixed order of lanes.h, whatever the task it falls into. The same of what a chain makes,
+ * tile by tile, where the sums are of lines. */
 #include "lanes.h"
 
 #include "data.h"
