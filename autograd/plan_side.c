@@ -153,7 +153,7 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
         enter(s, unit, first_free(s, stage), serial ? ++s->n_strands : 0, of.tasks);
 }
 
-/* What takes in more than it gives, say the gradients of a weight or a bias over time: when it has run, that is free. */
+/* What takes in more than it gives, say the gradients of a weight over time: when it has run, that is free. */
 static bool frees_memory(const wg__planner *p, const wg__work *unit)
 {
     if (unit->kind != WG__UNIT_PRODUCT && unit->kind != WG__UNIT_NODE) return false;
