@@ -9,7 +9,13 @@
 /* ---- pointwise chains ------------------------------------------------------------------------------------
  * One pass over an iteration space; each tile runs every step while it is in the first-level cache. */
 
-enum { WG__CHAIN_TILE = 512, WG__CHAIN_REGISTERS = 48, WG__CHAIN_STEPS = 48, WG__CHAIN_OPERANDS = 64 };
+enum {
+    WG__CHAIN_TILE = 512,
+    WG__CHAIN_REGISTERS = 48,
+    WG__CHAIN_STEPS = 48,
+    WG__CHAIN_OPERANDS = 64,
+    WG__CHAIN_MEMBERS = WG__CHAIN_STEPS + 4 /* a unit may end with a few more */
+};
 
 /* An operand that a chain loads or stores, with its strides over the (collapsed) iteration space. */
 typedef struct wg__chain_operand {

@@ -115,6 +115,6 @@ int64_t wg__fit(wg__heap *heap, wg__arena *arena, wg__interval *intervals, uint3
         *intervals[i].offset = end;
         end += intervals[i].bytes;
     }
-    if (!reuse) return end;
+    if (!reuse || n == 0) return end;
     return n <= FEW ? fit_by_size(arena, intervals, n) : fit_by_time(heap, arena, intervals, n);
 }

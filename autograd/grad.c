@@ -469,7 +469,7 @@ wg_tensor wg_hessian(wg_tensor y, wg_tensor x) { return wg_jacobian(wg_grad1(y, 
 
 /* ---- into parameters ----------------------------------------------------------------------------------------- */
 
-wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n)
+static wg_status backward(wg_tensor loss, wg_param *const *params, size_t n)
 {
     const wg__node *node = wg__live(loss, "backward");
     if (!node) {
@@ -487,6 +487,15 @@ wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n)
         return tape->error.status;
     }
     return wg__force(tape, &loss.node, 1, loss.node, params, (uint32_t)n);
+}
+
+/* A step that fails, be it while it was recorded, leaves gradients that no optimizer takes. */
+wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n)
+{
+    wg_status status = backward(loss, params, n);
+    for (uint32_t i = 0; status != WG_OK && loss.tape && i < loss.tape->n_leaves; i++)
+        if (loss.tape->leaves[i].param) wg__param_grad_invalid(loss.tape->leaves[i].param);
+    return status;
 }
 
 wg_status wg_backward(wg_tensor loss) { return wg_backward_into(loss, NULL, 0); }

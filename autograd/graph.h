@@ -101,7 +101,8 @@ enum {
     WG__PASS_REMAT = 64,
     WG__PASS_ATTENTION = 128,
     WG__PASS_ROWS = 256,
-    WG__PASS_LOOKUP = 512
+    WG__PASS_LOOKUP = 512,
+    WG__PASS_KEEP = 1024
 };
 
 struct wg_tape {
@@ -252,7 +253,7 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
 /* ---- plan.c ---- */
 
 /* Runs what is kept and assigned, and n more nodes; and if loss != 0 the backward pass of loss into `only` (all
- * parameters if NULL). On error the gradients of the tape's parameters are marked invalid if there was a loss. */
+ * parameters if NULL). */
 wg_status wg__force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t loss, wg_param *const *only,
                     uint32_t n_only);
 void wg__plans_release(wg_tape *tape);

@@ -292,8 +292,8 @@ static wg__plan *plan_for(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint
     return make(tape, &r);
 }
 
-static wg_status force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t loss, wg_param *const *only,
-                       uint32_t n_only)
+wg_status wg__force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t loss, wg_param *const *only,
+                    uint32_t n_only)
 {
     if (tape->error.status != WG_OK) return tape->error.status;
     bool nothing = !loss && !tape->n_kept && !tape->n_assigns;
@@ -304,16 +304,6 @@ static wg_status force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_
     if (nothing) return WG_OK;
     wg__plan *plan = plan_for(tape, nodes, n, loss, only, n_only);
     return plan ? wg__run(tape, plan) : tape->error.status;
-}
-
-wg_status wg__force(wg_tape *tape, const uint32_t *nodes, uint32_t n, uint32_t loss, wg_param *const *only,
-                    uint32_t n_only)
-{
-    wg_status status = force(tape, nodes, n, loss, only, n_only);
-    if (status != WG_OK && loss)
-        for (uint32_t i = 0; i < tape->n_leaves; i++)
-            if (tape->leaves[i].param) wg__param_grad_invalid(tape->leaves[i].param);
-    return status;
 }
 
 /* ---- the public forms ---------------------------------------------------------------------------------------- */

@@ -172,9 +172,10 @@ typedef struct wg__planner {
     uint32_t *stage;    /* [n_units] from 1: units of one stage do not wait for each other, unless they share ... */
     uint32_t *strand;   /* [n_units] ... a strand: those run one after the other. 0: none */
     uint32_t n_stages;
-    int64_t *temps;  /* bytes in the block of the dense copies that kernels need, in the order of their use */
-    int64_t *stored; /* [n_outputs] where it is stored: -1 - slot, or bytes in the block */
-    wg__pack *packs; /* operands that are packed ahead */
+    int64_t *temps;      /* bytes in the block of the dense copies that kernels need, in the order of their use */
+    uint32_t *stored_in; /* [n_outputs] the slot in which it is stored, ... */
+    int64_t *stored_at;  /* ... and where, bytes */
+    wg__pack *packs;     /* operands that are packed ahead */
     uint32_t n_packs;
     uint32_t *pack_at; /* [n] of sources: where their packs begin, + 1 */
 } wg__planner;

@@ -7,8 +7,7 @@
 enum {
     CHAIN_WORK = 24576, /* element steps of a task */
     CHAIN_MIN = 1024,   /* its fewest elements */
-    SUM_TASKS = 4,      /* the most tasks of a chain with sums over several spans */
-    MOST_STEPS = WG__CHAIN_STEPS + 4
+    SUM_TASKS = 4       /* the most tasks of a chain with sums over several spans */
 };
 
 typedef int64_t strides[WG_MAX_RANK];
@@ -156,9 +155,9 @@ typedef struct maker {
     const uint32_t *members;
     uint32_t n, unit;                      /* members; + 1 */
     uint32_t *loaded;                      /* the nodes that are loaded; their number is left in e->at */
-    uint16_t last_read[MOST_STEPS];        /* by member: the last step that reads it */
-    uint16_t last[MOST_STEPS];             /* by register: the last step that reads what stands there */
-    uint16_t free[MOST_STEPS];             /* registers */
+    uint16_t last_read[WG__CHAIN_MEMBERS]; /* by member: the last step that reads it */
+    uint16_t last[WG__CHAIN_MEMBERS];      /* by register: the last step that reads what stands there */
+    uint16_t free[WG__CHAIN_MEMBERS];      /* registers */
     int n_free, n_steps, n_stores, n_sums; /* made */
 } maker;
 
@@ -295,8 +294,8 @@ static bool is_assigned(const wg__emit *e, uint32_t id)
 
 bool wg__emit_chain(wg__emit *e, const wg__work *unit, uint32_t unit_id)
 {
-    uint32_t loaded[4 * MOST_STEPS];
-    strides room[5 * MOST_STEPS];
+    uint32_t loaded[4 * WG__CHAIN_MEMBERS];
+    strides room[5 * WG__CHAIN_MEMBERS];
     maker m = {
         .e = e, .loaded = loaded, .members = e->p->members + unit->first, .n = unit->count, .unit = unit_id + 1};
     const wg__node *head = &e->tape->nodes[m.members[0]];

@@ -211,8 +211,7 @@ static bool emit_view_copy(wg__emit *e, const wg__work *unit)
 
 static bool bind_stored(wg__emit *e, void **where, uint32_t output)
 {
-    int64_t at = e->p->stored[output];
-    return at < 0 ? wg__emit_fix(e, where, (uint32_t)(-1 - at), 0) : wg__emit_fix(e, where, 0, at);
+    return wg__emit_fix(e, where, e->p->stored_in[output], e->p->stored_at[output]);
 }
 
 static bool emit_store(wg__emit *e, const wg__work *unit)

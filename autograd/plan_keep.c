@@ -92,7 +92,7 @@ static bool is_late(const keep *k, uint32_t id)
 
 bool wg__plan_keep(wg__planner *p)
 {
-    if (p->n == p->plan->n_nodes) return true; /* there is no way back */
+    if (p->n == p->plan->n_nodes || !(p->passes & WG__PASS_KEEP)) return true; /* or there is no way back */
     keep k = {.p = p};
     k.base = wg__plan_array(p->own, p->n, sizeof *k.base);
     k.part = wg__plan_array(p->own, p->n, sizeof *k.part);

@@ -23,8 +23,9 @@ static bool alike(const wg_tape *tape, uint32_t a, uint32_t b)
 void wg__take_over(const wg__planner *p, wg__life *lives, uint32_t unit)
 {
     const wg__work *chain = &p->units[unit];
-    uint32_t dying[4 * (WG__CHAIN_STEPS + 4)], n = 0;
-    for (uint32_t i = 0; i < chain->count && chain->kind == WG__UNIT_CHAIN; i++) {
+    uint32_t dying[4 * WG__CHAIN_MEMBERS], n = 0;
+    if (chain->kind != WG__UNIT_CHAIN) return;
+    for (uint32_t i = 0; i < chain->count; i++) {
         uint32_t id = p->members[chain->first + i];
         const wg__node *node = &p->tape->nodes[id];
         for (uint32_t k = 0; k < node->n_in; k++) {

@@ -26,8 +26,9 @@ static bool add_outputs(block *b, wg__life *lives)
     wg__planner *p = b->p;
     wg__plan *plan = p->plan;
     wg__homes h;
-    p->stored = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored);
-    if (!p->stored || !wg__homes_init(&h, p, lives)) return false;
+    p->stored_in = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored_in);
+    p->stored_at = wg__plan_array(p->arena, plan->n_outputs, sizeof *p->stored_at);
+    if (!p->stored_in || !p->stored_at || !wg__homes_init(&h, p, lives)) return false;
     for (uint32_t i = 0; i < plan->n_outputs; i++) {
         wg__output *output = &plan->outputs[i];
         bool plain = wg__output_is_plain(p, output);
@@ -35,12 +36,11 @@ static bool add_outputs(block *b, wg__life *lives)
         bool home = wg__stands_at_home(&h, output);
         if (home || output->kind == WG__OUTPUT_VALUE) {
             wg__slot_kind kind = home ? WG__SLOT_HOME : WG__SLOT_OUTPUT;
-            uint32_t slot = wg__slot_new(plan, (wg__slot){.kind = kind, .index = i});
-            p->stored[i] = -1 - (int64_t)slot;
-            if (plain) p->slot[output->node] = slot + 1;
+            p->stored_in[i] = wg__slot_new(plan, (wg__slot){.kind = kind, .index = i});
+            if (plain) p->slot[output->node] = p->stored_in[i] + 1;
         } else if (plain) {
             lives[output->node].last = p->n_stages + 1;
-        } else if (!add(b, 1, p->n_stages, (int64_t)output->bytes, &p->stored[i])) {
+        } else if (!add(b, 1, p->n_stages, (int64_t)output->bytes, &p->stored_at[i])) {
             return false;
         }
     }

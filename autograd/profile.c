@@ -85,7 +85,7 @@ static void add_up(wg__profile *p)
 {
     for (uint32_t i = 0; i < p->n_events; i++)
         p->totals[p->n_totals++] = (total){p->events[i].at, 1, p->events[i].nanoseconds};
-    qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
+    if (p->n_totals > 0) qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
     uint32_t kept = 0;
     for (uint32_t i = 1; i < p->n_totals; i++) {
         if (by_place(&p->totals[kept], &p->totals[i]) == 0) {

@@ -161,6 +161,9 @@ static bool reserve_past(wg_tape *tape, const wg__plan *plan)
     return true;
 }
 
+/* Of a thread: whole pages. */
+static size_t scratch_each(const wg__plan *plan) { return (plan->scratch_bytes + 4095) & ~(size_t)4095; }
+
 /* Memory of at least `need` bytes; what stands there is lost. */
 static bool make_room(wg__heap *heap, void **memory, size_t *bytes, size_t need)
 {
@@ -176,7 +179,7 @@ static bool make_room(wg__heap *heap, void **memory, size_t *bytes, size_t need)
 static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
 {
     wg__heap *heap = &tape->heap;
-    size_t scratch = ((plan->scratch_bytes + 4095) & ~(size_t)4095) * (size_t)threads;
+    size_t scratch = scratch_each(plan) * (size_t)threads;
     if (!make_room(heap, &tape->block, &tape->block_bytes, plan->block_bytes) ||
         !make_room(heap, &tape->task_scratch, &tape->task_scratch_bytes, scratch) ||
         !make_room(heap, &tape->aside, &tape->aside_bytes, wg__aside_bytes(tape, plan)))
@@ -441,7 +444,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     if (!reserve(tape, plan, threads) || !bind(tape, plan)) return wg__out_of_memory(tape);
     wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
     walk w = {.tape = tape, .plan = plan, .run = &run, .pool = tape->options.pool};
-    w.scratch = (plan->scratch_bytes + 4095) & ~(size_t)4095;
+    w.scratch = scratch_each(plan);
     tape->last_plan = plan;
     tape->counts.instructions = plan->n_instrs;
     uint64_t mode = flush_begin();

@@ -12,21 +12,34 @@ wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 static const struct {
     const char *name;
     unsigned pass;
-} passes[] = {{"merge", WG__PASS_MERGE},        {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
-              {"place", WG__PASS_PLACE},        {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
-              {"remat", WG__PASS_REMAT},        {"rows", WG__PASS_ROWS},   {"lookup", WG__PASS_LOOKUP},
-              {"attention", WG__PASS_ATTENTION}};
+} passes[] = {{"merge", WG__PASS_MERGE},         {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
+              {"place", WG__PASS_PLACE},         {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
+              {"remat", WG__PASS_REMAT},         {"rows", WG__PASS_ROWS},   {"lookup", WG__PASS_LOOKUP},
+              {"attention", WG__PASS_ATTENTION}, {"keep", WG__PASS_KEEP}};
 
-/* "-merge,-fuse": those are off. */
-static unsigned passes_from(const char *text)
+static unsigned pass_named(const char *name, size_t n)
 {
-    unsigned on = ~0u;
-    for (size_t i = 0; text && i < sizeof passes / sizeof *passes; i++) {
-        char off[16];
-        snprintf(off, sizeof off, "-%s", passes[i].name);
-        if (strstr(text, off)) on &= ~passes[i].pass;
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
+        if (strlen(passes[i].name) == n && !memcmp(passes[i].name, name, n)) return passes[i].pass;
+    return 0;
+}
+
+/* "-merge,-fuse": those are off; "+remat,+rows": what these do only when asked to is on. */
+static void choose_passes(wg_tape *tape, const char *text)
+{
+    tape->passes = ~0u;
+    for (const char *at = text; at && *at; at += strspn(at, ", ")) {
+        size_t n = strcspn(at, ", ");
+        unsigned pass = n > 1 && (*at == '-' || *at == '+') ? pass_named(at + 1, n - 1) : 0;
+        if (!pass)
+            wg__tape_error(tape, WG_ERR_ARGUMENT, "plan (or WG_PLAN): \"%.*s\" is no pass with - or + before it",
+                           (int)n, at);
+        else if (*at == '-')
+            tape->passes &= ~pass;
+        tape->options.remat |= *at == '+' && pass == WG__PASS_REMAT;
+        tape->all_rows |= *at == '+' && pass == WG__PASS_ROWS;
+        at += n;
     }
-    return on;
 }
 
 wg_tape *wg_tape_new(wg_tape_options options)
@@ -37,10 +50,6 @@ wg_tape *wg_tape_new(wg_tape_options options)
     memset(tape, 0, sizeof *tape);
     tape->heap = heap;
     tape->options = options;
-    const char *plan = options.plan ? options.plan : getenv("WG_PLAN");
-    tape->passes = passes_from(plan);
-    tape->options.remat |= plan && strstr(plan, "+remat");
-    tape->all_rows = plan && strstr(plan, "+rows");
     tape->epoch = 1;
     tape->seed = options.seed;
     tape->training = true;
@@ -58,6 +67,7 @@ wg_tape *wg_tape_new(wg_tape_options options)
     tape->n_scopes = 1;
     tape->ops[0] = NULL;
     tape->n_ops = 1;
+    choose_passes(tape, options.plan ? options.plan : getenv("WG_PLAN"));
     return tape;
 }
 

@@ -51,7 +51,7 @@ typedef struct wg_tape_options {
     bool remat;             /* less memory for more time: see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_profile_dump */
     const char *plan; /* passes to switch off: "-merge,-fuse", or to switch on: "+remat", "+rows" for weights of
-                         any size; NULL: the environment's WG_PLAN */
+                         any size; NULL: the environment's WG_PLAN. A wrong name is an error of the tape */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);

@@ -367,6 +367,49 @@ static void a_step_that_fails_assigns_nothing(void **state)
     wg_params_free(p.set);
 }
 
+/* A backward pass of what could not be recorded, or could not be computed while it was. */
+static void a_backward_pass_that_fails_is_invalid(void **state)
+{
+    pair p = pair_new();
+    const int32_t wrong[1] = {9};
+    for (int way = 0; way < 3; way++) {
+        wg_tape_options options = wg_tape_defaults();
+        options.eager = way == 2;
+        wg_tape *other = wg_tape_new(options);
+        wg_tensor a = wg_use(other, p.a), i = wg_data(other, WG_I32, WG_DIMS(1), wrong);
+        wg_tensor y = way == 0 ? wg_matmul(a, wg_zeros(other, WG_F64, WG_DIMS(2, 2))) : wg_index_select(a, 0, i);
+        assert_true(wg_params_grad_valid(p.set));
+        assert_int_equal(wg_backward(wg_sum_all(y)), way == 0 ? WG_ERR_SHAPE : WG_ERR_INDEX);
+        assert_false(wg_params_grad_valid(p.set));
+        wg_zero_grad(p.set);
+        wg_tape_free(other);
+    }
+    wg_params_free(p.set);
+}
+
+static void passes_have_names(void **state)
+{
+    const struct {
+        const char *plan;
+        bool ok;
+    } rows[] = {{"", true},
+                {"-merge,-keep", true},
+                {"+remat, -fuse", true},
+                {"-attention,-cache,", true},
+                {"-merg", false},
+                {"merge", false},
+                {"-", false},
+                {"-merge,+nothing", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_tape_options options = wg_tape_defaults();
+        options.plan = rows[i].plan;
+        wg_tape *other = wg_tape_new(options);
+        assert_int_equal(wg_tape_status(other), rows[i].ok ? WG_OK : WG_ERR_ARGUMENT);
+        assert_true(rows[i].ok || strstr(wg_tape_message(other), "no pass"));
+        wg_tape_free(other);
+    }
+}
+
 /* A buffer that a run has assigned: what was recorded from it keeps the old value, wg_use gives the new one. */
 static void an_assigned_buffer_has_two_values(void **state)
 {
@@ -464,6 +507,8 @@ int main(void)
         TEST(gradients_refuse_what_has_none),
         TEST(gradients_accumulate),
         TEST(a_step_that_fails_assigns_nothing),
+        TEST(a_backward_pass_that_fails_is_invalid),
+        TEST(passes_have_names),
         TEST(two_parameters_share_a_gradient),
         TEST(a_step_that_fails_touches_no_gradient),
         TEST(a_parameter_that_changed_is_an_error),
