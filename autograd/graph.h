@@ -30,10 +30,11 @@ typedef struct wg__node {
 _Static_assert(sizeof(wg__node) == 64, "a node is one cache line");
 
 enum {
-    WG__NODE_CUT = 1,   /* no gradient flows through it */
-    WG__NODE_KEPT = 2,  /* wanted by the next run */
-    WG__NODE_VALUE = 4, /* computed: its value is at values[value] until the reset */
-    WG__NODE_AGAIN = 8  /* computes the value of `forward` again, for the way back */
+    WG__NODE_CUT = 1,    /* no gradient flows through it */
+    WG__NODE_KEPT = 2,   /* wanted by the next run */
+    WG__NODE_VALUE = 4,  /* computed: its value is at values[value] until the reset */
+    WG__NODE_AGAIN = 8,  /* computes the value of `forward` again, for the way back */
+    WG__NODE_BESIDE = 16 /* likewise, in the chain that reads it */
 };
 
 typedef enum wg__leaf_kind { WG__LEAF_NONE, WG__LEAF_DATA, WG__LEAF_PARAM, WG__LEAF_GRAD } wg__leaf_kind;
@@ -102,7 +103,8 @@ enum {
     WG__PASS_ATTENTION = 128,
     WG__PASS_ROWS = 256,
     WG__PASS_LOOKUP = 512,
-    WG__PASS_KEEP = 1024
+    WG__PASS_KEEP = 1024,
+    WG__PASS_AGAIN = 2048
 };
 
 struct wg_tape {

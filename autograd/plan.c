@@ -256,7 +256,8 @@ static wg__plan *make(wg_tape *tape, const request *r)
     wg__rewrite rewrite = {.tape = tape};
     bool ok = copy_key(tape, plan, r) && wg__rewrite_program(&rewrite, r->loss, r->targets, r->n_targets);
     if (ok && r->loss) ok = differentiate(tape, r, dx);
-    ok = ok && tape->error.status == WG_OK && list_outputs(tape, plan, r, dx) && run_passes(tape, plan);
+    ok = ok && tape->error.status == WG_OK && list_outputs(tape, plan, r, dx) && wg__plan_again(tape, plan) &&
+         run_passes(tape, plan);
     tape->n_nodes = n_nodes;
     tape->n_spill = n_spill;
     tape->n_leaves = n_leaves;

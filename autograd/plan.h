@@ -4,7 +4,7 @@
  * back), layout (views become strides), merge (sums of products), fuse (pointwise chains), join (pieces in place),
  * order (units in the order of execution), rows (products of a large weight together), side (what runs side by side),
  * pack (weights once for all their products), place (one block of memory), emit (instructions). The passes attention
- * and lookup come before differentiation (rewrite.c), remat with it (remat.c). */
+ * and lookup come before differentiation (rewrite.c), remat with it (remat.c), again after it (plan_again.c). */
 #ifndef WG_PLAN_H
 #define WG_PLAN_H
 
@@ -180,6 +180,8 @@ typedef struct wg__planner {
     uint32_t *pack_at; /* [n] of sources: where their packs begin, + 1 */
 } wg__planner;
 
+/* Before there is a planner: it makes nodes. */
+bool wg__plan_again(wg_tape *tape, wg__plan *plan);
 bool wg__plan_need(wg__planner *p);
 bool wg__plan_keep(wg__planner *p);
 bool wg__plan_layout(wg__planner *p);

@@ -110,13 +110,15 @@ static uint32_t unite(fuse *f, uint32_t a, uint32_t b)
     return a;
 }
 
-/* The groups among the operands that the node could join: read directly, over the node's shape. */
+/* The groups among the operands that the node could join: read directly, over the node's shape. What is computed
+ * beside its reader joins no other. */
 static int candidates(fuse *f, const wg__node *node, const uint32_t *in, uint32_t *groups)
 {
     int n = 0;
     for (uint32_t k = 0; k < node->n_in && k < 4; k++) {
         if (!in[k] || f->p->root[in[k]] != in[k] || !f->parent[in[k]]) continue;
-        if (f->p->tape->nodes[in[k]].shape != node->shape) continue;
+        const wg__node *from = &f->p->tape->nodes[in[k]];
+        if (from->shape != node->shape || (node->flags & ~from->flags & WG__NODE_BESIDE)) continue;
         uint32_t group = find(f, in[k]);
         bool known = false;
         for (int i = 0; i < n; i++) known |= groups[i] == group;

@@ -45,7 +45,7 @@ static bool is_free(const keep *k, uint32_t id)
 {
     const wg__node *node = &k->p->tape->nodes[id];
     const uint32_t *in = wg__inputs(k->p->tape, node);
-    bool is = is_back(k, id) && !(node->flags & WG__NODE_AGAIN) &&
+    bool is = is_back(k, id) && !(node->flags & (WG__NODE_AGAIN | WG__NODE_BESIDE)) &&
               (k->part[id] || wg__plan_op(k->p, id)->kind == WG_KIND_POINTWISE);
     for (uint32_t i = 0; i < node->n_in && is; i++)
         is = !is_back(k, in[i]) || is_given(k, in[i]) || (k->seen[in[i]] & FREE);

@@ -15,7 +15,7 @@ static const struct {
 } passes[] = {{"merge", WG__PASS_MERGE},         {"fuse", WG__PASS_FUSE},   {"pack", WG__PASS_PACK},
               {"place", WG__PASS_PLACE},         {"cache", WG__PASS_CACHE}, {"side", WG__PASS_SIDE},
               {"remat", WG__PASS_REMAT},         {"rows", WG__PASS_ROWS},   {"lookup", WG__PASS_LOOKUP},
-              {"attention", WG__PASS_ATTENTION}, {"keep", WG__PASS_KEEP}};
+              {"attention", WG__PASS_ATTENTION}, {"keep", WG__PASS_KEEP},   {"again", WG__PASS_AGAIN}};
 
 static unsigned pass_named(const char *name, size_t n)
 {

@@ -365,7 +365,7 @@ static bool check(uint64_t seed, wg_pool *pool)
     };
     outcome plain, merged, other;
     wg_tape_options options = wg_tape_defaults();
-    options.plan = "-attention,-lookup,-merge,-keep,-fuse,-pack,-place";
+    options.plan = "-attention,-lookup,-again,-merge,-keep,-fuse,-pack,-place";
     bool ok = run(seed, dtype, options, 1, false, &plain);
     options.plan = "-attention";
     ok &= run(seed, dtype, options, 1, false, &merged);
