@@ -210,6 +210,8 @@ wg_layout wg__layout_of(const wg__planner *p, uint32_t node);
 wg_layout wg__dense_layout(const wg_shape *shape);
 /* Whether a kernel can't read operand k of node as it stands. */
 bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k);
+/* How many operands of a unit are copied, dense, for its kernel. */
+uint32_t wg__copies_of(const wg__planner *p, const wg__work *unit);
 /* The node whose storage `root` lies in, and where: elements from its start. */
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift);
 /* The product of a unit as the kernels see it, without addresses; segments go to `segments`. */

@@ -66,25 +66,32 @@ bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
     return !wg__is_dense(&layout, wg__shape_of_node(p->tape, &p->tape->nodes[in]));
 }
 
+uint32_t wg__copies_of(const wg__planner *p, const wg__work *unit)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; unit->kind == WG__UNIT_NODE && k < p->tape->nodes[unit->node].n_in; k++)
+        n += wg__needs_copy(p, unit->node, k);
+    return n;
+}
+
 /* Dense copies of operands, in the order of their use, until their stage is over. */
-static bool add_copies(block *b, bool counted)
+static bool add_copies(block *b)
 {
     wg__planner *p = b->p;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < p->n_units; i++) {
-        uint32_t stage = p->stage[p->sequence[i]];
+    for (uint32_t i = 0; i < p->n_units; i++) n += wg__copies_of(p, &p->units[i]);
+    int64_t *temp = p->temps = wg__plan_array(p->arena, n, sizeof *p->temps);
+    if (!temp) return false;
+    for (uint32_t i = 0; i < p->n_units && n > 0; i++) {
+        const uint32_t stage = p->stage[p->sequence[i]];
         const wg__work *unit = &p->units[p->sequence[i]];
         const wg__node *node = &p->tape->nodes[unit->node];
-        for (uint32_t k = 0; unit->kind == WG__UNIT_NODE && k < node->n_in; k++) {
-            if (!wg__needs_copy(p, unit->node, k)) continue;
-            int64_t bytes = wg__bytes_of(p, wg__inputs(p->tape, node)[k]);
-            if (counted && !add(b, stage, stage, bytes, &p->temps[n])) return false;
-            n++;
-        }
+        for (uint32_t k = 0; unit->kind == WG__UNIT_NODE && k < node->n_in; k++)
+            if (wg__needs_copy(p, unit->node, k) &&
+                !add(b, stage, stage, wg__bytes_of(p, wg__inputs(p->tape, node)[k]), temp++))
+                return false;
     }
-    if (counted) return true;
-    p->temps = wg__plan_array(p->arena, n, sizeof *p->temps);
-    return p->temps && add_copies(b, true);
+    return true;
 }
 
 /* A value that takes the place of another is in its interval, which lasts as long as the last of them. */
@@ -113,7 +120,7 @@ static bool place(block *b)
     wg__life *lives = wg__lives_of(p);
     if (!lives || !add_outputs(b, lives)) return false;
     for (uint32_t i = 0; i < p->n_units && reuse; i++) wg__take_over(p, lives, p->sequence[i]);
-    if (!add_packs(b) || !add_copies(b, false) || !add_values(b, lives)) return false;
+    if (!add_packs(b) || !add_copies(b) || !add_values(b, lives)) return false;
     int64_t bytes = wg__fit(&p->tape->heap, p->own, b->intervals, b->n, reuse);
     for (uint32_t id = 1; id < p->n; id++)
         if (lives[id].from) p->offset[id] = p->offset[lives[id].from];

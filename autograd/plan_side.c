@@ -102,15 +102,6 @@ static bool is_free(const wg__planner *p, const wg__work *unit)
     return unit->kind == WG__UNIT_JOIN && wg__joins_for_nothing(p, unit->node);
 }
 
-/* A kernel that reads copies of its operands has two times. */
-static bool copies(const wg__planner *p, const wg__work *unit)
-{
-    const wg__node *node = &p->tape->nodes[unit->node];
-    for (uint32_t k = 0; unit->kind == WG__UNIT_NODE && k < node->n_in; k++)
-        if (wg__inputs(p->tape, node)[k] && wg__needs_copy(p, unit->node, k)) return true;
-    return false;
-}
-
 /* ---- stages -------------------------------------------------------------------------------------------------- */
 
 static uint32_t first_free(side *s, uint32_t stage)
@@ -146,7 +137,7 @@ static void as_early_as_can_be(side *s, uint32_t unit, wg__segment *segments)
     if (again && node->region != s->region) s->region = node->region, s->floor = p->n_stages;
     if (again && stage < s->floor) stage = early = s->floor;
     size of = size_of(p, work, segments);
-    bool serial = of.tasks == 1 && !copies(p, work);
+    bool serial = of.tasks == 1 && !wg__copies_of(p, work); /* a kernel that reads copies has two times */
     if (serial && of.work <= TINY && w.strand && w.stage >= early)
         enter(s, unit, w.stage, w.strand, 0);
     else
