@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "grad.h"
-#include "heap.h"
-#include "random.h"
+#include "base/heap.h"
+#include "base/random.h"
 #include "tape.h"
 
 /* Keys of the checker's own random streams. */

@@ -1,11 +1,9 @@
-/* Looking at a tape: as text, as a graph, and the plan that ran last. */
-#include "trace.h"
-
-#include "plan.h"
+/* Dumps of a tape as text and as a graph, and of the plan that ran last. */
+#include "engine.h"
 
 static const char *node_name(const wg_tape *tape, const wg__node *node)
 {
-    if (node->op) return tape->ops[node->op]->name;
+    if (node->op) return tape->interned.ops[node->op]->name;
     return node->leaf == WG__LEAF_PARAM ? wg_param_name(tape->leaves[node->slot].param) : "data";
 }
 
@@ -15,7 +13,7 @@ wg_status wg_dump_text(const wg_tape *tape, FILE *out)
     for (uint32_t id = 1; id < tape->n_nodes; id++) {
         const wg__node *node = &tape->nodes[id];
         char shape[128];
-        const char *scope = tape->scopes[node->scope].path;
+        const char *scope = tape->scopes.list[node->scope].path;
         fprintf(out, "%%%u = %s", id, node_name(tape, node));
         const uint32_t *in = wg__inputs(tape, node);
         for (uint32_t k = 0; k < node->n_in; k++) {
@@ -55,13 +53,13 @@ wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out)
 {
     if (!tape || !out) return WG_ERR_ARGUMENT;
     fputs("digraph tape {\n", out);
-    for (uint32_t scope = 0; scope < tape->n_scopes; scope++) {
+    for (uint32_t scope = 0; scope < tape->scopes.n; scope++) {
         bool open = false;
         for (uint32_t id = 1; id < tape->n_nodes; id++) {
             if (tape->nodes[id].scope != scope) continue;
             if (!open && scope) {
                 fprintf(out, "  subgraph cluster_%u { label=\"", scope);
-                quoted(out, tape->scopes[scope].path);
+                quoted(out, tape->scopes.list[scope].path);
                 fputs("\";\n", out);
             }
             open = true;
@@ -105,19 +103,20 @@ static void plan_line(const wg__instr *instr, FILE *out)
 wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
 {
     if (!tape || !out) return WG_ERR_ARGUMENT;
-    const wg__plan *plan = tape->last_plan;
+    const wg__plan *plan = tape->cache->last_plan;
     if (!plan) return fputs("no plan\n", out) < 0 ? WG_ERR_IO : WG_OK;
     fprintf(out, "%u instructions, block %zu bytes, results %zu bytes, scratch %zu bytes a thread\n",
             plan->n_instrs, plan->block_bytes, plan->output_bytes, plan->scratch_bytes);
     for (uint32_t i = 0; i < plan->n_instrs; i++) {
         const wg__instr *instr = &plan->instrs[i];
-        const uint32_t *origin = &plan->origin[3 * i];
-        const char *scope = tape->scopes[origin[1]].path;
-        fprintf(out, "%5u %s", i, origin[0] ? tape->ops[origin[0]]->name : "leaf");
+        const wg__origin *origin = &plan->origins[i];
+        const char *scope = tape->scopes.list[origin->scope].path;
+        fprintf(out, "%5u %s", i, origin->op ? tape->interned.ops[origin->op]->name : "leaf");
         plan_line(instr, out);
         fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
         if (scope[0]) fprintf(out, " [%s]", scope);
-        if (origin[2]) fprintf(out, " gradient of %s", tape->ops[origin[2]]->name);
+        if (origin->forward_op)
+            fprintf(out, " gradient of %s", tape->interned.ops[origin->forward_op]->name);
         fputc('\n', out);
     }
     return ferror(out) ? WG_ERR_IO : WG_OK;

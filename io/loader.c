@@ -1,7 +1,7 @@
 /* Which samples make up which batch: a function of the seed and the batch's number. */
 #include "io.h"
 
-#include "../autograd/random.h"
+#include "../autograd/base/random.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../autograd/heap.h"
+#include "../autograd/base/heap.h"
 
 static wg_init usual_init(int64_t hidden)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../autograd/random.h"
+#include "../autograd/base/random.h"
 
 /* ---- one token ---- */
 

@@ -6,7 +6,7 @@
  * The number may also stand at q or k, and the mask say who may be seen or who may not, as wg_where or
  * wg_masked_fill with -inf, for one matrix or for all; wg_tril_mask and wg_triu_mask, alone or beside another mask,
  * are known to be causal. Everything between must be read by the formula alone, and its value be wanted by nobody. */
-#include "../autograd/rewrite.h"
+#include "../autograd/plan/rewrite.h"
 #include "internal.h"
 
 #include <math.h>
@@ -37,7 +37,7 @@ static const wg_shape *shape_of(const pattern *p, uint32_t id)
 {
     return wg__shape_of_node(p->r->tape, node_of(p, id));
 }
-static int64_t numel_of(const pattern *p, uint32_t id) { return p->r->tape->shapes[node_of(p, id)->shape].numel; }
+static int64_t numel_of(const pattern *p, uint32_t id) { return wg__numel_of(p->r->tape, node_of(p, id)); }
 static int64_t size_from_end(const wg_shape *shape, int i) { return shape->size[shape->rank - i]; }
 static bool is(const pattern *p, uint32_t id, const wg_op *op) { return wg__op_is(p->r->tape, node_of(p, id), op); }
 static bool is_row(const pattern *p, uint32_t id, int row) { return is(p, id, &wg__pointwise_ops[row]); }
@@ -47,7 +47,7 @@ static bool is_row(const pattern *p, uint32_t id, int row) { return is(p, id, &w
 /* Gradients that flow through the result also flow through this. */
 static bool flows(const pattern *p, uint32_t id)
 {
-    return (node_of(p, p->out)->flags & WG__NODE_CUT) || !(node_of(p, id)->flags & WG__NODE_CUT);
+    return (node_of(p, p->out)->flags & WG__NODE_DETACHED) || !(node_of(p, id)->flags & WG__NODE_DETACHED);
 }
 
 /* Only `reader` reads it, and nobody misses it. */
@@ -84,7 +84,7 @@ static uint32_t behind_scale(pattern *p, uint32_t id, uint32_t reader)
 static bool is_minus_infinity(const pattern *p, uint32_t id)
 {
     const wg__fill_attr *attr = wg__attr_of(p->r->tape, node_of(p, id));
-    return is(p, id, wg__structural_ops.fill) && attr->value == -INFINITY;
+    return is(p, id, &wg__fill_op) && attr->value == -INFINITY;
 }
 
 /* Whether `id` counts from *start by 1 along axis 0 or 1 of two. */

@@ -67,7 +67,7 @@ wg_tensor wg__sum_to(wg_tensor x, wg_shape shape)
 {
     wg_shape from = wg_shape_get(x);
     if (wg_shape_equal(&from, &shape)) return x;
-    return wg_record(wg__structural_ops.sum, &x, 1, &shape, sizeof shape);
+    return wg_record(&wg__sum_op, &x, 1, &shape, sizeof shape);
 }
 
 wg_status wg__infer_size(wg_infer *infer)

@@ -1,14 +1,14 @@
 /* The derivative of a gradient op by composition. */
 #include "composed.h"
 
-#include "../autograd/graph.h"
+#include "../autograd/tape/graph.h"
 
 enum { OPERANDS = 8 };
 
 static wg_tensor view(wg_tensor x)
 {
     wg_shape shape = wg_shape_get(x);
-    return wg_is_nil(x) ? x : wg_record(wg__structural_ops.reshape, &x, 1, &shape, sizeof shape);
+    return wg_is_nil(x) ? x : wg_record(&wg__reshape_op, &x, 1, &shape, sizeof shape);
 }
 
 /* One operand may depend on another (a gradient on the value that it belongs to), and only the direct dependence
@@ -21,13 +21,13 @@ wg_tensor wg__composed_vjp(const wg_vjp_args *v, int k, wg__formula formula)
 {
     wg_tensor fresh[OPERANDS];
     wg_tape *tape = v->grad.tape;
-    int no_grad = tape->no_grad;
+    int no_grad = tape->modes.no_grad;
     if (v->n_in > OPERANDS)
         return wg_fail(v->grad, WG_ERR_GRADIENT, v->op->name, "has %d operands, its derivative takes %d", v->n_in,
                        OPERANDS);
-    tape->no_grad = 0;
+    tape->modes.no_grad = 0;
     for (int i = 0; i < v->n_in; i++) fresh[i] = view(v->in[i]);
     wg_tensor result = wg_vjp(formula(fresh, v->n_in, v->attr), fresh[k], v->grad);
-    tape->no_grad = no_grad;
+    tape->modes.no_grad = no_grad;
     return no_grad ? view(result) : result;
 }

@@ -5,7 +5,7 @@
 #ifndef WG_OPS_INTERNAL_H
 #define WG_OPS_INTERNAL_H
 
-#include "../autograd/exec.h"
+#include "../autograd/tape/exec.h"
 #include "ops.h"
 
 /* ---- the families ------------------------------------------------------------------------------------ */
@@ -31,7 +31,10 @@ extern const wg_op *const wg__pool_ops[];
 extern const wg_op *const wg__attention_ops[];
 
 /* Those of the structural ops that other files define. */
-extern const wg_op wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
+extern const wg_op wg__fill_op, wg__sum_op, wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
+
+/* What the engine gets when a tape or a parameter set is made; engine.c. */
+extern const wg__structural wg__structural_ops;
 /* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
 extern const wg_op wg__spread_op;
 

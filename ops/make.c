@@ -18,7 +18,7 @@ wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value
         return wg_fail_on(tape, WG_ERR_SHAPE, op, "%s: %s", wg_shape_text(&check.out, text, sizeof text),
                           check.error.text);
     wg__fill_attr attr = {.shape = check.out, .dtype = dtype, .value = value};
-    return wg_record_on(tape, wg__structural_ops.fill, NULL, 0, &attr, sizeof attr);
+    return wg_record_on(tape, &wg__fill_op, NULL, 0, &attr, sizeof attr);
 }
 
 wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value)

@@ -1,6 +1,6 @@
 /* A product by one-hot rows looks up rows of a weight: one_hot(i) W. It stays a product, but its gradient by W need not
  * be one: the rows of the result's gradient are added up by index, all such products of W into one buffer. */
-#include "../autograd/rewrite.h"
+#include "../autograd/plan/rewrite.h"
 #include "internal.h"
 
 #include "kernels/data.h"

@@ -1,6 +1,6 @@
 /* The closed set of ops that the engine records by itself, and the table through which it reaches them and the
  * kernels behind its instructions. */
-#include "../autograd/rewrite.h"
+#include "../autograd/plan/rewrite.h"
 #include "internal.h"
 
 #include "kernels/data.h"
@@ -24,7 +24,7 @@ static wg_kernel fill_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
     return wg__fill_kernel;
 }
 
-static const wg_op fill_op = {
+const wg_op wg__fill_op = {
     .struct_size = sizeof(wg_op), .name = "fill", .infer = fill_infer, .select = fill_select};
 
 /* ---- copy -------------------------------------------------------------------------------------------- */
@@ -71,7 +71,7 @@ static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dt
     return wg__kernel_get(WG__KERNEL_sum, out);
 }
 
-static const wg_op sum_op = {.struct_size = sizeof(wg_op),
+const wg_op wg__sum_op = {.struct_size = sizeof(wg_op),
                              .name = "sum",
                              .min_in = 1,
                              .max_in = 1,
@@ -97,7 +97,7 @@ static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
                                     .infer = copy_infer,
                                     .select = accumulate_select};
 
-const wg_op *const wg__structural_list[] = {&fill_op, &copy_op, &sum_op, &accumulate_op, NULL};
+const wg_op *const wg__structural_list[] = {&wg__fill_op, &copy_op, &wg__sum_op, &accumulate_op, NULL};
 
 /* ---- the table --------------------------------------------------------------------------------------- */
 
@@ -107,9 +107,9 @@ static const wg__rule rules[] = {{&wg__softmax_op, WG__PASS_ATTENTION, true, wg_
 
 const wg__structural wg__structural_ops = {
     .add = &wg__pointwise_ops[ROW_add],
-    .fill = &fill_op,
+    .fill = &wg__fill_op,
     .copy = &copy_op,
-    .sum = &sum_op,
+    .sum = &wg__sum_op,
     .expand = &wg__expand_op,
     .reshape = &wg__reshape_op,
     .pad = &wg__pad_op,

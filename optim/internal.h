@@ -5,7 +5,7 @@
 
 #include "optim.h"
 #include "update.h"
-#include "../autograd/heap.h"
+#include "../autograd/base/heap.h"
 
 enum { WG__COEFFICIENTS = 8 };
 

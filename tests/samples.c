@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../autograd/random.h"
+#include "../autograd/base/random.h"
 
 static const op_samples *const families[] = {samples_pointwise, samples_scalar,  samples_reduce, samples_view,
                                              samples_product,   samples_index,   samples_loss,   samples_make,

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "autograd/random.h"
+#include "autograd/base/random.h"
 #include "ops/kernels/cast.h"
 #include "ops/pointwise_rows.h"
 #include "random.h"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../autograd/random.h"
+#include "../autograd/base/random.h"
 #include "values.h"
 
 uint64_t seed = 1;

@@ -1,0 +1,17 @@
+/* Internal. Runs one function on all threads of a pool. */
+#ifndef WG_POOL_H
+#define WG_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../tape.h"
+
+/* Calls work(context, thread) concurrently on the threads of the pool; thread 0 is the caller. Other threads may call
+ * it late, twice or not at all when the machine does not schedule them in time, so the work must not depend on them.
+ * Returns false, without calling anything, if another tape uses the pool. */
+bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *context);
+/* Waits until *value == wanted: spins briefly, then yields. */
+void wg__pool_wait(const uint32_t *value, uint32_t wanted);
+
+#endif

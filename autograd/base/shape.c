@@ -1,0 +1,89 @@
+/* Element types and shapes; the checked arithmetic on sizes. */
+#include "../shape.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[WG_DTYPES] = {{"f32", 4}, {"f64", 8}, {"i32", 4}, {"bool", 1}};
+
+size_t wg_dtype_size(wg_dtype dtype) { return (unsigned)dtype < WG_DTYPES ? dtypes[dtype].size : 0; }
+const char *wg_dtype_name(wg_dtype dtype) { return (unsigned)dtype < WG_DTYPES ? dtypes[dtype].name : "?"; }
+bool wg_dtype_is_float(wg_dtype dtype) { return dtype == WG_F32 || dtype == WG_F64; }
+
+wg_shape wg_shape_of(int rank, const int64_t *size)
+{
+    wg_shape shape;
+    memset(&shape, 0, sizeof shape); /* padding too: shapes are hashed and compared as bytes */
+    shape.rank = -1;
+    if (rank < 0 || rank > WG_MAX_RANK || (rank > 0 && !size)) return shape;
+    shape.rank = rank;
+    for (int i = 0; i < rank; i++) shape.size[i] = size[i];
+    return shape;
+}
+
+bool wg_shape_numel(const wg_shape *shape, int64_t *numel)
+{
+    *numel = 0;
+    if (shape->rank < 0 || shape->rank > WG_MAX_RANK) return false;
+    int64_t n = 1;
+    bool zero = false;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->size[i] < 0) return false;
+        if (shape->size[i] == 0)
+            zero = true;
+        else if (__builtin_mul_overflow(n, shape->size[i], &n))
+            return false;
+    }
+    *numel = zero ? 0 : n;
+    return true;
+}
+
+bool wg_shape_bytes(const wg_shape *shape, wg_dtype dtype, size_t *bytes)
+{
+    int64_t n;
+    *bytes = 0;
+    if (!wg_shape_numel(shape, &n)) return false;
+    return !__builtin_mul_overflow((size_t)n, wg_dtype_size(dtype), bytes) && *bytes <= SIZE_MAX / 4;
+}
+
+bool wg_shape_equal(const wg_shape *a, const wg_shape *b)
+{
+    if (a->rank != b->rank) return false;
+    for (int i = 0; i < a->rank; i++)
+        if (a->size[i] != b->size[i]) return false;
+    return true;
+}
+
+bool wg_shape_broadcast(const wg_shape *a, const wg_shape *b, wg_shape *out)
+{
+    const wg_shape *big = a->rank >= b->rank ? a : b, *small = big == a ? b : a;
+    wg_shape result = *big; /* out may be a or b */
+    if (small->rank < 0) return false;
+    int shift = big->rank - small->rank;
+    for (int i = 0; i < small->rank; i++) {
+        int64_t x = big->size[i + shift], y = small->size[i];
+        if (x != y && x != 1 && y != 1) return false;
+        result.size[i + shift] = x == 1 ? y : x;
+    }
+    *out = result;
+    return true;
+}
+
+char *wg_shape_text(const wg_shape *shape, char *text, size_t size)
+{
+    size_t used = 0;
+    if (size == 0) return text;
+    text[0] = 0;
+    if (shape->rank < 0) {
+        snprintf(text, size, "[invalid]");
+        return text;
+    }
+    for (int i = 0; i < shape->rank && used + 1 < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%" PRId64, i ? ", " : "[", shape->size[i]);
+    if (used + 1 < size) snprintf(text + used, size - used, shape->rank ? "]" : "[]");
+    return text;
+}

@@ -1,0 +1,31 @@
+/* Status names and the one-line error. */
+#include "../status.h"
+
+#include <stdio.h>
+
+const char *wg_status_name(wg_status status)
+{
+    static const char *const names[] = {"ok",     "argument", "shape",     "dtype",   "stale", "gradient",
+                                        "memory", "index",    "nonfinite", "changed", "io",    "format"};
+    size_t i = (size_t)status;
+    return i < sizeof names / sizeof *names ? names[i] : "unknown";
+}
+
+wg_status wg_error_setv(wg_error *error, wg_status status, const char *format, va_list arguments)
+{
+    if (!error || error->status != WG_OK) return status;
+    error->status = status;
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+    return status;
+}
+
+wg_status wg_error_set(wg_error *error, wg_status status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    wg_error_setv(error, status, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+const char *wg_version(void) { return "0.1.0"; }

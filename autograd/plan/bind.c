@@ -1,0 +1,82 @@
+/* Addresses of operands, as slots and offsets that a run resolves; the list of instructions. */
+#include "emit.h"
+
+#include <string.h>
+
+bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
+{
+    wg__heap *heap = &e->tape->heap;
+    if (!wg__grow(heap, (void **)&e->fixups, &e->cap_fixups, e->n_fixups + 1u, sizeof *e->fixups) ||
+        !wg__grow(heap, (void **)&e->fixup_slots, &e->cap_fixup_slots, e->n_fixups + 1u, sizeof slot))
+        return false;
+    e->fixup_slots[e->n_fixups] = slot;
+    e->fixups[e->n_fixups++] = (wg__fixup){where, offset};
+    return true;
+}
+
+/* A constant is in the plan's own memory. */
+static void *constant(wg__emit *e, uint32_t id)
+{
+    const wg__fill_attr *attr = wg__attr_of(e->tape, wg__node_at(e->p, id));
+    void *memory = wg__arena_alloc(&e->plan->memory, 128, 64);
+    if (memory) e->tape->structural->from_f64(attr->dtype, attr->value, 1, memory);
+    return memory;
+}
+
+/* A number that a derivative rule recorded. Its leaf is gone when the plan is reused, so the plan keeps a copy. */
+static void *derived_leaf(wg__emit *e, uint32_t id)
+{
+    const wg__node *node = wg__node_at(e->p, id);
+    size_t bytes = (size_t)wg__size_of(e->tape, node);
+    void *memory = wg__arena_alloc(&e->plan->memory, bytes + 64, 64);
+    if (memory && bytes) memcpy(memory, e->tape->leaves[node->slot].data, bytes);
+    return memory;
+}
+
+static uint32_t source_slot(wg__emit *e, uint32_t id)
+{
+    if (e->source_slot[id]) return e->source_slot[id];
+    const wg__node *node = wg__node_at(e->p, id);
+    wg__slot slot = {.kind = node->op ? WG__SLOT_VALUE : WG__SLOT_LEAF,
+                     .index = node->op ? node->value : node->slot};
+    if (!node->op && node->leaf == WG__LEAF_PARAM) e->plan->params[e->plan->n_params++] = id;
+    return e->source_slot[id] = wg__slot_new(e->plan, slot);
+}
+
+bool wg__emit_bind_at(wg__emit *e, void **where, uint32_t root, int64_t at)
+{
+    const wg__planner *p = e->p;
+    int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, root)->dtype), shift;
+    uint32_t owner = wg__owner_of(p, root, &shift);
+    return wg__emit_fix(e, where, p->places.slot[owner], p->places.offset[owner] + (at + shift) * size);
+}
+
+bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
+{
+    const wg__planner *p = e->p;
+    uint32_t root = p->storage.root[id];
+    int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
+    if (p->flags[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
+    int64_t at = p->storage.view[id] ? p->storage.view[id]->offset : 0;
+    if (wg__is_source(p, root) && root >= p->n_forward) {
+        char *memory = derived_leaf(e, root);
+        *where = memory ? memory + at * size : NULL;
+        return memory != NULL;
+    }
+    if (wg__is_source(p, root)) return wg__emit_fix(e, where, source_slot(e, root), at * size);
+    return wg__emit_bind_at(e, where, root, at);
+}
+
+bool wg__emit_instr(wg__emit *e, wg__instr instr)
+{
+    wg__heap *heap = &e->tape->heap;
+    if (instr.tasks <= 0) return true;
+    if (instr.scratch > e->plan->scratch_bytes) e->plan->scratch_bytes = instr.scratch;
+    if (!wg__grow(heap, (void **)&e->instrs, &e->cap_instrs, e->n_instrs + 1u, sizeof instr) ||
+        !wg__grow(heap, (void **)&e->tags, &e->cap_tags, e->n_instrs + 1u, sizeof *e->tags))
+        return false;
+    e->tags[e->n_instrs] = e->now;
+    e->tags[e->n_instrs].instr = e->n_instrs;
+    e->instrs[e->n_instrs++] = instr;
+    return true;
+}

@@ -1,0 +1,160 @@
+/* The plan cache: finds the plan of a request or has it made. The key is everything recorded since the reset and the
+ * request, compared in full. A hit skips differentiation. */
+#include "cache.h"
+
+#include "pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_PLANS = 64 };
+
+static void plan_free(wg_tape *tape, wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_slots; i++)
+        if (plan->slots[i].kind == WG__SLOT_PACKED) wg__packed_release(tape, plan->slots[i].index);
+    wg__arena_release(&plan->memory);
+    wg__heap_release(&tape->heap, plan, sizeof *plan);
+}
+
+void wg__cache_clear(wg_tape *tape)
+{
+    wg__cache *cache = tape->cache;
+    while (cache->plans) {
+        wg__plan *next = cache->plans->next;
+        plan_free(tape, cache->plans);
+        cache->plans = next;
+    }
+    cache->n_plans = 0;
+    cache->last_plan = NULL;
+}
+
+static void evict_oldest(wg_tape *tape)
+{
+    wg__cache *cache = tape->cache;
+    wg__plan **at = &cache->plans;
+    while ((*at)->next) at = &(*at)->next;
+    if (*at == cache->last_plan) cache->last_plan = NULL;
+    plan_free(tape, *at);
+    *at = NULL;
+    cache->n_plans--;
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------------------- */
+
+static bool is_chosen(wg_param *param, const wg__wanted *wanted)
+{
+    if (wg_param_is_frozen(param) || wg_param_is_buffer(param)) return false;
+    for (uint32_t i = 0; i < wanted->n_only; i++)
+        if (wanted->only[i] == param) return true;
+    return !wanted->only;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    return wg__compare(*(const uint32_t *)a, *(const uint32_t *)b);
+}
+
+/* The words: loss, passes, n_x, x, n_targets, targets, then node and buffer id of each assignment. */
+static bool request_make(wg_tape *tape, wg__request *r, const wg__wanted *wanted)
+{
+    const wg__index *params = &tape->interned.param_index;
+    uint64_t words = 8 + (uint64_t)wanted->n + params->count + 3 * (uint64_t)tape->n_assigns;
+    uint32_t *w = r->words = wg__arena_alloc(&tape->scratch, words * sizeof *w, 8);
+    if (!w) return false;
+    *w++ = r->loss = wanted->loss;
+    *w++ = tape->passes;
+    r->x = w + 1;
+    for (uint32_t i = 0; wanted->loss && i < params->size; i++) {
+        uint32_t id = params->table[i];
+        if (id && is_chosen(tape->leaves[tape->nodes[id].slot].param, wanted)) w[1 + r->n_x++] = id;
+    }
+    qsort(w + 1, r->n_x, sizeof *w, ascending); /* the order of the table depends on hashes */
+    *w = r->n_x;
+    w += 1 + r->n_x;
+    r->targets = w + 1;
+    for (uint32_t i = 0; i < wanted->n; i++) {
+        const wg__node *node = &tape->nodes[wanted->nodes[i]];
+        if (!(node->flags & WG__NODE_VALUE) && node->leaf != WG__LEAF_DATA) w[1 + r->n_targets++] = wanted->nodes[i];
+    }
+    *w = r->n_targets;
+    w += 1 + r->n_targets;
+    for (uint32_t i = 0; i < tape->n_assigns; i++) {
+        uint64_t id = wg__param_id(tape->assigns[i].buffer);
+        *w++ = tape->assigns[i].node;
+        *w++ = (uint32_t)id;
+        *w++ = (uint32_t)(id >> 32);
+    }
+    r->n = (uint32_t)(w - r->words);
+    r->hash = tape->hash;
+    for (uint32_t i = 0; i < r->n; i++) r->hash = (r->hash ^ r->words[i]) * 0x9E3779B97F4A7C15u ^ (r->hash >> 31);
+    return true;
+}
+
+static bool matches(const wg_tape *tape, const wg__plan *plan, const wg__request *r)
+{
+    return plan->hash == r->hash && plan->n_nodes == tape->n_nodes && plan->n_spill == tape->n_spill &&
+           plan->n_request == r->n && !memcmp(plan->request, r->words, r->n * sizeof *r->words) &&
+           !memcmp(plan->nodes, tape->nodes, tape->n_nodes * sizeof *tape->nodes) &&
+           (!tape->n_spill || !memcmp(plan->spill, tape->spill, tape->n_spill * sizeof *tape->spill));
+}
+
+static bool copy_key(const wg_tape *tape, wg__plan *plan, const wg__request *r)
+{
+    plan->hash = r->hash;
+    plan->n_nodes = tape->n_nodes;
+    plan->n_spill = tape->n_spill;
+    plan->n_request = r->n;
+    plan->nodes = wg__arena_array(&plan->memory, plan->n_nodes, sizeof *plan->nodes);
+    plan->spill = wg__arena_array(&plan->memory, plan->n_spill, sizeof *plan->spill);
+    plan->request = wg__arena_array(&plan->memory, plan->n_request, sizeof *plan->request);
+    if (!plan->nodes || !plan->spill || !plan->request) return false;
+    memcpy(plan->nodes, tape->nodes, plan->n_nodes * sizeof *plan->nodes);
+    if (plan->n_spill) memcpy(plan->spill, tape->spill, plan->n_spill * sizeof *plan->spill);
+    memcpy(plan->request, r->words, plan->n_request * sizeof *plan->request);
+    return true;
+}
+
+/* ---- hit or miss --------------------------------------------------------------------------------------------- */
+
+static wg__plan *find(wg_tape *tape, const wg__request *r)
+{
+    if (!(tape->passes & WG__PASS_CACHE)) return NULL;
+    for (wg__plan **at = &tape->cache->plans; *at; at = &(*at)->next) {
+        wg__plan *plan = *at;
+        if (!matches(tape, plan, r)) continue;
+        *at = plan->next;
+        plan->next = tape->cache->plans;
+        return tape->cache->plans = plan;
+    }
+    return NULL;
+}
+
+static wg__plan *make(wg_tape *tape, const wg__request *r)
+{
+    wg__cache *cache = tape->cache;
+    wg__plan *plan = wg__heap_alloc(&tape->heap, sizeof *plan);
+    if (plan) *plan = (wg__plan){.memory.heap = &tape->heap};
+    if (!plan || !copy_key(tape, plan, r) || !wg__plan_make(tape, plan, r)) {
+        if (plan) plan_free(tape, plan);
+        wg__out_of_memory(tape); /* unless there is an error already */
+        return NULL;
+    }
+    tape->counts.plan_misses++;
+    if (cache->n_plans >= MOST_PLANS) evict_oldest(tape);
+    plan->next = cache->plans;
+    cache->plans = plan;
+    cache->n_plans++;
+    return plan;
+}
+
+wg__plan *wg__plan_for(wg_tape *tape, const wg__wanted *wanted)
+{
+    wg__request r = {0};
+    wg__arena_rewind(&tape->scratch);
+    if (!request_make(tape, &r, wanted)) return wg__out_of_memory(tape), NULL;
+    wg__plan *plan = find(tape, &r);
+    if (!plan) return make(tape, &r);
+    tape->counts.plan_hits++;
+    return plan;
+}

@@ -1,0 +1,54 @@
+/* Internal. The plan cache of a tape, and the packed weights that cached plans share.
+ *
+ * Room plan: turns a recorded program into a plan. It decides and never runs; of ops it knows the kind, the descriptor
+ * and the structural table, and of numbers nothing. passes.h lists the switches, pipeline.c the passes in order. */
+#ifndef WG_CACHE_H
+#define WG_CACHE_H
+
+#include "plan.h"
+
+typedef struct wg__pack_key { /* a matrix in the memory of a parameter or another source */
+    int64_t offset, rs, cs, k, n;
+} wg__pack_key;
+
+/* A parameter's matrix in the layout of the product kernels, valid for one version of the parameter. */
+typedef struct wg__packed {
+    wg_param *param;
+    uint64_t param_id;
+    wg__pack_key key;
+    bool filled;
+    uint64_t version; /* of the parameter when it was packed */
+    void *memory;
+    size_t bytes;
+    uint32_t plans; /* that use it; 0: the entry is free */
+} wg__packed;
+
+typedef struct wg__cache {
+    wg__plan *plans; /* most recently used first */
+    uint32_t n_plans;
+    const wg__plan *last_plan; /* of the last run, for dumps; NULL once evicted */
+    wg__packed *packed;        /* entry 0 is reserved */
+    uint32_t n_packed, cap_packed;
+} wg__cache;
+
+/* What a run computes: nodes, kept and assigned values; and if loss != 0, gradients. */
+typedef struct wg__wanted {
+    const uint32_t *nodes;
+    uint32_t n;
+    uint32_t loss;
+    wg_param *const *only; /* gradients of these parameters; NULL: of all that the loss depends on */
+    uint32_t n_only;
+} wg__wanted;
+
+/* The plan for it, from the cache or new. Returns NULL with an error on the tape. */
+wg__plan *wg__plan_for(wg_tape *tape, const wg__wanted *wanted);
+void wg__cache_clear(wg_tape *tape);   /* frees all plans */
+void wg__cache_release(wg_tape *tape); /* and the packed weights */
+
+/* The packed weight of a parameter, shared with other plans. Returns 0 if out of memory. */
+uint32_t wg__packed_acquire(wg_tape *tape, wg_param *param, const wg__pack_key *key, size_t bytes);
+void wg__packed_release(wg_tape *tape, uint32_t packed);
+bool wg__packed_is_fresh(const wg_tape *tape, uint32_t packed);
+void wg__packed_filled(wg_tape *tape, uint32_t packed);
+
+#endif

@@ -1,0 +1,103 @@
+/* What a chain may overwrite, since it reads each element before it writes it: operands whose last use is in the chain,
+ * and buffers that it assigns. */
+#include "lifetime.h"
+
+/* ---- operands ------------------------------------------------------------------------------------------------ */
+
+/* Whether the last use of operand `node` is the i-th member of a chain, read directly, and it is in the block. */
+static bool ends_in(const wg__planner *p, const wg__lifetime *lifetimes, uint32_t node, uint32_t unit, uint32_t i)
+{
+    const wg__lifetime *l = &lifetimes[node];
+    return l->first && l->last == p->schedule.stage[unit] && l->read == l->last && l->reader == unit &&
+           l->member == i && l->whole && !p->places.slot[node] && !p->storage.view[node];
+}
+
+static bool same_size(const wg_tape *tape, uint32_t a, uint32_t b)
+{
+    const wg__node *x = &tape->nodes[a], *y = &tape->nodes[b];
+    return wg__numel_of(tape, x) == wg__numel_of(tape, y) &&
+           wg_dtype_size((wg_dtype)x->dtype) == wg_dtype_size((wg_dtype)y->dtype);
+}
+
+void wg__inplace_operands(const wg__planner *p, wg__lifetime *lifetimes, uint32_t unit)
+{
+    const wg__unit *chain = &p->units.list[unit];
+    uint32_t ended[4 * WG__CHAIN_MEMBERS], n = 0;
+    if (chain->kind != WG__UNIT_CHAIN) return;
+    for (uint32_t i = 0; i < chain->count; i++) {
+        uint32_t id = p->units.members[chain->first + i];
+        const wg__node *node = wg__node_at(p, id);
+        for (uint32_t k = 0; k < node->n_in; k++) {
+            uint32_t in = wg__inputs(p->tape, node)[k];
+            if (in >= id || !ends_in(p, lifetimes, in, unit, i)) continue;
+            lifetimes[in].reader = 0; /* once, if the member reads it twice */
+            ended[n++] = in;
+        }
+        if (!lifetimes[id].first || p->places.slot[id] || p->storage.view[id]) continue;
+        if (wg__plan_op(p, id)->kind != WG_KIND_POINTWISE) continue;
+        for (uint32_t j = 0; j < n && !lifetimes[id].in_place_of; j++) {
+            if (!same_size(p->tape, ended[j], id)) continue;
+            lifetimes[id].in_place_of = ended[j];
+            ended[j] = ended[--n];
+        }
+    }
+}
+
+/* ---- targets ------------------------------------------------------------------------------------------------- */
+
+bool wg__targets_init(wg__targets *t, const wg__planner *p, const wg__lifetime *lifetimes)
+{
+    *t = (wg__targets){.p = p, .lifetimes = lifetimes};
+    t->read = wg__arena_array(p->scratch, p->tape->n_leaves, sizeof *t->read);
+    if (!t->read) return false;
+    for (uint32_t i = 1; i < p->units.n; i++)
+        if (p->units.list[i].kind == WG__UNIT_KERNEL && p->schedule.stage[i] > t->last_check &&
+            (wg__plan_op(p, p->units.list[i].node)->flags & WG_OP_CHECKS_INDEX))
+            t->last_check = p->schedule.stage[i];
+    for (uint32_t id = 1; id < p->n; id++) {
+        const wg__node *node = wg__node_at(p, id);
+        if (lifetimes[id].read && !node->op && node->leaf == WG__LEAF_PARAM &&
+            wg_param_is_buffer(p->tape->leaves[node->slot].param))
+            t->read[t->n_read++] = id;
+    }
+    return true;
+}
+
+static const wg_buffer *assigned(const wg__planner *p, const wg__output *output)
+{
+    return output->kind == WG__OUTPUT_ASSIGN ? p->tape->assigns[output->target].buffer : NULL;
+}
+
+/* Whether the chain that computes the output may overwrite the buffer: it runs after all readers, or is the last one
+ * itself. Of several assignments to one buffer the last counts, so none is in place. */
+static bool can_overwrite(const wg__targets *t, const wg__output *output)
+{
+    const wg__planner *p = t->p;
+    const uint32_t id = output->node, unit = p->units.of[id], stage = p->schedule.stage[unit];
+    const wg_buffer *buffer = assigned(p, output);
+    uint32_t at = 0;
+    while (p->units.members[p->units.list[unit].first + at] != id) at++;
+    for (uint32_t i = 0; i < t->n_read; i++) {
+        const wg__lifetime *l = &t->lifetimes[t->read[i]];
+        bool here = l->read == stage && l->reader == unit && l->whole && l->member <= at;
+        bool same = p->tape->leaves[wg__node_at(p, t->read[i])->slot].param == buffer;
+        if (same && l->read >= stage && !here) return false;
+    }
+    for (uint32_t i = 0; i < p->plan->n_outputs; i++) {
+        const wg__output *other = &p->plan->outputs[i];
+        if (other != output && assigned(p, other) == buffer) return false;
+    }
+    return true;
+}
+
+/* A run that finds an index out of range fails, and must not have changed a buffer. */
+bool wg__is_on_target(const wg__targets *t, const wg__output *output)
+{
+    const wg__planner *p = t->p;
+    if (output->kind != WG__OUTPUT_ASSIGN) return output->kind == WG__OUTPUT_GRAD;
+    if (!(p->passes & WG__PASS_PLACE) || p->tape->options.locate_nonfinite) return false;
+    const uint32_t unit = p->units.of[output->node];
+    if (!wg__output_is_direct(p, output) || !unit) return false;
+    return p->units.list[unit].kind == WG__UNIT_CHAIN && p->schedule.stage[unit] > t->last_check &&
+           can_overwrite(t, output);
+}

@@ -1,0 +1,50 @@
+/* Pass layout: views become strides. A view is free unless strides cannot express it; then its operand is copied. A
+ * fill is one number with strides of zero. Exact. */
+#include "planner.h"
+
+#include <string.h>
+
+static bool lay_out_view(wg__planner *p, uint32_t id)
+{
+    const wg__node *node = wg__node_at(p, id);
+    const wg_op *op = wg__op_of(p->tape, node);
+    uint32_t from = wg__inputs(p->tape, node)[0];
+    const wg_shape *in = wg__plan_shape(p, from), *out = wg__shape_of_node(p->tape, node);
+    wg_layout *layout = wg__arena_array(p->arena, 1, sizeof *layout), base = wg__layout_of(p, from);
+    if (!layout) return false;
+    p->storage.view[id] = layout;
+    p->storage.root[id] = p->storage.root[from];
+    p->flags[p->storage.root[from]] |= WG__CONTIGUOUS;
+    if (op->view(in, &base, out, wg__attr_of(p->tape, node), layout)) {
+        if (p->flags[id] & WG__SLICE_COPY) {
+            p->storage.view[id] = NULL;
+            p->storage.root[id] = id;
+        }
+        return true;
+    }
+    base = wg__contiguous_layout(in);
+    memset(layout, 0, sizeof *layout);
+    p->storage.root[id] = id;
+    p->flags[id] &= (uint16_t)~WG__SLICE_COPY;
+    p->flags[id] |= WG__VIEW_COPY;
+    return op->view(in, &base, out, wg__attr_of(p->tape, node), layout);
+}
+
+bool wg__plan_layout(wg__planner *p)
+{
+    const wg_tape *tape = p->tape;
+    for (uint32_t id = 1; id < p->n; id++) {
+        p->storage.root[id] = p->storage.owner[id] = id;
+        if (!(p->flags[id] & WG__LIVE)) continue;
+        const wg__node *node = &tape->nodes[id];
+        if (!node->op || (node->flags & WG__NODE_VALUE)) continue;
+        if (wg__op_is(tape, node, tape->structural->fill)) {
+            p->flags[id] |= WG__CONSTANT;
+            p->storage.view[id] = wg__arena_array(p->arena, 1, sizeof(wg_layout)); /* strides of zero */
+            if (!p->storage.view[id]) return false;
+        } else if (wg__op_of(tape, node)->kind == WG_KIND_VIEW && !lay_out_view(p, id)) {
+            return false;
+        }
+    }
+    return true;
+}

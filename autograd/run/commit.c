@@ -1,0 +1,65 @@
+/* What a run leaves: values that can be read, gradients, assigned buffers; or, if it failed, nothing. */
+#include "run.h"
+
+#include <string.h>
+
+static void add_to(const wg_tape *tape, wg_dtype dtype, const void *in, int64_t n, void *out)
+{
+    const wg_op *op = tape->structural->accumulate;
+    wg_operand operand = {
+        .data = (void *)(uintptr_t)in, .rank = 1, .size = {n}, .stride = {1}, .numel = n, .dtype = dtype};
+    wg_args args = {.op = op, .in = &operand, .n_in = 1, .out = operand};
+    args.out.data = out;
+    wg_kernel kernel = op->select(op, &dtype, 1, dtype);
+    int64_t tasks = n == 0 ? 0 : op->tasks ? op->tasks(&args) : 1;
+    for (int64_t task = 0; task < tasks; task++) kernel(&args, task);
+}
+
+/* A gradient that the run wrote to its target needs no copy. */
+static void write_grad(const wg_tape *tape, const wg__output *output, wg_param *param)
+{
+    void *grad = wg__param_grad_data(param);
+    if (!wg__param_grad_empty(param))
+        add_to(tape, output->dtype, output->memory, output->numel, grad);
+    else if (output->memory != grad)
+        memcpy(grad, output->memory, output->bytes);
+    wg__param_grad_written(param);
+}
+
+/* Writes a buffer. Tensors recorded from it before keep its old value. */
+static void write_buffer(wg_tape *tape, const wg__assign *a, const wg__output *output)
+{
+    wg__leaf *leaf = wg__current_leaf(tape, a->buffer);
+    if (leaf) leaf->state = a->before ? WG__LEAF_PAST : WG__LEAF_OUTDATED;
+    if (leaf && a->before) leaf->data = memcpy(a->before, leaf->data, output->bytes);
+    void *value = wg__param_data(a->buffer);
+    if (output->bytes && output->memory != value) memcpy(value, output->memory, output->bytes);
+    wg__param_written(a->buffer);
+}
+
+void wg__run_commit(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_outputs; i++) {
+        const wg__output *output = &plan->outputs[i];
+        if (output->kind == WG__OUTPUT_VALUE) {
+            wg__node *node = &tape->nodes[output->node];
+            if (node->flags & WG__NODE_KEPT) tape->n_kept--;
+            node->flags = (uint16_t)((node->flags & ~WG__NODE_KEPT) | WG__NODE_VALUE);
+            node->value = tape->n_values;
+            tape->values[tape->n_values++] = output->memory;
+            wg__hash_mix(tape, output->node, 13);
+        } else if (output->kind == WG__OUTPUT_GRAD) {
+            write_grad(tape, output, wg__trained(tape, output));
+        } else {
+            write_buffer(tape, &tape->assigns[output->target], output);
+        }
+    }
+    tape->n_assigns = 0;
+}
+
+void wg__run_discard(const wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_outputs; i++)
+        if (plan->outputs[i].kind == WG__OUTPUT_GRAD) wg__param_grad_clobbered(wg__trained(tape, &plan->outputs[i]));
+}
+

@@ -1,0 +1,175 @@
+/* The profile: time per op, scope and size of product, and the last run as Chrome trace events. A profiled run uses the
+ * calling thread only, one instruction after the other. */
+#include "run.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../trace.h"
+
+/* The key of a total. Of products also the size, all segments and problems together; zeros for others. */
+typedef struct place {
+    uint32_t op, scope;
+    int64_t batches, m, n, k;
+} place;
+
+typedef struct total {
+    place at;
+    uint64_t calls, nanoseconds;
+} total;
+
+typedef struct event {
+    place at;
+    uint64_t start, nanoseconds;
+} event;
+
+struct wg__profile {
+    total *totals;
+    uint32_t n_totals, cap_totals;
+    event *events; /* of the last run */
+    uint32_t n_events, cap_events;
+};
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void wg__profile_free(wg_tape *tape)
+{
+    wg__profile *profile = tape->run->profile;
+    if (!profile) return;
+    wg__heap_release(&tape->heap, profile->totals, profile->cap_totals * sizeof *profile->totals);
+    wg__heap_release(&tape->heap, profile->events, profile->cap_events * sizeof *profile->events);
+    wg__heap_release(&tape->heap, profile, sizeof *profile);
+    tape->run->profile = NULL;
+}
+
+void wg_profile_clear(wg_tape *tape)
+{
+    if (tape) wg__profile_free(tape);
+}
+
+/* Room for a run's events; a profile that finds no memory counts nothing and harms nothing. */
+static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
+{
+    if (!tape->run->profile) {
+        tape->run->profile = wg__heap_alloc(&tape->heap, sizeof *tape->run->profile);
+        if (tape->run->profile) memset(tape->run->profile, 0, sizeof *tape->run->profile);
+    }
+    wg__profile *p = tape->run->profile;
+    if (!p || !wg__grow(&tape->heap, (void **)&p->events, &p->cap_events, instrs, sizeof *p->events) ||
+        !wg__grow(&tape->heap, (void **)&p->totals, &p->cap_totals, (uint64_t)p->n_totals + instrs,
+                  sizeof *p->totals))
+        return NULL;
+    p->n_events = 0;
+    return p;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    return memcmp(&((const total *)a)->at, &((const total *)b)->at, sizeof(place));
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const total *x = a, *y = b;
+    return x->nanoseconds > y->nanoseconds ? -1 : x->nanoseconds < y->nanoseconds;
+}
+
+/* Adds the events of the run to the totals. */
+static void add_up(wg__profile *p)
+{
+    for (uint32_t i = 0; i < p->n_events; i++)
+        p->totals[p->n_totals++] = (total){p->events[i].at, 1, p->events[i].nanoseconds};
+    if (p->n_totals > 0) qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
+    uint32_t kept = 0;
+    for (uint32_t i = 1; i < p->n_totals; i++) {
+        if (by_place(&p->totals[kept], &p->totals[i]) == 0) {
+            p->totals[kept].calls += p->totals[i].calls;
+            p->totals[kept].nanoseconds += p->totals[i].nanoseconds;
+        } else {
+            p->totals[++kept] = p->totals[i];
+        }
+    }
+    if (p->n_totals) p->n_totals = kept + 1;
+}
+
+static place place_of(const wg__plan *plan, uint32_t i)
+{
+    const wg__instr *instr = &plan->instrs[i];
+    place at = {.op = plan->origins[i].op, .scope = plan->origins[i].scope};
+    if (instr->kind != WG__INSTR_PRODUCT) return at;
+    const wg__product *p = instr->product;
+    at.batches = p->batches, at.m = p->m, at.n = p->n;
+    for (int s = 0; s < p->n_segments; s++) at.k += p->segments[s].k;
+    return at;
+}
+
+void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
+{
+    wg__profile *p = profile_for(tape, plan->n_instrs);
+    for (uint32_t i = 0; i < plan->n_instrs; i++) {
+        const wg__instr *instr = &plan->instrs[i];
+        uint64_t start = now();
+        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, tape->run->scratch);
+        if (!p) continue;
+        p->events[p->n_events++] = (event){place_of(plan, i), start, now() - start};
+    }
+    if (p) add_up(p);
+}
+
+static const char *op_name(const wg_tape *tape, uint32_t op) { return op ? tape->interned.ops[op]->name : "leaf"; }
+
+static void profile_line(const wg_tape *tape, const total *t, uint64_t sum, FILE *out)
+{
+    const double ns = (double)t->nanoseconds, share = sum ? 100 * ns / (double)sum : 0;
+    const double flops = 2.0 * (double)t->calls * (double)(t->at.batches * t->at.m * t->at.n) * (double)t->at.k;
+    fprintf(out, "%10.3f %5.1f%% %8llu ", ns * 1e-6, share, (unsigned long long)t->calls);
+    if (flops > 0 && ns > 0)
+        fprintf(out, "%8.1f", flops / ns);
+    else
+        fprintf(out, "%8s", "");
+    fprintf(out, "  %s", op_name(tape, t->at.op));
+    if (t->at.batches > 1) fprintf(out, " %lld of", (long long)t->at.batches);
+    if (t->at.batches) fprintf(out, " %lldx%lldx%lld", (long long)t->at.m, (long long)t->at.n, (long long)t->at.k);
+    const char *scope = tape->scopes.list[t->at.scope].path;
+    fprintf(out, "%s%s%s\n", scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
+}
+
+wg_status wg_dump_profile(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    wg__profile *p = tape->run->profile;
+    if (!p) return fputs("no profiled run\n", out) < 0 ? WG_ERR_IO : WG_OK;
+    qsort(p->totals, p->n_totals, sizeof *p->totals, by_time);
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < p->n_totals; i++) sum += p->totals[i].nanoseconds;
+    fprintf(out, "%10s %6s %8s %8s  %s\n", "ms", "share", "calls", "GFLOP/s", "op, m x n x k of a product [scope]");
+    for (uint32_t i = 0; i < p->n_totals; i++) profile_line(tape, &p->totals[i], sum, out);
+    qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}
+
+wg_status wg_dump_chrome(const wg_tape *tape, FILE *out)
+{
+    if (!tape || !out) return WG_ERR_ARGUMENT;
+    const wg__profile *p = tape->run->profile;
+    fputs("{\"traceEvents\":[", out);
+    for (uint32_t i = 0; p && i < p->n_events; i++) {
+        const event *e = &p->events[i];
+        fprintf(out, "%s\n{\"name\":\"%s\",\"cat\":\"", i ? "," : "", op_name(tape, e->at.op));
+        for (const char *c = tape->scopes.list[e->at.scope].path; *c; c++) {
+            if ((unsigned char)*c < 32) continue;
+            if (*c == '"' || *c == '\\') fputc('\\', out);
+            fputc(*c, out);
+        }
+        fprintf(out, "\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":1}",
+                (double)(e->start - p->events[0].start) * 1e-3, (double)e->nanoseconds * 1e-3);
+    }
+    fputs("\n]}\n", out);
+    return ferror(out) ? WG_ERR_IO : WG_OK;
+}

@@ -1,0 +1,277 @@
+/* Running: walks the instructions and reports errors that only numbers show. A run does not allocate and cannot stop
+ * half-way. */
+#include "run.h"
+
+#include "../base/pool.h"
+
+#include <stdio.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* ---- reports from kernels ---------------------------------------------------------------------------------- */
+
+/* The smallest (node, position) is kept, so that the report is the same on any number of threads. */
+void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int64_t limit)
+{
+    wg_run *run = args->run;
+    uint64_t place = ((uint64_t)args->node << 32) | (uint32_t)position;
+    while (__atomic_exchange_n(&run->bad_lock, 1, __ATOMIC_ACQUIRE)) continue;
+    if (place < run->bad_index) {
+        run->bad_index = place;
+        run->bad_value = index;
+        run->bad_limit = limit;
+        run->bad_op = args->op;
+    }
+    run->bad_count++;
+    __atomic_store_n(&run->bad_lock, 0, __ATOMIC_RELEASE);
+}
+
+uint64_t wg_args_seed(const wg_args *args) { return args->run->seed; }
+uint64_t wg_args_step(const wg_args *args) { return args->run->step; }
+
+/* ---- denormals are flushed to zero during a run -------------------------------------------------------------- */
+
+static uint64_t flush_begin(void)
+{
+#if defined(__x86_64__)
+    unsigned old = _mm_getcsr();
+    _mm_setcsr(old | 0x8040); /* flush to zero, denormals are zero */
+    return old;
+#elif defined(__aarch64__)
+    uint64_t old;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+    __asm__ volatile("msr fpcr, %0" ::"r"(old | (1u << 24)));
+    return old;
+#else
+    return 0;
+#endif
+}
+
+static void flush_end(uint64_t old)
+{
+#if defined(__x86_64__)
+    _mm_setcsr((unsigned)old);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" ::"r"(old));
+#else
+    (void)old;
+#endif
+}
+
+/* ---- walking ------------------------------------------------------------------------------------------------- */
+
+void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
+{
+    switch (instr->kind) {
+    case WG__INSTR_CHAIN:
+        if (!instr->assigns || !run->bad_count) run->tape->structural->chain(instr->chain, task, scratch);
+        break;
+    case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
+    case WG__INSTR_PACK:
+        if (instr->packed && wg__packed_is_fresh(run->tape, instr->packed)) break;
+        instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task);
+        break;
+    case WG__INSTR_KERNEL: {
+        wg_args args = *instr->args; /* scratch and run are the thread's */
+        args.scratch = scratch;
+        args.run = run;
+        instr->kernel(&args, task);
+        break;
+    }
+    }
+}
+
+typedef struct walk {
+    wg_tape *tape;
+    wg__plan *plan;
+    wg_run *run;
+    wg_pool *pool;
+    size_t scratch; /* bytes per thread */
+    bool nonfinite; /* option locate_nonfinite: a NaN or Inf was found, ... */
+    uint32_t nonfinite_instr;
+    int64_t nonfinite_at; /* ... at this element */
+} walk;
+
+static void walk_alone(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
+        const wg__instr *instr = &w->plan->instrs[i];
+        for (int64_t task = 0; task < instr->tasks; task++)
+            wg__instr_run(instr, task, w->run, w->tape->run->scratch);
+    }
+}
+
+static void run_item(const walk *w, const wg__item *item, uint32_t task, void *scratch)
+{
+    const wg__instr *instr = &w->plan->instrs[item->first];
+    if (item->count == 1) {
+        wg__instr_run(instr, task - item->first_task, w->run, scratch);
+        return;
+    }
+    for (uint32_t i = 0; i < item->count; i++)
+        for (int64_t j = 0; j < instr[i].tasks; j++) wg__instr_run(&instr[i], j, w->run, scratch);
+}
+
+/* Threads take the tasks of a stage in order and continue when all are done. A thread that the machine does not schedule
+ * delays the others only while it holds a task. Which thread runs a task changes no bit. */
+static void walk_thread(void *context, int thread)
+{
+    walk *w = context;
+    uint64_t mode = flush_begin();
+    char *scratch = (char *)w->tape->run->scratch + (size_t)thread * w->scratch;
+    for (uint32_t i = 0; i < w->plan->n_stages; i++) {
+        wg__stage *stage = &w->plan->stages[i];
+        const wg__item *item = &w->plan->items[stage->first], *last = item + stage->count - 1;
+        uint32_t task;
+        while (__atomic_load_n(&stage->taken, __ATOMIC_RELAXED) < stage->tasks &&
+               (task = __atomic_fetch_add(&stage->taken, 1, __ATOMIC_RELAXED)) < stage->tasks) {
+            while (item < last && task >= item[1].first_task) item++;
+            run_item(w, item, task, scratch);
+            __atomic_fetch_add(&stage->done, 1, __ATOMIC_ACQ_REL);
+        }
+        wg__pool_wait(&stage->done, stage->tasks);
+    }
+    flush_end(mode);
+}
+
+static bool walk_together(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_stages; i++) w->plan->stages[i].taken = w->plan->stages[i].done = 0;
+    return wg__pool_run(w->pool, walk_thread, w);
+}
+
+/* The contiguous result of an instruction; false if it has none. */
+static bool result_of(const wg__instr *instr, const void **data, wg_dtype *dtype, int64_t *numel)
+{
+    if (instr->kind == WG__INSTR_KERNEL) {
+        *data = instr->args->out.data;
+        *dtype = instr->args->out.dtype;
+        *numel = instr->args->out.numel;
+        return wg_dtype_is_float(*dtype);
+    }
+    if (instr->kind == WG__INSTR_PRODUCT && instr->product->c_cs == 1 &&
+        instr->product->c_rs == instr->product->n) {
+        *data = instr->product->c;
+        *dtype = instr->product->dtype;
+        *numel = instr->product->m * instr->product->n * instr->product->batches;
+        return true;
+    }
+    if (instr->kind == WG__INSTR_CHAIN && instr->chain->n_stores && instr->chain->stores[0].flat &&
+        instr->chain->float_result) {
+        *data = instr->chain->stores[0].data;
+        *dtype = instr->chain->stores[0].size == 8 ? WG_F64 : WG_F32;
+        *numel = instr->chain->numel;
+        return true;
+    }
+    return false;
+}
+
+/* Runs one instruction after the other and searches each result for NaN and Inf. */
+static void walk_searching(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
+        const wg__instr *instr = &w->plan->instrs[i];
+        for (int64_t task = 0; task < instr->tasks; task++)
+            wg__instr_run(instr, task, w->run, w->tape->run->scratch);
+        const void *data;
+        wg_dtype dtype;
+        int64_t numel;
+        if (w->nonfinite || !result_of(instr, &data, &dtype, &numel)) continue;
+        int64_t at = w->tape->structural->first_nonfinite(dtype, data, numel);
+        if (at < 0) continue;
+        w->nonfinite = true;
+        w->nonfinite_instr = i;
+        w->nonfinite_at = at;
+    }
+}
+
+/* ---- reports --------------------------------------------------------------------------------------------------- */
+
+static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_params; i++) {
+        const wg__leaf *leaf = &tape->leaves[tape->nodes[plan->params[i]].slot];
+        if (leaf->state != WG__LEAF_PAST && wg_param_version(leaf->param) != leaf->version)
+            return wg__tape_error(
+                tape, WG_ERR_CHANGED,
+                "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
+                "or reset the tape",
+                wg_param_name(leaf->param));
+    }
+    return WG_OK;
+}
+
+/* Counts packings, and notes the versions of the parameters that are packed now. */
+static void note_packs(wg_tape *tape, const wg__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n_packs; i++) {
+        uint32_t packed = plan->instrs[i].packed;
+        if (packed && wg__packed_is_fresh(tape, packed)) continue;
+        if (packed) wg__packed_filled(tape, packed);
+        tape->counts.packings++;
+    }
+}
+
+/* "op [scope]" or "gradient of op [scope]" of an instruction. */
+static void name_of(const wg_tape *tape, const wg__plan *plan, uint32_t instr, char *text, size_t size)
+{
+    const wg__origin *origin = &plan->origins[instr];
+    wg__scope_text scope;
+    const char *label = wg__scope_label(tape, origin->scope, &scope);
+    const char *op = origin->op ? tape->interned.ops[origin->op]->name : "leaf";
+    if (origin->forward_op)
+        snprintf(text, size, "%s in the gradient of %s%s", op, tape->interned.ops[origin->forward_op]->name, label);
+    else
+        snprintf(text, size, "%s%s", op, label);
+}
+
+static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
+{
+    const wg_run *run = w->run;
+    char name[192];
+    if (run->bad_count) {
+        const wg__node *node = &tape->nodes[run->bad_index >> 32];
+        bool known = (run->bad_index >> 32) < tape->n_nodes;
+        wg__scope_text scope = {{0}};
+        if (known) wg__scope_label(tape, node->scope, &scope);
+        return wg__tape_error(
+            tape, WG_ERR_INDEX, "%s%s: index %lld at position %lld is out of range (0 to %lld)", run->bad_op->name,
+            scope.text, (long long)run->bad_value,
+            (long long)(run->bad_index & 0xffffffffu), (long long)run->bad_limit - 1);
+    }
+    if (w->nonfinite) {
+        name_of(tape, plan, w->nonfinite_instr, name, sizeof name);
+        return wg__tape_error(tape, WG_ERR_NONFINITE, "%s: the first NaN or Inf, at element %lld, step %llu", name,
+                              (long long)w->nonfinite_at, (unsigned long long)tape->step);
+    }
+    return WG_OK;
+}
+
+wg_status wg__run(wg_tape *tape, wg__plan *plan)
+{
+    int threads = wg_pool_threads(tape->options.pool);
+    wg_status status = check_versions(tape, plan);
+    if (status != WG_OK) return status;
+    if (!wg__run_bind(tape, plan, threads)) return wg__out_of_memory(tape);
+    wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
+    walk w = {.tape = tape, .plan = plan, .run = &run, .pool = tape->options.pool};
+    w.scratch = wg__thread_scratch(plan);
+    tape->cache->last_plan = plan;
+    tape->counts.instructions = plan->n_instrs;
+    uint64_t mode = flush_begin();
+    if (tape->options.locate_nonfinite)
+        walk_searching(&w);
+    else if (tape->options.profile)
+        wg__profile_walk(tape, plan, &run);
+    else if (threads == 1 || !plan->parallel || !walk_together(&w))
+        walk_alone(&w);
+    note_packs(tape, plan);
+    status = report(tape, plan, &w);
+    if (status == WG_OK)
+        wg__run_commit(tape, plan);
+    else
+        wg__run_discard(tape, plan);
+    flush_end(mode);
+    return status;
+}

@@ -1,0 +1,66 @@
+/* Internal. Running a plan.
+ *
+ * Room run: binds the addresses of a plan, walks its instructions with the threads of the pool, writes results to where
+ * they belong and reports what only numbers can show. It decides nothing: the same plan gives the same bits. */
+#ifndef WG_RUN_H
+#define WG_RUN_H
+
+#include "../plan/cache.h"
+
+typedef struct wg__profile wg__profile;
+
+typedef struct wg__run_state { /* memory that runs reuse */
+    void *block;               /* values of the running plan */
+    size_t block_bytes;
+    void *scratch; /* of the threads' tasks */
+    size_t scratch_bytes;
+    void *staging; /* gradients that will be added to others; values of buffers whose old value is still needed */
+    size_t staging_bytes;
+    wg__profile *profile;
+} wg__run_state;
+
+/* What kernels see of a run through wg_args. */
+struct wg_run {
+    wg_tape *tape;
+    uint64_t seed, step;
+    uint64_t bad_index; /* node << 32 | position of the first index out of range; ~0: none. Guarded by bad_lock */
+    int64_t bad_value, bad_limit;
+    const wg_op *bad_op;
+    uint32_t bad_count;
+    int bad_lock;
+};
+
+/* Binds addresses, runs the instructions, commits results or reports an error. */
+wg_status wg__run(wg_tape *tape, wg__plan *plan);
+void wg__run_state_release(wg_tape *tape);
+
+/* Bytes the plan takes while it runs, without what it stages. */
+size_t wg__plan_bytes(const wg__plan *plan);
+
+/* ---- bind.c ---- */
+
+/* Takes all memory the run needs and resolves every address of the plan. Returns false if out of memory. */
+bool wg__run_bind(wg_tape *tape, wg__plan *plan, int threads);
+size_t wg__thread_scratch(const wg__plan *plan); /* bytes */
+size_t wg__staging_bytes(wg_tape *tape, const wg__plan *plan);
+/* The leaf of a buffer that is about to be assigned; NULL if nothing was recorded from its value. */
+wg__leaf *wg__current_leaf(wg_tape *tape, const wg_buffer *buffer);
+wg_param *wg__trained(const wg_tape *tape, const wg__output *output); /* the parameter of a gradient */
+
+/* ---- commit.c ---- */
+
+void wg__run_commit(wg_tape *tape, const wg__plan *plan);
+void wg__run_discard(const wg_tape *tape, const wg__plan *plan); /* after a failed run */
+
+/* ---- run.c ---- */
+
+/* Runs one task of an instruction. */
+void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch);
+
+/* ---- profile.c ---- */
+
+/* Runs the plan on the calling thread and adds up the time of each instruction. */
+void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run);
+void wg__profile_free(wg_tape *tape);
+
+#endif

@@ -1,0 +1,138 @@
+/* Leaves: data, parameters and buffers. Marks on nodes: keep, assign, detach. */
+#include "graph.h"
+
+#include <string.h>
+
+static wg_tensor nil(wg_tape *tape) { return wg__handle(tape, 0); }
+
+/* Appends a leaf. Returns 0 with an error if out of memory. */
+static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, const wg_shape *shape, wg__leaf leaf,
+                         uint64_t key)
+{
+    if (!wg__grow(&tape->heap, (void **)&tape->leaves, &tape->cap_leaves, tape->n_leaves + 1u, sizeof leaf)) {
+        wg__out_of_memory(tape);
+        return 0;
+    }
+    wg__node node = {
+        .dtype = (uint8_t)dtype, .leaf = (uint8_t)kind, .slot = tape->n_leaves, .key = key, .scope = tape->scopes.current};
+    node.shape = wg__intern_shape(tape, shape);
+    if (!node.shape) {
+        wg__out_of_memory(tape);
+        return 0;
+    }
+    uint32_t id = wg__node_append(tape, &node, NULL);
+    if (id) tape->leaves[tape->n_leaves++] = leaf;
+    return id;
+}
+
+static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers, bool copy,
+                           const char *name)
+{
+    if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
+    size_t bytes;
+    if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, name, "no such dtype: %d", (int)dtype);
+    if (!wg_shape_bytes(&shape, dtype, &bytes)) {
+        char text[128];
+        return wg_fail_on(tape, WG_ERR_SHAPE, name, "%s: the size is invalid or too large",
+                          wg_shape_text(&shape, text, sizeof text));
+    }
+    if (!numbers && bytes) return wg_fail_on(tape, WG_ERR_ARGUMENT, name, "numbers is NULL");
+    wg__leaf leaf = {.data = (void *)(uintptr_t)numbers};
+    if (copy) {
+        leaf.data = wg__arena_alloc(&tape->data, bytes + 64, bytes < 64 ? 8 : 64);
+        if (!leaf.data) return wg__out_of_memory(tape), nil(tape);
+        if (bytes) memcpy(leaf.data, numbers, bytes);
+    }
+    return wg__handle(tape, leaf_new(tape, WG__LEAF_DATA, dtype, &shape, leaf, 0));
+}
+
+wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers)
+{
+    return data_leaf(tape, dtype, shape, numbers, true, "data");
+}
+
+wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers)
+{
+    return data_leaf(tape, dtype, shape, numbers, false, "borrow");
+}
+
+wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
+{
+    double storage = 0;
+    if ((unsigned)dtype < WG_DTYPES) tape->structural->from_f64(dtype, value, 1, &storage);
+    return data_leaf(tape, dtype, WG_SCALAR, &storage, true, "scalar");
+}
+
+wg_tensor wg_use(wg_tape *tape, wg_param *param)
+{
+    if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
+    if (!param)
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
+    uint64_t key = wg__param_id(param);
+    uint32_t id = wg__param_node(tape, key);
+    wg__leaf *have = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
+    if (have && have->state == WG__LEAF_CURRENT) {
+        have->recorded |= !tape->modes.no_grad;
+        return wg__handle(tape, id);
+    }
+    if (tape->modes.differentiating)
+        return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule may not bring in a parameter (%s)",
+                          wg_param_name(param));
+    wg_shape shape = wg_param_shape(param);
+    wg__leaf leaf = {.data = wg__param_data(param),
+                     .param = param,
+                     .version = wg_param_version(param),
+                     .recorded = !tape->modes.no_grad};
+    id = leaf_new(tape, WG__LEAF_PARAM, wg_param_dtype(param), &shape, leaf, key);
+    if (id && !wg__param_node_set(tape, key, id)) return wg__out_of_memory(tape), nil(tape);
+    return wg__handle(tape, id);
+}
+
+void wg_assign(wg_buffer *buffer, wg_tensor tensor)
+{
+    wg__node *node = wg__resolve(tensor, "assign");
+    wg_tape *tape = tensor.tape;
+    if (!node) return;
+    if (!buffer || !wg_param_is_buffer(buffer)) {
+        wg_fail(tensor, WG_ERR_ARGUMENT, "assign", "%s is not a buffer", buffer ? wg_param_name(buffer) : "NULL");
+        return;
+    }
+    wg_shape have = *wg__shape_of_node(tape, node), want = wg_param_shape(buffer);
+    if (!wg_shape_equal(&have, &want) || (wg_dtype)node->dtype != wg_param_dtype(buffer)) {
+        char a[128], b[128];
+        wg_fail(tensor, WG_ERR_SHAPE, "assign", "buffer %s is %s %s, the tensor %s %s", wg_param_name(buffer),
+                wg_shape_text(&want, a, sizeof a), wg_dtype_name(wg_param_dtype(buffer)),
+                wg_shape_text(&have, b, sizeof b), wg_dtype_name((wg_dtype)node->dtype));
+        return;
+    }
+    if (!wg__grow(&tape->heap, (void **)&tape->assigns, &tape->cap_assigns, tape->n_assigns + 1u,
+                  sizeof *tape->assigns)) {
+        wg__out_of_memory(tape);
+        return;
+    }
+    wg__hash_mix(tape, wg__param_id(buffer), tensor.node);
+    tape->assigns[tape->n_assigns++] = (wg__assign){.buffer = buffer, .node = tensor.node};
+}
+
+wg_tensor wg_keep(wg_tensor tensor)
+{
+    wg__node *node = wg__resolve(tensor, "keep");
+    if (node && !(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
+        node->flags |= WG__NODE_KEPT;
+        tensor.tape->n_kept++;
+        wg__hash_mix(tensor.tape, tensor.node, 11);
+    }
+    return tensor;
+}
+
+/* A reshape to the same shape, through which no gradient flows. */
+wg_tensor wg_detach(wg_tensor tensor)
+{
+    wg__node *node = wg__resolve(tensor, "detach");
+    if (!node) return tensor.tape ? nil(tensor.tape) : WG_NONE;
+    wg_shape shape = *wg__shape_of_node(tensor.tape, node);
+    wg_no_grad_begin(tensor.tape);
+    wg_tensor result = wg_record(tensor.tape->structural->reshape, &tensor, 1, &shape, sizeof shape);
+    wg_no_grad_end(tensor.tape);
+    return result;
+}

@@ -1,0 +1,75 @@
+/* Modes and scopes: training or evaluation, no_grad, rematerialization regions, seeds, names. */
+#include "graph.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool wg_set_training(wg_tape *tape, bool training)
+{
+    if (!tape) return true;
+    bool old = tape->modes.training;
+    tape->modes.training = training;
+    return old;
+}
+
+bool wg_is_training(const wg_tape *tape) { return !tape || tape->modes.training; }
+void wg_no_grad_begin(wg_tape *tape)
+{
+    if (tape) tape->modes.no_grad++;
+}
+void wg_no_grad_end(wg_tape *tape)
+{
+    if (tape && tape->modes.no_grad > 0) tape->modes.no_grad--;
+}
+
+void wg_remat_begin(wg_tape *tape)
+{
+    if (tape && tape->modes.remat++ == 0) tape->modes.n_regions++;
+}
+void wg_remat_end(wg_tape *tape)
+{
+    if (tape && tape->modes.remat > 0) tape->modes.remat--;
+}
+
+void wg_set_seed(wg_tape *tape, uint64_t seed)
+{
+    if (tape) tape->seed = seed;
+}
+void wg_set_step(wg_tape *tape, uint64_t step)
+{
+    if (tape) tape->step = step;
+}
+
+/* A scope keeps its entry for as long as the tape lives, however often it is entered. */
+void wg_scope_begin(wg_tape *tape, const char *name)
+{
+    if (!tape) return;
+    if (!name) name = "?";
+    char path[256];
+    const char *parent = tape->scopes.list[tape->scopes.current].path;
+    int length = snprintf(path, sizeof path, "%s%s%s", parent, parent[0] ? "." : "", name);
+    if (length >= (int)sizeof path) length = (int)sizeof path - 1;
+    uint64_t hash = wg__hash_bytes(tape->scopes.list[tape->scopes.current].path_hash + 1, name, strlen(name));
+    for (uint32_t i = 1; i < tape->scopes.n; i++) {
+        if (tape->scopes.list[i].path_hash == hash && tape->scopes.list[i].parent == tape->scopes.current &&
+            !strcmp(tape->scopes.list[i].path, path)) {
+            tape->scopes.current = i;
+            return;
+        }
+    }
+    char *copy = wg__arena_alloc(&tape->scopes.names, (size_t)length + 1, 1);
+    if (!copy || !wg__grow(&tape->heap, (void **)&tape->scopes.list, &tape->scopes.cap, tape->scopes.n + 1u,
+                           sizeof *tape->scopes.list)) {
+        wg__out_of_memory(tape);
+        return;
+    }
+    memcpy(copy, path, (size_t)length + 1);
+    tape->scopes.list[tape->scopes.n] = (wg__scope){.parent = tape->scopes.current, .path_hash = hash, .path = copy};
+    tape->scopes.current = tape->scopes.n++;
+}
+
+void wg_scope_end(wg_tape *tape)
+{
+    if (tape) tape->scopes.current = tape->scopes.list[tape->scopes.current].parent;
+}
+
