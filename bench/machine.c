@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ops/kernels/gemm/gemm.h"
 #include "../ops/kernels/kernels.h"
 
 const double bench_copy_bytes[BENCH_COPIES] = {0x1p20, 0x1p22, 0x1p24, 0x1p27};

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "kernels/attention.h"
+#include "kernels/attention/attention.h"
 
 wg_attention_options wg_attention_defaults(void) { return (wg_attention_options){.scale = -1, .window = -1}; }
 

@@ -1,7 +1,7 @@
 /* Attention as an op: in blocks, and its gradient, so that no matrix of all scores is ever stored. */
 #include "composed.h"
 
-#include "kernels/attention.h"
+#include "kernels/attention/attention.h"
 #include "kernels/kernels.h"
 
 /* Operands q, k, v, mask[..., Tq, Tk]; wg_attention has checked them. */

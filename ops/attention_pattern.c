@@ -11,8 +11,9 @@
 
 #include <math.h>
 
-#include "kernels/attention.h"
-#include "kernels/data.h"
+#include "kernels/attention/attention.h"
+#include "kernels/move/move.h"
+#include "kernels/random/random.h"
 #include "pointwise_rows.h"
 
 /* The op computes the scores again for the gradient. That is paid for where a causal mask lets it leave out half of

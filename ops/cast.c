@@ -1,5 +1,5 @@
 /* wg_cast: the same numbers in another dtype. A pointwise op, so that it joins a chain. */
-#include "kernels/cast.h"
+#include "kernels/pointwise/pointwise.h"
 
 #include "internal.h"
 

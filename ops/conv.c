@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 
 int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, bool floor)
 {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "kernels/along.h"
+#include "kernels/random/random.h"
 #include "kernels/kernels.h"
 
 static wg_status infer(wg_infer *c)
@@ -22,7 +22,7 @@ static wg_kernel select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype 
 
 static int64_t tasks(const wg_args *args)
 {
-    int64_t n = (args->out.numel + WG__ALONG_TASK - 1) / WG__ALONG_TASK;
+    int64_t n = (args->out.numel + WG__RANDOM_TASK - 1) / WG__RANDOM_TASK;
     return n < 1 ? 1 : n;
 }
 

@@ -1,7 +1,7 @@
 /* Reading and adding by index, and masks. Indices are i32; one out of range is reported by the run. */
 #include "internal.h"
 
-#include "kernels/data.h"
+#include "kernels/move/move.h"
 #include "kernels/kernels.h"
 
 static wg_status index_dtype(wg_infer *c, int operand)

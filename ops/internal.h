@@ -36,9 +36,10 @@ extern const wg_op wg__fill_op, wg__sum_op, wg__reshape_op, wg__expand_op, wg__c
 /* What the engine gets when a tape or a parameter set is made; engine.c. */
 extern const wg__structural wg__structural_ops;
 /* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
-extern const wg_op wg__spread_op;
+extern const wg_op wg__dilate_op;
 
 /* What attention is written out with, found by attention_pattern.c. */
+extern const wg_op wg__cast_op;
 extern const wg_op wg__softmax_op, wg__matmul_op, wg__permute_op, wg__arange_op;
 /* Whether a permutation with this attribute swaps the last two of `rank` axes and nothing else; view.c. */
 bool wg__swaps_last_two(const void *attr, int rank);

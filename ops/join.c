@@ -1,7 +1,7 @@
 /* Joining and cutting: concat, stack, split, pad. */
 #include "internal.h"
 
-#include "kernels/data.h"
+#include "kernels/move/move.h"
 
 /* ---- concat ------------------------------------------------------------------------------------------ */
 
@@ -232,37 +232,37 @@ wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, dou
     return wg_concat(part, n, axis);
 }
 
-/* ---- spread ------------------------------------------------------------------------------------------ */
+/* ---- dilate ------------------------------------------------------------------------------------------ */
 
-static wg_status spread_infer(wg_infer *c)
+static wg_status dilate_infer(wg_infer *c)
 {
-    const wg__spread_attr *attr = c->attr;
+    const wg__dilate_attr *attr = c->attr;
     c->out = c->in[0];
     c->out.size[attr->axis] = attr->size;
     return wg__infer_size(c);
 }
 
-static wg_tensor spread_vjp(const wg_vjp_args *v, int k)
+static wg_tensor dilate_vjp(const wg_vjp_args *v, int k)
 {
-    const wg__spread_attr *attr = v->attr;
+    const wg__dilate_attr *attr = v->attr;
     int64_t n = wg_size(v->in[k], (int)attr->axis);
     int64_t stop = n > 0 ? attr->start + (n - 1) * attr->step + 1 : attr->start;
     return wg_slice_step(v->grad, (int)attr->axis, attr->start, stop, attr->step);
 }
 
-static wg_kernel spread_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+static wg_kernel dilate_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
-    return wg__spread_kernel;
+    return wg__dilate_kernel;
 }
 
-const wg_op wg__spread_op = {.struct_size = sizeof(wg_op),
-                             .name = "spread",
+const wg_op wg__dilate_op = {.struct_size = sizeof(wg_op),
+                             .name = "dilate",
                              .min_in = 1,
                              .max_in = 1,
                              .flags = WG_OP_SMOOTH,
-                             .infer = spread_infer,
-                             .vjp = spread_vjp,
-                             .select = spread_select,
+                             .infer = dilate_infer,
+                             .vjp = dilate_vjp,
+                             .select = dilate_select,
                              .tasks = wg__bytes_tasks};
 
-const wg_op *const wg__join_ops[] = {&wg__concat_op, &wg__pad_op, &wg__spread_op, NULL};
+const wg_op *const wg__join_ops[] = {&wg__concat_op, &wg__pad_op, &wg__dilate_op, NULL};

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "kernels/along.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/kernels.h"
 
 typedef wg__cross_entropy_attr attributes;
@@ -73,8 +73,8 @@ static wg_status infer_label_scale(wg_infer *c)
     return check_labels(c, 0, 1, c->dtype);
 }
 
-static int64_t row_tasks(const wg_args *args) { return wg__along_tasks(wg__along_last(&args->in[0])); }
-static int64_t label_tasks(const wg_args *args) { return wg__along_tasks((wg__along){args->out.numel, 1, 1}); }
+static int64_t row_tasks(const wg_args *args) { return wg__reduce_tasks(wg__split_last(&args->in[0])); }
+static int64_t label_tasks(const wg_args *args) { return wg__reduce_tasks((wg__split){args->out.numel, 1, 1}); }
 
 /* ---- the ops ------------------------------------------------------------------------------------------- */
 

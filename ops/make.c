@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/data.h"
+#include "kernels/random/random.h"
 
 /* ---- constants --------------------------------------------------------------------------------------- */
 
@@ -64,7 +64,7 @@ const wg_op wg__arange_op = {.struct_size = sizeof(wg_op),
                              .name = "arange",
                              .infer = arange_infer,
                              .select = arange_select,
-                             .tasks = wg__numbers_tasks};
+                             .tasks = wg__random_tasks};
 
 static bool fits_i32(double x) { return x > -2147483649.0 && x < 2147483648.0; }
 
@@ -109,19 +109,19 @@ static const wg_op uniform_op = {.struct_size = sizeof(wg_op),
                                  .flags = WG_OP_RANDOM,
                                  .infer = random_infer,
                                  .select = uniform_select,
-                                 .tasks = wg__numbers_tasks};
+                                 .tasks = wg__random_tasks};
 static const wg_op normal_op = {.struct_size = sizeof(wg_op),
                                 .name = "normal",
                                 .flags = WG_OP_RANDOM,
                                 .infer = random_infer,
                                 .select = normal_select,
-                                .tasks = wg__numbers_tasks};
+                                .tasks = wg__random_tasks};
 static const wg_op bernoulli_op = {.struct_size = sizeof(wg_op),
                                    .name = "bernoulli",
                                    .flags = WG_OP_RANDOM,
                                    .infer = random_infer,
                                    .select = bernoulli_select,
-                                   .tasks = wg__numbers_tasks};
+                                   .tasks = wg__random_tasks};
 
 static wg_tensor draw(wg_tape *tape, const wg_op *op, wg_dtype dtype, wg_shape shape, double a, double b)
 {

@@ -3,7 +3,7 @@
 #include "../autograd/plan/rewrite.h"
 #include "internal.h"
 
-#include "kernels/data.h"
+#include "kernels/move/move.h"
 
 enum { FEWEST = 16 }; /* classes: with fewer a product costs no more */
 

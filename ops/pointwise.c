@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "kernels/cast.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/kernels.h"
 #include "pointwise_rows.h"
 

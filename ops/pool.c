@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
-#include "kernels/pool.h"
+#include "kernels/conv/pool.h"
 
 /* ---- pool_argmax --------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "kernels/along.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/kernels.h"
 
 /* ---- axes ---------------------------------------------------------------------------------------------- */
@@ -160,7 +160,7 @@ static wg_status infer_same(wg_infer *c)
 static int64_t tasks(const wg_args *args)
 {
     const wg__reduce_attr *attr = args->attr;
-    return wg__along_tasks(wg__along_axes(&args->in[0], attr->mask));
+    return wg__reduce_tasks(wg__split_mask(&args->in[0], attr->mask));
 }
 
 /* ---- gradients ----------------------------------------------------------------------------------------- */

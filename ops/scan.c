@@ -2,7 +2,7 @@
  * their gradient is a gather's. */
 #include "internal.h"
 
-#include "kernels/along.h"
+#include "kernels/reduce/reduce.h"
 #include "kernels/kernels.h"
 
 static wg_kernel cumsum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
@@ -34,13 +34,13 @@ static wg_status infer_argsort(wg_infer *c)
     return WG_OK;
 }
 
-static wg__along geometry(const wg_args *args)
+static wg__split geometry(const wg_args *args)
 {
     const wg__scan_attr *attr = args->attr;
-    return wg__along_axes(&args->in[0], 1u << attr->axis);
+    return wg__split_mask(&args->in[0], 1u << attr->axis);
 }
 
-static int64_t tasks(const wg_args *args) { return wg__along_tasks(geometry(args)); }
+static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(geometry(args)); }
 
 /* Two rows of (key, index), of which a key is as large as an element. */
 static size_t argsort_scratch(const wg_args *args)

@@ -3,10 +3,12 @@
 #include "../autograd/plan/rewrite.h"
 #include "internal.h"
 
-#include "kernels/data.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 #include "kernels/kernels.h"
-#include "kernels/move.h"
+#include "kernels/move/move.h"
+#include "kernels/pointwise/pointwise.h"
+#include "kernels/random/random.h"
+#include "kernels/reduce/reduce.h"
 #include "pointwise_rows.h"
 
 /* ---- fill -------------------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "kernels/data.h"
+#include "kernels/move/move.h"
 
 static wg_shape shape_given(wg_infer *c) { return *(const wg_shape *)c->attr; }
 
@@ -319,8 +319,8 @@ static wg_tensor slice_vjp(const wg_vjp_args *v, int k)
         wg__pad_attr pad = {.axis = attr->axis, .start = attr->start, .size = size};
         return wg_record(&wg__pad_op, &v->grad, 1, &pad, sizeof pad);
     }
-    wg__spread_attr spread = {.axis = attr->axis, .start = attr->start, .step = attr->step, .size = size};
-    return wg_record(&wg__spread_op, &v->grad, 1, &spread, sizeof spread);
+    wg__dilate_attr dilate = {.axis = attr->axis, .start = attr->start, .step = attr->step, .size = size};
+    return wg_record(&wg__dilate_op, &v->grad, 1, &dilate, sizeof dilate);
 }
 
 static const wg_op slice_op = {.struct_size = sizeof(wg_op),

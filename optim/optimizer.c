@@ -1,7 +1,7 @@
 /* An optimizer: the parameters it walks, their settings and state, and the step. Knows no formula: see kinds.c. */
 #include "internal.h"
 
-#include "../ops/kernels/kernels.h"
+#include "../ops/kernels/isa.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../ops/kernels/conv.h"
-#include "../ops/kernels/pool.h"
+#include "../ops/kernels/conv/conv.h"
+#include "../ops/kernels/conv/pool.h"
 
 enum { CONV, TRANSPOSED, CONV_WEIGHT, CONV_INPUT, MAX_POOL, AVG_POOL, FRAME, POOL_ARGMAX };
 
@@ -39,7 +39,7 @@ static const conv_case convs[] = {{"1,1,1", "1,1,1", "1", 1, 1, 0, 0, 1},
                                   {"1,3,20,20", "5,3,3,3", "5", 1, 1, 1, 1, 1},
                                   {"1,2,3,4,5", "3,2,2,3,2", "3", 1, 1, 0, 0, 1},
                                   {"2,2,5,4,4", "2,1,3,2,2", NULL, 2, 1, 1, 1, 2, false, true},
-                                  /* many channels, a panel and more of them: conv_direct.c */
+                                  /* many channels, a panel and more of them: conv/direct.c */
                                   {"2,14,5", "16,14,3", "16", 1, 1, 1, 1, 1},
                                   {"2,3,40", "32,3,3", NULL, 2, 1, 0, 0, 1, false, true},
                                   {"3,2,5,6", "47,2,3,2", NULL, 1, 1, 1, 0, 1},
@@ -71,7 +71,7 @@ static const conv_case transposed[] = {{"1,1,1", "1,1,1", "1", 1, 1, 0, 0, 1},
                                        {"1,2,7,1", "2,2,3,1", NULL, 2, 1, 0, 0, 1},
                                        {"1,2,2,3,2", "2,2,2,2,2", "2", 1, 1, 0, 0, 1},
                                        {"1,2,2,3,2", "2,1,2,2,2", "2", 2, 1, 1, 1, 2},
-                                       /* many channels on both sides, on one: conv_direct.c */
+                                       /* many channels on both sides, on one: conv/direct.c */
                                        {"2,16,5", "16,16,3", "16", 1, 1, 1, 1, 1},
                                        {"1,14,5", "14,32,3", NULL, 2, 1, 1, 1, 1, false, false, 1},
                                        {"1,16,4", "16,3,3", "3", 2, 1, 1, 0, 1},

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "../ops/kernels/data.h"
+#include "../ops/kernels/move/move.h"
 
 enum {
     EMBEDDING,

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../ops/kernels/along.h"
+#include "../ops/kernels/reduce/reduce.h"
 
 /* ---- cross-entropy --------------------------------------------------------------------------------------- */
 

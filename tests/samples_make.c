@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../ops/kernels/along.h"
+#include "../ops/kernels/random/random.h"
 
 enum { FULL, ZEROS, ONES, ZEROS_LIKE, ONES_LIKE, ARANGE, UNIFORM, NORMAL, BERNOULLI, MASK };
 

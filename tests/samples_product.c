@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "../ops/kernels/attention.h"
+#include "../ops/kernels/attention/attention.h"
 #include <string.h>
 
 enum { MATMUL, LINEAR, DOT, OUTER };

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "../ops/kernels/along.h"
+#include "../ops/kernels/reduce/reduce.h"
 
 enum {
     SUM,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../ops/internal.h"
-#include "../ops/kernels/data.h"
+#include "../ops/kernels/move/move.h"
 
 enum {
     RESHAPE,
@@ -390,25 +390,25 @@ static wg_tensor bad_split(sampler *s, const op_samples *row, int i)
     return parts[0];
 }
 
-static wg_tensor bad_spread(sampler *s, const op_samples *row, int i)
+static wg_tensor bad_dilate(sampler *s, const op_samples *row, int i)
 {
     static const int64_t sizes[] = {-1, INT64_MAX, INT64_MIN, INT64_C(1) << 62};
-    wg__spread_attr attr = {.axis = i % 2, .step = 2, .size = sizes[i]};
+    wg__dilate_attr attr = {.axis = i % 2, .step = 2, .size = sizes[i]};
     wg_tensor x = x_in(s, "2,3");
-    expect(s, WG_ERR_SHAPE, "spread|[2, 3]");
-    return wg_record(&wg__spread_op, &x, 1, &attr, sizeof attr);
+    expect(s, WG_ERR_SHAPE, "dilate|[2, 3]");
+    return wg_record(&wg__dilate_op, &x, 1, &attr, sizeof attr);
 }
 
 /* x with zeros between its elements: the gradient of a slice with a step. */
-static wg_tensor make_spread(sampler *s, const op_samples *row, int i)
+static wg_tensor make_dilate(sampler *s, const op_samples *row, int i)
 {
     const view_case *c = &steps[i];
     int64_t start = i % 3;
     wg_tensor x = x_in(s, c->spec);
     int axis = c->a < 0 ? wg_rank(x) + c->a : c->a;
-    wg__spread_attr attr = {
+    wg__dilate_attr attr = {
         .axis = axis, .start = start, .step = c->b, .size = start + wg_size(x, axis) * c->b + i % 2};
-    return wg_record(&wg__spread_op, &x, 1, &attr, sizeof attr);
+    return wg_record(&wg__dilate_op, &x, 1, &attr, sizeof attr);
 }
 
 #define VIEW(text, number, samples, bads)                                                                          \
@@ -459,10 +459,10 @@ const op_samples samples_view[] = {VIEW("reshape", RESHAPE, COUNT(reshapes), 6),
                                     .make = make_split,
                                     .n_bad = 6,
                                     .bad = bad_split},
-                                   {.name = "spread",
+                                   {.name = "dilate",
                                     .flags = SAMPLE_SMOOTH,
                                     .n = COUNT(steps),
-                                    .make = make_spread,
+                                    .make = make_dilate,
                                     .n_bad = 4,
-                                    .bad = bad_spread},
+                                    .bad = bad_dilate},
                                    {0}};

@@ -3,8 +3,9 @@
  *
  *     test_chain [seed [rounds]]    a failure prints the seed of its round */
 #include "ops/kernels/kernels.h"
-#include "ops/kernels/data.h"
-#include "ops/kernels/move.h"
+#include "ops/kernels/move/move.h"
+#include "ops/kernels/random/random.h"
+#include "ops/kernels/reduce/reduce.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 
 #include "autograd/base/random.h"
-#include "ops/kernels/cast.h"
+#include "ops/kernels/pointwise/pointwise.h"
 #include "ops/pointwise_rows.h"
 #include "random.h"
 

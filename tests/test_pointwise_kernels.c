@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "guarded.h"
-#include "ops/kernels/cast.h"
+#include "ops/kernels/pointwise/pointwise.h"
 #include "ops/pointwise_rows.h"
 #include "random.h"
 

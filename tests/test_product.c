@@ -2,8 +2,9 @@
  * in any order, and operands that end where readable memory ends.
  *
  *     test_product [seed [rounds]]    a failure prints the seed of its round; WENGERT_ISA=avx2 tests those kernels */
-#include "ops/kernels/gemm.h"
-#include "ops/kernels/integers.h"
+#include "ops/kernels/gemm/gemm.h"
+#include "ops/kernels/isa.h"
+#include "ops/kernels/base/integers.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* Which instruction set the kernels use: the best that both the processor and the operating system offer. The
  * environment variable WENGERT_ISA (baseline, avx2, avx512) lowers it, for tests. Found once. */
-#include "kernels.h"
+#include "isa.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,43 +1,34 @@
-/* Finds the kernel for this machine: the tables of all variants, and the choice between them. */
+/* The tables of all variants, and the choice of the one for this machine. */
 #include "../pointwise_rows.h"
 #include "kernels.h"
 
-/* One declaration, or one row, of every variant. */
-#if defined __x86_64__
-#define EVERY_ISA(of, name, type) of(name, type, baseline), of(name, type, avx2), of(name, type, avx512)
-#else
-#define EVERY_ISA(of, name, type) of(name, type, baseline)
-#endif
-
-#define DECLARED(name, type, isa) wg__##name##_##type##_##isa
 #define KERNEL(name)                                                                                               \
-    extern __typeof__(void(const wg_args *, int64_t)) EVERY_ISA(DECLARED, name, f32),                              \
-        EVERY_ISA(DECLARED, name, f64);
-#include "kernels.def"
+    extern __typeof__(void(const wg_args *, int64_t)) WG__EVERY_ISA(WG__VARIANT, name, f32),                       \
+        WG__EVERY_ISA(WG__VARIANT, name, f64);
+#include "base/kernels.def"
 #undef KERNEL
 
-#define ADDRESS(name, type, isa) wg__##name##_##type##_##isa
-#define KERNEL(name)             {{EVERY_ISA(ADDRESS, name, f32)}, {EVERY_ISA(ADDRESS, name, f64)}},
+#define KERNEL(name) {{WG__EVERY_ISA(WG__VARIANT, name, f32)}, {WG__EVERY_ISA(WG__VARIANT, name, f64)}},
 static const wg_kernel kernels[][2][WG__ISA_COUNT] = {
-#include "kernels.def"
+#include "base/kernels.def"
     {{NULL}}};
 #undef KERNEL
 
-#define TABLE(name, type, isa) wg__##name##_##type##_##isa[ROWS]
-extern const wg_pointwise EVERY_ISA(TABLE, pointwise, f32), EVERY_ISA(TABLE, pointwise, f64),
-    EVERY_ISA(TABLE, pointwise, i32), EVERY_ISA(TABLE, pointwise, b8);
+#define ROWS_OF(name, type, isa) WG__VARIANT(name, type, isa)[ROWS]
+extern const wg_pointwise WG__EVERY_ISA(ROWS_OF, pointwise, f32), WG__EVERY_ISA(ROWS_OF, pointwise, f64),
+    WG__EVERY_ISA(ROWS_OF, pointwise, i32), WG__EVERY_ISA(ROWS_OF, pointwise, b8);
 
-static const wg_pointwise *const tables[WG_DTYPES][WG__ISA_COUNT] = {{EVERY_ISA(ADDRESS, pointwise, f32)},
-                                                                     {EVERY_ISA(ADDRESS, pointwise, f64)},
-                                                                     {EVERY_ISA(ADDRESS, pointwise, i32)},
-                                                                     {EVERY_ISA(ADDRESS, pointwise, b8)}};
+static const wg_pointwise *const tables[WG_DTYPES][WG__ISA_COUNT] = {{WG__EVERY_ISA(WG__VARIANT, pointwise, f32)},
+                                                                     {WG__EVERY_ISA(WG__VARIANT, pointwise, f64)},
+                                                                     {WG__EVERY_ISA(WG__VARIANT, pointwise, i32)},
+                                                                     {WG__EVERY_ISA(WG__VARIANT, pointwise, b8)}};
 
-extern const wg__line_sums EVERY_ISA(DECLARED, line_sums, f32), EVERY_ISA(DECLARED, line_sums, f64);
+extern const wg__line_sums WG__EVERY_ISA(WG__VARIANT, line_sums, f32), WG__EVERY_ISA(WG__VARIANT, line_sums, f64);
 
 const wg__line_sums *wg__line_sums_get(wg_dtype dtype)
 {
-    static const wg__line_sums *const sums[][WG__ISA_COUNT] = {{EVERY_ISA(&ADDRESS, line_sums, f32)},
-                                                               {EVERY_ISA(&ADDRESS, line_sums, f64)}};
+    static const wg__line_sums *const sums[][WG__ISA_COUNT] = {{WG__EVERY_ISA(&WG__VARIANT, line_sums, f32)},
+                                                               {WG__EVERY_ISA(&WG__VARIANT, line_sums, f64)}};
     return sums[dtype == WG_F64][wg__isa_get()];
 }
 

@@ -1,0 +1,92 @@
+/* Internal. Attention in blocks of queries, what op and kernel share. */
+#ifndef WG_KERNELS_ATTENTION_H
+#define WG_KERNELS_ATTENTION_H
+
+#include "../base/kernel.h"
+#include "../base/integers.h"
+
+typedef struct wg__attention_attr {
+    double scale;
+    int64_t causal; /* query i sees keys 0 .. i */
+    int64_t window; /* and none farther away than this; < 0: all */
+} wg__attention_attr;
+
+/* in0 q[..., Tq, d], in1 k[..., Tk, d], in2 v[..., Tk, dv], then attention_grad's gradient of the result, then
+ * mask[..., Tq, Tk] or not given; equal leading sizes. attention: out[..., Tq, dv]. attention_grad: the gradients of q,
+ * of k and of v, one after the other, dense. */
+int64_t wg__attention_tasks(const wg_args *args);
+size_t wg__attention_scratch(const wg_args *args);
+int64_t wg__attention_grad_tasks(const wg_args *args);
+size_t wg__attention_grad_scratch(const wg_args *args);
+
+/* A call and its sizes. */
+typedef struct wg__attention {
+    const wg_args *args;
+    const wg__attention_attr *attr;
+    const wg_operand *mask;
+    int64_t leading, queries, keys, size, values; /* problems; Tq, Tk, d, dv */
+    int64_t rows, blocks;                         /* queries of a block, blocks of a problem */
+    int64_t stride;                               /* of a row of scores in the scratch */
+} wg__attention;
+
+/* A block's scores, all its keys, stay in the second-level cache. */
+static inline wg__attention wg__attention_sizes(const wg_args *args)
+{
+    const wg_operand *q = &args->in[0], *v = &args->in[2];
+    wg__attention p = {.args = args, .attr = args->attr, .mask = &args->in[args->n_in - 1], .leading = 1};
+    for (int i = 0; i < q->rank - 2; i++) p.leading *= q->size[i];
+    p.queries = q->size[q->rank - 2];
+    p.size = q->size[q->rank - 1];
+    p.keys = v->size[v->rank - 2];
+    p.values = v->size[v->rank - 1];
+    p.rows = least(between(8, 32768 / most(1, p.keys), 64), p.queries);
+    p.blocks = p.rows ? ceil_div(p.queries, p.rows) : 0;
+    p.stride = round_up(p.keys, 16);
+    return p;
+}
+
+/* Queries [first, first + rows) of a problem, and the keys [low, high) that any of them may see. */
+typedef struct wg__attention_block {
+    int64_t first, rows, low, high;
+} wg__attention_block;
+
+static inline wg__attention_block wg__attention_block_of(const wg__attention *p, int64_t index)
+{
+    const wg__attention_attr *a = p->attr;
+    wg__attention_block b = {.first = index * p->rows, .low = 0, .high = p->keys};
+    b.rows = least(p->queries - b.first, p->rows);
+    int64_t last = b.first + b.rows - 1;
+    if (a->causal && last + 1 < b.high) b.high = last + 1;
+    if (a->window >= 0 && !a->causal && last < b.high - 1 - a->window) b.high = last + a->window + 1;
+    if (a->window >= 0 && b.first > a->window) b.low = b.first - a->window;
+    if (b.low > b.high) b.low = b.high;
+    return b;
+}
+
+/* A matrix that is one side of a product. */
+typedef struct wg__matrix {
+    void *data;
+    int64_t rs, cs;
+} wg__matrix;
+
+static inline wg__matrix wg__transposed(wg__matrix m) { return (wg__matrix){m.data, m.cs, m.rs}; }
+
+/* C[m,n] (+)= A[m,k] B[k,n]; *segment is part of it. */
+static inline wg__product wg__product_of(wg_dtype dtype, int64_t m, int64_t n, int64_t k, wg__matrix c,
+                                         wg__matrix a, wg__matrix b, bool add, wg__segment *segment)
+{
+    *segment =
+        (wg__segment){.a = a.data, .b = b.data, .k = k, .a_rs = a.rs, .a_cs = a.cs, .b_rs = b.rs, .b_cs = b.cs};
+    return (wg__product){.dtype = dtype,
+                         .m = m,
+                         .n = n,
+                         .batches = 1,
+                         .c = c.data,
+                         .c_rs = c.rs,
+                         .c_cs = c.cs,
+                         .n_segments = 1,
+                         .segments = segment,
+                         .accumulate = add};
+}
+
+#endif

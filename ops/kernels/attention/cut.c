@@ -1,0 +1,83 @@
+/* How attention is cut into tasks, and what scratch a task needs: by shapes and strides alone. */
+#include "attention.h"
+
+#include "../gemm/gemm.h"
+
+static wg__matrix sides_of(const wg_operand *x)
+{
+    return (wg__matrix){NULL, x->stride[x->rank - 2], x->stride[x->rank - 1]};
+}
+
+/* The largest scratch of the products so far. */
+typedef struct need {
+    wg_dtype dtype;
+    size_t bytes;
+} need;
+
+static void add(need *most, int64_t m, int64_t n, int64_t k, wg__matrix a, wg__matrix b)
+{
+    wg__segment segment;
+    wg__product p = wg__product_of(most->dtype, m, n, k, (wg__matrix){NULL, n, 1}, a, b, true, &segment);
+    size_t bytes = m && n ? wg__product_get(p.dtype)->scratch(&p) : 0;
+    if (bytes > most->bytes) most->bytes = bytes;
+}
+
+static size_t score_bytes(const wg__attention *p, wg_dtype dtype)
+{
+    return (size_t)(p->rows * p->stride) * wg_dtype_size(dtype);
+}
+
+int64_t wg__attention_tasks(const wg_args *args)
+{
+    wg__attention p = wg__attention_sizes(args);
+    return p.leading * p.blocks;
+}
+
+typedef struct block_size {
+    int64_t rows, keys;
+} block_size;
+
+/* The size of block number `index`; false if it is that of the one before. A block that sees fewer keys may need more
+ * scratch, its products being cut into fewer tasks: so each is asked. */
+static bool is_other(const wg__attention *p, int64_t index, block_size *size)
+{
+    wg__attention_block b = wg__attention_block_of(p, index);
+    block_size before = *size;
+    *size = (block_size){b.rows, b.high - b.low};
+    return index == 0 || size->rows != before.rows || size->keys != before.keys;
+}
+
+size_t wg__attention_scratch(const wg_args *args)
+{
+    wg__attention p = wg__attention_sizes(args);
+    wg__matrix q = sides_of(&args->in[0]), k = sides_of(&args->in[1]), v = sides_of(&args->in[2]);
+    wg__matrix w = {NULL, p.stride, 1};
+    need most = {.dtype = args->out.dtype};
+    block_size b = {0};
+    for (int64_t i = 0; i < p.blocks; i++) {
+        if (!is_other(&p, i, &b)) continue;
+        add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
+        add(&most, b.rows, p.values, b.keys, w, v);
+    }
+    return score_bytes(&p, most.dtype) + most.bytes;
+}
+
+int64_t wg__attention_grad_tasks(const wg_args *args) { return wg__attention_sizes(args).leading; }
+
+size_t wg__attention_grad_scratch(const wg_args *args)
+{
+    wg__attention p = wg__attention_sizes(args);
+    wg__matrix q = sides_of(&args->in[0]), k = sides_of(&args->in[1]), v = sides_of(&args->in[2]);
+    wg__matrix g = sides_of(&args->in[3]), w = {NULL, p.stride, 1};
+    need most = {.dtype = args->out.dtype};
+    block_size b = {0};
+    for (int64_t i = 0; i < p.blocks; i++) {
+        if (!is_other(&p, i, &b)) continue;
+        add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
+        add(&most, b.rows, b.keys, p.values, g, wg__transposed(v));
+        add(&most, b.rows, p.size, b.keys, w, k);
+        add(&most, b.keys, p.size, b.rows, wg__transposed(w), q);
+        add(&most, b.keys, p.values, b.rows, wg__transposed(w), g);
+    }
+    return 2 * score_bytes(&p, most.dtype) + most.bytes;
+}

@@ -1,0 +1,29 @@
+/* Internal. Pooling, what op and kernel share. */
+#ifndef WG_KERNELS_POOL_H
+#define WG_KERNELS_POOL_H
+
+#include "../base/kernel.h"
+
+enum { WG__POOL_AXES = 3 };
+
+typedef struct wg__pool_attr { /* of the last `axes` axes */
+    int64_t axes;
+    int64_t kernel[WG__POOL_AXES], stride[WG__POOL_AXES], dilation[WG__POOL_AXES];
+} wg__pool_attr;
+
+/* The result as planes of the pooled axes; a task takes some planes. */
+enum { WG__POOL_TASK = 8192 };
+
+static inline int64_t wg__pool_plane(const wg_operand *x, int64_t axes)
+{
+    int64_t n = 1;
+    for (int i = 0; i < axes; i++) n *= x->size[x->rank - 1 - i];
+    return n;
+}
+
+static inline int64_t wg__pool_planes_a_task(const wg_args *args)
+{
+    return 1 + WG__POOL_TASK / (1 + wg__pool_plane(&args->out, ((const wg__pool_attr *)args->attr)->axes));
+}
+
+#endif

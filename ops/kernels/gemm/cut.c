@@ -1,0 +1,122 @@
+/* How a product is cut into tasks: a function of its shape and strides alone. Compiled per instruction set and type.
+ *
+ * The cut changes no bit (gemm.h), so it is free to follow the cost: enough tasks to share, as little packing done
+ * twice as that allows. */
+#include "cut.h"
+
+/* BLIS' micro-kernel, if its panels are whole tiles of ours, so that ours can take the edges. */
+static const wg__blis *fitting_blis(void)
+{
+    const wg__blis *blis = wg__blis_get(sizeof(real) == 4 ? WG_F32 : WG_F64);
+    return blis && blis->wide % TILE_COLS == 0 ? blis : NULL;
+}
+
+wg__problem WG__K(problem)(const wg__product *p)
+{
+    const wg__blis *blis = fitting_blis();
+    wg__problem t = {.p = p, .wide = blis ? blis->wide : TILE_COLS, .kc = blis ? blis->kc : 256};
+    for (int s = 0; s < p->n_segments; s++) t.k += p->segments[s].k;
+    t.turned =
+        !p->packed_b && !p->shared_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
+    t.m = t.turned ? p->n : p->m;
+    t.n = t.turned ? p->m : p->n;
+    t.c_rs = t.turned ? p->c_cs : p->c_rs;
+    t.c_cs = t.turned ? p->c_rs : p->c_cs;
+    return t;
+}
+
+/* Rows of A that meet the same B. */
+static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
+
+static double work_of(const wg__problem *t) { return 2.0 * (double)rows_of(t) * (double)t->n * (double)t->k; }
+
+/* How many tasks a problem is cut into: none too small to be worth handing over, few where each packs for itself. */
+static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
+{
+    bool packs = c->pack_a || c->pack_b;
+    int64_t tasks = 1;
+    while (tasks < 32) {
+        double least_work = !packs ? 1.5e6 : tasks < 2 ? 3e6 : tasks < 4 ? 1e8 : 4e8;
+        if (work_of(t) / (double)(2 * tasks) < least_work) break;
+        tasks *= 2;
+    }
+    return t->p->batches >= 16 && !t->p->shared_b ? 1 : tasks;
+}
+
+/* What a grid of tasks costs: each packs, or at least reads, its rows of A and its columns of B. */
+static double grid_cost(const wg__problem *t, const wg__cut *c, int64_t rows, int64_t cols)
+{
+    return (double)(cols * rows_of(t)) * (c->pack_a ? 1 : 0.25) + (double)(rows * t->n) * (c->pack_b ? 1 : 0.25);
+}
+
+/* The cheapest grid of that many tasks. */
+static void split(const wg__problem *t, wg__cut *c)
+{
+    int64_t tasks = count_tasks(t, c), best = 0;
+    double best_cost = 0;
+    for (int64_t rows = 1; rows <= tasks; rows *= 2) {
+        int64_t cols = tasks / rows;
+        if ((rows > 1 && t->m / rows < TILE_ROWS / 2) || (cols > 1 && t->n < cols * t->wide)) continue;
+        double cost = grid_cost(t, c, rows, cols);
+        if (!best || cost < best_cost) best = rows, best_cost = cost;
+    }
+    if (!best) tasks = best = 1;
+    c->rows = ceil_div(t->m, best);
+    c->cols =
+        least(round_up(ceil_div(t->n, tasks / best), t->wide), 512); /* panels of B in the second-level cache */
+    c->row_tasks = ceil_div(t->m, c->rows);
+    c->col_tasks = ceil_div(t->n, c->cols);
+}
+
+/* One row, and B can be read as it stands. */
+static bool is_vector(const wg__problem *t)
+{
+    if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
+    for (int s = 0; s < t->p->n_segments; s++) {
+        wg__side b = side_of(t, &t->p->segments[s], 0, true);
+        if (b.line != 1 && b.k != 1) return false;
+    }
+    return true;
+}
+
+static void cut_vector(const wg__problem *t, wg__cut *c)
+{
+    int64_t tasks = 1 + least(15, t->n * t->k / (1 << 17));
+    c->vector = true;
+    c->rows = c->row_tasks = 1;
+    c->cols = round_up(ceil_div(t->n, tasks), 8 * LANES);
+    c->col_tasks = ceil_div(t->n, c->cols);
+}
+
+/* A is read as it stands if its rows run along k, or if it is read only once or twice; so is B, if its rows run along
+ * the columns of C and few rows of C want it. Several segments, or a window,
+ * can only be gathered by packing. */
+static void cut_matrix(const wg__problem *t, wg__cut *c)
+{
+    bool whole = t->p->n_segments == 1;
+    wg__side a = {0}, b = {0};
+    if (whole) {
+        a = side_of(t, t->p->segments, 0, false);
+        b = side_of(t, t->p->segments, 0, true);
+    }
+    bool few_panels = t->n <= 2 * t->wide, few_stacks = t->m <= 2 * TILE_ROWS;
+    c->pack_a = !whole || (!few_panels && a.k != 1);
+    c->pack_b = !t->p->packed_b && !(whole && !t->p->window && b.line == 1 && few_stacks);
+    split(t, c);
+    if (c->pack_a && t->c_cs == 1) c->blis = fitting_blis();
+}
+
+wg__cut WG__K(cut)(const wg__problem *t)
+{
+    wg__cut c = {.together = 1};
+    if (t->m < 1 || t->n < 1 || t->p->batches < 1) return c;
+    if (is_vector(t))
+        cut_vector(t, &c);
+    else
+        cut_matrix(t, &c);
+    if (t->p->shared_b)
+        c.together = t->p->batches;
+    else if (c.row_tasks * c.col_tasks == 1 && t->p->batches > 1)
+        c.together = work_of(t) >= 5e5 ? 1 : least(t->p->batches, 1 + (int64_t)(5e5 / (work_of(t) + 1)));
+    return c;
+}

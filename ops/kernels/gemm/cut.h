@@ -1,0 +1,46 @@
+/* Internal. A product as its loops see it, and how it is cut into tasks. Included where WG__ISA is set. */
+#ifndef WG_GEMM_CUT_H
+#define WG_GEMM_CUT_H
+
+#include "micro.h"
+#include "tile.h"
+#include "../base/integers.h"
+
+enum { MOST_ROWS = 240 }; /* rows of A packed at a time: they stay in the second-level cache */
+
+/* The operands turned so that C has its unit stride, if any, along the columns: C^T = B^T A^T otherwise. */
+typedef struct wg__problem {
+    const wg__product *p;
+    bool turned;
+    int64_t m, n, k;
+    int64_t c_rs, c_cs;
+    int wide; /* columns of a panel */
+    int kc;   /* steps of k in a block */
+} wg__problem;
+
+typedef struct wg__cut {
+    int64_t rows, cols;           /* of C in a task */
+    int64_t row_tasks, col_tasks; /* for each problem of a batch */
+    int64_t together;             /* problems of a batch in one task; all that share B */
+    bool vector;                  /* m is 1: no tiles, nothing packed */
+    bool pack_a, pack_b;          /* into the task's scratch */
+    const wg__blis *blis;         /* the micro-kernel, where it is BLIS' */
+} wg__cut;
+
+wg__problem WG__K(problem)(const wg__product *p);
+wg__cut WG__K(cut)(const wg__problem *t);
+
+/* A segment's operand as a side: the narrow one (lines are rows of the turned C) or the wide one (columns). */
+static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64_t batch, bool wide)
+{
+    const wg__product *p = t->p;
+    bool b = wide != t->turned;
+    const int64_t *offset = b ? p->batch_b : p->batch_a;
+    const real *data = b ? s->b : p->each_a ? p->each_a[batch] : s->a;
+    if (offset) offset += (s - p->segments) * p->batch_step;
+    return (wg__side){.data = offset && data ? data + offset[batch] : data,
+                      .line = b ? s->b_cs : s->a_rs,
+                      .k = b ? s->b_rs : s->a_cs};
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* The product of one row with a matrix. Nothing is packed: B is read once. Compiled per instruction set and type. */
+#include "tile.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void add_or_set(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
+
+/* `vectors` vectors of columns from b on: each column is one chain over p, as in a tile. */
+INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    vector sum[8];
+    for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
+    for (int64_t p = 0; p < k; p++) UNROLL
+    for (int v = 0; v < vectors; v++) sum[v] = VECTOR_FMA(SPLAT(x[p]), load(b.data + p * b.k + v * LANES), sum[v]);
+    for (int v = 0; v < vectors; v++)
+        for (int j = 0; j < LANES; j++) add_or_set(add, y + (v * LANES + j) * y_stride, sum[v][j]);
+}
+
+static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    int64_t j = 0;
+    for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES)
+        columns(8, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + 2 * LANES <= n; j += 2 * LANES, b.data += 2 * LANES)
+        columns(2, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + LANES <= n; j += LANES, b.data += LANES) columns(1, k, x, b, add, y + j * y_stride, y_stride);
+    real sum[LANES] = {0};
+    for (int64_t p = 0; j < n && p < k; p++)
+        for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], b.data[p * b.k + i], sum[i]);
+    for (int i = 0; i < n - j; i++) add_or_set(add, y + (j + i) * y_stride, sum[i]);
+}
+
+#define FOLD(s) v += __builtin_shufflevector(v, v, LIST(HIGH, s))
+
+INLINE real total(vector v)
+{
+#if defined __AVX512F__ && WG__T == 32
+    FOLD(8);
+#endif
+#if defined __AVX512F__ || (defined __AVX2__ && WG__T == 32)
+    FOLD(4);
+#endif
+#if defined __AVX2__ || WG__T == 32
+    FOLD(2);
+#endif
+    FOLD(1);
+    return v[0];
+}
+
+enum { DOTS = 4 }; /* inner products at a time */
+
+/* `count` inner products over contiguous k. The next ones' lines are fetched meanwhile: B is read once, from afar. */
+INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    vector even[DOTS], odd[DOTS];
+    for (int j = 0; j < count; j++) even[j] = odd[j] = (vector){0};
+    int64_t p = 0;
+    for (; p + 2 * LANES <= k; p += 2 * LANES) {
+        vector x0 = load(x + p), x1 = load(x + p + LANES);
+        UNROLL
+        for (int j = 0; j < count; j++) {
+            const real *line = b.data + j * b.line + p, *next = line + DOTS * b.line;
+            __builtin_prefetch(next);
+            __builtin_prefetch(next + LANES);
+            even[j] = VECTOR_FMA(x0, load(line), even[j]);
+            odd[j] = VECTOR_FMA(x1, load(line + LANES), odd[j]);
+        }
+    }
+    for (int j = 0; j < count; j++) {
+        real sum = total(even[j] + odd[j]);
+        for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], b.data[j * b.line + q], sum);
+        add_or_set(add, y + j * y_stride, sum);
+    }
+}
+
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    if (b.line == 1) {
+        by_columns(n, k, x, b, add, y, y_stride);
+        return;
+    }
+    int64_t j = 0;
+    for (; j + DOTS <= n; j += DOTS, b.data += DOTS * b.line) dots(DOTS, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j < n; j++, b.data += b.line) dots(1, k, x, b, add, y + j * y_stride, y_stride);
+}

@@ -1,0 +1,228 @@
+/* Moving numbers of any dtype as they are: copies of any strides, fills, sums into place, and what the engine needs
+ * to read and write scalars. */
+#include "move.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "../pointwise/pointwise.h"
+#include "../base/integers.h"
+
+/* ---- copies ----------------------------------------------------------------------------------------------- */
+
+enum { COPY_ROWS = 64, COPY_TASK = 32768, BLOCK = 16 };
+
+/* The result's shape without dimensions of size 1, neighbours joined where the operand walks through them without a
+ * jump; the last dimension of size 1 is put back if nothing is left. */
+typedef struct copy {
+    int rank;
+    int64_t size[WG_MAX_RANK + 1], in[WG_MAX_RANK + 1], out[WG_MAX_RANK + 1]; /* strides */
+} copy;
+
+static copy copy_of(const wg_operand *from)
+{
+    copy c = {0};
+    for (int d = 0; d < from->rank; d++) {
+        if (from->size[d] == 1) continue;
+        int last = c.rank - 1;
+        if (c.rank > 0 && c.in[last] == from->stride[d] * from->size[d]) {
+            c.size[last] *= from->size[d];
+            c.in[last] = from->stride[d];
+        } else {
+            c.size[c.rank] = from->size[d];
+            c.in[c.rank++] = from->stride[d];
+        }
+    }
+    if (c.rank == 0) c = (copy){.rank = 1, .size = {1}, .in = {1}};
+    int64_t dense = 1;
+    for (int d = c.rank - 1; d >= 0; d--) {
+        c.out[d] = dense;
+        dense *= c.size[d];
+    }
+    return c;
+}
+
+/* One row of the result. */
+static void copy_row(char *out, const char *in, int64_t n, int64_t stride, size_t size)
+{
+    if (stride == 1) {
+        memcpy(out, in, (size_t)n * size);
+    } else if (size == 4) {
+        uint32_t *to = (uint32_t *)(void *)out;
+        const uint32_t *from = (const uint32_t *)(const void *)in;
+        for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];
+    } else if (size == 8) {
+        uint64_t *to = (uint64_t *)(void *)out;
+        const uint64_t *from = (const uint64_t *)(const void *)in;
+        for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];
+    } else {
+        for (int64_t i = 0; i < n; i++) out[i] = in[i * stride];
+    }
+}
+
+/* Four by four elements: out[r * out_stride + j] = in[j * in_stride + r]. */
+typedef uint32_t quad __attribute__((vector_size(16), aligned(4), may_alias));
+
+static inline void turn_quad(uint32_t *out, int64_t out_stride, const uint32_t *in, int64_t in_stride)
+{
+    quad a, b, c, d;
+    memcpy(&a, in, sizeof a);
+    memcpy(&b, in + in_stride, sizeof b);
+    memcpy(&c, in + 2 * in_stride, sizeof c);
+    memcpy(&d, in + 3 * in_stride, sizeof d);
+    quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    quad cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    quad row[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+                   __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7)};
+    for (int r = 0; r < 4; r++) memcpy(out + r * out_stride, &row[r], sizeof row[r]);
+}
+
+/* `rows` <= BLOCK rows of the result whose elements are neighbours down the columns of the operand: one line of the
+ * cache is read for all rows at once. */
+static void copy_turned(char *out, int64_t out_stride, const char *in, int64_t in_stride, int64_t rows, int64_t n,
+                        size_t size)
+{
+    if (size == 4 && rows == BLOCK) {
+        uint32_t *to = (uint32_t *)(void *)out;
+        const uint32_t *from = (const uint32_t *)(const void *)in;
+        int64_t j = 0;
+        for (; j + 4 <= n; j += 4)
+            for (int r = 0; r < BLOCK; r += 4)
+                turn_quad(to + r * out_stride + j, out_stride, from + j * in_stride + r, in_stride);
+        for (; j < n; j++)
+            for (int r = 0; r < BLOCK; r++) to[r * out_stride + j] = from[j * in_stride + r];
+        return;
+    }
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t count = least(n - start, BLOCK);
+        for (int64_t r = 0; r < rows; r++)
+            copy_row(out + (r * out_stride + start) * (int64_t)size, in + (start * in_stride + r) * (int64_t)size,
+                     count, in_stride, size);
+    }
+}
+
+/* Rows of the result a task copies. */
+static int64_t copy_rows(const copy *c)
+{
+    return most(COPY_ROWS, COPY_TASK / c->size[c->rank - 1] / BLOCK * BLOCK);
+}
+
+int64_t wg__copy_tasks(const wg_args *args)
+{
+    if (args->out.numel == 0) return 1;
+    copy c = copy_of(&args->in[0]);
+    return ceil_div(args->out.numel / c.size[c.rank - 1], copy_rows(&c));
+}
+
+void wg__copy_kernel(const wg_args *args, int64_t task)
+{
+    if (args->out.numel == 0) return;
+    copy c = copy_of(&args->in[0]);
+    size_t size = wg_dtype_size(args->out.dtype);
+    int last = c.rank - 1;
+    int64_t n = c.size[last], each = copy_rows(&c), row = task * each, stop = args->out.numel / n;
+    if (stop > row + each) stop = row + each;
+    bool turned = last > 0 && c.in[last] != 1 && c.in[last - 1] == 1;
+    for (int64_t rows; row < stop; row += rows) {
+        int64_t at = 0, left = row;
+        for (int d = last - 1; d >= 0; d--) {
+            at += left % c.size[d] * c.in[d];
+            left /= c.size[d];
+        }
+        char *out = (char *)args->out.data + row * n * (int64_t)size;
+        const char *in = (const char *)args->in[0].data + at * (int64_t)size;
+        rows = 1;
+        if (turned) {
+            rows = c.size[last - 1] - row % c.size[last - 1];
+            if (rows > stop - row) rows = stop - row;
+            if (rows > BLOCK) rows = BLOCK;
+            copy_turned(out, n, in, c.in[last], rows, n, size);
+        } else {
+            copy_row(out, in, n, c.in[last], size);
+        }
+    }
+}
+
+static void identity_4(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n * 4); }
+static void identity_8(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n * 8); }
+static void identity_1(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n); }
+
+wg_pointwise wg__identity(size_t element_size)
+{
+    return element_size == 4 ? identity_4 : element_size == 8 ? identity_8 : identity_1;
+}
+
+/* ---- sums into place -------------------------------------------------------------------------------------- */
+
+void wg__accumulate_kernel(const wg_args *args, int64_t task)
+{
+    int64_t n = args->out.numel;
+    if (args->out.dtype == WG_F32) {
+        float *out = args->out.data;
+        const float *in = args->in[0].data;
+        for (int64_t i = 0; i < n; i++) out[i] += in[i];
+    } else if (args->out.dtype == WG_F64) {
+        double *out = args->out.data;
+        const double *in = args->in[0].data;
+        for (int64_t i = 0; i < n; i++) out[i] += in[i];
+    } else {
+        uint32_t *out = args->out.data;
+        const uint32_t *in = args->in[0].data;
+        for (int64_t i = 0; i < n; i++) out[i] += in[i];
+    }
+}
+
+/* ---- to and from double ----------------------------------------------------------------------------------- */
+
+void wg__to_f64(wg_dtype dtype, const void *in, int64_t n, double *out)
+{
+    wg__cast_get(dtype, WG_F64)(n, out, &in);
+}
+
+void wg__from_f64(wg_dtype dtype, double value, int64_t n, void *out)
+{
+    const void *from = &value;
+    union {
+        uint64_t eight;
+        uint32_t four;
+        uint8_t one;
+    } number;
+    wg__cast_get(WG_F64, dtype)(1, &number, &from);
+    size_t size = wg_dtype_size(dtype);
+    if (size == 4) {
+        for (int64_t i = 0; i < n; i++) ((uint32_t *)out)[i] = number.four;
+    } else if (size == 8) {
+        for (int64_t i = 0; i < n; i++) ((uint64_t *)out)[i] = number.eight;
+    } else {
+        memset(out, number.one, (size_t)n);
+    }
+}
+
+void wg__fill_kernel(const wg_args *args, int64_t task)
+{
+    const wg__fill_attr *attr = args->attr;
+    wg__from_f64(args->out.dtype, attr->value, args->out.numel, args->out.data);
+}
+
+/* An exponent of all ones is NaN or infinity. Whole pieces are looked at before the place is searched. */
+int64_t wg__first_nonfinite(wg_dtype dtype, const void *in, int64_t n)
+{
+    enum { PIECE = 256 };
+    if (!wg_dtype_is_float(dtype)) return -1;
+    for (int64_t start = 0; start < n; start += PIECE) {
+        int64_t stop = least(start + PIECE, n);
+        uint64_t bad = 0;
+        if (dtype == WG_F32) {
+            const uint32_t *bits = (const uint32_t *)in, ones = 0x7f800000u;
+            uint32_t any = 0;
+            for (int64_t i = start; i < stop; i++) any |= (bits[i] & ones) == ones;
+            bad = any;
+        } else {
+            const uint64_t *bits = (const uint64_t *)in, ones = 0x7ff0000000000000u;
+            for (int64_t i = start; i < stop; i++) bad |= (bits[i] & ones) == ones;
+        }
+        for (int64_t i = start; bad && i < stop; i++)
+            if (!isfinite(dtype == WG_F32 ? (double)((const float *)in)[i] : ((const double *)in)[i])) return i;
+    }
+    return -1;
+}

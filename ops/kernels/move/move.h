@@ -1,0 +1,72 @@
+/* Internal. Moving elements of any dtype: copies, fills, padding, reading and adding by index.
+ *
+ * Most of these kernels move bytes and never interpret them; they are compiled once. Only scatter.c adds, so it is
+ * compiled per variant. The room knows casts (pointwise/), for filling and for reading scalars, and no op. */
+#ifndef WG_KERNELS_MOVE_H
+#define WG_KERNELS_MOVE_H
+
+#include "../base/axes.h"
+
+/* ---- attributes, shared with the ops ----------------------------------------------------------------------------- */
+
+typedef struct wg__slice_attr {
+    int64_t axis, start, stop, step;
+} wg__slice_attr;
+
+typedef struct wg__dilate_attr { /* element i of in0 goes to start + i * step of the result's `size` */
+    int64_t axis, start, step, size;
+} wg__dilate_attr;
+
+typedef struct wg__axis_attr {
+    int64_t axis;
+} wg__axis_attr;
+
+typedef struct wg__index_add_attr { /* result: zeros, `size` along axis */
+    int64_t axis, size;
+} wg__index_add_attr;
+
+typedef struct wg__one_hot_attr {
+    int64_t classes;
+    int64_t dtype;
+} wg__one_hot_attr;
+
+/* ---- move.c ------------------------------------------------------------------------------------------------------ */
+
+/* out = in0, of any strides. Any dtype. */
+void wg__copy_kernel(const wg_args *args, int64_t task);
+int64_t wg__copy_tasks(const wg_args *args);
+/* out = the value of a wg__fill_attr. */
+void wg__fill_kernel(const wg_args *args, int64_t task);
+/* out += in0, both contiguous. f32, f64, i32. */
+void wg__accumulate_kernel(const wg_args *args, int64_t task);
+
+/* y = x for elements of 1, 4 or 8 bytes. */
+wg_pointwise wg__identity(size_t element_size);
+
+void wg__to_f64(wg_dtype dtype, const void *in, int64_t n, double *out);
+/* out[i] = value, converted as wg_cast does. */
+void wg__from_f64(wg_dtype dtype, double value, int64_t n, void *out);
+/* The index of the first element that is NaN or infinite; -1 if there is none. */
+int64_t wg__first_nonfinite(wg_dtype dtype, const void *in, int64_t n);
+
+/* ---- pad.c ------------------------------------------------------------------------------------------------------- */
+
+enum { WG__BLOCK_BYTES = 65536 };             /* of the result, in a task */
+int64_t wg__bytes_tasks(const wg_args *args); /* tasks of whole elements */
+void wg__pad_kernel(const wg_args *args, int64_t task);
+void wg__dilate_kernel(const wg_args *args, int64_t task);
+
+/* ---- index.c ----------------------------------------------------------------------------------------------------- */
+
+void wg__take_kernel(const wg_args *args, int64_t task); /* in0 x, in1 index; attr wg__axis_attr */
+void wg__gather_kernel(const wg_args *args, int64_t task);
+void wg__one_hot_kernel(const wg_args *args, int64_t task);
+
+/* ---- scatter.c (the cut: scatter_tasks.c) ------------------------------------------------------------------------ */
+
+/* A unit is a strip of columns (of the inner axes) of one outer index; a task is some units. */
+enum { WG__SCATTER_COLUMNS = 64 };
+int64_t wg__scatter_tasks(const wg_args *args);
+int64_t wg__scatter_units(const wg_args *args); /* of a task */
+
+#endif

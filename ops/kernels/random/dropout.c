@@ -1,0 +1,66 @@
+/* The kernel of dropout's mask: element i is a function of (seed, step, key, i) alone. */
+#include <math.h>
+
+#include "../../../autograd/base/random.h"
+#include "random.h"
+#include "../base/integers.h"
+#include "../base/vector.h"
+
+/* Words of 32 bits in lanes of 64, whose upper halves hold anything. */
+typedef uint64_t words __attribute__((vector_size(VBYTES)));
+enum { WORDS = VBYTES / 8, BLOCKS = 16, VECTORS = BLOCKS / WORDS };
+
+/* The full product of the lower halves. */
+VINLINE words product(words a, uint32_t b)
+{
+#if defined __AVX512F__
+    return (words)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+#elif defined __AVX2__
+    return (words)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+#elif defined __SSE2__
+    return (words)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(b));
+#else
+    return (a & 0xffffffffu) * b;
+#endif
+}
+
+/* Four numbers for each of the BLOCKS blocks from `block` on, in order: those of wg__random4, side by side. */
+static void random_blocks(uint64_t seed, uint64_t step, uint64_t key, uint64_t block, uint32_t *out)
+{
+    words c[4][VECTORS];
+    uint64_t mixed = seed ^ (key * 0x9E3779B97F4A7C15u) ^ (key >> 29);
+    uint32_t k0 = (uint32_t)mixed, k1 = (uint32_t)(mixed >> 32);
+    for (int v = 0; v < VECTORS; v++) {
+        for (int j = 0; j < WORDS; j++) c[0][v][j] = block + (uint64_t)(v * WORDS + j);
+        c[1][v] = c[0][v] >> 32;
+        c[2][v] = (words){0} + (step & 0xffffffffu);
+        c[3][v] = (words){0} + (step >> 32);
+    }
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+        for (int v = 0; v < VECTORS; v++) {
+            words p0 = product(c[0][v], 0xD2511F53u), p1 = product(c[2][v], 0xCD9E8D57u);
+            c[0][v] = (p1 >> 32) ^ c[1][v] ^ k0;
+            c[2][v] = (p0 >> 32) ^ c[3][v] ^ k1;
+            c[1][v] = p1;
+            c[3][v] = p0;
+        }
+    }
+    for (int j = 0; j < BLOCKS; j++) {
+        for (int i = 0; i < 4; i++) out[4 * j + i] = (uint32_t)((const uint64_t *)c[i])[j];
+    }
+}
+
+void WG__K(dropout_mask)(const wg_args *args, int64_t task)
+{
+    const wg__dropout_attr *attr = args->attr;
+    uint64_t seed = wg_args_seed(args), step = wg_args_step(args);
+    int64_t first = task * WG__RANDOM_TASK, stop = least(first + WG__RANDOM_TASK, args->out.numel);
+    /* An element goes if its uniform number, a multiple of 2^-24, is below p. */
+    uint32_t limit = (uint32_t)ceil(attr->p * 0x1p24), number[4 * BLOCKS];
+    real scale = attr->p < 1 ? (real)(1 / (1 - attr->p)) : 0, *out = args->out.data;
+    for (int64_t i = first; i < stop; i += 4 * BLOCKS) {
+        int64_t count = least(stop - i, 4 * BLOCKS);
+        random_blocks(seed, step, args->key, (uint64_t)i / 4, number);
+        for (int64_t j = 0; j < count; j++) out[i + j] = number[j] >> 8 < limit ? 0 : scale;
+    }
+}

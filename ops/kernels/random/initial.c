@@ -1,0 +1,119 @@
+/* Initial values of parameters: random numbers that are a function of (seed, key, element). */
+#include <math.h>
+
+#include "random.h"
+
+#include "../../../autograd/base/random.h"
+#include "../base/integers.h"
+#include "../move/move.h"
+
+/* Four standard normal numbers (Box and Muller 1958). The first uniform number of a pair is in (0, 1]. */
+static void normal4(const uint32_t bits[4], double z[4])
+{
+    for (int i = 0; i < 4; i += 2) {
+        double radius = sqrt(-2 * log(wg__unit(bits[i]) + 0x1p-24)),
+               angle = 6.283185307179586 * wg__unit(bits[i + 1]);
+        z[i] = radius * cos(angle);
+        z[i + 1] = radius * sin(angle);
+    }
+}
+
+void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint64_t seed, uint64_t key, int64_t n,
+                     void *out)
+{
+    if (kind == WG_INIT_CONSTANT) {
+        wg__from_f64(dtype, a, n, out);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += 4) {
+        uint32_t bits[4];
+        double value[4];
+        wg__random4(seed, 0, key, (uint64_t)i / 4, bits);
+        if (kind == WG_INIT_UNIFORM) {
+            for (int j = 0; j < 4; j++) value[j] = a + (b - a) * wg__unit(bits[j]);
+        } else {
+            normal4(bits, value);
+            for (int j = 0; j < 4; j++) value[j] = a + b * value[j];
+        }
+        for (int j = 0; j < 4 && i + j < n; j++) {
+            if (dtype == WG_F32)
+                ((float *)out)[i + j] = (float)value[j];
+            else if (dtype == WG_F64)
+                ((double *)out)[i + j] = value[j];
+            else
+                wg__from_f64(dtype, value[j], 1, (char *)out + (size_t)(i + j) * wg_dtype_size(dtype));
+        }
+    }
+}
+
+/* ---- orthogonal ------------------------------------------------------------------------------------------- */
+
+/* A matrix of f32 or f64 seen as vectors: element i of vector v. */
+typedef struct vectors {
+    void *data;
+    int64_t n, length, vector, element; /* how many, how long; strides */
+} vectors;
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE double get(wg_dtype dtype, const vectors *x, int64_t v, int64_t i)
+{
+    int64_t at = v * x->vector + i * x->element;
+    return dtype == WG_F32 ? (double)((const float *)x->data)[at] : ((const double *)x->data)[at];
+}
+
+INLINE void set(wg_dtype dtype, const vectors *x, int64_t v, int64_t i, double value)
+{
+    int64_t at = v * x->vector + i * x->element;
+    if (dtype == WG_F32)
+        ((float *)x->data)[at] = (float)value;
+    else
+        ((double *)x->data)[at] = value;
+}
+
+/* Takes from vector v its parts along vectors first .. first + count - 1, which are orthonormal. */
+INLINE void take_parts(wg_dtype dtype, const vectors *x, int64_t v, int64_t first, int count)
+{
+    double part[32] = {0};
+    for (int64_t i = 0; i < x->length; i++) {
+        double own = get(dtype, x, v, i);
+        for (int k = 0; k < count; k++) part[k] += own * get(dtype, x, first + k, i);
+    }
+    for (int64_t i = 0; i < x->length; i++) {
+        double own = get(dtype, x, v, i);
+        for (int k = 0; k < count; k++) own -= part[k] * get(dtype, x, first + k, i);
+        set(dtype, x, v, i, own);
+    }
+}
+
+INLINE void scale_to(wg_dtype dtype, const vectors *x, int64_t v, double length)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < x->length; i++) sum += get(dtype, x, v, i) * get(dtype, x, v, i);
+    double factor = sum > 0 ? length / sqrt(sum) : 0;
+    for (int64_t i = 0; i < x->length; i++) set(dtype, x, v, i, get(dtype, x, v, i) * factor);
+}
+
+/* Gram and Schmidt, each vector twice ("twice is enough", Giraud et al. 2005). */
+INLINE void orthonormalise(wg_dtype dtype, const vectors *x, double gain)
+{
+    for (int64_t v = 0; v < x->n; v++) {
+        for (int again = 0; again < 2; again++) {
+            for (int64_t first = 0; first < v; first += 32)
+                take_parts(dtype, x, v, first, (int)least(v - first, 32));
+            scale_to(dtype, x, v, 1);
+        }
+    }
+    for (int64_t v = 0; v < x->n; v++) scale_to(dtype, x, v, gain);
+}
+
+void wg__orthogonal(wg_dtype dtype, double gain, uint64_t seed, uint64_t key, int64_t rows, int64_t cols, void *out)
+{
+    wg__fill_random(dtype, WG_INIT_NORMAL, 0, 1, seed, key, rows * cols, out);
+    vectors by_row = {out, rows, cols, cols, 1}, by_column = {out, cols, rows, 1, cols};
+    const vectors *x = rows <= cols ? &by_row : &by_column;
+    if (dtype == WG_F32)
+        orthonormalise(WG_F32, x, gain);
+    else if (dtype == WG_F64)
+        orthonormalise(WG_F64, x, gain);
+}

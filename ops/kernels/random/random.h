@@ -1,0 +1,43 @@
+/* Internal. Kernels that generate numbers: random operands, dropout's mask, ranges, initial values of parameters.
+ *
+ * Every random number is a function of (seed, step, key, element) by Philox (autograd's random.h), so results do not
+ * depend on tasks or threads. The room knows fills (move/) and no op. */
+#ifndef WG_KERNELS_RANDOM_H
+#define WG_KERNELS_RANDOM_H
+
+#include "../base/kernel.h"
+
+enum { WG__RANDOM_TASK = 16384 }; /* numbers of a task; a multiple of 4, the numbers of a Philox block */
+
+typedef struct wg__arange_attr {
+    double start, step;
+    int64_t n, dtype;
+} wg__arange_attr;
+
+typedef struct wg__random_attr { /* uniform: [a, b); normal: mean a, deviation b; bernoulli: probability a */
+    wg_shape shape;
+    int64_t dtype;
+    double a, b;
+} wg__random_attr;
+
+typedef struct wg__dropout_attr {
+    wg_shape shape;
+    int32_t dtype;
+    double p;
+} wg__dropout_attr;
+
+int64_t wg__random_tasks(const wg_args *args);
+void wg__arange_kernel(const wg_args *args, int64_t task);
+void wg__uniform_kernel(const wg_args *args, int64_t task);
+void wg__normal_kernel(const wg_args *args, int64_t task);
+void wg__bernoulli_kernel(const wg_args *args, int64_t task);
+
+/* Initial values; element i depends on (seed, key, i) only. constant: a. uniform: a + (b - a) u, u in [0, 1).
+ * normal: a + b z, z standard normal. */
+void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint64_t seed, uint64_t key, int64_t n,
+                     void *out);
+/* [rows, cols] whose shorter side's vectors are orthonormal, times gain (Saxe et al. 2014). */
+void wg__orthogonal(wg_dtype dtype, double gain, uint64_t seed, uint64_t key, int64_t rows, int64_t cols,
+                    void *out);
+
+#endif

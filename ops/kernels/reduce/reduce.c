@@ -1,0 +1,158 @@
+/* The kernels of reductions: one result number is the work of one task, in the fixed order of lanes.h. */
+#include "../base/lanes.h"
+
+#include "reduce.h"
+#include "rows.h"
+
+static wg__split geometry(const wg_args *args)
+{
+    const wg__reduce_attr *attr = args->attr;
+    return wg__split_mask(&args->in[0], attr->mask);
+}
+
+VINLINE void reduce(combine kind, const wg_args *args, int64_t task)
+{
+    wg__split a = geometry(args);
+    const real *x = args->in[0].data;
+    real *out = args->out.data;
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t unit = first; unit < stop; unit++) {
+        if (a.inner == 1) {
+            out[unit] = row_combine(kind, x + unit * a.n, a.n);
+        } else {
+            wg__strip s = wg__reduce_strip(a, unit);
+            combine_columns(kind, x + s.outer * a.n * a.inner + s.column, a.n, a.inner, s.width,
+                            out + s.outer * a.inner + s.column);
+        }
+    }
+}
+
+void WG__K(prod)(const wg_args *args, int64_t task) { reduce(COMBINE_PROD, args, task); }
+void WG__K(max)(const wg_args *args, int64_t task) { reduce(COMBINE_MAX, args, task); }
+void WG__K(min)(const wg_args *args, int64_t task) { reduce(COMBINE_MIN, args, task); }
+
+/* out[o, r, c] = the product of x[o, s, c] over s != r: what comes before r times what comes after. */
+static void others(const real *x, real *out, int64_t n, int64_t stride, int width)
+{
+    real run[WG__REDUCE_COLUMNS];
+    fill_lanes(run, width, 1);
+    for (int64_t r = 0; r < n; r++) {
+        for (int i = 0; i < width; i++) {
+            out[r * stride + i] = run[i];
+            run[i] *= x[r * stride + i];
+        }
+    }
+    fill_lanes(run, width, 1);
+    for (int64_t r = n - 1; r >= 0; r--) {
+        for (int i = 0; i < width; i++) {
+            out[r * stride + i] *= run[i];
+            run[i] *= x[r * stride + i];
+        }
+    }
+}
+
+void WG__K(prod_others)(const wg_args *args, int64_t task)
+{
+    wg__split a = geometry(args);
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t unit = first; unit < stop; unit++) {
+        wg__strip s = wg__reduce_strip(a, unit);
+        int64_t at = s.outer * a.n * a.inner + s.column;
+        others((const real *)args->in[0].data + at, (real *)args->out.data + at, a.n, a.inner, s.width);
+    }
+}
+
+/* ln sum e^x by the maximum's shift; rows only (inner is 1). A maximum of -inf or +inf cannot be shifted by:
+ * the formula then gives ln 0 = -inf, and +inf. */
+static real row_logsumexp(const real *x, int64_t n)
+{
+    real shift = row_shift(x, n);
+    return shift + (real)log(row_exp_sum(x, shift, n));
+}
+
+void WG__K(logsumexp)(const wg_args *args, int64_t task)
+{
+    wg__split a = geometry(args);
+    const real *x = args->in[0].data;
+    real *out = args->out.data;
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t i = first; i < stop; i++) out[i] = row_logsumexp(x + i * a.n, a.n);
+}
+
+/* ---- where the extreme is ------------------------------------------------------------------------------ */
+
+VINLINE int hit(real x, real top) { return (x == top) | ((x != x) & (top != top)); }
+
+/* The first r with the value of the extreme; where that is NaN, the first NaN. Rows from the last to the first, so
+ * that the first stays. */
+VINLINE void columns_arg(combine kind, const real *x, int64_t n, int64_t stride, int width, int32_t *out)
+{
+    real top[WG__REDUCE_COLUMNS];
+    int32_t best[WG__REDUCE_COLUMNS] = {0};
+    combine_columns(kind, x, n, stride, width, top);
+    for (int64_t r = n - 1; r >= 0; r--) {
+        const real *p = x + r * stride;
+        for (int i = 0; i < width; i++) { best[i] = hit(p[i], top[i]) ? (int32_t)r : best[i]; }
+    }
+    memcpy(out, best, (size_t)width * sizeof(int32_t));
+}
+
+VINLINE int32_t row_arg(combine kind, const real *x, int64_t n)
+{
+    real top = row_combine(kind, x, n);
+    int64_t i = 0;
+    for (; i + LANES < n; i += LANES) { /* which block holds it? */
+        int hits = 0;
+        for (int j = 0; j < LANES; j++) hits |= hit(x[i + j], top);
+        if (hits) break;
+    }
+    while (i < n - 1 && !hit(x[i], top)) i++;
+    return (int32_t)i;
+}
+
+VINLINE void arg(combine kind, const wg_args *args, int64_t task)
+{
+    wg__split a = geometry(args);
+    const real *x = args->in[0].data;
+    int32_t *out = args->out.data;
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t unit = first; unit < stop; unit++) {
+        wg__strip s = wg__reduce_strip(a, unit);
+        if (a.inner == 1) {
+            out[unit] = row_arg(kind, x + unit * a.n, a.n);
+        } else {
+            columns_arg(kind, x + s.outer * a.n * a.inner + s.column, a.n, a.inner, s.width,
+                        out + s.outer * a.inner + s.column);
+        }
+    }
+}
+
+void WG__K(argmax)(const wg_args *args, int64_t task) { arg(COMBINE_MAX, args, task); }
+void WG__K(argmin)(const wg_args *args, int64_t task) { arg(COMBINE_MIN, args, task); }
+
+/* ---- masks: the type does not matter, the op takes the f32 variant ------------------------------------- */
+
+VINLINE void truth(bool all, const wg_args *args, int64_t task)
+{
+    wg__split a = geometry(args);
+    const uint8_t *x = args->in[0].data;
+    uint8_t *out = args->out.data;
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t unit = first; unit < stop; unit++) {
+        wg__strip s = wg__reduce_strip(a, unit);
+        uint8_t *y = out + s.outer * a.inner + s.column;
+        memset(y, all, (size_t)s.width);
+        for (int64_t r = 0; r < a.n; r++) {
+            const uint8_t *p = x + (s.outer * a.n + r) * a.inner + s.column;
+            for (int i = 0; i < s.width; i++) y[i] = all ? y[i] & p[i] : y[i] | p[i];
+        }
+    }
+}
+
+void WG__K(any)(const wg_args *args, int64_t task) { truth(false, args, task); }
+void WG__K(all)(const wg_args *args, int64_t task) { truth(true, args, task); }

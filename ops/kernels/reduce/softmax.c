@@ -1,0 +1,48 @@
+/* The kernels of softmax and log-softmax and of their gradients, along rows. */
+#include "../base/lanes.h"
+
+#include "reduce.h"
+#include "rows.h"
+
+typedef void (*row_kernel)(const real *x, const real *g, real *out, int64_t n);
+
+VINLINE void each_row(row_kernel fn, const wg_args *args, int64_t task)
+{
+    wg__split a = wg__split_last(&args->in[0]);
+    const real *x = args->in[0].data, *g = args->n_in > 1 ? args->in[1].data : NULL;
+    real *out = args->out.data;
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t i = first; i < stop; i++) fn(x + i * a.n, g ? g + i * a.n : NULL, out + i * a.n, a.n);
+}
+
+static void softmax_row(const real *x, const real *g, real *out, int64_t n) { row_softmax(x, out, n); }
+
+/* y (g - sum g y) */
+static void softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
+{
+    real s = row_dot(g, y, n);
+    for (int64_t i = 0; i < n; i += VLANES)
+        store_some(out + i, load_some(y + i, n - i) * (load_some(g + i, n - i) - s), n - i);
+}
+
+static void log_softmax_row(const real *x, const real *g, real *out, int64_t n)
+{
+    real top = row_combine(COMBINE_MAX, x, n);
+    real rest = (real)log(row_exp_sum(x, top, n));
+    for (int64_t i = 0; i < n; i += VLANES) store_some(out + i, load_some(x + i, n - i) - top - rest, n - i);
+}
+
+/* g - e^y sum g */
+static void log_softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
+{
+    real s = row_combine(COMBINE_SUM, g, n);
+    exp_shifted(y, 0, out, n);
+    for (int64_t i = 0; i < n; i += VLANES)
+        store_some(out + i, load_some(g + i, n - i) - load_some(out + i, n - i) * s, n - i);
+}
+
+void WG__K(softmax)(const wg_args *args, int64_t task) { each_row(softmax_row, args, task); }
+void WG__K(softmax_grad)(const wg_args *args, int64_t task) { each_row(softmax_grad_row, args, task); }
+void WG__K(log_softmax)(const wg_args *args, int64_t task) { each_row(log_softmax_row, args, task); }
+void WG__K(log_softmax_grad)(const wg_args *args, int64_t task) { each_row(log_softmax_grad_row, args, task); }

@@ -1,0 +1,209 @@
+/* Sums to a shape: what a broadcast has spread comes together again. An operand of any strides; each number of the
+ * result is one sum, in the fixed order of lanes.h, whatever the task it falls into. The same of what a chain makes,
+ * tile by tile, where the sums are of lines. */
+#include "../base/lanes.h"
+
+#include "reduce.h"
+
+/* The operand's axes, those that stay and those that are summed, neighbours merged where strides allow it. */
+typedef struct axes {
+    int n;
+    int64_t size[WG_MAX_RANK], stride[WG_MAX_RANK];
+} axes;
+
+static void push(axes *a, int64_t size, int64_t stride)
+{
+    if (a->n > 0 && a->stride[a->n - 1] == size * stride) {
+        a->size[a->n - 1] *= size;
+        a->stride[a->n - 1] = stride;
+        return;
+    }
+    a->size[a->n] = size;
+    a->stride[a->n++] = stride;
+}
+
+static void divide(const wg_args *args, axes *stay, axes *sum)
+{
+    const wg_operand *in = &args->in[0], *out = &args->out;
+    int shift = in->rank - out->rank;
+    stay->n = sum->n = 0;
+    for (int i = 0; i < in->rank; i++) {
+        if (in->size[i] == 1) continue;
+        bool summed = i < shift || out->size[i - shift] == 1;
+        push(summed ? sum : stay, in->size[i], in->stride[i]);
+    }
+    if (stay->n == 0) push(stay, 1, 1);
+    if (sum->n == 0) push(sum, 1, 0);
+}
+
+/* The sum of n numbers `stride` apart. */
+static real line_sum(const real *x, int64_t n, int64_t stride)
+{
+    if (stride == 1) return row_combine(COMBINE_SUM, x, n);
+    real part[BLOCK];
+    row a;
+    row_begin(COMBINE_SUM, &a);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        int64_t count = least(n - i, BLOCK);
+        for (int64_t j = 0; j < count; j++) part[j] = x[(i + j) * stride];
+        row_block(COMBINE_SUM, &a, part, count);
+    }
+    return row_end(COMBINE_SUM, &a);
+}
+
+/* out[c] = the sum over all of `sum` from x + c * stride, c < width <= WG__SUM_COLUMNS. */
+static void run_of_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
+{
+    int64_t at[WG_MAX_RANK] = {0}, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
+    real part[WG__SUM_COLUMNS];
+    fill_lanes(out, width, 0);
+    for (;;) {
+        if (stride == 1 && width > 1) {
+            combine_columns(COMBINE_SUM, x, rows, step, width, part);
+            combine_lanes(COMBINE_SUM, out, part, width);
+        } else {
+            for (int c = 0; c < width; c++) out[c] += line_sum(x + c * stride, rows, step);
+        }
+        int axis = sum->n - 2;
+        for (; axis >= 0; axis--) {
+            x += sum->stride[axis];
+            if (++at[axis] < sum->size[axis]) break;
+            x -= at[axis] * sum->stride[axis];
+            at[axis] = 0;
+        }
+        if (axis < 0) return;
+    }
+}
+
+void WG__K(sum)(const wg_args *args, int64_t task)
+{
+    axes stay, sum;
+    int64_t each = wg__sum_block(args), at = task * each, numel = args->out.numel;
+    int64_t stop = least(at + each, numel);
+    real *out = args->out.data;
+    if (args->in[0].numel == 0) {
+        memset(out + at, 0, (size_t)(stop - at) * sizeof *out);
+        return;
+    }
+    divide(args, &stay, &sum);
+    int last = stay.n - 1;
+    while (at < stop) {
+        int64_t rest = at, offset = 0, column = at % stay.size[last];
+        for (int i = last; i >= 0; i--) {
+            offset += rest % stay.size[i] * stay.stride[i];
+            rest /= stay.size[i];
+        }
+        int64_t width = least(least(stay.size[last] - column, stop - at), WG__SUM_COLUMNS);
+        run_of_sums(&sum, (const real *)args->in[0].data + offset, stay.stride[last], (int)width, out + at);
+        at += width;
+    }
+}
+
+/* ---- lines that come in pieces ------------------------------------------------------------------------- */
+
+/* row_combine of lanes.h, held up between pieces: groups of LANES numbers go into acc, BLOCK_ROWS groups into span, as
+ * many blocks into total. */
+typedef struct line_state {
+    _Alignas(64) V acc[PARTS];
+    V span[PARTS], total[PARTS];
+    real held[LANES]; /* of an incomplete group */
+    int n_held, groups, blocks;
+    int64_t line, left; /* numbers of a line; those that have not come yet */
+    bool add;
+    real *out;
+} line_state;
+
+static void line_clear(line_state *s)
+{
+    for (int j = 0; j < PARTS; j++) s->acc[j] = s->span[j] = s->total[j] = v_set(0);
+    s->n_held = s->groups = s->blocks = 0;
+    s->left = s->line;
+}
+
+VINLINE void move_up(V *to, V *from)
+{
+    for (int j = 0; j < PARTS; j++) {
+        to[j] += from[j];
+        from[j] = v_set(0);
+    }
+}
+
+static void end_block(line_state *s)
+{
+    move_up(s->span, s->acc);
+    s->groups = 0;
+    if (++s->blocks < SPAN_ROWS / BLOCK_ROWS) return;
+    move_up(s->total, s->span);
+    s->blocks = 0;
+}
+
+/* Whole groups, not past the end of a block. */
+static void add_groups(line_state *s, const real *x, int count)
+{
+    V acc[PARTS];
+    for (int j = 0; j < PARTS; j++) acc[j] = s->acc[j];
+    for (int i = 0; i < count; i++, x += LANES) {
+        for (int j = 0; j < PARTS; j++) acc[j] += v_load(x + j * VLANES);
+    }
+    for (int j = 0; j < PARTS; j++) s->acc[j] = acc[j];
+    s->groups += count;
+    if (s->groups == BLOCK_ROWS) end_block(s);
+}
+
+static void put(line_state *s, real sum)
+{
+    *s->out = s->add ? *s->out + sum : sum;
+    s->out++;
+}
+
+static void end_line(line_state *s)
+{
+    if (s->n_held) {
+        fill_lanes(s->held + s->n_held, LANES - s->n_held, 0);
+        add_groups(s, s->held, 1);
+    }
+    if (s->groups) end_block(s);
+    move_up(s->total, s->span);
+    put(s, pair_lanes(COMBINE_SUM, s->total));
+    line_clear(s);
+}
+
+static void line_begin(void *state, void *out, int64_t line, bool add)
+{
+    line_state *s = state;
+    s->line = line;
+    s->add = add;
+    s->out = out;
+    line_clear(s);
+}
+
+static void line_feed(void *state, const void *numbers, int64_t n)
+{
+    line_state *s = state;
+    const real *x = numbers;
+    for (; s->left == s->line && n >= s->line; x += s->line, n -= s->line) /* whole lines */
+        put(s, row_combine(COMBINE_SUM, x, s->line));
+    while (n > 0) {
+        int64_t count = least(n, s->left);
+        if (s->n_held || count < LANES) { /* fill the group that was begun */
+            if (count > LANES - s->n_held) count = LANES - s->n_held;
+            memcpy(s->held + s->n_held, x, (size_t)count * sizeof *x);
+            s->n_held += (int)count;
+            if (s->n_held == LANES) {
+                add_groups(s, s->held, 1);
+                s->n_held = 0;
+            }
+        } else {
+            int groups = BLOCK_ROWS - s->groups;
+            if (groups > count / LANES) groups = (int)(count / LANES);
+            add_groups(s, x, groups);
+            count = (int64_t)groups * LANES;
+        }
+        x += count;
+        n -= count;
+        s->left -= count;
+        if (s->left == 0) end_line(s);
+    }
+}
+
+const wg__line_sums WG__K(line_sums) = {sizeof(line_state), line_begin, line_feed};
