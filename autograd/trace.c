@@ -1,6 +1,10 @@
 /* Dumps of a tape as text and as a graph, and of the plan that ran last. */
 #include "engine.h"
 
+#include <string.h>
+
+#include "plan/dump.h"
+
 static const char *node_name(const wg_tape *tape, const wg__node *node)
 {
     if (node->op) return tape->interned.ops[node->op]->name;
@@ -98,6 +102,20 @@ static void plan_line(const wg__instr *instr, FILE *out)
         break;
     }
     }
+}
+
+void wg_trace_passes(wg_tape *tape, const char *passes, FILE *out)
+{
+    if (!tape) return;
+    tape->dump.out = passes ? out : NULL;
+    if (!passes || !out) return;
+    if (strlen(passes) >= sizeof tape->dump.passes || !wg__dump_is_valid(passes)) {
+        tape->dump.out = NULL;
+        wg__tape_error(tape, WG_ERR_ARGUMENT, "trace_passes (or WG_DUMP): \"%.80s\": must be \"all\" or a list of after-PASS",
+                       passes);
+        return;
+    }
+    strcpy(tape->dump.passes, passes);
 }
 
 wg_status wg_dump_plan(const wg_tape *tape, FILE *out)

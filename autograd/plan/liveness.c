@@ -15,5 +15,6 @@ bool wg__plan_liveness(wg__planner *p)
         }
     }
     p->flags[0] = 0; /* missing optional operands */
+    p->live_known = true;
     return true;
 }

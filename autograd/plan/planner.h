@@ -69,6 +69,7 @@ typedef struct wg__planner {
     uint32_t n;      /* nodes */
     uint16_t *flags; /* [n] */
     uint32_t *uses;  /* liveness: [n] live operands that name it */
+    bool live_known; /* liveness has run */
     bool remat;      /* liveness: some live nodes are rematerialized */
 
     struct {              /* layout, alias */

@@ -13,6 +13,8 @@
 #ifndef WG_GRAPH_H
 #define WG_GRAPH_H
 
+#include <stdio.h>
+
 #include "../base/heap.h"
 #include "exec.h"
 
@@ -156,6 +158,10 @@ struct wg_tape {
     struct wg__cache *cache;
     struct wg__run_state *run;
     wg_tape_counts counts;
+    struct {
+        char passes[128]; /* "after-fuse,after-place" or "all"; "": none */
+        FILE *out;
+    } dump; /* wg_trace_passes */
     wg_status (*run_now)(wg_tape *tape, uint32_t node); /* option eager: called for every recorded node; or NULL */
 };
 

@@ -1,5 +1,6 @@
 /* Recording: validates operands, infers the result's shape, appends the node. Never reads a number. Mistakes of the
  * caller surface here, at the caller's line. */
+#include "../base/random.h"
 #include "graph.h"
 
 #include <stdio.h>

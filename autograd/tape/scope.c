@@ -1,4 +1,5 @@
 /* Modes and scopes: training or evaluation, no_grad, rematerialization regions, seeds, names. */
+#include "../base/random.h"
 #include "graph.h"
 
 #include <stdio.h>
