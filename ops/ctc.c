@@ -38,7 +38,7 @@ static bool check(wg_tensor log_probs, wg_tensor targets, wg_tensor input_length
         return wg__refuse(log_probs, WG_ERR_ARGUMENT, "ctc_loss", "blank = %lld is none of %lld classes",
                           (long long)blank, (long long)x.size[2]),
                false;
-    if ((unsigned)reduction > WG_EACH)
+    if ((unsigned)reduction > WG_REDUCE_NONE)
         return wg_fail(log_probs, WG_ERR_ARGUMENT, "ctc_loss", "no such reduction: %d", (int)reduction), false;
     if (!check_i32(log_probs, input_lengths, 1, x.size[1], "input lengths", &y) ||
         !check_i32(log_probs, target_lengths, 1, x.size[1], "target lengths", &y) ||
@@ -107,7 +107,7 @@ wg_tensor wg_ctc_loss(wg_tensor log_probs, wg_tensor targets, wg_tensor input_le
     wg_tensor each = log_likelihood(&c, log_probs, targets, input_lengths, target_lengths, blank);
     wg_tensor possible = wg_greater(each, wg__constant(each, never / 2));
     each = wg_where(possible, wg_neg(each), wg__constant(each, INFINITY));
-    if (reduction == WG_EACH) return each;
+    if (reduction == WG_REDUCE_NONE) return each;
     if (reduction == WG_SUM || c.B == 0) return wg_sum_all(each);
     wg_tensor counted = wg_cast(wg_maximum(target_lengths, wg__constant(target_lengths, 1)), wg_dtype_get(each));
     return wg_mean_all(wg_div(each, counted));

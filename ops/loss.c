@@ -73,8 +73,8 @@ static wg_status infer_label_scale(wg_infer *c)
     return check_labels(c, 0, 1, c->dtype);
 }
 
-static int64_t row_tasks(const wg_args *args) { return wg__reduce_tasks(wg__split_last(&args->in[0])); }
-static int64_t label_tasks(const wg_args *args) { return wg__reduce_tasks((wg__split){args->out.numel, 1, 1}); }
+static int64_t row_tasks(const wg_args *args) { return wg__reduce_tasks(wg__extents_of_rows(&args->in[0])); }
+static int64_t label_tasks(const wg_args *args) { return wg__reduce_tasks((wg__extents){args->out.numel, 1, 1}); }
 
 /* ---- the ops ------------------------------------------------------------------------------------------- */
 
@@ -179,7 +179,7 @@ const wg_op *const wg__loss_ops[] = {&loss, &loss_grad, &target_weight, &label_s
 /* The mean over nothing is 0, as that over labels of which none counts. */
 static wg_tensor reduced(wg_tensor x, wg_reduction reduction)
 {
-    if (reduction == WG_EACH) return x;
+    if (reduction == WG_REDUCE_NONE) return x;
     return reduction == WG_MEAN && wg_numel(x) > 0 ? wg_mean_all(x) : wg_sum_all(x);
 }
 
@@ -226,7 +226,7 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
     if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
         return wg_fail(logits, WG_ERR_ARGUMENT, name, "label_smoothing = %g is not in 0 .. 1",
                        options.label_smoothing);
-    if ((unsigned)options.reduction > WG_EACH)
+    if ((unsigned)options.reduction > WG_REDUCE_NONE)
         return wg_fail(logits, WG_ERR_ARGUMENT, name, "no such reduction: %d", (int)options.reduction);
     wg_shape_text(&shape, a, sizeof a);
     wg_shape_text(&target, b, sizeof b);
@@ -288,7 +288,7 @@ static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, co
     if (!wg__shape(x, &a, op)) return false;
     if (!target.tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "operand 2, the target, was never set"), false;
     if (!wg__shape(target, &b, op)) return false;
-    if ((unsigned)reduction > WG_EACH)
+    if ((unsigned)reduction > WG_REDUCE_NONE)
         return wg_fail(x, WG_ERR_ARGUMENT, op, "no such reduction: %d", (int)reduction), false;
     if (wg_shape_equal(&a, &b)) return wg__both_float(x, target, op);
     wg_fail(x, WG_ERR_SHAPE, op, "%s, %s: x and target have equal shapes (see wg_expand)",
@@ -306,7 +306,7 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
     if (!labels.tape)
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
     if (!wg__shape(labels, &target, "nll")) return wg__nil_of(log_probabilities);
-    if ((unsigned)reduction > WG_EACH)
+    if ((unsigned)reduction > WG_REDUCE_NONE)
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "no such reduction: %d", (int)reduction);
     rows = p;
     if (rows.rank > 0) rows.size[--rows.rank] = 0;

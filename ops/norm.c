@@ -31,7 +31,7 @@ static wg_status check(wg_infer *c, int dense)
 static wg_status infer_norm(wg_infer *c) { return check(c, 1); }
 static wg_status infer_grad(wg_infer *c) { return check(c, 2); }
 
-static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(wg__split_last(&args->in[0])); }
+static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(wg__extents_of_rows(&args->in[0])); }
 
 static wg_kernel norm_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {

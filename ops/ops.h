@@ -279,13 +279,13 @@ WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 
 /* ---- losses -------------------------------------------------------------------------------------------------- */
 
-typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_EACH } wg_reduction; /* mean, sum over all elements; none */
+typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_REDUCE_NONE } wg_reduction; /* mean, sum over all elements; none */
 
 typedef struct wg_cross_entropy_options {
     wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as PyTorch's */
     int64_t ignore_index;    /* integer labels with this value count nothing; default -100 */
     double label_smoothing;  /* epsilon in [0, 1]: (1 - eps) onehot + eps / classes; default 0 */
-    wg_reduction reduction;  /* default mean over the labels that count (0 if none does); WG_EACH keeps them */
+    wg_reduction reduction;  /* default mean over the labels that count (0 if none does); WG_REDUCE_NONE keeps them */
 } wg_cross_entropy_options;
 WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
 
@@ -312,7 +312,7 @@ WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction
  * labels and blanks in between (Graves et al. 2006). log_probs[T, B, C] (after wg_log_softmax), targets[B, S] i32,
  * input_lengths[B] and target_lengths[B] i32; what stands past a length, NaN included, changes nothing. WG_MEAN divides
  * each loss by its target's length (at least 1) first, as PyTorch does. A target that does not fit into its steps has
- * the loss inf and no gradient; to leave it out (PyTorch's zero_infinity), take WG_EACH and
+ * the loss inf and no gradient; to leave it out (PyTorch's zero_infinity), take WG_REDUCE_NONE and
  * wg_where(wg_is_finite(loss), loss, wg_zeros_like(loss)). A target length outside 0 .. S is inf too, an input length
  * past T is T. The derivative is that by log_probs as they stand; PyTorch's differs from it by e^log_probs and is the
  * same by the logits. A target that is no class is reported when run, by gather. */

@@ -160,7 +160,7 @@ static wg_status infer_same(wg_infer *c)
 static int64_t tasks(const wg_args *args)
 {
     const wg__reduce_attr *attr = args->attr;
-    return wg__reduce_tasks(wg__split_mask(&args->in[0], attr->mask));
+    return wg__reduce_tasks(wg__extents_of_mask(&args->in[0], attr->mask));
 }
 
 /* ---- gradients ----------------------------------------------------------------------------------------- */

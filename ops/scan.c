@@ -34,10 +34,10 @@ static wg_status infer_argsort(wg_infer *c)
     return WG_OK;
 }
 
-static wg__split geometry(const wg_args *args)
+static wg__extents geometry(const wg_args *args)
 {
     const wg__scan_attr *attr = args->attr;
-    return wg__split_mask(&args->in[0], 1u << attr->axis);
+    return wg__extents_of_mask(&args->in[0], 1u << attr->axis);
 }
 
 static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(geometry(args)); }

@@ -19,7 +19,7 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(wg__split_last(&args->in[0])); }
+static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(wg__extents_of_rows(&args->in[0])); }
 
 static wg_tensor row_sum(wg_tensor x) { return wg_sum(x, WG_AXES(-1), true); }
 

@@ -71,7 +71,7 @@ static void losses_of_all_last_and_masked_steps(void)
     wg_tensor d_sum = wg_grad1(sum, W, WG_NONE), d_mean = wg_grad1(wg_scale(sum, 1.0 / T), W, WG_NONE);
     CHECK(tensor_distance(d_sum, wg_scale(d_mean, T)) == 0 && tensor_distance(d_sum, d_mean) > 1e-4);
     wg_cross_entropy_options o = wg_cross_entropy_defaults();
-    o.reduction = WG_EACH;
+    o.reduction = WG_REDUCE_NONE;
     wg_tensor terms = wg_cross_entropy_with(all, wg_data(tape, WG_I32, WG_DIMS(T, B), labels), o); /* [T, B] */
     CHECK(tensor_distance(wg_scale(wg_sum_all(terms), 1.0 / B), sum) < 1e-14);
     wg_tensor on_last = wg_mean_all(wg_select(terms, 0, T - 1));

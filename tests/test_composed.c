@@ -323,7 +323,7 @@ static void ctc_corners(void **state)
         wg_tensor in = wg_data(tape, WG_I32, WG_DIMS(2), steps);
         wg_tensor size = wg_data(tape, WG_I32, WG_DIMS(2), round == 2 ? long_sizes : sizes);
         if (round == 2) target = wg_ones(tape, WG_I32, WG_DIMS(2, 3));
-        wg_tensor loss = wg_ctc_loss(log_probs, target, in, size, 0, WG_EACH),
+        wg_tensor loss = wg_ctc_loss(log_probs, target, in, size, 0, WG_REDUCE_NONE),
                   g = wg_grad1(loss, log_probs, WG_NONE);
         if (round == 3) {
             assert_int_equal(wg_eval(&loss, 1), WG_ERR_INDEX);
@@ -359,7 +359,7 @@ static void ctc_lengths_out_of_range(void **state)
     wg_tensor log_probs = wg_log_softmax(wg_zeros(tape, WG_F64, WG_DIMS(4, N, C)), -1);
     wg_tensor loss =
         wg_ctc_loss(log_probs, wg_ones(tape, WG_I32, WG_DIMS(N, 2)), wg_data(tape, WG_I32, WG_DIMS(N), steps),
-                    wg_data(tape, WG_I32, WG_DIMS(N), sizes), 0, WG_EACH);
+                    wg_data(tape, WG_I32, WG_DIMS(N), sizes), 0, WG_REDUCE_NONE);
     for (int b = 0; b < N; b++) assert_true(value_at(loss, b) == INFINITY);
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }

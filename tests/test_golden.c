@@ -111,7 +111,7 @@ static void losses(const wg_safetensors *file)
     } rows[] = {
         {"ce_mean", WG_MEAN, 0, -100},
         {"ce_sum", WG_SUM, 0, -100},
-        {"ce_each", WG_EACH, 0, -100},
+        {"ce_each", WG_REDUCE_NONE, 0, -100},
         {"ce_weights", WG_MEAN, 0, -100},
         {"ce_ignore", WG_MEAN, 0, 2},
         {"ce_smooth", WG_MEAN, 0.1, -100},
@@ -204,7 +204,7 @@ static void ctc(const wg_safetensors *file)
 {
     const char *names[] = {"ctc_mean", "ctc_sum", "ctc_each", "ctc_blank", "ctc_zero"};
     for (int i = 0; i < 5; i++) {
-        const wg_reduction reduction = i == 0 ? WG_MEAN : i == 1 ? WG_SUM : WG_EACH;
+        const wg_reduction reduction = i == 0 ? WG_MEAN : i == 1 ? WG_SUM : WG_REDUCE_NONE;
         both(file, names[i], &reduction, test_ctc);
     }
 }

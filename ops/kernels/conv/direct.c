@@ -44,8 +44,8 @@ INLINE void tile(int rows, int vectors, int64_t k, const real *a, const int64_t 
     UNROLL
     for (int i = 0; i < rows; i++) {
         real *to = c + i * c_rs;
-        put(to, add ? load(to) + sum[i][0] : sum[i][0]);
-        if (vectors == 2) put(to + LANES, add ? load(to + LANES) + sum[i][1] : sum[i][1]);
+        store(to, add ? load(to) + sum[i][0] : sum[i][0]);
+        if (vectors == 2) store(to + LANES, add ? load(to + LANES) + sum[i][1] : sum[i][1]);
     }
 }
 
@@ -83,7 +83,7 @@ INLINE void put_square(const real *c, int64_t lines, int64_t steps, real *to, in
         for (int s = 0; s < LANES; s++) v[s] = load(c + s * PANEL);
         transpose(v);
         UNROLL
-        for (int l = 0; l < LANES; l++) put(to + l * stride, v[l]);
+        for (int l = 0; l < LANES; l++) store(to + l * stride, v[l]);
         return;
     }
     for (int64_t l = 0; l < lines; l++)

@@ -1,8 +1,8 @@
-/* The only file that knows blis.h. It takes the micro-kernel and the block sizes from BLIS' context; packing and the
+/* The only file that includes blis.h. It takes the micro-kernel and the block sizes from BLIS' context; packing and the
  * loops around the micro-kernel are ours (gemm.c), so BLIS allocates nothing and takes no lock during a run.
  *
- * The context is chosen by what the processor can do: BLIS itself goes by the processor's name, and gives a virtual
- * machine that masks it the kernels of a smaller machine. */
+ * The context is chosen by the processor's features. BLIS itself goes by the processor's name; on a virtual machine
+ * that masks the name it would choose the kernels of a smaller machine. */
 #include "../isa.h"
 #include "micro.h"
 
@@ -22,7 +22,7 @@ typedef void (*tile_f64)(dim_t m, dim_t n, dim_t k, double *alpha, double *a, do
                          inc_t rs, inc_t cs, auxinfo_t *info, cntx_t *context);
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static wg__blis found[2]; /* f32, f64; written once, under `once`; kernel NULL: none that fits */
+static wg__blis found[2]; /* f32, f64; written once, under `once`; kernel NULL: none is suitable */
 static char name[64];
 
 #if defined WG__BLIS_LOOKUP_NATIVE
@@ -33,7 +33,8 @@ static cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_id(id); }
 static cntx_t *lookup(arch_t id) { return NULL; }
 #endif
 
-/* The context for what the processor has, where this build of BLIS holds it and lets us ask for it. */
+/* The context for this processor, if this build of BLIS has one and offers a way to look it up; else BLIS' own
+ * choice. */
 static cntx_t *choose_context(const char **kind)
 {
     cntx_t *context = NULL;
@@ -44,7 +45,7 @@ static cntx_t *choose_context(const char **kind)
     if (wg__isa_get() == WG__ISA_avx2) context = lookup(BLIS_ARCH_HASWELL), *kind = "haswell";
 #endif
 #if defined __x86_64__
-    /* Our own tile has no fused multiply-add then, and BLIS' kernel must give the same bits. */
+    /* Our own tile has no fused multiply-add here, and BLIS' kernel must give the same bits. */
     if (wg__isa_get() == WG__ISA_baseline) context = lookup(BLIS_ARCH_GENERIC), *kind = "generic";
 #endif
     if (context) return context;
@@ -52,25 +53,25 @@ static cntx_t *choose_context(const char **kind)
     return (cntx_t *)bli_gks_query_cntx();
 }
 
-static void take(wg__blis *blis, num_t type, cntx_t *context)
+static void read_context(wg__blis *blis, num_t type, cntx_t *context)
 {
 #if defined WG__BLIS_NATIVE_GETTERS /* before 1.0 */
     void *kernel = bli_cntx_get_l3_nat_ukr_dt(type, BLIS_GEMM_UKR, context);
-    bool rows = bli_cntx_get_l3_nat_ukr_prefs_dt(type, BLIS_GEMM_UKR, context);
+    bool prefers_rows = bli_cntx_get_l3_nat_ukr_prefs_dt(type, BLIS_GEMM_UKR, context);
 #else
     void *kernel = (void *)bli_cntx_get_ukr_dt(type, BLIS_GEMM_UKR, context);
-    bool rows = bli_cntx_get_ukr_prefs_dt(type, BLIS_GEMM_UKR_ROW_PREF, context);
+    bool prefers_rows = bli_cntx_get_ukr_prefs_dt(type, BLIS_GEMM_UKR_ROW_PREF, context);
 #endif
     int mr = (int)bli_cntx_get_blksz_def_dt(type, BLIS_MR, context);
     int nr = (int)bli_cntx_get_blksz_def_dt(type, BLIS_NR, context);
-    /* The kernel may be told to expect panels wider than the tile; then its packing is not ours. */
+    /* A configuration may pad panels beyond the tile; the kernel then expects another packing than ours. */
     if (bli_cntx_get_blksz_max_dt(type, BLIS_MR, context) != mr ||
         bli_cntx_get_blksz_max_dt(type, BLIS_NR, context) != nr)
         return;
-    *blis = (wg__blis){.wide = rows ? nr : mr,
-                       .narrow = rows ? mr : nr,
+    *blis = (wg__blis){.wide = prefers_rows ? nr : mr,
+                       .narrow = prefers_rows ? mr : nr,
                        .kc = (int)bli_cntx_get_blksz_def_dt(type, BLIS_KC, context),
-                       .rows = rows,
+                       .prefers_rows = prefers_rows,
                        .kernel = kernel,
                        .context = context};
 }
@@ -81,8 +82,8 @@ static void find(void)
     bli_init();
     cntx_t *context = choose_context(&kind);
     if (!context) return;
-    take(&found[0], BLIS_FLOAT, context);
-    take(&found[1], BLIS_DOUBLE, context);
+    read_context(&found[0], BLIS_FLOAT, context);
+    read_context(&found[1], BLIS_DOUBLE, context);
     snprintf(name, sizeof(name), "BLIS %.20s %.20s", bli_info_get_version_str(), kind);
 }
 
@@ -99,14 +100,14 @@ const char *wg__blis_name(void)
     return name;
 }
 
-/* A kernel that is fastest with unit stride along its rows gets the transposed problem: C^T = B^T A^T. */
+/* A kernel that prefers columns of C computes the transposed problem: C^T = B^T A^T. */
 #define TILE(type, call)                                                                                           \
     type one = 1, zero = 0;                                                                                        \
     auxinfo_t info;                                                                                                \
     memset(&info, 0, sizeof(info));                                                                                \
-    bli_auxinfo_set_next_a((void *)(blis->rows ? a : b), &info);                                                   \
-    bli_auxinfo_set_next_b((void *)(blis->rows ? b : a), &info);                                                   \
-    if (blis->rows)                                                                                                \
+    bli_auxinfo_set_next_a((void *)(blis->prefers_rows ? a : b), &info);                                           \
+    bli_auxinfo_set_next_b((void *)(blis->prefers_rows ? b : a), &info);                                           \
+    if (blis->prefers_rows)                                                                                        \
         ((call)blis->kernel)(rows, cols, k, &one, (type *)a, (type *)b, add ? &one : &zero, c, c_rs, c_cs, &info,  \
                              blis->context);                                                                       \
     else                                                                                                           \

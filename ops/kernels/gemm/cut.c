@@ -1,10 +1,12 @@
-/* How a product is cut into tasks: a function of its shape and strides alone. Compiled per instruction set and type.
+/* The cut of a product into tasks: a function of its shape and strides alone. Compiled per variant.
  *
- * The cut changes no bit (gemm.h), so it is free to follow the cost: enough tasks to share, as little packing done
- * twice as that allows. */
+ * The cut changes no bit (gemm.h), so it is free to minimize cost: enough tasks to share among threads, and as little
+ * redundant packing as that allows. The thresholds were chosen by hand when cuts by cost were introduced (commit
+ * fff0b86); no experiment is recorded. docs/performance.md, "what was tried and gave nothing", has two against other
+ * choices: fewer, larger tasks, and packing A where its rows are a multiple of 4 KiB apart. */
 #include "cut.h"
 
-/* BLIS' micro-kernel, if its panels are whole tiles of ours, so that ours can take the edges. */
+/* BLIS' micro-kernel if its panels are whole tiles of ours, so that our tile can compute the edges; else NULL. */
 static const wg__blis *fitting_blis(void)
 {
     const wg__blis *blis = wg__blis_get(sizeof(real) == 4 ? WG_F32 : WG_F64);
@@ -16,21 +18,22 @@ wg__problem WG__K(problem)(const wg__product *p)
     const wg__blis *blis = fitting_blis();
     wg__problem t = {.p = p, .wide = blis ? blis->wide : TILE_COLS, .kc = blis ? blis->kc : 256};
     for (int s = 0; s < p->n_segments; s++) t.k += p->segments[s].k;
-    t.turned =
+    t.transposed =
         !p->packed_b && !p->shared_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
-    t.m = t.turned ? p->n : p->m;
-    t.n = t.turned ? p->m : p->n;
-    t.c_rs = t.turned ? p->c_cs : p->c_rs;
-    t.c_cs = t.turned ? p->c_rs : p->c_cs;
+    t.m = t.transposed ? p->n : p->m;
+    t.n = t.transposed ? p->m : p->n;
+    t.c_rs = t.transposed ? p->c_cs : p->c_rs;
+    t.c_cs = t.transposed ? p->c_rs : p->c_cs;
     return t;
 }
 
-/* Rows of A that meet the same B. */
+/* Rows of A that are multiplied with the same B. */
 static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
 
 static double work_of(const wg__problem *t) { return 2.0 * (double)rows_of(t) * (double)t->n * (double)t->k; }
 
-/* How many tasks a problem is cut into: none too small to be worth handing over, few where each packs for itself. */
+/* The number of tasks of a problem, a power of two up to 32. No task is too small to be worth a thread, and there
+ * are fewer if each of them packs on its own. The limits are floating-point operations of a task. */
 static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
 {
     bool packs = c->pack_a || c->pack_b;
@@ -43,13 +46,13 @@ static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
     return t->p->batches >= 16 && !t->p->shared_b ? 1 : tasks;
 }
 
-/* What a grid of tasks costs: each packs, or at least reads, its rows of A and its columns of B. */
+/* The cost of a grid of tasks: each task packs, or at least reads, its rows of A and its columns of B. */
 static double grid_cost(const wg__problem *t, const wg__cut *c, int64_t rows, int64_t cols)
 {
     return (double)(cols * rows_of(t)) * (c->pack_a ? 1 : 0.25) + (double)(rows * t->n) * (c->pack_b ? 1 : 0.25);
 }
 
-/* The cheapest grid of that many tasks. */
+/* Chooses the cheapest grid of row_tasks x col_tasks. */
 static void split(const wg__problem *t, wg__cut *c)
 {
     int64_t tasks = count_tasks(t, c), best = 0;
@@ -62,13 +65,12 @@ static void split(const wg__problem *t, wg__cut *c)
     }
     if (!best) tasks = best = 1;
     c->rows = ceil_div(t->m, best);
-    c->cols =
-        least(round_up(ceil_div(t->n, tasks / best), t->wide), 512); /* panels of B in the second-level cache */
+    c->cols = least(round_up(ceil_div(t->n, tasks / best), t->wide), NC);
     c->row_tasks = ceil_div(t->m, c->rows);
     c->col_tasks = ceil_div(t->n, c->cols);
 }
 
-/* One row, and B can be read as it stands. */
+/* One row of A, and B needs no packing. */
 static bool is_vector(const wg__problem *t)
 {
     if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
@@ -88,9 +90,8 @@ static void cut_vector(const wg__problem *t, wg__cut *c)
     c->col_tasks = ceil_div(t->n, c->cols);
 }
 
-/* A is read as it stands if its rows run along k, or if it is read only once or twice; so is B, if its rows run along
- * the columns of C and few rows of C want it. Several segments, or a window,
- * can only be gathered by packing. */
+/* A stays unpacked if its rows are contiguous along k, or if it is read only once or twice; B stays unpacked if its
+ * rows are contiguous and few rows of C use it. Several segments, or a window, can only be gathered by packing. */
 static void cut_matrix(const wg__problem *t, wg__cut *c)
 {
     bool whole = t->p->n_segments == 1;
@@ -99,24 +100,24 @@ static void cut_matrix(const wg__problem *t, wg__cut *c)
         a = side_of(t, t->p->segments, 0, false);
         b = side_of(t, t->p->segments, 0, true);
     }
-    bool few_panels = t->n <= 2 * t->wide, few_stacks = t->m <= 2 * TILE_ROWS;
-    c->pack_a = !whole || (!few_panels && a.k != 1);
-    c->pack_b = !t->p->packed_b && !(whole && !t->p->window && b.line == 1 && few_stacks);
+    bool few_col_panels = t->n <= 2 * t->wide, few_row_panels = t->m <= 2 * TILE_ROWS;
+    c->pack_a = !whole || (!few_col_panels && a.k != 1);
+    c->pack_b = !t->p->packed_b && !(whole && !t->p->window && b.line == 1 && few_row_panels);
     split(t, c);
     if (c->pack_a && t->c_cs == 1) c->blis = fitting_blis();
 }
 
 wg__cut WG__K(cut)(const wg__problem *t)
 {
-    wg__cut c = {.together = 1};
+    wg__cut c = {.batches = 1};
     if (t->m < 1 || t->n < 1 || t->p->batches < 1) return c;
     if (is_vector(t))
         cut_vector(t, &c);
     else
         cut_matrix(t, &c);
     if (t->p->shared_b)
-        c.together = t->p->batches;
+        c.batches = t->p->batches;
     else if (c.row_tasks * c.col_tasks == 1 && t->p->batches > 1)
-        c.together = work_of(t) >= 5e5 ? 1 : least(t->p->batches, 1 + (int64_t)(5e5 / (work_of(t) + 1)));
+        c.batches = work_of(t) >= 5e5 ? 1 : least(t->p->batches, 1 + (int64_t)(5e5 / (work_of(t) + 1)));
     return c;
 }

@@ -1,4 +1,4 @@
-/* Internal. A product as its loops see it, and how it is cut into tasks. Included where WG__ISA is set. */
+/* Internal. A product as the loops see it, and its cut into tasks. For files compiled with WG__ISA. */
 #ifndef WG_GEMM_CUT_H
 #define WG_GEMM_CUT_H
 
@@ -6,12 +6,16 @@
 #include "tile.h"
 #include "../base/integers.h"
 
-enum { MOST_ROWS = 240 }; /* rows of A packed at a time: they stay in the second-level cache */
+/* Block sizes in the terms of BLIS. kc is BLIS' own (256 without BLIS). Chosen, not measured. */
+enum {
+    MC = 240, /* rows of A packed at a time: MC * kc elements stay in the second-level cache */
+    NC = 512  /* columns of B in a task: their panels stay in the second-level cache */
+};
 
-/* The operands turned so that C has its unit stride, if any, along the columns: C^T = B^T A^T otherwise. */
+/* C, or C^T = B^T A^T (transposed), so that the unit stride, if there is one, is along the columns of the result. */
 typedef struct wg__problem {
     const wg__product *p;
-    bool turned;
+    bool transposed;
     int64_t m, n, k;
     int64_t c_rs, c_cs;
     int wide; /* columns of a panel */
@@ -21,20 +25,20 @@ typedef struct wg__problem {
 typedef struct wg__cut {
     int64_t rows, cols;           /* of C in a task */
     int64_t row_tasks, col_tasks; /* for each problem of a batch */
-    int64_t together;             /* problems of a batch in one task; all that share B */
+    int64_t batches;              /* problems of a batch in one task; all of them if they share B */
     bool vector;                  /* m is 1: no tiles, nothing packed */
     bool pack_a, pack_b;          /* into the task's scratch */
-    const wg__blis *blis;         /* the micro-kernel, where it is BLIS' */
+    const wg__blis *blis;         /* the micro-kernel to use; NULL: ours */
 } wg__cut;
 
 wg__problem WG__K(problem)(const wg__product *p);
 wg__cut WG__K(cut)(const wg__problem *t);
 
-/* A segment's operand as a side: the narrow one (lines are rows of the turned C) or the wide one (columns). */
+/* A segment's operand as a side: the narrow one (lines are rows of the result) or the wide one (columns). */
 static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64_t batch, bool wide)
 {
     const wg__product *p = t->p;
-    bool b = wide != t->turned;
+    bool b = wide != t->transposed;
     const int64_t *offset = b ? p->batch_b : p->batch_a;
     const real *data = b ? s->b : p->each_a ? p->each_a[batch] : s->a;
     if (offset) offset += (s - p->segments) * p->batch_step;

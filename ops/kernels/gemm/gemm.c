@@ -1,23 +1,22 @@
-/* The product's loops: packing, and the walk over the tiles of a task. Compiled per instruction set and type.
+/* The loops of a product around the register tile, drawn in gemm.h. Compiled per variant.
  *
- * A task is a block of C over all of k, or all of C for several problems of a batch (cut.c). For each kc steps of
- * k it packs its columns of B into panels (unless they were packed ahead or can be read as they stand), then, some rows
- * at a time, packs A likewise into stacks and runs one register tile for each stack and panel. */
+ * A task is a block of C over all of k, or all of C for several problems of a batch (cut.c). For each block of kc steps
+ * it packs its columns of B into column panels, unless they are packed weights or need no packing. Then, MC rows at a
+ * time, it packs A into row panels and computes one tile for each pair of panels. */
 #include "cut.h"
 
-#include <string.h>
-
 enum { ALIGNED = 64 / (int)sizeof(real) }; /* panels start on cache lines */
-/* Room past the panels of B: BLIS' micro-kernel reads ahead into it, and pack_window writes too much into it. */
+/* Elements past the panels of B: BLIS' micro-kernel prefetches from there, and pack_window writes past a panel's
+ * end. */
 enum { SLACK = 4096 / (int)sizeof(real) };
 
 /* ---- layout of packed lines ---------------------------------------------------------------------------------- */
 
-/* Lines of a side, in panels of `width` lines each of which the first `height` are new: panel i starts at line
- * i * height; or, height 0, the lines are dealt out evenly. */
+/* Lines [line, line + lines) of a side, packed into `count` panels of `width` lines. Panel i holds `height` lines from
+ * i * height on; with height 0 the lines are divided evenly among the panels. */
 typedef struct panels {
     real *data;
-    int64_t distance; /* from one panel to the next, elements */
+    int64_t stride; /* from one panel to the next, in elements */
     int64_t line, lines, count;
     int width, height;
 } panels;
@@ -29,13 +28,13 @@ static int64_t panel_start(const panels *f, int64_t i)
     return f->height ? least(f->lines, i * f->height) : i * f->lines / f->count;
 }
 
-/* Rows [row, row + rows) in stacks: BLIS' are of one height, ours even, so that 50 rows are 13 + 12 + 13 + 12. Ours
- * start each step on a cache line. */
-static panels stacks_of(const wg__problem *t, const wg__cut *c, int64_t row, int64_t rows, real *data)
+/* Row panels for rows [row, row + rows) of A. Those for BLIS' tile all have its height; those for ours are even, so
+ * that 50 rows are 13 + 12 + 13 + 12. The width is a multiple of LANES, so that each step starts on a cache line. */
+static panels row_panels_of(const wg__problem *t, const wg__cut *c, int64_t row, int64_t rows, real *data)
 {
     int height = c->blis ? c->blis->narrow : TILE_ROWS, width = c->blis ? height : (int)round_up(TILE_ROWS, LANES);
     return (panels){.data = data,
-                    .distance = round_up(steps(t) * width + LANES, ALIGNED), /* packing writes past the end */
+                    .stride = round_up(steps(t) * width + LANES, ALIGNED), /* packing writes past the end */
                     .line = row,
                     .lines = rows,
                     .count = ceil_div(rows, height),
@@ -43,10 +42,11 @@ static panels stacks_of(const wg__problem *t, const wg__cut *c, int64_t row, int
                     .height = c->blis ? height : 0};
 }
 
-static panels panels_of(const wg__problem *t, int64_t col, int64_t cols, int64_t k, real *data)
+/* Column panels for columns [col, col + cols) of B. */
+static panels col_panels_of(const wg__problem *t, int64_t col, int64_t cols, int64_t k, real *data)
 {
     return (panels){.data = data,
-                    .distance = t->wide * k,
+                    .stride = t->wide * k,
                     .line = col,
                     .lines = cols,
                     .count = ceil_div(cols, t->wide),
@@ -56,8 +56,8 @@ static panels panels_of(const wg__problem *t, int64_t col, int64_t cols, int64_t
 
 static int64_t a_size(const wg__problem *t, const wg__cut *c)
 {
-    panels f = stacks_of(t, c, 0, least(c->rows, MOST_ROWS), NULL);
-    return c->pack_a ? f.count * f.distance : 0;
+    panels f = row_panels_of(t, c, 0, least(c->rows, MC), NULL);
+    return c->pack_a ? f.count * f.stride : 0;
 }
 
 static size_t scratch(const wg__product *p)
@@ -65,7 +65,7 @@ static size_t scratch(const wg__product *p)
     wg__problem t = WG__K(problem)(p);
     wg__cut c = WG__K(cut)(&t);
     if (c.vector) return (size_t)steps(&t) * sizeof(real);
-    int64_t count = c.pack_b ? ceil_div(c.cols, t.wide) : 1; /* one even if not: the last, narrower one is packed */
+    int64_t count = c.pack_b ? ceil_div(c.cols, t.wide) : 1; /* unpacked: 1 for the last, incomplete one */
     return (size_t)(a_size(&t, &c) + count * t.wide * steps(&t) + SLACK) * sizeof(real);
 }
 
@@ -77,12 +77,12 @@ static void pack_panels(const panels *f, wg__side from, int64_t k, int64_t step)
         int64_t start = panel_start(f, i), lines = least(f->width, f->lines - start);
         wg__side part = {from.data + start * from.line, from.line, from.k};
         WG__K(pack_panel)
-        (f->data + i * f->distance + step * f->width, f->width, (int)lines, f->lines - start, k, part);
+        (f->data + i * f->stride + step * f->width, f->width, (int)lines, f->lines - start, k, part);
     }
 }
 
-/* Steps [k0, k0 + k) of a side's lines, gathered over the segments. Where the lines lie side by side, a few steps at
- * a time go to all the panels: cache lines that two panels share are read once. */
+/* Packs steps [k0, k0 + k) of a side's lines, gathered over the segments. Adjacent lines are packed PACK_STEPS steps at
+ * a time into all panels, so that cache lines shared by two panels are read once. */
 static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const panels *f, int64_t k0, int64_t k)
 {
     const wg__segment *s = t->p->segments;
@@ -97,7 +97,7 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
     }
 }
 
-/* The same through a window: a panel at a time, since writing may run over a panel's end into the next one. */
+/* The same through a window, one panel at a time: packing may write past a panel's end, into the next one. */
 static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, int64_t k0, int64_t k)
 {
     const wg__window *w = t->p->window;
@@ -112,14 +112,14 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, i
                                  .end = w->end,
                                  .line = w->line + f->line + start,
                                  .step = w->step + skip};
-            WG__K(pack_window)(f->data + i * f->distance + step * f->width, f->width, lines, n, from);
+            WG__K(pack_window)(f->data + i * f->stride + step * f->width, f->width, lines, n, from);
         }
     }
 }
 
-/* ---- packing B ahead ----------------------------------------------------------------------------------------- */
+/* ---- packed weights: B packed ahead ------------------------------------------------------------------------------ */
 
-enum { PANELS_A_TASK = 4 };
+enum { PANELS_PER_TASK = 4 };
 
 static bool wants_packed(const wg__product *p)
 {
@@ -130,7 +130,7 @@ static bool wants_packed(const wg__product *p)
 static wg__problem packing_problem(const wg__product *p)
 {
     wg__product ahead = *p;
-    ahead.packed_b = p; /* any address: B is the wide side then */
+    ahead.packed_b = p; /* any address: it only makes B the wide side */
     wg__problem t = WG__K(problem)(&ahead);
     t.p = p;
     return t;
@@ -145,41 +145,41 @@ static size_t packed_bytes(const wg__product *p)
 static int64_t pack_tasks(const wg__product *p)
 {
     wg__problem t = packing_problem(p);
-    return ceil_div(t.n, t.wide * PANELS_A_TASK);
+    return ceil_div(t.n, t.wide * PANELS_PER_TASK);
 }
 
 static void pack(const wg__product *p, void *packed, int64_t task)
 {
     wg__problem t = packing_problem(p);
-    int64_t col = task * t.wide * PANELS_A_TASK, cols = least(t.n - col, t.wide * PANELS_A_TASK);
-    panels f = panels_of(&t, col, cols, t.k, (real *)packed + col * t.k);
+    int64_t col = task * t.wide * PANELS_PER_TASK, cols = least(t.n - col, t.wide * PANELS_PER_TASK);
+    panels f = col_panels_of(&t, col, cols, t.k, (real *)packed + col * t.k);
     if (t.k > 0) pack_steps(&t, 0, true, &f, 0, t.k);
 }
 
 /* ---- one block of C ------------------------------------------------------------------------------------------ */
 
 typedef struct block {
-    int64_t batch, last;          /* the problem, and the one after the last that shares its B */
-    int64_t row, col, rows, cols; /* of the turned C */
-    int64_t k0, k;                /* steps of the contraction */
+    int64_t batch, batch_stop;    /* the problem; past the last one that shares its B */
+    int64_t row, col, rows, cols; /* of C, or of C^T if transposed */
+    int64_t k0, k;                /* steps [k0, k0 + k) */
     bool add;
     real *c; /* the block's first element */
     real *a_panels, *b_panels;
 } block;
 
-/* The columns of B that cannot be read as they stand; of an unpacked B that is the last, incomplete panel. */
+/* Packs the columns of B; of a B that needs no packing only the last, incomplete panel. */
 static void pack_b_block(const wg__problem *t, const wg__cut *c, const block *b)
 {
     int64_t first = c->pack_b ? 0 : b->cols / t->wide * t->wide;
-    panels f = panels_of(t, b->col + first, b->cols - first, b->k, b->b_panels);
+    panels f = col_panels_of(t, b->col + first, b->cols - first, b->k, b->b_panels);
     if (t->p->window)
         pack_windows(t, b->batch, &f, b->k0, b->k);
     else if (f.count > 0)
         pack_steps(t, b->batch, true, &f, b->k0, b->k);
 }
 
-/* The panel of columns j .. j + wide of the block; *b_k gets its stride along k. */
-static const real *panel_at(const wg__problem *t, const wg__cut *c, const block *b, int64_t j, int64_t *b_k)
+/* The panel of columns [j, j + wide) of the block; *b_k is set to its stride along k. */
+static const real *col_panel_at(const wg__problem *t, const wg__cut *c, const block *b, int64_t j, int64_t *b_k)
 {
     *b_k = t->wide;
     if (t->p->packed_b) return (const real *)t->p->packed_b + (b->col + j) * t->k + b->k0 * t->wide;
@@ -190,12 +190,12 @@ static const real *panel_at(const wg__problem *t, const wg__cut *c, const block 
     return from.data + (b->col + j) + b->k0 * from.k;
 }
 
-/* One stack of rows against all panels of the block. Edges, which BLIS' micro-kernel is slow at, are ours. */
-static void run_stack(const wg__problem *t, const wg__cut *c, const block *b, wg__side a, int rows, real *to)
+/* One row panel times all column panels of the block. Our own tile computes the edges, where BLIS' is slow. */
+static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b, wg__side a, int rows, real *to)
 {
     for (int64_t j = 0; j < b->cols; j += t->wide) {
         int64_t b_k;
-        const real *panel = panel_at(t, c, b, j, &b_k);
+        const real *panel = col_panel_at(t, c, b, j, &b_k);
         int cols = (int)least(t->wide, b->cols - j);
         if (c->blis && rows == c->blis->narrow && cols == t->wide && b_k == t->wide) {
             wg__blis_tile_get(sizeof(real) == 4 ? WG_F32 : WG_F64)(c->blis, rows, cols, b->k, a.data, panel, b->add,
@@ -212,16 +212,16 @@ static void run_stack(const wg__problem *t, const wg__cut *c, const block *b, wg
 
 static void run_rows(const wg__problem *t, const wg__cut *c, const block *b, int64_t row, int64_t rows)
 {
-    panels f = stacks_of(t, c, b->row + row, rows, b->a_panels);
+    panels f = row_panels_of(t, c, b->row + row, rows, b->a_panels);
     if (c->pack_a) pack_steps(t, b->batch, false, &f, b->k0, b->k);
     for (int64_t i = 0; i < f.count; i++) {
         int64_t start = panel_start(&f, i);
-        wg__side a = {.data = f.data + i * f.distance, .line = 1, .k = f.width};
+        wg__side a = {.data = f.data + i * f.stride, .line = 1, .k = f.width};
         if (!c->pack_a) {
             a = side_of(t, t->p->segments, b->batch, false);
             a.data += (f.line + start) * a.line + b->k0 * a.k;
         }
-        run_stack(t, c, b, a, (int)(panel_start(&f, i + 1) - start), b->c + (row + start) * t->c_rs);
+        run_row_panel(t, c, b, a, (int)(panel_start(&f, i + 1) - start), b->c + (row + start) * t->c_rs);
     }
 }
 
@@ -240,10 +240,9 @@ static void run_block(const wg__problem *t, const wg__cut *c, block *b)
         b->add = b->k0 > 0 || t->p->accumulate;
         b->batch = first;
         if (!t->p->packed_b) pack_b_block(t, c, b);
-        for (; b->batch < b->last; b->batch++) {
+        for (; b->batch < b->batch_stop; b->batch++) {
             b->c = result_of(t, b);
-            for (int64_t row = 0; row < b->rows; row += MOST_ROWS)
-                run_rows(t, c, b, row, least(MOST_ROWS, b->rows - row));
+            for (int64_t row = 0; row < b->rows; row += MC) run_rows(t, c, b, row, least(MC, b->rows - row));
         }
     }
 }
@@ -254,7 +253,7 @@ static void zero(const wg__problem *t, const block *b)
         for (int64_t j = 0; j < b->cols; j++) b->c[i * t->c_rs + j * t->c_cs] = 0;
 }
 
-/* One row: the matrix-vector kernel, in the same blocks of k as tiles. */
+/* One row of A: the matrix-vector kernel, in the same blocks of k as tiles. */
 static void run_vector(const wg__problem *t, block *b, real *x_copy)
 {
     b->add = t->p->accumulate;
@@ -272,13 +271,13 @@ static void run_vector(const wg__problem *t, block *b, real *x_copy)
     }
 }
 
-/* ---- what the engine calls ----------------------------------------------------------------------------------- */
+/* ---- the interface: wg__product_kernels -------------------------------------------------------------------------- */
 
 static int64_t tasks(const wg__product *p)
 {
     wg__problem t = WG__K(problem)(p);
     wg__cut c = WG__K(cut)(&t);
-    return c.row_tasks * c.col_tasks * ceil_div(p->batches, c.together);
+    return c.row_tasks * c.col_tasks * ceil_div(p->batches, c.batches);
 }
 
 static void run(const wg__product *p, int64_t task, void *memory)
@@ -287,11 +286,11 @@ static void run(const wg__product *p, int64_t task, void *memory)
     wg__cut c = WG__K(cut)(&t);
     int64_t blocks = c.row_tasks * c.col_tasks, group = task / blocks;
     int64_t row = task % blocks / c.col_tasks * c.rows, col = task % c.col_tasks * c.cols;
-    int64_t last = least(p->batches, (group + 1) * c.together), next;
-    for (int64_t batch = group * c.together; batch < last; batch = next) {
+    int64_t last = least(p->batches, (group + 1) * c.batches), next;
+    for (int64_t batch = group * c.batches; batch < last; batch = next) {
         next = p->shared_b && t.k > 0 ? last : batch + 1;
         block b = {.batch = batch,
-                   .last = next,
+                   .batch_stop = next,
                    .row = row,
                    .col = col,
                    .rows = least(c.rows, t.m - row),

@@ -1,11 +1,11 @@
-/* The product of one row with a matrix. Nothing is packed: B is read once. Compiled per instruction set and type. */
+/* One row times a matrix. Nothing is packed, since B is read once. Compiled per variant. */
 #include "tile.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void add_or_set(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
+INLINE void store_sum(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
 
-/* `vectors` vectors of columns from b on: each column is one chain over p, as in a tile. */
+/* `vectors` vectors of columns: each column is one chain of multiply-adds over p, as in a tile. */
 INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
 {
     vector sum[8];
@@ -13,7 +13,7 @@ INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add,
     for (int64_t p = 0; p < k; p++) UNROLL
     for (int v = 0; v < vectors; v++) sum[v] = VECTOR_FMA(SPLAT(x[p]), load(b.data + p * b.k + v * LANES), sum[v]);
     for (int v = 0; v < vectors; v++)
-        for (int j = 0; j < LANES; j++) add_or_set(add, y + (v * LANES + j) * y_stride, sum[v][j]);
+        for (int j = 0; j < LANES; j++) store_sum(add, y + (v * LANES + j) * y_stride, sum[v][j]);
 }
 
 static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
@@ -27,7 +27,7 @@ static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add
     real sum[LANES] = {0};
     for (int64_t p = 0; j < n && p < k; p++)
         for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], b.data[p * b.k + i], sum[i]);
-    for (int i = 0; i < n - j; i++) add_or_set(add, y + (j + i) * y_stride, sum[i]);
+    for (int i = 0; i < n - j; i++) store_sum(add, y + (j + i) * y_stride, sum[i]);
 }
 
 #define FOLD(s) v += __builtin_shufflevector(v, v, LIST(HIGH, s))
@@ -47,9 +47,9 @@ INLINE real total(vector v)
     return v[0];
 }
 
-enum { DOTS = 4 }; /* inner products at a time */
+enum { DOTS = 4 }; /* inner products at a time; chosen, not measured */
 
-/* `count` inner products over contiguous k. The next ones' lines are fetched meanwhile: B is read once, from afar. */
+/* `count` inner products over contiguous k. Prefetches the lines of the next ones: B is read once, from memory. */
 INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
 {
     vector even[DOTS], odd[DOTS];
@@ -69,7 +69,7 @@ INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real
     for (int j = 0; j < count; j++) {
         real sum = total(even[j] + odd[j]);
         for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], b.data[j * b.line + q], sum);
-        add_or_set(add, y + j * y_stride, sum);
+        store_sum(add, y + j * y_stride, sum);
     }
 }
 

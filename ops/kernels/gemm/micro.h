@@ -6,13 +6,13 @@
 
 /* BLIS' micro-kernel and block sizes, found once. */
 typedef struct wg__blis {
-    int wide, narrow; /* sides of the register tile, wide a multiple of the vector */
-    int kc;           /* steps of the contraction in one block */
-    bool rows;        /* C is fastest with unit stride along its columns (haswell); otherwise C^T is (skx) */
+    int wide, narrow;  /* sides of the register tile; wide is a multiple of the vector */
+    int kc;            /* steps of k in one block */
+    bool prefers_rows; /* the kernel is fastest if rows of C have unit stride (haswell), else columns (skx) */
     void *kernel, *context;
 } wg__blis;
 
-/* NULL where BLIS is missing or has no kernel that fits. */
+/* NULL if BLIS is missing or has no suitable kernel. */
 const wg__blis *wg__blis_get(wg_dtype dtype);
 const char *wg__blis_name(void);
 

@@ -1,23 +1,23 @@
-/* The register tile of the product in vector extensions: up to TILE_ROWS rows of C by one or two vectors. It fits any
- * number of rows and reads A as it stands. Compiled per instruction set and type. */
+/* Our register tile, in vector extensions: up to TILE_ROWS rows of C by one or two vectors. It takes any number of
+ * rows, and A packed or not. Compiled per variant. */
 #include "tile.h"
 
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Rows in groups of three share a pointer, so that all of them fit in the address registers. */
+/* Three rows share a pointer, so that the pointers fit the address registers. */
 enum { GROUP = 3, GROUPS = (TILE_ROWS + GROUP - 1) / GROUP };
 
-INLINE void store(int rows, int vectors, int cols, vector sum[TILE_ROWS][2], bool add, real *c, int64_t c_rs,
-                  int64_t c_cs)
+INLINE void store_tile(int rows, int vectors, int cols, vector sum[TILE_ROWS][2], bool add, real *c, int64_t c_rs,
+                       int64_t c_cs)
 {
     if (c_cs == 1 && cols == vectors * LANES) {
         UNROLL
         for (int i = 0; i < rows; i++) {
             real *to = c + i * c_rs;
-            put(to, add ? load(to) + sum[i][0] : sum[i][0]);
-            if (vectors == 2) put(to + LANES, add ? load(to + LANES) + sum[i][1] : sum[i][1]);
+            store(to, add ? load(to) + sum[i][0] : sum[i][0]);
+            if (vectors == 2) store(to + LANES, add ? load(to + LANES) + sum[i][1] : sum[i][1]);
         }
         return;
     }
@@ -53,10 +53,10 @@ INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const r
         UNROLL
         for (int g = 0; g < GROUPS; g++) row[g] += a.k;
     }
-    store(rows, vectors, cols, sum, add, c, c_rs, c_cs);
+    store_tile(rows, vectors, cols, sum, add, c, c_rs, c_cs);
 }
 
-/* One function for each number of rows and vectors: within it both are constants. */
+/* One function for each number of rows and vectors, in which both are constants. */
 #define FUNCTION(rows, vectors)                                                                                    \
     static void tile_##rows##_##vectors(int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add,     \
                                         real *c, int64_t c_rs, int64_t c_cs)                                       \

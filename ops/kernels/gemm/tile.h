@@ -1,4 +1,4 @@
-/* Internal. The register tile of a product, its vectors, and packing. Included where WG__ISA is set. */
+/* Internal. The register tile, its vectors, and packing. For files compiled with WG__ISA. */
 #ifndef WG_GEMM_TILE_H
 #define WG_GEMM_TILE_H
 
@@ -8,14 +8,14 @@
 #include <immintrin.h>
 #endif
 
-/* A loop of few steps, known when compiling, whose arrays then live in registers. */
+/* Unrolls a loop of few steps, known at compile time, so that its arrays are kept in registers. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* A vector register, and the tallest tile of two vectors whose sums stay in registers. */
+/* The size of a vector register, and the most rows of a tile of two vectors whose sums fit the registers. */
 #if defined __AVX512F__
 enum { VECTOR_BYTES = 64, TILE_ROWS = 14 };
 #define EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
@@ -28,13 +28,13 @@ enum { VECTOR_BYTES = 16, TILE_ROWS = 6 };
 #endif
 enum { LANES = VECTOR_BYTES / (int)sizeof(real), TILE_COLS = 2 * LANES };
 typedef real vector __attribute__((vector_size(VECTOR_BYTES)));
-typedef real vector_anywhere __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real unaligned_vector __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
-static inline vector load(const real *from) { return *(const vector_anywhere *)from; }
-static inline void put(real *to, vector v) { *(vector_anywhere *)to = v; }
+static inline vector load(const real *from) { return *(const unaligned_vector *)from; }
+static inline void store(real *to, vector v) { *(unaligned_vector *)to = v; }
 
-/* a b + c, rounded once where the machine can. Written out, since every kernel must give an element the same bits at
- * any level of optimisation; elsewhere -ffp-contract=fast does it. */
+/* a b + c, rounded once where the machine has fused multiply-add. As intrinsics, since every kernel must give an
+ * element the same bits at any optimization level; elsewhere -ffp-contract=fast has the same effect. */
 #if defined __AVX512F__ && WG__T == 32
 #define SPLAT(x)            ((vector)_mm512_set1_ps(x))
 #define VECTOR_FMA(a, b, c) ((vector)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
@@ -59,8 +59,8 @@ static inline void put(real *to, vector v) { *(vector_anywhere *)to = v; }
 #define SCALAR_FMA(a, b, c) ((a) * (b) + (c))
 #endif
 
-/* Permutations of the lanes of two vectors for __builtin_shufflevector, LIST(LOW, s) and LIST(HIGH, s): of every 2 s
- * lanes, the lower s of both, and the upper s of both. */
+/* Index lists for __builtin_shufflevector on two vectors: from every 2 s lanes, LIST(LOW, s) takes the lower s of both,
+ * LIST(HIGH, s) the upper s of both. */
 #define LOW(s, j)       ((j) & (s) ? LANES + (j) - (s) : (j))
 #define HIGH(s, j)      ((j) & (s) ? LANES + (j) : (j) + (s))
 #define LIST2(f, s, j)  f(s, j), f(s, (j) + 1)
@@ -77,34 +77,35 @@ static inline void put(real *to, vector v) { *(vector_anywhere *)to = v; }
 #define LIST(f, s) LIST2(f, s, 0)
 #endif
 
-/* A matrix as one side of a product sees it: lines (rows of A, columns of B) of k elements. */
+/* One side of a product: lines (rows of A, columns of B) of k elements. */
 typedef struct wg__side {
     const real *data;
     int64_t line, k; /* strides, in elements */
 } wg__side;
 
-/* C[rows,cols] (+)= A B for rows <= TILE_ROWS, cols <= TILE_COLS. a has its lines at stride a.line; b[p * b_k + j] is
- * read for j < LANES if cols <= LANES, otherwise for j < TILE_COLS. */
+/* C[rows,cols] (+)= A B for rows <= TILE_ROWS, cols <= TILE_COLS. Reads b[p * b_k + j] for j < LANES if cols <= LANES,
+ * else for j < TILE_COLS. */
 void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs);
 
-/* Lines that lie side by side are packed so many steps at a time, to all their panels. */
+/* Adjacent lines are packed this many steps at a time, into all their panels, and as many steps are prefetched: 83 to
+ * 92 GFLOP/s for a weight's gradient of 512x128x350 (docs/performance.md, "Packing fetches the next 16 steps"). */
 enum { PACK_STEPS = 16 };
 
-/* Packs steps [0, k) of `lines` lines as panel[p][width], zeros in the lines past the last. `beyond` >= lines can be
- * read. May write LANES elements past the panel's end. */
-void WG__K(pack_panel)(real *panel, int width, int lines, int64_t beyond, int64_t k, wg__side from);
+/* Packs steps [0, k) of `lines` lines as panel[p][width], with zeros past the last line. `readable` >= lines lines may
+ * be read. May write LANES elements past the panel's end. */
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from);
 
-/* The same for lines seen through a window: element p of line l is data[step[p] + line[l]]. Writes as much past the
- * panel's end as a square of LANES steps has rows in the panel. */
+/* The same for lines seen through a window: element p of line l is data[step[p] + line[l]]. May write LANES rows of the
+ * panel past its end. */
 typedef struct wg__windowed {
     const real *data;
-    const void *end; /* nothing from here on is read */
+    const void *end; /* of the memory that may be read */
     const int64_t *line, *step;
 } wg__windowed;
 void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from);
 
-/* y[j] (+)= sum over p of x[p] B[p,j], j < n; B with unit stride along one of its two dimensions. */
+/* y[j] (+)= sum over p of x[p] B[p,j], j < n; B has unit stride along one of its two axes. */
 void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride);
 
 extern const wg__product_kernels WG__K(product);

@@ -1,10 +1,10 @@
-/* Internal. A square of LANES vectors transposed in registers. Included where WG__ISA is set. */
+/* Internal. Transposes a square of LANES vectors in registers. For files compiled with WG__ISA. */
 #ifndef WG_GEMM_TRANSPOSE_H
 #define WG_GEMM_TRANSPOSE_H
 
 #include "tile.h"
 
-/* Swaps blocks of s lanes between vectors s apart. */
+/* Exchanges blocks of s lanes between vectors s apart. */
 #define EXCHANGE(s)                                                                                                \
     for (int i = 0; i < LANES; i++)                                                                                \
         if (!(i & (s))) {                                                                                          \
@@ -13,7 +13,7 @@
             v[i + (s)] = __builtin_shufflevector(low, high, LIST(HIGH, s));                                        \
         }
 
-/* v[i] lane j becomes v[j] lane i. */
+/* Exchanges lane j of v[i] with lane i of v[j]. */
 static inline __attribute__((always_inline)) void transpose(vector v[LANES])
 {
 #if defined __AVX512F__ && WG__T == 32

@@ -15,7 +15,7 @@ static void block(const wg_args *args, int64_t task, int64_t size, int64_t *at, 
 void wg__take_kernel(const wg_args *args, int64_t task)
 {
     const wg_operand *x = &args->in[0], *index = &args->in[1];
-    wg__split from = wg__split_at(x, ((const wg__axis_attr *)args->attr)->axis);
+    wg__extents from = wg__extents_at(x, ((const wg__axis_attr *)args->attr)->axis);
     int64_t size = (int64_t)wg_dtype_size(args->out.dtype), at, stop;
     block(args, task, size, &at, &stop);
     while (at < stop) {
@@ -51,7 +51,7 @@ void wg__gather_kernel(const wg_args *args, int64_t task)
 {
     int64_t axis = ((const wg__axis_attr *)args->attr)->axis, at, stop;
     const int32_t *index = args->in[1].data;
-    wg__split from = wg__split_at(&args->in[0], axis);
+    wg__extents from = wg__extents_at(&args->in[0], axis);
     int64_t size = (int64_t)wg_dtype_size(args->out.dtype), each = args->in[1].size[axis] * from.inner;
     const char *x = args->in[0].data;
     char *out = args->out.data;

@@ -20,7 +20,7 @@ static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 void wg__pad_kernel(const wg_args *args, int64_t task)
 {
     const wg__pad_attr *attr = args->attr;
-    wg__split out = wg__split_at(&args->out, attr->axis);
+    wg__extents out = wg__extents_at(&args->out, attr->axis);
     int64_t slice = out.inner * element(args), row_bytes = out.n * slice, at, stop;
     int64_t begin = attr->start * slice, piece = args->in[0].size[attr->axis] * slice;
     char *to = args->out.data;
@@ -42,7 +42,7 @@ void wg__pad_kernel(const wg_args *args, int64_t task)
 void wg__dilate_kernel(const wg_args *args, int64_t task)
 {
     const wg__dilate_attr *attr = args->attr;
-    wg__split out = wg__split_at(&args->out, attr->axis);
+    wg__extents out = wg__extents_at(&args->out, attr->axis);
     int64_t slice = out.inner * element(args), n_in = args->in[0].size[attr->axis], at, stop;
     char *to = args->out.data;
     block(args, task, &at, &stop);

@@ -10,7 +10,7 @@ typedef struct strip {
     int64_t outer, column, width;
 } strip;
 
-static strip strip_of(wg__split out, int64_t unit)
+static strip strip_of(wg__extents out, int64_t unit)
 {
     int64_t strips = ceil_div(out.inner, WG__SCATTER_COLUMNS);
     strip s = {unit / strips, unit % strips * WG__SCATTER_COLUMNS, 0};
@@ -18,7 +18,7 @@ static strip strip_of(wg__split out, int64_t unit)
     return s;
 }
 
-static void units(const wg_args *args, wg__split out, int64_t task, int64_t *unit, int64_t *stop)
+static void units(const wg_args *args, wg__extents out, int64_t task, int64_t *unit, int64_t *stop)
 {
     int64_t all = out.outer * ceil_div(out.inner, WG__SCATTER_COLUMNS), each = wg__scatter_units(args);
     *unit = task * each;
@@ -30,7 +30,7 @@ static void units(const wg_args *args, wg__split out, int64_t task, int64_t *uni
 void WG__K(index_add)(const wg_args *args, int64_t task)
 {
     const int32_t *index = args->in[0].data;
-    wg__split out = wg__split_at(&args->out, ((const wg__index_add_attr *)args->attr)->axis);
+    wg__extents out = wg__extents_at(&args->out, ((const wg__index_add_attr *)args->attr)->axis);
     const real *base = args->n_in > 2 ? args->in[2].data : NULL;
     int64_t unit, stop, n = args->in[0].numel;
     units(args, out, task, &unit, &stop);
@@ -61,7 +61,7 @@ void WG__K(index_add)(const wg_args *args, int64_t task)
 void WG__K(scatter_add)(const wg_args *args, int64_t task)
 {
     int64_t axis = ((const wg__axis_attr *)args->attr)->axis, unit, stop;
-    wg__split out = wg__split_at(&args->out, axis);
+    wg__extents out = wg__extents_at(&args->out, axis);
     int64_t n = args->in[1].size[axis];
     units(args, out, task, &unit, &stop);
     for (; unit < stop; unit++) {

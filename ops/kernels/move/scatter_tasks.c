@@ -4,14 +4,14 @@
 
 enum { TASK_NUMBERS = 16384 };
 
-static wg__split about(const wg_args *args)
+static wg__extents about(const wg_args *args)
 {
-    return wg__split_at(&args->out, *(const int64_t *)args->attr); /* the axis comes first in both attributes */
+    return wg__extents_at(&args->out, *(const int64_t *)args->attr); /* the axis comes first in both attributes */
 }
 
 int64_t wg__scatter_units(const wg_args *args)
 {
-    wg__split out = about(args);
+    wg__extents out = about(args);
     const wg_operand *source = &args->in[1]; /* or the index, of the same size */
     int64_t width = least(out.inner, WG__SCATTER_COLUMNS);
     int64_t lines = out.outer * out.inner > 0 ? source->numel / (out.outer * out.inner) : 0;
@@ -21,7 +21,7 @@ int64_t wg__scatter_units(const wg_args *args)
 
 int64_t wg__scatter_tasks(const wg_args *args)
 {
-    wg__split out = about(args);
+    wg__extents out = about(args);
     if (args->out.numel == 0) return args->in[1].numel > 0 ? 1 : 0; /* indices are still looked at */
     return ceil_div(out.outer * ceil_div(out.inner, WG__SCATTER_COLUMNS), wg__scatter_units(args));
 }

@@ -34,7 +34,7 @@ static real smooth_sum(const real *x, const real *w, real top, real rest, int64_
 void WG__K(cross_entropy)(const wg_args *args, int64_t task)
 {
     const wg__cross_entropy_attr *attr = args->attr;
-    wg__split a = wg__split_last(&args->in[0]);
+    wg__extents a = wg__extents_of_rows(&args->in[0]);
     const real *w = args->n_in > 2 ? args->in[2].data : NULL;
     real *out = args->out.data, share = (real)(attr->smoothing / (double)attr->classes);
     int64_t first, stop;
@@ -63,7 +63,7 @@ static real target_sum(const wg__cross_entropy_attr *attr, const real *w, real w
 void WG__K(cross_entropy_grad)(const wg_args *args, int64_t task)
 {
     const wg__cross_entropy_attr *attr = args->attr;
-    wg__split a = wg__split_last(&args->in[0]);
+    wg__extents a = wg__extents_of_rows(&args->in[0]);
     const real *g = args->in[2].data, *w = args->n_in > 3 ? args->in[3].data : NULL;
     real w_sum = w ? row_combine(COMBINE_SUM, w, a.n) : 0, share = (real)(attr->smoothing / (double)attr->classes);
     int64_t first, stop;
@@ -94,7 +94,7 @@ void WG__K(target_weight)(const wg_args *args, int64_t task)
     const real *w = args->n_in > 1 ? args->in[1].data : NULL;
     real *out = args->out.data, w_sum = w ? row_combine(COMBINE_SUM, w, attr->classes) : 0;
     int64_t first, stop;
-    wg__reduce_cut((wg__split){args->out.numel, 1, 1}, task, &first, &stop);
+    wg__reduce_cut((wg__extents){args->out.numel, 1, 1}, task, &first, &stop);
     for (int64_t i = first; i < stop; i++) {
         int64_t label = label_of(args, &args->in[0], i, false);
         out[i] = label < 0 ? 0 : target_sum(attr, w, w_sum, label);

@@ -35,7 +35,7 @@ static void norm_row(const real *x, const real *w, const real *b, real *out, int
 void WG__K(layer_norm)(const wg_args *args, int64_t task)
 {
     const wg__layer_norm_attr *attr = args->attr;
-    wg__split a = wg__split_last(&args->in[0]);
+    wg__extents a = wg__extents_of_rows(&args->in[0]);
     const real *x = args->in[0].data, *w = args->n_in > 1 ? args->in[1].data : NULL;
     const real *b = args->n_in > 2 ? args->in[2].data : NULL;
     real *out = args->out.data;
@@ -70,7 +70,7 @@ static void norm_grad_row(const real *x, const real *g, const real *w, real *out
 void WG__K(layer_norm_grad)(const wg_args *args, int64_t task)
 {
     const wg__layer_norm_attr *attr = args->attr;
-    wg__split a = wg__split_last(&args->in[0]);
+    wg__extents a = wg__extents_of_rows(&args->in[0]);
     const real *x = args->in[0].data, *g = args->in[1].data, *w = args->n_in > 2 ? args->in[2].data : NULL;
     real *out = args->out.data;
     int64_t first, stop;

@@ -4,15 +4,15 @@
 #include "reduce.h"
 #include "rows.h"
 
-static wg__split geometry(const wg_args *args)
+static wg__extents geometry(const wg_args *args)
 {
     const wg__reduce_attr *attr = args->attr;
-    return wg__split_mask(&args->in[0], attr->mask);
+    return wg__extents_of_mask(&args->in[0], attr->mask);
 }
 
 VINLINE void reduce(combine kind, const wg_args *args, int64_t task)
 {
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     const real *x = args->in[0].data;
     real *out = args->out.data;
     int64_t first, stop;
@@ -54,7 +54,7 @@ static void others(const real *x, real *out, int64_t n, int64_t stride, int widt
 
 void WG__K(prod_others)(const wg_args *args, int64_t task)
 {
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     int64_t first, stop;
     wg__reduce_cut(a, task, &first, &stop);
     for (int64_t unit = first; unit < stop; unit++) {
@@ -74,7 +74,7 @@ static real row_logsumexp(const real *x, int64_t n)
 
 void WG__K(logsumexp)(const wg_args *args, int64_t task)
 {
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     const real *x = args->in[0].data;
     real *out = args->out.data;
     int64_t first, stop;
@@ -115,7 +115,7 @@ VINLINE int32_t row_arg(combine kind, const real *x, int64_t n)
 
 VINLINE void arg(combine kind, const wg_args *args, int64_t task)
 {
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     const real *x = args->in[0].data;
     int32_t *out = args->out.data;
     int64_t first, stop;
@@ -138,7 +138,7 @@ void WG__K(argmin)(const wg_args *args, int64_t task) { arg(COMBINE_MIN, args, t
 
 VINLINE void truth(bool all, const wg_args *args, int64_t task)
 {
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     const uint8_t *x = args->in[0].data;
     uint8_t *out = args->out.data;
     int64_t first, stop;

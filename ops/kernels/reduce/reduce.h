@@ -45,30 +45,30 @@ int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task 
 
 /* Columns of a strip, if inner > 1. Narrow enough that a matrix of few columns still makes several tasks, wide enough
  * to read whole cache lines. */
-static inline int64_t wg__reduce_width(wg__split a)
+static inline int64_t wg__reduce_width(wg__extents a)
 {
     return least(between(64, round_up(a.inner / 4, 64), WG__REDUCE_COLUMNS), a.inner);
 }
 
-static inline int64_t wg__reduce_units(wg__split a)
+static inline int64_t wg__reduce_units(wg__extents a)
 {
     if (a.inner <= 1) return a.outer * a.inner;
     return a.outer * ceil_div(a.inner, wg__reduce_width(a));
 }
 
-static inline int64_t wg__reduce_units_per_task(wg__split a)
+static inline int64_t wg__reduce_units_per_task(wg__extents a)
 {
     int64_t elements = a.n * (a.inner <= 1 ? 1 : wg__reduce_width(a));
     return most(1, WG__REDUCE_TASK / most(1, elements));
 }
 
-static inline int64_t wg__reduce_tasks(wg__split a)
+static inline int64_t wg__reduce_tasks(wg__extents a)
 {
     return most(1, ceil_div(wg__reduce_units(a), wg__reduce_units_per_task(a)));
 }
 
 /* The units [first, stop) of a task. */
-static inline void wg__reduce_cut(wg__split a, int64_t task, int64_t *first, int64_t *stop)
+static inline void wg__reduce_cut(wg__extents a, int64_t task, int64_t *first, int64_t *stop)
 {
     int64_t units = wg__reduce_units(a), per_task = wg__reduce_units_per_task(a);
     *first = task * per_task;
@@ -81,7 +81,7 @@ typedef struct wg__strip {
     int width;
 } wg__strip;
 
-static inline wg__strip wg__reduce_strip(wg__split a, int64_t unit)
+static inline wg__strip wg__reduce_strip(wg__extents a, int64_t unit)
 {
     if (a.inner <= 1) return (wg__strip){unit, 0, 1};
     int64_t width = wg__reduce_width(a), strips = ceil_div(a.inner, width);

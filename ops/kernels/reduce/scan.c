@@ -3,10 +3,10 @@
 
 #include "reduce.h"
 
-static wg__split geometry(const wg_args *args)
+static wg__extents geometry(const wg_args *args)
 {
     const wg__scan_attr *attr = args->attr;
-    return wg__split_mask(&args->in[0], 1u << attr->axis);
+    return wg__extents_of_mask(&args->in[0], 1u << attr->axis);
 }
 
 /* y[i * step] = x[0] + x[step] + ... + x[i * step], accumulated in f64. */
@@ -23,7 +23,7 @@ static void running_sum(const real *x, real *y, int64_t n, int64_t step)
 void WG__K(cumsum)(const wg_args *args, int64_t task)
 {
     const wg__scan_attr *attr = args->attr;
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     int64_t first, stop;
     wg__reduce_cut(a, task, &first, &stop);
     for (int64_t unit = first; unit < stop; unit++) {
@@ -120,7 +120,7 @@ static void first_few(item *best, int64_t k, const real *x, int64_t n, int64_t s
 void WG__K(argsort)(const wg_args *args, int64_t task)
 {
     const wg__scan_attr *attr = args->attr;
-    wg__split a = geometry(args);
+    wg__extents a = geometry(args);
     item *x = args->scratch;
     int64_t first, stop;
     if (attr->count == 0) return;

@@ -8,7 +8,7 @@ typedef void (*row_kernel)(const real *x, const real *g, real *out, int64_t n);
 
 VINLINE void each_row(row_kernel fn, const wg_args *args, int64_t task)
 {
-    wg__split a = wg__split_last(&args->in[0]);
+    wg__extents a = wg__extents_of_rows(&args->in[0]);
     const real *x = args->in[0].data, *g = args->n_in > 1 ? args->in[1].data : NULL;
     real *out = args->out.data;
     int64_t first, stop;
