@@ -8,7 +8,7 @@
 #include <string.h>
 
 const char *const bench_passes[BENCH_PASSES] = {
-    "", "-lookup", "-merge", "-fuse", "-rows", "-pack", "-place", "-lookup,-merge,-fuse,-rows,-pack,-place"};
+    "", "-lookup", "-merge", "-fuse", "-share_weight", "-pack", "-place", "-lookup,-merge,-fuse,-share_weight,-pack,-place"};
 
 wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
 {

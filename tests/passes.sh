@@ -15,7 +15,7 @@ for program; do
     charlm) arguments='train --steps 40 --hidden 24' ;;
     esac
     number=0
-    for plan in '-attention,-lookup,-remat,-again,-keep,-merge,-fuse,-rows,-side,-pack,-place,-cache' '-attention,-lookup,-merge,+remat,+rows'; do
+    for plan in '-attention,-lookup,-remat,-recompute,-residuals,-merge,-fuse,-share_weight,-schedule,-pack,-place,-cache' '-attention,-lookup,-merge,+remat,+share_weight'; do
         number=$((number + 1))
         # shellcheck disable=SC2086
         (cd "$dir" && WG_PLAN=$plan "$program" $arguments --threads 2 >"out" 2>err) ||

@@ -316,7 +316,7 @@ static wg_status step_derivatives(scenario *s)
 /* Products of one weight, which become one, beside one that waits for them; lookups by one-hot rows. */
 static bool make_products(scenario *s)
 {
-    s->plan = "+rows";
+    s->plan = "+share_weight";
     s->set = wg_params_new(WG_F32);
     wg_param_new(s->set, "w", WG_DIMS(24, 24), wg_init_uniform(-1, 1));
     return make_tape(s);

@@ -448,7 +448,7 @@ static void side_by_side_changes_no_bit(void)
         wg_pool *pool = wg_pool_new(threads);
         CHECK(both_directions(pool, "", &more) == alone);
         CHECK(more < peak + peak / 2);
-        CHECK(both_directions(pool, "-side", &more) == alone);
+        CHECK(both_directions(pool, "-schedule", &more) == alone);
         CHECK(both_directions(pool, "-place", &more) == alone);
         wg_pool_free(pool);
     }
@@ -568,7 +568,7 @@ static void the_way_back_keeps_what_it_reads(void)
     /* r, z, n, h and the candidate's part of the projection; n, h and z; h and two slices of six; four gates, c and h;
      * h and what goes into silu; a, b and h; one of three */
     static const double kept[LOOPS] = {5, 3, 3, 6, 2, 3, 1. / 3};
-    static const char *const plans[3] = {"", "-fuse,-place", "-again"};
+    static const char *const plans[3] = {"", "-fuse,-place", "-recompute"};
     enum { T = 60, STATE = ROWS * UNITS * (int)sizeof(float) };
     wg_params *set = wg_params_new(WG_F32);
     wg_rnn cells[2];
@@ -678,7 +678,7 @@ static void large_weights_are_read_once(void)
     float *dV = malloc(bytes), dW[24 * 24];
     for (int fed = 0; fed < 2; fed++) {
         uint64_t alone, together, small;
-        double loss = read_out(set, NULL, "-rows", fed, &alone);
+        double loss = read_out(set, NULL, "-share_weight", fed, &alone);
         memcpy(dV, wg_param_grad(V), bytes);
         memcpy(dW, wg_param_grad(W), sizeof dW);
         for (int threads = 0; threads < 2; threads++) {
@@ -688,7 +688,7 @@ static void large_weights_are_read_once(void)
              * together with one that it waits for */
             CHECK(fed ? together == alone : together == alone - 2 * STEPS);
         }
-        CHECK(read_out(set, NULL, "+rows", fed, &small) == loss && small == together);
+        CHECK(read_out(set, NULL, "+share_weight", fed, &small) == loss && small == together);
     }
     free(dV);
     wg_params_free(set);

@@ -347,17 +347,17 @@ static bool check(uint64_t seed, wg_pool *pool)
         {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
         {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
         {"place", "-attention,-lookup,-merge,-fuse,-pack", false, false, 1, false},
-        {"rows", "-attention,-lookup,-merge,-fuse,-place,+rows", false, false, 1, false},
-        {"rows, threads", "-attention,-lookup,-merge,+rows", true, false, 2, false},
+        {"rows", "-attention,-lookup,-merge,-fuse,-place,+share_weight", false, false, 1, false},
+        {"rows, threads", "-attention,-lookup,-merge,+share_weight", true, false, 2, false},
         {"exact", "-attention,-lookup,-merge", false, false, 1, false},
         {"threads", "-attention,-lookup,-merge", true, false, 1, false},
-        {"in a row", "-attention,-lookup,-merge,-side", true, false, 1, false},
+        {"in a row", "-attention,-lookup,-merge,-schedule", true, false, 1, false},
         {"cached", "-attention,-lookup,-merge", false, false, 3, false},
         {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
         {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
         {"merged, remat", "-attention", true, false, 1, false, .remat = true, .merged = true},
         {"merged, marks", "-attention", false, false, 2, false, .marks = true, .merged = true},
-        {"merged, rows", "-attention,+rows", false, false, 1, false, .merged = true},
+        {"merged, rows", "-attention,+share_weight", false, false, 1, false, .merged = true},
         {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
         {"eager", "-merge", false, true, 1, true},
         {"recognised", "-merge", true, false, 2, true, .marks = true},
@@ -365,7 +365,7 @@ static bool check(uint64_t seed, wg_pool *pool)
     };
     outcome plain, merged, other;
     wg_tape_options options = wg_tape_defaults();
-    options.plan = "-attention,-lookup,-again,-merge,-keep,-fuse,-pack,-place";
+    options.plan = "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place";
     bool ok = run(seed, dtype, options, 1, false, &plain);
     options.plan = "-attention";
     ok &= run(seed, dtype, options, 1, false, &merged);

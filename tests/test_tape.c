@@ -393,7 +393,7 @@ static void passes_have_names(void **state)
         const char *plan;
         bool ok;
     } rows[] = {{"", true},
-                {"-merge,-keep", true},
+                {"-merge,-residuals", true},
                 {"+remat, -fuse", true},
                 {"-attention,-cache,", true},
                 {"-merg", false},
