@@ -284,7 +284,7 @@ static void test_refused(void)
     o.cell = WG_GRU;
     o.forget_bias = 1;
     CHECK(wg_rnn_init(&both, set, "odd", IN, H, o) == WG_ERR_ARGUMENT);
-    CHECK(strstr(wg_params_message(set), "rnn odd: forget_bias is a number, for an LSTM with biases"));
+    CHECK(strstr(wg_params_message(set), "rnn odd: forget_bias must be finite and needs an LSTM with biases"));
     wg_params_clear_error(set);
     o = wg_rnn_defaults();
     o.dropout = 1;

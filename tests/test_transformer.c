@@ -413,10 +413,10 @@ static void test_mistakes(void)
     EXPECT_SET(wg_transformer_layer_init(&layer, set, "a", E, false, o), "dropout must be in [0, 1)");
     o.dropout = 0;
     o.activation = (wg_activation)7;
-    EXPECT_SET(wg_transformer_layer_init(&layer, set, "a", E, false, o), "none of wg_activation");
+    EXPECT_SET(wg_transformer_layer_init(&layer, set, "a", E, false, o), "not a wg_activation");
     o.activation = WG_ACTIVATION_RELU;
     EXPECT_SET(wg_transformer_stack_init(&stack, set, "s", E, 99, false, true, o),
-               "transformer s: 99 layers, at most 32");
+               "transformer s: 99 layers; at most 32");
     wg_tensor x = random_leaf(tape, WG_DIMS(B, T, E), 1);
     EXPECT_TAPE(wg_transformer_stack_apply(&stack, x, wg_attention_defaults(), WG_NONE, wg_attention_defaults()),
                 "the stack was not initialised");
@@ -444,7 +444,7 @@ static void test_mistakes(void)
     token = wg_zeros(tape, WG_I32, WG_DIMS(B, T + 1));
     EXPECT_TAPE(wg_lm_apply(&lm, token), "lm: 6 tokens, but the context is 5");
     token = wg_scalar(tape, WG_I32, 1);
-    EXPECT_TAPE(wg_lm_apply(&lm, token), "lm: a token needs an axis of time: [..., time]");
+    EXPECT_TAPE(wg_lm_apply(&lm, token), "lm: token must have a time axis: [..., time]");
     wg_tape_free(tape);
     wg_params_free(set);
 }
