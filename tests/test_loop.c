@@ -151,7 +151,7 @@ static void loader_refuses(void)
         o.batch = batch;
         o.drop_last = batch > 0;
         CHECK(!wg_loader_new(5, o, &error) &&
-              strstr(error.text, batch ? "there are too few samples to fill a batch (5 samples, batches of 6)"
+              strstr(error.text, batch ? "too few samples to fill a batch (5 samples, batches of 6)"
                                        : "a batch must have at least 1 sample"));
     }
     error = (wg_error){0};
