@@ -87,7 +87,7 @@ static void test_safetensors_refused(void **state)
         {"{\"a\":" T("[1,]", 0, 4) "}", 4, "integer expected"},
         {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", 0, 4) "}", 4, "more than 8"},
         {"{\"a\":{\"dtype\":\"F33\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "unknown dtype"},
-        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "whole byte"},
+        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "whole number of bytes"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0, "without dtype, shape or data_offsets"},
         {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "duplicate key"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"x\":1}}", 4, "key is not dtype"},
