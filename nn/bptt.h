@@ -14,7 +14,7 @@ extern "C" {
  * a gradient are errors on the tape. */
 WG_API wg_tensor wg_gradient_flow(wg_tensor loss, const wg_tensor *h, int T);
 
-/* The regulariser of Pascanu, Mikolov, Bengio (2013, eq. 9), a scalar: the sum over t = 0 .. T - 2 of
+/* The regularizer of Pascanu, Mikolov, Bengio (2013, eq. 9), a scalar: the sum over t = 0 .. T - 2 of
  *
  *     (|d loss/d h[t+1]  d h[t+1]/d h[t]| / |d loss/d h[t+1]| - 1)^2
  *

@@ -45,7 +45,7 @@ wg_tensor wg_conv_apply(const wg_conv_layer *layer, wg_tensor x)
 {
     static wg_tensor (*const convolutions[2][WG_CONV_AXES])(wg_tensor, wg_tensor, wg_tensor, wg_conv_options) = {
         {wg_conv1d, wg_conv2d, wg_conv3d}, {wg_conv_transpose1d, wg_conv_transpose2d, wg_conv_transpose3d}};
-    if (!layer->weight) return wg_fail(x, WG_ERR_ARGUMENT, "conv", "the layer was not initialised");
+    if (!layer->weight) return wg_fail(x, WG_ERR_ARGUMENT, "conv", "the layer was not initialized");
     wg_tensor bias = wg__use_or_none(x.tape, layer->bias);
     return convolutions[layer->options.transposed][layer->options.axes - 1](x, wg_use(x.tape, layer->weight), bias,
                                                                             layer->options.conv);

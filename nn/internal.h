@@ -24,8 +24,8 @@ void wg__mha_self(const wg_mha *layer, wg_tensor x, wg_tensor out[3]);
 wg_tensor wg__mha_attend(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
                          wg_tensor *weights);
 
-/* The parts of a transformer layer: the input of a residual branch (normalised first, with norm_first), x plus the
- * branch (normalised after, without norm_first), and the feed-forward block with its residual connection and norm. */
+/* The parts of a transformer layer: the input of a residual branch (normalized first, with norm_first), x plus the
+ * branch (normalized after, without norm_first), and the feed-forward block with its residual connection and norm. */
 wg_tensor wg__transformer_branch_input(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm,
                                        wg_tensor x);
 wg_tensor wg__transformer_add_branch(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm,

@@ -107,7 +107,7 @@ typedef struct wg_batch_norm_layer {
 
 /* Creates the members under PyTorch's names; num_batches_tracked has the set's dtype. */
 WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const char *name, int64_t channels);
-/* Normalises each channel (axis 1) of x[N, C] or [N, C, ...] over all other axes; the result has x's shape. In training
+/* Normalizes each channel (axis 1) of x[N, C] or [N, C, ...] over all other axes; the result has x's shape. In training
  * mode it uses the batch's own statistics, and a successful run updates running = (1 - m) running + m batch, with the
  * batch's mean and its variance over n - 1; m is the momentum or, with cumulative, 1 / (number of batches tracked,
  * including this one), which makes running the mean over all of them. If a layer is applied twice in one run, the last
@@ -204,8 +204,8 @@ WG_API wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state 
 WG_API wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state);
 
 /* T steps, layer after layer: x[t] is [B, in], out[t] is [B, directions H] (forward, then reverse). *state is the
- * initial state on entry, the final state on return. lengths is i32 [B] or WG_NONE. Sequence b then has steps 0 ..
- * lengths[b] - 1: the reverse direction starts at its last step, the forward direction's final state is the one after
+ * initial state on entry, the final state on return. lengths is i32 [B] or WG_NONE. Sequence b then has
+ * lengths[b] steps: the reverse direction starts at its last step, the forward direction's final state is the one after
  * its last step, outputs past it are 0, and the values of x past it change no bit. out must not be x. T < 1 does
  * nothing. */
 WG_API void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor lengths, wg_rnn_state *state,

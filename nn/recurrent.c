@@ -314,7 +314,7 @@ static wg_tensor drop_output(const wg_rnn *layer, int l, wg_tensor h)
 
 wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state)
 {
-    if (layer->directions == 0) return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "the layer was not initialised");
+    if (layer->directions == 0) return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "the layer was not initialized");
     if (layer->directions != 1)
         return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "cannot step a layer with %d directions: use wg_rnn_unroll",
                        layer->directions);
@@ -370,7 +370,7 @@ void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor len
     wg_tensor local[ON_STACK], *spare = local;
     if (layer->directions == 2 && T > ON_STACK) spare = malloc((size_t)T * sizeof *spare);
     if (!spare || layer->directions == 0) {
-        wg_tensor failed = spare ? wg_fail(x[0], WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialised")
+        wg_tensor failed = spare ? wg_fail(x[0], WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialized")
                                  : wg_fail(x[0], WG_ERR_MEMORY, "rnn_unroll", "out of memory for %d steps", T);
         for (int t = 0; t < T; t++) out[t] = failed;
         return;

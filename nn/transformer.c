@@ -172,7 +172,7 @@ wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tenso
                                      wg_tensor memory, wg_attention_options cross)
 {
     wg_tape *tape = x.tape;
-    if (stack->size == 0) return wg_fail(x, WG_ERR_ARGUMENT, "transformer", "the stack was not initialised");
+    if (stack->size == 0) return wg_fail(x, WG_ERR_ARGUMENT, "transformer", "the stack was not initialized");
     wg_scope_begin(tape, stack->name);
     for (int l = 0; l < stack->layers; l++) {
         wg__layer_scope_begin(tape, l);

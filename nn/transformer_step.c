@@ -93,7 +93,7 @@ static wg_tensor layer_step(const wg_kv_cache *cache, int l, wg_tensor x, const 
 
 static bool in_range(const wg_kv_cache *cache, wg_tensor x, int64_t position, const char *op)
 {
-    if (!cache->stack) return wg_fail(x, WG_ERR_ARGUMENT, op, "the cache was not initialised"), false;
+    if (!cache->stack) return wg_fail(x, WG_ERR_ARGUMENT, op, "the cache was not initialized"), false;
     if (position >= 0 && position < cache->length) return true;
     wg_fail(x, WG_ERR_ARGUMENT, op, "position %lld is not in 0 .. %lld", (long long)position,
             (long long)cache->length - 1);

@@ -1,4 +1,4 @@
-/* The optimizers' loops: one pass over parameter, gradient and state, written so that compilers vectorise them.
+/* The optimizers' loops: one pass over parameter, gradient and state, written so that compilers vectorize them.
  *
  * Compiled once per element type and instruction set: REAL_BITS is 32 or 64, WG__UPDATE is the name of the table. No
  * multiply-add is contracted, and square roots and divisions are correctly rounded, so every instruction set gives the
