@@ -1,4 +1,4 @@
-/* Wengert: tape-based reverse-mode automatic differentiation. The one header that users include. */
+/* Wengert: tape-based reverse-mode automatic differentiation. This is the only header that users include. */
 #ifndef WENGERT_H
 #define WENGERT_H
 

@@ -1,5 +1,6 @@
-/* Benchmarks: of every op (bench), of training steps (bench models), and of how these grow with the sizes (bench
- * scaling), beside the machine's peak measured in the same run and, with --vs, beside the same steps elsewhere. */
+/* Benchmarks of every op (bench), of training steps (bench models), and of how these scale with the sizes (bench
+ * scaling), relative to the machine's peak, measured in the same run, and with --vs to the same steps in other engines.
+ * */
 #include "bench.h"
 
 #include "peers.h"
@@ -21,7 +22,7 @@ wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
     return tape;
 }
 
-/* "torch,jax" */
+/* Parses a list such as "torch,jax". */
 static void read_peers(bench_settings *s, const char *vs)
 {
     static const char *const known[BENCH_PEERS_MAX] = {"torch", "torch-compile", "jax"};
@@ -36,13 +37,13 @@ static void read_peers(bench_settings *s, const char *vs)
 }
 
 static const char summary[] =
-    "Times every op; models: steps of training (and of writing text); scaling: of an LSTM against time, batch and\n"
-    "hidden size, of a transformer against time. Models, one training step unless it says otherwise:\n"
+    "Times every op; models: training steps and text generation; scaling: an LSTM against time, batch and hidden\n"
+    "size, a transformer against time. The models; a row is one training step unless it says otherwise:\n"
     "  rnn, lstm, gru   2 x 128, time 50, batch 50, one-hot 65, RMSprop, clipping\n"
-    "  lstm-512         2 x 512, likewise\n"
+    "  lstm-512         2 x 512, the same otherwise\n"
     "  lstm-b1          1 x 32, batch 1\n"
     "  lstm-cell        2 x 256, time 100, batch 32, a loop over a cell written from primitive ops\n"
-    "  bilstm-len       both ways, 1 x 256, lengths 5 to 50, batch 64\n"
+    "  bilstm-len       bidirectional, 1 x 256, lengths 5 to 50, batch 64\n"
     "  seq2seq-attn     GRU of 256, additive attention, time 25, batch 64, 5000 words, AdamW\n"
     "  lenet            two convolutions and two linear layers (32, 64, 128), batch 64, SGD\n"
     "  resnet-ish       6 convolutions 3x3 of 32 to 128 channels, batch norm, 32x32x3, batch 32, SGD\n"
@@ -50,23 +51,23 @@ static const char summary[] =
     "  gpt-384          6 layers, 6 heads, width 384, context 256, batch 4, AdamW\n"
     "  mlp              784-512-512-10, batch 128, Adam\n"
     "  tiny             2000 pointwise ops on 16 elements, forward and backward\n"
-    "  generate-lstm    writing 200 tokens with lstm-512, one at a time; ms a token\n"
-    "  generate-gpt     writing 256 tokens with gpt-384, keys and values kept; ms a token";
+    "  generate-lstm    200 tokens with lstm-512, one at a time; ms per token\n"
+    "  generate-gpt     256 tokens with gpt-384 and a KV cache; ms per token";
 
 int main(int argc, char **argv)
 {
     const char *section = argc > 1 && argv[1][0] != '-' ? argv[1] : "", *vs = "", *model = "", *plan = NULL;
     bench_settings s = {.threads = 2};
     app_option options[] = {
-        {APP_INT, "threads", &s.threads, "N", "threads, ours and the peers'", 1, 256},
-        {APP_TEXT, "json", &s.json, "FILE", "write the rows"},
-        {APP_TEXT, "filter", &s.filter, "TEXT", "only rows whose id holds this text (scaling: T, B or H)"},
-        {APP_INT, "steps", &s.steps, "N", "samples a row; 0: the default", 0, 1e6},
+        {APP_INT, "threads", &s.threads, "N", "threads of Wengert and of each peer", 1, 256},
+        {APP_TEXT, "json", &s.json, "FILE", "write the rows as JSON"},
+        {APP_TEXT, "filter", &s.filter, "TEXT", "only rows whose id contains TEXT (scaling: T, B or H)"},
+        {APP_INT, "steps", &s.steps, "N", "samples per row; 0: the default", 0, 1e6},
         {APP_TEXT, "vs", &vs, "PEERS", "models: the same steps in torch,torch-compile,jax, interleaved"},
         {APP_FLAG, "passes", &s.passes, NULL, "models: each planner pass on and off, interleaved"},
-        {APP_FLAG, "profile", &s.profile, NULL, "models: where the time of a step goes, op by op"},
-        {APP_TEXT, "model", &model, "ID", "serve: the model whose steps are asked for on standard input"},
-        {APP_TEXT, "plan", &plan, "PASSES", "serve: planner passes that are off"},
+        {APP_FLAG, "profile", &s.profile, NULL, "models: the time of each op of a step"},
+        {APP_TEXT, "model", &model, "ID", "serve: the model; commands come on standard input"},
+        {APP_TEXT, "plan", &plan, "PASSES", "serve: planner passes to turn off"},
         {APP_END}};
     app_name("bench");
     app_parse(argc - (*section != 0), argv + (*section != 0), "bench [models|scaling|serve] [options]", summary,
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
         bench_engine(&report);
     }
     fflush(stdout);
-    if (report.n == 0 && !s.profile) app_fail("no row's id holds '%s'", s.filter);
+    if (report.n == 0 && !s.profile) app_fail("no row's id contains '%s'", s.filter);
     bench_write_json(&report);
     bool failed = report.failed;
     bench_report_fini(&report);

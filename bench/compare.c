@@ -1,5 +1,5 @@
-/* Steps of the models: timed alone, beside peers (turn by turn), or with planner passes on and off; and how their cost
- * grows with the sizes. Every side is a child process (peers.h). */
+/* Times steps of the models: alone, interleaved with peers, or with planner passes on and off. Every side of a
+ * comparison is a child process (peers.h). */
 #include "compare.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "models.h"
 #include "peers.h"
 
-/* Sides take turns of some steps; the first turn warms up. CHECKED: steps whose losses must agree. */
+/* Sides alternate in turns of TURN steps; the first turn warms up. The losses of the first CHECKED steps must agree. */
 enum { TURN = 5, CHECKED = 10, MAX_SIDES = 8 };
 
 static const double tolerance = 1e-4; /* of losses, relative */
@@ -23,58 +23,58 @@ typedef struct side {
     bench_peer peer;
     bench_times times;
     double losses[CHECKED]; /* of the first steps */
-    int64_t steps;          /* done, those of the warm-up included */
-    double allocations;     /* in all steps after the warm-up */
+    int64_t steps;          /* number of steps run, including warm-up */
+    double allocations;     /* in the steps after warm-up */
     double bytes;
     char version[48];
 } side;
 
-/* Worker threads of whoever ran last spin for a moment; the next one's time shall not pay for that. */
+/* The worker threads of the side that ran last still spin for a moment; wait until they park. */
 static void settle(void)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
     nanosleep(&pause, NULL);
 }
 
-static void run_turn(side *s, int64_t steps, bool warm, double units)
+static void run_turn(side *s, int64_t steps, bool warm_up, double units)
 {
     char line[512];
     settle();
     for (int64_t i = 0; i < steps && bench_peer_ask(&s->peer, "step", "", line); i++) {
         if (s->steps < CHECKED) s->losses[s->steps] = bench_json_number(line, "loss");
         s->steps++;
-        if (warm) continue;
+        if (warm_up) continue;
         bench_times_add(&s->times, bench_json_number(line, "ms") / units);
         s->allocations += bench_json_number(line, "allocations");
     }
 }
 
-/* The loss of the last step that is checked. */
+/* The loss of the last checked step. */
 static double last_loss(const side *s)
 {
     return s->steps ? s->losses[(s->steps < CHECKED ? s->steps : CHECKED) - 1] : NAN;
 }
 
-/* False, with a note, if losses differ. */
+/* Prints a note and returns false if losses differ. */
 static bool check_losses(const char *id, const side *ours, const side *other)
 {
     for (int64_t i = 0; i < CHECKED && i < ours->steps && i < other->steps; i++) {
         double a = ours->losses[i], b = other->losses[i];
         if (fabs(a - b) <= tolerance * fmax(fabs(a), fabs(b))) continue;
-        app_note("%s: step %d: losses differ: ours %.7f, %s %.7f", id, (int)i + 1, a, other->name, b);
+        app_note("%s: step %d: losses differ: wengert %.7f, %s %.7f", id, (int)i + 1, a, other->name, b);
         return false;
     }
     return true;
 }
 
-/* ---- all sides of a row -------------------------------------------------------------------------------- */
+/* ---- the sides of a row -------------------------------------------------------------------------------- */
 
-/* Starts them; the first is ours, and its weights are everyone's. */
+/* Starts the sides. The first is Wengert; all others load its weights. */
 static void start_sides(const bench_report *report, bench_row *row, const char *id, side *sides, int n)
 {
     char path[] = "/tmp/wengert-bench-XXXXXX", line[512];
     int file = mkstemp(path);
-    if (file < 0) app_fail("cannot make a file in /tmp: %s", strerror(errno));
+    if (file < 0) app_fail("cannot create a file in /tmp: %s", strerror(errno));
     close(file);
     for (int i = 0; i < n; i++) {
         side *s = &sides[i];
@@ -119,7 +119,7 @@ static void stop_sides(side *sides, int n)
     }
 }
 
-/* ---- alone, or beside peers ---------------------------------------------------------------------------- */
+/* ---- with or without peers ----------------------------------------------------------------------------- */
 
 void bench_print_models_header(const bench_report *report)
 {
@@ -145,7 +145,7 @@ static void print_row(const bench_report *report, const bench_row *row)
         bench_print_cell(6, 2, peer->ratio);
         bench_print_cell(8, 1, peer->bytes / 0x1p20);
     }
-    if (row->units > 1) printf("  a token; %.0f tokens/s", 1e3 / row->ms);
+    if (row->units > 1) printf("  per token; %.0f tokens/s", 1e3 / row->ms);
     if (row->allocations > 0) printf("  allocations in a steady step: %g", row->allocations);
     putchar('\n');
     fflush(stdout);
@@ -163,12 +163,12 @@ bench_row bench_time_model(bench_report *report, const char *id, int64_t steps)
     run_sides(report, &row, sides, 1 + row.n_peers, steps, steps < TURN ? steps : TURN);
     for (int p = 0; p < row.n_peers; p++) {
         side *s = &sides[p + 1];
-        bool there = !s->peer.error[0];
+        bool ok = !s->peer.error[0];
         row.peers[p] = (bench_peer_row){.name = s->name,
-                                        .ms = there ? bench_median(&s->times) : NAN,
-                                        .spread = there ? bench_spread(&s->times) : NAN,
-                                        .loss = there ? last_loss(s) : NAN,
-                                        .bytes = there ? s->bytes : NAN};
+                                        .ms = ok ? bench_median(&s->times) : NAN,
+                                        .spread = ok ? bench_spread(&s->times) : NAN,
+                                        .loss = ok ? last_loss(s) : NAN,
+                                        .bytes = ok ? s->bytes : NAN};
         row.peers[p].ratio = row.peers[p].ms / row.ms;
         memcpy(row.peers[p].version, s->version, sizeof s->version);
     }
@@ -200,13 +200,13 @@ static void time_passes(bench_report *report, const model_kind *kind)
 
 static void print_passes_header(void)
 {
-    printf("ms a step with planner passes off (over all on), interleaved\n%-14s", "model");
+    printf("ms per step with planner passes off (and ratio to all on), interleaved\n%-14s", "model");
     for (int p = 0; p < BENCH_PASSES; p++)
         printf(" %16s", p == 0 ? "all on" : p == BENCH_PASSES - 1 ? "all off" : bench_passes[p]);
     putchar('\n');
 }
 
-/* ---- where the time goes ------------------------------------------------------------------------------- */
+/* ---- profile ------------------------------------------------------------------------------------------- */
 
 static void profile(const bench_report *report, const char *id)
 {
@@ -216,7 +216,7 @@ static void profile(const bench_report *report, const char *id)
     for (int i = 0; i < 2; i++) model_step(m);
     wg_profile_clear(m->tape);
     model_step(m);
-    printf("\n%s, the products of a step are %.3g GFLOP\n", id, m->flops * 1e-9);
+    printf("\n%s: %.3g GFLOP of products per step\n", id, m->flops * 1e-9);
     if (wg_dump_profile(m->tape, stdout) != WG_OK) app_fail("%s: no profile", id);
     model_free(m);
     wg_pool_free(pool);
@@ -243,6 +243,7 @@ void bench_models(bench_report *report)
         }
     }
     if (settings->n_peers)
-        printf("%d thread%s each; ratio: a peer's time over ours; MiB: resident at most, over an idle process\n",
+        printf("%d thread%s each; ratio: a peer's time over Wengert's; MiB: peak resident memory over an idle "
+               "process\n",
                report->machine.threads, report->machine.threads == 1 ? "" : "s");
 }

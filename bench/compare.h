@@ -1,13 +1,13 @@
-/* Internal to bench/: a row of a model beside its peers. */
+/* Internal to bench/: a model's row, with its peers. */
 #ifndef BENCH_COMPARE_H
 #define BENCH_COMPARE_H
 
 #include "bench.h"
 
-/* The header of the rows. */
+/* Prints the header of the rows. */
 void bench_print_models_header(const bench_report *report);
-/* Times a model, and the peers that the settings name; prints and adds the row, and returns it. steps: unless the
- * settings say otherwise. */
+/* Times a model and the peers of the settings; prints, adds and returns the row. steps is the default number of
+ * samples, which the settings override. */
 bench_row bench_time_model(bench_report *report, const char *id, int64_t steps);
 
 #endif

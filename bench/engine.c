@@ -1,5 +1,5 @@
-/* What the engine costs, apart from the numbers: recording an op, differentiating it, planning it, replaying it
- * from a cached plan. The ops are small (16 elements), the programs long. */
+/* The engine's overhead per op: recording, differentiating, planning, and replaying a cached plan. Programs are long,
+ * ops are small (16 elements). */
 #include "bench.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static void reset(wg_tape *tape)
     if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
 }
 
-/* What is timed: milliseconds of its part of one step. */
+/* Each function runs one step and returns the milliseconds of the part that it measures. */
 
 static double record_ms(wg_tape *tape)
 {
@@ -34,7 +34,7 @@ static double record_ms(wg_tape *tape)
     return ms;
 }
 
-/* The first force: gradient nodes and a plan; then a replay. */
+/* The first call makes the plan; later calls replay it. */
 static double replay_ms(wg_tape *tape)
 {
     wg_tensor y = chain(tape, OPS);
@@ -71,8 +71,8 @@ typedef struct engine_case {
     const char *id;
     double (*ms)(wg_tape *tape);
     int ops;
-    const char *plan; /* passes that are off */
-    bool fresh;       /* a new tape every time, so that no plan is cached */
+    const char *plan; /* as in wg_tape_options */
+    bool fresh;       /* a new tape for each sample, so that no plan is cached */
 } engine_case;
 
 static const engine_case cases[] = {{"record", record_ms, OPS, NULL, false},

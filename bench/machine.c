@@ -1,6 +1,5 @@
-/* What this machine can do at most: fused multiply-adds and copies, in loops that do nothing else, on as many
- * threads as the benchmark uses. Compiled with contraction, so that a * b + c is one instruction where there
- * is one. */
+/* The machine's peak: rates of fused multiply-adds and of copies, in loops that do nothing else, on as many threads as
+ * the benchmark uses. Compiled with contraction, so that a * b + c is one instruction if the machine has it. */
 #include "bench.h"
 
 #include <pthread.h>
@@ -15,13 +14,13 @@ const double bench_copy_bytes[BENCH_COPIES] = {0x1p20, 0x1p22, 0x1p24, 0x1p27};
 
 typedef float vector __attribute__((vector_size(64)));
 
-/* Accumulators at most: enough that none waits for its own last result. */
+/* The maximum number of accumulators: enough to hide the latency of a multiply-add. */
 enum { MAX_SUMS = 12, ROUNDS = 4096, WINDOWS = 50 };
 
 typedef float multiply_add_fn(float factor, float term);
 typedef void copy_fn(vector *to, const vector *from, size_t n);
 
-/* x = x f + t, ROUNDS times in each of `sums` vectors; the loop stays in registers once inlined and unrolled. */
+/* x = x f + t, ROUNDS times in each of `sums` vectors. Inlined and unrolled, the loop stays in registers. */
 static inline __attribute__((always_inline)) float multiply_add(int sums, float factor, float term)
 {
     vector sum[MAX_SUMS], f, t;
@@ -44,7 +43,7 @@ static inline __attribute__((always_inline)) void copy(vector *to, const vector 
     }
 }
 
-/* The same for each instruction set: 12, 6 x 2 and 3 x 4 registers. */
+/* One variant per instruction set, which uses 12, 6 x 2 and 3 x 4 registers. */
 #if defined __x86_64__
 __attribute__((target("avx512f"))) static float multiply_add_512(float f, float t)
 {
@@ -72,14 +71,14 @@ typedef struct work {
     multiply_add_fn *multiply_add;
     copy_fn *copy;
     int sums;
-    size_t vectors; /* to copy; 0: multiply and add */
-    double seconds; /* how long to go on; the best of many windows in it counts */
+    size_t vectors; /* to copy; 0: multiply-add */
+    double seconds; /* duration; the best of WINDOWS windows counts */
     pthread_barrier_t *start;
-    double rate; /* result: operations or bytes a second */
+    double rate; /* result: operations or bytes per second */
     float sink;
 } work;
 
-/* Bytes or operations of one call. */
+/* Both return the bytes or operations of one call. */
 static double copy_once(work *w, vector *to, const vector *from)
 {
     w->copy(to, from, w->vectors);
@@ -93,7 +92,7 @@ static double multiply_add_once(work *w)
     return 2.0 * 16 * ROUNDS * w->sums;
 }
 
-/* Other programs may run too: what counts is the best of many short windows. */
+/* Takes the best of many short windows, because other programs may run too. */
 static void *run_work(void *context)
 {
     work *w = context;
@@ -116,7 +115,7 @@ static void *run_work(void *context)
     return NULL;
 }
 
-/* Operations or bytes a second of all threads together. */
+/* The rate of all threads together, in operations or bytes per second. */
 static double rate_of(work model, int threads)
 {
     double sum = 0;
@@ -140,9 +139,9 @@ static double rate_of(work model, int threads)
     return sum;
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------------- */
+/* ---- the machine --------------------------------------------------------------------------------------- */
 
-static work best_work(void)
+static work widest_work(void)
 {
     work w = {.multiply_add = multiply_add_any, .copy = copy_any, .sums = 3, .seconds = 0.1};
 #if defined __x86_64__
@@ -173,7 +172,7 @@ bench_machine bench_measure_machine(int threads)
                        .instructions = wg__isa_name(),
                        .product = wg__product_name(),
                        .vector_math = wg__vector_math_name()};
-    work w = best_work();
+    work w = widest_work();
     processor_name(m.processor, sizeof m.processor);
     m.gflops = rate_of(w, threads) * 1e-9;
     for (int i = 0; i < BENCH_COPIES; i++) {
@@ -190,5 +189,5 @@ void bench_print_machine(const bench_machine *m)
     printf("peak, measured now: %.0f GFLOP/s; copying", m->gflops);
     for (int i = 0; i < BENCH_COPIES; i++)
         printf("%s %.0f GB/s at %.3g MiB", i ? "," : "", m->copy_gbs[i], bench_copy_bytes[i] / 0x1p20);
-    printf(" a thread\n\n");
+    printf(" per thread\n\n");
 }

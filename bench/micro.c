@@ -1,8 +1,7 @@
-/* A row for every op: its time on operands of a size that models have, and what part of the machine's peak that is.
+/* A row for every op: its time on operands of realistic size, and the share of the machine's peak.
  *
- * Pointwise ops are found by wg_op_at and need nothing else; the other families have a list of cases, micro.def.
- * An op that no case reaches is reported. Times are of a whole step (record, find the plan, run, reset), as a user
- * sees it. */
+ * Pointwise ops are enumerated by wg_op_at; other families have cases in micro.def. Ops without a case are reported.
+ * Times are those of a whole step (record, look up the plan, run, reset), as a user sees it. */
 #include "bench.h"
 
 #include <math.h>
@@ -15,15 +14,15 @@
 
 enum { NUMBERS = 1 << 22, POINTWISE = 1 << 16, SAMPLES = 20 };
 
-/* What a case records with: where its operands come from, and how much it touches. */
+/* Provides a case with operands, and counts the memory that they touch. */
 typedef struct context {
     wg_tape *tape;
     wg_params *set;
     float *numbers;         /* [NUMBERS] in 0.5 .. 1.5 */
     int32_t *indices;       /* [NUMBERS] in 0 .. 63 */
     uint8_t *masks;         /* [NUMBERS] */
-    int64_t used;           /* numbers given out in this recording */
-    double elements, bytes; /* of the largest operand or result; of all of them */
+    int64_t used;           /* numbers used by operands of this recording */
+    double elements, bytes; /* elements of the largest operand or result; bytes of all of them */
     wg_tensor first;        /* the first f32 operand */
 } context;
 
@@ -41,10 +40,10 @@ static wg_tensor operand(context *c, wg_dtype dtype, wg_shape shape)
 {
     int64_t n;
     if (!wg_shape_numel(&shape, &n) || c->used + n > NUMBERS) app_fail("a benchmark's operands are too large");
-    const void *at = dtype == WG_F32   ? (const void *)(c->numbers + c->used)
-                     : dtype == WG_I32 ? (const void *)(c->indices + c->used)
-                                       : (const void *)(c->masks + c->used);
-    wg_tensor x = wg_borrow(c->tape, dtype, shape, at);
+    const void *data = dtype == WG_F32   ? (const void *)(c->numbers + c->used)
+                       : dtype == WG_I32 ? (const void *)(c->indices + c->used)
+                                         : (const void *)(c->masks + c->used);
+    wg_tensor x = wg_borrow(c->tape, dtype, shape, data);
     c->used += (n + 15) / 16 * 16;
     count(c, shape, dtype);
     if (dtype == WG_F32 && wg_is_nil(c->first)) c->first = x;
@@ -61,16 +60,16 @@ static wg_tensor parameter(context *c, wg_shape shape)
     return wg_use(c->tape, param);
 }
 
-/* The second derivative of the scalar y by the first operand, times a vector. */
+/* A Hessian-vector product: second derivative of the scalar y by the first operand. */
 static wg_tensor second(context *c, wg_tensor y)
 {
     return wg_hvp(y, c->first, operand(c, WG_F32, wg_shape_get(c->first)));
 }
 
-/* A copy, of what views cannot do in place: the engine's own op. */
+/* The engine's copy op, which has no public function. */
 static wg_tensor copy_of(wg_tensor x) { return wg_record(wg__structural_ops.copy, &x, 1, NULL, 0); }
 
-/* Backward to a parameter, of a loss whose gradient is the parameter itself. */
+/* The backward pass of a loss whose gradient by w is 2 w, accumulated into the parameter's gradient. */
 static wg_tensor into_gradient(context *c, wg_tensor w)
 {
     wg_tensor loss = wg_sum_all(wg_square(w));
@@ -78,7 +77,7 @@ static wg_tensor into_gradient(context *c, wg_tensor w)
     return loss;
 }
 
-/* A step of causal attention that is written out, with queries, keys and values w[heads, T, size]. */
+/* A training step of causal attention written from primitive ops; queries, keys and values are w[heads, T, size]. */
 static wg_tensor written_out(context *c, wg_tensor w)
 {
     int64_t T = wg_size(w, 1);
@@ -89,7 +88,7 @@ static wg_tensor written_out(context *c, wg_tensor w)
     return loss;
 }
 
-/* Layer norm over the rows, of primitives. */
+/* Layer norm over rows, from primitive ops. */
 static wg_tensor norm_by_hand(wg_tensor x)
 {
     wg_tensor distance = wg_sub(x, wg_mean(x, WG_AXES(1), true));
@@ -111,7 +110,7 @@ typedef struct bench_case {
 #define B(...) operand(c, WG_BOOL, WG_DIMS(__VA_ARGS__))
 #define W(...) parameter(c, WG_DIMS(__VA_ARGS__))
 
-/* A function for each line of the list, named by it; the comma keeps what WG_DIMS expands to in one argument. */
+/* One function per line of the list, named after the line. __VA_ARGS__ keeps the commas of WG_DIMS in one argument. */
 #define NAME_(line)          case_at_##line
 #define NAME(line)           NAME_(line)
 #define BOTH(id, flops, ...) CASE(id, flops, __VA_ARGS__)
@@ -128,11 +127,11 @@ static const bench_case cases[] = {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
-/* Operand types that pointwise ops take: numbers, masks, or a mask with two numbers. */
+/* Combinations of operand types of pointwise ops: numbers, masks, a mask and two numbers. */
 static const wg_dtype pointwise_types[][3] = {
     {WG_F32, WG_F32, WG_F32}, {WG_BOOL, WG_BOOL, WG_BOOL}, {WG_BOOL, WG_F32, WG_F32}, {WG_F32, WG_BOOL, WG_F32}};
 
-/* The number of the types that the op takes; -1 if it takes none of them. */
+/* The index of the first combination that the op accepts; -1 if there is none. */
 static int types_of(context *c, const wg_op *op)
 {
     int found = -1;
@@ -141,8 +140,8 @@ static int types_of(context *c, const wg_op *op)
         for (int i = 0; i < op->min_in; i++) in[i] = operand(c, pointwise_types[t][i], WG_DIMS(16));
         if (!wg_is_nil(wg_record(op, in, op->min_in, NULL, 0))) found = t;
         c->used = 0;
-        wg_status refused = wg_tape_reset(c->tape);
-        (void)refused;
+        wg_status rejected = wg_tape_reset(c->tape);
+        (void)rejected;
     }
     return found;
 }
@@ -196,7 +195,7 @@ static void time_case(bench_report *report, context *c, const bench_case *k, boo
     began = app_now();
     step(c, k, types, gradient);
     ms = (app_now() - began) * 1e3;
-    int repeats = ms < 0.5 ? (int)(0.5 / ms) + 1 : 1; /* a sample lasts half a millisecond at least */
+    int repeats = ms < 0.5 ? (int)(0.5 / ms) + 1 : 1; /* a sample takes at least half a millisecond */
     for (int64_t s = 0; s < samples; s++) {
         began = app_now();
         for (int r = 0; r < repeats; r++) step(c, k, types, gradient);
@@ -233,7 +232,7 @@ static void time_pointwise(bench_report *report, context *c)
     }
 }
 
-/* Ops that no case has put on the tape. */
+/* Reports the ops that no case has recorded. */
 static void report_missing(const wg_tape *tape)
 {
     const wg_op *op;

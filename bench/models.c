@@ -1,5 +1,5 @@
-/* The table of models that are timed, and what they share. The models are in models_*.c, written as a user writes
- * them: layers and ops, in a loop over time where there is one. */
+/* The table of benchmark models, and their shared functions. The models are in models_*.c, written as a user would
+ * write them: layers and ops, with a loop over time in the recurrent ones. */
 #include "models.h"
 
 #include <stdio.h>
@@ -28,17 +28,17 @@ const model_kind model_kinds[] = {
     {"gpt-384", gpt_init, gpt_loss, NULL, 10, .layers = 6, .heads = 6, .size = 384, .time = 256, .batch = 4},
     {"mlp", mlp_init, mlp_loss, NULL, 40, .size = 512, .batch = 128},
     {"tiny", tiny_init, tiny_loss, NULL, 200, .size = 16, .time = 2000},
-    {"generate-lstm", write_lstm_init, NULL, write_lstm, 10, WG_LSTM, .layers = 2, .size = 512, .time = 200},
-    {"generate-gpt", write_gpt_init, NULL, write_gpt, 10, .layers = 6, .heads = 6, .size = 384, .time = 256},
+    {"generate-lstm", generate_lstm_init, NULL, generate_lstm, 10, WG_LSTM, .layers = 2, .size = 512, .time = 200},
+    {"generate-gpt", generate_gpt_init, NULL, generate_gpt, 10, .layers = 6, .heads = 6, .size = 384, .time = 256},
     {.id = NULL}};
 
-/* Their sizes are those of the id: "scaled-lstm:T,B,H". */
+/* Models whose sizes are in the id: "scaled-lstm:T,B,H". */
 static const model_kind scaled[] = {
     {"scaled-lstm", recurrent_init, recurrent_loss, NULL, 20, WG_LSTM, .layers = 1},
     {"scaled-gpt", gpt_init, gpt_loss, NULL, 20, .layers = 1, .heads = 1},
 };
 
-/* ---- making -------------------------------------------------------------------------------------------- */
+/* ---- creation ------------------------------------------------------------------------------------------ */
 
 static model_kind kind_of(const char *id)
 {
@@ -92,13 +92,13 @@ void model_optimize(model *m, wg_optimizer *optimizer, double clip)
 
 static void *add_data(model *m, const char *name, wg_dtype dtype, wg_shape shape, int64_t *n)
 {
-    if (m->n_data == MODEL_DATA || !wg_shape_numel(&shape, n)) app_fail("%s: too many data", m->kind.id);
+    if (m->n_data == MODEL_DATA || !wg_shape_numel(&shape, n)) app_fail("%s: too much data", m->kind.id);
     void *numbers = app_room(*n, 4);
     m->data[m->n_data++] = (wg_entry){.name = name, .dtype = dtype, .shape = shape, .data = numbers};
     return numbers;
 }
 
-/* 24 bits that depend on the place and on which data they are. */
+/* 24 pseudo-random bits, a function of the index i and of the data's ordinal. */
 static uint32_t bits_of(const model *m, int64_t i)
 {
     uint64_t bits = ((uint64_t)i + 1 + ((uint64_t)m->n_data << 40)) * 0x9e3779b97f4a7c15u;
@@ -159,7 +159,7 @@ double model_step(model *m) { return m->kind.run ? m->kind.run(m) : train(m); }
 
 /* ---- tiny: a long chain of small ops ------------------------------------------------------------------- */
 
-/* Numbers for which neither the chain nor its gradient dies out. */
+/* Chosen so that neither the chain nor its gradient vanishes. */
 static void tiny_init(model *m)
 {
     m->net = app_room(1, sizeof(wg_param *));
@@ -175,7 +175,7 @@ static wg_tensor tiny_loss(model *m)
     return wg_sum_all(y);
 }
 
-/* ---- what a peer starts from --------------------------------------------------------------------------- */
+/* ---- weights and data of peers ------------------------------------------------------------------------- */
 
 void model_save(const model *m, const char *path)
 {

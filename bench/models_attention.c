@@ -1,5 +1,5 @@
-/* Models with attention: a translator with a recurrent decoder (Bahdanau, Cho, Bengio 2015), and language models of
- * transformer layers. */
+/* Models with attention: a translation model with a recurrent decoder (Bahdanau, Cho, Bengio 2015), and transformer
+ * language models. */
 #include "models.h"
 
 static void use_adamw(model *m, double clip)
@@ -17,9 +17,9 @@ enum { WORDS = 5000, WORDS_LONGEST = 25 };
 
 typedef struct seq2seq_net {
     wg_embedding_layer source, target;
-    wg_rnn encoder, decoder; /* the decoder reads a word and what attention gives */
+    wg_rnn encoder, decoder; /* the decoder's input is a word and the context */
     wg_score_layer score;
-    wg_linear_layer output; /* from the decoder's state and what attention gives */
+    wg_linear_layer output; /* from the decoder's state and the context */
 } seq2seq_net;
 
 void seq2seq_init(model *m)
@@ -67,7 +67,7 @@ wg_tensor seq2seq_loss(model *m)
     return wg_scale(loss, 1.0 / WORDS_LONGEST);
 }
 
-/* ---- a language model ---------------------------------------------------------------------------------- */
+/* ---- language model ------------------------------------------------------------------------------------ */
 
 void gpt_init(model *m)
 {
@@ -81,8 +81,8 @@ void gpt_init(model *m)
     model_integers(m, "targets", WG_DIMS(k->batch, k->time), 0, VOCABULARY);
     use_adamw(m, 1);
     for (int l = 0; l < k->layers; l++) {
-        model_count(m, rows, E, (3 + 1 + 4 + 4) * E, false); /* in and out of attention, feed forward */
-        model_count(m, rows, T / 2, 2 * E, false);           /* scores and weighted sums of what may be seen */
+        model_count(m, rows, E, (3 + 1 + 4 + 4) * E, false); /* attention's projections, feed-forward */
+        model_count(m, rows, T / 2, 2 * E, false);           /* causal scores and weighted sums */
     }
     model_count(m, rows, E, VOCABULARY, false);
 }

@@ -1,11 +1,11 @@
-/* Writing text, one token at a time: each is drawn from the model's distribution, and is the next one's input. A step
- * writes `time` tokens; its loss is the mean of -log p of what was drawn. */
+/* Text generation, one token at a time: each token is sampled from the model's distribution and is the next input. A
+ * step generates `time` tokens; its loss is the mean of -log p of the samples. */
 #include "models.h"
 
 #include <math.h>
 
-/* Draws a token with a number u from [0, 1) and adds -log of its probability to *loss. */
-static int32_t draw(const float *logits, float u, double *loss)
+/* Samples a token with u from [0, 1) and adds -log of its probability to *loss. */
+static int32_t sample(const float *logits, float u, double *loss)
 {
     float p[VOCABULARY], largest = logits[0], sum = 0, below = 0;
     int token = 0;
@@ -16,16 +16,16 @@ static int32_t draw(const float *logits, float u, double *loss)
     return token;
 }
 
-/* The end of a token's run: draws the next from its logits. */
+/* Runs the step, samples the next token from its logits and resets the tape. */
 static int32_t next(model *m, wg_tensor logits, int64_t t, double *loss)
 {
     const float *numbers = wg_value(logits), *u = m->data[0].data;
-    int32_t token = numbers ? draw(numbers, u[t], loss) : 0;
+    int32_t token = numbers ? sample(numbers, u[t], loss) : 0;
     if (wg_tape_reset(m->tape) != WG_OK) app_fail("%s: %s", m->kind.id, wg_tape_message(m->tape));
     return token;
 }
 
-static void write_init(model *m)
+static void generate_init(model *m)
 {
     m->state = wg_params_new(WG_F32);
     if (!m->state) app_fail("out of memory");
@@ -34,31 +34,27 @@ static void write_init(model *m)
     wg_set_training(m->tape, false);
 }
 
-/* ---- a recurrent model --------------------------------------------------------------------------------- */
+/* ---- recurrent model ----------------------------------------------------------------------------------- */
 
-typedef struct writer {
+typedef struct lstm_generator {
     wg_rnn rnn;
     wg_linear_layer decoder;
     wg_rnn_carry carry;
-} writer;
+} lstm_generator;
 
-void write_lstm_init(model *m)
+void generate_lstm_init(model *m)
 {
     const model_kind *k = &m->kind;
-    writer *net = m->net = app_room(1, sizeof *net);
-    wg_rnn_options options = wg_rnn_defaults();
-    options.cell = k->cell;
-    options.layers = k->layers;
-    wg_rnn_init(&net->rnn, m->set, "rnn", VOCABULARY, k->size, options);
-    wg_linear_init(&net->decoder, m->set, "decoder", k->size, VOCABULARY, wg_linear_defaults());
-    write_init(m);
+    lstm_generator *net = m->net = app_room(1, sizeof *net);
+    recurrent_layers_init(m, &net->rnn, &net->decoder, false);
+    generate_init(m);
     wg_rnn_carry_init(&net->carry, &net->rnn, m->state, "carry", 1);
     m->flops = 2.0 * (double)k->time * (double)wg_params_trainable(m->set);
 }
 
-double write_lstm(model *m)
+double generate_lstm(model *m)
 {
-    const writer *net = m->net;
+    const lstm_generator *net = m->net;
     int32_t token = 0;
     double loss = 0;
     wg_rnn_carry_clear(&net->carry);
@@ -74,28 +70,28 @@ double write_lstm(model *m)
     return loss / (double)m->kind.time;
 }
 
-/* ---- a transformer, keys and values kept --------------------------------------------------------------- */
+/* ---- transformer with a KV cache ----------------------------------------------------------------------- */
 
-typedef struct gpt_writer {
+typedef struct gpt_generator {
     wg_lm lm;
     wg_kv_cache cache;
-} gpt_writer;
+} gpt_generator;
 
-void write_gpt_init(model *m)
+void generate_gpt_init(model *m)
 {
     const model_kind *k = &m->kind;
-    gpt_writer *net = m->net = app_room(1, sizeof *net);
+    gpt_generator *net = m->net = app_room(1, sizeof *net);
     wg_lm_options options = wg_lm_defaults();
     options.layer.heads = k->heads;
     wg_lm_init(&net->lm, m->set, NULL, VOCABULARY, k->time, k->size, k->layers, options);
-    write_init(m);
+    generate_init(m);
     wg_kv_cache_init(&net->cache, &net->lm.stack, m->state, "cache", 1, k->time, 0);
     m->flops = 2.0 * (double)k->time * (double)wg_params_trainable(m->set);
 }
 
-double write_gpt(model *m)
+double generate_gpt(model *m)
 {
-    const gpt_writer *net = m->net;
+    const gpt_generator *net = m->net;
     int32_t token = 0;
     double loss = 0;
     for (int64_t t = 0; t < m->kind.time; t++) {

@@ -1,5 +1,5 @@
-/* Recurrent models: a character model of layers, the same of cells written from primitive ops, a tagger that reads
- * both ways over sequences of different lengths. */
+/* Recurrent models: a character model of layers, the same with a cell written from primitive ops, and a bidirectional
+ * tagger over sequences of different lengths. */
 #include "models.h"
 
 static void use_rmsprop(model *m)
@@ -12,7 +12,7 @@ static void use_rmsprop(model *m)
 
 static int gates_of(wg_cell cell) { return cell == WG_LSTM ? 4 : cell == WG_GRU ? 3 : 1; }
 
-/* The products of a layer; the first one's input is one-hot and needs no gradient. */
+/* Counts the products of all layers. The input of the first is one-hot and needs no gradient. */
 static void count_layers(model *m, double rows, int64_t input)
 {
     double H = (double)m->kind.size, gates = gates_of(m->kind.cell);
@@ -29,15 +29,22 @@ typedef struct recurrent_net {
     wg_linear_layer decoder;
 } recurrent_net;
 
+void recurrent_layers_init(model *m, wg_rnn *rnn, wg_linear_layer *decoder, bool bidirectional)
+{
+    const model_kind *k = &m->kind;
+    wg_rnn_options options = wg_rnn_defaults();
+    options.cell = k->cell;
+    options.layers = k->layers;
+    options.bidirectional = bidirectional;
+    wg_rnn_init(rnn, m->set, "rnn", VOCABULARY, k->size, options);
+    wg_linear_init(decoder, m->set, "decoder", rnn->directions * k->size, VOCABULARY, wg_linear_defaults());
+}
+
 void recurrent_init(model *m)
 {
     const model_kind *k = &m->kind;
     recurrent_net *net = m->net = app_room(1, sizeof *net);
-    wg_rnn_options options = wg_rnn_defaults();
-    options.cell = k->cell;
-    options.layers = k->layers;
-    wg_rnn_init(&net->rnn, m->set, "rnn", VOCABULARY, k->size, options);
-    wg_linear_init(&net->decoder, m->set, "decoder", k->size, VOCABULARY, wg_linear_defaults());
+    recurrent_layers_init(m, &net->rnn, &net->decoder, false);
     model_integers(m, "inputs", WG_DIMS(k->time, k->batch), 0, VOCABULARY);
     model_integers(m, "targets", WG_DIMS(k->time, k->batch), 0, VOCABULARY);
     use_rmsprop(m);
@@ -114,7 +121,7 @@ wg_tensor cell_loss(model *m)
     return wg_scale(loss, 1.0 / (double)m->kind.time);
 }
 
-/* ---- both ways, lengths -------------------------------------------------------------------------------- */
+/* ---- bidirectional, lengths ---------------------------------------------------------------------------- */
 
 enum { SHORTEST = 5, LONGEST = 50 };
 
@@ -122,17 +129,12 @@ void tagger_init(model *m)
 {
     const model_kind *k = &m->kind;
     recurrent_net *net = m->net = app_room(1, sizeof *net);
-    wg_rnn_options options = wg_rnn_defaults();
-    options.cell = k->cell;
-    options.layers = k->layers;
-    options.bidirectional = true;
-    wg_rnn_init(&net->rnn, m->set, "rnn", VOCABULARY, k->size, options);
-    wg_linear_init(&net->decoder, m->set, "decoder", 2 * k->size, VOCABULARY, wg_linear_defaults());
+    recurrent_layers_init(m, &net->rnn, &net->decoder, true);
     model_integers(m, "inputs", WG_DIMS(k->time, k->batch), 0, VOCABULARY);
     model_integers(m, "targets", WG_DIMS(k->batch, k->time), 0, VOCABULARY);
     int32_t *lengths = model_integers(m, "lengths", WG_DIMS(k->batch), SHORTEST, LONGEST + 1);
     use_rmsprop(m);
-    double symbols = 0; /* what stands past a sequence's end is no work that counts */
+    double symbols = 0; /* padding does not count as work */
     lengths[0] = LONGEST;
     for (int64_t b = 0; b < k->batch; b++) symbols += lengths[b];
     for (int d = 0; d < 2; d++) count_layers(m, symbols, VOCABULARY);

@@ -1,16 +1,24 @@
-/* Models over images: a LeNet, a small residual network, fully connected layers. */
+/* Image models: LeNet, a small residual network, a multilayer perceptron. */
 #include "models.h"
 
 enum { CLASSES = 10 };
 
-/* The products of a convolution with square kernels. */
+/* Counts the products of a convolution with a square kernel. */
 static void count_conv(model *m, int64_t positions, int64_t in, int64_t out, int64_t kernel, bool first)
 {
     model_count(m, (double)(m->kind.batch * positions), (double)(in * kernel * kernel), (double)out, first);
 }
 
-/* ---- lenet: 28 x 28, convolution 5 x 5 and pooling twice, two fully connected layers; no dropout, so that it can be
- * compared ---------------------------------------------------------------------------------------------- */
+static void use_sgd(model *m)
+{
+    wg_sgd_options sgd = wg_sgd_defaults();
+    sgd.lr = 1e-2;
+    sgd.momentum = 0.9;
+    model_optimize(m, wg_sgd_new(m->set, sgd), 0);
+}
+
+/* ---- lenet: 28 x 28; twice a convolution 5 x 5 and pooling, then two fully connected layers; without dropout, so that
+ * losses can be compared -------------------------------------------------------------------------------- */
 
 enum { N1 = 32, N2 = 64, N3 = 128 };
 
@@ -29,10 +37,7 @@ void lenet_init(model *m)
     wg_linear_init(&net->fc4, m->set, "fc4", N3, CLASSES, wg_linear_defaults());
     model_reals(m, "inputs", WG_DIMS(B, 1, 28, 28));
     model_integers(m, "targets", WG_DIMS(B), 0, CLASSES);
-    wg_sgd_options sgd = wg_sgd_defaults();
-    sgd.lr = 1e-2;
-    sgd.momentum = 0.9;
-    model_optimize(m, wg_sgd_new(m->set, sgd), 0);
+    use_sgd(m);
     count_conv(m, 24 * 24, 1, N1, 5, true);
     count_conv(m, 8 * 8, N1, N2, 5, false);
     model_count(m, (double)B, 4 * 4 * N2, N3, false);
@@ -48,8 +53,9 @@ wg_tensor lenet_loss(model *m)
     return wg_cross_entropy(wg_linear_apply(&net->fc4, x), model_data(m, "targets", -1));
 }
 
-/* ---- resnet-ish: three stages, in each a convolution that goes to the next width (and half the size), and one with a
- * residual connection (He et al. 2016); batch norm after each; the mean over positions, a linear layer ---- */
+/* ---- resnet-ish: three stages of two convolutions (He et al. 2016). The first of a stage increases the width and
+ * halves the size, the second has a residual connection; batch norm after each. Then the mean over positions and a
+ * linear layer. */
 
 enum { STAGES = 3, SIDE = 32 };
 
@@ -81,10 +87,7 @@ void resnet_init(model *m)
     model_count(m, (double)m->kind.batch, (double)channels, CLASSES, false);
     model_reals(m, "inputs", WG_DIMS(m->kind.batch, 3, SIDE, SIDE));
     model_integers(m, "targets", WG_DIMS(m->kind.batch), 0, CLASSES);
-    wg_sgd_options sgd = wg_sgd_defaults();
-    sgd.lr = 1e-2;
-    sgd.momentum = 0.9;
-    model_optimize(m, wg_sgd_new(m->set, sgd), 0);
+    use_sgd(m);
 }
 
 wg_tensor resnet_loss(model *m)

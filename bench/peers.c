@@ -1,4 +1,4 @@
-/* Starts children and talks to them. */
+/* Starts child processes and exchanges commands and answers with them. */
 #include "peers.h"
 
 #include <errno.h>
@@ -29,9 +29,9 @@ void bench_json_text(const char *line, const char *name, char *text, size_t size
     snprintf(text, size, "%.*s", at ? (int)strcspn(at + strlen(key), "\"") : 0, at ? at + strlen(key) : "");
 }
 
-static void give_up(bench_peer *peer, const char *format, ...) WG_PRINTF(2, 3);
+static void set_error(bench_peer *peer, const char *format, ...) WG_PRINTF(2, 3);
 
-static void give_up(bench_peer *peer, const char *format, ...)
+static void set_error(bench_peer *peer, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -41,7 +41,7 @@ static void give_up(bench_peer *peer, const char *format, ...)
 
 /* ---- the child ----------------------------------------------------------------------------------------- */
 
-/* The arguments of a child; at most a dozen. */
+/* Writes the NULL-terminated arguments of a child, at most 12. */
 static void arguments_of(const char **out, const char *name, const char *model, const char *threads,
                          const char *plan)
 {
@@ -67,7 +67,7 @@ static _Noreturn void run_child(const char *const *arguments, int in, int out)
     _exit(127);
 }
 
-/* ---- this side ----------------------------------------------------------------------------------------- */
+/* ---- the parent ---------------------------------------------------------------------------------------- */
 
 bench_peer bench_peer_start(const char *name, const char *model, int threads, const char *plan)
 {
@@ -77,9 +77,9 @@ bench_peer bench_peer_start(const char *name, const char *model, int threads, co
     bench_peer peer = {0};
     snprintf(count, sizeof count, "%d", threads);
     arguments_of(arguments, name, model, count, plan);
-    signal(SIGPIPE, SIG_IGN); /* a child that ended is reported by ask */
+    signal(SIGPIPE, SIG_IGN); /* bench_peer_ask reports a child that has exited */
     if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
-        app_fail("cannot make a pipe: %s", strerror(errno));
+        app_fail("cannot create a pipe: %s", strerror(errno));
     fflush(stdout);
     peer.pid = fork();
     if (peer.pid < 0) app_fail("cannot start a peer: %s", strerror(errno));
@@ -98,11 +98,11 @@ bool bench_peer_ask(bench_peer *peer, const char *command, const char *argument,
     if (peer->error[0]) return false;
     fprintf(peer->to, "%s %s\n", command, argument);
     if (fflush(peer->to) != 0 || !fgets(line, 512, peer->from)) {
-        give_up(peer, "its process ended during '%s' (./run setup --peers?)", command);
+        set_error(peer, "its process ended during '%s' (./run setup --peers?)", command);
     } else if (strstr(line, "\"error\"")) {
         char text[200];
         bench_json_text(line, "error", text, sizeof text);
-        give_up(peer, "%s", text);
+        set_error(peer, "%s", text);
     }
     if (peer->error[0]) line[0] = 0;
     return !peer->error[0];

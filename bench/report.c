@@ -1,4 +1,4 @@
-/* Times and rows: medians, shares of the peak, JSON. */
+/* Samples and rows: medians, shares of the peak, JSON. */
 #include "bench.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The value below which a part of the sorted times lies. */
+/* The quantile of the sorted times, with linear interpolation. */
 static double quantile(const bench_times *t, double part)
 {
     if (t->n == 0) return NAN;
@@ -90,7 +90,7 @@ double bench_peak_share(const bench_report *report, const bench_row *row)
 {
     const bench_machine *m = &report->machine;
     if (row->flops > 0) return row->flops / (row->ms * 1e6) / m->gflops;
-    int size = 0; /* the copy that touches about as much */
+    int size = 0; /* the measurement of copies that touches about as much */
     while (size < BENCH_COPIES - 1 && bench_copy_bytes[size] * m->threads < row->bytes) size++;
     return row->bytes > 0 ? row->bytes / (row->ms * 1e6) / m->copy_gbs[size] : NAN;
 }
@@ -122,7 +122,7 @@ static void quote(FILE *file, const char *text)
     fputc('"', file);
 }
 
-/* , "name": number; nothing for what the row does not have. */
+/* Writes , "name": number unless the number is missing. */
 static void field(FILE *file, const char *name, double number)
 {
     if (isfinite(number)) fprintf(file, ", \"%s\": %.9g", name, number);
@@ -144,7 +144,7 @@ static void write_machine(FILE *file, const bench_machine *m)
     fputs("}}", file);
 }
 
-/* One that is missing has no numbers. */
+/* A peer that failed has no numbers. */
 static void write_peer(FILE *file, const bench_peer_row *peer)
 {
     quote(file, peer->name);

@@ -1,6 +1,6 @@
-/* How the cost of a training step grows: an LSTM of one layer over time steps, batches and hidden sizes, a transformer
- * of one layer over time steps, and the exponents p of time and memory ~ size^p, fitted through the logarithms. The
- * steps of the LSTM follow one on the other, those of the transformer run at once (--threads), each looks at all. */
+/* Scaling of a training step: a one-layer LSTM over time steps, batch and hidden size, a one-layer transformer over
+ * time steps, with exponents p of time and memory ~ size^p, fitted in logarithms. The LSTM's steps are sequential; the
+ * transformer computes all positions at once (--threads), and each attends to all earlier ones. */
 #include <math.h>
 #include <stdio.h>
 
@@ -12,7 +12,7 @@ typedef struct axis {
     const char *name, *model;
     int n;
     int64_t size[POINTS];
-    int64_t T, B, H; /* those that stay; 0: the one that grows */
+    int64_t T, B, H; /* fixed sizes; 0: the size that varies */
 } axis;
 
 static const axis axes[] = {{"T", "scaled-lstm", 7, {10, 30, 100, 300, 1000, 3000, 10000}, 0, 4, 64},
@@ -20,7 +20,7 @@ static const axis axes[] = {{"T", "scaled-lstm", 7, {10, 30, 100, 300, 1000, 300
                             {"H", "scaled-lstm", 6, {16, 32, 64, 128, 256, 512}, 50, 16, 0},
                             {"T of gpt", "scaled-gpt", 6, {10, 30, 100, 300, 1000, 3000}, 0, 4, 64}};
 
-/* The slope of a line through (log x, log y). */
+/* The slope of the least-squares line through (log x, log y). */
 static double exponent(const int64_t *x, const double *y, int n)
 {
     double sx = 0, sy = 0, sxx = 0, sxy = 0;

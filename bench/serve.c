@@ -1,4 +1,4 @@
-/* Our side of the comparison as a child process, as the peers' sides are: see peers.h. */
+/* The child process that runs Wengert's side of a comparison: see peers.h. */
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "models.h"
 #include "peers.h"
 
-/* "VmRSS", "VmHWM" of this process, in bytes; NaN where the system does not tell. */
+/* "VmRSS:" or "VmHWM:" of this process, in bytes; NaN if the system does not report it. */
 static double process_bytes(const char *name)
 {
     char line[256];
@@ -20,8 +20,8 @@ static double process_bytes(const char *name)
     return kilobytes * 1024;
 }
 
-/* From now on VmHWM is the most since now. */
-static void forget_peak(void)
+/* Resets VmHWM to the current resident memory. */
+static void reset_peak(void)
 {
     malloc_trim(0);
     FILE *file = fopen("/proc/self/clear_refs", "w");
@@ -30,8 +30,8 @@ static void forget_peak(void)
     fclose(file);
 }
 
-/* Uses the code that a model uses. */
-static void warm(wg_pool *pool)
+/* Runs a tiny model, so that code and libraries are loaded. */
+static void warm_up(wg_pool *pool)
 {
     model *m = model_new("scaled-lstm:2,2,2", pool, NULL, false);
     model_step(m);
@@ -40,12 +40,12 @@ static void warm(wg_pool *pool)
 
 static void step(model *m)
 {
-    uint64_t requests = model_requests();
+    uint64_t before = model_allocations();
     double began = app_now();
     double loss = model_step(m);
     double ms = (app_now() - began) * 1e3;
     printf("{\"ms\": %.9g, \"loss\": %.9g, \"allocations\": %.9g}\n", ms, loss,
-           (double)(model_requests() - requests));
+           (double)(model_allocations() - before));
 }
 
 void bench_serve(const char *id, int threads, const char *plan)
@@ -53,7 +53,7 @@ void bench_serve(const char *id, int threads, const char *plan)
     char line[512];
     wg_pool *pool = wg_pool_new(threads);
     if (!pool) app_fail("out of memory");
-    warm(pool);
+    warm_up(pool);
     malloc_trim(0);
     double idle = process_bytes("VmRSS:");
     model *m = model_new(id, pool, plan, false);
@@ -61,7 +61,7 @@ void bench_serve(const char *id, int threads, const char *plan)
         line[strcspn(line, "\n")] = 0;
         if (!strncmp(line, "save ", 5)) {
             model_save(m, line + 5);
-            forget_peak();
+            reset_peak();
             printf("{\"ok\": true, \"flops\": %.9g, \"units\": %.9g}\n", m->flops, m->units);
         } else if (!strncmp(line, "step", 4)) {
             step(m);

@@ -1,6 +1,6 @@
-/* Checkpoints: a parameter set, an optimizer's state and the step, as one safetensors file.
+/* Checkpoints: a parameter set, an optimizer's state, step and seed in one safetensors file.
  *
- * Loading goes over everything twice: first to check, then, when nothing can fail any more, to copy. */
+ * Loading makes two passes: the first checks everything, the second copies and cannot fail. */
 #include "safetensors.h"
 
 #include "../optim/optim.h"
@@ -27,12 +27,12 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
         return wg_error_set(error, wg_params_status(c->params), "%s", wg_params_message(c->params));
     for (size_t i = 0; i < c->n_metadata; i++)
         if (c->metadata[i].key && strncmp(c->metadata[i].key, WG__RESERVED, sizeof WG__RESERVED - 1) == 0)
-            return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are Wengert's",
+            return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are reserved",
                                 path, c->metadata[i].key, WG__RESERVED);
     return WG_OK;
 }
 
-/* The tensors of the file: members of the set by all their names, then the optimizer's state. */
+/* The file's tensors: the set's members under all their names, then the optimizer's state. */
 static void fill_entries(const wg_checkpoint *c, size_t n_params, size_t n_states, wg_entry *entries)
 {
     for (size_t i = 0; i < n_params; i++) {
@@ -93,16 +93,16 @@ typedef struct loader {
     void *context;
     wg_error *error;
     wg_status status;
-    bool copy; /* the second pass */
+    bool copy; /* in the second pass */
 } loader;
 
 bool wg_tolerate_all(void *context, const wg_difference *difference) { return true; }
 
-/* False if this difference ends the loading. */
+/* Reports a difference. Returns false, with the status set, if it is not tolerated. */
 static bool differs(loader *l, wg_difference_kind kind, const char *name, const char *format, ...) WG_PRINTF(4, 5);
 static bool differs(loader *l, wg_difference_kind kind, const char *name, const char *format, ...)
 {
-    if (l->copy) return true; /* was asked in the first pass */
+    if (l->copy) return true; /* the first pass has reported it */
     char text[256];
     va_list arguments;
     va_start(arguments, format);
@@ -114,7 +114,7 @@ static bool differs(loader *l, wg_difference_kind kind, const char *name, const 
     return false;
 }
 
-/* Does the tensor of the file go where this shape and dtype are? *fits says so. */
+/* Compares the file's tensor with the model's shape and dtype. *fits: they are equal. Returns false to stop loading. */
 static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, const wg_shape *shape, bool *fits)
 {
     char ours[64], theirs[64];
@@ -122,16 +122,16 @@ static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, const wg_shape
     wg_shape_text(&e->shape, theirs, sizeof theirs);
     *fits = false;
     if (!wg_shape_equal(&e->shape, shape))
-        return differs(l, WG_OTHER_SHAPE, e->name, "other shape: %.100s is %s in the file, %s in the model",
+        return differs(l, WG_OTHER_SHAPE, e->name, "shape differs: %.100s is %s in the file, %s in the model",
                        e->name, theirs, ours);
     if (e->dtype != dtype)
-        return differs(l, WG_OTHER_DTYPE, e->name, "other dtype: %.100s is %s in the file, %s in the model",
+        return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s is %s in the file, %s in the model",
                        e->name, e->type, wg_dtype_name(dtype));
     *fits = true;
     return true;
 }
 
-/* The parameter in the file, under the first of its names that is there. */
+/* Finds the parameter in the file under any of its names, in the set's order. */
 static bool find_any_name(const loader *l, const wg_param *p, wg_entry *e)
 {
     for (size_t i = 0; i < wg_params_count(l->checkpoint->params); i++)
@@ -141,25 +141,24 @@ static bool find_any_name(const loader *l, const wg_param *p, wg_entry *e)
     return false;
 }
 
-/* All names of one parameter must hold the same numbers. */
+/* All names of a tied parameter must have the same values in the file. */
 static bool ties_agree(loader *l, const wg_entry *e, const wg_param *p)
 {
     wg_entry first;
     if (strcmp(e->name, wg_param_name(p)) == 0 || !find_any_name(l, p, &first)) return true;
     if (first.bytes == e->bytes && memcmp(first.data, e->data, e->bytes) == 0) return true;
-    l->status =
-        wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.80s and %.80s are one parameter and differ in the file",
-                     wg_safetensors_path(l->file), first.name, e->name);
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.80s and %.80s are tied but differ in the file",
+                             wg_safetensors_path(l->file), first.name, e->name);
     return false;
 }
 
-/* A buffer that counts, as batch norm's num_batches_tracked does, is of 64-bit integers in PyTorch's files. */
-static bool is_whole(const wg_entry *e, const wg_param *p)
+/* Counters such as batch norm's num_batches_tracked are 64-bit integers in PyTorch's files, floats in our buffers. */
+static bool is_integer(const wg_entry *e, const wg_param *p)
 {
     return wg_param_is_buffer(p) && strcmp(e->type, "I64") == 0;
 }
 
-static void copy_whole(const wg_entry *e, wg_dtype dtype, void *to)
+static void copy_integers(const wg_entry *e, wg_dtype dtype, void *to)
 {
     for (size_t i = 0; i < e->bytes / sizeof(int64_t); i++) {
         int64_t number;
@@ -183,27 +182,27 @@ static bool load_param(loader *l, size_t index)
         if (find_any_name(l, p, &e)) return true;
         return differs(l, WG_MISSING, name, "missing: %.100s %s", name, wg_shape_text(&shape, text, sizeof text));
     }
-    const bool whole = is_whole(&e, p);
-    if (!compare(l, &e, whole ? e.dtype : wg_param_dtype(p), &shape, &fits)) return false;
+    const bool integer = is_integer(&e, p);
+    if (!compare(l, &e, integer ? e.dtype : wg_param_dtype(p), &shape, &fits)) return false;
     if (!fits) return true;
     if (!l->copy) return ties_agree(l, &e, p);
     void *to = wg_param_write_begin(p);
-    if (to && whole)
-        copy_whole(&e, wg_param_dtype(p), to);
+    if (to && integer)
+        copy_integers(&e, wg_param_dtype(p), to);
     else if (to && e.bytes)
         memcpy(to, e.data, e.bytes);
     wg_param_write_end(p);
     return true;
 }
 
-/* A number of steps (the only state in i32) is no less than 0. */
-static bool is_count(loader *l, const wg_entry *e)
+/* A step count, the only i32 state, must not be negative. */
+static bool check_step_count(loader *l, const wg_entry *e)
 {
     int32_t count;
     if (e->dtype != WG_I32 || e->bytes != sizeof count) return true;
     memcpy(&count, e->data, sizeof count);
     if (count >= 0) return true;
-    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.160s is %d, not a number of steps",
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.160s is %d, not a step count",
                              wg_safetensors_path(l->file), e->name, count);
     return false;
 }
@@ -220,7 +219,7 @@ static bool load_state(loader *l, size_t index)
     if (!wg_safetensors_find(l->file, name, &e)) return differs(l, WG_MISSING, name, "missing: %.100s", name);
     if (!compare(l, &e, dtype, &shape, &fits)) return false;
     if (!fits) return true;
-    if (!l->copy) return is_count(l, &e);
+    if (!l->copy) return check_step_count(l, &e);
     if (e.bytes) memcpy(data, e.data, e.bytes);
     return true;
 }
@@ -233,7 +232,7 @@ static bool is_state(const loader *l, const char *name)
     return false;
 }
 
-/* What the file has and the model has not. */
+/* Reports a tensor of the file that the model does not have. */
 static bool check_unexpected(loader *l, const wg_entry *e)
 {
     if (wg_param_find(l->checkpoint->params, e->name)) return true;
@@ -244,7 +243,7 @@ static bool check_unexpected(loader *l, const wg_entry *e)
                    wg_shape_text(&e->shape, text, sizeof text));
 }
 
-/* One pass; false where it ends early, with the status set. */
+/* One pass. Returns false, with the status set, if it stops early. */
 static bool pass(loader *l, bool copy)
 {
     const wg_checkpoint *c = l->checkpoint;
@@ -261,7 +260,7 @@ static bool pass(loader *l, bool copy)
     return true;
 }
 
-/* A whole number of the metadata; 0 where there is none. */
+/* An unsigned integer from the metadata; 0 if the key is missing. */
 static bool read_number(loader *l, const char *key, uint64_t *number)
 {
     const char *text = wg_safetensors_metadata(l->file, key);
@@ -271,7 +270,7 @@ static bool read_number(loader *l, const char *key, uint64_t *number)
     errno = 0;
     *number = strtoull(text, &end, 10);
     if (errno == 0 && *text >= '0' && *text <= '9' && !*end) return true;
-    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%s is \"%.40s\", not a whole number",
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%s is \"%.40s\", not an integer",
                              wg_safetensors_path(l->file), key, text);
     return false;
 }
@@ -282,7 +281,7 @@ static bool check_optimizer(loader *l)
     if (!l->checkpoint->optimizer || !theirs) return true;
     const char *ours = wg_optimizer_name(l->checkpoint->optimizer);
     if (strcmp(ours, theirs) == 0) return true;
-    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "its optimizer is %.40s, not %s",
+    l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "saved with optimizer %.40s, not %s",
                              wg_safetensors_path(l->file), theirs, ours);
     return false;
 }

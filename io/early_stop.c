@@ -1,4 +1,4 @@
-/* Stopping early, with the best checkpoint kept. */
+/* Early stopping, with the best checkpoint saved. */
 #include "io.h"
 
 #include <math.h>

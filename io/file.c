@@ -1,7 +1,7 @@
-/* Bytes from and to files: a reader that sees through gzip, and a crash-safe writer.
+/* Reading files, with transparent gzip decompression, and replacing them atomically.
  *
- * The writer follows what databases do: temporary file in the same folder, write, fsync, rename, fsync of
- * the folder. A failed fsync is final, because the kernel may have dropped the pages it could not write. */
+ * The writer uses the sequence of databases: temporary file in the same directory, write, fsync, rename, fsync of the
+ * directory. A failed fsync is final, because the kernel may have dropped the pages that it could not write. */
 #include "file.h"
 
 #include <errno.h>
@@ -17,11 +17,11 @@
 #include <zlib.h>
 #endif
 
-static wg_status system_error(wg_error *error, const char *path, const char *what)
+static wg_status system_error(wg_error *error, const char *path, const char *action)
 {
     char text[96];
     int code = errno;
-    return wg_error_set(error, code == ENOMEM ? WG_ERR_MEMORY : WG_ERR_IO, WG__AT "%s: %s", path, what,
+    return wg_error_set(error, code == ENOMEM ? WG_ERR_MEMORY : WG_ERR_IO, WG__AT "%s: %s", path, action,
                         strerror_r(code, text, sizeof text));
 }
 
@@ -30,12 +30,12 @@ static wg_status system_error(wg_error *error, const char *path, const char *wha
 wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error)
 {
     *reader = (wg__reader){.path = path, .fd = -1};
-    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name was given");
+    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name given");
     reader->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (reader->fd < 0) return system_error(error, path, "cannot open");
     struct stat info;
     if (fstat(reader->fd, &info) != 0) {
-        system_error(error, path, "cannot look at");
+        system_error(error, path, "cannot stat");
         wg__reader_close(reader);
         return WG_ERR_IO;
     }
@@ -43,7 +43,7 @@ wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *
     if (!reader->is_pipe && !S_ISREG(info.st_mode)) {
         wg__reader_close(reader);
         return wg_error_set(error, WG_ERR_IO, WG__AT "%s", path,
-                            S_ISDIR(info.st_mode) ? "is a folder" : "is not a regular file");
+                            S_ISDIR(info.st_mode) ? "is a directory" : "is not a regular file");
     }
     reader->file_size = (uint64_t)info.st_size;
     return WG_OK;
@@ -54,7 +54,7 @@ wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
     wg_status status = wg__reader_open_plain(reader, path, error);
 #ifdef WG_HAVE_ZLIB
     if (status != WG_OK) return status;
-    reader->gz = gzdopen(reader->fd, "rb"); /* reads files that are not gzipped as they are */
+    reader->gz = gzdopen(reader->fd, "rb"); /* passes files through that are not gzipped */
     if (!reader->gz) {
         wg__reader_close(reader);
         return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
@@ -75,7 +75,7 @@ void wg__reader_close(wg__reader *reader)
     *reader = (wg__reader){.fd = -1};
 }
 
-/* One read; *got is 0 at the end. */
+/* One read; *got is 0 at the end of the file. */
 static wg_status read_some(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error)
 {
     size_t part = size < (1u << 30) ? size : 1u << 30;
@@ -141,52 +141,53 @@ static bool write_all(int fd, const void *bytes, size_t size)
     return true;
 }
 
-/* Where the file really is: a link stays a link, and what it points to is replaced. A device is refused:
- * renaming over it would take its place. */
+/* The path to replace: of a symbolic link, its target. Rejects a device, which a rename would replace by a plain file.
+ * */
 static wg_status find_target(const char *path, char target[PATH_MAX], wg_error *error)
 {
     struct stat info;
-    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name was given");
-    if (strlen(path) >= PATH_MAX - 32) return wg_error_set(error, WG_ERR_IO, WG__AT "name is too long", path);
+    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name given");
+    if (strlen(path) >= PATH_MAX - 32) return wg_error_set(error, WG_ERR_IO, WG__AT "file name is too long", path);
     if (stat(path, &info) == 0) {
         if (!S_ISREG(info.st_mode))
             return wg_error_set(error, WG_ERR_IO, WG__AT "%s", path,
-                                S_ISDIR(info.st_mode) ? "is a folder" : "is not a regular file");
-        if (!realpath(path, target)) return system_error(error, path, "cannot find");
-        if (strlen(target) >= PATH_MAX - 32) return wg_error_set(error, WG_ERR_IO, WG__AT "name is too long", path);
+                                S_ISDIR(info.st_mode) ? "is a directory" : "is not a regular file");
+        if (!realpath(path, target)) return system_error(error, path, "cannot resolve");
+        if (strlen(target) >= PATH_MAX - 32)
+            return wg_error_set(error, WG_ERR_IO, WG__AT "file name is too long", path);
         return WG_OK;
     }
-    if (errno != ENOENT) return system_error(error, path, "cannot look at");
+    if (errno != ENOENT) return system_error(error, path, "cannot stat");
     strcpy(target, path);
     return WG_OK;
 }
 
-enum { TEMPORARY_ROOM = PATH_MAX + 64 };
+enum { TEMPORARY_SIZE = PATH_MAX + 64 };
 
-/* A new file beside the target, whose name no other process has. */
-static int open_temporary(const char *target, char temporary[TEMPORARY_ROOM])
+/* Creates a temporary file with a unique name in the target's directory. */
+static int open_temporary(const char *target, char temporary[TEMPORARY_SIZE])
 {
     for (unsigned attempt = 0; attempt < 1000; attempt++) {
-        snprintf(temporary, TEMPORARY_ROOM, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
+        snprintf(temporary, TEMPORARY_SIZE, "%s.tmp-%ld-%u", target, (long)getpid(), attempt);
         int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST) return fd;
     }
     return -1;
 }
 
-/* Gives the new file the permissions of the one that it replaces, before anything is in it. */
-static void keep_mode(int fd, const char *target)
+/* Copies the permissions of the target to the temporary file, before anything is written to it. */
+static void copy_mode(int fd, const char *target)
 {
     struct stat info;
     if (stat(target, &info) == 0) (void)fchmod(fd, info.st_mode & 0777);
 }
 
-/* Makes the rename last. File systems that cannot sync a folder say EINVAL and need no sync. */
-static bool sync_folder(const char *target)
+/* Makes the rename durable. File systems that cannot sync a directory return EINVAL and need no sync. */
+static bool sync_directory(const char *target)
 {
-    char folder[PATH_MAX];
-    strcpy(folder, target);
-    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char directory[PATH_MAX];
+    strcpy(directory, target);
+    int fd = open(dirname(directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return false;
     bool ok = fsync(fd) == 0 || errno == EINVAL;
     int code = errno;
@@ -197,12 +198,12 @@ static bool sync_folder(const char *target)
 
 wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error)
 {
-    char target[PATH_MAX], temporary[TEMPORARY_ROOM];
+    char target[PATH_MAX], temporary[TEMPORARY_SIZE];
     wg_status status = find_target(path, target, error);
     if (status != WG_OK) return status;
     int fd = open_temporary(target, temporary);
     if (fd < 0) return system_error(error, path, "cannot create");
-    keep_mode(fd, target);
+    copy_mode(fd, target);
 
     const char *failed = NULL;
     for (size_t i = 0; i < n && !failed; i++)
@@ -215,7 +216,7 @@ wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, 
         unlink(temporary);
         return status;
     }
-    if (!sync_folder(target)) return system_error(error, path, "written, but its folder cannot be synced");
+    if (!sync_directory(target)) return system_error(error, path, "written, but cannot sync its directory");
     return WG_OK;
 }
 
@@ -253,7 +254,7 @@ size_t wg__utf8_error(const void *bytes, size_t size)
         if (more == 4 || more > size - i - 1) return i;
         for (size_t k = 1; k <= more; k++)
             if ((p[i + k] & 0xC0) != 0x80) return i;
-        /* Overlong forms, surrogates, and what lies past U+10FFFF (Unicode, table 3-7). */
+        /* Overlong forms, surrogates, and code points past U+10FFFF (Unicode, table 3-7). */
         unsigned next = more ? p[i + 1] : 0;
         if ((c == 0xE0 && next < 0xA0) || (c == 0xED && next > 0x9F) || (c == 0xF0 && next < 0x90) ||
             (c == 0xF4 && next > 0x8F))

@@ -1,10 +1,10 @@
-/* Internal to io/: reading byte streams, replacing files, and checks that several formats share. */
+/* Internal to io/: reading byte streams, atomic writes, and checks that several formats share. */
 #ifndef WG_FILE_H
 #define WG_FILE_H
 
 #include "io.h"
 
-/* Path and reason in one line, both short enough that neither pushes the other out. */
+/* The path as the beginning of a message, truncated so that the reason always fits. */
 #define WG__AT "%.160s: "
 
 /* ---- reading: plain files and, with zlib, gzipped ones ---- */
@@ -13,18 +13,18 @@ typedef struct wg__reader {
     const char *path;
     int fd;
     void *gz;           /* gzFile, or NULL */
-    uint64_t file_size; /* bytes on disk; 0 for a pipe */
+    uint64_t file_size; /* in bytes, on disk; 0 for a pipe */
     bool is_pipe;
 } wg__reader;
 
-/* As it is on disk. */
+/* Opens a file to be read as it is on disk. */
 wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error);
-/* Unpacked where it is gzipped. */
+/* Opens a file to be decompressed if it is gzipped. */
 wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error);
-/* Reads until size bytes or the end; *got tells how many. */
+/* Reads until it has size bytes or reaches the end; *got is the number of bytes read. */
 wg_status wg__reader_read(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error);
 void wg__reader_close(wg__reader *reader);
-/* More bytes than this the stream cannot hold: deflate packs at most 1032 to 1. */
+/* An upper bound of the stream's size in bytes: deflate compresses at most 1032 to 1. */
 uint64_t wg__reader_limit(const wg__reader *reader);
 
 /* ---- writing ---- */
@@ -34,7 +34,7 @@ typedef struct wg__piece {
     size_t size;
 } wg__piece;
 
-/* Replaces the file by the pieces, one after the other: wg_file_write. */
+/* wg_file_write of the concatenation of the pieces. */
 wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error);
 
 /* ---- shared checks ---- */
@@ -42,7 +42,7 @@ wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, 
 /* CRC-32 (the polynomial of zlib and PNG), continued from crc; start from 0. */
 uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size);
 
-/* Offset of the first byte that does not belong to well-formed UTF-8; size if there is none. */
+/* The offset of the first byte that is not part of well-formed UTF-8; size if there is none. */
 size_t wg__utf8_error(const void *bytes, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* The IDX format, in which MNIST comes. */
+/* The IDX format of MNIST. */
 #include "file.h"
 
 #include <math.h>
@@ -24,11 +24,11 @@ static wg_status read_exactly(wg__reader *reader, void *bytes, size_t size, wg_e
     size_t got = 0;
     wg_status status = wg__reader_read(reader, bytes, size, &got, error);
     if (status == WG_OK && got < size)
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short", reader->path);
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is truncated", reader->path);
     return status;
 }
 
-/* Type and shape; *bytes is the size of the numbers, known to fit in the file. */
+/* Reads type and shape. *bytes is the size of the elements, which is known to fit in the file. */
 static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_error *error)
 {
     unsigned char head[4], sizes[WG_MAX_RANK][4];
@@ -39,7 +39,7 @@ static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "not an IDX file: it begins %02x %02x %02x %02x",
                             reader->path, head[0], head[1], type, rank);
     if (rank < 1 || rank > WG_MAX_RANK)
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of rank %u: 1 to %d are read", reader->path,
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of rank %u; 1 to %d are supported", reader->path,
                             rank, WG_MAX_RANK);
     if ((status = read_exactly(reader, sizes, 4 * rank, error)) != WG_OK) return status;
 
@@ -52,12 +52,12 @@ static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_
     int64_t numel;
     if (!wg_shape_numel(&idx->shape, &numel) || __builtin_mul_overflow((size_t)numel, type_size(type), bytes) ||
         *bytes > wg__reader_limit(reader))
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is cut short: its header promises more",
-                            reader->path);
+        return wg_error_set(error, WG_ERR_FORMAT,
+                            WG__AT "IDX file is truncated: it is shorter than its header says", reader->path);
     return WG_OK;
 }
 
-/* Big-endian to this machine's order. */
+/* Converts big-endian elements to host byte order. */
 static void swap_to_host(unsigned char *p, size_t bytes, size_t size)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -1,9 +1,9 @@
-/* A strict JSON reader (RFC 8259) for the headers of safetensors, and the quoting that writing needs. */
+/* A strict JSON parser (RFC 8259) for safetensors headers, and quoting of strings for the writer. */
 #include "json.h"
 
 #include <string.h>
 
-wg__json wg__json_over(char *start, size_t size, const char *path, wg_error *error)
+wg__json wg__json_parse(char *start, size_t size, const char *path, wg_error *error)
 {
     return (wg__json){.start = start, .at = start, .end = start + size, .path = path, .error = error};
 }
@@ -42,7 +42,7 @@ bool wg__json_expect(wg__json *json, char c)
     return wg__json_fail(json, reason);
 }
 
-bool wg__json_more(wg__json *json, char close, bool *first)
+bool wg__json_next(wg__json *json, char close, bool *first)
 {
     if (wg__json_accept(json, close)) return false;
     if (*first) {
@@ -60,9 +60,9 @@ bool wg__json_number(wg__json *json, int64_t *number)
     int64_t value = 0;
     for (; json->at < json->end && *json->at >= '0' && *json->at <= '9'; json->at++)
         if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *json->at - '0', &value))
-            return wg__json_fail(json, "number too large");
-    if (json->at == begin) return wg__json_fail(json, "whole number expected");
-    if (*begin == '0' && json->at > begin + 1) return wg__json_fail(json, "number with a leading zero");
+            return wg__json_fail(json, "integer too large");
+    if (json->at == begin) return wg__json_fail(json, "integer expected");
+    if (*begin == '0' && json->at > begin + 1) return wg__json_fail(json, "integer with a leading zero");
     *number = value;
     return true;
 }
@@ -71,12 +71,12 @@ bool wg__json_end(wg__json *json)
 {
     if (json->failed) return false;
     skip_space(json);
-    return json->at == json->end || wg__json_fail(json, "text after the object's end");
+    return json->at == json->end || wg__json_fail(json, "text after the end of the object");
 }
 
 /* ---- strings ---- */
 
-/* Four hexadecimal digits at `at`, or -1. */
+/* The value of four hexadecimal digits at `at`; -1 if they are not. */
 static int32_t hex4(const char *at, const char *end)
 {
     int32_t value = 0;
@@ -113,7 +113,7 @@ static char *put_utf8(char *out, int32_t code)
     return out;
 }
 
-/* \uXXXX, the \u being read: one code point, two escapes where it is a surrogate pair. */
+/* The rest of \uXXXX after \u: one code point, from two escapes if it is a surrogate pair. */
 static bool read_unicode(wg__json *json, char **out)
 {
     int32_t code = hex4(json->at, json->end);
@@ -124,7 +124,7 @@ static bool read_unicode(wg__json *json, char **out)
         int32_t low = json->end - json->at >= 6 && json->at[0] == '\\' && json->at[1] == 'u'
                           ? hex4(json->at + 2, json->end)
                           : -1;
-        if (code >= 0xDC00 || low < 0xDC00 || low >= 0xE000) return wg__json_fail(json, "half a surrogate pair");
+        if (code >= 0xDC00 || low < 0xDC00 || low >= 0xE000) return wg__json_fail(json, "unpaired surrogate");
         code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
         json->at += 6;
     }
@@ -132,11 +132,11 @@ static bool read_unicode(wg__json *json, char **out)
     return true;
 }
 
-/* One escape, the backslash being read. */
+/* The rest of an escape after the backslash. */
 static bool read_escape(wg__json *json, char **out)
 {
     static const char name[] = "\"\\/bfnrt", meaning[] = "\"\\/\b\f\n\r\t";
-    if (json->at == json->end) return wg__json_fail(json, "string without an end");
+    if (json->at == json->end) return wg__json_fail(json, "unterminated string");
     char c = *json->at++;
     if (c == 'u') return read_unicode(json, out);
     const char *known = c ? strchr(name, c) : NULL;
@@ -157,7 +157,7 @@ bool wg__json_string(wg__json *json, char **string)
         else if (!read_escape(json, &out))
             return false;
     }
-    if (json->at == json->end) return wg__json_fail(json, "string without an end");
+    if (json->at == json->end) return wg__json_fail(json, "unterminated string");
     json->at++;
     *out = 0;
     return true;

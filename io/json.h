@@ -1,7 +1,7 @@
-/* Internal to io/: a strict JSON reader that needs no memory.
+/* Internal to io/: a strict pull parser for JSON that does not allocate.
  *
- * It walks over the text as its caller expects it to be, and decodes strings in place: a decoded string is
- * never longer than its text. The first mistake is stored; every later call then does nothing. */
+ * The caller names the token that it expects next. Strings are decoded in place, since a decoded string is never longer
+ * than its source. The first error is sticky: every later call does nothing. */
 #ifndef WG_JSON_H
 #define WG_JSON_H
 
@@ -14,28 +14,28 @@ typedef struct wg__json {
     bool failed;
 } wg__json;
 
-/* Text [start, start + size), which must be UTF-8. */
-wg__json wg__json_over(char *start, size_t size, const char *path, wg_error *error);
+/* A parser of the text [start, start + size), which must be UTF-8 and is modified. */
+wg__json wg__json_parse(char *start, size_t size, const char *path, wg_error *error);
 
-/* Stores "path: header, byte N: reason". Always false. */
+/* Stores "path: header, byte N: reason". Returns false. */
 bool wg__json_fail(wg__json *json, const char *reason);
 
-/* Skips white space and one character, which must be this one. */
+/* Skips white space and the character c; anything else is an error. */
 bool wg__json_expect(wg__json *json, char c);
-/* The same where the character need not be there: false, and no mistake, if another one is. */
+/* The same, but returns false without an error if the next character is not c. */
 bool wg__json_accept(wg__json *json, char c);
-/* Before each member of an object or array: true if another one follows. Skips the comma, and the closing
- * character after the last. *first starts true. */
-bool wg__json_more(wg__json *json, char close, bool *first);
+/* Advances to the next member of an object or array: skips the comma before it, or the closing character after the
+ * last. Returns whether there is a member. Set *first to true before the first call. */
+bool wg__json_next(wg__json *json, char close, bool *first);
 
-/* A string, decoded in place and ended by NUL; it may not hold U+0000. */
+/* A string, decoded in place and NUL-terminated; U+0000 is an error. */
 bool wg__json_string(wg__json *json, char **string);
-/* A whole number from 0 to 2^63 - 1. */
+/* An integer from 0 to 2^63 - 1. */
 bool wg__json_number(wg__json *json, int64_t *number);
-/* Nothing but white space is left. */
+/* Whether only white space is left; else an error. */
 bool wg__json_end(wg__json *json);
 
-/* Writes a string with its quotes and escapes to out; returns its length. out NULL: only the length. */
+/* Writes a string with quotes and escapes to out unless out is NULL. Returns the length. */
 size_t wg__json_quote(const char *string, char *out);
 
 #endif

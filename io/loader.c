@@ -1,4 +1,4 @@
-/* Which samples make up which batch: a function of the seed and the batch's number. */
+/* The data loader: the samples of a batch are a function of the seed and the batch's number. */
 #include "io.h"
 
 #include "../autograd/base/random.h"
@@ -10,10 +10,10 @@ struct wg_loader {
     int64_t n, n_batches;
     wg_loader_options options; /* lengths: the loader's own copy */
     int32_t *lengths;
-    uint64_t epoch;  /* whose order is made; UINT64_MAX: none yet */
-    int64_t *order;  /* [n] samples */
-    int64_t *batch;  /* [n_batches] numbers of batches, in the order they come in */
-    int64_t *merged; /* [n] room to sort */
+    uint64_t epoch;   /* the epoch of `order`; UINT64_MAX: none yet */
+    int64_t *order;   /* [n] sample indices */
+    int64_t *batch;   /* [n_batches] batch indices, in the order of the epoch */
+    int64_t *scratch; /* [n] for sorting */
 };
 
 wg_loader_options wg_loader_defaults(void)
@@ -21,20 +21,21 @@ wg_loader_options wg_loader_defaults(void)
     return (wg_loader_options){.batch = 1, .shuffle = true, .bucket = 50};
 }
 
-static const char *mistake_in(int64_t n, const wg_loader_options *o)
+/* Why the options are invalid; NULL if they are valid. */
+static const char *invalid_reason(int64_t n, const wg_loader_options *o)
 {
     if (n < 1 || (uint64_t)n > SIZE_MAX / 64) return "there must be at least one sample";
     if (o->batch < 1) return "a batch must have at least 1 sample";
-    if (o->drop_last && o->batch > n) return "there are too few samples to fill a batch";
+    if (o->drop_last && o->batch > n) return "too few samples to fill a batch";
     if (o->lengths && o->bucket < 1) return "bucket must be at least 1";
     return NULL;
 }
 
 wg_loader *wg_loader_new(int64_t n, wg_loader_options options, wg_error *error)
 {
-    const char *mistake = mistake_in(n, &options);
-    if (mistake) {
-        wg_error_set(error, WG_ERR_ARGUMENT, "loader: %s (%lld samples, batches of %lld)", mistake, (long long)n,
+    const char *reason = invalid_reason(n, &options);
+    if (reason) {
+        wg_error_set(error, WG_ERR_ARGUMENT, "loader: %s (%lld samples, batches of %lld)", reason, (long long)n,
                      (long long)options.batch);
         return NULL;
     }
@@ -44,10 +45,10 @@ wg_loader *wg_loader_new(int64_t n, wg_loader_options options, wg_error *error)
         l->n_batches = options.drop_last ? n / options.batch : (n - 1) / options.batch + 1;
         l->order = malloc((size_t)n * sizeof *l->order);
         l->batch = malloc((size_t)l->n_batches * sizeof *l->batch);
-        l->merged = options.lengths ? malloc((size_t)n * sizeof *l->merged) : NULL;
+        l->scratch = options.lengths ? malloc((size_t)n * sizeof *l->scratch) : NULL;
         l->lengths = options.lengths ? malloc((size_t)n * sizeof *l->lengths) : NULL;
     }
-    if (!l || !l->order || !l->batch || (options.lengths && (!l->merged || !l->lengths))) {
+    if (!l || !l->order || !l->batch || (options.lengths && (!l->scratch || !l->lengths))) {
         wg_loader_free(l);
         wg_error_set(error, WG_ERR_MEMORY, "loader: out of memory for %lld samples", (long long)n);
         return NULL;
@@ -62,18 +63,19 @@ void wg_loader_free(wg_loader *l)
     if (!l) return;
     free(l->order);
     free(l->batch);
-    free(l->merged);
+    free(l->scratch);
     free(l->lengths);
     free(l);
 }
 
 int64_t wg_loader_batches(const wg_loader *l) { return l ? l->n_batches : 0; }
 
-/* ---- an epoch's order ---- */
+/* ---- the order of an epoch ---- */
 
-enum { OF_SAMPLES = 1, OF_BATCHES = 2 }; /* streams of random numbers */
+enum { STREAM_SAMPLES = 1, STREAM_BATCHES = 2 }; /* of random numbers */
 
-/* x[0..n) becomes 0 .. n - 1, shuffled (Fisher and Yates; Durstenfeld 1964) by (seed, epoch, stream). */
+/* Fills x[0..n) with a permutation of 0 .. n - 1 (Fisher-Yates; Durstenfeld 1964), a function of (seed, epoch, stream);
+ * without shuffle, in order. */
 static void permute(int64_t *x, int64_t n, bool shuffle, uint64_t seed, uint64_t epoch, uint64_t stream)
 {
     for (int64_t i = 0; i < n; i++) x[i] = i;
@@ -81,38 +83,38 @@ static void permute(int64_t *x, int64_t n, bool shuffle, uint64_t seed, uint64_t
         uint32_t r[4];
         wg__random4(seed, epoch, stream, (uint64_t)i, r);
         uint64_t bits = (uint64_t)r[0] << 32 | r[1];
-        int64_t k = (int64_t)((unsigned __int128)bits * (uint64_t)(i + 1) >> 64), held = x[i];
+        int64_t k = (int64_t)((unsigned __int128)bits * (uint64_t)(i + 1) >> 64), t = x[i];
         x[i] = x[k];
-        x[k] = held;
+        x[k] = t;
     }
 }
 
-/* Sorts x[0..n) by length, equal ones as they stand: merges runs of 1, 2, 4, ... */
-static void sort_by_length(int64_t *x, int64_t n, const int32_t *lengths, int64_t *room)
+/* Sorts x[0..n) by length, by a stable bottom-up merge sort: merges runs of 1, 2, 4, ... */
+static void sort_by_length(int64_t *x, int64_t n, const int32_t *lengths, int64_t *scratch)
 {
     for (int64_t run = 1; run < n; run *= 2) {
         for (int64_t first = 0; first < n; first += 2 * run) {
             int64_t middle = first + run < n ? first + run : n, last = middle + run < n ? middle + run : n;
             for (int64_t i = first, a = first, b = middle; i < last; i++) {
                 bool left = a < middle && (b >= last || lengths[x[a]] <= lengths[x[b]]);
-                room[i] = x[left ? a++ : b++];
+                scratch[i] = x[left ? a++ : b++];
             }
         }
-        memcpy(x, room, (size_t)n * sizeof *x);
+        memcpy(x, scratch, (size_t)n * sizeof *x);
     }
 }
 
 static void make_epoch(wg_loader *l, uint64_t epoch)
 {
     const wg_loader_options *o = &l->options;
-    permute(l->order, l->n, o->shuffle, o->seed, epoch, OF_SAMPLES);
-    permute(l->batch, l->n_batches, o->shuffle && o->lengths, o->seed, epoch, OF_BATCHES);
+    permute(l->order, l->n, o->shuffle, o->seed, epoch, STREAM_SAMPLES);
+    permute(l->batch, l->n_batches, o->shuffle && o->lengths, o->seed, epoch, STREAM_BATCHES);
     if (o->lengths) {
-        /* What is dropped is dropped before the sorting, so that it is not always the longest. */
+        /* Samples are dropped before sorting, or they would always be the longest. */
         int64_t used = o->drop_last ? l->n_batches * o->batch : l->n;
-        int64_t stretch = o->bucket <= used / o->batch ? o->bucket * o->batch : used;
-        for (int64_t i = 0; i < used; i += stretch)
-            sort_by_length(l->order + i, used - i < stretch ? used - i : stretch, o->lengths, l->merged);
+        int64_t bucket = o->bucket <= used / o->batch ? o->bucket * o->batch : used;
+        for (int64_t i = 0; i < used; i += bucket)
+            sort_by_length(l->order + i, used - i < bucket ? used - i : bucket, o->lengths, l->scratch);
     }
     l->epoch = epoch;
 }

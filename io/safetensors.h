@@ -1,25 +1,25 @@
-/* Internal to io/: what the reader and the writer of safetensors share. */
+/* Internal to io/: definitions that the safetensors reader and writer share. */
 #ifndef WG_SAFETENSORS_H
 #define WG_SAFETENSORS_H
 
 #include "json.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files are little-endian, and are read and written here without swapping bytes"
+#error "safetensors files are little-endian; this code does not swap bytes"
 #endif
 
 enum { WG__HEADER_LIMIT = 100000000, WG__METADATA_LIMIT = 1024 };
 
-/* A file with a checksum begins, after its length, with these bytes, eight hexadecimal digits and a quote.
- * The checksum is over the whole file with zeros in place of the digits. */
+/* The header of a file with a checksum begins with these bytes, eight hexadecimal digits and a quote. The checksum
+ * covers the whole file, with zeros in place of the digits. */
 #define WG__CRC_KEY    "wengert.crc32"
 #define WG__CRC_PREFIX "{\"__metadata__\":{\"" WG__CRC_KEY "\":\""
 enum { WG__CRC_AT = sizeof WG__CRC_PREFIX - 1, WG__CRC_DIGITS = 8 };
 
-/* Keys that belong to the library. */
+/* The prefix of metadata keys that the library reserves. */
 #define WG__RESERVED "wengert."
 
-/* Sorts in place, without memory and never in quadratic time. less(context, a, b) compares elements. */
+/* Sorts in place in O(n log n), without allocating. less(context, a, b) is the order. */
 typedef bool (*wg__less)(const void *context, const void *a, const void *b);
 void wg__sort(void *items, size_t n, size_t size, wg__less less, const void *context);
 

@@ -1,4 +1,4 @@
-/* Text files. */
+/* Text files: reading, mapping, UTF-8 validation. */
 #include "file.h"
 
 #include <stdlib.h>
@@ -6,22 +6,24 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* Reads to the end, doubling. A pipe and a gzipped file do not tell their size. */
+/* Reads to the end with a growing buffer, because the size of a pipe or a gzipped file is not known. */
 static wg_status read_to_end(wg__reader *reader, wg_text *text, wg_error *error)
 {
-    size_t room = 1 << 16, got = 0;
-    if (reader->file_size >= room && reader->file_size < SIZE_MAX / 4) room = (size_t)reader->file_size + 2;
+    size_t capacity = 1 << 16, got = 0;
+    if (reader->file_size >= capacity && reader->file_size < SIZE_MAX / 4) capacity = (size_t)reader->file_size + 2;
     for (;;) {
-        char *grown = realloc(text->bytes, room);
+        char *grown = realloc(text->bytes, capacity);
         if (!grown) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
         text->bytes = grown;
-        wg_status status = wg__reader_read(reader, text->bytes + text->size, room - 1 - text->size, &got, error);
+        wg_status status =
+            wg__reader_read(reader, text->bytes + text->size, capacity - 1 - text->size, &got, error);
         if (status != WG_OK) return status;
         text->size += got;
         text->bytes[text->size] = 0;
-        if (text->size < room - 1) return WG_OK;
-        if (room > SIZE_MAX / 2) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
-        room *= 2;
+        if (text->size < capacity - 1) return WG_OK;
+        if (capacity > SIZE_MAX / 2)
+            return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
+        capacity *= 2;
     }
 }
 
@@ -50,7 +52,7 @@ wg_status wg_text_read(const char *path, wg_text *text, wg_error *error)
     return status;
 }
 
-/* The bytes of a plain file; nothing if it is a pipe, gzipped or empty, or if the system does not want to. */
+/* Maps a plain file; returns an unmapped text if it is a pipe, gzipped or empty, or if mmap fails. */
 static wg_text map_plain(const char *path)
 {
     wg_text text = {0};

@@ -1,43 +1,42 @@
-/* Attention layers: scores of a decoder, heads, positions. */
+/* Attention layers: decoder scores, multi-head attention, positions. */
 #include "attention.h"
 
 #include <math.h>
 
 #include "internal.h"
 
-static wg_tensor use_or_none(wg_tape *tape, wg_param *param) { return param ? wg_use(tape, param) : WG_NONE; }
-
-/* ---- scores of a decoder ---- */
+/* ---- attention of a recurrent decoder ---- */
 
 wg_score_options wg_score_defaults(void) { return (wg_score_options){.kind = WG_SCORE_DOT, .temperature = 1}; }
 
-static const char *score_mistake(const wg_score_options *o, int64_t query, int64_t key)
+/* Why the options are invalid; NULL if they are valid. */
+static const char *score_invalid_reason(const wg_score_options *o, int64_t query, int64_t key)
 {
-    if (o->kind < WG_SCORE_DOT || o->kind > WG_SCORE_ADDITIVE) return "kind is none of wg_score_kind";
-    if (o->choice < WG_CHOICE_SOFT || o->choice > WG_CHOICE_GUMBEL) return "choice is none of wg_choice";
+    if (o->kind < WG_SCORE_DOT || o->kind > WG_SCORE_ADDITIVE) return "kind is not a wg_score_kind";
+    if (o->choice < WG_CHOICE_SOFT || o->choice > WG_CHOICE_GUMBEL) return "choice is not a wg_choice";
     if (!(o->temperature > 0 && isfinite(o->temperature))) return "temperature must be positive";
     if (query < 1 || key < 1 || o->size < 0) return "sizes must be at least 1";
     if (query > INT64_MAX / 2 || key > INT64_MAX / 2) return "sizes are out of range";
-    if (o->kind <= WG_SCORE_SCALED && query != key) return "dot products need queries and keys of one size";
+    if (o->kind <= WG_SCORE_SCALED && query != key) return "dot products need queries and keys of equal size";
     return NULL;
 }
 
 wg_status wg_score_init(wg_score_layer *layer, wg_params *set, const char *name, int64_t query, int64_t key,
                         wg_score_options options)
 {
-    const wg_init usual = wg_init_fan_in_uniform();
+    const wg_init init = wg_init_fan_in_uniform();
     *layer = (wg_score_layer){0};
-    const char *mistake = score_mistake(&options, query, key);
-    if (mistake) return wg_params_fail(set, WG_ERR_ARGUMENT, "score %s: %s", name ? name : "", mistake);
+    const char *reason = score_invalid_reason(&options, query, key);
+    if (reason) return wg_params_fail(set, WG_ERR_ARGUMENT, "score %s: %s", name ? name : "", reason);
     if (options.size == 0) options.size = query;
     *layer = (wg_score_layer){.options = options, .query = query, .key = key};
     const int64_t size = options.size;
     switch (options.kind) {
-    case WG_SCORE_GENERAL: layer->W = wg__layer_param(set, name, "W", WG_DIMS(query, key), usual); break;
-    case WG_SCORE_CONCAT: layer->W = wg__layer_param(set, name, "W", WG_DIMS(size, query + key), usual); break;
+    case WG_SCORE_GENERAL: layer->W = wg__layer_param(set, name, "W", WG_DIMS(query, key), init); break;
+    case WG_SCORE_CONCAT: layer->W = wg__layer_param(set, name, "W", WG_DIMS(size, query + key), init); break;
     case WG_SCORE_ADDITIVE:
-        layer->W = wg__layer_param(set, name, "W", WG_DIMS(size, query), usual);
-        layer->U = wg__layer_param(set, name, "U", WG_DIMS(size, key), usual);
+        layer->W = wg__layer_param(set, name, "W", WG_DIMS(size, query), init);
+        layer->U = wg__layer_param(set, name, "U", WG_DIMS(size, key), init);
         break;
     default: break;
     }
@@ -48,7 +47,7 @@ wg_status wg_score_init(wg_score_layer *layer, wg_params *set, const char *name,
     return wg_params_status(set);
 }
 
-/* W [q; k] = W_q q + W_k k, so that concat is additive with both matrices in one. */
+/* W [q; k] = W_q q + W_k k: a concat score is an additive score whose two matrices are the columns of W. */
 static wg_tensor query_weight(const wg_score_layer *layer, wg_tape *tape)
 {
     wg_tensor W = wg_use(tape, layer->W);
@@ -63,15 +62,15 @@ static wg_tensor key_weight(const wg_score_layer *layer, wg_tape *tape)
 
 wg_keys wg_score_keys(const wg_score_layer *layer, wg_tensor keys, wg_tensor values, wg_tensor mask)
 {
-    wg_keys all = {.keys = keys, .values = values, .mask = mask};
+    wg_keys result = {.keys = keys, .values = values, .mask = mask};
     if (layer->options.kind == WG_SCORE_GENERAL)
-        all.keys = wg_linear(keys, wg_use(keys.tape, layer->W), WG_NONE);
+        result.keys = wg_linear(keys, wg_use(keys.tape, layer->W), WG_NONE);
     else if (layer->options.kind >= WG_SCORE_CONCAT)
-        all.keys = wg_linear(keys, key_weight(layer, keys.tape), WG_NONE);
-    return all;
+        result.keys = wg_linear(keys, key_weight(layer, keys.tape), WG_NONE);
+    return result;
 }
 
-/* q[B, Tq, query]: [B, Tq, T] */
+/* q[B, Tq, query] -> [B, Tq, T] */
 static wg_tensor scores_of(const wg_score_layer *layer, wg_tensor q, const wg_keys *keys)
 {
     if (layer->options.kind == WG_SCORE_SCALED) q = wg_scale(q, 1 / sqrt((double)layer->query));
@@ -87,6 +86,7 @@ static wg_tensor gumbel_noise(wg_tensor like)
     return wg_neg(wg_log(wg_neg(wg_log(u))));
 }
 
+/* The weights, by kind of choice. */
 static wg_tensor choose(const wg_score_options *o, wg_tensor scores, wg_tensor mask)
 {
     const wg_dtype dtype = wg_dtype_get(scores);
@@ -102,15 +102,15 @@ static wg_tensor choose(const wg_score_options *o, wg_tensor scores, wg_tensor m
 wg_tensor wg_attend(const wg_score_layer *layer, wg_tensor q, const wg_keys *keys, wg_tensor mask,
                     wg_tensor *weights)
 {
-    const bool one = wg_rank(q) == 2;
-    wg_tensor own = keys->mask;
-    if (own.tape && wg_rank(own) == 2) own = wg_unsqueeze(own, 1);
-    if (mask.tape && one && wg_rank(mask) == 2) mask = wg_unsqueeze(mask, 1);
-    if (own.tape) mask = mask.tape ? wg_logical_and(own, mask) : own;
-    wg_tensor all = choose(&layer->options, scores_of(layer, one ? wg_unsqueeze(q, 1) : q, keys), mask);
-    wg_tensor context = wg_matmul(all, keys->values);
-    if (weights) *weights = one ? wg_squeeze(all, 1) : all;
-    return one ? wg_squeeze(context, 1) : context;
+    const bool single = wg_rank(q) == 2; /* one query per sequence */
+    wg_tensor key_mask = keys->mask;
+    if (key_mask.tape && wg_rank(key_mask) == 2) key_mask = wg_unsqueeze(key_mask, 1);
+    if (mask.tape && single && wg_rank(mask) == 2) mask = wg_unsqueeze(mask, 1);
+    if (key_mask.tape) mask = mask.tape ? wg_logical_and(key_mask, mask) : key_mask;
+    wg_tensor w = choose(&layer->options, scores_of(layer, single ? wg_unsqueeze(q, 1) : q, keys), mask);
+    wg_tensor context = wg_matmul(w, keys->values);
+    if (weights) *weights = single ? wg_squeeze(w, 1) : w;
+    return single ? wg_squeeze(context, 1) : context;
 }
 
 wg_tensor wg_window_mask(wg_tape *tape, int64_t T, int64_t center, int64_t window)
@@ -124,7 +124,7 @@ wg_tensor wg_key_mask(wg_tensor lengths, int64_t T)
     return wg_unsqueeze(wg_unsqueeze(wg_length_mask(lengths, T), 1), 1);
 }
 
-/* ---- heads ---- */
+/* ---- multi-head attention ---- */
 
 wg_mha_options wg_mha_defaults(void) { return (wg_mha_options){.bias = true}; }
 
@@ -133,7 +133,8 @@ static int64_t head_size_of(const wg_mha_options *o, int64_t size, int64_t heads
     return o->head_size ? o->head_size : o->sum ? size : size / heads;
 }
 
-static const char *mha_mistake(const wg_mha_options *o, int64_t size, int64_t heads)
+/* Why the options are invalid; NULL if they are valid. */
+static const char *mha_invalid_reason(const wg_mha_options *o, int64_t size, int64_t heads)
 {
     if (size < 1 || heads < 1) return "size and heads must be at least 1";
     if (o->head_size < 0 || o->key_size < 0 || o->value_size < 0) return "sizes must not be negative";
@@ -148,8 +149,8 @@ wg_status wg_mha_init(wg_mha *layer, wg_params *set, const char *name, int64_t s
 {
     const wg_init in_init = options.in_init ? *options.in_init : wg_init_glorot(), zeros = wg_init_zeros();
     *layer = (wg_mha){0};
-    const char *mistake = mha_mistake(&options, size, heads);
-    if (mistake) return wg_params_fail(set, WG_ERR_ARGUMENT, "mha %s: %s", name ? name : "", mistake);
+    const char *reason = mha_invalid_reason(&options, size, heads);
+    if (reason) return wg_params_fail(set, WG_ERR_ARGUMENT, "mha %s: %s", name ? name : "", reason);
     const int64_t head_size = head_size_of(&options, size, heads);
     const int64_t key_size = options.key_size ? options.key_size : size,
                   value_size = options.value_size ? options.value_size : size, rows = heads * head_size;
@@ -169,33 +170,37 @@ wg_status wg_mha_init(wg_mha *layer, wg_params *set, const char *name, int64_t s
     return wg_params_status(set);
 }
 
-/* The projections first .. first + n - 1 of q, k, v, for an input that they share: one product. */
+/* Projections first .. first + n - 1 of (q, k, v), for a shared input: one product. */
 static void project(const wg_mha *layer, wg_tensor x, int first, int n, wg_tensor *out)
 {
     const int64_t rows = layer->heads * layer->head_size, from = first * rows, to = (first + n) * rows;
-    wg_param *const own[] = {layer->q_proj_weight, layer->k_proj_weight, layer->v_proj_weight};
-    wg_tensor bias = use_or_none(x.tape, layer->in_proj_bias);
+    wg_param *const separate[] = {layer->q_proj_weight, layer->k_proj_weight, layer->v_proj_weight};
+    wg_tensor bias = wg__use_or_none(x.tape, layer->in_proj_bias);
     if (bias.tape && n < 3) bias = wg_slice(bias, 0, from, to);
-    wg_tensor weight = layer->in_proj_weight ? wg_use(x.tape, layer->in_proj_weight) : wg_use(x.tape, own[first]);
+    wg_tensor weight =
+        layer->in_proj_weight ? wg_use(x.tape, layer->in_proj_weight) : wg_use(x.tape, separate[first]);
     if (layer->in_proj_weight && n < 3) weight = wg_slice(weight, 0, from, to);
     wg_split(wg_linear(x, weight, bias), -1, n, out);
 }
 
-/* [..., T, H d] = [..., H, T, d] */
+/* [..., T, H d] -> [..., H, T, d] */
 static wg_tensor split_heads(const wg_mha *layer, wg_tensor x)
 {
     wg_shape shape = wg_shape_get(x);
     if (shape.rank < 2 || shape.rank == WG_MAX_RANK)
-        return wg_fail(x, WG_ERR_SHAPE, "mha", "x needs two axes to seven: [..., time, size]");
+        return wg_fail(x, WG_ERR_SHAPE, "mha", "x must have 2 to 7 axes: [..., time, size]");
     shape.size[shape.rank - 1] = layer->heads;
     shape.size[shape.rank++] = layer->head_size;
     return wg_transpose(wg_reshape(x, shape), -3, -2);
 }
 
-/* [..., H, T, d] = [..., T, H d] */
+/* [..., H, T, d] -> [..., T, H d] */
 static wg_tensor join_heads(wg_tensor z) { return wg_flatten(wg_transpose(z, -3, -2), -2, -1); }
 
-static bool same(wg_tensor a, wg_tensor b) { return a.tape == b.tape && a.node == b.node && a.epoch == b.epoch; }
+static bool same_tensor(wg_tensor a, wg_tensor b)
+{
+    return a.tape == b.tape && a.node == b.node && a.epoch == b.epoch;
+}
 
 wg_tensor wg__mha_query(const wg_mha *layer, wg_tensor q)
 {
@@ -207,7 +212,7 @@ wg_tensor wg__mha_query(const wg_mha *layer, wg_tensor q)
 void wg__mha_keys(const wg_mha *layer, wg_tensor k, wg_tensor v, wg_tensor *keys, wg_tensor *values)
 {
     wg_tensor out[2];
-    if (same(k, v) && layer->in_proj_weight) {
+    if (same_tensor(k, v) && layer->in_proj_weight) {
         project(layer, k, 1, 2, out);
     } else {
         project(layer, k, 1, 1, &out[0]);
@@ -223,14 +228,14 @@ void wg__mha_self(const wg_mha *layer, wg_tensor x, wg_tensor out[3])
     for (int i = 0; i < 3; i++) out[i] = split_heads(layer, out[i]);
 }
 
-wg_tensor wg__mha_join(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
-                       wg_tensor *weights)
+wg_tensor wg__mha_attend(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
+                         wg_tensor *weights)
 {
     if (weights) *weights = WG_NONE;
     if (options.mask.tape && wg_rank(q) > 3 && wg_rank(options.mask) == 3)
-        return wg_fail(
-            q, WG_ERR_SHAPE, "mha",
-            "a mask of rank 3 would be [H, Tq, Tk]: give it as [1, H, Tq, Tk], or by sequence [B, 1, Tq, Tk]");
+        return wg_fail(q, WG_ERR_SHAPE, "mha",
+                       "a mask of rank 3 would be taken as [H, Tq, Tk]: pass it as [1, H, Tq, Tk] or, per "
+                       "sequence, [B, 1, Tq, Tk]");
     options.dropout = layer->options.dropout;
     wg_tensor z;
     if (weights) {
@@ -246,13 +251,13 @@ wg_tensor wg_mha_apply(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor 
                        wg_tensor *weights)
 {
     wg_tensor heads[3];
-    if (same(q, k) && same(k, v) && layer->in_proj_weight) {
+    if (same_tensor(q, k) && same_tensor(k, v) && layer->in_proj_weight) {
         wg__mha_self(layer, q, heads);
     } else {
         heads[0] = wg__mha_query(layer, q);
         wg__mha_keys(layer, k, v, &heads[1], &heads[2]);
     }
-    return wg__mha_join(layer, heads[0], heads[1], heads[2], options, weights);
+    return wg__mha_attend(layer, heads[0], heads[1], heads[2], options, weights);
 }
 
 /* ---- positions ---- */
@@ -262,7 +267,7 @@ wg_tensor wg_sinusoid(wg_tensor position, int64_t size, wg_dtype dtype)
     const int64_t pairs = (size + 1) / 2;
     if (size < 1)
         return wg_fail(position, WG_ERR_ARGUMENT, "sinusoid", "size %lld is less than 1", (long long)size);
-    wg_tensor i = wg_arange(position.tape, WG_F64, 0, 1, pairs); /* in f64: an angle may be thousands of turns */
+    wg_tensor i = wg_arange(position.tape, WG_F64, 0, 1, pairs); /* f64, since an angle may be thousands of turns */
     wg_tensor frequency = wg_exp(wg_scale(i, -2 * log(10000) / (double)size));
     wg_tensor angle = wg_mul(wg_unsqueeze(wg_cast(position, WG_F64), -1), frequency);
     wg_tensor both = wg_flatten(wg_stack((wg_tensor[]){wg_sin(angle), wg_cos(angle)}, 2, -1), -2, -1);
@@ -274,7 +279,7 @@ wg_status wg_position_init(wg_position_layer *layer, wg_params *set, const char 
 {
     *layer = (wg_position_layer){0};
     if (kind < WG_POSITION_NONE || kind > WG_POSITION_LEARNED)
-        return wg_params_fail(set, WG_ERR_ARGUMENT, "position %s: kind is none of wg_position_kind",
+        return wg_params_fail(set, WG_ERR_ARGUMENT, "position %s: kind is not a wg_position_kind",
                               name ? name : "");
     layer->kind = kind;
     if (kind == WG_POSITION_LEARNED)
@@ -294,12 +299,13 @@ wg_tensor wg_position_apply_at(const wg_position_layer *layer, wg_tensor x, wg_t
 wg_tensor wg_position_apply(const wg_position_layer *layer, wg_tensor x)
 {
     if (layer->kind == WG_POSITION_NONE || wg_is_nil(x)) return x;
-    if (wg_rank(x) < 2) return wg_fail(x, WG_ERR_SHAPE, "position", "x needs two axes or more: [..., time, size]");
+    if (wg_rank(x) < 2)
+        return wg_fail(x, WG_ERR_SHAPE, "position", "x must have 2 axes or more: [..., time, size]");
     const int64_t T = wg_size(x, -2);
     if (layer->kind == WG_POSITION_SINUSOID)
         return wg_position_apply_at(layer, x, wg_arange(x.tape, WG_I32, 0, 1, T));
     if (T > wg_param_shape(layer->weight).size[0])
-        return wg_fail(x, WG_ERR_SHAPE, "position", "%lld positions, but %lld are learned", (long long)T,
+        return wg_fail(x, WG_ERR_SHAPE, "position", "%lld positions, but the layer has %lld", (long long)T,
                        (long long)wg_param_shape(layer->weight).size[0]);
     return wg_add(x, wg_slice(wg_use(x.tape, layer->weight), 0, 0, T));
 }

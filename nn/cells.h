@@ -1,5 +1,5 @@
-/* Recurrent cells beside those of wg_rnn, the gates of a cell while it runs, and the order in which weights hold them.
- * As in nn.h: parameters and compositions of ops. B is the batch, H the size of the hidden state. */
+/* More recurrent cells than those of wg_rnn, access to the gates of a cell, and conversion between gate orders.
+ * Parameters and compositions of ops, as in nn.h. B is the batch size, H the size of the hidden state. */
 #ifndef WG_CELLS_H
 #define WG_CELLS_H
 
@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /* ---- Jordan network ----
- * Feeds back its output, where Elman's network feeds back its hidden layer (Jordan 1986):
+ * The output is fed back, instead of the hidden layer as in an Elman network (Jordan 1986):
  *
  *     h_t = g1(W_ih x_t + W_yh y_{t-1} + b_h)
  *     y_t = g2(W_hy h_t + b_y)
@@ -19,9 +19,9 @@ typedef wg_tensor (*wg_jordan_fn)(wg_tensor x);
 
 typedef struct wg_jordan_options {
     wg_jordan_fn hidden;   /* g1; NULL: wg_tanh */
-    wg_jordan_fn output;   /* g2; NULL: the identity. For a softmax: a function of one line. */
+    wg_jordan_fn output;   /* g2; NULL: the identity. For a softmax, pass a function that calls wg_softmax. */
     bool bias;             /* default true */
-    bool learned_output;   /* y_0 is a parameter; default false: zeros */
+    bool learned_output;   /* y_0 is a parameter; default false: it is zero */
     const wg_init *y_init; /* initial values of a learned y_0; NULL: zeros */
 } wg_jordan_options;
 WG_API wg_jordan_options wg_jordan_defaults(void);
@@ -38,22 +38,22 @@ typedef struct wg_jordan {
     wg_param *y0;        /* [out] with learned_output, else NULL */
 } wg_jordan;
 
-/* Makes name.weight_ih, name.weight_yh, name.weight_hy, name.bias_h, name.bias_y, name.y0; weights and biases from
- * U(-1/sqrt(H), 1/sqrt(H)). */
+/* Creates name.weight_ih, name.weight_yh, name.weight_hy, name.bias_h, name.bias_y and name.y0, the weights and biases
+ * from U(-1/sqrt(H), 1/sqrt(H)). */
 WG_API wg_status wg_jordan_init(wg_jordan *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
                                 int64_t output, wg_jordan_options options);
-/* y_0 [B, out]: the learned one or zeros. Any other tensor of this shape will do. */
+/* y_0 [B, out], learned or zero. A sequence may also start from any other tensor of this shape. */
 WG_API wg_tensor wg_jordan_initial(const wg_jordan *layer, wg_tape *tape, int64_t batch);
-/* x[B, in] and the last output y[B, out] to the next output. */
+/* x[B, in] and the previous output y[B, out] -> the next output [B, out]. */
 WG_API wg_tensor wg_jordan_step(const wg_jordan *layer, wg_tensor x, wg_tensor y);
 
 /* ---- simple GRU ----
- * The update gate alone (the GRU of Cho et al. 2014 without its reset gate, as in Ng's course on sequence models):
+ * The GRU of Cho et al. 2014 without its reset gate, as in Ng's course on sequence models:
  *
  *     z  = sigmoid(a_z + u_z), n = tanh(a_n + u_n), with a = W_ih x + b, u = W_hh h, order z n
  *     h' = z n + (1 - z) h
  *
- * 2 ((in + H) H + H) numbers. For the full GRU see wg_rnn. */
+ * It has 2 ((in + H) H + H) trainable numbers. For the full GRU see wg_rnn. */
 typedef struct wg_simple_gru {
     wg_dtype dtype;
     int64_t hidden;
@@ -62,41 +62,42 @@ typedef struct wg_simple_gru {
     wg_param *bias;      /* [2 H] or NULL */
 } wg_simple_gru;
 
-/* Makes name.weight_ih, name.weight_hh and, with bias, name.bias, from U(-1/sqrt(H), 1/sqrt(H)). */
+/* Creates name.weight_ih, name.weight_hh and, with bias, name.bias, from U(-1/sqrt(H), 1/sqrt(H)). */
 WG_API wg_status wg_simple_gru_init(wg_simple_gru *layer, wg_params *set, const char *name, int64_t input,
                                     int64_t hidden, bool bias);
-/* x[B, in] and the state h[B, H] to the next state. Begin with zeros. */
+/* x[B, in] and the state h[B, H] -> the next state [B, H]. Start from zeros. */
 WG_API wg_tensor wg_simple_gru_step(const wg_simple_gru *layer, wg_tensor x, wg_tensor h);
 
 /* ---- gates ---- */
 
-/* The gates of one cell of a wg_rnn (number l * directions + d), from its input x[B, in] and its state h[B, H] before
- * the step, after sigmoid and tanh: LSTM i f g o, GRU r z n, Elman its h'. Returns how many it wrote; 0, with an error
- * on the tape (WG_ERR_ARGUMENT), if there is no such cell. Recorded beside the step, for looking at them:
+/* The gates of one cell of a wg_rnn (index l * directions + d), after sigmoid and tanh, from the cell's input x[B, in]
+ * and its state h[B, H] before the step: i f g o of an LSTM, r z n of a GRU, h' of an Elman network; each [B, H].
+ * Returns the number of gates written; 0, with an error on the tape (WG_ERR_ARGUMENT), if there is no such cell. It
+ * records the gates a second time, in addition to the step; use it to inspect them:
  *
  *     wg_tensor gate[4];
  *     wg_rnn_gates(&lstm, 0, x[t], state.h[0], gate);
- *     wg_keep(gate[1]);                                   // how much of c is kept
+ *     wg_keep(gate[1]);                                   // the forget gate
  *     h[t] = wg_rnn_step(&lstm, x[t], &state);
  */
 WG_API int wg_rnn_gates(const wg_rnn *layer, int cell, wg_tensor x, wg_tensor h, wg_tensor gate[4]);
 
-/* In which order the rows of weight_ih, weight_hh and the biases hold the gates: */
+/* The order of the gates in the rows of weight_ih, weight_hh and the biases. */
 typedef enum wg_gate_order {
-    WG_GATES_TORCH = 0, /* LSTM i f g o, GRU r z n; ours */
-    WG_GATES_KERAS,     /* LSTM i f g o (its c is our g), GRU z r n; Keras' kernels are transposed besides */
-    WG_GATES_ONNX,      /* LSTM i o f g (its c), GRU z r n (its h) */
-    WG_GATES_IFOG       /* LSTM i f o g, as lectures stack them; GRU z r n */
+    WG_GATES_TORCH = 0, /* LSTM i f g o, GRU r z n: the order of wg_rnn */
+    WG_GATES_KERAS,     /* LSTM i f g o (Keras calls g c), GRU z r n; Keras' kernels are also transposed */
+    WG_GATES_ONNX,      /* LSTM i o f g (ONNX calls g c), GRU z r n (ONNX calls n h) */
+    WG_GATES_IFOG       /* LSTM i f o g, common in lectures; GRU z r n */
 } wg_gate_order;
 
-/* The order as letters: "ifgo", "rzn"; "h" for an Elman cell. NULL for values that are none of the enums'. */
+/* The order as letters: "ifgo", "rzn"; "h" for an Elman cell. NULL if cell or order is not a value of its enum. */
 WG_API const char *wg_gate_letters(wg_cell cell, wg_gate_order order);
 
-/* Moves the gates' blocks of rows from one order to another, in place: numbers is a dense [G H, ...] of that many
- * bytes. WG_ERR_ARGUMENT for values that are none of the enums', WG_ERR_SHAPE where the bytes are no multiple of the
- * number of gates; nothing is moved then. */
+/* Permutes the gates' blocks of rows from one order to another, in place. numbers is a contiguous [G H, ...] array of
+ * `bytes` bytes. WG_ERR_ARGUMENT if an argument is not a value of its enum, WG_ERR_SHAPE if bytes is not a multiple of
+ * the number of gates; the array is then unchanged. */
 WG_API wg_status wg_reorder_gates(void *numbers, size_t bytes, wg_cell cell, wg_gate_order from, wg_gate_order to);
-/* The same for a parameter's value. */
+/* Permutes a parameter's value in the same way. */
 WG_API wg_status wg_param_reorder_gates(wg_param *param, wg_cell cell, wg_gate_order from, wg_gate_order to);
 
 #ifdef __cplusplus

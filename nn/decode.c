@@ -1,4 +1,4 @@
-/* Choosing tokens: greedy, sampling, beam search. On plain arrays, after a run. */
+/* Choosing tokens from logits: greedy, sampling, beam search. Works on plain arrays, after a run. */
 #include "decode.h"
 
 #include <math.h>
@@ -19,14 +19,14 @@ int64_t wg_choose_greedy(const float *logits, int64_t n)
     return best;
 }
 
-typedef struct choice {
+typedef struct candidate_token {
     int64_t index;
-    double weight; /* the logit, then what it is drawn with */
-} choice;
+    double weight; /* the logit; after weigh, proportional to the probability */
+} candidate_token;
 
 static int likeliest_first(const void *a, const void *b)
 {
-    const choice *x = a, *y = b;
+    const candidate_token *x = a, *y = b;
     if (x->weight != y->weight) return x->weight < y->weight ? 1 : -1;
     return x->index < y->index ? -1 : x->index > y->index;
 }
@@ -38,54 +38,56 @@ static double uniform(uint64_t seed, uint64_t step)
     return ((double)bits[0] * 0x1p32 + (double)bits[1]) * 0x1p-64;
 }
 
-/* How many of the n choices, likeliest first, have a sum of at least p of all. */
-static int64_t nucleus(const choice *choices, int64_t n, double p)
+/* The number of leading tokens, likeliest first, whose weights sum to at least p of the total. */
+static int64_t nucleus(const candidate_token *tokens, int64_t n, double p)
 {
-    double all = 0, sum = 0;
-    for (int64_t i = 0; i < n; i++) all += choices[i].weight;
+    double total = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) total += tokens[i].weight;
     for (int64_t i = 0; i < n; i++) {
-        sum += choices[i].weight;
-        if (sum >= p * all) return i + 1;
+        sum += tokens[i].weight;
+        if (sum >= p * total) return i + 1;
     }
     return n;
 }
 
-static int64_t draw(const choice *choices, int64_t n, double u)
+/* The token at quantile u in [0, 1). */
+static int64_t sample(const candidate_token *tokens, int64_t n, double u)
 {
-    double all = 0, sum = 0;
-    for (int64_t i = 0; i < n; i++) all += choices[i].weight;
+    double total = 0, sum = 0;
+    for (int64_t i = 0; i < n; i++) total += tokens[i].weight;
     for (int64_t i = 0; i < n; i++) {
-        sum += choices[i].weight;
-        if (u * all < sum) return choices[i].index;
+        sum += tokens[i].weight;
+        if (u * total < sum) return tokens[i].index;
     }
-    return choices[0].index; /* rounding */
+    return tokens[0].index; /* only by rounding */
 }
 
-/* Logits that can be drawn become weights, likeliest first; how many. The largest has weight 1. */
-static int64_t weigh(const float *logits, int64_t n, double temperature, choice *choices)
+/* Writes the valid logits' tokens, likeliest first, with weights relative to the largest, which is 1. Returns their
+ * number. */
+static int64_t weigh(const float *logits, int64_t n, double temperature, candidate_token *tokens)
 {
-    int64_t kept = 0;
+    int64_t valid = 0;
     for (int64_t i = 0; i < n; i++)
-        if (!isnan(logits[i]) && logits[i] != -INFINITY) choices[kept++] = (choice){i, logits[i]};
-    qsort(choices, (size_t)kept, sizeof *choices, likeliest_first);
-    const double largest = kept > 0 ? choices[0].weight : 0;
-    for (int64_t i = 0; i < kept; i++)
-        choices[i].weight = choices[i].weight == largest ? 1 : exp((choices[i].weight - largest) / temperature);
-    return kept;
+        if (!isnan(logits[i]) && logits[i] != -INFINITY) tokens[valid++] = (candidate_token){i, logits[i]};
+    qsort(tokens, (size_t)valid, sizeof *tokens, likeliest_first);
+    const double largest = valid > 0 ? tokens[0].weight : 0;
+    for (int64_t i = 0; i < valid; i++)
+        tokens[i].weight = tokens[i].weight == largest ? 1 : exp((tokens[i].weight - largest) / temperature);
+    return valid;
 }
 
 int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, uint64_t seed, uint64_t step)
 {
     if (!(options.temperature >= 0) || options.top_k < 0 || !(options.top_p > 0 && options.top_p <= 1)) return -1;
     if (options.temperature == 0) return wg_choose_greedy(logits, n);
-    if (n < 1 || (uint64_t)n > SIZE_MAX / sizeof(choice)) return -1;
-    choice *choices = malloc((size_t)n * sizeof *choices);
-    if (!choices) return -1;
-    int64_t kept = weigh(logits, n, options.temperature, choices);
-    if (options.top_k > 0 && kept > options.top_k) kept = options.top_k;
-    if (options.top_p < 1) kept = nucleus(choices, kept, options.top_p);
-    int64_t chosen = kept > 0 ? draw(choices, kept, uniform(seed, step)) : -1;
-    free(choices);
+    if (n < 1 || (uint64_t)n > SIZE_MAX / sizeof(candidate_token)) return -1;
+    candidate_token *tokens = malloc((size_t)n * sizeof *tokens);
+    if (!tokens) return -1;
+    int64_t count = weigh(logits, n, options.temperature, tokens);
+    if (options.top_k > 0 && count > options.top_k) count = options.top_k;
+    if (options.top_p < 1) count = nucleus(tokens, count, options.top_p);
+    int64_t chosen = count > 0 ? sample(tokens, count, uniform(seed, step)) : -1;
+    free(tokens);
     return chosen;
 }
 
@@ -93,31 +95,32 @@ int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, uint64_t 
 
 wg_beam_options wg_beam_defaults(void) { return (wg_beam_options){.beams = 4, .max_length = 100}; }
 
-typedef struct beginning {
+typedef struct hypothesis {
     double log_probability;
     int32_t *token; /* [max_length] */
-} beginning;
+} hypothesis;
 
-typedef struct candidate {
+/* A hypothesis of the current step extended by a token. */
+typedef struct extension {
     double log_probability;
     int32_t from, token;
-} candidate;
+} extension;
 
 typedef struct search {
     wg_beam_options o;
     int32_t classes;
-    int live;                 /* of now */
-    beginning *now, *next;    /* [beams] */
-    candidate *best;          /* [beams], best first */
-    int32_t *token, *parent;  /* [beams] for the caller's function */
-    float *log_probabilities; /* [beams, classes] */
-    int32_t *tokens;          /* of now and next, [2 beams, max_length] */
+    int live;                   /* number of hypotheses in current */
+    hypothesis *current, *next; /* [beams] */
+    extension *best;            /* [beams], best first */
+    int32_t *token, *parent;    /* [beams] for the caller's function */
+    float *log_probabilities;   /* [beams, classes] */
+    int32_t *tokens;            /* of current and next, [2 beams, max_length] */
     wg_beam_result *result;
 } search;
 
 static void search_fini(search *s)
 {
-    free(s->now);
+    free(s->current);
     free(s->next);
     free(s->best);
     free(s->token);
@@ -131,7 +134,7 @@ static bool search_init(search *s, wg_beam_result *result)
     const size_t beams = (size_t)s->o.beams, length = (size_t)s->o.max_length, classes = (size_t)s->classes;
     if (length > SIZE_MAX / 64 / beams || classes > SIZE_MAX / 64 / beams) return false;
     s->result = result;
-    s->now = calloc(beams, sizeof *s->now);
+    s->current = calloc(beams, sizeof *s->current);
     s->next = calloc(beams, sizeof *s->next);
     s->best = calloc(beams, sizeof *s->best);
     s->token = calloc(beams, sizeof *s->token);
@@ -140,42 +143,42 @@ static bool search_init(search *s, wg_beam_result *result)
     s->tokens = calloc(2 * beams * length, sizeof *s->tokens);
     result->sequence = calloc(beams, sizeof *result->sequence);
     result->tokens = calloc(beams * length, sizeof *result->tokens);
-    if (!s->now || !s->next || !s->best || !s->token || !s->parent || !s->log_probabilities || !s->tokens ||
+    if (!s->current || !s->next || !s->best || !s->token || !s->parent || !s->log_probabilities || !s->tokens ||
         !result->sequence || !result->tokens)
         return false;
     for (size_t b = 0; b < beams; b++) {
-        s->now[b].token = s->tokens + b * length;
+        s->current[b].token = s->tokens + b * length;
         s->next[b].token = s->tokens + (beams + b) * length;
         result->sequence[b].token = result->tokens + b * length;
     }
     return true;
 }
 
-/* Puts the candidate in its place among the best, of which there are n, at most `room`; the new n. Of equals the
- * first stays first. */
-static int insert(candidate *best, int n, int room, candidate c)
+/* Inserts e into the n best, which are sorted and at most `limit`; returns the new n. Among equals the first stays
+ * first. */
+static int insert(extension *best, int n, int limit, extension e)
 {
-    if (n == room && c.log_probability <= best[n - 1].log_probability) return n;
-    int i = n < room ? n++ : n - 1;
-    for (; i > 0 && best[i - 1].log_probability < c.log_probability; i--) best[i] = best[i - 1];
-    best[i] = c;
+    if (n == limit && e.log_probability <= best[n - 1].log_probability) return n;
+    int i = n < limit ? n++ : n - 1;
+    for (; i > 0 && best[i - 1].log_probability < e.log_probability; i--) best[i] = best[i - 1];
+    best[i] = e;
     return n;
 }
 
 static int find_best(search *s)
 {
-    const int room = s->o.beams - s->result->n;
+    const int limit = s->o.beams - s->result->n;
     int n = 0;
     for (int b = 0; b < s->live; b++)
         for (int32_t c = 0; c < s->classes; c++) {
             double p = (double)s->log_probabilities[(size_t)b * (size_t)s->classes + (size_t)c];
             if (isnan(p) || p == -INFINITY) continue;
-            n = insert(s->best, n, room, (candidate){s->now[b].log_probability + p, b, c});
+            n = insert(s->best, n, limit, (extension){s->current[b].log_probability + p, b, c});
         }
     return n;
 }
 
-/* The first `length` tokens; `counted` of them, or one more with the end token, make the score. */
+/* Adds a sequence of these tokens to the result. Its score counts the end token, if there is one. */
 static void finish(search *s, const int32_t *token, int64_t length, double log_probability, bool ended)
 {
     const double counted = (double)(length + (ended ? 1 : 0));
@@ -187,31 +190,31 @@ static void finish(search *s, const int32_t *token, int64_t length, double log_p
     done->ended = ended;
 }
 
-/* From the n best candidates: those that end, and the beginnings of the next step. */
+/* Moves the n best extensions to the result, if they end, or to the hypotheses of the next step. */
 static void advance(search *s, int n, int64_t step)
 {
     int live = 0;
     for (int i = 0; i < n; i++) {
-        const candidate *c = &s->best[i];
-        const beginning *from = &s->now[c->from];
-        if (c->token == s->o.end) {
-            finish(s, from->token, step, c->log_probability, true);
+        const extension *e = &s->best[i];
+        const hypothesis *from = &s->current[e->from];
+        if (e->token == s->o.end) {
+            finish(s, from->token, step, e->log_probability, true);
             continue;
         }
-        beginning *to = &s->next[live];
+        hypothesis *to = &s->next[live];
         memcpy(to->token, from->token, (size_t)step * sizeof *to->token);
-        to->token[step] = c->token;
-        to->log_probability = c->log_probability;
-        s->token[live] = c->token;
-        s->parent[live++] = c->from;
+        to->token[step] = e->token;
+        to->log_probability = e->log_probability;
+        s->token[live] = e->token;
+        s->parent[live++] = e->from;
     }
     for (int b = live; b < s->o.beams; b++) {
         s->token[b] = live > 0 ? s->token[0] : 0;
         s->parent[b] = live > 0 ? s->parent[0] : 0;
     }
-    beginning *was = s->now;
-    s->now = s->next;
-    s->next = was;
+    hypothesis *previous = s->current;
+    s->current = s->next;
+    s->next = previous;
     s->live = live;
 }
 
@@ -231,7 +234,8 @@ static wg_status run(search *s, wg_beam_fn score, void *context, int32_t start)
         if (status != WG_OK) return status;
         advance(s, find_best(s), step);
     }
-    for (int b = 0; b < s->live; b++) finish(s, s->now[b].token, s->o.max_length, s->now[b].log_probability, false);
+    for (int b = 0; b < s->live; b++)
+        finish(s, s->current[b].token, s->o.max_length, s->current[b].log_probability, false);
     qsort(s->result->sequence, (size_t)s->result->n, sizeof *s->result->sequence, best_score_first);
     return WG_OK;
 }

@@ -1,28 +1,35 @@
-/* Internal to nn/: the parameters of a layer by name, the parts of attention with heads. */
+/* Internal to nn/: helpers that layers share, and the parts of layers that incremental decoding calls one by one. */
 #ifndef WG_NN_INTERNAL_H
 #define WG_NN_INTERNAL_H
 
 #include "transformer.h"
 
-/* Makes the parameter (or buffer) "layer.name"; just "name" where the layer has none. NULL on error, which stays on
- * the set. */
+/* Creates the parameter or buffer "layer.name", or "name" if the layer's name is empty or NULL. Returns NULL on error;
+ * the set stores the error. */
 wg_param *wg__layer_param(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init);
 wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init);
 
-/* wg_mha_apply in parts, for keys and values that are kept. Heads are [..., H, T, d]. */
+/* The parameter on a tape; WG_NONE if it is NULL. */
+wg_tensor wg__use_or_none(wg_tape *tape, wg_param *param);
+
+/* Begins the scope "l<l>" of a layer in a stack; end it with wg_scope_end. */
+void wg__layer_scope_begin(wg_tape *tape, int l);
+
+/* The parts of wg_mha_apply, for keys and values that are cached. Heads are [..., H, T, d]. */
 wg_tensor wg__mha_query(const wg_mha *layer, wg_tensor q);
 void wg__mha_keys(const wg_mha *layer, wg_tensor k, wg_tensor v, wg_tensor *keys, wg_tensor *values);
-/* Of one x: q, k, v. */
+/* Queries, keys and values of one input x. */
 void wg__mha_self(const wg_mha *layer, wg_tensor x, wg_tensor out[3]);
-wg_tensor wg__mha_join(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
-                       wg_tensor *weights);
+/* Attention of every head, then out_proj or the sum of the heads. */
+wg_tensor wg__mha_attend(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
+                         wg_tensor *weights);
 
-/* A transformer's layer in parts: x as a branch sees it, the sum after the branch, and the feed-forward branch. */
-wg_tensor wg__transformer_enter(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm, wg_tensor x);
-wg_tensor wg__transformer_leave(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm, wg_tensor x,
-                                wg_tensor branch);
-wg_tensor wg__transformer_feed(const wg_transformer_layer *layer, wg_tensor x);
-/* The scope of layer number l; ends with wg_scope_end. */
-void wg__transformer_layer_begin(wg_tape *tape, int l);
+/* The parts of a transformer layer: the input of a residual branch (normalized first, with norm_first), x plus the
+ * branch (normalized after, without norm_first), and the feed-forward block with its residual connection and norm. */
+wg_tensor wg__transformer_branch_input(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm,
+                                       wg_tensor x);
+wg_tensor wg__transformer_add_branch(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm,
+                                     wg_tensor x, wg_tensor branch);
+wg_tensor wg__transformer_feed_forward(const wg_transformer_layer *layer, wg_tensor x);
 
 #endif

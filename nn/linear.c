@@ -2,28 +2,7 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-/* The whole name, or an empty one where it does not fit, which the set refuses. */
-static const char *join_name(const char *layer, const char *name, char *text, size_t size)
-{
-    bool named = layer && layer[0];
-    int length = snprintf(text, size, "%s%s%s", named ? layer : "", named ? "." : "", name);
-    return length < (int)size ? text : "";
-}
-
-wg_param *wg__layer_param(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init)
-{
-    char text[512];
-    return wg_param_new(set, join_name(layer, name, text, sizeof text), shape, init);
-}
-
-wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init)
-{
-    char text[512];
-    return wg_buffer_new(set, join_name(layer, name, text, sizeof text), shape, init);
-}
 
 /* ---- linear ---- */
 
@@ -33,20 +12,19 @@ wg_status wg_linear_init(wg_linear_layer *layer, wg_params *set, const char *nam
                          wg_linear_options options)
 {
     double bound = in > 0 ? 1 / sqrt((double)in) : 0;
-    wg_init usual = wg_init_uniform(-bound, bound);
+    wg_init default_init = wg_init_uniform(-bound, bound);
     *layer = (wg_linear_layer){0};
-    layer->weight =
-        wg__layer_param(set, name, "weight", WG_DIMS(out, in), options.weight_init ? *options.weight_init : usual);
+    layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(out, in),
+                                    options.weight_init ? *options.weight_init : default_init);
     if (options.bias)
         layer->bias =
-            wg__layer_param(set, name, "bias", WG_DIMS(out), options.bias_init ? *options.bias_init : usual);
+            wg__layer_param(set, name, "bias", WG_DIMS(out), options.bias_init ? *options.bias_init : default_init);
     return wg_params_status(set);
 }
 
 wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x)
 {
-    wg_tensor bias = layer->bias ? wg_use(x.tape, layer->bias) : WG_NONE;
-    return wg_linear(x, wg_use(x.tape, layer->weight), bias);
+    return wg_linear(x, wg_use(x.tape, layer->weight), wg__use_or_none(x.tape, layer->bias));
 }
 
 /* ---- embedding ---- */
@@ -56,10 +34,10 @@ wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const cha
 {
     *layer = (wg_embedding_layer){.padding = padding};
     if (padding >= 0 && padding >= rows)
-        return wg_params_fail(set, WG_ERR_ARGUMENT, "embedding %s: padding %lld is none of %lld rows",
+        return wg_params_fail(set, WG_ERR_ARGUMENT, "embedding %s: padding %lld is not one of %lld rows",
                               name ? name : "", (long long)padding, (long long)rows);
     layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(rows, size), wg_init_normal(0, 1));
-    if (layer->weight && padding >= 0) { /* never read, but saved: zeros, as PyTorch's */
+    if (layer->weight && padding >= 0) { /* never read, but saved: zeros, as in PyTorch */
         size_t bytes = (size_t)size * wg_dtype_size(wg_params_dtype(set));
         memset((char *)wg_param_write_begin(layer->weight) + (size_t)padding * bytes, 0, bytes);
         wg_param_write_end(layer->weight);
@@ -87,7 +65,6 @@ wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, const c
 
 wg_tensor wg_layer_norm_apply(const wg_layer_norm_layer *layer, wg_tensor x)
 {
-    wg_tensor weight = layer->weight ? wg_use(x.tape, layer->weight) : WG_NONE;
-    wg_tensor bias = layer->bias ? wg_use(x.tape, layer->bias) : WG_NONE;
+    wg_tensor weight = wg__use_or_none(x.tape, layer->weight), bias = wg__use_or_none(x.tape, layer->bias);
     return wg_layer_norm(x, weight, bias, layer->epsilon);
 }

@@ -1,9 +1,7 @@
-/* Layers that normalise: batch norm, RMS norm. */
+/* Batch norm and RMS norm layers. */
 #include "internal.h"
 
 #include <float.h>
-
-static wg_tensor use_or_none(wg_tape *tape, wg_param *param) { return param ? wg_use(tape, param) : WG_NONE; }
 
 /* ---- batch norm ---- */
 
@@ -18,7 +16,7 @@ wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const c
     return wg_params_status(set);
 }
 
-/* (1 - share) running + share batch; not wg_lerp, which at 1 gives running + (batch - running), rounded. */
+/* Assigns (1 - share) running + share batch. Not by wg_lerp, whose running + (batch - running) at share 1 rounds. */
 static void blend(wg_buffer *running, wg_tensor batch, wg_tensor share)
 {
     wg_tensor old = wg_mul(wg_use(batch.tape, running), wg_rsub_scalar(1, share));
@@ -27,13 +25,14 @@ static void blend(wg_buffer *running, wg_tensor batch, wg_tensor share)
 
 wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x)
 {
-    wg_tensor weight = use_or_none(x.tape, layer->weight), bias = use_or_none(x.tape, layer->bias), mean, var;
+    wg_tensor weight = wg__use_or_none(x.tape, layer->weight), bias = wg__use_or_none(x.tape, layer->bias), mean,
+              var;
     if (!x.tape || !wg_is_training(x.tape))
-        return wg_batch_norm(x, weight, bias, use_or_none(x.tape, layer->running_mean),
-                             use_or_none(x.tape, layer->running_var), layer->epsilon);
+        return wg_batch_norm(x, weight, bias, wg__use_or_none(x.tape, layer->running_mean),
+                             wg__use_or_none(x.tape, layer->running_var), layer->epsilon);
     wg_tensor y = wg_batch_norm_train(x, weight, bias, layer->epsilon, &mean, &var);
     if (wg_is_nil(y)) return y;
-    double n = (double)wg_numel(x) / (double)wg_size(x, 1); /* no channels: nothing is scaled */
+    double n = (double)wg_numel(x) / (double)wg_size(x, 1); /* without channels there is nothing to scale */
     wg_tensor batches = wg_add_scalar(wg_use(x.tape, layer->num_batches_tracked), 1);
     wg_tensor share = wg_scalar(x.tape, wg_dtype_get(x), layer->momentum);
     if (layer->cumulative) share = wg_reciprocal(batches);
@@ -54,5 +53,5 @@ wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char 
 
 wg_tensor wg_rms_norm_apply(const wg_rms_norm_layer *layer, wg_tensor x)
 {
-    return wg_rms_norm(x, use_or_none(x.tape, layer->weight), layer->epsilon);
+    return wg_rms_norm(x, wg__use_or_none(x.tape, layer->weight), layer->epsilon);
 }

@@ -1,4 +1,4 @@
-/* Recurrent layers: their cells as formulas, one step, and the unroll over time. */
+/* Recurrent layers: parameters, states, the cells' formulas, one step, and the unroll over time. */
 #include "cells.h"
 #include "internal.h"
 
@@ -9,30 +9,30 @@
 
 wg_rnn_options wg_rnn_defaults(void) { return (wg_rnn_options){.cell = WG_RNN_TANH, .layers = 1}; }
 
-/* ---- making ---- */
+/* ---- parameters ---- */
 
 static int64_t gates_of(wg_cell cell) { return cell == WG_LSTM ? 4 : cell == WG_GRU ? 3 : 1; }
 static int cells_of(const wg_rnn *layer) { return layer->options.layers * layer->directions; }
 
-/* What is wrong with the options, or NULL. */
-static const char *mistake_in(const wg_rnn_options *o, int64_t input, int64_t hidden)
+/* Why the options are invalid; NULL if they are valid. */
+static const char *invalid_reason(const wg_rnn_options *o, int64_t input, int64_t hidden)
 {
-    if (o->cell < WG_RNN_TANH || o->cell > WG_GRU) return "cell is none of wg_cell";
-    if (o->gru < WG_GRU_RESET_AFTER || o->gru > WG_GRU_RESET_BEFORE_UPDATE) return "gru is none of wg_gru_form";
-    if (o->bias < WG_RNN_BIAS_TWO || o->bias > WG_RNN_BIAS_NONE) return "bias is none of wg_rnn_bias";
+    if (o->cell < WG_RNN_TANH || o->cell > WG_GRU) return "cell is not a wg_cell";
+    if (o->gru < WG_GRU_RESET_AFTER || o->gru > WG_GRU_RESET_BEFORE_UPDATE) return "gru is not a wg_gru_form";
+    if (o->bias < WG_RNN_BIAS_TWO || o->bias > WG_RNN_BIAS_NONE) return "bias is not a wg_rnn_bias";
     if (input < 1 || hidden < 1 || hidden > INT64_MAX / 8) return "input and hidden sizes must be at least 1";
     if (o->layers < 1 || o->layers > WG_RNN_MAX_CELLS / (o->bidirectional ? 2 : 1))
-        return "layers must be at least 1, and layers times directions at most 32: stack two";
+        return "layers must be at least 1, and layers times directions at most 32: use two wg_rnn";
     if (!(o->dropout >= 0 && o->dropout < 1)) return "dropout must be in [0, 1)";
     if (o->forget_bias != 0 && (o->cell != WG_LSTM || o->bias == WG_RNN_BIAS_NONE || !isfinite(o->forget_bias)))
-        return "forget_bias is a number, for an LSTM with biases";
+        return "forget_bias must be finite and needs an LSTM with biases";
     return NULL;
 }
 
-/* Makes "name.<what>_l<layer>" or, for d = 1, "name.<what>_l<layer>_reverse". */
-static const char *cell_name(char *text, size_t size, const char *what, int l, int d)
+/* "<member>_l<layer>" or, for d = 1, "<member>_l<layer>_reverse". */
+static const char *member_name(char *text, size_t size, const char *member, int l, int d)
 {
-    snprintf(text, size, "%s_l%d%s", what, l, d ? "_reverse" : "");
+    snprintf(text, size, "%s_l%d%s", member, l, d ? "_reverse" : "");
     return text;
 }
 
@@ -42,32 +42,32 @@ static void cell_init(wg_rnn *layer, wg_params *set, const char *name, int l, in
     const int64_t hidden = layer->hidden, rows = gates_of(o->cell) * hidden;
     const int64_t in = l == 0 ? layer->input : layer->directions * hidden;
     const double bound = 1 / sqrt((double)hidden);
-    const wg_init usual = wg_init_uniform(-bound, bound), bias = o->b_init ? *o->b_init : usual;
+    const wg_init uniform = wg_init_uniform(-bound, bound), bias = o->b_init ? *o->b_init : uniform;
     wg_rnn_cell *cell = &layer->cell[l * layer->directions + d];
     char text[64];
-    cell->weight_ih = wg__layer_param(set, name, cell_name(text, sizeof text, "weight_ih", l, d), WG_DIMS(rows, in),
-                                      o->ih_init ? *o->ih_init : usual);
-    cell->weight_hh = wg__layer_param(set, name, cell_name(text, sizeof text, "weight_hh", l, d),
-                                      WG_DIMS(rows, hidden), o->hh_init ? *o->hh_init : usual);
+    cell->weight_ih = wg__layer_param(set, name, member_name(text, sizeof text, "weight_ih", l, d),
+                                      WG_DIMS(rows, in), o->ih_init ? *o->ih_init : uniform);
+    cell->weight_hh = wg__layer_param(set, name, member_name(text, sizeof text, "weight_hh", l, d),
+                                      WG_DIMS(rows, hidden), o->hh_init ? *o->hh_init : uniform);
     if (o->bias != WG_RNN_BIAS_NONE)
         cell->bias_ih =
-            wg__layer_param(set, name, cell_name(text, sizeof text, "bias_ih", l, d), WG_DIMS(rows), bias);
+            wg__layer_param(set, name, member_name(text, sizeof text, "bias_ih", l, d), WG_DIMS(rows), bias);
     if (o->bias == WG_RNN_BIAS_TWO)
         cell->bias_hh =
-            wg__layer_param(set, name, cell_name(text, sizeof text, "bias_hh", l, d), WG_DIMS(rows), bias);
+            wg__layer_param(set, name, member_name(text, sizeof text, "bias_hh", l, d), WG_DIMS(rows), bias);
     if (!o->learned_state) return;
     const wg_init zeros = wg_init_zeros();
-    cell->h0 = wg__layer_param(set, name, cell_name(text, sizeof text, "h0", l, d), WG_DIMS(hidden), zeros);
+    cell->h0 = wg__layer_param(set, name, member_name(text, sizeof text, "h0", l, d), WG_DIMS(hidden), zeros);
     if (o->cell == WG_LSTM)
-        cell->c0 = wg__layer_param(set, name, cell_name(text, sizeof text, "c0", l, d), WG_DIMS(hidden), zeros);
+        cell->c0 = wg__layer_param(set, name, member_name(text, sizeof text, "c0", l, d), WG_DIMS(hidden), zeros);
 }
 
 wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
                       wg_rnn_options options)
 {
     *layer = (wg_rnn){0};
-    const char *mistake = mistake_in(&options, input, hidden);
-    if (mistake) return wg_params_fail(set, WG_ERR_ARGUMENT, "rnn %s: %s", name ? name : "", mistake);
+    const char *reason = invalid_reason(&options, input, hidden);
+    if (reason) return wg_params_fail(set, WG_ERR_ARGUMENT, "rnn %s: %s", name ? name : "", reason);
     *layer = (wg_rnn){.options = options, .input = input, .hidden = hidden, .dtype = wg_params_dtype(set)};
     layer->directions = options.bidirectional ? 2 : 1;
     snprintf(layer->name, sizeof layer->name, "%s", name && name[0] ? name : "rnn");
@@ -138,10 +138,11 @@ wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params 
     char text[64];
     for (int i = 0; i < cells_of(layer); i++) {
         int l = i / layer->directions, d = i % layer->directions;
-        carry->h[i] = wg__layer_buffer(set, name, cell_name(text, sizeof text, "h", l, d), shape, wg_init_zeros());
+        carry->h[i] =
+            wg__layer_buffer(set, name, member_name(text, sizeof text, "h", l, d), shape, wg_init_zeros());
         if (layer->options.cell == WG_LSTM)
             carry->c[i] =
-                wg__layer_buffer(set, name, cell_name(text, sizeof text, "c", l, d), shape, wg_init_zeros());
+                wg__layer_buffer(set, name, member_name(text, sizeof text, "c", l, d), shape, wg_init_zeros());
     }
     return wg_params_status(set);
 }
@@ -179,23 +180,22 @@ void wg_rnn_carry_clear(const wg_rnn_carry *carry)
     }
 }
 
-/* ---- the cells: state is {h} or {h, c} ---- */
+/* ---- cells ----
+ * The formulas are in nn.h. A cell's state is {h} or, of an LSTM, {h, c}. */
 
 /* A cell's parameters on a tape. */
 typedef struct weights {
     wg_tensor ih, hh, b_ih, b_hh;
-    wg_tensor hh_rz, hh_n, b_hh_rz, b_hh_n; /* GRU, reset before: the rows of r and z, those of n */
-    bool update_new;                        /* GRU: the update gate weighs what is new */
+    wg_tensor hh_rz, hh_n, b_hh_rz, b_hh_n; /* GRU, reset before: slices for r and z, for n */
+    bool update_new;                        /* GRU: the update gate weighs the new value */
 } weights;
-
-static wg_tensor use_or_none(wg_tape *tape, wg_param *param) { return param ? wg_use(tape, param) : WG_NONE; }
 
 static weights use_weights(const wg_rnn *layer, const wg_rnn_cell *cell, wg_tape *tape)
 {
     weights w = {.ih = wg_use(tape, cell->weight_ih),
                  .hh = wg_use(tape, cell->weight_hh),
-                 .b_ih = use_or_none(tape, cell->bias_ih),
-                 .b_hh = use_or_none(tape, cell->bias_hh),
+                 .b_ih = wg__use_or_none(tape, cell->bias_ih),
+                 .b_hh = wg__use_or_none(tape, cell->bias_hh),
                  .update_new = layer->options.gru == WG_GRU_RESET_BEFORE_UPDATE};
     if (layer->options.cell == WG_GRU && layer->options.gru != WG_GRU_RESET_AFTER) {
         const int64_t rz = 2 * layer->hidden, all = 3 * layer->hidden;
@@ -207,25 +207,26 @@ static weights use_weights(const wg_rnn *layer, const wg_rnn_cell *cell, wg_tape
     return w;
 }
 
-static wg_tensor both(const weights *w, wg_tensor x, wg_tensor h)
+/* a + u. */
+static wg_tensor preactivation(const weights *w, wg_tensor x, wg_tensor h)
 {
     return wg_add(wg_linear(x, w->ih, w->b_ih), wg_linear(h, w->hh, w->b_hh));
 }
 
 static wg_tensor tanh_step(void *context, wg_tensor x, wg_tensor *state, int n)
 {
-    return state[0] = wg_tanh(both(context, x, state[0]));
+    return state[0] = wg_tanh(preactivation(context, x, state[0]));
 }
 
 static wg_tensor relu_step(void *context, wg_tensor x, wg_tensor *state, int n)
 {
-    return state[0] = wg_relu(both(context, x, state[0]));
+    return state[0] = wg_relu(preactivation(context, x, state[0]));
 }
 
-/* gate: i f g o. */
+/* Writes i f g o. */
 static void lstm_gates(const weights *w, wg_tensor x, wg_tensor h, wg_tensor gate[4])
 {
-    wg_split(both(w, x, h), -1, 4, gate);
+    wg_split(preactivation(w, x, h), -1, 4, gate);
     for (int k = 0; k < 4; k++) gate[k] = k == 2 ? wg_tanh(gate[k]) : wg_sigmoid(gate[k]);
 }
 
@@ -237,7 +238,7 @@ static wg_tensor lstm_step(void *context, wg_tensor x, wg_tensor *state, int n)
     return state[0] = wg_mul(gate[3], wg_tanh(state[1]));
 }
 
-/* gate: r z n. */
+/* Writes r z n, with the reset gate after the product. */
 static void gru_after_gates(const weights *w, wg_tensor x, wg_tensor h, wg_tensor gate[3])
 {
     wg_tensor a[3], u[3];
@@ -254,6 +255,7 @@ static wg_tensor gru_after_step(void *context, wg_tensor x, wg_tensor *state, in
     return state[0] = wg_lerp(gate[2], state[0], gate[1]);
 }
 
+/* Writes r z n, with the reset gate before the product. */
 static void gru_before_gates(const weights *w, wg_tensor x, wg_tensor h, wg_tensor gate[3])
 {
     wg_tensor a[3], u[2];
@@ -275,7 +277,7 @@ int wg_rnn_gates(const wg_rnn *layer, int cell, wg_tensor x, wg_tensor h, wg_ten
 {
     for (int k = 0; k < 4; k++) gate[k] = WG_NONE;
     if (cell < 0 || cell >= cells_of(layer)) {
-        wg_fail(x, WG_ERR_ARGUMENT, "rnn_gates", "cell %d of %d", cell, cells_of(layer));
+        wg_fail(x, WG_ERR_ARGUMENT, "rnn_gates", "no cell %d; the layer has %d", cell, cells_of(layer));
         return 0;
     }
     weights w = use_weights(layer, &layer->cell[cell], x.tape);
@@ -284,8 +286,8 @@ int wg_rnn_gates(const wg_rnn *layer, int cell, wg_tensor x, wg_tensor h, wg_ten
     case WG_GRU:
         (layer->options.gru == WG_GRU_RESET_AFTER ? gru_after_gates : gru_before_gates)(&w, x, h, gate);
         return 3;
-    case WG_RNN_RELU: gate[0] = wg_relu(both(&w, x, h)); return 1;
-    default: gate[0] = wg_tanh(both(&w, x, h)); return 1;
+    case WG_RNN_RELU: gate[0] = wg_relu(preactivation(&w, x, h)); return 1;
+    default: gate[0] = wg_tanh(preactivation(&w, x, h)); return 1;
     }
 }
 
@@ -299,18 +301,12 @@ static wg_step_fn step_of(const wg_rnn_options *o)
     }
 }
 
-/* ---- over layers and time ---- */
-
-static void layer_scope_begin(wg_tape *tape, int l)
-{
-    char name[16];
-    snprintf(name, sizeof name, "l%d", l);
-    wg_scope_begin(tape, name);
-}
+/* ---- layers and time ---- */
 
 static int state_size(const wg_rnn *layer) { return layer->options.cell == WG_LSTM ? 2 : 1; }
 
-static wg_tensor between_layers(const wg_rnn *layer, int l, wg_tensor h)
+/* A layer's output, with dropout unless it is the last layer. */
+static wg_tensor drop_output(const wg_rnn *layer, int l, wg_tensor h)
 {
     bool last = l == layer->options.layers - 1;
     return last || layer->options.dropout == 0 ? h : wg_dropout(h, layer->options.dropout);
@@ -318,21 +314,21 @@ static wg_tensor between_layers(const wg_rnn *layer, int l, wg_tensor h)
 
 wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state)
 {
-    if (layer->directions == 0) return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "the layer was not initialised");
+    if (layer->directions == 0) return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "the layer was not initialized");
     if (layer->directions != 1)
-        return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "one step of a layer with %d directions: use wg_rnn_unroll",
+        return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "cannot step a layer with %d directions: use wg_rnn_unroll",
                        layer->directions);
     wg_step_fn step = step_of(&layer->options);
     wg_tape *tape = x.tape;
     wg_scope_begin(tape, layer->name);
     for (int l = 0; l < layer->options.layers; l++) {
-        layer_scope_begin(tape, l);
+        wg__layer_scope_begin(tape, l);
         weights w = use_weights(layer, &layer->cell[l], tape);
         wg_tensor cell_state[2] = {state->h[l], state->c[l]};
         wg_tensor h = step(&w, x, cell_state, state_size(layer));
         state->h[l] = cell_state[0];
         state->c[l] = cell_state[1];
-        x = between_layers(layer, l, h);
+        x = drop_output(layer, l, h);
         wg_scope_end(tape);
     }
     wg_scope_end(tape);
@@ -350,7 +346,7 @@ static void unroll_cell(const wg_rnn *layer, int index, bool reverse, const wg_t
     state->c[index] = cell_state[1];
 }
 
-/* x may be out. spare[T] is used when there are two directions. */
+/* x may be out. spare[T] is scratch for a bidirectional layer. */
 static void unroll_layer(const wg_rnn *layer, int l, const wg_tensor *x, int T, wg_tensor lengths,
                          wg_rnn_state *state, wg_tensor *out, wg_tensor *spare)
 {
@@ -362,7 +358,7 @@ static void unroll_layer(const wg_rnn *layer, int l, const wg_tensor *x, int T, 
         unroll_cell(layer, 2 * l + 1, true, spare, T, lengths, state, spare);
         for (int t = 0; t < T; t++) out[t] = wg_concat((wg_tensor[]){out[t], spare[t]}, 2, -1);
     }
-    for (int t = 0; t < T; t++) out[t] = between_layers(layer, l, out[t]);
+    for (int t = 0; t < T; t++) out[t] = drop_output(layer, l, out[t]);
 }
 
 void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor lengths, wg_rnn_state *state,
@@ -371,20 +367,20 @@ void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor len
     enum { ON_STACK = 512 };
     if (T <= 0) return;
     wg_tape *tape = x[0].tape;
-    wg_tensor few[ON_STACK], *spare = few;
+    wg_tensor local[ON_STACK], *spare = local;
     if (layer->directions == 2 && T > ON_STACK) spare = malloc((size_t)T * sizeof *spare);
     if (!spare || layer->directions == 0) {
-        wg_tensor failed = spare ? wg_fail(x[0], WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialised")
+        wg_tensor failed = spare ? wg_fail(x[0], WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialized")
                                  : wg_fail(x[0], WG_ERR_MEMORY, "rnn_unroll", "out of memory for %d steps", T);
         for (int t = 0; t < T; t++) out[t] = failed;
         return;
     }
     wg_scope_begin(tape, layer->name);
     for (int l = 0; l < layer->options.layers; l++) {
-        layer_scope_begin(tape, l);
+        wg__layer_scope_begin(tape, l);
         unroll_layer(layer, l, l == 0 ? x : out, T, lengths, state, out, spare);
         wg_scope_end(tape);
     }
     wg_scope_end(tape);
-    if (spare != few) free(spare);
+    if (spare != local) free(spare);
 }

@@ -1,4 +1,4 @@
-/* A model's parameters as a table of text. */
+/* A table of a model's parameters, as text. */
 #include "nn.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 typedef struct writer {
     char *text;
-    size_t size, length; /* length: of everything, also what no longer fitted */
+    size_t size, length; /* length includes the text that did not fit */
 } writer;
 
 static void put(writer *w, const char *format, ...) WG_PRINTF(2, 3);
@@ -31,7 +31,7 @@ size_t wg_summary(const wg_params *set, char *text, size_t size)
         int length = (int)strlen(wg_params_name_at(set, i));
         if (length > width) width = length;
     }
-    put(&w, "%-*s  %-16s %12s\n", width, "name", "shape", "numbers");
+    put(&w, "%-*s  %-16s %12s\n", width, "name", "shape", "elements");
     for (size_t i = 0; i < count; i++) {
         const wg_param *param = wg_params_at(set, i);
         const char *name = wg_params_name_at(set, i);

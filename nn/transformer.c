@@ -1,4 +1,4 @@
-/* Transformers: layers, stacks, models. Decoding step by step is in transformer_step.c. */
+/* Transformers: layers, stacks, models. Incremental decoding is in transformer_step.c. */
 #include "transformer.h"
 
 #include <math.h>
@@ -6,7 +6,7 @@
 
 #include "internal.h"
 
-/* A longer name is cut here, and with anything behind it refused by wg__layer_param. */
+/* A longer name is truncated here; wg__layer_param rejects it once a member's name is appended. */
 typedef struct long_name {
     char text[512];
 } long_name;
@@ -26,12 +26,13 @@ wg_transformer_options wg_transformer_defaults(void)
     return (wg_transformer_options){.heads = 1, .bias = true, .epsilon = 1e-5};
 }
 
-static const char *mistake_in(const wg_transformer_options *o, int64_t size)
+/* Why the options are invalid; NULL if they are valid. */
+static const char *invalid_reason(const wg_transformer_options *o, int64_t size)
 {
     if (size < 1 || o->heads < 1 || size % o->heads != 0) return "the size must be a multiple of the heads";
     if (o->feedforward < 0 || size > INT64_MAX / 4) return "sizes are out of range";
     if (o->activation < WG_ACTIVATION_RELU || o->activation > WG_ACTIVATION_GELU_TANH)
-        return "activation is none of wg_activation";
+        return "activation is not a wg_activation";
     if (!(o->dropout >= 0 && o->dropout < 1)) return "dropout must be in [0, 1)";
     if (!(o->epsilon >= 0)) return "epsilon must not be negative";
     return NULL;
@@ -72,8 +73,8 @@ wg_status wg_transformer_layer_init(wg_transformer_layer *layer, wg_params *set,
                                     bool decoder, wg_transformer_options options)
 {
     *layer = (wg_transformer_layer){0};
-    const char *mistake = mistake_in(&options, size);
-    if (mistake) return wg_params_fail(set, WG_ERR_ARGUMENT, "transformer %s: %s", name ? name : "", mistake);
+    const char *reason = invalid_reason(&options, size);
+    if (reason) return wg_params_fail(set, WG_ERR_ARGUMENT, "transformer %s: %s", name ? name : "", reason);
     if (options.feedforward == 0) options.feedforward = 4 * size;
     if (!options.last_init) options.last_init = options.init;
     *layer = (wg_transformer_layer){.options = options, .decoder = decoder, .size = size};
@@ -85,7 +86,7 @@ wg_status wg_transformer_layer_init(wg_transformer_layer *layer, wg_params *set,
     norm_init(&layer->norm1, set, name, "norm1", size, o);
     norm_init(&layer->norm2, set, name, "norm2", size, o);
     if (decoder) norm_init(&layer->norm3, set, name, "norm3", size, o);
-    layer->options.init = layer->options.last_init = NULL; /* the caller's, used up */
+    layer->options.init = layer->options.last_init = NULL; /* they may point to the caller's locals */
     layer->self_attn.options.in_init = layer->self_attn.options.out_init = NULL;
     layer->multihead_attn.options.in_init = layer->multihead_attn.options.out_init = NULL;
     return wg_params_status(set);
@@ -105,37 +106,40 @@ static wg_tensor activate(wg_activation activation, wg_tensor x)
     }
 }
 
-wg_tensor wg__transformer_feed(const wg_transformer_layer *layer, wg_tensor x)
-{
-    wg_tensor hidden = activate(layer->options.activation, wg_linear_apply(&layer->linear1, x));
-    return wg_linear_apply(&layer->linear2, dropout(layer, hidden));
-}
-
-wg_tensor wg__transformer_enter(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm, wg_tensor x)
+wg_tensor wg__transformer_branch_input(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm,
+                                       wg_tensor x)
 {
     return layer->options.norm_first ? wg_layer_norm_apply(norm, x) : x;
 }
 
-wg_tensor wg__transformer_leave(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm, wg_tensor x,
-                                wg_tensor branch)
+wg_tensor wg__transformer_add_branch(const wg_transformer_layer *layer, const wg_layer_norm_layer *norm,
+                                     wg_tensor x, wg_tensor branch)
 {
     wg_tensor sum = wg_add(x, dropout(layer, branch));
     return layer->options.norm_first ? sum : wg_layer_norm_apply(norm, sum);
 }
 
-wg_tensor wg_transformer_layer_apply(const wg_transformer_layer *layer, wg_tensor x, wg_attention_options self,
-                                     wg_tensor memory, wg_attention_options over)
+wg_tensor wg__transformer_feed_forward(const wg_transformer_layer *layer, wg_tensor x)
 {
-    wg_tensor in = wg__transformer_enter(layer, &layer->norm1, x);
-    x = wg__transformer_leave(layer, &layer->norm1, x, wg_mha_apply(&layer->self_attn, in, in, in, self, NULL));
+    const wg_layer_norm_layer *norm = layer->decoder ? &layer->norm3 : &layer->norm2;
+    wg_tensor in = wg__transformer_branch_input(layer, norm, x);
+    wg_tensor hidden = activate(layer->options.activation, wg_linear_apply(&layer->linear1, in));
+    wg_tensor out = wg_linear_apply(&layer->linear2, dropout(layer, hidden));
+    return wg__transformer_add_branch(layer, norm, x, out);
+}
+
+wg_tensor wg_transformer_layer_apply(const wg_transformer_layer *layer, wg_tensor x, wg_attention_options self,
+                                     wg_tensor memory, wg_attention_options cross)
+{
+    wg_tensor in = wg__transformer_branch_input(layer, &layer->norm1, x);
+    x = wg__transformer_add_branch(layer, &layer->norm1, x,
+                                   wg_mha_apply(&layer->self_attn, in, in, in, self, NULL));
     if (layer->decoder) {
-        in = wg__transformer_enter(layer, &layer->norm2, x);
-        wg_tensor seen = wg_mha_apply(&layer->multihead_attn, in, memory, memory, over, NULL);
-        x = wg__transformer_leave(layer, &layer->norm2, x, seen);
+        in = wg__transformer_branch_input(layer, &layer->norm2, x);
+        wg_tensor attended = wg_mha_apply(&layer->multihead_attn, in, memory, memory, cross, NULL);
+        x = wg__transformer_add_branch(layer, &layer->norm2, x, attended);
     }
-    const wg_layer_norm_layer *last = layer->decoder ? &layer->norm3 : &layer->norm2;
-    in = wg__transformer_enter(layer, last, x);
-    return wg__transformer_leave(layer, last, x, wg__transformer_feed(layer, in));
+    return wg__transformer_feed_forward(layer, x);
 }
 
 /* ---- a stack ---- */
@@ -145,7 +149,7 @@ wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set,
 {
     *stack = (wg_transformer_stack){0};
     if (layers < 0 || layers > WG_TRANSFORMER_MAX_LAYERS)
-        return wg_params_fail(set, WG_ERR_ARGUMENT, "transformer %s: %d layers, at most %d: stack two",
+        return wg_params_fail(set, WG_ERR_ARGUMENT, "transformer %s: %d layers; at most %d, use two stacks",
                               name ? name : "", layers, WG_TRANSFORMER_MAX_LAYERS);
     stack->decoder = decoder;
     stack->has_norm = norm;
@@ -157,29 +161,22 @@ wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set,
         snprintf(part, sizeof part, "layers.%d", l);
         wg_status status =
             wg_transformer_layer_init(&stack->layer[l], set, join(name, part).text, size, decoder, options);
-        if (status != WG_OK) return *stack = (wg_transformer_stack){0}, status; /* not a shorter stack */
+        if (status != WG_OK) return *stack = (wg_transformer_stack){0}, status; /* no partial stack */
         stack->layers = l + 1;
     }
     if (norm) norm_init(&stack->norm, set, name, "norm", size, &options);
     return wg_params_status(set);
 }
 
-void wg__transformer_layer_begin(wg_tape *tape, int l)
-{
-    char name[16];
-    snprintf(name, sizeof name, "l%d", l);
-    wg_scope_begin(tape, name);
-}
-
 wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tensor x, wg_attention_options self,
-                                     wg_tensor memory, wg_attention_options over)
+                                     wg_tensor memory, wg_attention_options cross)
 {
     wg_tape *tape = x.tape;
-    if (stack->size == 0) return wg_fail(x, WG_ERR_ARGUMENT, "transformer", "the stack was not initialised");
+    if (stack->size == 0) return wg_fail(x, WG_ERR_ARGUMENT, "transformer", "the stack was not initialized");
     wg_scope_begin(tape, stack->name);
     for (int l = 0; l < stack->layers; l++) {
-        wg__transformer_layer_begin(tape, l);
-        x = wg_transformer_layer_apply(&stack->layer[l], x, self, memory, over);
+        wg__layer_scope_begin(tape, l);
+        x = wg_transformer_layer_apply(&stack->layer[l], x, self, memory, cross);
         wg_scope_end(tape);
     }
     if (stack->has_norm) x = wg_layer_norm_apply(&stack->norm, x);
@@ -187,7 +184,7 @@ wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tenso
     return x;
 }
 
-/* ---- encoder and decoder ---- */
+/* ---- encoder-decoder ---- */
 
 wg_status wg_transformer_init(wg_transformer *model, wg_params *set, const char *name, int64_t size,
                               int encoder_layers, int decoder_layers, wg_transformer_options options)
@@ -202,14 +199,14 @@ wg_status wg_transformer_init(wg_transformer *model, wg_params *set, const char 
 wg_tensor wg_transformer_apply(const wg_transformer *model, wg_tensor source, wg_tensor target,
                                wg_tensor source_mask)
 {
-    wg_attention_options over = wg_attention_defaults(), self = wg_attention_defaults();
-    over.mask = source_mask;
+    wg_attention_options cross = wg_attention_defaults(), self = wg_attention_defaults();
+    cross.mask = source_mask;
     self.causal = true;
-    wg_tensor memory = wg_transformer_stack_apply(&model->encoder, source, over, WG_NONE, wg_attention_defaults());
-    return wg_transformer_stack_apply(&model->decoder, target, self, memory, over);
+    wg_tensor memory = wg_transformer_stack_apply(&model->encoder, source, cross, WG_NONE, wg_attention_defaults());
+    return wg_transformer_stack_apply(&model->decoder, target, self, memory, cross);
 }
 
-/* ---- a language model ---- */
+/* ---- language model ---- */
 
 wg_lm_options wg_lm_defaults(void)
 {
@@ -250,8 +247,7 @@ wg_tensor wg_lm_apply(const wg_lm *model, wg_tensor token)
     const double p = model->options.layer.dropout;
     wg_attention_options self = wg_attention_defaults();
     self.causal = true;
-    if (wg_rank(token) == 0)
-        return wg_fail(token, WG_ERR_SHAPE, "lm", "a token needs an axis of time: [..., time]");
+    if (wg_rank(token) == 0) return wg_fail(token, WG_ERR_SHAPE, "lm", "token must have a time axis: [..., time]");
     if (wg_size(token, -1) > model->context)
         return wg_fail(token, WG_ERR_SHAPE, "lm", "%lld tokens, but the context is %lld",
                        (long long)wg_size(token, -1), (long long)model->context);

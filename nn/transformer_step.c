@@ -1,4 +1,4 @@
-/* Decoding one position at a time: keys and values are kept in buffers. */
+/* Decoding one position at a time, with keys and values cached in buffers. */
 #include <stdio.h>
 
 #include "internal.h"
@@ -15,18 +15,18 @@ wg_status wg_kv_cache_init(wg_kv_cache *cache, const wg_transformer_stack *stack
     *cache = (wg_kv_cache){.stack = stack, .batch = batch, .length = length, .memory = memory};
     for (int l = 0; l < stack->layers; l++) {
         const wg_mha *mha = &stack->layer[l].self_attn;
-        const wg_shape own = WG_DIMS(batch, mha->heads, length, mha->head_size),
-                       over = WG_DIMS(batch, mha->heads, memory, mha->head_size);
+        const wg_shape self = WG_DIMS(batch, mha->heads, length, mha->head_size),
+                       cross = WG_DIMS(batch, mha->heads, memory, mha->head_size);
         char text[32];
         snprintf(text, sizeof text, "k_l%d", l);
-        cache->k[l] = wg__layer_buffer(set, name, text, own, wg_init_zeros());
+        cache->k[l] = wg__layer_buffer(set, name, text, self, wg_init_zeros());
         snprintf(text, sizeof text, "v_l%d", l);
-        cache->v[l] = wg__layer_buffer(set, name, text, own, wg_init_zeros());
+        cache->v[l] = wg__layer_buffer(set, name, text, self, wg_init_zeros());
         if (!stack->decoder) continue;
         snprintf(text, sizeof text, "memory_k_l%d", l);
-        cache->memory_k[l] = wg__layer_buffer(set, name, text, over, wg_init_zeros());
+        cache->memory_k[l] = wg__layer_buffer(set, name, text, cross, wg_init_zeros());
         snprintf(text, sizeof text, "memory_v_l%d", l);
-        cache->memory_v[l] = wg__layer_buffer(set, name, text, over, wg_init_zeros());
+        cache->memory_v[l] = wg__layer_buffer(set, name, text, cross, wg_init_zeros());
     }
     return wg_params_status(set);
 }
@@ -41,82 +41,81 @@ void wg_kv_cache_begin(const wg_kv_cache *cache, wg_tensor memory)
     }
 }
 
-/* What a step knows of where it is. */
-typedef struct place {
-    wg_tensor here;    /* bool [length, 1]: the row that is written */
-    wg_tensor so_far;  /* bool [length]: the rows that may be seen */
+/* The position of a step in the cache. */
+typedef struct cache_position {
+    wg_tensor written; /* bool [length, 1]: the row that this step writes */
+    wg_tensor visible; /* bool [length]: the rows up to this step's */
     wg_tensor parents; /* or WG_NONE */
-} place;
+} cache_position;
 
-static wg_tensor rows_of(wg_buffer *buffer, const place *at)
+/* The buffer's value, with rows permuted by parents. */
+static wg_tensor rows_of(wg_buffer *buffer, const cache_position *at)
 {
-    wg_tensor rows = wg_use(at->here.tape, buffer);
+    wg_tensor rows = wg_use(at->written.tape, buffer);
     return at->parents.tape ? wg_index_select(rows, 0, at->parents) : rows;
 }
 
-/* The buffer with one row replaced, which is what it holds after the run. */
-static wg_tensor write_row(wg_buffer *buffer, const place *at, wg_tensor row)
+/* Replaces one row; assigns the result to the buffer and returns it. */
+static wg_tensor write_row(wg_buffer *buffer, const cache_position *at, wg_tensor row)
 {
-    wg_tensor rows = wg_where(at->here, row, rows_of(buffer, at));
+    wg_tensor rows = wg_where(at->written, row, rows_of(buffer, at));
     wg_assign(buffer, rows);
     return rows;
 }
 
-/* The memory's keys or values; they stay with the sequence that has them. */
-static wg_tensor memory_of(wg_buffer *buffer, const place *at)
+/* The memory's keys or values. With parents, the permuted rows are assigned back to the buffer. */
+static wg_tensor memory_of(wg_buffer *buffer, const cache_position *at)
 {
     wg_tensor rows = rows_of(buffer, at);
     if (at->parents.tape) wg_assign(buffer, rows);
     return rows;
 }
 
-static wg_tensor layer_step(const wg_kv_cache *cache, int l, wg_tensor x, const place *at,
-                            wg_attention_options over)
+static wg_tensor layer_step(const wg_kv_cache *cache, int l, wg_tensor x, const cache_position *at,
+                            wg_attention_options cross)
 {
     const wg_transformer_layer *layer = &cache->stack->layer[l];
     const wg_mha *mha = &layer->self_attn;
     wg_attention_options self = wg_attention_defaults();
-    self.mask = at->so_far;
+    self.mask = at->visible;
     wg_tensor heads[3];
-    wg__mha_self(mha, wg__transformer_enter(layer, &layer->norm1, x), heads);
+    wg__mha_self(mha, wg__transformer_branch_input(layer, &layer->norm1, x), heads);
     wg_tensor k = write_row(cache->k[l], at, heads[1]), v = write_row(cache->v[l], at, heads[2]);
-    x = wg__transformer_leave(layer, &layer->norm1, x, wg__mha_join(mha, heads[0], k, v, self, NULL));
+    x = wg__transformer_add_branch(layer, &layer->norm1, x, wg__mha_attend(mha, heads[0], k, v, self, NULL));
     if (layer->decoder) {
         mha = &layer->multihead_attn;
-        wg_tensor q = wg__mha_query(mha, wg__transformer_enter(layer, &layer->norm2, x));
+        wg_tensor q = wg__mha_query(mha, wg__transformer_branch_input(layer, &layer->norm2, x));
         wg_tensor mk = memory_of(cache->memory_k[l], at), mv = memory_of(cache->memory_v[l], at);
-        x = wg__transformer_leave(layer, &layer->norm2, x, wg__mha_join(mha, q, mk, mv, over, NULL));
+        x = wg__transformer_add_branch(layer, &layer->norm2, x, wg__mha_attend(mha, q, mk, mv, cross, NULL));
     }
-    const wg_layer_norm_layer *last = layer->decoder ? &layer->norm3 : &layer->norm2;
-    wg_tensor in = wg__transformer_enter(layer, last, x);
-    return wg__transformer_leave(layer, last, x, wg__transformer_feed(layer, in));
+    return wg__transformer_feed_forward(layer, x);
 }
 
 static bool in_range(const wg_kv_cache *cache, wg_tensor x, int64_t position, const char *op)
 {
-    if (!cache->stack) return wg_fail(x, WG_ERR_ARGUMENT, op, "the cache was not initialised"), false;
+    if (!cache->stack) return wg_fail(x, WG_ERR_ARGUMENT, op, "the cache was not initialized"), false;
     if (position >= 0 && position < cache->length) return true;
     wg_fail(x, WG_ERR_ARGUMENT, op, "position %lld is not in 0 .. %lld", (long long)position,
             (long long)cache->length - 1);
     return false;
 }
 
-wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t position, wg_attention_options over,
+wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t position, wg_attention_options cross,
                               wg_tensor parents)
 {
     const wg_transformer_stack *stack = cache->stack;
     wg_tape *tape = x.tape;
     if (!in_range(cache, x, position, "transformer_step")) return (wg_tensor){.tape = tape};
     if (wg_rank(x) != 2 || wg_size(x, 0) != cache->batch)
-        return wg_fail(x, WG_ERR_SHAPE, "transformer_step", "x must be [%lld, %lld], one position a sequence",
+        return wg_fail(x, WG_ERR_SHAPE, "transformer_step", "x must be [%lld, %lld], one position per sequence",
                        (long long)cache->batch, (long long)stack->size);
     wg_scope_begin(tape, stack->name);
     wg_tensor rows = wg_arange(tape, WG_I32, 0, 1, cache->length), now = wg_scalar(tape, WG_I32, (double)position);
-    const place at = {wg_unsqueeze(wg_equal(rows, now), -1), wg_less_equal(rows, now), parents};
+    const cache_position at = {wg_unsqueeze(wg_equal(rows, now), -1), wg_less_equal(rows, now), parents};
     x = wg_unsqueeze(x, 1);
     for (int l = 0; l < stack->layers; l++) {
-        wg__transformer_layer_begin(tape, l);
-        x = layer_step(cache, l, x, &at, over);
+        wg__layer_scope_begin(tape, l);
+        x = layer_step(cache, l, x, &at, cross);
         wg_scope_end(tape);
     }
     if (stack->has_norm) x = wg_layer_norm_apply(&stack->norm, x);

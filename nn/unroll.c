@@ -1,12 +1,12 @@
-/* A step over time, with sequences of different lengths. */
+/* Unrolls a step over time, with sequences of different lengths. */
 #include "nn.h"
 
 #include <string.h>
 
 wg_unroll_options wg_unroll_defaults(void) { return (wg_unroll_options){.reverse = false}; }
 
-/* [B, 1] as [B], [B, 1, 1], ...: to stand beside x. */
-static wg_tensor beside(wg_tensor mask, wg_tensor x)
+/* [B, 1] reshaped to [B], [B, 1, 1], ...: broadcasts against x. */
+static wg_tensor match_rank(wg_tensor mask, wg_tensor x)
 {
     int rank = wg_rank(x);
     if (rank == 2 || rank < 1) return mask;
@@ -16,10 +16,10 @@ static wg_tensor beside(wg_tensor mask, wg_tensor x)
     return wg_reshape(mask, shape);
 }
 
-/* mask ? x : 0; a NaN where the mask is false is gone, from the gradient too. */
+/* mask ? x : 0. A NaN where the mask is false reaches neither the result nor the gradient. */
 static wg_tensor zero_outside(wg_tensor mask, wg_tensor x)
 {
-    return wg_where(beside(mask, x), x, wg_zeros(x.tape, wg_dtype_get(x), WG_SCALAR));
+    return wg_where(match_rank(mask, x), x, wg_zeros(x.tape, wg_dtype_get(x), WG_SCALAR));
 }
 
 void wg_unroll(wg_step_fn step, void *context, const wg_tensor *x, int T, wg_tensor *state, int n,
@@ -28,7 +28,7 @@ void wg_unroll(wg_step_fn step, void *context, const wg_tensor *x, int T, wg_ten
     if (T <= 0) return;
     if (n < 0 || n > WG_UNROLL_MAX_STATE) {
         wg_tensor failed =
-            wg_fail(x[0], WG_ERR_ARGUMENT, "unroll", "%d tensors of state: at most %d", n, WG_UNROLL_MAX_STATE);
+            wg_fail(x[0], WG_ERR_ARGUMENT, "unroll", "%d state tensors; at most %d", n, WG_UNROLL_MAX_STATE);
         for (int t = 0; t < T; t++) out[t] = failed;
         return;
     }
@@ -43,6 +43,6 @@ void wg_unroll(wg_step_fn step, void *context, const wg_tensor *x, int T, wg_ten
         wg_tensor mask = wg_slice(valid, 1, t, t + 1), before[WG_UNROLL_MAX_STATE];
         for (int k = 0; k < n; k++) before[k] = state[k];
         out[t] = zero_outside(mask, step(context, zero_outside(mask, x[t]), state, n));
-        for (int k = 0; k < n; k++) state[k] = wg_where(beside(mask, state[k]), state[k], before[k]);
+        for (int k = 0; k < n; k++) state[k] = wg_where(match_rank(mask, state[k]), state[k], before[k]);
     }
 }

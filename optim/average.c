@@ -1,36 +1,34 @@
-/* A running average of the parameters, in buffers of their set. */
+/* Running averages of parameters, stored in buffers of their set. */
 #include "internal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct pair {
+typedef struct averaged {
     wg_param *param;
     wg_buffer *average;
-} pair;
+} averaged;
 
 struct wg_average {
     wg__heap heap;
     double decay;
-    wg_buffer *count; /* scalar: updates so far */
+    wg_buffer *count; /* scalar: number of updates */
     bool swapped;
-    size_t n, bytes; /* pairs; bytes of this struct with them */
-    pair pairs[];
+    size_t n, bytes; /* number of members; size of this struct including them */
+    averaged members[];
 };
 
-/* The buffer of this name, new or from before; NULL with an error on the set. */
-static wg_buffer *buffer_for(wg_params *set, const char *before, const char *name, wg_shape shape)
+/* The buffer prefix + name, created if it does not exist. Returns NULL on error; the set stores the error. */
+static wg_buffer *buffer_for(wg_params *set, const char *prefix, const char *name, wg_shape shape)
 {
     char text[512];
-    if (snprintf(text, sizeof text, "%s%s", before, name) >= (int)sizeof text) text[0] = 0; /* the set refuses it */
-    wg_param *there = wg_param_find(set, text);
-    if (!there) return wg_buffer_new(set, text, shape, wg_init_zeros());
-    wg_shape size = wg_param_shape(there);
-    bool same = wg_param_is_buffer(there) && size.rank == shape.rank;
-    for (int i = 0; same && i < shape.rank; i++) same = size.size[i] == shape.size[i];
-    if (same) return there;
-    wg_params_fail(set, WG_ERR_ARGUMENT, "average: %s is there and is something else", text);
+    if (snprintf(text, sizeof text, "%s%s", prefix, name) >= (int)sizeof text) text[0] = 0; /* the set rejects it */
+    wg_param *existing = wg_param_find(set, text);
+    if (!existing) return wg_buffer_new(set, text, shape, wg_init_zeros());
+    const wg_shape existing_shape = wg_param_shape(existing);
+    if (wg_param_is_buffer(existing) && wg_shape_equal(&existing_shape, &shape)) return existing;
+    wg_params_fail(set, WG_ERR_ARGUMENT, "average: %s exists and is not a buffer of the parameter's shape", text);
     return NULL;
 }
 
@@ -41,24 +39,24 @@ wg_average *wg_average_new(wg_params *set, double decay)
         wg_params_fail(set, WG_ERR_ARGUMENT, "average: decay %g is not in [0, 1]", decay);
         return NULL;
     }
-    const size_t members = wg_params_count(set); /* our buffers come after these */
+    const size_t count = wg_params_count(set); /* before the averages are added */
     size_t n = 0;
-    for (size_t i = 0; i < members; i++) n += wg__trained_at(set, i) != NULL;
+    for (size_t i = 0; i < count; i++) n += wg__trainable_at(set, i) != NULL;
     wg__heap heap = {.allocator = wg_params_allocator(set)};
-    const size_t bytes = sizeof(wg_average) + n * sizeof(pair);
+    const size_t bytes = sizeof(wg_average) + n * sizeof(averaged);
     wg_average *a = wg__heap_alloc(&heap, bytes);
     if (!a) {
         wg_params_fail(set, WG_ERR_MEMORY, "average: out of memory");
         return NULL;
     }
     *a = (wg_average){.heap = heap, .decay = decay, .bytes = bytes};
-    for (size_t i = 0; i < members; i++) {
-        wg_param *param = wg__trained_at(set, i);
-        if (param) a->pairs[a->n++].param = param;
+    for (size_t i = 0; i < count; i++) {
+        wg_param *param = wg__trainable_at(set, i);
+        if (param) a->members[a->n++].param = param;
     }
     for (size_t i = 0; i < n; i++)
-        a->pairs[i].average =
-            buffer_for(set, "average.", wg_param_name(a->pairs[i].param), wg_param_shape(a->pairs[i].param));
+        a->members[i].average =
+            buffer_for(set, "average.", wg_param_name(a->members[i].param), wg_param_shape(a->members[i].param));
     a->count = buffer_for(set, "average_count", "", WG_SCALAR);
     if (wg_params_status(set) == WG_OK) return a;
     wg_average_free(a);
@@ -72,7 +70,7 @@ void wg_average_free(wg_average *a)
     wg__heap_release(&heap, a, a->bytes);
 }
 
-static double counted(const wg_average *a)
+static double update_count(const wg_average *a)
 {
     const void *count = wg_param_value(a->count);
     return wg_param_dtype(a->count) == WG_F64 ? *(const double *)count : (double)*(const float *)count;
@@ -89,12 +87,12 @@ static void set_count(wg_average *a, double value)
 }
 
 /* a += share (p - a) */
-static void approach_f32(int64_t n, float *a, const float *p, double share)
+static void blend_f32(int64_t n, float *a, const float *p, double share)
 {
     for (int64_t i = 0; i < n; i++) a[i] += (float)share * (p[i] - a[i]);
 }
 
-static void approach_f64(int64_t n, double *a, const double *p, double share)
+static void blend_f64(int64_t n, double *a, const double *p, double share)
 {
     for (int64_t i = 0; i < n; i++) a[i] += share * (p[i] - a[i]);
 }
@@ -102,14 +100,14 @@ static void approach_f64(int64_t n, double *a, const double *p, double share)
 wg_status wg_average_update(wg_average *a)
 {
     if (!a || a->swapped) return WG_ERR_ARGUMENT;
-    const double k = counted(a) + 1, share = a->decay == 1 ? 1 / k : (1 - a->decay) / (1 - pow(a->decay, k));
+    const double k = update_count(a) + 1, share = a->decay == 1 ? 1 / k : (1 - a->decay) / (1 - pow(a->decay, k));
     for (size_t i = 0; i < a->n; i++) {
-        const pair *m = &a->pairs[i];
+        const averaged *m = &a->members[i];
         void *average = wg_param_write_begin(m->average);
         if (wg_param_dtype(m->param) == WG_F64)
-            approach_f64(wg_param_numel(m->param), average, wg_param_value(m->param), share);
+            blend_f64(wg_param_numel(m->param), average, wg_param_value(m->param), share);
         else
-            approach_f32(wg_param_numel(m->param), average, wg_param_value(m->param), share);
+            blend_f32(wg_param_numel(m->param), average, wg_param_value(m->param), share);
         wg_param_write_end(m->average);
     }
     set_count(a, k);
@@ -120,9 +118,9 @@ void wg_average_swap(wg_average *a)
 {
     if (!a) return;
     a->swapped = !a->swapped;
-    if (counted(a) == 0) return;
+    if (update_count(a) == 0) return;
     for (size_t i = 0; i < a->n; i++) {
-        const pair *m = &a->pairs[i];
+        const averaged *m = &a->members[i];
         wg__swap_bytes(wg_param_write_begin(m->param), wg_param_write_begin(m->average),
                        (size_t)wg_param_numel(m->param) * wg_dtype_size(wg_param_dtype(m->param)));
         wg_param_write_end(m->param);

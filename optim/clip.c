@@ -1,12 +1,12 @@
-/* Clipping of gradients, and the norm that it takes. */
+/* Gradient clipping, and the global norm. */
 #include "internal.h"
 
 #include <math.h>
 
-/* The same parameters that a step updates. */
-static wg_param *clipped_at(const wg_params *set, size_t index)
+/* The parameter at this index if a step would update it, else NULL. */
+static wg_param *updated_at(const wg_params *set, size_t index)
 {
-    wg_param *param = wg__trained_at(set, index);
+    wg_param *param = wg__trainable_at(set, index);
     return wg_param_is_frozen(param) ? NULL : param;
 }
 
@@ -15,7 +15,7 @@ static double global_norm(const wg_params *set)
     const wg__update_kernels *kernels = wg__update_get(wg_params_dtype(set));
     double sum = 0;
     for (size_t i = 0, n = wg_params_count(set); i < n; i++) {
-        wg_param *param = clipped_at(set, i);
+        wg_param *param = updated_at(set, i);
         if (param) sum += kernels->sum_squares(wg_param_numel(param), wg_param_grad(param));
     }
     return sqrt(sum);
@@ -24,7 +24,7 @@ static double global_norm(const wg_params *set)
 static void for_each_gradient(wg_params *set, void (*loop)(int64_t n, void *g, double number), double number)
 {
     for (size_t i = 0, n = wg_params_count(set); i < n; i++) {
-        wg_param *param = clipped_at(set, i);
+        wg_param *param = updated_at(set, i);
         void *gradient = wg_param_grad_write_begin(param);
         if (!gradient) continue;
         loop(wg_param_numel(param), gradient, number);

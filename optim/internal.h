@@ -1,5 +1,5 @@
-/* Internal to optim/: an optimizer is a row of a table (kinds.c) that optimizer.c walks over the parameters; the
- * loops over numbers are in update.c. */
+/* Internal to optim/. An optimizer is a row of a table (kinds.c); optimizer.c applies it to the parameters of a set;
+ * update.c has the loops over numbers. */
 #ifndef WG_OPTIM_INTERNAL_H
 #define WG_OPTIM_INTERNAL_H
 
@@ -15,25 +15,25 @@ typedef union wg__optimizer_options {
     wg_adam_options adam;
 } wg__optimizer_options;
 
-/* A variant of an optimizer. */
+/* A variant of an optimizer, such as SGD with momentum. */
 typedef struct wg__optimizer_kind {
-    const char *name;                    /* as users see it: variants share one */
-    const char *slots[WG__UPDATE_SLOTS]; /* names of the state arrays, in the order the update takes them */
-    bool counts;                         /* the formula needs the number of the parameter's own step */
+    const char *name;                    /* the optimizer's public name; variants share it */
+    const char *slots[WG__UPDATE_SLOTS]; /* names of the state arrays, in the order of the update's slots */
+    bool counts_steps;                   /* the formula uses the parameter's own step count */
     size_t update;                       /* offset of the loop in wg__update_kernels */
-    /* What the loop takes, for learning rate lr, weight decay w and own step k (from 1). */
+    /* Computes the loop's coefficients c from learning rate lr, weight decay w and the step count k (from 1). */
     void (*coefficients)(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c);
 } wg__optimizer_kind;
 
-/* The base of the four constructors; text is the reason why the options are refused, NULL if they are fine. */
+/* The common part of the constructors. invalid is the reason why the options are invalid; NULL if they are valid. */
 wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
                                 const wg__optimizer_options *options, double lr, double weight_decay,
-                                const char *text);
+                                const char *invalid);
 
-/* The loops for a dtype on this machine. */
+/* The loops for a dtype, in the best instruction set of this machine. */
 const wg__update_kernels *wg__update_get(wg_dtype dtype);
 
-/* The parameter at this index of the set if it is one to train: no tie's second name, no buffer; else NULL. */
-wg_param *wg__trained_at(const wg_params *set, size_t index);
+/* The trainable parameter at this index of the set; NULL for a buffer and for a tied parameter's second name. */
+wg_param *wg__trainable_at(const wg_params *set, size_t index);
 
 #endif

@@ -1,5 +1,5 @@
-/* The table of optimizers: options and their defaults, which state a variant keeps, and the coefficients of its
- * loop. A new optimizer is a row here and a loop in update.c. */
+/* The table of optimizers: options and their defaults, the state arrays of each variant, and the coefficients of its
+ * loop. To add an optimizer, add a row here and a loop in update.c. */
 #include "internal.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ static const wg__optimizer_kind kind_sgd = {
     .name = "sgd", .update = offsetof(wg__update_kernels, sgd), .coefficients = sgd_coefficients};
 static const wg__optimizer_kind kind_sgd_momentum = {.name = "sgd",
                                                      .slots = {"momentum_buffer"},
-                                                     .counts = true,
+                                                     .counts_steps = true,
                                                      .update = offsetof(wg__update_kernels, sgd_momentum),
                                                      .coefficients = sgd_coefficients};
 
@@ -34,20 +34,20 @@ wg_sgd_options wg_sgd_defaults(void) { return (wg_sgd_options){.lr = 1e-3}; }
 
 wg_optimizer *wg_sgd_new(wg_params *set, wg_sgd_options o)
 {
-    const char *text = NULL;
+    const char *invalid = NULL;
     if (!not_negative(o.lr))
-        text = "lr must be a number >= 0";
+        invalid = "lr must be a number >= 0";
     else if (!not_negative(o.momentum))
-        text = "momentum must be a number >= 0";
+        invalid = "momentum must be a number >= 0";
     else if (!in_range(o.dampening, 0, 1))
-        text = "dampening must be in [0, 1]";
+        invalid = "dampening must be in [0, 1]";
     else if (!not_negative(o.weight_decay))
-        text = "weight_decay must be a number >= 0";
+        invalid = "weight_decay must be a number >= 0";
     else if (o.nesterov && !(o.momentum > 0 && o.dampening == 0))
-        text = "nesterov asks for momentum > 0 and dampening 0";
+        invalid = "nesterov requires momentum > 0 and dampening 0";
     wg__optimizer_options options = {.sgd = o};
     const wg__optimizer_kind *kind = o.momentum > 0 ? &kind_sgd_momentum : &kind_sgd;
-    return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, text);
+    return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, invalid);
 }
 
 /* ---- rmsprop ---- */
@@ -91,19 +91,20 @@ wg_rmsprop_options wg_rmsprop_defaults(void)
 
 wg_optimizer *wg_rmsprop_new(wg_params *set, wg_rmsprop_options o)
 {
-    const char *text = NULL;
+    const char *invalid = NULL;
     if (!not_negative(o.lr))
-        text = "lr must be a number >= 0";
+        invalid = "lr must be a number >= 0";
     else if (!in_range(o.alpha, 0, 1))
-        text = "alpha must be in [0, 1]";
+        invalid = "alpha must be in [0, 1]";
     else if (!not_negative(o.epsilon))
-        text = "epsilon must be a number >= 0";
+        invalid = "epsilon must be a number >= 0";
     else if (!not_negative(o.momentum))
-        text = "momentum must be a number >= 0";
+        invalid = "momentum must be a number >= 0";
     else if (!not_negative(o.weight_decay))
-        text = "weight_decay must be a number >= 0";
+        invalid = "weight_decay must be a number >= 0";
     wg__optimizer_options options = {.rmsprop = o};
-    return wg__optimizer_new(set, &kind_rmsprop[o.centered][o.momentum > 0], &options, o.lr, o.weight_decay, text);
+    return wg__optimizer_new(set, &kind_rmsprop[o.centered][o.momentum > 0], &options, o.lr, o.weight_decay,
+                             invalid);
 }
 
 /* ---- adam, adamw ---- */
@@ -134,12 +135,12 @@ static void adamw_coefficients(const wg__optimizer_options *options, double lr, 
 
 static const wg__optimizer_kind kind_adam = {.name = "adam",
                                              .slots = {"exp_avg", "exp_avg_sq"},
-                                             .counts = true,
+                                             .counts_steps = true,
                                              .update = offsetof(wg__update_kernels, adam),
                                              .coefficients = adam_coefficients};
 static const wg__optimizer_kind kind_adamw = {.name = "adamw",
                                               .slots = {"exp_avg", "exp_avg_sq"},
-                                              .counts = true,
+                                              .counts_steps = true,
                                               .update = offsetof(wg__update_kernels, adam),
                                               .coefficients = adamw_coefficients};
 
@@ -157,19 +158,19 @@ wg_adamw_options wg_adamw_defaults(void)
 
 static wg_optimizer *adam_new(wg_params *set, const wg__optimizer_kind *kind, wg_adam_options o)
 {
-    const char *text = NULL;
+    const char *invalid = NULL;
     if (!not_negative(o.lr))
-        text = "lr must be a number >= 0";
+        invalid = "lr must be a number >= 0";
     else if (!is_decay(o.beta1))
-        text = "beta1 must be in [0, 1)";
+        invalid = "beta1 must be in [0, 1)";
     else if (!is_decay(o.beta2))
-        text = "beta2 must be in [0, 1)";
+        invalid = "beta2 must be in [0, 1)";
     else if (!not_negative(o.epsilon))
-        text = "epsilon must be a number >= 0";
+        invalid = "epsilon must be a number >= 0";
     else if (!not_negative(o.weight_decay))
-        text = "weight_decay must be a number >= 0";
+        invalid = "weight_decay must be a number >= 0";
     wg__optimizer_options options = {.adam = o};
-    return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, text);
+    return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, invalid);
 }
 
 wg_optimizer *wg_adam_new(wg_params *set, wg_adam_options o) { return adam_new(set, &kind_adam, o); }

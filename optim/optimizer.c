@@ -1,4 +1,4 @@
-/* An optimizer: the parameters it walks, their settings and state, and the step. Knows no formula: see kinds.c. */
+/* An optimizer: its parameters, their settings and state, and the step. It knows no formula: see kinds.c. */
 #include "internal.h"
 
 #include "../ops/kernels/isa.h"
@@ -7,15 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A parameter that is trained. Its state is one block of memory: the arrays, the step count, the names. */
+/* A trainable parameter. Its state is one block of memory: the arrays, the step count, the names. */
 typedef struct member {
     wg_param *param;
     int64_t numel;
     double lr_scale;
-    double weight_decay; /* < 0: the optimizer's */
+    double weight_decay; /* < 0: that of the optimizer */
     void *slot[WG__UPDATE_SLOTS];
-    int32_t *steps; /* NULL: has no state yet (it was frozen so far, or is new) */
-    char *names;    /* of the arrays, each with its final 0, `name_size` bytes apart */
+    int32_t *steps; /* NULL: no state yet (the parameter is new, or has always been frozen) */
+    char *names;    /* of the arrays, NUL-terminated, `name_size` bytes apart */
     size_t name_size;
     void *memory;
     size_t memory_size;
@@ -23,7 +23,7 @@ typedef struct member {
 
 typedef struct group {
     wg_group group;
-    char *pattern; /* owned; "" where there is none */
+    char *pattern; /* owned copy; NULL: none */
     size_t pattern_size;
 } group;
 
@@ -33,42 +33,42 @@ struct wg_optimizer {
     wg__optimizer_options options;
     double lr, weight_decay;
     uint64_t steps, refused;
-    wg_status bad; /* what is wrong with the options */
+    wg_status options_status;
     wg_error error;
     wg__heap heap;
-    size_t scanned; /* members of the set that have been looked at */
+    size_t scanned; /* number of members of the set already in `members` or skipped */
     member *members;
     uint32_t n_members, cap_members;
-    uint32_t *joined; /* indices of the members that have state, in the order they got it */
-    uint32_t n_joined, cap_joined;
+    uint32_t *with_state; /* indices of the members that have state, in the order of its creation */
+    uint32_t n_with_state, cap_with_state;
     group *groups;
     uint32_t n_groups, cap_groups;
 };
 
-/* ---- which parameters ---- */
+/* ---- selecting parameters ---- */
 
-wg_param *wg__trained_at(const wg_params *set, size_t index)
+wg_param *wg__trainable_at(const wg_params *set, size_t index)
 {
     wg_param *param = wg_params_at(set, index);
     if (!param || wg_param_is_buffer(param)) return NULL;
-    /* A tied parameter is listed under each of its names; its own is the first. */
+    /* The set lists a tied parameter under each of its names; the parameter's own name is the first. */
     return strcmp(wg_param_name(param), wg_params_name_at(set, index)) == 0 ? param : NULL;
 }
 
-/* name matches pattern[0..n), where * stands for any characters. */
+/* Whether name matches pattern[0..n), in which * matches any characters. */
 static bool matches_one(const char *pattern, size_t n, const char *name)
 {
-    size_t i = 0, star = n, mark = 0, j = 0;
+    size_t i = 0, star = n, resume = 0, j = 0;
     while (name[j]) {
         if (i < n && pattern[i] == '*') {
             star = i++;
-            mark = j;
+            resume = j;
         } else if (i < n && pattern[i] == name[j]) {
             i++;
             j++;
         } else if (star < n) {
             i = star + 1;
-            j = ++mark;
+            j = ++resume;
         } else {
             return false;
         }
@@ -77,7 +77,7 @@ static bool matches_one(const char *pattern, size_t n, const char *name)
     return i == n;
 }
 
-/* Whether one of the set's names of the pattern's list, separated by blanks, fits. */
+/* Whether name matches one of the patterns of a list, separated by blanks. */
 static bool matches(const char *list, const char *name)
 {
     for (;;) {
@@ -106,16 +106,16 @@ static int count_slots(const wg__optimizer_kind *kind)
     return n;
 }
 
-/* State arrays of a member, the step count included. */
-static int count_arrays(const wg__optimizer_kind *kind) { return count_slots(kind) + kind->counts; }
+/* The number of state arrays of a member, including the step count. */
+static int count_arrays(const wg__optimizer_kind *kind) { return count_slots(kind) + kind->counts_steps; }
 
 static const char *array_name(const wg__optimizer_kind *kind, int array)
 {
     return array < count_slots(kind) ? kind->slots[array] : "step";
 }
 
-/* Gives the member its state, all zeros. */
-static bool join(wg_optimizer *o, uint32_t index)
+/* Creates the member's state, all zeros. */
+static bool create_state(wg_optimizer *o, uint32_t index)
 {
     member *m = &o->members[index];
     const char *name = wg_param_name(m->param);
@@ -123,7 +123,9 @@ static bool join(wg_optimizer *o, uint32_t index)
     size_t array_size = wg__room_for((size_t)m->numel * wg_dtype_size(wg_params_dtype(o->set)));
     m->name_size = strlen("optim..") + 32 + strlen(name) + 1;
     m->memory_size = array_size * (size_t)slots + 64 + m->name_size * (size_t)arrays;
-    if (!wg__grow(&o->heap, (void **)&o->joined, &o->cap_joined, o->n_joined + 1u, sizeof *o->joined)) return false;
+    if (!wg__grow(&o->heap, (void **)&o->with_state, &o->cap_with_state, o->n_with_state + 1u,
+                  sizeof *o->with_state))
+        return false;
     m->memory = wg__heap_alloc(&o->heap, m->memory_size);
     if (!m->memory) return false;
     memset(m->memory, 0, m->memory_size);
@@ -133,15 +135,15 @@ static bool join(wg_optimizer *o, uint32_t index)
     m->names = at + 64;
     for (int i = 0; i < arrays; i++)
         snprintf(m->names + m->name_size * (size_t)i, m->name_size, "optim.%s.%s", array_name(o->kind, i), name);
-    o->joined[o->n_joined++] = index;
+    o->with_state[o->n_with_state++] = index;
     return true;
 }
 
-/* Takes in parameters that were made, or thawed, since the last time. */
-static bool take_in(wg_optimizer *o)
+/* Adds parameters that were created or unfrozen since the last call. Returns false if out of memory. */
+static bool update_members(wg_optimizer *o)
 {
     for (size_t count = wg_params_count(o->set); o->scanned < count; o->scanned++) {
-        wg_param *param = wg__trained_at(o->set, o->scanned);
+        wg_param *param = wg__trainable_at(o->set, o->scanned);
         if (!param) continue;
         if (!wg__grow(&o->heap, (void **)&o->members, &o->cap_members, o->n_members + 1u, sizeof *o->members))
             return false;
@@ -149,17 +151,17 @@ static bool take_in(wg_optimizer *o)
         *m = (member){.param = param, .numel = wg_param_numel(param), .lr_scale = 1, .weight_decay = -1};
         for (uint32_t i = 0; i < o->n_groups; i++) apply_group(&o->groups[i], m);
     }
-    for (uint32_t i = 0; o->n_joined < o->n_members && i < o->n_members; i++)
-        if (!o->members[i].steps && !wg_param_is_frozen(o->members[i].param) && !join(o, i)) return false;
+    for (uint32_t i = 0; o->n_with_state < o->n_members && i < o->n_members; i++)
+        if (!o->members[i].steps && !wg_param_is_frozen(o->members[i].param) && !create_state(o, i)) return false;
     return true;
 }
 
-static size_t state_count(const wg_optimizer *o) { return (size_t)o->n_joined * (size_t)count_arrays(o->kind); }
+static size_t state_count(const wg_optimizer *o) { return (size_t)o->n_with_state * (size_t)count_arrays(o->kind); }
 
 size_t wg_optimizer_state_count(wg_optimizer *o)
 {
     if (!o) return 0;
-    (void)take_in(o); /* without memory for it, the next step says so */
+    (void)update_members(o); /* out of memory: the next step reports it */
     return state_count(o);
 }
 
@@ -168,7 +170,7 @@ bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_
 {
     if (!o || index >= state_count(o)) return false;
     size_t arrays = (size_t)count_arrays(o->kind);
-    const member *m = &o->members[o->joined[index / arrays]];
+    const member *m = &o->members[o->with_state[index / arrays]];
     int array = (int)(index % arrays);
     bool is_step = array >= count_slots(o->kind);
     if (name) *name = m->names + m->name_size * (size_t)array;
@@ -178,11 +180,11 @@ bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_
     return true;
 }
 
-/* ---- making and freeing ---- */
+/* ---- creating and freeing ---- */
 
 wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
                                 const wg__optimizer_options *options, double lr, double weight_decay,
-                                const char *text)
+                                const char *invalid)
 {
     if (!set) return NULL;
     wg__heap heap = {.allocator = wg_params_allocator(set)};
@@ -190,8 +192,8 @@ wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
     if (!o) return NULL;
     *o = (wg_optimizer){.set = set, .kind = kind, .options = *options, .lr = lr, .weight_decay = weight_decay};
     o->heap = heap;
-    if (text) o->bad = wg_error_set(&o->error, WG_ERR_ARGUMENT, "%s: %s", kind->name, text);
-    if (!take_in(o)) {
+    if (invalid) o->options_status = wg_error_set(&o->error, WG_ERR_ARGUMENT, "%s: %s", kind->name, invalid);
+    if (!update_members(o)) {
         wg_optimizer_free(o);
         return NULL;
     }
@@ -207,7 +209,7 @@ void wg_optimizer_free(wg_optimizer *o)
     for (uint32_t i = 0; i < o->n_groups; i++)
         wg__heap_release(&heap, o->groups[i].pattern, o->groups[i].pattern_size);
     wg__heap_release(&heap, o->members, o->cap_members * sizeof *o->members);
-    wg__heap_release(&heap, o->joined, o->cap_joined * sizeof *o->joined);
+    wg__heap_release(&heap, o->with_state, o->cap_with_state * sizeof *o->with_state);
     wg__heap_release(&heap, o->groups, o->cap_groups * sizeof *o->groups);
     wg__heap_release(&heap, o, sizeof *o);
 }
@@ -228,17 +230,17 @@ wg_status wg_optimizer_group(wg_optimizer *o, wg_group options)
     if (!(options.lr_scale >= 0 && isfinite(options.lr_scale)))
         return fail(o, WG_ERR_ARGUMENT, "a group's lr_scale must be a number >= 0");
     if (!isfinite(options.weight_decay))
-        return fail(o, WG_ERR_ARGUMENT, "a group's weight_decay must be a number; < 0 is the optimizer's own");
+        return fail(o, WG_ERR_ARGUMENT, "a group's weight_decay must be a number; < 0: that of the optimizer");
     group g = {.group = options};
     if (options.pattern) {
         g.pattern_size = strlen(options.pattern) + 1;
         g.pattern = wg__heap_alloc(&o->heap, g.pattern_size);
-        if (!g.pattern) return fail(o, WG_ERR_MEMORY, "no memory for a group");
+        if (!g.pattern) return fail(o, WG_ERR_MEMORY, "out of memory for a group");
         memcpy(g.pattern, options.pattern, g.pattern_size);
     }
     if (!wg__grow(&o->heap, (void **)&o->groups, &o->cap_groups, o->n_groups + 1u, sizeof *o->groups)) {
         wg__heap_release(&o->heap, g.pattern, g.pattern_size);
-        return fail(o, WG_ERR_MEMORY, "no memory for a group");
+        return fail(o, WG_ERR_MEMORY, "out of memory for a group");
     }
     o->groups[o->n_groups++] = g;
     for (uint32_t i = 0; i < o->n_members; i++) apply_group(&g, &o->members[i]);
@@ -281,31 +283,31 @@ static wg_status check_gradients(wg_optimizer *o, const wg__update_kernels *kern
     return WG_OK;
 }
 
-/* What keeps the step from being taken. */
+/* WG_OK if the step can be taken. */
 static wg_status check(wg_optimizer *o, const wg__update_kernels *kernels)
 {
-    if (o->bad != WG_OK) return o->bad;
-    if (!take_in(o)) return fail(o, WG_ERR_MEMORY, "no memory for the state of new parameters");
+    if (o->options_status != WG_OK) return o->options_status;
+    if (!update_members(o)) return fail(o, WG_ERR_MEMORY, "out of memory for the state of new parameters");
     if (!wg_params_grad_valid(o->set))
-        return fail(o, WG_ERR_GRADIENT, "the run that should have made the gradients failed");
+        return fail(o, WG_ERR_GRADIENT, "the gradients are invalid because their run failed");
     return check_gradients(o, kernels);
 }
 
 static void update(wg_optimizer *o, const wg__update_kernels *kernels)
 {
     wg__update_fn loop = *(const wg__update_fn *)((const char *)kernels + o->kind->update);
-    double c[WG__COEFFICIENTS] = {0}, lr_of_c = -1, decay_of_c = -1;
-    int32_t steps_of_c = -1;
+    double c[WG__COEFFICIENTS] = {0}, last_lr = -1, last_decay = -1; /* arguments that c was computed from */
+    int32_t last_steps = -1;
     for (uint32_t i = 0; i < o->n_members; i++) {
         member *m = &o->members[i];
         if (wg_param_is_frozen(m->param)) continue;
         double lr = o->lr * m->lr_scale, decay = m->weight_decay >= 0 ? m->weight_decay : o->weight_decay;
         if (*m->steps < INT32_MAX) ++*m->steps;
-        if (lr != lr_of_c || decay != decay_of_c || *m->steps != steps_of_c) {
+        if (lr != last_lr || decay != last_decay || *m->steps != last_steps) {
             o->kind->coefficients(&o->options, lr, decay, *m->steps, c);
-            lr_of_c = lr;
-            decay_of_c = decay;
-            steps_of_c = *m->steps;
+            last_lr = lr;
+            last_decay = decay;
+            last_steps = *m->steps;
         }
         void *value = wg_param_write_begin(m->param);
         loop(m->numel, value, wg_param_grad(m->param), m->slot, c);
@@ -329,7 +331,7 @@ wg_status wg_optimizer_step(wg_optimizer *o)
 
 /* ---- reading and setting ---- */
 
-wg_status wg_optimizer_status(const wg_optimizer *o) { return o ? o->bad : WG_ERR_ARGUMENT; }
+wg_status wg_optimizer_status(const wg_optimizer *o) { return o ? o->options_status : WG_ERR_ARGUMENT; }
 const char *wg_optimizer_message(const wg_optimizer *o) { return o ? o->error.text : "no optimizer"; }
 uint64_t wg_optimizer_refused(const wg_optimizer *o) { return o ? o->refused : 0; }
 uint64_t wg_optimizer_steps(const wg_optimizer *o) { return o ? o->steps : 0; }

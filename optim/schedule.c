@@ -1,4 +1,4 @@
-/* Learning rates as functions of the step. */
+/* Learning rate schedules: functions of the step. */
 #include "optim.h"
 
 #include <math.h>

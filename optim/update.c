@@ -1,8 +1,8 @@
-/* The optimizers' loops: one pass over parameter, gradient and state, which compilers vectorise as they stand.
+/* The optimizers' loops: one pass over parameter, gradient and state, written so that compilers vectorize them.
  *
- * Compiled once per element type and instruction set: REAL_BITS is 32 or 64, WG__UPDATE the name of the table. No
- * multiply-add is contracted and square roots and divisions are exact, so that every instruction set gives the same
- * bits. Coefficients come in f64 and are rounded once. */
+ * Compiled once per element type and instruction set: REAL_BITS is 32 or 64, WG__UPDATE is the name of the table. No
+ * multiply-add is contracted, and square roots and divisions are correctly rounded, so every instruction set gives the
+ * same bits. Coefficients are computed in f64 and rounded once. */
 #include "update.h"
 
 #include <float.h>
@@ -27,43 +27,43 @@ static void sgd(int64_t n, void *p_, const void *g_, void *const *slot, const do
     for (int64_t i = 0; i < n; i++) p[i] -= lr * (g[i] + w * p[i]);
 }
 
-/* c: lr, w, momentum (0 at the first step), 1 - dampening (1 at the first step), shares of g and b in the update */
+/* c: lr, w, momentum (0 in the first step), 1 - dampening (1 in the first step), factors of g and b in the update */
 static void sgd_momentum(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
 {
     real *restrict p = p_, *restrict b = slot[0];
     const real *restrict g = g_;
-    const real lr = (real)c[0], w = (real)c[1], keep = (real)c[2], add = (real)c[3];
-    const real share_g = (real)c[4], share_b = (real)c[5];
+    const real lr = (real)c[0], w = (real)c[1], momentum = (real)c[2], undamped = (real)c[3];
+    const real factor_g = (real)c[4], factor_b = (real)c[5];
     for (int64_t i = 0; i < n; i++) {
         real d = g[i] + w * p[i];
-        real v = keep * b[i] + add * d;
+        real v = momentum * b[i] + undamped * d;
         b[i] = v;
-        p[i] -= lr * (share_g * d + share_b * v);
+        p[i] -= lr * (factor_g * d + factor_b * v);
     }
 }
 
-/* c: lr, w, alpha, 1 - alpha, epsilon inside the root, epsilon outside, momentum. The two flags are constants at
- * each call, so that each variant becomes a loop without branches. */
+/* c: lr, w, alpha, 1 - alpha, epsilon inside the root, epsilon outside, momentum. The flags are constants at each call
+ * site, so that each variant compiles to a loop without branches. */
 static inline __attribute__((always_inline)) void rmsprop_any(int64_t n, real *restrict p, const real *restrict g,
                                                               real *restrict s, real *restrict a, real *restrict b,
-                                                              const double *c, bool centered, bool momentum)
+                                                              const double *c, bool centered, bool has_momentum)
 {
-    const real lr = (real)c[0], w = (real)c[1], alpha = (real)c[2], rest = (real)c[3];
-    const real inside = (real)c[4], outside = (real)c[5], keep = (real)c[6];
+    const real lr = (real)c[0], w = (real)c[1], alpha = (real)c[2], one_minus_alpha = (real)c[3];
+    const real inside = (real)c[4], outside = (real)c[5], momentum = (real)c[6];
     for (int64_t i = 0; i < n; i++) {
         real d = g[i] + w * p[i];
-        real mean_square = alpha * s[i] + rest * (d * d);
+        real mean_square = alpha * s[i] + one_minus_alpha * (d * d);
         s[i] = mean_square;
         real variance = mean_square;
         if (centered) {
-            real mean = a[i] + rest * (d - a[i]);
+            real mean = a[i] + one_minus_alpha * (d - a[i]);
             a[i] = mean;
             variance = mean_square - mean * mean;
             variance = variance > 0 ? variance : 0;
         }
         real u = d / (root(variance + inside) + outside);
-        if (momentum) {
-            u = keep * b[i] + u;
+        if (has_momentum) {
+            u = momentum * b[i] + u;
             b[i] = u;
         }
         p[i] -= lr * u;
@@ -90,18 +90,18 @@ static void rmsprop_centered_momentum(int64_t n, void *p, const void *g, void *c
     rmsprop_any(n, p, g, slot[0], slot[1], slot[2], c, true, true);
 }
 
-/* c: lr / (1 - beta1^k), w added to the gradient, factor on p, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^k),
+/* c: lr / (1 - beta1^k), w added to the gradient, factor of p, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^k),
  * epsilon */
 static void adam(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
 {
     real *restrict p = p_, *restrict m = slot[0], *restrict v = slot[1];
     const real *restrict g = g_;
-    const real lr = (real)c[0], w = (real)c[1], shrink = (real)c[2], rest1 = (real)c[3];
-    const real beta2 = (real)c[4], rest2 = (real)c[5], correction = (real)c[6], epsilon = (real)c[7];
+    const real lr = (real)c[0], w = (real)c[1], shrink = (real)c[2], one_minus_beta1 = (real)c[3];
+    const real beta2 = (real)c[4], one_minus_beta2 = (real)c[5], correction = (real)c[6], epsilon = (real)c[7];
     for (int64_t i = 0; i < n; i++) {
         real d = g[i] + w * p[i];
-        real mean = m[i] + rest1 * (d - m[i]);
-        real square = beta2 * v[i] + rest2 * (d * d);
+        real mean = m[i] + one_minus_beta1 * (d - m[i]);
+        real square = beta2 * v[i] + one_minus_beta2 * (d * d);
         m[i] = mean;
         v[i] = square;
         p[i] = p[i] * shrink - lr * (mean / (root(square) * correction + epsilon));
@@ -119,7 +119,7 @@ static int64_t first_nonfinite(int64_t n, const void *g_)
     return -1;
 }
 
-/* Sixteen running sums, because a compiler may not reorder one. */
+/* Sixteen partial sums, because a compiler must not reorder a single one. */
 static double sum_squares(int64_t n, const void *g_)
 {
     const real *g = g_;
@@ -142,7 +142,7 @@ static void clamp(int64_t n, void *g_, double limit)
 {
     real *g = g_;
     const real high = (real)limit, low = -high;
-    for (int64_t i = 0; i < n; i++) { /* written so that NaN stays */
+    for (int64_t i = 0; i < n; i++) { /* both comparisons are false for NaN, which therefore stays */
         real x = g[i] > high ? high : g[i];
         g[i] = x < low ? low : x;
     }

@@ -8,15 +8,15 @@
 
 enum { WG__UPDATE_SLOTS = 3 };
 
-/* Updates p[n] from g[n] and the state arrays slot[i][n], in one pass. c: coefficients; see update.c. */
+/* Updates p[n] and the state arrays slot[i][n] from g[n], in one pass over memory. c: coefficients; see update.c. */
 typedef void (*wg__update_fn)(int64_t n, void *p, const void *g, void *const *slot, const double *c);
 
 typedef struct wg__update_kernels {
     wg__update_fn sgd, sgd_momentum;
     wg__update_fn rmsprop, rmsprop_momentum, rmsprop_centered, rmsprop_centered_momentum;
     wg__update_fn adam;
-    int64_t (*first_nonfinite)(int64_t n, const void *g); /* -1: none */
-    double (*sum_squares)(int64_t n, const void *g);      /* in f64, in an order that depends on n only */
+    int64_t (*first_nonfinite)(int64_t n, const void *g); /* index; -1: all are finite */
+    double (*sum_squares)(int64_t n, const void *g);      /* in f64; the order of additions depends on n only */
     void (*scale)(int64_t n, void *g, double factor);
     void (*clamp)(int64_t n, void *g, double limit);
 } wg__update_kernels;

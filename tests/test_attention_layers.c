@@ -401,12 +401,12 @@ static void test_mistakes(void)
     wg_mha mha;
     wg_position_layer position;
     wg_score_options s = wg_score_defaults();
-    EXPECT_SET(wg_score_init(&score, set, "s", 3, 4, s), "score s: dot products need queries and keys of one size");
+    EXPECT_SET(wg_score_init(&score, set, "s", 3, 4, s), "score s: dot products need queries and keys of equal size");
     s.temperature = 0;
     EXPECT_SET(wg_score_init(&score, set, "s", 3, 3, s), "temperature must be positive");
     s = wg_score_defaults();
     s.kind = (wg_score_kind)9;
-    EXPECT_SET(wg_score_init(&score, set, "s", 3, 3, s), "none of wg_score_kind");
+    EXPECT_SET(wg_score_init(&score, set, "s", 3, 3, s), "not a wg_score_kind");
     wg_mha_options o = wg_mha_defaults();
     EXPECT_SET(wg_mha_init(&mha, set, "m", 5, 2, o), "mha m: the size must be a multiple of the heads");
     EXPECT_SET(wg_mha_init(&mha, set, "m", 4, 0, o), "at least 1");
@@ -420,16 +420,16 @@ static void test_mistakes(void)
     EXPECT_SET(wg_mha_init(&mha, set, "m", INT64_MAX / 2, 8, o), "mha m: sizes are out of range");
     s.kind = WG_SCORE_CONCAT;
     EXPECT_SET(wg_score_init(&score, set, "s", INT64_MAX / 2 + 2, INT64_MAX / 2 + 2, s), "sizes are out of range");
-    EXPECT_SET(wg_position_init(&position, set, "p", (wg_position_kind)5, 3, 4, 1), "none of wg_position_kind");
+    EXPECT_SET(wg_position_init(&position, set, "p", (wg_position_kind)5, 3, 4, 1), "not a wg_position_kind");
 
     CHECK(wg_mha_init(&mha, set, "good", 4, 2, wg_mha_defaults()) == WG_OK);
     CHECK(wg_position_init(&position, set, "p", WG_POSITION_LEARNED, 3, 4, 1) == WG_OK);
     wg_tensor x = random_leaf(tape, WG_DIMS(5, 4), 1);
-    EXPECT_TAPE(wg_position_apply(&position, x), "5 positions, but 3 are learned");
+    EXPECT_TAPE(wg_position_apply(&position, x), "5 positions, but the layer has 3");
     for (int kind = WG_POSITION_SINUSOID; kind <= WG_POSITION_LEARNED; kind++) {
         wg_position_layer one = {.kind = (wg_position_kind)kind, .weight = position.weight};
         x = random_leaf(tape, WG_DIMS(4), 1);
-        EXPECT_TAPE(wg_position_apply(&one, x), "position: x needs two axes or more: [..., time, size]");
+        EXPECT_TAPE(wg_position_apply(&one, x), "position: x must have 2 axes or more: [..., time, size]");
     }
     x = random_leaf(tape, WG_DIMS(5, 3), 1);
     EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, wg_attention_defaults(), NULL), "linear: [5, 3]");

@@ -37,7 +37,7 @@ END
 
 says 'unknown peer' 2 "not 'torch,foo'" models --vs torch,foo
 says 'unknown section' 2 "there is no section 'nonsense'" nonsense
-says 'no row' 1 "no row's id holds 'zzz'" models --filter zzz
+says 'no row' 1 "no row's id contains 'zzz'" models --filter zzz
 says 'unknown model' 1 "there is no model 'zzz'" serve --model zzz
 says 'file that cannot be written' 1 'cannot write' models --filter tiny --steps 1 --json "$dir/none/rows.json"
 

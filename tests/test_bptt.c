@@ -246,7 +246,7 @@ static void gradient_flow_is_measured(void)
     wg_tensor one = wg_ones(tape, WG_F64, WG_DIMS(2, 8)); /* the norm of 16 ones */
     CHECK(fabs(wg_item(wg_gradient_flow(wg_sum_all(one), &one, 1)) - 4) < 1e-15);
     CHECK(wg_is_nil(wg_gradient_flow(wg_sum_all(one), &one, 0)) && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
-    CHECK(strstr(wg_tape_message(tape), "gradient_flow: 0 steps: at least 1"));
+    CHECK(strstr(wg_tape_message(tape), "gradient_flow: 0 steps; at least 1 is required"));
     wg_tape_free(tape);
 }
 

@@ -78,7 +78,7 @@ same a.txt b.txt "losses after a kill"
 # A model written without optimizer state of another program's: initial weights.
 "$charlm" train $tiny --init-from learned.safetensors --steps 1 --losses c.txt --out c.safetensors >/dev/null 2>err.txt || fail "init-from: $(cat err.txt)"
 awk '{ exit !($1 < 2.2) }' c.txt || fail "init-from did not load the weights"
-expect 1 "other shape" "$charlm" train $tiny --hidden 8 --init-from learned.safetensors --steps 1 --out d.safetensors
+expect 1 "shape differs" "$charlm" train $tiny --hidden 8 --init-from learned.safetensors --steps 1 --out d.safetensors
 "$charlm" train $tiny --layers 1 --lenient --init-from learned.safetensors --steps 1 --out d.safetensors >/dev/null 2>err.txt || fail "lenient: $(cat err.txt)"
 grep -q "unexpected: rnn.weight_ih_l1" err.txt || fail "no report of what was unexpected"
 
@@ -121,7 +121,7 @@ expect 1 "one distinct character" "$charlm" train --data one.txt $small
 expect 1 "one distinct character" "$charlm" train --data same.txt $small
 expect 1 "too few for" "$charlm" train --data short.txt $small
 expect 1 "not a text file" "$charlm" train --data binary.txt $small
-expect 1 "is a folder" "$charlm" train --data . $small
+expect 1 "is a directory" "$charlm" train --data . $small
 expect 1 "No such file" "$charlm" train $tiny --out none/m.safetensors
 expect 1 "not a regular file" "$charlm" train $tiny --steps 1 --out /dev/full
 same learned.safetensors keep.safetensors "the model after bad input"

@@ -213,7 +213,7 @@ static void test_checkpoint_refused(void **state)
     wg_safetensors *file = wg_safetensors_open(in_folder("t"), &error);
     wg_checkpoint c = {.params = x.set};
     assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "are one parameter and differ");
+    ASSERT_HAS(error.text, "are tied but differ");
     wg_safetensors_close(file);
 
     /* ... nor under two later names */
@@ -224,7 +224,7 @@ static void test_checkpoint_refused(void **state)
     assert_int_equal(wg_safetensors_write(in_folder("t"), later, 4, NULL, 0, &error), WG_OK);
     file = wg_safetensors_open(in_folder("t"), &error);
     assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "are one parameter and differ");
+    ASSERT_HAS(error.text, "are tied but differ");
     wg_safetensors_close(file);
 
     const int32_t steps = -1;
@@ -243,7 +243,7 @@ static void test_checkpoint_refused(void **state)
     assert_int_equal(wg_safetensors_write(in_folder("t"), tied + 1, 3, &step, 1, &error), WG_OK);
     file = wg_safetensors_open(in_folder("t"), &error);
     assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "not a whole number");
+    ASSERT_HAS(error.text, "not an integer");
     wg_safetensors_close(file);
 
     const wg_pair other = {"wengert.optimizer", "sgd"};
@@ -252,7 +252,7 @@ static void test_checkpoint_refused(void **state)
     file = wg_safetensors_open(in_folder("t"), &error);
     c.optimizer = x.optimizer;
     assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "its optimizer is sgd, not adam");
+    ASSERT_HAS(error.text, "saved with optimizer sgd, not adam");
     assert_int_equal(example_hash(&x), before);
     c.optimizer = NULL;
     assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK); /* one name of a tie is enough */
@@ -288,7 +288,7 @@ static void test_checkpoint_whole_numbers(void **state)
     wg_param_new(set, "n", WG_DIMS(2), wg_init_zeros());
     wg_checkpoint c = {.params = set};
     assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "other dtype: n is I64 in the file, f32 in the model");
+    ASSERT_HAS(error.text, "dtype differs: n is I64 in the file, f32 in the model");
     wg_params_free(set);
     wg_safetensors_close(file);
 }

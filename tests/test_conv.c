@@ -336,7 +336,7 @@ static void layers_that_cannot_be(void **state)
     wg_params_clear_error(set);
     assert_int_equal(wg_conv_init(&layer, set, "c", 4, 4, WG_DIMS(5, 0), o), WG_ERR_ARGUMENT);
     assert_true(wg_is_nil(wg_conv_apply(&layer, wg_ones(tape, WG_F64, WG_DIMS(1, 4, 8, 8)))));
-    assert_true(says("not initialised"));
+    assert_true(says("not initialized"));
     wg_status refused = wg_tape_reset(tape);
     assert_int_equal(refused, WG_ERR_ARGUMENT);
 }

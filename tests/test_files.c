@@ -117,7 +117,7 @@ static void test_text_refused(void **state)
     ASSERT_HAS(error.text, "No such file");
     error = (wg_error){0};
     assert_int_equal(wg_text_read(folder, &text, &error), WG_ERR_IO);
-    ASSERT_HAS(error.text, "is a folder");
+    ASSERT_HAS(error.text, "is a directory");
     error = (wg_error){0};
     assert_int_equal(wg_text_read("/dev/zero", &text, &error), WG_ERR_IO);
     ASSERT_HAS(error.text, "not a regular file");
@@ -194,7 +194,7 @@ static void test_idx(void **state)
         error = (wg_error){0};
         put_file(in_folder("b"), bytes, size);
         assert_int_equal(wg_idx_read(in_folder("b"), &idx, &error), WG_ERR_FORMAT);
-        ASSERT_HAS(error.text, "cut short");
+        ASSERT_HAS(error.text, "truncated");
         assert_null(idx.data);
     }
 }
@@ -210,10 +210,10 @@ static void test_idx_refused(void **state)
                 {{0, 0, 0x0A, 1, 0, 0, 0, 1, 7}, 9, "not an IDX file"},
                 {{0, 0, 0x08, 0, 7}, 5, "rank 0"},
                 {{0, 0, 0x08, 9, 7}, 5, "rank 9"},
-                {{0, 0, 0x08, 1, 255, 255, 255, 255, 7}, 9, "promises more"},
+                {{0, 0, 0x08, 1, 255, 255, 255, 255, 7}, 9, "shorter than its header says"},
                 {{0, 0, 0x0E, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
                  20,
-                 "promises more"}};
+                 "shorter than its header says"}};
     wg_idx idx;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         wg_error error = {0};
@@ -234,7 +234,7 @@ static void test_write_places(void **state)
     ASSERT_HAS(error.text, "not a regular file");
     error = (wg_error){0};
     assert_int_equal(wg_file_write(folder, "x", 1, &error), WG_ERR_IO);
-    ASSERT_HAS(error.text, "is a folder");
+    ASSERT_HAS(error.text, "is a directory");
     error = (wg_error){0};
     assert_int_equal(wg_file_write(in_folder("no/file"), "x", 1, &error), WG_ERR_IO);
     ASSERT_HAS(error.text, "No such file");

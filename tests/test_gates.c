@@ -251,7 +251,7 @@ static void gates_can_be_read(void)
                                                           : wg_lerp(gate[2], h, gate[1]);
         CHECK(tensor_distance(made, state.h[0]) == 0);
         CHECK(wg_rnn_gates(&rnn, 1, x, h, gate) == 0 && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
-        CHECK(strstr(wg_tape_message(tape), "rnn_gates: cell 1 of 1"));
+        CHECK(strstr(wg_tape_message(tape), "rnn_gates: no cell 1; the layer has 1"));
         wg_tape_free(tape);
         wg_params_free(set);
     }

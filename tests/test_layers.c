@@ -266,7 +266,7 @@ static void test_refused(void)
     CHECK(strstr(wg_tape_message(tape), "2 directions: use wg_rnn_unroll") &&
           wg_tape_reset(tape) == WG_ERR_ARGUMENT);
     x[0] = wg_zeros(tape, WG_F32, WG_DIMS(B, IN));
-    EXPECT_TAPE(wg_rnn_step(&none, x[0], &state), "rnn_step: the layer was not initialised");
+    EXPECT_TAPE(wg_rnn_step(&none, x[0], &state), "rnn_step: the layer was not initialized");
     for (int which = 0; which < 2; which++) {
         x[0] = x[1] = out[0] = out[1] = wg_zeros(tape, WG_F32, WG_DIMS(B, IN));
         if (which)
@@ -274,7 +274,7 @@ static void test_refused(void)
         else
             wg_unroll(running_sums, NULL, x, 2, out, WG_UNROLL_MAX_STATE + 1, wg_unroll_defaults(), out);
         CHECK(wg_is_nil(out[0]) && wg_is_nil(out[1]));
-        CHECK(strstr(wg_tape_message(tape), which ? "was not initialised" : "at most 8"));
+        CHECK(strstr(wg_tape_message(tape), which ? "was not initialized" : "at most 8"));
         CHECK(wg_tape_reset(tape) == WG_ERR_ARGUMENT);
     }
     o.bidirectional = false;
@@ -284,7 +284,7 @@ static void test_refused(void)
     o.cell = WG_GRU;
     o.forget_bias = 1;
     CHECK(wg_rnn_init(&both, set, "odd", IN, H, o) == WG_ERR_ARGUMENT);
-    CHECK(strstr(wg_params_message(set), "rnn odd: forget_bias is a number, for an LSTM with biases"));
+    CHECK(strstr(wg_params_message(set), "rnn odd: forget_bias must be finite and needs an LSTM with biases"));
     wg_params_clear_error(set);
     o = wg_rnn_defaults();
     o.dropout = 1;

@@ -151,7 +151,7 @@ static void loader_refuses(void)
         o.batch = batch;
         o.drop_last = batch > 0;
         CHECK(!wg_loader_new(5, o, &error) &&
-              strstr(error.text, batch ? "there are too few samples to fill a batch (5 samples, batches of 6)"
+              strstr(error.text, batch ? "too few samples to fill a batch (5 samples, batches of 6)"
                                        : "a batch must have at least 1 sample"));
     }
     error = (wg_error){0};
@@ -306,7 +306,7 @@ static void averages_refuse(void)
     wg_params_clear_error(set);
     wg_param_new(set, "w", WG_DIMS(3), wg_init_zeros());
     wg_param_new(set, "average.w", WG_DIMS(3), wg_init_zeros()); /* no buffer */
-    CHECK(!wg_average_new(set, 0.9) && strstr(wg_params_message(set), "average.w is there and is something else"));
+    CHECK(!wg_average_new(set, 0.9) && strstr(wg_params_message(set), "average.w exists and is not a buffer"));
     CHECK(wg_average_update(NULL) == WG_ERR_ARGUMENT && !wg_average_is_swapped(NULL));
     wg_average_swap(NULL);
     wg_average_free(NULL);

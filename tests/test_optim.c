@@ -115,7 +115,7 @@ static void test_options(void)
     REFUSED(sgd, momentum, NAN, "momentum must be a number >= 0");
     REFUSED(sgd, dampening, 1.5, "dampening must be in [0, 1]");
     REFUSED(sgd, weight_decay, INFINITY, "weight_decay must be a number >= 0");
-    REFUSED(sgd, nesterov, true, "nesterov asks for momentum > 0 and dampening 0");
+    REFUSED(sgd, nesterov, true, "nesterov requires momentum > 0 and dampening 0");
     REFUSED(rmsprop, lr, NAN, "lr must be a number >= 0");
     REFUSED(rmsprop, alpha, 1.1, "alpha must be in [0, 1]");
     REFUSED(rmsprop, epsilon, -1e-8, "epsilon must be a number >= 0");

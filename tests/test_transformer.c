@@ -413,18 +413,18 @@ static void test_mistakes(void)
     EXPECT_SET(wg_transformer_layer_init(&layer, set, "a", E, false, o), "dropout must be in [0, 1)");
     o.dropout = 0;
     o.activation = (wg_activation)7;
-    EXPECT_SET(wg_transformer_layer_init(&layer, set, "a", E, false, o), "none of wg_activation");
+    EXPECT_SET(wg_transformer_layer_init(&layer, set, "a", E, false, o), "not a wg_activation");
     o.activation = WG_ACTIVATION_RELU;
     EXPECT_SET(wg_transformer_stack_init(&stack, set, "s", E, 99, false, true, o),
-               "transformer s: 99 layers, at most 32");
+               "transformer s: 99 layers; at most 32");
     wg_tensor x = random_leaf(tape, WG_DIMS(B, T, E), 1);
     EXPECT_TAPE(wg_transformer_stack_apply(&stack, x, wg_attention_defaults(), WG_NONE, wg_attention_defaults()),
-                "the stack was not initialised");
+                "the stack was not initialized");
     o.heads = 4; /* of the second stack's layers: no model without them */
     EXPECT_SET(wg_transformer_stack_init(&stack, set, "s", E, 2, false, true, o), "the size must be a multiple");
     x = random_leaf(tape, WG_DIMS(B, T, E), 1);
     EXPECT_TAPE(wg_transformer_stack_apply(&stack, x, wg_attention_defaults(), WG_NONE, wg_attention_defaults()),
-                "the stack was not initialised");
+                "the stack was not initialized");
     o.heads = 2;
     EXPECT_SET(wg_lm_init(&lm, set, "l", 0, T, E, 1, wg_lm_defaults()), "lm l: vocabulary");
     CHECK(wg_transformer_stack_init(&stack, set, "d", E, 1, true, true, o) == WG_OK);
@@ -432,7 +432,7 @@ static void test_mistakes(void)
                "kv_cache c: batch, length and a decoder's memory");
     x = random_leaf(tape, WG_DIMS(B, E), 1);
     EXPECT_TAPE(wg_transformer_step(&cache, x, 0, wg_attention_defaults(), WG_NONE),
-                "transformer_step: the cache was not initialised");
+                "transformer_step: the cache was not initialized");
     CHECK(wg_lm_init(&lm, set, "lm", V, T, E, 1, wg_lm_defaults()) == WG_OK);
     CHECK(wg_kv_cache_init(&cache, &lm.stack, set, "cache", B, T + 4, 0) == WG_OK);
     wg_tensor token = wg_data(tape, WG_I32, WG_DIMS(B), tokens);
@@ -444,7 +444,7 @@ static void test_mistakes(void)
     token = wg_zeros(tape, WG_I32, WG_DIMS(B, T + 1));
     EXPECT_TAPE(wg_lm_apply(&lm, token), "lm: 6 tokens, but the context is 5");
     token = wg_scalar(tape, WG_I32, 1);
-    EXPECT_TAPE(wg_lm_apply(&lm, token), "lm: a token needs an axis of time: [..., time]");
+    EXPECT_TAPE(wg_lm_apply(&lm, token), "lm: token must have a time axis: [..., time]");
     wg_tape_free(tape);
     wg_params_free(set);
 }

@@ -6,7 +6,7 @@
 Vocabulary: the file's bytes, sorted. Training text: the first 90 %, cut into B streams of equal length; step s takes
 positions [s T, s T + T) of each and predicts the next byte; at the end of the streams it starts over with state zero.
 Otherwise the state is carried from step to step. Validation: the rest, the same way, all whole windows. --load-init
-takes initial weights from a file, so that two programs start from the same numbers."""
+reads initial weights from a file, so that both programs start from the same values."""
 import argparse
 import math
 import time
@@ -31,7 +31,7 @@ def options():
 
 
 class CharLM(torch.nn.Module):
-    """Names as in charlm's files: rnn.weight_ih_l0, ..., decoder.weight, decoder.bias."""
+    """Parameter names are those of charlm's files: rnn.weight_ih_l0, ..., decoder.weight, decoder.bias."""
 
     def __init__(self, cell, vocabulary, hidden, layers):
         super().__init__()
@@ -41,7 +41,7 @@ class CharLM(torch.nn.Module):
         self.decoder = torch.nn.Linear(hidden, vocabulary)
 
     def forward(self, inputs, state):
-        """inputs [T, B] to logits [T, B, vocabulary] and the new state."""
+        """inputs [T, B] -> logits [T, B, vocabulary], new state."""
         one_hot = torch.nn.functional.one_hot(inputs, self.vocabulary).to(self.decoder.weight.dtype)
         h, state = self.rnn(one_hot, state)
         return self.decoder(h), state
@@ -58,7 +58,7 @@ def streams(text, batch):
 
 
 def window_loss(model, text, start, unroll, state):
-    """Mean loss over the window at start, and the state after it."""
+    """The mean loss over the window at start, and the state after it."""
     inputs, targets = (text[:, start + k : start + k + unroll].T for k in (0, 1))
     logits, state = model(inputs, state)
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()), state

@@ -5,7 +5,7 @@
     digits_torch.py --images I --labels L --seed 1 --load-init init.safetensors --order order.txt
 
 The last --test pictures are kept back; each line of the order is a minibatch, by the numbers of its pictures. With
---dropout 0 the two programs differ by rounding only; else their masks differ, and so do they."""
+--dropout 0 the two programs differ by rounding only; otherwise their dropout masks differ."""
 import argparse
 import gzip
 import struct
@@ -30,7 +30,7 @@ def options():
 
 
 def read_idx(path):
-    """A file of bytes as a tensor."""
+    """Reads a file of bytes as a tensor."""
     with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
         raw = file.read()
     shape = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]])
@@ -38,7 +38,7 @@ def read_idx(path):
 
 
 class Net(torch.nn.Module):
-    """Names as in digits' files. The shapes are those of the initial weights."""
+    """Parameter names are those of digits' files; shapes are those of the initial weights."""
 
     def __init__(self, weights, dropout):
         super().__init__()

@@ -4,7 +4,7 @@ function whose arguments are given up to it (donated).
 
     jax_models.py MODEL [--threads N]
 
-Loops over time are jax.lax.scan; sizes are those of the file's tensors."""
+Loops over time are jax.lax.scan; sizes come from the file's tensors."""
 import argparse
 import functools
 import os
@@ -72,7 +72,7 @@ CELLS = {"rnn": (rnn_cell, 1), "lstm": (lstm_cell, 2), "gru": (gru_cell, 1)}
 
 
 def layer(cell, p, name, suffix, x, state=None):
-    """x[T, B, in] to h[T, B, H] and the last state; products with x for all steps at once."""
+    """x[T, B, in] -> h[T, B, H], last state. The products with x are computed for all steps at once."""
     function, n = CELLS[cell]
     W = p[f"{name}.weight_hh{suffix}"]
     a = x @ p[f"{name}.weight_ih{suffix}"].T + p[f"{name}.bias_ih{suffix}"]
@@ -115,10 +115,10 @@ def bilstm_len(p, d):
     x, T = jax.nn.one_hot(d["inputs"], VOCABULARY), d["inputs"].shape[0]
     t, lengths = jnp.arange(T)[:, None], d["lengths"][None]
     seen = t < lengths
-    turned = jnp.where(seen, lengths - 1 - t, t)[..., None]  # each sequence from its own end
+    reversed_index = jnp.where(seen, lengths - 1 - t, t)[..., None]  # each sequence starts at its own end
     forward, _ = layer("lstm", p, "rnn", "_l0", x)
-    back, _ = layer("lstm", p, "rnn", "_l0_reverse", jnp.take_along_axis(x, turned, 0))
-    logits = linear(jnp.concatenate([forward, jnp.take_along_axis(back, turned, 0)], -1), p, "decoder")
+    back, _ = layer("lstm", p, "rnn", "_l0_reverse", jnp.take_along_axis(x, reversed_index, 0))
+    logits = linear(jnp.concatenate([forward, jnp.take_along_axis(back, reversed_index, 0)], -1), p, "decoder")
     each = -jnp.take_along_axis(jax.nn.log_softmax(logits), d["targets"].T[..., None], -1)[..., 0]
     return jnp.where(seen, each, 0).sum() / seen.sum()
 
@@ -226,7 +226,7 @@ NOT_TRAINED = ("inputs", "targets", "before", "lengths", "running_mean", "runnin
 
 def make(name, tensors):
     loss_of, update, clip = ROWS[name]()
-    tensors.pop("lm_head.weight", None)  # is wte.weight
+    tensors.pop("lm_head.weight", None)  # tied to wte.weight
     data = {n: t for n, t in tensors.items() if n.rpartition(".")[2] in NOT_TRAINED or (name, n) == ("tiny", "c")}
     params = {n: jnp.asarray(t.numpy()) for n, t in tensors.items() if n not in data}
     data = {n: jnp.asarray(t.numpy()) for n, t in data.items()}
@@ -258,7 +258,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     o = parser.parse_args()
     cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, cpus[: o.threads])  # XLA takes a thread for each processor that it may use
+    os.sched_setaffinity(0, cpus[: o.threads])  # XLA uses one thread per processor in the affinity mask
     global jax, jnp
     import jax
     import jax.numpy as jnp

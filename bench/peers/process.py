@@ -1,4 +1,4 @@
-"""What the peers' programs share: the conversation with the caller, and memory."""
+"""Shared by the peers' programs: the command loop and memory measurement."""
 import ctypes
 import gc
 import json
@@ -13,7 +13,7 @@ def process_bytes(name):
 
 
 def release():
-    """Gives freed memory back; from now on VmHWM is the most since now."""
+    """Returns freed memory to the system and resets VmHWM to the current resident memory."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     with open("/proc/self/clear_refs", "w") as file:
@@ -21,12 +21,12 @@ def release():
 
 
 def serve(version, load):
-    """Answers commands, a line of JSON each, so that the caller can interleave its own steps. load(path) takes weights
-    and data from a safetensors file and returns a function that does one step and returns the loss.
+    """Answers each command with a line of JSON, so that the caller can interleave its own steps. load(path) reads
+    weights and data from a safetensors file and returns a function that runs one step and returns the loss.
 
     load FILE                                                          {"ok": true, "version": "2.13.0+cpu"}
-    step        does one step, timed here                              {"ms": 21.3, "loss": 4.17}
-    memory      resident memory at most since then, over idle          {"bytes": 1234}
+    step        run one step, timed here                               {"ms": 21.3, "loss": 4.17}
+    memory      peak resident memory since load, over an idle process  {"bytes": 1234}
     quit"""
     release()
     idle, step = process_bytes("VmRSS"), None
@@ -46,8 +46,8 @@ def serve(version, load):
             elif command == "quit":
                 break
             else:
-                answer = {"error": f"not understood: {line.strip()}"}
-        except Exception as error:  # whatever it is, the caller is told
+                answer = {"error": f"unknown command: {line.strip()}"}
+        except Exception as error:  # report any error to the caller
             text = f"{type(error).__name__}: {error}".partition("\n")[0].replace('"', "'")
             answer = {"error": text[:180]}
         print(json.dumps(answer), flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The models of examples/sentiment.c in PyTorch: same weights to start from, same sentences, same batches.
+"""The models of examples/sentiment.c in PyTorch: the same initial weights, sentences and batches.
 
     sentiment --pos pos.txt --neg neg.txt --model bow --seed 1 --init-out init.safetensors --order-out order.safetensors
     sentiment.py --init init.safetensors --order order.safetensors --seed 1
@@ -18,7 +18,7 @@ WIDTHS = (3, 4, 5)
 
 
 class BagOfWords(torch.nn.Module):
-    """Names in all models as in sentiment's files: bag.weight, ..., head.bias."""
+    """Parameter names are those of sentiment's files: bag.weight, ..., head.bias."""
 
     def __init__(self, init, dropout):
         super().__init__()
@@ -28,9 +28,9 @@ class BagOfWords(torch.nn.Module):
         self.head = torch.nn.Linear(hidden, 2)
 
     def forward(self, tokens, lengths):
-        there = torch.zeros(len(tokens), self.vocabulary).scatter_(1, tokens, 1)
-        there[:, 0] = 0  # padding
-        return self.head(self.dropout(self.bag(there).relu()))
+        present = torch.zeros(len(tokens), self.vocabulary).scatter_(1, tokens, 1)
+        present[:, 0] = 0  # padding
+        return self.head(self.dropout(self.bag(present).relu()))
 
 
 class TextCNN(torch.nn.Module):
@@ -53,7 +53,7 @@ class TextCNN(torch.nn.Module):
 
 
 class LastState(torch.nn.Module):
-    """Elman's cells or LSTM, one layer or two; the top layer's state after the last word."""
+    """Elman or LSTM, one layer or two: the top layer's state after the last word."""
 
     def __init__(self, init, dropout):
         super().__init__()
@@ -74,7 +74,7 @@ class LastState(torch.nn.Module):
 
 
 def model_of(init, dropout):
-    """The model that these weights belong to, and its name."""
+    """Returns the model that these weights belong to, and its name."""
     if "bag.weight" in init:
         name, model = "bow", BagOfWords(init, dropout)
     elif "conv3.weight" in init:

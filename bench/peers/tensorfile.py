@@ -1,4 +1,4 @@
-"""Safetensors files, read and written: the format is a page long, and so needs no package."""
+"""Reads and writes safetensors files. The format is simple enough to need no package."""
 import json
 import struct
 
@@ -8,7 +8,7 @@ TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32", torch.b
 
 
 def write(path, tensors):
-    """tensors: name -> tensor. Sorted by size of an element, then name, as the reference writer does."""
+    """tensors: name -> tensor. Sorted by element size, then by name, as the reference implementation does."""
     header, blobs, at = {}, [], 0
     for name in sorted(tensors, key=lambda n: (-tensors[n].element_size(), n)):
         tensor = tensors[name].detach().contiguous()
@@ -23,7 +23,7 @@ def write(path, tensors):
 
 
 def read(path):
-    """name -> tensor."""
+    """Returns a dict: name -> tensor."""
     with open(path, "rb") as file:
         raw = file.read()
     size = struct.unpack("<Q", raw[:8])[0]

@@ -3,8 +3,7 @@
 
     torch_models.py MODEL [--threads N] [--compile]
 
-The models are in torch_rows.py; sizes are those of the file's tensors. With --compile the loss is compiled
-(torch.compile)."""
+The models are in torch_rows.py; sizes come from the file's tensors. --compile uses torch.compile for the loss."""
 import argparse
 
 import torch
@@ -14,8 +13,8 @@ import tensorfile
 import torch_rows
 
 
-def warm():
-    """Uses the libraries once, optimizers and what they import too, so that code does not count as a model's memory."""
+def warm_up():
+    """Uses the libraries once, with optimizers and their imports, so that code does not count as a model's memory."""
     conv, lstm = torch.nn.Conv2d(4, 4, 3), torch.nn.LSTM(144, 4)
     y = lstm(conv(torch.randn(2, 4, 8, 8)).flatten(1)[None])[0]
     torch.nn.functional.cross_entropy(y[0] @ torch.randn(4, 4), torch.tensor([0, 1])).backward()
@@ -26,7 +25,7 @@ def warm():
 
 
 def stepper(row, loss_of):
-    def write():
+    def generate():
         with torch.no_grad():
             return float(loss_of())
 
@@ -41,7 +40,7 @@ def stepper(row, loss_of):
             row.optimizer.step()
         return loss.item()
 
-    return train if row.parameters else write
+    return train if row.parameters else generate
 
 
 def main():
@@ -51,7 +50,7 @@ def main():
     parser.add_argument("--compile", action="store_true")
     o = parser.parse_args()
     torch.set_num_threads(o.threads)
-    warm()
+    warm_up()
 
     def load(path):
         row = torch_rows.ROWS[o.model.partition(":")[0]](tensorfile.read(path))

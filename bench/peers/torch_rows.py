@@ -1,5 +1,5 @@
-"""The models of bench/models*.c in PyTorch, as one writes them there. Parameter names and layouts are the same, so that
-weights come from the same file; a row's function makes the model from the file's tensors."""
+"""The models of bench/models*.c in idiomatic PyTorch. Parameter names and layouts are the same, so that both load the
+same file; a row's function builds the model from the file's tensors."""
 import dataclasses
 import typing
 
@@ -32,7 +32,7 @@ def rmsprop(loss, parameters):
 
 
 def adamw(loss, module):
-    """No decay of biases and norms."""
+    """AdamW without weight decay on biases and norms."""
     matrices = [p for p in module.parameters() if p.dim() > 1]
     vectors = [p for p in module.parameters() if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
@@ -183,7 +183,7 @@ class Attention(nn.Module):
         return self.out_proj(y.transpose(1, 2).reshape(x.shape))
 
     def step(self, x, cache, t):
-        """x[B, 1, E] at place t; cache: keys and values [2, B, heads, length, d]."""
+        """x[B, 1, E] at position t; cache: keys and values [2, B, heads, length, d]."""
         q, k, v = self.split(x)
         cache[0, :, :, t], cache[1, :, :, t] = k[:, :, 0], v[:, :, 0]
         y = F.scaled_dot_product_attention(q, cache[0, :, :, : t + 1], cache[1, :, :, : t + 1])
@@ -303,7 +303,7 @@ def classifier(model, tensors, optimize):
     return optimize(lambda: F.cross_entropy(model(inputs), targets), model)
 
 
-# ---- small ops; writing ----
+# ---- small ops; generation ----
 
 
 def tiny(tensors):
@@ -319,7 +319,7 @@ def tiny(tensors):
 
 
 def draw(logits, u):
-    """The token where the sum of probabilities passes u, and -log of its probability."""
+    """The first token at which the cumulative probability exceeds u, and -log of its probability."""
     p = torch.softmax(logits, -1)
     token = torch.clamp((torch.cumsum(p, -1) <= u).sum(), max=len(p) - 1)
     return token, -torch.log(p[token])

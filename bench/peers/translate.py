@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The models of examples/translate.c in PyTorch: same weights to start from, same sentences, same batches.
+"""The models of examples/translate.c in PyTorch: the same initial weights, sentences and batches.
 
     translate --model luong --seed 1 --beam 1 --init-out init.safetensors --order-out order.safetensors
     translate.py --init init.safetensors --order order.safetensors
@@ -21,12 +21,12 @@ import tensorfile
 PAD, UNKNOWN, START, END = range(4)
 
 
-# ---- the models; names as in translate's files ----
+# ---- models; parameter names are those of translate's files ----
 
 
 class Translator(torch.nn.Module):
-    """What all have. A model reads the source (encode) and continues the target by words[B, T] (decode), from a
-    state that it hands on; decode gives what the next words are said from, [B, T, size]."""
+    """Common base. encode reads the source and returns memory and state; decode extends the target by words[B, T] and
+    returns the outputs that predict the next words, [B, T, size], and the new state."""
 
     def __init__(self, init, dropout):
         super().__init__()
@@ -44,7 +44,7 @@ class Translator(torch.nn.Module):
         return self.output(out)
 
     def read(self, source, lengths):
-        """Through a recurrent encoder."""
+        """Runs the recurrent encoder."""
         packed = pack_padded_sequence(self.source(source), lengths, batch_first=True, enforce_sorted=False)
         states, last = self.encoder(packed)
         states, _ = pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])
@@ -94,7 +94,7 @@ class Bahdanau(Translator):
 
 
 class Luong(Translator):
-    """With the score that is called general."""
+    """Luong attention with the general score."""
 
     def __init__(self, init, layers, heads, dropout):
         super().__init__(init, dropout)
@@ -123,7 +123,7 @@ class Luong(Translator):
 
 
 class Transformer(Translator):
-    """Its state is the words so far: each step computes all of them again."""
+    """The state is the target so far: each step recomputes all positions."""
 
     def __init__(self, init, layers, heads, dropout):
         super().__init__(init, dropout)
@@ -154,7 +154,7 @@ class Transformer(Translator):
         return out[:, -words.shape[1] :], so_far
 
 
-# A weight that only this model has, of those that follow.
+# Each model is identified by a weight that the models after it do not have.
 KINDS = {
     Transformer: "encoder.norm.weight",
     Bahdanau: "score.U",
@@ -178,7 +178,7 @@ def lines_of(data, name):
 
 
 def batch(source, target, lines):
-    """source[B, S], lengths[B], in[B, T], out[B, T], filled up with PAD."""
+    """source[B, S], lengths[B], in[B, T], out[B, T], padded with PAD."""
     start, end = torch.tensor([START]), torch.tensor([END])
     pad = torch.nn.utils.rnn.pad_sequence
     lengths = torch.tensor([len(source[i]) for i in lines])
@@ -194,13 +194,13 @@ def batch(source, target, lines):
 
 
 def rate(o, step, steps):
-    """wg_schedule_warmup of wg_schedule_cosine."""
+    """wg_schedule_warmup applied to wg_schedule_cosine."""
     lr = o.lr / 10 + (o.lr - o.lr / 10) * (1 + math.cos(math.pi * step / steps)) / 2
     return lr * min(1, (step + 1) / o.warmup) if o.warmup else lr
 
 
 def learn(model, data, o):
-    """The mean loss of the last 50 steps or so, as translate's."""
+    """A running mean of the loss over about 50 steps, as in translate."""
     source, target, order = lines_of(data, "source"), lines_of(data, "target"), data["order"].tolist()
     optimizer = torch.optim.Adam(model.parameters())
     smooth = 0
@@ -216,12 +216,12 @@ def learn(model, data, o):
     return smooth
 
 
-# ---- the test ----
+# ---- test ----
 
 
 @torch.no_grad()
 def translate(model, lines, most):
-    """The likeliest next word each time, the first of equals, until END or `most` words."""
+    """Greedy decoding: the likeliest word, the first among equals, until END or `most` words."""
     lengths = torch.tensor([len(line) for line in lines])
     memory, state = model.encode(torch.nn.utils.rnn.pad_sequence(lines, True, PAD), lengths)
     words = torch.full([len(lines), 1], START)
@@ -236,8 +236,8 @@ def translate(model, lines, most):
 
 
 def bleu(pairs):
-    """Of translations and their references, lists of words: examples/bleu.h. translate compares with the words as they
-    stand in the file, so an unknown one there is like no other."""
+    """BLEU of translations against references, lists of words: see examples/bleu.h. References are the words of the
+    file, so a word outside the vocabulary matches nothing."""
     matches, total, length, reference = [0] * 4, [0] * 4, 0, 0
     for said, wanted in pairs:
         wanted = [None if word == UNKNOWN else word for word in wanted]
@@ -255,7 +255,7 @@ def bleu(pairs):
 
 
 def test(model, data, most):
-    """The part that is exact, and BLEU. An empty source has an empty translation."""
+    """The fraction of exact translations, and BLEU. An empty source has an empty translation."""
     model.eval()
     source, wanted = lines_of(data, "test_source"), [line.tolist() for line in lines_of(data, "test_target")]
     said = [[] for _ in source]
