@@ -104,12 +104,23 @@ static void plan_line(const wg__instr *instr, FILE *out)
     }
 }
 
+static bool are_passes(const char *list)
+{
+    size_t length;
+    for (const char *at = list; (at = wg__dump_next(at, &length)); at += length) {
+        bool known = false;
+        for (int i = 0; wg__pass_name(i); i++) known |= wg__dump_names(at, length, wg__pass_name(i));
+        if (!known) return false;
+    }
+    return true;
+}
+
 void wg_trace_passes(wg_tape *tape, const char *passes, FILE *out)
 {
     if (!tape) return;
     tape->dump.out = passes ? out : NULL;
     if (!passes || !out) return;
-    if (strlen(passes) >= sizeof tape->dump.passes || !wg__dump_is_valid(passes)) {
+    if (strlen(passes) >= sizeof tape->dump.passes || !are_passes(passes)) {
         tape->dump.out = NULL;
         wg__tape_error(tape, WG_ERR_ARGUMENT, "trace_passes (or WG_DUMP): \"%.80s\": must be \"all\" or a list of after-PASS",
                        passes);

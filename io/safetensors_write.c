@@ -2,7 +2,7 @@
  * header padded with blanks to a multiple of eight bytes. */
 #include "safetensors.h"
 
-#include "../autograd/heap.h"
+#include "../autograd/base/heap.h"
 
 #include <stdio.h>
 #include <stdlib.h>

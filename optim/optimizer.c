@@ -1,7 +1,7 @@
 /* An optimizer: its parameters, their settings and state, and the step. It knows no formula: see kinds.c. */
 #include "internal.h"
 
-#include "../ops/kernels/isa.h"
+#include "../autograd/base/isa.h"
 
 #include <math.h>
 #include <stdio.h>

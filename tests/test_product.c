@@ -3,7 +3,7 @@
  *
  *     test_product [seed [rounds]]    a failure prints the seed of its round; WENGERT_ISA=avx2 tests those kernels */
 #include "ops/kernels/gemm/gemm.h"
-#include "ops/kernels/isa.h"
+#include "autograd/base/isa.h"
 #include "ops/kernels/base/integers.h"
 
 #include <math.h>

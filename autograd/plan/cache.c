@@ -29,6 +29,12 @@ void wg__cache_clear(wg_tape *tape)
     cache->last_plan = NULL;
 }
 
+void wg__cache_release(wg_tape *tape)
+{
+    wg__cache_clear(tape);
+    wg__heap_release(&tape->heap, tape->cache->packed, tape->cache->cap_packed * sizeof *tape->cache->packed);
+}
+
 static void evict_oldest(wg_tape *tape)
 {
     wg__cache *cache = tape->cache;

@@ -2,41 +2,28 @@
  * execution, and after emit the stages with their instructions. Only arrays that are filled already are shown. */
 #include "dump.h"
 
-#include "pipeline.h"
-
 #include <string.h>
 
 /* ---- which passes -------------------------------------------------------------------------------------------- */
 
-static const char *next_name(const char *at, size_t *length)
+const char *wg__dump_next(const char *list, size_t *length)
 {
-    at += strspn(at, ", ");
-    *length = strcspn(at, ", ");
-    return *length ? at : NULL;
+    list += strspn(list, ", ");
+    *length = strcspn(list, ", ");
+    return *length ? list : NULL;
 }
 
-static bool names(const char *at, size_t length, const char *pass)
+bool wg__dump_names(const char *name, size_t length, const char *pass)
 {
-    if (length == 3 && !memcmp(at, "all", 3)) return true;
-    return length == 6 + strlen(pass) && !memcmp(at, "after-", 6) && !memcmp(at + 6, pass, length - 6);
-}
-
-bool wg__dump_is_valid(const char *list)
-{
-    size_t length;
-    for (const char *at = list; (at = next_name(at, &length)); at += length) {
-        bool known = false;
-        for (int i = 0; wg__pass_name(i); i++) known |= names(at, length, wg__pass_name(i));
-        if (!known) return false;
-    }
-    return true;
+    if (length == 3 && !memcmp(name, "all", 3)) return true;
+    return length == 6 + strlen(pass) && !memcmp(name, "after-", 6) && !memcmp(name + 6, pass, length - 6);
 }
 
 static bool is_wanted(const wg_tape *tape, const char *pass)
 {
     size_t length;
-    for (const char *at = tape->dump.passes; (at = next_name(at, &length)); at += length)
-        if (names(at, length, pass)) return true;
+    for (const char *at = tape->dump.passes; (at = wg__dump_next(at, &length)); at += length)
+        if (wg__dump_names(at, length, pass)) return true;
     return false;
 }
 

@@ -6,7 +6,9 @@
 
 /* Writes the program to tape->dump.out if dumps after this pass are wanted. */
 void wg__dump_after(const wg__planner *p, const char *pass);
-/* Whether every name in the list is "all" or "after-" and a pass. */
-bool wg__dump_is_valid(const char *list);
+/* The next name of a list such as "after-fuse,after-place"; NULL past the end. */
+const char *wg__dump_next(const char *list, size_t *length);
+/* Whether a name is "all" or "after-" and this pass. */
+bool wg__dump_names(const char *name, size_t length, const char *pass);
 
 #endif

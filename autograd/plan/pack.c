@@ -49,12 +49,6 @@ static void choose(const wg__planner *p, wg__pack *pack, bool trains)
     pack->where = cached ? WG__PACK_CACHED : WG__PACK_BLOCK;
 }
 
-uint32_t wg__slot_new(wg__plan *plan, wg__slot slot)
-{
-    plan->slots[plan->n_slots] = slot;
-    return plan->n_slots++;
-}
-
 static bool make_slots(wg__planner *p)
 {
     wg__plan *plan = p->plan;

@@ -47,9 +47,3 @@ void wg__packed_filled(wg_tape *tape, uint32_t id)
     packed->filled = true;
     packed->version = wg_param_version(packed->param);
 }
-
-void wg__cache_release(wg_tape *tape)
-{
-    wg__cache_clear(tape);
-    wg__heap_release(&tape->heap, tape->cache->packed, tape->cache->cap_packed * sizeof *tape->cache->packed);
-}

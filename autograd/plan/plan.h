@@ -111,4 +111,11 @@ struct wg__plan {
     bool bound; /* by an earlier run */
 };
 
+/* The pass pack allocates room for every slot that may be needed. */
+static inline uint32_t wg__slot_new(wg__plan *plan, wg__slot slot)
+{
+    plan->slots[plan->n_slots] = slot;
+    return plan->n_slots++;
+}
+
 #endif

@@ -209,6 +209,4 @@ int wg__compare_packs(const wg__pack *a, const wg__pack *b); /* 0: the same matr
 /* The packed right operand of a product unit; NULL: it is not packed. */
 wg__pack *wg__pack_find(const wg__planner *p, const wg__unit *unit);
 
-uint32_t wg__slot_new(wg__plan *plan, wg__slot slot);
-
 #endif

@@ -16,7 +16,7 @@
 #define WG_KERNELS_H
 
 #include "base/kernel.h"
-#include "isa.h"
+#include "../../autograd/base/isa.h"
 
 typedef enum wg__kernel_id {
 #define KERNEL(name) WG__KERNEL_##name,

@@ -13,7 +13,7 @@
 
 #include "../base/integers.h"
 #include "../gemm/gemm.h"
-#include "../isa.h"
+#include "../../../autograd/base/isa.h"
 
 /* The kernels of direct.c for this machine. */
 #define DIRECT(name)                                                                                               \

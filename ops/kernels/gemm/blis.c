@@ -3,7 +3,7 @@
  *
  * The context is chosen by the processor's features. BLIS itself goes by the processor's name; on a virtual machine
  * that masks the name it would choose the kernels of a smaller machine. */
-#include "../isa.h"
+#include "../../../autograd/base/isa.h"
 #include "micro.h"
 
 #include <pthread.h>
