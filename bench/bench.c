@@ -1,6 +1,6 @@
 /* Benchmarks of every op (bench), of training steps (bench models), and of how these scale with the sizes (bench
- * scaling), relative to the machine's peak, measured in the same run, and with --vs to the same steps in other engines.
- * */
+ * scaling), relative to the machine's peak, measured in the same run, and with --vs to the same steps in other
+ * engines. */
 #include "bench.h"
 
 #include "peers.h"

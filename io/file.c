@@ -141,8 +141,7 @@ static bool write_all(int fd, const void *bytes, size_t size)
     return true;
 }
 
-/* The path to replace: of a symbolic link, its target. Rejects a device, which a rename would replace by a plain file.
- * */
+/* The path to replace: of a symbolic link, its target. Rejects a device, since a rename would replace it by a file. */
 static wg_status find_target(const char *path, char target[PATH_MAX], wg_error *error)
 {
     struct stat info;

@@ -47,7 +47,7 @@ wg_status wg_score_init(wg_score_layer *layer, wg_params *set, const char *name,
     return wg_params_status(set);
 }
 
-/* W [q; k] = W_q q + W_k k: a concat score is an additive score whose two matrices are the columns of W. */
+/* W [q; k] = W_q q + W_k k: a concat score is an additive score whose matrices are blocks of columns of W. */
 static wg_tensor query_weight(const wg_score_layer *layer, wg_tape *tape)
 {
     wg_tensor W = wg_use(tape, layer->W);

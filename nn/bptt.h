@@ -39,7 +39,7 @@ WG_API wg_tensor wg_vanishing_penalty(wg_tensor loss, const wg_tensor *h, int T)
  *         if (t > 0) wg_random_truncation(state, 2, 0.05);
  *         h[t] = step(x[t], state);
  *     }
- * */
+ */
 WG_API void wg_random_truncation(wg_tensor *state, int n, double probability);
 
 #ifdef __cplusplus

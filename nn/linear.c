@@ -1,4 +1,4 @@
-/* Layers of one op: linear, embedding, layer norm. */
+/* Linear, embedding and layer norm layers. */
 #include "internal.h"
 
 #include <math.h>

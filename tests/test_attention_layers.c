@@ -401,7 +401,8 @@ static void test_mistakes(void)
     wg_mha mha;
     wg_position_layer position;
     wg_score_options s = wg_score_defaults();
-    EXPECT_SET(wg_score_init(&score, set, "s", 3, 4, s), "score s: dot products need queries and keys of equal size");
+    EXPECT_SET(wg_score_init(&score, set, "s", 3, 4, s),
+               "score s: dot products need queries and keys of equal size");
     s.temperature = 0;
     EXPECT_SET(wg_score_init(&score, set, "s", 3, 3, s), "temperature must be positive");
     s = wg_score_defaults();
