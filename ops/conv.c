@@ -1,5 +1,6 @@
-/* Convolutions over one, two or three axes. Three ops, each linear in both operands, and each the derivative of the
- * others: conv, its gradient by the weight, and by the image. And the frame of zeros around an image. */
+/* Convolutions over one, two or three axes. Three ops, each linear in both operands and each a derivative of the
+ * others: conv, its gradient by the weight, and its gradient by the image. And pad_image, the zero padding of an
+ * image. */
 #include "internal.h"
 
 #include <string.h>
@@ -22,59 +23,59 @@ bool wg__window_is_whole(wg_tensor x, int axis, int64_t size, int64_t kernel, in
         wg_window_count(size, kernel, stride, dilation, false) >= 0)
         return true;
     wg__refuse(x, WG_ERR_SHAPE, op,
-               "axis %d: (%lld - %lld) / %lld is not whole, so the last places would be left out; "
-               "options.floor allows it",
+               "axis %d: (%lld - %lld) / %lld is not an integer, so the last elements would be ignored; "
+               "set options.floor to allow it",
                axis, (long long)size, (long long)((kernel - 1) * dilation + 1), (long long)stride);
     return false;
 }
 
-/* ---- frame: zeros around ---------------------------------------------------------------------------------------- */
+/* ---- pad_image: zero padding ------------------------------------------------------------------------------------- */
 
-static wg_status frame_infer(wg_infer *c)
+static wg_status pad_image_infer(wg_infer *c)
 {
-    const wg__frame_attr *f = c->attr;
+    const wg__pad_image_attr *f = c->attr;
     c->out = c->in[0];
     for (int i = 0; i < f->axes; i++) c->out.size[c->out.rank - f->axes + i] = f->size[i];
     return wg__infer_size(c);
 }
 
-static wg_tensor frame_vjp(const wg_vjp_args *v, int k)
+static wg_tensor pad_image_vjp(const wg_vjp_args *v, int k)
 {
-    const wg__frame_attr *f = v->attr;
+    const wg__pad_image_attr *f = v->attr;
     wg_tensor x = v->grad;
     int first = wg_rank(x) - (int)f->axes;
     for (int i = 0; i < f->axes; i++)
-        x = wg_slice(x, first + i, f->low[i], f->low[i] + wg_size(v->in[0], first + i));
+        x = wg_slice(x, first + i, f->before[i], f->before[i] + wg_size(v->in[0], first + i));
     return x;
 }
 
-static wg_kernel frame_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+static wg_kernel pad_image_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
-    return wg__frame_kernel;
+    return wg__pad_image_kernel;
 }
 
-static const wg_op frame_op = {.struct_size = sizeof(wg_op),
-                               .name = "frame",
-                               .min_in = 1,
-                               .max_in = 1,
-                               .flags = WG_OP_SMOOTH,
-                               .infer = frame_infer,
-                               .vjp = frame_vjp,
-                               .select = frame_select,
-                               .tasks = wg__frame_tasks};
+static const wg_op pad_image_op = {.struct_size = sizeof(wg_op),
+                                   .name = "pad_image",
+                                   .min_in = 1,
+                                   .max_in = 1,
+                                   .flags = WG_OP_SMOOTH,
+                                   .infer = pad_image_infer,
+                                   .vjp = pad_image_vjp,
+                                   .select = pad_image_select,
+                                   .tasks = wg__pad_image_tasks};
 
-/* x itself where the frame adds nothing. */
-static wg_tensor frame(wg_tensor x, const wg__frame_attr *f)
+/* x itself if there is no padding. */
+static wg_tensor pad_image(wg_tensor x, const wg__pad_image_attr *f)
 {
     bool same = true;
     for (int i = 0; i < f->axes; i++) same &= f->size[i] == wg_size(x, wg_rank(x) - (int)f->axes + i);
-    return same ? x : wg_record(&frame_op, &x, 1, f, sizeof *f);
+    return same ? x : wg_record(&pad_image_op, &x, 1, f, sizeof *f);
 }
 
 /* ---- the three ops ---------------------------------------------------------------------------------------- */
 
-/* The image with the zeros around it has a size: kernels make it, one or a few images at a time. */
-static wg_status infer_framed(wg_infer *c, const wg_shape *x)
+/* The padded image must have a valid size: kernels build it, one or a few images at a time. */
+static wg_status infer_padded(wg_infer *c, const wg_shape *x)
 {
     const wg__conv_attr *attr = c->attr;
     c->out = *x;
@@ -82,15 +83,15 @@ static wg_status infer_framed(wg_infer *c, const wg_shape *x)
     return wg__infer_size(c);
 }
 
-/* Kernels make the zeros around an image where many channels stand side by side; for a few they must be in it. */
-static wg_status infer_padding(wg_infer *c, int64_t channels)
+/* The kernels for many channels pad the image themselves; those for few need it padded in memory. */
+static wg_status check_padding(wg_infer *c, int64_t channels)
 {
     const wg__conv_attr *attr = c->attr;
     bool padded = false;
     for (int i = 0; i < WG__CONV_AXES; i++) padded |= attr->before[i] != 0 || attr->after[i] != 0;
     if (!padded || wg__conv_is_wide(channels)) return WG_OK;
     return wg_infer_fail(c, WG_ERR_ARGUMENT,
-                         "%lld output channels of a group are too few for padding: the image must hold it",
+                         "padding needs an image padded in memory: a group has only %lld output channels",
                          (long long)channels);
 }
 
@@ -100,23 +101,23 @@ static wg_status conv_infer(wg_infer *c)
     const wg_shape *x = &c->in[0], *w = &c->in[1];
     if (w->size[0] < 1 || w->size[1] < 1 || w->size[0] % attr->groups)
         return wg_infer_fail(c, WG_ERR_SHAPE,
-                             "the weight's output channels must be 1 or more, and divide into %lld groups",
+                             "the weight's output channels must be a positive multiple of %lld groups",
                              (long long)attr->groups);
     if (x->size[1] != w->size[1] * attr->groups)
-        return wg_infer_fail(c, WG_ERR_SHAPE, "%lld channels, but the weight has %lld in each of %lld groups",
+        return wg_infer_fail(c, WG_ERR_SHAPE, "x has %lld channels, but the weight has %lld in each of %lld groups",
                              (long long)x->size[1], (long long)w->size[1], (long long)attr->groups);
-    wg_status status = infer_padding(c, w->size[0] / attr->groups);
-    if (status == WG_OK) status = infer_framed(c, x);
+    wg_status status = check_padding(c, w->size[0] / attr->groups);
+    if (status == WG_OK) status = infer_padded(c, x);
     if (status != WG_OK) return status;
     c->out = *x;
     c->out.size[1] = w->size[0];
     for (int i = 2; i < x->rank; i++) {
-        int64_t framed = x->size[i] + attr->before[i - 2] + attr->after[i - 2];
-        c->out.size[i] = wg_window_count(framed, w->size[i], attr->stride[i - 2], attr->dilation[i - 2], true);
+        int64_t padded = x->size[i] + attr->before[i - 2] + attr->after[i - 2];
+        c->out.size[i] = wg_window_count(padded, w->size[i], attr->stride[i - 2], attr->dilation[i - 2], true);
         if (c->out.size[i] < 0)
             return wg_infer_fail(c, WG_ERR_SHAPE,
                                  "a window of %lld (dilation %lld) does not fit into axis %d of %lld",
-                                 (long long)w->size[i], (long long)attr->dilation[i - 2], i, (long long)framed);
+                                 (long long)w->size[i], (long long)attr->dilation[i - 2], i, (long long)padded);
     }
     return wg__infer_size(c);
 }
@@ -140,7 +141,7 @@ static wg_status weight_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
     const wg_shape *grad = &c->in[0], *x = &c->in[1];
-    wg_status status = infer_padding(c, grad->size[1] / attr->groups);
+    wg_status status = check_padding(c, grad->size[1] / attr->groups);
     if (status != WG_OK) return status;
     c->out = *x;
     c->out.size[0] = grad->size[1];
@@ -155,7 +156,7 @@ static wg_status input_infer(wg_infer *c)
     wg_shape x = c->in[0];
     x.size[1] = c->in[1].size[1] * attr->groups;
     memcpy(x.size + 2, attr->size, (size_t)(x.rank - 2) * sizeof *attr->size);
-    wg_status status = infer_framed(c, &x);
+    wg_status status = infer_padded(c, &x);
     if (status != WG_OK) return status;
     c->out = x;
     return wg__infer_size(c);
@@ -165,7 +166,7 @@ static wg_tensor conv(wg_tensor x, wg_tensor w, const wg__conv_attr *attr);
 static wg_tensor conv_weight(wg_tensor grad, wg_tensor x, const wg__conv_attr *attr, const int64_t *size);
 static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *attr, const int64_t *size);
 
-/* The convolution, of which y has the first positions: a transposed convolution's result may have room for more. */
+/* The convolution cut to the outputs of y: the result of a transposed convolution may have room for more. */
 static wg_tensor conv_like(wg_tensor x, wg_tensor w, wg_tensor y, const wg__conv_attr *attr)
 {
     wg_tensor z = conv(x, w, attr);
@@ -174,7 +175,7 @@ static wg_tensor conv_like(wg_tensor x, wg_tensor w, wg_tensor y, const wg__conv
     return z;
 }
 
-/* With y = x * w: each op takes two of (x, w, y) to the third, and its gradients by these two are the other ops. */
+/* With y = x * w: each op maps two of (x, w, y) to the third, and its gradients by those two are the other ops. */
 static wg_tensor conv_vjp(const wg_vjp_args *v, int k)
 {
     wg_shape shape = wg_shape_get(v->in[k]);
@@ -253,7 +254,7 @@ static wg_tensor conv_input(wg_tensor grad, wg_tensor w, const wg__conv_attr *at
     return record(&input_op, grad, w, attr, size);
 }
 
-/* ---- what users call ----------------------------------------------------------------------------------------- */
+/* ---- public functions ----------------------------------------------------------------------------------------- */
 
 wg_conv_options wg_conv_defaults(void)
 {
@@ -270,7 +271,7 @@ wg_conv_options wg_conv_square(int64_t stride, int64_t padding)
     return o;
 }
 
-/* Shapes of x and w, which have `axes` spatial axes, and options that can be; otherwise the error is stored. */
+/* Checks shapes and options and returns the shapes of x and w. false: an error is stored, or an operand is nil. */
 static bool acceptable(wg_tensor x, wg_tensor w, const wg_conv_options *o, int axes, const char *op, wg_shape *sx,
                        wg_shape *sw)
 {
@@ -279,7 +280,8 @@ static bool acceptable(wg_tensor x, wg_tensor w, const wg_conv_options *o, int a
     if (!wg__both_set(x, w, op) || !wg__shape(x, sx, op) || !wg__shape(w, sw, op) || !wg__both_float(x, w, op))
         return false;
     if (sx->rank != axes + 2 || sw->rank != axes + 2) {
-        wg__refuse(x, WG_ERR_SHAPE, op, "x[images, channels, %s] and a weight of as many axes are needed; it is %s",
+        wg__refuse(x, WG_ERR_SHAPE, op,
+                   "x must be [images, channels, %s] and the weight have as many axes; the weight is %s",
                    letters[axes - 1], wg_shape_text(sw, text, sizeof text));
         return false;
     }
@@ -295,34 +297,34 @@ static bool acceptable(wg_tensor x, wg_tensor w, const wg_conv_options *o, int a
 
 static wg_tensor add_bias(wg_tensor y, wg_tensor bias, int64_t channels, const char *op)
 {
-    wg_shape have, want = WG_DIMS(channels), along = {.rank = wg_rank(y)};
+    wg_shape have, want = WG_DIMS(channels), column = {.rank = wg_rank(y)};
     char text[64];
     if (!bias.tape) return y;
     if (!wg__shape(bias, &have, op)) return wg__nil_of(y);
     if (!wg_shape_equal(&have, &want))
         return wg__refuse(bias, WG_ERR_SHAPE, op, "the bias must be %s", wg_shape_text(&want, text, sizeof text));
-    for (int i = 0; i < along.rank; i++) along.size[i] = i == 1 ? channels : 1;
-    return wg_add(y, wg_reshape(bias, along));
+    for (int i = 0; i < column.rank; i++) column.size[i] = i == 1 ? channels : 1;
+    return wg_add(y, wg_reshape(bias, column));
 }
 
-/* `framed`: with the padding, which the kernels for many channels add themselves. */
-static wg__conv_attr attr_of(const wg_conv_options *o, int axes, bool framed)
+/* with_padding: the kernel pads (those for many channels do). */
+static wg__conv_attr attr_of(const wg_conv_options *o, int axes, bool with_padding)
 {
     wg__conv_attr attr = {.groups = o->groups};
     for (int i = 0; i < axes; i++) {
         attr.stride[i] = o->stride[i];
         attr.dilation[i] = o->dilation[i];
-        attr.before[i] = framed ? o->before[i] : 0;
-        attr.after[i] = framed ? o->after[i] : 0;
+        attr.before[i] = with_padding ? o->before[i] : 0;
+        attr.after[i] = with_padding ? o->after[i] : 0;
     }
     return attr;
 }
 
-/* Zeros for as many positions as the image has places: half before, the odd one after. */
+/* Padding for ceil(size / stride) outputs: half before, an odd zero after. */
 static void pad_same(wg_conv_options *o, int axis, int64_t size, int64_t kernel)
 {
-    int64_t positions = (size + o->stride[axis] - 1) / o->stride[axis];
-    int64_t needed = (positions - 1) * o->stride[axis] + (kernel - 1) * o->dilation[axis] + 1 - size;
+    int64_t outputs = (size + o->stride[axis] - 1) / o->stride[axis];
+    int64_t needed = (outputs - 1) * o->stride[axis] + (kernel - 1) * o->dilation[axis] + 1 - size;
     if (needed < 0) needed = 0;
     o->before[axis] = needed / 2;
     o->after[axis] = needed - needed / 2;
@@ -332,19 +334,19 @@ wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options
 {
     wg_shape sx, sw;
     if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
-    wg__frame_attr f = {.axes = axes};
+    wg__pad_image_attr f = {.axes = axes};
     for (int i = 0; i < axes; i++) {
         int64_t kernel = sw.size[2 + i];
         if (o.same && kernel >= 1 && kernel <= INT32_MAX) pad_same(&o, i, sx.size[2 + i], kernel);
-        f.low[i] = o.before[i];
+        f.before[i] = o.before[i];
         f.size[i] = sx.size[2 + i] + o.before[i] + o.after[i];
         if (!o.floor && !o.same &&
             !wg__window_is_whole(x, 2 + i, f.size[i], kernel, o.stride[i], o.dilation[i], op))
             return wg__nil_of(x);
     }
-    bool framed = wg__conv_is_wide(sw.size[0] / o.groups);
-    wg__conv_attr attr = attr_of(&o, axes, framed);
-    wg_tensor y = conv(framed ? x : frame(x, &f), w, &attr);
+    bool wide = wg__conv_is_wide(sw.size[0] / o.groups);
+    wg__conv_attr attr = attr_of(&o, axes, wide);
+    wg_tensor y = conv(wide ? x : pad_image(x, &f), w, &attr);
     return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[0], op);
 }
 
@@ -356,22 +358,22 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
     if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
     if (sx.size[1] != sw.size[0] || sw.size[0] < 1 || sw.size[0] % o.groups || sw.size[1] < 1 || o.same)
         return wg__refuse(x, o.same ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, op,
-                          o.same ? "the size of the result follows from the padding: same is not taken"
+                          o.same ? "options.same has no meaning here: padding determines the size of the result"
                                  : "the weight must be [channels of x, output channels of a group, ...]");
     for (int i = 0; i < axes; i++) {
         int64_t n = sx.size[2 + i], kernel = sw.size[2 + i];
         bool ok = n >= 1 && kernel >= 1 && kernel <= INT32_MAX && n <= INT32_MAX;
         if (ok) size[i] = (n - 1) * o.stride[i] + (kernel - 1) * o.dilation[i] + 1 + o.extra[i];
         if (!ok || o.before[i] + o.after[i] >= size[i])
-            return wg__refuse(x, WG_ERR_SHAPE, op, "axis %d: nothing is left of the result", 2 + i);
+            return wg__refuse(x, WG_ERR_SHAPE, op, "the result has no elements along axis %d", 2 + i);
         if (o.extra[i] >= o.stride[i] && o.extra[i] >= o.dilation[i])
             return wg__refuse(x, WG_ERR_ARGUMENT, op, "extra must be smaller than the stride or the dilation");
     }
-    bool framed = wg__conv_is_wide(sw.size[0] / o.groups);
-    wg__conv_attr attr = attr_of(&o, axes, framed);
+    bool wide = wg__conv_is_wide(sw.size[0] / o.groups);
+    wg__conv_attr attr = attr_of(&o, axes, wide);
     for (int i = 0; i < axes; i++) size[i] -= attr.before[i] + attr.after[i];
     wg_tensor y = conv_input(x, w, &attr, size);
-    for (int i = 0; i < axes && !framed; i++) y = wg_slice(y, 2 + i, o.before[i], size[i] - o.after[i]);
+    for (int i = 0; i < axes && !wide; i++) y = wg_slice(y, 2 + i, o.before[i], size[i] - o.after[i]);
     return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[1] * o.groups, op);
 }
 
@@ -388,4 +390,4 @@ CONVOLUTIONS(1)
 CONVOLUTIONS(2)
 CONVOLUTIONS(3)
 
-const wg_op *const wg__conv_ops[] = {&conv_op, &weight_op, &input_op, &frame_op, NULL};
+const wg_op *const wg__conv_ops[] = {&conv_op, &weight_op, &input_op, &pad_image_op, NULL};

@@ -1,4 +1,4 @@
-/* Pooling: every channel's windows, each to one number. */
+/* Pooling: each window of each channel becomes one element. */
 #include "internal.h"
 
 #include <math.h>
@@ -29,7 +29,7 @@ static wg_kernel argmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg
 static int64_t argmax_tasks(const wg_args *args)
 {
     int64_t plane = wg__pool_plane(&args->out, ((const wg__pool_attr *)args->attr)->axes);
-    int64_t each = wg__pool_planes_a_task(args);
+    int64_t each = wg__pool_planes_per_task(args);
     return plane ? (args->out.numel / plane + each - 1) / each : 1;
 }
 
@@ -42,7 +42,7 @@ static const wg_op argmax_op = {.struct_size = sizeof(wg_op),
                                 .select = argmax_select,
                                 .tasks = argmax_tasks};
 
-/* ---- what users call ----------------------------------------------------------------------------------------- */
+/* ---- public functions ----------------------------------------------------------------------------------------- */
 
 wg_pool_options wg_pool_square(int64_t kernel)
 {
@@ -58,11 +58,11 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
 {
     if (!wg__shape(x, shape, op)) return false;
     if (shape->rank != axes + 2) {
-        wg__refuse(x, WG_ERR_SHAPE, op, "x[images, channels, and %d more] is needed", axes);
+        wg__refuse(x, WG_ERR_SHAPE, op, "x must be [images, channels, %d spatial axes]", axes);
         return false;
     }
     if (!wg_dtype_is_float(wg_dtype_get(x))) {
-        wg__refuse(x, WG_ERR_DTYPE, op, "f32 or f64 is needed, not %s", wg_dtype_name(wg_dtype_get(x)));
+        wg__refuse(x, WG_ERR_DTYPE, op, "operand is %s: must be f32 or f64", wg_dtype_name(wg_dtype_get(x)));
         return false;
     }
     int64_t plane = 1;
@@ -85,7 +85,7 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
         if (!o->floor && !wg__window_is_whole(x, 2 + i, size, o->kernel[i], o->stride[i], o->dilation[i], op))
             return false;
         if (__builtin_mul_overflow(plane, size, &plane) || plane > INT32_MAX) {
-            wg__refuse(x, WG_ERR_SHAPE, op, "a channel has more than 2^31 - 1 numbers");
+            wg__refuse(x, WG_ERR_SHAPE, op, "a channel has more than 2^31 - 1 elements");
             return false;
         }
     }
@@ -99,7 +99,7 @@ static wg_tensor padded(wg_tensor x, const wg_pool_options *o, int axes, double 
     return x;
 }
 
-/* The maximum is read at its place, so that its gradient goes there and nowhere else. */
+/* Gathers the maximum by its index, so that its gradient goes to that element only. */
 static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape, out;
@@ -114,7 +114,7 @@ static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *
     return wg_reshape(wg_gather(wg_flatten(x, 2, -1), 2, wg_flatten(at, 2, -1)), out);
 }
 
-/* The sum over each window, times `factor`: the convolution of each channel with a constant. */
+/* The sum over each window times `factor`: a convolution of each channel with a constant. */
 static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, double factor, const char *op)
 {
     wg_shape shape = wg_shape_get(x), single = shape, kernel = shape;
@@ -137,13 +137,13 @@ static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *
 {
     wg_shape shape;
     if (!acceptable(x, &o, axes, op, &shape)) return wg__nil_of(x);
-    double numbers = 1;
+    double taps = 1;
     bool pads = false;
     for (int i = 0; i < axes; i++) {
-        numbers *= (double)o.kernel[i];
+        taps *= (double)o.kernel[i];
         pads |= o.before[i] || o.after[i];
     }
-    if (!pads || o.count_padding) return window_sum(padded(x, &o, axes, 0), &o, axes, 1 / numbers, op);
+    if (!pads || o.count_padding) return window_sum(padded(x, &o, axes, 0), &o, axes, 1 / taps, op);
     shape.size[0] = shape.size[1] = 1;
     wg_tensor ones = wg_full(x.tape, wg_dtype_get(x), shape, 1);
     return wg_div(window_sum(padded(x, &o, axes, 0), &o, axes, 1, op),

@@ -7,7 +7,7 @@
 #include "../ops/kernels/conv/conv.h"
 #include "../ops/kernels/conv/pool.h"
 
-enum { CONV, TRANSPOSED, CONV_WEIGHT, CONV_INPUT, MAX_POOL, AVG_POOL, FRAME, POOL_ARGMAX };
+enum { CONV, TRANSPOSED, CONV_WEIGHT, CONV_INPUT, MAX_POOL, AVG_POOL, PAD_IMAGE, POOL_ARGMAX };
 
 /* Per axis the same: stride, dilation, zeros before and after; groups; same; floor; extra. */
 typedef struct conv_case {
@@ -157,16 +157,16 @@ static wg_tensor make_pool(sampler *s, const op_samples *row, int i)
 }
 
 /* The ops behind, as their callers record them. */
-static wg_tensor make_frame(sampler *s, const op_samples *row, int i)
+static wg_tensor make_pad_image(sampler *s, const op_samples *row, int i)
 {
     static const char *const specs[] = {"3", "2,3", "2,3,4", "1", "5 f", "2,3 t", "3,0", "2,2,3,4", "7 s", "6 p"};
     wg_tensor x = x_in(s, specs[i % 10]);
-    wg__frame_attr f = {.axes = wg_rank(x) < 3 ? wg_rank(x) : 3};
+    wg__pad_image_attr f = {.axes = wg_rank(x) < 3 ? wg_rank(x) : 3};
     for (int a = 0; a < f.axes; a++) {
-        f.low[a] = (i + a) % 3;
-        f.size[a] = f.low[a] + wg_size(x, wg_rank(x) - (int)f.axes + a) + i % 2;
+        f.before[a] = (i + a) % 3;
+        f.size[a] = f.before[a] + wg_size(x, wg_rank(x) - (int)f.axes + a) + i % 2;
     }
-    return wg_record(op_named("frame"), &x, 1, &f, sizeof f);
+    return wg_record(op_named("pad_image"), &x, 1, &f, sizeof f);
 }
 
 /* The result's gradient, and the image or the weight of a convolution. */
@@ -241,12 +241,12 @@ static wg_tensor bad_conv(sampler *s, const op_samples *row, int i)
          "2,3,5",
          {"4,2,3", "2,4,3"},
          {.stride = 1}},
-        {WG_ERR_SHAPE, {"does not fit into axis 2", "nothing is left"}, "2,3,2", {"4,3,3", "3,4,0"}, {.stride = 1}},
+        {WG_ERR_SHAPE, {"does not fit into axis 2", "no elements"}, "2,3,2", {"4,3,3", "3,4,0"}, {.stride = 1}},
         {WG_ERR_ARGUMENT, {"strides", "strides"}, "2,3,5", {"4,3,3", "3,4,3"}, {.stride = 0}},
         {WG_ERR_ARGUMENT, {"padding", "padding"}, "2,3,5", {"4,3,3", "3,4,3"}, {.stride = 1, .before = -1}},
         {WG_ERR_SHAPE, {"bias|[4]", "bias|[4]"}, "2,3,5", {"4,3,3", "3,4,3"}, {.stride = 1, .bias = "3"}},
         {WG_ERR_SHAPE,
-         {"not whole|floor", "nothing is left"},
+         {"not an integer|floor", "no elements"},
          "1,3,7",
          {"4,3,3", "3,4,3"},
          {.stride = 3, .before = 0, .after = 40}},
@@ -271,7 +271,7 @@ static wg_tensor bad_pool(sampler *s, const op_samples *row, int i)
 {
     wg_pool_options o = wg_pool_square(2);
     static const char *const words[] = {"pool2d|[3, 4, 4]", "kernels", "does not fit",
-                                        "not whole|floor",  "padding", "i32"};
+                                        "not an integer|floor",  "padding", "i32"};
     expect(s, i == 5 ? WG_ERR_DTYPE : i == 1 || i == 4 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, words[i]);
     if (i == 1) o.stride[0] = 0;
     if (i == 2) o.kernel[1] = 9;
@@ -321,6 +321,10 @@ const op_samples samples_conv[] = {
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
      .n = COUNT(convs),
      .make = make_gradient},
-    {.name = "frame", .op = FRAME, .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME, .n = 30, .make = make_frame},
+    {.name = "pad_image",
+     .op = PAD_IMAGE,
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
+     .n = 30,
+     .make = make_pad_image},
     {.name = "pool_argmax", .op = POOL_ARGMAX, .flags = SAMPLE_OTHER_NAME, .n = 20, .make = make_argmax},
     {0}};

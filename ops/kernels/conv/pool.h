@@ -1,4 +1,4 @@
-/* Internal. Pooling, what op and kernel share. */
+/* Internal. Pooling: what the op and its kernel share. */
 #ifndef WG_KERNELS_POOL_H
 #define WG_KERNELS_POOL_H
 
@@ -6,13 +6,13 @@
 
 enum { WG__POOL_AXES = 3 };
 
-typedef struct wg__pool_attr { /* of the last `axes` axes */
+typedef struct wg__pool_attr { /* for each of the last `axes` axes */
     int64_t axes;
     int64_t kernel[WG__POOL_AXES], stride[WG__POOL_AXES], dilation[WG__POOL_AXES];
 } wg__pool_attr;
 
-/* The result as planes of the pooled axes; a task takes some planes. */
-enum { WG__POOL_TASK = 8192 };
+/* The result is planes of the pooled axes; a task computes some planes. */
+enum { WG__POOL_TASK = 8192 }; /* elements of a task, about; chosen, not measured */
 
 static inline int64_t wg__pool_plane(const wg_operand *x, int64_t axes)
 {
@@ -21,7 +21,7 @@ static inline int64_t wg__pool_plane(const wg_operand *x, int64_t axes)
     return n;
 }
 
-static inline int64_t wg__pool_planes_a_task(const wg_args *args)
+static inline int64_t wg__pool_planes_per_task(const wg_args *args)
 {
     return 1 + WG__POOL_TASK / (1 + wg__pool_plane(&args->out, ((const wg__pool_attr *)args->attr)->axes));
 }

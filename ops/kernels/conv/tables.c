@@ -1,14 +1,15 @@
-/* What the direct convolutions (direct.c) are told: the tables of offsets, the cut into tasks, and where in the
- * scratch everything lies. By shapes alone. */
+/* Plans direct convolutions (direct.c) from shapes alone: the tables of offsets drawn in conv.h, the cut into tasks,
+ * and the layout of the scratch. The limits below were chosen with the direct kernels (commit b4604a5: 64 channels 3x3
+ * from 95 to 103 GFLOP/s forward, 76 to 103 for the image's gradient, docs/performance.md); none was measured alone. */
 #include "conv.h"
 #include "../base/integers.h"
 
 enum {
-    LANES = 16,   /* what the waste is reckoned by, on any machine */
-    SLACK = 1024, /* numbers past the panels, which packing writes into */
+    LANES = 16,   /* of a vector when wasted lanes are counted; the same on all machines */
+    SLACK = 1024, /* elements past the panels, which packing may overwrite */
 };
 
-/* Seven lanes of eight are used. */
+/* At least 7 of 8 lanes are used. */
 bool wg__conv_is_wide(int64_t channels) { return 8 * channels >= 7 * LANES * ceil_div(channels, LANES); }
 
 /* ---- scratch ------------------------------------------------------------------------------------------------- */
@@ -29,15 +30,15 @@ static int64_t *take_offsets(arena *a, int64_t n) { return take(a, n, sizeof(int
 
 /* ---- the cut ------------------------------------------------------------------------------------------------- */
 
-/* Tasks that are worth handing over. */
+/* The most tasks that are each worth a thread; work in floating-point operations. */
 static int64_t most_tasks(double work) { return work < 16 * 2e6 ? 1 + (int64_t)(work / 2e6) : 16; }
 
-/* Every task packs its panels, for which it should have many lines. */
-static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64_t positions)
+/* Every task packs its panels, so it should have many lines to use them for. */
+static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64_t outputs)
 {
     enum { LINES = 512, PARALLEL = 8 };
-    wg__conv_cut cut = {.panels = ceil_div(r->out, WG__PANEL)};
-    int64_t tasks = most_tasks(work), enough = r->images * positions / LINES;
+    wg__conv_cut cut = {.panels = ceil_div(r->out_channels, WG__PANEL)};
+    int64_t tasks = most_tasks(work), enough = r->images * outputs / LINES;
     cut.image_tasks = between(1, least(tasks, enough), most(1, r->images));
     tasks = least(tasks, PARALLEL);
     cut.panel_tasks = between(1, tasks / cut.image_tasks, cut.panels);
@@ -45,11 +46,11 @@ static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64
     return cut;
 }
 
-/* Every task packs the gradient, for which it should have many places. */
-static wg__conv_cut cut_weight(const wg__weight_job *t, double work)
+/* Every task packs the gradient, so it should have many taps to use it for. */
+static wg__conv_cut cut_weight(const wg__weight_grad *t, double work)
 {
     enum { LINES = 192, PARALLEL = 8 };
-    wg__conv_cut cut = {.panels = ceil_div(t->c.out, WG__PANEL), .image_tasks = 1};
+    wg__conv_cut cut = {.panels = ceil_div(t->c.out_channels, WG__PANEL), .image_tasks = 1};
     int64_t tasks = least(most_tasks(work), PARALLEL);
     cut.panel_tasks = between(1, tasks, cut.panels);
     cut.part_tasks = between(1, t->lines / LINES, tasks / cut.panel_tasks);
@@ -63,63 +64,65 @@ static int64_t tasks_of(int64_t groups, const wg__conv_cut *cut)
 }
 
 int64_t wg__correlation_tasks(wg__correlation r) { return tasks_of(r.groups, &r.cut); }
-int64_t wg__weight_tasks(wg__weight_job t) { return tasks_of(t.c.attr->groups, &t.cut); }
+int64_t wg__weight_grad_tasks(wg__weight_grad t) { return tasks_of(t.c.attr->groups, &t.cut); }
 
 /* ---- correlations -------------------------------------------------------------------------------------------- */
 
-/* One axis of a phase: `lines` of them, `taps` places of the window, each an arithmetic progression of offsets. */
+/* One axis of a residue: its lines and its taps, each an arithmetic progression of offsets. */
 typedef struct progression {
-    int64_t lines, line, result, next; /* count; from one to the next in the image; first and next in the result */
-    int64_t taps, step, past;          /* count; first and next in the image */
-    int64_t tap, apart;                /* first and next in the window */
+    int64_t lines, line_stride;              /* how many; in the image */
+    int64_t result_start, result_stride;     /* of the lines, in the result */
+    int64_t taps, image_start, image_stride; /* how many; in the image */
+    int64_t window_start, window_stride;     /* of the taps, in the window */
 } progression;
 
 static double work_of(const wg__conv *c)
 {
-    return 2.0 * (double)c->images * (double)c->attr->groups * (double)(c->in * c->places) * (double)c->out *
-           (double)c->positions;
+    return 2.0 * (double)c->images * (double)c->attr->groups * (double)(c->in_channels * c->taps) *
+           (double)c->out_channels * (double)c->outputs;
 }
 
-static bool is_framed(const wg__frame *f) { return f->plane != f->bare; }
+static bool is_padded(const wg__padding *f) { return f->padded_plane != f->plane; }
 
-/* Lays out what all correlations have; the phases' tables are one after the other. */
+/* Places what every correlation needs in the scratch; the tables of all residues are adjacent. */
 static void lay_out(wg__correlation *r, arena *a)
 {
-    r->phase = take(a, r->phases, sizeof *r->phase);
-    wg__phase first = {.line = take_offsets(a, r->plane), .result = take_offsets(a, r->plane)};
+    r->residue = take(a, r->residues, sizeof *r->residue);
+    wg__residue first = {.line = take_offsets(a, r->plane), .result = take_offsets(a, r->plane)};
     first.step = take_offsets(a, r->steps);
     first.weight = take_offsets(a, r->steps);
-    if (a->memory) r->phase[0] = first;
+    if (a->memory) r->residue[0] = first;
     size_t size = wg_dtype_size(r->dtype);
-    r->framed = take(a, is_framed(&r->frame) ? r->in * r->frame.plane : 0, size);
+    r->padded = take(a, is_padded(&r->padding) ? r->in_channels * r->padding.padded_plane : 0, size);
     r->panels = take(a, ceil_div(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + SLACK, size);
 }
 
-/* The tables of a phase, from its axes. */
-static void fill(const wg__correlation *r, wg__phase *p, const progression *axis, int64_t weight_in,
-                 const int64_t *window, const int64_t *space)
+/* Fills the tables of a residue from its axes. */
+static void fill(const wg__correlation *r, wg__residue *p, const progression *axis, int64_t weight_in,
+                 const int64_t *window, const int64_t *result_plane)
 {
     enum { AXES = WG__CONV_AXES };
-    int64_t lines[AXES], line[AXES], next[AXES], result = 0, first = 0, weight = 0;
-    bool one_row = r->phases == 1;
-    int64_t taps[1 + AXES] = {r->in}, past[1 + AXES] = {r->frame.plane}, apart[1 + AXES] = {weight_in};
-    p->lines = 1, p->steps = r->in;
+    int64_t lines[AXES], line[AXES], row[AXES], result = 0, image = 0, weight = 0;
+    bool one_row = r->residues == 1;
+    int64_t taps[1 + AXES] = {r->in_channels}, step[1 + AXES] = {r->padding.padded_plane};
+    int64_t tap[1 + AXES] = {weight_in};
+    p->lines = 1, p->steps = r->in_channels;
     for (int i = 0; i < AXES; i++) {
         p->lines *= lines[i] = axis[i].lines;
         p->steps *= taps[1 + i] = axis[i].taps;
-        line[i] = axis[i].line * r->frame.space[i];
-        next[i] = axis[i].next * space[i];
-        past[1 + i] = axis[i].past * r->frame.space[i];
-        apart[1 + i] = axis[i].apart * window[i];
-        result += axis[i].result * space[i];
-        first += axis[i].step * r->frame.space[i];
-        weight += axis[i].tap * window[i];
+        line[i] = axis[i].line_stride * r->padding.stride[i];
+        row[i] = axis[i].result_stride * result_plane[i];
+        step[1 + i] = axis[i].image_stride * r->padding.stride[i];
+        tap[1 + i] = axis[i].window_stride * window[i];
+        result += axis[i].result_start * result_plane[i];
+        image += axis[i].image_start * r->padding.stride[i];
+        weight += axis[i].window_start * window[i];
     }
     if (p->lines) wg__offsets(p->line, 0, AXES, lines, line);
     p->rows = one_row || !p->lines ? 1 : p->lines / lines[AXES - 1];
-    if (p->lines) wg__offsets(p->result, result, one_row ? 0 : AXES - 1, lines, next);
-    if (p->steps) wg__offsets(p->step, first, 1 + AXES, taps, past);
-    if (p->steps) wg__offsets(p->weight, weight, 1 + AXES, taps, apart);
+    if (p->lines) wg__offsets(p->result, result, one_row ? 0 : AXES - 1, lines, row);
+    if (p->steps) wg__offsets(p->step, image, 1 + AXES, taps, step);
+    if (p->steps) wg__offsets(p->weight, weight, 1 + AXES, taps, tap);
 }
 
 /* The size of a tensor along the i-th of three axes, of which the first may be missing. */
@@ -149,87 +152,90 @@ wg__correlation wg__correlate(const wg__conv *c, void *memory, size_t *bytes)
                          .image = c->x.data,
                          .weight = c->w.data,
                          .result = c->y.data,
-                         .frame = c->frame,
+                         .padding = c->padding,
                          .images = c->images,
                          .groups = c->attr->groups,
-                         .in = c->in,
-                         .out = c->out,
-                         .plane = c->positions,
-                         .weight_group = c->out * c->in * c->places,
-                         .weight_line = c->in * c->places,
-                         .steps = c->in * c->places,
-                         .phases = 1,
-                         .beside = 1,
-                         .row = c->positions};
+                         .in_channels = c->in_channels,
+                         .out_channels = c->out_channels,
+                         .plane = c->outputs,
+                         .weight_group = c->out_channels * c->in_channels * c->taps,
+                         .weight_line = c->in_channels * c->taps,
+                         .steps = c->in_channels * c->taps,
+                         .residues = 1,
+                         .interleaved = 1,
+                         .row = c->outputs};
     arena a = {memory, 0};
-    r.cut = cut_correlation(&r, work_of(c), c->positions);
+    r.cut = cut_correlation(&r, work_of(c), c->outputs);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
     if (!memory) return r;
     progression axis[WG__CONV_AXES];
-    int64_t window[WG__CONV_AXES], space[WG__CONV_AXES];
+    int64_t window[WG__CONV_AXES], plane[WG__CONV_AXES];
     for (int i = 0; i < WG__CONV_AXES; i++)
         axis[i] = (progression){.lines = size_of(c, &c->y, i),
-                                .line = of_axis(c, c->attr->stride, i, 1),
-                                .next = 1,
+                                .line_stride = of_axis(c, c->attr->stride, i, 1),
+                                .result_stride = 1,
                                 .taps = size_of(c, &c->w, i),
-                                .past = of_axis(c, c->attr->dilation, i, 1),
-                                .apart = 1};
+                                .image_stride = of_axis(c, c->attr->dilation, i, 1),
+                                .window_stride = 1};
     strides_of(c, &c->w, window);
-    strides_of(c, &c->y, space);
-    fill(&r, r.phase, axis, c->places, window, space);
+    strides_of(c, &c->y, plane);
+    fill(&r, r.residue, axis, c->taps, window, plane);
     return r;
 }
 
-/* Along an axis the numbers phase, phase + s, ... of the image, at stride s: they are seen through every place k with
- * phase + before - k dilation a multiple of s, and the position that sees number phase + i s is i + (that) / s. The
- * gradient stands in a frame that begins `low` before it. */
-static progression phase_of(const wg__conv *c, int i, int64_t phase, int64_t low)
+/* Elements r, r + s, ... of the image along axis i, with s the stride: their taps are the k for which r + before - k
+ * dilation is a multiple of s; tap k joins element r + j s with output j + (r + before - k dilation) / s. The gradient
+ * has `padding` zeros before it. */
+static progression residue_of(const wg__conv *c, int i, int64_t residue, int64_t padding)
 {
     int64_t s = of_axis(c, c->attr->stride, i, 1), dilation = of_axis(c, c->attr->dilation, i, 1);
-    int64_t size = size_of(c, &c->x, i), from = phase + of_axis(c, c->attr->before, i, 0);
-    progression a = {.lines = phase < size ? ceil_div(size - phase, s) : 0, .line = 1, .result = phase, .next = s};
+    int64_t size = size_of(c, &c->x, i), from = residue + of_axis(c, c->attr->before, i, 0);
+    progression a = {.lines = residue < size ? ceil_div(size - residue, s) : 0,
+                     .line_stride = 1,
+                     .result_start = residue,
+                     .result_stride = s};
     for (int64_t k = 0; k < size_of(c, &c->w, i); k++) {
         if ((from - k * dilation) % s) continue;
-        if (a.taps == 0) a.tap = k, a.step = low + (from - k * dilation) / s;
-        if (a.taps == 1) a.apart = k - a.tap, a.past = -a.apart * dilation / s;
+        if (a.taps == 0) a.window_start = k, a.image_start = padding + (from - k * dilation) / s;
+        if (a.taps == 1) a.window_stride = k - a.window_start, a.image_stride = -a.window_stride * dilation / s;
         a.taps++;
     }
     return a;
 }
 
-/* Those that have numbers. */
-static int64_t phases_along(const wg__conv *c, int i)
+/* Residues along axis i that have elements. */
+static int64_t residues_along(const wg__conv *c, int i)
 {
     return between(1, of_axis(c, c->attr->stride, i, 1), most(1, size_of(c, &c->x, i)));
 }
 
-/* The frame of the result's gradient: what the first and the last number of the image are seen through. */
-static wg__frame gradient_frame(const wg__conv *c)
+/* The padding of the result's gradient, as the first and the last element of the image need it. */
+static wg__padding gradient_padding(const wg__conv *c)
 {
-    wg__frame f = {.bare = 1, .plane = 1};
+    wg__padding f = {.plane = 1, .padded_plane = 1};
     for (int i = WG__CONV_AXES - 1; i >= 0; i--) {
         int64_t s = of_axis(c, c->attr->stride, i, 1), before = of_axis(c, c->attr->before, i, 0);
         int64_t reach = (size_of(c, &c->w, i) - 1) * of_axis(c, c->attr->dilation, i, 1);
         int64_t last = size_of(c, &c->x, i) > 0 ? (size_of(c, &c->x, i) - 1 + before) / s : 0;
         f.size[i] = size_of(c, &c->y, i);
-        f.low[i] = reach > before ? (reach - before) / s : 0;
-        f.framed[i] = f.low[i] + most(last + 1, f.size[i]);
-        f.space[i] = f.plane;
-        f.bare *= f.size[i];
-        f.plane *= f.framed[i];
+        f.before[i] = reach > before ? (reach - before) / s : 0;
+        f.padded[i] = f.before[i] + most(last + 1, f.size[i]);
+        f.stride[i] = f.padded_plane;
+        f.plane *= f.size[i];
+        f.padded_plane *= f.padded[i];
     }
     return f;
 }
 
-/* Products of all phases, for a channel of each operand. */
-static int64_t products_of(const wg__conv *c)
+/* Multiplications of all residues, for a channel of each operand. */
+static int64_t multiplications(const wg__conv *c)
 {
     int64_t n = 1;
     for (int i = 0; i < WG__CONV_AXES; i++) {
         int64_t along = 0;
-        for (int64_t phase = 0; phase < phases_along(c, i); phase++) {
-            progression a = phase_of(c, i, phase, 0);
+        for (int64_t residue = 0; residue < residues_along(c, i); residue++) {
+            progression a = residue_of(c, i, residue, 0);
             along += a.lines * a.taps;
         }
         n *= along;
@@ -237,23 +243,24 @@ static int64_t products_of(const wg__conv *c)
     return n;
 }
 
-/* Places that some number of the image is seen through: not all, if the image is smaller than the stride. */
-static int64_t places_seen(const wg__conv *c)
+/* Taps that some element of the image has: not all, if the image is smaller than the stride. */
+static int64_t taps_used(const wg__conv *c)
 {
     int64_t n = 1;
     for (int i = 0; i < WG__CONV_AXES; i++) {
         int64_t along = 0;
-        for (int64_t phase = 0; phase < phases_along(c, i); phase++) along += phase_of(c, i, phase, 0).taps;
+        for (int64_t residue = 0; residue < residues_along(c, i); residue++)
+            along += residue_of(c, i, residue, 0).taps;
         n *= along;
     }
     return n;
 }
 
-/* Numbers at the image's edge are multiplied by zeros: not too many. */
+/* Not if too many multiplications, 15 % or more, would be by the gradient's padding. */
 bool wg__conv_input_is_direct(const wg__conv *c)
 {
-    return wg__conv_is_wide(c->in) && phases_along(c, WG__CONV_AXES - 1) <= WG__BESIDE &&
-           (double)products_of(c) <= 1.15 * (double)(c->places * c->positions);
+    return wg__conv_is_wide(c->in_channels) && residues_along(c, WG__CONV_AXES - 1) <= WG__INTERLEAVED &&
+           (double)multiplications(c) <= 1.15 * (double)(c->taps * c->outputs);
 }
 
 wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *bytes)
@@ -262,66 +269,66 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
                          .image = c->y.data,
                          .weight = c->w.data,
                          .result = c->x.data,
-                         .frame = gradient_frame(c),
+                         .padding = gradient_padding(c),
                          .images = c->images,
                          .groups = c->attr->groups,
-                         .in = c->out,
-                         .out = c->in,
-                         .plane = c->frame.bare,
-                         .weight_group = c->out * c->in * c->places,
-                         .weight_line = c->places,
-                         .steps = c->out * places_seen(c),
-                         .phases = 1};
-    for (int i = 0; i < WG__CONV_AXES; i++) r.phases *= phases_along(c, i);
-    r.beside = phases_along(c, WG__CONV_AXES - 1);
-    r.row = r.phases == 1 ? r.plane : size_of(c, &c->x, WG__CONV_AXES - 1);
+                         .in_channels = c->out_channels,
+                         .out_channels = c->in_channels,
+                         .plane = c->padding.plane,
+                         .weight_group = c->out_channels * c->in_channels * c->taps,
+                         .weight_line = c->taps,
+                         .steps = c->out_channels * taps_used(c),
+                         .residues = 1};
+    for (int i = 0; i < WG__CONV_AXES; i++) r.residues *= residues_along(c, i);
+    r.interleaved = residues_along(c, WG__CONV_AXES - 1);
+    r.row = r.residues == 1 ? r.plane : size_of(c, &c->x, WG__CONV_AXES - 1);
     arena a = {memory, 0};
-    r.cut = cut_correlation(&r, work_of(c), c->positions);
+    r.cut = cut_correlation(&r, work_of(c), c->outputs);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
     if (!memory) return r;
-    int64_t window[WG__CONV_AXES], space[WG__CONV_AXES];
+    int64_t window[WG__CONV_AXES], plane[WG__CONV_AXES];
     strides_of(c, &c->w, window);
-    strides_of(c, &c->x, space);
-    for (int64_t n = 0; n < r.phases; n++) {
+    strides_of(c, &c->x, plane);
+    for (int64_t n = 0; n < r.residues; n++) {
         progression axis[WG__CONV_AXES];
-        wg__phase *p = &r.phase[n];
+        wg__residue *p = &r.residue[n];
         if (n)
-            *p = (wg__phase){.line = p[-1].line + p[-1].lines,
-                             .step = p[-1].step + p[-1].steps,
-                             .result = p[-1].result + p[-1].lines,
-                             .weight = p[-1].weight + p[-1].steps};
+            *p = (wg__residue){.line = p[-1].line + p[-1].lines,
+                               .step = p[-1].step + p[-1].steps,
+                               .result = p[-1].result + p[-1].lines,
+                               .weight = p[-1].weight + p[-1].steps};
         int64_t rest = n;
         for (int i = WG__CONV_AXES - 1; i >= 0; i--) {
-            axis[i] = phase_of(c, i, rest % phases_along(c, i), r.frame.low[i]);
-            rest /= phases_along(c, i);
+            axis[i] = residue_of(c, i, rest % residues_along(c, i), r.padding.before[i]);
+            rest /= residues_along(c, i);
         }
-        fill(&r, p, axis, c->in * c->places, window, space);
+        fill(&r, p, axis, c->in_channels * c->taps, window, plane);
     }
     return r;
 }
 
 /* ---- the weight's gradient ----------------------------------------------------------------------------------- */
 
-wg__weight_job wg__weight_job_of(const wg__conv *c, void *memory, size_t *bytes)
+wg__weight_grad wg__weight_grad_of(const wg__conv *c, void *memory, size_t *bytes)
 {
-    wg__weight_job t = {.c = *c, .lines = c->in * c->places};
-    int64_t framed = is_framed(&c->frame) ? c->in * c->frame.plane : 0;
-    int64_t image = framed ? framed : c->attr->groups * c->in * c->frame.plane;
+    wg__weight_grad t = {.c = *c, .lines = c->in_channels * c->taps};
+    int64_t padded = is_padded(&c->padding) ? c->in_channels * c->padding.padded_plane : 0;
+    int64_t image = padded ? padded : c->attr->groups * c->in_channels * c->padding.padded_plane;
     arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
-    t.together = between(1, WG__STEPS / (c->positions + 1), most(1, c->images));
+    t.together = between(1, WG__STEPS / (c->outputs + 1), most(1, c->images));
     t.cut = cut_weight(&t, work_of(c));
     t.line = take_offsets(&a, t.lines);
-    t.step = take_offsets(&a, t.together * c->positions);
-    t.framed = take(&a, t.together * framed, size);
-    t.panel = take(&a, most(WG__STEPS, t.together * least(WG__STEPS, c->positions)) * WG__PANEL + SLACK, size);
+    t.step = take_offsets(&a, t.together * c->outputs);
+    t.padded = take(&a, t.together * padded, size);
+    t.panel = take(&a, most(WG__STEPS, t.together * least(WG__STEPS, c->outputs)) * WG__PANEL + SLACK, size);
     int64_t panels = ceil_div(t.cut.panels, t.cut.panel_tasks), lines = ceil_div(t.lines, t.cut.part_tasks);
     t.sums = take(&a, panels * lines * WG__PANEL + SLACK, size);
     if (bytes) *bytes = a.used;
     if (!memory) return t;
-    wg__conv_places(c, t.line);
-    if (c->positions) wg__conv_positions(c, t.step);
-    for (int64_t i = c->positions; i < t.together * c->positions; i++) t.step[i] = t.step[i - c->positions] + image;
+    wg__conv_tap_offsets(c, t.line);
+    if (c->outputs) wg__conv_output_offsets(c, t.step);
+    for (int64_t i = c->outputs; i < t.together * c->outputs; i++) t.step[i] = t.step[i - c->outputs] + image;
     return t;
 }
