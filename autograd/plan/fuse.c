@@ -218,9 +218,9 @@ static void add_node(fuse *f, uint32_t id)
 bool wg__plan_fuse(wg__planner *p)
 {
     fuse f = {.p = p};
-    p->groups.of = wg__arena_array(p->arena, p->n, sizeof *p->groups.of);
-    f.earliest = p->groups.earliest = wg__arena_array(p->arena, p->n, sizeof *f.earliest);
-    f.steps = p->groups.size = wg__arena_array(p->arena, p->n, sizeof *f.steps);
+    p->groups.of = wg__arena_array(p->scratch, p->n, sizeof *p->groups.of);
+    f.earliest = p->groups.earliest = wg__arena_array(p->scratch, p->n, sizeof *f.earliest);
+    f.steps = p->groups.size = wg__arena_array(p->scratch, p->n, sizeof *f.steps);
     f.parent = wg__arena_array(p->scratch, p->n, sizeof *f.parent);
     f.deadline = wg__arena_array(p->scratch, p->n, sizeof *f.deadline);
     f.loads = wg__arena_array(p->scratch, p->n, sizeof *f.loads);

@@ -71,5 +71,7 @@ bool wg__plan_lower(wg__planner *p)
         }
         if (!wg__is_source(p, id)) mark_operands(p, id);
     }
+    p->groups.of = NULL; /* the scratch of fuse ends here */
+    p->lowered = true;
     return true;
 }

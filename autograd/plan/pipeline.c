@@ -83,6 +83,7 @@ static const struct pass {
     const char *name;
     unsigned enable;
     bool (*run)(wg__planner *p);
+    bool leaves_scratch; /* to the next pass */
 } pipeline[] = {
     {"rewrite", WG__PASS_ATTENTION | WG__PASS_LOOKUP, wg__plan_rewrite},
     {"differentiate", 0, differentiate},
@@ -93,7 +94,7 @@ static const struct pass {
     {"residuals", WG__PASS_RESIDUALS, wg__plan_residuals},
     {"layout", 0, wg__plan_layout},
     {"merge", WG__PASS_MERGE, wg__plan_merge},
-    {"fuse", 0, wg__plan_fuse},
+    {"fuse", 0, wg__plan_fuse, .leaves_scratch = true},
     {"lower", 0, wg__plan_lower},
     {"alias", 0, wg__plan_alias},
     {"order", 0, wg__plan_order},
@@ -137,10 +138,9 @@ static bool run_passes(wg__planner *p)
         const struct pass *pass = &pipeline[i];
         if (pass->enable && !(p->passes & pass->enable)) continue;
         ok = pass->run(p) && !wg__failed(p->tape);
-        wg__arena_release(p->scratch);
-        if (!ok) break;
-        wg__verify(p, pass->name);
-        wg__dump_after(p, pass->name);
+        if (ok) wg__verify(p, pass->name);
+        if (ok) wg__dump_after(p, pass->name);
+        if (!ok || !pass->leaves_scratch) wg__arena_release(p->scratch);
     }
     return ok;
 }

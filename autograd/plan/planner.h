@@ -70,6 +70,7 @@ typedef struct wg__planner {
     uint16_t *flags; /* [n] */
     uint32_t *uses;  /* liveness: [n] live operands that name it */
     bool live_known; /* liveness has run */
+    bool lowered;    /* lower has run */
     bool remat;      /* liveness: some live nodes are rematerialized */
 
     struct {              /* layout, alias */
@@ -79,7 +80,7 @@ typedef struct wg__planner {
         int64_t *shift;   /* [n] of roots: elements from the owner's start, if contiguous there */
     } storage;
 
-    struct {                /* fuse */
+    struct {                /* fuse, until lower */
         uint32_t *of;       /* [n] the first node of its chain; 0: in no chain */
         uint64_t *earliest; /* [n] of first nodes */
         uint16_t *size;     /* [n] of first nodes: members */

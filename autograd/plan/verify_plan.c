@@ -1,0 +1,208 @@
+/* The verifier: addresses and instructions. Lifetimes are computed here a second time, from the schedule. */
+#include "verify.h"
+
+#ifdef WG__VERIFY
+#include <stdlib.h>
+#include <string.h>
+
+/* Something in the block: a value, a copy of an operand, a packed weight, an output. */
+typedef struct occupant {
+    uint32_t first, last; /* stages */
+    int64_t offset, end;
+    uint32_t node;   /* 0: not a value */
+    uint32_t writer; /* the unit that writes it */
+    uint32_t reader; /* the only unit that reads it in `last`; 0: several, or through a view */
+} occupant;
+
+typedef struct occupants {
+    const wg__verifier *v;
+    occupant *of; /* [n] by owner, then others */
+    uint32_t n, n_others;
+} occupants;
+
+/* ---- lifetimes ----------------------------------------------------------------------------------------------- */
+
+static occupant *owner_at(occupants *o, uint32_t root)
+{
+    int64_t shift;
+    return &o->of[wg__owner_of(o->v->p, root, &shift)];
+}
+
+static void note_write(occupants *o, uint32_t node, uint32_t unit)
+{
+    const uint32_t stage = o->v->p->schedule.stage[unit];
+    occupant *it = owner_at(o, o->v->p->storage.root[node]);
+    if (!it->first || stage < it->first) it->first = stage;
+    if (stage > it->last) it->last = stage, it->reader = 0;
+    it->writer = unit;
+}
+
+static void note_read(occupants *o, uint32_t node, uint32_t unit)
+{
+    const wg__planner *p = o->v->p;
+    const uint32_t root = p->storage.root[node], stage = p->schedule.stage[unit];
+    if (!node || wg__is_source(p, root)) return;
+    if (p->units.list[unit].kind == WG__UNIT_CHAIN && p->units.of[root] == unit && node == root &&
+        !(p->flags[root] & WG__STORED))
+        return; /* in a register */
+    occupant *it = owner_at(o, root);
+    const bool direct = it == &o->of[node];
+    WG__HOLDS(o->v, it->first && it->first <= stage, node, "is read in stage %u before it is written", stage);
+    if (stage > it->last || (stage == it->last && !it->reader && it->first < stage))
+        it->reader = stage > it->last && direct ? unit : 0;
+    else if (stage == it->last && (it->reader != unit || !direct))
+        it->reader = 0;
+    if (stage > it->last) it->last = stage;
+}
+
+static void visit_unit(occupants *o, uint32_t id)
+{
+    const wg__planner *p = o->v->p;
+    const wg__unit *unit = &p->units.list[id];
+    uint32_t count;
+    const uint32_t *nodes = wg__unit_nodes(p, unit, &count);
+    if (unit->kind == WG__UNIT_STORE) note_read(o, p->plan->outputs[unit->node].node, id);
+    for (uint32_t i = 0; i < count; i++) {
+        const wg__node *node = wg__node_at(p, nodes[i]);
+        for (uint32_t k = 0; k < node->n_in; k++) note_read(o, wg__inputs(p->tape, node)[k], id);
+        if (unit->kind == WG__UNIT_PRODUCTS || (unit->kind == WG__UNIT_CHAIN && (p->flags[nodes[i]] & WG__STORED)))
+            note_write(o, nodes[i], id);
+    }
+    if (count && unit->kind != WG__UNIT_CHAIN && unit->kind != WG__UNIT_PRODUCTS) note_write(o, unit->node, id);
+}
+
+/* ---- overlaps ------------------------------------------------------------------------------------------------ */
+
+static int by_first(const void *x, const void *y)
+{
+    const occupant *a = x, *b = y;
+    int order = wg__compare(a->first, b->first);
+    if (!order) order = wg__compare(a->offset, b->offset);
+    return order ? order : wg__compare(a->node, b->node);
+}
+
+/* Whether b may take over the storage of a: the chain that writes b is the last reader of a, element by element. */
+static bool is_in_place(const wg__planner *p, const occupant *a, const occupant *b)
+{
+    return a->node && b->node && a->last == b->first && a->offset == b->offset && a->reader == b->writer &&
+           wg__bytes_of(p, a->node) == wg__bytes_of(p, b->node) &&
+           p->units.list[b->writer].kind == WG__UNIT_CHAIN;
+}
+
+/* No two occupants that are live in one stage share bytes. */
+static void check_overlaps(const occupants *o, occupant *list, uint32_t n)
+{
+    const wg__planner *p = o->v->p;
+    uint32_t *live = calloc(n + 1u, sizeof *live), n_live = 0;
+    qsort(list, n, sizeof *list, by_first);
+    for (uint32_t i = 0; live && i < n; i++) {
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < n_live; k++)
+            if (list[live[k]].last >= list[i].first) live[kept++] = live[k];
+        n_live = kept;
+        for (uint32_t k = 0; k < n_live; k++) {
+            const occupant *a = &list[live[k]], *b = &list[i];
+            WG__HOLDS(o->v, b->offset >= a->end || a->offset >= b->end || is_in_place(p, a, b) || is_in_place(p, b, a),
+                      b->node, "overlaps %%%u in stage %u", a->node, b->first);
+        }
+        live[n_live++] = i;
+        WG__HOLDS(o->v, list[i].offset >= 0 && list[i].end <= (int64_t)p->plan->block_bytes, list[i].node,
+                  "is outside the block");
+    }
+    free(live);
+}
+
+static void add_other(occupants *o, uint32_t first, uint32_t last, int64_t offset, int64_t bytes)
+{
+    o->of[o->n + o->n_others++] = (occupant){.first = first, .last = last, .offset = offset, .end = offset + bytes};
+}
+
+static void add_others(occupants *o)
+{
+    const wg__planner *p = o->v->p;
+    uint32_t copy = 0;
+    for (uint32_t i = 0; i < p->schedule.n; i++) {
+        const uint32_t id = p->schedule.sequence[i], stage = p->schedule.stage[id];
+        const wg__unit *unit = &p->units.list[id];
+        if (unit->kind != WG__UNIT_KERNEL) continue;
+        const wg__node *node = wg__node_at(p, unit->node);
+        for (uint32_t k = 0; k < node->n_in; k++)
+            if (wg__needs_copy(p, unit->node, k))
+                add_other(o, stage, stage, p->places.copies[copy++], wg__bytes_of(p, wg__inputs(p->tape, node)[k]));
+    }
+    for (uint32_t i = 1; i < p->packs.n; i++)
+        if (p->packs.list[i].where == WG__PACK_BLOCK)
+            add_other(o, 1, p->schedule.n_stages, p->packs.list[i].offset, (int64_t)p->packs.list[i].bytes);
+    for (uint32_t i = 0; i < p->plan->n_outputs; i++) {
+        const wg__output *output = &p->plan->outputs[i];
+        if (!wg__output_is_direct(p, output) && !p->places.output_slot[i])
+            add_other(o, 1, p->schedule.n_stages, p->places.output_offset[i], (int64_t)output->bytes);
+        else if (wg__output_is_direct(p, output) && !p->places.slot[output->node])
+            o->of[output->node].last = p->schedule.n_stages + 1, o->of[output->node].reader = 0;
+    }
+}
+
+void wg__verify_places(const wg__verifier *v)
+{
+    const wg__planner *p = v->p;
+    uint32_t copies = 0, n = 0;
+    for (uint32_t i = 1; i < p->units.n; i++) copies += wg__copies_of(p, &p->units.list[i]);
+    occupants o = {.v = v, .n = p->n};
+    o.of = calloc((size_t)p->n + copies + p->packs.n + p->plan->n_outputs, sizeof *o.of);
+    if (!o.of) return;
+    for (uint32_t i = 0; i < p->schedule.n; i++) visit_unit(&o, p->schedule.sequence[i]);
+    add_others(&o);
+    for (uint32_t id = 0; id < o.n + o.n_others; id++) {
+        occupant *it = &o.of[id];
+        if (!it->first || (id < o.n && p->places.slot[id])) continue; /* not computed, or in memory of its own */
+        if (id < o.n) {
+            it->node = id;
+            it->offset = p->places.offset[id];
+            it->end = it->offset + wg__bytes_of(p, id);
+        }
+        if (it->end > it->offset) o.of[n++] = *it;
+    }
+    check_overlaps(&o, o.of, n);
+    free(o.of);
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------------------ */
+
+/* Stages and items cover every instruction once; outputs have an address; addresses are inside their slots; every
+ * parameter that is read is checked for its version. */
+void wg__verify_plan(const wg__verifier *v)
+{
+    const wg__planner *p = v->p;
+    const wg__plan *plan = p->plan;
+    uint32_t instr = 0, item = 0, bound = 0;
+    for (uint32_t s = 0; s < plan->n_stages; s++) {
+        const wg__stage *stage = &plan->stages[s];
+        uint32_t tasks = 0;
+        WG__HOLDS(v, stage->first == item && stage->count > 0, 0, "stage %u does not follow the one before", s);
+        for (; item < stage->first + stage->count; item++) {
+            const wg__item *it = &plan->items[item];
+            WG__HOLDS(v, it->first == instr && it->first_task == tasks, 0, "item %u of stage %u", item, s);
+            tasks += it->count > 1 ? 1 : (uint32_t)plan->instrs[it->first].tasks;
+            instr += it->count;
+        }
+        WG__HOLDS(v, stage->tasks == tasks || (stage->count == 1 && stage->tasks == 1), 0, "%u tasks in stage %u of %u",
+                  tasks, s, stage->tasks);
+    }
+    WG__HOLDS(v, instr == plan->n_instrs && item == plan->n_items, 0, "%u of %u instructions run", instr, plan->n_instrs);
+    for (uint32_t s = 0; s < plan->n_slots; s++) {
+        const wg__slot *slot = &plan->slots[s];
+        bound += slot->n_fixups;
+        WG__HOLDS(v, (s == 0) == (slot->kind == WG__SLOT_BLOCK), 0, "slot %u is the block", s);
+        for (uint32_t i = 0; i < slot->n_fixups; i++) {
+            const int64_t offset = plan->fixups[slot->first_fixup + i].offset;
+            WG__HOLDS(v, slot->kind != WG__SLOT_BLOCK || (offset >= 0 && offset <= (int64_t)plan->block_bytes), 0,
+                      "an address at %lld is outside the block", (long long)offset);
+        }
+    }
+    WG__HOLDS(v, bound == plan->n_fixups, 0, "%u of %u addresses are bound", bound, plan->n_fixups);
+    for (uint32_t i = 0; i < plan->n_params; i++)
+        WG__HOLDS(v, wg__node_at(p, plan->params[i])->leaf == WG__LEAF_PARAM, plan->params[i], "is no parameter");
+}
+#else
+typedef int wg__no_plan_verifier;
+#endif
