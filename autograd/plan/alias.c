@@ -22,13 +22,14 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
     wg_layout contiguous = wg__contiguous_layout(shape);
     int64_t outer = 1, at = 0;
     for (int i = 0; i < attr->axis; i++) outer *= shape->size[i];
+    const bool strided = outer != 1;
     if (p->storage.view[whole]) return true; /* itself a strided piece: its pieces are copied */
     for (uint32_t k = 0; k < node->n_in; k++) {
         int64_t offset = at * contiguous.stride[attr->axis];
         at += wg__plan_shape(p, in[k])->size[attr->axis];
-        if (!can_be_in_place(p, in[k], outer > 1)) continue;
+        if (!can_be_in_place(p, in[k], strided)) continue;
         p->storage.owner[in[k]] = whole;
-        if (outer == 1) {
+        if (!strided) {
             p->storage.shift[in[k]] = offset;
             continue;
         }

@@ -10,8 +10,8 @@
 
 typedef struct fuse {
     wg__planner *p;
-    uint32_t *parent;   /* [n] union-find forest whose roots are the first nodes of groups; 0: in no group */
-    uint64_t *earliest; /* [n] of first nodes, like all below */
+    uint32_t *parent;   /* [n] union-find forest whose roots are the heads of groups; 0: in no group */
+    uint64_t *earliest; /* [n] of heads, like all below */
     uint64_t *deadline;
     uint16_t *steps;
     uint16_t *loads;    /* outside operands, counted with repetition */

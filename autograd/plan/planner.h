@@ -81,9 +81,9 @@ typedef struct wg__planner {
     } storage;
 
     struct {                /* fuse, until lower */
-        uint32_t *of;       /* [n] the first node of its chain; 0: in no chain */
-        uint64_t *earliest; /* [n] of first nodes */
-        uint16_t *size;     /* [n] of first nodes: members */
+        uint32_t *of;       /* [n] the head of its chain, one of its nodes; 0: in no chain */
+        uint64_t *earliest; /* [n] of heads */
+        uint16_t *size;     /* [n] of heads: members */
     } groups;
 
     struct {             /* merge, lower, share_weight */

@@ -118,7 +118,7 @@ static void check_groups(const wg__verifier *v)
         const bool view = wg__plan_op(p, id)->kind == WG_KIND_VIEW && !group && !(p->flags[id] & WG__VIEW_COPY);
         const bool sum = p->units.of[id] && !(p->flags[id] & WG__MERGED); /* of products: it reads its terms */
         if (view || sum || ((p->flags[id] & WG__MERGED) && wg__plan_op(p, id)->kind != WG_KIND_PRODUCT)) continue;
-        if (group) WG__HOLDS(v, p->groups.of[group] == group && group <= id, id, "group %%%u is no group", group);
+        if (group) WG__HOLDS(v, p->groups.of[group] == group, id, "group %%%u is no group", group);
         for (uint32_t k = 0; k < node->n_in; k++) {
             const uint32_t root = p->storage.root[in[k]];
             if (!in[k] || wg__is_source(p, root)) continue;

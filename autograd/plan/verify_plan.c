@@ -11,7 +11,8 @@ typedef struct occupant {
     int64_t offset, end;
     uint32_t node;   /* 0: not a value */
     uint32_t writer; /* the unit that writes it */
-    uint32_t reader; /* the only unit that reads it in `last`; 0: several, or through a view */
+    uint32_t read;   /* the last stage that reads it */
+    uint32_t reader; /* the only unit that reads it then; 0: several, or through a view */
 } occupant;
 
 typedef struct occupants {
@@ -33,7 +34,7 @@ static void note_write(occupants *o, uint32_t node, uint32_t unit)
     const uint32_t stage = o->v->p->schedule.stage[unit];
     occupant *it = owner_at(o, o->v->p->storage.root[node]);
     if (!it->first || stage < it->first) it->first = stage;
-    if (stage > it->last) it->last = stage, it->reader = 0;
+    if (stage > it->last) it->last = stage;
     it->writer = unit;
 }
 
@@ -48,10 +49,11 @@ static void note_read(occupants *o, uint32_t node, uint32_t unit)
     occupant *it = owner_at(o, root);
     const bool direct = it == &o->of[node];
     WG__HOLDS(o->v, it->first && it->first <= stage, node, "is read in stage %u before it is written", stage);
-    if (stage > it->last || (stage == it->last && !it->reader && it->first < stage))
-        it->reader = stage > it->last && direct ? unit : 0;
-    else if (stage == it->last && (it->reader != unit || !direct))
+    if (stage > it->read)
+        it->reader = direct ? unit : 0;
+    else if (stage == it->read && (it->reader != unit || !direct))
         it->reader = 0;
+    if (stage > it->read) it->read = stage;
     if (stage > it->last) it->last = stage;
 }
 
@@ -81,11 +83,17 @@ static int by_first(const void *x, const void *y)
     return order ? order : wg__compare(a->node, b->node);
 }
 
-/* Whether b may take over the storage of a: the chain that writes b is the last reader of a, element by element. */
-static bool is_in_place(const wg__planner *p, const occupant *a, const occupant *b)
+/* Whether b may take over the storage of a in the stage in which a is read last: the chain that writes b reads a, element
+ * by element; or the only unit that reads a precedes it in the same serial group. */
+static bool is_in_place(const wg__verifier *v, const occupant *a, const occupant *b)
 {
-    return a->node && b->node && a->last == b->first && a->offset == b->offset && a->reader == b->writer &&
-           wg__bytes_of(p, a->node) == wg__bytes_of(p, b->node) &&
+    const wg__planner *p = v->p;
+    const uint32_t *serial = p->schedule.serial;
+    if (!a->node || !b->node || a->read != a->last || a->last != b->first || !a->reader) return false;
+    if (a->reader != b->writer)
+        return serial[a->reader] && serial[a->reader] == serial[b->writer] &&
+               v->position[a->reader] < v->position[b->writer];
+    return a->offset == b->offset && wg__bytes_of(p, a->node) == wg__bytes_of(p, b->node) &&
            p->units.list[b->writer].kind == WG__UNIT_CHAIN;
 }
 
@@ -102,7 +110,7 @@ static void check_overlaps(const occupants *o, occupant *list, uint32_t n)
         n_live = kept;
         for (uint32_t k = 0; k < n_live; k++) {
             const occupant *a = &list[live[k]], *b = &list[i];
-            WG__HOLDS(o->v, b->offset >= a->end || a->offset >= b->end || is_in_place(p, a, b) || is_in_place(p, b, a),
+            WG__HOLDS(o->v, b->offset >= a->end || a->offset >= b->end || is_in_place(o->v, a, b) || is_in_place(o->v, b, a),
                       b->node, "overlaps %%%u in stage %u", a->node, b->first);
         }
         live[n_live++] = i;
