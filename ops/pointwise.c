@@ -70,12 +70,13 @@ static wg_tensor silu_second(wg_tensor h, wg_tensor x)
 #define MASK_FIRST       OPERAND(m, 0), OPERAND(a, 1), OPERAND(b, 2)
 #define MASK_SECOND      OPERAND(a, 0), OPERAND(m, 1), OPERAND(b, 2)
 
-#define UNARY(scope, name, types, kernel, gx, ...)           GRADIENT(name, ONE, gx)
-#define BINARY(scope, name, types, kernel, ga, gb, ...)      GRADIENT(name, TWO, k == 0 ? ga : gb)
-#define TERNARY(scope, name, types, kernel, ga, gb, gc, ...) GRADIENT(name, THREE, k == 0 ? ga : k == 1 ? gb : gc)
-#define CHOOSE(scope, name, types, kernel, gm, ga, gb, ...)                                                        \
+#define UNARY(scope, name, types, flags, kernel, gx, ...)      GRADIENT(name, ONE, gx)
+#define BINARY(scope, name, types, flags, kernel, ga, gb, ...) GRADIENT(name, TWO, k == 0 ? ga : gb)
+#define TERNARY(scope, name, types, flags, kernel, ga, gb, gc, ...)                                                \
+    GRADIENT(name, THREE, k == 0 ? ga : k == 1 ? gb : gc)
+#define CHOOSE(scope, name, types, flags, kernel, gm, ga, gb, ...)                                                 \
     GRADIENT(name, MASK_FIRST, k == 0 ? gm : k == 1 ? ga : gb)
-#define FILL(scope, name, types, kernel, ga, gm, gb, ...)                                                          \
+#define FILL(scope, name, types, flags, kernel, ga, gm, gb, ...)                                                   \
     GRADIENT(name, MASK_SECOND, k == 0 ? ga : k == 1 ? gm : gb)
 #define TEST(...)
 #define COMPARE(...)
@@ -147,17 +148,15 @@ static wg_kernel select_kernel(const wg_op *op, const wg_dtype *in, int n_in, wg
                      .infer = infer_,                                                                              \
                      .vjp = vjp_,                                                                                  \
                      .select = select_kernel},
-#define UNARY(scope, name, types, kernel, gx, low, high, flags, ulp)           OP(name, 1, flags, NULL, name##_vjp)
-#define BINARY(scope, name, types, kernel, ga, gb, low, high, flags, ulp)      OP(name, 2, flags, NULL, name##_vjp)
-#define TERNARY(scope, name, types, kernel, ga, gb, gc, low, high, flags, ulp) OP(name, 3, flags, NULL, name##_vjp)
-#define CHOOSE(scope, name, types, kernel, gm, ga, gb, low, high, flags, ulp)                                      \
-    OP(name, 3, flags, choose_infer, name##_vjp)
-#define FILL(scope, name, types, kernel, ga, gm, gb, low, high, flags, ulp)                                        \
-    OP(name, 3, flags, fill_infer, name##_vjp)
-#define TEST(scope, name, types, kernel)    OP(name, 1, WG_OP_NO_GRADIENT, compare_infer, NULL)
-#define COMPARE(scope, name, types, kernel) OP(name, 2, WG_OP_NO_GRADIENT, compare_infer, NULL)
-#define LOGIC1(scope, name, kernel)         OP(name, 1, WG_OP_NO_GRADIENT, logic_infer, NULL)
-#define LOGIC2(scope, name, kernel)         OP(name, 2, WG_OP_NO_GRADIENT, logic_infer, NULL)
+#define UNARY(scope, name, types, flags, ...)   OP(name, 1, flags, NULL, name##_vjp)
+#define BINARY(scope, name, types, flags, ...)  OP(name, 2, flags, NULL, name##_vjp)
+#define TERNARY(scope, name, types, flags, ...) OP(name, 3, flags, NULL, name##_vjp)
+#define CHOOSE(scope, name, types, flags, ...)  OP(name, 3, flags, choose_infer, name##_vjp)
+#define FILL(scope, name, types, flags, ...)    OP(name, 3, flags, fill_infer, name##_vjp)
+#define TEST(scope, name, ...)                  OP(name, 1, WG_OP_NO_GRADIENT, compare_infer, NULL)
+#define COMPARE(scope, name, ...)               OP(name, 2, WG_OP_NO_GRADIENT, compare_infer, NULL)
+#define LOGIC1(scope, name, ...)                OP(name, 1, WG_OP_NO_GRADIENT, logic_infer, NULL)
+#define LOGIC2(scope, name, ...)                OP(name, 2, WG_OP_NO_GRADIENT, logic_infer, NULL)
 const wg_op wg__pointwise_ops[ROWS] = {
 #include "pointwise.def"
 };

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles and runs every C program in the README and docs, and compares what it prints with the text block that
-# follows it. Usage: docs.sh SOURCE BUILD
+# follows it. Compiles the examples in the public headers. Usage: docs.sh SOURCE BUILD
 set -eu
 source=$1
 build=$2
@@ -28,3 +28,5 @@ for program in "$work"/*.c; do
 done
 [ "$run" -gt 0 ] || { echo "docs.sh: no program found" >&2; exit 1; }
 echo "$run programs compiled and run"
+# shellcheck disable=SC2086
+python3 "$source/tests/header_examples.py" "$source" ${CC:-cc}

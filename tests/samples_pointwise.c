@@ -215,19 +215,19 @@ enum { BAD_FLOAT = COUNT(bad_one), BAD_NUMERIC = COUNT(bad_one) - 2 };
      .high = most},
 
 const op_samples samples_pointwise[] = {
-#define UNARY(scope, name, types, kernel, gx, low, high, flags, ulp)                                               \
+#define UNARY(scope, name, types, flags, kernel, gx, reference, low, high, ulp)                                    \
     SAMPLES(name, specs, unary, one, BAD_##types, low, high, FLAGS(flags))
-#define BINARY(scope, name, types, kernel, ga, gb, low, high, flags, ulp)                                          \
+#define BINARY(scope, name, types, flags, kernel, ga, gb, reference, low, high, ulp)                               \
     SAMPLES(name, pairs, binary, two, COUNT(bad_two), low, high, FLAGS(flags))
-#define TERNARY(scope, name, types, kernel, ga, gb, gc, low, high, flags, ulp)                                     \
+#define TERNARY(scope, name, types, flags, kernel, ga, gb, gc, reference, low, high, ulp)                          \
     SAMPLES(name, triples, ternary, three, COUNT(bad_three), low, high, FLAGS(flags))
-#define TEST(scope, name, types, kernel)    SAMPLES(name, specs, unary, one, BAD_##types, -2, 2, 0)
-#define COMPARE(scope, name, types, kernel) SAMPLES(name, pairs, binary, two, COUNT(bad_two), -2, 2, 0)
-#define LOGIC1(scope, name, kernel)         SAMPLES(name, specs, logic1, logic1, COUNT(bad_logic1), 0, 0, 0)
-#define LOGIC2(scope, name, kernel)         SAMPLES(name, pairs, logic2, logic2, COUNT(bad_logic2), 0, 0, 0)
-#define CHOOSE(scope, name, types, kernel, gm, ga, gb, low, high, flags, ulp)                                      \
+#define TEST(scope, name, types, ...)    SAMPLES(name, specs, unary, one, BAD_##types, -2, 2, 0)
+#define COMPARE(scope, name, types, ...) SAMPLES(name, pairs, binary, two, COUNT(bad_two), -2, 2, 0)
+#define LOGIC1(scope, name, ...)         SAMPLES(name, specs, logic1, logic1, COUNT(bad_logic1), 0, 0, 0)
+#define LOGIC2(scope, name, ...)         SAMPLES(name, pairs, logic2, logic2, COUNT(bad_logic2), 0, 0, 0)
+#define CHOOSE(scope, name, types, flags, kernel, gm, ga, gb, reference, low, high, ulp)                           \
     SAMPLES(name, triples, choose, choose, COUNT(bad_choose), low, high, FLAGS(flags))
-#define FILL(scope, name, types, kernel, ga, gm, gb, low, high, flags, ulp)                                        \
+#define FILL(scope, name, types, flags, kernel, ga, gm, gb, reference, low, high, ulp)                             \
     SAMPLES(name, triples, fill, fill, COUNT(bad_fill), low, high, FLAGS(flags))
 #include "../ops/pointwise.def"
     {0}};

@@ -126,6 +126,72 @@ static bool close_to(double a, double b)
     return fabs(a - b) <= 1e-12 * (1 + fabs(b));
 }
 
+/* ---- which ops were checked ------------------------------------------------------------------------------ */
+
+enum { OPS = 256, NAME = 32 };
+
+static char checked[OPS][NAME];
+static int n_checked;
+
+bool is_checked(const char *op)
+{
+    for (int i = 0; i < n_checked; i++)
+        if (!strcmp(checked[i], op)) return true;
+    return false;
+}
+
+void has_oracle(const char *op)
+{
+    if (is_checked(op) || n_checked == OPS) return;
+    snprintf(checked[n_checked++], NAME, "%s", op);
+}
+
+const wg_op *op_named(const char *name)
+{
+    const wg_op *op;
+    for (int i = 0; (op = wg_op_at(i)); i++)
+        if (!strcmp(op->name, name)) return op;
+    return NULL;
+}
+
+/* Reads the tape's dump, whose lines begin with "%7 = sum": the op of a node, or the last node of an op. */
+static bool find_node(uint32_t *node, char *op, bool by_name)
+{
+    char *text = NULL, name[NAME];
+    size_t size = 0;
+    unsigned number;
+    bool found = false;
+    FILE *out = open_memstream(&text, &size);
+    bool dumped = out && wg_dump_text(tape, out) == WG_OK;
+    if (out) fclose(out);
+    for (const char *line = text; dumped && line && *line; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        if (sscanf(line, "%%%u = %31s", &number, name) != 2) continue;
+        if (by_name ? strcmp(name, op) != 0 : number != *node) continue;
+        found = true;
+        *node = number;
+        memcpy(op, name, strlen(name) + 1);
+    }
+    free(text);
+    return found;
+}
+
+static const char *op_of(wg_tensor made)
+{
+    static char name[NAME];
+    if (!find_node(&made.node, name, false)) return "";
+    return name;
+}
+
+wg_tensor node_of(const char *op, wg_tensor on)
+{
+    char name[NAME];
+    snprintf(name, sizeof name, "%s", op);
+    on.node = 0;
+    if (!find_node(&on.node, name, true)) failures++, printf("FAILED: no node of %s\n", op);
+    return on;
+}
+
 void expect_values(const char *what, wg_tensor got, const array *want)
 {
     wg_shape shape = wg_shape_get(got);
@@ -143,6 +209,7 @@ void expect_values(const char *what, wg_tensor got, const array *want)
                    wg_shape_text(&shape, a, sizeof a), (long long)i, value_at(got, i), want->x[i]);
         return;
     }
+    if (want->n > 0) has_oracle(op_of(got));
 }
 
 void finish(void)

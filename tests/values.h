@@ -31,8 +31,16 @@ wg_tensor leaf(const array *a, wg_dtype dtype);
 wg_tensor strided(const array *a);
 double value_at(wg_tensor tensor, int64_t i);
 
-/* Counts a failure, and says where, if shape or values differ. */
+/* Counts a failure, and says where, if shape or values differ. If they do not, and there are values, the op that made
+ * the tensor has an oracle. */
 void expect_values(const char *what, wg_tensor got, const array *want);
+void has_oracle(const char *op); /* of one that makes no tensor: states so, after its effect was compared */
+bool is_checked(const char *op);
+/* The last node of the tape that an op of this name made, as its gradients are made; nil, and a failure, if there is
+ * none. on: a tensor of the tape. */
+wg_tensor node_of(const char *op, wg_tensor on);
+const wg_op *op_named(const char *name);
+
 /* Runs body ROUNDS times, then asserts that the tape is well and nothing failed. */
 void rounds(void (*body)(void));
 void finish(void);

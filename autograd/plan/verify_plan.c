@@ -48,6 +48,7 @@ static void note_read(occupants *o, uint32_t node, uint32_t unit)
         return; /* in a register */
     occupant *it = owner_at(o, root);
     const bool direct = it == &o->of[node];
+    if (p->units.list[unit].kind == WG__UNIT_CONCAT && owner_at(o, p->units.list[unit].node) == it) return; /* in place */
     WG__HOLDS(o->v, it->first && it->first <= stage, node, "is read in stage %u before it is written", stage);
     if (stage > it->read)
         it->reader = direct ? unit : 0;

@@ -79,7 +79,7 @@ VINLINE V v_log1p(V x)
 #if WG__T == 32
 /* ---- f32: polynomials, faster than SLEEF's at the accuracy that is asked for ----------------------------------
  * Fitted for the least relative error. The errors in units in the last place are over all 2^32 numbers, found by
- * test_pointwise_kernels. */
+ * test_pointwise_values. */
 
 /* c[0] + c[1] x + ... + c[n - 1] x^(n - 1) */
 VINLINE V v_polynomial(V x, const float *c, int n)

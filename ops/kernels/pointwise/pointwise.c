@@ -121,28 +121,28 @@ VINLINE void loop_compare(int64_t n, uint8_t *y, const real *a, const real *b, M
     VINLINE V name##_of(M m, V a, V b) { return kernel; }                                                          \
     KERNEL_RUN(name, loop_choose(n, y, in[1], in[0], in[2], name##_of))
 
-#define UNARY(scope, name, types, kernel, ...)   types(DEFINE_UNARY(name, kernel))
-#define BINARY(scope, name, types, kernel, ...)  types(DEFINE_BINARY(name, kernel))
-#define TERNARY(scope, name, types, kernel, ...) types(DEFINE_TERNARY(name, kernel))
-#define TEST(scope, name, types, kernel)         types(DEFINE_TEST(name, kernel))
-#define COMPARE(scope, name, types, kernel)      types(DEFINE_COMPARE(name, kernel))
-#define LOGIC1(scope, name, kernel)              BOOLEAN(DEFINE_TEST(name, kernel))
-#define LOGIC2(scope, name, kernel)              BOOLEAN(DEFINE_COMPARE(name, kernel))
-#define CHOOSE(scope, name, types, kernel, ...)  types(DEFINE_CHOOSE(name, kernel))
-#define FILL(scope, name, types, kernel, ...)    types(DEFINE_FILL(name, kernel))
+#define UNARY(scope, name, types, flags, kernel, ...)   types(DEFINE_UNARY(name, kernel))
+#define BINARY(scope, name, types, flags, kernel, ...)  types(DEFINE_BINARY(name, kernel))
+#define TERNARY(scope, name, types, flags, kernel, ...) types(DEFINE_TERNARY(name, kernel))
+#define TEST(scope, name, types, kernel, ...)           types(DEFINE_TEST(name, kernel))
+#define COMPARE(scope, name, types, kernel, ...)        types(DEFINE_COMPARE(name, kernel))
+#define LOGIC1(scope, name, kernel, ...)                BOOLEAN(DEFINE_TEST(name, kernel))
+#define LOGIC2(scope, name, kernel, ...)                BOOLEAN(DEFINE_COMPARE(name, kernel))
+#define CHOOSE(scope, name, types, flags, kernel, ...)  types(DEFINE_CHOOSE(name, kernel))
+#define FILL(scope, name, types, flags, kernel, ...)    types(DEFINE_FILL(name, kernel))
 #include "../../pointwise.def"
 
 /* The table of this variant, in the order of the rows; NULL where the type has no kernel. */
-#define ENTRY(name)                              [ROW_##name] = name##_run,
-#define UNARY(scope, name, types, kernel, ...)   types(ENTRY(name))
-#define BINARY(scope, name, types, kernel, ...)  types(ENTRY(name))
-#define TERNARY(scope, name, types, kernel, ...) types(ENTRY(name))
-#define TEST(scope, name, types, kernel)         types(ENTRY(name))
-#define COMPARE(scope, name, types, kernel)      types(ENTRY(name))
-#define LOGIC1(scope, name, kernel)              BOOLEAN(ENTRY(name))
-#define LOGIC2(scope, name, kernel)              BOOLEAN(ENTRY(name))
-#define CHOOSE(scope, name, types, kernel, ...)  types(ENTRY(name))
-#define FILL(scope, name, types, kernel, ...)    types(ENTRY(name))
+#define ENTRY(name)                      [ROW_##name] = name##_run,
+#define UNARY(scope, name, types, ...)   types(ENTRY(name))
+#define BINARY(scope, name, types, ...)  types(ENTRY(name))
+#define TERNARY(scope, name, types, ...) types(ENTRY(name))
+#define TEST(scope, name, types, ...)    types(ENTRY(name))
+#define COMPARE(scope, name, types, ...) types(ENTRY(name))
+#define LOGIC1(scope, name, ...)         BOOLEAN(ENTRY(name))
+#define LOGIC2(scope, name, ...)         BOOLEAN(ENTRY(name))
+#define CHOOSE(scope, name, types, ...)  types(ENTRY(name))
+#define FILL(scope, name, types, ...)    types(ENTRY(name))
 extern const wg_pointwise WG__K(pointwise)[ROWS];
 const wg_pointwise WG__K(pointwise)[ROWS] = {
 #include "../../pointwise.def"

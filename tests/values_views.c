@@ -1,6 +1,4 @@
-/* Views, joining and cutting, against coordinates: random shapes, axes and strides.
- *
- *     test_views [SEED]    a failure prints the seed */
+/* Views, joining and cutting, against coordinates: random shapes, axes and strides. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "values.h"
+#include "values_tests.h"
 
 static array x, y, want;
 
 /* ---- views, joining, cutting ----------------------------------------------------------------------------- */
 
-static void permuted(void)
+void permuted(void)
 {
     fill_random(&x, random_shape(1, 5, 0));
     int order[8], rank = x.shape.rank;
@@ -39,7 +37,7 @@ static void permuted(void)
     expect_values("permute", wg_permute(strided(&x), wg_axes_of(rank, order)), &want);
 }
 
-static void sliced(void)
+void sliced(void)
 {
     fill_random(&x, random_shape(1, 4, 1));
     int axis = (int)draw((uint32_t)x.shape.rank);
@@ -61,7 +59,7 @@ static void sliced(void)
     expect_values("slice", wg_slice_step(from, axis, start, stop, step), &want);
 }
 
-static void expanded(void)
+void expanded(void)
 {
     wg_shape shape = random_shape(1, 4, 0), from = shape;
     from.rank -= (int)draw((uint32_t)shape.rank);
@@ -82,7 +80,7 @@ static void expanded(void)
     expect_values("expand, then reshape", wg_reshape(got, WG_DIMS(-1)), &want);
 }
 
-static void joined(void)
+void joined(void)
 {
     wg_shape shape = random_shape(1, 4, 0), part[3], whole;
     int axis = (int)draw((uint32_t)shape.rank);
@@ -113,7 +111,7 @@ static void joined(void)
     for (int k = 0; k < 3; k++) expect_values("split", back[k], &in[k]);
 }
 
-static void stacked_and_padded(void)
+void stacked_and_padded(void)
 {
     fill_random(&x, random_shape(0, 4, 0));
     fill_random(&y, x.shape);
@@ -150,7 +148,7 @@ static void stacked_and_padded(void)
 }
 
 /* The same numbers under another shape. */
-static void reshaped(void)
+void reshaped(void)
 {
     fill_random(&x, random_shape(1, 4, 1));
     want = x;
@@ -185,23 +183,4 @@ static void reshaped(void)
     }
     assert_int_equal(y.shape.rank, rank - 1);
     expect_values("select", wg_select(t, axis, index - x.shape.size[axis]), &y);
-}
-
-#define ROUNDS_OF(name)                                                                                            \
-    static void test_##name(void **state) { rounds(name); }
-ROUNDS_OF(permuted)
-ROUNDS_OF(sliced)
-ROUNDS_OF(expanded)
-ROUNDS_OF(joined)
-ROUNDS_OF(stacked_and_padded)
-ROUNDS_OF(reshaped)
-
-int main(int argc, char **argv)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_permuted),           cmocka_unit_test(test_sliced),
-        cmocka_unit_test(test_expanded),           cmocka_unit_test(test_joined),
-        cmocka_unit_test(test_stacked_and_padded), cmocka_unit_test(test_reshaped),
-    };
-    return run_values(argc, argv, "views", tests, sizeof tests / sizeof *tests);
 }

@@ -1,0 +1,56 @@
+/* What the examples in the public headers use without declaring it; see header_examples.py. */
+#include "wengert.h"
+
+#include <stdio.h>
+
+#if defined EXAMPLE_OF_attention
+extern wg_score_layer score;
+extern wg_rnn decoder;
+extern wg_rnn_state state;
+extern wg_tensor encoder_states, mask, context, weights, h, x[];
+extern int T;
+#elif defined EXAMPLE_OF_bptt
+extern wg_tensor loss, h[], x[], state[2];
+extern int T;
+wg_tensor step(wg_tensor x, wg_tensor *state);
+#elif defined EXAMPLE_OF_cells
+extern wg_rnn lstm;
+extern wg_rnn_state state;
+extern wg_tensor h[], x[];
+extern int t;
+#elif defined EXAMPLE_OF_nn
+extern wg_tape *tape;
+extern wg_params *set;
+extern wg_tensor h[], x[];
+extern int64_t vocabulary, batch;
+extern int T;
+#elif defined EXAMPLE_OF_transformer
+extern wg_tape *tape;
+extern wg_lm model;
+extern wg_params *scratch;
+extern int32_t token[];
+extern int64_t batch, length, n;
+#elif defined EXAMPLE_OF_optim
+extern wg_params *model;
+extern wg_tensor loss;
+extern wg_optimizer *optimizer;
+extern double lr;
+extern int64_t s, steps;
+double validate(void);
+#elif defined EXAMPLE_OF_io
+extern wg_checkpoint checkpoint;
+extern wg_error error;
+extern uint64_t step, start, steps;
+extern int64_t n;
+extern int32_t lengths[];
+double validate(void);
+#elif defined EXAMPLE_OF_tape
+extern const float numbers[];
+extern wg_tape *tape;
+extern wg_transformer_layer layer[];
+extern wg_tensor x;
+extern int layers;
+#define REST wg_attention_defaults(), WG_NONE, wg_attention_defaults()
+#elif defined EXAMPLE_OF_op
+extern wg_tensor x;
+#endif
