@@ -8,8 +8,8 @@ typedef enum wg__isa { WG__ISA_baseline, WG__ISA_avx2, WG__ISA_avx512, WG__ISA_C
 wg__isa wg__isa_get(void);
 const char *wg__isa_name(void); /* "avx512" */
 
-/* of(name, type, isa) for each instruction set of this architecture, separated by commas: an initializer that is indexed
- * by wg__isa, or a list of declarators. */
+/* of(name, type, isa) for each instruction set of this architecture, separated by commas: an initializer that is
+ * indexed by wg__isa, or a list of declarators. */
 #if defined __x86_64__
 #define WG__EVERY_ISA(of, name, type) of(name, type, baseline), of(name, type, avx2), of(name, type, avx512)
 #else

@@ -1,10 +1,10 @@
-/* Attention in blocks of queries: softmax(scale q k^T) v without a matrix of all scores. A block's scores, all its
- * keys, stand in the task's scratch; the way back computes them again. Memory is linear in the length.
+/* Attention in blocks of queries: softmax(scale q k^T) v without a matrix of all scores. The scores of a block are in
+ * the task's scratch; the backward pass recomputes them. Memory is linear in the length.
  *
  * With P the weights, G the gradient of the result and dP = G v^T:
  *     dv = P^T G,   dS = scale P (dP - sum over keys of P dP),   dq = dS k,   dk = dS^T q    (Dao et al. 2022)
  *
- * Compiled per instruction set and type. */
+ * Compiled per variant. */
 #include "attention.h"
 
 #include <string.h>
@@ -48,8 +48,8 @@ static void multiply(int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix
 
 /* ---- a block ------------------------------------------------------------------------------------------------- */
 
-/* -inf where the query must not see the key. */
-static void hide(const problem *p, const block *b, int64_t n, int64_t line, real *scores)
+/* Sets scores to -inf where the query may not see the key. */
+static void mask_scores(const problem *p, const block *b, int64_t n, int64_t line, real *scores)
 {
     const wg__attention_attr *a = p->attr;
     int64_t query = b->first + line, count = b->high - b->low;
@@ -69,8 +69,8 @@ static void hide(const problem *p, const block *b, int64_t n, int64_t line, real
         if (!seen[i * step]) scores[i] = -INFINITY;
 }
 
-/* P[rows, high - low] of the block. */
-static void weigh(const problem *p, const block *b, int64_t n, matrix weights, void *scratch)
+/* P[rows, high - low], the weights of the block. */
+static void compute_weights(const problem *p, const block *b, int64_t n, matrix weights, void *scratch)
 {
     matrix q = lines_from(matrix_of(&p->args->in[0], n), b->first),
            k = lines_from(matrix_of(&p->args->in[1], n), b->low);
@@ -81,12 +81,12 @@ static void weigh(const problem *p, const block *b, int64_t n, matrix weights, v
         real *line = line_of(weights, i);
         for (int64_t j = 0; j < count; j += VLANES)
             store_some(line + j, load_some(line + j, count - j) * scale, count - j);
-        hide(p, b, n, i, line);
+        mask_scores(p, b, n, i, line);
         row_softmax(line, line, count);
     }
 }
 
-static matrix scores_at(const problem *p, char **memory)
+static matrix take_scores(const problem *p, char **memory)
 {
     matrix m = {*memory, p->stride, 1};
     *memory += (size_t)(p->rows * p->stride) * sizeof(real);
@@ -99,19 +99,19 @@ void WG__K(attention)(const wg_args *args, int64_t task)
 {
     problem p = wg__attention_sizes(args);
     char *memory = args->scratch;
-    matrix weights = scores_at(&p, &memory);
+    matrix weights = take_scores(&p, &memory);
     int64_t n = task / p.blocks;
     block b = wg__attention_block_of(&p, task % p.blocks);
     matrix out = {(real *)args->out.data + (n * p.queries + b.first) * p.values, p.values, 1};
-    weigh(&p, &b, n, weights, memory);
+    compute_weights(&p, &b, n, weights, memory);
     multiply(b.rows, p.values, b.high - b.low, out, weights, lines_from(matrix_of(&args->in[2], n), b.low), false,
              memory);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------------ */
 
-/* dP becomes dS. */
-static void through_softmax(const block *b, matrix weights, matrix d, real scale)
+/* Replaces dP by dS. */
+static void softmax_backward(const block *b, matrix weights, matrix d, real scale)
 {
     int64_t count = b->high - b->low;
     for (int64_t i = 0; i < b->rows; i++) {
@@ -138,15 +138,15 @@ void WG__K(attention_grad)(const wg_args *args, int64_t n)
     memset(dv.data, 0, (size_t)(p.keys * p.values) * sizeof(real));
     if (p.blocks == 0) return;
     char *memory = args->scratch;
-    matrix weights = scores_at(&p, &memory), d = scores_at(&p, &memory);
+    matrix weights = take_scores(&p, &memory), d = take_scores(&p, &memory);
     for (int64_t i = 0; i < p.blocks; i++) {
         block b = wg__attention_block_of(&p, i);
         int64_t count = b.high - b.low;
         matrix gb = lines_from(g, b.first), kb = lines_from(k, b.low);
-        weigh(&p, &b, n, weights, memory);
+        compute_weights(&p, &b, n, weights, memory);
         multiply(count, p.values, b.rows, lines_from(dv, b.low), wg__transposed(weights), gb, true, memory);
         multiply(b.rows, count, p.values, d, gb, wg__transposed(lines_from(v, b.low)), false, memory);
-        through_softmax(&b, weights, d, (real)p.attr->scale);
+        softmax_backward(&b, weights, d, (real)p.attr->scale);
         multiply(b.rows, p.size, count, lines_from(dq, b.first), d, kb, false, memory);
         multiply(count, p.size, b.rows, lines_from(dk, b.low), wg__transposed(d), lines_from(q, b.first), true,
                  memory);

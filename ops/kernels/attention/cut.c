@@ -1,9 +1,9 @@
-/* How attention is cut into tasks, and what scratch a task needs: by shapes and strides alone. */
+/* The cut of attention into tasks, and the scratch of a task: by shapes and strides alone. */
 #include "attention.h"
 
 #include "../gemm/gemm.h"
 
-static wg__matrix sides_of(const wg_operand *x)
+static wg__matrix matrix_of(const wg_operand *x)
 {
     return (wg__matrix){NULL, x->stride[x->rank - 2], x->stride[x->rank - 1]};
 }
@@ -37,9 +37,9 @@ typedef struct block_size {
     int64_t rows, keys;
 } block_size;
 
-/* The size of block number `index`; false if it is that of the one before. A block that sees fewer keys may need more
- * scratch, its products being cut into fewer tasks: so each is asked. */
-static bool is_other(const wg__attention *p, int64_t index, block_size *size)
+/* Sets the size of block number `index`; false if it equals that of the previous block. Each size is checked, since a
+ * block that sees fewer keys may need more scratch: its products are cut into fewer tasks. */
+static bool next_size(const wg__attention *p, int64_t index, block_size *size)
 {
     wg__attention_block b = wg__attention_block_of(p, index);
     block_size before = *size;
@@ -50,12 +50,12 @@ static bool is_other(const wg__attention *p, int64_t index, block_size *size)
 size_t wg__attention_scratch(const wg_args *args)
 {
     wg__attention p = wg__attention_sizes(args);
-    wg__matrix q = sides_of(&args->in[0]), k = sides_of(&args->in[1]), v = sides_of(&args->in[2]);
+    wg__matrix q = matrix_of(&args->in[0]), k = matrix_of(&args->in[1]), v = matrix_of(&args->in[2]);
     wg__matrix w = {NULL, p.stride, 1};
     need most = {.dtype = args->out.dtype};
     block_size b = {0};
     for (int64_t i = 0; i < p.blocks; i++) {
-        if (!is_other(&p, i, &b)) continue;
+        if (!next_size(&p, i, &b)) continue;
         add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
         add(&most, b.rows, p.values, b.keys, w, v);
     }
@@ -67,12 +67,12 @@ int64_t wg__attention_grad_tasks(const wg_args *args) { return wg__attention_siz
 size_t wg__attention_grad_scratch(const wg_args *args)
 {
     wg__attention p = wg__attention_sizes(args);
-    wg__matrix q = sides_of(&args->in[0]), k = sides_of(&args->in[1]), v = sides_of(&args->in[2]);
-    wg__matrix g = sides_of(&args->in[3]), w = {NULL, p.stride, 1};
+    wg__matrix q = matrix_of(&args->in[0]), k = matrix_of(&args->in[1]), v = matrix_of(&args->in[2]);
+    wg__matrix g = matrix_of(&args->in[3]), w = {NULL, p.stride, 1};
     need most = {.dtype = args->out.dtype};
     block_size b = {0};
     for (int64_t i = 0; i < p.blocks; i++) {
-        if (!is_other(&p, i, &b)) continue;
+        if (!next_size(&p, i, &b)) continue;
         add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
         add(&most, b.rows, b.keys, p.values, g, wg__transposed(v));
         add(&most, b.rows, p.size, b.keys, w, k);

@@ -1,4 +1,4 @@
-/* Internal. Whole numbers, as sizes and cuts are reckoned by. */
+/* Internal. Integer arithmetic for sizes and cuts. */
 #ifndef WG_KERNELS_INTEGERS_H
 #define WG_KERNELS_INTEGERS_H
 
@@ -13,7 +13,7 @@ static inline int64_t between(int64_t low, int64_t n, int64_t high) { return mos
 static inline int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
 static inline int64_t round_up(int64_t n, int64_t by) { return ceil_div(n, by) * by; }
 
-/* Whole lines of the cache. */
+/* Rounds up to whole cache lines. */
 static inline size_t aligned_bytes(size_t n) { return (n + 63) & ~(size_t)63; }
 
 #endif

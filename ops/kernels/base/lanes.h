@@ -1,10 +1,9 @@
-/* Internal; included by kernel files that are compiled per instruction set and element type. Sums, products,
- * maxima and minima of many numbers, in one fixed order.
+/* Internal. Sums, products, maxima and minima in one fixed order. For files compiled per variant.
  *
- * A row of numbers is laid out over 64 lanes, number i in lane i % 64. Each lane takes 32 numbers into a
- * partial result, 32 partial results into a second, and those into the third, so that errors of long sums grow
- * slowly; at the end lanes are paired. A row that is longer by neutral elements gives the same bits. Columns are
- * reduced by the same scheme, each a lane of its own. */
+ * A row is distributed over 64 lanes, element i to lane i % 64. Each lane combines 32 elements into a partial result,
+ * 32 partial results into a second, and those into a third, so that rounding errors of long sums grow slowly; at the
+ * end lanes are combined pairwise. Appending neutral elements to a row does not change the bits. Columns are reduced by
+ * the same scheme, each in a lane of its own. */
 #ifndef WG_KERNELS_LANES_H
 #define WG_KERNELS_LANES_H
 
@@ -26,7 +25,7 @@ VINLINE real neutral(combine kind)
                                   : (real)INFINITY;
 }
 
-/* NaN spreads: b wins if it is NaN, and nothing wins over a NaN in a. */
+/* Propagates NaN: b is taken if it is NaN, and a NaN in a stays. */
 VINLINE real combine_two(combine kind, real a, real b)
 {
     switch (kind) {
@@ -107,7 +106,7 @@ VINLINE V combine_vectors(combine kind, V a, V b)
     }
 }
 
-/* The next VLANES of `left` numbers at x; 0 past the last. */
+/* The next VLANES of `left` elements at x, 0 past the last. */
 VINLINE V load_some(const real *x, int64_t left) { return left >= VLANES ? v_load(x) : v_load_part(x, (int)left); }
 
 VINLINE void store_some(real *y, V v, int64_t left)
@@ -128,7 +127,7 @@ VINLINE V load_neutral(combine kind, const real *x, int n)
     return v_select(v_lt(lane, v_set((real)n)), v, v_set(neutral(kind)));
 }
 
-/* A long row, taken block by block of BLOCK numbers; only the last block may be shorter. */
+/* The state of a long row, combined in blocks of BLOCK elements; only the last block may be shorter. */
 typedef struct row {
     V span[PARTS], total[PARTS];
     int blocks;

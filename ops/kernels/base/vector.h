@@ -1,9 +1,9 @@
-/* Internal; included by kernel files that are compiled per instruction set and element type. Vectors of the full
- * width and their basic operations, under the same names for every variant.
+/* Internal. Full-width vectors and their basic operations, under the same names in every variant. For files compiled
+ * per variant.
  *
- * V is a vector of VLANES elements (type real), M a mask with one truth value a lane: a bit where the instruction
- * set has masks (AVX-512), otherwise a lane of zeros or ones. Masks combine with & | and m_not. Vectors are added
- * and multiplied with the operators of the language. Bools in memory are bytes, 0 or 1. */
+ * V is a vector of VLANES elements (type real), M a mask with one truth value per lane: a bit if the instruction set
+ * has mask registers (AVX-512), otherwise a lane of all zeros or all ones. Masks combine with & | and m_not, vectors
+ * with the operators of the language. Bools in memory are bytes, 0 or 1. */
 #ifndef WG_KERNELS_VECTOR_H
 #define WG_KERNELS_VECTOR_H
 
@@ -54,7 +54,7 @@ VINLINE void v_store(real *p, V v) { memcpy(p, &v, sizeof v); }
 #if WG__T
 #if WG__T == 32
 typedef __mmask16 M;
-typedef __m512 W; /* V as the intrinsics call it */
+typedef __m512 W; /* the type of V in intrinsics */
 #define MM(name, after) _mm512_##name##_ps##after
 #else
 typedef __mmask8 M;
@@ -85,7 +85,7 @@ VINLINE void v_store_part(real *p, V v, int n) { _mm512_mask_storeu_epi8(p, (M)(
 #endif
 VINLINE M m_not(M m) { return (M)~m; }
 
-/* Bytes beside the lanes. */
+/* Masks from and to bytes. */
 #if WG__T == 0 && !defined WG__I32
 VINLINE M m_load_part(const uint8_t *p, int n)
 {
@@ -116,7 +116,7 @@ VINLINE void m_store_part(uint8_t *p, M m, int n)
 VINLINE void m_store(uint8_t *p, M m) { m_store_part(p, m, VLANES); }
 #endif
 #else
-/* ---- elsewhere: masks are lanes --------------------------------------------------------------------------- */
+/* ---- other instruction sets: masks are lanes --------------------------------------------------------------------- */
 typedef I M;
 typedef int8_t B __attribute__((vector_size(VLANES))); /* a byte a lane */
 
@@ -219,7 +219,7 @@ VINLINE void m_store_part(uint8_t *p, M m, int n)
 }
 #endif
 
-/* ---- what follows from these --------------------------------------------------------------------------------- */
+/* ---- derived operations --------------------------------------------------------------------------------- */
 #if WG__T || defined WG__I32
 VINLINE M v_gt(V a, V b) { return v_lt(b, a); }
 VINLINE M v_ge(V a, V b) { return v_le(b, a); }
@@ -250,7 +250,7 @@ VINLINE V v_sqrt(V x)
 #endif
 }
 
-/* Adding 2^23 (2^52) rounds a smaller number to an integer; larger ones are integers. */
+/* Adding 2^23 (2^52) rounds a smaller number to an integer; larger numbers are integers. */
 VINLINE V v_floor(V x)
 {
     I sign = (I)x & (I)v_set(-R(0));
@@ -263,10 +263,10 @@ VINLINE V v_floor(V x)
 
 VINLINE V v_abs(V x) { return (V)((I)x & ~(I)v_set(-R(0))); }
 
-/* x in [low, high]; NaN stays. */
+/* min(max(x, low), high); NaN stays NaN. */
 VINLINE V v_clamp(V x, real low, real high)
 {
-#if defined __AVX512F__ && WG__T == 32 /* of two numbers one of which is NaN these give the second */
+#if defined __AVX512F__ && WG__T == 32 /* these return the second operand if either is NaN */
     return (V)_mm512_max_ps((__m512)v_set(low), _mm512_min_ps((__m512)v_set(high), (__m512)x));
 #elif defined __AVX2__ && WG__T == 32
     return (V)_mm256_max_ps((__m256)v_set(low), _mm256_min_ps((__m256)v_set(high), (__m256)x));

@@ -1,5 +1,5 @@
 /* Reading by index: copies of bytes, whatever the elements are. An index out of range is reported; row 0 is read
- * in its place, or zeros where there is none. */
+ * instead, or zeros if there is no row. */
 #include <string.h>
 
 #include "move.h"
@@ -85,11 +85,11 @@ void wg__one_hot_kernel(const wg_args *args, int64_t task)
     if (at >= stop) return;
     memset(out + at * size, 0, (size_t)((stop - at) * size));
     for (int64_t i = at / classes; i * classes < stop; i++) {
-        int64_t c = index[i], place = i * classes + c;
+        int64_t c = index[i], hot = i * classes + c;
         if (c < 0 || c >= classes) {
             if (i * classes >= at) wg_args_bad_index(args, i, c, classes);
-        } else if (place >= at && place < stop) {
-            copy_element(out + place * size, one, size);
+        } else if (hot >= at && hot < stop) {
+            copy_element(out + hot * size, one, size);
         }
     }
 }

@@ -1,5 +1,4 @@
-/* Moving numbers of any dtype as they are: copies of any strides, fills, sums into place, and what the engine needs
- * to read and write scalars. */
+/* Copies between any strides, fills, accumulation, and conversion of scalars for the engine. Any dtype. */
 #include "move.h"
 
 #include <math.h>
@@ -10,10 +9,11 @@
 
 /* ---- copies ----------------------------------------------------------------------------------------------- */
 
+/* Rows of a task, at least; elements of a task, about; rows that are transposed together. Chosen, not measured. */
 enum { COPY_ROWS = 64, COPY_TASK = 32768, BLOCK = 16 };
 
-/* The result's shape without dimensions of size 1, neighbours joined where the operand walks through them without a
- * jump; the last dimension of size 1 is put back if nothing is left. */
+/* The result's shape without axes of size 1, and with adjacent axes merged where the operand's strides allow it. At
+ * least one axis remains. */
 typedef struct copy {
     int rank;
     int64_t size[WG_MAX_RANK + 1], in[WG_MAX_RANK + 1], out[WG_MAX_RANK + 1]; /* strides */
@@ -42,7 +42,7 @@ static copy copy_of(const wg_operand *from)
     return c;
 }
 
-/* One row of the result. */
+/* Copies one row of the result. */
 static void copy_row(char *out, const char *in, int64_t n, int64_t stride, size_t size)
 {
     if (stride == 1) {
@@ -60,10 +60,10 @@ static void copy_row(char *out, const char *in, int64_t n, int64_t stride, size_
     }
 }
 
-/* Four by four elements: out[r * out_stride + j] = in[j * in_stride + r]. */
 typedef uint32_t quad __attribute__((vector_size(16), aligned(4), may_alias));
 
-static inline void turn_quad(uint32_t *out, int64_t out_stride, const uint32_t *in, int64_t in_stride)
+/* Transposes 4 x 4 elements: out[r * out_stride + j] = in[j * in_stride + r]. */
+static inline void transpose_quad(uint32_t *out, int64_t out_stride, const uint32_t *in, int64_t in_stride)
 {
     quad a, b, c, d;
     memcpy(&a, in, sizeof a);
@@ -77,10 +77,10 @@ static inline void turn_quad(uint32_t *out, int64_t out_stride, const uint32_t *
     for (int r = 0; r < 4; r++) memcpy(out + r * out_stride, &row[r], sizeof row[r]);
 }
 
-/* `rows` <= BLOCK rows of the result whose elements are neighbours down the columns of the operand: one line of the
- * cache is read for all rows at once. */
-static void copy_turned(char *out, int64_t out_stride, const char *in, int64_t in_stride, int64_t rows, int64_t n,
-                        size_t size)
+/* Copies `rows` <= BLOCK rows of the result that are adjacent columns of the operand, so that each cache line is read
+ * once for all of them. */
+static void copy_transposed(char *out, int64_t out_stride, const char *in, int64_t in_stride, int64_t rows,
+                            int64_t n, size_t size)
 {
     if (size == 4 && rows == BLOCK) {
         uint32_t *to = (uint32_t *)(void *)out;
@@ -88,7 +88,7 @@ static void copy_turned(char *out, int64_t out_stride, const char *in, int64_t i
         int64_t j = 0;
         for (; j + 4 <= n; j += 4)
             for (int r = 0; r < BLOCK; r += 4)
-                turn_quad(to + r * out_stride + j, out_stride, from + j * in_stride + r, in_stride);
+                transpose_quad(to + r * out_stride + j, out_stride, from + j * in_stride + r, in_stride);
         for (; j < n; j++)
             for (int r = 0; r < BLOCK; r++) to[r * out_stride + j] = from[j * in_stride + r];
         return;
@@ -101,7 +101,7 @@ static void copy_turned(char *out, int64_t out_stride, const char *in, int64_t i
     }
 }
 
-/* Rows of the result a task copies. */
+/* Rows of the result in a task. */
 static int64_t copy_rows(const copy *c)
 {
     return most(COPY_ROWS, COPY_TASK / c->size[c->rank - 1] / BLOCK * BLOCK);
@@ -122,7 +122,7 @@ void wg__copy_kernel(const wg_args *args, int64_t task)
     int last = c.rank - 1;
     int64_t n = c.size[last], each = copy_rows(&c), row = task * each, stop = args->out.numel / n;
     if (stop > row + each) stop = row + each;
-    bool turned = last > 0 && c.in[last] != 1 && c.in[last - 1] == 1;
+    bool transposed = last > 0 && c.in[last] != 1 && c.in[last - 1] == 1;
     for (int64_t rows; row < stop; row += rows) {
         int64_t at = 0, left = row;
         for (int d = last - 1; d >= 0; d--) {
@@ -132,11 +132,11 @@ void wg__copy_kernel(const wg_args *args, int64_t task)
         char *out = (char *)args->out.data + row * n * (int64_t)size;
         const char *in = (const char *)args->in[0].data + at * (int64_t)size;
         rows = 1;
-        if (turned) {
+        if (transposed) {
             rows = c.size[last - 1] - row % c.size[last - 1];
             if (rows > stop - row) rows = stop - row;
             if (rows > BLOCK) rows = BLOCK;
-            copy_turned(out, n, in, c.in[last], rows, n, size);
+            copy_transposed(out, n, in, c.in[last], rows, n, size);
         } else {
             copy_row(out, in, n, c.in[last], size);
         }
@@ -152,7 +152,7 @@ wg_pointwise wg__identity(size_t element_size)
     return element_size == 4 ? identity_4 : element_size == 8 ? identity_8 : identity_1;
 }
 
-/* ---- sums into place -------------------------------------------------------------------------------------- */
+/* ---- accumulation -------------------------------------------------------------------------------------- */
 
 void wg__accumulate_kernel(const wg_args *args, int64_t task)
 {
@@ -204,7 +204,7 @@ void wg__fill_kernel(const wg_args *args, int64_t task)
     wg__from_f64(args->out.dtype, attr->value, args->out.numel, args->out.data);
 }
 
-/* An exponent of all ones is NaN or infinity. Whole pieces are looked at before the place is searched. */
+/* NaN and infinity have an exponent of all ones. Tests a whole piece before it searches for the element. */
 int64_t wg__first_nonfinite(wg_dtype dtype, const void *in, int64_t n)
 {
     enum { PIECE = 256 };

@@ -1,5 +1,5 @@
-/* Pad and spread: copies of bytes, whatever the elements are. The result is cut into blocks of constant size; each
- * task writes one from front to back. (Concat has no kernel: the planner moves the pieces.) */
+/* Pad and dilate: copies of bytes, whatever the elements are. The result is cut into blocks of constant size; each task
+ * writes one of them in order. (Concat has no kernel: the planner copies its operands or aliases them.) */
 #include <string.h>
 
 #include "move.h"
@@ -49,10 +49,10 @@ void wg__dilate_kernel(const wg_args *args, int64_t task)
     if (at >= stop) return;
     memset(to + at, 0, (size_t)(stop - at));
     while (at < stop) {
-        int64_t index = at / slice, here = at % slice, place = index % out.n - attr->start;
+        int64_t index = at / slice, here = at % slice, from_start = index % out.n - attr->start;
         int64_t n = least(slice - here, stop - at);
-        if (place >= 0 && place % attr->step == 0 && place / attr->step < n_in) {
-            int64_t from = (index / out.n * n_in + place / attr->step) * slice + here;
+        if (from_start >= 0 && from_start % attr->step == 0 && from_start / attr->step < n_in) {
+            int64_t from = (index / out.n * n_in + from_start / attr->step) * slice + here;
             memcpy(to + at, (const char *)args->in[0].data + from, (size_t)n);
         }
         at += n;

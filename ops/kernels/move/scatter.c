@@ -1,5 +1,5 @@
-/* Adding by index. A column of the result belongs to one task, which adds in the order of positions: the same bits
- * for any number of threads. An index out of range is reported and adds nothing. */
+/* Adding by index. A column of the result belongs to one task, which adds in the order of the index: the same bits for
+ * any number of threads. An index out of range is reported and adds nothing. */
 #include <string.h>
 
 #include "move.h"
@@ -25,7 +25,7 @@ static void units(const wg_args *args, wg__extents out, int64_t task, int64_t *u
     *stop = least(*unit + each, all);
 }
 
-/* in0 index, in1 what is added, in2 what to, which may be the result itself (none: zeros):
+/* in0 index, in1 source, in2 base, which may be the result itself, or none for zeros: out = base, then
  * out[o, index[i], j] += in1[o, i, j]. */
 void WG__K(index_add)(const wg_args *args, int64_t task)
 {
@@ -70,7 +70,7 @@ void WG__K(scatter_add)(const wg_args *args, int64_t task)
         real *y = (real *)args->out.data + to;
         const real *x = (const real *)args->in[0].data + to, *source = (const real *)args->in[2].data + from;
         const int32_t *index = (const int32_t *)args->in[1].data + from;
-        if (s.width == out.inner) { /* the columns are all there are */
+        if (s.width == out.inner) { /* all columns */
             memcpy(y, x, (size_t)(out.n * out.inner) * sizeof *y);
         } else {
             for (int64_t r = 0; r < out.n; r++)

@@ -1,27 +1,28 @@
-/* How the tasks of scatter.c are cut: by shapes alone. */
+/* The cut of scatter.c into tasks: by shapes alone. */
 #include "../base/integers.h"
 #include "move.h"
 
-enum { TASK_NUMBERS = 16384 };
+enum { TASK = 16384 }; /* elements of a task, about; chosen, not measured */
 
-static wg__extents about(const wg_args *args)
+static wg__extents extents(const wg_args *args)
 {
-    return wg__extents_at(&args->out, *(const int64_t *)args->attr); /* the axis comes first in both attributes */
+    return wg__extents_at(&args->out,
+                          *(const int64_t *)args->attr); /* axis is the first field of both attributes */
 }
 
 int64_t wg__scatter_units(const wg_args *args)
 {
-    wg__extents out = about(args);
+    wg__extents out = extents(args);
     const wg_operand *source = &args->in[1]; /* or the index, of the same size */
     int64_t width = least(out.inner, WG__SCATTER_COLUMNS);
     int64_t lines = out.outer * out.inner > 0 ? source->numel / (out.outer * out.inner) : 0;
     int64_t work = (out.n + lines) * width;
-    return work > 0 && work < TASK_NUMBERS ? TASK_NUMBERS / work : 1;
+    return work > 0 && work < TASK ? TASK / work : 1;
 }
 
 int64_t wg__scatter_tasks(const wg_args *args)
 {
-    wg__extents out = about(args);
-    if (args->out.numel == 0) return args->in[1].numel > 0 ? 1 : 0; /* indices are still looked at */
+    wg__extents out = extents(args);
+    if (args->out.numel == 0) return args->in[1].numel > 0 ? 1 : 0; /* indices are still checked */
     return ceil_div(out.outer * ceil_div(out.inner, WG__SCATTER_COLUMNS), wg__scatter_units(args));
 }

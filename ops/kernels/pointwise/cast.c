@@ -1,4 +1,4 @@
-/* Kernels of cast: one plain loop a pair of dtypes, which the compiler makes vectors of. */
+/* Casts: one plain loop for each pair of dtypes, which the compiler vectorizes. */
 #include "pointwise.h"
 
 typedef float f32;
@@ -6,14 +6,17 @@ typedef double f64;
 typedef int32_t i32;
 typedef uint8_t b8;
 
-/* Out of range is the nearest end. */
-static inline i32 cut(f64 x) { return x != x ? 0 : x >= 0x1p31 ? INT32_MAX : x <= -0x1p31 ? INT32_MIN : (i32)x; }
+/* Truncates towards zero; out of range the nearest i32, NaN 0. */
+static inline i32 truncate_i32(f64 x)
+{
+    return x != x ? 0 : x >= 0x1p31 ? INT32_MAX : x <= -0x1p31 ? INT32_MIN : (i32)x;
+}
 
 #define TO_FLOAT(x) (x)
-#define TO_I32(x)   cut((f64)(x))
+#define TO_I32(x)   truncate_i32((f64)(x))
 #define TO_BOOL(x)  ((x) != 0)
 
-/* y may be the same memory as x where elements have one size. */
+/* y may alias x if their elements have the same size. */
 #define CAST(from, to, convert)                                                                                    \
     static void from##_to_##to(int64_t n, void *y_, const void *const *in)                                         \
     {                                                                                                              \

@@ -1,6 +1,6 @@
-/* The kernels of the rows of pointwise.def: for each a function of vectors, and the loop of its kind around it.
- * A rest shorter than a vector goes through the same function, so that the result for an element does not depend
- * on its position. y may be the same memory as an operand. */
+/* The kernels of the rows of pointwise.def: a function of vectors for each row, in a loop for its kind. A remainder
+ * shorter than a vector goes through the same function, so that the result for an element does not depend on its index.
+ * y may alias an operand. */
 #include "../../pointwise_rows.h"
 #include "../base/kernel.h"
 
@@ -10,7 +10,7 @@
 #include "../base/vector.h"
 #endif
 
-/* Which rows there are for this type of element. */
+/* Selects the rows that exist for this element type. */
 #define NOTHING(...)
 #define THESE(...) __VA_ARGS__
 #if WG__T
@@ -68,7 +68,7 @@ VINLINE void loop_choose(int64_t n, real *y, const uint8_t *m, const real *a, co
     }
 }
 
-/* What is tested or compared: numbers, or masks where elements are bools. */
+/* The operands of tests and comparisons: numbers, or masks if elements are bools. */
 #if WG__T || defined WG__I32
 typedef V Q;
 #define q_load      v_load

@@ -1,4 +1,4 @@
-/* The kernel of dropout's mask: element i is a function of (seed, step, key, i) alone. */
+/* Dropout's mask: element i is a function of (seed, step, key, i) alone. */
 #include <math.h>
 
 #include "../../../autograd/base/random.h"
@@ -6,11 +6,11 @@
 #include "../base/integers.h"
 #include "../base/vector.h"
 
-/* Words of 32 bits in lanes of 64, whose upper halves hold anything. */
+/* 32-bit words in 64-bit lanes whose upper halves are undefined. */
 typedef uint64_t words __attribute__((vector_size(VBYTES)));
 enum { WORDS = VBYTES / 8, BLOCKS = 16, VECTORS = BLOCKS / WORDS };
 
-/* The full product of the lower halves. */
+/* The 64-bit product of the lower halves. */
 VINLINE words product(words a, uint32_t b)
 {
 #if defined __AVX512F__
@@ -24,7 +24,7 @@ VINLINE words product(words a, uint32_t b)
 #endif
 }
 
-/* Four numbers for each of the BLOCKS blocks from `block` on, in order: those of wg__random4, side by side. */
+/* The four numbers of wg__random4 for each of BLOCKS blocks from `block` on, in order. */
 static void random_blocks(uint64_t seed, uint64_t step, uint64_t key, uint64_t block, uint32_t *out)
 {
     words c[4][VECTORS];
@@ -55,7 +55,7 @@ void WG__K(dropout_mask)(const wg_args *args, int64_t task)
     const wg__dropout_attr *attr = args->attr;
     uint64_t seed = wg_args_seed(args), step = wg_args_step(args);
     int64_t first = task * WG__RANDOM_TASK, stop = least(first + WG__RANDOM_TASK, args->out.numel);
-    /* An element goes if its uniform number, a multiple of 2^-24, is below p. */
+    /* An element is dropped if its uniform number, a multiple of 2^-24, is below p. */
     uint32_t limit = (uint32_t)ceil(attr->p * 0x1p24), number[4 * BLOCKS];
     real scale = attr->p < 1 ? (real)(1 / (1 - attr->p)) : 0, *out = args->out.data;
     for (int64_t i = first; i < stop; i += 4 * BLOCKS) {

@@ -1,4 +1,4 @@
-/* Initial values of parameters: random numbers that are a function of (seed, key, element). */
+/* Initial values of parameters: random numbers that are a function of (seed, key, element) alone. */
 #include <math.h>
 
 #include "random.h"
@@ -7,7 +7,7 @@
 #include "../base/integers.h"
 #include "../move/move.h"
 
-/* Four standard normal numbers (Box and Muller 1958). The first uniform number of a pair is in (0, 1]. */
+/* Four standard normal numbers (Box, Muller 1958). The first uniform number of a pair is in (0, 1]. */
 static void normal4(const uint32_t bits[4], double z[4])
 {
     for (int i = 0; i < 4; i += 2) {
@@ -48,10 +48,10 @@ void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint
 
 /* ---- orthogonal ------------------------------------------------------------------------------------------- */
 
-/* A matrix of f32 or f64 seen as vectors: element i of vector v. */
+/* A matrix of f32 or f64 seen as n vectors. */
 typedef struct vectors {
     void *data;
-    int64_t n, length, vector, element; /* how many, how long; strides */
+    int64_t n, length, vector, element; /* vectors and their length; strides of both */
 } vectors;
 
 #define INLINE static inline __attribute__((always_inline))
@@ -71,8 +71,8 @@ INLINE void set(wg_dtype dtype, const vectors *x, int64_t v, int64_t i, double v
         ((double *)x->data)[at] = value;
 }
 
-/* Takes from vector v its parts along vectors first .. first + count - 1, which are orthonormal. */
-INLINE void take_parts(wg_dtype dtype, const vectors *x, int64_t v, int64_t first, int count)
+/* Subtracts from vector v its projections onto vectors [first, first + count), which are orthonormal. */
+INLINE void subtract_projections(wg_dtype dtype, const vectors *x, int64_t v, int64_t first, int count)
 {
     double part[32] = {0};
     for (int64_t i = 0; i < x->length; i++) {
@@ -94,13 +94,13 @@ INLINE void scale_to(wg_dtype dtype, const vectors *x, int64_t v, double length)
     for (int64_t i = 0; i < x->length; i++) set(dtype, x, v, i, get(dtype, x, v, i) * factor);
 }
 
-/* Gram and Schmidt, each vector twice ("twice is enough", Giraud et al. 2005). */
-INLINE void orthonormalise(wg_dtype dtype, const vectors *x, double gain)
+/* Gram-Schmidt, each vector twice ("twice is enough", Giraud et al. 2005). */
+INLINE void orthonormalize(wg_dtype dtype, const vectors *x, double gain)
 {
     for (int64_t v = 0; v < x->n; v++) {
         for (int again = 0; again < 2; again++) {
             for (int64_t first = 0; first < v; first += 32)
-                take_parts(dtype, x, v, first, (int)least(v - first, 32));
+                subtract_projections(dtype, x, v, first, (int)least(v - first, 32));
             scale_to(dtype, x, v, 1);
         }
     }
@@ -113,7 +113,7 @@ void wg__orthogonal(wg_dtype dtype, double gain, uint64_t seed, uint64_t key, in
     vectors by_row = {out, rows, cols, cols, 1}, by_column = {out, cols, rows, 1, cols};
     const vectors *x = rows <= cols ? &by_row : &by_column;
     if (dtype == WG_F32)
-        orthonormalise(WG_F32, x, gain);
+        orthonormalize(WG_F32, x, gain);
     else if (dtype == WG_F64)
-        orthonormalise(WG_F64, x, gain);
+        orthonormalize(WG_F64, x, gain);
 }

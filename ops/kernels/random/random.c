@@ -1,5 +1,5 @@
-/* Kernels that make numbers: ranges, random numbers. They compute in double and round once, so that
- * f32 and f64 follow the same stream. Element i takes number i % 4 of block i / 4 (random.h). */
+/* Ranges and random numbers, computed in double and rounded once, so that f32 and f64 get the same stream. Element i
+ * takes number i % 4 of Philox block i / 4 (autograd's random.h). */
 #include <math.h>
 
 #include "../../../autograd/base/random.h"
@@ -47,11 +47,11 @@ void wg__uniform_kernel(const wg_args *args, int64_t task)
         if (at % 4 == 0) block(args, at, bits);
         double value = attr->a + (attr->b - attr->a) * wg__unit(bits[at % 4]);
         if (args->out.dtype == WG_F32) value = (float)value;
-        store(&args->out, at, value < limit ? value : attr->a); /* rounded up to the open end */
+        store(&args->out, at, value < limit ? value : attr->a); /* rounding may reach b, which is excluded */
     }
 }
 
-/* Box and Muller 1958: two uniform numbers make two normal ones. */
+/* Two normal numbers from two uniform ones (Box, Muller 1958). */
 void wg__normal_kernel(const wg_args *args, int64_t task)
 {
     const wg__random_attr *attr = args->attr;

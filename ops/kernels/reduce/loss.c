@@ -1,11 +1,11 @@
-/* The kernels of cross-entropy on integer labels: the loss of each row, its gradient, and the weights that the
- * mean needs. A row that is ignored is not read and gets exact zeros, so that nothing leaks out of padding. */
+/* Cross-entropy on integer labels: the loss of each row, its gradient, and the weights for the mean. An ignored row is
+ * not read and gets exact zeros, so that nothing leaks out of padding. */
 #include "../base/lanes.h"
 
 #include "reduce.h"
 #include "rows.h"
 
-/* What counts of row i: its label, or -1 for nothing. report: an index out of range is the op's to say. */
+/* The label of row i; -1 if the row is ignored or the label is out of range, which is recorded if `report`. */
 static int64_t label_of(const wg_args *args, const wg_operand *labels, int64_t i, bool report)
 {
     const wg__cross_entropy_attr *attr = args->attr;
@@ -16,7 +16,7 @@ static int64_t label_of(const wg_args *args, const wg_operand *labels, int64_t i
     return -1;
 }
 
-/* sum over c of w[c] (rest - (x[c] - top)), w = 1 where NULL */
+/* sum over c of w[c] (rest - (x[c] - top)); w NULL: all 1 */
 static real smooth_sum(const real *x, const real *w, real top, real rest, int64_t n)
 {
     real e[BLOCK];
@@ -87,7 +87,7 @@ void WG__K(cross_entropy_grad)(const wg_args *args, int64_t task)
     }
 }
 
-/* operands: labels, class weights or none; the sum of each row's target, 0 where it is ignored */
+/* operands: labels, class weights or none; the sum of each row's target, 0 if the row is ignored */
 void WG__K(target_weight)(const wg_args *args, int64_t task)
 {
     const wg__cross_entropy_attr *attr = args->attr;
@@ -101,7 +101,8 @@ void WG__K(target_weight)(const wg_args *args, int64_t task)
     }
 }
 
-/* operands: labels, class weights or none; 1 / the sum of w[label] over the labels that count, 0 if none does */
+/* operands: labels, class weights or none; 1 / the sum of w[label] over the rows that are not ignored, 0 if there is
+ * none */
 void WG__K(label_scale)(const wg_args *args, int64_t task)
 {
     const real *w = args->n_in > 1 ? args->in[1].data : NULL;

@@ -1,5 +1,5 @@
-/* The kernels of layer norm and of its gradient, along rows. The gradient computes the statistics again from x:
- * that is cheaper than to keep them. */
+/* Layer norm and its gradient, along rows. The gradient recomputes the statistics from x, which is cheaper than saving
+ * them. */
 #include "../base/lanes.h"
 
 #include "reduce.h"
@@ -8,7 +8,7 @@ typedef struct moments {
     real mean, scale; /* scale: 1 / sqrt(variance + epsilon) */
 } moments;
 
-/* room: n numbers */
+/* room: n elements of scratch */
 static moments row_moments(const real *x, int64_t n, double epsilon, real *room)
 {
     moments m = {row_combine(COMBINE_SUM, x, n) / (real)n, 0};

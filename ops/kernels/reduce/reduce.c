@@ -1,4 +1,4 @@
-/* The kernels of reductions: one result number is the work of one task, in the fixed order of lanes.h. */
+/* Reductions. Each element of the result is computed within one task, in the fixed order of lanes.h. */
 #include "../base/lanes.h"
 
 #include "reduce.h"
@@ -32,8 +32,8 @@ void WG__K(prod)(const wg_args *args, int64_t task) { reduce(COMBINE_PROD, args,
 void WG__K(max)(const wg_args *args, int64_t task) { reduce(COMBINE_MAX, args, task); }
 void WG__K(min)(const wg_args *args, int64_t task) { reduce(COMBINE_MIN, args, task); }
 
-/* out[o, r, c] = the product of x[o, s, c] over s != r: what comes before r times what comes after. */
-static void others(const real *x, real *out, int64_t n, int64_t stride, int width)
+/* out[o, r, c] = the product of x[o, s, c] over s != r: the product before r times the product after. */
+static void product_of_others(const real *x, real *out, int64_t n, int64_t stride, int width)
 {
     real run[WG__REDUCE_COLUMNS];
     fill_lanes(run, width, 1);
@@ -60,12 +60,12 @@ void WG__K(prod_others)(const wg_args *args, int64_t task)
     for (int64_t unit = first; unit < stop; unit++) {
         wg__strip s = wg__reduce_strip(a, unit);
         int64_t at = s.outer * a.n * a.inner + s.column;
-        others((const real *)args->in[0].data + at, (real *)args->out.data + at, a.n, a.inner, s.width);
+        product_of_others((const real *)args->in[0].data + at, (real *)args->out.data + at, a.n, a.inner, s.width);
     }
 }
 
-/* ln sum e^x by the maximum's shift; rows only (inner is 1). A maximum of -inf or +inf cannot be shifted by:
- * the formula then gives ln 0 = -inf, and +inf. */
+/* ln sum e^x, shifted by the maximum; rows only (inner is 1). Not shifted if the maximum is -inf or +inf: the formula
+ * then gives ln 0 = -inf, and +inf. */
 static real row_logsumexp(const real *x, int64_t n)
 {
     real shift = row_shift(x, n);
@@ -82,12 +82,12 @@ void WG__K(logsumexp)(const wg_args *args, int64_t task)
     for (int64_t i = first; i < stop; i++) out[i] = row_logsumexp(x + i * a.n, a.n);
 }
 
-/* ---- where the extreme is ------------------------------------------------------------------------------ */
+/* ---- the index of the extreme ------------------------------------------------------------------------------ */
 
 VINLINE int hit(real x, real top) { return (x == top) | ((x != x) & (top != top)); }
 
-/* The first r with the value of the extreme; where that is NaN, the first NaN. Rows from the last to the first, so
- * that the first stays. */
+/* The first r with the value of the extreme, or the first NaN if that is NaN. Goes from the last row to the first, so
+ * that the first remains. */
 VINLINE void columns_arg(combine kind, const real *x, int64_t n, int64_t stride, int width, int32_t *out)
 {
     real top[WG__REDUCE_COLUMNS];
@@ -104,7 +104,7 @@ VINLINE int32_t row_arg(combine kind, const real *x, int64_t n)
 {
     real top = row_combine(kind, x, n);
     int64_t i = 0;
-    for (; i + LANES < n; i += LANES) { /* which block holds it? */
+    for (; i + LANES < n; i += LANES) { /* find its block */
         int hits = 0;
         for (int j = 0; j < LANES; j++) hits |= hit(x[i + j], top);
         if (hits) break;
@@ -134,7 +134,7 @@ VINLINE void arg(combine kind, const wg_args *args, int64_t task)
 void WG__K(argmax)(const wg_args *args, int64_t task) { arg(COMBINE_MAX, args, task); }
 void WG__K(argmin)(const wg_args *args, int64_t task) { arg(COMBINE_MIN, args, task); }
 
-/* ---- masks: the type does not matter, the op takes the f32 variant ------------------------------------- */
+/* ---- masks: no variant matters, the op uses the one for f32 ------------------------------------- */
 
 VINLINE void truth(bool all, const wg_args *args, int64_t task)
 {

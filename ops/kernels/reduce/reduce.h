@@ -9,7 +9,7 @@
 #include "../base/axes.h"
 #include "../base/integers.h"
 
-/* Elements of a task, about; columns of a strip, at most. */
+/* Elements of a task, about; columns of a strip, at most. Chosen, not measured. */
 enum { WG__REDUCE_TASK = 16384, WG__REDUCE_COLUMNS = 256 };
 
 typedef struct wg__reduce_attr {

@@ -1,5 +1,5 @@
-/* Internal; included after lanes.h. Exponentials along a row: what softmax, log-softmax, logsumexp and
- * cross-entropy share. */
+/* Internal. Exponentials along a row: what softmax, log-softmax, logsumexp, cross-entropy and attention share. For
+ * files compiled per variant. */
 #ifndef WG_KERNELS_ROWS_H
 #define WG_KERNELS_ROWS_H
 
@@ -39,14 +39,14 @@ static inline real row_dot(const real *a, const real *b, int64_t n)
     return row_end(COMBINE_SUM, &sum);
 }
 
-/* The maximum, or 0 where it is infinite or NaN: no number can be shifted by it then. */
+/* The maximum; 0 if it is infinite or NaN, since nothing can be shifted by it then. */
 static inline real row_shift(const real *x, int64_t n)
 {
     real top = row_combine(COMBINE_MAX, x, n);
     return top - top == 0 ? top : 0;
 }
 
-/* y = e^x / sum e^x; zeros where all x are -inf; NaN where one is +inf. */
+/* y = e^x / sum e^x; zeros if all x are -inf; NaN if one is +inf. */
 static inline void row_softmax(const real *x, real *y, int64_t n)
 {
     exp_shifted(x, row_shift(x, n), y, n);

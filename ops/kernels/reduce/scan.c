@@ -1,4 +1,4 @@
-/* The kernels of cumulative sums and of sorting along one axis. */
+/* Cumulative sums and sorting along one axis. */
 #include "../base/lanes.h"
 
 #include "reduce.h"
@@ -19,7 +19,7 @@ static void running_sum(const real *x, real *y, int64_t n, int64_t step)
     }
 }
 
-/* Columns accumulate in f64 too, side by side. */
+/* Columns are accumulated in f64 too, a strip of them at a time. */
 void WG__K(cumsum)(const wg_args *args, int64_t task)
 {
     const wg__scan_attr *attr = args->attr;
@@ -56,7 +56,7 @@ typedef uint32_t bits;
 typedef uint64_t bits;
 #endif
 
-/* A number as an unsigned key of the same order: -0 as 0, NaN after everything else. */
+/* An element as an unsigned key of the same order: -0 equals 0, NaN comes last. */
 typedef struct item {
     bits key;
     int32_t index;
@@ -75,8 +75,8 @@ static bits key_of(real value, bool descending)
 
 static bool after(item a, item b) { return a.key > b.key || (a.key == b.key && a.index > b.index); }
 
-/* Stable, since ties go by index: runs of 16 by insertion, then merged pairwise between x and room. Returns where
- * the result stands. */
+/* Sorts runs of 16 by insertion, then merges them pairwise between x and room. Stable, since ties are ordered by index.
+ * Returns the buffer with the result. */
 static item *merge_sort(item *x, item *room, int64_t n)
 {
     enum { RUN = 16 };
@@ -103,7 +103,7 @@ static item *merge_sort(item *x, item *room, int64_t n)
     return x;
 }
 
-/* The first k in order, kept sorted while the row is read: for small k. */
+/* The first k in order, kept sorted while the row is read; for small k. */
 static void first_few(item *best, int64_t k, const real *x, int64_t n, int64_t stride, bool descending)
 {
     int64_t have = 0;
@@ -116,7 +116,7 @@ static void first_few(item *best, int64_t k, const real *x, int64_t n, int64_t s
     }
 }
 
-/* The indices of the first `count` in order. Scratch: 2 n items. */
+/* The indices of the first `count` elements in order. Scratch: 2 n items. */
 void WG__K(argsort)(const wg_args *args, int64_t task)
 {
     const wg__scan_attr *attr = args->attr;

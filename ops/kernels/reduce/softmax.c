@@ -1,4 +1,4 @@
-/* The kernels of softmax and log-softmax and of their gradients, along rows. */
+/* Softmax and log-softmax and their gradients, along rows. */
 #include "../base/lanes.h"
 
 #include "reduce.h"

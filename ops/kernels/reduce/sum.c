@@ -1,11 +1,11 @@
-/* Sums to a shape: what a broadcast has spread comes together again. An operand of any strides; each number of the
- * result is one sum, in the fixed order of lanes.h, whatever the task it falls into. The same of what a chain makes,
- * tile by tile, where the sums are of lines. */
+/* Sums to a shape, the reverse of broadcasting, over an operand of any strides. Each element of the result is one sum
+ * in the fixed order of lanes.h, whatever task computes it. Also line sums: the same sums over values that a chain
+ * delivers tile by tile. */
 #include "../base/lanes.h"
 
 #include "reduce.h"
 
-/* The operand's axes, those that stay and those that are summed, neighbours merged where strides allow it. */
+/* Axes of the operand, either those kept or those summed; adjacent ones are merged if strides allow it. */
 typedef struct axes {
     int n;
     int64_t size[WG_MAX_RANK], stride[WG_MAX_RANK];
@@ -22,22 +22,22 @@ static void push(axes *a, int64_t size, int64_t stride)
     a->stride[a->n++] = stride;
 }
 
-static void divide(const wg_args *args, axes *stay, axes *sum)
+static void sort_axes(const wg_args *args, axes *kept, axes *sum)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     int shift = in->rank - out->rank;
-    stay->n = sum->n = 0;
+    kept->n = sum->n = 0;
     for (int i = 0; i < in->rank; i++) {
         if (in->size[i] == 1) continue;
         bool summed = i < shift || out->size[i - shift] == 1;
-        push(summed ? sum : stay, in->size[i], in->stride[i]);
+        push(summed ? sum : kept, in->size[i], in->stride[i]);
     }
-    if (stay->n == 0) push(stay, 1, 1);
+    if (kept->n == 0) push(kept, 1, 1);
     if (sum->n == 0) push(sum, 1, 0);
 }
 
-/* The sum of n numbers `stride` apart. */
-static real line_sum(const real *x, int64_t n, int64_t stride)
+/* The sum of n elements `stride` apart. */
+static real strided_sum(const real *x, int64_t n, int64_t stride)
 {
     if (stride == 1) return row_combine(COMBINE_SUM, x, n);
     real part[BLOCK];
@@ -51,8 +51,8 @@ static real line_sum(const real *x, int64_t n, int64_t stride)
     return row_end(COMBINE_SUM, &a);
 }
 
-/* out[c] = the sum over all of `sum` from x + c * stride, c < width <= WG__SUM_COLUMNS. */
-static void run_of_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
+/* out[c] = the sum over the axes `sum` from x + c * stride on, c < width <= WG__SUM_COLUMNS. */
+static void adjacent_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
 {
     int64_t at[WG_MAX_RANK] = {0}, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
     real part[WG__SUM_COLUMNS];
@@ -62,7 +62,7 @@ static void run_of_sums(const axes *sum, const real *x, int64_t stride, int widt
             combine_columns(COMBINE_SUM, x, rows, step, width, part);
             combine_lanes(COMBINE_SUM, out, part, width);
         } else {
-            for (int c = 0; c < width; c++) out[c] += line_sum(x + c * stride, rows, step);
+            for (int c = 0; c < width; c++) out[c] += strided_sum(x + c * stride, rows, step);
         }
         int axis = sum->n - 2;
         for (; axis >= 0; axis--) {
@@ -77,7 +77,7 @@ static void run_of_sums(const axes *sum, const real *x, int64_t stride, int widt
 
 void WG__K(sum)(const wg_args *args, int64_t task)
 {
-    axes stay, sum;
+    axes kept, sum;
     int64_t each = wg__sum_block(args), at = task * each, numel = args->out.numel;
     int64_t stop = least(at + each, numel);
     real *out = args->out.data;
@@ -85,30 +85,30 @@ void WG__K(sum)(const wg_args *args, int64_t task)
         memset(out + at, 0, (size_t)(stop - at) * sizeof *out);
         return;
     }
-    divide(args, &stay, &sum);
-    int last = stay.n - 1;
+    sort_axes(args, &kept, &sum);
+    int last = kept.n - 1;
     while (at < stop) {
-        int64_t rest = at, offset = 0, column = at % stay.size[last];
+        int64_t rest = at, offset = 0, column = at % kept.size[last];
         for (int i = last; i >= 0; i--) {
-            offset += rest % stay.size[i] * stay.stride[i];
-            rest /= stay.size[i];
+            offset += rest % kept.size[i] * kept.stride[i];
+            rest /= kept.size[i];
         }
-        int64_t width = least(least(stay.size[last] - column, stop - at), WG__SUM_COLUMNS);
-        run_of_sums(&sum, (const real *)args->in[0].data + offset, stay.stride[last], (int)width, out + at);
+        int64_t width = least(least(kept.size[last] - column, stop - at), WG__SUM_COLUMNS);
+        adjacent_sums(&sum, (const real *)args->in[0].data + offset, kept.stride[last], (int)width, out + at);
         at += width;
     }
 }
 
-/* ---- lines that come in pieces ------------------------------------------------------------------------- */
+/* ---- line sums: lines that arrive in pieces ---------------------------------------------------------------------- */
 
-/* row_combine of lanes.h, held up between pieces: groups of LANES numbers go into acc, BLOCK_ROWS groups into span, as
- * many blocks into total. */
+/* The state of row_combine (lanes.h) between two pieces: groups of LANES elements are added to acc, BLOCK_ROWS groups
+ * to span, as many blocks to total. */
 typedef struct line_state {
     _Alignas(64) V acc[PARTS];
     V span[PARTS], total[PARTS];
-    real held[LANES]; /* of an incomplete group */
-    int n_held, groups, blocks;
-    int64_t line, left; /* numbers of a line; those that have not come yet */
+    real rest[LANES]; /* of an incomplete group */
+    int n_rest, groups, blocks;
+    int64_t line, left; /* elements of a line; those still missing */
     bool add;
     real *out;
 } line_state;
@@ -116,11 +116,11 @@ typedef struct line_state {
 static void line_clear(line_state *s)
 {
     for (int j = 0; j < PARTS; j++) s->acc[j] = s->span[j] = s->total[j] = v_set(0);
-    s->n_held = s->groups = s->blocks = 0;
+    s->n_rest = s->groups = s->blocks = 0;
     s->left = s->line;
 }
 
-VINLINE void move_up(V *to, V *from)
+VINLINE void flush(V *to, V *from)
 {
     for (int j = 0; j < PARTS; j++) {
         to[j] += from[j];
@@ -130,14 +130,14 @@ VINLINE void move_up(V *to, V *from)
 
 static void end_block(line_state *s)
 {
-    move_up(s->span, s->acc);
+    flush(s->span, s->acc);
     s->groups = 0;
     if (++s->blocks < SPAN_ROWS / BLOCK_ROWS) return;
-    move_up(s->total, s->span);
+    flush(s->total, s->span);
     s->blocks = 0;
 }
 
-/* Whole groups, not past the end of a block. */
+/* Adds whole groups, not past the end of a block. */
 static void add_groups(line_state *s, const real *x, int count)
 {
     V acc[PARTS];
@@ -150,7 +150,7 @@ static void add_groups(line_state *s, const real *x, int count)
     if (s->groups == BLOCK_ROWS) end_block(s);
 }
 
-static void put(line_state *s, real sum)
+static void store_sum(line_state *s, real sum)
 {
     *s->out = s->add ? *s->out + sum : sum;
     s->out++;
@@ -158,13 +158,13 @@ static void put(line_state *s, real sum)
 
 static void end_line(line_state *s)
 {
-    if (s->n_held) {
-        fill_lanes(s->held + s->n_held, LANES - s->n_held, 0);
-        add_groups(s, s->held, 1);
+    if (s->n_rest) {
+        fill_lanes(s->rest + s->n_rest, LANES - s->n_rest, 0);
+        add_groups(s, s->rest, 1);
     }
     if (s->groups) end_block(s);
-    move_up(s->total, s->span);
-    put(s, pair_lanes(COMBINE_SUM, s->total));
+    flush(s->total, s->span);
+    store_sum(s, pair_lanes(COMBINE_SUM, s->total));
     line_clear(s);
 }
 
@@ -182,16 +182,16 @@ static void line_feed(void *state, const void *numbers, int64_t n)
     line_state *s = state;
     const real *x = numbers;
     for (; s->left == s->line && n >= s->line; x += s->line, n -= s->line) /* whole lines */
-        put(s, row_combine(COMBINE_SUM, x, s->line));
+        store_sum(s, row_combine(COMBINE_SUM, x, s->line));
     while (n > 0) {
         int64_t count = least(n, s->left);
-        if (s->n_held || count < LANES) { /* fill the group that was begun */
-            if (count > LANES - s->n_held) count = LANES - s->n_held;
-            memcpy(s->held + s->n_held, x, (size_t)count * sizeof *x);
-            s->n_held += (int)count;
-            if (s->n_held == LANES) {
-                add_groups(s, s->held, 1);
-                s->n_held = 0;
+        if (s->n_rest || count < LANES) { /* complete the incomplete group */
+            if (count > LANES - s->n_rest) count = LANES - s->n_rest;
+            memcpy(s->rest + s->n_rest, x, (size_t)count * sizeof *x);
+            s->n_rest += (int)count;
+            if (s->n_rest == LANES) {
+                add_groups(s, s->rest, 1);
+                s->n_rest = 0;
             }
         } else {
             int groups = BLOCK_ROWS - s->groups;

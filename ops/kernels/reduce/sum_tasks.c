@@ -1,14 +1,15 @@
-/* How the tasks of sum.c are cut: by shapes alone. */
+/* The cut of sum.c into tasks: by shapes alone. */
 #include "reduce.h"
 
-/* Sums that lie side by side are taken in strips. Sums of whole rows, say over all but the channels of images, are
- * taken some at a time, since those of one image lie in a row. */
+/* Adjacent sums are computed in strips of columns. Sums of whole rows, as over all axes of images but the channels,
+ * need no strips; their tasks are larger, since the rows of one image are contiguous. No copy of the operand: 2 % of
+ * resnet-ish (docs/performance.md, commit bdd2b47); the sizes themselves were chosen, not measured. */
 int64_t wg__sum_block(const wg_args *args)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     bool of_rows = in->rank > 0 && (out->rank == 0 || out->size[out->rank - 1] < in->size[in->rank - 1]);
     int64_t together = of_rows ? 1 : WG__SUM_COLUMNS, task = of_rows ? 8 * WG__REDUCE_TASK : WG__REDUCE_TASK;
-    int64_t each = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* numbers of a sum */
+    int64_t each = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* elements of a sum */
     return together * most(1, task / (together * each));
 }
 
