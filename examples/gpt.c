@@ -245,7 +245,7 @@ static void write_text(gpt *g, const settings *s)
 
 static int32_t *read_text(gpt *g, const settings *s, size_t *size)
 {
-    const char *path = s->data ? s->data : EXAMPLES_DATA "/wengert.txt";
+    const char *path = s->data ? s->data : EXAMPLES_DATA "/pride_and_prejudice.txt";
     wg_text text;
     wg_error error = {0};
     if (wg_text_read(path, &text, &error) != WG_OK) app_fail("%s", error.text);
