@@ -86,7 +86,7 @@ while read -r line column kind text; do
             tests=$((tests + 1))
             grep -q "^static void $text(void" "$target" || grep -q "^static void $text(run \*r" "$target" ||
                 fail "there is no test '$text' in $target"
-            grep -Eq "(TEST|cmocka_unit_test)\($text\)|^    $text\(\);|, $text\);" "$target" ||
+            grep -Eq "(TEST|TEST_CASE|TEST_CASE_WITH|ON_TAPE|cmocka_unit_test)\($text[,)]|, $text\);" "$target" ||
                 fail "the test '$text' in $target is never run"
             ;;
         esac

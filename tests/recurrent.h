@@ -2,7 +2,7 @@
 #ifndef WG_TEST_RECURRENT_H
 #define WG_TEST_RECURRENT_H
 
-#include "check.h"
+#include "tensors.h"
 
 enum { T = 4, B = 3, IN = 2, H = 3 };
 

@@ -1,6 +1,6 @@
 /* The op attention: against a plain loop with every option, rows with nothing to see, scratch, worked examples.
  * (Its layers: test_attention_layers. test_golden_attention compares with PyTorch.) */
-#include "check.h"
+#include "tensors.h"
 
 /* ---- the op against a plain loop ---- */
 
@@ -64,10 +64,8 @@ static void run_case(op_case c)
     double a = distance(wg_value(wg_attention(tq, tk, tv, c.o)), out, (size_t)(n * c.Tq * VALUE));
     double b = distance(wg_value(wg_attention_weights(tq, tk, c.o)), weights, (size_t)(n * c.Tq * c.Tk));
     if (!(a < 1e-12 && b < 1e-12)) {
-        failures++;
-        printf(
-            "FAILED attention: rank %d, %d x %d, causal %d, window %d, mask %d, bias %d, scale %g: off by %g, %g\n",
-            c.rank, c.Tq, c.Tk, c.o.causal, (int)c.o.window, c.mask, c.bias, c.o.scale, a, b);
+        FAIL("rank %d, %d x %d, causal %d, window %d, mask %d, bias %d, scale %g: off by %g, %g", c.rank, c.Tq,
+             c.Tk, c.o.causal, (int)c.o.window, c.mask, c.bias, c.o.scale, a, b);
     }
     CLOSE(tape);
 }
@@ -215,10 +213,11 @@ static void test_scratch(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(test_op),          TEST(test_nothing_to_see), TEST(test_dropout),
-                                 TEST(test_two_vectors), TEST(test_worked_example), TEST(test_scale),
-                                 TEST(test_scratch)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {
+        TEST_CASE(test_op),          TEST_CASE(test_nothing_to_see), TEST_CASE(test_dropout),
+        TEST_CASE(test_two_vectors), TEST_CASE(test_worked_example), TEST_CASE(test_scale),
+        TEST_CASE(test_scratch)};
+    return RUN_TESTS(tests);
 }

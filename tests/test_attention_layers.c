@@ -1,6 +1,6 @@
 /* Layers of attention (nn/attention.h): scores of a decoder, hard and local attention, heads, positions.
  * (The op: test_attention. test_golden_attention compares with PyTorch.) */
-#include "check.h"
+#include "tensors.h"
 
 #include <time.h>
 
@@ -108,7 +108,7 @@ static void test_scores(void)
         wg_tensor w;
         wg_tensor y = attend(&d, tape, &w);
         double off = distance(wg_value(y), context, B * VALUE) + distance(wg_value(w), weights, B * T);
-        if (!(off < 1e-12)) failures++, printf("FAILED score kind %d, masks %d: off by %g\n", kind, i / 5, off);
+        if (!(off < 1e-12)) FAIL("score kind %d, masks %d: off by %g", kind, i / 5, off);
         CLOSE(tape);
         wg_param_new(set, "q", WG_DIMS(B, Q), wg_init_normal(0, 1));
         wg_param_new(set, "keys", WG_DIMS(B, T, key_size(&d)), wg_init_normal(0, 1));
@@ -446,11 +446,13 @@ static void test_mistakes(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {
-        TEST(test_scores),        TEST(test_several_queries), TEST(test_window),   TEST(test_window_saves_work),
-        TEST(test_hard),          TEST(test_gumbel),          TEST(test_shortcut), TEST(test_sum_of_heads),
-        TEST(test_mha_gradients), TEST(test_positions),       TEST(test_mistakes)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(test_scores),        TEST_CASE(test_several_queries),
+                                 TEST_CASE(test_window),        TEST_CASE(test_window_saves_work),
+                                 TEST_CASE(test_hard),          TEST_CASE(test_gumbel),
+                                 TEST_CASE(test_shortcut),      TEST_CASE(test_sum_of_heads),
+                                 TEST_CASE(test_mha_gradients), TEST_CASE(test_positions),
+                                 TEST_CASE(test_mistakes)};
+    return RUN_TESTS(tests);
 }

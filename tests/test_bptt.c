@@ -1,6 +1,6 @@
 /* Backpropagation through time: shared weights, losses over steps, the recursion and its Jacobians, truncation; and
  * gradients that are measured, kept from vanishing, and cut at random (nn/bptt.h). */
-#include "check.h"
+#include "tensors.h"
 
 enum { T = 8, B = 2, IN = 2, H = 3 };
 
@@ -377,13 +377,13 @@ static void random_truncation_is_unbiased(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST(shared_weights_add_up_their_copies), TEST(losses_of_all_last_and_masked_steps),
-        TEST(the_recursion_has_its_closed_form),  TEST(jacobians_of_elman_multiply),
-        TEST(truncation_cuts_gradients),          TEST(truncation_bounds_memory_and_work),
-        TEST(gradient_flow_is_measured),          TEST(vanishing_penalty_is_the_papers),
-        TEST(vanishing_penalty_opens_the_way),    TEST(random_truncation_is_unbiased)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+        TEST_CASE(shared_weights_add_up_their_copies), TEST_CASE(losses_of_all_last_and_masked_steps),
+        TEST_CASE(the_recursion_has_its_closed_form),  TEST_CASE(jacobians_of_elman_multiply),
+        TEST_CASE(truncation_cuts_gradients),          TEST_CASE(truncation_bounds_memory_and_work),
+        TEST_CASE(gradient_flow_is_measured),          TEST_CASE(vanishing_penalty_is_the_papers),
+        TEST_CASE(vanishing_penalty_opens_the_way),    TEST_CASE(random_truncation_is_unbiased)};
+    return RUN_TESTS(tests);
 }

@@ -301,15 +301,15 @@ static void forward_is_causal_and_bidirectional_sees_all(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(elman_with_linear_sigmoid_and_softmax_heads),
-                                 TEST(elman_by_context_units_is_the_same_network),
-                                 TEST(stacked_weights_are_the_split_ones),
-                                 TEST(jordan_feeds_back_its_output),
-                                 TEST(jordan_by_hand),
-                                 TEST(initial_states_zero_given_learned),
-                                 TEST(encoder_step_and_decoder_of_the_user),
-                                 TEST(forward_is_causal_and_bidirectional_sees_all)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(elman_with_linear_sigmoid_and_softmax_heads),
+                                 TEST_CASE(elman_by_context_units_is_the_same_network),
+                                 TEST_CASE(stacked_weights_are_the_split_ones),
+                                 TEST_CASE(jordan_feeds_back_its_output),
+                                 TEST_CASE(jordan_by_hand),
+                                 TEST_CASE(initial_states_zero_given_learned),
+                                 TEST_CASE(encoder_step_and_decoder_of_the_user),
+                                 TEST_CASE(forward_is_causal_and_bidirectional_sees_all)};
+    return RUN_TESTS(tests);
 }

@@ -68,7 +68,7 @@ static uint32_t example_hash(const example *x)
     return wg__crc32(crc, &steps, sizeof steps);
 }
 
-static void test_checkpoint(void **state)
+static void test_checkpoint(void)
 {
     wg_error error = {0};
     example a = example_new(1, 4), b = example_new(2, 4);
@@ -113,7 +113,7 @@ static example example_grown(uint64_t seed)
 }
 
 /* Before its first step after that, the optimizer already takes the state of all of them. */
-static void test_checkpoint_grown(void **state)
+static void test_checkpoint_grown(void)
 {
     wg_error error = {0};
     example a = example_grown(1), b = example_grown(2);
@@ -176,7 +176,7 @@ static void check_difference(const wg_entry *tensors, size_t n, wg_difference_ki
     example_free(&x);
 }
 
-static void test_checkpoint_differences(void **state)
+static void test_checkpoint_differences(void)
 {
     float values[12] = {5, 6};
     double wide[4] = {0};
@@ -198,7 +198,7 @@ static void test_checkpoint_differences(void **state)
     check_difference(e, 3, WG_OTHER_DTYPE, "cell.bias is F64 in the file, f32 in the model");
 }
 
-static void test_checkpoint_refused(void **state)
+static void test_checkpoint_refused(void)
 {
     wg_error error = {0};
     float one[12] = {1}, two[12] = {2};
@@ -262,7 +262,7 @@ static void test_checkpoint_refused(void **state)
 }
 
 /* PyTorch's batch norm counts its batches in 64 bits: they come into a buffer of floats, and into nothing else. */
-static void test_checkpoint_whole_numbers(void **state)
+static void test_checkpoint_whole_numbers(void)
 {
     static const char header[] = "{\"n\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}";
     const int64_t numbers[2] = {1234567, -3};
@@ -294,7 +294,7 @@ static void test_checkpoint_whole_numbers(void **state)
 }
 
 /* Every allocation fails in turn, in saving and in loading. */
-static void test_memory_faults(void **state)
+static void test_memory_faults(void)
 {
     wg_error error;
     example a = example_new(1, 4), b = example_new(2, 4);
@@ -332,15 +332,18 @@ static void test_memory_faults(void **state)
     example_free(&b);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checkpoint),
-        cmocka_unit_test(test_checkpoint_grown),
-        cmocka_unit_test(test_checkpoint_differences),
-        cmocka_unit_test(test_checkpoint_refused),
-        cmocka_unit_test(test_checkpoint_whole_numbers),
-        cmocka_unit_test(test_memory_faults),
+    static const test tests[] = {
+        TEST_CASE(test_checkpoint),
+        TEST_CASE(test_checkpoint_grown),
+        TEST_CASE(test_checkpoint_differences),
+        TEST_CASE(test_checkpoint_refused),
+        TEST_CASE(test_checkpoint_whole_numbers),
+        TEST_CASE(test_memory_faults),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
 }

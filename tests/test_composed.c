@@ -1,16 +1,8 @@
 /* What the samples of compositions do not show: einsum against a plain loop, values and gradients of discrete choices
  * and how often each is taken, CTC at its corners against all ways by hand, norms as layers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
 #include <float.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "check.h"
 #include "values.h"
 
 static array x[3], want;
@@ -18,18 +10,17 @@ static array x[3], want;
 /* The tape is well and nothing failed. */
 static void well(void)
 {
-    if (wg_tape_reset(tape) != WG_OK) failures++, printf("FAILED: %s\n", wg_tape_message(tape));
+    if (wg_tape_reset(tape) != WG_OK) FAIL("%s", wg_tape_message(tape));
     finish();
 }
 
 static void fails(wg_tensor result, wg_status status, const char *words)
 {
-    if (!wg_is_nil(result)) failures++, printf("FAILED: no nil for '%s'\n", words);
+    if (!wg_is_nil(result)) FAIL("no nil for '%s'", words);
     wg_status have = wg_tape_reset(tape);
     if (have == status && strstr(wg_tape_message(tape), words)) return;
-    failures++;
-    printf("FAILED: %s '%s', should be %s with '%s'\n", wg_status_name(have), wg_tape_message(tape),
-           wg_status_name(status), words);
+    FAIL("%s '%s', should be %s with '%s'", wg_status_name(have), wg_tape_message(tape), wg_status_name(status),
+         words);
 }
 
 /* ---- einsum ---------------------------------------------------------------------------------------------- */
@@ -95,14 +86,14 @@ static void einsum_by_loop(void)
     expect_values(formula, wg_einsum(formula, in, n), &want);
 }
 
-static void einsum_against_loop(void **state)
+static void einsum_against_loop(void)
 {
     for (int i = 0; i < 5; i++) rounds(einsum_by_loop);
 }
 
 /* A multiplicative module: s = W x with weights that another input makes, w_ij = sum_k u_ijk z_k. With u the identity
  * in all three it is a gate, z x by element, as in an LSTM or GRU; with z a softmax, attention's mean of values. */
-static void multiplicative_module(void **state)
+static void multiplicative_module(void)
 {
     enum { N = 4, E = 3 };
     double identity[N][N][N] = {{{0}}}, u[N][N][N], z[N], in[N][E];
@@ -137,7 +128,7 @@ static void multiplicative_module(void **state)
     well();
 }
 
-static void einsum_refuses(void **state)
+static void einsum_refuses(void)
 {
     wg_tensor a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
     assert_true(wg_is_nil(wg_einsum("i->i", NULL, 1)) && wg_is_nil(wg_einsum("i->i", &a, 0)));
@@ -153,7 +144,7 @@ static void einsum_refuses(void **state)
 
 /* ---- discrete choices ------------------------------------------------------------------------------------ */
 
-static void straight_through(void **state)
+static void straight_through(void)
 {
     for (wg_dtype dtype = WG_F32; dtype <= WG_F64; dtype++) {
         wg_tensor logits = wg_scale(wg_normal(tape, dtype, WG_DIMS(50, 7), 0, 1), 3),
@@ -183,7 +174,7 @@ static void straight_through(void **state)
 }
 
 /* Of ties the first; along any axis. */
-static void hardmax(void **state)
+static void hardmax(void)
 {
     const double numbers[] = {1, 5, 5, 2, 5, 1};
     wg_tensor t = wg_data(tape, WG_F64, WG_DIMS(2, 3), numbers);
@@ -196,7 +187,7 @@ static void hardmax(void **state)
 }
 
 /* Samples are one-hot, take class c as often as softmax(logits) says, and pass the soft sample's gradient on. */
-static void gumbel(void **state)
+static void gumbel(void)
 {
     enum { N = 20000, C = 4 };
     const double logits[C] = {0.5, -1, 1.2, 0};
@@ -217,7 +208,7 @@ static void gumbel(void **state)
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
     /* Chi squared with 6 degrees of freedom is past 22.5 once in a thousand. The numbers are the same every time. */
-    if (chi > 22.5) failures++, printf("FAILED: samples do not follow softmax, chi squared %g\n", chi);
+    if (chi > 22.5) FAIL("samples do not follow softmax, chi squared %g", chi);
 
     /* The same noise: same seed, same place of a reset tape. */
     wg_tensor g[2], w, weights[2], in;
@@ -275,7 +266,7 @@ static double ctc_by_hand(const double *p, const int32_t *target, int n, int ste
 }
 
 /* Every target, at every number of steps. */
-static void ctc_against_all_ways(void **state)
+static void ctc_against_all_ways(void)
 {
     static const int32_t targets[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}};
     double p[T * C];
@@ -289,9 +280,8 @@ static void ctc_against_all_ways(void **state)
         assert_int_equal(wg_read(probs, p, sizeof p), WG_OK);
         const double expected = ctc_by_hand(p, target, n, steps, 0), have = wg_item(loss);
         if (!(isinf(expected) ? have == expected : fabs(have - expected) < 1e-12)) {
-            failures++;
-            printf("FAILED: target %d %d of length %d in %d steps: %g, should be %g\n", target[0], target[1], n,
-                   steps, have, expected);
+            FAIL("target %d %d of length %d in %d steps: %g, should be %g", target[0], target[1], n, steps, have,
+                 expected);
         }
         for (int i = 0; i < T * C; i++) {
             const bool none = isinf(expected) || i >= steps * C;
@@ -303,7 +293,7 @@ static void ctc_against_all_ways(void **state)
 }
 
 /* What stands past the lengths, and a probability of zero, make no NaN. */
-static void ctc_corners(void **state)
+static void ctc_corners(void)
 {
     const double half = log(0.5), inf = INFINITY;
     /* B = 2: the first has 2 steps, the second 3; class 2 is impossible in the second. */
@@ -351,7 +341,7 @@ static void ctc_corners(void **state)
 }
 
 /* Twice such a length may be one that fits, counted in 32 bits. */
-static void ctc_lengths_out_of_range(void **state)
+static void ctc_lengths_out_of_range(void)
 {
     enum { N = 6 };
     const int32_t sizes[N] = {3, -1, INT32_MAX, INT32_MIN, INT32_MIN + 1, 1 << 30};
@@ -380,7 +370,7 @@ static wg_tensor stack_loss(void *context, wg_tape *on, wg_params *set)
     return wg_sum_all(wg_mul(y, wg_sin(wg_reshape(wg_arange(on, WG_F64, 0, 1, 18), WG_DIMS(6, 3)))));
 }
 
-static void layers(void **state)
+static void layers(void)
 {
     stack s;
     wg_params *set = wg_params_new(WG_F64), *single = wg_params_new(WG_F32);
@@ -404,7 +394,7 @@ static void layers(void **state)
     for (int training = 1; training >= 0; training--) {
         wg_set_training(tape, training);
         wg_verdict v = wg_gradcheck(tape, set, stack_loss, &s, options);
-        if (!v.ok || v.checks == 0) failures++, printf("FAILED: training %d: %s\n", training, v.text);
+        if (!v.ok || v.checks == 0) FAIL("training %d: %s", training, v.text);
     }
     /* Eval mode leaves the statistics as they are; a layer with neither weight nor bias. */
     s.batch.weight = s.batch.bias = NULL;
@@ -436,23 +426,29 @@ static void layers(void **state)
     finish();
 }
 
+static void begin(void)
+{
+    seed = check_seed();
+    tape = wg_tape_new(wg_tape_defaults());
+}
+
+static void end(void) { wg_tape_free(tape); }
+
+#define ON_TAPE(name) TEST_CASE_WITH(name, begin, end)
+
 int main(int argc, char **argv)
 {
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
-    tape = wg_tape_new(wg_tape_defaults());
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(einsum_against_loop),
-        cmocka_unit_test(multiplicative_module),
-        cmocka_unit_test(einsum_refuses),
-        cmocka_unit_test(straight_through),
-        cmocka_unit_test(hardmax),
-        cmocka_unit_test(gumbel),
-        cmocka_unit_test(ctc_against_all_ways),
-        cmocka_unit_test(ctc_corners),
-        cmocka_unit_test(ctc_lengths_out_of_range),
-        cmocka_unit_test(layers),
+    static const test tests[] = {
+        ON_TAPE(einsum_against_loop),
+        ON_TAPE(multiplicative_module),
+        ON_TAPE(einsum_refuses),
+        ON_TAPE(straight_through),
+        ON_TAPE(hardmax),
+        ON_TAPE(gumbel),
+        ON_TAPE(ctc_against_all_ways),
+        ON_TAPE(ctc_corners),
+        ON_TAPE(ctc_lengths_out_of_range),
+        ON_TAPE(layers),
     };
-    int failed = cmocka_run_group_tests_name("composed", tests, NULL, NULL);
-    wg_tape_free(tape);
-    return failed;
+    return RUN_TESTS(tests);
 }

@@ -1,5 +1,5 @@
 /* Decoding on plain arrays: greedy, temperature, top-k, top-p, and beam search on small Markov chains. */
-#include "check.h"
+#include "tensors.h"
 
 /* ---- one token ---- */
 
@@ -24,8 +24,7 @@ static void frequencies(wg_sampling o, const double p[N], int line)
     for (uint64_t step = 0; step < DRAWS; step++) {
         int64_t i = wg_choose(logits, N, o, 7, step);
         if (i < 0 || i >= N) {
-            failures++;
-            printf("FAILED line %d: drew %lld\n", line, (long long)i);
+            FAIL("line %d: drew %lld", line, (long long)i);
             return;
         }
         count[i]++;
@@ -33,9 +32,7 @@ static void frequencies(wg_sampling o, const double p[N], int line)
     for (int i = 0; i < N; i++) {
         double off = fabs(count[i] - DRAWS * p[i]), deviation = sqrt(DRAWS * p[i] * (1 - p[i]));
         if (off <= 4 * deviation) continue;
-        failures++;
-        printf("FAILED line %d: %d was drawn %d times, expected %.0f +- %.0f\n", line, i, count[i], DRAWS * p[i],
-               deviation);
+        FAIL("line %d: %d was drawn %d times, expected %.0f +- %.0f", line, i, count[i], DRAWS * p[i], deviation);
     }
 }
 
@@ -264,15 +261,15 @@ static void test_corners(void)
     wg_beam_result_fini(&r);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_greedy),
-                          TEST(test_sampling),
-                          TEST(test_sampling_corners),
-                          TEST(test_beam),
-                          TEST(test_one_beam_is_greedy),
-                          TEST(test_wide_beam_is_exact),
-                          TEST(test_length),
-                          TEST(test_corners)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_greedy),
+                          TEST_CASE(test_sampling),
+                          TEST_CASE(test_sampling_corners),
+                          TEST_CASE(test_beam),
+                          TEST_CASE(test_one_beam_is_greedy),
+                          TEST_CASE(test_wide_beam_is_exact),
+                          TEST_CASE(test_length),
+                          TEST_CASE(test_corners)};
+    return RUN_TESTS(tests);
 }

@@ -284,15 +284,15 @@ static void an_lstm_is_a_highway_for_gradients(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(a_gate_mixes),
-                                 TEST(simple_gru_has_the_update_gate_alone),
-                                 TEST(both_gru_conventions_are_one_network),
-                                 TEST(gates_at_zero_reset_a_gru),
-                                 TEST(lstm_fused_and_by_gates_is_one_network),
-                                 TEST(orders_of_gates),
-                                 TEST(gates_can_be_read),
-                                 TEST(an_lstm_is_a_highway_for_gradients)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(a_gate_mixes),
+                                 TEST_CASE(simple_gru_has_the_update_gate_alone),
+                                 TEST_CASE(both_gru_conventions_are_one_network),
+                                 TEST_CASE(gates_at_zero_reset_a_gru),
+                                 TEST_CASE(lstm_fused_and_by_gates_is_one_network),
+                                 TEST_CASE(orders_of_gates),
+                                 TEST_CASE(gates_can_be_read),
+                                 TEST_CASE(an_lstm_is_a_highway_for_gradients)};
+    return RUN_TESTS(tests);
 }

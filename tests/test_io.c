@@ -122,14 +122,14 @@ void empty_folder(void)
     closedir(dir);
 }
 
-int setup(void **state)
+void make_folder(void)
 {
     strcpy(folder, "/tmp/wengert-io-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder)) abort();
 }
 
-int teardown(void **state)
+void remove_folder(void)
 {
     empty_folder();
-    return rmdir(folder);
+    rmdir(folder);
 }

@@ -7,14 +7,7 @@
 
 #include "../io/file.h"
 #include "../wengert.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "check.h"
 
 typedef struct fault_state {
     long calls;     /* system calls since fault_begin */
@@ -35,8 +28,9 @@ void put_file(const char *path, const void *bytes, size_t size);
 char *get_file(const char *path, size_t *size);
 int count_files(void);
 void empty_folder(void);
-int setup(void **state);
-int teardown(void **state);
+/* Makes the folder, before all tests; removes it, after them. */
+void make_folder(void);
+void remove_folder(void);
 
 #define ASSERT_HAS(text, part)                                                                                     \
     do                                                                                                             \

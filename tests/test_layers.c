@@ -1,6 +1,6 @@
 /* Layers: gradient checks of every cell and form, one step against the unroll, padding, the GRU's forms against a
  * plain loop, names, states that are carried, the summary. (test_golden compares with PyTorch.) */
-#include "check.h"
+#include "tensors.h"
 
 enum { T = 4, B = 3, IN = 3, H = 4 };
 
@@ -82,8 +82,7 @@ static void outputs(model *m, wg_tape *tape, void *numbers, size_t size)
     run(m, tape, out);
     wg_tensor all = wg_stack(out, T, 0);
     if (wg_read(all, numbers, size) != WG_OK) {
-        printf("FAILED: %s\n", wg_tape_message(tape));
-        failures++;
+        FAIL("%s", wg_tape_message(tape));
         memset(numbers, 255, size);
     }
     CHECK(wg_tape_reset(tape) == WG_OK);
@@ -520,11 +519,12 @@ static void test_dropout(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_names),    TEST(test_simple_layers), TEST(test_gru_forms), TEST(test_steps),
-                          TEST(test_packs),    TEST(test_unroll),        TEST(test_refused),   TEST(test_long),
-                          TEST(test_padding),  TEST(test_carry),         TEST(test_detach),    TEST(test_dropout),
-                          TEST(test_gradients)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_names),    TEST_CASE(test_simple_layers), TEST_CASE(test_gru_forms),
+                          TEST_CASE(test_steps),    TEST_CASE(test_packs),         TEST_CASE(test_unroll),
+                          TEST_CASE(test_refused),  TEST_CASE(test_long),          TEST_CASE(test_padding),
+                          TEST_CASE(test_carry),    TEST_CASE(test_detach),        TEST_CASE(test_dropout),
+                          TEST_CASE(test_gradients)};
+    return RUN_TESTS(tests);
 }

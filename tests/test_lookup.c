@@ -1,6 +1,6 @@
 /* Products by one-hot rows: the gradient of the weight is added up by index when a step is planned. The same numbers,
  * one buffer for all steps, and nothing else is taken for one. */
-#include "check.h"
+#include "tensors.h"
 
 enum { CLASSES = 20, H = 6, B = 3, STEPS = 5 };
 
@@ -164,9 +164,9 @@ static void a_bad_index_is_named(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(forms_and_near_misses), TEST(few_classes_stay), TEST(first_and_second_order),
-                                 TEST(a_bad_index_is_named)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(forms_and_near_misses), TEST_CASE(few_classes_stay),
+                                 TEST_CASE(first_and_second_order), TEST_CASE(a_bad_index_is_named)};
+    return RUN_TESTS(tests);
 }

@@ -1,5 +1,5 @@
 /* What a training loop has around its steps: the loader of batches, stopping early, averages of weights. */
-#include "check.h"
+#include "tensors.h"
 
 #include <unistd.h>
 
@@ -313,17 +313,17 @@ static void averages_refuse(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(loader_gives_each_sample_once_an_epoch),
-                                 TEST(loader_resumes_from_a_step),
-                                 TEST(loader_shuffles_evenly),
-                                 TEST(loader_buckets_by_length),
-                                 TEST(loader_of_one_small_batch),
-                                 TEST(loader_refuses),
-                                 TEST(early_stop_keeps_the_best),
-                                 TEST(averages_of_weights),
-                                 TEST(averages_are_in_checkpoints),
-                                 TEST(averages_refuse)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(loader_gives_each_sample_once_an_epoch),
+                                 TEST_CASE(loader_resumes_from_a_step),
+                                 TEST_CASE(loader_shuffles_evenly),
+                                 TEST_CASE(loader_buckets_by_length),
+                                 TEST_CASE(loader_of_one_small_batch),
+                                 TEST_CASE(loader_refuses),
+                                 TEST_CASE(early_stop_keeps_the_best),
+                                 TEST_CASE(averages_of_weights),
+                                 TEST_CASE(averages_are_in_checkpoints),
+                                 TEST_CASE(averages_refuse)};
+    return RUN_TESTS(tests);
 }

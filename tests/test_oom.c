@@ -1,21 +1,8 @@
 /* Memory that runs out, at every allocation in turn: once, and from then on for good. Each time the status says so,
  * nothing leaks, parameters and gradients are as they were before the step, and after wg_tape_reset the same step
- * gives the same bits as if nothing had happened.
- *
- *     test_oom [ROW]    of the ops only rows of that name */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+ * gives the same bits as if nothing had happened. */
+#include "check.h"
 #include "samples.h"
-
-static const char *only_row;
 
 /* ---- an allocator that fails ----------------------------------------------------------------------------- */
 
@@ -126,14 +113,10 @@ static void end(scenario *s)
     wg_params_free(s->set);
 }
 
-static int failures;
-
 static void report(const plot *p, const scenario *s, long k, bool for_good, const char *what)
 {
     const char *name = s->row ? s->row->name : p->name;
-    if (++failures > 100) return;
-    printf("FAILED %s, allocation %ld failing%s: %s\n", name, k, for_good ? " for good" : "", what);
-    printf("    repeat with: tests/test_oom %s\n", s->row ? s->row->name : "");
+    FAIL("%s, allocation %ld failing%s: %s", name, k, for_good ? " for good" : "", what);
 }
 
 /* Makes and steps with request k failing; checks, heals, and steps again. False when k is past the last request. */
@@ -380,62 +363,48 @@ static wg_status step_attention(scenario *s)
 
 /* ---- tests ----------------------------------------------------------------------------------------------- */
 
-static void no_failures(void)
-{
-    int seen = failures;
-    failures = 0;
-    assert_int_equal(seen, 0);
-}
-
-static void ops(void **state)
+static void ops(void)
 {
     static const plot op = {"op", make_op, step_op};
     const op_samples *row;
     for (int i = 0; (row = samples_at(i)); i++)
-        if (!only_row || !strcmp(only_row, row->name)) every_allocation(&op, row);
-    no_failures();
+        if (check_wants(row->name)) every_allocation(&op, row);
 }
 
-static void lstm(void **state)
+static void lstm(void)
 {
     static const plot all = {"lstm", make_lstm, step_lstm};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void lstm_less(void **state)
+static void lstm_less(void)
 {
     static const plot all = {"lstm with less memory", make_lstm_less, step_lstm};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void products(void **state)
+static void products(void)
 {
     static const plot all = {"products", make_products, step_products};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void derivatives(void **state)
+static void derivatives(void)
 {
     static const plot all = {"derivatives", make_derivatives, step_derivatives};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void wide(void **state)
+static void wide(void)
 {
     static const plot all = {"wide", make_derivatives, step_wide};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void attention(void **state)
+static void attention(void)
 {
     static const plot all = {"attention", make_attention, step_attention};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
 static wg_tensor check_loss(void *context, wg_tape *tape, wg_params *set)
@@ -443,7 +412,7 @@ static wg_tensor check_loss(void *context, wg_tape *tape, wg_params *set)
     return wg_sum_all(wg_square(wg_sin(wg_use(tape, wg_param_find(set, "w")))));
 }
 
-static void gradient_check(void **state)
+static void gradient_check(void)
 {
     faulty memory = {.fail_at = -1};
     bool failed = true;
@@ -471,11 +440,9 @@ static void gradient_check(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) only_row = argv[1];
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ops),       cmocka_unit_test(lstm),           cmocka_unit_test(lstm_less),
-        cmocka_unit_test(products),  cmocka_unit_test(derivatives),    cmocka_unit_test(wide),
-        cmocka_unit_test(attention), cmocka_unit_test(gradient_check),
+    static const test tests[] = {
+        TEST_CASE(ops),         TEST_CASE(lstm), TEST_CASE(lstm_less), TEST_CASE(products),
+        TEST_CASE(derivatives), TEST_CASE(wide), TEST_CASE(attention), TEST_CASE(gradient_check),
     };
-    return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
+    return RUN_TESTS(tests);
 }

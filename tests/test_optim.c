@@ -1,7 +1,7 @@
 /* Optimizers beside their formulas (which test_golden compares): what is skipped, refused and kept, groups, clipping,
  * schedules, state, and equal bits on every instruction set. */
 #include "optim/internal.h"
-#include "check.h"
+#include "tensors.h"
 
 #include <float.h>
 
@@ -336,10 +336,10 @@ static void test_bits(void)
 static void test_bits(void) {}
 #endif
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_members), TEST(test_refused), TEST(test_options),
-                          TEST(test_groups),  TEST(test_clip),    TEST(test_schedules),
-                          TEST(test_state),   TEST(test_memory),  TEST(test_bits)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_members), TEST_CASE(test_refused), TEST_CASE(test_options),
+                          TEST_CASE(test_groups),  TEST_CASE(test_clip),    TEST_CASE(test_schedules),
+                          TEST_CASE(test_state),   TEST_CASE(test_memory),  TEST_CASE(test_bits)};
+    return RUN_TESTS(tests);
 }

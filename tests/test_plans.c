@@ -1,6 +1,6 @@
 /* Plans: reused for equal steps, bounded in number, weights packed once; and the same bits whatever the threads and
  * passes that a program runs by. */
-#include "check.h"
+#include "tensors.h"
 
 static wg_tape *tape_by(wg_pool *pool, const char *plan)
 {
@@ -712,28 +712,28 @@ static void a_small_op_takes_little_memory(void)
     wg_tape_free(tape);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(one_plan_serves_equal_steps),
-                                 TEST(a_weight_is_packed_once_while_it_stands),
-                                 TEST(a_row_has_the_same_bits_beside_others),
-                                 TEST(the_cache_is_bounded),
-                                 TEST(bytes_are_known_before),
-                                 TEST(a_first_gradient_needs_no_room),
-                                 TEST(buffers_are_written_where_they_stand),
-                                 TEST(large_values_fit_around_small_ones),
-                                 TEST(chains_write_over_what_they_read),
-                                 TEST(lookups_share_one_gradient),
-                                 TEST(tied_tables_have_the_right_gradient),
-                                 TEST(a_piece_that_is_read_again_stays),
-                                 TEST(a_gradient_that_is_read_twice_stays),
-                                 TEST(side_by_side_changes_no_bit),
-                                 TEST(threads_and_exact_passes_change_no_bit),
-                                 TEST(tapes_share_a_pool),
-                                 TEST(sums_of_products_of_batches_are_merged),
-                                 TEST(the_way_back_keeps_what_it_reads),
-                                 TEST(sums_are_part_of_the_chain),
-                                 TEST(large_weights_are_read_once),
-                                 TEST(a_small_op_takes_little_memory)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(one_plan_serves_equal_steps),
+                                 TEST_CASE(a_weight_is_packed_once_while_it_stands),
+                                 TEST_CASE(a_row_has_the_same_bits_beside_others),
+                                 TEST_CASE(the_cache_is_bounded),
+                                 TEST_CASE(bytes_are_known_before),
+                                 TEST_CASE(a_first_gradient_needs_no_room),
+                                 TEST_CASE(buffers_are_written_where_they_stand),
+                                 TEST_CASE(large_values_fit_around_small_ones),
+                                 TEST_CASE(chains_write_over_what_they_read),
+                                 TEST_CASE(lookups_share_one_gradient),
+                                 TEST_CASE(tied_tables_have_the_right_gradient),
+                                 TEST_CASE(a_piece_that_is_read_again_stays),
+                                 TEST_CASE(a_gradient_that_is_read_twice_stays),
+                                 TEST_CASE(side_by_side_changes_no_bit),
+                                 TEST_CASE(threads_and_exact_passes_change_no_bit),
+                                 TEST_CASE(tapes_share_a_pool),
+                                 TEST_CASE(sums_of_products_of_batches_are_merged),
+                                 TEST_CASE(the_way_back_keeps_what_it_reads),
+                                 TEST_CASE(sums_are_part_of_the_chain),
+                                 TEST_CASE(large_weights_are_read_once),
+                                 TEST_CASE(a_small_op_takes_little_memory)};
+    return RUN_TESTS(tests);
 }

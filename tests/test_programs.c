@@ -4,13 +4,9 @@
  * exact pass off, on, one at a time, on three threads, again from the cache, with parts of it computed twice to save
  * memory: equal bits. Op by op (eager: views are
  * then dense in memory, and a product of other strides may add in another order) and with
- * merging, which rounds, it is compared within a bound. Repeat one with: test_programs SEED 1 */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <wengert.h>
+ * merging, which rounds, it is compared within a bound. */
+#include "check.h"
+#include "wengert.h"
 
 enum { PARAMS = 4, OPS = 40, VALUES = PARAMS + 4 * OPS };
 
@@ -299,7 +295,7 @@ static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int time
         ok = wg_backward(loss) == WG_OK;
         out->loss = wg_item(loss);
         if (wg_tape_reset(tape) != WG_OK) {
-            printf("seed %llu: %s\n", (unsigned long long)seed, wg_tape_message(tape));
+            FAIL("%s", wg_tape_message(tape));
             ok = false;
         }
     }
@@ -334,75 +330,85 @@ static double worst(const outcome *a, const outcome *b, wg_dtype dtype)
     return most;
 }
 
-static bool check(uint64_t seed, wg_pool *pool)
+/* ---- the ways to run a program ---- */
+
+static const struct way {
+    const char *name, *plan;
+    bool pool, eager;
+    int times;
+    bool rounds, remat, marks;
+    bool merged; /* compared with the program that is merged, not with the plain one */
+} ways[] = {
+    {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
+    {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
+    {"place", "-attention,-lookup,-merge,-fuse,-pack", false, false, 1, false},
+    {"rows", "-attention,-lookup,-merge,-fuse,-place,+rows", false, false, 1, false},
+    {"rows, threads", "-attention,-lookup,-merge,+rows", true, false, 2, false},
+    {"exact", "-attention,-lookup,-merge", false, false, 1, false},
+    {"threads", "-attention,-lookup,-merge", true, false, 1, false},
+    {"in a row", "-attention,-lookup,-merge,-side", true, false, 1, false},
+    {"cached", "-attention,-lookup,-merge", false, false, 3, false},
+    {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
+    {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
+    {"merged, remat", "-attention", true, false, 1, false, .remat = true, .merged = true},
+    {"merged, marks", "-attention", false, false, 2, false, .marks = true, .merged = true},
+    {"merged, rows", "-attention,+rows", false, false, 1, false, .merged = true},
+    {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
+    {"eager", "-merge", false, true, 1, true},
+    {"recognised", "-merge", true, false, 2, true, .marks = true},
+    {"all", "", true, false, 2, true},
+};
+
+static wg_pool *pool;
+
+static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, outcome *out)
 {
-    wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
-    static const struct {
-        const char *name, *plan;
-        bool pool, eager;
-        int times;
-        bool rounds, remat, marks;
-        bool merged; /* compared with the program that is merged, not with the plain one */
-    } ways[] = {
-        {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
-        {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
-        {"place", "-attention,-lookup,-merge,-fuse,-pack", false, false, 1, false},
-        {"rows", "-attention,-lookup,-merge,-fuse,-place,+rows", false, false, 1, false},
-        {"rows, threads", "-attention,-lookup,-merge,+rows", true, false, 2, false},
-        {"exact", "-attention,-lookup,-merge", false, false, 1, false},
-        {"threads", "-attention,-lookup,-merge", true, false, 1, false},
-        {"in a row", "-attention,-lookup,-merge,-side", true, false, 1, false},
-        {"cached", "-attention,-lookup,-merge", false, false, 3, false},
-        {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
-        {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
-        {"merged, remat", "-attention", true, false, 1, false, .remat = true, .merged = true},
-        {"merged, marks", "-attention", false, false, 2, false, .marks = true, .merged = true},
-        {"merged, rows", "-attention,+rows", false, false, 1, false, .merged = true},
-        {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
-        {"eager", "-merge", false, true, 1, true},
-        {"recognised", "-merge", true, false, 2, true, .marks = true},
-        {"all", "", true, false, 2, true},
-    };
-    outcome plain, merged, other;
     wg_tape_options options = wg_tape_defaults();
-    options.plan = "-attention,-lookup,-again,-merge,-keep,-fuse,-pack,-place";
-    bool ok = run(seed, dtype, options, 1, false, &plain);
-    options.plan = "-attention";
-    ok &= run(seed, dtype, options, 1, false, &merged);
-    for (size_t i = 0; i < sizeof ways / sizeof *ways && ok; i++) {
-        options = wg_tape_defaults();
-        options.plan = ways[i].plan;
-        options.pool = ways[i].pool ? pool : NULL;
-        options.eager = ways[i].eager;
-        options.remat = ways[i].remat;
-        ok = run(seed, dtype, options, ways[i].times, ways[i].marks, &other);
-        const outcome *base = ways[i].merged ? &merged : &plain;
+    options.plan = plan;
+    return run(seed, dtype, options, 1, false, out);
+}
+
+/* Compares the program, run in this way, with `base`. */
+static void check_way(uint64_t seed, wg_dtype dtype, const struct way *way, const outcome *base)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.plan = way->plan;
+    options.pool = way->pool ? pool : NULL;
+    options.eager = way->eager;
+    options.remat = way->remat;
+    outcome other;
+    if (run(seed, dtype, options, way->times, way->marks, &other)) {
         double apart = worst(base, &other, dtype);
         bool same =
             !memcmp(base->grads, other.grads, base->bytes) && !memcmp(&base->loss, &other.loss, sizeof base->loss);
-        if (ok && (ways[i].rounds ? !(apart <= (dtype == WG_F32 ? 1e-3 : 1e-11)) : !same)) {
-            printf("seed %llu: %s differs from the plain program by %.3g\n", (unsigned long long)seed, ways[i].name,
-                   apart);
-            ok = false;
-        }
-        free(other.grads);
+        if (way->rounds ? !(apart <= (dtype == WG_F32 ? 1e-3 : 1e-11)) : !same)
+            FAIL("%s differs from the plain program by %.3g", way->name, apart);
     }
+    free(other.grads);
+}
+
+static void check_program(uint64_t seed)
+{
+    wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
+    outcome plain, merged;
+    bool ok = run_plan(seed, dtype, "-attention,-lookup,-again,-merge,-keep,-fuse,-pack,-place", &plain);
+    ok &= run_plan(seed, dtype, "-attention", &merged);
+    int failures = check_failures();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways && ok && check_failures() == failures; i++)
+        check_way(seed, dtype, &ways[i], ways[i].merged ? &merged : &plain);
     free(plain.grads);
     free(merged.grads);
-    return ok;
+}
+
+static void random_programs(void)
+{
+    pool = wg_pool_new(3);
+    check_rounds(check_long() ? 100000 : 400, check_program);
+    wg_pool_free(pool);
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    int n = argc > 2 ? atoi(argv[2]) : getenv("WG_TEST_LONG") ? 100000 : 400, failed = 0;
-    wg_pool *pool = wg_pool_new(3);
-    for (int i = 0; i < n; i++)
-        if (!check(first + (uint64_t)i, pool)) {
-            printf("repeat with: test_programs %llu 1\n", (unsigned long long)(first + (uint64_t)i));
-            if (++failed >= 10) break;
-        }
-    wg_pool_free(pool);
-    printf("%d random programs, %d failed\n", n, failed);
-    return failed > 0;
+    static const test tests[] = {TEST_CASE(random_programs)};
+    return RUN_TESTS(tests);
 }

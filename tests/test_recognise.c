@@ -1,6 +1,6 @@
 /* Attention that is written out becomes the op when a step is planned: every form of it, nothing that only looks like
  * it, and the same numbers in any case. */
-#include "check.h"
+#include "tensors.h"
 
 enum { TQ = 40, TK = 36, SIZE = 3, VALUES = 2, HEADS = 2, BATCH = 2 };
 
@@ -457,10 +457,9 @@ static void check_form(const form *f, wg_dtype dtype, int rank)
     run(f->attention, dtype, rank, "-attention", &without);
     bool close = close_to(&with, &without, dtype);
     if (with.attention == f->recognised && !without.attention && close) return;
-    failures++;
-    printf("FAILED %s: rank %d, %s: the op %s and %s%s\n", f->name, rank, wg_dtype_name(dtype),
-           with.attention ? "ran" : "did not run", without.attention ? "ran when it was off" : "the numbers are ",
-           close ? "right" : "wrong");
+    FAIL("%s: rank %d, %s: the op %s and %s%s", f->name, rank, wg_dtype_name(dtype),
+         with.attention ? "ran" : "did not run", without.attention ? "ran when it was off" : "the numbers are ",
+         close ? "right" : "wrong");
 }
 
 static void forms_and_near_misses(void)
@@ -670,12 +669,13 @@ static void second_order(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(forms_and_near_misses),      TEST(memory_is_linear_in_the_length),
-                                 TEST(what_is_causal_is_known),    TEST(a_batch_is_not_causal),
-                                 TEST(steps_follow_each_other),    TEST(the_tape_stays_as_it_was),
-                                 TEST(values_are_read_on_the_way), TEST(what_is_located_is_what_was_written),
-                                 TEST(assigned_weights_stay),      TEST(second_order)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {
+        TEST_CASE(forms_and_near_misses),      TEST_CASE(memory_is_linear_in_the_length),
+        TEST_CASE(what_is_causal_is_known),    TEST_CASE(a_batch_is_not_causal),
+        TEST_CASE(steps_follow_each_other),    TEST_CASE(the_tape_stays_as_it_was),
+        TEST_CASE(values_are_read_on_the_way), TEST_CASE(what_is_located_is_what_was_written),
+        TEST_CASE(assigned_weights_stay),      TEST_CASE(second_order)};
+    return RUN_TESTS(tests);
 }

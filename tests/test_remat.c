@@ -1,5 +1,5 @@
 /* Rematerialisation: what a region computes is computed again for the way back. The same bits, less memory. */
-#include "check.h"
+#include "tensors.h"
 
 enum { B = 24, H = 16 };
 
@@ -239,12 +239,12 @@ static void an_unrolled_loop_takes_its_square_root(void)
     wg_params_free(large.set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST(a_loop_over_time),     TEST(layers_with_random_numbers_and_buffers),
-        TEST(transformers),         TEST(sums_of_products),
-        TEST(marks_around_nothing), TEST(an_unrolled_loop_takes_its_square_root),
+        TEST_CASE(a_loop_over_time),     TEST_CASE(layers_with_random_numbers_and_buffers),
+        TEST_CASE(transformers),         TEST_CASE(sums_of_products),
+        TEST_CASE(marks_around_nothing), TEST_CASE(an_unrolled_loop_takes_its_square_root),
     };
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    return RUN_TESTS(tests);
 }

@@ -23,7 +23,7 @@ static wg_safetensors *parse(const char *header, size_t n, wg_error *error)
 
 #define T(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
-static void test_safetensors_accepted(void **state)
+static void test_safetensors_accepted(void)
 {
     static const struct {
         const char *header;
@@ -59,7 +59,7 @@ static void test_safetensors_accepted(void **state)
     wg_safetensors_close(file);
 }
 
-static void test_safetensors_refused(void **state)
+static void test_safetensors_refused(void)
 {
     static const struct {
         const char *header;
@@ -132,7 +132,7 @@ static void test_safetensors_refused(void **state)
     ASSERT_HAS(error.text, "No such file");
 }
 
-static void test_safetensors_many_keys(void **state)
+static void test_safetensors_many_keys(void)
 {
     char *header = malloc(40000);
     wg_error error;
@@ -164,7 +164,7 @@ static wg_status write_example(const char *path, wg_error *error)
     return wg_safetensors_write(path, tensors, 6, metadata, 2, error);
 }
 
-static void test_safetensors_round_trip(void **state)
+static void test_safetensors_round_trip(void)
 {
     wg_error error = {0};
     wg_entry e;
@@ -197,7 +197,7 @@ static void test_safetensors_round_trip(void **state)
 }
 
 /* Every byte cut off and every bit flipped is noticed. */
-static void test_safetensors_damaged(void **state)
+static void test_safetensors_damaged(void)
 {
     wg_error error = {0};
     size_t size;
@@ -219,7 +219,7 @@ static void test_safetensors_damaged(void **state)
     free(bytes);
 }
 
-static void test_safetensors_write_refused(void **state)
+static void test_safetensors_write_refused(void)
 {
     const wg_entry good = {.name = "a", .dtype = WG_F32, .shape = WG_DIMS(2), .data = numbers};
     wg_entry rows[8][2];
@@ -247,7 +247,7 @@ static void test_safetensors_write_refused(void **state)
 /* ---- under faults ---- */
 
 /* Every system call of a save fails in turn: an error, the old or the new file, no temporary file. */
-static void test_write_faults(void **state)
+static void test_write_faults(void)
 {
     wg_error error = {0};
     long k = 1;
@@ -278,7 +278,7 @@ static void test_write_faults(void **state)
 }
 
 /* The process ends at every system call in turn: what is there is the old file or the new one, complete. */
-static void test_crashes(void **state)
+static void test_crashes(void)
 {
     for (int shorts = 0; shorts < 2; shorts++)
         for (long k = 1, code = 77; code == 77; k++) {
@@ -305,13 +305,16 @@ static void test_crashes(void **state)
     empty_folder();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_safetensors_accepted),  cmocka_unit_test(test_safetensors_refused),
-        cmocka_unit_test(test_safetensors_many_keys), cmocka_unit_test(test_safetensors_round_trip),
-        cmocka_unit_test(test_safetensors_damaged),   cmocka_unit_test(test_safetensors_write_refused),
-        cmocka_unit_test(test_write_faults),          cmocka_unit_test(test_crashes),
+    static const test tests[] = {
+        TEST_CASE(test_safetensors_accepted),  TEST_CASE(test_safetensors_refused),
+        TEST_CASE(test_safetensors_many_keys), TEST_CASE(test_safetensors_round_trip),
+        TEST_CASE(test_safetensors_damaged),   TEST_CASE(test_safetensors_write_refused),
+        TEST_CASE(test_write_faults),          TEST_CASE(test_crashes),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
 }

@@ -1,7 +1,7 @@
 /* Whole models over sequences, made of the layers: the five shapes of input and output from one cell, a classifier of
  * one to three layers that padding does not reach, decoders that look at an encoder, Keras' character model.
  * (The layers themselves: test_layers, test_cells, test_attention_layers.) */
-#include "check.h"
+#include "tensors.h"
 
 enum { B = 2, T = 3, S = 4, IN = 2, H = 3, OUT = 2 };
 
@@ -257,11 +257,11 @@ static void lstm_of_128_learns_by_rmsprop(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(five_shapes_from_one_cell), TEST(a_text_is_classified_from_its_last_state),
-                                 TEST(decoders_look_with_the_last_or_the_new_state),
-                                 TEST(input_feeding_begins_at_the_second_step),
-                                 TEST(lstm_of_128_learns_by_rmsprop)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {
+        TEST_CASE(five_shapes_from_one_cell), TEST_CASE(a_text_is_classified_from_its_last_state),
+        TEST_CASE(decoders_look_with_the_last_or_the_new_state), TEST_CASE(input_feeding_begins_at_the_second_step),
+        TEST_CASE(lstm_of_128_learns_by_rmsprop)};
+    return RUN_TESTS(tests);
 }

@@ -1,40 +1,27 @@
 /* The tape's promises: handles that go stale, errors that stick, what may be read when, where gradients flow,
  * parameters that change, steps that fail and leave nothing behind. (Plans: test_plans. Dumps, callbacks, a million
  * ops: test_trace. Every op: test_ops.) */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "check.h"
 #include "wengert.h"
 
 static const double six[6] = {1, 2, 3, 4, 5, 6};
 
 static wg_tape *tape;
 
-static int open_tape(void **state)
+static void open_tape(void)
 {
     tape = wg_tape_new(wg_tape_defaults());
-    return tape ? 0 : -1;
+    assert_non_null(tape);
 }
 
-static int close_tape(void **state)
-{
-    wg_tape_free(tape);
-    return 0;
-}
+static void close_tape(void) { wg_tape_free(tape); }
 
 static wg_tensor matrix(void) { return wg_data(tape, WG_F64, WG_DIMS(2, 3), six); }
 static bool says(const char *words) { return strstr(wg_tape_message(tape), words) != NULL; }
 
 /* ---- handles --------------------------------------------------------------------------------------------- */
 
-static void stale_handles_are_detected(void **state)
+static void stale_handles_are_detected(void)
 {
     wg_tensor x = matrix();
     assert_int_equal(wg_tape_reset(tape), WG_OK);
@@ -52,7 +39,7 @@ static void stale_handles_are_detected(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-static void an_empty_tensor_has_a_value(void **state)
+static void an_empty_tensor_has_a_value(void)
 {
     wg_tensor empty = wg_borrow(tape, WG_F64, WG_DIMS(0, 3), NULL);
     assert_non_null(wg_value(empty));
@@ -61,7 +48,7 @@ static void an_empty_tensor_has_a_value(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-static void nil_does_nothing(void **state)
+static void nil_does_nothing(void)
 {
     wg_tensor bad = wg_matmul(matrix(), matrix()), after = wg_sum_all(wg_tanh(wg_add(bad, matrix()))), parts[2];
     assert_true(wg_is_nil(bad) && wg_is_nil(after) && after.tape == tape);
@@ -81,7 +68,7 @@ static void nil_does_nothing(void **state)
     assert_int_equal(wg_tape_status(tape), WG_OK);
 }
 
-static void unset_operands_are_named(void **state)
+static void unset_operands_are_named(void)
 {
     wg_tensor unset = WG_NONE;
     assert_true(wg_is_nil(wg_add(matrix(), unset)));
@@ -95,7 +82,7 @@ static void unset_operands_are_named(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-static void two_tapes_do_not_mix(void **state)
+static void two_tapes_do_not_mix(void)
 {
     wg_tape *other = wg_tape_new(wg_tape_defaults());
     wg_tensor y = wg_data(other, WG_F64, WG_DIMS(2, 3), six);
@@ -109,7 +96,7 @@ static void two_tapes_do_not_mix(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-static void null_objects_are_survived(void **state)
+static void null_objects_are_survived(void)
 {
     assert_true(wg_is_nil(wg_data(NULL, WG_F64, WG_DIMS(1), six)));
     assert_true(wg_is_nil(wg_use(tape, NULL)));
@@ -130,7 +117,7 @@ static void null_objects_are_survived(void **state)
 
 /* ---- leaves and reading ---------------------------------------------------------------------------------- */
 
-static void leaves_are_checked(void **state)
+static void leaves_are_checked(void)
 {
     wg_data(tape, WG_F64, WG_DIMS(2, -3), six);
     assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
@@ -146,7 +133,7 @@ static void leaves_are_checked(void **state)
     wg_tape_reset(tape);
 }
 
-static void data_is_copied_and_borrowed_is_not(void **state)
+static void data_is_copied_and_borrowed_is_not(void)
 {
     double numbers[6];
     memcpy(numbers, six, sizeof numbers);
@@ -159,7 +146,7 @@ static void data_is_copied_and_borrowed_is_not(void **state)
     wg_tape_reset(tape);
 }
 
-static void values_are_dense_and_stay(void **state)
+static void values_are_dense_and_stay(void)
 {
     double out[6];
     wg_tensor x = matrix(), t = wg_t(x);
@@ -180,7 +167,7 @@ static void values_are_dense_and_stay(void **state)
     wg_tape_reset(tape);
 }
 
-static void kept_tensors_are_computed_along(void **state)
+static void kept_tensors_are_computed_along(void)
 {
     wg_tensor x = matrix(), kept = wg_keep(wg_square(x)), other = wg_sum_all(wg_exp(x));
     assert_int_equal(wg_eval(&other, 1), WG_OK);
@@ -194,7 +181,7 @@ static void kept_tensors_are_computed_along(void **state)
 
 static double slope(wg_tensor y, wg_tensor x) { return ((const double *)wg_value(wg_grad1(y, x, WG_NONE)))[0]; }
 
-static void detached_values_have_no_gradient(void **state)
+static void detached_values_have_no_gradient(void)
 {
     wg_tensor x = wg_scalar(tape, WG_F64, 3), y = wg_mul(x, wg_detach(x));
     assert_true(slope(y, x) == 3);
@@ -211,7 +198,7 @@ static void detached_values_have_no_gradient(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-static void derivatives_of_derivatives(void **state)
+static void derivatives_of_derivatives(void)
 {
     wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(3), six), y = wg_sum_all(wg_mul(wg_square(x), x));
     const double *hessian = wg_value(wg_hessian(y, x)); /* 6 x on the diagonal */
@@ -227,7 +214,7 @@ static void derivatives_of_derivatives(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-static void gradients_refuse_what_has_none(void **state)
+static void gradients_refuse_what_has_none(void)
 {
     wg_tensor x = matrix();
     assert_int_equal(wg_backward(x), WG_ERR_SHAPE);
@@ -261,7 +248,7 @@ static pair pair_new(void)
 static wg_tensor product(const pair *p) { return wg_sum_all(wg_mul(wg_use(tape, p->a), wg_use(tape, p->b))); }
 static double grad(const wg_param *p) { return ((const double *)wg_param_grad(p))[1]; }
 
-static void gradients_accumulate(void **state)
+static void gradients_accumulate(void)
 {
     pair p = pair_new();
     assert_true(wg_use(tape, p.a).node == wg_use(tape, p.a).node);
@@ -285,7 +272,7 @@ static void gradients_accumulate(void **state)
 }
 
 /* One node is the gradient of both; each has it added to its own, whichever has one already. */
-static void two_parameters_share_a_gradient(void **state)
+static void two_parameters_share_a_gradient(void)
 {
     pair p = pair_new();
     for (int first = 0; first < 3; first++) {
@@ -301,7 +288,7 @@ static void two_parameters_share_a_gradient(void **state)
     wg_params_free(p.set);
 }
 
-static void a_step_that_fails_touches_no_gradient(void **state)
+static void a_step_that_fails_touches_no_gradient(void)
 {
     pair p = pair_new();
     const int32_t wrong[1] = {9};
@@ -331,7 +318,7 @@ static void a_step_that_fails_touches_no_gradient(void **state)
     wg_params_free(p.set);
 }
 
-static void a_parameter_that_changed_is_an_error(void **state)
+static void a_parameter_that_changed_is_an_error(void)
 {
     pair p = pair_new();
     wg_tensor y = product(&p);
@@ -346,7 +333,7 @@ static void a_parameter_that_changed_is_an_error(void **state)
 }
 
 /* An index that is bad before or after a buffer would be written. */
-static void a_step_that_fails_assigns_nothing(void **state)
+static void a_step_that_fails_assigns_nothing(void)
 {
     pair p = pair_new();
     wg_buffer *buffer = wg_buffer_new(p.set, "carried", WG_DIMS(2), wg_init_constant(3));
@@ -368,7 +355,7 @@ static void a_step_that_fails_assigns_nothing(void **state)
 }
 
 /* A backward pass of what could not be recorded, or could not be computed while it was. */
-static void a_backward_pass_that_fails_is_invalid(void **state)
+static void a_backward_pass_that_fails_is_invalid(void)
 {
     pair p = pair_new();
     const int32_t wrong[1] = {9};
@@ -387,7 +374,7 @@ static void a_backward_pass_that_fails_is_invalid(void **state)
     wg_params_free(p.set);
 }
 
-static void passes_have_names(void **state)
+static void passes_have_names(void)
 {
     const struct {
         const char *plan;
@@ -411,7 +398,7 @@ static void passes_have_names(void **state)
 }
 
 /* A buffer that a run has assigned: what was recorded from it keeps the old value, wg_use gives the new one. */
-static void an_assigned_buffer_has_two_values(void **state)
+static void an_assigned_buffer_has_two_values(void)
 {
     pair p = pair_new();
     wg_buffer *buffer = wg_buffer_new(p.set, "carried", WG_DIMS(2), wg_init_constant(3));
@@ -461,7 +448,7 @@ static void an_assigned_buffer_has_two_values(void **state)
     wg_params_free(p.set);
 }
 
-static void sets_refuse_wrong_members(void **state)
+static void sets_refuse_wrong_members(void)
 {
     wg_params *set = wg_params_new(WG_F32);
     assert_null(wg_params_new(WG_I32));
@@ -487,33 +474,33 @@ static void sets_refuse_wrong_members(void **state)
     wg_params_free(set);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_tape, close_tape)
+#define ON_TAPE(name) TEST_CASE_WITH(name, open_tape, close_tape)
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(stale_handles_are_detected),
-        TEST(an_empty_tensor_has_a_value),
-        TEST(nil_does_nothing),
-        TEST(unset_operands_are_named),
-        TEST(two_tapes_do_not_mix),
-        TEST(null_objects_are_survived),
-        TEST(leaves_are_checked),
-        TEST(data_is_copied_and_borrowed_is_not),
-        TEST(values_are_dense_and_stay),
-        TEST(kept_tensors_are_computed_along),
-        TEST(detached_values_have_no_gradient),
-        TEST(derivatives_of_derivatives),
-        TEST(gradients_refuse_what_has_none),
-        TEST(gradients_accumulate),
-        TEST(a_step_that_fails_assigns_nothing),
-        TEST(a_backward_pass_that_fails_is_invalid),
-        TEST(passes_have_names),
-        TEST(two_parameters_share_a_gradient),
-        TEST(a_step_that_fails_touches_no_gradient),
-        TEST(a_parameter_that_changed_is_an_error),
-        TEST(an_assigned_buffer_has_two_values),
-        TEST(sets_refuse_wrong_members),
+    static const test tests[] = {
+        ON_TAPE(stale_handles_are_detected),
+        ON_TAPE(an_empty_tensor_has_a_value),
+        ON_TAPE(nil_does_nothing),
+        ON_TAPE(unset_operands_are_named),
+        ON_TAPE(two_tapes_do_not_mix),
+        ON_TAPE(null_objects_are_survived),
+        ON_TAPE(leaves_are_checked),
+        ON_TAPE(data_is_copied_and_borrowed_is_not),
+        ON_TAPE(values_are_dense_and_stay),
+        ON_TAPE(kept_tensors_are_computed_along),
+        ON_TAPE(detached_values_have_no_gradient),
+        ON_TAPE(derivatives_of_derivatives),
+        ON_TAPE(gradients_refuse_what_has_none),
+        ON_TAPE(gradients_accumulate),
+        ON_TAPE(a_step_that_fails_assigns_nothing),
+        ON_TAPE(a_backward_pass_that_fails_is_invalid),
+        ON_TAPE(passes_have_names),
+        ON_TAPE(two_parameters_share_a_gradient),
+        ON_TAPE(a_step_that_fails_touches_no_gradient),
+        ON_TAPE(a_parameter_that_changed_is_an_error),
+        ON_TAPE(an_assigned_buffer_has_two_values),
+        ON_TAPE(sets_refuse_wrong_members),
     };
-    return cmocka_run_group_tests_name("tape", tests, NULL, NULL);
+    return RUN_TESTS(tests);
 }

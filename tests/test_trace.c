@@ -1,5 +1,5 @@
 /* Looking at a tape: dumps, the first NaN, time per op, bytes before a run, error callbacks. */
-#include "check.h"
+#include "tensors.h"
 
 static wg_tensor model(wg_tape *tape, wg_param *w)
 {
@@ -213,9 +213,10 @@ static void derived_numbers(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(dumps),  TEST(first_nonfinite), TEST(callback),       TEST(million),
-                                 TEST(steady), TEST(buffers),         TEST(derived_numbers)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(dumps),          TEST_CASE(first_nonfinite), TEST_CASE(callback),
+                                 TEST_CASE(million),        TEST_CASE(steady),          TEST_CASE(buffers),
+                                 TEST_CASE(derived_numbers)};
+    return RUN_TESTS(tests);
 }

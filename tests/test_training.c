@@ -1,7 +1,7 @@
 /* The mechanics of training: activations, softmax and cross entropy as they are taught, the chain rule, clipping,
  * dropout, embeddings, accumulated gradients, one step of SGD. (Every op: test_ops. Optimizers: test_optim,
  * test_golden. Through time: test_bptt. What a loop has around its steps: test_loop.) */
-#include "check.h"
+#include "tensors.h"
 
 static wg_tensor list(wg_tape *tape, int n, const double *x) { return wg_data(tape, WG_F64, WG_DIMS(n), x); }
 static double slope_at(wg_tensor y, wg_tensor x, int i)
@@ -265,13 +265,13 @@ static void a_step_of_sgd_on_a_minibatch(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST(activations_and_their_derivatives),    TEST(softmax_and_its_jacobian),
-        TEST(cross_entropy_of_one_hot_and_numbers), TEST(three_nodes_show_the_chain_rule),
-        TEST(clipping_keeps_the_direction),         TEST(dropout_scales_and_can_be_repeated),
-        TEST(embedding_is_a_one_hot_product),       TEST(halves_of_a_batch_add_up),
-        TEST(a_step_of_sgd_on_a_minibatch)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+        TEST_CASE(activations_and_their_derivatives),    TEST_CASE(softmax_and_its_jacobian),
+        TEST_CASE(cross_entropy_of_one_hot_and_numbers), TEST_CASE(three_nodes_show_the_chain_rule),
+        TEST_CASE(clipping_keeps_the_direction),         TEST_CASE(dropout_scales_and_can_be_repeated),
+        TEST_CASE(embedding_is_a_one_hot_product),       TEST_CASE(halves_of_a_batch_add_up),
+        TEST_CASE(a_step_of_sgd_on_a_minibatch)};
+    return RUN_TESTS(tests);
 }

@@ -1,6 +1,6 @@
 /* Transformers: gradient checks, a future that changes nothing, permutations, decoding step by step against the whole,
  * one plan for all steps, beams that change places, names, mistakes. (test_golden_attention compares with PyTorch.) */
-#include "check.h"
+#include "tensors.h"
 
 enum { B = 2, S = 4, T = 5, E = 6, H = 2, V = 7 };
 
@@ -449,18 +449,18 @@ static void test_mistakes(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_gradients),
-                          TEST(test_future),
-                          TEST(test_padding),
-                          TEST(test_permutation),
-                          TEST(test_language_model_steps),
-                          TEST(test_decoder_steps),
-                          TEST(test_parents),
-                          TEST(test_recurrent_generation),
-                          TEST(test_learns_to_reverse),
-                          TEST(test_names),
-                          TEST(test_mistakes)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_gradients),
+                          TEST_CASE(test_future),
+                          TEST_CASE(test_padding),
+                          TEST_CASE(test_permutation),
+                          TEST_CASE(test_language_model_steps),
+                          TEST_CASE(test_decoder_steps),
+                          TEST_CASE(test_parents),
+                          TEST_CASE(test_recurrent_generation),
+                          TEST_CASE(test_learns_to_reverse),
+                          TEST_CASE(test_names),
+                          TEST_CASE(test_mistakes)};
+    return RUN_TESTS(tests);
 }

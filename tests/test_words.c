@@ -1,6 +1,6 @@
 /* Text as words (examples/words.h): lines, punctuation, the dictionary's order, encoding, and back from text. */
 #include "../examples/words.h"
-#include "check.h"
+#include "tensors.h"
 
 #include <unistd.h>
 
@@ -38,8 +38,7 @@ static void test_lines(void)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         words w = of(rows[i].text, rows[i].flags);
         if (strcmp(shown(&w), rows[i].expected) != 0) {
-            failures++;
-            printf("FAILED '%s': '%s', not '%s'\n", rows[i].text, shown(&w), rows[i].expected);
+            FAIL("'%s': '%s', not '%s'", rows[i].text, shown(&w), rows[i].expected);
         }
         words_fini(&w);
     }
@@ -106,16 +105,16 @@ static void test_many(void)
     words w = words_of(text, size, 0), *all = &w;
     dictionary d = dictionary_of((const words *const *)&all, 1, 1, 0);
     CHECK(d.size == WORD_FIRST + 3000);
-    for (int32_t i = 0; i < d.size; i++)
-        if (dictionary_find(&d, d.word[i]) != i) failures++;
+    for (int32_t i = 0; i < d.size; i++) CHECK(dictionary_find(&d, d.word[i]) == i);
     CHECK(dictionary_find(&d, "w3000") == WORD_UNKNOWN);
     dictionary_fini(&d);
     words_fini(&w);
     free(text);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_lines), TEST(test_latin1), TEST(test_dictionary), TEST(test_many)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_lines), TEST_CASE(test_latin1), TEST_CASE(test_dictionary),
+                          TEST_CASE(test_many)};
+    return RUN_TESTS(tests);
 }
