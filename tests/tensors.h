@@ -61,6 +61,18 @@ static inline void set_param(wg_param *param, const double *numbers)
     wg_param_write_end(param);
 }
 
+/* The hash of all parameters of an f32 set, or of their gradients. */
+static inline uint64_t set_hash(const wg_params *set, bool gradients)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const wg_param *p = wg_params_at(set, i);
+        const unsigned char *bytes = gradients ? wg_param_grad(p) : wg_param_value(p);
+        for (int64_t k = 0; k < wg_param_numel(p) * 4; k++) hash = (hash ^ bytes[k]) * 1099511628211u;
+    }
+    return hash;
+}
+
 static inline double grad_at(const wg_param *param, int64_t i) { return ((const double *)wg_param_grad(param))[i]; }
 
 /* Checks `elements` elements of every parameter of the set (-1: all); false if a gradient is wrong. */
@@ -85,6 +97,23 @@ static inline bool gradcheck(wg_params *set, wg_loss_fn loss, void *context, boo
 /* ---- tapes, and calls that are refused ---- */
 
 static inline wg_tape *new_tape(void) { return wg_tape_new(wg_tape_defaults()); }
+
+/* A tape whose plans use these passes (see wg_tape_options), with a pool or without. */
+static inline wg_tape *tape_by(const char *plan, wg_pool *pool)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.plan = plan;
+    options.pool = pool;
+    return wg_tape_new(options);
+}
+
+static inline wg_tape *profiled_tape(const char *plan)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.plan = plan;
+    options.profile = true;
+    return wg_tape_new(options);
+}
 
 /* Frees the tape, on which no call may have failed. */
 static inline void close_tape(wg_tape *tape, int line)
