@@ -1,7 +1,7 @@
 /* Attention written out in primitive ops: forms that the planner recognises, and near misses. */
 #include "attention_forms.h"
 
-/* ---- forms that are recognised ------------------------------------------------------------------------------- */
+/* ---- forms that are recognised ---- */
 
 wg_tensor products(wg_tensor q, wg_tensor k) { return wg_matmul(q, wg_t(k)); }
 wg_tensor weights(wg_tensor scores) { return wg_softmax(scores, -1); }
@@ -183,7 +183,7 @@ static wg_tensor weights_read_by_nothing_wanted(wg_tensor q, wg_tensor k, wg_ten
     return wg_matmul(p, v);
 }
 
-/* ---- near misses --------------------------------------------------------------------------------------------- */
+/* ---- near misses ---- */
 
 static wg_tensor weights_kept(wg_tensor q, wg_tensor k, wg_tensor v)
 {

@@ -280,7 +280,7 @@ static void round_of_chain(uint64_t seed)
 
 static void chains(void) { check_rounds(1500, round_of_chain); }
 
-/* ---- copies ----------------------------------------------------------------------------------------------- */
+/* ---- copies ---- */
 
 static void round_of_copy(uint64_t seed)
 {
@@ -312,7 +312,7 @@ static void round_of_copy(uint64_t seed)
 
 static void copies(void) { check_rounds(1500, round_of_copy); }
 
-/* ---- initial values, scalars, NaN ------------------------------------------------------------------------- */
+/* ---- initial values, scalars, NaN ---- */
 
 static void check_orthogonal(wg_dtype dtype, int64_t rows, int64_t cols)
 {

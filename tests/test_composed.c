@@ -23,7 +23,7 @@ static void fails(wg_tensor result, wg_status status, const char *words)
          words);
 }
 
-/* ---- einsum ---------------------------------------------------------------------------------------------- */
+/* ---- einsum ---- */
 
 enum { LETTERS = 6 };
 
@@ -142,7 +142,7 @@ static void einsum_refuses(void)
     finish();
 }
 
-/* ---- discrete choices ------------------------------------------------------------------------------------ */
+/* ---- discrete choices ---- */
 
 static void straight_through(void)
 {
@@ -241,7 +241,7 @@ static void gumbel(void)
     well();
 }
 
-/* ---- CTC ------------------------------------------------------------------------------------------------- */
+/* ---- CTC ---- */
 
 enum { T = 4, C = 3 };
 
@@ -354,7 +354,7 @@ static void ctc_lengths_out_of_range(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* ---- norms as layers --------------------------------------------------------------------------------------- */
+/* ---- norms as layers ---- */
 
 typedef struct stack {
     wg_batch_norm_layer batch;

@@ -27,7 +27,7 @@ static bool has_shape(wg_tensor x, wg_shape want)
     return wg_shape_equal(&have, &want);
 }
 
-/* ---- sizes --------------------------------------------------------------------------------------------- */
+/* ---- sizes ---- */
 
 static void the_number_of_positions(void)
 {
@@ -81,7 +81,7 @@ static void shapes_of_the_lecture(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* ---- against a plain loop ------------------------------------------------------------------------------ */
+/* ---- against a plain loop ---- */
 
 static double at(const double *x, int64_t channels, int64_t rows, int64_t cols, int64_t n, int64_t c, int64_t i,
                  int64_t j)
@@ -138,7 +138,7 @@ static void correlates(void)
     assert_true(have[0] == 3 && have[1] == 2 && have[2] == 1);
 }
 
-/* ---- pooling ------------------------------------------------------------------------------------------- */
+/* ---- pooling ---- */
 
 static void max_pool_example(void)
 {
@@ -218,7 +218,7 @@ static void max_pools_of_all_widths(void)
     }
 }
 
-/* ---- memory and bits ----------------------------------------------------------------------------------- */
+/* ---- memory and bits ---- */
 
 /* What a step keeps is the images and not the matrix of their windows, which would be nine times as large. */
 static void no_matrix_of_windows_is_built(void)
@@ -287,7 +287,7 @@ static void the_same_bits_on_any_number_of_threads(void)
     same_bits_on_threads(1, 61);
 }
 
-/* ---- the ConvNet ---------------------------------------------------------------------------------------- */
+/* ---- the ConvNet ---- */
 
 /* 28x28x1, 5x5 valid, pool 2, 5x5, pool 2, fc n3, ReLU, dropout, fc 10:
  * 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) numbers. */

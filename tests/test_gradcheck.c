@@ -3,7 +3,7 @@
 #include "check.h"
 #include "wengert.h"
 
-/* ---- ops with a wrong derivative: y = x^3 of a matrix ---------------------------------------------------- */
+/* ---- ops with a wrong derivative: y = x^3 of a matrix ---- */
 
 static wg_tensor slope(const wg_vjp_args *v) { return wg_mul(v->grad, wg_scale(wg_square(v->in[0]), 3)); }
 
@@ -51,7 +51,7 @@ static wg_op cube_with(wg_tensor (*vjp)(const wg_vjp_args *, int))
                    .select = cube_select};
 }
 
-/* ---- the model: sum(weights * cube(w + b)) --------------------------------------------------------------- */
+/* ---- the model: sum(weights * cube(w + b)) ---- */
 
 typedef struct model {
     wg_op op;
@@ -95,7 +95,7 @@ static wg_verdict check(wg_tensor (*vjp)(const wg_vjp_args *, int), wg_gradcheck
     return verdict;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void accepts_what_is_right(void)
 {
@@ -204,7 +204,7 @@ static void seed_chooses_what_is_checked(void)
     assert_true(a.numeric != c.numeric);
 }
 
-/* ---- what cannot be checked ------------------------------------------------------------------------------ */
+/* ---- what cannot be checked ---- */
 
 static void missing_vjp_is_named(void)
 {
@@ -271,7 +271,7 @@ static void arguments_are_checked(void)
     model_free(&m);
 }
 
-/* ---- state that outlives a step -------------------------------------------------------------------------- */
+/* ---- state that outlives a step ---- */
 
 static wg_tensor with_buffer(void *context, wg_tape *tape, wg_params *set)
 {

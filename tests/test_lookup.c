@@ -7,7 +7,7 @@ enum { CLASSES = 20, H = 6, B = 3, STEPS = 5 };
 /* x[B, CLASSES], w[H, CLASSES], v[CLASSES, H] */
 typedef wg_tensor (*step_fn)(wg_tensor x, wg_tensor w, wg_tensor v);
 
-/* ---- forms --------------------------------------------------------------------------------------------------- */
+/* ---- forms ---- */
 
 static wg_tensor transposed(wg_tensor x, wg_tensor w, wg_tensor v) { return wg_linear(x, w, WG_NONE); }
 static wg_tensor straight(wg_tensor x, wg_tensor w, wg_tensor v) { return wg_matmul(x, v); }
@@ -31,7 +31,7 @@ static wg_tensor one_row(wg_tensor x, wg_tensor w, wg_tensor v)
     return wg_linear(wg_select(x, 0, 1), w, WG_NONE);
 }
 
-/* ---- near misses --------------------------------------------------------------------------------------------- */
+/* ---- near misses ---- */
 
 static wg_tensor smoothed(wg_tensor x, wg_tensor w, wg_tensor v)
 {
@@ -55,7 +55,7 @@ static const struct {
              {"smoothed", smoothed, false},    {"computed_weight", computed_weight, false},
              {"reshaped", reshaped, false},    {"from_the_left", from_the_left, false}};
 
-/* ---- checks -------------------------------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 static wg_params *weights(int64_t classes)
 {

@@ -4,7 +4,7 @@
 #include "check.h"
 #include "samples.h"
 
-/* ---- an allocator that fails ----------------------------------------------------------------------------- */
+/* ---- an allocator that fails ---- */
 
 enum { GUARD = 32, GUARD_BYTE = 0xa5 };
 
@@ -55,7 +55,7 @@ static wg_allocator hooks(faulty *f) { return (wg_allocator){faulty_alloc, fault
 
 static void heal(faulty *f) { f->fail_at = -1; }
 
-/* ---- a step of something --------------------------------------------------------------------------------- */
+/* ---- a step of something ---- */
 
 typedef struct bits { /* what a step leaves, hashed: values, gradients, state */
     uint64_t hash;
@@ -184,7 +184,7 @@ static void every_allocation(const plot *p, const op_samples *row)
     }
 }
 
-/* ---- scenarios ------------------------------------------------------------------------------------------- */
+/* ---- scenarios ---- */
 
 static bool make_tape(scenario *s)
 {
@@ -361,7 +361,7 @@ static wg_status step_attention(scenario *s)
     return status == WG_OK ? reset : status;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 static void ops(void)
 {

@@ -61,7 +61,7 @@ static void threads_and_exact_passes_change_no_bit(void)
     CHECK(train(NULL, "-cache") == alone);
 }
 
-/* Two bidirectional layers of LSTMs, large enough for tasks of their own: the hash of the gradients, the peak memory. */
+/* Two bidirectional layers of LSTMs, large enough to be cut into tasks. The hash of the gradients; the peak memory. */
 static uint64_t both_directions(wg_pool *pool, const char *plan, size_t *peak)
 {
     enum { T = 9, B = 40, IN = 24, H = 72 };

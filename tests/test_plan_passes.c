@@ -79,7 +79,7 @@ static wg_tensor loop_loss(loop kind, wg_tape *tape, wg_params *set, const wg_rn
 static void the_backward_pass_saves_what_it_reads(void)
 {
     /* States saved per step. GRU: r, z, n, h and the candidate's part of the projection. LERP: n, h, z. SLICES: h and
-     * two of six slices. LSTM: four gates, c, h. SILU: h and the input of silu. GATED: a, b, h. DEEP: one step in three. */
+     * two of six slices. LSTM: four gates, c, h. SILU: h and the input of silu. GATED: a, b, h. DEEP: a third. */
     static const double saved[LOOPS] = {5, 3, 3, 6, 2, 3, 1. / 3};
     static const char *const plans[3] = {"", "-fuse,-place", "-again"};
     enum { T = 60, STATE = ROWS * UNITS * (int)sizeof(float) };

@@ -11,7 +11,7 @@ enum { MAX_SEGMENTS = 64, FEW_SEGMENTS = 5, MAX_BATCHES = 40 };
 
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
 
-/* ---- matrices with any strides ------------------------------------------------------------------------------ */
+/* ---- matrices with any strides ---- */
 
 typedef struct matrix {
     guarded memory;
@@ -54,7 +54,7 @@ static matrix matrix_new(wg_dtype t, int64_t rows, int64_t cols, int layout, int
     return m;
 }
 
-/* ---- one random product -------------------------------------------------------------------------------------- */
+/* ---- one random product ---- */
 
 typedef struct trial {
     wg__product p;
@@ -289,7 +289,7 @@ static void random_products(void)
     check_rounds(400, random_product);
 }
 
-/* ---- NaN, rows, dtypes --------------------------------------------------------------------------------------- */
+/* ---- NaN, rows, dtypes ---- */
 
 /* One product into c. */
 static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix *c, wg__segment *segment)

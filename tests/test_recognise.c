@@ -4,7 +4,7 @@
 
 enum { TQ = 40, TK = 36, SIZE = 3, VALUES = 2, HEADS = 2, BATCH = 2 };
 
-/* ---- with and without the pass ---------------------------------------------------------------------------------------- */
+/* ---- with and without the pass ---- */
 
 static wg_shape shape_of(int rank, int64_t rows, int64_t cols)
 {
@@ -94,7 +94,7 @@ static void forms_and_near_misses(void)
         }
 }
 
-/* ---- memory, masks ------------------------------------------------------------------------------------------ */
+/* ---- memory, masks ---- */
 
 static size_t bytes_of(attention_fn attention, int64_t length, const char *plan)
 {
@@ -158,7 +158,7 @@ static void a_batch_is_not_causal(void)
     CHECK(fabs(by_problem("", true) - by_problem("-attention", true)) < 1e-12);
 }
 
-/* ---- plans that follow each other --------------------------------------------------------------------------- */
+/* ---- plans that follow each other ---- */
 
 static double scale_of_step;
 static wg_tensor scaled_by_step(wg_tensor q, wg_tensor k, wg_tensor v)
@@ -275,7 +275,7 @@ static void assigned_weights_are_computed(void)
     wg_params_free(set);
 }
 
-/* ---- derivatives of derivatives ------------------------------------------------------------------------------ */
+/* ---- derivatives of derivatives ---- */
 
 static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
 {

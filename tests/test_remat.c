@@ -27,7 +27,7 @@ static void end(wg_tape *tape, mode how)
 
 static wg_tensor input(wg_tape *tape, int64_t n, unsigned seed) { return random_leaf(tape, WG_DIMS(B, n), seed); }
 
-/* ---- models -------------------------------------------------------------------------------------------------- */
+/* ---- models ---- */
 
 /* A plain loop over time with a region every eighth step. */
 static wg_tensor loop(const model *m, wg_tape *tape, mode how)
@@ -99,7 +99,7 @@ static model new_model(int steps)
     return m;
 }
 
-/* ---- the same bits ------------------------------------------------------------------------------------------- */
+/* ---- the same bits ---- */
 
 typedef struct outcome {
     double loss;
@@ -224,7 +224,7 @@ static void marks_around_nothing(void)
     wg_params_free(m.set);
 }
 
-/* ---- less memory --------------------------------------------------------------------------------------------- */
+/* ---- less memory ---- */
 
 /* Of n steps about sqrt(n) are kept: four times the steps, twice the memory. */
 static void an_unrolled_loop_takes_its_square_root(void)
