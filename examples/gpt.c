@@ -127,7 +127,7 @@ static double validate(gpt *g, windows *w, stretch text)
         wg_no_grad_begin(g->tape);
         sum += wg_item(loss_of(g, w->x, w->y, b, w->context)) * (double)b;
         wg_no_grad_end(g->tape);
-        if (wg_tape_reset(g->tape) != WG_OK) app_fail("%s", wg_tape_message(g->tape));
+        app_end_step(g->tape);
     }
     wg_set_training(g->tape, true);
     return sum / (double)n;
