@@ -102,7 +102,7 @@ static void callback(void)
 /* A million ops in a row: recorded, differentiated, planned, run without recursion. */
 static void million(void)
 {
-    int n = getenv("WG_TEST_LONG") ? 1000000 : 100000;
+    int n = check_long() ? 1000000 : 100000;
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
     wg_params *set = wg_params_new(WG_F64);
     wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(0.5));
