@@ -1,4 +1,4 @@
-/* Cases with reference numbers. */
+/* Cases with reference numbers: see golden.h. */
 #include "golden.h"
 
 /* ---- reference numbers ---- */
@@ -75,7 +75,7 @@ wg_param *input(run *r, const char *what)
     return param;
 }
 
-/* ---- comparing ---- */
+/* ---- comparisons ---- */
 
 void compare(run *r, const char *what, const void *have)
 {

@@ -21,19 +21,19 @@ bool find(const run *r, const char *what, wg_entry *entry);
 wg_entry need(run *r, const char *what);
 /* Element i of memory of this dtype. */
 double number(wg_dtype dtype, const void *data, int64_t i);
-/* Elements from `first` on into memory of the run's dtype. */
+/* Copies n elements from `first` on into memory of the run's dtype. */
 void copy_out(const run *r, const wg_entry *entry, int64_t first, int64_t n, void *out);
 wg_tensor constant(run *r, const char *what);
 void set_param(run *r, wg_param *param, const char *what);
-/* A new parameter with these numbers. */
+/* A new parameter with the numbers of the reference. */
 wg_param *input(run *r, const char *what);
 
-/* ---- comparing ---- */
+/* ---- comparisons ---- */
 
 void compare(run *r, const char *what, const void *have);
-/* The parameter's gradient with grad.<what>. */
+/* Compares the parameter's gradient with grad.<what>. */
 void compare_grad(run *r, const char *what, const wg_param *param);
-/* sum(y * r.<what>), the loss that the reference was differentiated by; keeps y to be compared. */
+/* sum(y * r.<what>), the loss of the reference. Keeps y for comparison. */
 wg_tensor weighted(run *r, const char *what, wg_tensor y);
 void backward(run *r, wg_tensor loss);
 

@@ -1,4 +1,4 @@
-/* Small recurrent networks for tests, all of the same sizes and on the same inputs. */
+/* Small recurrent networks for tests, with the same sizes and inputs. */
 #ifndef WG_TEST_RECURRENT_H
 #define WG_TEST_RECURRENT_H
 

@@ -1,4 +1,4 @@
-/* BLEU (examples/bleu.h) by numbers that were worked out by hand. */
+/* BLEU (examples/bleu.h) against scores computed by hand. */
 #include "../examples/bleu.h"
 #include "../examples/words.h"
 #include "check.h"

@@ -14,7 +14,7 @@
 
 enum { MOST = 1 << 15, OPERANDS = 40, STEPS = 24, GUARD = 64 };
 
-/* An operand has its own memory, filled with a pattern where no element stands. */
+/* The memory of an operand. Bytes outside its elements have a fixed pattern. */
 typedef struct stored {
     wg_dtype dtype;
     int64_t offset, extent; /* elements */
@@ -32,7 +32,7 @@ typedef struct program {
     void *whole[STEPS];    /* results over the whole space, by plain loops */
 } program;
 
-/* Strides over the space: an order of axes, some broadcast, gaps; the memory holds all of it. */
+/* Chooses strides over the space: a permutation of axes, broadcast axes, gaps. Allocates memory for all of it. */
 static void make_operand(const wg__chain *c, wg__chain_operand *o, stored *s, wg_dtype dtype, bool store)
 {
     int order[WG_MAX_RANK];
@@ -101,7 +101,7 @@ static void make_space(wg__chain *c)
     c->span = c->line = c->numel;
 }
 
-/* A line is the last dimensions of the space, a span some more. */
+/* A line is the last dimensions of the space; a span is those and some more. */
 static void cut_lines(wg__chain *c)
 {
     int first = (int)below(c->rank), before = (int)below(first + 1);
@@ -114,7 +114,7 @@ static void cut_lines(wg__chain *c)
     c->block = c->line * (1 + below(c->span / c->line));
 }
 
-/* Step i takes values of the dtypes it needs: a load made for it, or an earlier result. */
+/* An operand of this dtype for step i: an earlier result, a load, or a new load. */
 static int pick(program *p, int i, wg_dtype dtype, const int *last_use)
 {
     for (int tries = 0; tries < 4 && i > 0; tries++) {
@@ -130,7 +130,7 @@ static int pick(program *p, int i, wg_dtype dtype, const int *last_use)
 
 static const struct choice {
     int row;
-    wg_dtype in[3], out; /* F64 stands for casts */
+    wg_dtype in[3], out; /* row -1: a cast */
     int n;
 } choices[] = {{ROW_add, {WG_F32, WG_F32}, WG_F32, 2},
                {ROW_mul, {WG_F32, WG_F32}, WG_F32, 2},
@@ -144,7 +144,7 @@ static const struct choice {
                {-1, {WG_F64}, WG_F32, 1},
                {-1, {WG_BOOL}, WG_F32, 1}};
 
-/* The value over the whole space, dense. */
+/* Load k over the whole space, contiguous. */
 static void *dense_load(const program *p, int k)
 {
     const wg__chain_operand *o = &p->loads[k];
@@ -192,7 +192,7 @@ static void make_program(program *p)
             if (p->steps[i].in[k] >= 1000) p->steps[i].in[k] = (uint16_t)(p->steps[i].in[k] - 1000 + c->n_loads);
 }
 
-/* Sums of some results, fed while the chain runs. */
+/* Adds sums of some results, computed while the chain runs. */
 static void add_sums(program *p)
 {
     wg__chain *c = &p->chain;
@@ -211,7 +211,7 @@ static void add_sums(program *p)
     }
 }
 
-/* The same bits as the kernel that sums what stands in memory. */
+/* The same bits as the sum kernel on the whole result. */
 static bool check_sum(const program *p, int step)
 {
     const wg__chain *c = &p->chain;

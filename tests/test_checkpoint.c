@@ -29,7 +29,7 @@ static void example_free(example *x)
     wg_params_free(x->set);
 }
 
-/* A gradient of ones and a step, so that the optimizer has a state. */
+/* A step with a gradient of ones, so that the optimizer has a state. */
 static void example_step(example *x)
 {
     wg_param *all[] = {x->weight, x->bias};
@@ -48,7 +48,7 @@ static wg_status example_save(const example *x, const char *path, wg_error *erro
     return wg_checkpoint_save(path, &c, error);
 }
 
-/* All the numbers of a set and its optimizer, to compare. */
+/* The hash of all numbers of the set and its optimizer. */
 static uint32_t example_hash(const example *x)
 {
     uint32_t crc = 0;
@@ -100,7 +100,7 @@ static void test_checkpoint(void)
     example_free(&b);
 }
 
-/* An example whose weight was frozen when its optimizer was made, and which has a parameter more since then. */
+/* The weight was frozen when the optimizer was made, and a parameter was added since. */
 static example example_grown(uint64_t seed)
 {
     example x = example_new(seed, 4);
@@ -112,7 +112,7 @@ static example example_grown(uint64_t seed)
     return x;
 }
 
-/* Before its first step after that, the optimizer already takes the state of all of them. */
+/* Even before its first step, the optimizer loads the state of all of these parameters. */
 static void test_checkpoint_grown(void)
 {
     wg_error error = {0};
@@ -151,7 +151,7 @@ static bool note_difference(void *context, const wg_difference *d)
     return true;
 }
 
-/* Loads a file of these tensors into an example; strictly it must fail and change nothing. */
+/* Loads a file of these tensors into an example. A strict load must fail and change nothing. */
 static void check_difference(const wg_entry *tensors, size_t n, wg_difference_kind kind, const char *text)
 {
     wg_error error = {0};
@@ -253,7 +253,7 @@ static void test_checkpoint_refused(void)
     example_free(&x);
 }
 
-/* PyTorch's batch norm counts its batches in 64 bits: they come into a buffer of floats, and into nothing else. */
+/* PyTorch's batch norm counts its batches in I64. Such numbers load into buffers of floats, and into nothing else. */
 static void test_checkpoint_whole_numbers(void)
 {
     static const char header[] = "{\"n\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}";
@@ -285,7 +285,7 @@ static void test_checkpoint_whole_numbers(void)
     wg_safetensors_close(file);
 }
 
-/* Every allocation fails in turn, in saving and in loading. */
+/* Every allocation of a save and of a load fails in turn. */
 static void test_memory_faults(void)
 {
     wg_error error;

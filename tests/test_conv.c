@@ -1,4 +1,4 @@
-/* Convolution and pooling: worked examples, output sizes, what a plain loop gives, the ConvNet of the lecture halls.
+/* Convolution and pooling: worked examples, output sizes, plain loops, the ConvNet that lectures use.
  * (Gradients of every option: test_ops. PyTorch's numbers: test_golden.) */
 #include "check.h"
 #include "wengert.h"
@@ -62,7 +62,7 @@ static void a_stride_that_does_not_divide_is_an_error_or_allowed(void)
     assert_true(has_shape(wg_conv2d(x, w, WG_NONE, o), WG_DIMS(1, 1, 4, 2)));
 }
 
-/* 32x32x3 with one 5x5x3 filter is an activation map of 28x28x1; six of them, with biases, have 456 numbers. */
+/* 32x32x3 with a 5x5x3 filter gives an activation map of 28x28x1. Six filters with biases have 456 parameters. */
 static void shapes_of_the_lecture(void)
 {
     wg_tensor image = wg_ones(tape, WG_F64, WG_DIMS(1, 3, 32, 32));
@@ -90,7 +90,7 @@ static double at(const double *x, int64_t channels, int64_t rows, int64_t cols, 
     return x[((n * channels + c) * rows + i) * cols + j];
 }
 
-/* Of O output channels in two groups. */
+/* O output channels in two groups. */
 static void compare_with_a_plain_loop(int64_t O)
 {
     enum { N = 2, C = 4, H = 11, W = 9, MOST = 70, KH = 3, KW = 2, G = 2 };
@@ -120,7 +120,7 @@ static void compare_with_a_plain_loop(int64_t O)
                 }
 }
 
-/* Few channels; as many as fill vectors; more than are packed together. */
+/* Numbers of channels below a vector, multiples of a vector, and more than one packed panel. */
 static void equals_a_plain_loop(void)
 {
     compare_with_a_plain_loop(6);
@@ -128,7 +128,7 @@ static void equals_a_plain_loop(void)
     compare_with_a_plain_loop(70);
 }
 
-/* The filter is not flipped: an impulse comes out as the filter reversed, a moved impulse moved. */
+/* The filter is not flipped: the response to an impulse is the reversed filter, and moves with the impulse. */
 static void correlates(void)
 {
     static const double impulse[5] = {0, 0, 1, 0, 0}, filter[3] = {1, 2, 3};
@@ -172,7 +172,7 @@ static void nan_spreads_through_a_maximum(void)
     assert_true(isnan(have[0]) && have[1] == 5);
 }
 
-/* The first of the largest of the window that begins at (r, c); NaN is the largest. */
+/* The first of the largest values of the window at (r, c); NaN is the largest. */
 static int largest_at(const double *x, int width, const wg_pool_options *o, int r, int c)
 {
     int best = r * width + c;
@@ -184,7 +184,7 @@ static int largest_at(const double *x, int width, const wg_pool_options *o, int 
     return best;
 }
 
-/* Rows that are narrow, wide, and end in the middle of what is worked on together; ties and NaN among them. */
+/* Narrow rows, wide rows, and rows that end within a vector; with ties and NaN. */
 static void max_pools_of_all_widths(void)
 {
     enum { HEIGHT = 11, MOST = 140 };
@@ -220,7 +220,7 @@ static void max_pools_of_all_widths(void)
 
 /* ---- memory and bits ---- */
 
-/* What a step keeps is the images and not the matrix of their windows, which would be nine times as large. */
+/* A step saves the images and not the matrix of their windows, which would be nine times as large. */
 static void no_matrix_of_windows_is_built(void)
 {
     wg_params *f32 = wg_params_new(WG_F32);
@@ -231,12 +231,12 @@ static void no_matrix_of_windows_is_built(void)
     wg_param *x = wg_param_new(f32, "x", WG_DIMS(8, 32, 32, 32), wg_init_normal(0, 1));
     size_t image = (size_t)wg_param_numel(x) * 4;
     wg_tensor loss = wg_sum_all(wg_square(wg_conv_apply(&layer, wg_use(tape, x))));
-    assert_true(wg_backward_bytes(loss) < 7 * image); /* x, y, their gradients, two frames */
+    assert_true(wg_backward_bytes(loss) < 7 * image); /* x, y, their gradients, two padded images */
     assert_int_equal(wg_backward(loss), WG_OK);
     wg_params_free(f32);
 }
 
-/* Gradients of a convolution of few channels, and of two of many: with a frame, and with a stride. */
+/* Gradients of a convolution with few channels, and of two with many: with padding, and with a stride. */
 static void run_on_threads(int threads, int64_t images, int64_t side, wg_params *f32, wg_conv_layer *layers,
                            wg_param **x)
 {
@@ -280,7 +280,7 @@ static void same_bits_on_threads(int64_t images, int64_t side)
     wg_params_free(set_one);
 }
 
-/* Some images a task, and parts of one image. */
+/* Several images per task, and several tasks per image. */
 static void the_same_bits_on_any_number_of_threads(void)
 {
     same_bits_on_threads(20, 14);
@@ -335,7 +335,7 @@ static void layers_that_cannot_be(void)
 static void pools_that_cannot_be(void)
 {
     wg_pool_options o = {
-        .kernel = {INT64_MAX}, .stride = {1}, .dilation = {1}}; /* its padding alone fills an int64 */
+        .kernel = {INT64_MAX}, .stride = {1}, .dilation = {1}}; /* its padding alone overflows an int64 */
     o.before[0] = o.after[0] = INT64_MAX / 2;
     assert_true(wg_is_nil(wg_max_pool1d(wg_ones(tape, WG_F64, WG_DIMS(1, 1, 9)), o)));
     assert_true(says("max_pool1d") && says("at most 2^31 - 1"));
@@ -354,8 +354,8 @@ static void transposed_convolutions_that_cannot_be(void)
     assert_int_equal(wg_tape_reset(tape), WG_ERR_DTYPE);
 }
 
-/* With extra places beyond the stride, which dilation allows, the window would fit the result more often than it was
- * put there. */
+/* With more extra outputs than the stride, which dilation allows, the window fits the result at more positions than the
+ * input has. */
 static wg_tensor with_extra(void *context, wg_tape *t, wg_params *params)
 {
     wg_conv_options o = wg_conv_defaults();

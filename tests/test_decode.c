@@ -17,7 +17,7 @@ static void test_greedy(void)
     for (uint64_t step = 0; step < 20; step++) CHECK(wg_choose(logits, N, o, 1, step) == 1);
 }
 
-/* Frequencies against the probabilities that they should have (zeros exactly). */
+/* Frequencies against the expected probabilities (exactly, if zero). */
 static void frequencies(wg_sampling o, const double p[N], int line)
 {
     int count[N] = {0};
@@ -65,7 +65,7 @@ static void test_sampling(void)
     o.top_p = 0.8;
     softmax_of(1, three, p);
     frequencies(o, p, __LINE__);
-    o.top_k = 2; /* of what top_k leaves, 0.53 and 0.47 */
+    o.top_k = 2; /* among those that top_k leaves: 0.53 and 0.47 */
     o.top_p = 0.5;
     frequencies(o, (double[N]){0, 1, 0, 0, 0}, __LINE__);
     o.top_k = 100;
@@ -106,7 +106,7 @@ static void test_sampling_corners(void)
 
 enum { MOST = 6, END = 0, START = 1 };
 
-/* p[i][j]: of token j after token i. Checks that tokens and parents fit together. */
+/* p[i][j]: the probability of token j after token i. Checks that tokens and parents are consistent. */
 typedef struct chain {
     int classes, beams;
     double p[MOST][MOST];
@@ -141,7 +141,7 @@ static wg_beam_result search(chain *c, int beams, int64_t max_length, double pow
     return result;
 }
 
-/* START goes to 2 (0.6) or 3 (0.4). After 2 everything is unlikely; after 3 comes 4, then the end. */
+/* START is followed by 2 (0.6) or 3 (0.4). After 2 everything is unlikely; after 3 comes 4, then the end. */
 static chain garden_path(void)
 {
     return (chain){.classes = 5,
@@ -172,7 +172,7 @@ static void test_beam(void)
     CHECK(beam.n == 0 && beam.sequence == NULL);
 }
 
-/* One beam follows the largest probability at every step. */
+/* A single beam takes the most probable token at every step. */
 static void test_one_beam_is_greedy(void)
 {
     unsigned seed = 5;
@@ -199,7 +199,7 @@ static void test_one_beam_is_greedy(void)
     }
 }
 
-/* As wide as there are sequences, it finds the best of all. */
+/* A beam with room for all sequences finds the best one. */
 static void test_wide_beam_is_exact(void)
 {
     chain c = garden_path();
@@ -218,7 +218,7 @@ static void test_wide_beam_is_exact(void)
     wg_beam_result_fini(&r);
 }
 
-/* Without a power short sequences win, with power 1 the mean counts. */
+/* Without a length power short sequences win; with power 1 the mean score decides. */
 static void test_length(void)
 {
     chain c = {.classes = 4, .p = {{1, 0, 0, 0}, {0.4, 0, 0.6, 0}, {0, 0, 0, 1}, {0.6, 0, 0.4, 0}}};

@@ -1,4 +1,4 @@
-/* Text and IDX files, read and refused; where files may be written. */
+/* Text and IDX files: accepted and refused input; where files may be written. */
 #include "test_io.h"
 
 #include <sys/stat.h>
@@ -57,7 +57,7 @@ static void test_text(void)
     free(many);
 }
 
-/* A mapped text is the file; what cannot be mapped is read. */
+/* A text is mapped; a file that cannot be mapped is read. */
 static void test_text_mapped(void)
 {
     static const unsigned char packed[] = {0x1f, 0x8b, 8, 0,    0,    0,    0,    0, 2, 3, 0x4b, 0x4c,
@@ -251,7 +251,7 @@ static void test_write_places(void)
     char *bytes = get_file(in_folder("real"), &size);
     assert_string_equal(bytes, "new text");
     free(bytes);
-    assert_int_equal(chmod(linked, 0600), 0); /* who may read it stays as it was */
+    assert_int_equal(chmod(linked, 0600), 0); /* permissions are kept */
     assert_int_equal(wg_file_write(linked, "private", 7, &error), WG_OK);
     assert_int_equal(stat(linked, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);

@@ -1,7 +1,7 @@
 /* Feeds damaged files to the readers of untrusted files.
  *
- * Inputs are valid files after some random edits: bits flipped, stretches removed, doubled or overwritten, words of
- * the format put anywhere. What a reader accepts must keep its promises; what it refuses must come with a text.
+ * Inputs are valid files after random edits: flipped bits, ranges removed, duplicated or overwritten, words of the
+ * format inserted anywhere. An accepted file must satisfy the reader's contract; a refusal must have a message.
  * A sanitizer that stops the run does not print the seed: search for it with --seed and --rounds. */
 #include "../io/io.h"
 
@@ -33,10 +33,10 @@ typedef struct blob {
 
 typedef struct format {
     const blob *words;
-    size_t n_words, least; /* least: of the bytes of an input; below, it is made anew */
+    size_t n_words, least; /* least: bytes of an input; a shorter one is replaced by a fresh one */
     void (*fresh)(input *in);
-    void (*grown)(input *in, size_t at, size_t by); /* NULL, or corrects a length that the format tells */
-    /* Reads it: the promise that is broken, or NULL; *accepted says whether it was read. */
+    void (*grown)(input *in, size_t at, size_t by); /* NULL, or corrects a length stored in the file */
+    /* Reads the input. Returns the violated condition, or NULL; *accepted: the reader took it. */
     const char *(*read)(const unsigned char *bytes, size_t size, bool *accepted);
 } format;
 
@@ -115,7 +115,7 @@ static void safetensors_fresh(input *in)
     set_length(in, n);
 }
 
-/* The header's length, as an attacker would. */
+/* Corrects the length of the header in most cases. */
 static void safetensors_grown(input *in, size_t at, size_t by)
 {
     uint64_t length;
@@ -161,7 +161,7 @@ static const char *safetensors_read(const unsigned char *bytes, size_t size, boo
 
 /* ---- files that are read by their path ---- */
 
-/* A file in memory that holds these bytes; its path, or NULL. */
+/* The path of an in-memory file with these bytes, or NULL. */
 static const char *as_file(const unsigned char *bytes, size_t size)
 {
     static int fd = -1;
@@ -198,7 +198,7 @@ static const blob idx_words[] = {
 
 static void idx_fresh(input *in) { take(in, idx_files, COUNT(idx_files)); }
 
-/* All numbers can be read; the last one is the file's last bytes, the other way round. */
+/* All numbers can be read. The last one is the last bytes of the file, reversed. */
 static const char *idx_check(const wg_idx *idx, const unsigned char *bytes, size_t size)
 {
     int64_t numel;

@@ -1,4 +1,4 @@
-/* Layers, losses and optimizers against PyTorch's numbers; golden.h says how. (Attention: test_golden_attention.) */
+/* Layers, losses and optimizers against PyTorch: see golden.h. (Attention: test_golden_attention.) */
 #include "golden.h"
 
 /* ---- recurrent layers ---- */
@@ -136,7 +136,7 @@ static void losses(void)
 
 /* ---- batch norm, RMS norm ---- */
 
-/* Three batches in train mode, running statistics after each; then one in eval mode. */
+/* Three training batches, running statistics after each; then one in evaluation. */
 static void test_batch_norm(run *r, const void *options)
 {
     char text[4][24];
@@ -217,7 +217,7 @@ static void ctc(void)
     wg_safetensors_close(file);
 }
 
-/* ---- optimizers: fed with the gradients of the reference ---- */
+/* ---- optimizers, with the gradients of the reference ---- */
 
 static wg_optimizer *optimizer_of(const char *name, wg_params *set)
 {

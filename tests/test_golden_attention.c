@@ -1,7 +1,7 @@
-/* Attention and transformers against PyTorch's numbers; golden.h says how. */
+/* Attention and transformers against PyTorch: see golden.h. */
 #include "golden.h"
 
-/* The layer's parameters, which are the first n of the set: their numbers, or their gradients compared. */
+/* Sets the first n parameters of the set, which are the layer's, or compares their gradients. */
 static void each_param(run *r, size_t n, bool gradients)
 {
     for (size_t i = 0; i < n; i++) {

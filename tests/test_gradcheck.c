@@ -1,5 +1,5 @@
-/* The gradient check itself: it accepts what is right, and rejects ops whose derivative is wrong in each of the
- * usual ways; it names parameter, element and both numbers, and leaves values and gradients as they were. */
+/* The gradient check itself: it accepts right derivatives and rejects wrong ones of all usual kinds. It names the
+ * parameter, the element and both numbers. It does not change values and gradients. */
 #include "check.h"
 #include "wengert.h"
 
@@ -22,7 +22,7 @@ static wg_tensor element_wrong(const wg_vjp_args *v, int k)
     return wg_mul(slope(v), wg_data(v->grad.tape, WG_F64, WG_DIMS(3, 3), factor));
 }
 
-/* Right, but not differentiable again: only the second order shows it. */
+/* Right, but its own gradient is missing: only the second order reveals it. */
 static wg_tensor detached(const wg_vjp_args *v, int k)
 {
     return wg_mul(v->grad, wg_detach(wg_scale(wg_square(v->in[0]), 3)));
@@ -58,7 +58,7 @@ typedef struct model {
     wg_tape *tape;
     wg_params *set;
     int calls;
-    bool changing; /* the loss is another one at each call */
+    bool changing; /* the loss differs from call to call */
 } model;
 
 static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
@@ -133,7 +133,7 @@ static void rejects_mutants(void)
     }
 }
 
-/* Directions alone find them too, and elements alone. */
+/* Directions alone find the mutants, and so do elements alone. */
 static void each_way_suffices(void)
 {
     wg_gradcheck_options directions = wg_gradcheck_defaults(), elements = directions;
@@ -165,7 +165,7 @@ static void names_the_element(void)
     options.directions = 0;
     model m = model_new(element_wrong);
     wg_param *w = wg_param_find(m.set, "w"), *b = wg_param_find(m.set, "b");
-    wg_param_freeze(b, true); /* its gradient sums the wrong one in */
+    wg_param_freeze(b, true); /* the wrong gradient is added to its own */
     wg_verdict v = wg_gradcheck(m.tape, m.set, loss_of, &m, options);
     assert_false(v.ok);
     assert_string_equal(v.param, "w");
@@ -204,7 +204,7 @@ static void seed_chooses_what_is_checked(void)
     assert_true(a.numeric != c.numeric);
 }
 
-/* ---- what cannot be checked ---- */
+/* ---- losses that cannot be checked ---- */
 
 static void missing_vjp_is_named(void)
 {
@@ -281,7 +281,7 @@ static wg_tensor with_buffer(void *context, wg_tape *tape, wg_params *set)
     return wg_sum_all(wg_mul(wg_square(w), h));
 }
 
-/* A buffer that each run writes is put back, so that every difference is taken from the same state. */
+/* A buffer that each run writes is restored, so that all differences start from the same state. */
 static void buffers_are_restored(void)
 {
     wg_tape *tape = wg_tape_new(wg_tape_defaults());

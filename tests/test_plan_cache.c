@@ -9,7 +9,8 @@ static void one_plan_serves_equal_steps(void)
     const double numbers[6] = {1, 2, 3, 4, 5, 6};
     for (int step = 0; step < 8; step++) {
         wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(3), numbers + step % 4);
-        wg_tensor y = wg_sum_all(wg_scale(wg_mul(wg_use(tape, w), x), step)); /* numbers are not the program */
+        wg_tensor y =
+            wg_sum_all(wg_scale(wg_mul(wg_use(tape, w), x), step)); /* scalars are not part of the program */
         CHECK(wg_backward(y) == WG_OK);
         CHECK(wg_item(y) == step * 2 * (numbers[step % 4] + numbers[step % 4 + 1] + numbers[step % 4 + 2]));
         wg_tape_reset(tape);

@@ -86,7 +86,7 @@ static wg_tensor assign(wg_tape *tape, wg_buffer *a, wg_buffer *b, int way)
     case 2: wg_assign(b, wg_tanh(x)); break;                          /* the other assignment reads a */
     case 3: next = wg_sub(wg_exp(wg_t(x)), x); break;                 /* another element is read */
     case 4: sum = wg_sum_all(wg_softmax(wg_mul(next, x), 1)); break;  /* a later member reads it */
-    case 5: wg_assign(a, wg_exp(next)); break;                        /* the last one counts */
+    case 5: wg_assign(a, wg_exp(next)); break;                        /* the last assignment counts */
     case 6: wg_assign(b, next); break;                                /* one value for both */
     case 7: sum = wg_sum_all(wg_index_select(next, 0, index)); break; /* an index is checked after the write */
     case 8:

@@ -1,5 +1,5 @@
 /* The product kernels against a naive product in f64: sizes, strides, segments, batches, operands packed ahead, tasks
- * in any order, and operands that end where readable memory ends. WENGERT_ISA chooses the kernels. */
+ * in any order, and operands that end at the end of readable memory. WENGERT_ISA chooses the kernels. */
 #include "ops/kernels/gemm.h"
 #include "ops/kernels/integers.h"
 
@@ -72,7 +72,7 @@ static int64_t random_size(bool large)
     return below(2) ? sizes[below((int64_t)(sizeof(sizes) / sizeof(*sizes)))] : below(140);
 }
 
-/* Of the problems, in any order, repeats allowed: each segment's own, or the same for all. */
+/* Offsets of the problems in any order, with repeats: per segment, or shared by all segments. */
 static void choose_offsets(trial *t)
 {
     wg__product *p = &t->p;
@@ -83,7 +83,7 @@ static void choose_offsets(trial *t)
         for (int64_t i = 0; i < p->batches; i++) {
             int64_t at = s * p->batch_step + i, a = below(p->batches) * t->a[s].batch,
                     b = below(p->batches) * t->b[s].batch;
-            bool least = s > 0 && !p->batch_step; /* inside the memory of all */
+            bool least = s > 0 && !p->batch_step; /* within the memory of all segments */
             t->offset_a[at] = least && t->offset_a[at] < a ? t->offset_a[at] : a;
             t->offset_b[at] = least && t->offset_b[at] < b ? t->offset_b[at] : b;
         }
@@ -120,7 +120,7 @@ static void trial_new(trial *t)
     p->c_rs = t->c.rs;
     p->c_cs = t->c.cs;
     p->batch_c = t->c.batch;
-    if (!p->accumulate && below(4) == 0) /* what C held does not matter then */
+    if (!p->accumulate && below(4) == 0) /* the old contents of C must not matter */
         for (int64_t i = 0; i < t->c.count; i++) set(p->dtype, p->c, i, (double)NAN);
 }
 
@@ -210,7 +210,7 @@ static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
     return packed;
 }
 
-/* All problems by the first one's B, as they lie and with B packed ahead: the bits of each alone. */
+/* All problems with the B of the first, packed ahead or not: the same bits as each problem alone. */
 static void try_shared(trial *t, const wg__product_kernels *k, const void *before, size_t bytes)
 {
     wg__product one = t->p, all = t->p;
@@ -291,7 +291,7 @@ static void random_products(void)
 
 /* ---- NaN, rows, dtypes ---- */
 
-/* One product into c. */
+/* A single product into c. */
 static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix *c, wg__segment *segment)
 {
     return (wg__product){.dtype = dtype,
@@ -305,7 +305,7 @@ static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix
                          .segments = segment};
 }
 
-/* A NaN or an infinity in an operand reaches what it meets, and nothing else. */
+/* An infinity in row m - 1 of A, times zero, makes that row NaN, and no other. */
 static void check_nan(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
 {
     const wg__product_kernels *kernels = wg__product_get(dtype);
@@ -339,7 +339,7 @@ static void nan_propagates(void)
     }
 }
 
-/* A row's bits do not depend on how many rows there are. */
+/* The bits of a row do not depend on the number of rows. */
 static void check_rows(wg_dtype dtype)
 {
     enum { M = 131, N = 77, K = 700 };

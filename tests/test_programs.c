@@ -1,10 +1,9 @@
-/* Random op programs: what the planner makes of a program must not change its numbers.
+/* Random programs: the planner must not change their numbers.
  *
- * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It is run with every
- * exact pass off, on, one at a time, on three threads, again from the cache, with parts of it computed twice to save
- * memory: equal bits. Op by op (eager: views are
- * then dense in memory, and a product of other strides may add in another order) and with
- * merging, which rounds, it is compared within a bound. */
+ * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It runs without the exact
+ * passes, with all of them, with one at a time, on three threads, from the plan cache, and with rematerialization: the
+ * bits must be equal. Eager runs (where views are contiguous, so that a product may add in another order) and passes
+ * that round are compared within a tolerance. */
 #include "check.h"
 #include "wengert.h"
 
@@ -35,7 +34,7 @@ static void keep(program *p, wg_tensor t)
 
 static wg_tensor any(program *p)
 {
-    /* late values more often, so that programs are deep */
+    /* recent values more often, so that programs are deep */
     int back = (int)roll(&p->d, (uint32_t)(p->n < 8 ? p->n : roll(&p->d, 3) ? 8 : p->n));
     return p->value[p->n - 1 - back];
 }
@@ -65,7 +64,7 @@ static wg_tensor product(program *p)
     return bounded(wg_matmul(wg_t(a), a));
 }
 
-/* A small recurrence: what the merge pass looks for. */
+/* A small recurrence, for the merge pass. */
 static wg_tensor loop(program *p)
 {
     wg_tensor w = p->value[0], h = any(p); /* w is square */
@@ -75,23 +74,23 @@ static wg_tensor loop(program *p)
     return h;
 }
 
-/* A loop that looks at some rows of each row of a batch: sums of products of batches are merged, too. */
-static wg_tensor look(program *p)
+/* A loop with attention over a few rows per problem of a batch: sums of batched products, for the merge pass. */
+static wg_tensor attend_in_loop(program *p)
 {
     wg_tensor q = any(p);
     if (wg_rank(q) != 2 || wg_numel(q) > 500) return q;
     wg_tensor rows = wg_stack((wg_tensor[]){q, wg_tanh(q), wg_scale(q, 0.5)}, 3, 1); /* [B, 3, n] */
-    if (roll(&p->d, 4) == 0) rows = wg_slice(rows, 0, 0, 1);                         /* the same for all */
-    int steps = 2 + (int)roll(&p->d, 3), looks = 1 + (int)roll(&p->d, 2);
+    if (roll(&p->d, 4) == 0) rows = wg_slice(rows, 0, 0, 1);                         /* shared by the batch */
+    int steps = 2 + (int)roll(&p->d, 3), queries = 1 + (int)roll(&p->d, 2);
     for (int t = 0; t < steps; t++) {
-        wg_tensor at = wg_stack((wg_tensor[]){q, wg_sigmoid(q)}, looks, 1); /* [B, looks, n] */
+        wg_tensor at = wg_stack((wg_tensor[]){q, wg_sigmoid(q)}, queries, 1); /* [B, queries, n] */
         wg_tensor weights = wg_softmax(wg_matmul(at, wg_t(rows)), -1);
         q = wg_tanh(wg_add(q, wg_sum(wg_matmul(weights, rows), WG_AXES(1), false)));
     }
     return q;
 }
 
-/* Several values by one weight, some of which may depend on others: what the pass rows looks for. */
+/* Several values times one weight, some of which may depend on others, for the pass rows. */
 static void project(program *p)
 {
     wg_tensor w = p->value[0];
@@ -135,7 +134,7 @@ static void gates(program *p)
     keep(p, wg_mul(wg_sigmoid(part[0]), wg_tanh(part[1])));
 }
 
-/* Some rows, some of them twice, of a value that others look up in, too. */
+/* Rows of a value, with repeats; other lookups may read it, too. */
 static wg_tensor lookup(program *p)
 {
     wg_tensor a = any(p);
@@ -151,7 +150,7 @@ static wg_tensor four_times(wg_tensor x)
     return wg_size(x, 0) > 17 ? x : wg_concat((wg_tensor[]){x, x, x, x}, 4, 0);
 }
 
-/* Attention by its formula, the number at one of two places; long enough for the planner to care. */
+/* Attention by its formula, scaled at one of two places, and long enough to be recognised. */
 static wg_tensor written_out(program *p, wg_tensor q, wg_tensor k, bool causal)
 {
     q = four_times(q);
@@ -166,7 +165,7 @@ static wg_tensor written_out(program *p, wg_tensor q, wg_tensor k, bool causal)
     return wg_matmul(weights, k);
 }
 
-/* Rows of a parameter, by a product with one-hot rows. */
+/* Rows of a parameter by a product with one-hot rows. */
 static wg_tensor pick(program *p)
 {
     wg_tensor w = p->value[0];
@@ -226,12 +225,12 @@ static void step(program *p)
     case 23: keep(p, wg_layer_norm(a, WG_NONE, WG_NONE, 1e-2)); break;
     case 24:
     case 25: project(p); break;
-    case 26: keep(p, look(p)); break;
+    case 26: keep(p, attend_in_loop(p)); break;
     default: gates(p);
     }
 }
 
-/* Begins or ends a region of rematerialisation, now and then. */
+/* Begins or ends a region of rematerialization, one time in four. */
 static void mark(dice *d, wg_tape *tape, bool *inside)
 {
     if (roll(d, 4)) return;
@@ -242,7 +241,7 @@ static void mark(dice *d, wg_tape *tape, bool *inside)
     *inside = !*inside;
 }
 
-/* Records the program of a seed and its loss. */
+/* Records the program of a seed; returns its loss. */
 static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set, bool marks)
 {
     program p = {.d = {seed * 2 + 1}};
@@ -282,7 +281,7 @@ typedef struct outcome {
     char *grads;
 } outcome;
 
-/* Loss and gradients, `times` over on one tape; false with a message on a failure. */
+/* Loss and gradients after `times` runs on one tape; false on failure. */
 static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int times, bool marks, outcome *out)
 {
     wg_params *set = make_params(seed, dtype);
@@ -337,7 +336,7 @@ static const struct way {
     bool pool, eager;
     int times;
     bool rounds, remat, marks;
-    bool merged; /* compared with the program that is merged, not with the plain one */
+    bool merged; /* compared with the merged program, not with the plain one */
 } ways[] = {
     {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
     {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
@@ -368,7 +367,7 @@ static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, outcome *o
     return run(seed, dtype, options, 1, false, out);
 }
 
-/* Compares the program, run in this way, with `base`. */
+/* Runs the program in this way, and compares it with `base`. */
 static void check_way(uint64_t seed, wg_dtype dtype, const struct way *way, const outcome *base)
 {
     wg_tape_options options = wg_tape_defaults();

@@ -1,5 +1,5 @@
-/* safetensors: what is accepted, every rule of the format broken, every bit flipped, every system call of a save
- * made to fail. */
+/* safetensors: accepted files, a violation of every rule of the format, every bit flipped, every system call of a save
+ * failing. */
 #include "test_io.h"
 
 #include <sys/wait.h>
@@ -7,7 +7,7 @@
 
 /* ---- safetensors ---- */
 
-/* A file of this header and n bytes of data. */
+/* Parses a file with this header and n bytes of data. */
 static wg_safetensors *parse(const char *header, size_t n, wg_error *error)
 {
     size_t length = strlen(header);
@@ -202,7 +202,7 @@ static void test_safetensors_round_trip(void)
     free(bytes);
 }
 
-/* Every byte cut off and every bit flipped is noticed. */
+/* Truncation at every byte, and a flip of every bit, is detected. */
 static void test_safetensors_damaged(void)
 {
     wg_error error = {0};
@@ -252,7 +252,7 @@ static void test_safetensors_write_refused(void)
 
 /* ---- under faults ---- */
 
-/* Every system call of a save fails in turn: an error, the old or the new file, no temporary file. */
+/* Every system call of a save fails in turn: an error, the old or the new file, and no temporary file. */
 static void test_write_faults(void)
 {
     wg_error error = {0};
@@ -283,7 +283,7 @@ static void test_write_faults(void)
     fault_end();
 }
 
-/* The process ends at every system call in turn: what is there is the old file or the new one, complete. */
+/* The process ends at every system call in turn: the old or the new file is there, complete. */
 static void test_crashes(void)
 {
     for (int shorts = 0; shorts < 2; shorts++)

@@ -24,7 +24,7 @@ static void stale_handles_are_detected(void)
 {
     wg_tensor x = matrix();
     assert_int_equal(wg_tape_reset(tape), WG_OK);
-    matrix(); /* the same node number is taken again */
+    matrix(); /* reuses the node number */
     wg_scope_begin(tape, "later");
     assert_true(wg_is_nil(wg_add(x, x)));
     assert_true(says("add [later]") && says("operand 1") && says("wg_tape_reset"));
@@ -159,7 +159,7 @@ static void values_are_contiguous_and_stay(void)
     assert_true(out[5] == 6);
     assert_int_equal(wg_read(t, out, sizeof out - 1), WG_ERR_ARGUMENT);
     wg_tape_reset(tape);
-    assert_true(isnan(wg_item(matrix()))); /* six numbers are no item */
+    assert_true(isnan(wg_item(matrix()))); /* six elements are not an item */
     assert_int_equal(wg_tape_reset(tape), WG_ERR_SHAPE);
     assert_true(wg_item(wg_any(wg_greater(matrix(), wg_scalar(tape, WG_F64, 5.5)), WG_ALL_AXES, false)) == 1);
     assert_true(wg_item(wg_slice(wg_reshape(matrix(), WG_DIMS(6)), 0, 3, 4)) == 4);
@@ -172,7 +172,7 @@ static void kept_tensors_are_computed_in_the_same_run(void)
     assert_int_equal(wg_eval(&other, 1), WG_OK);
     uint64_t misses = wg_tape_count(tape).plan_misses;
     assert_true(((const double *)wg_value(kept))[2] == 9);
-    assert_true(wg_tape_count(tape).plan_misses == misses); /* no second run */
+    assert_true(wg_tape_count(tape).plan_misses == misses); /* without a second run */
     wg_tape_reset(tape);
 }
 

@@ -1,4 +1,4 @@
-/* Text as words (examples/words.h): lines, punctuation, the dictionary's order, encoding, and back from text. */
+/* Text as words (examples/words.h): lines, punctuation, the order of the dictionary, encoding, reading it back. */
 #include "../examples/words.h"
 #include "tensors.h"
 
@@ -6,7 +6,7 @@
 
 static words of(const char *text, unsigned flags) { return words_of(text, strlen(text), flags); }
 
-/* All lines, words joined with '_', lines ended with '/'. */
+/* All words, joined by '_' and with '/' at the end of each line. */
 static const char *shown(const words *w)
 {
     static char text[256];
@@ -47,7 +47,7 @@ static void test_lines(void)
     words_fini(&w);
 }
 
-/* ISO-8859-1 becomes UTF-8; a file that is UTF-8 stays. */
+/* ISO-8859-1 is converted to UTF-8; UTF-8 is unchanged. */
 static void test_latin1(void)
 {
     const char *texts[] = {"caf\xe9 \x85 d\xc3\n", "caf\xc3\xa9 x\n"},
@@ -95,7 +95,7 @@ static void test_dictionary(void)
     words_fini(&b);
 }
 
-/* Many words: the table against a search through all. */
+/* Many words: every one is found in the hash table. */
 static void test_many(void)
 {
     enum { N = 5000 };
