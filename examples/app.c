@@ -96,6 +96,29 @@ wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool)
     return tape;
 }
 
+void app_end_step(wg_tape *tape)
+{
+    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+}
+
+wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths)
+{
+    wg_loader_options options = wg_loader_defaults();
+    wg_error error = {0};
+    options.batch = batch;
+    options.seed = (uint64_t)seed;
+    options.lengths = lengths;
+    wg_loader *loader = wg_loader_new(n, options, &error);
+    if (!loader) app_fail("%s", error.text);
+    return loader;
+}
+
+int64_t app_draw(uint64_t *random, int64_t n)
+{
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((*random >> 33) % (uint64_t)n);
+}
+
 /* splitmix64 (Steele et al. 2014) */
 static uint64_t mix(uint64_t x)
 {
@@ -110,12 +133,7 @@ uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item) { return mix(mi
 /* The order of an epoch with one batch. */
 int64_t *app_shuffled(int64_t n, uint64_t seed)
 {
-    wg_loader_options options = wg_loader_defaults();
-    wg_error error = {0};
-    options.batch = n;
-    options.seed = seed;
-    wg_loader *loader = wg_loader_new(n, options, &error);
-    if (!loader) app_fail("%s", error.text);
+    wg_loader *loader = app_loader_new(n, n, (int64_t)seed, NULL);
     const int64_t *samples;
     int64_t *copy = app_room(n, sizeof *copy);
     wg_loader_batch(loader, 0, &samples);

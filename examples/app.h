@@ -16,7 +16,7 @@ _Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
 _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
-/* Checks that, and gives main's result: 128 + the number of a signal that was noted, or 0. */
+/* Checks that, and returns the result of main: 128 + the number of a signal that was noted, or 0. */
 int app_end(void);
 /* Ends the program if a file could not be written there: to find out before an hour of training, not after. */
 void app_check_place(const char *path);
@@ -27,6 +27,13 @@ void app_check_place(const char *path);
 void *app_room(int64_t n, size_t size);
 /* A pool of threads and a tape that runs on it, both to be freed, the tape first; if that fails, the program ends. */
 wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool);
+/* Resets the tape after a step. Ends the program if the step failed. */
+void app_end_step(wg_tape *tape);
+/* A loader of batches of n samples; one that cannot be made ends the program. lengths[n] (or NULL): batches of similar
+ * lengths. */
+wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths);
+/* The next of a sequence of random numbers 0 .. n - 1 (Knuth's MMIX generator). */
+int64_t app_draw(uint64_t *random, int64_t n);
 /* 64 random bits, a function of these three. */
 uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item);
 /* 0 .. n - 1 in an order that is a function of the seed; to be freed. How data are shuffled before they are split. */
@@ -61,6 +68,12 @@ typedef struct app_option {
     bool fixed;                 /* ... where another value would be another model */
     bool given;                 /* set by app_parse: it stood on the command line */
 } app_option;
+
+/* A row that programs share. */
+#define APP_THREADS(value)                                                                                         \
+    {                                                                                                              \
+        APP_INT, "threads", value, "N", "0: all there are; changes no bit of the result", 0, 1024                  \
+    }
 
 /* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".
  * Ends the program after --help (exit 0) and on wrong usage (exit 2, one line). */

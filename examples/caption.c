@@ -293,7 +293,7 @@ static double train_step(const captioner *c, wg_tape *tape, wg_optimizer *optimi
     wg_zero_grad(c->params);
     wg_backward(loss);
     double value = wg_item(loss);
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
     if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
     wg_clip_grad_norm(c->params, 1, NULL);
     if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
@@ -350,7 +350,7 @@ static void write_captions(const captioner *c, wg_tape *tape, const examples *e,
     }
     wg_no_grad_end(tape);
     free(last);
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
 }
 
 /* Per cent of captions with every word right; prints the first few. */
@@ -402,7 +402,7 @@ int main(int argc, char **argv)
         {APP_INT, "show", &s.show, "N", "captions of each test to print", 0, 1 << 14},
         {APP_REAL, "temperature", &s.temperature, "X", "of the words that are written; 0: the likeliest", 0, 100},
         {APP_INT, "seed", &s.seed, "N", "of weights, pictures and words", 0, 1e12},
-        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        APP_THREADS(&s.threads),
         {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
         {APP_END}};
     app_name("caption");

@@ -80,7 +80,7 @@ static double validate(run *r)
         wg_rnn_carry_end(&carry, &state);
         sum += wg_item(loss);
         wg_no_grad_end(r->tape);
-        if (wg_tape_reset(r->tape) != WG_OK) app_fail("%s", wg_tape_message(r->tape));
+        app_end_step(r->tape);
     }
     wg_set_training(r->tape, training);
     wg_params_free(scratch);
@@ -143,7 +143,7 @@ static int32_t next_character(const model *m, wg_tape *tape, const wg_rnn_carry 
     const int32_t *next = wg_value(choose(tape, logits, temperature));
     int32_t chosen = next ? *next : 0;
     wg_no_grad_end(tape);
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
     return chosen;
 }
 
@@ -238,7 +238,7 @@ static int sample(int argc, char **argv)
                             {APP_INT, "length", &length, "N", "characters to write", 0, 1e12},
                             {APP_REAL, "temperature", &temperature, "X", "below 1 bolder, 0 the likeliest", 0, 100},
                             {APP_INT, "seed", &seed, "N", "of the choices", 0, 9e18},
-                            {APP_INT, "threads", &threads, "N", "0: all there are", 0, 1024},
+                            APP_THREADS(&threads),
                             {APP_END}};
     app_parse(argc, argv, "charlm sample [options]", "Writes text with a trained model.", options);
     vocabulary v;

@@ -60,7 +60,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_REAL, "clip", &s->clip, "X", "largest norm of the gradient; 0: any", 0, 1e9, NULL, true},
         {APP_REAL, "dropout", &s->dropout, "X", "dropout between layers", 0, 0.99, NULL, true},
         {APP_INT, "seed", &s->seed, "N", "of initial values and dropout", 0, most, NULL, true, true},
-        {APP_INT, "threads", &s->threads, "N", "0: all there are; changes no bit of the result", 0, 1024},
+        APP_THREADS(&s->threads),
         {APP_TEXT, "out", &s->out, "FILE", "where the model goes; the loss curve beside it, as .svg"},
         {APP_FLAG, "resume", &s->resume, NULL, "go on where the model in --out stopped, bit for bit"},
         {APP_TEXT, "init-from", &s->init_from, "FILE", "initial weights, from safetensors"},

@@ -228,7 +228,7 @@ static double train_step(trainer *t, int64_t step)
     wg_zero_grad(t->net.params);
     wg_backward(loss);
     double value = wg_item(loss);
-    if (wg_tape_reset(t->tape) != WG_OK) app_fail("%s", wg_tape_message(t->tape));
+    app_end_step(t->tape);
     if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
     if (wg_optimizer_step(t->optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(t->optimizer));
     return value;
@@ -249,7 +249,7 @@ static double test(trainer *t)
         wg_tensor hits = wg_equal(wg_argmax(classify(&t->net, x), -1, false), y);
         right += (int64_t)wg_item(wg_sum_all(wg_cast(hits, WG_F32)));
         wg_no_grad_end(t->tape);
-        if (wg_tape_reset(t->tape) != WG_OK) app_fail("%s", wg_tape_message(t->tape));
+        app_end_step(t->tape);
     }
     wg_set_training(t->tape, training);
     return 100 * (double)right / (double)all;
@@ -368,7 +368,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights (safetensors)"},
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write which pictures each step sees, a line a step"},
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
-        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        APP_THREADS(&s.threads),
         {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
         {APP_END}};
     app_name("digits");

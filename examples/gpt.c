@@ -127,7 +127,7 @@ static double validate(gpt *g, windows *w, stretch text)
         wg_no_grad_begin(g->tape);
         sum += wg_item(loss_of(g, w->x, w->y, b, w->context)) * (double)b;
         wg_no_grad_end(g->tape);
-        if (wg_tape_reset(g->tape) != WG_OK) app_fail("%s", wg_tape_message(g->tape));
+        app_end_step(g->tape);
     }
     wg_set_training(g->tape, true);
     return sum / (double)n;
@@ -245,7 +245,7 @@ static void write_text(gpt *g, const settings *s)
 
 static int32_t *read_text(gpt *g, const settings *s, size_t *size)
 {
-    const char *path = s->data ? s->data : EXAMPLES_DATA "/wengert.txt";
+    const char *path = s->data ? s->data : EXAMPLES_DATA "/pride_and_prejudice.txt";
     wg_text text;
     wg_error error = {0};
     if (wg_text_read(path, &text, &error) != WG_OK) app_fail("%s", error.text);

@@ -99,7 +99,7 @@ static void measure(const subject *s, const settings *o, wg_tape *tape, double *
     wg_tensor loss = wg_sum_all(wg_mul(read, wg_normal(tape, WG_F32, wg_shape_get(read), 0, 1)));
     const float *norms = wg_value(wg_gradient_flow(loss, state, T));
     for (int t = 0; norms && t < T; t++) norm[T - 1 - t] = norms[t];
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
     wg_params_free(set);
 }
 
@@ -247,6 +247,28 @@ static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *ta
 
 /* ---- the program ---- */
 
+/* Trains each net with several seeds; accuracy[PUPILS] is the mean over them. */
+static void train_all(const settings *o, wg_tape *tape, double *accuracy)
+{
+    app_progress progress;
+    app_progress_begin(&progress, 0, 0, PUPILS * o->runs * o->steps, "sequences", (double)o->batch);
+    if (o->steps > 0)
+        printf("%-16s %10s  %s %lld steps of training, mean and range of %lld seeds\n", "net", "parameters",
+               "accuracy after", (long long)o->steps, (long long)o->runs);
+    for (int i = 0; i < PUPILS && o->steps > 0; i++) {
+        double low = 1, high = 0;
+        int64_t params = 0;
+        for (int64_t k = 0; k < o->runs; k++) {
+            double a = train(&pupils[i], o, o->seed + k, tape, &progress, (i * o->runs + k) * o->steps, &params);
+            low = fmin(low, a);
+            high = fmax(high, a);
+            accuracy[i] += a / (double)o->runs;
+        }
+        printf("%-16s %10lld  %.3f (%.3f to %.3f)\n", pupils[i].name, (long long)params, accuracy[i], low, high);
+    }
+    app_progress_end(&progress);
+}
+
 int main(int argc, char **argv)
 {
     settings o = {.length = 100, .hidden = 32, .batch = 32, .steps = 1000, .runs = 3, .threads = 1, .lr = 3e-3};
@@ -260,7 +282,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "svg", &o.svg, "FILE", "write a picture of the lengths"},
         {APP_FLAG, "tiny", &o.tiny, NULL, "sequences of 40, 8 units, 100 steps, 1 run"},
         {APP_INT, "seed", &o.seed, "N", "of weights and sequences", 0, 9e18},
-        {APP_INT, "threads", &o.threads, "N", "0: all there are", 0, 1024},
+        APP_THREADS(&o.threads),
         {APP_END}};
     static double norm[NETS][MOST_STEPS];
     app_name("gradient_flow");
@@ -280,24 +302,8 @@ int main(int argc, char **argv)
     if (o.svg) write_picture(o.svg, norm, T);
     print_norms(norm, T);
 
-    double accuracy[PUPILS] = {0}; /* the mean of all runs */
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, PUPILS * o.runs * o.steps, "sequences", (double)o.batch);
-    if (o.steps > 0)
-        printf("%-16s %10s  %s %lld steps of training, mean and range of %lld seeds\n", "net", "parameters",
-               "accuracy after", (long long)o.steps, (long long)o.runs);
-    for (int i = 0; i < PUPILS && o.steps > 0; i++) {
-        double low = 1, high = 0;
-        int64_t params = 0;
-        for (int64_t k = 0; k < o.runs; k++) {
-            double a = train(&pupils[i], &o, o.seed + k, tape, &progress, (i * o.runs + k) * o.steps, &params);
-            low = fmin(low, a);
-            high = fmax(high, a);
-            accuracy[i] += a / (double)o.runs;
-        }
-        printf("%-16s %10lld  %.3f (%.3f to %.3f)\n", pupils[i].name, (long long)params, accuracy[i], low, high);
-    }
-    app_progress_end(&progress);
+    double accuracy[PUPILS] = {0};
+    train_all(&o, tape, accuracy);
     printf("final:");
     for (int i = 0; i < NETS; i++) printf(" growth_%s=%.4f", subjects[i].key, growth(norm[i], T));
     printf(" attention_gain=%.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);

@@ -70,11 +70,6 @@ static wg_tensor predict(const net *m, wg_tape *tape, char letter, wg_rnn_state 
 
 /* ---- training ---- */
 
-static void end_step(wg_tape *tape)
-{
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
-}
-
 /* One step on the whole word; the mean cross entropy before it. */
 static double train_step(net *m, wg_tape *tape)
 {
@@ -89,7 +84,7 @@ static double train_step(net *m, wg_tape *tape)
     wg_zero_grad(m->params);
     wg_backward(loss);
     double value = wg_item(loss);
-    end_step(tape);
+    app_end_step(tape);
     if (wg_optimizer_step(m->optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(m->optimizer));
     return value;
 }
@@ -105,7 +100,7 @@ static void spell(const net *m, wg_tape *tape, char *out)
         out[t + 1] = m->letters[best ? *best : 0];
     }
     out[m->length] = 0;
-    end_step(tape);
+    app_end_step(tape);
 }
 
 /* p[t] of the right letter after the first t + 1 letters of the word; the smallest. */
@@ -118,7 +113,7 @@ static double probabilities(const net *m, wg_tape *tape, double *p)
         p[t] = wg_item(wg_slice(all, -1, number_of(m, m->word[t + 1]), number_of(m, m->word[t + 1]) + 1));
         least = fmin(least, p[t]);
     }
-    end_step(tape);
+    app_end_step(tape);
     return least;
 }
 
@@ -153,7 +148,7 @@ int main(int argc, char **argv)
                             {APP_INT, "steps", &steps, "N", "steps of training", 1, 1e6},
                             {APP_REAL, "lr", &lr, "X", "Adam's learning rate", 0, 10},
                             {APP_INT, "seed", &seed, "N", "of the initial weights", 0, 9e18},
-                            {APP_INT, "threads", &threads, "N", "0: all there are", 0, 1024},
+                            APP_THREADS(&threads),
                             {APP_FLAG, "tiny", &tiny, NULL, "the same: it takes less than a second"},
                             {APP_END}};
     app_name("hello");

@@ -72,7 +72,7 @@ static void make_up(houses *h, int64_t n, wg_tape *tape)
         one->price = 3000 * place[where] * area * (0.6 + 0.4 * wealth) * (1 + 0.1 * fmin(bedrooms, 4)) *
                      exp(0.05 * g[3 * i + 2]);
     }
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
 }
 
 /* The next field of a line, without blanks around it; NULL after the last. */
@@ -257,7 +257,7 @@ static double train_step(const model *m, wg_tape *tape, const houses *h, wg_load
     wg_zero_grad(m->params);
     wg_backward(loss);
     double value = wg_item(loss);
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
     return value;
 }
 
@@ -269,7 +269,7 @@ static double validate(const model *m, wg_tape *tape, const houses *h, double *o
     wg_eval(error, 2);
     double unit = ((const float *)wg_param_value(m->deviation))[NUMBERS], rmse = unit * sqrt(wg_item(error[0]));
     *of_mean = unit * sqrt(wg_item(error[1]));
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
     return rmse;
 }
 
@@ -290,7 +290,7 @@ static void print_some(const model *m, wg_tape *tape, const houses *h)
         printf("%8g  %6.0f  %6.2f  %-9s %7.0f  %10.0f\n", one->number[0], one->number[1], one->number[2], one->zip,
                one->price, p[i] * d[NUMBERS] + mean[NUMBERS]);
     }
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
 }
 
 /* Trains until the validation error stops falling; leaves the averaged weights in the model, or the best if it has
@@ -354,7 +354,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "out", &s.out, "FILE", "where the best model goes"},
         {APP_FLAG, "tiny", &s.tiny, NULL, "1000 houses, 8 units, 600 steps"},
         {APP_INT, "seed", &s.seed, "N", "of weights, order and made up houses", 0, 9e18},
-        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        APP_THREADS(&s.threads),
         {APP_END}};
     app_name("house_price");
     app_parse(argc, argv, "house_price [options]",

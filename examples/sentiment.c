@@ -59,9 +59,9 @@ typedef struct model {
 
 /* Sentences as tensors of numbers. */
 typedef struct batch {
-    int64_t n, T;
-    wg_tensor tokens, lengths, labels; /* i32 [n, T], [n], [n]; padding is WORD_PAD */
-    wg_tensor bag;                     /* bow: f32 [n, vocabulary], 1 for the words that are there */
+    sequence_batch text; /* padding is WORD_PAD */
+    wg_tensor labels;    /* i32 [n] */
+    wg_tensor bag;       /* bow: f32 [n, vocabulary], 1 for the words that are there */
 } batch;
 
 /* Smaller than PyTorch's N(0, 1): as Kim's, whose are U(-0.25, 0.25). */
@@ -112,12 +112,12 @@ static wg_tensor bag_of_words(const model *m, const batch *b) { return wg_relu(w
 /* The largest answer of each filter anywhere in the sentence: [B, FILTERS filters]. */
 static wg_tensor text_cnn(const model *m, const batch *b)
 {
-    wg_tensor x = wg_transpose(wg_embedding_apply(&m->embedding, b->tokens), 1, 2); /* [B, embedding, T] */
+    wg_tensor x = wg_transpose(wg_embedding_apply(&m->embedding, b->text.tokens), 1, 2); /* [B, embedding, T] */
     wg_tensor best[FILTERS], zero = wg_scalar(x.tape, WG_F32, 0);
     for (int i = 0; i < FILTERS; i++) {
         int64_t more = FIRST_FILTER + i - 1;
         wg_tensor y = wg_relu(wg_conv_apply(&m->conv[i], x)); /* [B, filters, T + more] */
-        wg_tensor holds_word = wg_length_mask(wg_add_scalar(b->lengths, (double)more), b->T + more);
+        wg_tensor holds_word = wg_length_mask(wg_add_scalar(b->text.lengths, (double)more), b->text.T + more);
         best[i] = wg_max(wg_where(wg_unsqueeze(holds_word, 1), y, zero), WG_AXES(2), false);
     }
     return wg_concat(best, FILTERS, 1);
@@ -126,10 +126,10 @@ static wg_tensor text_cnn(const model *m, const batch *b)
 /* The top layer's state after each sentence's last word: [B, hidden]. */
 static wg_tensor last_state(const model *m, const batch *b)
 {
-    wg_tensor all = wg_embedding_apply(&m->embedding, wg_t(b->tokens)), x[MOST_WORDS + 8], h[MOST_WORDS + 8];
-    for (int64_t t = 0; t < b->T; t++) x[t] = wg_select(all, 0, t);
-    wg_rnn_state state = wg_rnn_zero_state(&m->rnn, b->tokens.tape, b->n);
-    wg_rnn_unroll(&m->rnn, x, (int)b->T, b->lengths, &state, h);
+    wg_tensor all = wg_embedding_apply(&m->embedding, wg_t(b->text.tokens)), x[MOST_WORDS + 8], h[MOST_WORDS + 8];
+    for (int64_t t = 0; t < b->text.T; t++) x[t] = wg_select(all, 0, t);
+    wg_rnn_state state = wg_rnn_zero_state(&m->rnn, b->text.tokens.tape, b->text.n);
+    wg_rnn_unroll(&m->rnn, x, (int)b->text.T, b->text.lengths, &state, h);
     return state.h[m->rnn.options.layers - 1];
 }
 
@@ -141,44 +141,28 @@ static wg_tensor predict(const model *m, const batch *b)
 
 /* ---- batches ---- */
 
-static wg_tensor multi_hot(const model *m, wg_tape *tape, const int32_t *tokens, int64_t n, int64_t T)
+static wg_tensor multi_hot(const model *m, wg_tape *tape, const sequences *s, const int64_t *sample, int64_t n)
 {
     float *bag = app_room(n * m->vocabulary, sizeof *bag);
-    for (int64_t i = 0; i < n * T; i++)
-        if (tokens[i] != WORD_PAD) bag[i / T * m->vocabulary + tokens[i]] = 1;
+    for (int64_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < s->lengths[sample[i]]; k++)
+            bag[i * m->vocabulary + s->tokens[sample[i] * s->width + k]] = 1;
     wg_tensor tensor = wg_data(tape, WG_F32, WG_DIMS(n, m->vocabulary), bag);
     free(bag);
     return tensor;
 }
 
-/* n samples, padded to a multiple of four words (so that there are fewer shapes), and `padding` more. */
+/* n samples; `padding`: more than there need be. */
 static batch batch_of(const model *m, wg_tape *tape, const corpus *c, const int64_t *sample, int64_t n,
                       int64_t padding)
 {
-    batch b = {.n = n};
-    int32_t *lengths = app_room(n, sizeof *lengths), *labels = app_room(n, sizeof *labels);
-    for (int64_t i = 0; i < n; i++) {
-        lengths[i] = c->lengths[sample[i]];
-        labels[i] = c->labels[sample[i]];
-        if (lengths[i] > b.T) b.T = lengths[i];
-    }
-    b.T = (b.T + 3) / 4 * 4 + padding;
-    int32_t *tokens = app_room(n * b.T, sizeof *tokens); /* zeros: WORD_PAD */
-    for (int64_t i = 0; i < n; i++)
-        memcpy(tokens + i * b.T, c->tokens + sample[i] * c->width, (size_t)lengths[i] * sizeof *tokens);
-    b.tokens = wg_data(tape, WG_I32, WG_DIMS(n, b.T), tokens);
-    b.lengths = wg_data(tape, WG_I32, WG_DIMS(n), lengths);
+    batch b = {.text = sequences_batch(&c->text, tape, sample, n, padding)};
+    int32_t *labels = app_room(n, sizeof *labels);
+    for (int64_t i = 0; i < n; i++) labels[i] = c->labels[sample[i]];
     b.labels = wg_data(tape, WG_I32, WG_DIMS(n), labels);
-    if (m->kind == BOW) b.bag = multi_hot(m, tape, tokens, n, b.T);
-    free(tokens);
-    free(lengths);
+    if (m->kind == BOW) b.bag = multi_hot(m, tape, &c->text, sample, n);
     free(labels);
     return b;
-}
-
-static void end_step(wg_tape *tape)
-{
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
 }
 
 /* ---- training ---- */
@@ -191,18 +175,6 @@ typedef struct trainer {
     double smooth;
 } trainer;
 
-static wg_loader *make_loader(const corpus *c, const settings *s)
-{
-    wg_loader_options options = wg_loader_defaults();
-    wg_error error = {0};
-    options.batch = s->batch;
-    options.seed = (uint64_t)s->seed;
-    options.lengths = c->lengths;
-    wg_loader *loader = wg_loader_new(c->train, options, &error);
-    if (!loader) app_fail("%s", error.text);
-    return loader;
-}
-
 static void train_step(trainer *t, model *m, wg_optimizer *optimizer, const corpus *c, wg_loader *loader,
                        uint64_t step)
 {
@@ -214,7 +186,7 @@ static void train_step(trainer *t, model *m, wg_optimizer *optimizer, const corp
     wg_zero_grad(m->params);
     wg_backward(loss);
     double value = wg_item(loss);
-    end_step(t->tape);
+    app_end_step(t->tape);
     wg_clip_grad_norm(m->params, 5, NULL);
     if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
     t->smooth += (value - t->smooth) * 0.05;
@@ -235,7 +207,7 @@ static double accuracy(wg_tape *tape, const model *m, const corpus *c, int64_t b
         wg_tensor hit = wg_equal(wg_argmax(predict(m, &b), -1, false), b.labels);
         right += wg_item(wg_sum_all(wg_cast(hit, WG_F32)));
         wg_no_grad_end(tape);
-        end_step(tape);
+        app_end_step(tape);
         free(samples);
     }
     wg_set_training(tape, training);
@@ -253,7 +225,7 @@ static result train(trainer *t, model *m, const corpus *c)
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = s->lr;
     wg_optimizer *optimizer = wg_adam_new(m->params, adam);
-    wg_loader *loader = make_loader(c, s);
+    wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->text.lengths);
     wg_early_stop stop = wg_early_stop_defaults();
     stop.higher = true;
     stop.patience = s->patience;
@@ -284,7 +256,7 @@ static result train(trainer *t, model *m, const corpus *c)
 /* Everything that a program needs to repeat the training: bench/peers/sentiment.py reads this. */
 static void write_order_file(const char *path, const corpus *c, const settings *s)
 {
-    wg_loader *loader = make_loader(c, s);
+    wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->text.lengths);
     int64_t steps = s->epochs * wg_loader_batches(loader);
     int32_t *numbers = app_room(steps * s->batch, sizeof *numbers),
             parts[2] = {(int32_t)c->train, (int32_t)c->held};
@@ -293,11 +265,12 @@ static void write_order_file(const char *path, const corpus *c, const settings *
         int64_t n = wg_loader_batch(loader, (uint64_t)step, &samples);
         for (int64_t i = 0; i < s->batch; i++) numbers[step * s->batch + i] = i < n ? (int32_t)samples[i] : -1;
     }
-    wg_entry entries[] = {{.name = "tokens", .dtype = WG_I32, .shape = WG_DIMS(c->n, c->width), .data = c->tokens},
-                          {.name = "lengths", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->lengths},
-                          {.name = "labels", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->labels},
-                          {.name = "order", .dtype = WG_I32, .shape = WG_DIMS(steps, s->batch), .data = numbers},
-                          {.name = "parts", .dtype = WG_I32, .shape = WG_DIMS(2), .data = parts}};
+    wg_entry entries[] = {
+        {.name = "tokens", .dtype = WG_I32, .shape = WG_DIMS(c->n, c->text.width), .data = c->text.tokens},
+        {.name = "lengths", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->text.lengths},
+        {.name = "labels", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->labels},
+        {.name = "order", .dtype = WG_I32, .shape = WG_DIMS(steps, s->batch), .data = numbers},
+        {.name = "parts", .dtype = WG_I32, .shape = WG_DIMS(2), .data = parts}};
     wg_error error = {0};
     if (wg_safetensors_write(path, entries, sizeof entries / sizeof *entries, NULL, 0, &error) != WG_OK)
         app_fail("%s", error.text);
@@ -322,7 +295,7 @@ static void logits_of(wg_tape *tape, const model *m, const corpus *c, int64_t sa
     wg_status status = wg_read(predict(m, &b), out, CLASSES * sizeof *out);
     wg_no_grad_end(tape);
     wg_set_training(tape, training);
-    end_step(tape);
+    app_end_step(tape);
     if (status != WG_OK) app_fail("cannot read the logits");
 }
 
@@ -373,8 +346,8 @@ static void check_sentence(const corpus *c, const char *sentence)
 {
     corpus one = corpus_look_at(sentence, c->task == &task_files ? WORDS_LOWER : 0, &c->dictionary);
     bool known = false;
-    for (int64_t i = 0; one.n == 1 && i < one.lengths[0]; i++) known |= one.tokens[i] != WORD_UNKNOWN;
-    if (one.n != 1 || one.lengths[0] == 0) app_usage("--sentence: one line with a word in it");
+    for (int64_t i = 0; one.n == 1 && i < one.text.lengths[0]; i++) known |= one.text.tokens[i] != WORD_UNKNOWN;
+    if (one.n != 1 || one.text.lengths[0] == 0) app_usage("--sentence: one line with a word in it");
     if (!known) app_usage("--sentence: none of its words has been seen in training");
     corpus_fini(&one);
 }
@@ -400,25 +373,45 @@ static void check_settings(const settings *s, bool one_model, bool one_task)
         app_usage("--init-out and --order-out need one --model and one --task, or files");
 }
 
+/* The models and tasks that are trained. */
+typedef struct plan {
+    const task *tasks[TASKS];
+    int n_tasks, first, last; /* kinds of models */
+} plan;
+
+static plan choose(const settings *s)
+{
+    plan p = {{&task_reviews, &task_order, &task_far}, TASKS, 0, MODELS - 1};
+    bool one_model = strcmp(s->model, "all") != 0, one_task = s->pos || strcmp(s->task, "all") != 0;
+    check_settings(s, one_model, one_task);
+    for (int k = 0; one_task && k < TASKS; k++)
+        if (strcmp(p.tasks[k]->name, s->task) == 0) p.tasks[0] = p.tasks[k];
+    if (s->pos) p.tasks[0] = &task_files;
+    if (one_task) p.n_tasks = 1;
+    for (int kind = 0; one_model && kind < MODELS; kind++)
+        if (strcmp(model_names[kind], s->model) == 0) p.first = p.last = kind;
+    return p;
+}
+
 static corpus get_corpus(const settings *s, const task *t)
 {
     return t == &task_files ? corpus_read(s->neg, s->pos, (uint64_t)s->seed)
                             : corpus_generate(t, s->sentences, (uint64_t)s->seed);
 }
 
-static void run(trainer *t, const task *const *tasks, int n_tasks, int first, int last, result r[MODELS][TASKS])
+static void run(trainer *t, const plan *p, result r[MODELS][TASKS])
 {
     const settings *s = t->s;
     corpus c[TASKS];
-    for (int k = 0; k < n_tasks; k++) {
-        c[k] = get_corpus(s, tasks[k]);
+    for (int k = 0; k < p->n_tasks; k++) {
+        c[k] = get_corpus(s, p->tasks[k]);
         if (s->sentence) check_sentence(&c[k], s->sentence);
         if (s->order_out) write_order_file(s->order_out, &c[k], s);
-        t->planned += (last - first + 1) * s->epochs * ((c[k].train + s->batch - 1) / s->batch);
+        t->planned += (p->last - p->first + 1) * s->epochs * ((c[k].train + s->batch - 1) / s->batch);
     }
     app_progress_begin(&t->progress, 0, 0, t->planned, "sentences", (double)s->batch);
-    for (int kind = first; kind <= last; kind++)
-        for (int k = 0; k < n_tasks && !app_signal(); k++) {
+    for (int kind = p->first; kind <= p->last; kind++)
+        for (int k = 0; k < p->n_tasks && !app_signal(); k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
             if (s->init_out) write_model(s->init_out, &m, s);
             r[kind][k] = train(t, &m, &c[k]);
@@ -426,23 +419,36 @@ static void run(trainer *t, const task *const *tasks, int n_tasks, int first, in
             wg_params_free(m.params);
         }
     app_progress_end(&t->progress);
-    for (int k = 0; k < n_tasks; k++) {
+    for (int k = 0; k < p->n_tasks; k++) {
         printf("%s: %lld sentences to learn from, %lld held out, %d words\n", c[k].task->name,
                (long long)c[k].train, (long long)c[k].held, (int)c[k].dictionary.size - WORD_FIRST);
         corpus_fini(&c[k]);
     }
 }
 
-static void print_table(const task *const *tasks, int n_tasks, int first, int last, result r[MODELS][TASKS])
+static void print_table(const plan *p, result r[MODELS][TASKS])
 {
     printf("accuracy on held-out sentences, epoch and seconds\n%-6s", "");
-    for (int k = 0; k < n_tasks; k++) printf("  %-20s", tasks[k]->name);
-    for (int kind = first; kind <= last; kind++) {
+    for (int k = 0; k < p->n_tasks; k++) printf("  %-20s", p->tasks[k]->name);
+    for (int kind = p->first; kind <= p->last; kind++) {
         printf("\n%-6s", model_names[kind]);
-        for (int k = 0; k < n_tasks; k++)
+        for (int k = 0; k < p->n_tasks; k++)
             printf("  %.3f %4lld %6.1f s  ", r[kind][k].accuracy, (long long)r[kind][k].epoch, r[kind][k].seconds);
     }
     printf("\n");
+}
+
+static void print_results(wg_tape *tape, const settings *s, const plan *p, result r[MODELS][TASKS])
+{
+    double other_order[MODELS], padded;
+    show_order(tape, s, other_order, &padded);
+    print_table(p, r);
+    printf("final:");
+    for (int k = 0; k < p->n_tasks; k++)
+        for (int kind = p->first; kind <= p->last; kind++)
+            printf(" %s_%s=%.3f", p->tasks[k]->name, model_names[kind], r[kind][k].accuracy);
+    for (int kind = 0; kind < MODELS; kind++) printf(" ice_cream_%s=%.3g", model_names[kind], other_order[kind]);
+    printf(" padding=%.3g\n", padded);
 }
 
 int main(int argc, char **argv)
@@ -468,7 +474,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the data and the order of the batches"},
         {APP_FLAG, "tiny", &s.tiny, NULL, "600 sentences, small models"},
         {APP_INT, "seed", &s.seed, "N", "of data, weights, order and dropout", 0, 9e18},
-        {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+        APP_THREADS(&s.threads),
         {APP_END}};
     app_name("sentiment");
     app_parse(argc, argv, "sentiment [options]",
@@ -477,34 +483,13 @@ int main(int argc, char **argv)
               "reviews;\n0.72 to 0.79 on rt-polarity.",
               options);
     choose_sizes(&s);
-    bool one_model = strcmp(s.model, "all") != 0, one_task = s.pos || strcmp(s.task, "all") != 0;
-    check_settings(&s, one_model, one_task);
-    const task *tasks[TASKS] = {&task_reviews, &task_order, &task_far};
-    for (int k = 0; one_task && k < TASKS; k++)
-        if (strcmp(tasks[k]->name, s.task) == 0) tasks[0] = tasks[k];
-    if (s.pos) tasks[0] = &task_files;
-    int first = 0, last = MODELS - 1, n_tasks = one_task ? 1 : TASKS;
-    for (int kind = 0; one_model && kind < MODELS; kind++)
-        if (strcmp(model_names[kind], s.model) == 0) first = last = kind;
-
+    const plan p = choose(&s);
     wg_pool *pool;
     trainer t = {.s = &s, .tape = app_tape_new(s.threads, s.seed, &pool)};
     app_catch_signals();
-
     static result r[MODELS][TASKS];
-    double other_order[MODELS], padded;
-    run(&t, tasks, n_tasks, first, last, r);
-    if (!app_signal()) {
-        show_order(t.tape, &s, other_order, &padded);
-        print_table(tasks, n_tasks, first, last, r);
-        printf("final:");
-        for (int k = 0; k < n_tasks; k++)
-            for (int kind = first; kind <= last; kind++)
-                printf(" %s_%s=%.3f", tasks[k]->name, model_names[kind], r[kind][k].accuracy);
-        for (int kind = 0; kind < MODELS; kind++)
-            printf(" ice_cream_%s=%.3g", model_names[kind], other_order[kind]);
-        printf(" padding=%.3g\n", padded);
-    }
+    run(&t, &p, r);
+    if (!app_signal()) print_results(t.tape, &s, &p, r);
     if (app_signal()) app_note("stopped");
     wg_tape_free(t.tape);
     wg_pool_free(pool);

@@ -3,6 +3,7 @@
 #define SENTIMENT_H
 
 #include "app.h"
+#include "sequences.h"
 #include "words.h"
 
 #include <stdio.h>
@@ -23,8 +24,8 @@ typedef struct corpus {
     dictionary dictionary;
     int64_t n, train,
         held; /* 0 .. train - 1 to learn from; n - held .. n - 1 held out; those between to choose by */
-    int64_t width;
-    int32_t *tokens, *lengths, *labels; /* [n, width], [n], [n] */
+    sequences text;
+    int32_t *labels; /* [n] */
 } corpus;
 
 /* Functions end the program, with a message, where they fail. */

@@ -91,21 +91,26 @@ static dictionary training_dictionary(const words *text, const int64_t *line, in
     return d;
 }
 
+/* Sequence i is a line; words past the width are cut. */
+static void encode(sequences *s, int64_t i, const dictionary *d, const words *text, size_t line)
+{
+    int32_t tokens[MOST_WORDS];
+    sequences_set(s, i, tokens, (int32_t)dictionary_encode(d, text, line, tokens, (size_t)s->width));
+}
+
 /* The lines of a text, in this order; the last two tenths are not learnt from. */
 static corpus corpus_of(const task *what, const words *text, const int64_t *line, const int32_t *labels, int64_t n,
                         size_t minimum)
 {
-    corpus c = {.task = what, .n = n, .held = n / 20 * 2, .width = (int64_t)words_longest(text)};
+    corpus c = {.task = what, .n = n, .held = n / 20 * 2};
+    const int64_t longest = (int64_t)words_longest(text);
     c.train = n - 2 * c.held;
     if (c.held == 0) app_fail("%lld sentences are too few: at least 20", (long long)n);
-    if (c.width > MOST_WORDS) c.width = MOST_WORDS; /* what is longer is cut */
     c.dictionary = training_dictionary(text, line, c.train, minimum);
-    c.tokens = app_room(n * c.width, sizeof *c.tokens);
-    c.lengths = app_room(n, sizeof *c.lengths);
+    c.text = sequences_new(n, longest < MOST_WORDS ? longest : MOST_WORDS);
     c.labels = app_room(n, sizeof *c.labels);
     for (int64_t i = 0; i < n; i++) {
-        c.lengths[i] = (int32_t)dictionary_encode(&c.dictionary, text, (size_t)line[i], c.tokens + i * c.width,
-                                                  (size_t)c.width);
+        encode(&c.text, i, &c.dictionary, text, (size_t)line[i]);
         c.labels[i] = labels[line[i]];
     }
     return c;
@@ -114,8 +119,7 @@ static corpus corpus_of(const task *what, const words *text, const int64_t *line
 void corpus_fini(corpus *c)
 {
     dictionary_fini(&c->dictionary);
-    free(c->tokens);
-    free(c->lengths);
+    sequences_fini(&c->text);
     free(c->labels);
 }
 
@@ -186,15 +190,12 @@ corpus corpus_read(const char *negative, const char *positive, uint64_t seed)
 corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known)
 {
     words text = words_of(lines, strlen(lines), flags);
-    corpus c = {.n = (int64_t)text.lines, .width = (int64_t)words_longest(&text)};
-    if (c.width > MOST_WORDS) c.width = MOST_WORDS;
+    const int64_t longest = (int64_t)words_longest(&text);
+    corpus c = {.n = (int64_t)text.lines};
     dictionary own = known ? (dictionary){0} : dictionary_of((const words *[]){&text}, 1, 1, 0);
-    c.tokens = app_room(c.n * c.width, sizeof *c.tokens);
-    c.lengths = app_room(c.n, sizeof *c.lengths);
+    c.text = sequences_new(c.n, longest < MOST_WORDS ? longest : MOST_WORDS);
     c.labels = app_room(c.n, sizeof *c.labels);
-    for (int64_t i = 0; i < c.n; i++)
-        c.lengths[i] = (int32_t)dictionary_encode(known ? known : &own, &text, (size_t)i, c.tokens + i * c.width,
-                                                  (size_t)c.width);
+    for (int64_t i = 0; i < c.n; i++) encode(&c.text, i, known ? known : &own, &text, (size_t)i);
     words_fini(&text);
     c.dictionary = own;
     return c;

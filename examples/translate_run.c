@@ -7,6 +7,8 @@
 
 /* ---- the model's parameters ---- */
 
+static const char *const models[] = {"plain", "bahdanau", "luong", "transformer", NULL}; /* by kind */
+
 static void init_recurrent(translator *m, const settings *s)
 {
     const bool bahdanau = m->kind == BAHDANAU;
@@ -43,9 +45,8 @@ static void init_transformer(translator *m, const settings *s)
 
 static void translator_init(translator *m, const settings *s, int32_t source_words, int32_t target_words)
 {
-    static const char *const names[] = {"plain", "bahdanau", "luong", "transformer"};
     *m = (translator){.size = s->size, .window = s->window, .dropout = s->dropout};
-    while (strcmp(names[m->kind], s->model) != 0) m->kind++;
+    while (strcmp(models[m->kind], s->model) != 0) m->kind++;
     m->params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed);
     if (!m->params) app_fail("out of memory");
     wg_embedding_init(&m->source, m->params, "source", source_words, s->size, WORD_PAD);
@@ -381,27 +382,26 @@ static void check(const settings *s)
         app_usage("--picture and --weights need a model with attention");
 }
 
-int main(int argc, char **argv)
+static const char *const scores[] = {"dot", "general", "concat", NULL};
+
+static void parse(int argc, char **argv, settings *s)
 {
-    static const char *const models[] = {"plain", "bahdanau", "luong", "transformer", NULL};
-    static const char *const scores[] = {"dot", "general", "concat", NULL};
-    run r = {.s = {.model = "luong",
-                   .score = "general",
-                   .size = 64,
-                   .layers = 1,
-                   .heads = 4,
-                   .window = -1,
-                   .batch = 64,
-                   .steps = 1000,
-                   .warmup = 100,
-                   .beam = 4,
-                   .max_words = 50,
-                   .minimum = 2,
-                   .tests = 200,
-                   .show = 3,
-                   .threads = 2,
-                   .lr = 3e-3}};
-    settings *s = &r.s;
+    *s = (settings){.model = "luong",
+                    .score = "general",
+                    .size = 64,
+                    .layers = 1,
+                    .heads = 4,
+                    .window = -1,
+                    .batch = 64,
+                    .steps = 1000,
+                    .warmup = 100,
+                    .beam = 4,
+                    .max_words = 50,
+                    .minimum = 2,
+                    .tests = 200,
+                    .show = 3,
+                    .threads = 2,
+                    .lr = 3e-3};
     app_option options[] = {
         {APP_CHOICE, "model", &s->model, "KIND", "the model", 0, 0, models},
         {APP_TEXT, "source", &s->source, "FILE", "sentences to translate, one a line, words with blanks between"},
@@ -434,9 +434,8 @@ int main(int argc, char **argv)
         {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and which each step sees"},
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for some seconds"},
         {APP_INT, "seed", &s->seed, "N", "of initial values, batches and dropout", 0, 9e18},
-        {APP_INT, "threads", &s->threads, "N", "0: all there are; changes no bit of the result", 0, 1024},
+        APP_THREADS(&s->threads),
         {APP_END}};
-    app_name("translate");
     app_parse(
         argc, argv, "translate [options]",
         "Learns to translate sentences with an encoder and a decoder; without files: digits to German, backwards.\n"
@@ -444,6 +443,14 @@ int main(int argc, char **argv)
         options);
     if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
     check(s);
+}
+
+int main(int argc, char **argv)
+{
+    run r = {0};
+    settings *s = &r.s;
+    app_name("translate");
+    parse(argc, argv, s);
     if (s->picture) app_check_place(s->picture);
     if (s->weights) app_check_place(s->weights);
     run_begin(&r);

@@ -160,7 +160,7 @@ static double train_step(const network *net, predict_fn predict, wg_tape *tape, 
     wg_zero_grad(net->params);
     wg_backward(loss);
     double value = wg_item(loss);
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
     if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
     if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
     return value;
@@ -174,7 +174,7 @@ static void count(const network *net, predict_fn predict, wg_tape *tape, const c
     const int32_t *said = wg_value(wg_argmax(predict(net, tape, c), -1, false));
     for (int64_t i = 0; i < c->n && said; i++) table[c->motion[i]][said[i]]++;
     wg_no_grad_end(tape);
-    if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
+    app_end_step(tape);
 }
 
 /* Per cent right on clips that were not seen; prints what is taken for what. */
@@ -258,7 +258,7 @@ int main(int argc, char **argv)
                             {APP_INT, "test", &s.test, "N", "clips of the test, in whole batches", 1, 1e9},
                             {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
                             {APP_INT, "seed", &s.seed, "N", "of weights and clips", 0, 1e12},
-                            {APP_INT, "threads", &s.threads, "N", "0: all there are", 0, 1024},
+                            APP_THREADS(&s.threads),
                             {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
                             {APP_END}};
     app_name("video");

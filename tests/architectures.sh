@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks docs/architectures.md, and links and names of the other documents, against the tree. Every row of the tables has
-# six cells; a link is to a file that exists; a name in backquotes after a link is in that file: a word of a header, a
-# test that is defined and run, an option that an example has. Every wg_ name, wherever it stands, is in a header.
+# six cells. The target of a link exists. A name in backquotes after a link occurs in that file: as a word of a header, as
+# a test that is defined and run, or as an option of an example. Every wg_ name is declared in a header.
 # Usage: architectures.sh SOURCE [FILE]
 set -eu
 source=$(cd "$1" && pwd)
@@ -13,7 +13,7 @@ fail() { echo "$file:$line: $*" >>"$work/failures"; }
 word() { grep -qw -e "$1" -- "$2"; }
 : >"$work/failures"
 
-# A line for each thing to check: line number, column, what (rows, file, name), text. The file of a name is the last
+# Prints a line for each item to check: line number, column, kind (row, file, name), text. A name belongs to the last
 # link before it.
 awk '
     /^```/ { code = !code; next }
@@ -86,7 +86,7 @@ while read -r line column kind text; do
             tests=$((tests + 1))
             grep -q "^static void $text(void" "$target" || grep -q "^static void $text(run \*r" "$target" ||
                 fail "there is no test '$text' in $target"
-            grep -Eq "(TEST|cmocka_unit_test)\($text\)|^    $text\(\);|, $text\);" "$target" ||
+            grep -Eq "(TEST|TEST_CASE|TEST_CASE_WITH|ON_TAPE|cmocka_unit_test)\($text[,)]|, $text\);" "$target" ||
                 fail "the test '$text' in $target is never run"
             ;;
         esac

@@ -1,10 +1,5 @@
-/* Cases with reference numbers. */
+/* Cases with reference numbers: see golden.h. */
 #include "golden.h"
-
-#include <math.h>
-
-static const char *wanted = "";
-static int cases, failures;
 
 /* ---- reference numbers ---- */
 
@@ -18,10 +13,7 @@ bool find(const run *r, const char *what, wg_entry *entry)
 wg_entry need(run *r, const char *what)
 {
     wg_entry entry;
-    if (!find(r, what, &entry)) {
-        fprintf(stderr, "%s/%s is not in the file\n", r->name, what);
-        exit(2);
-    }
+    if (!find(r, what, &entry)) fail_msg("%s/%s is not in the file", r->name, what);
     return entry;
 }
 
@@ -69,11 +61,9 @@ wg_tensor constant(run *r, const char *what)
 void set_param(run *r, wg_param *param, const char *what)
 {
     wg_entry entry = need(r, what);
-    if (wg_param_numel(param) != numel(&entry)) {
-        fprintf(stderr, "%s/%s: %lld numbers, the layer has %lld\n", r->name, what, (long long)numel(&entry),
-                (long long)wg_param_numel(param));
-        exit(2);
-    }
+    if (wg_param_numel(param) != numel(&entry))
+        fail_msg("%s/%s: %lld numbers, the layer has %lld", r->name, what, (long long)numel(&entry),
+                 (long long)wg_param_numel(param));
     copy_out(r, &entry, 0, numel(&entry), wg_param_write_begin(param));
     wg_param_write_end(param);
 }
@@ -85,7 +75,7 @@ wg_param *input(run *r, const char *what)
     return param;
 }
 
-/* ---- comparing ---- */
+/* ---- comparisons ---- */
 
 void compare(run *r, const char *what, const void *have)
 {
@@ -99,13 +89,12 @@ void compare(run *r, const char *what, const void *have)
         if (isnan(e)) break;
     }
     if (have && error <= limit) return;
-    r->failures++;
-    printf("FAILED %s/%s %s: ", r->name, what, wg_dtype_name(r->dtype));
     if (have)
-        printf("element %lld is %.17g, PyTorch's %.17g (off by %.2g of the largest, allowed %.0e)\n",
-               (long long)worst, number(r->dtype, have, worst), reference(&entry, worst), error, limit);
+        FAIL("%s/%s %s: element %lld is %.17g, PyTorch's %.17g (off by %.2g of the largest, allowed %.0e)", r->name,
+             what, wg_dtype_name(r->dtype), (long long)worst, number(r->dtype, have, worst),
+             reference(&entry, worst), error, limit);
     else
-        printf("no value: %s\n", wg_tape_message(r->tape));
+        FAIL("%s/%s %s: no value: %s", r->name, what, wg_dtype_name(r->dtype), wg_tape_message(r->tape));
 }
 
 void compare_grad(run *r, const char *what, const wg_param *param)
@@ -125,53 +114,34 @@ wg_tensor weighted(run *r, const char *what, wg_tensor y)
 void backward(run *r, wg_tensor loss)
 {
     if (wg_backward(loss) == WG_OK) return;
-    printf("FAILED %s %s: %s\n", r->name, wg_dtype_name(r->dtype), wg_tape_message(r->tape));
-    r->failures++;
+    FAIL("%s %s: %s", r->name, wg_dtype_name(r->dtype), wg_tape_message(r->tape));
+}
+
+/* ---- running ---- */
+
+wg_safetensors *golden_open(const char *name)
+{
+    char path[1024];
+    wg_error error = {0};
+    snprintf(path, sizeof path, "%s/%s.safetensors", GOLDEN_FOLDER, name);
+    wg_safetensors *file = wg_safetensors_open(path, &error);
+    if (!file) fail_msg("%s", error.text);
+    return file;
 }
 
 void both(const wg_safetensors *file, const char *name, const void *options,
-          void (*test)(run *r, const void *options))
+          void (*body)(run *r, const void *options))
 {
-    if (strncmp(name, wanted, strlen(wanted)) != 0) return;
+    if (!check_wants(name)) return;
     for (int i = 0; i < 2; i++) {
         run r = {.file = file, .name = name, .dtype = i ? WG_F32 : WG_F64};
         r.tape = wg_tape_new(wg_tape_defaults());
         r.set = wg_params_new(r.dtype);
-        test(&r, options);
+        body(&r, options);
         wg_status status = wg_tape_reset(r.tape);
-        if (status != WG_OK || wg_params_status(r.set) != WG_OK) {
-            printf("FAILED %s: %s; %s\n", name, wg_tape_message(r.tape), wg_params_message(r.set));
-            r.failures++;
-        }
+        if (status != WG_OK || wg_params_status(r.set) != WG_OK)
+            FAIL("%s: %s; %s", name, wg_tape_message(r.tape), wg_params_message(r.set));
         wg_tape_free(r.tape);
         wg_params_free(r.set);
-        cases++;
-        failures += r.failures > 0;
     }
-}
-
-static void with_file(const char *folder, const golden_file *golden)
-{
-    char path[1024];
-    wg_error error = {0};
-    snprintf(path, sizeof path, "%s/%s.safetensors", folder, golden->name);
-    wg_safetensors *file = wg_safetensors_open(path, &error);
-    if (!file) {
-        fprintf(stderr, "%s\n", error.text);
-        exit(2);
-    }
-    golden->test(file);
-    wg_safetensors_close(file);
-}
-
-int run_golden(int argc, char **argv, const golden_file *files, size_t n)
-{
-    if (argc < 2) {
-        fprintf(stderr, "FOLDER [case]\n");
-        return 2;
-    }
-    if (argc > 2) wanted = argv[2];
-    for (size_t i = 0; i < n; i++) with_file(argv[1], &files[i]);
-    printf("%d runs, %d failed\n", cases, failures);
-    return failures > 0 || cases == 0;
 }

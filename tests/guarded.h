@@ -1,4 +1,4 @@
-/* Memory between two pages without access: a test that reads or writes past its end stops there. */
+/* Memory between two pages without access: reads and writes past its end crash. */
 #ifndef WG_TEST_GUARDED_H
 #define WG_TEST_GUARDED_H
 
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 typedef struct guarded {
-    char *map, *start, *end; /* start .. end: whole pages with access */
-    char *data;              /* the `bytes` asked for, which end at `end` */
+    char *map, *start, *end; /* start .. end: whole accessible pages */
+    char *data;              /* the requested bytes, which end at `end` */
     size_t bytes, mapped;
 } guarded;
 

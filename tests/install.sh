@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs into a new folder and checks what a user gets: headers that stand alone in C11 and C++17, exported names
-# with the prefix only, a pkg-config file that a small program builds with. Usage: install.sh SOURCE BUILD
+# Installs into a new folder and checks it: every header compiles alone in C11 and C++17, every exported name has the
+# prefix, a small program builds with the pkg-config file. Usage: install.sh SOURCE BUILD
 set -eu
 source=$1
 build=$2

@@ -1,10 +1,10 @@
-/* Random numbers that a seed gives again: splitmix64 (Steele et al. 2014). */
+/* Reproducible random numbers: splitmix64 (Steele et al. 2014). */
 #ifndef WG_TEST_RANDOM_H
 #define WG_TEST_RANDOM_H
 
 #include <stdint.h>
 
-static uint64_t random_state; /* the seed, or where a run of numbers has come to */
+static uint64_t random_state; /* assign the seed here */
 
 static inline uint64_t random_bits(void)
 {
@@ -14,7 +14,7 @@ static inline uint64_t random_bits(void)
     return z ^ (z >> 31);
 }
 
-/* 0 .. n - 1; 0 where there is nothing. */
+/* 0 .. n - 1; 0 if n is 0. */
 static inline int64_t below(int64_t n) { return n > 0 ? (int64_t)(random_bits() % (uint64_t)n) : 0; }
 
 #endif

@@ -1,8 +1,8 @@
-/* Small recurrent networks for tests, all of the same sizes and on the same inputs. */
+/* Small recurrent networks for tests, with the same sizes and inputs. */
 #ifndef WG_TEST_RECURRENT_H
 #define WG_TEST_RECURRENT_H
 
-#include "check.h"
+#include "tensors.h"
 
 enum { T = 4, B = 3, IN = 2, H = 3 };
 

@@ -1,6 +1,6 @@
-/* The op attention: against a plain loop with every option, rows with nothing to see, scratch, worked examples.
+/* The attention op: every option against a plain loop, queries without a visible key, scratch, worked examples.
  * (Its layers: test_attention_layers. test_golden_attention compares with PyTorch.) */
-#include "check.h"
+#include "tensors.h"
 
 /* ---- the op against a plain loop ---- */
 
@@ -19,7 +19,7 @@ static bool may_see(const op_case *c, const unsigned char *mask, int n, int i, i
     return !c->mask || mask[(n * c->Tq + i) * c->Tk + j];
 }
 
-/* Batch row n. */
+/* Row n of the batch. */
 static void plain_loop(const op_case *c, int n, const double *q, const double *k, const double *v,
                        const unsigned char *mask, const double *bias, double *out, double *weights)
 {
@@ -53,7 +53,8 @@ static void run_case(op_case c)
     double q[6 * 7 * SIZE], k[6 * 7 * SIZE], v[6 * 7 * VALUE], bias[49], out[6 * 7 * VALUE], weights[6 * 49];
     unsigned char mask[6 * 49];
     fill(q, sizeof q / 8, 1), fill(k, sizeof k / 8, 2), fill(v, sizeof v / 8, 3), fill(bias, 49, 4);
-    for (int i = 0; i < n * c.Tq * c.Tk; i++) mask[i] = i * 7919 % 5 < 3 && i / c.Tk % 4 != 2; /* some rows: none */
+    for (int i = 0; i < n * c.Tq * c.Tk; i++)
+        mask[i] = i * 7919 % 5 < 3 && i / c.Tk % 4 != 2; /* none for some queries */
     for (int b = 0; b < n; b++) plain_loop(&c, b, q, k, v, mask, bias, out, weights);
     wg_tape *tape = new_tape();
     if (c.mask) c.o.mask = wg_data(tape, WG_BOOL, shape_of(c.rank, c.Tq, c.Tk), mask);
@@ -64,10 +65,8 @@ static void run_case(op_case c)
     double a = distance(wg_value(wg_attention(tq, tk, tv, c.o)), out, (size_t)(n * c.Tq * VALUE));
     double b = distance(wg_value(wg_attention_weights(tq, tk, c.o)), weights, (size_t)(n * c.Tq * c.Tk));
     if (!(a < 1e-12 && b < 1e-12)) {
-        failures++;
-        printf(
-            "FAILED attention: rank %d, %d x %d, causal %d, window %d, mask %d, bias %d, scale %g: off by %g, %g\n",
-            c.rank, c.Tq, c.Tk, c.o.causal, (int)c.o.window, c.mask, c.bias, c.o.scale, a, b);
+        FAIL("rank %d, %d x %d, causal %d, window %d, mask %d, bias %d, scale %g: off by %g, %g", c.rank, c.Tq,
+             c.Tk, c.o.causal, (int)c.o.window, c.mask, c.bias, c.o.scale, a, b);
     }
     CLOSE(tape);
 }
@@ -90,7 +89,7 @@ static void test_op(void)
     }
 }
 
-/* A query that sees nothing: zeros, and no gradient to anything from it. */
+/* A query without a visible key: its output is zero, and no gradient flows from it. */
 static void test_nothing_to_see(void)
 {
     wg_tape *tape = new_tape();
@@ -112,14 +111,14 @@ static void test_nothing_to_see(void)
     CHECK(zero);
     CHECK(finite);
     CHECK(some);
-    o.mask = wg_data(tape, WG_BOOL, WG_DIMS(1, 1), &seen[1]); /* nobody sees anything */
+    o.mask = wg_data(tape, WG_BOOL, WG_DIMS(1, 1), &seen[1]); /* no query has a visible key */
     wg_tensor nothing = wg_attention(x[0], x[1], x[2], o);
     const double *all = wg_value(wg_grad1(weigh(nothing, 77), x[1], WG_NONE));
     for (int i = 0; i < 12; i++) CHECK(all[i] == 0);
     CLOSE(tape);
 }
 
-/* In train mode weights are dropped and the rest scaled; in eval mode not. */
+/* In training, weights are dropped and the others scaled; in evaluation they are not. */
 static void test_dropout(void)
 {
     wg_tape *tape = new_tape();
@@ -139,7 +138,7 @@ static void test_dropout(void)
     CLOSE(tape);
 }
 
-/* Two vectors: the result lies between them, and is one of them exactly when its score is far above. */
+/* Two vectors: the result lies between them, and equals one of them exactly if its score is far larger. */
 static void test_two_vectors(void)
 {
     wg_tape *tape = new_tape();
@@ -160,7 +159,7 @@ static void test_two_vectors(void)
     CLOSE(tape);
 }
 
-/* "Je suis etudiant": three encoder states, their scores by dot product with the decoder's, softmax, the weighted
+/* "Je suis etudiant": three encoder states, their dot products with the decoder's state, softmax, the weighted
  * sum. By hand: scores 1, 3, 1; e^-2 = 0.135335; weights 0.106507, 0.786986, 0.106507. */
 static void test_worked_example(void)
 {
@@ -181,7 +180,7 @@ static void test_worked_example(void)
     wg_params_free(set);
 }
 
-/* Heads of 64 numbers divide their scores by 8, before the softmax. */
+/* Heads of size 64 divide their scores by 8 before the softmax. */
 static void test_scale(void)
 {
     wg_tape *tape = new_tape();
@@ -194,7 +193,7 @@ static void test_scale(void)
     CLOSE(tape);
 }
 
-/* Causal, in blocks that see ever more keys: a block of fewer keys may need more scratch than one of all. */
+/* Causal, in blocks that see more and more keys. A block with fewer keys may need more scratch than one with all. */
 static void test_scratch(void)
 {
     const int64_t sizes[][3] = {{512, 512, 128}, {200, 128, 512}, {600, 768, 256}}; /* queries, keys, size */
@@ -215,10 +214,11 @@ static void test_scratch(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(test_op),          TEST(test_nothing_to_see), TEST(test_dropout),
-                                 TEST(test_two_vectors), TEST(test_worked_example), TEST(test_scale),
-                                 TEST(test_scratch)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {
+        TEST_CASE(test_op),          TEST_CASE(test_nothing_to_see), TEST_CASE(test_dropout),
+        TEST_CASE(test_two_vectors), TEST_CASE(test_worked_example), TEST_CASE(test_scale),
+        TEST_CASE(test_scratch)};
+    return RUN_TESTS(tests);
 }

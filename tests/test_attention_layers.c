@@ -1,6 +1,6 @@
 /* Layers of attention (nn/attention.h): scores of a decoder, hard and local attention, heads, positions.
  * (The op: test_attention. test_golden_attention compares with PyTorch.) */
-#include "check.h"
+#include "tensors.h"
 
 #include <time.h>
 
@@ -65,7 +65,7 @@ static double score_by_hand(const decoder *d, const double *q, const double *k)
     }
 }
 
-/* The exp-normalised form, as a loop: attention with any score. */
+/* Attention with any score, as a loop: exponentials divided by their sum. */
 static void attend_by_hand(const decoder *d, double *weights, double *context)
 {
     for (int b = 0; b < B; b++) {
@@ -108,7 +108,7 @@ static void test_scores(void)
         wg_tensor w;
         wg_tensor y = attend(&d, tape, &w);
         double off = distance(wg_value(y), context, B * VALUE) + distance(wg_value(w), weights, B * T);
-        if (!(off < 1e-12)) failures++, printf("FAILED score kind %d, masks %d: off by %g\n", kind, i / 5, off);
+        if (!(off < 1e-12)) FAIL("score kind %d, masks %d: off by %g", kind, i / 5, off);
         CLOSE(tape);
         wg_param_new(set, "q", WG_DIMS(B, Q), wg_init_normal(0, 1));
         wg_param_new(set, "keys", WG_DIMS(B, T, key_size(&d)), wg_init_normal(0, 1));
@@ -117,7 +117,7 @@ static void test_scores(void)
     }
 }
 
-/* Several queries at once are the same as one by one. */
+/* Several queries at once equal single queries. */
 static void test_several_queries(void)
 {
     static decoder d;
@@ -164,7 +164,7 @@ static void test_window(void)
     wg_params_free(set);
 }
 
-/* Seconds of attention over a sequence of n, the best of five. */
+/* Seconds of attention over a sequence of n: the least of five runs. */
 static double seconds_of(int64_t n, int64_t window)
 {
     wg_tape *tape = new_tape();
@@ -185,7 +185,7 @@ static double seconds_of(int64_t n, int64_t window)
     return best;
 }
 
-/* A narrow window is work saved, not only a mask: with 2 * 64 + 1 of 3000 keys less than a third of the time. */
+/* A narrow window saves work and is not just a mask: 2 * 64 + 1 of 3000 keys take less than a third of the time. */
 static void test_window_saves_work(void)
 {
     double narrow = seconds_of(3000, 64), global = seconds_of(3000, -1);
@@ -193,14 +193,15 @@ static void test_window_saves_work(void)
     CHECK(narrow < global / 3);
 }
 
-/* Hard attention: one 1, at the largest score; the gradient is that of soft attention. */
+/* Hard attention: a single 1, at the largest score; the gradient of soft attention. */
 static void test_hard(void)
 {
     static decoder soft, hard;
     wg_params *set = wg_params_new(WG_F64), *other = wg_params_new(WG_F64);
     wg_tape *tape = new_tape();
     decoder_init(&soft, set, WG_SCORE_ADDITIVE, WG_CHOICE_SOFT);
-    decoder_init(&hard, other, WG_SCORE_ADDITIVE, WG_CHOICE_HARD); /* the same numbers: they follow from the name */
+    decoder_init(&hard, other, WG_SCORE_ADDITIVE,
+                 WG_CHOICE_HARD); /* the same numbers: they are derived from the name */
     soft.with_lengths = hard.with_lengths = true;
     wg_tensor ws, wh;
     attend(&soft, tape, &ws);
@@ -221,7 +222,7 @@ static void test_hard(void)
     const double *a = wg_value(wg_keep(gs)), *b = wg_value(wg_keep(gh));
     CHECK(distance(a, b, A * Q) < 1e-15 && fabs(a[0]) > 1e-6);
     CHECK(wg_tape_reset(tape) == WG_OK);
-    hard.lengths[1] = 0; /* nothing to see */
+    hard.lengths[1] = 0; /* no visible key */
     attend(&hard, tape, &wh);
     h = wg_value(wh);
     for (int j = 0; j < T; j++) CHECK(h[T + j] == 0);
@@ -230,7 +231,7 @@ static void test_hard(void)
     wg_params_free(other);
 }
 
-/* Draws come as often as softmax says; in eval mode there is no noise. */
+/* Draws have the frequencies of softmax; in evaluation there is no noise. */
 static void test_gumbel(void)
 {
     enum { N = 4000 };
@@ -257,7 +258,7 @@ static void test_gumbel(void)
     wg_params_free(set);
 }
 
-/* Attention is a short way to far states: the gradient of what comes last by the first input is larger. */
+/* Attention is a shortcut to early states: the gradient of the last output by the first input is larger. */
 static void test_shortcut(void)
 {
     enum { STEPS = 40, H = 8 };
@@ -289,7 +290,7 @@ static void set_numbers(wg_param *param, const double *numbers)
     wg_param_write_end(param);
 }
 
-/* Adding heads is joining them and multiplying with W_o = [I ... I]. */
+/* The sum of heads equals their concatenation times W_o = [I ... I]. */
 static void test_sum_of_heads(void)
 {
     enum { E = 6, H = 3, D = 4 };
@@ -391,7 +392,7 @@ static void test_positions(void)
     }
 }
 
-/* ---- mistakes ---- */
+/* ---- calls that are refused ---- */
 
 static void test_mistakes(void)
 {
@@ -447,11 +448,13 @@ static void test_mistakes(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {
-        TEST(test_scores),        TEST(test_several_queries), TEST(test_window),   TEST(test_window_saves_work),
-        TEST(test_hard),          TEST(test_gumbel),          TEST(test_shortcut), TEST(test_sum_of_heads),
-        TEST(test_mha_gradients), TEST(test_positions),       TEST(test_mistakes)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(test_scores),        TEST_CASE(test_several_queries),
+                                 TEST_CASE(test_window),        TEST_CASE(test_window_saves_work),
+                                 TEST_CASE(test_hard),          TEST_CASE(test_gumbel),
+                                 TEST_CASE(test_shortcut),      TEST_CASE(test_sum_of_heads),
+                                 TEST_CASE(test_mha_gradients), TEST_CASE(test_positions),
+                                 TEST_CASE(test_mistakes)};
+    return RUN_TESTS(tests);
 }

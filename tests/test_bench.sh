@@ -1,13 +1,13 @@
 #!/bin/sh
-# bench models: rows as JSON, refusals by text, and what happens when a peer is missing or computes something else. The
-# peer here is a script that answers as bench/peers/process.py does.
+# Runs bench models: rows as JSON, error messages, a peer that is missing or computes another loss. The peer is a script
+# with the protocol of bench/peers/process.py.
 set -u
 bench=$1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 failed=0
 
-says() { # name, exit code, text that stdout or stderr must hold, arguments of bench
+says() { # name, exit code, text that the output must contain, arguments of bench
     name=$1 code=$2 text=$3
     shift 3
     "$bench" "$@" >"$dir/out" 2>&1

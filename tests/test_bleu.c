@@ -1,12 +1,7 @@
-/* BLEU (examples/bleu.h) by numbers that were worked out by hand. */
+/* BLEU (examples/bleu.h) against scores computed by hand. */
 #include "../examples/bleu.h"
 #include "../examples/words.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-static int failures;
+#include "check.h"
 
 static void add(bleu *b, const char *text, const char *reference)
 {
@@ -20,12 +15,11 @@ static void expect(const char *text, const char *reference, double score)
 {
     bleu b = {0};
     add(&b, text, reference);
-    if (fabs(bleu_score(&b) - score) < 1e-12) return;
-    failures++;
-    printf("FAILED '%s', '%s': %.12f, not %.12f\n", text, reference, bleu_score(&b), score);
+    if (!(fabs(bleu_score(&b) - score) < 1e-12))
+        FAIL("'%s', '%s': %.12f, not %.12f", text, reference, bleu_score(&b), score);
 }
 
-int main(void)
+static void sentences(void)
 {
     expect("the cat is on the mat", "the cat is on the mat", 1);
     expect("the the the the the the the", "the cat is on the mat", 0); /* p_1 = 2/7, no pair */
@@ -37,18 +31,30 @@ int main(void)
     expect("a b c d", "a b c d e", exp(-0.25));
     /* longer than the reference: p = 5/6, 4/5, 3/4, 2/3, no brevity */
     expect("a b c d e f", "a b c d e", pow(5.0 / 6 * 4 / 5 * 3 / 4 * 2 / 3, 0.25));
-    /* clipping: "a" stands four times, counts twice: p = 3/5, 2/4 (aa, ab), 1/3 (aab), then none */
+}
+
+/* "a" occurs four times and counts twice: p = 3/5, 2/4 (aa, ab), 1/3 (aab), then none. */
+static void counts_are_clipped(void)
+{
     bleu b = {0};
     add(&b, "a a a a b", "a a b c d");
     const size_t matches[] = {3, 2, 1, 0}, total[] = {5, 4, 3, 2};
     if (memcmp(b.matches, matches, sizeof matches) != 0 || memcmp(b.total, total, sizeof total) != 0)
-        failures++,
-            printf("FAILED counts: %zu %zu %zu %zu\n", b.matches[0], b.matches[1], b.matches[2], b.matches[3]);
-    /* a corpus: counts are added, scores are not averaged */
-    b = (bleu){0};
+        FAIL("counts: %zu %zu %zu %zu", b.matches[0], b.matches[1], b.matches[2], b.matches[3]);
+}
+
+/* Counts are added, scores are not averaged. */
+static void a_corpus(void)
+{
+    bleu b = {0};
     add(&b, "a b c d", "a b c d");
     add(&b, "x", "y z");
     double expected = exp(1 - 6.0 / 5) * pow(4.0 / 5, 0.25);
-    if (fabs(bleu_score(&b) - expected) > 1e-12) failures++, printf("FAILED corpus: %g\n", bleu_score(&b));
-    return failures > 0;
+    if (!(fabs(bleu_score(&b) - expected) <= 1e-12)) FAIL("%g", bleu_score(&b));
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {TEST_CASE(sentences), TEST_CASE(counts_are_clipped), TEST_CASE(a_corpus)};
+    return RUN_TESTS(tests);
 }

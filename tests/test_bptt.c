@@ -1,6 +1,6 @@
-/* Backpropagation through time: shared weights, losses over steps, the recursion and its Jacobians, truncation; and
- * gradients that are measured, kept from vanishing, and cut at random (nn/bptt.h). */
-#include "check.h"
+/* Backpropagation through time: shared weights, losses over steps, the recursion and its Jacobians, truncation; norms
+ * of gradients, the penalty on vanishing gradients, random cuts (nn/bptt.h). */
+#include "tensors.h"
 
 enum { T = 8, B = 2, IN = 2, H = 3 };
 
@@ -20,9 +20,9 @@ static wg_rnn new_elman(wg_params *set)
     return rnn;
 }
 
-/* ---- what the tape does by itself ---- */
+/* ---- plain unrolled loops ---- */
 
-/* The gradient of a weight that all steps share is the sum of those of T copies, one for each step. */
+/* The gradient of a weight that all steps share is the sum of the gradients of T copies, one per step. */
 static void shared_weights_add_up_their_copies(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -40,7 +40,7 @@ static void shared_weights_add_up_their_copies(void)
         for (int t = 0; t < T; t++)
             h = wg_tanh(wg_add(wg_linear(input_at(tape, t), wg_use(tape, V), WG_NONE),
                                wg_linear(h, wg_use(tape, tied ? W : copy[t]), WG_NONE)));
-        CHECK(wg_backward(weigh(h, 71)) == WG_OK); /* outputs of other steps are not needed */
+        CHECK(wg_backward(weigh(h, 71)) == WG_OK); /* outputs of other steps are unused */
     }
     for (int i = 0; i < H * H; i++) {
         double sum = 0;
@@ -51,8 +51,8 @@ static void shared_weights_add_up_their_copies(void)
     wg_params_free(set);
 }
 
-/* Sum over steps and mean over steps: gradients differ by exactly T (a power of two). A loss on the last step, and one
- * on masked steps, is that of the steps alone. */
+/* The gradients of a sum and a mean over steps differ by the factor T exactly (a power of two). A loss on the last
+ * step, or on masked steps, has the gradient of these steps alone. */
 static void losses_of_all_last_and_masked_steps(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -112,7 +112,7 @@ static void the_recursion_has_its_closed_form(void)
     wg_tape_free(tape);
 }
 
-/* dh_t/dh_{t-1} = diag(tanh'(W_hh h + W_xh x)) W_hh, and the product of these is dh_T/dh_1. */
+/* dh_t/dh_{t-1} = diag(tanh'(W_hh h + W_xh x)) W_hh, and the product of these matrices is dh_T/dh_1. */
 static void jacobians_of_elman_multiply(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -136,13 +136,13 @@ static void jacobians_of_elman_multiply(void)
     wg_params_free(set);
 }
 
-/* ---- truncated ---- */
+/* ---- truncation ---- */
 
-/* What the steps between two cuts cost. */
+/* The cost of the steps between two cuts. */
 typedef struct cost {
-    size_t bytes;                     /* of the tape at its peak */
-    uint64_t nodes, instructions;     /* recorded, and run, for tau steps: all the same */
-    uint64_t plans, chunks, executed; /* plans made; how often tau steps were run; instructions of all of them */
+    size_t bytes;                     /* the tape's peak */
+    uint64_t nodes, instructions;     /* recorded and run for tau steps: equal for all chunks */
+    uint64_t plans, chunks, executed; /* plans made; runs of tau steps; instructions of all of them */
 } cost;
 
 /* The gradient of the sum of losses on all steps, cut after every tau steps. */
@@ -179,7 +179,7 @@ static cost truncated_gradient(const wg_rnn *rnn, int length, int tau, double *g
     return all;
 }
 
-/* With tau >= T it is the whole gradient; below it is another. */
+/* With tau >= T this is the full gradient; with less it differs. */
 static void truncation_cuts_gradients(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -189,7 +189,7 @@ static void truncation_cuts_gradients(void)
     truncated_gradient(&rnn, 12, 40, same);
     truncated_gradient(&rnn, 12, 3, cut);
     CHECK(distance(full, same, H * H) == 0 && distance(full, cut, H * H) > 1e-3);
-    wg_tape *tape = new_tape(); /* the same cut on one tape: the state detached after every third step */
+    wg_tape *tape = new_tape(); /* the same cuts on one tape: the state is detached after every third step */
     wg_rnn_state state = wg_rnn_zero_state(&rnn, tape, B);
     wg_tensor loss[12];
     for (int t = 0; t < 12; t++) {
@@ -204,9 +204,9 @@ static void truncation_cuts_gradients(void)
     wg_params_free(set);
 }
 
-/* Of a long sequence each chunk takes as much memory and work as of a short one: the peak of the tape, the operations
- * that are recorded and the instructions that are run do not depend on T, and the plan of the first chunk serves all.
- * Without cuts they grow with T. */
+/* A chunk of a long sequence takes as much memory and work as one of a short sequence: the peak of the tape, the number
+ * of recorded ops and of instructions do not depend on T, and one plan serves all chunks. Without cuts they grow with
+ * T. */
 static void truncation_bounds_memory_and_work(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -224,9 +224,9 @@ static void truncation_bounds_memory_and_work(void)
     wg_params_free(set);
 }
 
-/* ---- measured, kept from vanishing, cut at random (nn/bptt.h) ---- */
+/* ---- gradient norms, the penalty on vanishing, random cuts (nn/bptt.h) ---- */
 
-/* A linear scalar recurrence has |d h_T / d h_t| = |w|^(T - t), 1e-30 too, in f32; what is not used gives 0. */
+/* A linear scalar recurrence has |d h_T / d h_t| = |w|^(T - t), down to 1e-30 in f32. Unused states have norm 0. */
 static void gradient_flow_is_measured(void)
 {
     enum { STEPS = 9 };
@@ -258,7 +258,7 @@ static wg_tensor penalised_loss(void *context, wg_tape *tape, wg_params *set)
     return wg_add(loss, wg_scale(wg_vanishing_penalty(loss, h, T), 0.5));
 }
 
-/* For a scalar net |d h'/d h| is known; its gradient is right; where no gradient arrives it is 0 and finite. */
+/* For a scalar net |d h'/d h| is known, and its gradient is right. Without a gradient at a step it is 0, and finite. */
 static void vanishing_penalty_is_the_papers(void)
 {
     wg_tape *tape = new_tape();
@@ -279,7 +279,7 @@ static void vanishing_penalty_is_the_papers(void)
     wg_rnn rnn = new_elman(set);
     gradcheck(set, penalised_loss, &rnn, false);
 
-    wg_tensor e[T]; /* a loss on the middle alone: no gradient arrives at later steps */
+    wg_tensor e[T]; /* a loss on the middle step alone: later steps have no gradient */
     CHECK(wg_tape_reset(tape) == WG_OK);
     run_elman(&rnn, tape, e);
     wg_tensor early = wg_vanishing_penalty(weigh(e[2], 42), e, T), W = wg_use(tape, rnn.cell[0].weight_hh);
@@ -291,7 +291,7 @@ static void vanishing_penalty_is_the_papers(void)
     wg_tape_free(tape);
 }
 
-/* It does what it is for: steps on the penalty alone bring the factor by which gradients shrink near 1. */
+/* The penalty works: steps on it alone bring the factor by which gradients shrink close to 1. */
 static void vanishing_penalty_opens_the_way(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -318,7 +318,7 @@ static void vanishing_penalty_opens_the_way(void)
     wg_params_free(set);
 }
 
-/* The gradient of W_hh by backpropagation that is cut at random with this probability between all steps. */
+/* The gradient of W_hh with random cuts of this probability between all steps. */
 static void cut_gradient(const wg_rnn *rnn, wg_tape *tape, double probability, double *g, double *loss_value)
 {
     wg_tensor loss[T];
@@ -334,8 +334,8 @@ static void cut_gradient(const wg_rnn *rnn, wg_tape *tape, double probability, d
     CHECK(wg_tape_reset(tape) == WG_OK);
 }
 
-/* Values stay; the mean over many draws is the full gradient within four standard errors of each element, while a cut
- * at a fixed place is far off. Cuts in two states at once, with the same draw. */
+/* Cuts change no value. The mean gradient over many draws equals the full one within four standard errors of each
+ * element, while that of cuts at fixed steps is far off. Two states are cut by the same draw. */
 static void random_truncation_is_unbiased(void)
 {
     enum { DRAWS = 6000 };
@@ -377,13 +377,13 @@ static void random_truncation_is_unbiased(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST(shared_weights_add_up_their_copies), TEST(losses_of_all_last_and_masked_steps),
-        TEST(the_recursion_has_its_closed_form),  TEST(jacobians_of_elman_multiply),
-        TEST(truncation_cuts_gradients),          TEST(truncation_bounds_memory_and_work),
-        TEST(gradient_flow_is_measured),          TEST(vanishing_penalty_is_the_papers),
-        TEST(vanishing_penalty_opens_the_way),    TEST(random_truncation_is_unbiased)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+        TEST_CASE(shared_weights_add_up_their_copies), TEST_CASE(losses_of_all_last_and_masked_steps),
+        TEST_CASE(the_recursion_has_its_closed_form),  TEST_CASE(jacobians_of_elman_multiply),
+        TEST_CASE(truncation_cuts_gradients),          TEST_CASE(truncation_bounds_memory_and_work),
+        TEST_CASE(gradient_flow_is_measured),          TEST_CASE(vanishing_penalty_is_the_papers),
+        TEST_CASE(vanishing_penalty_opens_the_way),    TEST_CASE(random_truncation_is_unbiased)};
+    return RUN_TESTS(tests);
 }

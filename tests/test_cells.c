@@ -1,6 +1,6 @@
-/* Recurrent cells, one test for each thing that is said of them: forms of one cell that must give the same numbers,
- * what a state does, and which input an output depends on. (test_gates: cells with gates. test_bptt: gradients through
- * time. test_layers: every cell by gradient check, lengths, carried states. test_golden: against PyTorch.) */
+/* Recurrent cells: equivalent forms of a cell give the same numbers; states; which inputs an output depends on. (Cells
+ * with gates: test_gates. Gradients through time: test_bptt. Gradient checks of every cell, lengths, carried states:
+ * test_layers. Against PyTorch: test_golden.) */
 #include "recurrent.h"
 
 enum { OUT = 4 };
@@ -41,7 +41,7 @@ static void elman_with_linear_sigmoid_and_softmax_heads(void)
     }
 }
 
-/* Elman 1990, figure 2: context units take the hidden units' values one for one; that edge has no weight. */
+/* Elman 1990, figure 2: context units copy the values of the hidden units; that edge has no weight. */
 static void elman_by_context_units_is_the_same_network(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -58,7 +58,7 @@ static void elman_by_context_units_is_the_same_network(void)
         const double *j = wg_value(wg_jacobian(context, hidden[t]));
         for (int i = 0; i < B * H * B * H; i++) CHECK(j[i] == (i / (B * H) == i % (B * H)));
     }
-    CHECK(wg_params_trainable(set) == (IN + H) * H + H); /* none on the edge of the copy */
+    CHECK(wg_params_trainable(set) == (IN + H) * H + H); /* the copy has no weight */
     wg_tape_free(tape);
     wg_params_free(set);
 }
@@ -123,7 +123,7 @@ static void jordan_feeds_back_its_output(void)
     wg_params_free(set);
 }
 
-/* Against the formulas as a plain loop, from a y_0 that is given. */
+/* Against a plain loop over the formulas, from a given y_0. */
 static void jordan_by_hand(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -168,7 +168,7 @@ static void jordan_by_hand(void)
 
 /* ---- states ---- */
 
-/* From zeros, from a state that is given, from a learned one; the gradient reaches them. */
+/* Initial states: zeros, given, learned; gradients flow to the last two. */
 static void initial_states_zero_given_learned(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -210,8 +210,8 @@ static void initial_states_zero_given_learned(void)
     wg_params_free(set);
 }
 
-/* h(t) = Enc(x(t)); z(t) = g(h(t), z(t-1), w); y(t) = Dec(z(t)), each the user's own: Enc is a convolution over a small
- * image, z is three tensors. */
+/* h(t) = Enc(x(t)); z(t) = g(h(t), z(t-1), w); y(t) = Dec(z(t)), all written by the user. Enc is a convolution over a
+ * small image, z is three tensors. */
 typedef struct user {
     wg_param *filter, *encode, *recur, *mix, *decode;
 } user;
@@ -255,9 +255,9 @@ static void encoder_step_and_decoder_of_the_user(void)
     wg_params_free(set);
 }
 
-/* ---- what depends on what ---- */
+/* ---- dependence on inputs ---- */
 
-/* depends[s][t]: the output of step s changes in some bit when input t does. */
+/* depends[s][t]: a change of input t changes a bit of the output of step s. */
 static void find_dependence(bool bidirectional, wg_cell cell, bool depends[T][T])
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -293,7 +293,7 @@ static void forward_is_causal_and_bidirectional_sees_all(void)
 {
     for (int cell = WG_RNN_TANH; cell <= WG_GRU; cell++) {
         bool forward[T][T], both[T][T];
-        if (cell == WG_RNN_RELU) continue; /* units that are off depend on nothing */
+        if (cell == WG_RNN_RELU) continue; /* units at zero depend on nothing */
         find_dependence(false, (wg_cell)cell, forward);
         find_dependence(true, (wg_cell)cell, both);
         for (int s = 0; s < T; s++)
@@ -301,15 +301,15 @@ static void forward_is_causal_and_bidirectional_sees_all(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(elman_with_linear_sigmoid_and_softmax_heads),
-                                 TEST(elman_by_context_units_is_the_same_network),
-                                 TEST(stacked_weights_are_the_split_ones),
-                                 TEST(jordan_feeds_back_its_output),
-                                 TEST(jordan_by_hand),
-                                 TEST(initial_states_zero_given_learned),
-                                 TEST(encoder_step_and_decoder_of_the_user),
-                                 TEST(forward_is_causal_and_bidirectional_sees_all)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(elman_with_linear_sigmoid_and_softmax_heads),
+                                 TEST_CASE(elman_by_context_units_is_the_same_network),
+                                 TEST_CASE(stacked_weights_are_the_split_ones),
+                                 TEST_CASE(jordan_feeds_back_its_output),
+                                 TEST_CASE(jordan_by_hand),
+                                 TEST_CASE(initial_states_zero_given_learned),
+                                 TEST_CASE(encoder_step_and_decoder_of_the_user),
+                                 TEST_CASE(forward_is_causal_and_bidirectional_sees_all)};
+    return RUN_TESTS(tests);
 }

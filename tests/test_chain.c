@@ -1,26 +1,21 @@
 /* The chain interpreter, copies and initial values against plain loops: random programs over operands that are
- * flat, broadcast, strided, of mixed dtypes, run in tasks of any order.
- *
- *     test_chain [seed [rounds]]    a failure prints the seed of its round */
+ * flat, broadcast, strided, of mixed dtypes, run in tasks of any order. */
 #include "ops/kernels/kernels.h"
 #include "ops/kernels/move/move.h"
 #include "ops/kernels/random/random.h"
 #include "ops/kernels/reduce/reduce.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "autograd/base/random.h"
+#include "check.h"
 #include "ops/kernels/pointwise/pointwise.h"
 #include "ops/pointwise_rows.h"
 #include "random.h"
 
 enum { MOST = 1 << 15, OPERANDS = 40, STEPS = 24, GUARD = 64 };
 
-/* An operand has its own memory, filled with a pattern where no element stands. */
+/* The memory of an operand. Bytes outside its elements have a fixed pattern. */
 typedef struct stored {
     wg_dtype dtype;
     int64_t offset, extent; /* elements */
@@ -38,7 +33,7 @@ typedef struct program {
     void *whole[STEPS];    /* results over the whole space, by plain loops */
 } program;
 
-/* Strides over the space: an order of axes, some broadcast, gaps; the memory holds all of it. */
+/* Chooses strides over the space: a permutation of axes, broadcast axes, gaps. Allocates memory for all of it. */
 static void make_operand(const wg__chain *c, wg__chain_operand *o, stored *s, wg_dtype dtype, bool store)
 {
     int order[WG_MAX_RANK];
@@ -107,7 +102,7 @@ static void make_space(wg__chain *c)
     c->span = c->line = c->numel;
 }
 
-/* A line is the last dimensions of the space, a span some more. */
+/* A line is the last dimensions of the space; a span is those and some more. */
 static void cut_lines(wg__chain *c)
 {
     int first = (int)below(c->rank), before = (int)below(first + 1);
@@ -120,7 +115,7 @@ static void cut_lines(wg__chain *c)
     c->block = c->line * (1 + below(c->span / c->line));
 }
 
-/* Step i takes values of the dtypes it needs: a load made for it, or an earlier result. */
+/* An operand of this dtype for step i: an earlier result, a load, or a new load. */
 static int pick(program *p, int i, wg_dtype dtype, const int *last_use)
 {
     for (int tries = 0; tries < 4 && i > 0; tries++) {
@@ -136,7 +131,7 @@ static int pick(program *p, int i, wg_dtype dtype, const int *last_use)
 
 static const struct choice {
     int row;
-    wg_dtype in[3], out; /* F64 stands for casts */
+    wg_dtype in[3], out; /* row -1: a cast */
     int n;
 } choices[] = {{ROW_add, {WG_F32, WG_F32}, WG_F32, 2},
                {ROW_mul, {WG_F32, WG_F32}, WG_F32, 2},
@@ -150,7 +145,7 @@ static const struct choice {
                {-1, {WG_F64}, WG_F32, 1},
                {-1, {WG_BOOL}, WG_F32, 1}};
 
-/* The value over the whole space, dense. */
+/* Load k over the whole space, contiguous. */
 static void *dense_load(const program *p, int k)
 {
     const wg__chain_operand *o = &p->loads[k];
@@ -198,7 +193,7 @@ static void make_program(program *p)
             if (p->steps[i].in[k] >= 1000) p->steps[i].in[k] = (uint16_t)(p->steps[i].in[k] - 1000 + c->n_loads);
 }
 
-/* Sums of some results, fed while the chain runs. */
+/* Adds sums of some results, computed while the chain runs. */
 static void add_sums(program *p)
 {
     wg__chain *c = &p->chain;
@@ -217,7 +212,7 @@ static void add_sums(program *p)
     }
 }
 
-/* The same bits as the kernel that sums what stands in memory. */
+/* The same bits as the sum kernel on the whole result. */
 static bool check_sum(const program *p, int step)
 {
     const wg__chain *c = &p->chain;
@@ -254,8 +249,11 @@ static bool check_store(const program *p, int step)
     return ok;
 }
 
-static bool round_of_chain(void)
+static void start_round(uint64_t seed) { random_state = seed * 0x2545f4914f6cdd1du; }
+
+static void round_of_chain(uint64_t seed)
 {
+    start_round(seed);
     program *p = calloc(1, sizeof *p);
     make_program(p);
     int values = p->chain.n_steps;
@@ -267,14 +265,11 @@ static bool round_of_chain(void)
         memset(scratch, 0xff, bytes);
         wg__chain_run(&p->chain, (first + t) % tasks, scratch);
     }
-    bool ok = true;
     for (int i = 0; i < p->chain.n_steps; i++) {
         bool wrong = i < values ? p->steps[i].store >= 0 && !check_store(p, i) : !check_sum(p, i);
-        if (wrong) {
-            printf("step %d of %d differs: rank %d, %" PRId64 " elements, block %" PRId64 "\n", i, p->chain.n_steps,
-                   p->chain.rank, p->chain.numel, p->chain.block);
-            ok = false;
-        }
+        if (wrong)
+            FAIL("step %d of %d differs: rank %d, %" PRId64 " elements, block %" PRId64, i, p->chain.n_steps,
+                 p->chain.rank, p->chain.numel, p->chain.block);
     }
     for (int i = 0; i < values; i++) free(p->whole[i]);
     for (int i = 0; i < p->chain.n_sums; i++) free(p->sums[i].out);
@@ -282,13 +277,15 @@ static bool round_of_chain(void)
     for (int k = 0; k < p->chain.n_stores; k++) free(p->store[k].memory);
     free(scratch);
     free(p);
-    return ok;
 }
 
-/* ---- copies ----------------------------------------------------------------------------------------------- */
+static void chains(void) { check_rounds(1500, round_of_chain); }
 
-static bool round_of_copy(void)
+/* ---- copies ---- */
+
+static void round_of_copy(uint64_t seed)
 {
+    start_round(seed);
     wg__chain space = {0};
     make_space(&space);
     static const wg_dtype dtypes[] = {WG_F32, WG_F64, WG_BOOL};
@@ -307,17 +304,18 @@ static bool round_of_copy(void)
     for (int64_t t = wg__copy_tasks(&args) - 1; t >= 0; t--) wg__copy_kernel(&args, t);
     for (int64_t i = 0; i < space.numel; i++)
         memcpy(expected + i * o.size, (char *)o.data + element_at(&space, &o, i) * o.size, o.size);
-    bool ok = memcmp(result, expected, (size_t)space.numel * o.size) == 0;
-    if (!ok) printf("copy of rank %d, %" PRId64 " elements of %d bytes\n", space.rank, space.numel, o.size);
+    if (memcmp(result, expected, (size_t)space.numel * o.size) != 0)
+        FAIL("copy of rank %d, %" PRId64 " elements of %d bytes", space.rank, space.numel, o.size);
     free(result);
     free(expected);
     free(s.memory);
-    return ok;
 }
 
-/* ---- initial values, scalars, NaN ------------------------------------------------------------------------- */
+static void copies(void) { check_rounds(1500, round_of_copy); }
 
-static bool check_orthogonal(wg_dtype dtype, int64_t rows, int64_t cols)
+/* ---- initial values, scalars, NaN ---- */
+
+static void check_orthogonal(wg_dtype dtype, int64_t rows, int64_t cols)
 {
     double *x = malloc((size_t)(rows * cols) * 8), worst = 0;
     void *out = malloc((size_t)(rows * cols) * 8);
@@ -333,12 +331,18 @@ static bool check_orthogonal(wg_dtype dtype, int64_t rows, int64_t cols)
         }
     free(x);
     free(out);
-    bool ok = worst < (dtype == WG_F32 ? 2e-6 : 1e-13);
-    if (!ok) printf("orthogonal [%" PRId64 ", %" PRId64 "] is off by %g\n", rows, cols, worst);
-    return ok;
+    if (!(worst < (dtype == WG_F32 ? 2e-6 : 1e-13)))
+        FAIL("orthogonal [%" PRId64 ", %" PRId64 "] is off by %g", rows, cols, worst);
 }
 
-static bool check_random(void)
+static void orthogonal(void)
+{
+    static const int64_t sizes[][2] = {{1, 5}, {70, 33}, {33, 70}, {100, 100}};
+    for (int dtype = WG_F32; dtype <= WG_F64; dtype++)
+        for (int i = 0; i < 4; i++) check_orthogonal((wg_dtype)dtype, sizes[i][0], sizes[i][1]);
+}
+
+static void random_numbers(void)
 {
     enum { N = 100003 };
     static double x[N], again[N];
@@ -351,52 +355,35 @@ static bool check_random(void)
     wg__fill_random(WG_F64, WG_INIT_UNIFORM, -1, 3, 5, 6, N, x);
     for (int i = 0; i < N; i++) low = fmin(low, x[i]), high = fmax(high, x[i]);
     ok &= low >= -1 && low < -0.99 && high < 3 && high > 2.99;
-    if (!ok) printf("random: mean %g, variance %g, uniform %g .. %g\n", mean, square, low, high);
-    return ok;
+    if (!ok) FAIL("mean %g, variance %g, uniform %g .. %g", mean, square, low, high);
 }
 
-static bool check_nonfinite(void)
+static void first_nonfinite(void)
 {
     static float x[1000];
     static double y[1000];
-    bool ok = wg__first_nonfinite(WG_F32, x, 1000) == -1 && wg__first_nonfinite(WG_F64, y, 1000) == -1;
+    CHECK(wg__first_nonfinite(WG_F32, x, 1000) == -1 && wg__first_nonfinite(WG_F64, y, 1000) == -1);
     for (int i = 999; i >= 0; i -= 37) {
         x[i] = i % 2 ? NAN : -INFINITY;
         y[i] = i % 2 ? (double)NAN : (double)INFINITY;
-        ok &= wg__first_nonfinite(WG_F32, x, 1000) == i && wg__first_nonfinite(WG_F64, y, 1000) == i;
+        CHECK(wg__first_nonfinite(WG_F32, x, 1000) == i && wg__first_nonfinite(WG_F64, y, 1000) == i);
     }
-    if (!ok) printf("first_nonfinite\n");
-    return ok;
 }
 
-static bool check_scalars(void)
+static void scalars(void)
 {
-    bool ok = true;
     for (int dtype = 0; dtype < WG_DTYPES; dtype++) {
         char memory[64];
         double back[5];
         wg__from_f64((wg_dtype)dtype, 1, 5, memory);
         wg__to_f64((wg_dtype)dtype, memory, 5, back);
-        for (int i = 0; i < 5; i++) ok &= back[i] == 1;
+        for (int i = 0; i < 5; i++) CHECK(back[i] == 1);
     }
-    if (!ok) printf("from_f64, to_f64\n");
-    return ok;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
-             rounds = argc > 2 ? strtoull(argv[2], NULL, 10) : 1500;
-    bool ok = check_random() && check_nonfinite() && check_scalars();
-    for (int dtype = WG_F32; dtype <= WG_F64; dtype++)
-        for (int i = 0; i < 4; i++)
-            ok &= check_orthogonal((wg_dtype)dtype, (int64_t[]){1, 70, 33, 100}[i], (int64_t[]){5, 33, 70, 100}[i]);
-    for (uint64_t i = 0; i < rounds; i++) {
-        random_state = (seed + i) * 0x2545f4914f6cdd1du;
-        if (!round_of_chain() || !round_of_copy()) {
-            printf("FAIL: test_chain %" PRIu64 " 1\n", seed + i);
-            return 1;
-        }
-    }
-    return ok ? 0 : 1;
+    static const test tests[] = {TEST_CASE(chains),          TEST_CASE(copies),  TEST_CASE(random_numbers),
+                                 TEST_CASE(first_nonfinite), TEST_CASE(scalars), TEST_CASE(orthogonal)};
+    return RUN_TESTS(tests);
 }

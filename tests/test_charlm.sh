@@ -1,5 +1,5 @@
 #!/bin/sh
-# charlm from the outside: tiny trainings, resuming, signals, and bad input. Usage: test_charlm.sh CHARLM
+# Runs charlm: tiny trainings, resuming, signals, and bad input. Usage: test_charlm.sh CHARLM
 set -u
 charlm=$(realpath "$1")
 dir=$(mktemp -d /tmp/charlm-XXXXXX)
@@ -12,7 +12,7 @@ fail() {
     failures=$((failures + 1))
 }
 
-# expect CODE TEXT COMMAND...: the exit code, one line on stderr that holds TEXT, nothing on stdout
+# expect CODE TEXT COMMAND...: this exit code, one line with TEXT on stderr, nothing on stdout
 expect() {
     code=$1 text=$2
     shift 2
@@ -33,7 +33,7 @@ while [ $i -lt 60 ]; do
 done >text.txt
 tiny="--data text.txt --hidden 12 --batch 4 --unroll 8 --seed 3"
 
-# Every cell and optimizer learns, and the last line says how well.
+# Every cell and optimizer trains, and the last line has the results.
 for cell in rnn lstm gru; do
     for optimizer in sgd rmsprop adam; do
         "$charlm" train $tiny --cell $cell --optimizer $optimizer --steps 3 --out m.safetensors >out.txt 2>err.txt ||
@@ -64,25 +64,25 @@ points() { sed -n "/^<!-- points/,/^-->/s/^$1 //p" "$2"; }
 [ "$(points t a.svg | wc -l)" = 40 ] && [ "$(points t a.svg)" = "$(points t b.svg)" ] || fail "the curve of the resumed run"
 [ "$(points v b.svg | cut -d ' ' -f 1 | xargs)" = "17 40" ] || fail "validation losses of the resumed run"
 
-# What it writes on the way changes no bit of what it learns.
+# Samples during training change no bit of the model.
 "$charlm" train $tiny --dropout 0.3 --steps 40 --sample-every 20 --out b.safetensors >out.txt 2>/dev/null
 [ "$(grep -Ec '^step (20|40): val_loss=[0-9.]+ bits_per_char=[0-9.]+$' out.txt)" = 2 ] || fail "samples on the way"
 cmp -s a.safetensors b.safetensors || fail "samples on the way change the model"
 
-# Killed after its last save: what it wrote since then is written again, not twice.
+# Killed after its last save: losses written since then are written again, once.
 "$charlm" train $tiny --dropout 0.3 --steps 30 --out b.safetensors --losses b.txt >/dev/null 2>&1
 echo 9.5 >>b.txt
 "$charlm" train --data text.txt --resume --steps 40 --out b.safetensors --losses b.txt >/dev/null 2>err.txt || fail "resume: $(cat err.txt)"
 same a.txt b.txt "losses after a kill"
 
-# A model written without optimizer state of another program's: initial weights.
+# Initial weights from another file.
 "$charlm" train $tiny --init-from learned.safetensors --steps 1 --losses c.txt --out c.safetensors >/dev/null 2>err.txt || fail "init-from: $(cat err.txt)"
 awk '{ exit !($1 < 2.2) }' c.txt || fail "init-from did not load the weights"
 expect 1 "shape differs" "$charlm" train $tiny --hidden 8 --init-from learned.safetensors --steps 1 --out d.safetensors
 "$charlm" train $tiny --layers 1 --lenient --init-from learned.safetensors --steps 1 --out d.safetensors >/dev/null 2>err.txt || fail "lenient: $(cat err.txt)"
 grep -q "unexpected: rnn.weight_ih_l1" err.txt || fail "no report of what was unexpected"
 
-# Writing: as long as asked, the same from the same seed, begun as asked.
+# Sampling: the requested length, the same text from the same seed, the given beginning.
 "$charlm" sample --model learned.safetensors --prime "the " --length 50 --seed 1 >s1.txt 2>err.txt || fail "sample: $(cat err.txt)"
 "$charlm" sample --model learned.safetensors --prime "the " --length 50 --seed 1 >s2.txt
 "$charlm" sample --model learned.safetensors --prime "the " --length 50 --seed 2 >s3.txt
@@ -107,7 +107,7 @@ expect 2 "charlm train" "$charlm"
 "$charlm" train --help | grep -q -- "--hidden N" || fail "train --help"
 "$charlm" --version | grep -q "^charlm [0-9]" || fail "--version"
 
-# Bad files: exit 1, and the model that was there stays.
+# Bad files: exit 1, and the old model is unchanged.
 cp learned.safetensors keep.safetensors
 small="--hidden 12 --batch 4 --unroll 8 --steps 2 --out learned.safetensors"
 : >empty.txt
@@ -155,7 +155,7 @@ ls | grep -q tmp- && fail "a temporary file is left"
 "$charlm" sample --model keep.safetensors --length 5 >/dev/full 2>err.txt && fail "a full stdout"
 grep -q "cannot write the results" err.txt || fail "no word about a full stdout"
 
-# Ctrl-C: saves, exits 130, and can be resumed to the same bits. (A shell's background jobs ignore it: hence env.)
+# Ctrl-C: saves, exits 130, and resumes to the same bits. (Background jobs of a shell ignore SIGINT: hence env.)
 "$charlm" train $tiny --steps 4000 --eval-every 0 --save-every 0 --out long.safetensors >/dev/null 2>&1
 for signal in INT TERM; do
     rm -f stopped.safetensors

@@ -29,7 +29,7 @@ static void example_free(example *x)
     wg_params_free(x->set);
 }
 
-/* A gradient of ones and a step, so that the optimizer has a state. */
+/* A step with a gradient of ones, so that the optimizer has a state. */
 static void example_step(example *x)
 {
     wg_param *all[] = {x->weight, x->bias};
@@ -48,7 +48,7 @@ static wg_status example_save(const example *x, const char *path, wg_error *erro
     return wg_checkpoint_save(path, &c, error);
 }
 
-/* All the numbers of a set and its optimizer, to compare. */
+/* The hash of all numbers of the set and its optimizer. */
 static uint32_t example_hash(const example *x)
 {
     uint32_t crc = 0;
@@ -68,7 +68,7 @@ static uint32_t example_hash(const example *x)
     return wg__crc32(crc, &steps, sizeof steps);
 }
 
-static void test_checkpoint(void **state)
+static void test_checkpoint(void)
 {
     wg_error error = {0};
     example a = example_new(1, 4), b = example_new(2, 4);
@@ -100,7 +100,7 @@ static void test_checkpoint(void **state)
     example_free(&b);
 }
 
-/* An example whose weight was frozen when its optimizer was made, and which has a parameter more since then. */
+/* The weight was frozen when the optimizer was made, and a parameter was added since. */
 static example example_grown(uint64_t seed)
 {
     example x = example_new(seed, 4);
@@ -112,8 +112,8 @@ static example example_grown(uint64_t seed)
     return x;
 }
 
-/* Before its first step after that, the optimizer already takes the state of all of them. */
-static void test_checkpoint_grown(void **state)
+/* Even before its first step, the optimizer loads the state of all of these parameters. */
+static void test_checkpoint_grown(void)
 {
     wg_error error = {0};
     example a = example_grown(1), b = example_grown(2);
@@ -151,7 +151,7 @@ static bool note_difference(void *context, const wg_difference *d)
     return true;
 }
 
-/* Loads a file of these tensors into an example; strictly it must fail and change nothing. */
+/* Loads a file of these tensors into an example. A strict load must fail and change nothing. */
 static void check_difference(const wg_entry *tensors, size_t n, wg_difference_kind kind, const char *text)
 {
     wg_error error = {0};
@@ -176,7 +176,7 @@ static void check_difference(const wg_entry *tensors, size_t n, wg_difference_ki
     example_free(&x);
 }
 
-static void test_checkpoint_differences(void **state)
+static void test_checkpoint_differences(void)
 {
     float values[12] = {5, 6};
     double wide[4] = {0};
@@ -198,71 +198,63 @@ static void test_checkpoint_differences(void **state)
     check_difference(e, 3, WG_OTHER_DTYPE, "cell.bias is F64 in the file, f32 in the model");
 }
 
-static void test_checkpoint_refused(void **state)
+/* Writes a file of these tensors and this metadata (or NULL), and returns it opened. */
+static wg_safetensors *file_of(const wg_entry *tensors, size_t n, const wg_pair *metadata)
 {
     wg_error error = {0};
+    assert_int_equal(wg_safetensors_write(in_folder("t"), tensors, n, metadata, metadata ? 1 : 0, &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("t"), &error);
+    assert_non_null(file);
+    return file;
+}
+
+/* The checkpoint refuses such a file, whatever differences are tolerated, for this reason. */
+static void check_refused(const wg_entry *tensors, size_t n, const wg_pair *metadata, wg_checkpoint c,
+                          wg_tolerate tolerate, const char *reason)
+{
+    wg_error error = {0};
+    wg_safetensors *file = file_of(tensors, n, metadata);
+    assert_int_equal(wg_checkpoint_load(file, &c, tolerate, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, reason);
+    wg_safetensors_close(file);
+}
+
+static void test_checkpoint_refused(void)
+{
     float one[12] = {1}, two[12] = {2};
     example x = example_new(4, 4);
     wg_param_tie(x.set, "third.weight", x.weight);
     uint32_t before = example_hash(&x);
+    const wg_checkpoint set_only = {.params = x.set}, all = {.params = x.set, .optimizer = x.optimizer};
     const wg_entry tied[] = {{.name = "cell.weight", .shape = WG_DIMS(4, 3), .data = one},
                              {.name = "decoder.weight", .shape = WG_DIMS(4, 3), .data = two},
                              {.name = "cell.bias", .shape = WG_DIMS(4), .data = one},
                              {.name = "state.h", .shape = WG_DIMS(2), .data = one}};
-    assert_int_equal(wg_safetensors_write(in_folder("t"), tied, 4, NULL, 0, &error), WG_OK);
-    wg_safetensors *file = wg_safetensors_open(in_folder("t"), &error);
-    wg_checkpoint c = {.params = x.set};
-    assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "are tied but differ");
-    wg_safetensors_close(file);
-
-    /* ... nor under two later names */
-    wg_entry later[4];
+    check_refused(tied, 4, NULL, set_only, wg_tolerate_all, "are tied but differ");
+    wg_entry later[4]; /* the two names that differ are both added by ties */
     memcpy(later, tied, sizeof later);
     later[0].name = "third.weight";
-    error = (wg_error){0};
-    assert_int_equal(wg_safetensors_write(in_folder("t"), later, 4, NULL, 0, &error), WG_OK);
-    file = wg_safetensors_open(in_folder("t"), &error);
-    assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "are tied but differ");
-    wg_safetensors_close(file);
+    check_refused(later, 4, NULL, set_only, wg_tolerate_all, "are tied but differ");
 
     const int32_t steps = -1;
     const wg_entry negative = {.name = "optim.step.cell.bias", .dtype = WG_I32, .shape = WG_SCALAR, .data = &steps};
-    error = (wg_error){0};
-    assert_int_equal(wg_safetensors_write(in_folder("t"), &negative, 1, NULL, 0, &error), WG_OK);
-    file = wg_safetensors_open(in_folder("t"), &error);
-    c.optimizer = x.optimizer;
-    assert_int_equal(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "optim.step.cell.bias is -1");
-    c.optimizer = NULL;
-    wg_safetensors_close(file);
-
-    const wg_pair step = {"wengert.step", "-3"};
-    error = (wg_error){0};
-    assert_int_equal(wg_safetensors_write(in_folder("t"), tied + 1, 3, &step, 1, &error), WG_OK);
-    file = wg_safetensors_open(in_folder("t"), &error);
-    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "not an integer");
-    wg_safetensors_close(file);
-
-    const wg_pair other = {"wengert.optimizer", "sgd"};
-    error = (wg_error){0};
-    assert_int_equal(wg_safetensors_write(in_folder("t"), tied + 1, 3, &other, 1, &error), WG_OK);
-    file = wg_safetensors_open(in_folder("t"), &error);
-    c.optimizer = x.optimizer;
-    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
-    ASSERT_HAS(error.text, "saved with optimizer sgd, not adam");
+    check_refused(&negative, 1, NULL, all, wg_tolerate_all, "optim.step.cell.bias is -1");
+    const wg_pair step = {"wengert.step", "-3"}, other = {"wengert.optimizer", "sgd"};
+    check_refused(tied + 1, 3, &step, set_only, NULL, "not an integer");
+    check_refused(tied + 1, 3, &other, all, NULL, "saved with optimizer sgd, not adam");
     assert_int_equal(example_hash(&x), before);
-    c.optimizer = NULL;
+
+    wg_safetensors *file = file_of(tied + 1, 3, &other);
+    wg_checkpoint c = set_only;
+    wg_error error = {0};
     assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK); /* one name of a tie is enough */
     wg_safetensors_close(file);
     assert_int_equal(wg_checkpoint_load(NULL, &c, NULL, NULL, NULL), WG_ERR_ARGUMENT);
     example_free(&x);
 }
 
-/* PyTorch's batch norm counts its batches in 64 bits: they come into a buffer of floats, and into nothing else. */
-static void test_checkpoint_whole_numbers(void **state)
+/* PyTorch's batch norm counts its batches in I64. Such numbers load into buffers of floats, and into nothing else. */
+static void test_checkpoint_whole_numbers(void)
 {
     static const char header[] = "{\"n\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}";
     const int64_t numbers[2] = {1234567, -3};
@@ -293,8 +285,8 @@ static void test_checkpoint_whole_numbers(void **state)
     wg_safetensors_close(file);
 }
 
-/* Every allocation fails in turn, in saving and in loading. */
-static void test_memory_faults(void **state)
+/* Every allocation of a save and of a load fails in turn. */
+static void test_memory_faults(void)
 {
     wg_error error;
     example a = example_new(1, 4), b = example_new(2, 4);
@@ -332,15 +324,18 @@ static void test_memory_faults(void **state)
     example_free(&b);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_checkpoint),
-        cmocka_unit_test(test_checkpoint_grown),
-        cmocka_unit_test(test_checkpoint_differences),
-        cmocka_unit_test(test_checkpoint_refused),
-        cmocka_unit_test(test_checkpoint_whole_numbers),
-        cmocka_unit_test(test_memory_faults),
+    static const test tests[] = {
+        TEST_CASE(test_checkpoint),
+        TEST_CASE(test_checkpoint_grown),
+        TEST_CASE(test_checkpoint_differences),
+        TEST_CASE(test_checkpoint_refused),
+        TEST_CASE(test_checkpoint_whole_numbers),
+        TEST_CASE(test_memory_faults),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
 }

@@ -1,42 +1,33 @@
-/* What the samples of compositions do not show: einsum against a plain loop, values and gradients of discrete choices
- * and how often each is taken, CTC at its corners against all ways by hand, norms as layers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
+/* Composed ops beyond their samples: einsum against a plain loop; values, gradients and frequencies of discrete
+ * choices; CTC against an enumeration of all paths, and its corner cases; norms as layers. */
 #include <float.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "check.h"
 #include "values.h"
 
 static array x[3], want;
 
-/* The tape is well and nothing failed. */
+/* Nothing failed on the tape, and no value was wrong. */
 static void well(void)
 {
-    if (wg_tape_reset(tape) != WG_OK) failures++, printf("FAILED: %s\n", wg_tape_message(tape));
+    if (wg_tape_reset(tape) != WG_OK) FAIL("%s", wg_tape_message(tape));
     finish();
 }
 
 static void fails(wg_tensor result, wg_status status, const char *words)
 {
-    if (!wg_is_nil(result)) failures++, printf("FAILED: no nil for '%s'\n", words);
+    if (!wg_is_nil(result)) FAIL("no nil for '%s'", words);
     wg_status have = wg_tape_reset(tape);
     if (have == status && strstr(wg_tape_message(tape), words)) return;
-    failures++;
-    printf("FAILED: %s '%s', should be %s with '%s'\n", wg_status_name(have), wg_tape_message(tape),
-           wg_status_name(status), words);
+    FAIL("%s '%s', should be %s with '%s'", wg_status_name(have), wg_tape_message(tape), wg_status_name(status),
+         words);
 }
 
-/* ---- einsum ---------------------------------------------------------------------------------------------- */
+/* ---- einsum ---- */
 
 enum { LETTERS = 6 };
 
-/* The element of an operand (or the result) whose axes are letters, at a place of all letters. */
+/* The offset of an element of an operand (or the result), by the indices of all letters. */
 static int64_t element(const array *a, const char *letters, const int64_t *at)
 {
     int64_t where[WG_MAX_RANK];
@@ -57,7 +48,7 @@ static wg_shape shape_of(const char *letters, const int64_t *size)
     return shape;
 }
 
-/* Random formulas of 1 to 3 operands: letters repeated within an operand, missing, sizes of 1 and 0. */
+/* Random formulas with 1 to 3 operands: repeated letters, missing letters, sizes 1 and 0. */
 static void einsum_by_loop(void)
 {
     char letters[3][8], out[LETTERS + 1] = "", formula[64] = "";
@@ -95,14 +86,15 @@ static void einsum_by_loop(void)
     expect_values(formula, wg_einsum(formula, in, n), &want);
 }
 
-static void einsum_against_loop(void **state)
+static void einsum_against_loop(void)
 {
     for (int i = 0; i < 5; i++) rounds(einsum_by_loop);
 }
 
-/* A multiplicative module: s = W x with weights that another input makes, w_ij = sum_k u_ijk z_k. With u the identity
- * in all three it is a gate, z x by element, as in an LSTM or GRU; with z a softmax, attention's mean of values. */
-static void multiplicative_module(void **state)
+/* A multiplicative module: s = W x with weights that depend on another input, w_ij = sum_k u_ijk z_k. If u is the
+ * identity in all three indices, it is a gate (z x elementwise, as in an LSTM or GRU); if z is a softmax, it is the
+ * weighted mean of attention. */
+static void multiplicative_module(void)
 {
     enum { N = 4, E = 3 };
     double identity[N][N][N] = {{{0}}}, u[N][N][N], z[N], in[N][E];
@@ -137,11 +129,11 @@ static void multiplicative_module(void **state)
     well();
 }
 
-static void einsum_refuses(void **state)
+static void einsum_refuses(void)
 {
     wg_tensor a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
     assert_true(wg_is_nil(wg_einsum("i->i", NULL, 1)) && wg_is_nil(wg_einsum("i->i", &a, 0)));
-    assert_int_equal(wg_tape_status(tape), WG_OK); /* no operand, so no tape to say it on */
+    assert_int_equal(wg_tape_status(tape), WG_OK); /* no operand, so no tape to report it on */
     fails(wg_einsum("ij,jk->ik", (wg_tensor[]){WG_NONE, a}, 2), WG_ERR_ARGUMENT, "einsum: operand 1 was never set");
     a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
     fails(wg_einsum("ij,j->i", (wg_tensor[]){a, WG_NONE}, 2), WG_ERR_ARGUMENT, "einsum: operand 2 was never set");
@@ -151,9 +143,9 @@ static void einsum_refuses(void **state)
     finish();
 }
 
-/* ---- discrete choices ------------------------------------------------------------------------------------ */
+/* ---- discrete choices ---- */
 
-static void straight_through(void **state)
+static void straight_through(void)
 {
     for (wg_dtype dtype = WG_F32; dtype <= WG_F64; dtype++) {
         wg_tensor logits = wg_scale(wg_normal(tape, dtype, WG_DIMS(50, 7), 0, 1), 3),
@@ -182,8 +174,8 @@ static void straight_through(void **state)
     finish();
 }
 
-/* Of ties the first; along any axis. */
-static void hardmax(void **state)
+/* The first of equal values, along any axis. */
+static void hardmax(void)
 {
     const double numbers[] = {1, 5, 5, 2, 5, 1};
     wg_tensor t = wg_data(tape, WG_F64, WG_DIMS(2, 3), numbers);
@@ -195,8 +187,8 @@ static void hardmax(void **state)
     well();
 }
 
-/* Samples are one-hot, take class c as often as softmax(logits) says, and pass the soft sample's gradient on. */
-static void gumbel(void **state)
+/* Samples are one-hot, have the frequencies of softmax(logits), and pass on the gradient of the soft sample. */
+static void gumbel(void)
 {
     enum { N = 20000, C = 4 };
     const double logits[C] = {0.5, -1, 1.2, 0};
@@ -216,10 +208,10 @@ static void gumbel(void **state)
         }
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
-    /* Chi squared with 6 degrees of freedom is past 22.5 once in a thousand. The numbers are the same every time. */
-    if (chi > 22.5) failures++, printf("FAILED: samples do not follow softmax, chi squared %g\n", chi);
+    /* Chi squared with 6 degrees of freedom exceeds 22.5 once in a thousand. The numbers are the same in every run. */
+    if (chi > 22.5) FAIL("samples do not follow softmax, chi squared %g", chi);
 
-    /* The same noise: same seed, same place of a reset tape. */
+    /* The same seed and node of a reset tape give the same noise. */
     wg_tensor g[2], w, weights[2], in;
     double numbers[2][4 * C];
     for (int hard = 0; hard < 2; hard++) {
@@ -233,7 +225,7 @@ static void gumbel(void **state)
     assert_memory_equal(numbers[0], numbers[1], sizeof numbers[0]);
     assert_true(numbers[0][0] != 0);
 
-    /* At this step a uniform number is 0: its logarithm is not taken. Of one class every sample is 1. */
+    /* At this step a uniform number is 0; its logarithm is not taken. With one class every sample is 1. */
     wg_set_step(tape, 648);
     assert_true(wg_item(wg_min(wg_uniform(tape, WG_F32, WG_DIMS(50000, 1), 0, 1), WG_ALL_AXES, false)) == 0);
     assert_int_equal(wg_tape_reset(tape), WG_OK);
@@ -242,7 +234,7 @@ static void gumbel(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
     wg_set_step(tape, 0);
 
-    /* Small and large tau: one-hot, uniform; finite all the same. */
+    /* A small tau gives one-hot, a large one uniform weights; both are finite. */
     wg_tensor cold = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(1000, 3)), 1e-3, false, 1);
     wg_tensor warm = wg_gumbel_softmax(wg_zeros(tape, WG_F32, WG_DIMS(1000, 3)), 1e6, false, 1);
     assert_true(wg_item(wg_mean_all(wg_max(cold, WG_AXES(1), false))) > 0.99);
@@ -250,11 +242,11 @@ static void gumbel(void **state)
     well();
 }
 
-/* ---- CTC ------------------------------------------------------------------------------------------------- */
+/* ---- CTC ---- */
 
 enum { T = 4, C = 3 };
 
-/* -ln of the sum over all C^T ways that read as the target. */
+/* -ln of the sum over those of all C^T paths that read as the target. */
 static double ctc_by_hand(const double *p, const int32_t *target, int n, int steps, int blank)
 {
     double sum = 0;
@@ -274,8 +266,8 @@ static double ctc_by_hand(const double *p, const int32_t *target, int n, int ste
     return -log(sum);
 }
 
-/* Every target, at every number of steps. */
-static void ctc_against_all_ways(void **state)
+/* Every target, for every number of steps. */
+static void ctc_against_all_ways(void)
 {
     static const int32_t targets[][2] = {{1, 1}, {1, 2}, {2, 1}, {2, 2}};
     double p[T * C];
@@ -289,9 +281,8 @@ static void ctc_against_all_ways(void **state)
         assert_int_equal(wg_read(probs, p, sizeof p), WG_OK);
         const double expected = ctc_by_hand(p, target, n, steps, 0), have = wg_item(loss);
         if (!(isinf(expected) ? have == expected : fabs(have - expected) < 1e-12)) {
-            failures++;
-            printf("FAILED: target %d %d of length %d in %d steps: %g, should be %g\n", target[0], target[1], n,
-                   steps, have, expected);
+            FAIL("target %d %d of length %d in %d steps: %g, should be %g", target[0], target[1], n, steps, have,
+                 expected);
         }
         for (int i = 0; i < T * C; i++) {
             const bool none = isinf(expected) || i >= steps * C;
@@ -302,8 +293,8 @@ static void ctc_against_all_ways(void **state)
     finish();
 }
 
-/* What stands past the lengths, and a probability of zero, make no NaN. */
-static void ctc_corners(void **state)
+/* Values past the lengths, and probabilities of zero, cause no NaN. */
+static void ctc_corners(void)
 {
     const double half = log(0.5), inf = INFINITY;
     /* B = 2: the first has 2 steps, the second 3; class 2 is impossible in the second. */
@@ -332,7 +323,7 @@ static void ctc_corners(void **state)
             continue;
         }
         assert_int_equal(wg_eval((wg_tensor[]){loss, g}, 2), WG_OK);
-        /* Of the four ways of two steps three read as 1; of eight of three, six. */
+        /* Three of the four paths of two steps read as 1, and six of the eight paths of three steps. */
         const double expected[3][2] = {{-log(3.0 / 4), -log(6.0 / 8)}, {inf, -log(6.0 / 8)}, {inf, inf}};
         for (int b = 0; b < 2; b++) {
             const double have = value_at(loss, b);
@@ -343,15 +334,15 @@ static void ctc_corners(void **state)
             assert_true(isfinite(value_at(g, i)));
             sum += value_at(g, i);
         }
-        /* In each step of a possible sequence the ways' shares are 1 together. */
+        /* At each step of a possible sequence the shares of the paths sum to 1. */
         assert_true(fabs(sum + (round == 0 ? 5 : round == 1 ? 3 : 0)) < 1e-12);
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
     finish();
 }
 
-/* Twice such a length may be one that fits, counted in 32 bits. */
-static void ctc_lengths_out_of_range(void **state)
+/* Twice such a length may wrap around to a valid one in 32 bits. */
+static void ctc_lengths_out_of_range(void)
 {
     enum { N = 6 };
     const int32_t sizes[N] = {3, -1, INT32_MAX, INT32_MIN, INT32_MIN + 1, 1 << 30};
@@ -364,7 +355,7 @@ static void ctc_lengths_out_of_range(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* ---- norms as layers --------------------------------------------------------------------------------------- */
+/* ---- norms as layers ---- */
 
 typedef struct stack {
     wg_batch_norm_layer batch;
@@ -380,7 +371,7 @@ static wg_tensor stack_loss(void *context, wg_tape *on, wg_params *set)
     return wg_sum_all(wg_mul(y, wg_sin(wg_reshape(wg_arange(on, WG_F64, 0, 1, 18), WG_DIMS(6, 3)))));
 }
 
-static void layers(void **state)
+static void layers(void)
 {
     stack s;
     wg_params *set = wg_params_new(WG_F64), *single = wg_params_new(WG_F32);
@@ -404,9 +395,9 @@ static void layers(void **state)
     for (int training = 1; training >= 0; training--) {
         wg_set_training(tape, training);
         wg_verdict v = wg_gradcheck(tape, set, stack_loss, &s, options);
-        if (!v.ok || v.checks == 0) failures++, printf("FAILED: training %d: %s\n", training, v.text);
+        if (!v.ok || v.checks == 0) FAIL("training %d: %s", training, v.text);
     }
-    /* Eval mode leaves the statistics as they are; a layer with neither weight nor bias. */
+    /* Evaluation does not change the statistics. A layer without weight and bias. */
     s.batch.weight = s.batch.bias = NULL;
     s.rms.weight = NULL;
     const uint64_t version = wg_param_version(s.batch.running_var);
@@ -419,7 +410,7 @@ static void layers(void **state)
     assert_true(wg_param_version(s.batch.running_var) > version);
     assert_true(*(const double *)wg_param_value(s.batch.num_batches_tracked) == 1);
 
-    /* A run that is refused changes no statistics. */
+    /* A run that fails does not change the statistics. */
     wg_tensor one = wg_batch_norm_apply(&s.batch, wg_ones(tape, WG_F64, WG_DIMS(1, 3)));
     fails(one, WG_ERR_SHAPE, "batch_norm_train: [1, 3]: a batch needs more than one value per channel");
     assert_true(*(const double *)wg_param_value(s.batch.num_batches_tracked) == 1);
@@ -436,23 +427,29 @@ static void layers(void **state)
     finish();
 }
 
+static void begin(void)
+{
+    seed = check_seed();
+    tape = wg_tape_new(wg_tape_defaults());
+}
+
+static void end(void) { wg_tape_free(tape); }
+
+#define ON_TAPE(name) TEST_CASE_WITH(name, begin, end)
+
 int main(int argc, char **argv)
 {
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
-    tape = wg_tape_new(wg_tape_defaults());
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(einsum_against_loop),
-        cmocka_unit_test(multiplicative_module),
-        cmocka_unit_test(einsum_refuses),
-        cmocka_unit_test(straight_through),
-        cmocka_unit_test(hardmax),
-        cmocka_unit_test(gumbel),
-        cmocka_unit_test(ctc_against_all_ways),
-        cmocka_unit_test(ctc_corners),
-        cmocka_unit_test(ctc_lengths_out_of_range),
-        cmocka_unit_test(layers),
+    static const test tests[] = {
+        ON_TAPE(einsum_against_loop),
+        ON_TAPE(multiplicative_module),
+        ON_TAPE(einsum_refuses),
+        ON_TAPE(straight_through),
+        ON_TAPE(hardmax),
+        ON_TAPE(gumbel),
+        ON_TAPE(ctc_against_all_ways),
+        ON_TAPE(ctc_corners),
+        ON_TAPE(ctc_lengths_out_of_range),
+        ON_TAPE(layers),
     };
-    int failed = cmocka_run_group_tests_name("composed", tests, NULL, NULL);
-    wg_tape_free(tape);
-    return failed;
+    return RUN_TESTS(tests);
 }

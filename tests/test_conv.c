@@ -1,31 +1,22 @@
-/* Convolution and pooling: worked examples, output sizes, what a plain loop gives, the ConvNet of the lecture halls.
+/* Convolution and pooling: worked examples, output sizes, plain loops, the ConvNet that lectures use.
  * (Gradients of every option: test_ops. PyTorch's numbers: test_golden.) */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "check.h"
 #include "wengert.h"
 
 static wg_tape *tape;
 static wg_params *set;
 
-static int open_tape(void **state)
+static void open_tape(void)
 {
     tape = wg_tape_new(wg_tape_defaults());
     set = wg_params_new(WG_F64);
-    return tape && set ? 0 : -1;
+    assert_true(tape && set);
 }
 
-static int close_tape(void **state)
+static void close_tape(void)
 {
     wg_tape_free(tape);
     wg_params_free(set);
-    return 0;
 }
 
 static bool says(const char *words) { return strstr(wg_tape_message(tape), words) != NULL; }
@@ -36,9 +27,9 @@ static bool has_shape(wg_tensor x, wg_shape want)
     return wg_shape_equal(&have, &want);
 }
 
-/* ---- sizes --------------------------------------------------------------------------------------------- */
+/* ---- sizes ---- */
 
-static void the_number_of_positions(void **state)
+static void the_number_of_positions(void)
 {
     assert_int_equal(wg_window_count(7, 3, 1, 1, false), 5); /* (N - F) / stride + 1 */
     assert_int_equal(wg_window_count(7, 3, 2, 1, false), 3);
@@ -53,7 +44,7 @@ static void the_number_of_positions(void **state)
     assert_int_equal(wg_window_count(INT64_MAX, 1, 1, 1, false), INT64_MAX);
 }
 
-static void a_stride_that_does_not_divide_is_an_error_or_allowed(void **state)
+static void a_stride_that_does_not_divide_is_an_error_or_allowed(void)
 {
     wg_tensor x = wg_ones(tape, WG_F64, WG_DIMS(1, 1, 7, 7)), w = wg_ones(tape, WG_F64, WG_DIMS(1, 1, 3, 3));
     wg_conv_options o = wg_conv_square(3, 0);
@@ -71,8 +62,8 @@ static void a_stride_that_does_not_divide_is_an_error_or_allowed(void **state)
     assert_true(has_shape(wg_conv2d(x, w, WG_NONE, o), WG_DIMS(1, 1, 4, 2)));
 }
 
-/* 32x32x3 with one 5x5x3 filter is an activation map of 28x28x1; six of them, with biases, have 456 numbers. */
-static void shapes_of_the_lecture(void **state)
+/* 32x32x3 with a 5x5x3 filter gives an activation map of 28x28x1. Six filters with biases have 456 parameters. */
+static void shapes_of_the_lecture(void)
 {
     wg_tensor image = wg_ones(tape, WG_F64, WG_DIMS(1, 3, 32, 32));
     wg_conv_layer one, six;
@@ -90,7 +81,7 @@ static void shapes_of_the_lecture(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* ---- against a plain loop ------------------------------------------------------------------------------ */
+/* ---- against a plain loop ---- */
 
 static double at(const double *x, int64_t channels, int64_t rows, int64_t cols, int64_t n, int64_t c, int64_t i,
                  int64_t j)
@@ -99,7 +90,7 @@ static double at(const double *x, int64_t channels, int64_t rows, int64_t cols, 
     return x[((n * channels + c) * rows + i) * cols + j];
 }
 
-/* Of O output channels in two groups. */
+/* O output channels in two groups. */
 static void compare_with_a_plain_loop(int64_t O)
 {
     enum { N = 2, C = 4, H = 11, W = 9, MOST = 70, KH = 3, KW = 2, G = 2 };
@@ -129,16 +120,16 @@ static void compare_with_a_plain_loop(int64_t O)
                 }
 }
 
-/* Few channels; as many as fill vectors; more than are packed together. */
-static void equals_a_plain_loop(void **state)
+/* Numbers of channels below a vector, multiples of a vector, and more than one packed panel. */
+static void equals_a_plain_loop(void)
 {
     compare_with_a_plain_loop(6);
     compare_with_a_plain_loop(32);
     compare_with_a_plain_loop(70);
 }
 
-/* The filter is not flipped: an impulse comes out as the filter reversed, a moved impulse moved. */
-static void correlates(void **state)
+/* The filter is not flipped: the response to an impulse is the reversed filter, and moves with the impulse. */
+static void correlates(void)
 {
     static const double impulse[5] = {0, 0, 1, 0, 0}, filter[3] = {1, 2, 3};
     wg_tensor y = wg_conv1d(wg_data(tape, WG_F64, WG_DIMS(1, 1, 5), impulse),
@@ -147,9 +138,9 @@ static void correlates(void **state)
     assert_true(have[0] == 3 && have[1] == 2 && have[2] == 1);
 }
 
-/* ---- pooling ------------------------------------------------------------------------------------------- */
+/* ---- pooling ---- */
 
-static void max_pool_example(void **state)
+static void max_pool_example(void)
 {
     static const double slice[16] = {1, 1, 2, 4, 5, 6, 7, 8, 3, 2, 1, 0, 1, 2, 3, 4}, pooled[4] = {6, 8, 3, 4};
     wg_param *x = wg_param_new(set, "x", WG_DIMS(1, 1, 4, 4), wg_init_zeros());
@@ -165,7 +156,7 @@ static void max_pool_example(void **state)
     }
 }
 
-static void of_equal_ones_the_first_gets_the_gradient(void **state)
+static void of_equal_ones_the_first_gets_the_gradient(void)
 {
     wg_param *x = wg_param_new(set, "x", WG_DIMS(1, 1, 2, 2), wg_init_constant(3));
     assert_int_equal(wg_backward(wg_sum_all(wg_max_pool2d(wg_use(tape, x), wg_pool_square(2)))), WG_OK);
@@ -173,7 +164,7 @@ static void of_equal_ones_the_first_gets_the_gradient(void **state)
     assert_true(grad[0] == 1 && grad[1] == 0 && grad[2] == 0 && grad[3] == 0);
 }
 
-static void nan_spreads_through_a_maximum(void **state)
+static void nan_spreads_through_a_maximum(void)
 {
     const double numbers[4] = {1, NAN, 5, 2};
     wg_tensor y = wg_max_pool1d(wg_data(tape, WG_F64, WG_DIMS(1, 1, 4), numbers), wg_pool_square(2));
@@ -181,7 +172,7 @@ static void nan_spreads_through_a_maximum(void **state)
     assert_true(isnan(have[0]) && have[1] == 5);
 }
 
-/* The first of the largest of the window that begins at (r, c); NaN is the largest. */
+/* The first of the largest values of the window at (r, c); NaN is the largest. */
 static int largest_at(const double *x, int width, const wg_pool_options *o, int r, int c)
 {
     int best = r * width + c;
@@ -193,8 +184,8 @@ static int largest_at(const double *x, int width, const wg_pool_options *o, int 
     return best;
 }
 
-/* Rows that are narrow, wide, and end in the middle of what is worked on together; ties and NaN among them. */
-static void max_pools_of_all_widths(void **state)
+/* Narrow rows, wide rows, and rows that end within a vector; with ties and NaN. */
+static void max_pools_of_all_widths(void)
 {
     enum { HEIGHT = 11, MOST = 140 };
     static const int widths[] = {3, 5, 8, 31, 32, 33, 35, 66, 67, 140};
@@ -227,10 +218,10 @@ static void max_pools_of_all_widths(void **state)
     }
 }
 
-/* ---- memory and bits ----------------------------------------------------------------------------------- */
+/* ---- memory and bits ---- */
 
-/* What a step keeps is the images and not the matrix of their windows, which would be nine times as large. */
-static void no_matrix_of_windows_is_built(void **state)
+/* A step saves the images and not the matrix of their windows, which would be nine times as large. */
+static void no_matrix_of_windows_is_built(void)
 {
     wg_params *f32 = wg_params_new(WG_F32);
     wg_conv_layer layer;
@@ -240,12 +231,12 @@ static void no_matrix_of_windows_is_built(void **state)
     wg_param *x = wg_param_new(f32, "x", WG_DIMS(8, 32, 32, 32), wg_init_normal(0, 1));
     size_t image = (size_t)wg_param_numel(x) * 4;
     wg_tensor loss = wg_sum_all(wg_square(wg_conv_apply(&layer, wg_use(tape, x))));
-    assert_true(wg_backward_bytes(loss) < 7 * image); /* x, y, their gradients, two frames */
+    assert_true(wg_backward_bytes(loss) < 7 * image); /* x, y, their gradients, two padded images */
     assert_int_equal(wg_backward(loss), WG_OK);
     wg_params_free(f32);
 }
 
-/* Gradients of a convolution of few channels, and of two of many: with a frame, and with a stride. */
+/* Gradients of a convolution with few channels, and of two with many: with padding, and with a stride. */
 static void run_on_threads(int threads, int64_t images, int64_t side, wg_params *f32, wg_conv_layer *layers,
                            wg_param **x)
 {
@@ -289,18 +280,18 @@ static void same_bits_on_threads(int64_t images, int64_t side)
     wg_params_free(set_one);
 }
 
-/* Some images a task, and parts of one image. */
-static void the_same_bits_on_any_number_of_threads(void **state)
+/* Several images per task, and several tasks per image. */
+static void the_same_bits_on_any_number_of_threads(void)
 {
     same_bits_on_threads(20, 14);
     same_bits_on_threads(1, 61);
 }
 
-/* ---- the ConvNet ---------------------------------------------------------------------------------------- */
+/* ---- the ConvNet ---- */
 
 /* 28x28x1, 5x5 valid, pool 2, 5x5, pool 2, fc n3, ReLU, dropout, fc 10:
  * 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) numbers. */
-static void the_conv_net(void **state)
+static void the_conv_net(void)
 {
     enum { N1 = 4, N2 = 6, N3 = 9 };
     wg_conv_layer conv1, conv2;
@@ -324,7 +315,7 @@ static void the_conv_net(void **state)
     assert_int_equal(wg_backward(wg_mean_all(wg_square(x))), WG_OK);
 }
 
-static void layers_that_cannot_be(void **state)
+static void layers_that_cannot_be(void)
 {
     wg_conv_layer layer;
     wg_conv_layer_options o = wg_conv_layer_defaults();
@@ -341,17 +332,17 @@ static void layers_that_cannot_be(void **state)
     assert_int_equal(refused, WG_ERR_ARGUMENT);
 }
 
-static void pools_that_cannot_be(void **state)
+static void pools_that_cannot_be(void)
 {
     wg_pool_options o = {
-        .kernel = {INT64_MAX}, .stride = {1}, .dilation = {1}}; /* its padding alone fills an int64 */
+        .kernel = {INT64_MAX}, .stride = {1}, .dilation = {1}}; /* its padding alone overflows an int64 */
     o.before[0] = o.after[0] = INT64_MAX / 2;
     assert_true(wg_is_nil(wg_max_pool1d(wg_ones(tape, WG_F64, WG_DIMS(1, 1, 9)), o)));
     assert_true(says("max_pool1d") && says("at most 2^31 - 1"));
     assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
 }
 
-static void transposed_convolutions_that_cannot_be(void **state)
+static void transposed_convolutions_that_cannot_be(void)
 {
     wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(1, 2, 3, 3));
     wg_conv_options o = wg_conv_defaults();
@@ -363,8 +354,8 @@ static void transposed_convolutions_that_cannot_be(void **state)
     assert_int_equal(wg_tape_reset(tape), WG_ERR_DTYPE);
 }
 
-/* With extra places beyond the stride, which dilation allows, the window would fit the result more often than it was
- * put there. */
+/* With more extra outputs than the stride, which dilation allows, the window fits the result at more positions than the
+ * input has. */
 static wg_tensor with_extra(void *context, wg_tape *t, wg_params *params)
 {
     wg_conv_options o = wg_conv_defaults();
@@ -374,7 +365,7 @@ static wg_tensor with_extra(void *context, wg_tape *t, wg_params *params)
     return wg_mean_all(wg_exp(wg_conv_transpose1d(x, w, WG_NONE, o)));
 }
 
-static void the_gradient_of_a_transposed_convolution_with_extra_places(void **state)
+static void the_gradient_of_a_transposed_convolution_with_extra_places(void)
 {
     wg_param_new(set, "x", WG_DIMS(1, 1, 4), wg_init_uniform(-1, 1));
     wg_param_new(set, "w", WG_DIMS(1, 2, 2), wg_init_uniform(-1, 1));
@@ -384,26 +375,26 @@ static void the_gradient_of_a_transposed_convolution_with_extra_places(void **st
     if (!verdict.ok) fail_msg("%s", verdict.text);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_tape, close_tape)
-    const struct CMUnitTest tests[] = {
-        TEST(the_number_of_positions),
-        TEST(a_stride_that_does_not_divide_is_an_error_or_allowed),
-        TEST(shapes_of_the_lecture),
-        TEST(equals_a_plain_loop),
-        TEST(correlates),
-        TEST(max_pool_example),
-        TEST(max_pools_of_all_widths),
-        TEST(of_equal_ones_the_first_gets_the_gradient),
-        TEST(nan_spreads_through_a_maximum),
-        TEST(no_matrix_of_windows_is_built),
-        TEST(the_same_bits_on_any_number_of_threads),
-        TEST(the_conv_net),
-        TEST(layers_that_cannot_be),
-        TEST(pools_that_cannot_be),
-        TEST(transposed_convolutions_that_cannot_be),
-        TEST(the_gradient_of_a_transposed_convolution_with_extra_places),
+#define ON_TAPE(name) TEST_CASE_WITH(name, open_tape, close_tape)
+    static const test tests[] = {
+        ON_TAPE(the_number_of_positions),
+        ON_TAPE(a_stride_that_does_not_divide_is_an_error_or_allowed),
+        ON_TAPE(shapes_of_the_lecture),
+        ON_TAPE(equals_a_plain_loop),
+        ON_TAPE(correlates),
+        ON_TAPE(max_pool_example),
+        ON_TAPE(max_pools_of_all_widths),
+        ON_TAPE(of_equal_ones_the_first_gets_the_gradient),
+        ON_TAPE(nan_spreads_through_a_maximum),
+        ON_TAPE(no_matrix_of_windows_is_built),
+        ON_TAPE(the_same_bits_on_any_number_of_threads),
+        ON_TAPE(the_conv_net),
+        ON_TAPE(layers_that_cannot_be),
+        ON_TAPE(pools_that_cannot_be),
+        ON_TAPE(transposed_convolutions_that_cannot_be),
+        ON_TAPE(the_gradient_of_a_transposed_convolution_with_extra_places),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RUN_TESTS(tests);
 }

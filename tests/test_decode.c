@@ -1,5 +1,5 @@
 /* Decoding on plain arrays: greedy, temperature, top-k, top-p, and beam search on small Markov chains. */
-#include "check.h"
+#include "tensors.h"
 
 /* ---- one token ---- */
 
@@ -17,15 +17,14 @@ static void test_greedy(void)
     for (uint64_t step = 0; step < 20; step++) CHECK(wg_choose(logits, N, o, 1, step) == 1);
 }
 
-/* Frequencies against the probabilities that they should have (zeros exactly). */
+/* Frequencies against the expected probabilities (exactly, if zero). */
 static void frequencies(wg_sampling o, const double p[N], int line)
 {
     int count[N] = {0};
     for (uint64_t step = 0; step < DRAWS; step++) {
         int64_t i = wg_choose(logits, N, o, 7, step);
         if (i < 0 || i >= N) {
-            failures++;
-            printf("FAILED line %d: drew %lld\n", line, (long long)i);
+            FAIL("line %d: drew %lld", line, (long long)i);
             return;
         }
         count[i]++;
@@ -33,9 +32,7 @@ static void frequencies(wg_sampling o, const double p[N], int line)
     for (int i = 0; i < N; i++) {
         double off = fabs(count[i] - DRAWS * p[i]), deviation = sqrt(DRAWS * p[i] * (1 - p[i]));
         if (off <= 4 * deviation) continue;
-        failures++;
-        printf("FAILED line %d: %d was drawn %d times, expected %.0f +- %.0f\n", line, i, count[i], DRAWS * p[i],
-               deviation);
+        FAIL("line %d: %d was drawn %d times, expected %.0f +- %.0f", line, i, count[i], DRAWS * p[i], deviation);
     }
 }
 
@@ -68,7 +65,7 @@ static void test_sampling(void)
     o.top_p = 0.8;
     softmax_of(1, three, p);
     frequencies(o, p, __LINE__);
-    o.top_k = 2; /* of what top_k leaves, 0.53 and 0.47 */
+    o.top_k = 2; /* among those that top_k leaves: 0.53 and 0.47 */
     o.top_p = 0.5;
     frequencies(o, (double[N]){0, 1, 0, 0, 0}, __LINE__);
     o.top_k = 100;
@@ -109,7 +106,7 @@ static void test_sampling_corners(void)
 
 enum { MOST = 6, END = 0, START = 1 };
 
-/* p[i][j]: of token j after token i. Checks that tokens and parents fit together. */
+/* p[i][j]: the probability of token j after token i. Checks that tokens and parents are consistent. */
 typedef struct chain {
     int classes, beams;
     double p[MOST][MOST];
@@ -144,7 +141,7 @@ static wg_beam_result search(chain *c, int beams, int64_t max_length, double pow
     return result;
 }
 
-/* START goes to 2 (0.6) or 3 (0.4). After 2 everything is unlikely; after 3 comes 4, then the end. */
+/* START is followed by 2 (0.6) or 3 (0.4). After 2 everything is unlikely; after 3 comes 4, then the end. */
 static chain garden_path(void)
 {
     return (chain){.classes = 5,
@@ -175,7 +172,7 @@ static void test_beam(void)
     CHECK(beam.n == 0 && beam.sequence == NULL);
 }
 
-/* One beam follows the largest probability at every step. */
+/* A single beam takes the most probable token at every step. */
 static void test_one_beam_is_greedy(void)
 {
     unsigned seed = 5;
@@ -202,7 +199,7 @@ static void test_one_beam_is_greedy(void)
     }
 }
 
-/* As wide as there are sequences, it finds the best of all. */
+/* A beam with room for all sequences finds the best one. */
 static void test_wide_beam_is_exact(void)
 {
     chain c = garden_path();
@@ -221,7 +218,7 @@ static void test_wide_beam_is_exact(void)
     wg_beam_result_fini(&r);
 }
 
-/* Without a power short sequences win, with power 1 the mean counts. */
+/* Without a length power short sequences win; with power 1 the mean score decides. */
 static void test_length(void)
 {
     chain c = {.classes = 4, .p = {{1, 0, 0, 0}, {0.4, 0, 0.6, 0}, {0, 0, 0, 1}, {0.6, 0, 0.4, 0}}};
@@ -264,15 +261,15 @@ static void test_corners(void)
     wg_beam_result_fini(&r);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_greedy),
-                          TEST(test_sampling),
-                          TEST(test_sampling_corners),
-                          TEST(test_beam),
-                          TEST(test_one_beam_is_greedy),
-                          TEST(test_wide_beam_is_exact),
-                          TEST(test_length),
-                          TEST(test_corners)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_greedy),
+                          TEST_CASE(test_sampling),
+                          TEST_CASE(test_sampling_corners),
+                          TEST_CASE(test_beam),
+                          TEST_CASE(test_one_beam_is_greedy),
+                          TEST_CASE(test_wide_beam_is_exact),
+                          TEST_CASE(test_length),
+                          TEST_CASE(test_corners)};
+    return RUN_TESTS(tests);
 }

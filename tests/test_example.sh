@@ -1,14 +1,15 @@
 #!/bin/sh
-# An example from the outside, by its table. Usage: test_example.sh PROGRAM TABLE
+# Runs an example by its table. Usage: test_example.sh PROGRAM TABLE
 #
-# A row of the table: exit code, an extended regular expression that must be found in what it prints, arguments; with
-# tabs between. An exit code other than 0 must come with exactly one line on stderr, "name: ...", and nothing on stdout.
-# "same" for a code: exit code 0, and on stdout what the row before printed, but for seconds=.
-# "file" for a code: no run; the expression must be found in a file that an earlier row has written.
-# {tmp} in the arguments is a folder of the test's own, with files that should be refused: empty, binary, spaces; and IDX
-# files: two-images (28 x 28 bytes each), with two-labels, three-labels, or labels-of-10; images-cut is cut short, in
-# small-images they are 1 x 1.
-# {here} is the table's folder, with its data.
+# A row of the table, with tabs between: the expected exit code; an extended regular expression that the output must
+# match; arguments. With an exit code other than 0 the program must print one line to stderr, "name: ...", and nothing to
+# stdout. Instead of an exit code:
+#   same     exit code 0, and the stdout of the row before, apart from seconds=
+#   file     no run: the expression must match in this file, which an earlier row has written
+#   long:0   exit code 0, run only with WG_TEST_LONG
+# In arguments, {here} is the folder of the table, and {tmp} is a temporary folder with files to refuse: empty, binary,
+# spaces; and IDX files: two-images (28 x 28 bytes each), with two-labels, three-labels, or labels-of-10; images-cut,
+# which is truncated; small-images, which are 1 x 1.
 set -u
 program=$(realpath "$1")
 table=$(realpath "$2")
@@ -35,7 +36,13 @@ fail() {
 }
 
 while IFS='	' read -r code pattern arguments; do
-    case "$code" in '' | '#'*) continue ;; esac
+    case "$code" in
+    '' | '#'*) continue ;;
+    long:*)
+        [ "${WG_TEST_LONG:-}" ] || continue
+        code=${code#long:}
+        ;;
+    esac
     rows=$((rows + 1))
     arguments=$(printf '%s' "$arguments" | sed "s|{tmp}|$dir|g; s|{here}|$(dirname "$table")|g")
     if [ "$code" = file ]; then
@@ -49,7 +56,7 @@ while IFS='	' read -r code pattern arguments; do
     got=$?
     sed 's/ seconds=[0-9.]*//' out.txt >now.txt
     if [ "$code" = same ]; then
-        cmp -s before.txt now.txt || fail "prints other than the row before: $(diff before.txt now.txt | head -4)"
+        cmp -s before.txt now.txt || fail "differs from the row before: $(diff before.txt now.txt | head -4)"
         code=0
     fi
     mv now.txt before.txt

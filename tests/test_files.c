@@ -1,4 +1,4 @@
-/* Text and IDX files, read and refused; where files may be written. */
+/* Text and IDX files: accepted and refused input; where files may be written. */
 #include "test_io.h"
 
 #include <sys/stat.h>
@@ -6,14 +6,14 @@
 
 /* ---- checks that formats share ---- */
 
-static void test_crc32(void **state)
+static void test_crc32(void)
 {
     assert_int_equal(wg__crc32(0, "123456789", 9), 0xCBF43926); /* the check value of the CRC catalogue */
     assert_int_equal(wg__crc32(wg__crc32(0, "1234", 4), "56789", 5), 0xCBF43926);
     assert_int_equal(wg__crc32(0, "", 0), 0);
 }
 
-static void test_utf8(void **state)
+static void test_utf8(void)
 {
     static const char *const good[] = {
         "", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"};
@@ -29,7 +29,7 @@ static void test_utf8(void **state)
 
 /* ---- text ---- */
 
-static void test_text(void **state)
+static void test_text(void)
 {
     wg_text text;
     wg_error error = {0};
@@ -57,8 +57,8 @@ static void test_text(void **state)
     free(many);
 }
 
-/* A mapped text is the file; what cannot be mapped is read. */
-static void test_text_mapped(void **state)
+/* A text is mapped; a file that cannot be mapped is read. */
+static void test_text_mapped(void)
 {
     static const unsigned char packed[] = {0x1f, 0x8b, 8, 0,    0,    0,    0,    0, 2, 3, 0x4b, 0x4c,
                                            0x4a, 6,    0, 0xc2, 0x41, 0x24, 0x35, 3, 0, 0, 0}; /* "abc" */
@@ -94,7 +94,7 @@ static void test_text_mapped(void **state)
     free(whole);
 }
 
-static void test_text_refused(void **state)
+static void test_text_refused(void)
 {
     static const struct {
         const char *bytes;
@@ -136,7 +136,7 @@ static size_t gzip(const char *from, const char *to)
     return (size_t)info.st_size;
 }
 
-static void test_gzip(void **state)
+static void test_gzip(void)
 {
     wg_text text;
     wg_error error = {0};
@@ -155,7 +155,7 @@ static void test_gzip(void **state)
 
 /* ---- IDX ---- */
 
-static void test_idx(void **state)
+static void test_idx(void)
 {
     const unsigned char bytes[] = {0, 0, 0x08, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255};
     const unsigned char floats[] = {0, 0, 0x0D, 1, 0, 0, 0, 2, 0x3F, 0x80, 0, 0, 0xC0, 0, 0, 0};
@@ -199,7 +199,7 @@ static void test_idx(void **state)
     }
 }
 
-static void test_idx_refused(void **state)
+static void test_idx_refused(void)
 {
     static const struct {
         unsigned char bytes[24];
@@ -225,7 +225,7 @@ static void test_idx_refused(void **state)
 
 /* ---- writing under faults ---- */
 
-static void test_write_places(void **state)
+static void test_write_places(void)
 {
     wg_error error = {0};
     char linked[256];
@@ -251,24 +251,25 @@ static void test_write_places(void **state)
     char *bytes = get_file(in_folder("real"), &size);
     assert_string_equal(bytes, "new text");
     free(bytes);
-    assert_int_equal(chmod(linked, 0600), 0); /* who may read it stays as it was */
+    assert_int_equal(chmod(linked, 0600), 0); /* permissions are kept */
     assert_int_equal(wg_file_write(linked, "private", 7, &error), WG_OK);
     assert_int_equal(stat(linked, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
     assert_int_equal(count_files(), 2);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc32),        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_text),         cmocka_unit_test(test_text_mapped),
-        cmocka_unit_test(test_text_refused),
+    static const test tests[] = {
+        TEST_CASE(test_crc32),       TEST_CASE(test_utf8),         TEST_CASE(test_text),
+        TEST_CASE(test_text_mapped), TEST_CASE(test_text_refused),
 #ifdef WG_HAVE_ZLIB
-        cmocka_unit_test(test_gzip),
+        TEST_CASE(test_gzip),
 #endif
-        cmocka_unit_test(test_idx),          cmocka_unit_test(test_idx_refused),
-        cmocka_unit_test(test_write_places),
+        TEST_CASE(test_idx),         TEST_CASE(test_idx_refused),  TEST_CASE(test_write_places),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
 }

@@ -1,5 +1,5 @@
-/* Cells with gates, GRU and LSTM: forms of one cell that must give the same numbers, what a gate does to the past and
- * to gradients, and the order in which gates are kept. (test_cells: what is said of the other cells.) */
+/* GRU and LSTM: equivalent forms of a cell give the same numbers; the effect of gates on the past and on gradients; the
+ * order of gates in weights. (Other cells: test_cells.) */
 #include "recurrent.h"
 
 /* ---- one gate ---- */
@@ -12,7 +12,7 @@ static wg_tensor gate_loss(void *context, wg_tape *tape, wg_params *set)
     return wg_add(weigh(mix, 1), wg_add(weigh(wg_square(written), 2), weigh(wg_mul(gate, a), 3)));
 }
 
-/* gate a + (1 - gate) b lies between a and b; with b = 0 it only makes a smaller. */
+/* gate a + (1 - gate) b lies between a and b; with b = 0 it shrinks a. */
 static void a_gate_mixes(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -86,7 +86,7 @@ static wg_rnn new_gru(wg_params *set, wg_gru_form form)
     return gru;
 }
 
-/* The rows of z, negated. */
+/* Negates the rows of z. */
 static void negate_update_gate(wg_param *param)
 {
     double *numbers = wg_param_write_begin(param);
@@ -95,7 +95,7 @@ static void negate_update_gate(wg_param *param)
     wg_param_write_end(param);
 }
 
-/* 1 - sigmoid(s) = sigmoid(-s): with W_z, U_z, b_z negated one convention is the other, in gradients too. */
+/* 1 - sigmoid(s) = sigmoid(-s): negating W_z, U_z and b_z turns one convention into the other, in gradients too. */
 static void both_gru_conventions_are_one_network(void)
 {
     wg_params *set[2] = {wg_params_new(WG_F64), wg_params_new(WG_F64)}; /* the same names: the same numbers */
@@ -126,7 +126,7 @@ static void both_gru_conventions_are_one_network(void)
     wg_params_free(set[1]);
 }
 
-/* With r = z = 0 the past is gone, exactly: h_t = tanh(W x + b), d h_t / d h_{t-1} = 0. */
+/* With r = z = 0 the state forgets the past exactly: h_t = tanh(W x + b), d h_t / d h_{t-1} = 0. */
 static void gates_at_zero_reset_a_gru(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -149,7 +149,7 @@ static void gates_at_zero_reset_a_gru(void)
 
 /* ---- LSTM ---- */
 
-/* U, W and b of each gate on its own, and one product of [h; x] with all rows in the order i f o g. */
+/* Separate U, W and b for each gate against one product of [h; x] with all rows in the order i f o g. */
 static void lstm_fused_and_by_gates_is_one_network(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -227,7 +227,7 @@ static void orders_of_gates(void)
     wg_params_free(set);
 }
 
-/* What a step does follows from the gates that are read beside it. */
+/* The gates that wg_rnn_gates returns determine the step. */
 static void gates_can_be_read(void)
 {
     for (int cell = 0; cell < 6; cell++) {
@@ -257,8 +257,8 @@ static void gates_can_be_read(void)
     }
 }
 
-/* From c_t to c_{t-1} the gradient goes by f alone: with the gates held fixed d c_t / d c_{t-1} = diag(f), and over
- * all steps the product of the f; no weight stands in between. */
+/* The gradient from c_t to c_{t-1} depends on f alone: with constant gates d c_t / d c_{t-1} = diag(f), and over all
+ * steps it is the product of the f, without any weight. */
 static void an_lstm_is_a_highway_for_gradients(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -284,15 +284,15 @@ static void an_lstm_is_a_highway_for_gradients(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(a_gate_mixes),
-                                 TEST(simple_gru_has_the_update_gate_alone),
-                                 TEST(both_gru_conventions_are_one_network),
-                                 TEST(gates_at_zero_reset_a_gru),
-                                 TEST(lstm_fused_and_by_gates_is_one_network),
-                                 TEST(orders_of_gates),
-                                 TEST(gates_can_be_read),
-                                 TEST(an_lstm_is_a_highway_for_gradients)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(a_gate_mixes),
+                                 TEST_CASE(simple_gru_has_the_update_gate_alone),
+                                 TEST_CASE(both_gru_conventions_are_one_network),
+                                 TEST_CASE(gates_at_zero_reset_a_gru),
+                                 TEST_CASE(lstm_fused_and_by_gates_is_one_network),
+                                 TEST_CASE(orders_of_gates),
+                                 TEST_CASE(gates_can_be_read),
+                                 TEST_CASE(an_lstm_is_a_highway_for_gradients)};
+    return RUN_TESTS(tests);
 }

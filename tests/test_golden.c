@@ -1,4 +1,4 @@
-/* Layers, losses and optimizers against PyTorch's numbers; golden.h says how. (Attention: test_golden_attention.) */
+/* Layers, losses and optimizers against PyTorch: see golden.h. (Attention: test_golden_attention.) */
 #include "golden.h"
 
 /* ---- recurrent layers ---- */
@@ -57,8 +57,9 @@ static void test_recurrent(run *r, const void *options)
     if (lstm) compare_grad(r, "c0", c0);
 }
 
-static void recurrent(const wg_safetensors *file)
+static void recurrent(void)
 {
+    wg_safetensors *file = golden_open("recurrent");
     const char *names[] = {"tanh", "relu", "lstm", "gru"};
     const wg_cell kinds[] = {WG_RNN_TANH, WG_RNN_RELU, WG_LSTM, WG_GRU};
     for (int i = 0; i < 4 * 2 * 2 * 2; i++) {
@@ -73,6 +74,7 @@ static void recurrent(const wg_safetensors *file)
                  with_lengths ? "_len" : "");
         both(file, name, &o, test_recurrent);
     }
+    wg_safetensors_close(file);
 }
 
 /* ---- losses and layer norm ---- */
@@ -101,8 +103,9 @@ static void test_layer_norm(run *r, const void *options)
     compare_grad(r, "b", b);
 }
 
-static void losses(const wg_safetensors *file)
+static void losses(void)
 {
+    wg_safetensors *file = golden_open("losses");
     const struct {
         const char *name;
         wg_reduction reduction;
@@ -128,11 +131,12 @@ static void losses(const wg_safetensors *file)
         both(file, rows[i].name, &o, test_cross_entropy);
     }
     both(file, "layer_norm", NULL, test_layer_norm);
+    wg_safetensors_close(file);
 }
 
 /* ---- batch norm, RMS norm ---- */
 
-/* Three batches in train mode, running statistics after each; then one in eval mode. */
+/* Three training batches, running statistics after each; then one in evaluation. */
 static void test_batch_norm(run *r, const void *options)
 {
     char text[4][24];
@@ -160,9 +164,9 @@ static void test_batch_norm(run *r, const void *options)
         compare_grad(r, text[1], layer.bias);
         compare(r, text[2], wg_param_value(layer.running_mean));
         compare(r, text[3], wg_param_value(layer.running_var));
-        if (wg_tape_reset(r->tape) != WG_OK) r->failures++;
+        CHECK(wg_tape_reset(r->tape) == WG_OK);
     }
-    if (number(r->dtype, wg_param_value(layer.num_batches_tracked), 0) != 3) r->failures++;
+    CHECK(number(r->dtype, wg_param_value(layer.num_batches_tracked), 0) == 3);
 }
 
 static void test_rms_norm(run *r, const void *options)
@@ -176,12 +180,14 @@ static void test_rms_norm(run *r, const void *options)
     compare_grad(r, "w", w);
 }
 
-static void norms(const wg_safetensors *file)
+static void norms(void)
 {
+    wg_safetensors *file = golden_open("norms");
     both(file, "batch_norm_1d", NULL, test_batch_norm);
     both(file, "batch_norm_2d", NULL, test_batch_norm);
     both(file, "batch_norm_cumulative", NULL, test_batch_norm);
     both(file, "rms_norm", NULL, test_rms_norm);
+    wg_safetensors_close(file);
 }
 
 /* ---- CTC ---- */
@@ -200,16 +206,18 @@ static void test_ctc(run *r, const void *options)
     compare_grad(r, "logits", logits);
 }
 
-static void ctc(const wg_safetensors *file)
+static void ctc(void)
 {
+    wg_safetensors *file = golden_open("ctc");
     const char *names[] = {"ctc_mean", "ctc_sum", "ctc_each", "ctc_blank", "ctc_zero"};
     for (int i = 0; i < 5; i++) {
         const wg_reduction reduction = i == 0 ? WG_MEAN : i == 1 ? WG_SUM : WG_REDUCE_NONE;
         both(file, names[i], &reduction, test_ctc);
     }
+    wg_safetensors_close(file);
 }
 
-/* ---- optimizers: fed with the gradients of the reference ---- */
+/* ---- optimizers, with the gradients of the reference ---- */
 
 static wg_optimizer *optimizer_of(const char *name, wg_params *set)
 {
@@ -263,14 +271,14 @@ static void test_optimizer(run *r, const void *options)
         wg_group twice = wg_group_defaults();
         twice.pattern = "p1 *3";
         twice.lr_scale = 2;
-        if (wg_optimizer_group(optimizer, twice) != WG_OK) r->failures++;
+        CHECK(wg_optimizer_group(optimizer, twice) == WG_OK);
         wg_group no_decay = twice;
         no_decay.weight_decay = 0;
-        if (wg_optimizer_group(optimizer, no_decay) != WG_OK) r->failures++;
+        CHECK(wg_optimizer_group(optimizer, no_decay) == WG_OK);
     }
     for (int step = 0; step < 20; step++) {
         for (int k = 0; k < N_PARAMS; k++) set_gradient(r, params[k], numbered(text, "g", k), step);
-        if (wg_optimizer_step(optimizer) != WG_OK) r->failures++;
+        CHECK(wg_optimizer_step(optimizer) == WG_OK);
     }
     for (int k = 0; k < N_PARAMS; k++) compare(r, numbered(text, "end", k), wg_param_value(params[k]));
     wg_optimizer_free(optimizer);
@@ -286,14 +294,15 @@ static void test_clip(run *r, const void *options)
         set_gradient(r, params[k], numbered(text, "g", k), 0);
     }
     double norm;
-    if (wg_clip_grad_norm(r->set, 1.5, &norm) != WG_OK) r->failures++;
+    CHECK(wg_clip_grad_norm(r->set, 1.5, &norm) == WG_OK);
     float rounded = (float)norm;
     compare(r, "norm", r->dtype == WG_F64 ? (void *)&norm : (void *)&rounded);
     for (int k = 0; k < N_PARAMS; k++) compare(r, numbered(text, "clipped", k), wg_param_grad(params[k]));
 }
 
-static void optimizers(const wg_safetensors *file)
+static void optimizers(void)
 {
+    wg_safetensors *file = golden_open("optimizers");
     const char *names[] = {"sgd",
                            "sgd_decay",
                            "sgd_momentum",
@@ -310,6 +319,7 @@ static void optimizers(const wg_safetensors *file)
                            "groups"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) both(file, names[i], NULL, test_optimizer);
     both(file, "clip", NULL, test_clip);
+    wg_safetensors_close(file);
 }
 
 /* ---- convolution and pooling ---- */
@@ -345,8 +355,9 @@ static void test_convolution(run *r, const void *options)
     if (w) compare_grad(r, "b", b);
 }
 
-static void convolutions(const wg_safetensors *file)
+static void convolutions(void)
 {
+    wg_safetensors *file = golden_open("convolutions");
     for (size_t i = 0; i < wg_safetensors_count(file); i++) {
         const char *name = wg_safetensors_at(file, i).name, *end = strstr(name, "/options");
         char text[64];
@@ -354,12 +365,12 @@ static void convolutions(const wg_safetensors *file)
         snprintf(text, sizeof text, "%.*s", (int)(end - name), name);
         both(file, text, NULL, test_convolution);
     }
+    wg_safetensors_close(file);
 }
 
 int main(int argc, char **argv)
 {
-    static const golden_file files[] = {
-        {"recurrent", recurrent}, {"losses", losses}, {"optimizers", optimizers},
-        {"norms", norms},         {"ctc", ctc},       {"convolutions", convolutions}};
-    return run_golden(argc, argv, files, sizeof files / sizeof *files);
+    static const test tests[] = {TEST_CASE(recurrent), TEST_CASE(losses),     TEST_CASE(norms),
+                                 TEST_CASE(ctc),       TEST_CASE(optimizers), TEST_CASE(convolutions)};
+    return RUN_TESTS(tests);
 }

@@ -1,17 +1,9 @@
-/* The gradient check itself: it accepts what is right, and rejects ops whose derivative is wrong in each of the
- * usual ways; it names parameter, element and both numbers, and leaves values and gradients as they were. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
+/* The gradient check itself: it accepts right derivatives and rejects wrong ones of all usual kinds. It names the
+ * parameter, the element and both numbers. It does not change values and gradients. */
+#include "check.h"
 #include "wengert.h"
 
-/* ---- ops with a wrong derivative: y = x^3 of a matrix ---------------------------------------------------- */
+/* ---- ops with a wrong derivative: y = x^3 of a matrix ---- */
 
 static wg_tensor slope(const wg_vjp_args *v) { return wg_mul(v->grad, wg_scale(wg_square(v->in[0]), 3)); }
 
@@ -30,7 +22,7 @@ static wg_tensor element_wrong(const wg_vjp_args *v, int k)
     return wg_mul(slope(v), wg_data(v->grad.tape, WG_F64, WG_DIMS(3, 3), factor));
 }
 
-/* Right, but not differentiable again: only the second order shows it. */
+/* Right, but its own gradient is missing: only the second order reveals it. */
 static wg_tensor detached(const wg_vjp_args *v, int k)
 {
     return wg_mul(v->grad, wg_detach(wg_scale(wg_square(v->in[0]), 3)));
@@ -59,14 +51,14 @@ static wg_op cube_with(wg_tensor (*vjp)(const wg_vjp_args *, int))
                    .select = cube_select};
 }
 
-/* ---- the model: sum(weights * cube(w + b)) --------------------------------------------------------------- */
+/* ---- the model: sum(weights * cube(w + b)) ---- */
 
 typedef struct model {
     wg_op op;
     wg_tape *tape;
     wg_params *set;
     int calls;
-    bool changing; /* the loss is another one at each call */
+    bool changing; /* the loss differs from call to call */
 } model;
 
 static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
@@ -103,9 +95,9 @@ static wg_verdict check(wg_tensor (*vjp)(const wg_vjp_args *, int), wg_gradcheck
     return verdict;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
-static void accepts_what_is_right(void **state)
+static void accepts_what_is_right(void)
 {
     wg_gradcheck_options options = wg_gradcheck_defaults();
     options.second_order = true;
@@ -117,7 +109,7 @@ static void accepts_what_is_right(void **state)
     assert_int_equal(v.checks, 2 * (4 + 9 + 3)); /* directions and elements, of both orders */
 }
 
-static void rejects_mutants(void **state)
+static void rejects_mutants(void)
 {
     static const struct {
         const char *name;
@@ -141,8 +133,8 @@ static void rejects_mutants(void **state)
     }
 }
 
-/* Directions alone find them too, and elements alone. */
-static void each_way_suffices(void **state)
+/* Directions alone find the mutants, and so do elements alone. */
+static void each_way_suffices(void)
 {
     wg_gradcheck_options directions = wg_gradcheck_defaults(), elements = directions;
     directions.elements = 0;
@@ -157,7 +149,7 @@ static void each_way_suffices(void **state)
     assert_false(check(element_wrong, elements).ok);
 }
 
-static void second_order_finds_what_first_does_not(void **state)
+static void second_order_finds_what_first_does_not(void)
 {
     wg_gradcheck_options options = wg_gradcheck_defaults();
     assert_true(check(detached, options).ok);
@@ -167,13 +159,13 @@ static void second_order_finds_what_first_does_not(void **state)
     assert_int_equal(v.order, 2);
 }
 
-static void names_the_element(void **state)
+static void names_the_element(void)
 {
     wg_gradcheck_options options = wg_gradcheck_defaults();
     options.directions = 0;
     model m = model_new(element_wrong);
     wg_param *w = wg_param_find(m.set, "w"), *b = wg_param_find(m.set, "b");
-    wg_param_freeze(b, true); /* its gradient sums the wrong one in */
+    wg_param_freeze(b, true); /* the wrong gradient is added to its own */
     wg_verdict v = wg_gradcheck(m.tape, m.set, loss_of, &m, options);
     assert_false(v.ok);
     assert_string_equal(v.param, "w");
@@ -187,7 +179,7 @@ static void names_the_element(void **state)
     model_free(&m);
 }
 
-static void leaves_no_trace(void **state)
+static void leaves_no_trace(void)
 {
     model m = model_new(right);
     wg_param *w = wg_param_find(m.set, "w");
@@ -202,7 +194,7 @@ static void leaves_no_trace(void **state)
     model_free(&m);
 }
 
-static void seed_chooses_what_is_checked(void **state)
+static void seed_chooses_what_is_checked(void)
 {
     wg_gradcheck_options options = wg_gradcheck_defaults(), other = options;
     options.elements = other.elements = 0;
@@ -212,9 +204,9 @@ static void seed_chooses_what_is_checked(void **state)
     assert_true(a.numeric != c.numeric);
 }
 
-/* ---- what cannot be checked ------------------------------------------------------------------------------ */
+/* ---- losses that cannot be checked ---- */
 
-static void missing_vjp_is_named(void **state)
+static void missing_vjp_is_named(void)
 {
     wg_verdict v = check(NULL, wg_gradcheck_defaults());
     assert_false(v.ok);
@@ -239,7 +231,7 @@ static wg_tensor infinite(void *context, wg_tape *tape, wg_params *set)
     return wg_sum_all(wg_log(wg_sub(wg_use(tape, wg_param_find(set, "w")), wg_use(tape, wg_param_find(set, "w")))));
 }
 
-static void models_that_fail_are_reported(void **state)
+static void models_that_fail_are_reported(void)
 {
     static const struct {
         wg_loss_fn loss;
@@ -261,7 +253,7 @@ static void models_that_fail_are_reported(void **state)
     model_free(&m);
 }
 
-static void arguments_are_checked(void **state)
+static void arguments_are_checked(void)
 {
     model m = model_new(right);
     wg_params *single = wg_params_new(WG_F32);
@@ -279,7 +271,7 @@ static void arguments_are_checked(void **state)
     model_free(&m);
 }
 
-/* ---- state that outlives a step -------------------------------------------------------------------------- */
+/* ---- state that outlives a step ---- */
 
 static wg_tensor with_buffer(void *context, wg_tape *tape, wg_params *set)
 {
@@ -289,8 +281,8 @@ static wg_tensor with_buffer(void *context, wg_tape *tape, wg_params *set)
     return wg_sum_all(wg_mul(wg_square(w), h));
 }
 
-/* A buffer that each run writes is put back, so that every difference is taken from the same state. */
-static void buffers_are_restored(void **state)
+/* A buffer that each run writes is restored, so that all differences start from the same state. */
+static void buffers_are_restored(void)
 {
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
     wg_params *set = wg_params_new(WG_F64);
@@ -308,20 +300,20 @@ static void buffers_are_restored(void **state)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_what_is_right),
-        cmocka_unit_test(rejects_mutants),
-        cmocka_unit_test(each_way_suffices),
-        cmocka_unit_test(second_order_finds_what_first_does_not),
-        cmocka_unit_test(names_the_element),
-        cmocka_unit_test(leaves_no_trace),
-        cmocka_unit_test(seed_chooses_what_is_checked),
-        cmocka_unit_test(missing_vjp_is_named),
-        cmocka_unit_test(models_that_fail_are_reported),
-        cmocka_unit_test(arguments_are_checked),
-        cmocka_unit_test(buffers_are_restored),
+    static const test tests[] = {
+        TEST_CASE(accepts_what_is_right),
+        TEST_CASE(rejects_mutants),
+        TEST_CASE(each_way_suffices),
+        TEST_CASE(second_order_finds_what_first_does_not),
+        TEST_CASE(names_the_element),
+        TEST_CASE(leaves_no_trace),
+        TEST_CASE(seed_chooses_what_is_checked),
+        TEST_CASE(missing_vjp_is_named),
+        TEST_CASE(models_that_fail_are_reported),
+        TEST_CASE(arguments_are_checked),
+        TEST_CASE(buffers_are_restored),
     };
-    return cmocka_run_group_tests_name("gradcheck", tests, NULL, NULL);
+    return RUN_TESTS(tests);
 }

@@ -1,4 +1,4 @@
-/* Faults and a folder for the tests of io/: see test_io.h. */
+/* Injected faults and a temporary folder for the tests of io/: see test_io.h. */
 #include "test_io.h"
 
 #include <dirent.h>
@@ -10,7 +10,7 @@
 
 fault_state fault;
 
-/* True if this call is to fail; errno is set. */
+/* Whether this call must fail; sets errno. */
 static bool call_fails(int code)
 {
     if (++fault.calls != fault.fail_call) return false;
@@ -31,7 +31,7 @@ void fault_begin(long call, long allocation, bool dies)
 
 void fault_end(void) { memset(&fault, 0, sizeof fault); }
 
-/* The wrappers' names are the linker's. */
+/* The linker dictates the names of the wrappers. */
 ssize_t __real_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size)
@@ -70,7 +70,7 @@ void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size) { return allocation_fails() ? NULL : __real_realloc(old, size); }
 
-/* ---- a folder of our own ---- */
+/* ---- the temporary folder ---- */
 
 char folder[64];
 
@@ -122,14 +122,14 @@ void empty_folder(void)
     closedir(dir);
 }
 
-int setup(void **state)
+void make_folder(void)
 {
     strcpy(folder, "/tmp/wengert-io-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder)) abort();
 }
 
-int teardown(void **state)
+void remove_folder(void)
 {
     empty_folder();
-    return rmdir(folder);
+    rmdir(folder);
 }

@@ -1,25 +1,18 @@
-/* What the tests of io/ share: system calls and allocations that fail when they are told to, and a folder.
+/* Injected faults and a temporary folder for the tests of io/.
  *
- * The linker sends the library's calls through wrappers (--wrap; see meson.build), which can make the k-th one fail
- * or end the process there, as a power cut would. */
+ * The linker routes the library's system calls and allocations through wrappers (--wrap; see meson.build). They make
+ * the k-th call fail, or end the process there, as a power cut would. */
 #ifndef TEST_IO_H
 #define TEST_IO_H
 
 #include "../io/file.h"
 #include "../wengert.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+#include "check.h"
 
 typedef struct fault_state {
     long calls;     /* system calls since fault_begin */
     long fail_call; /* the number of the one that fails; 0: none */
-    bool dies;      /* ... or ends the process */
+    bool dies;      /* ... or at which the process ends */
     long allocations, fail_allocation;
     bool short_writes;
 } fault_state;
@@ -30,13 +23,14 @@ void fault_begin(long call, long allocation, bool dies);
 void fault_end(void);
 
 extern char folder[64];
-const char *in_folder(const char *name); /* a path; two can be in use at a time */
+const char *in_folder(const char *name); /* a path, valid until the call after next */
 void put_file(const char *path, const void *bytes, size_t size);
 char *get_file(const char *path, size_t *size);
 int count_files(void);
 void empty_folder(void);
-int setup(void **state);
-int teardown(void **state);
+/* Makes the folder, before all tests; removes it, after them. */
+void make_folder(void);
+void remove_folder(void);
 
 #define ASSERT_HAS(text, part)                                                                                     \
     do                                                                                                             \

@@ -1,6 +1,6 @@
-/* Layers: gradient checks of every cell and form, one step against the unroll, padding, the GRU's forms against a
- * plain loop, names, states that are carried, the summary. (test_golden compares with PyTorch.) */
-#include "check.h"
+/* Recurrent layers: gradient checks of every cell and form, steps against the unroll, padding, forms of the GRU against
+ * a plain loop, carried states. (Names and simple layers: test_layer_names. Against PyTorch: test_golden.) */
+#include "tensors.h"
 
 enum { T = 4, B = 3, IN = 3, H = 4 };
 
@@ -82,8 +82,7 @@ static void outputs(model *m, wg_tape *tape, void *numbers, size_t size)
     run(m, tape, out);
     wg_tensor all = wg_stack(out, T, 0);
     if (wg_read(all, numbers, size) != WG_OK) {
-        printf("FAILED: %s\n", wg_tape_message(tape));
-        failures++;
+        FAIL("%s", wg_tape_message(tape));
         memset(numbers, 255, size);
     }
     CHECK(wg_tape_reset(tape) == WG_OK);
@@ -91,7 +90,7 @@ static void outputs(model *m, wg_tape *tape, void *numbers, size_t size)
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
-/* One layer in one direction against the formulas of nn.h, as a plain loop over the sequence of one batch row. */
+/* One layer in one direction by the formulas of nn.h, a plain loop over the sequence of one row of the batch. */
 static void gru_by_hand(const wg_rnn *rnn, double (*x)[B][IN], int row, double (*out)[B][H])
 {
     const double *wi = wg_param_value(rnn->cell[0].weight_ih), *wh = wg_param_value(rnn->cell[0].weight_hh);
@@ -137,7 +136,7 @@ static void test_gru_forms(void)
     }
 }
 
-/* Gradients of all parameters, one after the other, as f64; how many. */
+/* Writes the gradients of all parameters, in order, as f64; returns their number. */
 static size_t gradients(model *m, wg_tape *tape, wg_params *set, double *numbers, size_t room)
 {
     wg_zero_grad(set);
@@ -152,7 +151,7 @@ static size_t gradients(model *m, wg_tape *tape, wg_params *set, double *numbers
     return n;
 }
 
-/* Step after step is the whole sequence: outputs in every bit, gradients up to the order in which terms are added. */
+/* Single steps equal the unroll: outputs in every bit, gradients up to the order of additions. */
 static void test_steps(void)
 {
     enum { ROOM = 2000 };
@@ -186,10 +185,10 @@ static void test_steps(void)
     }
 }
 
-/* How many operands the last plan packs. (A product that uses one says ", packed,".) */
+/* The number of operands that the last plan packs. (A product that reads one prints ", packed,".) */
 static int count_packs(const wg_tape *tape) { return count_dumped(wg_dump_plan, tape, " packed "); }
 
-/* Each step of a GRU that resets before takes new views of its weights: they are still packed once. */
+/* Each step of a GRU that resets before the product takes new views of its weights: they are still packed once. */
 static void test_packs(void)
 {
     enum { STEPS = 5, BATCH = 16, SIZE = 32 };
@@ -210,12 +209,12 @@ static void test_packs(void)
             wg_tape_free(tape);
             wg_params_free(set);
         }
-        /* weight_ih; weight_hh, in two parts where the reset comes before, forwards and backwards */
+        /* weight_ih; weight_hh, in two parts if the reset is before the product; forward and backward */
         CHECK(packs[0] == packs[1] && packs[0] <= (form ? 5 : 3));
     }
 }
 
-/* A cell of the caller's own, whose states are of ranks 3 and 1: running sums of x and of its numbers. */
+/* A user's cell with states of ranks 3 and 1: running sums of x, and of the sum of its elements. */
 static wg_tensor running_sums(void *context, wg_tensor x, wg_tensor *state, int n)
 {
     state[1] = wg_add(state[1], wg_sum(x, WG_AXES(1, 2), false));
@@ -250,7 +249,7 @@ static void test_unroll(void)
     wg_tape_free(tape);
 }
 
-/* Calls that no layer can answer leave an error on the tape, and outputs that are nil. */
+/* Invalid calls leave an error on the tape, and nil outputs. */
 static void test_refused(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -293,7 +292,7 @@ static void test_refused(void)
     wg_params_free(set);
 }
 
-/* A sequence longer than what unroll keeps on the stack. */
+/* A sequence longer than the array that unroll has on the stack. */
 static void test_long(void)
 {
     enum { STEPS = 600 };
@@ -315,7 +314,7 @@ static void test_long(void)
     wg_params_free(set);
 }
 
-/* What stands in padding, NaN included, changes nothing. */
+/* Values in the padding, NaN included, change nothing. */
 static void test_padding(void)
 {
     for (int kind = 0; kind < KINDS; kind++) {
@@ -354,7 +353,7 @@ static void test_padding(void)
     }
 }
 
-/* Two halves with the state carried through buffers are the whole. */
+/* Steps with the state carried through buffers equal the whole sequence. */
 static void test_carry(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -385,7 +384,7 @@ static void test_carry(void)
     wg_params_free(set);
 }
 
-/* A detached state has the same values, and no gradient reaches what it was made from. */
+/* A detached state has the same values; no gradient flows past it. */
 static void test_detach(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -415,86 +414,7 @@ static void test_detach(void)
     wg_params_free(set);
 }
 
-static void test_names(void)
-{
-    wg_params *set = wg_params_new(WG_F32);
-    wg_rnn rnn;
-    wg_rnn_options o = wg_rnn_defaults();
-    o.cell = WG_LSTM;
-    o.layers = 2;
-    o.bidirectional = o.learned_state = true;
-    o.forget_bias = 100;
-    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, o) == WG_OK);
-    wg_shape shape = wg_param_shape(wg_param_find(set, "rnn.weight_ih_l1_reverse"));
-    CHECK(shape.rank == 2 && shape.size[0] == 4 * H && shape.size[1] == 2 * H);
-    CHECK(wg_param_find(set, "rnn.bias_hh_l0") && wg_param_find(set, "rnn.c0_l1_reverse"));
-    const float *bias = wg_param_value(wg_param_find(set, "rnn.bias_ih_l1"));
-    CHECK(bias[H - 1] < 1 && bias[H] > 99 && bias[2 * H - 1] > 99 && bias[2 * H] < 1);
-    CHECK(wg_rnn_init(&rnn, set, "rnn", IN, H, wg_rnn_defaults()) == WG_ERR_ARGUMENT); /* the names are taken */
-    wg_params_clear_error(set);
-    o.layers = 17;
-    CHECK(wg_rnn_init(&rnn, set, "many", IN, H, o) == WG_ERR_ARGUMENT);
-    CHECK(strstr(wg_params_message(set), "rnn many: layers must be at least 1"));
-    wg_params_clear_error(set);
-    o.layers = 0;
-    CHECK(wg_rnn_init(&rnn, set, "none", IN, H, o) == WG_ERR_ARGUMENT);
-    wg_params_clear_error(set);
-    CHECK(wg_rnn_init(&rnn, set, "zero", IN, 0, wg_rnn_defaults()) == WG_ERR_ARGUMENT);
-    CHECK(wg_params_status(set) == WG_ERR_ARGUMENT);
-    wg_params_clear_error(set);
-    o.layers = 1;
-    CHECK(wg_rnn_init(&rnn, set, "lstm", IN, H, o) == WG_OK);
-    bias = wg_param_value(rnn.cell[0].bias_ih);
-    CHECK(wg_init_forget_bias(&rnn, NAN) == WG_ERR_ARGUMENT && isfinite(bias[H]));
-    CHECK(wg_init_forget_bias(&rnn, 1) == WG_OK && bias[H] > 100);
-    rnn.options.cell = WG_GRU;
-    CHECK(wg_init_forget_bias(&rnn, 1) == WG_ERR_ARGUMENT);
-    wg_params_free(set);
-}
-
-static void test_simple_layers(void)
-{
-    wg_params *set = wg_params_new(WG_F32);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
-    wg_embedding_layer embedding;
-    wg_linear_layer linear;
-    wg_layer_norm_layer norm;
-    CHECK(wg_embedding_init(&embedding, set, "embedding", 5, 3, 2) == WG_OK);
-    CHECK(wg_linear_init(&linear, set, "", 3, 3, wg_linear_defaults()) == WG_OK);
-    CHECK(wg_layer_norm_init(&norm, set, "norm", 3) == WG_OK);
-    CHECK(wg_param_find(set, "weight") == linear.weight && wg_param_find(set, "norm.bias") == norm.bias);
-    const int32_t index[4] = {4, 2, 0, 4};
-    wg_tensor rows = wg_embedding_apply(&embedding, wg_data(tape, WG_I32, WG_DIMS(2, 2), index));
-    wg_tensor y = wg_keep(wg_layer_norm_apply(&norm, wg_linear_apply(&linear, rows)));
-    wg_keep(rows);
-    CHECK(wg_backward(wg_sum_all(wg_mul(y, wg_square(y)))) == WG_OK);
-    const float *e = wg_value(rows), *w = wg_param_value(embedding.weight), *g = wg_param_grad(embedding.weight);
-    CHECK(e && e[3] == 0 && e[4] == 0 && e[0] == w[12] && w[6] == 0);
-    CHECK(g[6] == 0 && g[7] == 0 && g[12] != 0 && g[3] == 0);
-    CHECK(wg_tape_reset(tape) == WG_OK);
-    wg_tensor wrong = wg_linear_apply(&linear, wg_zeros(tape, WG_F32, WG_DIMS(2, 4)));
-    CHECK(wg_is_nil(wrong) && wg_tape_reset(tape) == WG_ERR_SHAPE);
-
-    wg_embedding_layer padded;
-    CHECK(wg_embedding_init(&padded, set, "padded", 5, 3, 5) == WG_ERR_ARGUMENT && !padded.weight);
-    CHECK(strstr(wg_params_message(set), "embedding padded: padding 5"));
-    wg_params_clear_error(set);
-
-    wg_param_tie(set, "decoder.weight", embedding.weight);
-    wg_param_freeze(norm.weight, true);
-    wg_buffer_new(set, "state", WG_DIMS(7), wg_init_zeros());
-    char text[1024], cut[40];
-    size_t length = wg_summary(set, text, sizeof text);
-    CHECK(length == strlen(text) && wg_summary(set, cut, sizeof cut) == length && strlen(cut) == 39);
-    CHECK(wg_summary(set, NULL, 0) == length);
-    CHECK(strstr(text, "embedding.weight  [5, 3]                     15\n"));
-    CHECK(strstr(text, "tied to embedding.weight\n") && strstr(text, "buffer\n") && strstr(text, "frozen\n"));
-    CHECK(strstr(text, "parameters: 33, trained: 30 (f32)\n"));
-    wg_tape_free(tape);
-    wg_params_free(set);
-}
-
-/* Dropout between layers: none in eval mode, one mask per step number in train mode. */
+/* Dropout between layers: none in evaluation, one mask per step number in training. */
 static void test_dropout(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -520,11 +440,11 @@ static void test_dropout(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_names),    TEST(test_simple_layers), TEST(test_gru_forms), TEST(test_steps),
-                          TEST(test_packs),    TEST(test_unroll),        TEST(test_refused),   TEST(test_long),
-                          TEST(test_padding),  TEST(test_carry),         TEST(test_detach),    TEST(test_dropout),
-                          TEST(test_gradients)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(test_gru_forms), TEST_CASE(test_steps),    TEST_CASE(test_packs),
+                                 TEST_CASE(test_unroll),    TEST_CASE(test_refused),  TEST_CASE(test_long),
+                                 TEST_CASE(test_padding),   TEST_CASE(test_carry),    TEST_CASE(test_detach),
+                                 TEST_CASE(test_dropout),   TEST_CASE(test_gradients)};
+    return RUN_TESTS(tests);
 }

@@ -1,13 +1,13 @@
-/* Products by one-hot rows: the gradient of the weight is added up by index when a step is planned. The same numbers,
- * one buffer for all steps, and nothing else is taken for one. */
-#include "check.h"
+/* Products with one-hot rows: the planner computes the gradient of the weight by adding rows at their indices. The same
+ * numbers, in one buffer for all steps, and near misses are left alone. */
+#include "tensors.h"
 
 enum { CLASSES = 20, H = 6, B = 3, STEPS = 5 };
 
-typedef wg_tensor (*step_fn)(wg_tensor x, wg_tensor w,
-                             wg_tensor v); /* x[B, CLASSES], w[H, CLASSES], v[CLASSES, H] */
+/* x[B, CLASSES], w[H, CLASSES], v[CLASSES, H] */
+typedef wg_tensor (*step_fn)(wg_tensor x, wg_tensor w, wg_tensor v);
 
-/* ---- forms --------------------------------------------------------------------------------------------------- */
+/* ---- forms ---- */
 
 static wg_tensor transposed(wg_tensor x, wg_tensor w, wg_tensor v) { return wg_linear(x, w, WG_NONE); }
 static wg_tensor straight(wg_tensor x, wg_tensor w, wg_tensor v) { return wg_matmul(x, v); }
@@ -15,14 +15,14 @@ static wg_tensor both_ways(wg_tensor x, wg_tensor w, wg_tensor v)
 {
     return wg_add(wg_matmul(x, v), wg_matmul(x, wg_t(w)));
 }
-/* W has other uses, too. */
+/* W has other readers, too. */
 static wg_tensor tied(wg_tensor x, wg_tensor w, wg_tensor v)
 {
     wg_tensor h = wg_tanh(wg_linear(x, w, WG_NONE));
     return wg_add(wg_matmul(wg_matmul(h, w), v), wg_matmul(h, wg_matmul(w, v)));
 }
-static wg_tensor sequence(wg_tensor x, wg_tensor w,
-                          wg_tensor v) /* [B, 1, CLASSES]: rows of a matrix for the product */
+/* [B, 1, CLASSES], which the product reads as rows of a matrix. */
+static wg_tensor sequence(wg_tensor x, wg_tensor w, wg_tensor v)
 {
     return wg_reshape(wg_linear(wg_unsqueeze(x, 1), w, WG_NONE), WG_DIMS(B, H));
 }
@@ -31,14 +31,15 @@ static wg_tensor one_row(wg_tensor x, wg_tensor w, wg_tensor v)
     return wg_linear(wg_select(x, 0, 1), w, WG_NONE);
 }
 
-/* ---- near misses --------------------------------------------------------------------------------------------- */
+/* ---- near misses ---- */
 
 static wg_tensor smoothed(wg_tensor x, wg_tensor w, wg_tensor v)
 {
     return wg_matmul(wg_add_scalar(wg_scale(x, 0.9), 0.1 / CLASSES), v);
 }
 static wg_tensor computed_weight(wg_tensor x, wg_tensor w, wg_tensor v) { return wg_matmul(x, wg_tanh(v)); }
-static wg_tensor reshaped(wg_tensor x, wg_tensor w, wg_tensor v) /* other rows than the one-hot ones */
+/* Its rows are not the one-hot ones. */
+static wg_tensor reshaped(wg_tensor x, wg_tensor w, wg_tensor v)
 {
     return wg_matmul(wg_reshape(x, WG_DIMS(CLASSES, B)), wg_slice(v, 0, 0, B));
 }
@@ -54,15 +55,7 @@ static const struct {
              {"smoothed", smoothed, false},    {"computed_weight", computed_weight, false},
              {"reshaped", reshaped, false},    {"from_the_left", from_the_left, false}};
 
-/* ---- checks -------------------------------------------------------------------------------------------------- */
-
-static wg_tape *tape_by(const char *plan)
-{
-    wg_tape_options options = wg_tape_defaults();
-    options.plan = plan;
-    options.profile = true;
-    return wg_tape_new(options);
-}
+/* ---- checks ---- */
 
 static wg_params *weights(int64_t classes)
 {
@@ -85,7 +78,7 @@ static wg_tensor loop(wg_tape *tape, wg_params *set, step_fn step, int64_t class
     return loss;
 }
 
-/* How often the last run added by index. */
+/* The number of index_add instructions in the last plan. */
 static int additions(const wg_tape *tape) { return count_dumped(wg_dump_plan, tape, " index_add,"); }
 
 typedef struct outcome {
@@ -96,9 +89,9 @@ typedef struct outcome {
 static outcome run(step_fn step, const char *plan)
 {
     wg_params *set = weights(CLASSES);
-    wg_tape *tape = tape_by(plan);
+    wg_tape *tape = profiled_tape(plan);
     outcome o = {0};
-    for (int twice = 0; twice < 2; twice++) { /* the second by a cached plan */
+    for (int twice = 0; twice < 2; twice++) { /* the second time by a cached plan */
         wg_zero_grad(set);
         wg_tensor loss = loop(tape, set, step, CLASSES);
         CHECK(wg_backward(loss) == WG_OK);
@@ -123,17 +116,17 @@ static void forms_and_near_misses(void)
         bool remat =
             less.loss == o.loss && !memcmp(less.dw, o.dw, sizeof o.dw) && !memcmp(less.dv, o.dv, sizeof o.dv);
         CHECK(same && remat && plain.additions == 0 && (o.additions > 0) == forms[i].found);
-        CHECK(!forms[i].found || o.additions % STEPS == 0); /* one a step: they meet in one buffer */
+        CHECK(!forms[i].found || o.additions % STEPS == 0); /* one a step, into one buffer */
         if (!same || (o.additions > 0) != forms[i].found) printf("    %s: %d\n", forms[i].name, o.additions);
     }
 }
 
-/* With few classes a product costs no more. */
-static void few_classes_stay(void)
+/* With few classes a product is as fast. */
+static void few_classes_stay_a_product(void)
 {
     for (int64_t classes = 8; classes <= 16; classes += 8) {
         wg_params *set = weights(classes);
-        wg_tape *tape = tape_by("");
+        wg_tape *tape = profiled_tape("");
         CHECK(wg_backward(loop(tape, set, transposed, classes)) == WG_OK);
         CHECK((additions(tape) > 0) == (classes == 16));
         CLOSE(tape);
@@ -150,11 +143,11 @@ static void first_and_second_order(void)
     wg_params_free(set);
 }
 
-/* What is out of range is said of what was written. */
+/* An index out of range is reported for the op that was written. */
 static void a_bad_index_is_named(void)
 {
     wg_params *set = weights(CLASSES);
-    wg_tape *tape = tape_by("");
+    wg_tape *tape = profiled_tape("");
     const int32_t index[B] = {1, CLASSES, 2};
     wg_tensor x = wg_one_hot(wg_data(tape, WG_I32, WG_DIMS(B), index), CLASSES, WG_F64);
     CHECK(wg_backward(weigh(wg_matmul(x, wg_use(tape, wg_params_at(set, 1))), 3)) == WG_ERR_ARGUMENT ||
@@ -164,9 +157,9 @@ static void a_bad_index_is_named(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(forms_and_near_misses), TEST(few_classes_stay), TEST(first_and_second_order),
-                                 TEST(a_bad_index_is_named)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(forms_and_near_misses), TEST_CASE(few_classes_stay_a_product),
+                                 TEST_CASE(first_and_second_order), TEST_CASE(a_bad_index_is_named)};
+    return RUN_TESTS(tests);
 }

@@ -1,5 +1,5 @@
-/* What a training loop has around its steps: the loader of batches, stopping early, averages of weights. */
-#include "check.h"
+/* Parts of a training loop: the loader of batches, early stopping, averages of weights. */
+#include "tensors.h"
 
 #include <unistd.h>
 
@@ -45,7 +45,7 @@ static void loader_gives_each_sample_once_an_epoch(void)
     }
 }
 
-/* The order is a function of seed and step: the same in a run that is resumed, another in the next epoch. */
+/* The order is a function of seed and step: equal in a resumed run, different in the next epoch. */
 static void loader_resumes_from_a_step(void)
 {
     wg_loader_options o = wg_loader_defaults();
@@ -77,7 +77,7 @@ static void loader_resumes_from_a_step(void)
     wg_loader_free(c);
 }
 
-/* First elements of many epochs are all samples, about equally often (chi squared). */
+/* The first samples of many epochs are uniformly distributed (chi squared). */
 static void loader_shuffles_evenly(void)
 {
     enum { N = 10, EPOCHS = 5000 };
@@ -119,10 +119,10 @@ static void loader_buckets_by_length(void)
         wg_loader_free(l);
     }
     CHECK(padding[1] < padding[0] / 15);
-    CHECK(rising > 0.35 * N / BATCH && rising < 0.65 * N / BATCH); /* short and long ones come mixed */
+    CHECK(rising > 0.35 * N / BATCH && rising < 0.65 * N / BATCH); /* short and long batches are mixed */
 }
 
-/* More in a batch than there are: all of them. */
+/* A batch larger than the data has all samples. */
 static void loader_of_one_small_batch(void)
 {
     const int32_t lengths[3] = {5, 4, 6};
@@ -161,7 +161,7 @@ static void loader_refuses(void)
     wg_loader_free(NULL);
 }
 
-/* ---- stopping early ---- */
+/* ---- early stopping ---- */
 
 static void early_stop_keeps_the_best(void)
 {
@@ -184,7 +184,8 @@ static void early_stop_keeps_the_best(void)
         checkpoint.step = (uint64_t)(10 * steps);
         CHECK(wg_early_stop_update(&stop, losses[steps], &checkpoint, &error) == WG_OK);
     }
-    CHECK(steps == 8 && stop.best == 1.5 && stop.step == 40 && stop.since == 3); /* 1.49 is not better by 0.1 */
+    CHECK(steps == 8 && stop.best == 1.5 && stop.step == 40 &&
+          stop.since == 3); /* 1.49 is better by less than 0.1 */
     error = (wg_error){0};
     CHECK(wg_early_stop_restore(&stop, &checkpoint, &error) == WG_OK && checkpoint.step == 40);
     CHECK(((const double *)wg_param_value(w))[0] == 4 && ((const double *)wg_param_value(w))[1] == -4);
@@ -200,9 +201,9 @@ static void early_stop_keeps_the_best(void)
     wg_params_free(set);
 }
 
-/* ---- average of weights ---- */
+/* ---- averages of weights ---- */
 
-/* m_k = d m_{k-1} + (1 - d) p_k, divided by 1 - d^k; with decay 1 the mean; swapped in and out without a bit lost. */
+/* m_k = d m_{k-1} + (1 - d) p_k, divided by 1 - d^k; with decay 1 the mean. Swapping in and out is exact. */
 static void averages_of_weights(void)
 {
     const double decays[] = {0.9, 1, 0};
@@ -251,7 +252,7 @@ static void averages_of_weights(void)
             CHECK(f64 ? ((const double *)value)[i] == p[i] : ((const float *)value)[i] == (float)p[i]);
         CHECK(wg_param_numel(count) == 1);
         wg_average_free(average);
-        average = wg_average_new(set, decay); /* takes over what is there */
+        average = wg_average_new(set, decay); /* starts from the current values */
         CHECK(average && wg_params_count(set) == 6 && wg_average_update(average) == WG_OK);
         const void *updates = wg_param_value(wg_param_find(set, "average_count"));
         CHECK((f64 ? *(const double *)updates : *(const float *)updates) == 8);
@@ -260,7 +261,7 @@ static void averages_of_weights(void)
     }
 }
 
-/* A run that is stopped and goes on from its checkpoint has the same averages, bit for bit. */
+/* A run resumed from a checkpoint has the same averages, bit for bit. */
 static void averages_are_in_checkpoints(void)
 {
     char path[] = "/tmp/wengert-average-XXXXXX";
@@ -313,17 +314,17 @@ static void averages_refuse(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(loader_gives_each_sample_once_an_epoch),
-                                 TEST(loader_resumes_from_a_step),
-                                 TEST(loader_shuffles_evenly),
-                                 TEST(loader_buckets_by_length),
-                                 TEST(loader_of_one_small_batch),
-                                 TEST(loader_refuses),
-                                 TEST(early_stop_keeps_the_best),
-                                 TEST(averages_of_weights),
-                                 TEST(averages_are_in_checkpoints),
-                                 TEST(averages_refuse)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(loader_gives_each_sample_once_an_epoch),
+                                 TEST_CASE(loader_resumes_from_a_step),
+                                 TEST_CASE(loader_shuffles_evenly),
+                                 TEST_CASE(loader_buckets_by_length),
+                                 TEST_CASE(loader_of_one_small_batch),
+                                 TEST_CASE(loader_refuses),
+                                 TEST_CASE(early_stop_keeps_the_best),
+                                 TEST_CASE(averages_of_weights),
+                                 TEST_CASE(averages_are_in_checkpoints),
+                                 TEST_CASE(averages_refuse)};
+    return RUN_TESTS(tests);
 }

@@ -1,36 +1,23 @@
-/* Memory that runs out, at every allocation in turn: once, and from then on for good. Each time the status says so,
- * nothing leaks, parameters and gradients are as they were before the step, and after wg_tape_reset the same step
- * gives the same bits as if nothing had happened.
- *
- *     test_oom [ROW]    of the ops only rows of that name */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Every allocation fails in turn: alone, and together with all that follow. Each time the status is WG_ERR_MEMORY,
+ * nothing leaks, parameters and gradients keep their values, and after wg_tape_reset the same step gives the same bits
+ * as without the failure. */
+#include "check.h"
 #include "samples.h"
 
-static const char *only_row;
-
-/* ---- an allocator that fails ----------------------------------------------------------------------------- */
+/* ---- an allocator that fails ---- */
 
 enum { GUARD = 32, GUARD_BYTE = 0xa5 };
 
 typedef struct faulty {
     long requests, fail_at; /* fail_at: the request that fails; -1: none */
-    bool for_good;          /* and all that follow */
-    bool failed;            /* some request did */
-    int fill;               /* byte that memory is filled with: fresh memory is not clean */
+    bool for_good;          /* so do all that follow */
+    bool failed;            /* a request has failed */
+    int fill;               /* byte that new memory is filled with */
     long blocks, bytes;     /* live */
     long overruns, wrong_sizes;
 } faulty;
 
-typedef struct block { /* before the caller's memory */
+typedef struct block { /* in front of the caller's memory */
     size_t size;
     char pad[56];
 } block;
@@ -68,9 +55,9 @@ static wg_allocator hooks(faulty *f) { return (wg_allocator){faulty_alloc, fault
 
 static void heal(faulty *f) { f->fail_at = -1; }
 
-/* ---- a step of something --------------------------------------------------------------------------------- */
+/* ---- scenarios ---- */
 
-typedef struct bits { /* what a step leaves, hashed: values, gradients, state */
+typedef struct bits { /* the hash of a step's values, gradients and state */
     uint64_t hash;
 } bits;
 
@@ -98,7 +85,7 @@ static bits bits_of_set(const wg_params *set, bool gradients)
     return b;
 }
 
-/* A scenario: made with all its memory from the hooks, then stepped. */
+/* A model whose memory comes from the hooks. */
 typedef struct scenario {
     faulty memory;
     wg_tape *tape;
@@ -115,8 +102,8 @@ typedef struct scenario {
 
 typedef struct plot {
     const char *name;
-    bool (*make)(scenario *s);      /* false: it failed, which the set's status or a NULL tells */
-    wg_status (*step)(scenario *s); /* records, runs; result is what it computed */
+    bool (*make)(scenario *s);      /* false on failure: the set's status, or a NULL */
+    wg_status (*step)(scenario *s); /* records and runs a step; sets result */
 } plot;
 
 static void end(scenario *s)
@@ -126,17 +113,13 @@ static void end(scenario *s)
     wg_params_free(s->set);
 }
 
-static int failures;
-
 static void report(const plot *p, const scenario *s, long k, bool for_good, const char *what)
 {
     const char *name = s->row ? s->row->name : p->name;
-    if (++failures > 100) return;
-    printf("FAILED %s, allocation %ld failing%s: %s\n", name, k, for_good ? " for good" : "", what);
-    printf("    repeat with: tests/test_oom %s\n", s->row ? s->row->name : "");
+    FAIL("%s, allocation %ld failing%s: %s", name, k, for_good ? " for good" : "", what);
 }
 
-/* Makes and steps with request k failing; checks, heals, and steps again. False when k is past the last request. */
+/* Runs a step with request k failing, then again without a failure. False if k is past the last request. */
 static bool fail_at(const plot *p, const op_samples *row, long k, bool for_good, bits wanted)
 {
     scenario s = {.memory = {.fail_at = k, .for_good = for_good}, .row = row};
@@ -144,15 +127,15 @@ static bool fail_at(const plot *p, const op_samples *row, long k, bool for_good,
     if (made) {
         bits before = bits_of_set(s.set, true), after;
         bool making = s.memory.failed;
-        if (making) report(p, &s, k, for_good, "made nevertheless");
+        if (making) report(p, &s, k, for_good, "made in spite of the failure");
         wg_status status = p->step(&s);
         bool hit = s.memory.failed;
         if (status == WG_OK && s.result.hash != wanted.hash) report(p, &s, k, for_good, "no error, but other bits");
         if (status != WG_OK && status != WG_ERR_MEMORY) report(p, &s, k, for_good, wg_tape_message(s.tape));
-        if (status != WG_OK && !hit) report(p, &s, k, for_good, "an error without a failure");
+        if (status != WG_OK && !hit) report(p, &s, k, for_good, "an error although nothing failed");
         if (status == WG_ERR_MEMORY) {
             if (!strstr(wg_tape_message(s.tape), "memory"))
-                report(p, &s, k, for_good, "the text does not say memory");
+                report(p, &s, k, for_good, "the message does not mention memory");
             after = bits_of_set(s.set, true);
             if (before.hash != after.hash) report(p, &s, k, for_good, "parameters or gradients have changed");
             heal(&s.memory);
@@ -160,19 +143,19 @@ static bool fail_at(const plot *p, const op_samples *row, long k, bool for_good,
             if (s.result.hash != wanted.hash) report(p, &s, k, for_good, "the second try gives other bits");
         }
     } else if (!s.memory.failed) {
-        report(p, &s, k, for_good, "not made, without a failure");
+        report(p, &s, k, for_good, "not made although nothing failed");
     } else if (s.set && wg_params_status(s.set) != WG_ERR_MEMORY && wg_params_status(s.set) != WG_OK) {
         report(p, &s, k, for_good, wg_params_message(s.set));
     }
     bool hit = s.memory.failed;
     end(&s);
-    if (s.memory.blocks || s.memory.bytes) report(p, &s, k, for_good, "memory was not given back");
+    if (s.memory.blocks || s.memory.bytes) report(p, &s, k, for_good, "memory leaked");
     if (s.memory.overruns) report(p, &s, k, for_good, "bytes past the end of a block were written");
-    if (s.memory.wrong_sizes) report(p, &s, k, for_good, "a block was given back with another size");
+    if (s.memory.wrong_sizes) report(p, &s, k, for_good, "a block was freed with another size");
     return hit;
 }
 
-/* Zeros, numbers, NaN: what nobody has written must not be read. */
+/* New memory is zeros, numbers or NaN: the result must not depend on it. */
 static void check_fresh_memory(const plot *p, const op_samples *row, bits wanted)
 {
     static const int fills[] = {0x5a, 0xff};
@@ -191,7 +174,7 @@ static void every_allocation(const plot *p, const op_samples *row)
     bits wanted = s.result;
     if (!ok) report(p, &s, -1, false, s.tape ? wg_tape_message(s.tape) : "not made");
     end(&s);
-    if (s.memory.blocks) report(p, &s, -1, false, "memory was not given back");
+    if (s.memory.blocks) report(p, &s, -1, false, "memory leaked");
     if (ok) check_fresh_memory(p, row, wanted);
     for (int for_good = 0; ok && for_good < 2; for_good++) {
         long k = 0;
@@ -201,7 +184,7 @@ static void every_allocation(const plot *p, const op_samples *row)
     }
 }
 
-/* ---- scenarios ------------------------------------------------------------------------------------------- */
+/* ---- scenarios ---- */
 
 static bool make_tape(scenario *s)
 {
@@ -213,7 +196,7 @@ static bool make_tape(scenario *s)
     return s->tape != NULL;
 }
 
-/* An op's sample: recorded, differentiated, run. Its parameters come from malloc, and are made first. */
+/* A sample of an op: recorded, differentiated, run. Its parameters come from malloc, before any failure. */
 static bool make_op(scenario *s)
 {
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
@@ -291,7 +274,7 @@ static wg_status step_lstm(scenario *s)
     return status == WG_OK ? reset : status;
 }
 
-/* Derivatives of derivatives, a Jacobian, values read one by one. */
+/* Second derivatives, a Jacobian, single values. */
 static bool make_derivatives(scenario *s)
 {
     s->set = wg_params_new(WG_F64);
@@ -313,7 +296,7 @@ static wg_status step_derivatives(scenario *s)
     return wg_tape_reset(s->tape);
 }
 
-/* Products of one weight, which become one, beside one that waits for them; lookups by one-hot rows. */
+/* Products with a shared weight, which become one; one that depends on them; lookups by one-hot rows. */
 static bool make_products(scenario *s)
 {
     s->plan = "+share_weight";
@@ -356,7 +339,7 @@ static wg_status step_wide(scenario *s)
     return wg_tape_reset(s->tape);
 }
 
-/* Attention that is written out, which the planner turns into the op. */
+/* Written-out attention, which the planner replaces by the op. */
 static bool make_attention(scenario *s)
 {
     s->set = wg_params_new(WG_F64);
@@ -378,64 +361,50 @@ static wg_status step_attention(scenario *s)
     return status == WG_OK ? reset : status;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
-static void no_failures(void)
-{
-    int seen = failures;
-    failures = 0;
-    assert_int_equal(seen, 0);
-}
-
-static void ops(void **state)
+static void ops(void)
 {
     static const plot op = {"op", make_op, step_op};
     const op_samples *row;
     for (int i = 0; (row = samples_at(i)); i++)
-        if (!only_row || !strcmp(only_row, row->name)) every_allocation(&op, row);
-    no_failures();
+        if (check_wants(row->name)) every_allocation(&op, row);
 }
 
-static void lstm(void **state)
+static void lstm(void)
 {
     static const plot all = {"lstm", make_lstm, step_lstm};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void lstm_less(void **state)
+static void lstm_less(void)
 {
     static const plot all = {"lstm with less memory", make_lstm_less, step_lstm};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void products(void **state)
+static void products(void)
 {
     static const plot all = {"products", make_products, step_products};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void derivatives(void **state)
+static void derivatives(void)
 {
     static const plot all = {"derivatives", make_derivatives, step_derivatives};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void wide(void **state)
+static void wide(void)
 {
     static const plot all = {"wide", make_derivatives, step_wide};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
-static void attention(void **state)
+static void attention(void)
 {
     static const plot all = {"attention", make_attention, step_attention};
     every_allocation(&all, NULL);
-    no_failures();
 }
 
 static wg_tensor check_loss(void *context, wg_tape *tape, wg_params *set)
@@ -443,7 +412,7 @@ static wg_tensor check_loss(void *context, wg_tape *tape, wg_params *set)
     return wg_sum_all(wg_square(wg_sin(wg_use(tape, wg_param_find(set, "w")))));
 }
 
-static void gradient_check(void **state)
+static void gradient_check(void)
 {
     faulty memory = {.fail_at = -1};
     bool failed = true;
@@ -471,11 +440,9 @@ static void gradient_check(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) only_row = argv[1];
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ops),       cmocka_unit_test(lstm),           cmocka_unit_test(lstm_less),
-        cmocka_unit_test(products),  cmocka_unit_test(derivatives),    cmocka_unit_test(wide),
-        cmocka_unit_test(attention), cmocka_unit_test(gradient_check),
+    static const test tests[] = {
+        TEST_CASE(ops),         TEST_CASE(lstm), TEST_CASE(lstm_less), TEST_CASE(products),
+        TEST_CASE(derivatives), TEST_CASE(wide), TEST_CASE(attention), TEST_CASE(gradient_check),
     };
-    return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
+    return RUN_TESTS(tests);
 }

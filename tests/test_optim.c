@@ -1,7 +1,7 @@
-/* Optimizers beside their formulas (which test_golden compares): what is skipped, refused and kept, groups, clipping,
+/* Optimizers apart from their formulas (see test_golden): skipped parameters, refused steps, groups, clipping,
  * schedules, state, and equal bits on every instruction set. */
 #include "optim/internal.h"
-#include "check.h"
+#include "tensors.h"
 
 #include <float.h>
 
@@ -29,7 +29,7 @@ static wg_sgd_options sgd_with(double lr, double momentum)
     return o;
 }
 
-/* Ties once, buffers never, frozen ones not while they are frozen, late ones from the next step on. */
+/* Tied parameters are updated once, buffers never, frozen ones not, parameters added later from the next step on. */
 static void test_members(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -80,7 +80,7 @@ static void test_refused(void)
         CHECK(wg_clip_grad_norm(set, 1, &norm) == WG_OK && !isfinite(norm));
         CHECK(((const float *)wg_param_grad(a))[0] == 1);
     }
-    wg_param_freeze(b, true); /* its gradient is not looked at */
+    wg_param_freeze(b, true); /* its gradient is not read */
     CHECK(wg_optimizer_step(o) == WG_OK && value(a)[0] < 1);
     void *m;
     CHECK(wg_optimizer_state_at(o, 0, NULL, NULL, NULL, &m) && fabsf(((float *)m)[0] - 0.1f) < 1e-7f);
@@ -100,7 +100,7 @@ static void refused_with(wg_optimizer *o, const char *text, int line)
     wg_optimizer_free(o);
 }
 
-/* One option out of range at a time. */
+/* Each option out of range. */
 static void test_options(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -175,7 +175,7 @@ static void test_clip(void)
     wg_param_tie(set, "tied", b);
     double norm;
     CHECK(wg_clip_grad_norm(set, 5, &norm) == WG_OK && norm == 5);
-    CHECK(((const float *)wg_param_grad(a))[0] == 1); /* not above: no bit changes */
+    CHECK(((const float *)wg_param_grad(a))[0] == 1); /* not above the limit: no bit changes */
     CHECK(wg_clip_grad_norm(set, 2.5, &norm) == WG_OK && norm == 5);
     CHECK(fabsf(((const float *)wg_param_grad(b))[15] - 0.5f) < 1e-6f);
     CHECK(wg_clip_grad_norm(set, INFINITY, NULL) == WG_OK && wg_clip_grad_norm(set, -1, NULL) == WG_ERR_ARGUMENT);
@@ -203,7 +203,7 @@ static void test_schedules(void)
           wg_schedule_warmup(1, 9, 0) == 1);
 }
 
-/* Two optimizers, the second with the first's state: the same bits from there on. */
+/* A second optimizer with the state of the first continues with the same bits. */
 static void test_state(void)
 {
     float end[2][5];
@@ -237,7 +237,7 @@ static void test_state(void)
     CHECK(memcmp(end[0], end[1], sizeof end[0]) == 0);
 }
 
-/* An allocator that refuses request number `fail_at` and counts what is live. */
+/* An allocator that fails request number `fail_at` and counts live blocks. */
 typedef struct budget {
     int requests, fail_at;
     size_t live;
@@ -257,7 +257,7 @@ static void budget_release(void *context, void *memory, size_t size)
     free(memory);
 }
 
-/* Every allocation fails once: nothing leaks, and a refused step can be tried again. */
+/* Every allocation fails once: nothing leaks, and a failed step can be repeated. */
 static void test_memory(void)
 {
     bool failed = true;
@@ -272,7 +272,7 @@ static void test_memory(void)
             wg_group group = {.pattern = "late", .lr_scale = 2};
             failed |= wg_optimizer_group(o, group) == WG_ERR_MEMORY;
             int left = b.fail_at - b.requests;
-            b.fail_at = 0; /* the set's own requests apart */
+            b.fail_at = 0; /* without the set's own requests */
             wg_param *late = param_of_ones(set, "late", WG_DIMS(5));
             b.fail_at = left > 0 ? b.requests + left : 0;
             if (wg_optimizer_step(o) == WG_ERR_MEMORY) {
@@ -292,7 +292,7 @@ static void test_memory(void)
 }
 
 #if defined(__x86_64__)
-/* Every loop of a table on the same numbers as the baseline's. */
+/* Every kernel of the table against the baseline's, on the same numbers. */
 static void same_bits(const wg__update_kernels *a, const wg__update_kernels *b, size_t size)
 {
     enum { N = 131 };
@@ -336,10 +336,10 @@ static void test_bits(void)
 static void test_bits(void) {}
 #endif
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_members), TEST(test_refused), TEST(test_options),
-                          TEST(test_groups),  TEST(test_clip),    TEST(test_schedules),
-                          TEST(test_state),   TEST(test_memory),  TEST(test_bits)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_members), TEST_CASE(test_refused), TEST_CASE(test_options),
+                          TEST_CASE(test_groups),  TEST_CASE(test_clip),    TEST_CASE(test_schedules),
+                          TEST_CASE(test_state),   TEST_CASE(test_memory),  TEST_CASE(test_bits)};
+    return RUN_TESTS(tests);
 }

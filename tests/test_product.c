@@ -1,16 +1,10 @@
 /* The product kernels against a naive product in f64: sizes, strides, segments, batches, operands packed ahead, tasks
- * in any order, and operands that end where readable memory ends.
- *
- *     test_product [seed [rounds]]    a failure prints the seed of its round; WENGERT_ISA=avx2 tests those kernels */
+ * in any order, and operands that end at the end of readable memory. WENGERT_ISA chooses the kernels. */
 #include "ops/kernels/gemm/gemm.h"
 #include "autograd/base/isa.h"
 #include "ops/kernels/base/integers.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "check.h"
 #include "guarded.h"
 #include "random.h"
 
@@ -18,7 +12,7 @@ enum { MAX_SEGMENTS = 64, FEW_SEGMENTS = 5, MAX_BATCHES = 40 };
 
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
 
-/* ---- matrices with any strides ------------------------------------------------------------------------------ */
+/* ---- matrices with any strides ---- */
 
 typedef struct matrix {
     guarded memory;
@@ -61,7 +55,7 @@ static matrix matrix_new(wg_dtype t, int64_t rows, int64_t cols, int layout, int
     return m;
 }
 
-/* ---- one random product -------------------------------------------------------------------------------------- */
+/* ---- one random product ---- */
 
 typedef struct trial {
     wg__product p;
@@ -79,7 +73,7 @@ static int64_t random_size(bool large)
     return below(2) ? sizes[below((int64_t)(sizeof(sizes) / sizeof(*sizes)))] : below(140);
 }
 
-/* Of the problems, in any order, repeats allowed: each segment's own, or the same for all. */
+/* Offsets of the problems in any order, with repeats: per segment, or shared by all segments. */
 static void choose_offsets(trial *t)
 {
     wg__product *p = &t->p;
@@ -90,7 +84,7 @@ static void choose_offsets(trial *t)
         for (int64_t i = 0; i < p->batches; i++) {
             int64_t at = s * p->batch_step + i, a = below(p->batches) * t->a[s].batch,
                     b = below(p->batches) * t->b[s].batch;
-            bool least = s > 0 && !p->batch_step; /* inside the memory of all */
+            bool least = s > 0 && !p->batch_step; /* within the memory of all segments */
             t->offset_a[at] = least && t->offset_a[at] < a ? t->offset_a[at] : a;
             t->offset_b[at] = least && t->offset_b[at] < b ? t->offset_b[at] : b;
         }
@@ -127,7 +121,7 @@ static void trial_new(trial *t)
     p->c_rs = t->c.rs;
     p->c_cs = t->c.cs;
     p->batch_c = t->c.batch;
-    if (!p->accumulate && below(4) == 0) /* what C held does not matter then */
+    if (!p->accumulate && below(4) == 0) /* the old contents of C must not matter */
         for (int64_t i = 0; i < t->c.count; i++) set(p->dtype, p->c, i, (double)NAN);
 }
 
@@ -191,7 +185,7 @@ static void run_shuffled(const wg__product_kernels *k, const wg__product *p)
     guarded_free(&scratch);
 }
 
-static bool close_enough(const trial *t, const char *what)
+static void check_close(const trial *t, const char *what)
 {
     const wg__product *p = &t->p;
     double unit = p->dtype == WG_F32 ? 6e-8 : 1.2e-16, steps = 8;
@@ -202,13 +196,10 @@ static bool close_enough(const trial *t, const char *what)
                         ? memcmp((char *)p->c + (size_t)i * size_of(p->dtype),
                                  (char *)t->expected + (size_t)i * size_of(p->dtype), size_of(p->dtype)) == 0
                         : fabs(got - want) <= steps * unit * t->bound[i];
-        if (!same) {
-            fprintf(stderr, "%s: element %lld: %.17g, not %.17g (bound %g)\n", what, (long long)i, got, want,
-                    t->bound[i]);
-            return false;
-        }
+        if (same) continue;
+        FAIL("%s: element %lld: %.17g, not %.17g (bound %g)", what, (long long)i, got, want, t->bound[i]);
+        return;
     }
-    return true;
 }
 
 static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
@@ -220,14 +211,13 @@ static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
     return packed;
 }
 
-/* All problems by the first one's B, as they lie and with B packed ahead: the bits of each alone. */
-static bool try_shared(trial *t, const wg__product_kernels *k, const void *before, size_t bytes)
+/* All problems with the B of the first, packed ahead or not: the same bits as each problem alone. */
+static void try_shared(trial *t, const wg__product_kernels *k, const void *before, size_t bytes)
 {
     wg__product one = t->p, all = t->p;
     const void *each_a[MAX_BATCHES];
     void *each_c[MAX_BATCHES], *alone = malloc(bytes + 1);
     size_t size = size_of(one.dtype);
-    bool ok = true;
     one.batches = 1;
     one.batch_a = one.batch_b = all.batch_a = all.batch_b = NULL;
     memcpy(all.c, before, bytes);
@@ -248,14 +238,13 @@ static bool try_shared(trial *t, const wg__product_kernels *k, const void *befor
         all.packed_b = ahead ? packed.data : NULL;
         memcpy(all.c, before, bytes);
         run_shuffled(k, &all);
-        if (memcmp(alone, all.c, bytes) != 0) ok = false, fprintf(stderr, "sharing B changes bits\n");
+        if (memcmp(alone, all.c, bytes) != 0) FAIL("sharing B changes bits");
     }
     guarded_free(&packed);
     free(alone);
-    return ok;
 }
 
-static bool try_one(uint64_t seed)
+static void random_product(uint64_t seed)
 {
     random_state = seed;
     trial t;
@@ -268,36 +257,42 @@ static bool try_one(uint64_t seed)
     memcpy(before, p->c, bytes);
 
     run_shuffled(k, p);
-    bool ok = close_enough(&t, "result");
+    int before_failures = check_failures();
+    check_close(&t, "result");
     memcpy(first, p->c, bytes);
 
     memcpy(p->c, before, bytes);
     run_shuffled(k, p);
-    if (memcmp(first, p->c, bytes) != 0) ok = false, fprintf(stderr, "the order of tasks changes bits\n");
+    if (memcmp(first, p->c, bytes) != 0) FAIL("the order of tasks changes bits");
 
     if (p->n_segments == 1 && p->batches == 1) {
         guarded packed = pack_shuffled(k, p);
         memcpy(p->c, before, bytes);
         p->packed_b = packed.data;
         run_shuffled(k, p);
-        if (!close_enough(&t, "packed")) ok = false;
-        if (p->m > 1 && p->n > 1 && memcmp(first, p->c, bytes) != 0)
-            ok = false, fprintf(stderr, "packing ahead changes bits\n");
+        check_close(&t, "packed");
+        if (p->m > 1 && p->n > 1 && memcmp(first, p->c, bytes) != 0) FAIL("packing ahead changes bits");
         guarded_free(&packed);
     }
-    if (p->n_segments == 1 && p->batches > 1 && p->m > 1 && p->n > 1) ok &= try_shared(&t, k, before, bytes);
-    if (!ok)
-        fprintf(stderr, "test_product %llu 1: %s m %lld n %lld k %lld (%d segments) batches %lld%s\n",
-                (unsigned long long)seed, p->dtype == WG_F32 ? "f32" : "f64", (long long)p->m, (long long)p->n,
-                (long long)t.segments[0].k, p->n_segments, (long long)p->batches,
-                p->accumulate ? " accumulate" : "");
+    if (p->n_segments == 1 && p->batches > 1 && p->m > 1 && p->n > 1) try_shared(&t, k, before, bytes);
+    if (check_failures() > before_failures)
+        printf("%s m %lld n %lld k %lld (%d segments) batches %lld%s\n", p->dtype == WG_F32 ? "f32" : "f64",
+               (long long)p->m, (long long)p->n, (long long)t.segments[0].k, p->n_segments, (long long)p->batches,
+               p->accumulate ? " accumulate" : "");
     free(before);
     free(first);
     trial_free(&t);
-    return ok;
 }
 
-/* One product into c. */
+static void random_products(void)
+{
+    printf("%s, %s\n", wg__product_name(), wg__isa_name());
+    check_rounds(400, random_product);
+}
+
+/* ---- NaN, rows, dtypes ---- */
+
+/* A single product into c. */
 static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix *c, wg__segment *segment)
 {
     return (wg__product){.dtype = dtype,
@@ -311,8 +306,8 @@ static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix
                          .segments = segment};
 }
 
-/* A NaN or an infinity in an operand reaches what it meets, and nothing else. */
-static bool nan_propagates(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
+/* An infinity in row m - 1 of A, times zero, makes that row NaN, and no other. */
+static void check_nan(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
 {
     const wg__product_kernels *kernels = wg__product_get(dtype);
     matrix a = matrix_new(dtype, m, k, DENSE, 1), b = matrix_new(dtype, k, n, DENSE, 1),
@@ -328,16 +323,25 @@ static bool nan_propagates(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
             double got = get(dtype, c.memory.data, i * n + j);
             if (i == m - 1 ? !isnan(got) : got != 0) ok = false;
         }
-    if (!ok)
-        fprintf(stderr, "NaN does not propagate: m %lld n %lld k %lld\n", (long long)m, (long long)n, (long long)k);
+    if (!ok) FAIL("m %lld n %lld k %lld", (long long)m, (long long)n, (long long)k);
     guarded_free(&a.memory);
     guarded_free(&b.memory);
     guarded_free(&c.memory);
-    return ok;
 }
 
-/* A row's bits do not depend on how many rows there are. */
-static bool rows_are_independent(wg_dtype dtype)
+static void nan_propagates(void)
+{
+    random_state = check_seed();
+    for (int dtype = WG_F32; dtype <= WG_F64; dtype++) {
+        check_nan((wg_dtype)dtype, 1, 70, 50);
+        check_nan((wg_dtype)dtype, 50, 1, 50);
+        check_nan((wg_dtype)dtype, 50, 70, 50);
+        check_nan((wg_dtype)dtype, 300, 530, 700);
+    }
+}
+
+/* The bits of a row do not depend on the number of rows. */
+static void check_rows(wg_dtype dtype)
 {
     enum { M = 131, N = 77, K = 700 };
     const wg__product_kernels *kernels = wg__product_get(dtype);
@@ -353,27 +357,25 @@ static bool rows_are_independent(wg_dtype dtype)
         run_shuffled(kernels, &p);
         if (memcmp(c.memory.data, d.memory.data, (size_t)(m * N) * size_of(dtype)) != 0) ok = false;
     }
-    if (!ok) fprintf(stderr, "the bits of a row depend on the number of rows\n");
+    if (!ok) FAIL("%s: the bits of a row depend on the number of rows", wg_dtype_name(dtype));
     guarded_free(&a.memory);
     guarded_free(&b.memory);
     guarded_free(&c.memory);
     guarded_free(&d.memory);
-    return ok;
 }
+
+static void rows_are_independent(void)
+{
+    random_state = check_seed();
+    check_rows(WG_F32);
+    check_rows(WG_F64);
+}
+
+static void integers_have_no_product(void) { CHECK(!wg__product_get(WG_I32)); }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    int rounds = argc > 2 ? atoi(argv[2]) : 400, failures = 0;
-    printf("%s, %s, seed %llu, %d rounds\n", wg__product_name(), wg__isa_name(), (unsigned long long)seed, rounds);
-    for (int i = 0; i < rounds && failures < 5; i++) failures += !try_one(seed + (uint64_t)i);
-    random_state = seed;
-    for (int t = 0; t < 2; t++) {
-        wg_dtype dtype = t ? WG_F64 : WG_F32;
-        failures += !nan_propagates(dtype, 1, 70, 50) + !nan_propagates(dtype, 50, 1, 50);
-        failures += !nan_propagates(dtype, 50, 70, 50) + !nan_propagates(dtype, 300, 530, 700);
-        failures += !rows_are_independent(dtype);
-    }
-    if (wg__product_get(WG_I32)) failures++, fprintf(stderr, "there is a product of integers\n");
-    return failures != 0;
+    static const test tests[] = {TEST_CASE(random_products), TEST_CASE(nan_propagates),
+                                 TEST_CASE(rows_are_independent), TEST_CASE(integers_have_no_product)};
+    return RUN_TESTS(tests);
 }

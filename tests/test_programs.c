@@ -1,16 +1,11 @@
-/* Random op programs: what the planner makes of a program must not change its numbers.
+/* Random programs: the planner must not change their numbers.
  *
- * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It is run with every
- * exact pass off, on, one at a time, on three threads, again from the cache, with parts of it computed twice to save
- * memory: equal bits. Op by op (eager: views are
- * then dense in memory, and a product of other strides may add in another order) and with
- * merging, which rounds, it is compared within a bound. Repeat one with: test_programs SEED 1 */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <wengert.h>
+ * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It runs without the exact
+ * passes, with all of them, with one at a time, on three threads, from the plan cache, and with rematerialization: the
+ * bits must be equal. Eager runs (where views are contiguous, so that a product may add in another order) and passes
+ * that round are compared within a tolerance. */
+#include "check.h"
+#include "wengert.h"
 
 enum { PARAMS = 4, OPS = 40, VALUES = PARAMS + 4 * OPS };
 
@@ -39,7 +34,7 @@ static void keep(program *p, wg_tensor t)
 
 static wg_tensor any(program *p)
 {
-    /* late values more often, so that programs are deep */
+    /* recent values more often, so that programs are deep */
     int back = (int)roll(&p->d, (uint32_t)(p->n < 8 ? p->n : roll(&p->d, 3) ? 8 : p->n));
     return p->value[p->n - 1 - back];
 }
@@ -69,7 +64,7 @@ static wg_tensor product(program *p)
     return bounded(wg_matmul(wg_t(a), a));
 }
 
-/* A small recurrence: what the merge pass looks for. */
+/* A small recurrence, for the merge pass. */
 static wg_tensor loop(program *p)
 {
     wg_tensor w = p->value[0], h = any(p); /* w is square */
@@ -79,23 +74,23 @@ static wg_tensor loop(program *p)
     return h;
 }
 
-/* A loop that looks at some rows of each row of a batch: sums of products of batches are merged, too. */
-static wg_tensor look(program *p)
+/* A loop with attention over a few rows per problem of a batch: sums of batched products, for the merge pass. */
+static wg_tensor attend_in_loop(program *p)
 {
     wg_tensor q = any(p);
     if (wg_rank(q) != 2 || wg_numel(q) > 500) return q;
     wg_tensor rows = wg_stack((wg_tensor[]){q, wg_tanh(q), wg_scale(q, 0.5)}, 3, 1); /* [B, 3, n] */
-    if (roll(&p->d, 4) == 0) rows = wg_slice(rows, 0, 0, 1);                         /* the same for all */
-    int steps = 2 + (int)roll(&p->d, 3), looks = 1 + (int)roll(&p->d, 2);
+    if (roll(&p->d, 4) == 0) rows = wg_slice(rows, 0, 0, 1);                         /* shared by the batch */
+    int steps = 2 + (int)roll(&p->d, 3), queries = 1 + (int)roll(&p->d, 2);
     for (int t = 0; t < steps; t++) {
-        wg_tensor at = wg_stack((wg_tensor[]){q, wg_sigmoid(q)}, looks, 1); /* [B, looks, n] */
+        wg_tensor at = wg_stack((wg_tensor[]){q, wg_sigmoid(q)}, queries, 1); /* [B, queries, n] */
         wg_tensor weights = wg_softmax(wg_matmul(at, wg_t(rows)), -1);
         q = wg_tanh(wg_add(q, wg_sum(wg_matmul(weights, rows), WG_AXES(1), false)));
     }
     return q;
 }
 
-/* Several values by one weight, some of which may depend on others: what the pass rows looks for. */
+/* Several values times one weight, some of which may depend on others, for the pass rows. */
 static void project(program *p)
 {
     wg_tensor w = p->value[0];
@@ -139,7 +134,7 @@ static void gates(program *p)
     keep(p, wg_mul(wg_sigmoid(part[0]), wg_tanh(part[1])));
 }
 
-/* Some rows, some of them twice, of a value that others look up in, too. */
+/* Rows of a value, with repeats; other lookups may read it, too. */
 static wg_tensor lookup(program *p)
 {
     wg_tensor a = any(p);
@@ -155,7 +150,7 @@ static wg_tensor four_times(wg_tensor x)
     return wg_size(x, 0) > 17 ? x : wg_concat((wg_tensor[]){x, x, x, x}, 4, 0);
 }
 
-/* Attention by its formula, the number at one of two places; long enough for the planner to care. */
+/* Attention by its formula, scaled at one of two places, and long enough to be recognised. */
 static wg_tensor written_out(program *p, wg_tensor q, wg_tensor k, bool causal)
 {
     q = four_times(q);
@@ -170,7 +165,7 @@ static wg_tensor written_out(program *p, wg_tensor q, wg_tensor k, bool causal)
     return wg_matmul(weights, k);
 }
 
-/* Rows of a parameter, by a product with one-hot rows. */
+/* Rows of a parameter by a product with one-hot rows. */
 static wg_tensor pick(program *p)
 {
     wg_tensor w = p->value[0];
@@ -230,12 +225,12 @@ static void step(program *p)
     case 23: keep(p, wg_layer_norm(a, WG_NONE, WG_NONE, 1e-2)); break;
     case 24:
     case 25: project(p); break;
-    case 26: keep(p, look(p)); break;
+    case 26: keep(p, attend_in_loop(p)); break;
     default: gates(p);
     }
 }
 
-/* Begins or ends a region of rematerialisation, now and then. */
+/* Begins or ends a region of rematerialization, one time in four. */
 static void mark(dice *d, wg_tape *tape, bool *inside)
 {
     if (roll(d, 4)) return;
@@ -246,7 +241,7 @@ static void mark(dice *d, wg_tape *tape, bool *inside)
     *inside = !*inside;
 }
 
-/* Records the program of a seed and its loss. */
+/* Records the program of a seed; returns its loss. */
 static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set, bool marks)
 {
     program p = {.d = {seed * 2 + 1}};
@@ -286,7 +281,7 @@ typedef struct outcome {
     char *grads;
 } outcome;
 
-/* Loss and gradients, `times` over on one tape; false with a message on a failure. */
+/* Loss and gradients after `times` runs on one tape; false on failure. */
 static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int times, bool marks, outcome *out)
 {
     wg_params *set = make_params(seed, dtype);
@@ -299,7 +294,7 @@ static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int time
         ok = wg_backward(loss) == WG_OK;
         out->loss = wg_item(loss);
         if (wg_tape_reset(tape) != WG_OK) {
-            printf("seed %llu: %s\n", (unsigned long long)seed, wg_tape_message(tape));
+            FAIL("%s", wg_tape_message(tape));
             ok = false;
         }
     }
@@ -334,75 +329,85 @@ static double worst(const outcome *a, const outcome *b, wg_dtype dtype)
     return most;
 }
 
-static bool check(uint64_t seed, wg_pool *pool)
+/* ---- the ways to run a program ---- */
+
+static const struct way {
+    const char *name, *plan;
+    bool pool, eager;
+    int times;
+    bool rounds, remat, marks;
+    bool merged; /* compared with the merged program, not with the plain one */
+} ways[] = {
+    {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
+    {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
+    {"place", "-attention,-lookup,-merge,-fuse,-pack", false, false, 1, false},
+    {"rows", "-attention,-lookup,-merge,-fuse,-place,+share_weight", false, false, 1, false},
+    {"rows, threads", "-attention,-lookup,-merge,+share_weight", true, false, 2, false},
+    {"exact", "-attention,-lookup,-merge", false, false, 1, false},
+    {"threads", "-attention,-lookup,-merge", true, false, 1, false},
+    {"in a row", "-attention,-lookup,-merge,-schedule", true, false, 1, false},
+    {"cached", "-attention,-lookup,-merge", false, false, 3, false},
+    {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
+    {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
+    {"merged, remat", "-attention", true, false, 1, false, .remat = true, .merged = true},
+    {"merged, marks", "-attention", false, false, 2, false, .marks = true, .merged = true},
+    {"merged, rows", "-attention,+share_weight", false, false, 1, false, .merged = true},
+    {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
+    {"eager", "-merge", false, true, 1, true},
+    {"recognised", "-merge", true, false, 2, true, .marks = true},
+    {"all", "", true, false, 2, true},
+};
+
+static wg_pool *pool;
+
+static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, outcome *out)
 {
-    wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
-    static const struct {
-        const char *name, *plan;
-        bool pool, eager;
-        int times;
-        bool rounds, remat, marks;
-        bool merged; /* compared with the program that is merged, not with the plain one */
-    } ways[] = {
-        {"fuse", "-attention,-lookup,-merge,-pack,-place", false, false, 1, false},
-        {"pack", "-attention,-lookup,-merge,-fuse,-place", false, false, 1, false},
-        {"place", "-attention,-lookup,-merge,-fuse,-pack", false, false, 1, false},
-        {"rows", "-attention,-lookup,-merge,-fuse,-place,+share_weight", false, false, 1, false},
-        {"rows, threads", "-attention,-lookup,-merge,+share_weight", true, false, 2, false},
-        {"exact", "-attention,-lookup,-merge", false, false, 1, false},
-        {"threads", "-attention,-lookup,-merge", true, false, 1, false},
-        {"in a row", "-attention,-lookup,-merge,-schedule", true, false, 1, false},
-        {"cached", "-attention,-lookup,-merge", false, false, 3, false},
-        {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
-        {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},
-        {"merged, remat", "-attention", true, false, 1, false, .remat = true, .merged = true},
-        {"merged, marks", "-attention", false, false, 2, false, .marks = true, .merged = true},
-        {"merged, rows", "-attention,+share_weight", false, false, 1, false, .merged = true},
-        {"marks off", "-attention,-lookup,-merge,-remat", false, false, 1, false, .marks = true},
-        {"eager", "-merge", false, true, 1, true},
-        {"recognised", "-merge", true, false, 2, true, .marks = true},
-        {"all", "", true, false, 2, true},
-    };
-    outcome plain, merged, other;
     wg_tape_options options = wg_tape_defaults();
-    options.plan = "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place";
-    bool ok = run(seed, dtype, options, 1, false, &plain);
-    options.plan = "-attention";
-    ok &= run(seed, dtype, options, 1, false, &merged);
-    for (size_t i = 0; i < sizeof ways / sizeof *ways && ok; i++) {
-        options = wg_tape_defaults();
-        options.plan = ways[i].plan;
-        options.pool = ways[i].pool ? pool : NULL;
-        options.eager = ways[i].eager;
-        options.remat = ways[i].remat;
-        ok = run(seed, dtype, options, ways[i].times, ways[i].marks, &other);
-        const outcome *base = ways[i].merged ? &merged : &plain;
+    options.plan = plan;
+    return run(seed, dtype, options, 1, false, out);
+}
+
+/* Runs the program in this way, and compares it with `base`. */
+static void check_way(uint64_t seed, wg_dtype dtype, const struct way *way, const outcome *base)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.plan = way->plan;
+    options.pool = way->pool ? pool : NULL;
+    options.eager = way->eager;
+    options.remat = way->remat;
+    outcome other;
+    if (run(seed, dtype, options, way->times, way->marks, &other)) {
         double apart = worst(base, &other, dtype);
         bool same =
             !memcmp(base->grads, other.grads, base->bytes) && !memcmp(&base->loss, &other.loss, sizeof base->loss);
-        if (ok && (ways[i].rounds ? !(apart <= (dtype == WG_F32 ? 1e-3 : 1e-11)) : !same)) {
-            printf("seed %llu: %s differs from the plain program by %.3g\n", (unsigned long long)seed, ways[i].name,
-                   apart);
-            ok = false;
-        }
-        free(other.grads);
+        if (way->rounds ? !(apart <= (dtype == WG_F32 ? 1e-3 : 1e-11)) : !same)
+            FAIL("%s differs from the plain program by %.3g", way->name, apart);
     }
+    free(other.grads);
+}
+
+static void check_program(uint64_t seed)
+{
+    wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
+    outcome plain, merged;
+    bool ok = run_plan(seed, dtype, "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place", &plain);
+    ok &= run_plan(seed, dtype, "-attention", &merged);
+    int failures = check_failures();
+    for (size_t i = 0; i < sizeof ways / sizeof *ways && ok && check_failures() == failures; i++)
+        check_way(seed, dtype, &ways[i], ways[i].merged ? &merged : &plain);
     free(plain.grads);
     free(merged.grads);
-    return ok;
+}
+
+static void random_programs(void)
+{
+    pool = wg_pool_new(3);
+    check_rounds(check_long() ? 100000 : 400, check_program);
+    wg_pool_free(pool);
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    int n = argc > 2 ? atoi(argv[2]) : getenv("WG_TEST_LONG") ? 100000 : 400, failed = 0;
-    wg_pool *pool = wg_pool_new(3);
-    for (int i = 0; i < n; i++)
-        if (!check(first + (uint64_t)i, pool)) {
-            printf("repeat with: test_programs %llu 1\n", (unsigned long long)(first + (uint64_t)i));
-            if (++failed >= 10) break;
-        }
-    wg_pool_free(pool);
-    printf("%d random programs, %d failed\n", n, failed);
-    return failed > 0;
+    static const test tests[] = {TEST_CASE(random_programs)};
+    return RUN_TESTS(tests);
 }

@@ -1,5 +1,5 @@
-/* Rematerialisation: what a region computes is computed again for the way back. The same bits, less memory. */
-#include "check.h"
+/* Rematerialization: values of a region are recomputed for the backward pass. The same bits, less memory. */
+#include "tensors.h"
 
 enum { B = 24, H = 16 };
 
@@ -27,9 +27,9 @@ static void end(wg_tape *tape, mode how)
 
 static wg_tensor input(wg_tape *tape, int64_t n, unsigned seed) { return random_leaf(tape, WG_DIMS(B, n), seed); }
 
-/* ---- models -------------------------------------------------------------------------------------------------- */
+/* ---- models ---- */
 
-/* A plain loop over time with a region every eighth step. */
+/* A loop over time with a region for every eight steps. */
 static wg_tensor loop(const model *m, wg_tape *tape, mode how)
 {
     wg_rnn_state state = wg_rnn_zero_state(&m->lstm, tape, B);
@@ -43,7 +43,7 @@ static wg_tensor loop(const model *m, wg_tape *tape, mode how)
     return wg_add(sum, weigh(state.h[0], 7));
 }
 
-/* Random numbers, batch statistics that are assigned, a value that is kept. */
+/* Random numbers, batch statistics that are assigned, a kept value. */
 static wg_tensor layers(const model *m, wg_tape *tape, mode how)
 {
     wg_tensor x = input(tape, H, 1), kept = x;
@@ -67,7 +67,7 @@ static wg_tensor transformer(const model *m, wg_tape *tape, mode how)
     o.causal = true;
     for (int l = 0; l < 4; l++) {
         begin(tape, how);
-        begin(tape, how); /* a mark inside does nothing */
+        begin(tape, how); /* a nested region has no effect */
         x = wg_transformer_layer_apply(&m->layer[l], x, o, WG_NONE, wg_attention_defaults());
         end(tape, how);
         end(tape, how);
@@ -99,7 +99,7 @@ static model new_model(int steps)
     return m;
 }
 
-/* ---- the same bits ------------------------------------------------------------------------------------------- */
+/* ---- the same bits ---- */
 
 typedef struct outcome {
     double loss;
@@ -107,7 +107,7 @@ typedef struct outcome {
     uint64_t instructions;
 } outcome;
 
-/* Two steps of a model; gradients and buffers are left in the set. */
+/* Two steps of a model; gradients and buffers remain in the set. */
 static outcome train(const model *m, forward_fn forward, mode how, wg_pool *pool, const char *plan)
 {
     wg_tape_options o = wg_tape_defaults();
@@ -130,7 +130,7 @@ static outcome train(const model *m, forward_fn forward, mode how, wg_pool *pool
     return out;
 }
 
-/* Whether all values and gradients of both sets are equal. */
+/* All values and gradients of both sets are equal. */
 static bool equal_sets(const wg_params *a, const wg_params *b)
 {
     bool same = wg_params_count(a) == wg_params_count(b), any = false;
@@ -172,8 +172,8 @@ static void a_loop_over_time(void) { same_bits(loop, 50); }
 static void layers_with_random_numbers_and_buffers(void) { same_bits(layers, 0); }
 static void transformers(void) { same_bits(transformer, 24); }
 
-/* A sum of products that the way back computes again, one term of which has another reader on the way forward only:
- * merged or not, both are alike. */
+/* The backward pass recomputes a sum of products, one term of which has another reader in the forward pass only. Both
+ * passes must agree on whether it is merged. */
 static void sums_of_products(void)
 {
     wg_params *set = wg_params_new(WG_F32);
@@ -201,7 +201,7 @@ static void sums_of_products(void)
     wg_params_free(set);
 }
 
-/* Marks around nothing are none: regions are found, whatever plan was made before. */
+/* An empty region has no effect: regions are found, whatever was planned before. */
 static void marks_around_nothing(void)
 {
     model m = new_model(60);
@@ -224,9 +224,9 @@ static void marks_around_nothing(void)
     wg_params_free(m.set);
 }
 
-/* ---- less memory --------------------------------------------------------------------------------------------- */
+/* ---- less memory ---- */
 
-/* Of n steps about sqrt(n) are kept: four times the steps, twice the memory. */
+/* About sqrt(n) of n steps are saved: four times the steps take twice the memory. */
 static void an_unrolled_loop_takes_its_square_root(void)
 {
     model small = new_model(200), large = new_model(800);
@@ -239,12 +239,12 @@ static void an_unrolled_loop_takes_its_square_root(void)
     wg_params_free(large.set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST(a_loop_over_time),     TEST(layers_with_random_numbers_and_buffers),
-        TEST(transformers),         TEST(sums_of_products),
-        TEST(marks_around_nothing), TEST(an_unrolled_loop_takes_its_square_root),
+        TEST_CASE(a_loop_over_time),     TEST_CASE(layers_with_random_numbers_and_buffers),
+        TEST_CASE(transformers),         TEST_CASE(sums_of_products),
+        TEST_CASE(marks_around_nothing), TEST_CASE(an_unrolled_loop_takes_its_square_root),
     };
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    return RUN_TESTS(tests);
 }

@@ -1,5 +1,5 @@
-/* safetensors: what is accepted, every rule of the format broken, every bit flipped, every system call of a save
- * made to fail. */
+/* safetensors: accepted files, a violation of every rule of the format, every bit flipped, every system call of a save
+ * failing. */
 #include "test_io.h"
 
 #include <sys/wait.h>
@@ -7,7 +7,7 @@
 
 /* ---- safetensors ---- */
 
-/* A file of this header and n bytes of data. */
+/* Parses a file with this header and n bytes of data. */
 static wg_safetensors *parse(const char *header, size_t n, wg_error *error)
 {
     size_t length = strlen(header);
@@ -23,7 +23,7 @@ static wg_safetensors *parse(const char *header, size_t n, wg_error *error)
 
 #define T(shape, begin, end) "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
-static void test_safetensors_accepted(void **state)
+static void test_safetensors_accepted(void)
 {
     static const struct {
         const char *header;
@@ -59,65 +59,71 @@ static void test_safetensors_accepted(void **state)
     wg_safetensors_close(file);
 }
 
-static void test_safetensors_refused(void **state)
+static const struct {
+    const char *header;
+    size_t data;
+    const char *reason;
+} refused[] = {
+    {"", 0, "'{' expected"},
+    {"[]", 0, "'{' expected"},
+    {"{", 0, "expected"},
+    {"{} x", 0, "after the end of the object"},
+    {"{\"a\":" T("[2]", 0, 8) "}", 7, "truncated"},
+    {"{\"a\":" T("[2]", 0, 8) "}", 9, "bytes after the last tensor"},
+    {"{}", 1, "bytes after the last tensor"},
+    {"{\"a\":" T("[1]", 0, 4) ",\"b\":" T("[1]", 0, 4) "}", 4, "overlap or leave a gap"},
+    {"{\"a\":" T("[1]", 0, 4) ",\"b\":" T("[1]", 8, 12) "}", 12, "overlap or leave a gap"},
+    {"{\"a\":" T("[1]", 4, 8) "}", 8, "overlap or leave a gap"},
+    {"{\"a\":" T("[3]", 0, 8) "}", 8, "do not match"},
+    {"{\"a\":" T("[1]", 4, 0) "}", 4, "do not match"},
+    {"{\"a\":" T("[4611686018427387904,4]", 0, 8) "}", 8, "too many elements"},
+    {"{\"a\":" T("[9223372036854775808]", 0, 8) "}", 8, "integer too large"},
+    {"{\"a\":" T("[-1]", 0, 8) "}", 8, "integer expected"},
+    {"{\"a\":" T("[1.5]", 0, 8) "}", 8, "',' expected"},
+    {"{\"a\":" T("[01]", 0, 4) "}", 4, "leading zero"},
+    {"{\"a\":" T("[1e3]", 0, 4) "}", 4, "',' expected"},
+    {"{\"a\":" T("[1,]", 0, 4) "}", 4, "integer expected"},
+    {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", 0, 4) "}", 4, "more than 8"},
+    {"{\"a\":{\"dtype\":\"F33\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "unknown dtype"},
+    {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "whole number of bytes"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0, "without dtype, shape or data_offsets"},
+    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "duplicate key"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"x\":1}}", 4, "key is not dtype"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", 4, "',' expected"},
+    {"{\"a\":" T("[1]", 0, 4) ",\"a\":" T("[1]", 4, 8) "}", 8, "duplicate tensor name"},
+    {"{\"a\":" T("[1]", 0, 4) ",\"\\u0061\":" T("[1]", 4, 8) "}", 8, "duplicate tensor name"},
+    {"{\"a\":" T("[1]", 0, 4) "\"b\":" T("[1]", 4, 8) "}", 8, "',' expected"},
+    {"{\"__metadata__\":{\"k\":1}}", 0, "'\"' expected"},
+    {"{\"__metadata__\":{\"k\":\"a\",\"k\":\"b\"}}", 0, "duplicate metadata key"},
+    {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "duplicate __metadata__"},
+    {"{\"__metadata__\":{\"wengert.step\":\"1\"}}", 0, "checksum missing"},
+    {"{\"__metadata__\":{\"wengert.crc32\":\"00000000\"}}", 0, "checksum mismatch"},
+    {"{\"a\\x\":1}", 0, "unknown escape"},
+    {"{\"a\\u12g4\":1}", 0, "four hexadecimal"},
+    {"{\"\\ud800\":1}", 0, "surrogate"},
+    {"{\"\\udc00\":1}", 0, "surrogate"},
+    {"{\"\\ud800\\u0041\":1}", 0, "surrogate"},
+    {"{\"\\u0000\":1}", 0, "U+0000"},
+    {"{\"a\n\":1}", 0, "control character"},
+    {"{\"abc", 0, "unterminated string"},
+    {"{\"abc\\", 0, "unterminated string"},
+    {"{\"\xff\":1}", 0, "not UTF-8"},
+};
+
+static void test_safetensors_refused(void)
 {
-    static const struct {
-        const char *header;
-        size_t data;
-        const char *reason;
-    } rows[] = {
-        {"", 0, "'{' expected"},
-        {"[]", 0, "'{' expected"},
-        {"{", 0, "expected"},
-        {"{} x", 0, "after the end of the object"},
-        {"{\"a\":" T("[2]", 0, 8) "}", 7, "truncated"},
-        {"{\"a\":" T("[2]", 0, 8) "}", 9, "bytes after the last tensor"},
-        {"{}", 1, "bytes after the last tensor"},
-        {"{\"a\":" T("[1]", 0, 4) ",\"b\":" T("[1]", 0, 4) "}", 4, "overlap or leave a gap"},
-        {"{\"a\":" T("[1]", 0, 4) ",\"b\":" T("[1]", 8, 12) "}", 12, "overlap or leave a gap"},
-        {"{\"a\":" T("[1]", 4, 8) "}", 8, "overlap or leave a gap"},
-        {"{\"a\":" T("[3]", 0, 8) "}", 8, "do not match"},
-        {"{\"a\":" T("[1]", 4, 0) "}", 4, "do not match"},
-        {"{\"a\":" T("[4611686018427387904,4]", 0, 8) "}", 8, "too many elements"},
-        {"{\"a\":" T("[9223372036854775808]", 0, 8) "}", 8, "integer too large"},
-        {"{\"a\":" T("[-1]", 0, 8) "}", 8, "integer expected"},
-        {"{\"a\":" T("[1.5]", 0, 8) "}", 8, "',' expected"},
-        {"{\"a\":" T("[01]", 0, 4) "}", 4, "leading zero"},
-        {"{\"a\":" T("[1e3]", 0, 4) "}", 4, "',' expected"},
-        {"{\"a\":" T("[1,]", 0, 4) "}", 4, "integer expected"},
-        {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", 0, 4) "}", 4, "more than 8"},
-        {"{\"a\":{\"dtype\":\"F33\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "unknown dtype"},
-        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,2]}}", 2, "whole number of bytes"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", 0, "without dtype, shape or data_offsets"},
-        {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4, "duplicate key"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4],\"x\":1}}", 4, "key is not dtype"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", 4, "',' expected"},
-        {"{\"a\":" T("[1]", 0, 4) ",\"a\":" T("[1]", 4, 8) "}", 8, "duplicate tensor name"},
-        {"{\"a\":" T("[1]", 0, 4) ",\"\\u0061\":" T("[1]", 4, 8) "}", 8, "duplicate tensor name"},
-        {"{\"a\":" T("[1]", 0, 4) "\"b\":" T("[1]", 4, 8) "}", 8, "',' expected"},
-        {"{\"__metadata__\":{\"k\":1}}", 0, "'\"' expected"},
-        {"{\"__metadata__\":{\"k\":\"a\",\"k\":\"b\"}}", 0, "duplicate metadata key"},
-        {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "duplicate __metadata__"},
-        {"{\"__metadata__\":{\"wengert.step\":\"1\"}}", 0, "checksum missing"},
-        {"{\"__metadata__\":{\"wengert.crc32\":\"00000000\"}}", 0, "checksum mismatch"},
-        {"{\"a\\x\":1}", 0, "unknown escape"},
-        {"{\"a\\u12g4\":1}", 0, "four hexadecimal"},
-        {"{\"\\ud800\":1}", 0, "surrogate"},
-        {"{\"\\udc00\":1}", 0, "surrogate"},
-        {"{\"\\ud800\\u0041\":1}", 0, "surrogate"},
-        {"{\"\\u0000\":1}", 0, "U+0000"},
-        {"{\"a\n\":1}", 0, "control character"},
-        {"{\"abc", 0, "unterminated string"},
-        {"{\"abc\\", 0, "unterminated string"},
-        {"{\"\xff\":1}", 0, "not UTF-8"},
-    };
     wg_error error;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        wg_safetensors *file = parse(rows[i].header, rows[i].data, &error);
-        if (file) fail_msg("accepted: %s", rows[i].header);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        wg_safetensors *file = parse(refused[i].header, refused[i].data, &error);
+        if (file) fail_msg("accepted: %s", refused[i].header);
         assert_int_equal(error.status, WG_ERR_FORMAT);
-        ASSERT_HAS(error.text, rows[i].reason);
+        ASSERT_HAS(error.text, refused[i].reason);
     }
+}
+
+static void test_safetensors_too_short(void)
+{
+    wg_error error;
     assert_null(wg_safetensors_parse("1234567", 7, "file", &error));
     assert_null(wg_safetensors_parse("1234567", 7, NULL, NULL));
     assert_null(wg_safetensors_parse(NULL, 9, "file", NULL));
@@ -132,7 +138,7 @@ static void test_safetensors_refused(void **state)
     ASSERT_HAS(error.text, "No such file");
 }
 
-static void test_safetensors_many_keys(void **state)
+static void test_safetensors_many_keys(void)
 {
     char *header = malloc(40000);
     wg_error error;
@@ -164,7 +170,7 @@ static wg_status write_example(const char *path, wg_error *error)
     return wg_safetensors_write(path, tensors, 6, metadata, 2, error);
 }
 
-static void test_safetensors_round_trip(void **state)
+static void test_safetensors_round_trip(void)
 {
     wg_error error = {0};
     wg_entry e;
@@ -196,8 +202,8 @@ static void test_safetensors_round_trip(void **state)
     free(bytes);
 }
 
-/* Every byte cut off and every bit flipped is noticed. */
-static void test_safetensors_damaged(void **state)
+/* Truncation at every byte, and a flip of every bit, is detected. */
+static void test_safetensors_damaged(void)
 {
     wg_error error = {0};
     size_t size;
@@ -219,7 +225,7 @@ static void test_safetensors_damaged(void **state)
     free(bytes);
 }
 
-static void test_safetensors_write_refused(void **state)
+static void test_safetensors_write_refused(void)
 {
     const wg_entry good = {.name = "a", .dtype = WG_F32, .shape = WG_DIMS(2), .data = numbers};
     wg_entry rows[8][2];
@@ -246,8 +252,8 @@ static void test_safetensors_write_refused(void **state)
 
 /* ---- under faults ---- */
 
-/* Every system call of a save fails in turn: an error, the old or the new file, no temporary file. */
-static void test_write_faults(void **state)
+/* Every system call of a save fails in turn: an error, the old or the new file, and no temporary file. */
+static void test_write_faults(void)
 {
     wg_error error = {0};
     long k = 1;
@@ -277,8 +283,8 @@ static void test_write_faults(void **state)
     fault_end();
 }
 
-/* The process ends at every system call in turn: what is there is the old file or the new one, complete. */
-static void test_crashes(void **state)
+/* The process ends at every system call in turn: the old or the new file is there, complete. */
+static void test_crashes(void)
 {
     for (int shorts = 0; shorts < 2; shorts++)
         for (long k = 1, code = 77; code == 77; k++) {
@@ -305,13 +311,21 @@ static void test_crashes(void **state)
     empty_folder();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_safetensors_accepted),  cmocka_unit_test(test_safetensors_refused),
-        cmocka_unit_test(test_safetensors_many_keys), cmocka_unit_test(test_safetensors_round_trip),
-        cmocka_unit_test(test_safetensors_damaged),   cmocka_unit_test(test_safetensors_write_refused),
-        cmocka_unit_test(test_write_faults),          cmocka_unit_test(test_crashes),
+    static const test tests[] = {
+        TEST_CASE(test_safetensors_accepted),
+        TEST_CASE(test_safetensors_refused),
+        TEST_CASE(test_safetensors_too_short),
+        TEST_CASE(test_safetensors_many_keys),
+        TEST_CASE(test_safetensors_round_trip),
+        TEST_CASE(test_safetensors_damaged),
+        TEST_CASE(test_safetensors_write_refused),
+        TEST_CASE(test_write_faults),
+        TEST_CASE(test_crashes),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
 }

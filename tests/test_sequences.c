@@ -1,7 +1,7 @@
-/* Whole models over sequences, made of the layers: the five shapes of input and output from one cell, a classifier of
- * one to three layers that padding does not reach, decoders that look at an encoder, Keras' character model.
- * (The layers themselves: test_layers, test_cells, test_attention_layers.) */
-#include "check.h"
+/* Models over sequences, built of layers: five shapes of input and output from one cell, a classifier of one to three
+ * layers that ignores padding, decoders with attention to an encoder, Keras' character model. (Layers: test_layers,
+ * test_cells, test_attention_layers.) */
+#include "tensors.h"
 
 enum { B = 2, T = 3, S = 4, IN = 2, H = 3, OUT = 2 };
 
@@ -13,11 +13,11 @@ typedef enum shape { ONE_ONE, ONE_MANY, MANY_ONE, ENCODER_DECODER, SYNCHRONOUS, 
 
 typedef struct net {
     shape shape;
-    wg_rnn cell, decoder; /* the decoder's input is what was said before */
+    wg_rnn cell, decoder; /* the decoder's input is its previous output */
     wg_linear_layer head;
 } net;
 
-/* Records the net's outputs: 1, T (from T inputs or from one) or S of them. */
+/* Records the outputs of the net: 1, T (from T inputs or from one), or S. */
 static int run_net(const net *m, wg_tape *tape, wg_tensor *y)
 {
     wg_rnn_state state = wg_rnn_zero_state(&m->cell, tape, B);
@@ -34,12 +34,12 @@ static int run_net(const net *m, wg_tape *tape, wg_tensor *y)
         y[0] = wg_linear_apply(&m->head, h);
         return 1;
     }
-    for (int t = 0; t < writes; t++) /* the state of what was read is the decoder's first */
+    for (int t = 0; t < writes; t++) /* the last state of the encoder is the first of the decoder */
         y[t] = said = wg_linear_apply(&m->head, wg_rnn_step(&m->decoder, said, &state));
     return writes;
 }
 
-/* The sum of the losses of all that is said. */
+/* The sum of the losses of all outputs. */
 static wg_tensor net_loss(void *context, wg_tape *tape, wg_params *set)
 {
     const int32_t labels[S][B] = {{0, 1}, {1, 1}, {1, 0}, {0, 0}};
@@ -82,7 +82,7 @@ typedef struct classifier {
     int32_t text[B][S], lengths[B];
 } classifier;
 
-/* Logits from the last state of each text at its own end. */
+/* Logits from the state at the end of each text. */
 static wg_tensor classify(const classifier *m, wg_tape *tape)
 {
     wg_tensor x[S], y[S], all = wg_embedding_apply(&m->words, wg_data(tape, WG_I32, WG_DIMS(B, S), m->text));
@@ -98,7 +98,7 @@ static wg_tensor classifier_loss(void *context, wg_tape *tape, wg_params *set)
     return wg_cross_entropy(classify(context, tape), wg_data(tape, WG_I32, WG_DIMS(B), labels));
 }
 
-/* Other words in the padding change no bit of the logits, with one, two or three layers; another last word does. */
+/* Other words in the padding change no bit of the logits, with one to three layers; another last word does. */
 static void a_text_is_classified_from_its_last_state(void)
 {
     for (int layers = 1; layers <= 3; layers++) {
@@ -125,17 +125,17 @@ static void a_text_is_classified_from_its_last_state(void)
     }
 }
 
-/* ---- a decoder that looks at an encoder ---- */
+/* ---- decoders with attention to an encoder ---- */
 
 typedef struct reader {
     wg_rnn encoder, decoder;
     wg_score_layer score;
     wg_linear_layer combine;
-    bool current, feeds; /* looks with the state after the step; hands what it found to the next */
+    bool current, feeds; /* attends with the state after the step; passes the result to the next step */
 } reader;
 
-/* S outputs [B, H]. Bahdanau: c = look(s_{t-1}), s_t = step([y; c], s_{t-1}). Luong: s_t = step([y; fed], s_{t-1}),
- * c = look(s_t), out = tanh(W [c; s_t]), which is what is fed. */
+/* S outputs [B, H]. Bahdanau: c = attend(s_{t-1}), s_t = step([y; c], s_{t-1}). Luong: s_t = step([y; fed], s_{t-1}),
+ * c = attend(s_t), out = tanh(W [c; s_t]), which is fed to the next step. */
 static void run_reader(const reader *m, wg_tape *tape, wg_tensor *out)
 {
     wg_tensor x[T], h[T], fed = wg_zeros(tape, WG_F64, WG_DIMS(B, H)), zeros = fed;
@@ -188,7 +188,7 @@ static void decoders_look_with_the_last_or_the_new_state(void)
     }
 }
 
-/* What is fed changes nothing at the first step and something at each step after it. */
+/* Input feeding does not change the first step, and changes every later step. */
 static void input_feeding_begins_at_the_second_step(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -210,7 +210,7 @@ static void input_feeding_begins_at_the_second_step(void)
 /* ---- Keras' character model ---- */
 
 /* LSTM(128), Dense(V), softmax, categorical cross entropy, RMSprop(lr 0.01): the next character from the last state.
- * 4 ((V + 128) 128 + 128) + 129 V numbers; it learns a text by heart. */
+ * 4 ((V + 128) 128 + 128) + 129 V parameters; it learns a text by heart. */
 static void lstm_of_128_learns_by_rmsprop(void)
 {
     static const char text[] = "the quick brown fox jumps over the lazy dog; ";
@@ -257,11 +257,11 @@ static void lstm_of_128_learns_by_rmsprop(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(five_shapes_from_one_cell), TEST(a_text_is_classified_from_its_last_state),
-                                 TEST(decoders_look_with_the_last_or_the_new_state),
-                                 TEST(input_feeding_begins_at_the_second_step),
-                                 TEST(lstm_of_128_learns_by_rmsprop)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {
+        TEST_CASE(five_shapes_from_one_cell), TEST_CASE(a_text_is_classified_from_its_last_state),
+        TEST_CASE(decoders_look_with_the_last_or_the_new_state), TEST_CASE(input_feeding_begins_at_the_second_step),
+        TEST_CASE(lstm_of_128_learns_by_rmsprop)};
+    return RUN_TESTS(tests);
 }

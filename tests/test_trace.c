@@ -1,5 +1,5 @@
-/* Looking at a tape: dumps, the first NaN, time per op, bytes before a run, error callbacks. */
-#include "check.h"
+/* Inspection of a tape: dumps, the first NaN, time per op, bytes before a run, error callbacks; steady state. */
+#include "tensors.h"
 
 static wg_tensor model(wg_tape *tape, wg_param *w)
 {
@@ -63,7 +63,7 @@ static void first_nonfinite(void)
           strstr(wg_tape_message(tape), "step 7"));
     CHECK(wg_tape_reset(tape) == WG_ERR_NONFINITE);
 
-    /* finite forwards, not backwards: sqrt at 0 */
+    /* finite in the forward pass, not in the backward pass: sqrt at 0 */
     wg_params *set = wg_params_new(WG_F32);
     wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
     CHECK(wg_backward(wg_sum_all(wg_sqrt(wg_use(tape, p)))) == WG_ERR_NONFINITE);
@@ -99,10 +99,10 @@ static void callback(void)
     wg_tape_free(tape);
 }
 
-/* A million ops in a row: recorded, differentiated, planned, run without recursion. */
+/* A chain of a million ops: recorded, differentiated, planned and run without recursion. */
 static void million(void)
 {
-    int n = getenv("WG_TEST_LONG") ? 1000000 : 100000;
+    int n = check_long() ? 1000000 : 100000;
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
     wg_params *set = wg_params_new(WG_F64);
     wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(0.5));
@@ -164,7 +164,7 @@ static void buffers(void)
     wg_params_free(set);
 }
 
-/* A user's op whose derivative rule brings in a number: the plan must keep it. */
+/* A user's op whose vjp introduces a scalar, which the plan must store. */
 static wg_status cube_infer(wg_infer *c)
 {
     c->out = c->in[0];
@@ -204,7 +204,7 @@ static void derived_numbers(void)
         CHECK(wg_backward(wg_sum_all(wg_record(&cube, &x, 1, NULL, 0))) == WG_OK);
         CHECK(((const double *)wg_param_grad(p))[0] == 12);
         CHECK(wg_tape_reset(tape) == WG_OK);
-        wg_tensor sum = wg_data(tape, WG_F64, WG_DIMS(4), other); /* another program takes the leaf's place */
+        wg_tensor sum = wg_data(tape, WG_F64, WG_DIMS(4), other); /* another program reuses the leaf's memory */
         for (int i = 0; i < 5; i++) sum = wg_add(sum, wg_data(tape, WG_F64, WG_DIMS(4), other));
         CHECK(wg_item(wg_sum_all(sum)) == 6 * 34);
         CHECK(wg_tape_reset(tape) == WG_OK);
@@ -213,9 +213,10 @@ static void derived_numbers(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST(dumps),  TEST(first_nonfinite), TEST(callback),       TEST(million),
-                                 TEST(steady), TEST(buffers),         TEST(derived_numbers)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    static const test tests[] = {TEST_CASE(dumps),          TEST_CASE(first_nonfinite), TEST_CASE(callback),
+                                 TEST_CASE(million),        TEST_CASE(steady),          TEST_CASE(buffers),
+                                 TEST_CASE(derived_numbers)};
+    return RUN_TESTS(tests);
 }

@@ -1,7 +1,7 @@
-/* The mechanics of training: activations, softmax and cross entropy as they are taught, the chain rule, clipping,
+/* The mechanics of training by textbook formulas: activations, softmax and cross entropy, the chain rule, clipping,
  * dropout, embeddings, accumulated gradients, one step of SGD. (Every op: test_ops. Optimizers: test_optim,
- * test_golden. Through time: test_bptt. What a loop has around its steps: test_loop.) */
-#include "check.h"
+ * test_golden. Through time: test_bptt. Loaders, early stopping: test_loop.) */
+#include "tensors.h"
 
 static wg_tensor list(wg_tape *tape, int n, const double *x) { return wg_data(tape, WG_F64, WG_DIMS(n), x); }
 static double slope_at(wg_tensor y, wg_tensor x, int i)
@@ -15,7 +15,7 @@ static double slope_at(wg_tensor y, wg_tensor x, int i)
 static wg_tensor leaky(wg_tensor x) { return wg_leaky_relu(x, 0.1); }
 static wg_tensor same(wg_tensor x) { return x; }
 
-/* Derivatives by their formulas in terms of the value; step's is 0 everywhere: it cannot be trained through. */
+/* Derivatives by their formulas in terms of the value. That of step is 0: it blocks gradients. */
 static void activations_and_their_derivatives(void)
 {
     enum { N = 9 };
@@ -61,8 +61,8 @@ static void softmax_and_its_jacobian(void)
     wg_tape_free(tape);
 }
 
-/* Three classes (dog, cat, cloud) with labels cloud, dog, cat: one-hot rows and numbers say the same, the gradient by
- * the logits is p - t, and logits of 1e4 do no harm. */
+/* Three classes (dog, cat, cloud) with labels cloud, dog, cat: one-hot rows and numbers give the same loss, the
+ * gradient by the logits is p - t, and logits of 1e4 do not overflow. */
 static void cross_entropy_of_one_hot_and_numbers(void)
 {
     const double one_hot[3][3] = {{0, 0, 1}, {1, 0, 0}, {0, 1, 0}},
@@ -86,7 +86,7 @@ static void cross_entropy_of_one_hot_and_numbers(void)
 
 /* ---- the chain rule ---- */
 
-/* w1 -> h1 -> prediction -> error: the local derivatives multiply; what two readers send back is added. */
+/* w1 -> h1 -> prediction -> error: local derivatives multiply; the gradients of two readers add. */
 static void three_nodes_show_the_chain_rule(void)
 {
     wg_tape *tape = new_tape();
@@ -99,15 +99,15 @@ static void three_nodes_show_the_chain_rule(void)
           fabs(local[2] - (1 - h * h) * x) < 1e-15);
     CHECK(fabs(slope_at(error, a, 0) - local[0] * local[1] * local[2]) < 1e-15);
     wg_tensor sum = wg_add(h1, a), product = wg_mul(h1, a), shared = wg_grad1(sum, h1, WG_NONE);
-    CHECK(wg_item(shared) == 1);                                        /* a sum hands the gradient on */
-    CHECK(slope_at(product, h1, 0) == w1);                              /* a product hands on the other */
-    CHECK(fabs(slope_at(product, a, 0) - (h + w1 * local[2])) < 1e-15); /* two paths, added */
+    CHECK(wg_item(shared) == 1);           /* a sum passes the gradient on */
+    CHECK(slope_at(product, h1, 0) == w1); /* a product multiplies it by the other operand */
+    CHECK(fabs(slope_at(product, a, 0) - (h + w1 * local[2])) < 1e-15); /* two paths add */
     wg_tape_free(tape);
 }
 
 /* ---- clipping ---- */
 
-/* One norm over all parameters; the direction stays; NaN and Inf leave the gradients as they are. */
+/* One norm over all parameters; the direction is kept; NaN and infinity leave the gradients unchanged. */
 static void clipping_keeps_the_direction(void)
 {
     const double start[2][3] = {{3, -4, 12}, {0.5, 0, -2}};
@@ -142,7 +142,7 @@ static void clipping_keeps_the_direction(void)
 
 /* ---- dropout ---- */
 
-/* Zero or 1 / (1 - p), about as often as said; the mask is a function of seed and step, whatever the threads. */
+/* Zero or 1 / (1 - p), with the right frequency; the mask is a function of seed and step, for any number of threads. */
 static void dropout_scales_and_can_be_repeated(void)
 {
     enum { N = 40000 };
@@ -157,7 +157,7 @@ static void dropout_scales_and_can_be_repeated(void)
         wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(200, N / 200)), y = wg_dropout(x, 0.3);
         wg_tensor d = wg_grad1(wg_sum_all(y), x, WG_NONE);
         CHECK(wg_read(y, masks[round], sizeof masks[round]) == WG_OK);
-        CHECK(memcmp(masks[round], wg_value(d), sizeof masks[round]) == 0); /* the same mask on the way back */
+        CHECK(memcmp(masks[round], wg_value(d), sizeof masks[round]) == 0); /* the same mask in the backward pass */
         wg_set_training(tape, false);
         const float *plain = wg_value(wg_dropout(x, 0.3));
         for (int i = 0; i < N; i++) CHECK(plain[i] == 1);
@@ -176,7 +176,7 @@ static void dropout_scales_and_can_be_repeated(void)
 
 /* ---- embedding ---- */
 
-/* The rows of a matrix are its product with one-hot rows; an index that comes twice adds up; padding gives nothing. */
+/* Looking up rows equals a product with one-hot rows; repeated indices add up; padding has no gradient. */
 static void embedding_is_a_one_hot_product(void)
 {
     const int32_t words[6] = {4, 1, 4, 0, 2, 4};
@@ -206,7 +206,7 @@ static void embedding_is_a_one_hot_product(void)
 
 /* ---- accumulation ---- */
 
-/* Two halves of a batch, one after the other, with one zero_grad before both: the gradient of the whole. */
+/* Two half batches after one zero_grad accumulate the gradient of the whole batch. */
 static void halves_of_a_batch_add_up(void)
 {
     enum { N = 8, IN = 5 };
@@ -236,7 +236,7 @@ static void halves_of_a_batch_add_up(void)
 
 /* ---- a step ---- */
 
-/* theta - eps grad of the mean of L over the samples i .. j - 1, by hand to the last bits: L = (w x + b - y)^2 / 2. */
+/* theta - eps times the gradient of the mean of L over samples i .. j - 1, by hand: L = (w x + b - y)^2 / 2. */
 static void a_step_of_sgd_on_a_minibatch(void)
 {
     enum { N = 6, FROM = 2, TO = 5 };
@@ -265,13 +265,13 @@ static void a_step_of_sgd_on_a_minibatch(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST(activations_and_their_derivatives),    TEST(softmax_and_its_jacobian),
-        TEST(cross_entropy_of_one_hot_and_numbers), TEST(three_nodes_show_the_chain_rule),
-        TEST(clipping_keeps_the_direction),         TEST(dropout_scales_and_can_be_repeated),
-        TEST(embedding_is_a_one_hot_product),       TEST(halves_of_a_batch_add_up),
-        TEST(a_step_of_sgd_on_a_minibatch)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+        TEST_CASE(activations_and_their_derivatives),    TEST_CASE(softmax_and_its_jacobian),
+        TEST_CASE(cross_entropy_of_one_hot_and_numbers), TEST_CASE(three_nodes_show_the_chain_rule),
+        TEST_CASE(clipping_keeps_the_direction),         TEST_CASE(dropout_scales_and_can_be_repeated),
+        TEST_CASE(embedding_is_a_one_hot_product),       TEST_CASE(halves_of_a_batch_add_up),
+        TEST_CASE(a_step_of_sgd_on_a_minibatch)};
+    return RUN_TESTS(tests);
 }

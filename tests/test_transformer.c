@@ -1,6 +1,6 @@
-/* Transformers: gradient checks, a future that changes nothing, permutations, decoding step by step against the whole,
- * one plan for all steps, beams that change places, names, mistakes. (test_golden_attention compares with PyTorch.) */
-#include "check.h"
+/* Transformers: gradient checks, masking of the future and of padding, permutations, single steps against the whole
+ * sequence, one plan for all steps, beams that move, names, refused calls. (Against PyTorch: test_golden_attention.) */
+#include "tensors.h"
 
 enum { B = 2, S = 4, T = 5, E = 6, H = 2, V = 7 };
 
@@ -58,9 +58,9 @@ static void test_gradients(void)
     }
 }
 
-/* ---- what may be seen ---- */
+/* ---- masks ---- */
 
-/* Other tokens in the future change no bit of what came before; in the past they do. */
+/* Other tokens in the future change no bit of earlier outputs; other tokens in the past do. */
 static void test_future(void)
 {
     for (int first = 0; first < 2; first++) {
@@ -91,7 +91,7 @@ static void test_future(void)
     }
 }
 
-/* What stands in padded places of the source changes no bit. */
+/* Values in the padding of the source change no bit. */
 static void test_padding(void)
 {
     wg_params *set = wg_params_new(WG_F64);
@@ -113,7 +113,7 @@ static void test_padding(void)
     wg_params_free(set);
 }
 
-/* Without positions an encoder's outputs move with its inputs; with them the outputs themselves change. */
+/* Without positions, permuted inputs permute the outputs of an encoder; with positions they change them. */
 static void test_permutation(void)
 {
     static const int32_t order[T] = {3, 0, 4, 1, 2};
@@ -156,7 +156,7 @@ static void lm_of(wg_lm *lm, wg_params *set, int i)
 
 static const int32_t tokens[B][T] = {{3, 1, 4, 1, 5}, {2, 6, 5, 3, 5}};
 
-/* Logits of all positions at once and one by one with kept keys and values; one plan does for all steps. */
+/* Logits of all positions at once, and one by one with cached keys and values. One plan serves all steps. */
 static void test_language_model_steps(void)
 {
     for (int i = 0; i < 6; i++) {
@@ -172,7 +172,7 @@ static void test_language_model_steps(void)
         CHECK(wg_tape_reset(tape) == WG_OK);
         wg_set_training(tape, false);
         const uint64_t before = wg_tape_count(tape).plan_misses;
-        for (int round = 0; round < 2; round++) /* the second writes over the rows of the first */
+        for (int round = 0; round < 2; round++) /* the second run overwrites the rows of the first */
             for (int t = 0; t < T; t++) {
                 wg_no_grad_begin(tape);
                 wg_tensor token = wg_data(tape, WG_I32, WG_DIMS(B), (int32_t[]){tokens[0][t], tokens[1][t]});
@@ -181,14 +181,14 @@ static void test_language_model_steps(void)
                 for (int b = 0; b < B; b++) CHECK(distance(step + b * V, whole + (b * T + t) * V, V) < 1e-12);
                 CHECK(wg_tape_reset(tape) == WG_OK);
             }
-        CHECK(wg_tape_count(tape).plan_misses - before <= 2); /* packed weights make a second one */
+        CHECK(wg_tape_count(tape).plan_misses - before <= 2); /* with packed weights there is a second plan */
         CLOSE(tape);
         wg_params_free(scratch);
         wg_params_free(set);
     }
 }
 
-/* The same of a decoder that looks at a memory with padding. */
+/* The same for a decoder that attends to a memory with padding. */
 static void test_decoder_steps(void)
 {
     for (int first = 0; first < 2; first++) {
@@ -226,7 +226,7 @@ static void test_decoder_steps(void)
     }
 }
 
-/* Sequences that go on from another's past: 0 takes over from 1 in the middle, and 1 stays. */
+/* A sequence may continue from another one's past: halfway, 0 continues from 1, and 1 stays. */
 static void test_parents(void)
 {
     wg_params *set = wg_params_new(WG_F64), *scratch = wg_params_new(WG_F64);
@@ -257,7 +257,7 @@ static void test_parents(void)
     wg_params_free(set);
 }
 
-/* A recurrent net that writes: its state carried in buffers, nothing recorded for gradients. */
+/* Generation with a recurrent net: its state is in buffers, and nothing is recorded for gradients. */
 static void test_recurrent_generation(void)
 {
     wg_params *set = wg_params_new(WG_F64), *scratch = wg_params_new(WG_F64);
@@ -291,7 +291,7 @@ static void test_recurrent_generation(void)
     wg_params_free(set);
 }
 
-/* ---- a small task: say the sequence backwards ---- */
+/* ---- a small task: reverse the sequence ---- */
 
 static void test_learns_to_reverse(void)
 {
@@ -346,7 +346,7 @@ static void test_learns_to_reverse(void)
     wg_params_free(set);
 }
 
-/* ---- names and mistakes ---- */
+/* ---- names, refused calls ---- */
 
 static void test_names(void)
 {
@@ -377,7 +377,7 @@ static void test_names(void)
     CHECK(wg_params_trainable(set) == V * E + T * E + per_layer + 2 * E); /* the head is tied */
     wg_params_free(set);
 
-    set = wg_params_new(WG_F32); /* without biases, as in PyTorch, nothing has one: neither do the norms */
+    set = wg_params_new(WG_F32); /* as in PyTorch, without biases the norms have none either */
     static wg_transformer model;
     wg_transformer_options o = wg_transformer_defaults();
     o.bias = false;
@@ -387,7 +387,7 @@ static void test_names(void)
     CHECK(wg_params_trainable(set) == 4 * E * E * 3 + 8 * E * E * 2 + 7 * E);
     wg_params_free(set);
 
-    for (int length = 480; length < 560; length += 3) { /* a name that is too long is refused, not left out */
+    for (int length = 480; length < 560; length += 3) { /* a name that is too long is an error */
         char name[600];
         set = wg_params_new(WG_F32);
         snprintf(name, sizeof name, "%0*d", length, 0);
@@ -420,7 +420,7 @@ static void test_mistakes(void)
     wg_tensor x = random_leaf(tape, WG_DIMS(B, T, E), 1);
     EXPECT_TAPE(wg_transformer_stack_apply(&stack, x, wg_attention_defaults(), WG_NONE, wg_attention_defaults()),
                 "the stack was not initialized");
-    o.heads = 4; /* of the second stack's layers: no model without them */
+    o.heads = 4; /* in the layers of the second stack: the whole model is refused */
     EXPECT_SET(wg_transformer_stack_init(&stack, set, "s", E, 2, false, true, o), "the size must be a multiple");
     x = random_leaf(tape, WG_DIMS(B, T, E), 1);
     EXPECT_TAPE(wg_transformer_stack_apply(&stack, x, wg_attention_defaults(), WG_NONE, wg_attention_defaults()),
@@ -449,18 +449,18 @@ static void test_mistakes(void)
     wg_params_free(set);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_gradients),
-                          TEST(test_future),
-                          TEST(test_padding),
-                          TEST(test_permutation),
-                          TEST(test_language_model_steps),
-                          TEST(test_decoder_steps),
-                          TEST(test_parents),
-                          TEST(test_recurrent_generation),
-                          TEST(test_learns_to_reverse),
-                          TEST(test_names),
-                          TEST(test_mistakes)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_gradients),
+                          TEST_CASE(test_future),
+                          TEST_CASE(test_padding),
+                          TEST_CASE(test_permutation),
+                          TEST_CASE(test_language_model_steps),
+                          TEST_CASE(test_decoder_steps),
+                          TEST_CASE(test_parents),
+                          TEST_CASE(test_recurrent_generation),
+                          TEST_CASE(test_learns_to_reverse),
+                          TEST_CASE(test_names),
+                          TEST_CASE(test_mistakes)};
+    return RUN_TESTS(tests);
 }

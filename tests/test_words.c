@@ -1,12 +1,12 @@
-/* Text as words (examples/words.h): lines, punctuation, the dictionary's order, encoding, and back from text. */
+/* Text as words (examples/words.h): lines, punctuation, the order of the dictionary, encoding, reading it back. */
 #include "../examples/words.h"
-#include "check.h"
+#include "tensors.h"
 
 #include <unistd.h>
 
 static words of(const char *text, unsigned flags) { return words_of(text, strlen(text), flags); }
 
-/* All lines, words joined with '_', lines ended with '/'. */
+/* All words, joined by '_' and with '/' at the end of each line. */
 static const char *shown(const words *w)
 {
     static char text[256];
@@ -38,8 +38,7 @@ static void test_lines(void)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         words w = of(rows[i].text, rows[i].flags);
         if (strcmp(shown(&w), rows[i].expected) != 0) {
-            failures++;
-            printf("FAILED '%s': '%s', not '%s'\n", rows[i].text, shown(&w), rows[i].expected);
+            FAIL("'%s': '%s', not '%s'", rows[i].text, shown(&w), rows[i].expected);
         }
         words_fini(&w);
     }
@@ -48,7 +47,7 @@ static void test_lines(void)
     words_fini(&w);
 }
 
-/* ISO-8859-1 becomes UTF-8; a file that is UTF-8 stays. */
+/* ISO-8859-1 is converted to UTF-8; UTF-8 is unchanged. */
 static void test_latin1(void)
 {
     const char *texts[] = {"caf\xe9 \x85 d\xc3\n", "caf\xc3\xa9 x\n"},
@@ -96,7 +95,7 @@ static void test_dictionary(void)
     words_fini(&b);
 }
 
-/* Many words: the table against a search through all. */
+/* Many words: every one is found in the hash table. */
 static void test_many(void)
 {
     enum { N = 5000 };
@@ -106,16 +105,16 @@ static void test_many(void)
     words w = words_of(text, size, 0), *all = &w;
     dictionary d = dictionary_of((const words *const *)&all, 1, 1, 0);
     CHECK(d.size == WORD_FIRST + 3000);
-    for (int32_t i = 0; i < d.size; i++)
-        if (dictionary_find(&d, d.word[i]) != i) failures++;
+    for (int32_t i = 0; i < d.size; i++) CHECK(dictionary_find(&d, d.word[i]) == i);
     CHECK(dictionary_find(&d, "w3000") == WORD_UNKNOWN);
     dictionary_fini(&d);
     words_fini(&w);
     free(text);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const test tests[] = {TEST(test_lines), TEST(test_latin1), TEST(test_dictionary), TEST(test_many)};
-    return run_tests(tests, sizeof tests / sizeof *tests);
+    const test tests[] = {TEST_CASE(test_lines), TEST_CASE(test_latin1), TEST_CASE(test_dictionary),
+                          TEST_CASE(test_many)};
+    return RUN_TESTS(tests);
 }

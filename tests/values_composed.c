@@ -52,7 +52,7 @@ static void probability_losses(void)
     wg_tensor logits = strided(&x), labels = strided(&y), index = leaf(&z, WG_I32);
     shape_set(&want, WG_DIMS(rows));
     for (int64_t r = 0; r < rows; r++) want.x[r] = -x.x[r * classes + (int64_t)z.x[r]];
-    expect_reductions("nll", wg_nll(logits, index, WG_EACH), wg_nll(logits, index, WG_SUM),
+    expect_reductions("nll", wg_nll(logits, index, WG_REDUCE_NONE), wg_nll(logits, index, WG_SUM),
                       wg_nll(logits, index, WG_MEAN));
     double total = 0;
     for (int64_t r = 0; r < rows; r++) {
@@ -96,7 +96,7 @@ void composed_losses(void)
     shape_set(&want, x.shape);
     for (int64_t i = 0; i < x.n; i++) want.x[i] = loss_of(kind, x.x[i], y.x[i]);
     wg_tensor a = strided(&x), t = strided(&y);
-    expect_reductions(names[kind], reduced(kind, a, t, WG_EACH), reduced(kind, a, t, WG_SUM),
+    expect_reductions(names[kind], reduced(kind, a, t, WG_REDUCE_NONE), reduced(kind, a, t, WG_SUM),
                       reduced(kind, a, t, WG_MEAN));
     probability_losses();
     sequence_loss();

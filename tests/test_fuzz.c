@@ -1,19 +1,16 @@
-/* Feeds damaged files to the readers of strangers' files: fuzz safetensors|idx|text [COUNT [SEED]].
+/* Feeds damaged files to the readers of untrusted files.
  *
- * Inputs are valid files after some random edits: bits flipped, stretches removed, doubled or overwritten, words of
- * the format put anywhere. What a reader accepts must keep its promises; what it refuses must come with a text.
- * Prints the seed of the input it was at if a promise is broken (or a sanitizer stops it). */
+ * Inputs are valid files after random edits: flipped bits, ranges removed, duplicated or overwritten, words of the
+ * format inserted anywhere. An accepted file must satisfy the reader's contract; a refusal must have a message.
+ * A sanitizer that stops the run does not print the seed: search for it with --seed and --rounds. */
 #include "../io/io.h"
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "random.h"
 
 enum { ROOM = 1024 };
@@ -35,12 +32,11 @@ typedef struct blob {
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 typedef struct format {
-    const char *name;
     const blob *words;
-    size_t n_words, least; /* least: of the bytes of an input; below, it is made anew */
+    size_t n_words, least; /* least: bytes of an input; a shorter one is replaced by a fresh one */
     void (*fresh)(input *in);
-    void (*grown)(input *in, size_t at, size_t by); /* NULL, or corrects a length that the format tells */
-    /* Reads it: the promise that is broken, or NULL; *accepted says whether it was read. */
+    void (*grown)(input *in, size_t at, size_t by); /* NULL, or corrects a length stored in the file */
+    /* Reads the input. Returns the violated condition, or NULL; *accepted: the reader took it. */
     const char *(*read)(const unsigned char *bytes, size_t size, bool *accepted);
 } format;
 
@@ -119,7 +115,7 @@ static void safetensors_fresh(input *in)
     set_length(in, n);
 }
 
-/* The header's length, as an attacker would. */
+/* Corrects the length of the header in most cases. */
 static void safetensors_grown(input *in, size_t at, size_t by)
 {
     uint64_t length;
@@ -165,7 +161,7 @@ static const char *safetensors_read(const unsigned char *bytes, size_t size, boo
 
 /* ---- files that are read by their path ---- */
 
-/* A file in memory that holds these bytes; its path, or NULL. */
+/* The path of an in-memory file with these bytes, or NULL. */
 static const char *as_file(const unsigned char *bytes, size_t size)
 {
     static int fd = -1;
@@ -202,7 +198,7 @@ static const blob idx_words[] = {
 
 static void idx_fresh(input *in) { take(in, idx_files, COUNT(idx_files)); }
 
-/* All numbers can be read; the last one is the file's last bytes, the other way round. */
+/* All numbers can be read. The last one is the last bytes of the file, reversed. */
 static const char *idx_check(const wg_idx *idx, const unsigned char *bytes, size_t size)
 {
     int64_t numel;
@@ -314,44 +310,50 @@ static void edit(input *in)
     if (in->size < fuzzed->least) fuzzed->fresh(in);
 }
 
-/* ---- all ---- */
+/* ---- tests ---- */
 
-static const format formats[] = {
-    {"safetensors", safetensors_words, COUNT(safetensors_words), 8, safetensors_fresh, safetensors_grown,
-     safetensors_read},
-    {"idx", idx_words, COUNT(idx_words), 0, idx_fresh, NULL, idx_read},
-    {"text", text_words, COUNT(text_words), 0, text_fresh, NULL, text_read},
-};
+static uint64_t n_inputs, n_accepted;
+
+static void one_input(uint64_t seed)
+{
+    input in;
+    random_state = seed;
+    fuzzed->fresh(&in);
+    for (size_t edits = below(6); edits > 0; edits--) edit(&in);
+    /* An exact copy on the heap, so that a sanitizer sees a read past its end. */
+    unsigned char *bytes = malloc(in.size ? in.size : 1);
+    assert_non_null(bytes);
+    memcpy(bytes, in.bytes, in.size);
+    bool accepted = false;
+    const char *broken = fuzzed->read(bytes, in.size, &accepted);
+    if (broken) FAIL("%s", broken);
+    n_inputs++;
+    n_accepted += accepted;
+    free(bytes);
+}
+
+static void fuzz(const format *f, uint64_t rounds)
+{
+    fuzzed = f;
+    n_inputs = n_accepted = 0;
+    check_rounds(rounds, one_input);
+    printf("%" PRIu64 " inputs, %" PRIu64 " accepted\n", n_inputs, n_accepted);
+    CHECK(n_inputs == 1 || (n_accepted > 0 && n_accepted < n_inputs));
+}
+
+static void safetensors(void)
+{
+    fuzz(&(format){safetensors_words, COUNT(safetensors_words), 8, safetensors_fresh, safetensors_grown,
+                   safetensors_read},
+         1000000);
+}
+
+static void idx(void) { fuzz(&(format){idx_words, COUNT(idx_words), 0, idx_fresh, NULL, idx_read}, 200000); }
+
+static void text(void) { fuzz(&(format){text_words, COUNT(text_words), 0, text_fresh, NULL, text_read}, 200000); }
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < COUNT(formats); i++)
-        if (strcmp(argv[1], formats[i].name) == 0) fuzzed = &formats[i];
-    if (!fuzzed) {
-        fprintf(stderr, "usage: fuzz safetensors|idx|text [COUNT [SEED]]\n");
-        return 2;
-    }
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 100000,
-             seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
-    uint64_t n_accepted = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        input in;
-        random_state = seed + i;
-        fuzzed->fresh(&in);
-        for (size_t edits = below(6); edits > 0; edits--) edit(&in);
-        /* An exact copy on the heap, so that a sanitizer sees a read past its end. */
-        unsigned char *bytes = malloc(in.size ? in.size : 1);
-        if (!bytes) return 1;
-        memcpy(bytes, in.bytes, in.size);
-        bool accepted = false;
-        const char *broken = fuzzed->read(bytes, in.size, &accepted);
-        n_accepted += accepted;
-        free(bytes);
-        if (broken) {
-            fprintf(stderr, "%s; repeat with: fuzz %s 1 %" PRIu64 "\n", broken, fuzzed->name, seed + i);
-            return 1;
-        }
-    }
-    printf("%" PRIu64 " inputs from seed %" PRIu64 ", %" PRIu64 " accepted\n", count, seed, n_accepted);
-    return count == 1 || (n_accepted > 0 && n_accepted < count) ? 0 : 1;
+    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx), TEST_CASE(text)};
+    return RUN_TESTS(tests);
 }

@@ -1,0 +1,136 @@
+/* Plans: cached for equal steps, bounded in number and in memory; weights are packed once. */
+#include "tensors.h"
+
+static void one_plan_serves_equal_steps(void)
+{
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(3), wg_init_constant(2));
+    const double numbers[6] = {1, 2, 3, 4, 5, 6};
+    for (int step = 0; step < 8; step++) {
+        wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(3), numbers + step % 4);
+        wg_tensor y =
+            wg_sum_all(wg_scale(wg_mul(wg_use(tape, w), x), step)); /* scalars are not part of the program */
+        CHECK(wg_backward(y) == WG_OK);
+        CHECK(wg_item(y) == step * 2 * (numbers[step % 4] + numbers[step % 4 + 1] + numbers[step % 4 + 2]));
+        wg_tape_reset(tape);
+    }
+    wg_tape_counts counts = wg_tape_count(tape);
+    CHECK(counts.plan_misses <= 2 && counts.plan_hits >= 6);
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
+static void the_cache_is_bounded(void)
+{
+    wg_tape *tape = new_tape();
+    size_t half = 0;
+    for (int step = 1; step <= 400; step++) {
+        wg_tensor x = wg_zeros(tape, WG_F64, WG_DIMS(1 + step % 200, 4));
+        (void)wg_item(wg_sum_all(wg_exp(x)));
+        wg_tape_reset(tape);
+        if (step == 200) half = wg_tape_memory(tape).live;
+    }
+    CHECK(wg_tape_count(tape).plans_cached < 200);
+    CHECK(wg_tape_memory(tape).live <= half + (1 << 16));
+    wg_tape_free(tape);
+}
+
+/* ---- packed weights ---- */
+
+/* The sum of a row of x W, or of x W^T: x is ones with this number of rows, W is [40, 48]. */
+static double times(wg_tape *tape, wg_param *w, int rows, bool transposed)
+{
+    wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(rows, transposed ? 48 : 40)), m = wg_use(tape, w);
+    double sum = wg_item(wg_sum_all(wg_matmul(x, transposed ? wg_t(m) : m)));
+    wg_tape_reset(tape);
+    return sum / rows;
+}
+
+static void a_weight_is_packed_once_until_it_changes(void)
+{
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(40, 48), wg_init_constant(1));
+    for (int i = 0; i < 4; i++) CHECK(times(tape, w, 5, false) == 40 * 48);
+    CHECK(wg_tape_count(tape).packings == 1);
+    CHECK(times(tape, w, 7, false) == 40 * 48); /* another plan, the same packed weight */
+    CHECK(wg_tape_count(tape).packings == 1);
+    CHECK(times(tape, w, 5, true) == 40 * 48); /* packed transposed */
+    CHECK(wg_tape_count(tape).packings == 2);
+    float *values = wg_param_write_begin(w);
+    values[47] = 3;
+    wg_param_write_end(w);
+    for (int i = 0; i < 3; i++) {
+        CHECK(times(tape, w, 5, false) == 40 * 48 + 2);
+        CHECK(times(tape, w, 5, true) == 40 * 48 + 2);
+    }
+    CHECK(wg_tape_count(tape).packings == 4);
+    wg_params_free(set);
+    for (int step = 1; step <= 100; step++) { /* evicts its plans, and its packed weights with them */
+        (void)wg_item(wg_sum_all(wg_exp(wg_zeros(tape, WG_F32, WG_DIMS(step)))));
+        wg_tape_reset(tape);
+    }
+    wg_tape_free(tape);
+}
+
+/* One row times W^T, next to many rows that share the packed weight. */
+static void a_row_has_the_same_bits_beside_others(void)
+{
+    enum { N = 17 };
+    double y[2][N], numbers[N * N];
+    for (int i = 0; i < N * N; i++) numbers[i] = sin(i);
+    for (int i = 0; i < 2; i++) {
+        wg_tape *tape = tape_by(i ? "-pack" : "", NULL);
+        wg_tensor w = wg_t(wg_data(tape, WG_F64, WG_DIMS(N, N), numbers)),
+                  many = random_leaf(tape, WG_DIMS(N, N), 2);
+        wg_tensor others = wg_matmul(wg_tanh(wg_matmul(many, w)), w);
+        wg_tensor row = wg_keep(wg_matmul(wg_data(tape, WG_F64, WG_DIMS(1, N), numbers), w)),
+                  rows[2] = {others, row};
+        CHECK(wg_eval(rows, 2) == WG_OK);
+        memcpy(y[i], wg_value(row), sizeof y[i]);
+        CLOSE(tape);
+    }
+    CHECK(memcmp(y[0], y[1], sizeof y[0]) == 0);
+}
+
+/* ---- bytes ---- */
+
+static void bytes_are_known_before_the_run(void)
+{
+    wg_tape *tape = new_tape();
+    wg_tensor x = wg_zeros(tape, WG_F32, WG_DIMS(1000, 100)), y = wg_matmul(wg_exp(x), wg_t(wg_tanh(x)));
+    size_t bytes = wg_plan_bytes(&y, 1), before = wg_tape_memory(tape).live;
+    CHECK(bytes >= 4000000);
+    CHECK(wg_eval(&y, 1) == WG_OK);
+    CHECK(wg_tape_memory(tape).live - before >= 4000000);
+    CHECK(wg_tape_memory(tape).peak >= wg_tape_memory(tape).live);
+    wg_tape_reset(tape);
+    wg_tape_free(tape);
+}
+
+/* Bytes per small op, its gradient included, while the step is planned and run. */
+static void a_small_op_takes_little_memory(void)
+{
+    enum { OPS = 20000, MOST = 800 };
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *x = wg_param_new(set, "x", WG_DIMS(16), wg_init_constant(0.5));
+    wg_tensor y = wg_use(tape, x), c = wg_ones(tape, WG_F32, WG_DIMS(16));
+    for (int i = 0; i < OPS; i += 2) y = wg_tanh(wg_mul(y, c));
+    CHECK(wg_backward(wg_sum_all(y)) == WG_OK);
+    CHECK(wg_tape_memory(tape).peak < (size_t)OPS * MOST);
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {TEST_CASE(one_plan_serves_equal_steps),
+                                 TEST_CASE(the_cache_is_bounded),
+                                 TEST_CASE(a_weight_is_packed_once_until_it_changes),
+                                 TEST_CASE(a_row_has_the_same_bits_beside_others),
+                                 TEST_CASE(bytes_are_known_before_the_run),
+                                 TEST_CASE(a_small_op_takes_little_memory)};
+    return RUN_TESTS(tests);
+}
