@@ -3,16 +3,16 @@
 
     tests/mutants.py [--only WORD] [--work DIR] LIST...
 
-The tree is copied to a scratch directory (--work keeps one for the next time) and built there once. For each mutant the
-text is replaced, the executables of its tests are built again, and the tests run in their order until one fails. Prints
-a line for each mutant and the score. Exit status: 0 if all were caught, 1 if one was missed, 2 if one cannot be applied
-or built, or if a test fails without any.
+The tree is copied to a scratch directory (--work keeps one for the next time) and built there once. For each mutant
+the text is replaced, the executables of its tests are built again, and the tests run in their order until one fails.
+Prints a line for each mutant and the score. Exit status: 0 if all were caught, 1 if one was missed, 2 if one cannot be
+applied or built, or if a test fails without any.
 
 A list holds one statement on a line; a blank line or one that begins with # says nothing:
 
     setup ARG...      more arguments of `meson setup`
-    run TEST ARG...   a test, by meson's name for it, and more arguments for its program. Before the first mutant: for all
-                      mutants that name none of their own
+    run TEST ARG...   a test, by meson's name for it, and more arguments for its program. Before the first mutant: for
+                      all mutants that name none of their own
     mutant NAME       the next mutant; what follows up to the next one belongs to it
     file PATH         where to replace, from the root of the tree
     after TEXT        replace the first occurrence after this text, which occurs once in the file; without it, the text to

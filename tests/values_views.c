@@ -34,7 +34,22 @@ void permuted(void)
         for (int d = 0; d < rank; d++) from[order[d]] = to[d];
         want.x[i] = x.x[offset(&x.shape, from)];
     }
-    expect_values("permute", wg_permute(strided(&x), wg_axes_of(rank, order)), &want);
+    wg_tensor t = strided(&x);
+    expect_values("permute", wg_permute(t, wg_axes_of(rank, order)), &want);
+    int a = (int)draw((uint32_t)rank), b = (int)draw((uint32_t)rank);
+    shape = x.shape;
+    shape.size[a] = x.shape.size[b];
+    shape.size[b] = x.shape.size[a];
+    shape_set(&want, shape);
+    for (int64_t i = 0; i < want.n; i++) {
+        int64_t at[8], swap;
+        place(&shape, i, at);
+        swap = at[a], at[a] = at[b], at[b] = swap;
+        want.x[i] = x.x[offset(&x.shape, at)];
+    }
+    expect_values("transpose", wg_transpose(t, a, b - rank), &want);
+    bool last = a != b && a >= rank - 2 && b >= rank - 2;
+    if (last) expect_values("t", wg_t(t), &want);
 }
 
 void sliced(void)
@@ -108,7 +123,10 @@ void joined(void)
     expect_values("concat", all, &want);
     int64_t sizes[3] = {part[0].size[axis], part[1].size[axis], part[2].size[axis]};
     wg_split_sizes(all, axis, 3, sizes, back);
-    for (int k = 0; k < 3; k++) expect_values("split", back[k], &in[k]);
+    for (int k = 0; k < 3; k++) expect_values("split_sizes", back[k], &in[k]);
+    tensors[1] = tensors[2] = tensors[0];
+    wg_split(wg_concat(tensors, 3, axis), axis, 3, back);
+    for (int k = 0; k < 3; k++) expect_values("split", back[k], &in[0]);
 }
 
 void stacked_and_padded(void)
