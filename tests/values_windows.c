@@ -121,7 +121,7 @@ static void expect_frame(const window *v, int64_t N, int64_t C, wg_tensor framed
         }
         frame.x[i] = inside ? x.x[offset(&x.shape, at)] : 0;
     }
-    expect_values("frame", framed, &frame);
+    expect_values("pad_image", framed, &frame);
 }
 
 void convolutions(void)
@@ -141,7 +141,7 @@ void convolutions(void)
     bool framed = false;
     for (int d = 0; d < v.axes; d++) framed |= v.before[d] + v.after[d] > 0;
     if (framed) {
-        wg_tensor frame = node_of("frame", y);
+        wg_tensor frame = node_of("pad_image", y);
         wg_shape shape = wg_shape_get(frame);
         if (shape.rank == x.shape.rank) expect_frame(&v, N, C, frame);
     }

@@ -54,10 +54,11 @@ bool wg__emit_bind_at(wg__emit *e, void **where, uint32_t root, int64_t at)
 bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
 {
     const wg__planner *p = e->p;
+    const wg_layout *view = p->storage.view[id];
     uint32_t root = p->storage.root[id];
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
     if (p->flags[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
-    int64_t at = p->storage.view[id] ? p->storage.view[id]->offset : 0;
+    int64_t at = view && wg__numel_of(e->tape, wg__node_at(p, id)) ? view->offset : 0; /* an empty view may point past */
     if (wg__is_source(p, root) && root >= p->n_forward) {
         char *memory = derived_leaf(e, root);
         *where = memory ? memory + at * size : NULL;
