@@ -279,13 +279,18 @@ WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 
 /* ---- losses -------------------------------------------------------------------------------------------------- */
 
-typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_REDUCE_NONE } wg_reduction; /* mean, sum over all elements; none */
+typedef enum wg_reduction {
+    WG_MEAN = 0,
+    WG_SUM,
+    WG_REDUCE_NONE
+} wg_reduction; /* mean, sum over all elements; none */
 
 typedef struct wg_cross_entropy_options {
     wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as PyTorch's */
     int64_t ignore_index;    /* integer labels with this value count nothing; default -100 */
     double label_smoothing;  /* epsilon in [0, 1]: (1 - eps) onehot + eps / classes; default 0 */
-    wg_reduction reduction;  /* default mean over the labels that count (0 if none does); WG_REDUCE_NONE keeps them */
+    wg_reduction
+        reduction; /* default mean over the labels that count (0 if none does); WG_REDUCE_NONE keeps them */
 } wg_cross_entropy_options;
 WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
 
