@@ -56,7 +56,7 @@ static const char *check(const spec *s, int n)
         if (*at == ',' && at < arrow) {
             terms++;
         } else if (letter < 0) {
-            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": '%c' is no letter a-z, A-Z", s->text, *at);
+            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": '%c' is not a letter a-z, A-Z", s->text, *at);
             return NULL;
         } else if (at < arrow) {
             known |= bit(letter);

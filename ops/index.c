@@ -84,7 +84,7 @@ static wg_status embedding_infer(wg_infer *c)
 {
     wg_status status = index_dtype(c, 1);
     if (status != WG_OK) return status;
-    if (c->in[0].rank != 2) return wg_infer_fail(c, WG_ERR_SHAPE, "weight[v, d] is needed");
+    if (c->in[0].rank != 2) return wg_infer_fail(c, WG_ERR_SHAPE, "the weight must be [v, d]");
     return infer_take(c, &c->in[0], 0, &c->in[1]);
 }
 
