@@ -17,11 +17,8 @@ static wg_status backward(wg_tensor loss, wg_param *const *params, size_t n)
                 wg_shape_text(wg__shape_of_node(tape, node), text, sizeof text));
         return tape->errors.first.status;
     }
-    return wg__force(tape, &(wg__wanted){.nodes = &loss.node,
-                                         .n = 1,
-                                         .loss = loss.node,
-                                         .only = params,
-                                         .n_only = (uint32_t)n});
+    return wg__force(
+        tape, &(wg__wanted){.nodes = &loss.node, .n = 1, .loss = loss.node, .only = params, .n_only = (uint32_t)n});
 }
 
 /* A step that fails, even while it is recorded, leaves gradients that optimizers refuse. */
@@ -38,7 +35,6 @@ wg_status wg_backward(wg_tensor loss) { return wg_backward_into(loss, NULL, 0); 
 size_t wg_backward_bytes(wg_tensor loss)
 {
     if (!wg__resolve(loss, "backward_bytes")) return 0;
-    const wg__plan *plan =
-        wg__plan_for(loss.tape, &(wg__wanted){.nodes = &loss.node, .n = 1, .loss = loss.node});
+    const wg__plan *plan = wg__plan_for(loss.tape, &(wg__wanted){.nodes = &loss.node, .n = 1, .loss = loss.node});
     return plan ? wg__plan_bytes(plan) + wg__staging_bytes(loss.tape, plan) : 0;
 }

@@ -122,8 +122,8 @@ void wg_trace_passes(wg_tape *tape, const char *passes, FILE *out)
     if (!passes || !out) return;
     if (strlen(passes) >= sizeof tape->dump.passes || !are_passes(passes)) {
         tape->dump.out = NULL;
-        wg__tape_error(tape, WG_ERR_ARGUMENT, "trace_passes (or WG_DUMP): \"%.80s\": must be \"all\" or a list of after-PASS",
-                       passes);
+        wg__tape_error(tape, WG_ERR_ARGUMENT,
+                       "trace_passes (or WG_DUMP): \"%.80s\": must be \"all\" or a list of after-PASS", passes);
         return;
     }
     strcpy(tape->dump.passes, passes);
@@ -144,8 +144,7 @@ wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
         plan_line(instr, out);
         fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
         if (scope[0]) fprintf(out, " [%s]", scope);
-        if (origin->forward_op)
-            fprintf(out, " gradient of %s", tape->interned.ops[origin->forward_op]->name);
+        if (origin->forward_op) fprintf(out, " gradient of %s", tape->interned.ops[origin->forward_op]->name);
         fputc('\n', out);
     }
     return ferror(out) ? WG_ERR_IO : WG_OK;

@@ -8,8 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const bench_passes[BENCH_PASSES] = {
-    "", "-lookup", "-merge", "-fuse", "-share_weight", "-pack", "-place", "-lookup,-merge,-fuse,-share_weight,-pack,-place"};
+const char *const bench_passes[BENCH_PASSES] = {"",
+                                                "-lookup",
+                                                "-merge",
+                                                "-fuse",
+                                                "-share_weight",
+                                                "-pack",
+                                                "-place",
+                                                "-lookup,-merge,-fuse,-share_weight,-pack,-place"};
 
 wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
 {

@@ -237,7 +237,8 @@ static void report_missing(const wg_tape *tape)
 {
     const wg_op *op;
     for (int i = 0; (op = wg_op_at(i)); i++) {
-        if (!wg__find_op(tape, op) && !has_case(op->name)) app_note("no case in bench/micro.def reaches %s", op->name);
+        if (!wg__find_op(tape, op) && !has_case(op->name))
+            app_note("no case in bench/micro.def reaches %s", op->name);
     }
 }
 

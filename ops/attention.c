@@ -1,5 +1,5 @@
-/* Attention: softmax of scaled products, masked, times values. The op in attention_op.c where it fits, otherwise the
- * formula in other ops. */
+/* Attention: softmax of scaled and masked products, times values. Records the op of attention_op.c if it applies,
+ * otherwise a composition of other ops. */
 #include "internal.h"
 
 #include <math.h>
@@ -10,8 +10,8 @@ wg_attention_options wg_attention_defaults(void) { return (wg_attention_options)
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
 
-/* The shape of operand number `i`, at least a matrix of floats; false with the error stored on one of the tapes. */
-static bool matrix(wg_tensor x, int i, wg_tensor other, wg_shape *shape, const char *op)
+/* The shape of operand i, which must be a matrix or a batch of matrices of floats; false if an error is stored. */
+static bool matrix_shape(wg_tensor x, int i, wg_tensor other, wg_shape *shape, const char *op)
 {
     static const char *const name[] = {"q", "k", "v"};
     if (!x.tape) {
@@ -21,15 +21,15 @@ static bool matrix(wg_tensor x, int i, wg_tensor other, wg_shape *shape, const c
     if (!wg__shape(x, shape, op)) return false;
     wg_dtype dtype = wg_dtype_get(x);
     if (!wg_dtype_is_float(dtype))
-        wg_fail(x, WG_ERR_DTYPE, op, "%s is %s: f32 or f64 is needed", name[i], wg_dtype_name(dtype));
+        wg_fail(x, WG_ERR_DTYPE, op, "%s is %s: must be f32 or f64", name[i], wg_dtype_name(dtype));
     else if (shape->rank < 2)
-        wg__refuse(x, WG_ERR_SHAPE, op, "%s needs two axes or more: [..., time, size]", name[i]);
+        wg__refuse(x, WG_ERR_SHAPE, op, "%s must have two axes or more: [..., time, size]", name[i]);
     else
         return true;
     return false;
 }
 
-/* A mask or bias must broadcast to the scores, and not the scores to it. */
+/* A mask or bias must broadcast to the scores; the scores do not broadcast to it. */
 static bool fits(wg_tensor x, const wg_shape *scores, const char *name, const char *op)
 {
     wg_shape shape, both;
@@ -47,9 +47,9 @@ static bool check_options(wg_tensor q, const wg_attention_options *o, const wg_s
     if (isnan(o->scale) || isinf(o->scale))
         wg_fail(q, WG_ERR_ARGUMENT, op, "scale = %g is not finite", o->scale);
     else if (!(o->dropout >= 0 && o->dropout <= 1))
-        wg_fail(q, WG_ERR_ARGUMENT, op, "dropout = %g is not in 0 .. 1", o->dropout);
+        wg_fail(q, WG_ERR_ARGUMENT, op, "dropout = %g is not in [0, 1]", o->dropout);
     else if (o->mask.tape && !wg_is_nil(o->mask) && wg_dtype_get(o->mask) != WG_BOOL)
-        wg_fail(o->mask, WG_ERR_DTYPE, op, "mask is %s: bool is needed, true where a key may be seen",
+        wg_fail(o->mask, WG_ERR_DTYPE, op, "mask is %s: must be bool, true where a key may be seen",
                 wg_dtype_name(wg_dtype_get(o->mask)));
     else
         return fits(o->mask, scores, "mask", op) && fits(o->bias, scores, "bias", op);
@@ -61,9 +61,9 @@ static bool score_shape(wg_tensor q, wg_tensor k, wg_shape *scores, const char *
 {
     wg_shape a, b;
     char text_a[128], text_b[128];
-    if (!matrix(q, 0, k, &a, op) || !matrix(k, 1, q, &b, op)) return false;
+    if (!matrix_shape(q, 0, k, &a, op) || !matrix_shape(k, 1, q, &b, op)) return false;
     wg_shape lead_a = wg_shape_of(a.rank - 2, a.size), lead_b = wg_shape_of(b.rank - 2, b.size);
-    const char *rule = a.size[a.rank - 1] != b.size[b.rank - 1]        ? "q and k need equal last sizes"
+    const char *rule = a.size[a.rank - 1] != b.size[b.rank - 1]        ? "last sizes of q and k must be equal"
                        : !wg_shape_broadcast(&lead_a, &lead_b, scores) ? "leading sizes do not broadcast"
                                                                        : NULL;
     if (rule) {
@@ -76,17 +76,17 @@ static bool score_shape(wg_tensor q, wg_tensor k, wg_shape *scores, const char *
     return true;
 }
 
-/* ---- the formula --------------------------------------------------------------------------------------- */
+/* ---- the composition --------------------------------------------------------------------------------------- */
 
-static wg_tensor both(wg_tensor a, wg_tensor b) { return a.tape ? wg_logical_and(a, b) : b; }
+static wg_tensor and_mask(wg_tensor a, wg_tensor b) { return a.tape ? wg_logical_and(a, b) : b; }
 
 /* -inf where a query may not see a key. */
-static wg_tensor hide(wg_tensor scores, wg_tensor mask, const wg__attention_attr *o)
+static wg_tensor mask_scores(wg_tensor scores, wg_tensor mask, const wg__attention_attr *o)
 {
     int64_t rows = wg_size(scores, -2), cols = wg_size(scores, -1);
-    if (o->causal) mask = both(mask, wg_tril_mask(scores.tape, rows, cols, 0));
-    if (o->window >= 0) mask = both(mask, wg_triu_mask(scores.tape, rows, cols, -o->window));
-    if (o->window >= 0 && !o->causal) mask = both(mask, wg_tril_mask(scores.tape, rows, cols, o->window));
+    if (o->causal) mask = and_mask(mask, wg_tril_mask(scores.tape, rows, cols, 0));
+    if (o->window >= 0) mask = and_mask(mask, wg_triu_mask(scores.tape, rows, cols, -o->window));
+    if (o->window >= 0 && !o->causal) mask = and_mask(mask, wg_tril_mask(scores.tape, rows, cols, o->window));
     return mask.tape ? wg_where(mask, scores, wg__constant(scores, -INFINITY)) : scores;
 }
 
@@ -97,7 +97,7 @@ static wg_tensor products(wg_tensor q, wg_tensor k, double scale)
 
 wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr)
 {
-    return hide(products(q, k, ((const wg__attention_attr *)attr)->scale), mask, attr);
+    return mask_scores(products(q, k, ((const wg__attention_attr *)attr)->scale), mask, attr);
 }
 
 static wg__attention_attr attr_of(wg_tensor q, const wg_attention_options *o)
@@ -112,7 +112,7 @@ static wg_tensor weights_of(wg_tensor q, wg_tensor k, const wg_attention_options
     wg__attention_attr attr = attr_of(q, o);
     wg_tensor scores = products(q, k, attr.scale);
     if (o->bias.tape) scores = wg_add(scores, o->bias);
-    wg_tensor weights = wg_softmax(hide(scores, o->mask, &attr), -1);
+    wg_tensor weights = wg_softmax(mask_scores(scores, o->mask, &attr), -1);
     return o->dropout > 0 ? wg_dropout(weights, o->dropout) : weights;
 }
 
@@ -124,7 +124,7 @@ wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options op
     return weights_of(q, k, &options);
 }
 
-/* Whether the op takes it, which has no bias and no dropout, and whose operands do not broadcast. */
+/* Whether the op applies: it has neither bias nor dropout, and its operands do not broadcast. */
 static bool fits_op(wg_tensor q, wg_tensor k, wg_tensor v, const wg_attention_options *o)
 {
     wg_shape a = wg_shape_get(q), b = wg_shape_get(k), c = wg_shape_get(v);
@@ -138,7 +138,7 @@ wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_optio
 {
     static const char op[] = "attention";
     wg_shape scores, values;
-    if (!score_shape(q, k, &scores, op) || !matrix(v, 2, q, &values, op) ||
+    if (!score_shape(q, k, &scores, op) || !matrix_shape(v, 2, q, &values, op) ||
         !check_options(q, &options, &scores, op))
         return wg__nil_of(q);
     if (values.size[values.rank - 2] != scores.size[scores.rank - 1])

@@ -1,10 +1,10 @@
-/* Attention as an op: in blocks, and its gradient, so that no matrix of all scores is ever stored. */
+/* Attention as an op, and its gradient: in blocks of queries, so that no matrix of all scores is stored. */
 #include "composed.h"
 
 #include "kernels/attention/attention.h"
 #include "kernels/kernels.h"
 
-/* Operands q, k, v, mask[..., Tq, Tk]; wg_attention has checked them. */
+/* Operands q, k, v, mask[..., Tq, Tk], checked by wg_attention. */
 static wg_status attention_infer(wg_infer *c)
 {
     c->out = c->in[0];
@@ -12,7 +12,7 @@ static wg_status attention_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-/* The gradients of q, k and v, one after the other: operands q, k, v, the result's gradient, mask. */
+/* The gradients of q, k and v, concatenated. Operands q, k, v, the result's gradient, mask. */
 static wg_status grad_infer(wg_infer *c)
 {
     int64_t total = 0;
@@ -37,7 +37,7 @@ static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
 
 static wg_tensor flat(wg_tensor x) { return wg_flatten(x, 0, -1); }
 
-/* The same gradients written out, for their own derivative. */
+/* The same gradients as a composition, for second derivatives. */
 static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
 {
     wg_tensor q = in[0], k = in[1], v = in[2], g = in[3],
@@ -62,7 +62,7 @@ static const wg_op grad_op = {.struct_size = sizeof(wg_op),
                               .tasks = wg__attention_grad_tasks,
                               .scratch = wg__attention_grad_scratch};
 
-/* All three gradients are one node, of which each operand takes its part. */
+/* One node computes all three gradients; the gradient of an operand is a slice of it. */
 static wg_tensor attention_vjp(const wg_vjp_args *v, int k)
 {
     wg_tensor in[5] = {v->in[0], v->in[1], v->in[2], v->grad, v->in[3]};

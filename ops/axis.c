@@ -1,4 +1,4 @@
-/* What the wrappers of all families need: axes, constants, sizes. */
+/* Helpers for all families: axes, constants, sizes. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ bool wg__both_float(wg_tensor a, wg_tensor b, const char *op)
     wg_dtype da = wg_dtype_get(a), db = wg_dtype_get(b);
     if (wg_dtype_is_float(da) && da == db) return true;
     if (da == db)
-        wg__refuse(a, WG_ERR_DTYPE, op, "the operand is %s: f32 or f64 is needed (see wg_cast)", wg_dtype_name(da));
+        wg__refuse(a, WG_ERR_DTYPE, op, "the operand is %s: must be f32 or f64 (see wg_cast)", wg_dtype_name(da));
     else
         wg__refuse(a, WG_ERR_DTYPE, op, "%s and %s differ; there is no promotion, use wg_cast", wg_dtype_name(da),
                    wg_dtype_name(db));
@@ -46,7 +46,7 @@ bool wg__axis(wg_tensor x, int *axis, const char *op)
     if (!wg__shape(x, &shape, op)) return false;
     int given = *axis;
     if (shape.rank == 0) {
-        wg__refuse(x, WG_ERR_ARGUMENT, op, "axis %d, but a scalar has no axis", given);
+        wg__refuse(x, WG_ERR_ARGUMENT, op, "axis %d: a scalar has no axes", given);
         return false;
     }
     if (given < -shape.rank || given >= shape.rank) {
@@ -80,7 +80,7 @@ wg_status wg__infer_size(wg_infer *infer)
                                  (long long)infer->out.size[i], i);
     }
     if (infer->out.rank < 0 || infer->out.rank > WG_MAX_RANK)
-        return wg_infer_fail(infer, WG_ERR_SHAPE, "a shape has 0 to %d sizes", WG_MAX_RANK);
+        return wg_infer_fail(infer, WG_ERR_SHAPE, "a shape has 0 to %d axes", WG_MAX_RANK);
     return wg_infer_fail(infer, WG_ERR_SHAPE, "the result has more elements than fit in memory");
 }
 
@@ -88,6 +88,6 @@ wg_status wg__infer_float(wg_infer *infer, int operand)
 {
     wg_dtype dtype = infer->dtype_in[operand];
     if (wg_dtype_is_float(dtype)) return WG_OK;
-    return wg_infer_fail(infer, WG_ERR_DTYPE, "operand %d is %s: f32 or f64 is needed (see wg_cast)", operand + 1,
+    return wg_infer_fail(infer, WG_ERR_DTYPE, "operand %d is %s: must be f32 or f64 (see wg_cast)", operand + 1,
                          wg_dtype_name(dtype));
 }

@@ -1,7 +1,8 @@
-/* Batch norm over all axes but 1, by composition: with statistics that are given, and with the batch's own. */
+/* Batch norm over all axes but 1, by composition: with given statistics, and with those of the batch. */
 #include "internal.h"
 
-/* v is one number per channel, or not given where that is allowed; *v becomes [C, 1, ...], so that it broadcasts. */
+/* Checks that *v has one element per channel, or is WG_NONE if it is optional; reshapes it to [C, 1, ...] to
+ * broadcast. */
 static bool per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
                         const char *op)
 {
@@ -11,7 +12,7 @@ static bool per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const 
     if (!v->tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "the %s was never set", what), false;
     if (!wg__shape(*v, &have, op)) return false;
     if (have.rank != 1 || have.size[0] != shape->size[1]) {
-        wg__refuse(x, WG_ERR_SHAPE, op, "the %s is %s and must be [%lld], one number per channel (axis 1)", what,
+        wg__refuse(x, WG_ERR_SHAPE, op, "the %s is %s: must be [%lld], one element per channel (axis 1)", what,
                    wg_shape_text(&have, text, sizeof text), (long long)shape->size[1]);
         return false;
     }
@@ -32,11 +33,11 @@ static bool check(wg_tensor x, wg_shape *shape, wg_tensor *weight, wg_tensor *bi
     return per_channel(x, shape, weight, "weight", false, op) && per_channel(x, shape, bias, "bias", false, op);
 }
 
-/* distance / sqrt(var + epsilon) weight + bias */
-static wg_tensor scaled(wg_tensor distance, wg_tensor var, wg_tensor weight, wg_tensor bias, double epsilon)
+/* centered / sqrt(var + epsilon) weight + bias */
+static wg_tensor scaled(wg_tensor centered, wg_tensor var, wg_tensor weight, wg_tensor bias, double epsilon)
 {
     wg_tensor scale = wg_rsqrt(wg_add(var, wg__constant(var, epsilon)));
-    wg_tensor y = wg_mul(distance, weight.tape ? wg_mul(scale, weight) : scale);
+    wg_tensor y = wg_mul(centered, weight.tape ? wg_mul(scale, weight) : scale);
     return bias.tape ? wg_add(y, bias) : y;
 }
 
@@ -70,9 +71,9 @@ wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, dou
     if (empty || !several)
         return wg__refuse(x, WG_ERR_SHAPE, "batch_norm_train",
                           "a batch needs more than one value per channel (axis 1)");
-    wg_tensor center = wg_mean(x, axes, true), distance = wg_sub(x, center);
-    wg_tensor spread = wg_mean(wg_square(distance), axes, true);
+    wg_tensor center = wg_mean(x, axes, true), centered = wg_sub(x, center);
+    wg_tensor variance = wg_mean(wg_square(centered), axes, true);
     if (mean) *mean = wg_reshape(center, WG_DIMS(shape.size[1]));
-    if (var) *var = wg_reshape(spread, WG_DIMS(shape.size[1]));
-    return scaled(distance, spread, weight, bias, epsilon);
+    if (var) *var = wg_reshape(variance, WG_DIMS(shape.size[1]));
+    return scaled(centered, variance, weight, bias, epsilon);
 }

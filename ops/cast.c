@@ -1,4 +1,4 @@
-/* wg_cast: the same numbers in another dtype. A pointwise op, so that it joins a chain. */
+/* wg_cast: conversion to another dtype. A pointwise op, so that it is fused into chains. */
 #include "kernels/pointwise/pointwise.h"
 
 #include "internal.h"
@@ -34,7 +34,7 @@ const wg_op wg__cast_op = {.struct_size = sizeof(wg_op),
 
 wg_tensor wg_cast(wg_tensor x, wg_dtype dtype)
 {
-    if ((unsigned)dtype >= WG_DTYPES) return wg_fail(x, WG_ERR_DTYPE, "cast", "no such dtype: %d", (int)dtype);
+    if ((unsigned)dtype >= WG_DTYPES) return wg_fail(x, WG_ERR_DTYPE, "cast", "unknown dtype %d", (int)dtype);
     if (!wg_is_nil(x) && wg_dtype_get(x) == dtype) return x;
     return wg_record(&wg__cast_op, &x, 1, &dtype, sizeof dtype);
 }

@@ -7,14 +7,14 @@ wg_tensor wg_hardmax(wg_tensor x, int axis)
     if (!wg__shape(x, &shape, "hardmax")) return wg__nil_of(x);
     wg_dtype dtype = wg_dtype_get(x);
     if (!wg_dtype_is_float(dtype))
-        return wg__refuse(x, WG_ERR_DTYPE, "hardmax", "operand is %s: f32 or f64 is needed", wg_dtype_name(dtype));
+        return wg__refuse(x, WG_ERR_DTYPE, "hardmax", "operand is %s: must be f32 or f64", wg_dtype_name(dtype));
     if (!wg__axis(x, &axis, "hardmax")) return wg__nil_of(x);
     if (shape.size[axis] == 0) return wg__refuse(x, WG_ERR_SHAPE, "hardmax", "axis %d has no elements", axis);
     wg_tensor last = wg_transpose(x, axis, -1);
     return wg_transpose(wg_one_hot(wg_argmax(last, -1, false), shape.size[axis], dtype), axis, -1);
 }
 
-/* soft - soft is exactly 0, so the value is hard in every bit. */
+/* soft - detach(soft) is exactly 0, so the value equals hard bit by bit. */
 wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft)
 {
     wg_shape a, b;
@@ -23,7 +23,7 @@ wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft)
     if (!wg__shape(hard, &a, "straight_through") || !wg__shape(soft, &b, "straight_through"))
         return wg__nil_of(hard);
     if (!wg_shape_equal(&a, &b))
-        return wg_fail(hard, WG_ERR_SHAPE, "straight_through", "%s, %s: hard and soft have equal shapes",
+        return wg_fail(hard, WG_ERR_SHAPE, "straight_through", "%s, %s: hard and soft must have equal shapes",
                        wg_shape_text(&a, text_a, sizeof text_a), wg_shape_text(&b, text_b, sizeof text_b));
     if (!wg__both_float(hard, soft, "straight_through")) return wg__nil_of(hard);
     return wg_add(wg_detach(hard), wg_sub(soft, wg_detach(soft)));
@@ -35,11 +35,11 @@ wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis)
     if (!wg__shape(logits, &shape, "gumbel_softmax")) return wg__nil_of(logits);
     wg_dtype dtype = wg_dtype_get(logits);
     if (!wg_dtype_is_float(dtype))
-        return wg__refuse(logits, WG_ERR_DTYPE, "gumbel_softmax", "operand is %s: f32 or f64 is needed",
+        return wg__refuse(logits, WG_ERR_DTYPE, "gumbel_softmax", "operand is %s: must be f32 or f64",
                           wg_dtype_name(dtype));
     if (!(tau > 0)) return wg_fail(logits, WG_ERR_ARGUMENT, "gumbel_softmax", "tau = %g is not positive", tau);
     if (!wg__axis(logits, &axis, "gumbel_softmax")) return wg__nil_of(logits);
-    /* Uniform numbers are multiples of 2^-24 below 1. Half of that in place of 0, and both logarithms are finite. */
+    /* Uniform numbers are multiples of 2^-24 below 1. With 2^-25 instead of 0 both logarithms are finite. */
     wg_tensor uniform = wg_uniform(logits.tape, dtype, shape, 0x1p-25, 1);
     wg_tensor gumbel = wg_neg(wg_log(wg_neg(wg_log(uniform))));
     wg_tensor soft = wg_softmax(wg_div_scalar(wg_add(logits, gumbel), tau), axis);

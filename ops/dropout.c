@@ -1,5 +1,5 @@
-/* Dropout: x times a random mask. The mask is an op without operands, so that the gradient uses the same one and
- * the product can be fused with what stands beside it. */
+/* Dropout: x times a random mask. The mask is an op without operands, so that the gradient uses the same mask and the
+ * product can be fused into chains. */
 #include "internal.h"
 
 #include <string.h>
@@ -41,9 +41,9 @@ wg_tensor wg_dropout(wg_tensor x, double p)
     wg__dropout_attr attr;
     memset(&attr, 0, sizeof attr);
     if (!wg__shape(x, &attr.shape, "dropout")) return wg__nil_of(x);
-    if (!(p >= 0 && p <= 1)) return wg_fail(x, WG_ERR_ARGUMENT, "dropout", "p = %g is not in 0 .. 1", p);
+    if (!(p >= 0 && p <= 1)) return wg_fail(x, WG_ERR_ARGUMENT, "dropout", "p = %g is not in [0, 1]", p);
     if (!wg_dtype_is_float(wg_dtype_get(x)))
-        return wg_fail(x, WG_ERR_DTYPE, "dropout", "operand is %s: f32 or f64 is needed",
+        return wg_fail(x, WG_ERR_DTYPE, "dropout", "operand is %s: must be f32 or f64",
                        wg_dtype_name(wg_dtype_get(x)));
     if (p == 0 || !wg_is_training(x.tape)) return x;
     attr.dtype = (int32_t)wg_dtype_get(x);

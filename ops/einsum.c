@@ -1,5 +1,5 @@
-/* Sums of products by a formula of letters, by composition: operand after operand from the left, each step a
- * pointwise product or a (batched) product of matrices. */
+/* Einsum, by composition: operands are multiplied pairwise from the left, each step a pointwise product or a (batched)
+ * matrix product. */
 #include "internal.h"
 
 #include <string.h>
@@ -8,12 +8,12 @@ enum { LETTERS = 52 };
 
 typedef struct spec {
     const char *text;      /* the formula */
-    wg_tensor on;          /* where errors go: an operand that was set */
+    wg_tensor on;          /* an operand that is set; errors are stored on its tape */
     wg_dtype dtype;        /* of all operands */
     int64_t size[LETTERS]; /* of each letter; -1: not seen yet */
 } spec;
 
-/* A tensor, and the letter of each of its axes. */
+/* A tensor with the letter of each axis. */
 typedef struct term {
     wg_tensor x;
     int rank;
@@ -32,7 +32,7 @@ static char name_of(int letter) { return (char)(letter < 26 ? 'a' + letter : 'A'
 
 static uint64_t bit(int letter) { return (uint64_t)1 << letter; }
 
-/* The letters of a text. */
+/* The set of letters in a text. */
 static uint64_t letters_in(const char *text)
 {
     uint64_t set = 0;
@@ -41,7 +41,7 @@ static uint64_t letters_in(const char *text)
     return set;
 }
 
-/* The text after "->"; NULL, with an error, where the formula is none for n operands. */
+/* The text after "->"; NULL, with an error, if the formula is not one for n operands. */
 static const char *check(const spec *s, int n)
 {
     const char *arrow = strstr(s->text, "->"), *at;
@@ -56,13 +56,13 @@ static const char *check(const spec *s, int n)
         if (*at == ',' && at < arrow) {
             terms++;
         } else if (letter < 0) {
-            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": '%c' is no letter a-z, A-Z", s->text, *at);
+            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": '%c' is not a letter a-z, A-Z", s->text, *at);
             return NULL;
         } else if (at < arrow) {
             known |= bit(letter);
         } else if (!(known & bit(letter)) || used & bit(letter)) {
-            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": %c of the result stands %s", s->text, *at,
-                    used & bit(letter) ? "there twice" : "in no operand");
+            wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": %c of the result %s", s->text, *at,
+                    used & bit(letter) ? "occurs twice" : "is in no operand");
             return NULL;
         } else {
             used |= bit(letter);
@@ -74,7 +74,7 @@ static const char *check(const spec *s, int n)
     return NULL;
 }
 
-/* Operand x by the letters at *at, which moves to the comma or arrow behind them. */
+/* Reads the letters of operand x at *at, which is moved to the comma or arrow after them. */
 static bool read_term(spec *s, const char **at, int operand, wg_tensor x, term *out)
 {
     wg_shape shape;
@@ -85,7 +85,7 @@ static bool read_term(spec *s, const char **at, int operand, wg_tensor x, term *
     wg_dtype dtype = wg_dtype_get(x);
     if (operand == 1) s->dtype = dtype;
     if (!wg_dtype_is_float(dtype) || dtype != s->dtype)
-        return wg_fail(s->on, WG_ERR_DTYPE, "einsum", "operand %d is %s: all are f32, or all f64 (see wg_cast)",
+        return wg_fail(s->on, WG_ERR_DTYPE, "einsum", "operand %d is %s: all must be f32, or all f64 (see wg_cast)",
                        operand, wg_dtype_name(dtype)),
                false;
     wg_shape_text(&shape, text, sizeof text);
@@ -115,7 +115,7 @@ static uint64_t letters_of(const term *t)
     return set;
 }
 
-/* t's axes in the order of n letters that it has. */
+/* t with its axes in the order of n of its letters. */
 static wg_tensor ordered(const term *t, const int *letter, int n)
 {
     wg_axes axes = {.n = n};
@@ -125,7 +125,7 @@ static wg_tensor ordered(const term *t, const int *letter, int n)
     return n == 0 ? t->x : wg_permute(t->x, axes);
 }
 
-/* Two axes i < k of one letter become one, their diagonal: every (size + 1)-th of the two written as one axis. */
+/* Replaces axes i < k of one letter by their diagonal: every (size + 1)-th element of the two flattened into one. */
 static void diagonal(const spec *s, term *t, int i, int k)
 {
     wg_axes axes = {.n = t->rank, .axis = {0}};
@@ -150,12 +150,12 @@ static void diagonals(const spec *s, term *t)
         for (int k = i + 1; k < t->rank; k++)
             if (t->letter[i] == t->letter[k]) {
                 diagonal(s, t, i, k);
-                i = -1; /* the axes moved: from the start */
+                i = -1; /* axes have moved: start over */
                 break;
             }
 }
 
-/* Sums over the letters that are not to be kept. */
+/* Sums over all letters not in `keep`. */
 static void sum_out(term *t, uint64_t keep)
 {
     wg_axes axes = {.n = 0};
@@ -172,7 +172,7 @@ static void sum_out(term *t, uint64_t keep)
 
 /* ---- two terms ----------------------------------------------------------------------------------------- */
 
-/* Some letters in a row. */
+/* A sequence of letters. */
 typedef struct group {
     int n, letter[2 * WG_MAX_RANK];
 } group;
@@ -191,7 +191,7 @@ static group chosen(const term *t, uint64_t set)
     return g;
 }
 
-static wg_tensor seen_as(const term *t, group first, const group *second, const group *third)
+static wg_tensor grouped(const term *t, group first, const group *second, const group *third)
 {
     append(&first, second);
     append(&first, third);
@@ -203,7 +203,7 @@ static void append_sizes(const spec *s, const group *g, wg_shape *shape)
     for (int i = 0; i < g->n; i++) shape->size[shape->rank++] = s->size[g->letter[i]];
 }
 
-/* How many elements; a number that no shape takes if they are too many (of a tensor that is empty elsewhere). */
+/* The number of elements of the letters; -2, invalid in a shape, on overflow (possible if another axis is empty). */
 static int64_t count(const spec *s, const group *g)
 {
     wg_shape shape = {.rank = 0};
@@ -212,7 +212,7 @@ static int64_t count(const spec *s, const group *g)
     return wg_shape_numel(&shape, &n) ? n : -2;
 }
 
-/* t as [batch, ones, own, inner, ones], to be multiplied element by element. */
+/* t reshaped to [batch, ones, own, inner, ones] for a pointwise product. */
 static wg_tensor aligned(const spec *s, const term *t, const group *batch, int before, const group *own,
                          const group *inner, int after)
 {
@@ -222,10 +222,10 @@ static wg_tensor aligned(const spec *s, const term *t, const group *batch, int b
     append_sizes(s, own, &shape);
     append_sizes(s, inner, &shape);
     for (int i = 0; i < after; i++) shape.size[shape.rank++] = 1;
-    return wg_reshape(seen_as(t, *batch, own, inner), shape);
+    return wg_reshape(grouped(t, *batch, own, inner), shape);
 }
 
-/* a becomes a times b, summed over the letters that both have and that are not needed. */
+/* Replaces a by a times b, summed over their common letters that are not in `needed`. */
 static bool multiply(const spec *s, term *a, term *b, uint64_t needed)
 {
     sum_out(a, letters_of(b) | needed);
@@ -234,8 +234,9 @@ static bool multiply(const spec *s, term *a, term *b, uint64_t needed)
     const group batch = chosen(a, both & needed), inner = chosen(a, both & ~needed);
     const group left = chosen(a, ~both), right = chosen(b, ~both);
     if (batch.n + left.n + right.n > WG_MAX_RANK) {
-        wg_fail(s->on, WG_ERR_SHAPE, "einsum", "\"%s\": a product of two operands has %d axes, of at most %d",
-                s->text, batch.n + left.n + right.n, WG_MAX_RANK);
+        wg_fail(s->on, WG_ERR_SHAPE, "einsum",
+                "\"%s\": a product of two operands has %d axes, at most %d are supported", s->text,
+                batch.n + left.n + right.n, WG_MAX_RANK);
         return false;
     }
     group rest = batch;
@@ -251,8 +252,8 @@ static bool multiply(const spec *s, term *a, term *b, uint64_t needed)
         const int64_t n = count(s, &batch), l = count(s, &left), k = count(s, &inner), r = count(s, &right);
         wg_shape out = {.rank = 0};
         append_sizes(s, &rest, &out);
-        wg_tensor x = wg_reshape(seen_as(a, batch, &left, &inner), batch.n ? WG_DIMS(n, l, k) : WG_DIMS(l, k));
-        wg_tensor y = wg_reshape(seen_as(b, batch, &inner, &right), batch.n ? WG_DIMS(n, k, r) : WG_DIMS(k, r));
+        wg_tensor x = wg_reshape(grouped(a, batch, &left, &inner), batch.n ? WG_DIMS(n, l, k) : WG_DIMS(l, k));
+        wg_tensor y = wg_reshape(grouped(b, batch, &inner, &right), batch.n ? WG_DIMS(n, k, r) : WG_DIMS(k, r));
         a->x = wg_reshape(wg_matmul(x, y), out);
     }
     a->rank = rest.n;
@@ -260,11 +261,11 @@ static bool multiply(const spec *s, term *a, term *b, uint64_t needed)
     return true;
 }
 
-/* ---- all ----------------------------------------------------------------------------------------------- */
+/* ---- the public function ----------------------------------------------------------------------------------------- */
 
 wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n)
 {
-    if (n < 1 || !x) return wg_fail(WG_NONE, WG_ERR_ARGUMENT, "einsum", "takes at least one tensor");
+    if (n < 1 || !x) return wg_fail(WG_NONE, WG_ERR_ARGUMENT, "einsum", "needs at least one tensor");
     spec s = {.text = formula, .on = x[0]};
     for (int i = 1; i < n && !s.on.tape; i++) s.on = x[i];
     if (!formula) return wg_fail(s.on, WG_ERR_ARGUMENT, "einsum", "the formula is NULL");

@@ -1,4 +1,4 @@
-/* Reading and adding by index, and masks. Indices are i32; one out of range is reported by the run. */
+/* Reading and adding by index, and masks. Indices are i32; one out of range is reported when the program runs. */
 #include "internal.h"
 
 #include "kernels/move/move.h"
@@ -7,11 +7,11 @@
 static wg_status index_dtype(wg_infer *c, int operand)
 {
     if (c->dtype_in[operand] == WG_I32) return WG_OK;
-    return wg_infer_fail(c, WG_ERR_DTYPE, "the index is %s: i32 is needed", wg_dtype_name(c->dtype_in[operand]));
+    return wg_infer_fail(c, WG_ERR_DTYPE, "the index is %s: must be i32", wg_dtype_name(c->dtype_in[operand]));
 }
 
-/* x with `index` in the place of an axis. */
-static wg_status put_shape(wg_infer *c, const wg_shape *x, int64_t axis, const wg_shape *index)
+/* The shape of x with an axis replaced by the axes of the index. */
+static wg_status infer_take(wg_infer *c, const wg_shape *x, int64_t axis, const wg_shape *index)
 {
     int rank = x->rank - 1 + index->rank;
     if (rank > WG_MAX_RANK)
@@ -32,7 +32,7 @@ static wg_kernel take_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
 
 /* ---- index_add: the gradient of embedding and index_select ------------------------------------------- */
 
-/* in0 index[...], in1 grad, in2 what it is added to (none: zeros): out[index[i]] += grad[i], in the order of i. */
+/* in0 index[...], in1 grad, in2 base (none: zeros): out = base, then out[index[i]] += grad[i] in the order of i. */
 static wg_status index_add_infer(wg_infer *c)
 {
     const wg__index_add_attr *attr = c->attr;
@@ -42,18 +42,19 @@ static wg_status index_add_infer(wg_infer *c)
     int rank = grad->rank - index->rank + 1, axis = (int)attr->axis;
     bool fits = rank >= 1 && axis < rank;
     for (int i = 0; fits && i < index->rank; i++) fits = grad->size[axis + i] == index->size[i];
-    if (!fits) return wg_infer_fail(c, WG_ERR_SHAPE, "the index's sizes must stand at axis %d", axis);
+    if (!fits)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the gradient must have the sizes of the index at axis %d", axis);
     int64_t size[WG_MAX_RANK];
     for (int i = 0; i < rank; i++) size[i] = grad->size[i <= axis ? i : i + index->rank - 1];
     size[axis] = attr->size;
     c->out = wg_shape_of(rank, size);
     if (c->n_in > 2 && c->in[2].rank >= 0 && !wg_shape_equal(&c->in[2], &c->out))
-        return wg_infer_fail(c, WG_ERR_SHAPE, "what it is added to must have the result's shape");
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the base must have the result's shape");
     c->dtype = c->dtype_in[1];
     return wg__infer_size(c);
 }
 
-static wg_tensor take_again(const wg_vjp_args *v, int k);
+static wg_tensor index_add_vjp(const wg_vjp_args *v, int k);
 
 static wg_kernel index_add_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
@@ -66,7 +67,7 @@ static const wg_op index_add_op = {.struct_size = sizeof(wg_op),
                                    .max_in = 3,
                                    .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH | WG_OP_ADDS_TO,
                                    .infer = index_add_infer,
-                                   .vjp = take_again,
+                                   .vjp = index_add_vjp,
                                    .select = index_add_select,
                                    .tasks = wg__scatter_tasks};
 
@@ -83,15 +84,15 @@ static wg_status embedding_infer(wg_infer *c)
 {
     wg_status status = index_dtype(c, 1);
     if (status != WG_OK) return status;
-    if (c->in[0].rank != 2) return wg_infer_fail(c, WG_ERR_SHAPE, "weight[v, d] is needed");
-    return put_shape(c, &c->in[0], 0, &c->in[1]);
+    if (c->in[0].rank != 2) return wg_infer_fail(c, WG_ERR_SHAPE, "the weight must be [v, d]");
+    return infer_take(c, &c->in[0], 0, &c->in[1]);
 }
 
 static wg_status index_select_infer(wg_infer *c)
 {
     wg_status status = index_dtype(c, 1);
     if (status != WG_OK) return status;
-    return put_shape(c, &c->in[0], ((const wg__axis_attr *)c->attr)->axis, &c->in[1]);
+    return infer_take(c, &c->in[0], ((const wg__axis_attr *)c->attr)->axis, &c->in[1]);
 }
 
 static wg_tensor take_vjp(const wg_vjp_args *v, int k)
@@ -126,8 +127,8 @@ static wg_tensor take(const wg_op *op, wg_tensor x, wg_tensor index, int64_t axi
     return wg_record(op, in, 2, &attr, sizeof attr);
 }
 
-/* The derivative of index_add by what is added: those rows of the gradient; by what it is added to: all of it. */
-static wg_tensor take_again(const wg_vjp_args *v, int k)
+/* By the rows added: the same rows of the gradient. By the base: the gradient itself. */
+static wg_tensor index_add_vjp(const wg_vjp_args *v, int k)
 {
     if (k == 1) return take(&index_select_op, v->grad, v->in[0], ((const wg__index_add_attr *)v->attr)->axis);
     return k == 2 ? v->grad : WG_NONE;
@@ -139,13 +140,13 @@ wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index)
 {
     if (!wg__both_set(x, index, "index_select") || !wg__axis(x, &axis, "index_select")) return wg__nil_of(x);
     if (wg_rank(index) >= 0 && wg_rank(index) != 1)
-        return wg__refuse(x, WG_ERR_SHAPE, "index_select", "the index has %d axes, one is needed", wg_rank(index));
+        return wg__refuse(x, WG_ERR_SHAPE, "index_select", "the index has %d axes: must have one", wg_rank(index));
     return take(&index_select_op, x, index, axis);
 }
 
 /* ---- gather, scatter_add ----------------------------------------------------------------------------- */
 
-/* The operand and the index agree in all sizes but that of the axis. */
+/* Checks that operand and index have equal sizes except along the axis. */
 static wg_status same_but_axis(wg_infer *c, int64_t axis)
 {
     wg_shape same = c->in[1];
@@ -153,7 +154,7 @@ static wg_status same_but_axis(wg_infer *c, int64_t axis)
     if (status != WG_OK) return status;
     if (same.rank == c->in[0].rank) same.size[axis] = c->in[0].size[axis];
     if (wg_shape_equal(&same, &c->in[0])) return WG_OK;
-    return wg_infer_fail(c, WG_ERR_SHAPE, "sizes of operand and index must be equal, but for axis %lld",
+    return wg_infer_fail(c, WG_ERR_SHAPE, "sizes of operand and index must be equal except along axis %lld",
                          (long long)axis);
 }
 
@@ -261,9 +262,9 @@ const wg_op wg__one_hot_op = {.struct_size = sizeof(wg_op),
 wg_tensor wg_one_hot(wg_tensor index, int64_t classes, wg_dtype dtype)
 {
     if ((unsigned)dtype >= WG_DTYPES)
-        return wg_fail(index, WG_ERR_DTYPE, "one_hot", "no such dtype: %d", (int)dtype);
+        return wg_fail(index, WG_ERR_DTYPE, "one_hot", "unknown dtype %d", (int)dtype);
     if (classes < 1)
-        return wg_fail(index, WG_ERR_ARGUMENT, "one_hot", "%lld classes: 1 or more", (long long)classes);
+        return wg_fail(index, WG_ERR_ARGUMENT, "one_hot", "%lld classes: must be 1 or more", (long long)classes);
     wg__one_hot_attr attr = {.classes = classes, .dtype = dtype};
     return wg_record(&wg__one_hot_op, &index, 1, &attr, sizeof attr);
 }
@@ -277,7 +278,7 @@ static wg_tensor count(wg_tape *tape, int64_t start, int64_t n, int axis)
     return wg_unsqueeze(numbers, 1 - axis);
 }
 
-/* Past the corners nothing changes any more. */
+/* Beyond the corners a diagonal has no further effect. */
 static int64_t diagonal_within(int64_t rows, int64_t cols, int64_t diagonal)
 {
     return diagonal < -rows ? -rows : diagonal > cols ? cols : diagonal;
@@ -286,7 +287,7 @@ static int64_t diagonal_within(int64_t rows, int64_t cols, int64_t diagonal)
 static bool mask_sizes(wg_tape *tape, int64_t rows, int64_t cols, const char *op)
 {
     if (rows >= 0 && cols >= 0 && rows < 1 << 30 && cols < 1 << 30) return true;
-    wg_fail_on(tape, WG_ERR_ARGUMENT, op, "%lld rows, %lld columns: less than 2^30 of each", (long long)rows,
+    wg_fail_on(tape, WG_ERR_ARGUMENT, op, "%lld rows, %lld columns: must be in [0, 2^30)", (long long)rows,
                (long long)cols);
     return false;
 }
@@ -311,7 +312,7 @@ static bool matrix_sizes(wg_tensor x, int64_t *rows, int64_t *cols, const char *
     wg_shape shape;
     if (!wg__shape(x, &shape, op)) return false;
     if (shape.rank < 2) {
-        wg__refuse(x, WG_ERR_SHAPE, op, "two axes are needed, the tensor has %d", shape.rank);
+        wg__refuse(x, WG_ERR_SHAPE, op, "the tensor has %d axes: must have at least two", shape.rank);
         return false;
     }
     *rows = shape.size[shape.rank - 2];
@@ -340,7 +341,7 @@ wg_tensor wg_length_mask(wg_tensor lengths, int64_t size)
     wg_shape shape;
     if (!wg__shape(lengths, &shape, "length_mask")) return wg__nil_of(lengths);
     if (shape.rank != 1 || wg_dtype_get(lengths) != WG_I32)
-        return wg__refuse(lengths, WG_ERR_SHAPE, "length_mask", "lengths[n] of i32 are needed");
+        return wg__refuse(lengths, WG_ERR_SHAPE, "length_mask", "lengths must be i32 [n]");
     if (!mask_sizes(lengths.tape, shape.size[0], size, "length_mask")) return wg__nil_of(lengths);
     return wg_less(count(lengths.tape, 0, size, 1), wg_unsqueeze(lengths, 1));
 }

@@ -1,7 +1,8 @@
-/* Internal. What the op families share: their lists, and the few helpers that every wrapper needs.
+/* Internal. What the op families share: their lists, and helpers for the functions of ops.h.
  *
- * A family is one file in ops/. It ends with a NULL-terminated list of its descriptors; registry.c strings
- * the lists together. Nothing here touches a number. */
+ * ops/ holds the primitives: shape rules, gradients written in ops, and the choice of a kernel. It knows the engine's
+ * contract (op.h, exec.h) and the headers of kernels/; it knows no layer, and no code here touches a number. A family
+ * is one file; it ends with a NULL-terminated list of its descriptors, and registry.c concatenates the lists. */
 #ifndef WG_OPS_INTERNAL_H
 #define WG_OPS_INTERNAL_H
 
@@ -30,71 +31,73 @@ extern const wg_op *const wg__conv_ops[];
 extern const wg_op *const wg__pool_ops[];
 extern const wg_op *const wg__attention_ops[];
 
-/* Those of the structural ops that other files define. */
+/* Structural ops that are defined in other files. */
 extern const wg_op wg__fill_op, wg__sum_op, wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
 
-/* What the engine gets when a tape or a parameter set is made; engine.c. */
+/* The table that the engine receives when a tape or a parameter set is made; engine.c. */
 extern const wg__structural wg__structural_ops;
-/* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; view.c. */
+/* x with `step` - 1 zeros between its elements along an axis: the gradient of a slice with a step; join.c. */
 extern const wg_op wg__dilate_op;
 
-/* What attention is written out with, found by attention_pattern.c. */
+/* Not in a list of its own: pointwise.c puts it behind the rows of pointwise.def. */
 extern const wg_op wg__cast_op;
+
+/* Ops that attention_pattern.c matches. */
 extern const wg_op wg__softmax_op, wg__matmul_op, wg__permute_op, wg__arange_op;
 /* Whether a permutation with this attribute swaps the last two of `rank` axes and nothing else; view.c. */
 bool wg__swaps_last_two(const void *attr, int rank);
-/* The rule that the engine applies at every softmax: with the products around it, it may become the op. */
+/* The rewrite rule for each softmax: with the products around it, it may become the attention op. */
 struct wg__rewrite;
 bool wg__attention_recognise(struct wg__rewrite *r, uint32_t softmax);
 
-/* The rule at every product: one by one-hot rows is a lookup when it is differentiated; one_hot_pattern.c. */
+/* The rewrite rule for each product: with one-hot rows it is differentiated as a lookup; one_hot_pattern.c. */
 extern const wg_op wg__one_hot_op, wg__lookup_op;
 bool wg__one_hot_recognise(struct wg__rewrite *r, uint32_t product);
-/* grad added up by index along an axis of `size`: the gradient of a lookup; index.c. */
+/* The rows of grad added by index along an axis of `size`: the gradient of a lookup; index.c. */
 wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size);
 
 extern const wg_op wg__attention_op;
-/* The scores of attention by its formula, masked by -inf; attr is the op's. */
+/* The scores of attention as composed ops, -inf where masked; attr is a wg__attention_attr. */
 wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr);
 
-/* ---- helpers for wrappers (axis.c) ------------------------------------------------------------------- */
+/* ---- helpers for the functions of ops.h (axis.c) ----------------------------------------------------------------- */
 
-/* What a wrapper returns once the error is stored: the nil tensor on x's tape. */
+/* The nil tensor on x's tape, returned after an error was stored. */
 static inline wg_tensor wg__nil_of(wg_tensor x)
 {
     x.node = 0;
     return x;
 }
 
-/* Brings *axis into 0 .. rank - 1, counting from the end if it is negative. Returns false for a nil x (which
- * has reported its own error) and, with a message on the tape, for an axis out of range. */
+/* Normalizes *axis to 0 .. rank - 1; a negative one counts from the end. Returns false for a nil x, whose error is
+ * already stored, and, with an error, for an axis out of range. */
 bool wg__axis(wg_tensor x, int *axis, const char *op);
 
-/* The shape of x. false for nil, and for a handle that is dead: that is then reported under the op's name. */
+/* The shape of x. false for nil, and, with an error that names op, for a stale handle. */
 bool wg__shape(wg_tensor x, wg_shape *shape, const char *op);
 
-/* wg_fail with the shape of x before the text: "slice: [2, 3]: ...". */
+/* wg_fail with the shape of x in front of the message: "slice: [2, 3]: ...". */
 wg_tensor wg__refuse(wg_tensor x, wg_status status, const char *op, const char *rule, ...) WG_PRINTF(4, 5);
 
-/* Both are set, that is not WG_NONE, or the error is stored on the other's tape. */
+/* True if neither is WG_NONE; otherwise the error is stored on the other's tape. */
 bool wg__both_set(wg_tensor a, wg_tensor b, const char *op);
 
-/* Both are f32 or both f64, or nil, or the error is stored: for what is made of other ops, which would name
- * themselves. */
+/* True if both are f32, both f64, or one is nil; otherwise the error is stored. For compositions, whose ops would
+ * report it under their own names. */
 bool wg__both_float(wg_tensor a, wg_tensor b, const char *op);
 
-/* `shape` filled with a number; errors name op. */
+/* A tensor of a shape filled with a value; errors name op. */
 wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value, const char *op);
 
-/* The scalar `value` of like's dtype on like's tape, part of the program; nil for nil. */
+/* A scalar with like's dtype on like's tape; its value is part of the program. nil for nil. */
 wg_tensor wg__constant(wg_tensor like, double value);
 
-/* in0 summed to a shape that broadcasts to it (the op sum); x itself if it has the shape. */
+/* x summed to a shape that broadcasts to it (the op sum); x itself if it has that shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 
 /* ---- windows (conv.c) -------------------------------------------------------------------------------- */
 
-/* false, with the error stored: a window that fits into the `size` places of an axis of x leaves the last out. */
+/* False, with an error, if a window fits into `size` elements of an axis of x but the stride skips the last of them. */
 bool wg__window_is_whole(wg_tensor x, int axis, int64_t size, int64_t kernel, int64_t stride, int64_t dilation,
                          const char *op);
 
@@ -103,11 +106,11 @@ wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options
 
 /* ---- helpers for shape rules ------------------------------------------------------------------------- */
 
-/* numel and bytes of infer->out fit; otherwise the error is set. The last line of a rule that makes a shape
- * which no operand has. */
+/* Checks that numel and bytes of infer->out fit, or sets the error. The last line of a rule whose result's shape is not
+ * an operand's. */
 wg_status wg__infer_size(wg_infer *infer);
 
-/* infer->in[operand] is f32 or f64, or the error is set. */
+/* Checks that infer->in[operand] is f32 or f64, or sets the error. */
 wg_status wg__infer_float(wg_infer *infer, int operand);
 
 #endif

@@ -1,4 +1,4 @@
-/* Joining and cutting: concat, stack, split, pad. */
+/* Joining and splitting: concat, stack, split, pad, dilate. */
 #include "internal.h"
 
 #include "kernels/move/move.h"
@@ -19,7 +19,7 @@ static wg_status concat_infer(wg_infer *c)
                                  wg_dtype_name(c->dtype_in[i]), wg_dtype_name(c->dtype));
         same.size[axis] = c->in[0].size[axis];
         if (!wg_shape_equal(&same, &c->in[0]))
-            return wg_infer_fail(c, WG_ERR_SHAPE, "operand %d: sizes must be equal, but for axis %lld", i + 1,
+            return wg_infer_fail(c, WG_ERR_SHAPE, "operand %d: sizes must be equal except along axis %lld", i + 1,
                                  (long long)axis);
         if (__builtin_add_overflow(c->out.size[axis], c->in[i].size[axis], &c->out.size[axis]))
             c->out.size[axis] = INT64_MAX;
@@ -30,12 +30,12 @@ static wg_status concat_infer(wg_infer *c)
 static wg_tensor concat_vjp(const wg_vjp_args *v, int k)
 {
     int axis = (int)((const wg__concat_attr *)v->attr)->axis;
-    int64_t *before = &v->memo[0], *start = &v->memo[1]; /* operands passed, and their sizes added up */
+    int64_t *before = &v->memo[0], *start = &v->memo[1]; /* operands passed so far, and the sum of their sizes */
     for (; *before < k; ++*before) *start += wg_size(v->in[*before], axis);
     return wg_slice(v->grad, axis, *start, *start + wg_size(v->in[k], axis));
 }
 
-/* No kernel: the planner moves the pieces that are not written in place. */
+/* No kernel: the planner copies operands that are not aliased with the result. */
 const wg_op wg__concat_op = {.struct_size = sizeof(wg_op),
                              .name = "concat",
                              .kind = WG_KIND_CONCAT,
@@ -51,7 +51,7 @@ static wg_tensor concat(const wg_tensor *x, int n, int axis)
     return wg_record(&wg__concat_op, x, n, &attr, sizeof attr);
 }
 
-/* The first operand that can be asked for its tape and shape; one that is nil or unset stops the op. */
+/* The first operand with a tape and a shape; the op stops at one that is nil or unset. */
 static bool operands(const wg_tensor *x, int n, const char *op, wg_tensor *nil)
 {
     *nil = WG_NONE;
@@ -81,7 +81,7 @@ wg_tensor wg_concat(const wg_tensor *x, int n, int axis)
 
 enum { STACK_AT_ONCE = 64 };
 
-/* Along a new last axis: no old axis can hold the operands one after the other. */
+/* Along a new last axis: the operands cannot be concatenated along an existing one. */
 static wg_tensor stack_last(const wg_tensor *x, int n)
 {
     wg_tensor part[STACK_AT_ONCE];
@@ -119,7 +119,7 @@ wg_tensor wg_stack(const wg_tensor *x, int n, int axis)
     }
     if (axis < 0) axis += first.rank + 1;
     if (axis == first.rank) return stack_last(x, n);
-    /* Joined along the old axis, [.., n s, ..] is [.., n, s, ..] in memory. */
+    /* Concatenated along the old axis, [.., n s, ..] is [.., n, s, ..] in memory. */
     wg_shape out = {.rank = first.rank + 1};
     for (int i = 0; i < first.rank; i++) out.size[i < axis ? i : i + 1] = first.size[i];
     out.size[axis] = n;
@@ -139,7 +139,7 @@ void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts)
     if (!wg__axis(x, &axis, "split")) return;
     int64_t size = wg_size(x, axis);
     if (n < 1 || size % n != 0) {
-        wg__refuse(x, WG_ERR_ARGUMENT, "split", "axis %d of size %lld does not make %d equal parts", axis,
+        wg__refuse(x, WG_ERR_ARGUMENT, "split", "axis %d of size %lld cannot be split into %d equal parts", axis,
                    (long long)size, n);
         return;
     }
@@ -190,13 +190,13 @@ const wg_op wg__pad_op = {.struct_size = sizeof(wg_op),
                           .select = pad_select,
                           .tasks = wg__bytes_tasks};
 
-/* Checks the arguments of both pads; the size of the result, or -1. */
+/* Checks the arguments of both pads. Returns the size of the result, or -1. */
 static int64_t padded(wg_tensor x, int *axis, int64_t before, int64_t after, const char *op)
 {
     int64_t size;
     if (!wg__axis(x, axis, op)) return -1;
     if (before < 0 || after < 0) {
-        wg__refuse(x, WG_ERR_ARGUMENT, op, "%lld before and %lld after: 0 or more is needed (wg_slice cuts)",
+        wg__refuse(x, WG_ERR_ARGUMENT, op, "%lld before and %lld after: must be 0 or more (wg_slice shrinks)",
                    (long long)before, (long long)after);
         return -1;
     }

@@ -1,5 +1,5 @@
-/* Losses. Cross-entropy on integer labels is an op that gives the loss of each row, with a gradient op of its own;
- * the others are compositions. */
+/* Losses. Cross-entropy on integer labels is an op for the loss of each row, with a gradient op of its own; the others
+ * are compositions. */
 #include "composed.h"
 
 #include <string.h>
@@ -11,18 +11,18 @@ typedef wg__cross_entropy_attr attributes;
 
 /* ---- shape rules --------------------------------------------------------------------------------------- */
 
-/* labels[...] and weights[classes] (optional, operand `weights`) against the attributes. */
+/* Checks labels[...] and the optional weights[classes], operand `weights`, against the attributes. */
 static wg_status check_labels(wg_infer *c, int labels, int weights, wg_dtype dtype)
 {
     const attributes *attr = c->attr;
     if (c->dtype_in[labels] != WG_I32)
-        return wg_infer_fail(c, WG_ERR_DTYPE, "labels are %s: i32 is needed", wg_dtype_name(c->dtype_in[labels]));
+        return wg_infer_fail(c, WG_ERR_DTYPE, "labels are %s: must be i32", wg_dtype_name(c->dtype_in[labels]));
     if (weights >= c->n_in || c->in[weights].rank < 0) return WG_OK;
     if (c->dtype_in[weights] != dtype)
         return wg_infer_fail(c, WG_ERR_DTYPE, "class weights are %s, logits %s",
                              wg_dtype_name(c->dtype_in[weights]), wg_dtype_name(dtype));
     if (c->in[weights].rank != 1 || c->in[weights].size[0] != attr->classes)
-        return wg_infer_fail(c, WG_ERR_SHAPE, "class weights must be [%lld], one number per class",
+        return wg_infer_fail(c, WG_ERR_SHAPE, "class weights must be [%lld], one per class",
                              (long long)attr->classes);
     return WG_OK;
 }
@@ -33,7 +33,7 @@ static wg_status check_logits(wg_infer *c)
     wg_shape rows = c->in[0];
     wg_status status = wg__infer_float(c, 0);
     if (status) return status;
-    if (rows.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "logits need an axis of classes, the last");
+    if (rows.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "logits must have an axis of classes, the last");
     rows.size[--rows.rank] = 0;
     if (!wg_shape_equal(&rows, &c->in[1]))
         return wg_infer_fail(c, WG_ERR_SHAPE,
@@ -55,7 +55,7 @@ static wg_status infer_loss_grad(wg_infer *c)
     if (status) return status;
     if (!wg_shape_equal(&c->in[1], &c->in[2]) || c->dtype_in[2] != c->dtype_in[0])
         return wg_infer_fail(c, WG_ERR_SHAPE,
-                             "the gradient has the shape of the labels and the dtype of the logits");
+                             "the gradient must have the shape of the labels and the dtype of the logits");
     return check_labels(c, 1, 3, c->dtype_in[0]);
 }
 
@@ -98,13 +98,13 @@ static wg_kernel label_scale_select(const wg_op *op, const wg_dtype *in, int n_i
     return wg__kernel_get(WG__KERNEL_label_scale, out);
 }
 
-/* Class weights are constants of the loss; a gradient to them would silently be zero. */
+/* Class weights are constants of the loss; their gradient would silently be zero. */
 static wg_tensor no_weights_vjp(const wg_vjp_args *v, int k)
 {
-    return wg_fail(v->grad, WG_ERR_GRADIENT, v->op->name, "has no derivative by the class weights: wg_detach them");
+    return wg_fail(v->grad, WG_ERR_GRADIENT, v->op->name, "has no gradient by the class weights: wg_detach them");
 }
 
-/* Operands labels, weights: the sum of each row's target, 0 where the label is ignored. */
+/* Operands labels, weights: the sum of each row's target, 0 if the label is ignored. */
 static const wg_op target_weight = {.struct_size = sizeof(wg_op),
                                     .name = "target_weight",
                                     .min_in = 1,
@@ -114,7 +114,7 @@ static const wg_op target_weight = {.struct_size = sizeof(wg_op),
                                     .select = target_weight_select,
                                     .tasks = label_tasks};
 
-/* Operands labels, weights: what the sum of the rows is multiplied with to give the mean. */
+/* Operands labels, weights: the factor from the sum of the rows to their mean. */
 static const wg_op label_scale = {.struct_size = sizeof(wg_op),
                                   .name = "label_scale",
                                   .min_in = 1,
@@ -136,8 +136,8 @@ static const wg_op loss_grad = {.struct_size = sizeof(wg_op),
                                 .select = loss_grad_select,
                                 .tasks = row_tasks};
 
-/* Against c. By g: sum c (softmax sum(target) - target). By the logits, with p their softmax:
- * g sum(target) p (c - sum c p), and that is a softmax's gradient again. */
+/* With c the incoming gradient. By g: sum c (softmax sum(target) - target). By the logits, with p their softmax:
+ * g sum(target) p (c - sum c p), which is the gradient of a softmax. */
 static wg_tensor loss_grad_vjp(const wg_vjp_args *v, int k)
 {
     attributes attr = *(const attributes *)v->attr;
@@ -150,7 +150,7 @@ static wg_tensor loss_grad_vjp(const wg_vjp_args *v, int k)
     wg_tensor total = wg_record(&target_weight, (wg_tensor[]){labels, weights}, 2, &attr, sizeof attr);
     wg_tensor y = wg_softmax(logits, -1), factor = wg_unsqueeze(wg_mul(g, total), -1);
     wg_tensor row = wg_mul(y, wg_sub(c, wg_sum(wg_mul(c, y), WG_AXES(-1), true)));
-    /* An ignored row may hold anything, NaN too. */
+    /* An ignored row may contain anything, even NaN. */
     wg_tensor zero = wg__constant(g, 0), counts = wg_not_equal(wg_unsqueeze(total, -1), zero);
     return wg_where(counts, wg_mul(factor, row), zero);
 }
@@ -176,7 +176,7 @@ const wg_op *const wg__loss_ops[] = {&loss, &loss_grad, &target_weight, &label_s
 
 /* ---- cross-entropy ------------------------------------------------------------------------------------- */
 
-/* The mean over nothing is 0, as that over labels of which none counts. */
+/* The mean over nothing is 0, as is the mean over labels that are all ignored. */
 static wg_tensor reduced(wg_tensor x, wg_reduction reduction)
 {
     if (reduction == WG_REDUCE_NONE) return x;
@@ -224,28 +224,28 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
     if (!labels.tape) return wg_fail(logits, WG_ERR_ARGUMENT, name, "operand 2, the labels, was never set");
     if (!wg__shape(labels, &target, name)) return wg__nil_of(logits);
     if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
-        return wg_fail(logits, WG_ERR_ARGUMENT, name, "label_smoothing = %g is not in 0 .. 1",
+        return wg_fail(logits, WG_ERR_ARGUMENT, name, "label_smoothing = %g is not in [0, 1]",
                        options.label_smoothing);
     if ((unsigned)options.reduction > WG_REDUCE_NONE)
-        return wg_fail(logits, WG_ERR_ARGUMENT, name, "no such reduction: %d", (int)options.reduction);
+        return wg_fail(logits, WG_ERR_ARGUMENT, name, "unknown reduction %d", (int)options.reduction);
     wg_shape_text(&shape, a, sizeof a);
     wg_shape_text(&target, b, sizeof b);
     if (shape.rank == 0 || shape.size[shape.rank - 1] == 0)
-        return wg_fail(logits, WG_ERR_SHAPE, name, "%s, %s: logits need classes along the last axis", a, b);
+        return wg_fail(logits, WG_ERR_SHAPE, name, "%s, %s: logits must have classes along the last axis", a, b);
     int64_t classes = shape.size[shape.rank - 1];
     wg_dtype dtype = wg_dtype_get(labels);
     if (!wg_dtype_is_float(dtype)) return by_index(logits, labels, &options, classes);
     if (!wg_shape_equal(&shape, &target))
-        return wg_fail(logits, WG_ERR_SHAPE, name,
-                       "%s, %s: %s labels are probabilities and have the shape of the logits (indices are i32)", a,
-                       b, wg_dtype_name(dtype));
+        return wg_fail(
+            logits, WG_ERR_SHAPE, name,
+            "%s, %s: %s labels are probabilities and must have the shape of the logits (indices are i32)", a, b,
+            wg_dtype_name(dtype));
     if (!wg__both_float(logits, labels, name)) return wg__nil_of(logits);
     if (options.class_weights.tape) {
         if (!wg__shape(options.class_weights, &weights, name)) return wg__nil_of(logits);
         if (weights.rank != 1 || weights.size[0] != classes)
-            return wg_fail(logits, WG_ERR_SHAPE, name,
-                           "%s, %s: class weights %s must be [%lld], one number per class", a, b,
-                           wg_shape_text(&weights, (char[128]){0}, 128), (long long)classes);
+            return wg_fail(logits, WG_ERR_SHAPE, name, "%s, %s: class weights %s must be [%lld], one per class", a,
+                           b, wg_shape_text(&weights, (char[128]){0}, 128), (long long)classes);
         if (!wg__both_float(logits, options.class_weights, name)) return wg__nil_of(logits);
     }
     return by_probability(logits, labels, &options, classes);
@@ -268,7 +268,7 @@ wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor
     if (!wg__shape(labels, &target, name)) return wg__nil_of(logits);
     if (shape.rank != 3 || target.rank != 2 || wg_dtype_get(labels) != WG_I32)
         return wg_fail(logits, WG_ERR_SHAPE, name,
-                       "%s, %s %s: logits are [batch, time, classes], labels [batch, time] of i32",
+                       "%s, %s %s: logits must be [batch, time, classes], labels i32 [batch, time]",
                        wg_shape_text(&shape, a, sizeof a), wg_shape_text(&target, b, sizeof b),
                        wg_dtype_name(wg_dtype_get(labels)));
     wg_cross_entropy_options options = wg_cross_entropy_defaults();
@@ -279,7 +279,7 @@ wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor
 
 /* ---- the other losses ---------------------------------------------------------------------------------- */
 
-/* Equal shapes: a target that is broadcast against the wrong axis is a mistake that trains. */
+/* Requires equal shapes: with a target broadcast along the wrong axis a model would still train. */
 static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, const char *op)
 {
     wg_shape a, b;
@@ -289,9 +289,9 @@ static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, co
     if (!target.tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "operand 2, the target, was never set"), false;
     if (!wg__shape(target, &b, op)) return false;
     if ((unsigned)reduction > WG_REDUCE_NONE)
-        return wg_fail(x, WG_ERR_ARGUMENT, op, "no such reduction: %d", (int)reduction), false;
+        return wg_fail(x, WG_ERR_ARGUMENT, op, "unknown reduction %d", (int)reduction), false;
     if (wg_shape_equal(&a, &b)) return wg__both_float(x, target, op);
-    wg_fail(x, WG_ERR_SHAPE, op, "%s, %s: x and target have equal shapes (see wg_expand)",
+    wg_fail(x, WG_ERR_SHAPE, op, "%s, %s: x and target must have equal shapes (see wg_expand)",
             wg_shape_text(&a, text_a, sizeof text_a), wg_shape_text(&b, text_b, sizeof text_b));
     return false;
 }
@@ -307,12 +307,12 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
     if (!wg__shape(labels, &target, "nll")) return wg__nil_of(log_probabilities);
     if ((unsigned)reduction > WG_REDUCE_NONE)
-        return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "no such reduction: %d", (int)reduction);
+        return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "unknown reduction %d", (int)reduction);
     rows = p;
     if (rows.rank > 0) rows.size[--rows.rank] = 0;
     if (p.rank == 0 || !wg_shape_equal(&rows, &target) || wg_dtype_get(labels) != WG_I32)
         return wg_fail(log_probabilities, WG_ERR_SHAPE, "nll",
-                       "%s, %s %s: log-probabilities are [..., classes], labels [...] of i32",
+                       "%s, %s %s: log-probabilities must be [..., classes], labels i32 [...]",
                        wg_shape_text(&p, a, sizeof a), wg_shape_text(&target, b, sizeof b),
                        wg_dtype_name(wg_dtype_get(labels)));
     if (!wg__both_float(log_probabilities, log_probabilities, "nll")) return wg__nil_of(log_probabilities);
@@ -335,7 +335,7 @@ wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction red
     return reduced(wg_mul(q, wg_sub(d, wg_mul(q, wg__constant(x, 0.5)))), reduction);
 }
 
-/* Either term is small where its label is right, so that nothing cancels. */
+/* Each term is small where the prediction is right, so nothing cancels. */
 wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction)
 {
     if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return wg__nil_of(logits);
@@ -344,7 +344,7 @@ wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reducti
     return reduced(wg_add(yes, no), reduction);
 }
 
-/* Where t is 0, neither its logarithm nor log_q is looked at, so that no inf gets into value or gradient. */
+/* Where t is 0, neither ln t nor log_q is used, so that no inf enters the value or the gradient. */
 wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction)
 {
     if (!same_shape(log_q, target, reduction, "kl")) return wg__nil_of(log_q);

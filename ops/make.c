@@ -1,4 +1,4 @@
-/* Tensors from nothing: constants, ranges, random numbers. */
+/* Tensors without operands: constants, ranges, random numbers. */
 #include "internal.h"
 
 #include <float.h>
@@ -13,7 +13,7 @@ wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value
 {
     char text[128];
     wg_infer check = {.out = wg_shape_of(shape.rank, shape.size), .dtype = dtype};
-    if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, op, "no such dtype: %d", (int)dtype);
+    if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, op, "unknown dtype %d", (int)dtype);
     if (wg__infer_size(&check) != WG_OK)
         return wg_fail_on(tape, WG_ERR_SHAPE, op, "%s: %s", wg_shape_text(&check.out, text, sizeof text),
                           check.error.text);
@@ -71,10 +71,11 @@ static bool fits_i32(double x) { return x > -2147483649.0 && x < 2147483648.0; }
 wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, int64_t n)
 {
     if ((unsigned)dtype >= WG_DTYPES || dtype == WG_BOOL)
-        return wg_fail_on(tape, WG_ERR_DTYPE, "arange", "f32, f64 or i32 is needed, not %s", wg_dtype_name(dtype));
+        return wg_fail_on(tape, WG_ERR_DTYPE, "arange", "dtype is %s: must be f32, f64 or i32",
+                          wg_dtype_name(dtype));
     double last = start + (n > 0 ? (double)(n - 1) : 0) * step;
     if (dtype == WG_I32 && !(fits_i32(start) && fits_i32(last)))
-        return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g .. %g does not fit i32", start, last);
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g .. %g does not fit into i32", start, last);
     wg__arange_attr attr = {.start = start, .step = step, .n = n, .dtype = dtype};
     return wg_record_on(tape, &wg__arange_op, NULL, 0, &attr, sizeof attr);
 }
@@ -134,21 +135,19 @@ static bool fits(wg_dtype dtype, double x) { return fabs(x) <= (dtype == WG_F32 
 wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high)
 {
     if (!wg_dtype_is_float(dtype))
-        return wg_fail_on(tape, WG_ERR_DTYPE, "uniform", "f32 or f64 is needed, not %s", wg_dtype_name(dtype));
+        return wg_fail_on(tape, WG_ERR_DTYPE, "uniform", "dtype is %s: must be f32 or f64", wg_dtype_name(dtype));
     if (!(low <= high && isfinite(high - low) && fits(dtype, low) && fits(dtype, high)))
-        return wg_fail_on(tape, WG_ERR_ARGUMENT, "uniform", "[%g, %g) is no interval", low, high);
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "uniform", "[%g, %g) is not an interval", low, high);
     return draw(tape, &uniform_op, dtype, shape, low, high);
 }
 
 wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation)
 {
     if (!wg_dtype_is_float(dtype))
-        return wg_fail_on(tape, WG_ERR_DTYPE, "normal", "f32 or f64 is needed, not %s", wg_dtype_name(dtype));
+        return wg_fail_on(tape, WG_ERR_DTYPE, "normal", "dtype is %s: must be f32 or f64", wg_dtype_name(dtype));
     if (!(deviation >= 0 && fits(dtype, deviation) && fits(dtype, mean)))
         return wg_fail_on(tape, WG_ERR_ARGUMENT, "normal",
-                          "mean %g, deviation %g: finite numbers are needed, the "
-                          "deviation 0 or more",
-                          mean, deviation);
+                          "mean %g, deviation %g: must be finite, the deviation 0 or more", mean, deviation);
     return draw(tape, &normal_op, dtype, shape, mean, deviation);
 }
 

@@ -1,4 +1,4 @@
-/* Products of matrices, and what is made of them. */
+/* Matrix products and their compositions. */
 #include "internal.h"
 
 /* Rank 2 or more on both sides; leading sizes broadcast. */
@@ -10,14 +10,15 @@ static wg_status matmul_infer(wg_infer *c)
     if (c->dtype_in[0] != c->dtype_in[1])
         return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
                              wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[1]));
-    if (a->rank < 1 || b->rank < 1) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar is no matrix (see wg_mul)");
+    if (a->rank < 1 || b->rank < 1) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar is not a matrix (see wg_mul)");
     int64_t inner_a = a->size[a->rank - 1], inner_b = b->size[b->rank > 1 ? b->rank - 2 : 0];
     if (inner_a != inner_b) {
         return wg_infer_fail(c, WG_ERR_SHAPE, "inner sizes %lld and %lld differ%s", (long long)inner_a,
                              (long long)inner_b,
                              inner_a == b->size[b->rank - 1] ? "; is wg_t missing on the second?" : "");
     }
-    if (a->rank < 2 || b->rank < 2) return wg_infer_fail(c, WG_ERR_SHAPE, "two axes are needed: use wg_matmul");
+    if (a->rank < 2 || b->rank < 2)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "operands must have two axes or more: use wg_matmul");
     wg_shape lead_a = wg_shape_of(a->rank - 2, a->size), lead_b = wg_shape_of(b->rank - 2, b->size);
     if (!wg_shape_broadcast(&lead_a, &lead_b, &c->out))
         return wg_infer_fail(c, WG_ERR_SHAPE, "leading sizes do not broadcast: they must be equal or 1");
@@ -46,8 +47,8 @@ static wg_tensor product(wg_tensor a, wg_tensor b)
     return wg_record(&wg__matmul_op, in, 2, NULL, 0);
 }
 
-/* [.., m, k] as one matrix of many rows, so that a weight meets them in one product and its gradient is one
- * product with a long inner size. False where it is one already (or is empty and too large to be written so). */
+/* The shape of [.., m, k] as one matrix, so that a product with a weight is one product, and the weight's gradient one
+ * product with a long inner size. False if it is a matrix already, or is empty and its size overflows. */
 static bool flat_rows(const wg_shape *a, const wg_shape *b, wg_shape *rows)
 {
     int64_t n;
@@ -62,14 +63,14 @@ wg_tensor wg_matmul(wg_tensor a, wg_tensor b)
 {
     wg_shape sa = wg_shape_get(a), sb = wg_shape_get(b), rows;
     if (sa.rank < 1 || sb.rank < 1 || sa.size[sa.rank - 1] != sb.size[sb.rank > 1 ? sb.rank - 2 : 0])
-        return product(a, b); /* nil, or refused there with these shapes */
+        return product(a, b); /* nil, or an error that shows these shapes */
     if (sa.rank > 1 && sb.rank > 1) {
         if (!flat_rows(&sa, &sb, &rows)) return product(a, b);
         wg_tensor y = product(wg_reshape(a, rows), b);
         sa.size[sa.rank - 1] = sb.size[1];
         return wg_reshape(y, sa);
     }
-    /* A row before, a column after; their size of 1 goes again. */
+    /* A vector a is a row, a vector b a column; their axes of size 1 are removed from the result. */
     wg_tensor row = sa.rank == 1 ? wg_reshape(a, WG_DIMS(1, sa.size[0])) : a;
     wg_tensor column = sb.rank == 1 ? wg_reshape(b, WG_DIMS(sb.size[0], 1)) : b;
     wg_tensor y = wg_matmul(row, column);
@@ -85,7 +86,7 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
     if (!wg__both_set(x, weight, "linear")) return wg__nil_of(x.tape ? x : weight);
     if (!wg__shape(x, &in, "linear") || !wg__shape(weight, &w, "linear")) return wg__nil_of(x);
     if (in.rank < 1 || w.rank != 2 || in.size[in.rank - 1] != w.size[1]) {
-        return wg_fail(x, WG_ERR_SHAPE, "linear", "%s x %s: x[..., in] and weight[out, in] are needed",
+        return wg_fail(x, WG_ERR_SHAPE, "linear", "%s x %s: must be x[..., in] and weight[out, in]",
                        wg_shape_text(&in, a, sizeof a), wg_shape_text(&w, b, sizeof b));
     }
     if (!wg__both_float(x, weight, "linear")) return wg__nil_of(x);
@@ -97,7 +98,7 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
         wg_shape have, want = WG_DIMS(w.size[0]);
         if (!wg__shape(bias, &have, "linear")) return wg__nil_of(x);
         if (!wg_shape_equal(&have, &want)) {
-            return wg_fail(x, WG_ERR_SHAPE, "linear", "the bias is %s, the weight %s needs one of %s",
+            return wg_fail(x, WG_ERR_SHAPE, "linear", "the bias is %s: for the weight %s it must be %s",
                            wg_shape_text(&have, a, sizeof a), wg_shape_text(&w, b, sizeof b),
                            wg_shape_text(&want, (char[64]){0}, 64));
         }
@@ -126,7 +127,7 @@ wg_tensor wg_outer(wg_tensor a, wg_tensor b)
     if (!wg__both_set(a, b, "outer")) return wg__nil_of(a.tape ? a : b);
     if (!wg__shape(a, &sa, "outer") || !wg__shape(b, &sb, "outer")) return wg__nil_of(a);
     if (sa.rank != 1 || sb.rank != 1)
-        return wg_fail(a, WG_ERR_SHAPE, "outer", "%s, %s: two tensors of one axis are needed",
+        return wg_fail(a, WG_ERR_SHAPE, "outer", "%s, %s: both must have one axis",
                        wg_shape_text(&sa, ta, sizeof ta), wg_shape_text(&sb, tb, sizeof tb));
     return wg__both_float(a, b, "outer") ? product(wg_unsqueeze(a, 1), wg_unsqueeze(b, 0)) : wg__nil_of(a);
 }

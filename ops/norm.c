@@ -4,14 +4,14 @@
 #include "kernels/reduce/reduce.h"
 #include "kernels/kernels.h"
 
-/* Operands past the first `dense` are vectors over the last axis, or not given. */
-static wg_status check(wg_infer *c, int dense)
+/* The first `full` operands have the shape of x; the others are vectors over the last axis, or WG_NONE. */
+static wg_status check(wg_infer *c, int full)
 {
     static const char *const name[] = {"weight", "bias"};
     wg_status status = wg__infer_float(c, 0);
     if (status) return status;
     c->out = c->in[0];
-    if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axis to normalise over");
+    if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axis to normalize over");
     int64_t n = c->out.size[c->out.rank - 1];
     for (int i = 1; i < c->n_in; i++) {
         const wg_shape *s = &c->in[i];
@@ -19,10 +19,10 @@ static wg_status check(wg_infer *c, int dense)
         if (c->dtype_in[i] != c->dtype_in[0])
             return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ; there is no promotion, use wg_cast",
                                  wg_dtype_name(c->dtype_in[0]), wg_dtype_name(c->dtype_in[i]));
-        if (i < dense && !wg_shape_equal(s, &c->out))
-            return wg_infer_fail(c, WG_ERR_SHAPE, "the gradient has the shape of the operand");
-        if (i >= dense && (s->rank != 1 || s->size[0] != n))
-            return wg_infer_fail(c, WG_ERR_SHAPE, "%s must be [%lld], the last size of x", name[i - dense],
+        if (i < full && !wg_shape_equal(s, &c->out))
+            return wg_infer_fail(c, WG_ERR_SHAPE, "the gradient must have the shape of x");
+        if (i >= full && (s->rank != 1 || s->size[0] != n))
+            return wg_infer_fail(c, WG_ERR_SHAPE, "%s must be [%lld], the last size of x", name[i - full],
                                  (long long)n);
     }
     return WG_OK;
@@ -45,14 +45,14 @@ static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
 
 static wg_tensor row_mean(wg_tensor x) { return wg_mean(x, WG_AXES(-1), true); }
 
-/* The gradient by x (operands x, g, weight) written out: with a = g weight and y the normalised x,
+/* The gradient by x (operands x, g, weight) as a composition: with a = g weight and y the normalized x,
  * (a - mean a - y mean(a y)) / sqrt(var + epsilon). */
 static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
 {
     const wg__layer_norm_attr *norm = attr;
-    wg_tensor distance = wg_sub(in[0], row_mean(in[0]));
-    wg_tensor scale = wg_rsqrt(wg_add(row_mean(wg_square(distance)), wg__constant(in[0], norm->epsilon)));
-    wg_tensor y = wg_mul(distance, scale), a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1];
+    wg_tensor centered = wg_sub(in[0], row_mean(in[0]));
+    wg_tensor scale = wg_rsqrt(wg_add(row_mean(wg_square(centered)), wg__constant(in[0], norm->epsilon)));
+    wg_tensor y = wg_mul(centered, scale), a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1];
     return wg_mul(scale, wg_sub(wg_sub(a, row_mean(a)), wg_mul(y, row_mean(wg_mul(a, y)))));
 }
 

@@ -1,11 +1,13 @@
 /* The primitives. This header is their reference: formula, shapes, errors, source.
  *
- * Common to all: operands live on one tape; elementwise operands broadcast by NumPy's rule; dtypes must be equal
- * (there is no promotion: use wg_cast); an axis may count from the end (-1 is the last). A mistake is stored on
- * the tape, with the name of the op, and the result is nil: WG_ERR_SHAPE for shapes that do not fit,
- * WG_ERR_DTYPE for dtypes, WG_ERR_ARGUMENT for axes and numbers out of range or an operand that was never set,
- * WG_ERR_STALE for one from before a reset, WG_ERR_INDEX for an index that the run finds out of range. f32 and
- * f64 everywhere; what else is taken is said. */
+ * Rules for all ops: operands must be on the same tape. Elementwise operands broadcast as in NumPy. Dtypes must be
+ * equal; there is no promotion (use wg_cast). A negative axis counts from the end (-1 is the last). All ops accept f32
+ * and f64; other dtypes are listed with the op.
+ *
+ * Errors are stored on the tape with the name of the op, and the result is nil: WG_ERR_SHAPE for shapes that do not
+ * match, WG_ERR_DTYPE for dtypes, WG_ERR_ARGUMENT for an axis or a number out of range or for an operand that was never
+ * set, WG_ERR_STALE for a handle from before a reset, WG_ERR_INDEX for an index that is out of range when the program
+ * runs. */
 #ifndef WG_OPS_H
 #define WG_OPS_H
 
@@ -42,9 +44,9 @@ WG_API wg_tensor wg_gelu_tanh(wg_tensor x); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.0
 WG_API wg_tensor wg_silu(wg_tensor x);      /* x sigmoid(x) */
 WG_API wg_tensor wg_softplus(wg_tensor x);  /* ln(1 + e^x) */
 WG_API wg_tensor wg_step(wg_tensor x);      /* 1 if x > 0, else 0; derivative 0 */
-WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i32 cuts towards zero (out of range
-                                                          is the nearest end, NaN 0), to bool is x != 0; gradients
-                                                          flow between floats */
+WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i32 truncates towards zero (out of
+                                                          range: the nearest i32; NaN: 0); to bool is x != 0; the
+                                                          gradient is defined between floats */
 
 /* ---- elementwise, two operands ------------------------------------------------------------------------------ */
 
@@ -53,11 +55,11 @@ WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b);     /* a - b; also i32 */
 WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b);     /* a b; also i32 */
 WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);     /* a / b */
 WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);     /* a^b; the gradient to b is 0 where a is 0 */
-WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as Python's % */
+WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as % in Python */
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
-WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* likewise */
+WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* the same for the minimum */
 
-/* ---- elementwise with a number; it takes the tensor's dtype and is not part of the cached program ------------ */
+/* ---- elementwise with a number, which takes the tensor's dtype and is not part of the cached program ------------ */
 
 WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);     /* x + c; also i32 */
 WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);     /* x - c; also i32 */
@@ -82,23 +84,24 @@ WG_API wg_tensor wg_logical_or(wg_tensor a, wg_tensor b);
 WG_API wg_tensor wg_logical_not(wg_tensor a);
 WG_API wg_tensor wg_is_finite(wg_tensor x); /* neither infinite nor NaN */
 
-/* ---- choosing ------------------------------------------------------------------------------------------------ */
+/* ---- selection ------------------------------------------------------------------------------------------------ */
 
 WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a,
                           wg_tensor b); /* condition ? a : b; condition is bool, a and b any dtype */
-WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high); /* min(max(x, low), high); gradient 1 inside,
-                                                                    edges included, else 0 */
-/* mask ? value : x; mask is bool, x any dtype. A plan serves all finite values, and one that is infinite. */
+WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high); /* min(max(x, low), high); gradient 1 for
+                                                                    low <= x <= high, else 0 */
+/* mask ? value : x; mask is bool, x any dtype. All finite values share a cached plan; an infinite value is part of the
+ * program. */
 WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value);
 WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a) */
 
 /* ---- sums of several ----------------------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_add_n(const wg_tensor *x, int n); /* x0 + x1 + ... in this order, n >= 1; also i32 */
+WG_API wg_tensor wg_add_n(const wg_tensor *x, int n); /* x0 + x1 + ..., in this order; n >= 1; also i32 */
 
 /* ---- reductions over axes ---------------------------------------------------------------------------------------
- * axes: n numbers of axes; n = 0 means all. keep: reduced axes stay as size 1. A sum over nothing is 0, a
- * product 1; mean, max, min, argmax over nothing are errors. */
+ * axes: a list of n axes; n = 0 means all. keep: reduced axes remain with size 1. The sum of no elements is 0, the
+ * product 1; mean, var, max, min, argmax and argmin of no elements are errors. */
 
 typedef struct wg_axes {
     int32_t n;
@@ -122,16 +125,15 @@ extern "C" {
 
 WG_API wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep);
 WG_API wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes,
-                        bool keep); /* gradient shared equally between ties; NaN spreads */
+WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep); /* ties share the gradient equally; NaN propagates */
 WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* gradient right also where elements are zero */
+WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* the gradient is exact even if elements are 0 */
 WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
                         int correction); /* sum (x - mean)^2 / (n - correction), which must be > 0 */
-WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, by the maximum's shift */
+WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, shifted by the maximum */
 WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
 WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_argmax(wg_tensor x, int axis, bool keep); /* i32, the first of equals; NaN counts as largest */
+WG_API wg_tensor wg_argmax(wg_tensor x, int axis, bool keep); /* i32, the first if equal; NaN is largest */
 WG_API wg_tensor wg_argmin(wg_tensor x, int axis, bool keep);
 WG_API wg_tensor wg_sum_all(wg_tensor x); /* to a scalar */
 WG_API wg_tensor wg_mean_all(wg_tensor x);
@@ -139,75 +141,76 @@ WG_API wg_tensor wg_mean_all(wg_tensor x);
 /* ---- along one axis ------------------------------------------------------------------------------------------ */
 
 WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);      /* y_i = x_0 + ... + x_i */
-WG_API wg_tensor wg_softmax(wg_tensor x, int axis);     /* e^(x_i - max) / sum; a row of all -inf gives zeros */
+WG_API wg_tensor wg_softmax(wg_tensor x, int axis);     /* e^(x_i - max) / sum; zeros for a row of all -inf */
 WG_API wg_tensor wg_log_softmax(wg_tensor x, int axis); /* x_i - logsumexp(x) */
 WG_API wg_tensor wg_argsort(wg_tensor x, int axis, bool descending); /* i32, stable; NaN last */
-WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last either way */
-/* The k largest (smallest) in order, 0 <= k <= the axis' size, and their indices (i32) if indices is not NULL. */
+WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last in either order */
+/* The k largest (or smallest) in order, 0 <= k <= size of the axis; their indices (i32) if indices is not NULL. */
 WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices);
 
-/* ---- making -------------------------------------------------------------------------------------------------- */
+/* ---- creation -------------------------------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,
-                         double value); /* any dtype; value is part of the program */
+                         double value); /* any dtype; the value is part of the program */
 WG_API wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape);
 WG_API wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape);
 WG_API wg_tensor wg_zeros_like(wg_tensor x);
 WG_API wg_tensor wg_ones_like(wg_tensor x);
 WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step,
                            int64_t n); /* [n]: start + i step; also i32 */
-/* Random numbers, new ones each step (wg_set_step): in [low, high), low <= high; normal with deviation >= 0; true
- * with a probability in 0 .. 1. */
+/* Random numbers, drawn anew in each step (wg_set_step): uniform in [low, high), low <= high; normal with deviation >=
+ * 0; bool, true with a probability in [0, 1]. */
 WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high);
 WG_API wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation);
 WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability);
 
 /* ---- products ------------------------------------------------------------------------------------------------ */
 
-/* a[..., m, k] b[..., k, n] = [..., m, n]; the leading sizes broadcast. Operands of rank 1 are a row (a) or a
- * column (b), as in NumPy, and the size goes again. Any strides. */
+/* a[..., m, k] b[..., k, n] = [..., m, n]; leading sizes broadcast. As in NumPy, an operand of rank 1 is a row (a) or a
+ * column (b) whose axis of size 1 is removed from the result. Any strides. */
 WG_API wg_tensor wg_matmul(wg_tensor a, wg_tensor b);
 /* x W^T + b: x[..., in], weight[out, in], bias[out] or WG_NONE. */
 WG_API wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias);
-WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* sum over all of a b, a scalar; equal shapes */
+WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* the sum of a b over all elements, a scalar; equal shapes */
 WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
-/* Einstein's sum of products of n operands, by a formula with a letter (a-z, A-Z) for each axis: "mnd,d,n->m" is
- * out[m] = sum_nd x0[m][n][d] x1[d] x2[n]; "ii->i" is a diagonal, "ij->ji" a transpose. The result's letters stand
- * after the arrow, each once; letters that are missing there are summed over. Blanks are skipped; no ellipsis, no
- * broadcasting: sizes of one letter are equal. Operands are taken pairwise from the left, so their order decides the
- * cost; no product of two may have more than 8 axes. */
+/* The sum of products of n operands by Einstein's convention, with a letter (a-z, A-Z) for each axis: "mnd,d,n->m" is
+ * out[m] = sum over n, d of x0[m][n][d] x1[d] x2[n]; "ii->i" is a diagonal, "ij->ji" a transpose. The letters after the
+ * arrow are the axes of the result, each once; all other letters are summed over. Blanks are ignored. There is no
+ * ellipsis and no broadcasting: all axes of one letter must have equal sizes. Operands are multiplied pairwise from the
+ * left, so their order determines the cost; a product of two operands may have at most 8 axes. */
 WG_API wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n);
 
 /* ---- convolution: x[images, channels, spatial axes...] ----------------------------------------------------------
- * y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - before], zero outside: the
- * filter is not flipped (cross-correlation), as everywhere in the field (LeCun et al. 1998). With groups g, output
- * channels o of group o / (O / g) see the C / g input channels of that group: weight[O, C / g, kernel...], bias[O] or
- * WG_NONE. The result is [images, O, positions...], with wg_window_count positions along each axis. */
+ * y[n, o, p] = bias[o] + sum over c, k of weight[o, c, k] x[n, c, p stride + k dilation - before], where x is 0
+ * outside: a cross-correlation, the filter is not flipped (LeCun et al. 1998). With g groups, output channel o reads
+ * the C / g input channels of group o / (O / g): weight[O, C / g, kernel...], bias[O] or WG_NONE. The result is
+ * [images, O, outputs...], with wg_window_count outputs along each axis. */
 
 enum { WG_CONV_AXES = 3 };
 
 typedef struct wg_conv_options {
     int64_t stride[WG_CONV_AXES];                      /* default 1; of the first, second, third spatial axis */
-    int64_t dilation[WG_CONV_AXES];                    /* default 1: distance between the window's places */
-    int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* zeros put around; default 0 */
+    int64_t dilation[WG_CONV_AXES];                    /* default 1: distance between taps of the window */
+    int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* zero padding; default 0 */
     int64_t groups;                                    /* default 1 */
-    bool same;  /* instead of before and after: ceil(size / stride) positions, an odd zero at the end */
-    bool floor; /* the stride may leave places at the end unseen, as PyTorch's always may; default: an error */
-    int64_t extra[WG_CONV_AXES]; /* transposed only: adds to the size at the end (PyTorch's output_padding) */
+    bool same;  /* instead of before and after: ceil(size / stride) outputs; an odd zero is at the end */
+    bool floor; /* elements at the end that the stride skips are ignored, as in PyTorch; default: an error */
+    int64_t extra[WG_CONV_AXES]; /* transposed only: added to the size at the end (PyTorch's output_padding) */
 } wg_conv_options;
 WG_API wg_conv_options wg_conv_defaults(void);
 WG_API wg_conv_options wg_conv_square(int64_t stride, int64_t padding); /* the same along all axes */
 
-/* Positions of a window along an axis (padding included in its size): (size - dilation (kernel - 1) - 1) / stride + 1;
- * -1 if it does not fit, or, unless floor, if the division leaves a rest. */
+/* The number of outputs along an axis whose size includes padding: (size - dilation (kernel - 1) - 1) / stride + 1.
+ * Returns -1 if the window does not fit or, unless floor, if the division has a remainder. */
 WG_API int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, bool floor);
 
 WG_API wg_tensor wg_conv1d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 WG_API wg_tensor wg_conv2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 WG_API wg_tensor wg_conv3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 
-/* The convolution's gradient by its image, as a layer: weight[C, O / g, kernel...]; along each axis the result has
- * (size - 1) stride - before - after + dilation (kernel - 1) + extra + 1 places. floor and same are not used. */
+/* Transposed convolution, the gradient of a convolution by its image: weight[C, O / g, kernel...]; the size of the
+ * result along an axis is (size - 1) stride - before - after + dilation (kernel - 1) + extra + 1. same is an error;
+ * floor is not used. */
 WG_API wg_tensor wg_conv_transpose1d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 WG_API wg_tensor wg_conv_transpose2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 WG_API wg_tensor wg_conv_transpose3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
@@ -215,14 +218,14 @@ WG_API wg_tensor wg_conv_transpose3d(wg_tensor x, wg_tensor weight, wg_tensor bi
 typedef struct wg_pool_options {
     int64_t kernel[WG_CONV_AXES];
     int64_t stride[WG_CONV_AXES], dilation[WG_CONV_AXES];
-    int64_t before[WG_CONV_AXES]; /* up to half of the kernel; -inf for max, 0 for avg; default 0 */
+    int64_t before[WG_CONV_AXES]; /* padding, up to half of the kernel: -inf for max, 0 for avg; default 0 */
     int64_t after[WG_CONV_AXES];
     bool floor;         /* as for convolutions */
-    bool count_padding; /* avg: padding counts in the mean; default true, as in PyTorch */
+    bool count_padding; /* avg: the mean includes padding; default true, as in PyTorch */
 } wg_pool_options;
-WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride is the kernel */
+WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride equals the kernel */
 
-/* The maximum of each window of each channel. Its gradient goes to the first of the largest; NaN spreads. */
+/* The maximum of each window of each channel. The gradient goes to the first of equal maxima; NaN propagates. */
 WG_API wg_tensor wg_max_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
@@ -231,35 +234,36 @@ WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);
 
-/* ---- views: no numbers move unless strides cannot express it; any dtype -------------------------------------- */
+/* ---- views: copied only if strides cannot express the result; any dtype -------------------------------------- */
 
-WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape); /* as many elements; one size may be -1: what is left */
-WG_API wg_tensor wg_flatten(wg_tensor x, int first, int last); /* axes first..last become one */
-WG_API wg_tensor wg_permute(wg_tensor x, wg_axes order); /* the result's axis i is x's order[i]; every axis once */
+WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape);      /* equal numel; one size may be -1: inferred */
+WG_API wg_tensor wg_flatten(wg_tensor x, int first, int last); /* axes first .. last become one */
+WG_API wg_tensor wg_permute(wg_tensor x, wg_axes order); /* result axis i is axis order[i] of x; every axis once */
 WG_API wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b); /* two axes swapped */
 WG_API wg_tensor wg_t(wg_tensor x);                                 /* the last two axes swapped */
 WG_API wg_tensor wg_expand(wg_tensor x, wg_shape shape);            /* broadcast to shape */
-WG_API wg_tensor wg_squeeze(wg_tensor x, int axis);                 /* an axis of size 1 goes */
-WG_API wg_tensor wg_unsqueeze(wg_tensor x, int axis); /* an axis of size 1 comes, so that it is number axis */
-/* [start, stop) of the axis; negative: from the end; past the ends is an error. With a step >= 1: start, start + step,
- * ... below stop. */
+WG_API wg_tensor wg_squeeze(wg_tensor x, int axis);                 /* removes an axis of size 1 */
+WG_API wg_tensor wg_unsqueeze(wg_tensor x, int axis);               /* inserts an axis of size 1 as number axis */
+/* [start, stop) of the axis; negative bounds count from the end; a bound out of range is an error. With a step >= 1:
+ * start, start + step, ... below stop. */
 WG_API wg_tensor wg_slice(wg_tensor x, int axis, int64_t start, int64_t stop);
 WG_API wg_tensor wg_slice_step(wg_tensor x, int axis, int64_t start, int64_t stop, int64_t step);
-WG_API wg_tensor wg_select(wg_tensor x, int axis, int64_t index); /* one index; the axis goes */
-WG_API wg_tensor wg_flip(wg_tensor x, int axis);                  /* from last to first */
+WG_API wg_tensor wg_select(wg_tensor x, int axis, int64_t index); /* one index; removes the axis */
+WG_API wg_tensor wg_flip(wg_tensor x, int axis);                  /* reverses the axis */
 
-/* ---- joining and cutting; any dtype -------------------------------------------------------------------------- */
+/* ---- joining and splitting; any dtype -------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_concat(const wg_tensor *x, int n, int axis);      /* n >= 1; shapes equal but for the axis */
-WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);       /* n >= 1; equal shapes, along a new axis */
+WG_API wg_tensor wg_concat(const wg_tensor *x, int n, int axis); /* n >= 1; shapes equal except for the axis */
+WG_API wg_tensor wg_stack(const wg_tensor *x, int n, int axis);  /* n >= 1; equal shapes; a new axis of size n */
 WG_API void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts); /* n equal parts */
-/* sizes[n] add up to the axis */
+/* n parts; the sizes must add up to that of the axis */
 WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tensor *parts);
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value);
 
-/* ---- by index (i32; out of range is reported when run) ---------------------------------------------------------- *
- * Any dtype, but scatter_add and gradients. gather, scatter_add: x and index have equal sizes but for the axis. */
+/* ---- by index (i32; out of range is reported when the program runs) ---------------------------------------------
+ * Any dtype, except scatter_add and gradients. gather, scatter_add: x and index have equal sizes except for the
+ * axis. */
 
 WG_API wg_tensor wg_embedding(wg_tensor weight, wg_tensor index);         /* weight[v, d], index[...] = [..., d] */
 WG_API wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index); /* index[n]; result has n along axis */
@@ -274,18 +278,19 @@ WG_API wg_tensor wg_triu_mask(wg_tape *tape, int64_t rows, int64_t cols,
                               int64_t diagonal);         /* bool: col >= row + diagonal */
 WG_API wg_tensor wg_tril(wg_tensor x, int64_t diagonal); /* x where col <= row + diagonal, else 0; any dtype */
 WG_API wg_tensor wg_triu(wg_tensor x, int64_t diagonal); /* x where col >= row + diagonal, else 0 */
-/* bool [n, size]: position < lengths[i]; lengths[n] i32. */
+/* bool [n, size]: position < lengths[i]; lengths is i32 [n]. */
 WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 
 /* ---- losses -------------------------------------------------------------------------------------------------- */
 
-typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_REDUCE_NONE } wg_reduction; /* mean, sum over all elements; none */
+/* Over all elements; WG_REDUCE_NONE: unreduced. */
+typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_REDUCE_NONE } wg_reduction;
 
 typedef struct wg_cross_entropy_options {
-    wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as PyTorch's */
-    int64_t ignore_index;    /* integer labels with this value count nothing; default -100 */
+    wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as in PyTorch */
+    int64_t ignore_index;    /* rows with this integer label are ignored; default -100 */
     double label_smoothing;  /* epsilon in [0, 1]: (1 - eps) onehot + eps / classes; default 0 */
-    wg_reduction reduction;  /* default mean over the labels that count (0 if none does); WG_REDUCE_NONE keeps them */
+    wg_reduction reduction;  /* default: the mean over rows not ignored (0 if all are); none: a loss per row */
 } wg_cross_entropy_options;
 WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
 
@@ -293,42 +298,41 @@ WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
  * (indices) or float [..., classes] (probabilities). The mean, a scalar. */
 WG_API wg_tensor wg_cross_entropy(wg_tensor logits, wg_tensor labels);
 WG_API wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_entropy_options options);
-/* logits[batch, time, classes], labels[batch, time], lengths[batch] i32: only time < length counts; the mean
- * is over these. */
+/* logits[batch, time, classes], labels i32 [batch, time], lengths i32 [batch]: the mean over all time < length. */
 WG_API wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor lengths);
-/* -p[label]: p[..., classes] log-probabilities, labels i32 [...]. */
+/* -p[label]: p[..., classes] are log-probabilities, labels i32 [...]. */
 WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction);
 
-/* Those that follow: x and target t of equal shapes. */
+/* For the following losses x and the target t have equal shapes. */
 WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction); /* (x - t)^2 */
 /* With d = |x - t|: d^2 / 2 up to delta, then delta (d - delta / 2); delta > 0 (Huber 1964). */
 WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction);
-/* t ln(1 + e^-x) + (1 - t) ln(1 + e^x): x logits, t probabilities. */
+/* t ln(1 + e^-x) + (1 - t) ln(1 + e^x): x are logits, t probabilities. */
 WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction);
-/* t (ln t - log_q), 0 where t is 0; log_q is a log-probability, as PyTorch's kl_div */
+/* t (ln t - log_q), 0 where t is 0; log_q are log-probabilities, as in PyTorch's kl_div. */
 WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction);
 
-/* Connectionist temporal classification: -ln of the sum over all ways of writing the target in T steps, repeated
- * labels and blanks in between (Graves et al. 2006). log_probs[T, B, C] (after wg_log_softmax), targets[B, S] i32,
- * input_lengths[B] and target_lengths[B] i32; what stands past a length, NaN included, changes nothing. WG_MEAN divides
- * each loss by its target's length (at least 1) first, as PyTorch does. A target that does not fit into its steps has
- * the loss inf and no gradient; to leave it out (PyTorch's zero_infinity), take WG_REDUCE_NONE and
- * wg_where(wg_is_finite(loss), loss, wg_zeros_like(loss)). A target length outside 0 .. S is inf too, an input length
- * past T is T. The derivative is that by log_probs as they stand; PyTorch's differs from it by e^log_probs and is the
- * same by the logits. A target that is no class is reported when run, by gather. */
+/* Connectionist temporal classification (Graves et al. 2006): -ln of the sum over all alignments of the target with T
+ * steps, in which labels repeat and blanks may be in between. log_probs[T, B, C] (after wg_log_softmax), targets i32
+ * [B, S], input_lengths and target_lengths i32 [B]; elements past a length are ignored, even NaN. WG_MEAN first divides
+ * each loss by its target's length (at least 1), as PyTorch does. The loss is inf, with no gradient, if a target does
+ * not fit into its steps or its length is not in [0, S]; to ignore it (PyTorch's zero_infinity), use WG_REDUCE_NONE and
+ * wg_where(wg_is_finite(loss), loss, wg_zeros_like(loss)). An input length beyond T counts as T. The gradient is that
+ * by log_probs; PyTorch's differs from it by e^log_probs, and both are the same by the logits. A target that is not a
+ * class is reported when the program runs, by gather. */
 WG_API wg_tensor wg_ctc_loss(wg_tensor log_probs, wg_tensor targets, wg_tensor input_lengths,
                              wg_tensor target_lengths, int64_t blank, wg_reduction reduction);
 
 /* ---- discrete choices with a gradient ------------------------------------------------------------------------ */
 
-/* 1 at the first of the largest along axis, else 0; no gradient. */
+/* 1 at the first maximum along axis, else 0; no gradient. */
 WG_API wg_tensor wg_hardmax(wg_tensor x, int axis);
-/* The value of hard, in every bit, with the gradient of soft: soft + detach(hard - soft) (Bengio et al. 2013). Equal
- * shapes; where soft is not finite, NaN. */
+/* The value of hard, bit by bit, with the gradient of soft: soft + detach(hard - soft) (Bengio et al. 2013). Equal
+ * shapes; NaN where soft is not finite. */
 WG_API wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft);
-/* softmax((logits + g) / tau) along axis with Gumbel noise g = -ln(-ln u): a sample of softmax(logits), smoothed by
- * tau > 0; hard: the sample itself, one-hot, with the gradient of the smoothed one (Jang, Gu, Poole 2017; Maddison et
- * al. 2017). In train and eval mode alike; random numbers as for wg_uniform. */
+/* softmax((logits + g) / tau) along axis with Gumbel noise g = -ln(-ln u), tau > 0: a relaxed sample of
+ * softmax(logits). hard: the one-hot sample, with the gradient of the relaxed one (Jang, Gu, Poole 2017; Maddison et
+ * al. 2017). The same in train and eval mode; random numbers as for wg_uniform. */
 WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis);
 
 /* ---- norms and dropout --------------------------------------------------------------------------------------- */
@@ -338,41 +342,41 @@ WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int 
 WG_API wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon);
 /* x / sqrt(mean(x^2) + epsilon) weight over the last axis; weight[n] or WG_NONE (Zhang, Sennrich 2019). */
 WG_API wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon);
-/* (x - mean) / sqrt(var + epsilon) weight + bias with one number each per channel, axis 1: x[N, C] or [N, C, ...],
- * mean[C], var[C]; weight[C], bias[C] or WG_NONE (Ioffe, Szegedy 2015). */
+/* (x - mean) / sqrt(var + epsilon) weight + bias per channel, axis 1: x[N, C] or [N, C, ...], mean[C], var[C];
+ * weight[C], bias[C] or WG_NONE; epsilon >= 0 (Ioffe, Szegedy 2015). */
 WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor mean, wg_tensor var,
                                double epsilon);
-/* The same with the mean and variance (divided by n) of x itself over all axes but 1; they are also given to *mean and
- * *var if these are not NULL. A channel with one value, or none, is an error. */
+/* The same with the mean and the variance (divided by n) of x over all axes but 1, which are stored in *mean and *var
+ * if these are not NULL. A channel with fewer than two values is an error. */
 WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
                                      wg_tensor *var);
-/* In train mode: zero with probability p, 0 .. 1, else x / (1 - p), drawn anew each step (wg_set_step); in eval mode
+/* In train mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (wg_set_step); in eval mode
  * x (Srivastava et al. 2014). */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
 /* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */
 
 typedef struct wg_attention_options {
-    double scale; /* of the scores, before the softmax; default -1: below 0 it is 1/sqrt(d) */
-    bool causal;  /* query i sees the keys j <= i, counted from the start for both, also where Tq and Tk differ, as
+    double scale;   /* of the scores, before the softmax; below 0 (default -1): 1/sqrt(d) */
+    bool causal;    /* query i sees keys j <= i, both counted from the start even if Tq and Tk differ, as
                         PyTorch's is_causal; default false */
-    int64_t window; /* query i sees the keys |i - j| <= window (local attention); default -1: below 0 all */
-    wg_tensor mask; /* bool that broadcasts to [..., Tq, Tk]: true where a key may be seen; or WG_NONE */
-    wg_tensor bias; /* broadcasts to [..., Tq, Tk], added to the scores; or WG_NONE */
+    int64_t window; /* query i sees keys |i - j| <= window (local attention); below 0 (default -1): all */
+    wg_tensor mask; /* bool, broadcasts to [..., Tq, Tk]: true where a key may be seen; or WG_NONE */
+    wg_tensor bias; /* broadcasts to [..., Tq, Tk]; added to the scores; or WG_NONE */
     double dropout; /* of the weights, in train mode; default 0 */
 } wg_attention_options;
 WG_API wg_attention_options wg_attention_defaults(void);
 
-/* softmax(scale q k^T + bias) v: q[..., Tq, d], k[..., Tk, d], v[..., Tk, dv] = [..., Tq, dv]; leading sizes
- * broadcast. Only keys that causal, window and mask all show are seen; a key that is not seen has weight 0 exactly
- * (its value must be finite), and a query that sees no key gives zeros and no gradient. */
+/* softmax(scale q k^T + bias) v: q[..., Tq, d], k[..., Tk, d], v[..., Tk, dv] = [..., Tq, dv]; leading sizes broadcast.
+ * A query sees a key if causal, window and mask all allow it. A masked key has weight exactly 0 (its value must be
+ * finite); a query that sees no key gives zeros and no gradient. */
 WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options);
-/* The weights alone, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 where no key is seen. */
+/* Only the weights, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 if the query sees no key. */
 WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options options);
 
 /* ---- the list of all ops, for tests, benchmarks and documentation -------------------------------------------- */
 
-/* NULL past the end. */
+/* The op with that index; NULL past the end. */
 WG_API const wg_op *wg_op_at(int index);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /* Reductions over any axes: shape rules, gradients, and the functions of ops.h.
  *
- * The kernels take reduced axes that are adjacent; others are brought to the end by a view first. A sum is what a
- * broadcast's gradient is, too: the structural op of that name. */
+ * The kernels need adjacent reduced axes; others are permuted to the end by a view. A sum is also the gradient of a
+ * broadcast: it is the structural op of that name. */
 #include "composed.h"
 
 #include <math.h>
@@ -14,17 +14,17 @@
 wg_axes wg_axes_of(int n, const int *axis)
 {
     wg_axes axes = {0};
-    axes.n = n < 0 || n > WG_MAX_RANK ? -1 : n; /* -1: refused by name where it is used */
+    axes.n = n < 0 || n > WG_MAX_RANK ? -1 : n; /* -1: an error of the op that uses it */
     for (int i = 0; i < axes.n; i++) axes.axis[i] = axis[i];
     return axes;
 }
 
-/* The axes as bits. false: an error is stored, or x is nil. */
+/* The axes as a bit mask. false: an error is stored, or x is nil. */
 static bool axes_mask(wg_tensor x, wg_axes axes, const char *op, wg_shape *shape, uint32_t *mask)
 {
     if (!wg__shape(x, shape, op)) return false;
     if (axes.n < 0 || axes.n > WG_MAX_RANK) {
-        wg_fail(x, WG_ERR_ARGUMENT, op, "a list of axes has 0 to %d numbers", WG_MAX_RANK);
+        wg_fail(x, WG_ERR_ARGUMENT, op, "a list of axes has 0 to %d entries", WG_MAX_RANK);
         return false;
     }
     *mask = axes.n == 0 ? (1u << shape->rank) - 1 : 0;
@@ -60,7 +60,7 @@ static int64_t reduced_count(const wg_shape *in, uint32_t mask)
     return n;
 }
 
-/* True if no axis of more than one element stands between the reduced ones (behind them, for last). */
+/* True if no axis of more than one element is between the reduced ones or, if `last`, after them. */
 static bool adjacent(const wg_shape *in, uint32_t mask, bool last)
 {
     bool seen = false, over = false;
@@ -74,11 +74,10 @@ static bool adjacent(const wg_shape *in, uint32_t mask, bool last)
     return !(last && over);
 }
 
-/* True if the reduced axes are the first ones. A shape that is summed to may lack them, and broadcasting puts them
- * back by itself. */
+/* True if the reduced axes are the leading ones: a shape to sum to may omit them, and broadcasting restores them. */
 static bool leading(uint32_t mask) { return (mask & (mask + 1)) == 0; }
 
-/* Axes kept first, those reduced last. */
+/* An order with the kept axes first, the reduced ones last. */
 static wg_axes kept_first(const wg_shape *in, uint32_t mask)
 {
     wg_axes order = {0};
@@ -91,7 +90,7 @@ static wg_axes kept_first(const wg_shape *in, uint32_t mask)
     return order;
 }
 
-/* Records the reduction; rows: the kernel takes reduced axes at the end only. */
+/* Records the reduction. rows: the kernel only reduces trailing axes. */
 static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, bool rows)
 {
     wg_shape shape;
@@ -128,7 +127,8 @@ static wg_status infer_extreme(wg_infer *c)
 {
     const wg__reduce_attr *attr = c->attr;
     if (reduced_count(&c->in[0], attr->mask) == 0)
-        return wg_infer_fail(c, WG_ERR_SHAPE, "no elements along the reduced axes, so there is none to take");
+        return wg_infer_fail(c, WG_ERR_SHAPE,
+                             "no elements along the reduced axes, and an extreme of nothing is undefined");
     return infer_reduce(c);
 }
 
@@ -145,7 +145,7 @@ static wg_status infer_arg(wg_infer *c)
 static wg_status infer_truth(wg_infer *c)
 {
     if (c->dtype_in[0] != WG_BOOL)
-        return wg_infer_fail(c, WG_ERR_DTYPE, "operand is %s: bool is needed (a comparison makes one)",
+        return wg_infer_fail(c, WG_ERR_DTYPE, "operand is %s: must be bool (see the comparisons)",
                              wg_dtype_name(c->dtype_in[0]));
     return infer_shape(c);
 }
@@ -165,11 +165,11 @@ static int64_t tasks(const wg_args *args)
 
 /* ---- gradients ----------------------------------------------------------------------------------------- */
 
-/* Attributes are copied before anything is recorded: recording may move them. */
+/* A copy of the attributes, since recording may move them. */
 static wg__reduce_attr attr_of(const wg_vjp_args *v) { return *(const wg__reduce_attr *)v->attr; }
 
-/* A result (or its gradient) in a shape that broadcasts to x. */
-static wg_tensor back(wg_tensor t, wg_tensor x, wg__reduce_attr attr)
+/* A result, or its gradient, reshaped to broadcast to x. */
+static wg_tensor restore_axes(wg_tensor t, wg_tensor x, wg__reduce_attr attr)
 {
     wg_shape in = wg_shape_get(x);
     return attr.keep || leading(attr.mask) ? t : wg_reshape(t, reduced_shape(&in, attr.mask, true));
@@ -189,9 +189,9 @@ static wg_tensor extreme_vjp(const wg_vjp_args *v, int k)
     wg__reduce_attr attr = attr_of(v);
     wg_tensor x = v->in[0];
     if (attr.mask == 0) return v->grad;
-    wg_tensor hit = wg_cast(wg_equal(x, back(v->out, x, attr)), wg_dtype_get(x));
+    wg_tensor hit = wg_cast(wg_equal(x, restore_axes(v->out, x, attr)), wg_dtype_get(x));
     wg_tensor ties = wg_sum(hit, axes_of_mask(attr.mask), true);
-    return wg_mul(hit, wg_div(back(v->grad, x, attr), ties));
+    return wg_mul(hit, wg_div(restore_axes(v->grad, x, attr), ties));
 }
 
 static const wg_op prod_others;
@@ -200,10 +200,10 @@ static wg_tensor prod_vjp(const wg_vjp_args *v, int k)
 {
     wg__reduce_attr attr = attr_of(v);
     wg_tensor others = wg_record(&prod_others, v->in, 1, &attr, sizeof attr);
-    return wg_mul(back(v->grad, v->in[0], attr), others);
+    return wg_mul(restore_axes(v->grad, v->in[0], attr), others);
 }
 
-/* prod_others by definition: of an n x n table whose diagonal is 1, the products of the rows. */
+/* prod_others by definition: the row products of the n x n table whose rows are x with a 1 on the diagonal. */
 static wg_tensor prod_others_formula(const wg_tensor *in, int n_in, const void *attr)
 {
     uint32_t mask = ((const wg__reduce_attr *)attr)->mask;
@@ -227,13 +227,13 @@ static wg_tensor prod_others_vjp(const wg_vjp_args *v, int k)
     return wg__composed_vjp(v, k, prod_others_formula);
 }
 
-/* g e^(x - y); where y is infinite, as over a row of all -inf, e^x is taken instead: zeros. NaN spreads. */
+/* g e^(x - y); where y is infinite, as for a row of all -inf, e^x instead, which is 0. NaN propagates. */
 static wg_tensor logsumexp_vjp(const wg_vjp_args *v, int k)
 {
     wg__reduce_attr attr = attr_of(v);
     wg_tensor x = v->in[0], infinite = wg_equal(wg_abs(v->out), wg__constant(v->out, INFINITY));
     wg_tensor y = wg_where(infinite, wg__constant(v->out, 0), v->out);
-    return wg_mul(back(v->grad, x, attr), wg_exp(wg_sub(x, back(y, x, attr))));
+    return wg_mul(restore_axes(v->grad, x, attr), wg_exp(wg_sub(x, restore_axes(y, x, attr))));
 }
 
 /* ---- descriptors --------------------------------------------------------------------------------------- */
@@ -303,7 +303,7 @@ static const wg_op all = REDUCE_OP("all", WG_OP_NO_GRADIENT, infer_truth, NULL, 
 const wg_op *const wg__reduce_ops[] = {&max,    &min,    &prod, &prod_others, &logsumexp,
                                        &argmax, &argmin, &any,  &all,         NULL};
 
-/* ---- the functions of ops.h ---------------------------------------------------------------------------- */
+/* ---- public functions ---------------------------------------------------------------------------- */
 
 wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep)
 {
@@ -333,7 +333,8 @@ wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep)
     if (!axes_mask(x, axes, "mean", &shape, &mask) || !wg__both_float(x, x, "mean")) return wg__nil_of(x);
     int64_t n = reduced_count(&shape, mask);
     if (n == 0)
-        return wg_fail(x, WG_ERR_SHAPE, "mean", "%s: the mean of no elements", wg_shape_text(&shape, text, 128));
+        return wg_fail(x, WG_ERR_SHAPE, "mean", "%s: the mean of no elements is undefined",
+                       wg_shape_text(&shape, text, 128));
     wg_tensor total = wg_sum(x, axes, keep);
     return n == 1 ? total : wg_div(total, wg__constant(x, (double)n));
 }

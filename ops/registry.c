@@ -1,4 +1,4 @@
-/* The list of all ops, strung together from the families. */
+/* The list of all ops: the lists of the families, concatenated. */
 #include "internal.h"
 
 static const wg_op *const *const families[] = {

@@ -13,8 +13,7 @@ wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon)
     if (weight.tape) {
         if (!wg__shape(weight, &have, "rms_norm")) return wg__nil_of(x);
         if (have.rank != 1 || have.size[0] != shape.size[shape.rank - 1])
-            return wg__refuse(x, WG_ERR_SHAPE, "rms_norm",
-                              "the weight is %s and must be [%lld], the last size of x",
+            return wg__refuse(x, WG_ERR_SHAPE, "rms_norm", "the weight is %s: must be [%lld], the last size of x",
                               wg_shape_text(&have, text, sizeof text), (long long)shape.size[shape.rank - 1]);
         if (!wg__both_float(x, weight, "rms_norm")) return wg__nil_of(x);
     }

@@ -1,5 +1,5 @@
-/* Along one axis: cumulative sums, sorting, the k largest. Sorted values are gathered by their order, so that
- * their gradient is a gather's. */
+/* Along one axis: cumulative sums, sorting, the k largest. Sorted values are gathered by their indices, which gives
+ * them the gradient of a gather. */
 #include "internal.h"
 
 #include "kernels/reduce/reduce.h"
@@ -42,14 +42,14 @@ static wg__extents geometry(const wg_args *args)
 
 static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(geometry(args)); }
 
-/* Two rows of (key, index), of which a key is as large as an element. */
+/* Two buffers of (key, index); a key is as large as an element. */
 static size_t argsort_scratch(const wg_args *args)
 {
     size_t item = wg_dtype_size(args->in[0].dtype) == 8 ? 16 : 8;
     return 2 * (size_t)geometry(args).n * item;
 }
 
-/* The gradient of a sum from the start is a sum from the end. */
+/* The gradient of a cumulative sum is one from the other end. */
 static wg_tensor cumsum_vjp(const wg_vjp_args *v, int k)
 {
     wg__scan_attr attr = *(const wg__scan_attr *)v->attr;
@@ -79,7 +79,7 @@ static const wg_op argsort = {.struct_size = sizeof(wg_op),
 
 const wg_op *const wg__scan_ops[] = {&cumsum, &argsort, NULL};
 
-/* ---- the functions of ops.h ---------------------------------------------------------------------------- */
+/* ---- public functions ---------------------------------------------------------------------------- */
 
 wg_tensor wg_cumsum(wg_tensor x, int axis)
 {
@@ -88,7 +88,7 @@ wg_tensor wg_cumsum(wg_tensor x, int axis)
     return wg_record(&cumsum, &x, 1, &attr, sizeof attr);
 }
 
-/* The indices of the first k in order. */
+/* The indices of the first k elements in order. */
 static wg_tensor order(wg_tensor x, int axis, bool descending, int64_t k)
 {
     wg__scan_attr attr = {.axis = axis, .reverse = descending, .count = k};
@@ -113,7 +113,7 @@ wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices
     if (wg__axis(x, &axis, "topk") && wg__both_float(x, x, "topk")) {
         int64_t size = wg_size(x, axis);
         index = k < 0 || k > size ? wg_fail(x, WG_ERR_ARGUMENT, "topk",
-                                            "k = %d is not in 0 .. %lld, the axis' size", k, (long long)size)
+                                            "k = %d is not in 0 .. %lld, the size of the axis", k, (long long)size)
                                   : order(x, axis, largest, k);
     }
     if (indices) *indices = index;

@@ -1,4 +1,4 @@
-/* Softmax and log-softmax along one axis. The kernels work along the last one; another is brought there by a view.
+/* Softmax and log-softmax along one axis. The kernels work along the last axis; another is permuted there by a view.
  * The gradients are ops of their own, in terms of the result. */
 #include "internal.h"
 
@@ -10,12 +10,12 @@ static wg_status infer(wg_infer *c)
     wg_status status = wg__infer_float(c, 0);
     if (status) return status;
     c->out = c->in[0];
-    if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axis");
+    if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axes");
     if (c->n_in == 2 && c->dtype_in[1] != c->dtype_in[0])
         return wg_infer_fail(c, WG_ERR_DTYPE, "%s and %s differ", wg_dtype_name(c->dtype_in[0]),
                              wg_dtype_name(c->dtype_in[1]));
     if (c->n_in == 2 && !wg_shape_equal(&c->in[0], &c->in[1]))
-        return wg_infer_fail(c, WG_ERR_SHAPE, "the result and its gradient have equal shapes");
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the result and its gradient must have equal shapes");
     return WG_OK;
 }
 
@@ -35,7 +35,7 @@ static wg_kernel softmax_grad_select(const wg_op *op, const wg_dtype *in, int n_
     return wg__kernel_get(WG__KERNEL_softmax_grad, in[0]);
 }
 
-/* u = y (g - sum g y), from the result y and its gradient g. By g it is symmetric; by y, against c:
+/* u = y (g - sum g y), from the result y and its gradient g. By g it is symmetric; by y, with c the incoming gradient:
  * c (g - sum g y) - g sum c y. */
 static wg_tensor softmax_grad_vjp(const wg_vjp_args *v, int k);
 
@@ -83,7 +83,7 @@ static wg_kernel log_softmax_grad_select(const wg_op *op, const wg_dtype *in, in
     return wg__kernel_get(WG__KERNEL_log_softmax_grad, in[0]);
 }
 
-/* u = g - e^y sum g. By g, against c: c - sum c e^y. By y: -c e^y sum g. */
+/* u = g - e^y sum g, with c the incoming gradient. By g: c - sum c e^y. By y: -c e^y sum g. */
 static wg_tensor log_softmax_grad_vjp(const wg_vjp_args *v, int k)
 {
     wg_tensor g = v->in[1], weighted = wg_mul(v->grad, wg_exp(v->in[0]));
@@ -117,7 +117,7 @@ static const wg_op log_softmax = {.struct_size = sizeof(wg_op),
 
 const wg_op *const wg__softmax_ops[] = {&wg__softmax_op, &softmax_grad, &log_softmax, &log_softmax_grad, NULL};
 
-/* ---- the functions of ops.h ---------------------------------------------------------------------------- */
+/* ---- public functions ---------------------------------------------------------------------------- */
 
 static wg_tensor along(const wg_op *op, wg_tensor x, int axis)
 {

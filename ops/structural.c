@@ -1,5 +1,5 @@
-/* The closed set of ops that the engine records by itself, and the table through which it reaches them and the
- * kernels behind its instructions. */
+/* The closed set of ops that the engine itself records, and the table through which it reaches them and the kernels of
+ * its instructions. */
 #include "../autograd/plan/rewrite.h"
 #include "internal.h"
 

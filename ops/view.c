@@ -1,5 +1,5 @@
-/* Views: the same numbers under another shape and strides. Reshape, permute, expand, slice and flip are ops; the
- * rest is made of them. */
+/* Views: the same memory under another shape and strides. Reshape, permute, expand, slice and flip are ops; the others
+ * are compositions of them. */
 #include "internal.h"
 
 #include <string.h>
@@ -34,8 +34,8 @@ static void dense(const wg_shape *shape, wg_layout *layout)
     }
 }
 
-/* Matches groups of axes with equal products of sizes, from the last: a group of the operand must be evenly
- * spaced, and is then cut into the sizes of the result. */
+/* Matches groups of axes of operand and result with equal products of sizes, from the last axis on. A group of the
+ * operand must be evenly spaced; it is then divided into the sizes of the result. */
 static bool reshape_view(const wg_shape *in, const wg_layout *from, const wg_shape *out, const void *attr,
                          wg_layout *to)
 {
@@ -76,7 +76,7 @@ const wg_op wg__reshape_op = {.struct_size = sizeof(wg_op),
                               .vjp = reshape_vjp,
                               .view = reshape_view};
 
-/* Puts what is left in the place of a -1. */
+/* Replaces a size of -1 by the size that remains. */
 static bool fill_in(const wg_shape *in, wg_shape *shape)
 {
     int unknown = -1;
@@ -115,7 +115,7 @@ wg_tensor wg_flatten(wg_tensor x, int first, int last)
     if (!wg__shape(x, &in, "flatten")) return wg__nil_of(x);
     if (in.rank == 0 && first >= -1 && first <= 0 && last >= -1 && last <= 0) return wg_reshape(x, WG_DIMS(1));
     if (!wg__axis(x, &first, "flatten") || !wg__axis(x, &last, "flatten")) return wg__nil_of(x);
-    if (first > last) return wg__refuse(x, WG_ERR_ARGUMENT, "flatten", "axis %d comes after axis %d", first, last);
+    if (first > last) return wg__refuse(x, WG_ERR_ARGUMENT, "flatten", "axis %d is after axis %d", first, last);
     int64_t size[WG_MAX_RANK] = {0};
     int rank = 0;
     for (int i = 0; i < in.rank; i++) {
@@ -215,7 +215,7 @@ wg_tensor wg_permute(wg_tensor x, wg_axes order)
     for (int i = 0; i < in.rank; i++) {
         int axis = order.axis[i];
         if (!wg__axis(x, &axis, "permute")) return wg__nil_of(x);
-        if (seen[axis]) return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "axis %d is given twice", axis);
+        if (seen[axis]) return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "axis %d occurs twice", axis);
         seen[axis] = true;
         moved |= axis != i;
         attr.axis[i] = axis;
@@ -238,7 +238,7 @@ wg_tensor wg_transpose(wg_tensor x, int axis_a, int axis_b) { return swap(x, axi
 
 wg_tensor wg_t(wg_tensor x)
 {
-    if (wg_rank(x) == 1) return wg__refuse(x, WG_ERR_SHAPE, "t", "two axes are needed, the tensor has one");
+    if (wg_rank(x) == 1) return wg__refuse(x, WG_ERR_SHAPE, "t", "the tensor has one axis: must have at least two");
     return swap(x, -2, -1, "t");
 }
 
@@ -305,7 +305,7 @@ static bool slice_view(const wg_shape *in, const wg_layout *from, const wg_shape
 {
     const wg__slice_attr *slice = attr;
     *to = *from;
-    /* An empty slice at the end has no first element to point at. */
+    /* An empty slice at the end has no first element to refer to. */
     if (out->size[slice->axis] > 0) to->offset += slice->start * from->stride[slice->axis];
     to->stride[slice->axis] *= slice->step;
     return true;
@@ -341,9 +341,9 @@ static wg_tensor slice(wg_tensor x, int axis, int64_t start, int64_t stop, int64
         return wg__refuse(x, WG_ERR_ARGUMENT, op, "[%lld, %lld) is not within axis %d of size %lld",
                           (long long)start, (long long)stop, axis, (long long)size);
     }
-    if (step < 1) return wg__refuse(x, WG_ERR_ARGUMENT, op, "step %lld: 1 or more is needed", (long long)step);
+    if (step < 1) return wg__refuse(x, WG_ERR_ARGUMENT, op, "step %lld: must be 1 or more", (long long)step);
     if (first == 0 && last == size && step == 1) return x;
-    if (step > size) step = size + 1; /* takes the first only, and can't overflow */
+    if (step > size) step = size + 1; /* only the first element, without overflow */
     wg__slice_attr attr = {.axis = axis, .start = first, .stop = last, .step = step};
     return wg_record(&slice_op, &x, 1, &attr, sizeof attr);
 }

@@ -74,10 +74,10 @@ static wg_tensor bad_einsum(sampler *s, const op_samples *row, int i)
                {WG_ERR_ARGUMENT, "einsum|has 1 operands, 2 are given", "ij->ji", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|->", "ij,jk", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|->", "", "2,3", "3,4"},
-               {WG_ERR_ARGUMENT, "einsum|'.' is no letter", "...j,jk->...k", "2,3", "3,4"},
-               {WG_ERR_ARGUMENT, "einsum|'-' is no letter", "ij,jk->i->k", "2,3", "3,4"},
-               {WG_ERR_ARGUMENT, "einsum|',' is no letter", "ij,jk->i,k", "2,3", "3,4"},
-               {WG_ERR_ARGUMENT, "einsum|'1' is no letter", "i1,1k->ik", "2,3", "3,4"},
+               {WG_ERR_ARGUMENT, "einsum|'.' is not a letter", "...j,jk->...k", "2,3", "3,4"},
+               {WG_ERR_ARGUMENT, "einsum|'-' is not a letter", "ij,jk->i->k", "2,3", "3,4"},
+               {WG_ERR_ARGUMENT, "einsum|',' is not a letter", "ij,jk->i,k", "2,3", "3,4"},
+               {WG_ERR_ARGUMENT, "einsum|'1' is not a letter", "i1,1k->ik", "2,3", "3,4"},
                {WG_ERR_SHAPE, "einsum|10 axes|8", "abcde,fghij->a", "1,1,1,1,1", "1,1,1,1,1"},
                {WG_ERR_ARGUMENT, "einsum|NULL", NULL, "2,3", "3,4"},
                {WG_ERR_DTYPE, "einsum|operand 2 is i32", "ij,jk->ik", "2,3", NULL}};
@@ -219,9 +219,9 @@ typedef struct ctc_case {
     wg_reduction reduction;
 } ctc_case;
 
-static const ctc_case ctcs[] = {{5, 2, 4, 2, WG_MEAN}, {1, 1, 2, 1, WG_MEAN}, {1, 1, 1, 0, WG_SUM},
-                                {3, 2, 3, 0, WG_MEAN}, {7, 3, 5, 3, WG_REDUCE_NONE}, {8, 2, 3, 4, WG_SUM},
-                                {4, 1, 6, 2, WG_REDUCE_NONE}, {9, 4, 2, 2, WG_MEAN}, {6, 0, 3, 2, WG_MEAN},
+static const ctc_case ctcs[] = {{5, 2, 4, 2, WG_MEAN},        {1, 1, 2, 1, WG_MEAN},        {1, 1, 1, 0, WG_SUM},
+                                {3, 2, 3, 0, WG_MEAN},        {7, 3, 5, 3, WG_REDUCE_NONE}, {8, 2, 3, 4, WG_SUM},
+                                {4, 1, 6, 2, WG_REDUCE_NONE}, {9, 4, 2, 2, WG_MEAN},        {6, 0, 3, 2, WG_MEAN},
                                 {20, 2, 9, 7, WG_SUM}};
 
 /* Targets that always fit: no more than half of the steps, so that each label may have a blank before it. */

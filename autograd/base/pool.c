@@ -137,7 +137,8 @@ bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *
     atomic_store(&pool->entered, 0);
     begin_round(pool);
     work(context, 0);
-    uint32_t entered = atomic_fetch_or(&pool->entered, CLOSED); /* a worker that has not entered is not waited for */
+    uint32_t entered =
+        atomic_fetch_or(&pool->entered, CLOSED); /* a worker that has not entered is not waited for */
     wg__pool_wait(&pool->left, entered);
     pthread_mutex_unlock(&pool->in_use);
     return true;

@@ -98,4 +98,3 @@ wg_tensor wg_jacobian(wg_tensor y, wg_tensor x)
 }
 
 wg_tensor wg_hessian(wg_tensor y, wg_tensor x) { return wg_jacobian(wg_grad1(y, x, WG_NONE), x); }
-

@@ -8,7 +8,7 @@ typedef struct wg__remat {
     wg_tape *tape;
     uint32_t n;       /* nodes of the forward pass */
     uint32_t *region; /* [n] 0: none */
-    uint32_t *copy;   /* [n] the node that has its value in the backward pass: itself, if it is saved; 0: not recorded
+    uint32_t *copy; /* [n] the node that has its value in the backward pass: itself, if it is saved; 0: not recorded
                          yet. NULL: everything is saved */
     uint32_t entered; /* the region whose copies are recorded */
 } wg__remat;

@@ -86,7 +86,8 @@ static void mark(sweep *s, const uint32_t *x, uint32_t n_x)
     for (uint32_t id = first; id < s->n; id++) {
         const wg__node *node = &tape->nodes[id];
         if (s->needed[id] || !node->op || (node->flags & WG__NODE_DETACHED)) continue;
-        if (!wg_dtype_is_float((wg_dtype)node->dtype) || (wg__op_of(tape, node)->flags & WG_OP_NO_GRADIENT)) continue;
+        if (!wg_dtype_is_float((wg_dtype)node->dtype) || (wg__op_of(tape, node)->flags & WG_OP_NO_GRADIENT))
+            continue;
         const uint32_t *in = wg__inputs(tape, node);
         for (uint32_t k = 0; k < node->n_in; k++)
             if (s->needed[in[k]]) {

@@ -58,7 +58,8 @@ bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
     uint32_t root = p->storage.root[id];
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
     if (p->flags[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
-    int64_t at = view && wg__numel_of(e->tape, wg__node_at(p, id)) ? view->offset : 0; /* an empty view may point past */
+    int64_t at =
+        view && wg__numel_of(e->tape, wg__node_at(p, id)) ? view->offset : 0; /* an empty view may point past */
     if (wg__is_source(p, root) && root >= p->n_forward) {
         char *memory = derived_leaf(e, root);
         *where = memory ? memory + at * size : NULL;

@@ -81,7 +81,8 @@ static bool request_make(wg_tape *tape, wg__request *r, const wg__wanted *wanted
     r->targets = w + 1;
     for (uint32_t i = 0; i < wanted->n; i++) {
         const wg__node *node = &tape->nodes[wanted->nodes[i]];
-        if (!(node->flags & WG__NODE_VALUE) && node->leaf != WG__LEAF_DATA) w[1 + r->n_targets++] = wanted->nodes[i];
+        if (!(node->flags & WG__NODE_VALUE) && node->leaf != WG__LEAF_DATA)
+            w[1 + r->n_targets++] = wanted->nodes[i];
     }
     *w = r->n_targets;
     w += 1 + r->n_targets;

@@ -40,8 +40,8 @@ static void print_flags(const wg__planner *p, uint32_t id, FILE *out)
     static const struct {
         unsigned flag;
         const char *name;
-    } names[] = {{WG__STORED, "stored"},     {WG__CONTIGUOUS, "contiguous"},    {WG__MERGED, "merged"},
-                 {WG__OUTPUT, "output"},     {WG__VIEW_COPY, "view-copy"},      {WG__CONSTANT, "constant"},
+    } names[] = {{WG__STORED, "stored"},         {WG__CONTIGUOUS, "contiguous"}, {WG__MERGED, "merged"},
+                 {WG__OUTPUT, "output"},         {WG__VIEW_COPY, "view-copy"},   {WG__CONSTANT, "constant"},
                  {WG__SLICE_COPY, "slice-copy"}, {WG__DEFERRED, "deferred"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (p->flags[id] & names[i].flag) fprintf(out, " %s", names[i].name);
@@ -126,7 +126,8 @@ static void print_unit(const wg__planner *p, uint32_t id, FILE *out)
         fputc(';', out);
         if (unit->kind == WG__UNIT_CHAIN || unit->kind == WG__UNIT_PRODUCTS) {
             for (uint32_t i = 0; i < count; i++)
-                if (unit->kind != WG__UNIT_CHAIN || (p->flags[nodes[i]] & WG__STORED)) print_place(p, nodes[i], out);
+                if (unit->kind != WG__UNIT_CHAIN || (p->flags[nodes[i]] & WG__STORED))
+                    print_place(p, nodes[i], out);
         } else {
             print_place(p, unit->node, out);
         }

@@ -9,8 +9,8 @@ static void describe(wg__emit *e, wg_operand *operand, uint32_t id, const wg_lay
 {
     const wg__node *node = wg__node_at(e->p, id);
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    *operand = (wg_operand){
-        .rank = shape->rank, .dtype = (wg_dtype)node->dtype, .numel = wg__numel_of(e->tape, node)};
+    *operand =
+        (wg_operand){.rank = shape->rank, .dtype = (wg_dtype)node->dtype, .numel = wg__numel_of(e->tape, node)};
     memcpy(operand->size, shape->size, sizeof operand->size);
     memcpy(operand->stride, layout->stride, sizeof operand->stride);
 }
@@ -87,7 +87,8 @@ static bool emit_kernel(wg__emit *e, const wg__unit *unit)
             wg_args *copy = emit_copy(e, in[k]);
             wg_layout contiguous = wg__contiguous_layout(wg__plan_shape(p, in[k]));
             describe(e, operand, in[k], &contiguous);
-            if (!copy || !wg__emit_fix(e, &copy->out.data, 0, offset) || !wg__emit_fix(e, &operand->data, 0, offset))
+            if (!copy || !wg__emit_fix(e, &copy->out.data, 0, offset) ||
+                !wg__emit_fix(e, &operand->data, 0, offset))
                 return false;
         }
     }
@@ -110,7 +111,8 @@ static bool emit_concat(wg__emit *e, const wg__unit *unit)
         wg_layout piece = whole;
         piece.offset = at * whole.stride[attr->axis];
         at += wg__plan_shape(p, in[k])->size[attr->axis];
-        if (!wg__piece_is_in_place(p, in[k], unit->node, piece.offset) && !wg__emit_move(e, in[k], unit->node, &piece))
+        if (!wg__piece_is_in_place(p, in[k], unit->node, piece.offset) &&
+            !wg__emit_move(e, in[k], unit->node, &piece))
             return false;
     }
     return true;

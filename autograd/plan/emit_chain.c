@@ -169,10 +169,7 @@ static bool is_inside(const builder *b, uint32_t id)
     return b->e->p->units.of[id] == b->unit && b->e->p->storage.root[id] == id;
 }
 
-static bool is_stored(const builder *b, uint32_t id)
-{
-    return is_step(b, id) && (b->e->p->flags[id] & WG__STORED);
-}
+static bool is_stored(const builder *b, uint32_t id) { return is_step(b, id) && (b->e->p->flags[id] & WG__STORED); }
 
 /* Counts loads, steps, stores and sums. Leaves each member's position in e->at. */
 static wg__chain count(builder *b)
@@ -205,8 +202,7 @@ static bool slice_operand(builder *b, int load, const wg_shape *space)
     const uint32_t id = b->loaded[load], whole = wg__inputs(e->tape, &e->tape->nodes[id])[0];
     const wg__node *node = &e->tape->nodes[id];
     wg_layout over = wg__layout_of(e->p, whole), layout = {0};
-    wg__plan_op(e->p, id)->view(wg__plan_shape(e->p, whole), &over, space,
-                                wg__attr_of(e->tape, node), &layout);
+    wg__plan_op(e->p, id)->view(wg__plan_shape(e->p, whole), &over, space, wg__attr_of(e->tape, node), &layout);
     e->at[id] = (uint32_t)load;
     set_strides(e, &b->chain->loads[load], id, &layout, space);
     return wg__emit_bind_at(e, &b->chain->loads[load].data, whole, layout.offset);
@@ -245,7 +241,8 @@ static bool value_step(builder *b, uint32_t i)
     for (uint32_t k = 0; k < node->n_in; k++)
         step->in[k] = (uint16_t)(e->at[in[k]] + (is_inside(b, in[k]) ? (uint32_t)b->chain->n_loads : 0));
     if (is_slice_copy(b, id)) step->in[0] = (uint16_t)e->at[id];
-    for (uint32_t k = 0; k < node->n_in; k++) { /* the register of an operand whose last use is here may take the result */
+    for (uint32_t k = 0; k < node->n_in;
+         k++) { /* the register of an operand whose last use is here may take the result */
         bool repeated = false;
         for (uint32_t j = 0; j < k; j++) repeated |= in[j] == in[k];
         if (repeated || !is_inside(b, in[k]) || b->last[e->at[in[k]]] != i) continue;

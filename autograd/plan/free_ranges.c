@@ -3,10 +3,7 @@
 
 void wg__free_ranges_init(wg__free_ranges *f, wg__heap *heap) { *f = (wg__free_ranges){.heap = heap, .n = 1}; }
 
-void wg__free_ranges_fini(wg__free_ranges *f)
-{
-    wg__heap_release(f->heap, f->ranges, f->cap * sizeof *f->ranges);
-}
+void wg__free_ranges_fini(wg__free_ranges *f) { wg__heap_release(f->heap, f->ranges, f->cap * sizeof *f->ranges); }
 
 static int bin_of(int64_t size)
 {

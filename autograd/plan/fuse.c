@@ -14,9 +14,9 @@ typedef struct fuse {
     uint64_t *earliest; /* [n] of heads, like all below */
     uint64_t *deadline;
     uint16_t *steps;
-    uint16_t *loads;    /* outside operands, counted with repetition */
-    uint32_t *sum;      /* one of its sums; 0: none */
-    uint64_t remat;     /* rematerialized nodes do not run before this time */
+    uint16_t *loads; /* outside operands, counted with repetition */
+    uint32_t *sum;   /* one of its sums; 0: none */
+    uint64_t remat;  /* rematerialized nodes do not run before this time */
 } fuse;
 
 static uint32_t find(fuse *f, uint32_t id)

@@ -11,8 +11,8 @@ enum { TERM = 1, SUM = 2 };
 
 typedef struct merge {
     wg__planner *p;
-    uint8_t *kind; /* [n] TERM: a product that can take part; SUM: a sum of such products */
-    uint8_t *used; /* [n] part of a larger sum */
+    uint8_t *kind;  /* [n] TERM: a product that can take part; SUM: a sum of such products */
+    uint8_t *used;  /* [n] part of a larger sum */
     uint32_t *uses; /* [n] operands that name it or, if it is rematerialized, its copy */
 } merge;
 
@@ -146,10 +146,7 @@ static bool add_runs(wg__planner *p, uint32_t root, uint32_t start)
     return add_run(p, root, start, first, p->units.n_members);
 }
 
-static int by_id(const void *a, const void *b)
-{
-    return wg__compare(*(const uint32_t *)a, *(const uint32_t *)b);
-}
+static int by_id(const void *a, const void *b) { return wg__compare(*(const uint32_t *)a, *(const uint32_t *)b); }
 
 /* Collects the terms below a root without recursion; `open` is a stack of sums. */
 static bool collect(merge *m, uint32_t root, uint32_t *open)

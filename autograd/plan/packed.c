@@ -18,7 +18,8 @@ uint32_t wg__packed_acquire(wg_tape *tape, wg_param *param, const wg__pack_key *
         }
         if (!packed->plans) at = i;
     }
-    if (!wg__grow(&tape->heap, (void **)&cache->packed, &cache->cap_packed, at + 1u, sizeof *cache->packed)) return 0;
+    if (!wg__grow(&tape->heap, (void **)&cache->packed, &cache->cap_packed, at + 1u, sizeof *cache->packed))
+        return 0;
     void *memory = wg__heap_alloc(&tape->heap, bytes);
     if (!memory) return 0;
     cache->packed[at] =

@@ -8,9 +8,9 @@
 typedef struct wg__request {
     uint32_t *words;
     uint32_t n;
-    uint32_t loss;              /* 0: no gradients */
-    const uint32_t *x;          /* [n_x] nodes of the parameters to differentiate by */
-    const uint32_t *targets;    /* [n_targets] nodes to evaluate */
+    uint32_t loss;           /* 0: no gradients */
+    const uint32_t *x;       /* [n_x] nodes of the parameters to differentiate by */
+    const uint32_t *targets; /* [n_targets] nodes to evaluate */
     uint32_t n_x, n_targets;
     uint64_t hash;
 } wg__request;
@@ -20,7 +20,7 @@ typedef struct wg__request {
 bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request);
 
 /* The names of the switches, for the option plan and for WG_DUMP. */
-const char *wg__pass_name(int index); /* NULL past the end */
+const char *wg__pass_name(int index);                      /* NULL past the end */
 unsigned wg__pass_switch(const char *name, size_t length); /* WG__PASS_*; 0: no such switch */
 
 #endif

@@ -41,8 +41,8 @@ static bool add_outputs(block *b, wg__lifetime *lifetimes)
         if (direct && p->places.slot[output->node]) continue;
         on_target = wg__is_on_target(&targets, output);
         if (on_target || output->kind == WG__OUTPUT_VALUE) {
-            slot[i] = wg__slot_new(
-                plan, (wg__slot){.kind = on_target ? WG__SLOT_TARGET : WG__SLOT_OUTPUT, .index = i});
+            slot[i] =
+                wg__slot_new(plan, (wg__slot){.kind = on_target ? WG__SLOT_TARGET : WG__SLOT_OUTPUT, .index = i});
             if (direct) p->places.slot[output->node] = slot[i];
         } else if (direct) {
             lifetimes[output->node].last = p->schedule.n_stages + 1;
@@ -59,8 +59,7 @@ static bool add_packs(block *b)
     const wg__planner *p = b->p;
     for (uint32_t i = 1; i < p->packs.n; i++) {
         wg__pack *pack = &p->packs.list[i];
-        if (pack->where == WG__PACK_BLOCK &&
-            !add(b, 1, p->schedule.n_stages, (int64_t)pack->bytes, &pack->offset))
+        if (pack->where == WG__PACK_BLOCK && !add(b, 1, p->schedule.n_stages, (int64_t)pack->bytes, &pack->offset))
             return false;
     }
     return true;

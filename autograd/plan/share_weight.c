@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum {
-    LARGE = 5 << 20, /* bytes of a weight that does not stay in cache between products (4 MB gains nothing: 104 against
+    LARGE =
+        5 << 20, /* bytes of a weight that does not stay in cache between products (4 MB gains nothing: 104 against
                         106 GFLOP/s; 10 MB gains 85 -> 100; docs/performance.md) */
     MOST_ROWS = 2048 /* of a unit: beside so many rows, reading the weight once more is cheap */
 };

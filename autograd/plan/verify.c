@@ -168,11 +168,13 @@ static void check_units(const wg__verifier *v)
         WG__HOLDS(v, !needs_unit(p, id) || (unit && unit < p->units.n), id, "has no unit");
         if (!needs_unit(p, id) || (p->flags[id] & WG__MERGED)) continue;
         const wg__node *node = wg__node_at(p, id);
-        const bool sum = p->units.list[unit].kind == WG__UNIT_PRODUCT && wg__plan_op(p, id)->kind != WG_KIND_PRODUCT;
+        const bool sum =
+            p->units.list[unit].kind == WG__UNIT_PRODUCT && wg__plan_op(p, id)->kind != WG_KIND_PRODUCT;
         for (uint32_t k = 0; k < node->n_in && !sum; k++) {
             const uint32_t root = p->storage.root[wg__inputs(p->tape, node)[k]];
             if (!root || wg__is_source(p, root) || p->units.of[root] == unit) continue;
-            WG__HOLDS(v, !wg__is_step(p, root) || (p->flags[root] & WG__STORED), id, "reads %%%u, which is not stored", root);
+            WG__HOLDS(v, !wg__is_step(p, root) || (p->flags[root] & WG__STORED), id,
+                      "reads %%%u, which is not stored", root);
         }
     }
     for (uint32_t i = 1; i < p->units.n; i++) {

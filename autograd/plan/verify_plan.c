@@ -48,7 +48,8 @@ static void note_read(occupants *o, uint32_t node, uint32_t unit)
         return; /* in a register */
     occupant *it = owner_at(o, root);
     const bool direct = it == &o->of[node];
-    if (p->units.list[unit].kind == WG__UNIT_CONCAT && owner_at(o, p->units.list[unit].node) == it) return; /* in place */
+    if (p->units.list[unit].kind == WG__UNIT_CONCAT && owner_at(o, p->units.list[unit].node) == it)
+        return; /* in place */
     WG__HOLDS(o->v, it->first && it->first <= stage, node, "is read in stage %u before it is written", stage);
     if (stage > it->read)
         it->reader = direct ? unit : 0;
@@ -111,7 +112,9 @@ static void check_overlaps(const occupants *o, occupant *list, uint32_t n)
         n_live = kept;
         for (uint32_t k = 0; k < n_live; k++) {
             const occupant *a = &list[live[k]], *b = &list[i];
-            WG__HOLDS(o->v, b->offset >= a->end || a->offset >= b->end || is_in_place(o->v, a, b) || is_in_place(o->v, b, a),
+            WG__HOLDS(o->v,
+                      b->offset >= a->end || a->offset >= b->end || is_in_place(o->v, a, b) ||
+                          is_in_place(o->v, b, a),
                       b->node, "overlaps %%%u in stage %u", a->node, b->first);
         }
         live[n_live++] = i;
@@ -194,10 +197,11 @@ void wg__verify_plan(const wg__verifier *v)
             tasks += it->count > 1 ? 1 : (uint32_t)plan->instrs[it->first].tasks;
             instr += it->count;
         }
-        WG__HOLDS(v, stage->tasks == tasks || (stage->count == 1 && stage->tasks == 1), 0, "%u tasks in stage %u of %u",
-                  tasks, s, stage->tasks);
+        WG__HOLDS(v, stage->tasks == tasks || (stage->count == 1 && stage->tasks == 1), 0,
+                  "%u tasks in stage %u of %u", tasks, s, stage->tasks);
     }
-    WG__HOLDS(v, instr == plan->n_instrs && item == plan->n_items, 0, "%u of %u instructions run", instr, plan->n_instrs);
+    WG__HOLDS(v, instr == plan->n_instrs && item == plan->n_items, 0, "%u of %u instructions run", instr,
+              plan->n_instrs);
     for (uint32_t s = 0; s < plan->n_slots; s++) {
         const wg__slot *slot = &plan->slots[s];
         bound += slot->n_fixups;

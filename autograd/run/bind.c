@@ -130,7 +130,10 @@ static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
     return reserve_past(tape, plan);
 }
 
-bool wg__run_bind(wg_tape *tape, wg__plan *plan, int threads) { return reserve(tape, plan, threads) && bind(tape, plan); }
+bool wg__run_bind(wg_tape *tape, wg__plan *plan, int threads)
+{
+    return reserve(tape, plan, threads) && bind(tape, plan);
+}
 
 size_t wg__plan_bytes(const wg__plan *plan) { return plan->block_bytes + plan->output_bytes + plan->packed_bytes; }
 

@@ -60,6 +60,6 @@ void wg__run_commit(wg_tape *tape, const wg__plan *plan)
 void wg__run_discard(const wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_outputs; i++)
-        if (plan->outputs[i].kind == WG__OUTPUT_GRAD) wg__param_grad_clobbered(wg__trained(tape, &plan->outputs[i]));
+        if (plan->outputs[i].kind == WG__OUTPUT_GRAD)
+            wg__param_grad_clobbered(wg__trained(tape, &plan->outputs[i]));
 }
-

@@ -235,10 +235,9 @@ static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
         bool known = (run->bad_index >> 32) < tape->n_nodes;
         wg__scope_text scope = {{0}};
         if (known) wg__scope_label(tape, node->scope, &scope);
-        return wg__tape_error(
-            tape, WG_ERR_INDEX, "%s%s: index %lld at position %lld is out of range (0 to %lld)", run->bad_op->name,
-            scope.text, (long long)run->bad_value,
-            (long long)(run->bad_index & 0xffffffffu), (long long)run->bad_limit - 1);
+        return wg__tape_error(tape, WG_ERR_INDEX, "%s%s: index %lld at position %lld is out of range (0 to %lld)",
+                              run->bad_op->name, scope.text, (long long)run->bad_value,
+                              (long long)(run->bad_index & 0xffffffffu), (long long)run->bad_limit - 1);
     }
     if (w->nonfinite) {
         name_of(tape, plan, w->nonfinite_instr, name, sizeof name);

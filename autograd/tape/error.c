@@ -80,4 +80,3 @@ wg_tensor wg_fail_on(wg_tape *tape, wg_status status, const char *op, const char
     va_end(arguments);
     return result;
 }
-

@@ -35,7 +35,7 @@ typedef struct wg__line_sums {
 } wg__line_sums;
 
 typedef struct wg__chain_sum {
-    void *out; /* [lines of a span], contiguous */
+    void *out;    /* [lines of a span], contiguous */
     uint8_t size; /* bytes of an element */
     size_t state; /* offset in bytes from the first state */
     const wg__line_sums *kernels;
@@ -56,10 +56,11 @@ typedef struct wg__chain {
     int rank; /* collapsed: 1 or more */
     int64_t size[WG_MAX_RANK];
     int64_t numel;
-    int64_t span;  /* elements of a span: the space is a sequence of spans */
-    int64_t block; /* elements of each span that one task takes: whole innermost rows if rank > 1, whole lines if there
+    int64_t span; /* elements of a span: the space is a sequence of spans */
+    int64_t
+        block; /* elements of each span that one task takes: whole innermost rows if rank > 1, whole lines if there
                       are sums */
-    int64_t line;  /* elements of a line: line i of every span is added to element i of a sum; 0: no sums */
+    int64_t line; /* elements of a line: line i of every span is added to element i of a sum; 0: no sums */
     int n_loads, n_steps, n_stores, n_registers, n_sums;
     bool float_result; /* store 0 is f32 or f64 */
     wg__chain_sum *sums;
@@ -94,10 +95,10 @@ typedef struct wg__product {
     int64_t batch_step;               /* from one segment's offsets to the next one's; 0: segments share them */
     void *c;
     int64_t c_rs, c_cs, batch_c; /* batch_c: elements between the results of successive problems */
-    bool shared_b;       /* the problems share B, of one segment; their A and C are ... */
-    const void **each_a; /* ... [batches] instead of the segment's a and batch_a, */
-    void **each_c;       /* ... [batches] instead of c and batch_c */
-    int n_segments;      /* the same for each problem */
+    bool shared_b;               /* the problems share B, of one segment; their A and C are ... */
+    const void **each_a;         /* ... [batches] instead of the segment's a and batch_a, */
+    void **each_c;               /* ... [batches] instead of c and batch_c */
+    int n_segments;              /* the same for each problem */
     wg__segment *segments;
     bool accumulate;          /* add to C instead of overwriting it */
     const void *packed_b;     /* B (one segment, one batch) as packed by pack(), or NULL */
@@ -137,8 +138,8 @@ typedef struct wg__structural {
     const wg__line_sums *(*line_sums)(wg_dtype dtype);     /* of floats */
     const wg__product_kernels *(*product)(wg_dtype dtype); /* NULL: no product of this dtype */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);
-    void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);   /* fills */
-    int64_t (*first_nonfinite)(wg_dtype dtype, const void *in, int64_t n);  /* -1: none */
+    void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);  /* fills */
+    int64_t (*first_nonfinite)(wg_dtype dtype, const void *in, int64_t n); /* -1: none */
     void (*fill_random)(wg_dtype dtype, wg_init_kind kind, double a, double b, uint64_t seed, uint64_t key,
                         int64_t n, void *out); /* initial values */
     void (*orthogonal)(wg_dtype dtype, double gain, uint64_t seed, uint64_t key, int64_t rows, int64_t cols,

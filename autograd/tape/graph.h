@@ -21,10 +21,11 @@
 /* ---- nodes --------------------------------------------------------------------------------------------------- */
 
 typedef struct wg__node {
-    uint16_t op;      /* 0: a leaf */
-    uint16_t flags;   /* WG__NODE_* */
-    uint32_t n_in;    /* operands */
-    uint32_t in[4];   /* their nodes, 0 where an optional one is missing; of more than 4: in[0] is their place in spill */
+    uint16_t op;    /* 0: a leaf */
+    uint16_t flags; /* WG__NODE_* */
+    uint32_t n_in;  /* operands */
+    uint32_t
+        in[4]; /* their nodes, 0 where an optional one is missing; of more than 4: in[0] is their place in spill */
     uint32_t shape;   /* interned */
     uint32_t attr;    /* interned; 0: none */
     uint32_t slot;    /* leaf: index in leaves */
@@ -123,7 +124,7 @@ typedef struct wg__interned { /* intern.c */
     wg__index same_index;  /* gradient nodes by content, during one differentiation */
 } wg__interned;
 
-struct wg__cache;   /* plan/cache.h: plans and packed weights */
+struct wg__cache;     /* plan/cache.h: plans and packed weights */
 struct wg__run_state; /* run/run.h: memory of runs, profile */
 
 struct wg_tape {
@@ -161,7 +162,7 @@ struct wg_tape {
     struct {
         char passes[128]; /* "after-fuse,after-place" or "all"; "": none */
         FILE *out;
-    } dump; /* wg_trace_passes */
+    } dump;                                             /* wg_trace_passes */
     wg_status (*run_now)(wg_tape *tape, uint32_t node); /* option eager: called for every recorded node; or NULL */
 };
 
@@ -171,7 +172,10 @@ static inline const uint32_t *wg__inputs(const wg_tape *tape, const wg__node *no
 {
     return node->n_in <= 4 ? node->in : tape->spill + node->in[0];
 }
-static inline const wg_op *wg__op_of(const wg_tape *tape, const wg__node *node) { return tape->interned.ops[node->op]; }
+static inline const wg_op *wg__op_of(const wg_tape *tape, const wg__node *node)
+{
+    return tape->interned.ops[node->op];
+}
 static inline const wg_shape *wg__shape_of_node(const wg_tape *tape, const wg__node *node)
 {
     return &tape->interned.shapes[node->shape].shape;

@@ -54,4 +54,3 @@ int64_t wg_numel(wg_tensor tensor)
 }
 
 bool wg_is_nil(wg_tensor tensor) { return tensor.node == 0; }
-

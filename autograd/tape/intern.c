@@ -37,7 +37,10 @@ static uint64_t hash_shape(const wg_shape *shape)
     return hash_words(hash, 1);
 }
 
-static uint64_t hash_shape_id(const wg_tape *tape, uint32_t id) { return hash_shape(&tape->interned.shapes[id].shape); }
+static uint64_t hash_shape_id(const wg_tape *tape, uint32_t id)
+{
+    return hash_shape(&tape->interned.shapes[id].shape);
+}
 
 uint32_t wg__intern_shape(wg_tape *tape, const wg_shape *shape)
 {

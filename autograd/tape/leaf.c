@@ -13,8 +13,11 @@ static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, cons
         wg__out_of_memory(tape);
         return 0;
     }
-    wg__node node = {
-        .dtype = (uint8_t)dtype, .leaf = (uint8_t)kind, .slot = tape->n_leaves, .key = key, .scope = tape->scopes.current};
+    wg__node node = {.dtype = (uint8_t)dtype,
+                     .leaf = (uint8_t)kind,
+                     .slot = tape->n_leaves,
+                     .key = key,
+                     .scope = tape->scopes.current};
     node.shape = wg__intern_shape(tape, shape);
     if (!node.shape) {
         wg__out_of_memory(tape);

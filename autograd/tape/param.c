@@ -27,7 +27,7 @@ struct wg_param {
     void *value, *grad;
     uint64_t id, version;
     bool buffer, frozen;
-    bool grad_empty; /* no gradient since wg_zero_grad: the numbers in grad are meaningless, ... */
+    bool grad_empty;   /* no gradient since wg_zero_grad: the numbers in grad are meaningless, ... */
     bool grad_is_zero; /* ... unless they are all zeros */
 };
 
@@ -139,7 +139,7 @@ static void fill(wg_params *set, const wg_param *param, wg_init init)
         set->structural->orthogonal(set->dtype, init.a, set->seed, key, rows, param->numel / rows, param->value);
     } else if (init.kind == WG_INIT_UNIFORM || init.kind == WG_INIT_NORMAL) {
         set->structural->fill_random(set->dtype, init.kind, init.a * factor, init.b * factor, set->seed, key,
-                                       param->numel, param->value);
+                                     param->numel, param->value);
     } else {
         set->structural->from_f64(set->dtype, init.a, param->numel, param->value);
     }

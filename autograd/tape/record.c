@@ -42,7 +42,8 @@ static bool on_two_tapes(wg_tape *tape, const wg_op *op, int i)
 {
     wg__scope_text scope;
     const char *label = wg__scope_label(tape, tape->scopes.current, &scope);
-    return wg__tape_error(tape, WG_ERR_ARGUMENT, "%s%s: operands 1 and %d are on two tapes", op->name, label, i + 1),
+    return wg__tape_error(tape, WG_ERR_ARGUMENT, "%s%s: operands 1 and %d are on two tapes", op->name, label,
+                          i + 1),
            false;
 }
 
@@ -209,7 +210,8 @@ static uint32_t append_once(wg_tape *tape, const wg__node *node, const uint32_t 
 }
 
 /* Records an op on valid operands. Returns 0 with an error stored. */
-static uint32_t record(wg_tape *tape, const wg_op *op, const uint32_t *ids, int n, const void *attr, size_t attr_size)
+static uint32_t record(wg_tape *tape, const wg_op *op, const uint32_t *ids, int n, const void *attr,
+                       size_t attr_size)
 {
     const wg__modes *modes = &tape->modes;
     wg__node node = {.n_in = (uint32_t)n, .scope = tape->scopes.current, .forward = modes->forward};

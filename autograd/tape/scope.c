@@ -65,7 +65,8 @@ void wg_scope_begin(wg_tape *tape, const char *name)
         return;
     }
     memcpy(copy, path, (size_t)length + 1);
-    tape->scopes.list[tape->scopes.n] = (wg__scope){.parent = tape->scopes.current, .path_hash = hash, .path = copy};
+    tape->scopes.list[tape->scopes.n] =
+        (wg__scope){.parent = tape->scopes.current, .path_hash = hash, .path = copy};
     tape->scopes.current = tape->scopes.n++;
 }
 
@@ -73,4 +74,3 @@ void wg_scope_end(wg_tape *tape)
 {
     if (tape) tape->scopes.current = tape->scopes.list[tape->scopes.current].parent;
 }
-
