@@ -5,18 +5,18 @@
  *     answer --data qa1_single-supporting-fact_train.txt
  *     answer --story "Mary moved to the bathroom. John went to the hallway. Where is Mary?"
  *
- * Two encoders of the same words: an LSTM reads the story, another the question; their last states side by side go
- * through a layer of relu units to the answers, which are single words. Stories and questions are of any length:
- * padding changes nothing.
+ * Two encoders share the word embeddings: one LSTM reads the story, another the question. A layer of ReLU units maps
+ * the concatenated last states to the answers, which are single words. Stories and questions have any length; padding
+ * has no effect.
  *
- * The format is that of the bAbI tasks (Weston et al. 2015): a line is a number and a fact, or a number, a question, a
- * tab, the answer, and the numbers of the facts behind it, which are not used here; number 1 begins a story. Generated
- * are stories of its first task: four people go to six places, in five ways of saying so. Whoever moves twice is where
- * he or she went last. The last tenth of the stories is held out; what stands word for word among those that are learnt
- * from is left out of it.
+ * The file format is that of the bAbI tasks (Weston et al. 2015). A line is a number and a fact; or a number, a
+ * question, a tab, the answer, and the numbers of the supporting facts, which are unused here. Number 1 begins a story.
+ * Generated stories are like those of task 1: four people move to six places, in five phrasings; a person is where he
+ * or she went last. The last tenth of the stories is held out, except for questions that also occur in the training
+ * stories.
  *
- * Expected (default settings): above 0.95 of the questions of held-out stories; the likeliest answer is right in about
- * 0.17. */
+ * Expected (default settings): accuracy above 0.95 on held-out stories; the most frequent answer is right in about
+ * 0.17 of them. */
 #include "answer.h"
 
 #include <math.h>
@@ -100,7 +100,7 @@ static double train_step(const model *m, wg_tape *tape, wg_optimizer *optimizer,
     return value;
 }
 
-/* How many of the questions first .. last - 1 are answered right; the answers in given, unless that is NULL. */
+/* The accuracy on the questions first .. last - 1. Stores the answers in given, unless that is NULL. */
 static double accuracy(const model *m, wg_tape *tape, const corpus *c, int64_t first, int64_t last, int32_t *given)
 {
     enum { AT_ONCE = 100 };
@@ -122,7 +122,7 @@ static double accuracy(const model *m, wg_tape *tape, const corpus *c, int64_t f
     return (double)right / (double)(last - first);
 }
 
-/* The mean loss of the last steps. */
+/* Returns the mean loss of the last steps. */
 static double train(const model *m, wg_tape *tape, const corpus *c, const settings *s)
 {
     wg_adam_options adam = wg_adam_defaults();
@@ -148,9 +148,9 @@ static double train(const model *m, wg_tape *tape, const corpus *c, const settin
     return smooth;
 }
 
-/* ---- asking ---- */
+/* ---- results ---- */
 
-/* The accuracy of always giving the answer that is most frequent in training. */
+/* The accuracy of the most frequent training answer. */
 static double chance(const corpus *c)
 {
     int64_t *count = app_room(n_answers(c), sizeof *count), right = 0;
@@ -214,12 +214,12 @@ int main(int argc, char **argv)
     s.lr = 1e-2;
     app_option options[] = {
         {APP_TEXT, "data", &s.data, "FILE", "a bAbI task with answers of one word"},
-        {APP_TEXT, "story", &s.story, "TEXT", "facts and a question to answer at the end"},
-        {APP_INT, "stories", &s.stories, "N", "generated ones", 10, 1e6},
-        {APP_INT, "facts", &s.facts, "N", "of a generated story", 1, 60},
-        {APP_INT, "epochs", &s.epochs, "N", "times through the data", 1, 1e4},
-        {APP_INT, "batch", &s.batch, "N", "questions of a step", 1, 4096},
-        {APP_INT, "embedding", &s.embedding, "N", "numbers of a word", 1, 4096},
+        {APP_TEXT, "story", &s.story, "TEXT", "answer this at the end: facts and a question"},
+        {APP_INT, "stories", &s.stories, "N", "to generate", 10, 1e6},
+        {APP_INT, "facts", &s.facts, "N", "per generated story", 1, 60},
+        {APP_INT, "epochs", &s.epochs, "N", "passes over the data", 1, 1e4},
+        {APP_INT, "batch", &s.batch, "N", "questions per step", 1, 4096},
+        {APP_INT, "embedding", &s.embedding, "N", "size of the word embeddings", 1, 4096},
         {APP_INT, "hidden", &s.hidden, "N", "units of an encoder", 1, 4096},
         {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate at the beginning; falls to a twentieth", 0, 10},
         {APP_FLAG, "tiny", &s.tiny, NULL, "3000 stories, 32 units, 24 epochs"},

@@ -10,12 +10,12 @@ enum { MOST_WORDS = 512 }; /* of a story */
 
 typedef struct corpus {
     dictionary words, answers;
-    int64_t n, train; /* questions; 0 .. train - 1 to learn from, the others held out */
+    int64_t n, train; /* questions; 0 .. train - 1 to train on, the others held out */
     sequences story, question;
     int32_t *answer; /* [n] */
 } corpus;
 
-/* Functions end the program, with a message, where they fail. */
+/* A failure ends the program with a message. */
 
 /* The stories of a file or, with path NULL, `stories` generated ones of `facts` facts. */
 corpus corpus_new(const char *path, int64_t stories, int64_t facts, uint64_t seed);

@@ -8,7 +8,7 @@
 
 /* ---- generated stories ---- */
 
-/* To be freed. */
+/* The caller frees it. */
 static char *generate(int64_t stories, int64_t facts, uint64_t seed, size_t *size)
 {
     static const char *const people[] = {"Mary", "John", "Sandra", "Daniel"};
@@ -41,7 +41,7 @@ static bool is_number(const char *word)
     return *word == 0;
 }
 
-/* Where the question's mark stands; 0 in a fact. */
+/* The index of the question mark; 0 in a fact. */
 static size_t find_mark(const words *text, size_t line)
 {
     size_t at = words_count(text, line);
@@ -55,7 +55,7 @@ static void check_line(const words *text, size_t line, bool first, const char *n
     const char *const *word = words_line(text, line);
     if (!is_number(word[0])) app_fail("%s: line %zu: no number at the beginning", name, line + 1);
     if (first && strcmp(word[0], "1") != 0) app_fail("%s: line %zu: not number 1", name, line + 1);
-    if (n < 2) app_fail("%s: line %zu: only a number", name, line + 1);
+    if (n < 2) app_fail("%s: line %zu: nothing after the number", name, line + 1);
     if (mark == 0) return;
     if (strcmp(word[0], "1") == 0) app_fail("%s: line %zu: a question before any fact", name, line + 1);
     if (mark == 1 || mark + 1 == n) app_fail("%s: line %zu: a question without words or answer", name, line + 1);
@@ -63,7 +63,7 @@ static void check_line(const words *text, size_t line, bool first, const char *n
         if (!is_number(word[i])) app_fail("%s: line %zu: an answer of more than one word", name, line + 1);
 }
 
-/* Adds the words first .. last - 1 of a line, full stops left out. */
+/* Appends the words first .. last - 1 of a line, without full stops; returns the new length. */
 static int32_t add_words(const dictionary *d, const words *text, size_t line, size_t first, size_t last,
                          int32_t *tokens, int32_t n)
 {
@@ -74,7 +74,7 @@ static int32_t add_words(const dictionary *d, const words *text, size_t line, si
     return n;
 }
 
-/* Checks all lines; counts stories and questions, and finds the width of the longest story. */
+/* Checks all lines, counts stories and questions, finds the length of the longest story. */
 static void measure(const words *text, const char *name, int64_t *stories, int64_t *questions, int64_t *width)
 {
     int64_t now = 0;
@@ -95,7 +95,7 @@ static void measure(const words *text, const char *name, int64_t *stories, int64
                  (long long)*questions);
 }
 
-/* The answers, and the words of the training stories. */
+/* Dictionaries of the answers, and of the words of the training stories. */
 static void make_dictionaries(corpus *c, const words *text, int64_t training_stories)
 {
     char *bytes[2] = {NULL, NULL};
@@ -120,7 +120,7 @@ static void make_dictionaries(corpus *c, const words *text, int64_t training_sto
     }
 }
 
-/* Takes out what is held out but stands, word for word, among what is learnt from. */
+/* Removes held-out questions that also occur, word for word, in the training stories. */
 static void drop_known(corpus *c)
 {
     int64_t kept = c->train;

@@ -1,4 +1,4 @@
-/* What example programs share: messages, options, signals, progress. The loss curve is in curve.c. */
+/* Shared parts of the examples: messages, options, signals, progress. The loss curve is in curve.c. */
 #include "app.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 /* ---- messages ---- */
 
 static const char *program = "app";
-static bool bar_shown; /* a bar stands on the terminal's line */
+static bool bar_shown; /* the line of the terminal has a bar */
 
 void app_name(const char *name) { program = name; }
 
@@ -130,7 +130,7 @@ static uint64_t mix(uint64_t x)
 
 uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item) { return mix(mix(mix(seed) + step) + item); }
 
-/* The order of an epoch with one batch. */
+/* The order of an epoch with a single batch. */
 int64_t *app_shuffled(int64_t n, uint64_t seed)
 {
     wg_loader *loader = app_loader_new(n, n, (int64_t)seed, NULL);
@@ -144,7 +144,7 @@ int64_t *app_shuffled(int64_t n, uint64_t seed)
 
 /* ---- options ---- */
 
-/* The choice with these letters; NULL if there is none. */
+/* The choice that equals text, or NULL. */
 static const char *find_choice(const char *const *choices, const char *text)
 {
     while (*choices && strcmp(*choices, text) != 0) choices++;
@@ -263,7 +263,7 @@ static struct option *to_getopt(const app_option *table, int *n)
     return longs;
 }
 
-/* Arguments that are no options go to the table's list. */
+/* Adds arguments that are not options to the list of the table. */
 static void take_rest(int argc, char **argv, app_option *table)
 {
     for (; optind < argc; optind++) {
@@ -306,7 +306,7 @@ static void note_signal(int number) { noted_signal = number; }
 
 void app_catch_signals(void)
 {
-    /* The handler is gone after the first signal, so that the second one does what it always did. */
+    /* The first signal removes the handler, so that a second one has its default effect. */
     struct sigaction action = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
@@ -363,7 +363,7 @@ double app_progress_rate(const app_progress *p, int64_t done)
     return seconds > 0 ? (double)(done - p->first) * p->units_per_step / seconds : 0;
 }
 
-/* The part of the run that is done, by steps or by time, whichever ends it. */
+/* The part of the run that is done, by steps or by time, whichever is larger. */
 static double fraction_done(const app_progress *p, int64_t done)
 {
     double steps = p->total > p->first ? (double)(done - p->first) / (double)(p->total - p->first) : 1;

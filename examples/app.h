@@ -1,7 +1,7 @@
-/* What example programs share: options, messages, signals, progress, a clock, and a picture of the loss.
+/* Shared parts of the examples: options, messages, signals, progress, a clock, a picture of the loss.
  *
- * Results go to stdout, everything else to stderr. Exit codes: 0 good, 1 failure, 2 wrong usage, 128 + n after
- * signal n. All of this belongs to a program: the library prints nothing, installs no handler and never exits. */
+ * Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 wrong usage, 128 + n after
+ * signal n. The library itself prints nothing, installs no handler and never exits. */
 #ifndef APP_H
 #define APP_H
 
@@ -9,7 +9,7 @@
 
 /* ---- messages ---- */
 
-/* The name before every message: "charlm: ...". */
+/* Sets the prefix of every message: "charlm: ...". */
 void app_name(const char *name);
 void app_note(const char *format, ...) WG_PRINTF(1, 2);
 _Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
@@ -18,14 +18,15 @@ _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 void app_check_output(void);
 /* Checks that, and returns the result of main: 128 + the number of a signal that was noted, or 0. */
 int app_end(void);
-/* Ends the program if a file could not be written there: to find out before an hour of training, not after. */
+/* Ends the program if a file could not be written there: before an hour of training, not after. */
 void app_check_place(const char *path);
 
-/* ---- small things ---- */
+/* ---- memory, tapes, random numbers ---- */
 
-/* n zeroed elements, to be freed; out of memory ends the program. */
+/* n zeroed elements; the caller frees them. Out of memory ends the program. */
 void *app_room(int64_t n, size_t size);
-/* A pool of threads and a tape that runs on it, both to be freed, the tape first; if that fails, the program ends. */
+/* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. A failure ends the program.
+ * */
 wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool);
 /* Resets the tape after a step. Ends the program if the step failed. */
 void app_end_step(wg_tape *tape);
@@ -34,9 +35,9 @@ void app_end_step(wg_tape *tape);
 wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths);
 /* The next of a sequence of random numbers 0 .. n - 1 (Knuth's MMIX generator). */
 int64_t app_draw(uint64_t *random, int64_t n);
-/* 64 random bits, a function of these three. */
+/* 64 random bits, a function of the arguments. */
 uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item);
-/* 0 .. n - 1 in an order that is a function of the seed; to be freed. How data are shuffled before they are split. */
+/* 0 .. n - 1 in an order that depends on the seed, to shuffle data before a split; the caller frees it. */
 int64_t *app_shuffled(int64_t n, uint64_t seed);
 
 /* ---- options ---- */
@@ -53,20 +54,20 @@ typedef enum app_type {
     APP_REAL,    /* double, from low to high */
     APP_TEXT,    /* const char * */
     APP_CHOICE,  /* const char *, one of choices */
-    APP_LIST     /* app_list: given several times, and all arguments that are no options */
+    APP_LIST     /* app_list: may be repeated; also takes all arguments that are not options */
 } app_type;
 
 typedef struct app_option {
     app_type type;
     const char *name; /* without the dashes */
-    void *value;      /* where it goes; holds the default */
-    const char *hint; /* what the help calls its argument: "N" */
+    void *value;      /* the variable, which holds the default */
+    const char *hint; /* the argument's name in the help: "N" */
     const char *help;
-    double low, high;           /* bounds of a number, both included */
+    double low, high;           /* bounds of a number, inclusive */
     const char *const *choices; /* ends with NULL */
-    bool saved;                 /* the program keeps it in its checkpoints */
-    bool fixed;                 /* ... where another value would be another model */
-    bool given;                 /* set by app_parse: it stood on the command line */
+    bool saved;                 /* stored in the program's checkpoints */
+    bool fixed;                 /* ... and another value would not fit the model */
+    bool given;                 /* set by app_parse: on the command line */
 } app_option;
 
 /* A row that programs share. */
@@ -78,48 +79,48 @@ typedef struct app_option {
 /* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".
  * Ends the program after --help (exit 0) and on wrong usage (exit 2, one line). */
 void app_parse(int argc, char **argv, const char *usage, const char *summary, app_option *table);
-/* Sets an option from text; false if it is out of bounds. The text must last. */
+/* Sets an option from text; false if it is invalid. The text must outlive the option. */
 bool app_option_set(app_option *option, const char *text);
-/* Sets options that did not stand on the command line: "steps=100 width=32", by name and value. */
+/* Sets options that are not on the command line, by name and value: "steps=100 width=32". */
 void app_preset(app_option *table, const char *settings);
-/* Its value as text that app_option_set reads back exactly. */
+/* The value as text that app_option_set reads back exactly. */
 const char *app_option_text(const app_option *option, char text[64]);
 
 /* ---- signals and time ---- */
 
-/* From now on the first Ctrl-C (or SIGTERM) is only noted; the second ends the program. */
+/* From now on, the first Ctrl-C (or SIGTERM) is only noted; the second one ends the program. */
 void app_catch_signals(void);
 /* The number of the signal that was noted, or 0. */
 int app_signal(void);
-/* Seconds of a clock that only goes forward. */
+/* Seconds of a monotonic clock. */
 double app_now(void);
 
 /* ---- progress ---- */
 
-/* On a terminal a bar, redrawn at most ten times a second; elsewhere some twenty plain lines. */
+/* On a terminal a bar, redrawn at most ten times a second; elsewhere about twenty plain lines. */
 typedef struct app_progress {
     bool terminal, colour;
     int64_t first, total;  /* steps */
-    double printed;        /* how far, from 0 to 1, the last plain line was */
+    double printed;        /* progress of the last plain line, 0 to 1 */
     double started, drawn; /* seconds */
-    double paused;         /* seconds that were not work */
-    double seconds;        /* limit of the time; 0: none */
-    const char *unit;      /* what a step has many of: "chars" */
+    double paused;         /* seconds not counted */
+    double seconds;        /* time limit; 0: none */
+    const char *unit;      /* of the rate: "chars" */
     double units_per_step;
 } app_progress;
 
-/* seconds: the run may end after so long, before all steps are done; 0: it does not. */
+/* seconds: the time limit; 0: none. */
 void app_progress_begin(app_progress *progress, double seconds, int64_t first, int64_t total, const char *unit,
                         double units_per_step);
-/* done steps of the total are done. */
+/* Shows that `done` steps of the total are done. */
 void app_progress_show(app_progress *progress, int64_t done, double loss);
-/* Time that something else took: not counted in the rate. */
+/* Excludes this time from the rate. */
 void app_progress_pause(app_progress *progress, double seconds);
-/* Is the time over? */
+/* Whether the time limit is reached. */
 bool app_progress_timeout(const app_progress *progress);
-/* Units a second so far. */
+/* Units per second so far. */
 double app_progress_rate(const app_progress *progress, int64_t done);
-/* Takes the bar away. */
+/* Removes the bar. */
 void app_progress_end(app_progress *progress);
 
 /* ---- the loss curve ---- */
@@ -133,21 +134,21 @@ typedef struct app_points {
 void app_points_add(app_points *points, double x, double y);
 void app_points_fini(app_points *points);
 
-/* An SVG with the training loss as a line (means over stretches of steps) and validation losses as dots. Steps must
- * rise. */
+/* Writes an SVG with the training loss as a line (means over ranges of steps) and validation losses as dots. Steps must
+ * increase. */
 wg_status app_curve_write(const char *path, const char *title, const app_points *training,
                           const app_points *validation, wg_error *error);
-/* Adds the points of such a file up to step `last`, as far as it is there and can be read: for a run that goes on. */
+/* Adds the points of such a file up to step `last`, for a resumed run. Ignores a file that is missing or unreadable. */
 void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
 
-/* ---- a matrix as a picture, and as numbers ---- */
+/* ---- matrices ---- */
 
-/* An SVG of rows x cols numbers from 0 (white) to 1 (black), with words (UTF-8) beside the rows and above the columns:
- * where a model looked. numbers[row * cols + col]. */
+/* Writes an SVG of rows x cols numbers from 0 (white) to 1 (black), with words (UTF-8) next to the rows and above the
+ * columns: attention weights. numbers[row * cols + col]. */
 wg_status app_matrix_write(const char *path, const char *title, int rows, int cols, const char *const *row_words,
                            const char *const *col_words, const float *numbers, wg_error *error);
-/* The numbers as CSV: an empty field and the words of the columns, then a line a row, its word first; words in quotes
- * where RFC 4180 wants them, numbers with the nine digits that give the same float back. */
+/* Writes the numbers as CSV: an empty field and the words of the columns, then a line per row, its word first. Words
+ * are quoted where RFC 4180 requires it; nine digits identify a float. */
 wg_status app_matrix_write_csv(const char *path, int rows, int cols, const char *const *row_words,
                                const char *const *col_words, const float *numbers, wg_error *error);
 

@@ -12,7 +12,7 @@ static bool same(const char *const *a, const char *const *b, size_t n)
     return true;
 }
 
-/* How often the n-gram stands in the text. */
+/* The number of occurrences of the n-gram in the text. */
 static size_t count(const char *const *gram, size_t n, const char *const *text, size_t length)
 {
     size_t found = 0;

@@ -1,10 +1,10 @@
-/* BLEU of a corpus (Papineni et al. 2002): how near translations are to a reference.
+/* BLEU of a corpus (Papineni et al. 2002): how close translations are to a reference.
  *
  *     BLEU = min(1, e^(1 - r / h)) (p_1 p_2 p_3 p_4)^(1/4)
  *
- * p_n is the part of all n-grams of the translations that stand in their reference, each at most as often as it stands
- * there; h and r are the lengths of all translations and of all references. One reference a sentence, words as they
- * are given, no smoothing: 0 if there is no common 4-gram. From 0 to 1; papers print 100 times that. */
+ * p_n is the fraction of n-grams of the translations that occur in their reference, each counted at most as often as it
+ * occurs there; h and r are the total lengths of translations and references. One reference per sentence, words as
+ * given, no smoothing: 0 without a common 4-gram. The range is 0 to 1; papers print 100 times that. */
 #ifndef BLEU_H
 #define BLEU_H
 

@@ -1,23 +1,23 @@
-/* Captions: a picture goes in, words come out until the end token (Vinyals et al. 2015; Karpathy, Fei-Fei 2015).
+/* Captions of pictures, generated word by word until the end token (Vinyals et al. 2015; Karpathy, Fei-Fei 2015).
  *
- *     caption --show 8
+ * * caption --show 8
  *
- * A picture shows one or two of circles, squares and triangles, small or large, in four colours; its caption says so:
- * "a small red square above a large blue circle <end>". A ConvNet turns the picture into the first hidden state h(0) of
- * a GRU, or h(0) and c(0) of an LSTM (Xu et al. 2015), or with --feature input into its first input, which then is
- * normalised over the batch and, like the words, as wide as the state (Vinyals et al. 2015: 512 both); from then on the
- * input is the word before, at first <start>, and the output the logits of the next word. Training puts in the right
- * words (teacher forcing; Williams, Zipser 1989). Captions are then written without the right words and without
- * recording gradients, the likeliest word each time (--temperature: a word drawn), until <end>.
+ * * A picture shows one or two circles, squares or triangles, small or large, in four colours; its caption is "a small
+ * red square above a large blue circle <end>". A ConvNet maps the picture to the initial state h(0) of a GRU, or h(0)
+ * and c(0) of an LSTM (Xu et al. 2015). With --feature input it is the first input instead, normalised over the batch
+ * and, like the word embeddings, as wide as the state (Vinyals et al. 2015: 512 both). The next inputs are the previous
+ * words, from <start> on; the outputs are logits of the next word. Training feeds the right words (teacher forcing;
+ * Williams, Zipser 1989). Captions are generated without them and without recording gradients: the most probable word
+ * each time (--temperature: a random one), until <end>.
  *
- * One caption in eight never occurs in training. The result is per cent of captions that are right in every word: of
- * new pictures whose captions were learned (exact), and of those whose captions were not (unseen).
+ * * One caption in eight never occurs in training. The results are percentages of captions with every word right: for
+ * new pictures with captions seen in training (exact), and with others (unseen).
  *
- * Expected: exact above 97, unseen above 90 (--tiny: above 50 and above 25). --feature input is slower to learn: exact
- * 90 to 99, unseen 70 to 96 from seeds 1 to 3 (LSTM: 98 and 95). A state that a step has made lies between -1 and 1, a
- * first state that is the feature itself need not: with a tanh over it, it reaches 5 and 1 in as many steps. The norm
- * and the width make the input strong enough beside the words: without the norm it reaches 46 and 19 (seed 1), with 32
- * numbers for words and feature 46 and 32, with neither 14 and 2. */
+ * * Expected: exact above 97, unseen above 90 (--tiny: above 50 and above 25). --feature input learns more slowly:
+ * exact 90 to 99, unseen 70 to 96 from seeds 1 to 3 (LSTM: 98 and 95). The states of later steps lie between -1 and 1;
+ * h(0) must not be limited to that: with a tanh over it, the same number of steps reaches 5 and 1. The norm and the
+ * width make the feature as strong an input as the words: without the norm it reaches 46 and 19 (seed 1), with width 32
+ * for words and feature 46 and 32, with neither 14 and 2. */
 #include "app.h"
 #include "pictures.h"
 
@@ -79,7 +79,7 @@ typedef struct object {
 } object;
 
 typedef struct scene {
-    enum { ALONE = 0, BESIDE, UPON, LAYOUTS } layout; /* one; the first left of the second; above it */
+    enum { ALONE = 0, BESIDE, UPON, LAYOUTS } layout; /* one shape; the first left of the second; above it */
     object first, second;
 } scene;
 
@@ -108,7 +108,7 @@ static caption describe_scene(const scene *s)
     return c;
 }
 
-/* Is this one of the captions that training never shows? */
+/* Whether training never shows this caption. */
 static bool is_unseen(const caption *c)
 {
     uint64_t hash = 0;
@@ -207,9 +207,9 @@ typedef struct captioner {
     wg_params *params;
     wg_conv_layer conv_1, conv_2, conv_3;
     wg_batch_norm_layer norm_1, norm_2, norm_3;
-    wg_linear_layer feature; /* of the picture: a first state or a first input */
+    wg_linear_layer feature; /* of the picture: the initial state or the first input */
     bool feature_is_input;
-    wg_batch_norm_layer norm_feature; /* of a first input */
+    wg_batch_norm_layer norm_feature; /* of the first input */
     wg_embedding_layer embedding;
     wg_rnn rnn;
     wg_linear_layer decoder;
@@ -241,13 +241,13 @@ static captioner captioner_new(const settings *s)
     return c;
 }
 
-/* Filters, batch norm, ReLU, the larger of 2 x 2. */
+/* Convolution, batch norm, ReLU, max pooling by 2. */
 static wg_tensor convolve(const wg_conv_layer *conv, const wg_batch_norm_layer *norm, wg_tensor x)
 {
     return wg_max_pool2d(wg_relu(wg_batch_norm_apply(norm, wg_conv_apply(conv, x))), wg_pool_square(2));
 }
 
-/* Pictures x[n, 3, 24, 24] to the state before the first word. */
+/* The state before the first word, from pictures x[n, 3, 24, 24]. */
 static wg_rnn_state look(const captioner *c, wg_tape *tape, wg_tensor x)
 {
     wg_rnn_state state = wg_rnn_zero_state(&c->rnn, tape, wg_size(x, 0));
@@ -265,7 +265,7 @@ static wg_rnn_state look(const captioner *c, wg_tape *tape, wg_tensor x)
     return state;
 }
 
-/* The logits [n, VOCABULARY] of the word after `word`, i32 [n]; moves the state on. */
+/* The logits [n, VOCABULARY] of the word after `word`, i32 [n]; advances the state. */
 static wg_tensor say(const captioner *c, wg_tensor word, wg_rnn_state *state)
 {
     return wg_linear_apply(&c->decoder, wg_rnn_step(&c->rnn, wg_embedding_apply(&c->embedding, word), state));
@@ -273,7 +273,7 @@ static wg_tensor say(const captioner *c, wg_tensor word, wg_rnn_state *state)
 
 /* ---- training ---- */
 
-/* The mean cross entropy of the words, each after the right ones. */
+/* The mean cross entropy of the words, each given the right ones before it. */
 static wg_tensor caption_loss(const captioner *c, wg_tape *tape, const examples *e)
 {
     wg_tensor logits[WORDS_MOST];
@@ -285,7 +285,7 @@ static wg_tensor caption_loss(const captioner *c, wg_tape *tape, const examples 
     return wg_cross_entropy_lengths(wg_stack(logits, WORDS_MOST, 1), targets, lengths);
 }
 
-/* One step on new pictures; the loss. */
+/* One step on new pictures; returns the loss. */
 static double train_step(const captioner *c, wg_tape *tape, wg_optimizer *optimizer, const examples *e,
                          int64_t step)
 {
@@ -324,7 +324,7 @@ static void train(const captioner *c, wg_tape *tape, const settings *s)
 
 /* ---- writing captions ---- */
 
-/* Writes the captions of n pictures, word by word, until all have said END or have WORDS_MOST words. */
+/* Generates captions of n pictures, word by word, until all have ended or have WORDS_MOST words. */
 static void write_captions(const captioner *c, wg_tape *tape, const examples *e, const settings *s, caption *out)
 {
     wg_sampling sampling = wg_sampling_defaults();
@@ -353,7 +353,7 @@ static void write_captions(const captioner *c, wg_tape *tape, const examples *e,
     app_end_step(tape);
 }
 
-/* Per cent of captions with every word right; prints the first few. */
+/* The percentage of captions with every word right; prints the first few. */
 static double test(const captioner *c, wg_tape *tape, const settings *s, bool unseen)
 {
     examples e = examples_new(s->test);
@@ -392,22 +392,22 @@ int main(int argc, char **argv)
     settings s = {.cell = "gru", .feature = "state", .hidden = 128, .steps = 1500, .batch = 32, .test = 500};
     s.show = 4, s.lr = 0.003, s.seed = 1;
     app_option options[] = {
-        {APP_CHOICE, "cell", &s.cell, "KIND", "what writes", 0, 0, cells},
-        {APP_CHOICE, "feature", &s.feature, "KIND", "the picture becomes the first", 0, 0, features},
+        {APP_CHOICE, "cell", &s.cell, "KIND", "recurrent cell", 0, 0, cells},
+        {APP_CHOICE, "feature", &s.feature, "KIND", "the picture is the first", 0, 0, features},
         {APP_INT, "hidden", &s.hidden, "N", "size of the state", 1, 1 << 16},
         {APP_INT, "steps", &s.steps, "N", "steps of training, each on new pictures", 1, 1e9},
-        {APP_INT, "batch", &s.batch, "N", "pictures in a step", 1, 1 << 14},
+        {APP_INT, "batch", &s.batch, "N", "pictures per step", 1, 1 << 14},
         {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
         {APP_INT, "test", &s.test, "N", "pictures of each test", 1, 1 << 14},
         {APP_INT, "show", &s.show, "N", "captions of each test to print", 0, 1 << 14},
-        {APP_REAL, "temperature", &s.temperature, "X", "of the words that are written; 0: the likeliest", 0, 100},
+        {APP_REAL, "temperature", &s.temperature, "X", "of sampling; 0: the most probable word", 0, 100},
         {APP_INT, "seed", &s.seed, "N", "of weights, pictures and words", 0, 1e12},
         APP_THREADS(&s.threads),
-        {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
+        {APP_FLAG, "tiny", &s.tiny, NULL, "a small setting, for a few seconds"},
         {APP_END}};
     app_name("caption");
     app_parse(argc, argv, "caption [options]",
-              "A ConvNet and a GRU say in words what is in a picture. Expected: above 97 % of the captions of new\n"
+              "A ConvNet and a GRU write captions of pictures. Expected: above 97 % of the captions of new\n"
               "pictures are right in every word, above 90 % of those whose caption was never seen.",
               options);
     if (s.tiny) make_tiny(&s, options);
@@ -424,6 +424,5 @@ int main(int argc, char **argv)
     wg_params_free(c.params);
     wg_tape_free(tape);
     wg_pool_free(pool);
-    app_check_output();
-    return 0;
+    return app_end();
 }

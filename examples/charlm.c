@@ -3,11 +3,11 @@
  *     charlm train --data shakespeare.txt --out model.safetensors
  *     charlm sample --model model.safetensors --prime "ROMEO:" --length 500
  *
- * One-hot characters go through layers of RNN, LSTM or GRU cells to the logits of the next character. The text is
- * read as parallel streams; a step of training unrolls `unroll` characters of all streams and carries the cells'
- * state on to the next step (truncated backpropagation through time; Williams and Peng 1990, Karpathy 2015).
+ * Layers of RNN, LSTM or GRU cells map one-hot characters to logits of the next character. The text is read as parallel
+ * streams. A training step unrolls `unroll` characters of all streams and carries the states over to the next step
+ * (truncated backpropagation through time; Williams and Peng 1990, Karpathy 2015).
  *
- * Here are the model, its training and its writing; settings, checkpoints and files are in charlm_run.c. */
+ * This file has the model, training and sampling; charlm_run.c has settings, checkpoints and files. */
 #include "charlm.h"
 
 #include <math.h>
@@ -16,14 +16,14 @@
 
 /* ---- the model ---- */
 
-/* The logits of the character after x, an i32 tensor [B] of characters; moves the state on. */
+/* The logits of the character after x, an i32 tensor [B] of characters; advances the state. */
 static wg_tensor predict(const model *m, wg_tensor x, wg_rnn_state *state)
 {
     wg_tensor h = wg_rnn_step(&m->rnn, wg_one_hot(x, m->vocabulary, WG_F32), state);
     return wg_linear_apply(&m->decoder, h);
 }
 
-/* The mean cross entropy, in nats a character, over a window of the streams. */
+/* The mean cross entropy over a window of the streams, in nats per character. */
 static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, wg_rnn_state *state)
 {
     wg_tensor loss = wg_scalar(tape, WG_F32, 0);
@@ -39,11 +39,11 @@ static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, wg
 
 enum { SMOOTH_OVER = 50 };
 
-/* One step on the next window; the loss. */
+/* One step on the next window; returns the loss. */
 static double train_step(run *r)
 {
     size_t window = (size_t)r->step % r->training.windows;
-    if (window == 0) wg_rnn_carry_clear(&r->carry); /* the streams begin again */
+    if (window == 0) wg_rnn_carry_clear(&r->carry); /* the streams start over */
     streams_window(&r->training, window);
 
     wg_set_step(r->tape, (uint64_t)r->step);
@@ -63,7 +63,7 @@ static double train_step(run *r)
     return value;
 }
 
-/* The mean loss over all windows of the validation text, read as one sequence from zero state. */
+/* The mean loss over all windows of the validation text, read as one sequence from a zero state. */
 static double validate(run *r)
 {
     wg_params *scratch = wg_params_new(WG_F32);
@@ -119,9 +119,9 @@ static void learn(run *r)
     }
 }
 
-/* ---- writing ---- */
+/* ---- sampling ---- */
 
-/* A character at random, from softmax(logits / temperature): the argmax of the logits with Gumbel noise. */
+/* A random character from softmax(logits / temperature): the argmax of the logits with Gumbel noise. */
 static wg_tensor choose(wg_tape *tape, wg_tensor logits, double temperature)
 {
     if (temperature > 0) {
@@ -132,7 +132,7 @@ static wg_tensor choose(wg_tape *tape, wg_tensor logits, double temperature)
     return wg_argmax(logits, -1, false);
 }
 
-/* Feeds character c; the one that is chosen to follow. */
+/* Feeds character c; returns a choice of the next one. */
 static int32_t next_character(const model *m, wg_tape *tape, const wg_rnn_carry *carry, int32_t c,
                               double temperature)
 {
@@ -171,7 +171,7 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
     wg_params_free(scratch);
 }
 
-/* What to begin with when nothing is said: a new line, or whatever the model knows. */
+/* The default beginning: a newline, or the first character of the vocabulary. */
 static const char *default_prime(const vocabulary *v, char one[2])
 {
     one[0] = v->number['\n'] >= 0 ? '\n' : (char)v->symbol[0];
@@ -179,7 +179,7 @@ static const char *default_prime(const vocabulary *v, char one[2])
     return one;
 }
 
-/* What it writes so far, and how well it knows the validation text. */
+/* Prints the validation loss and a sample. */
 static void show_sample(run *r)
 {
     enum { LENGTH = 200 };
@@ -201,13 +201,13 @@ static void print_final(run *r, double rate)
            r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params), peak);
 }
 
-/* train, or demo: that with a limit of time, and some text that the model writes at the end. */
+/* train, or demo: with a time limit, and a sample at the end. */
 static int train(int argc, char **argv, bool demo)
 {
     run r = {.s = demo ? settings_demo() : settings_defaults()};
     settings_table(&r.s, r.options);
     app_parse(argc, argv, demo ? "charlm demo [options] [FILE...]" : "charlm train [options] [FILE...]",
-              "Learns a text, character by character. Without a FILE it is a text that comes with Wengert.",
+              "Learns a text, character by character. Without a FILE: the start of Pride and Prejudice.",
               r.options);
     if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
     run_begin(&r);
@@ -233,13 +233,14 @@ static int sample(int argc, char **argv)
     const char *path = "charlm.safetensors", *prime = NULL;
     int64_t length = 500, seed = 0, threads = 1;
     double temperature = 1;
-    app_option options[] = {{APP_TEXT, "model", &path, "FILE", "a model that charlm train made"},
-                            {APP_TEXT, "prime", &prime, "TEXT", "how the text begins"},
-                            {APP_INT, "length", &length, "N", "characters to write", 0, 1e12},
-                            {APP_REAL, "temperature", &temperature, "X", "below 1 bolder, 0 the likeliest", 0, 100},
-                            {APP_INT, "seed", &seed, "N", "of the choices", 0, 9e18},
-                            APP_THREADS(&threads),
-                            {APP_END}};
+    app_option options[] = {
+        {APP_TEXT, "model", &path, "FILE", "a model that charlm train made"},
+        {APP_TEXT, "prime", &prime, "TEXT", "how the text begins"},
+        {APP_INT, "length", &length, "N", "characters to write", 0, 1e12},
+        {APP_REAL, "temperature", &temperature, "X", "below 1: sharper; 0: the most probable", 0, 100},
+        {APP_INT, "seed", &seed, "N", "of the choices", 0, 9e18},
+        APP_THREADS(&threads),
+        {APP_END}};
     app_parse(argc, argv, "charlm sample [options]", "Writes text with a trained model.", options);
     vocabulary v;
     char one[2];

@@ -25,8 +25,8 @@ typedef struct settings {
 enum { N_OPTIONS = 24 };
 
 settings settings_defaults(void);
-settings settings_demo(void); /* a minute of training, the model beside the program */
-/* The options, whose values are the fields of s. */
+settings settings_demo(void); /* a minute of training, the model next to the program */
+/* The options; their values are the fields of s. */
 void settings_table(settings *s, app_option table[N_OPTIONS]);
 
 typedef struct run {
@@ -36,27 +36,27 @@ typedef struct run {
     vocabulary v;
     streams training, validation;
     model m;
-    wg_rnn_carry carry; /* the cells' state from one step to the next */
+    wg_rnn_carry carry; /* the states between steps */
     wg_optimizer *optimizer;
     wg_pool *pool;
     wg_tape *tape;
     int64_t step;  /* steps done */
-    double smooth; /* running mean of the loss over some fifty steps */
+    double smooth; /* running mean of the loss over about fifty steps */
     FILE *losses;
     app_points training_curve, validation_curve;
     app_progress progress;
 } run;
 
-/* Functions end the program, with a message, where they fail. */
+/* A failure ends the program with a message. */
 
-/* Reads the texts; makes the model, or loads what is to be resumed. The settings are there already. */
+/* Reads the texts; makes the model, or loads the one to resume. r->s must be set. */
 void run_begin(run *r);
 void run_end(run *r);
 void run_save(run *r);
-/* The loss curve: model.svg beside model.safetensors. A resumed run goes on with the points in it. */
+/* Writes the loss curve: model.svg next to model.safetensors. A resumed run continues its points. */
 void run_write_curve(const run *r);
 
-/* The model of a checkpoint, and its characters. */
+/* The model and vocabulary of a checkpoint. */
 model model_load(const char *path, vocabulary *v);
 
 #endif

@@ -1,4 +1,4 @@
-/* charlm's settings, what a run of training is made of, and its files: see charlm.c for the model itself. */
+/* charlm: settings, checkpoints and files of a training run. The model is in charlm.c. */
 #include "charlm.h"
 
 #include <errno.h>
@@ -51,25 +51,24 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_INT, "layers", &s->layers, "N", "layers of cells", 1, WG_RNN_MAX_CELLS, NULL, true, true},
         {APP_INT, "hidden", &s->hidden, "N", "size of a layer's state", 1, 1 << 16, NULL, true, true},
         {APP_INT, "batch", &s->batch, "N", "parallel streams of text", 1, 1 << 16, NULL, true, true},
-        {APP_INT, "unroll", &s->unroll, "N", "characters of a stream in a step", 1, 1 << 16, NULL, true, true},
+        {APP_INT, "unroll", &s->unroll, "N", "characters of each stream per step", 1, 1 << 16, NULL, true, true},
         {APP_INT, "steps", &s->steps, "N", "steps of training in all", 1, many},
-        {APP_REAL, "seconds", &s->seconds, "X", "stop training after this time; 0: never", 0, 1e9},
-        {APP_CHOICE, "optimizer", &s->optimizer, "KIND", "how to update", 0, 0, optimizers, true, true},
+        {APP_REAL, "seconds", &s->seconds, "X", "time limit of training, in seconds; 0: none", 0, 1e9},
+        {APP_CHOICE, "optimizer", &s->optimizer, "KIND", "optimizer", 0, 0, optimizers, true, true},
         {APP_REAL, "lr", &s->lr, "X", "learning rate", 0, 1e3, NULL, true},
         {APP_REAL, "decay", &s->decay, "X", "decay of RMSprop's running mean", 0, 1, NULL, true},
         {APP_REAL, "clip", &s->clip, "X", "largest norm of the gradient; 0: any", 0, 1e9, NULL, true},
         {APP_REAL, "dropout", &s->dropout, "X", "dropout between layers", 0, 0.99, NULL, true},
         {APP_INT, "seed", &s->seed, "N", "of initial values and dropout", 0, most, NULL, true, true},
         APP_THREADS(&s->threads),
-        {APP_TEXT, "out", &s->out, "FILE", "where the model goes; the loss curve beside it, as .svg"},
-        {APP_FLAG, "resume", &s->resume, NULL, "go on where the model in --out stopped, bit for bit"},
+        {APP_TEXT, "out", &s->out, "FILE", "write the model, and the loss curve as .svg"},
+        {APP_FLAG, "resume", &s->resume, NULL, "continue the run of the model in --out, bit for bit"},
         {APP_TEXT, "init-from", &s->init_from, "FILE", "initial weights, from safetensors"},
-        {APP_FLAG, "lenient", &s->lenient, NULL, "let --init-from differ from the model, and say where"},
+        {APP_FLAG, "lenient", &s->lenient, NULL, "report where --init-from differs from the model, and go on"},
         {APP_TEXT, "losses", &s->losses, "FILE", "write the loss of every step, one a line"},
-        {APP_INT, "sample-every", &s->sample_every, "N", "write 200 characters after so many steps; 0: never", 0,
-         many},
-        {APP_INT, "eval-every", &s->eval_every, "N", "validate after so many steps; 0: at the end", 0, many},
-        {APP_INT, "save-every", &s->save_every, "N", "save after so many steps; 0: at the end", 0, many},
+        {APP_INT, "sample-every", &s->sample_every, "N", "print 200 characters every N steps; 0: never", 0, many},
+        {APP_INT, "eval-every", &s->eval_every, "N", "validate every N steps; 0: at the end", 0, many},
+        {APP_INT, "save-every", &s->save_every, "N", "save every N steps; 0: at the end", 0, many},
         {APP_END}};
     _Static_assert(sizeof options / sizeof *options <= N_OPTIONS, "the table has room");
     memcpy(table, options, sizeof options);
@@ -115,8 +114,8 @@ static wg_optimizer *optimizer_new(const settings *s, wg_params *params)
 
 enum { N_PAIRS = N_OPTIONS + 4 };
 
-/* Model, optimizer, carried state, step and seed are the library's part of a checkpoint; ours are the vocabulary,
- * the settings, which text it was, and the running loss. */
+/* The library stores model, optimizer, carried state, step and seed; the program adds the vocabulary, the settings, an
+ * id of the text, and the running loss. */
 void run_save(run *r)
 {
     wg_pair pairs[N_PAIRS];
@@ -154,7 +153,7 @@ static wg_safetensors *open_model(const char *path, vocabulary *v)
     return file;
 }
 
-/* Takes the settings of a checkpoint, except where the command line says otherwise and may. */
+/* Takes the settings of a checkpoint, except those that the command line overrides and may override. */
 static void adopt_settings(const wg_safetensors *file, app_option *table)
 {
     for (app_option *o = table; o->type != APP_END; o++) {
@@ -168,7 +167,7 @@ static void adopt_settings(const wg_safetensors *file, app_option *table)
     }
 }
 
-/* model.safetensors: model.svg; false if that is too long. */
+/* model.svg for model.safetensors; false if the path is too long. */
 static bool curve_path(const run *r, char path[4096])
 {
     const char *name = strrchr(r->s.out, '/') ? strrchr(r->s.out, '/') + 1 : r->s.out, *dot = strrchr(name, '.');
@@ -193,7 +192,7 @@ static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
     if (curve_path(r, path)) app_curve_read(path, (double)r->step, &r->training_curve, &r->validation_curve);
 }
 
-/* --init-from: the carried state need not be in the file, nor need one that is there fit. */
+/* For --init-from: a carried state may be missing from the file, or have another shape. */
 static bool tolerate(void *context, const wg_difference *difference)
 {
     bool lenient = *(const bool *)context;
@@ -211,7 +210,7 @@ static void init_from(run *r)
     wg_safetensors_close(file);
 }
 
-/* The carried state of the training run is of no use here. */
+/* The carried state of the training run is unused. */
 static bool tolerate_state(void *context, const wg_difference *difference)
 {
     return difference->kind == WG_UNEXPECTED && strncmp(difference->name, "state.", 6) == 0;
@@ -234,7 +233,7 @@ model model_load(const char *path, vocabulary *v)
 
 /* ---- a run ---- */
 
-/* All files joined; one alone stays mapped, since it may be larger than the memory. */
+/* Joins all files. A single file is mapped, since it may be larger than the memory. */
 static void read_texts(const app_list *files, wg_text *all)
 {
     const char *shipped[] = {CHARLM_TEXT}, **paths = files->n ? files->items : shipped;
@@ -256,7 +255,7 @@ static void read_texts(const app_list *files, wg_text *all)
     }
 }
 
-/* 90 % to train on, the rest to validate, in the same shape of streams where that is long enough for it. */
+/* 90 % to train on, the rest to validate, in streams of the same shape if it is long enough. */
 static void cut_text(run *r)
 {
     size_t size = r->text.size, n_train = size / 10 * 9 + size % 10 * 9 / 10, n_valid = size - n_train;
@@ -272,7 +271,7 @@ static void cut_text(run *r)
         app_fail("out of memory");
 }
 
-/* A resumed run goes on after the line of the step that it resumes from: a run that was killed wrote more. */
+/* A resumed run continues after the line of its first step: a killed run may have written more lines. */
 static void open_losses(run *r)
 {
     if (!r->s.losses) return;

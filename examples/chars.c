@@ -1,4 +1,4 @@
-/* Text as numbers. */
+/* Text as character numbers. */
 #include "chars.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The loss curve as an SVG, which keeps its points in a comment at its end: a resumed run goes on with them. */
+/* The loss curve as an SVG. A comment at its end stores the points, which a resumed run continues. */
 #include "app.h"
 
 #include <math.h>
@@ -28,7 +28,7 @@ void app_points_fini(app_points *p)
 }
 
 typedef struct frame {
-    double x0, x1, y0, y1; /* what is shown */
+    double x0, x1, y0, y1; /* the visible range */
 } frame;
 
 static double to_x(const frame *f, double x)
@@ -40,7 +40,7 @@ static double to_y(const frame *f, double y)
     return HEIGHT - BOTTOM - (y - f->y0) / (f->y1 - f->y0) * (HEIGHT - TOP - BOTTOM);
 }
 
-/* 1, 2 or 5 times a power of ten, so that some five lines cross the picture. */
+/* 1, 2 or 5 times a power of ten, for about five grid lines. */
 static double tick_distance(double range)
 {
     double power = pow(10, floor(log10(range / 5))), parts = range / 5 / power;
@@ -56,7 +56,7 @@ static void include_points(frame *f, const app_points *p)
     }
 }
 
-/* Room for all points, cut at whole ticks. */
+/* A range with all points, rounded to ticks. */
 static frame frame_of(const app_points *a, const app_points *b)
 {
     frame f = {INFINITY, -INFINITY, INFINITY, -INFINITY};
@@ -95,7 +95,7 @@ static void draw_axes(FILE *out, const frame *f, const char *title)
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">step</text>\n", WIDTH - RIGHT, HEIGHT - 10);
 }
 
-/* The mean of every stretch of steps, so that the line stays readable and the file small. */
+/* Means over ranges of steps keep the line readable and the file small. */
 static app_points means_of(const app_points *p, double stretch)
 {
     app_points means = {0};

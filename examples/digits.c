@@ -5,13 +5,13 @@
  *     28x28x1 -conv 5x5-> 24x24x n1 -pool 2-> 12x12x n1 -conv 5x5-> 8x8x n2 -pool 2-> 4x4x n2
  *             -flatten-> fc_3: n3, ReLU -> dropout -> fc_4: 10
  *
- * That has 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) numbers to learn. --model mlp leaves the convolutions
- * and pools away: 784 -> n3, ReLU -> dropout -> 10. Training minimises the mean loss over the training pictures (the
- * empirical risk) by steps over minibatches; model, loss and optimizer are chosen independently. Without files the
- * program draws digits of its own: strokes that are moved, turned, bent, and noise.
+ * This has 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) parameters. --model mlp omits convolutions and pools:
+ * 784 -> n3, ReLU -> dropout -> 10. Training minimises the mean loss over the training pictures (the empirical risk) in
+ * steps over minibatches. Model, loss and optimizer are independent choices. Without files the program draws digits:
+ * strokes that are shifted, rotated and bent, with noise.
  *
- * Expected: on MNIST's 10,000 test pictures, the last 1,000 kept back, 97 % right or more after 5 epochs (the MLP
- * 92 %); on the drawn digits 98 %. */
+ * Expected: on MNIST's 10,000 test pictures, of which the last 1,000 are held out, an accuracy of 97 % or more after 5
+ * epochs (MLP: 92 %); on drawn digits 98 %. */
 #include "app.h"
 #include "pictures.h"
 
@@ -50,7 +50,7 @@ static void pictures_fini(pictures *p)
     free(p->labels);
 }
 
-/* How the digits are written: points on a grid 10 wide and 14 high. */
+/* The strokes of the digits: points on a grid 10 wide and 14 high. */
 static const signed char strokes[CLASSES][12][2] = {
     {{5, 0}, {8, 2}, {9, 7}, {8, 12}, {5, 14}, {2, 12}, {1, 7}, {2, 2}, {5, 0}, {-1}},
     {{3, 3}, {6, 0}, {6, 14}, {-1}},
@@ -91,7 +91,7 @@ static pictures pictures_draw(int64_t n, uint64_t seed)
     return p;
 }
 
-/* An IDX file of bytes; its sizes are `rank` in number. */
+/* Reads an IDX file of bytes with this rank. */
 static wg_idx read_idx(const char *path, int rank, const char *what)
 {
     wg_idx idx;
@@ -123,7 +123,7 @@ static pictures pictures_read(const char *images_path, const char *labels_path)
     return p;
 }
 
-/* Pictures as [n, 1, 28, 28], from 0 to 1, and labels [n], on the tape. */
+/* Pictures [n, 1, 28, 28], from 0 to 1, and labels [n], on the tape. */
 static void put_batch(wg_tape *tape, const pictures *p, const int64_t *samples, int64_t n, wg_tensor *x,
                       wg_tensor *y)
 {
@@ -180,7 +180,7 @@ static wg_tensor classify(const network *n, wg_tensor x)
 
 typedef wg_tensor (*loss_fn)(wg_tensor logits, wg_tensor labels);
 
-/* The squared distance of the probabilities from 1 for the label, 0 for all others (Brier 1950). */
+/* The squared distance of the probabilities from the one-hot label (Brier 1950). */
 static wg_tensor brier(wg_tensor logits, wg_tensor labels)
 {
     wg_tensor wrong = wg_sub(wg_softmax(logits, -1), wg_one_hot(labels, CLASSES, WG_F32));
@@ -208,13 +208,13 @@ typedef struct trainer {
     loss_fn loss;
     wg_optimizer *optimizer;
     wg_tape *tape;
-    wg_loader *loader; /* of the training pictures, which are the first */
+    wg_loader *loader; /* of the training pictures, which come first */
     pictures data;
-    int64_t trained_on; /* how many pictures */
-    FILE *order;        /* or NULL: the numbers of the pictures of every step, a line each */
+    int64_t trained_on; /* number of training pictures */
+    FILE *order;        /* or NULL: a line per step with the numbers of its pictures */
 } trainer;
 
-/* One step on the next minibatch; its loss. */
+/* One step on the next minibatch; returns the loss. */
 static double train_step(trainer *t, int64_t step)
 {
     const int64_t *samples;
@@ -234,7 +234,7 @@ static double train_step(trainer *t, int64_t step)
     return value;
 }
 
-/* Per cent of the pictures that are kept back whose digit is found. */
+/* The accuracy on held-out pictures, in per cent. */
 static double test(trainer *t)
 {
     enum { AT_ONCE = 250 };
@@ -255,7 +255,7 @@ static double test(trainer *t)
     return 100 * (double)right / (double)all;
 }
 
-/* Trains; prints a line for every epoch and the result. */
+/* Trains; prints a line per epoch, and the result. */
 static void train(trainer *t, const settings *s)
 {
     int64_t batches = wg_loader_batches(t->loader), steps = s->epochs * batches, step = 0;
@@ -284,7 +284,7 @@ static void train(trainer *t, const settings *s)
 
 /* ---- the program ---- */
 
-/* A few hundred drawn digits and a small net: some seconds. What was given stays. */
+/* A few hundred drawn digits and a small net, for a few seconds. Options on the command line take precedence. */
 static void make_tiny(settings *s, const app_option *o)
 {
     for (; o->type != APP_END; o++) {
@@ -313,7 +313,7 @@ static void run(const settings *s)
     wg_error error = {0};
     pictures data = s->images ? pictures_read(s->images, s->labels) : pictures_draw(s->drawn, (uint64_t)s->seed);
     if (data.n <= s->test)
-        app_fail("%lld pictures, of which --test %lld are kept back: none is left to learn from", (long long)data.n,
+        app_fail("%lld pictures, of which --test %lld are kept back: none is left for training", (long long)data.n,
                  (long long)s->test);
     wg_pool *pool;
     wg_loader_options loader_options = wg_loader_defaults();
@@ -353,23 +353,23 @@ int main(int argc, char **argv)
         {APP_TEXT, "images", &s.images, "FILE", "pictures of 28 x 28 bytes, IDX, plain or .gz; default: drawn"},
         {APP_TEXT, "labels", &s.labels, "FILE", "their digits, IDX, plain or .gz"},
         {APP_INT, "drawn", &s.drawn, "N", "without files: digits to draw", 2, 1e6},
-        {APP_INT, "test", &s.test, "N", "the last so many are kept back for the test", 1, 1e9},
+        {APP_INT, "test", &s.test, "N", "the last N pictures are the test set", 1, 1e9},
         {APP_CHOICE, "model", &s.model, "KIND", "what to train", 0, 0, models},
         {APP_CHOICE, "loss", &s.loss, "KIND", "what to minimise", 0, 0, losses},
-        {APP_CHOICE, "optimizer", &s.optimizer, "KIND", "how", 0, 0, optimizers},
+        {APP_CHOICE, "optimizer", &s.optimizer, "KIND", "optimizer", 0, 0, optimizers},
         {APP_INT, "n1", &s.n1, "N", "filters of the first convolution", 1, 4096},
         {APP_INT, "n2", &s.n2, "N", "filters of the second", 1, 4096},
         {APP_INT, "n3", &s.n3, "N", "units of the hidden layer", 1, 1 << 16},
-        {APP_REAL, "dropout", &s.dropout, "X", "probability of a hidden unit to be left out", 0, 1},
+        {APP_REAL, "dropout", &s.dropout, "X", "dropout of the hidden layer", 0, 1},
         {APP_INT, "epochs", &s.epochs, "N", "passes over the training pictures", 1, 1e6},
-        {APP_INT, "batch", &s.batch, "N", "pictures in a step", 1, 1 << 16},
+        {APP_INT, "batch", &s.batch, "N", "pictures per step", 1, 1 << 16},
         {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
         {APP_REAL, "momentum", &s.momentum, "X", "of SGD", 0, 1},
         {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights (safetensors)"},
-        {APP_TEXT, "order-out", &s.order_out, "FILE", "write which pictures each step sees, a line a step"},
+        {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
         APP_THREADS(&s.threads),
-        {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
+        {APP_FLAG, "tiny", &s.tiny, NULL, "a small setting, for a few seconds"},
         {APP_END}};
     app_name("digits");
     app_parse(argc, argv, "digits [options]",
@@ -379,6 +379,5 @@ int main(int argc, char **argv)
     if (!s.images != !s.labels) app_usage("--images and --labels go together");
     if (s.tiny) make_tiny(&s, options);
     run(&s);
-    app_check_output();
-    return 0;
+    return app_end();
 }

@@ -3,13 +3,14 @@
  *     gpt --data shakespeare.txt --nano --out gpt.safetensors
  *     gpt sample --model gpt.safetensors --prime "ROMEO:" --length 500 --top-k 20
  *
- * Without --data it learns Wengert's own text. Expected: val_loss=1.95 after the 1000 steps, half a minute on two
- * threads. With --nano (nanoGPT's setting for a CPU) on tinyshakespeare: val_loss=1.90, in one to three minutes.
+ * Without --data it learns the start of Pride and Prejudice. Expected: val_loss=2.02 after the 1000 steps, half a
+ * minute on two threads. With --nano (nanoGPT's setting for a CPU) on tinyshakespeare: val_loss=1.90, in one to three
+ * minutes.
  *
- * Every character is an embedding plus the embedding of its place; layers of masked self-attention and feed-forward
- * nets (Vaswani et al. 2017; Radford et al. 2018) turn them into the logits of the characters that follow, of all
- * places at once. A step of training takes windows at random. Writing goes one character at a time, with the keys and
- * values of the earlier ones kept. */
+ * A character is its embedding plus the embedding of its position. Layers of masked self-attention and feed-forward
+ * nets (Vaswani et al. 2017; Radford et al. 2018) map them to the logits of the next character, at all positions at
+ * once. A training step takes random windows. Sampling feeds one character at a time; keys and values of earlier
+ * characters are cached. */
 #include "app.h"
 #include "chars.h"
 
@@ -56,7 +57,7 @@ static void gpt_fini(gpt *g)
     wg_params_free(g->params);
 }
 
-/* The mean cross entropy, in nats a character, of windows x[batch, context] and what follows each character. */
+/* The mean cross entropy of windows x[batch, context] with the next characters y, in nats per character. */
 static wg_tensor loss_of(gpt *g, const int32_t *x, const int32_t *y, int64_t batch, int64_t context)
 {
     wg_tensor logits = wg_lm_apply(&g->lm, wg_data(g->tape, WG_I32, WG_DIMS(batch, context), x));
@@ -115,7 +116,7 @@ static double train_step(gpt *g, wg_optimizer *optimizer, const settings *s, win
     return value;
 }
 
-/* The mean loss over windows that lie side by side, at most 1000 of them. */
+/* The mean loss over adjacent windows, at most 1000 of them. */
 static double validate(gpt *g, windows *w, stretch text)
 {
     const size_t all = (text.size - 1) / (size_t)w->context, n = all < 1000 ? all : 1000;
@@ -176,7 +177,7 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
     return end;
 }
 
-/* ---- writing ---- */
+/* ---- sampling ---- */
 
 typedef struct writer {
     gpt *g;
@@ -184,7 +185,7 @@ typedef struct writer {
     wg_params *scratch;
     int32_t *history; /* all characters so far */
     int64_t written;
-    int64_t fed;       /* of the cache's rows */
+    int64_t fed;       /* of the rows of the cache */
     float logits[256]; /* of the next character */
 } writer;
 
@@ -198,7 +199,7 @@ static void feed(writer *w, int32_t c)
     if (wg_tape_reset(tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(tape));
 }
 
-/* Takes character c. When all places are used, the later half of them moves to the front. */
+/* Feeds character c. When all positions are used, the later half moves to the front. */
 static void take(writer *w, int32_t c)
 {
     const int64_t context = w->g->lm.context, half = context / 2;
@@ -210,7 +211,7 @@ static void take(writer *w, int32_t c)
     feed(w, c);
 }
 
-/* Begins with --prime, or a new line. */
+/* Begins with --prime, or a newline. */
 static void write_text(gpt *g, const settings *s)
 {
     writer w = {.g = g, .scratch = wg_params_new(WG_F32)};
@@ -308,17 +309,17 @@ static const char *const positions[] = {"learned", "sinusoid", NULL};
     {APP_INT, "layers", &(s)->layers, "N", "layers", 1, WG_TRANSFORMER_MAX_LAYERS, NULL, true},                     \
         {APP_INT, "heads", &(s)->heads, "N", "heads of attention", 1, 1024, NULL, true},                            \
         {APP_INT, "width", &(s)->width, "N", "size of the model, a multiple of the heads", 1, 1 << 14, NULL, true}, \
-        {APP_INT, "context", &(s)->context, "N", "characters that are seen", 2, 1 << 14, NULL, true},               \
-        {APP_CHOICE, "position", &(s)->position, "KIND", "how places are told apart", 0, 0, positions, true},       \
+        {APP_INT, "context", &(s)->context, "N", "characters that the model sees", 2, 1 << 14, NULL, true},         \
+        {APP_CHOICE, "position", &(s)->position, "KIND", "embedding of positions", 0, 0, positions, true},          \
     {                                                                                                               \
         APP_FLAG, "untied", &(s)->untied, NULL, "the output has a matrix of its own", 0, 0, NULL, true              \
     }
 #define SAMPLE_OPTIONS(s)                                                                                            \
     {APP_TEXT, "prime", &(s)->prime, "TEXT", "how the text begins"},                                                 \
         {APP_INT, "length", &(s)->length, "N", "characters to write", 0, 1e7},                                       \
-        {APP_REAL, "temperature", &(s)->temperature, "X", "below 1 bolder, 0 the likeliest", 0, 100},                \
-        {APP_INT, "top-k", &(s)->top_k, "N", "choose among the N likeliest; 0: all", 0, 256},                        \
-        {APP_REAL, "top-p", &(s)->top_p, "X", "choose among the likeliest with this probability together", 1e-6, 1}, \
+        {APP_REAL, "temperature", &(s)->temperature, "X", "below 1: sharper; 0: the most probable", 0, 100},         \
+        {APP_INT, "top-k", &(s)->top_k, "N", "sample from the N most probable; 0: all", 0, 256},                     \
+        {APP_REAL, "top-p", &(s)->top_p, "X", "sample from the most probable with this total probability", 1e-6, 1}, \
         {APP_INT, "seed", &(s)->seed, "N", "of initial values and choices", 0, 9e18},                                \
     {                                                                                                                \
         APP_INT, "threads", &(s)->threads, "N", "0: all there are; changes no bit of the result", 0, 1024            \
@@ -346,23 +347,23 @@ static int train(int argc, char **argv)
 {
     settings s = settings_defaults();
     app_option options[] = {
-        {APP_TEXT, "data", &s.data, "FILE", "text to learn from, plain or .gz; else one that comes with Wengert"},
+        {APP_TEXT, "data", &s.data, "FILE", "text to learn from, plain or .gz; default: Pride and Prejudice"},
         {APP_FLAG, "nano", &s.nano, NULL, "nanoGPT's setting for a CPU: 4 layers, 4 heads, width 128, 2000 steps"},
-        {APP_FLAG, "tiny", &s.tiny, NULL, "a small model, for some seconds"},
+        {APP_FLAG, "tiny", &s.tiny, NULL, "a small model, for a few seconds"},
         MODEL_OPTIONS(&s),
-        {APP_INT, "batch", &s.batch, "N", "windows in a step", 1, 1 << 14},
+        {APP_INT, "batch", &s.batch, "N", "windows per step", 1, 1 << 14},
         {APP_INT, "steps", &s.steps, "N", "steps of training", 1, 1e9},
         {APP_REAL, "lr", &s.lr, "X", "largest learning rate (AdamW, cosine to a tenth)", 0, 10},
-        {APP_INT, "warmup", &s.warmup, "N", "steps in which it rises", 0, 1e9},
+        {APP_INT, "warmup", &s.warmup, "N", "steps of warmup", 0, 1e9},
         {APP_REAL, "dropout", &s.dropout, "X", "dropout", 0, 0.99},
-        {APP_INT, "eval-every", &s.eval_every, "N", "validate after so many steps; 0: at the end", 0, 1e9},
-        {APP_TEXT, "out", &s.out, "FILE", "where the model goes"},
+        {APP_INT, "eval-every", &s.eval_every, "N", "validate every N steps; 0: at the end", 0, 1e9},
+        {APP_TEXT, "out", &s.out, "FILE", "write the model"},
         SAMPLE_OPTIONS(&s),
         {APP_END}};
     app_parse(
         argc, argv, "gpt [options]",
         "Learns a text, character by character, with a decoder-only transformer, and writes some. 'gpt sample'\n"
-        "writes with a model that was kept. Expected: val_loss=1.95; with --nano on tinyshakespeare 1.90.",
+        "samples from a model written with --out. Expected: val_loss=2.02; with --nano on tinyshakespeare 1.90.",
         options);
     if (s.nano && s.tiny) app_usage("--nano and --tiny exclude each other");
     if (s.nano) app_preset(options, "layers=4 heads=4 width=128 context=64 batch=12 steps=2000");
@@ -390,7 +391,7 @@ static int sample(int argc, char **argv)
 {
     settings s = settings_defaults(), saved = s;
     app_option options[] = {
-        {APP_TEXT, "model", &s.model, "FILE", "a model that gpt kept with --out"}, SAMPLE_OPTIONS(&s), {APP_END}};
+        {APP_TEXT, "model", &s.model, "FILE", "a model that gpt wrote with --out"}, SAMPLE_OPTIONS(&s), {APP_END}};
     app_option of_model[] = {MODEL_OPTIONS(&saved), {APP_END}};
     app_parse(argc, argv, "gpt sample --model FILE [options]", "Writes text with a trained model.", options);
     if (!s.model) app_usage("--model FILE is needed");

@@ -1,20 +1,21 @@
-/* Gradients that vanish, explode, or arrive.
+/* Gradients that vanish, explode, or reach early steps.
  *
- *     gradient_flow --svg flow.svg
+ * * gradient_flow --svg flow.svg
  *
- * Part one measures: nets that have not been trained read a sequence of small random inputs; a loss at the last step
- * only; how long is its gradient by the state of each step before? Elman's net multiplies it with diag(tanh') W_hh at
- * every step (Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013): with all singular values of W_hh at 0.9 it
- * vanishes, at 1 it lasts, at 1.1 it explodes. A GRU and an LSTM whose gates stand open hand it on (for the LSTM the
- * state is c). The last net is Elman's at 0.9 again, with attention over all of its states: a way back of one step.
+ * * Part one measures untrained nets on a sequence of small random inputs with a loss at the last step: the norm of its
+ * gradient by the state of each earlier step. An Elman net multiplies the gradient by diag(tanh') W_hh at every step
+ * (Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013): if all singular values of W_hh are 0.9 it vanishes, at 1
+ * it lasts, at 1.1 it explodes. A GRU and an LSTM with open gates pass it on (for the LSTM, the state is c). The last
+ * net is Elman's at 0.9 with attention over all of its states: a shortcut of one step.
  *
- * Part two trains: the first input of a sequence is one of four signs, the rest is noise; which sign was it? Elman's
- * nets, one layer and three, against a GRU and an LSTM that begin with open gates, with equal numbers of steps, from
- * three seeds.
+ * * Part two trains: the first input of a sequence is one of four signs, the rest is noise; which sign was it? Elman
+ * nets of one and three layers against a GRU and an LSTM whose gates are open at first, with equal numbers of steps,
+ * from three seeds.
  *
- * Expected (default settings, seeds 0 to 4; a minute on one thread): growth per step 0.90, 1.00, 1.10 for Elman's nets
- * within 0.01, GRU and LSTM above 0.97; with attention the first state's gradient is more than 500 times that without.
- * After training the GRU and the LSTM are right above 0.98, Elman's nets below 0.7 (chance is 0.25). */
+ * * Expected (default settings, seeds 0 to 4; a minute on one thread): growth per step 0.90, 1.00, 1.10 for the Elman
+ * nets within 0.01, GRU and LSTM above 0.97; with attention the gradient by the first state is more than 500 times that
+ * without. After training, the accuracy of GRU and LSTM is above 0.98, that of the Elman nets below 0.7 (chance 0.25).
+ * */
 #include "app.h"
 
 #include <math.h>
@@ -31,7 +32,7 @@ typedef struct settings {
     bool tiny;
 } settings;
 
-/* ---- part one: measured ---- */
+/* ---- part one: measure ---- */
 
 typedef struct subject {
     const char *name, *key, *colour;
@@ -48,8 +49,8 @@ static const subject subjects[NETS] = {
     {"LSTM", "lstm", "#d1822b", WG_LSTM, 0, false},
     {"Elman, radius 0.9, attention", "attention", "#555555", WG_RNN_TANH, 0.9, true}};
 
-/* Adds to the bias of the gates that keep the old state (f of the LSTM, z of the GRU), and takes it from the LSTM's i:
- * at log T a state lasts about T steps (chrono initialisation; Tallec, Ollivier 2018). */
+/* Adds to the biases of the gates that keep the old state (f of an LSTM, z of a GRU), and subtracts from those of i.
+ * With log T a state lasts about T steps (chrono initialisation; Tallec, Ollivier 2018). */
 static void hold(const wg_rnn *rnn, double bias)
 {
     const int64_t H = rnn->hidden;
@@ -73,7 +74,7 @@ static wg_rnn make_rnn(wg_params *set, const subject *s, const settings *o)
     return rnn;
 }
 
-/* Dot-product attention of the last state over all of them: [B, H]. */
+/* Dot-product attention of the last state to all states: [B, H]. */
 static wg_tensor attend(const wg_tensor *h, int T)
 {
     wg_tensor all = wg_stack(h, T, 1), query = wg_unsqueeze(h[T - 1], 1); /* [B, T, H], [B, 1, H] */
@@ -81,7 +82,7 @@ static wg_tensor attend(const wg_tensor *h, int T)
     return wg_squeeze(wg_matmul(wg_softmax(scores, -1), all), 1);
 }
 
-/* norm[lag]: of the gradient of a loss at the last step by the state `lag` steps before. */
+/* norm[lag]: the norm of the gradient of a loss at the last step by the state `lag` steps earlier. */
 static void measure(const subject *s, const settings *o, wg_tape *tape, double *norm)
 {
     const int T = (int)o->length;
@@ -103,7 +104,7 @@ static void measure(const subject *s, const settings *o, wg_tape *tape, double *
     wg_params_free(set);
 }
 
-/* How much longer a gradient gets with each step back, the mean over the middle half of the lags. */
+/* The growth of the gradient per step, a mean over the middle half of the lags. */
 static double growth(const double *norm, int T)
 {
     int from = T / 4, to = from + T / 2;
@@ -123,7 +124,7 @@ static void print_norms(double norm[NETS][MOST_STEPS], int T)
     printf("\n\n");
 }
 
-/* ---- the picture: lag to the right, the length's logarithm upwards ---- */
+/* ---- the picture: x is the lag, y the logarithm of the norm ---- */
 
 enum { WIDTH = 720, HEIGHT = 420, LEFT = 64, RIGHT = 20, TOP = 40, BOTTOM = 46 };
 
@@ -178,7 +179,7 @@ static void write_picture(const char *path, double norm[NETS][MOST_STEPS], int T
     free(bytes);
 }
 
-/* ---- part two: trained ---- */
+/* ---- part two: train ---- */
 
 typedef struct pupil {
     const char *name, *key;
@@ -192,7 +193,7 @@ static const pupil pupils[] = {{"Elman, 1 layer", "elman", WG_RNN_TANH, 1},
                                {"LSTM, 1 layer", "lstm", WG_LSTM, 1}};
 enum { PUPILS = sizeof pupils / sizeof *pupils };
 
-/* The logits of the sign at the beginning, after T steps of noise; *sign i32 [B]. */
+/* The logits of the first sign after T steps of noise; *sign: the right ones, i32 [B]. */
 static wg_tensor recall(const wg_rnn *rnn, const wg_linear_layer *head, const settings *o, wg_tape *tape,
                         wg_tensor *sign)
 {
@@ -206,7 +207,7 @@ static wg_tensor recall(const wg_rnn *rnn, const wg_linear_layer *head, const se
     return wg_linear_apply(head, h);
 }
 
-/* Accuracy over the last tenth of the steps, on batches that are new. */
+/* Returns the accuracy over the last tenth of the steps, on new batches. */
 static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *tape, app_progress *progress,
                     int64_t done, int64_t *params)
 {
@@ -272,23 +273,22 @@ static void train_all(const settings *o, wg_tape *tape, double *accuracy)
 int main(int argc, char **argv)
 {
     settings o = {.length = 100, .hidden = 32, .batch = 32, .steps = 1000, .runs = 3, .threads = 1, .lr = 3e-3};
-    app_option options[] = {
-        {APP_INT, "length", &o.length, "N", "steps of a sequence", 8, MOST_STEPS},
-        {APP_INT, "hidden", &o.hidden, "N", "units", 1, 4096},
-        {APP_INT, "batch", &o.batch, "N", "sequences", 1, 4096},
-        {APP_INT, "steps", &o.steps, "N", "steps of training; 0: measure only", 0, 1e6},
-        {APP_INT, "runs", &o.runs, "N", "how often each net is trained, with seeds that follow", 1, 99},
-        {APP_REAL, "lr", &o.lr, "X", "Adam's learning rate", 0, 10},
-        {APP_TEXT, "svg", &o.svg, "FILE", "write a picture of the lengths"},
-        {APP_FLAG, "tiny", &o.tiny, NULL, "sequences of 40, 8 units, 100 steps, 1 run"},
-        {APP_INT, "seed", &o.seed, "N", "of weights and sequences", 0, 9e18},
-        APP_THREADS(&o.threads),
-        {APP_END}};
+    app_option options[] = {{APP_INT, "length", &o.length, "N", "steps of a sequence", 8, MOST_STEPS},
+                            {APP_INT, "hidden", &o.hidden, "N", "units", 1, 4096},
+                            {APP_INT, "batch", &o.batch, "N", "sequences", 1, 4096},
+                            {APP_INT, "steps", &o.steps, "N", "steps of training; 0: measure only", 0, 1e6},
+                            {APP_INT, "runs", &o.runs, "N", "trainings of each net, with consecutive seeds", 1, 99},
+                            {APP_REAL, "lr", &o.lr, "X", "Adam's learning rate", 0, 10},
+                            {APP_TEXT, "svg", &o.svg, "FILE", "write a picture of the lengths"},
+                            {APP_FLAG, "tiny", &o.tiny, NULL, "sequences of 40, 8 units, 100 steps, 1 run"},
+                            {APP_INT, "seed", &o.seed, "N", "of weights and sequences", 0, 9e18},
+                            APP_THREADS(&o.threads),
+                            {APP_END}};
     static double norm[NETS][MOST_STEPS];
     app_name("gradient_flow");
     app_parse(
         argc, argv, "gradient_flow [options]",
-        "Measures how gradients vanish, explode or arrive, and trains nets to remember.\n"
+        "Measures how gradients vanish, explode or last, and trains nets to remember.\n"
         "Expected: growth per step 0.9, 1.0, 1.1 for Elman's nets, above 0.97 for GRU and LSTM; these two are\n"
         "right above 0.98 after training, Elman's nets below 0.7.",
         options);

@@ -1,14 +1,14 @@
 /* The smallest recurrent net: learns to spell HELLO, letter by letter.
  *
- *     hello
+ * * hello
  *
- * Letters go in one-hot, the next letter comes out: an Elman layer of 3 units (with one bias, as Keras' SimpleRNN) and
- * a linear layer to the letters, 24 + 16 = 40 parameters. The two letters after L differ, L and then O: only the state
- * tells them apart. So the net is trained a second time with its recurrent weights held at zero: after both L's it then
- * says the same, and cannot be surer than one half.
+ * * The input is a one-hot letter, the output the next letter: an Elman layer of 3 units (with one bias, like Keras'
+ * SimpleRNN) and a linear layer, 24 + 16 = 40 parameters. The first L is followed by L, the second by O: only the state
+ * distinguishes them. A second net is trained with its recurrent weights fixed at zero. It has the same output after
+ * both L's, and cannot exceed a probability of one half.
  *
- * Expected (default settings, any seed from 0 to 9): spells HELLO within 40 steps, each target's probability > 0.9 at
- * the end, the smallest without recurrence <= 0.5. */
+ * * Expected (default settings, any seed from 0 to 9): spells HELLO within 40 steps; at the end the probability of each
+ * target is > 0.9, the smallest one without recurrence is <= 0.5. */
 #include "app.h"
 
 #include <math.h>
@@ -60,7 +60,7 @@ static int32_t number_of(const net *m, char letter)
     return (int32_t)((const char *)memchr(m->letters, letter, (size_t)m->n_letters) - m->letters);
 }
 
-/* The logits [1, letters] of what follows this letter; moves the state on. */
+/* The logits [1, letters] of the next letter; advances the state. */
 static wg_tensor predict(const net *m, wg_tape *tape, char letter, wg_rnn_state *state)
 {
     int32_t number = number_of(m, letter);
@@ -70,7 +70,7 @@ static wg_tensor predict(const net *m, wg_tape *tape, char letter, wg_rnn_state 
 
 /* ---- training ---- */
 
-/* One step on the whole word; the mean cross entropy before it. */
+/* One step on the whole word; returns the mean cross entropy before it. */
 static double train_step(net *m, wg_tape *tape)
 {
     wg_rnn_state state = wg_rnn_zero_state(&m->rnn, tape, 1);
@@ -89,7 +89,7 @@ static double train_step(net *m, wg_tape *tape)
     return value;
 }
 
-/* The word that the net spells from the first letter on, always taking the likeliest. */
+/* Spells a word from the first letter on, with the most probable letter each time. */
 static void spell(const net *m, wg_tape *tape, char *out)
 {
     wg_rnn_state state = wg_rnn_zero_state(&m->rnn, tape, 1);
@@ -103,7 +103,7 @@ static void spell(const net *m, wg_tape *tape, char *out)
     app_end_step(tape);
 }
 
-/* p[t] of the right letter after the first t + 1 letters of the word; the smallest. */
+/* p[t]: the probability of the right letter after the first t + 1 letters. Returns the smallest. */
 static double probabilities(const net *m, wg_tape *tape, double *p)
 {
     double least = 1;
@@ -188,6 +188,5 @@ int main(int argc, char **argv)
     net_free(&without);
     wg_tape_free(tape);
     wg_pool_free(pool);
-    app_check_output();
-    return 0;
+    return app_end();
 }

@@ -3,17 +3,16 @@
  *     house_price
  *     house_price --csv houses.csv --out model.safetensors
  *
- * Features: bedrooms, area and the neighbourhood's wealth as numbers, brought to mean 0 and deviation 1 by the training
- * data; the zip code as a category, with a learned vector for each (one for all that are rare). Two hidden layers; mean
- * squared error; Adam; it stops when the validation error has not fallen for a while, and the averaged weights are used
- * (with --out: those that were best). Without --csv the houses are made up: price = place(zip) area (0.6 + 0.4 wealth)
- * with a bonus for bedrooms that stops at four, and 5 % noise.
+ * Features: bedrooms, area and the neighbourhood's wealth as numbers, standardised by the training data; the zip code
+ * as a category with an embedding (one for all rare ones). Two hidden layers; mean squared error; Adam; early stopping
+ * by the validation error. The result has the averaged weights (with --out: the best ones). Without --csv, houses are
+ * generated: price = place(zip) area (0.6 + 0.4 wealth), with a bonus for up to four bedrooms, and 5 % noise.
  *
- * A CSV file has a first line with the columns bedrooms, area, zip, wealth, price (in any order, among others), numbers
- * with a point, no quotes.
+ * The first line of a CSV file names the columns bedrooms, area, zip, wealth, price (in any order, among others).
+ * Numbers have a decimal point; there are no quotes.
  *
- * Expected (default settings, any seed): root mean squared error at most 0.2 of that of predicting the mean; the noise
- * alone is about 0.08. */
+ * Expected (default settings, any seed): a root mean squared error of at most 0.2 of that of the mean price; the noise
+ * alone gives about 0.08. */
 #include "app.h"
 
 #include <math.h>
@@ -33,7 +32,7 @@ typedef struct house {
 
 typedef struct houses {
     house *house;
-    int64_t n, room, n_train; /* the first n_train are to train on */
+    int64_t n, room, n_train; /* the first n_train are training data */
     int64_t n_places;
 } houses;
 
@@ -75,7 +74,7 @@ static void make_up(houses *h, int64_t n, wg_tape *tape)
     app_end_step(tape);
 }
 
-/* The next field of a line, without blanks around it; NULL after the last. */
+/* The next field of a line, trimmed; NULL after the last. */
 static char *next_field(char **line)
 {
     char *field = *line, *comma = field ? strchr(field, ',') : NULL;
@@ -87,7 +86,7 @@ static char *next_field(char **line)
     return field;
 }
 
-/* where[c] is the position of column c in the first line. */
+/* where[c]: the index of column c in the first line. */
 static void read_header(const char *path, char *line, int *where)
 {
     char *field;
@@ -121,7 +120,7 @@ static void read_house(const char *path, long number, char *line, const int *whe
             else
                 one->number[c] = value;
         }
-    if (found < COLUMNS) app_fail("%s: line %ld: not all of the columns are there", path, number);
+    if (found < COLUMNS) app_fail("%s: line %ld: columns are missing", path, number);
 }
 
 static void read_csv(houses *h, const char *path)
@@ -146,7 +145,7 @@ static void read_csv(houses *h, const char *path)
 
 static int compare_zips(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* Shuffles, keeps a fifth for validation, and numbers the zip codes that come at least RARE times in the rest. */
+/* Shuffles, holds out a fifth for validation, and numbers the zip codes that occur at least RARE times in the rest. */
 static void prepare(houses *h, uint64_t seed)
 {
     const int64_t *order;
@@ -184,7 +183,7 @@ static void prepare(houses *h, uint64_t seed)
 typedef struct model {
     wg_params *params;
     wg_buffer *mean,
-        *deviation; /* [SHIFT] of the numbers and the price, over the training data: saved with the model */
+        *deviation; /* [SHIFT] of the numbers and the price, over the training data; saved with the model */
     wg_embedding_layer place;
     wg_linear_layer layer[3];
 } model;
@@ -222,7 +221,7 @@ static model model_new(const houses *h, int64_t hidden, int64_t seed)
     return m;
 }
 
-/* Prices in deviations from the mean, [n, 1]: the model's, and the true ones. */
+/* Standardised prices [n, 1]: predicted and true ones. */
 static wg_tensor predict(const model *m, wg_tape *tape, const houses *h, const int64_t *which, int64_t n,
                          wg_tensor *truth)
 {
@@ -261,7 +260,7 @@ static double train_step(const model *m, wg_tape *tape, const houses *h, wg_load
     return value;
 }
 
-/* Root mean squared errors on the houses that were kept, in the price's own unit: the model's, the mean price's. */
+/* Root mean squared errors on held-out houses, in units of the price: of the model, and of the mean price. */
 static double validate(const model *m, wg_tape *tape, const houses *h, double *of_mean)
 {
     wg_tensor truth, price = predict(m, tape, h, NULL, h->n - h->n_train, &truth);
@@ -293,8 +292,8 @@ static void print_some(const model *m, wg_tape *tape, const houses *h)
     app_end_step(tape);
 }
 
-/* Trains until the validation error stops falling; leaves the averaged weights in the model, or the best if it has
- * kept them. The number of steps. */
+/* Trains until the validation error stops falling. The model then has the averaged weights, or the best ones if they
+ * were saved. Returns the number of steps. */
 static uint64_t learn(model *m, wg_tape *tape, const houses *h, const settings *s)
 {
     enum { VALIDATE_EVERY = 100 };
@@ -307,13 +306,13 @@ static uint64_t learn(model *m, wg_tape *tape, const houses *h, const settings *
     wg_loader *loader = wg_loader_new(h->n_train, order, &error);
     wg_optimizer *optimizer = wg_adam_new(m->params, adam);
     wg_average *average = wg_average_new(m->params, 0.99);
-    if (!loader || !optimizer || !average) app_fail("cannot begin: %s", error.text);
+    if (!loader || !optimizer || !average) app_fail("cannot start: %s", error.text);
     wg_early_stop stop = wg_early_stop_defaults();
     stop.patience = s->patience;
     stop.path = s->out;
     wg_checkpoint checkpoint = {.params = m->params, .seed = (uint64_t)s->seed};
     if (s->out && wg_checkpoint_save(s->out, &checkpoint, &error) != WG_OK)
-        app_fail("%s", error.text); /* can we? */
+        app_fail("%s", error.text); /* the file can be written */
     app_progress progress;
     app_progress_begin(&progress, 0, 0, s->steps, "houses", (double)order.batch);
     uint64_t step = 0;
@@ -344,16 +343,16 @@ int main(int argc, char **argv)
     settings s = {
         .houses = 4000, .hidden = 32, .batch = 64, .steps = 10000, .patience = 10, .threads = 1, .lr = 3e-3};
     app_option options[] = {
-        {APP_TEXT, "csv", &s.csv, "FILE", "houses, instead of those that are made up"},
-        {APP_INT, "houses", &s.houses, "N", "how many to make up", 20, 1e6},
+        {APP_TEXT, "csv", &s.csv, "FILE", "houses, instead of generated ones"},
+        {APP_INT, "houses", &s.houses, "N", "houses to generate", 20, 1e6},
         {APP_INT, "hidden", &s.hidden, "N", "units of a hidden layer", 1, 4096},
-        {APP_INT, "batch", &s.batch, "N", "houses in a step", 1, 1 << 16},
+        {APP_INT, "batch", &s.batch, "N", "houses per step", 1, 1 << 16},
         {APP_INT, "steps", &s.steps, "N", "most steps of training", 1, 1e9},
-        {APP_INT, "patience", &s.patience, "N", "hundreds of steps without a better error", 1, 1e6},
+        {APP_INT, "patience", &s.patience, "N", "stop after N hundred steps without an improvement", 1, 1e6},
         {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate", 0, 10},
-        {APP_TEXT, "out", &s.out, "FILE", "where the best model goes"},
+        {APP_TEXT, "out", &s.out, "FILE", "write the best model"},
         {APP_FLAG, "tiny", &s.tiny, NULL, "1000 houses, 8 units, 600 steps"},
-        {APP_INT, "seed", &s.seed, "N", "of weights, order and made up houses", 0, 9e18},
+        {APP_INT, "seed", &s.seed, "N", "of weights, order and generated houses", 0, 9e18},
         APP_THREADS(&s.threads),
         {APP_END}};
     app_name("house_price");

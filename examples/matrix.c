@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Closes the stream in memory and writes what it holds to the file. */
+/* Closes the memory stream and writes its contents to the file. */
 static wg_status finish(const char *path, FILE *out, char **text, size_t *size, wg_error *error)
 {
     bool written = !ferror(out);
@@ -21,7 +21,7 @@ static wg_status finish(const char *path, FILE *out, char **text, size_t *size, 
 
 enum { CELL = 24, MARGIN = 120, TOP = 150 };
 
-/* The text with what SVG takes for marks written out. */
+/* Escapes the characters that are special in SVG. */
 static void put_text(FILE *out, const char *text)
 {
     for (; *text; text++) {
@@ -79,7 +79,7 @@ wg_status app_matrix_write(const char *path, const char *title, int rows, int co
 
 /* ---- comma-separated ---- */
 
-/* In quotes where the text would be taken for something else (RFC 4180, 2.6 and 2.7). */
+/* Quoted where RFC 4180, 2.6 and 2.7, requires it. */
 static void put_field(FILE *out, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {

@@ -1,4 +1,4 @@
-/* Drawing by signed distance: how far the middle of a pixel is from the edge says how much of it is covered. */
+/* Drawing by signed distance: the distance of a pixel's centre from the edge gives its coverage. */
 #include "pictures.h"
 
 #include <math.h>
@@ -28,7 +28,7 @@ double random_normal(uint64_t *state)
 
 /* ---- drawing ---- */
 
-/* Negative inside. dx, dy: from the shape's middle. */
+/* Negative inside. dx, dy: from the centre of the shape. */
 static double distance_to(shape_kind kind, double dx, double dy, double radius)
 {
     switch (kind) {

@@ -1,11 +1,11 @@
-/* Pictures that programs draw for themselves: seeded random numbers, strokes and shapes with smooth edges on a square
- * plane of numbers. x goes to the right, y down; the middle of the first pixel is at (0.5, 0.5). */
+/* Generated pictures: seeded random numbers; strokes and shapes with smooth edges on a square plane of numbers. x
+ * points right, y down; the centre of the first pixel is (0.5, 0.5). */
 #ifndef PICTURES_H
 #define PICTURES_H
 
 #include <stdint.h>
 
-/* ---- random numbers: SplitMix64 (Steele, Lea, Flood 2014); the state begins as any seed ---- */
+/* ---- random numbers: SplitMix64 (Steele, Lea, Flood 2014); the initial state is any seed ---- */
 
 uint64_t random_bits(uint64_t *state);
 /* In [low, high). */
@@ -15,11 +15,11 @@ int random_below(uint64_t *state, int n);
 /* Mean 0, deviation 1. */
 double random_normal(uint64_t *state);
 
-/* ---- drawing: a pixel becomes max(what it is, value times how much of it is covered) ---- */
+/* ---- drawing: a pixel becomes max(its value, value times coverage) ---- */
 
 typedef enum shape_kind { SHAPE_CIRCLE = 0, SHAPE_SQUARE, SHAPE_TRIANGLE, SHAPE_KINDS } shape_kind;
 
-/* A shape that fits into the circle or square of this radius around (x, y). plane[size][size]. */
+/* A shape inside the circle or square of this radius around (x, y). plane[size][size]. */
 void draw_shape(float *plane, int size, shape_kind kind, double x, double y, double radius, double value);
 /* A stroke of this width with round ends. */
 void draw_stroke(float *plane, int size, double x0, double y0, double x1, double y1, double width, double value);

@@ -1,29 +1,29 @@
-/* Is a sentence good or bad? Five models that read text, side by side.
+/* Is a sentence positive or negative? Five models of text compared.
  *
  *     sentiment                                     all models on three generated tasks
  *     sentiment --pos pos.txt --neg neg.txt         ... on two files, one sentence a line
  *
- * bow    which words are there: a multi-hot vector through a layer of relu units. It cannot know their order: "cold ice
- *        cream and warm pizza" and "warm ice cream and cold pizza" are the same to it, in every bit.
- * cnn    embeddings, filters over 3, 4 and 5 words, the maximum over time (Kim 2014). It sees order within 5 words: of
+ * bow    bag of words: a multi-hot vector through a layer of ReLU units. It cannot see order: its outputs for "cold ice
+ *        cream and warm pizza" and "warm ice cream and cold pizza" are equal in every bit.
+ * cnn    embeddings, filters over 3, 4 and 5 words, the maximum over time (Kim 2014). It sees order within 5 words: in
  *        "the horse raced past the barn fell" it sees "horse" with "raced" and "barn" with "fell", never all of them.
- * rnn, lstm, lstm2   embeddings, Elman's cells or one or two layers of LSTM, and the state after the last word.
+ * rnn, lstm, lstm2   embeddings, Elman cells or one or two layers of LSTM, and the state after the last word.
  *
- * Sentences of a batch are padded to one length; in all models padding changes nothing.
+ * The sentences of a batch are padded to one length; padding has no effect in any model.
  *
- * The generated tasks: reviews with negations ("good , not bad", "bad , not good"); order: who did it, "BEATRIX KILLED
- * BILL" or "BILL KILLED BEATRIX"; far: the same with five other words around every one of the three, so that all
- * windows of five words are the same whoever did it. Sentences come in pairs of one bag of words or nearly so, and a
- * pair is as a whole in one part of the data.
+ * The generated tasks. reviews: negations ("good , not bad", "bad , not good"). order: who did it, "BEATRIX KILLED
+ * BILL" or "BILL KILLED BEATRIX". far: the same with five other words around each of the three, so that all windows of
+ * five words are the same in both. Sentences come in pairs with (almost) the same bag of words; both sentences of a
+ * pair are in the same part of the data.
  *
- * With files, the sentences are shuffled (by the seed); the last tenth is held out, the tenth before it decides after
- * which epoch the accuracy on the held-out tenth is taken. Words that are seen once are one, <unk>.
+ * With files, sentences are shuffled by the seed. The last tenth is held out; the tenth before it chooses the epoch
+ * whose held-out accuracy counts. Words that occur once are <unk>.
  *
  * Expected (default settings, accuracy on held-out sentences): order 0.500 for bow, which is chance, 1.00 for all
- * others; far 0.500 for bow and cnn, 1.00 for lstm; reviews about 0.75 for bow, above 0.95 for cnn and lstm. With Pang
- * and Lee's sentences (rt-polarity) 0.72 to 0.79 for bow, cnn and lstm; Kim reports 0.761 for a cnn like this. The same
- * in PyTorch (bench/peers/sentiment.py) from the same weights, with the same batches, mean and standard error of seeds
- * 1 to 3: bow 0.742 (0.011), here 0.739 (0.010); lstm 0.750 (0.006), here 0.753 (0.004). */
+ * others; far 0.500 for bow and cnn, 1.00 for lstm; reviews about 0.75 for bow, above 0.95 for cnn and lstm. On Pang
+ * and Lee's sentences (rt-polarity) 0.72 to 0.79 for bow, cnn and lstm; Kim reports 0.761 for such a cnn. PyTorch
+ * (bench/peers/sentiment.py) with the same weights and batches, mean and standard error of seeds 1 to 3: bow 0.742
+ * (0.011), here 0.739 (0.010); lstm 0.750 (0.006), here 0.753 (0.004). */
 #include "sentiment.h"
 
 #include <math.h>
@@ -57,14 +57,14 @@ typedef struct model {
     wg_linear_layer head;
 } model;
 
-/* Sentences as tensors of numbers. */
+/* Sentences as tensors. */
 typedef struct batch {
     sequence_batch text; /* padding is WORD_PAD */
     wg_tensor labels;    /* i32 [n] */
-    wg_tensor bag;       /* bow: f32 [n, vocabulary], 1 for the words that are there */
+    wg_tensor bag;       /* bow: f32 [n, vocabulary], 1 for words that occur */
 } batch;
 
-/* Smaller than PyTorch's N(0, 1): as Kim's, whose are U(-0.25, 0.25). */
+/* Scales PyTorch's N(0, 1) to the size of Kim's U(-0.25, 0.25). */
 static void scale(wg_param *param, float factor)
 {
     float *number = wg_param_write_begin(param);
@@ -90,7 +90,7 @@ static model model_new(int kind, int64_t vocabulary, const settings *s)
             char name[16];
             snprintf(name, sizeof name, "conv%d", FIRST_FILTER + i);
             options.axes = 1;
-            options.conv.before[0] = options.conv.after[0] = width - 1; /* every window that holds a word */
+            options.conv.before[0] = options.conv.after[0] = width - 1; /* every window with a word */
             wg_conv_init(&m.conv[i], m.params, name, s->embedding, s->filters, WG_DIMS(width), options);
         }
     }
@@ -109,7 +109,7 @@ static model model_new(int kind, int64_t vocabulary, const settings *s)
 
 static wg_tensor bag_of_words(const model *m, const batch *b) { return wg_relu(wg_linear_apply(&m->bag, b->bag)); }
 
-/* The largest answer of each filter anywhere in the sentence: [B, FILTERS filters]. */
+/* The maximum of each filter over the sentence: [B, FILTERS filters]. */
 static wg_tensor text_cnn(const model *m, const batch *b)
 {
     wg_tensor x = wg_transpose(wg_embedding_apply(&m->embedding, b->text.tokens), 1, 2); /* [B, embedding, T] */
@@ -123,7 +123,7 @@ static wg_tensor text_cnn(const model *m, const batch *b)
     return wg_concat(best, FILTERS, 1);
 }
 
-/* The top layer's state after each sentence's last word: [B, hidden]. */
+/* The state of the top layer after the last word of each sentence: [B, hidden]. */
 static wg_tensor last_state(const model *m, const batch *b)
 {
     wg_tensor all = wg_embedding_apply(&m->embedding, wg_t(b->text.tokens)), x[MOST_WORDS + 8], h[MOST_WORDS + 8];
@@ -152,7 +152,7 @@ static wg_tensor multi_hot(const model *m, wg_tape *tape, const sequences *s, co
     return tensor;
 }
 
-/* n samples; `padding`: more than there need be. */
+/* n samples, with this additional padding. */
 static batch batch_of(const model *m, wg_tape *tape, const corpus *c, const int64_t *sample, int64_t n,
                       int64_t padding)
 {
@@ -193,7 +193,7 @@ static void train_step(trainer *t, model *m, wg_optimizer *optimizer, const corp
     app_progress_show(&t->progress, ++t->done, t->smooth);
 }
 
-/* Accuracy on the samples first .. last - 1. */
+/* The accuracy on samples first .. last - 1. */
 static double accuracy(wg_tape *tape, const model *m, const corpus *c, int64_t batch_size, int64_t first,
                        int64_t last)
 {
@@ -215,7 +215,7 @@ static double accuracy(wg_tape *tape, const model *m, const corpus *c, int64_t b
 }
 
 typedef struct result {
-    double accuracy, seconds; /* held-out, where the samples to choose by were best */
+    double accuracy, seconds; /* on held-out samples, at the best validation accuracy */
     int64_t epoch;
 } result;
 
@@ -251,9 +251,9 @@ static result train(trainer *t, model *m, const corpus *c)
     return r;
 }
 
-/* ---- what it can be compared with, and asked ---- */
+/* ---- files for comparison; single sentences ---- */
 
-/* Everything that a program needs to repeat the training: bench/peers/sentiment.py reads this. */
+/* Writes the data and batches that bench/peers/sentiment.py needs to repeat the training. */
 static void write_order_file(const char *path, const corpus *c, const settings *s)
 {
     wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->text.lengths);
@@ -310,7 +310,7 @@ static double difference(wg_tape *tape, const model *m, const corpus *c, int64_t
     return largest;
 }
 
-/* Two sentences of the same words, read by models that have learnt nothing. */
+/* Two sentences with the same words, read by untrained models. */
 static void show_order(wg_tape *tape, const settings *s, double other_order[MODELS], double *padded)
 {
     static const char lines[] = "cold ice cream and warm pizza\nwarm ice cream and cold pizza\n";
@@ -352,7 +352,7 @@ static void check_sentence(const corpus *c, const char *sentence)
     corpus_fini(&one);
 }
 
-/* What is left open depends on the task. */
+/* Defaults that depend on the task. */
 static void choose_sizes(settings *s)
 {
     bool big = s->pos, tiny = s->tiny;
@@ -373,10 +373,10 @@ static void check_settings(const settings *s, bool one_model, bool one_task)
         app_usage("--init-out and --order-out need one --model and one --task, or files");
 }
 
-/* The models and tasks that are trained. */
+/* The models and tasks to train. */
 typedef struct plan {
     const task *tasks[TASKS];
-    int n_tasks, first, last; /* kinds of models */
+    int n_tasks, first, last; /* first and last kind of model */
 } plan;
 
 static plan choose(const settings *s)
@@ -457,15 +457,15 @@ int main(int argc, char **argv)
     settings s = {.model = "all", .task = "all", .epochs = 12, .patience = 4, .threads = 1, .dropout = -1};
     app_option options[] = {
         {APP_CHOICE, "model", &s.model, "NAME", "which", .choices = model_names},
-        {APP_CHOICE, "task", &s.task, "NAME", "which of the generated ones", .choices = task_names},
-        {APP_TEXT, "pos", &s.pos, "FILE", "sentences that are positive, one a line; UTF-8 or ISO-8859-1"},
-        {APP_TEXT, "neg", &s.neg, "FILE", "those that are negative"},
-        {APP_TEXT, "sentence", &s.sentence, "TEXT", "what do the models say about it?"},
-        {APP_INT, "sentences", &s.sentences, "N", "generated ones; 0: 3000", 0, 1e6},
+        {APP_CHOICE, "task", &s.task, "NAME", "which generated task", .choices = task_names},
+        {APP_TEXT, "pos", &s.pos, "FILE", "positive sentences, one per line; UTF-8 or ISO-8859-1"},
+        {APP_TEXT, "neg", &s.neg, "FILE", "negative sentences"},
+        {APP_TEXT, "sentence", &s.sentence, "TEXT", "classify this sentence"},
+        {APP_INT, "sentences", &s.sentences, "N", "to generate; 0: 3000", 0, 1e6},
         {APP_INT, "epochs", &s.epochs, "N", "at most", 1, 1e4},
-        {APP_INT, "patience", &s.patience, "N", "stop after so many epochs that were not better", 1, 1e4},
-        {APP_INT, "batch", &s.batch, "N", "sentences of a step; 0: 50", 0, 4096},
-        {APP_INT, "embedding", &s.embedding, "N", "numbers of a word; 0: 32, for files 128", 0, 4096},
+        {APP_INT, "patience", &s.patience, "N", "stop after N epochs without an improvement", 1, 1e4},
+        {APP_INT, "batch", &s.batch, "N", "sentences per step; 0: 50", 0, 4096},
+        {APP_INT, "embedding", &s.embedding, "N", "size of the word embeddings; 0: 32, for files 128", 0, 4096},
         {APP_INT, "hidden", &s.hidden, "N", "units of a layer; 0: 32, for files 128", 0, 4096},
         {APP_INT, "filters", &s.filters, "N", "of each width; 0: 16, for files 100", 0, 4096},
         {APP_REAL, "dropout", &s.dropout, "X", "before the last layer; -1: 0.1, for files 0.5", -1, 0.95},
@@ -478,7 +478,7 @@ int main(int argc, char **argv)
         {APP_END}};
     app_name("sentiment");
     app_parse(argc, argv, "sentiment [options]",
-              "Is a sentence good or bad? A bag of words, a convolution, and recurrent nets, side by side.\n"
+              "Is a sentence positive or negative? Compares a bag of words, a convolution and recurrent nets.\n"
               "Expected: bow is at chance on order and far, cnn on far; lstm has 1.00 on both, above 0.95 on "
               "reviews;\n0.72 to 0.79 on rt-polarity.",
               options);

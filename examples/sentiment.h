@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { CLASSES = 2, MOST_WORDS = 160 /* of a sentence; what is longer is cut */ };
+enum { CLASSES = 2, MOST_WORDS = 160 /* of a sentence; longer ones are cut */ };
 
 typedef struct task {
     const char *name, *labels[CLASSES];
@@ -16,25 +16,24 @@ typedef struct task {
     void (*write)(FILE *out, int64_t number); /* its label is number % 2 */
 } task;
 
-/* reviews, order, far: generated; files: two files. */
+/* Generated sentences: reviews, order, far. Two files: files. */
 extern const task task_reviews, task_order, task_far, task_files;
 
 typedef struct corpus {
     const task *task;
     dictionary dictionary;
-    int64_t n, train,
-        held; /* 0 .. train - 1 to learn from; n - held .. n - 1 held out; those between to choose by */
+    int64_t n, train, held; /* 0 .. train - 1 to train on, the last `held` held out, the others for validation */
     sequences text;
     int32_t *labels; /* [n] */
 } corpus;
 
-/* Functions end the program, with a message, where they fail. */
+/* A failure ends the program with a message. */
 
-/* n generated sentences; fewer where there are not so many. */
+/* n generated sentences, or all of the task if there are fewer. */
 corpus corpus_generate(const task *what, int64_t n, uint64_t seed);
-/* The lines of two files, shuffled; a line without a word is skipped. Lower case. */
+/* The lines of two files in lower case, shuffled; empty lines are skipped. */
 corpus corpus_read(const char *negative, const char *positive, uint64_t seed);
-/* Lines that are only looked at, cut as the flags say, in the words of a dictionary (NULL: their own). */
+/* Lines without labels, split by these flags, in the words of a dictionary (NULL: their own). */
 corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known);
 void corpus_fini(corpus *c);
 

@@ -6,7 +6,7 @@
 
 /* ---- generated sentences: number 2 k and 2 k + 1 are a pair ---- */
 
-/* One of the words, by the number's last digit, which goes. */
+/* The word of the last digit of the number, which is removed. */
 #define PICK(number, ...) pick(&(number), (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}))
 static const char *pick(int64_t *number, const char *const *list, size_t size)
 {
@@ -24,7 +24,7 @@ static void write_review(FILE *out, int64_t number)
     int64_t form = number % 6;
     number /= 6;
     const char *x = PICK(number, THINGS), *y = PICK(number, THINGS);
-    int64_t same = number; /* the good and the bad word of a pair stand at one place of the lists */
+    int64_t same = number; /* opposites have the same index */
     const char *a = PICK(number, "good", "great", "fine", "clever", "funny", "warm");
     const char *b = PICK(number, "strong", "fresh", "smart", "lovely", "bright", "moving");
     const char *not_a = PICK(same, "bad", "awful", "poor", "stupid", "sad", "cold");
@@ -98,7 +98,7 @@ static void encode(sequences *s, int64_t i, const dictionary *d, const words *te
     sequences_set(s, i, tokens, (int32_t)dictionary_encode(d, text, line, tokens, (size_t)s->width));
 }
 
-/* The lines of a text, in this order; the last two tenths are not learnt from. */
+/* The lines of a text in this order; the last two tenths are not for training. */
 static corpus corpus_of(const task *what, const words *text, const int64_t *line, const int32_t *labels, int64_t n,
                         size_t minimum)
 {
@@ -148,7 +148,7 @@ corpus corpus_generate(const task *what, int64_t n, uint64_t seed)
     return c;
 }
 
-/* The lines with words of both texts, as one text. */
+/* The non-empty lines of both texts, as one text. */
 static words join(const words *text, int n, int32_t **labels, int64_t *lines)
 {
     char *bytes = NULL;

@@ -1,23 +1,23 @@
-/* What is each word of a sentence? An LSTM that reads both ways, against one that reads forward only.
+/* Part-of-speech tags: a bidirectional LSTM against one that reads forward only.
  *
  *     tagger                                       on a small generated language
  *     tagger --data train.tsv                      a word, a tab and its tag a line; a blank line after each sentence
  *     tagger --sentence "the old man the boats ."
  *
- * Embeddings, one layer of LSTM (bidirectional: a second one that starts at each sentence's own end; the outputs of the
- * two side by side), and a linear layer to the tags at every word (Graves and Schmidhuber 2005; Huang et al. 2015).
- * The loss and the accuracy are means over the words; padding counts nothing. Words that are not known are one, <unk>,
- * which a word becomes now and then in training.
+ * Embeddings, an LSTM layer (bidirectional: with a second one that starts at the end of each sentence, and concatenated
+ * outputs), and a linear layer to the tags of every word (Graves and Schmidhuber 2005; Huang et al. 2015). Loss and
+ * accuracy are means over the words, without padding. Unknown words are <unk>; training replaces random words by it.
  *
- * In the generated language a tag often hangs on words that come later: "the old man sleeps ." (old is an adjective),
- * "the old man the boats ." (old is a noun, man a verb); "we saw her dog .", "we saw her yesterday ."; "that dog
- * barks .", "that helps ."; "to the river", "to swim". What reads forward can only guess there.
+ * In the generated language a tag often depends on later words: "the old man sleeps ." (old is an adjective), "the old
+ * man the boats ." (old is a noun, man a verb); "we saw her dog .", "we saw her yesterday ."; "that dog barks .", "that
+ * helps ."; "to the river", "to swim". A forward net can only guess there.
  *
- * A tenth of the sentences, the last after a shuffle by the seed, is held out. Both nets have the same number of units
- * in all.
+ * After a shuffle by the seed, the last tenth of the sentences is held out. Both nets have the same total number of
+ * units.
  *
- * Expected (default settings): bidirectional above 0.995 of the words of held-out sentences, forward below 0.95.
- * Another word at the end changes the first word's logits with the one and no bit of them with the other. */
+ * Expected (default settings): an accuracy above 0.995 on words of held-out sentences (bidirectional), below 0.95
+ * (forward). Another last word changes the logits of the first word in the bidirectional net, and no bit of them in the
+ * forward net. */
 #include "tagger.h"
 
 #include <math.h>
@@ -58,13 +58,13 @@ static model model_new(const corpus *c, const settings *s, bool bidirectional)
     return m;
 }
 
-/* tokens i32 [B, T], lengths i32 [B]: the logits of every word's tag, [B, T, tags]. */
+/* The logits of the tags of every word, [B, T, tags], from tokens i32 [B, T] and lengths i32 [B]. */
 static wg_tensor predict(const model *m, wg_tensor tokens, wg_tensor lengths)
 {
     wg_tensor x[MOST_WORDS], h[MOST_WORDS];
     wg_tape *tape = tokens.tape;
     const int64_t B = wg_size(tokens, 0), T = wg_size(tokens, 1);
-    if (wg_is_training(tape)) { /* now and then a word is one that is not known */
+    if (wg_is_training(tape)) { /* some words become unknown */
         wg_tensor hide = wg_bernoulli(tape, WG_DIMS(B, T), m->unknown);
         tokens = wg_masked_fill(tokens, hide, WORD_UNKNOWN);
     }
@@ -96,7 +96,7 @@ static double train_step(const model *m, wg_tape *tape, wg_optimizer *optimizer,
 }
 
 typedef struct score {
-    double words, ambiguous, sentences; /* right of all, of those that can have several tags, as a whole */
+    double words, ambiguous, sentences; /* fractions right: of words, of ambiguous words, of sentences */
 } score;
 
 static score evaluate(const model *m, wg_tape *tape, const corpus *c, int64_t size)
@@ -153,7 +153,7 @@ static score train(const model *m, wg_tape *tape, const corpus *c, const setting
 
 /* ---- one sentence ---- */
 
-/* logits [length, tags] of a sentence's words, to be freed. */
+/* The logits [length, tags] of the words of a sentence; the caller frees them. */
 static float *logits_of(const model *m, wg_tape *tape, const corpus *c, const int32_t *tokens, int32_t length)
 {
     float *logits = app_room(length * n_tags(c), sizeof *logits);
@@ -185,7 +185,7 @@ static void print_tagged(const model *m, wg_tape *tape, const corpus *c, const c
     free(logits);
 }
 
-/* How much the first word's logits change where the last word is another one, in a sentence that is held out. */
+/* The change of the logits of the first word of a held-out sentence if the last word is replaced. */
 static double dependence(const model *m, wg_tape *tape, const corpus *c)
 {
     const int32_t *held = c->tokens.tokens + c->train * c->tokens.width, length = c->tokens.lengths[c->train];
@@ -259,15 +259,15 @@ int main(int argc, char **argv)
     s.dropout = 0.1;
     s.lr = 5e-3;
     app_option options[] = {
-        {APP_TEXT, "data", &s.data, "FILE", "a word, a tab and its tag a line; a blank line after each sentence"},
+        {APP_TEXT, "data", &s.data, "FILE", "lines of a word, a tab and its tag; a blank line after each sentence"},
         {APP_TEXT, "sentence", &s.sentence, "TEXT",
-         "tag this at the end, words and punctuation with blanks between"},
-        {APP_INT, "sentences", &s.sentences, "N", "generated ones", 10, 1e6},
-        {APP_INT, "epochs", &s.epochs, "N", "times through the data", 1, 1e4},
-        {APP_INT, "batch", &s.batch, "N", "sentences of a step", 1, 4096},
-        {APP_INT, "embedding", &s.embedding, "N", "numbers of a word", 1, 4096},
-        {APP_INT, "hidden", &s.hidden, "N", "units of a direction; forward only has twice as many", 1, 4096},
-        {APP_REAL, "unknown", &s.unknown, "X", "how often a word is hidden in training", 0, 1},
+         "tag this sentence at the end; blanks separate words and punctuation"},
+        {APP_INT, "sentences", &s.sentences, "N", "to generate", 10, 1e6},
+        {APP_INT, "epochs", &s.epochs, "N", "passes over the data", 1, 1e4},
+        {APP_INT, "batch", &s.batch, "N", "sentences per step", 1, 4096},
+        {APP_INT, "embedding", &s.embedding, "N", "size of the word embeddings", 1, 4096},
+        {APP_INT, "hidden", &s.hidden, "N", "units per direction; the forward net has twice as many", 1, 4096},
+        {APP_REAL, "unknown", &s.unknown, "X", "probability of replacing a word by <unk> in training", 0, 1},
         {APP_REAL, "dropout", &s.dropout, "X", "on embeddings and outputs", 0, 0.95},
         {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate", 0, 10},
         {APP_FLAG, "tiny", &s.tiny, NULL, "400 sentences, 16 units"},
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
         {APP_END}};
     app_name("tagger");
     app_parse(argc, argv, "tagger [options]",
-              "What is each word? An LSTM that reads both ways, against one that reads forward only.\n"
+              "Tags words: a bidirectional LSTM against one that reads forward only.\n"
               "Expected: bidirectional above 0.995 of the words, forward below 0.95.",
               options);
     if (s.tiny) app_preset(options, "sentences=400 hidden=16 embedding=16 lr=0.02");

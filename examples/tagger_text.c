@@ -11,7 +11,7 @@ typedef struct writer {
     uint64_t random;
 } writer;
 
-/* One word of a list, with this tag. */
+/* Writes a random word of a list with this tag. */
 #define PUT(w, tag, ...) put(w, tag, (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}))
 static void put(writer *w, const char *tag, const char *const *list, size_t size)
 {
@@ -79,7 +79,7 @@ static void write_clause(writer *w)
     write_where(w);
 }
 
-/* To be freed. */
+/* The caller frees it. */
 static char *generate(int64_t sentences, uint64_t seed, size_t *size)
 {
     char *bytes = NULL;
@@ -99,7 +99,7 @@ static char *generate(int64_t sentences, uint64_t seed, size_t *size)
 
 /* ---- sentences as numbers ---- */
 
-/* Where the sentences begin (a line) and how long they are. name: of the file, for messages. */
+/* The first line and the length of every sentence. name: of the file, for messages. */
 typedef struct span {
     size_t line;
     int32_t length;
@@ -161,7 +161,7 @@ static corpus corpus_of(const words *lines, const char *name, uint64_t seed, siz
     c.train = c.n - c.n / 10;
     c.words = column(lines, list, order, c.train, 0, minimum);
     c.tags = column(lines, list, order, c.n, 1, 1);
-    if (c.words.size == WORD_FIRST) app_fail("%s: no word is there twice", name);
+    if (c.words.size == WORD_FIRST) app_fail("%s: no word occurs twice", name);
     const int tags = (int)c.tags.size - WORD_FIRST;
     if (tags > MOST_TAGS) app_fail("%s: %d different tags: at most %d", name, tags, MOST_TAGS);
     int64_t width = 0;

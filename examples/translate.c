@@ -1,29 +1,30 @@
-/* Translation: an encoder reads a sentence, a decoder writes another, word by word.
+/* Translation: an encoder reads a sentence, a decoder writes its translation, word by word.
  *
  *     translate --model luong
  *     translate --source train.en --target train.de --test-source test.en --test-target test.de --model transformer
  *
- * Without files the task is to say digits in German in reverse order: "three one four" becomes "vier eins drei", with 1
- * to 8 digits. Expected after 1000 steps, within a minute: all 200 test sentences right (exact=1.0000) with luong,
- * bahdanau and transformer, at least 0.9 of them with plain. For sentences longer than any seen in training it prints
- * how many are right: of 9 digits more than 0.8 with luong and bahdanau, 0.4 to 0.6 with plain, 0.1 to 0.3 with
- * transformer; of 12 nearly none.
+ * Without files the task is to translate 1 to 8 digits to German and reverse them: "three one four" becomes "vier eins
+ * drei". Expected after 1000 steps, within a minute: all 200 test sentences right (exact=1.0000) with luong, bahdanau
+ * and transformer, at least 0.9 of them with plain. The program also tests sentences longer than those of training: of
+ * 9 digits more than 0.8 are right with luong and bahdanau, 0.4 to 0.6 with plain, 0.1 to 0.3 with transformer; of 12
+ * digits almost none.
  *
  * Models, by --model:
- *     plain        LSTM encoder whose last state starts the LSTM decoder (Sutskever et al. 2014); --reverse-input
- *     bahdanau     bidirectional GRU encoder; each step looks at its states with the previous state of the decoder, an
- *                  additive score (Bahdanau et al. 2015)
- *     luong        LSTM; looks with the current state, and what was found is fed to the next step (Luong et al. 2015)
- *     transformer  encoder and decoder of attention alone (Vaswani et al. 2017)
+ *     plain        the last state of an LSTM encoder is the first of the LSTM decoder (Sutskever et al. 2014);
+ *                  --reverse-input
+ *     bahdanau     bidirectional GRU encoder; additive attention with the previous state of the decoder (Bahdanau et
+ *                  al. 2015)
+ *     luong        LSTM; attention with the current state, input feeding (Luong et al. 2015)
+ *     transformer  encoder and decoder with attention only (Vaswani et al. 2017)
  *
- * Where the words of the first test sentence looked is drawn by --picture and written as numbers by --weights: a line
- * for each word of the right translation, a column for each of the source.
+ * --picture draws the attention weights of the first test sentence, --weights writes them as numbers: a row for each
+ * word of the right translation, a column for each word of the source.
  *
  * Multi30k, English to German, one epoch (--size 256 --steps 450 --beam 1 --tests 0, mean of three seeds, two minutes
  * each): bleu=0.055 with plain, 0.077 with luong, 0.188 with transformer, as in PyTorch (bench/peers/translate.py).
  *
- * Training gives the decoder the words of the translation (teacher forcing); --beam 1 translates greedily. BLEU is the
- * corpus' BLEU-4 without smoothing (bleu.h) on words as they stand in the files. */
+ * Training feeds the words of the translation to the decoder (teacher forcing); --beam 1 translates greedily. BLEU is
+ * corpus BLEU-4 without smoothing (bleu.h), on the words of the files. */
 #include "translate.h"
 
 #include <stdio.h>
@@ -34,7 +35,7 @@
 
 static bool is(const translator *m, kind k) { return m->kind == k; }
 
-/* Reads the source: its states, and where the decoder starts. source[B, S], lengths[B]. */
+/* Encodes the source: its states, and the initial state of the decoder. source[B, S], lengths[B]. */
 typedef struct memory {
     wg_tensor states; /* [B, S, size] */
     wg_tensor mask;   /* [B, S] */
@@ -50,7 +51,7 @@ static memory encode_recurrent(const translator *m, wg_tensor source, wg_tensor 
     for (int t = 0; t < S; t++) x[t] = wg_select(embedded, 1, t);
     wg_rnn_unroll(&m->encoder, x, S, lengths, &state, h);
     memory seen = {.states = wg_stack(h, S, 1), .mask = wg_length_mask(lengths, S), .start = state};
-    if (is(m, BAHDANAU)) { /* s_0 = tanh(W h_1 of the way back), for every layer */
+    if (is(m, BAHDANAU)) { /* s_0 = tanh(W h_1 of the reverse direction), for every layer */
         wg_tensor back = state.h[2 * m->encoder.options.layers - 1];
         for (int l = 0; l < m->decoder.options.layers; l++)
             seen.start.h[l] = wg_tanh(wg_linear_apply(&m->bridge, back));
@@ -74,8 +75,8 @@ static memory encode(const translator *m, wg_tensor source, wg_tensor lengths)
     return seen;
 }
 
-/* One step of a recurrent decoder, number t: from the embedded word x[B, size], what the next word is said from. feed
- * is what luong's step hands to the next. */
+/* Step t of a recurrent decoder: the features of the next word, from the embedded word x[B, size]. feed: luong's input
+ * feeding. */
 static wg_tensor step(const translator *m, const memory *seen, wg_tensor x, int64_t t, wg_rnn_state *state,
                       wg_tensor *feed, wg_tensor *weights)
 {
@@ -95,7 +96,7 @@ static wg_tensor step(const translator *m, const memory *seen, wg_tensor x, int6
     return wg_rnn_step(&m->decoder, x, state);
 }
 
-/* The last layer's cross attention, over all heads: [B, T, S]. */
+/* The mean cross attention of the last layer over all heads: [B, T, S]. */
 static wg_tensor decode_with_transformer(const translator *m, const memory *seen, wg_tensor x, wg_tensor *weights)
 {
     wg_attention_options self = wg_attention_defaults(), over = wg_attention_defaults();
@@ -118,7 +119,7 @@ static wg_tensor decode_with_transformer(const translator *m, const memory *seen
     return wg_transformer_stack_apply(stack, x, self, seen->states, over);
 }
 
-/* The logits of every word of the translation from the words before it, in[B, T]; weights[B, T, S] unless NULL. */
+/* The logits of every word of the translation given the words before it, in[B, T]; weights[B, T, S] unless NULL. */
 static wg_tensor translate_given(const translator *m, const memory *seen, wg_tensor in, wg_tensor *weights)
 {
     wg_tensor embedded = wg_embedding_apply(&m->target, in), out[MOST_WORDS + 1], looked[MOST_WORDS + 1];
@@ -182,9 +183,9 @@ learnt learn(run *r)
     return (learnt){smooth, app_now() - begin};
 }
 
-/* ---- translating: one sentence, as many beginnings as the beam is wide ---- */
+/* ---- translation of one sentence by beam search ---- */
 
-/* The decoder between two words, in buffers, so that every word is the same program. */
+/* The state of the decoder between words, in buffers, so that every word is the same program. */
 typedef struct decoding {
     const run *r;
     wg_params *scratch;
@@ -218,7 +219,7 @@ static void finish(const run *r, wg_status status)
     if (wg_tape_reset(r->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(r->tape));
 }
 
-/* Reads source[S], of which `length` are words. */
+/* Encodes source[S], of which `length` are words. */
 static void decoding_begin(decoding *d, const int32_t *source, int32_t length)
 {
     const translator *m = &d->r->m;
@@ -287,7 +288,7 @@ static wg_status score(void *context, int64_t t, const int32_t *token, const int
     return WG_OK;
 }
 
-/* The best translation of a line: numbers of words; how many. No word has none: the training has no empty lines. */
+/* The best translation of a line as word numbers; returns their count. An empty line has an empty translation. */
 static size_t translate_line(decoding *d, const words *source, size_t line, int32_t *out)
 {
     const run *r = d->r;
@@ -331,7 +332,7 @@ quality test(const run *r, const words *source, const words *target, int64_t sho
     return q;
 }
 
-/* ---- where each word of the given translation looked ---- */
+/* ---- attention weights of a given translation ---- */
 
 void write_weights(const run *r, const words *source, const words *target, size_t line)
 {

@@ -18,7 +18,7 @@ typedef struct translator {
     wg_embedding_layer source, target;
     wg_rnn encoder, decoder;         /* recurrent */
     wg_score_layer score;            /* bahdanau, luong */
-    wg_linear_layer bridge, combine; /* bahdanau's start; what is found with the state */
+    wg_linear_layer bridge, combine; /* bahdanau's initial state; context and state */
     wg_transformer transformer;
     wg_position_layer position;
     wg_linear_layer output; /* [words, size] */
@@ -37,13 +37,13 @@ typedef struct run {
     words train_source, train_target, test_source, test_target;
     dictionary source, target;
     size_t *order; /* training lines by length */
-    size_t n;      /* how many there are */
+    size_t n;      /* number of training lines */
     translator m;
     wg_pool *pool;
     wg_tape *tape;
 } run;
 
-/* Sentences side by side, filled up with WORD_PAD. */
+/* A batch of sentences, padded with WORD_PAD. */
 typedef struct batch {
     int64_t size, S, T;
     int32_t *source;  /* [size, S] */
@@ -53,12 +53,12 @@ typedef struct batch {
 } batch;
 
 batch batch_new(const settings *s);
-/* Sentences of like length, at random, a function of seed and step. */
+/* Random sentences of similar lengths, a function of seed and step. */
 void batch_fill(batch *b, const run *r, int64_t step);
-/* One line. */
+/* A batch of one line. */
 batch batch_of(const run *r, const words *source, const words *target, size_t line);
 void batch_free(batch *b);
-/* The numbers of a line of the source, reversed with --reverse-input; how many. */
+/* The word numbers of a line of the source, reversed with --reverse-input; returns their count. */
 int64_t encode_source(const run *r, const words *source, size_t line, int32_t *numbers);
 
 typedef struct quality {
@@ -67,7 +67,7 @@ typedef struct quality {
 } quality;
 
 typedef struct learnt {
-    double loss, seconds; /* the mean of the last 50 steps or so; of the training */
+    double loss, seconds; /* mean of about the last 50 steps; of the training */
 } learnt;
 
 /* translate.c */
@@ -77,7 +77,7 @@ void write_weights(const run *r, const words *source, const words *target, size_
 
 /* translate_run.c */
 void show_pair(const words *source, const words *target, size_t line, const char *const *text, size_t n);
-/* weights[T, S] to the files of --picture and --weights. */
+/* Writes weights[T, S] to the files of --picture and --weights. */
 void write_matrix(const run *r, const words *source, const words *target, size_t line, const batch *b,
                   const float *weights);
 

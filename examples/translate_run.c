@@ -1,4 +1,4 @@
-/* translate's settings, sentences and files: see translate.c for the models. */
+/* translate: settings, sentences and files. The models are in translate.c. */
 #include "translate.h"
 
 #include <stdio.h>
@@ -61,9 +61,12 @@ static void translator_init(translator *m, const settings *s, int32_t source_wor
 
 /* ---- sentences ---- */
 
-enum { LONGEST = 8, BEYOND = 12 }; /* digits in a sentence of the built-in task: in training, and to test further */
+enum {
+    LONGEST = 8,
+    BEYOND = 12
+}; /* digits in a sentence of the built-in task: in training, and in the longest test */
 
-/* n lines of digits in English, and in German in reverse order; `least` to `most` digits. */
+/* n lines of `least` to `most` digits in English, and in German in reverse order. */
 static void make_digits(words *source, words *target, size_t n, uint64_t seed, int least, int most)
 {
     static const char *const english[] = {"zero", "one", "two",   "three", "four",
@@ -95,11 +98,11 @@ static void read_pair(const char *source_path, const char *target_path, words *s
     *source = words_read(source_path, 0);
     *target = words_read(target_path, 0);
     if (source->lines != target->lines)
-        app_fail("%s has %zu lines, %s has %zu: sentence by sentence they belong together", source_path,
-                 source->lines, target_path, target->lines);
+        app_fail("%s has %zu lines, %s has %zu: they must correspond line by line", source_path, source->lines,
+                 target_path, target->lines);
 }
 
-/* The first n lines. */
+/* Keeps the first n lines. */
 static void cut(words *w, int64_t n)
 {
     if (n > 0 && w->lines > (size_t)n) {
@@ -120,7 +123,7 @@ static int by_length(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Lines that are empty or too long are left out of the training. */
+/* Orders the training lines by length, without empty and too long ones. */
 static void order_lines(run *r)
 {
     const size_t most = (size_t)r->s.max_words;
@@ -167,7 +170,7 @@ void batch_free(batch *b)
     free(b->out);
 }
 
-/* The b-th sentence; S and T are set. */
+/* Puts a line into the batch, whose S and T are set. */
 static void put_line(batch *b, const run *r, const words *source, const words *target, size_t line, int64_t at)
 {
     int32_t *from = b->source + at * b->S, *in = b->in + at * b->T, *out = b->out + at * b->T;
@@ -183,7 +186,7 @@ static void put_line(batch *b, const run *r, const words *source, const words *t
 
 static size_t batch_size(const run *r) { return r->n < (size_t)r->s.batch ? r->n : (size_t)r->s.batch; }
 
-/* Where in r->order the sentences of a step begin. */
+/* The index in r->order of the first sentence of a step. */
 static size_t batch_first(const run *r, int64_t step)
 {
     return app_random((uint64_t)r->s.seed, (uint64_t)step, 0) % (r->n - batch_size(r) + 1);
@@ -214,19 +217,19 @@ batch batch_of(const run *r, const words *source, const words *target, size_t li
     return b;
 }
 
-/* ---- what another program needs to repeat the training: bench/peers/translate.py ---- */
+/* ---- files with which bench/peers/translate.py repeats the training ---- */
 
 enum { PARTS = 4 }; /* source, target, test.source, test.target */
 
-/* Sentences as numbers, all in a row. */
+/* Sentences as word numbers, contiguous. */
 typedef struct numbered {
     const char *name, *name_lengths;
     int32_t *numbers, *lengths;
     int64_t total, lines;
 } numbered;
 
-/* Training lines as batches have them. Of the test the source too, but the whole target, and its words that the
- * dictionary does not have as -1, which no translation has. */
+/* Training lines and test sources as in batches. Test targets are complete; words that are not in the dictionary are
+ * -1, which no translation contains. */
 static numbered number_lines(const run *r, int part)
 {
     static const char *const names[PARTS][2] = {{"source", "source_lengths"},
@@ -285,7 +288,7 @@ static void write_model(const char *path, const run *r)
     if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
 }
 
-/* ---- what is shown ---- */
+/* ---- output ---- */
 
 static void print_words(const char *what, const char *const *text, size_t n)
 {
@@ -311,7 +314,7 @@ void write_matrix(const run *r, const words *source, const words *target, size_t
     for (int i = 0; i < T; i++) rows[i] = i + 1 < T ? words_line(target, line)[i] : "<end>";
     char title[64];
     wg_error error = {0};
-    snprintf(title, sizeof title, "%s: where each word looks", r->s.model);
+    snprintf(title, sizeof title, "%s: attention weights", r->s.model);
     if (r->s.picture && app_matrix_write(r->s.picture, title, T, S, rows, cols, weights, &error) != WG_OK)
         app_fail("%s", error.text);
     if (r->s.weights && app_matrix_write_csv(r->s.weights, T, S, rows, cols, weights, &error) != WG_OK)
@@ -356,7 +359,7 @@ static void run_end(run *r)
     free(r->order);
 }
 
-/* Sentences longer than those of the training. */
+/* Tests sentences longer than those of the training. */
 static void test_lengths(const run *r)
 {
     for (int n = LONGEST - 1; n <= BEYOND && !app_signal(); n++) {
@@ -404,35 +407,34 @@ static void parse(int argc, char **argv, settings *s)
                     .lr = 3e-3};
     app_option options[] = {
         {APP_CHOICE, "model", &s->model, "KIND", "the model", 0, 0, models},
-        {APP_TEXT, "source", &s->source, "FILE", "sentences to translate, one a line, words with blanks between"},
+        {APP_TEXT, "source", &s->source, "FILE", "sentences to translate, one per line, words separated by blanks"},
         {APP_TEXT, "target", &s->target, "FILE", "their translations, line by line"},
         {APP_TEXT, "test-source", &s->test_source, "FILE", "sentences to test with"},
         {APP_TEXT, "test-target", &s->test_target, "FILE", "their translations"},
         {APP_FLAG, "reverse-input", &s->reverse, NULL, "the encoder reads the last word first"},
         {APP_CHOICE, "score", &s->score, "KIND", "luong's score", 0, 0, scores},
-        {APP_INT, "window", &s->window, "N", "look only so far from the place of the word; -1: everywhere", -1,
-         1e6},
+        {APP_INT, "window", &s->window, "N", "half width of local attention; -1: global", -1, 1e6},
         {APP_INT, "size", &s->size, "N", "of embeddings and states", 1, 1 << 14},
         {APP_INT, "layers", &s->layers, "N", "of encoder and decoder", 1, 16},
         {APP_INT, "heads", &s->heads, "N", "of the transformer's attention", 1, 1024},
-        {APP_INT, "batch", &s->batch, "N", "sentences in a step", 1, 1 << 14},
+        {APP_INT, "batch", &s->batch, "N", "sentences per step", 1, 1 << 14},
         {APP_INT, "steps", &s->steps, "N", "steps of training", 1, 1e9},
-        {APP_REAL, "seconds", &s->seconds, "X", "stop training after this time; 0: never", 0, 1e9},
+        {APP_REAL, "seconds", &s->seconds, "X", "time limit of training, in seconds; 0: none", 0, 1e9},
         {APP_REAL, "lr", &s->lr, "X", "largest learning rate (Adam, cosine to a tenth)", 0, 10},
-        {APP_INT, "warmup", &s->warmup, "N", "steps in which it rises", 0, 1e9},
+        {APP_INT, "warmup", &s->warmup, "N", "steps of warmup", 0, 1e9},
         {APP_REAL, "dropout", &s->dropout, "X", "dropout", 0, 0.99},
         {APP_INT, "beam", &s->beam, "N", "width of the beam; 1: greedy", 1, 256},
         {APP_REAL, "length-power", &s->length_power, "X", "scores are divided by length^X", 0, 4},
         {APP_INT, "max-words", &s->max_words, "N", "longest sentence; longer ones are cut or left out", 1,
          MOST_WORDS},
-        {APP_INT, "minimum", &s->minimum, "N", "words that are seen less often are unknown", 1, 1e9},
-        {APP_INT, "tests", &s->tests, "N", "sentences of the test; 0: all", 0, 1e9},
+        {APP_INT, "minimum", &s->minimum, "N", "rarer words are unknown", 1, 1e9},
+        {APP_INT, "tests", &s->tests, "N", "test sentences; 0: all", 0, 1e9},
         {APP_INT, "show", &s->show, "N", "translations to print", 0, 1e9},
-        {APP_TEXT, "picture", &s->picture, "FILE.svg", "draw where the words of the first test sentence look"},
-        {APP_TEXT, "weights", &s->weights, "FILE.csv", "... and as numbers"},
+        {APP_TEXT, "picture", &s->picture, "FILE.svg", "draw the attention weights of the first test sentence"},
+        {APP_TEXT, "weights", &s->weights, "FILE.csv", "... and write them as numbers"},
         {APP_TEXT, "init-out", &s->init_out, "FILE", "write the initial weights (safetensors)"},
-        {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and which each step sees"},
-        {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for some seconds"},
+        {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and the batches"},
+        {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for a few seconds"},
         {APP_INT, "seed", &s->seed, "N", "of initial values, batches and dropout", 0, 9e18},
         APP_THREADS(&s->threads),
         {APP_END}};

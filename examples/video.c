@@ -1,18 +1,18 @@
-/* What moves in a video: a ConvNet sees every frame, an LSTM remembers what it saw (Donahue et al. 2015).
+/* Motion in a video: a ConvNet encodes every frame, an LSTM the sequence (Donahue et al. 2015).
  *
  *     video --cell gru
  *
- * A clip is a circle, square or triangle that goes left, right, up or down, grows or shrinks; the class is which. A
- * clip to the left is one to the right run backwards, so no frame alone, and no set of frames without their order,
- * tells the two from each other. Three nets learn the same clips:
+ * A clip shows a circle, square or triangle that moves left, right, up or down, grows or shrinks; the class is the
+ * motion. A clip of a motion to the left is the reverse of one to the right: neither a single frame nor the set of
+ * frames distinguishes the two. Three nets learn the same clips:
  *
  *     recurrent  h(t) = encode(x(t)),  z(t) = g(h(t), z(t-1)),  y = decode(z(T)):  encode is a ConvNet, z an LSTM's
  *                (h, c), decode a linear layer; trained through all of it
- *     average    the same encode and a linear layer, the logits averaged over the frames: what order is worth
+ *     average    the same encode and a linear layer; logits are averaged over the frames, without their order
  *     conv3d     filters over time as well as over the picture (Tran et al. 2015)
  *
- * Expected: recurrent and conv3d above 95 % right on clips that were not seen; average below 55 % (three kinds of
- * motion can be told, so that no more than half can be right; chance is 17 %). */
+ * Expected: an accuracy above 95 % on new clips with recurrent and conv3d; below 55 % with average (it can only tell
+ * three axes of motion apart, so that at most half is right; chance is 17 %). */
 #include "app.h"
 #include "pictures.h"
 
@@ -52,7 +52,7 @@ static void clips_fini(clips *c)
     free(c->motion);
 }
 
-/* Clip number i. Motions 2 k and 2 k + 1 are one path, run backwards and forwards. */
+/* Clip number i. Motions 2 k and 2 k + 1 are the same path, in opposite directions. */
 static void draw_clip(const clips *c, int64_t i, uint64_t *random)
 {
     int motion = random_below(random, MOTIONS), kind = random_below(random, SHAPE_KINDS);
@@ -89,10 +89,10 @@ typedef struct network {
     wg_linear_layer decoder;
 } network;
 
-/* A net says the logits [n, 6] of clips. */
+/* A net computes the logits [n, 6] of clips. */
 typedef wg_tensor (*predict_fn)(const network *net, wg_tape *tape, const clips *c);
 
-/* A frame x[n, 1, 20, 20], or with 3 axes clips [n, 1, 8, 20, 20], to features [n, 32]. */
+/* Features [n, 32] of frames x[n, 1, 20, 20] or, with 3 axes, of clips [n, 1, 8, 20, 20]. */
 static wg_tensor encode(const network *net, wg_tensor x)
 {
     bool frames = net->conv_1.options.axes == 2;
@@ -151,7 +151,7 @@ static network network_new(const settings *s, predict_fn predict)
 
 /* ---- training and testing ---- */
 
-/* One step on new clips; the loss. */
+/* One step on new clips; returns the loss. */
 static double train_step(const network *net, predict_fn predict, wg_tape *tape, wg_optimizer *optimizer,
                          const clips *c, int64_t step)
 {
@@ -166,7 +166,7 @@ static double train_step(const network *net, predict_fn predict, wg_tape *tape, 
     return value;
 }
 
-/* Counts how the clips of a batch are taken: table[is][taken for]. */
+/* Adds a batch to the confusion matrix table[class][prediction]. */
 static void count(const network *net, predict_fn predict, wg_tape *tape, const clips *c,
                   int64_t table[MOTIONS][MOTIONS])
 {
@@ -177,7 +177,7 @@ static void count(const network *net, predict_fn predict, wg_tape *tape, const c
     app_end_step(tape);
 }
 
-/* Per cent right on clips that were not seen; prints what is taken for what. */
+/* The accuracy on new clips, in per cent; prints the confusion matrix. */
 static double test(const network *net, predict_fn predict, const char *name, wg_tape *tape, const settings *s)
 {
     int64_t table[MOTIONS][MOTIONS] = {0}, right = 0, all = 0;
@@ -201,7 +201,7 @@ static double test(const network *net, predict_fn predict, const char *name, wg_
     return 100 * (double)right / (double)all;
 }
 
-/* Trains a net from scratch; per cent right. */
+/* Trains a net from scratch; returns its accuracy in per cent. */
 static double learn(const settings *s, const char *name, predict_fn predict, wg_tape *tape)
 {
     network net = network_new(s, predict);
@@ -254,16 +254,16 @@ int main(int argc, char **argv)
                             {APP_CHOICE, "cell", &s.cell, "KIND", "of the recurrent net", 0, 0, cells},
                             {APP_INT, "hidden", &s.hidden, "N", "size of its state", 1, 1 << 16},
                             {APP_INT, "steps", &s.steps, "N", "steps of training, each on new clips", 1, 1e9},
-                            {APP_INT, "batch", &s.batch, "N", "clips in a step", 1, 1 << 14},
-                            {APP_INT, "test", &s.test, "N", "clips of the test, in whole batches", 1, 1e9},
+                            {APP_INT, "batch", &s.batch, "N", "clips per step", 1, 1 << 14},
+                            {APP_INT, "test", &s.test, "N", "test clips, rounded to whole batches", 1, 1e9},
                             {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
                             {APP_INT, "seed", &s.seed, "N", "of weights and clips", 0, 1e12},
                             APP_THREADS(&s.threads),
-                            {APP_FLAG, "tiny", &s.tiny, NULL, "a setting of a few seconds"},
+                            {APP_FLAG, "tiny", &s.tiny, NULL, "a small setting, for a few seconds"},
                             {APP_END}};
     app_name("video");
     app_parse(argc, argv, "video [options]",
-              "Nets say how a shape moves in a clip. Expected: above 95 % right for the recurrent net and for\n"
+              "Nets classify the motion of a shape in a clip. Expected: above 95 % for the recurrent net and for\n"
               "convolution over time, below 55 % for the average over frames, which does not see their order.",
               options);
     if (s.tiny) make_tiny(&s, options);
@@ -282,6 +282,5 @@ int main(int argc, char **argv)
     printf(" steps=%lld seconds=%.1f\n", (long long)s.steps, app_now() - started);
     wg_tape_free(tape);
     wg_pool_free(pool);
-    app_check_output();
-    return 0;
+    return app_end();
 }

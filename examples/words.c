@@ -25,7 +25,7 @@ static bool stands_alone(char c, unsigned flags)
            c != '-' && c != '_';
 }
 
-/* Where the word that begins at `at` ends. */
+/* The end of the word that begins at `at`. */
 static const char *word_end(const char *at, const char *end, unsigned flags)
 {
     if (stands_alone(*at, flags)) return at + 1;
@@ -64,7 +64,7 @@ words words_of(const char *text, size_t size, unsigned flags)
     return w;
 }
 
-/* The file's ISO-8859-1 as UTF-8; false if it holds control characters, is not there, or is empty. */
+/* Converts an ISO-8859-1 file to UTF-8; false if it has control characters, is missing or is empty. */
 static bool read_latin1(const char *path, wg_text *text)
 {
     FILE *file = fopen(path, "rb");
@@ -128,7 +128,7 @@ static uint64_t hash(const char *word)
     return h ^ h >> 32;
 }
 
-/* The slot of a word: its own, or the free one where it would go. */
+/* The slot of a word, or the free slot for it. */
 static uint64_t slot_of(const dictionary *d, const char *word)
 {
     uint64_t i = hash(word) & (d->slots - 1);
@@ -154,7 +154,7 @@ static bool add(dictionary *d, const char *word)
     return true;
 }
 
-/* The special words, and room for n more. */
+/* A dictionary of the special words, with room for n more. */
 static dictionary begin(size_t n)
 {
     static const char *const special[WORD_FIRST] = {"<pad>", "<unk>", "<start>", "<end>"};
@@ -177,7 +177,7 @@ static int by_count(const void *a, const void *b)
     return strcmp(x->word, y->word);
 }
 
-/* The words of the dictionary in memory of its own. */
+/* Copies the words into memory of the dictionary. */
 static void own_words(dictionary *d)
 {
     size_t size = 0;

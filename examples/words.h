@@ -1,5 +1,5 @@
-/* Text as words: lines of words, a dictionary of them, and sequences of numbers. What the programs that read
- * sentences share. Functions end the program through app_fail where a file is no good or memory is out. */
+/* Text as words: lines of words, and dictionaries, for examples that read sentences. An invalid file, or running out of
+ * memory, ends the program. */
 #ifndef WORDS_H
 #define WORDS_H
 
@@ -16,51 +16,51 @@ typedef struct words {
     size_t lines, total;
 } words;
 
-/* How a line is cut into words: at white space; with more by these flags. */
+/* Lines are split into words at white space; flags change that. */
 enum {
     WORDS_LOWER = 1, /* A-Z become a-z */
     WORDS_PUNCTUATION =
-        2,           /* each ASCII character that is no letter, digit, apostrophe, hyphen or underscore is a word */
-    WORDS_LATIN1 = 4 /* a file that is no UTF-8, and not binary either, is read as ISO-8859-1 */
+        2,           /* each ASCII character except letters, digits, apostrophe, hyphen, underscore is a word */
+    WORDS_LATIN1 = 4 /* a file that is neither UTF-8 nor binary is read as ISO-8859-1 */
 };
 
-/* A text file, plain or .gz, line by line. A file that is missing, is no text or has no word in it is refused. */
+/* Reads a text file, plain or .gz. A file that is missing, is not text, or has no word is an error. */
 words words_read(const char *path, unsigned flags);
-/* A text in memory, size bytes, which may be empty; it is not needed any more afterwards. */
+/* Copies the words of a text in memory, which may be empty. */
 words words_of(const char *text, size_t size, unsigned flags);
 void words_fini(words *w);
-/* How many words a line has, and its first. */
+/* The number of words of a line; its words. */
 size_t words_count(const words *w, size_t line);
 const char *const *words_line(const words *w, size_t line);
-/* The most words that a line has. */
+/* The length of the longest line. */
 size_t words_longest(const words *w);
 
 /* ---- dictionary: words as numbers ---- */
 
-/* The numbers that are no words of the text. */
+/* Special numbers. */
 enum { WORD_PAD = 0, WORD_UNKNOWN, WORD_START, WORD_END, WORD_FIRST };
 
 typedef struct dictionary {
-    int32_t size; /* with the special ones */
+    int32_t size; /* including the special ones */
     const char *
         *word;      /* [size]: "<pad>", "<unk>", "<start>", "<end>", then by how often they were seen, most first;
                           equally often: by bytes */
-    char *bytes;    /* where the words stand */
+    char *bytes;    /* of the words */
     int32_t *table; /* [slots]: a number, or -1 */
     uint64_t slots; /* a power of two */
 } dictionary;
 
-/* The words that are seen at least `minimum` times in the n texts together; at most `most` of them (0: all). */
+/* The words that occur at least `minimum` times in all n texts; the `most` most frequent ones (0: all). */
 dictionary dictionary_of(const words *const *texts, int n, size_t minimum, int32_t most);
 void dictionary_fini(dictionary *d);
-/* A word's number; WORD_UNKNOWN for one that is not in it. */
+/* The number of a word; WORD_UNKNOWN if it is not in the dictionary. */
 int32_t dictionary_find(const dictionary *d, const char *word);
-/* A line's words as numbers, at most `room` of them; how many. */
+/* The words of a line as numbers, at most `room`; returns their count. */
 size_t dictionary_encode(const dictionary *d, const words *w, size_t line, int32_t *numbers, size_t room);
 
-/* What a checkpoint keeps: the words but the special ones, one a line; to be freed. */
+/* The words without the special ones, one per line, for checkpoints; the caller frees the text. */
 char *dictionary_text(const dictionary *d);
-/* Back from that. A word that is there twice, or is empty, ends the program: `path: not a dictionary`. */
+/* Reads such a text. A duplicate or empty word ends the program: `path: not a dictionary`. */
 dictionary dictionary_read(const char *text, const char *path);
 
 #endif

@@ -10,6 +10,7 @@ static const char *program = "test", *only;
 static const test *running;
 static int failures;
 static bool finished; /* the running test has returned without a failure */
+static bool repeated; /* its failing rounds have printed how to repeat them */
 static uint64_t first_seed = 1, n_rounds;
 static size_t n_run;
 
@@ -49,6 +50,7 @@ void check_rounds(uint64_t rounds, void (*round)(uint64_t seed))
         round(first_seed + i);
         if (failures == before) continue;
         failed++;
+        repeated = true;
         printf("repeat: %s --test %s --seed %" PRIu64 " --rounds 1\n", program, running->name, first_seed + i);
     }
 }
@@ -60,7 +62,7 @@ static int set_up(void **state)
     running = *state;
     n_run++;
     failures = 0;
-    finished = false;
+    finished = repeated = false;
     if (running->begin) running->begin();
     return 0;
 }
@@ -75,7 +77,8 @@ static void call_test(void **state)
 
 static int tear_down(void **state)
 {
-    if (!finished) printf("repeat: %s --test %s --seed %" PRIu64 "\n", program, running->name, first_seed);
+    if (!finished && !repeated)
+        printf("repeat: %s --test %s --seed %" PRIu64 "\n", program, running->name, first_seed);
     if (running->end) running->end();
     return 0;
 }

@@ -43,7 +43,7 @@ static void test_names(void)
 static void test_simple_layers(void)
 {
     wg_params *set = wg_params_new(WG_F32);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_embedding_layer embedding;
     wg_linear_layer linear;
     wg_layer_norm_layer norm;

@@ -121,7 +121,7 @@ static void test_gru_forms(void)
 {
     for (int form = 0; form < 3; form++) {
         wg_params *set = wg_params_new(WG_F64);
-        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        wg_tape *tape = new_tape();
         model m = {.by_steps = form == 1};
         fill(&m.x[0][0][0], T * B * IN, 6);
         CHECK(wg_rnn_init(&m.rnn, set, "gru", IN, H, options_of(KINDS - 3 + form)) == WG_OK);
@@ -159,7 +159,7 @@ static void test_steps(void)
     for (int i = 0; i < 2 * KINDS; i++) {
         const bool f64 = i >= KINDS;
         wg_params *set = wg_params_new(f64 ? WG_F64 : WG_F32);
-        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        wg_tape *tape = new_tape();
         model m = {.by_steps = true};
         fill(&m.x[0][0][0], T * B * IN, 6);
         wg_rnn_options o = options_of(i % KINDS);
@@ -196,7 +196,7 @@ static void test_packs(void)
         int packs[2];
         for (int by_steps = 0; by_steps < 2; by_steps++) {
             wg_params *set = wg_params_new(WG_F32);
-            wg_tape *tape = wg_tape_new(wg_tape_defaults());
+            wg_tape *tape = new_tape();
             wg_rnn rnn;
             CHECK(wg_rnn_init(&rnn, set, "gru", SIZE, SIZE, options_of(KINDS - 3 + form)) == WG_OK);
             wg_tensor x[STEPS], out[STEPS];
@@ -226,7 +226,7 @@ static void test_unroll(void)
     enum { STEPS = 3, BATCH = 2 };
     const int32_t lengths[BATCH] = {3, 1};
     const double want[2][STEPS][BATCH] = {{{1, 1}, {3, 0}, {6, 0}}, {{6, 1}, {5, 0}, {3, 0}}}; /* [reverse] */
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     for (int reverse = 0; reverse < 2; reverse++) {
         wg_unroll_options o = wg_unroll_defaults();
         CHECK(!o.reverse && wg_is_nil(o.lengths));
@@ -253,7 +253,7 @@ static void test_unroll(void)
 static void test_refused(void)
 {
     wg_params *set = wg_params_new(WG_F32);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_rnn both, none = {0};
     wg_rnn_options o = wg_rnn_defaults();
     o.bidirectional = true;
@@ -298,7 +298,7 @@ static void test_long(void)
     enum { STEPS = 600 };
     static wg_tensor x[STEPS], out[STEPS];
     wg_params *set = wg_params_new(WG_F64);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_rnn rnn;
     wg_rnn_options o = wg_rnn_defaults();
     o.bidirectional = true;
@@ -319,7 +319,7 @@ static void test_padding(void)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         wg_params *set = wg_params_new(WG_F64);
-        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        wg_tape *tape = new_tape();
         model m = {.with_lengths = false};
         fill(&m.x[0][0][0], T * B * IN, 6);
         wg_rnn_options o = options_of(kind);
@@ -357,7 +357,7 @@ static void test_padding(void)
 static void test_carry(void)
 {
     wg_params *set = wg_params_new(WG_F64);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     model m = {.by_steps = true};
     fill(&m.x[0][0][0], T * B * IN, 8);
     wg_rnn_options o = wg_rnn_defaults();
@@ -388,7 +388,7 @@ static void test_carry(void)
 static void test_detach(void)
 {
     wg_params *set = wg_params_new(WG_F64);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     model m = {.by_steps = true};
     fill(&m.x[0][0][0], T * B * IN, 10);
     wg_rnn_options o = options_of(WG_LSTM);
@@ -418,7 +418,7 @@ static void test_detach(void)
 static void test_dropout(void)
 {
     wg_params *set = wg_params_new(WG_F64);
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     model m = {.with_lengths = false};
     fill(&m.x[0][0][0], T * B * IN, 9);
     wg_rnn_options o = wg_rnn_defaults();

@@ -19,11 +19,11 @@ static wg_tensor attending(void *context, wg_tape *tape, wg_params *set)
 static void sums_of_batched_products_are_merged(void)
 {
     for (int batch = 1; batch <= 3; batch += 2) /* of the keys: 1 broadcasts */
-        for (int looks = 1; looks <= 2; looks++) {
+        for (int queries = 1; queries <= 2; queries++) {
             int T = 4;
             wg_params *set = wg_params_new(WG_F64);
             wg_param_new(set, "keys", WG_DIMS(batch, 5, 4), wg_init_normal(0, 1));
-            wg_param_new(set, "h", WG_DIMS(3, looks, 4), wg_init_normal(0, 1));
+            wg_param_new(set, "h", WG_DIMS(3, queries, 4), wg_init_normal(0, 1));
             CHECK(gradcheck(set, attending, &T, true));
             int64_t instructions[2];
             for (int merged = 0; merged < 2; merged++) {

@@ -86,7 +86,7 @@ static void on_error(void *context, wg_status status, const char *message)
 
 static void callback(void)
 {
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     char text[200] = "";
     wg_tape_on_error(tape, on_error, text);
     wg_scope_begin(tape, "encoder");
@@ -103,7 +103,7 @@ static void callback(void)
 static void million(void)
 {
     int n = check_long() ? 1000000 : 100000;
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_params *set = wg_params_new(WG_F64);
     wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(0.5));
     wg_tensor x = wg_use(tape, p), y = x;
@@ -122,7 +122,7 @@ static void million(void)
 
 static void steady(void)
 {
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_params *set = wg_params_new(WG_F32);
     wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 3), wg_init_uniform(-1, 1));
     wg_optimizer *adam = wg_adam_new(set, wg_adam_defaults());
@@ -143,7 +143,7 @@ static void steady(void)
 
 static void buffers(void)
 {
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_params *set = wg_params_new(WG_F32);
     wg_buffer *sum = wg_buffer_new(set, "sum", WG_DIMS(2), wg_init_zeros());
     const float one[2] = {1, 2};
@@ -194,7 +194,7 @@ static void derived_numbers(void)
                                .infer = cube_infer,
                                .vjp = cube_vjp,
                                .select = cube_select};
-    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_tape *tape = new_tape();
     wg_params *set = wg_params_new(WG_F64);
     wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(2));
     const double other[4] = {7, 8, 9, 10};
