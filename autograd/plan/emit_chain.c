@@ -314,6 +314,7 @@ bool wg__emit_chain(wg__emit *e, uint32_t id)
 bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *layout)
 {
     const wg__node *node = wg__node_at(e->p, from);
+    if (!wg__numel_of(e->tape, node)) return true;
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
     wg__chain counts = {.n_loads = 1, .n_steps = 1, .n_stores = 1, .n_registers = 1};
     strides room[2];
