@@ -160,9 +160,9 @@ int64_t wg__correlation_tasks(wg__correlation r);
 /* The weight's gradient: dw[tap, o] = sum over outputs of x[tap + output] dy[output, o]. */
 typedef struct wg__weight_grad {
     wg__conv c;
-    int64_t lines, together; /* taps in all channels; images that are summed over at once */
-    wg__conv_cut cut;        /* its parts are of the taps */
-    int64_t *line, *step;    /* offsets of taps and of outputs */
+    int64_t lines, images; /* taps in all channels; images that are summed over at once */
+    wg__conv_cut cut;      /* its parts are of the taps */
+    int64_t *line, *step;  /* offsets of taps and of outputs */
     void *padded, *panel, *sums;
 } wg__weight_grad;
 

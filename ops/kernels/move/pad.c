@@ -14,7 +14,7 @@ static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     int64_t total = args->out.numel * element(args);
     *at = task * WG__BLOCK_BYTES;
-    *stop = least(*at + WG__BLOCK_BYTES, total);
+    *stop = min64(*at + WG__BLOCK_BYTES, total);
 }
 
 void wg__pad_kernel(const wg_args *args, int64_t task)
@@ -50,7 +50,7 @@ void wg__dilate_kernel(const wg_args *args, int64_t task)
     memset(to + at, 0, (size_t)(stop - at));
     while (at < stop) {
         int64_t index = at / slice, here = at % slice, from_start = index % out.n - attr->start;
-        int64_t n = least(slice - here, stop - at);
+        int64_t n = min64(slice - here, stop - at);
         if (from_start >= 0 && from_start % attr->step == 0 && from_start / attr->step < n_in) {
             int64_t from = (index / out.n * n_in + from_start / attr->step) * slice + here;
             memcpy(to + at, (const char *)args->in[0].data + from, (size_t)n);

@@ -11,7 +11,7 @@ int64_t wg__random_tasks(const wg_args *args) { return ceil_div(args->out.numel,
 static void range(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     *at = task * WG__RANDOM_TASK;
-    *stop = least(*at + WG__RANDOM_TASK, args->out.numel);
+    *stop = min64(*at + WG__RANDOM_TASK, args->out.numel);
 }
 
 static void store(const wg_operand *out, int64_t i, double value)

@@ -23,7 +23,7 @@ static real smooth_sum(const real *x, const real *w, real top, real rest, int64_
     row a;
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         for (int64_t j = 0; j < count; j++) e[j] = (rest - (x[i + j] - top)) * (w ? w[i + j] : 1);
         row_block(COMBINE_SUM, &a, e, count);
     }
@@ -111,7 +111,7 @@ void WG__K(label_scale)(const wg_args *args, int64_t task)
     int64_t n = args->in[0].numel, counted = 0;
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         for (int64_t j = 0; j < count; j++) {
             int64_t label = label_of(args, &args->in[0], i + j, false);
             counted += label >= 0;
