@@ -106,9 +106,10 @@ void wg__conv_tap_offsets(const wg__conv *c, int64_t *to);
 /* ---- direct convolution (direct.c), planned by tables.c ---------------------------------------------------------- */
 
 enum {
-    WG__PANEL = 32,  /* output channels in adjacent lanes, packed together; chosen, not measured */
-    WG__STEPS = 256, /* outputs that a weight's gradient sums over at a time, so that their panel stays in cache */
-    WG__INTERLEAVED = 32, /* residues of the last axis, at most, and elements of a row computed at a time */
+    WG__PANEL = 32, /* output channels in adjacent lanes, packed together; chosen, not measured */
+    WG__STEPS =
+        256, /* outputs that a weight's gradient sums over at a time (commit f4cde75: the panel is in cache) */
+    WG__INTERLEAVED = 32 /* residues of the last axis, at most; elements of a row computed at a time */
 };
 
 /* Are that many output channels of a group enough to fill vectors? Only then may the image have padding, in the

@@ -37,7 +37,7 @@ typedef struct wg__layer_norm_attr {
 
 /* ---- sums to a shape (sum.c; the cut: sum_tasks.c) ------------------------------------------------------------ */
 
-enum { WG__SUM_COLUMNS = 128 }; /* adjacent sums that are computed together, at most */
+enum { WG__SUM_COLUMNS = 128 }; /* adjacent sums that are computed together, at most; chosen, not measured */
 int64_t wg__sum_tasks(const wg_args *args);
 int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task */
 
