@@ -105,10 +105,10 @@ void wg__conv_tap_offsets(const wg__conv *c, int64_t *to);
 
 /* ---- direct convolution (direct.c), planned by tables.c ---------------------------------------------------------- */
 
+/* WG__STEPS keeps the panel of a weight's gradient in cache (commit f4cde75); the others were chosen, not measured. */
 enum {
-    WG__PANEL = 32, /* output channels in adjacent lanes, packed together; chosen, not measured */
-    WG__STEPS =
-        256, /* outputs that a weight's gradient sums over at a time (commit f4cde75: the panel is in cache) */
+    WG__PANEL = 32,      /* output channels in adjacent lanes, packed together */
+    WG__STEPS = 256,     /* outputs that a weight's gradient sums over at a time */
     WG__INTERLEAVED = 32 /* residues of the last axis, at most; elements of a row computed at a time */
 };
 

@@ -10,10 +10,11 @@
  * order), whatever task or tile computes it. Results have their channels a plane apart, so tiles are transposed when
  * stored. */
 #include "conv.h"
-#include "../gemm/transpose.h"
-#include "../base/integers.h"
 
 #include <string.h>
+
+#include "../base/integers.h"
+#include "../gemm/transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -125,12 +126,13 @@ INLINE void copy_row(real *to, const real *from, int64_t n)
 /* Copies channels [first, last) into a padded image whose padding is already zero. */
 static void copy_to_padded(const wg__padding *f, const real *from, int64_t first, int64_t last, real *to)
 {
-    int64_t n = f->size[2], space = f->stride[1];
+    int64_t n = f->size[2], row_stride = f->stride[1];
     from += first * f->plane;
     for (int64_t i = first * f->size[0]; i < last * f->size[0]; i++) {
         int64_t channel = i / f->size[0], layer = f->before[0] + i % f->size[0];
-        real *row = to + channel * f->padded_plane + layer * f->stride[0] + f->before[1] * space + f->before[2];
-        for (int64_t j = 0; j < f->size[1]; j++, row += space, from += n) { copy_row(row, from, n); }
+        real *row =
+            to + channel * f->padded_plane + layer * f->stride[0] + f->before[1] * row_stride + f->before[2];
+        for (int64_t j = 0; j < f->size[1]; j++, row += row_stride, from += n) { copy_row(row, from, n); }
     }
 }
 
@@ -186,8 +188,8 @@ static void run_residues(const wg__correlation *r, const wg__residue *p, int64_t
                 run_tile(count, channels, p[i].steps, image, p[i].line + row * lines + first, p[i].step, b, false,
                          sums + i * PANEL, interleaved * PANEL);
         }
-        int64_t at = first * interleaved,
-                end = min64(pieces, stop - row * pieces) * row_lines / pieces; /* of this task */
+        int64_t at = first * interleaved;
+        int64_t end = min64(pieces, stop - row * pieces) * row_lines / pieces; /* of this task */
         store_transposed(sums, min64(last * interleaved, r->row) - at, channels, to + p->result[row] + at, r->plane,
                          min64(end * interleaved, r->row) - at);
     }

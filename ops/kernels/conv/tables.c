@@ -2,6 +2,7 @@
  * and the layout of the scratch. The limits below were chosen with the direct kernels (commit b4604a5: 64 channels 3x3
  * from 95 to 103 GFLOP/s forward, 76 to 103 for the image's gradient, docs/performance.md); none was measured alone. */
 #include "conv.h"
+
 #include "../base/integers.h"
 
 enum {

@@ -3,12 +3,13 @@
  *
  * The context is chosen by the processor's features. BLIS itself goes by the processor's name; on a virtual machine
  * that masks the name it would choose the kernels of a smaller machine. */
-#include "../isa.h"
 #include "micro.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "../isa.h"
 
 #ifdef WG__BLIS_SUBDIRECTORY
 #include <blis/blis.h>

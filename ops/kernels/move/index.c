@@ -1,8 +1,9 @@
 /* Reading by index: copies of bytes, whatever the elements are. An index out of range is reported; row 0 is read
  * instead, or zeros if there is no row. */
+#include "move.h"
+
 #include <string.h>
 
-#include "move.h"
 #include "../base/integers.h"
 
 static void block(const wg_args *args, int64_t task, int64_t size, int64_t *at, int64_t *stop)

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "../pointwise/pointwise.h"
 #include "../base/integers.h"
+#include "../pointwise/pointwise.h"
 
 /* ---- copies ----------------------------------------------------------------------------------------------- */
 

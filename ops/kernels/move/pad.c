@@ -1,8 +1,9 @@
 /* Pad and dilate: copies of bytes, whatever the elements are. The result is cut into blocks of constant size; each task
  * writes one of them in order. (Concat has no kernel: the planner copies its operands or aliases them.) */
+#include "move.h"
+
 #include <string.h>
 
-#include "move.h"
 #include "../base/integers.h"
 
 static int64_t element(const wg_args *args) { return (int64_t)wg_dtype_size(args->out.dtype); }

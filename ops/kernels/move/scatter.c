@@ -1,8 +1,9 @@
 /* Adding by index. A column of the result belongs to one task, which adds in the order of the index: the same bits for
  * any number of threads. An index out of range is reported and adds nothing. */
+#include "move.h"
+
 #include <string.h>
 
-#include "move.h"
 #include "../base/integers.h"
 #include "../base/kernel.h"
 

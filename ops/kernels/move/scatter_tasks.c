@@ -1,6 +1,7 @@
 /* The cut of scatter.c into tasks: by shapes alone. */
-#include "../base/integers.h"
 #include "move.h"
+
+#include "../base/integers.h"
 
 enum { TASK = 16384 }; /* elements of a task, about; chosen, not measured */
 

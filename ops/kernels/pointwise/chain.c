@@ -6,10 +6,11 @@
  * (uniform), tiles are pieces of the whole space. Otherwise tiles are pieces of innermost rows if these are long, and
  * several rows if they are short. An operand is read and written in place if its elements in a tile are contiguous;
  * otherwise it is gathered into, or scattered from, a tile in the scratch. */
+#include "pointwise.h"
+
 #include <string.h>
 
 #include "../base/integers.h"
-#include "pointwise.h"
 
 enum {
     LONG_ROW = 128, /* elements; chosen, not measured */

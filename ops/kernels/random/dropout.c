@@ -1,8 +1,9 @@
 /* Dropout's mask: element i is a function of (seed, step, key, i) alone. */
+#include "random.h"
+
 #include <math.h>
 
 #include "../../../autograd/random.h"
-#include "random.h"
 #include "../base/integers.h"
 #include "../base/vector.h"
 

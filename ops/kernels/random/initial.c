@@ -1,7 +1,7 @@
 /* Initial values of parameters: random numbers that are a function of (seed, key, element) alone. */
-#include <math.h>
-
 #include "random.h"
+
+#include <math.h>
 
 #include "../../../autograd/random.h"
 #include "../base/integers.h"

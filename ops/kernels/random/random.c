@@ -1,9 +1,10 @@
 /* Ranges and random numbers, computed in double and rounded once, so that f32 and f64 get the same stream. Element i
  * takes number i % 4 of Philox block i / 4 (autograd's random.h). */
+#include "random.h"
+
 #include <math.h>
 
 #include "../../../autograd/random.h"
-#include "random.h"
 #include "../base/integers.h"
 
 int64_t wg__random_tasks(const wg_args *args) { return ceil_div(args->out.numel, WG__RANDOM_TASK); }

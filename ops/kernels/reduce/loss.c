@@ -1,9 +1,9 @@
 /* Cross-entropy on integer labels: the loss of each row, its gradient, and the weights for the mean. An ignored row is
  * not read and gets exact zeros, so that nothing leaks out of padding. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
 #include "rows.h"
+
+#include "../base/lanes.h"
 
 /* The label of row i; -1 if the row is ignored or the label is out of range, which is recorded if `report`. */
 static int64_t label_of(const wg_args *args, const wg_operand *labels, int64_t i, bool report)

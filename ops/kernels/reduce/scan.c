@@ -1,7 +1,7 @@
 /* Cumulative sums and sorting along one axis. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
+
+#include "../base/lanes.h"
 
 static wg__extents geometry(const wg_args *args)
 {

@@ -1,9 +1,9 @@
 /* Sums to a shape, the reverse of broadcasting, over an operand of any strides. Each element of the result is one sum
  * in the fixed order of lanes.h, whatever task computes it. Also line sums: the same sums over values that a chain
  * delivers tile by tile. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
+
+#include "../base/lanes.h"
 
 /* Axes of the operand, either those kept or those summed; adjacent ones are merged if strides allow it. */
 typedef struct axes {
