@@ -1,6 +1,7 @@
 /* The tables of all variants, and the choice of the one for this machine. */
-#include "../pointwise_rows.h"
 #include "kernels.h"
+
+#include "../pointwise_rows.h"
 
 #define KERNEL(name)                                                                                               \
     extern __typeof__(void(const wg_args *, int64_t)) WG__EVERY_ISA(WG__VARIANT, name, f32),                       \

@@ -44,7 +44,7 @@ static inline wg__attention wg__attention_sizes(const wg_args *args)
     p.size = q->size[q->rank - 1];
     p.keys = v->size[v->rank - 2];
     p.values = v->size[v->rank - 1];
-    p.rows = least(between(8, 32768 / most(1, p.keys), 64), p.queries);
+    p.rows = min64(clamp64(32768 / max64(1, p.keys), 8, 64), p.queries);
     p.blocks = p.rows ? ceil_div(p.queries, p.rows) : 0;
     p.stride = round_up(p.keys, 16);
     return p;
@@ -59,7 +59,7 @@ static inline wg__attention_block wg__attention_block_of(const wg__attention *p,
 {
     const wg__attention_attr *a = p->attr;
     wg__attention_block b = {.first = index * p->rows, .low = 0, .high = p->keys};
-    b.rows = least(p->queries - b.first, p->rows);
+    b.rows = min64(p->queries - b.first, p->rows);
     int64_t last = b.first + b.rows - 1;
     if (a->causal && last + 1 < b.high) b.high = last + 1;
     if (a->window >= 0 && !a->causal && last < b.high - 1 - a->window) b.high = last + a->window + 1;

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t between(int64_t low, int64_t n, int64_t high) { return most(low, least(n, high)); }
+static inline int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t clamp64(int64_t n, int64_t low, int64_t high) { return max64(low, min64(n, high)); }
 
 /* n / by, rounded up; the next multiple of `by`. */
 static inline int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }

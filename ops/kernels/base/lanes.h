@@ -70,10 +70,10 @@ VINLINE void combine_columns(combine kind, const real *x, int64_t rows, int64_t 
     real acc[256], span[256], total[256];
     fill_lanes(total, width, neutral(kind));
     for (int64_t r = 0; r < rows;) {
-        int64_t stop = least(r + SPAN_ROWS, rows);
+        int64_t stop = min64(r + SPAN_ROWS, rows);
         fill_lanes(span, width, neutral(kind));
         for (; r < stop; r += BLOCK_ROWS) {
-            combine_block(kind, acc, x + r * stride, least(stop - r, BLOCK_ROWS), stride, width);
+            combine_block(kind, acc, x + r * stride, min64(stop - r, BLOCK_ROWS), stride, width);
             combine_lanes(kind, span, acc, width);
         }
         combine_lanes(kind, total, span, width);
@@ -210,7 +210,7 @@ VINLINE real row_combine(combine kind, const real *x, int64_t n)
     }
     row a;
     row_begin(kind, &a);
-    for (int64_t i = 0; i < n; i += BLOCK) row_block(kind, &a, x + i, least(n - i, BLOCK));
+    for (int64_t i = 0; i < n; i += BLOCK) row_block(kind, &a, x + i, min64(n - i, BLOCK));
     return row_end(kind, &a);
 }
 

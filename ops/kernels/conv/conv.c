@@ -138,7 +138,7 @@ static void *offset_by(const void *base, int64_t bytes) { return (void *)((uintp
 /* One segment an image. For the cut into tasks two segments represent all of them. */
 static wg__product weight_product(const wg__conv *c, wg__segment *segments, bool all, const wg__window *window)
 {
-    int64_t n = all ? c->images : least(c->images, 2), k = c->in_channels * c->taps, groups = c->attr->groups;
+    int64_t n = all ? c->images : min64(c->images, 2), k = c->in_channels * c->taps, groups = c->attr->groups;
     int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
     for (int64_t i = 0; i < n; i++) {
         segments[i] =
@@ -268,7 +268,7 @@ enum { SUMS = 32768 }; /* of a block of channels: they stay in the second-level 
 
 static int64_t channels_per_block(const wg__conv *c)
 {
-    return between(1, SUMS / (c->taps * c->outputs + 1), c->in_channels);
+    return clamp64(SUMS / (c->taps * c->outputs + 1), 1, c->in_channels);
 }
 
 /* w^T dy for some channels: their taps by outputs. */
@@ -331,7 +331,7 @@ int64_t wg__conv_input_tasks(const wg_args *args)
 size_t wg__conv_input_scratch(const wg_args *args)
 {
     wg__conv c = wg__conv_input_of(args);
-    int64_t together = channels_per_block(&c), last = c.in_channels % together;
+    int64_t block = channels_per_block(&c), last = c.in_channels % block;
     size_t product = 0;
     if (wg__conv_input_is_direct(&c)) {
         wg__correlate_input(&c, NULL, &product);
@@ -339,7 +339,7 @@ size_t wg__conv_input_scratch(const wg_args *args)
     }
     for (int i = 0; i < 2; i++) {
         wg__segment segment;
-        wg__product p = input_product(&c, i ? last : together, NULL, &segment);
+        wg__product p = input_product(&c, i ? last : block, NULL, &segment);
         size_t bytes = p.m && p.n ? wg__product_get(p.dtype)->scratch(&p) : 0;
         product = bytes > product ? bytes : product;
     }
@@ -378,7 +378,7 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
         return;
     }
     int64_t size = (int64_t)wg_dtype_size(c.y.dtype), group = task % c.attr->groups;
-    int64_t together = channels_per_block(&c);
+    int64_t block = channels_per_block(&c);
     int64_t *tap = args->scratch, *output = tap + c.in_channels * c.taps;
     char *padded = (char *)args->scratch + tables_bytes(&c), *sums = padded + padded_bytes(&c);
     char *result = (char *)c.x.data + task * c.in_channels * c.padding.plane * size,
@@ -388,10 +388,10 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
     if (c.outputs > 0) wg__conv_output_offsets(&c, output);
     wg__conv_tap_offsets(&c, tap);
     c.y.data = offset_by(c.y.data, task * c.out_channels * c.outputs * size);
-    for (int64_t first = 0; first < c.in_channels && c.outputs > 0; first += together) {
+    for (int64_t first = 0; first < c.in_channels && c.outputs > 0; first += block) {
         wg__conv part = c;
         wg__segment segment;
-        int64_t channels = least(c.in_channels - first, together);
+        int64_t channels = min64(c.in_channels - first, block);
         part.w.data = offset_by(c.w.data, (group * c.out_channels * c.in_channels + first) * c.taps * size);
         wg__product p = input_product(&part, channels, sums, &segment);
         for (int64_t t = 0, tasks = kernels->tasks(&p); t < tasks; t++) kernels->run(&p, t, sums + sums_bytes(&c));

@@ -105,10 +105,11 @@ void wg__conv_tap_offsets(const wg__conv *c, int64_t *to);
 
 /* ---- direct convolution (direct.c), planned by tables.c ---------------------------------------------------------- */
 
+/* WG__STEPS keeps the panel of a weight's gradient in cache (commit f4cde75); the others were chosen, not measured. */
 enum {
-    WG__PANEL = 32,  /* output channels in adjacent lanes, packed together; chosen, not measured */
-    WG__STEPS = 256, /* outputs that a weight's gradient sums over at a time, so that their panel stays in cache */
-    WG__INTERLEAVED = 32, /* residues of the last axis, at most, and elements of a row computed at a time */
+    WG__PANEL = 32,      /* output channels in adjacent lanes, packed together */
+    WG__STEPS = 256,     /* outputs that a weight's gradient sums over at a time */
+    WG__INTERLEAVED = 32 /* residues of the last axis, at most; elements of a row computed at a time */
 };
 
 /* Are that many output channels of a group enough to fill vectors? Only then may the image have padding, in the
@@ -160,9 +161,9 @@ int64_t wg__correlation_tasks(wg__correlation r);
 /* The weight's gradient: dw[tap, o] = sum over outputs of x[tap + output] dy[output, o]. */
 typedef struct wg__weight_grad {
     wg__conv c;
-    int64_t lines, together; /* taps in all channels; images that are summed over at once */
-    wg__conv_cut cut;        /* its parts are of the taps */
-    int64_t *line, *step;    /* offsets of taps and of outputs */
+    int64_t lines, images; /* taps in all channels; images that are summed over at once */
+    wg__conv_cut cut;      /* its parts are of the taps */
+    int64_t *line, *step;  /* offsets of taps and of outputs */
     void *padded, *panel, *sums;
 } wg__weight_grad;
 

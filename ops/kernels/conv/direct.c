@@ -10,10 +10,11 @@
  * order), whatever task or tile computes it. Results have their channels a plane apart, so tiles are transposed when
  * stored. */
 #include "conv.h"
-#include "../gemm/transpose.h"
-#include "../base/integers.h"
 
 #include <string.h>
+
+#include "../base/integers.h"
+#include "../gemm/transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -96,7 +97,7 @@ static void store_transposed(const real *c, int64_t rows, int64_t channels, real
 {
     for (int64_t i = 0; i < rows; i += LANES)
         for (int64_t j = 0; j < channels; j += LANES)
-            store_square(c + i * PANEL + j, least(LANES, channels - j), i + LANES <= room ? LANES : rows - i,
+            store_square(c + i * PANEL + j, min64(LANES, channels - j), i + LANES <= room ? LANES : rows - i,
                          to + j * stride + i, stride);
 }
 
@@ -125,12 +126,13 @@ INLINE void copy_row(real *to, const real *from, int64_t n)
 /* Copies channels [first, last) into a padded image whose padding is already zero. */
 static void copy_to_padded(const wg__padding *f, const real *from, int64_t first, int64_t last, real *to)
 {
-    int64_t n = f->size[2], space = f->stride[1];
+    int64_t n = f->size[2], row_stride = f->stride[1];
     from += first * f->plane;
     for (int64_t i = first * f->size[0]; i < last * f->size[0]; i++) {
         int64_t channel = i / f->size[0], layer = f->before[0] + i % f->size[0];
-        real *row = to + channel * f->padded_plane + layer * f->stride[0] + f->before[1] * space + f->before[2];
-        for (int64_t j = 0; j < f->size[1]; j++, row += space, from += n) { copy_row(row, from, n); }
+        real *row =
+            to + channel * f->padded_plane + layer * f->stride[0] + f->before[1] * row_stride + f->before[2];
+        for (int64_t j = 0; j < f->size[1]; j++, row += row_stride, from += n) { copy_row(row, from, n); }
     }
 }
 
@@ -174,22 +176,22 @@ static void run_residues(const wg__correlation *r, const wg__residue *p, int64_t
 {
     real sums[WG__INTERLEAVED * PANEL] __attribute__((aligned(64))) = {0};
     int64_t interleaved = r->interleaved, row_lines = p->lines / p->rows;
-    int64_t pieces = ceil_div(row_lines, least(TILE_ROWS, WG__INTERLEAVED / interleaved)), all = p->rows * pieces;
+    int64_t pieces = ceil_div(row_lines, min64(TILE_ROWS, WG__INTERLEAVED / interleaved)), all = p->rows * pieces;
     int64_t stop = (part + 1) * all / r->cut.part_tasks;
     for (int64_t n = part * all / r->cut.part_tasks; n < stop; n++) {
         int64_t row = n / pieces, piece = n % pieces;
         int64_t first = piece * row_lines / pieces, last = (piece + 1) * row_lines / pieces;
         const real *b = panel;
         for (int64_t i = 0; i < interleaved; b += p[i].steps * PANEL, i++) {
-            int64_t lines = p[i].lines / p->rows, count = least(last, lines) - first;
+            int64_t lines = p[i].lines / p->rows, count = min64(last, lines) - first;
             if (count > 0)
                 run_tile(count, channels, p[i].steps, image, p[i].line + row * lines + first, p[i].step, b, false,
                          sums + i * PANEL, interleaved * PANEL);
         }
-        int64_t at = first * interleaved,
-                end = least(pieces, stop - row * pieces) * row_lines / pieces; /* of this task */
-        store_transposed(sums, least(last * interleaved, r->row) - at, channels, to + p->result[row] + at, r->plane,
-                         least(end * interleaved, r->row) - at);
+        int64_t at = first * interleaved;
+        int64_t end = min64(pieces, stop - row * pieces) * row_lines / pieces; /* of this task */
+        store_transposed(sums, min64(last * interleaved, r->row) - at, channels, to + p->result[row] + at, r->plane,
+                         min64(end * interleaved, r->row) - at);
     }
 }
 
@@ -204,7 +206,7 @@ static void run_image(const wg__correlation *r, const task_range *s, int64_t ima
     for (int64_t i = s->first_panel; i < s->last_panel; i++) {
         real *to = (real *)r->result + (problem * r->out_channels + i * PANEL) * r->plane;
         for (const wg__residue *p = r->residue; p < r->residue + r->residues; p += r->interleaved) {
-            run_residues(r, p, s->part, from, panel, least(PANEL, r->out_channels - i * PANEL), to);
+            run_residues(r, p, s->part, from, panel, min64(PANEL, r->out_channels - i * PANEL), to);
             for (int64_t j = 0; j < r->interleaved; j++) panel += p[j].steps * PANEL;
         }
     }
@@ -215,7 +217,7 @@ static void correlate(const wg__correlation *r, int64_t task)
     task_range s = range_of(&r->cut, r->images, task);
     for (int64_t i = s.first_panel; i < s.last_panel; i++) {
         const real *w = (const real *)r->weight + s.group * r->weight_group + i * PANEL * r->weight_line;
-        pack_weights(r, w, least(PANEL, r->out_channels - i * PANEL),
+        pack_weights(r, w, min64(PANEL, r->out_channels - i * PANEL),
                      (real *)r->panels + (i - s.first_panel) * r->steps * PANEL);
     }
     if (r->padding.padded_plane != r->padding.plane)
@@ -258,7 +260,7 @@ static void pack_gradients(const wg__weight_grad *t, int64_t group, int64_t imag
                            int64_t steps, int64_t o)
 {
     const wg__conv *c = &t->c;
-    int64_t channels = least(PANEL, c->out_channels - o);
+    int64_t channels = min64(PANEL, c->out_channels - o);
     for (int64_t i = 0; i < n; i++) {
         int64_t problem = (image + i) * c->attr->groups + group;
         wg__side dy = {.line = c->outputs, .k = 1};
@@ -288,16 +290,16 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task)
     int64_t n = last - first, panels = s.last_panel - s.first_panel;
     memset(t.sums, 0, (size_t)(panels * n * PANEL) * sizeof(real));
     if (c.padding.padded_plane != c.padding.plane)
-        memset(t.padded, 0, (size_t)(t.together * c.in_channels * c.padding.padded_plane) * sizeof(real));
+        memset(t.padded, 0, (size_t)(t.images * c.in_channels * c.padding.padded_plane) * sizeof(real));
     for (int64_t image = 0, count; image < c.images; image += count) {
-        count = least(t.together, c.images - image);
+        count = min64(t.images, c.images - image);
         const real *x = padded_images(&t, s.group, image, count, first, last);
         for (int64_t i = 0; i < panels; i++) {
             int64_t o = (s.first_panel + i) * PANEL;
             for (int64_t p = 0, steps; p < c.outputs; p += steps) {
-                steps = least(WG__STEPS, c.outputs - p);
+                steps = min64(WG__STEPS, c.outputs - p);
                 pack_gradients(&t, s.group, image, count, p, steps, o);
-                add_taps(&t, x, t.step + p, count * steps, first, last, least(PANEL, c.out_channels - o),
+                add_taps(&t, x, t.step + p, count * steps, first, last, min64(PANEL, c.out_channels - o),
                          (real *)t.sums + i * n * PANEL);
             }
         }
@@ -306,7 +308,7 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task)
         int64_t o = (s.first_panel + i) * PANEL;
         real *to = (real *)c.w.data + (s.group * c.out_channels + o) * t.lines + first;
         for (int64_t j = 0; j < n; j += LANES)
-            store_transposed((real *)t.sums + (i * n + j) * PANEL, least(LANES, n - j),
-                             least(PANEL, c.out_channels - o), to + j, t.lines, n - j);
+            store_transposed((real *)t.sums + (i * n + j) * PANEL, min64(LANES, n - j),
+                             min64(PANEL, c.out_channels - o), to + j, t.lines, n - j);
     }
 }

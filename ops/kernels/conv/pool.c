@@ -1,8 +1,9 @@
 /* The offset of the maximum of each window. Compiled per variant. */
-#include "../base/kernel.h"
 #include "pool.h"
 
 #include <string.h>
+
+#include "../base/kernel.h"
 
 enum {
     CHUNK = 64, /* windows processed together; chosen, not measured */

@@ -2,6 +2,7 @@
  * and the layout of the scratch. The limits below were chosen with the direct kernels (commit b4604a5: 64 channels 3x3
  * from 95 to 103 GFLOP/s forward, 76 to 103 for the image's gradient, docs/performance.md); none was measured alone. */
 #include "conv.h"
+
 #include "../base/integers.h"
 
 enum {
@@ -39,10 +40,10 @@ static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64
     enum { LINES = 512, PARALLEL = 8 };
     wg__conv_cut cut = {.panels = ceil_div(r->out_channels, WG__PANEL)};
     int64_t tasks = most_tasks(work), enough = r->images * outputs / LINES;
-    cut.image_tasks = between(1, least(tasks, enough), most(1, r->images));
-    tasks = least(tasks, PARALLEL);
-    cut.panel_tasks = between(1, tasks / cut.image_tasks, cut.panels);
-    cut.part_tasks = between(1, enough / cut.image_tasks, tasks / (cut.image_tasks * cut.panel_tasks));
+    cut.image_tasks = clamp64(min64(tasks, enough), 1, max64(1, r->images));
+    tasks = min64(tasks, PARALLEL);
+    cut.panel_tasks = clamp64(tasks / cut.image_tasks, 1, cut.panels);
+    cut.part_tasks = clamp64(enough / cut.image_tasks, 1, tasks / (cut.image_tasks * cut.panel_tasks));
     return cut;
 }
 
@@ -51,10 +52,10 @@ static wg__conv_cut cut_weight(const wg__weight_grad *t, double work)
 {
     enum { LINES = 192, PARALLEL = 8 };
     wg__conv_cut cut = {.panels = ceil_div(t->c.out_channels, WG__PANEL), .image_tasks = 1};
-    int64_t tasks = least(most_tasks(work), PARALLEL);
-    cut.panel_tasks = between(1, tasks, cut.panels);
-    cut.part_tasks = between(1, t->lines / LINES, tasks / cut.panel_tasks);
-    if (cut.panel_tasks * cut.part_tasks == 1 && tasks == PARALLEL) cut.part_tasks = least(2, t->lines);
+    int64_t tasks = min64(most_tasks(work), PARALLEL);
+    cut.panel_tasks = clamp64(tasks, 1, cut.panels);
+    cut.part_tasks = clamp64(t->lines / LINES, 1, tasks / cut.panel_tasks);
+    if (cut.panel_tasks * cut.part_tasks == 1 && tasks == PARALLEL) cut.part_tasks = min64(2, t->lines);
     return cut;
 }
 
@@ -207,7 +208,7 @@ static progression residue_of(const wg__conv *c, int i, int64_t residue, int64_t
 /* Residues along axis i that have elements. */
 static int64_t residues_along(const wg__conv *c, int i)
 {
-    return between(1, of_axis(c, c->attr->stride, i, 1), most(1, size_of(c, &c->x, i)));
+    return clamp64(of_axis(c, c->attr->stride, i, 1), 1, max64(1, size_of(c, &c->x, i)));
 }
 
 /* The padding of the result's gradient, as the first and the last element of the image need it. */
@@ -220,7 +221,7 @@ static wg__padding gradient_padding(const wg__conv *c)
         int64_t last = size_of(c, &c->x, i) > 0 ? (size_of(c, &c->x, i) - 1 + before) / s : 0;
         f.size[i] = size_of(c, &c->y, i);
         f.before[i] = reach > before ? (reach - before) / s : 0;
-        f.padded[i] = f.before[i] + most(last + 1, f.size[i]);
+        f.padded[i] = f.before[i] + max64(last + 1, f.size[i]);
         f.stride[i] = f.padded_plane;
         f.plane *= f.size[i];
         f.padded_plane *= f.padded[i];
@@ -317,18 +318,18 @@ wg__weight_grad wg__weight_grad_of(const wg__conv *c, void *memory, size_t *byte
     int64_t image = padded ? padded : c->attr->groups * c->in_channels * c->padding.padded_plane;
     arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
-    t.together = between(1, WG__STEPS / (c->outputs + 1), most(1, c->images));
+    t.images = clamp64(WG__STEPS / (c->outputs + 1), 1, max64(1, c->images));
     t.cut = cut_weight(&t, work_of(c));
     t.line = take_offsets(&a, t.lines);
-    t.step = take_offsets(&a, t.together * c->outputs);
-    t.padded = take(&a, t.together * padded, size);
-    t.panel = take(&a, most(WG__STEPS, t.together * least(WG__STEPS, c->outputs)) * WG__PANEL + SLACK, size);
+    t.step = take_offsets(&a, t.images * c->outputs);
+    t.padded = take(&a, t.images * padded, size);
+    t.panel = take(&a, max64(WG__STEPS, t.images * min64(WG__STEPS, c->outputs)) * WG__PANEL + SLACK, size);
     int64_t panels = ceil_div(t.cut.panels, t.cut.panel_tasks), lines = ceil_div(t.lines, t.cut.part_tasks);
     t.sums = take(&a, panels * lines * WG__PANEL + SLACK, size);
     if (bytes) *bytes = a.used;
     if (!memory) return t;
     wg__conv_tap_offsets(c, t.line);
     if (c->outputs) wg__conv_output_offsets(c, t.step);
-    for (int64_t i = c->outputs; i < t.together * c->outputs; i++) t.step[i] = t.step[i - c->outputs] + image;
+    for (int64_t i = c->outputs; i < t.images * c->outputs; i++) t.step[i] = t.step[i - c->outputs] + image;
     return t;
 }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../isa.h"
+
 #ifdef WG__BLIS_SUBDIRECTORY
 #include <blis/blis.h>
 #else

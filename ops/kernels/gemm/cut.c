@@ -65,7 +65,7 @@ static void split(const wg__problem *t, wg__cut *c)
     }
     if (!best) tasks = best = 1;
     c->rows = ceil_div(t->m, best);
-    c->cols = least(round_up(ceil_div(t->n, tasks / best), t->wide), NC);
+    c->cols = min64(round_up(ceil_div(t->n, tasks / best), t->wide), NC);
     c->row_tasks = ceil_div(t->m, c->rows);
     c->col_tasks = ceil_div(t->n, c->cols);
 }
@@ -83,7 +83,7 @@ static bool is_vector(const wg__problem *t)
 
 static void cut_vector(const wg__problem *t, wg__cut *c)
 {
-    int64_t tasks = 1 + least(15, t->n * t->k / (1 << 17));
+    int64_t tasks = 1 + min64(15, t->n * t->k / (1 << 17));
     c->vector = true;
     c->rows = c->row_tasks = 1;
     c->cols = round_up(ceil_div(t->n, tasks), 8 * LANES);
@@ -118,6 +118,6 @@ wg__cut WG__K(cut)(const wg__problem *t)
     if (t->p->shared_b)
         c.batches = t->p->batches;
     else if (c.row_tasks * c.col_tasks == 1 && t->p->batches > 1)
-        c.batches = work_of(t) >= 5e5 ? 1 : least(t->p->batches, 1 + (int64_t)(5e5 / (work_of(t) + 1)));
+        c.batches = work_of(t) >= 5e5 ? 1 : min64(t->p->batches, 1 + (int64_t)(5e5 / (work_of(t) + 1)));
     return c;
 }

@@ -21,11 +21,11 @@ typedef struct panels {
     int width, height;
 } panels;
 
-static int64_t steps(const wg__problem *t) { return least(t->kc, t->k); }
+static int64_t steps(const wg__problem *t) { return min64(t->kc, t->k); }
 
 static int64_t panel_start(const panels *f, int64_t i)
 {
-    return f->height ? least(f->lines, i * f->height) : i * f->lines / f->count;
+    return f->height ? min64(f->lines, i * f->height) : i * f->lines / f->count;
 }
 
 /* Row panels for rows [row, row + rows) of A. Those for BLIS' tile all have its height; those for ours are even, so
@@ -56,7 +56,7 @@ static panels col_panels_of(const wg__problem *t, int64_t col, int64_t cols, int
 
 static int64_t a_size(const wg__problem *t, const wg__cut *c)
 {
-    panels f = row_panels_of(t, c, 0, least(c->rows, MC), NULL);
+    panels f = row_panels_of(t, c, 0, min64(c->rows, MC), NULL);
     return c->pack_a ? f.count * f.stride : 0;
 }
 
@@ -74,7 +74,7 @@ static size_t scratch(const wg__product *p)
 static void pack_panels(const panels *f, wg__side from, int64_t k, int64_t step)
 {
     for (int64_t i = 0; i < f->count; i++) {
-        int64_t start = panel_start(f, i), lines = least(f->width, f->lines - start);
+        int64_t start = panel_start(f, i), lines = min64(f->width, f->lines - start);
         wg__side part = {from.data + start * from.line, from.line, from.k};
         WG__K(pack_panel)
         (f->data + i * f->stride + step * f->width, f->width, (int)lines, f->lines - start, k, part);
@@ -90,9 +90,9 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
     for (int64_t step = 0; step < k; s++, k0 = 0) {
         wg__side from = side_of(t, s, batch, wide);
         from.data += f->line * from.line + k0 * from.k;
-        int64_t end = least(k, step + s->k - k0), stride = from.line == 1 ? PACK_STEPS : end - step;
+        int64_t end = min64(k, step + s->k - k0), stride = from.line == 1 ? PACK_STEPS : end - step;
         for (; step < end; step += stride, from.data += stride * from.k)
-            pack_panels(f, from, least(stride, end - step), step);
+            pack_panels(f, from, min64(stride, end - step), step);
         step = end;
     }
 }
@@ -104,10 +104,10 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, i
     for (int64_t i = 0; i < f->count; i++) {
         const wg__segment *s = t->p->segments;
         int64_t start = panel_start(f, i), skip = k0;
-        int lines = (int)least(f->width, f->lines - start);
+        int lines = (int)min64(f->width, f->lines - start);
         for (; skip >= s->k; s++) skip -= s->k;
         for (int64_t step = 0, n; step < k; step += n, s++, skip = 0) {
-            n = least(k - step, s->k - skip);
+            n = min64(k - step, s->k - skip);
             wg__windowed from = {.data = side_of(t, s, batch, true).data,
                                  .end = w->end,
                                  .line = w->line + f->line + start,
@@ -119,7 +119,7 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, i
 
 /* ---- packed weights: B packed ahead ------------------------------------------------------------------------------ */
 
-enum { PANELS_PER_TASK = 4 };
+enum { PANELS_PER_TASK = 4 }; /* chosen, not measured */
 
 static bool wants_packed(const wg__product *p)
 {
@@ -151,7 +151,7 @@ static int64_t pack_tasks(const wg__product *p)
 static void pack(const wg__product *p, void *packed, int64_t task)
 {
     wg__problem t = packing_problem(p);
-    int64_t col = task * t.wide * PANELS_PER_TASK, cols = least(t.n - col, t.wide * PANELS_PER_TASK);
+    int64_t col = task * t.wide * PANELS_PER_TASK, cols = min64(t.n - col, t.wide * PANELS_PER_TASK);
     panels f = col_panels_of(&t, col, cols, t.k, (real *)packed + col * t.k);
     if (t.k > 0) pack_steps(&t, 0, true, &f, 0, t.k);
 }
@@ -196,14 +196,14 @@ static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b
     for (int64_t j = 0; j < b->cols; j += t->wide) {
         int64_t b_k;
         const real *panel = col_panel_at(t, c, b, j, &b_k);
-        int cols = (int)least(t->wide, b->cols - j);
+        int cols = (int)min64(t->wide, b->cols - j);
         if (c->blis && rows == c->blis->narrow && cols == t->wide && b_k == t->wide) {
             wg__blis_tile_get(sizeof(real) == 4 ? WG_F32 : WG_F64)(c->blis, rows, cols, b->k, a.data, panel, b->add,
                                                                    to + j, t->c_rs, 1);
             continue;
         }
         for (int first = 0; first < cols; first += TILE_COLS) {
-            int part = (int)least(TILE_COLS, cols - first);
+            int part = (int)min64(TILE_COLS, cols - first);
             WG__K(tile)
             (rows, part, b->k, a, panel + first, b_k, b->add, to + (j + first) * t->c_cs, t->c_rs, t->c_cs);
         }
@@ -236,13 +236,13 @@ static void run_block(const wg__problem *t, const wg__cut *c, block *b)
 {
     int64_t first = b->batch;
     for (b->k0 = 0; b->k0 < t->k; b->k0 += b->k) {
-        b->k = least(t->kc, t->k - b->k0);
+        b->k = min64(t->kc, t->k - b->k0);
         b->add = b->k0 > 0 || t->p->accumulate;
         b->batch = first;
         if (!t->p->packed_b) pack_b_block(t, c, b);
         for (; b->batch < b->batch_stop; b->batch++) {
             b->c = result_of(t, b);
-            for (int64_t row = 0; row < b->rows; row += MC) run_rows(t, c, b, row, least(MC, b->rows - row));
+            for (int64_t row = 0; row < b->rows; row += MC) run_rows(t, c, b, row, min64(MC, b->rows - row));
         }
     }
 }
@@ -261,7 +261,7 @@ static void run_vector(const wg__problem *t, block *b, real *x_copy)
         const wg__segment *segment = &t->p->segments[s];
         wg__side x = side_of(t, segment, b->batch, false), from = side_of(t, segment, b->batch, true);
         for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc) {
-            int64_t k = least(t->kc, segment->k - k0);
+            int64_t k = min64(t->kc, segment->k - k0);
             const real *values = x.data + k0 * x.k;
             for (int64_t p = 0; x.k != 1 && p < k; p++) x_copy[p] = values[p * x.k];
             wg__side part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k};
@@ -286,15 +286,15 @@ static void run(const wg__product *p, int64_t task, void *memory)
     wg__cut c = WG__K(cut)(&t);
     int64_t blocks = c.row_tasks * c.col_tasks, group = task / blocks;
     int64_t row = task % blocks / c.col_tasks * c.rows, col = task % c.col_tasks * c.cols;
-    int64_t last = least(p->batches, (group + 1) * c.batches), next;
+    int64_t last = min64(p->batches, (group + 1) * c.batches), next;
     for (int64_t batch = group * c.batches; batch < last; batch = next) {
         next = p->shared_b && t.k > 0 ? last : batch + 1;
         block b = {.batch = batch,
                    .batch_stop = next,
                    .row = row,
                    .col = col,
-                   .rows = least(c.rows, t.m - row),
-                   .cols = least(c.cols, t.n - col),
+                   .rows = min64(c.rows, t.m - row),
+                   .cols = min64(c.cols, t.n - col),
                    .a_panels = memory,
                    .b_panels = (real *)memory + a_size(&t, &c)};
         b.c = result_of(&t, &b);

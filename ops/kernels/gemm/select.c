@@ -1,8 +1,8 @@
 /* The product kernels for this machine. */
 #include "gemm.h"
+#include "micro.h"
 
 #include "../../../autograd/base/isa.h"
-#include "micro.h"
 
 extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, f32), WG__EVERY_ISA(WG__VARIANT, product, f64);
 

@@ -40,7 +40,7 @@ static void copy_runs(real *panel, int width, int lines, int64_t k, wg__windowed
                 if (is_readable(run + l, from.end))
                     store(to + l, load(run + l));
                 else
-                    memcpy(to + l, run + l, (size_t)least(stop - start[r] - l, LANES) * sizeof *to);
+                    memcpy(to + l, run + l, (size_t)min64(stop - start[r] - l, LANES) * sizeof *to);
             }
         }
     }
@@ -59,7 +59,7 @@ static void transpose_square(real *panel, int width, int lines, wg__windowed fro
 static int64_t largest(const int64_t *at, int64_t n)
 {
     int64_t top = at[0];
-    for (int64_t i = 1; i < n; i++) top = most(at[i], top);
+    for (int64_t i = 1; i < n; i++) top = max64(at[i], top);
     return top;
 }
 
@@ -68,10 +68,10 @@ static void transpose_runs(real *panel, int width, int lines, int64_t k, wg__win
 {
     const real *last = from.data + largest(from.line, lines);
     for (int64_t p = 0, run; p < k; p += run, from.step += run) {
-        run = run_length(from.step, least(k - p, LANES));
+        run = run_length(from.step, min64(k - p, LANES));
         for (int l = 0; l < lines; l += LANES) {
             wg__windowed part = {from.data, from.end, from.line + l, from.step};
-            int count = (int)least(lines - l, LANES);
+            int count = (int)min64(lines - l, LANES);
             if (is_readable(last + from.step[0], from.end))
                 transpose_square(panel + p * width + l, width, count, part);
             else

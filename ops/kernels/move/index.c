@@ -1,14 +1,15 @@
 /* Reading by index: copies of bytes, whatever the elements are. An index out of range is reported; row 0 is read
  * instead, or zeros if there is no row. */
+#include "move.h"
+
 #include <string.h>
 
-#include "move.h"
 #include "../base/integers.h"
 
 static void block(const wg_args *args, int64_t task, int64_t size, int64_t *at, int64_t *stop)
 {
     *at = task * (WG__BLOCK_BYTES / size); /* as wg__bytes_tasks cuts */
-    *stop = least(*at + WG__BLOCK_BYTES / size, args->out.numel);
+    *stop = min64(*at + WG__BLOCK_BYTES / size, args->out.numel);
 }
 
 /* out[o, i, j] = x[o, index[i], j]: elements [at, stop) of the result, in runs along j. */
@@ -20,7 +21,7 @@ void wg__take_kernel(const wg_args *args, int64_t task)
     block(args, task, size, &at, &stop);
     while (at < stop) {
         int64_t line = at / from.inner, j = at % from.inner, i = line % index->numel, outer = line / index->numel;
-        int64_t run = least(from.inner - j, stop - at);
+        int64_t run = min64(from.inner - j, stop - at);
         int64_t row = ((const int32_t *)index->data)[i];
         char *to = (char *)args->out.data + at * size;
         if (row < 0 || row >= from.n) {

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "../pointwise/pointwise.h"
 #include "../base/integers.h"
+#include "../pointwise/pointwise.h"
 
 /* ---- copies ----------------------------------------------------------------------------------------------- */
 
@@ -94,7 +94,7 @@ static void copy_transposed(char *out, int64_t out_stride, const char *in, int64
         return;
     }
     for (int64_t start = 0; start < n; start += BLOCK) {
-        int64_t count = least(n - start, BLOCK);
+        int64_t count = min64(n - start, BLOCK);
         for (int64_t r = 0; r < rows; r++)
             copy_row(out + (r * out_stride + start) * (int64_t)size, in + (start * in_stride + r) * (int64_t)size,
                      count, in_stride, size);
@@ -104,7 +104,7 @@ static void copy_transposed(char *out, int64_t out_stride, const char *in, int64
 /* Rows of the result in a task. */
 static int64_t copy_rows(const copy *c)
 {
-    return most(COPY_ROWS, COPY_TASK / c->size[c->rank - 1] / BLOCK * BLOCK);
+    return max64(COPY_ROWS, COPY_TASK / c->size[c->rank - 1] / BLOCK * BLOCK);
 }
 
 int64_t wg__copy_tasks(const wg_args *args)
@@ -210,7 +210,7 @@ int64_t wg__first_nonfinite(wg_dtype dtype, const void *in, int64_t n)
     enum { PIECE = 256 };
     if (!wg_dtype_is_float(dtype)) return -1;
     for (int64_t start = 0; start < n; start += PIECE) {
-        int64_t stop = least(start + PIECE, n);
+        int64_t stop = min64(start + PIECE, n);
         uint64_t bad = 0;
         if (dtype == WG_F32) {
             const uint32_t *bits = (const uint32_t *)in, ones = 0x7f800000u;

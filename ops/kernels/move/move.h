@@ -51,7 +51,7 @@ int64_t wg__first_nonfinite(wg_dtype dtype, const void *in, int64_t n);
 
 /* ---- pad.c ------------------------------------------------------------------------------------------------------- */
 
-enum { WG__BLOCK_BYTES = 65536 };             /* of the result, in a task */
+enum { WG__BLOCK_BYTES = 65536 };             /* of the result, in a task; chosen, not measured */
 int64_t wg__bytes_tasks(const wg_args *args); /* tasks of whole elements */
 void wg__pad_kernel(const wg_args *args, int64_t task);
 void wg__dilate_kernel(const wg_args *args, int64_t task);
@@ -65,7 +65,7 @@ void wg__one_hot_kernel(const wg_args *args, int64_t task);
 /* ---- scatter.c (the cut: scatter_tasks.c) ------------------------------------------------------------------------ */
 
 /* A unit is a strip of columns (of the inner axes) of one outer index; a task is some units. */
-enum { WG__SCATTER_COLUMNS = 64 };
+enum { WG__SCATTER_COLUMNS = 64 }; /* chosen, not measured */
 int64_t wg__scatter_tasks(const wg_args *args);
 int64_t wg__scatter_units(const wg_args *args); /* of a task */
 

@@ -1,8 +1,9 @@
 /* Pad and dilate: copies of bytes, whatever the elements are. The result is cut into blocks of constant size; each task
  * writes one of them in order. (Concat has no kernel: the planner copies its operands or aliases them.) */
+#include "move.h"
+
 #include <string.h>
 
-#include "move.h"
 #include "../base/integers.h"
 
 static int64_t element(const wg_args *args) { return (int64_t)wg_dtype_size(args->out.dtype); }
@@ -14,7 +15,7 @@ static void block(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     int64_t total = args->out.numel * element(args);
     *at = task * WG__BLOCK_BYTES;
-    *stop = least(*at + WG__BLOCK_BYTES, total);
+    *stop = min64(*at + WG__BLOCK_BYTES, total);
 }
 
 void wg__pad_kernel(const wg_args *args, int64_t task)
@@ -50,7 +51,7 @@ void wg__dilate_kernel(const wg_args *args, int64_t task)
     memset(to + at, 0, (size_t)(stop - at));
     while (at < stop) {
         int64_t index = at / slice, here = at % slice, from_start = index % out.n - attr->start;
-        int64_t n = least(slice - here, stop - at);
+        int64_t n = min64(slice - here, stop - at);
         if (from_start >= 0 && from_start % attr->step == 0 && from_start / attr->step < n_in) {
             int64_t from = (index / out.n * n_in + from_start / attr->step) * slice + here;
             memcpy(to + at, (const char *)args->in[0].data + from, (size_t)n);

@@ -1,8 +1,9 @@
 /* Adding by index. A column of the result belongs to one task, which adds in the order of the index: the same bits for
  * any number of threads. An index out of range is reported and adds nothing. */
+#include "move.h"
+
 #include <string.h>
 
-#include "move.h"
 #include "../base/integers.h"
 #include "../base/kernel.h"
 
@@ -14,7 +15,7 @@ static strip strip_of(wg__extents out, int64_t unit)
 {
     int64_t strips = ceil_div(out.inner, WG__SCATTER_COLUMNS);
     strip s = {unit / strips, unit % strips * WG__SCATTER_COLUMNS, 0};
-    s.width = least(out.inner - s.column, WG__SCATTER_COLUMNS);
+    s.width = min64(out.inner - s.column, WG__SCATTER_COLUMNS);
     return s;
 }
 
@@ -22,7 +23,7 @@ static void units(const wg_args *args, wg__extents out, int64_t task, int64_t *u
 {
     int64_t all = out.outer * ceil_div(out.inner, WG__SCATTER_COLUMNS), each = wg__scatter_units(args);
     *unit = task * each;
-    *stop = least(*unit + each, all);
+    *stop = min64(*unit + each, all);
 }
 
 /* in0 index, in1 source, in2 base, which may be the result itself, or none for zeros: out = base, then

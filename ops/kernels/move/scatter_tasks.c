@@ -1,6 +1,7 @@
 /* The cut of scatter.c into tasks: by shapes alone. */
-#include "../base/integers.h"
 #include "move.h"
+
+#include "../base/integers.h"
 
 enum { TASK = 16384 }; /* elements of a task, about; chosen, not measured */
 
@@ -14,7 +15,7 @@ int64_t wg__scatter_units(const wg_args *args)
 {
     wg__extents out = extents(args);
     const wg_operand *source = &args->in[1]; /* or the index, of the same size */
-    int64_t width = least(out.inner, WG__SCATTER_COLUMNS);
+    int64_t width = min64(out.inner, WG__SCATTER_COLUMNS);
     int64_t lines = out.outer * out.inner > 0 ? source->numel / (out.outer * out.inner) : 0;
     int64_t work = (out.n + lines) * width;
     return work > 0 && work < TASK ? TASK / work : 1;

@@ -6,10 +6,11 @@
  * (uniform), tiles are pieces of the whole space. Otherwise tiles are pieces of innermost rows if these are long, and
  * several rows if they are short. An operand is read and written in place if its elements in a tile are contiguous;
  * otherwise it is gathered into, or scattered from, a tile in the scratch. */
+#include "pointwise.h"
+
 #include <string.h>
 
 #include "../base/integers.h"
-#include "pointwise.h"
 
 enum {
     LONG_ROW = 128, /* elements; chosen, not measured */
@@ -148,12 +149,12 @@ static inline void run_steps(const run_state *p, int64_t n)
 static void run_flat(run_state *p, int64_t begin, int64_t end)
 {
     const wg__chain *c = p->chain;
-    fill_uniform(p, least(end - begin, WG__CHAIN_TILE));
+    fill_uniform(p, min64(end - begin, WG__CHAIN_TILE));
     for (int64_t first = begin; first < end; first += WG__CHAIN_TILE) {
         for (int i = 0; i < c->n_loads; i++)
             if (!c->loads[i].uniform) p->value[i] = element(&c->loads[i], first);
         for (int i = 0; i < c->n_stores; i++) p->target[i] = element(&c->stores[i], first);
-        run_steps(p, least(end - first, WG__CHAIN_TILE));
+        run_steps(p, min64(end - first, WG__CHAIN_TILE));
     }
 }
 
@@ -163,10 +164,10 @@ static void run_long_rows(run_state *p, int64_t begin, int64_t end)
     const wg__chain *c = p->chain;
     int64_t row = c->size[c->rank - 1], n;
     int inner = c->rank - 1;
-    fill_uniform(p, least(row, WG__CHAIN_TILE));
+    fill_uniform(p, min64(row, WG__CHAIN_TILE));
     for (int64_t first = begin; first < end; first += n) {
         tile t = {.row = first / row, .rows = 1, .col = first % row};
-        n = least(least(row - t.col, WG__CHAIN_TILE), end - first);
+        n = min64(min64(row - t.col, WG__CHAIN_TILE), end - first);
         t.len = n;
         p->tile = t;
         for (int i = 0; i < c->n_loads; i++) {
@@ -194,10 +195,10 @@ static void run_long_rows(run_state *p, int64_t begin, int64_t end)
 static void run_short_rows(run_state *p, int64_t begin, int64_t end)
 {
     const wg__chain *c = p->chain;
-    int64_t row = c->size[c->rank - 1], together = WG__CHAIN_TILE / row, stop = end / row;
-    fill_uniform(p, least(end - begin, WG__CHAIN_TILE));
-    for (int64_t first = begin / row; first < stop; first += together) {
-        tile t = {.row = first, .rows = least(stop - first, together), .len = row};
+    int64_t row = c->size[c->rank - 1], tile_rows = WG__CHAIN_TILE / row, stop = end / row;
+    fill_uniform(p, min64(end - begin, WG__CHAIN_TILE));
+    for (int64_t first = begin / row; first < stop; first += tile_rows) {
+        tile t = {.row = first, .rows = min64(stop - first, tile_rows), .len = row};
         p->tile = t;
         for (int i = 0; i < c->n_loads; i++) {
             const wg__chain_operand *o = &c->loads[i];
@@ -230,7 +231,7 @@ void wg__chain_run(const wg__chain *c, int64_t task, void *scratch)
     for (int i = 0; i < c->n_stores; i++) flat &= c->stores[i].flat;
     p.states = (char *)p.value + pointers(c);
     for (int64_t span = 0; span < c->numel; span += c->span) {
-        int64_t begin = span + task * c->block, end = least(begin + c->block, span + c->span);
+        int64_t begin = span + task * c->block, end = min64(begin + c->block, span + c->span);
         for (int i = 0; i < c->n_sums; i++) {
             const wg__chain_sum *s = &c->sums[i];
             char *out = (char *)s->out + task * c->block / c->line * s->size;

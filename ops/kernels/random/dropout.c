@@ -1,8 +1,9 @@
 /* Dropout's mask: element i is a function of (seed, step, key, i) alone. */
+#include "random.h"
+
 #include <math.h>
 
 #include "../../../autograd/base/random.h"
-#include "random.h"
 #include "../base/integers.h"
 #include "../base/vector.h"
 
@@ -54,12 +55,12 @@ void WG__K(dropout_mask)(const wg_args *args, int64_t task)
 {
     const wg__dropout_attr *attr = args->attr;
     uint64_t seed = wg_args_seed(args), step = wg_args_step(args);
-    int64_t first = task * WG__RANDOM_TASK, stop = least(first + WG__RANDOM_TASK, args->out.numel);
+    int64_t first = task * WG__RANDOM_TASK, stop = min64(first + WG__RANDOM_TASK, args->out.numel);
     /* An element is dropped if its uniform number, a multiple of 2^-24, is below p. */
     uint32_t limit = (uint32_t)ceil(attr->p * 0x1p24), number[4 * BLOCKS];
     real scale = attr->p < 1 ? (real)(1 / (1 - attr->p)) : 0, *out = args->out.data;
     for (int64_t i = first; i < stop; i += 4 * BLOCKS) {
-        int64_t count = least(stop - i, 4 * BLOCKS);
+        int64_t count = min64(stop - i, 4 * BLOCKS);
         random_blocks(seed, step, args->key, (uint64_t)i / 4, number);
         for (int64_t j = 0; j < count; j++) out[i + j] = number[j] >> 8 < limit ? 0 : scale;
     }

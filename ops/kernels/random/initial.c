@@ -1,7 +1,7 @@
 /* Initial values of parameters: random numbers that are a function of (seed, key, element) alone. */
-#include <math.h>
-
 #include "random.h"
+
+#include <math.h>
 
 #include "../../../autograd/base/random.h"
 #include "../base/integers.h"
@@ -100,7 +100,7 @@ INLINE void orthonormalize(wg_dtype dtype, const vectors *x, double gain)
     for (int64_t v = 0; v < x->n; v++) {
         for (int again = 0; again < 2; again++) {
             for (int64_t first = 0; first < v; first += 32)
-                subtract_projections(dtype, x, v, first, (int)least(v - first, 32));
+                subtract_projections(dtype, x, v, first, (int)min64(v - first, 32));
             scale_to(dtype, x, v, 1);
         }
     }

@@ -1,9 +1,10 @@
 /* Ranges and random numbers, computed in double and rounded once, so that f32 and f64 get the same stream. Element i
  * takes number i % 4 of Philox block i / 4 (autograd's random.h). */
+#include "random.h"
+
 #include <math.h>
 
 #include "../../../autograd/base/random.h"
-#include "random.h"
 #include "../base/integers.h"
 
 int64_t wg__random_tasks(const wg_args *args) { return ceil_div(args->out.numel, WG__RANDOM_TASK); }
@@ -11,7 +12,7 @@ int64_t wg__random_tasks(const wg_args *args) { return ceil_div(args->out.numel,
 static void range(const wg_args *args, int64_t task, int64_t *at, int64_t *stop)
 {
     *at = task * WG__RANDOM_TASK;
-    *stop = least(*at + WG__RANDOM_TASK, args->out.numel);
+    *stop = min64(*at + WG__RANDOM_TASK, args->out.numel);
 }
 
 static void store(const wg_operand *out, int64_t i, double value)

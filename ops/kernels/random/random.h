@@ -7,7 +7,7 @@
 
 #include "../base/kernel.h"
 
-enum { WG__RANDOM_TASK = 16384 }; /* numbers of a task; a multiple of 4, the numbers of a Philox block */
+enum { WG__RANDOM_TASK = 16384 }; /* elements of a task, a multiple of a Philox block's 4; chosen, not measured */
 
 typedef struct wg__arange_attr {
     double start, step;

@@ -1,9 +1,9 @@
 /* Cross-entropy on integer labels: the loss of each row, its gradient, and the weights for the mean. An ignored row is
  * not read and gets exact zeros, so that nothing leaks out of padding. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
 #include "rows.h"
+
+#include "../base/lanes.h"
 
 /* The label of row i; -1 if the row is ignored or the label is out of range, which is recorded if `report`. */
 static int64_t label_of(const wg_args *args, const wg_operand *labels, int64_t i, bool report)
@@ -23,7 +23,7 @@ static real smooth_sum(const real *x, const real *w, real top, real rest, int64_
     row a;
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         for (int64_t j = 0; j < count; j++) e[j] = (rest - (x[i + j] - top)) * (w ? w[i + j] : 1);
         row_block(COMBINE_SUM, &a, e, count);
     }
@@ -111,7 +111,7 @@ void WG__K(label_scale)(const wg_args *args, int64_t task)
     int64_t n = args->in[0].numel, counted = 0;
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         for (int64_t j = 0; j < count; j++) {
             int64_t label = label_of(args, &args->in[0], i + j, false);
             counted += label >= 0;

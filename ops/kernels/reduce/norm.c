@@ -1,8 +1,8 @@
 /* Layer norm and its gradient, along rows. The gradient recomputes the statistics from x, which is cheaper than saving
  * them. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
+
+#include "../base/lanes.h"
 
 typedef struct moments {
     real mean, scale; /* scale: 1 / sqrt(variance + epsilon) */

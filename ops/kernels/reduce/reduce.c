@@ -1,8 +1,8 @@
 /* Reductions. Each element of the result is computed within one task, in the fixed order of lanes.h. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
 #include "rows.h"
+
+#include "../base/lanes.h"
 
 static wg__extents geometry(const wg_args *args)
 {

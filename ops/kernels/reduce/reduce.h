@@ -37,7 +37,7 @@ typedef struct wg__layer_norm_attr {
 
 /* ---- sums to a shape (sum.c; the cut: sum_tasks.c) ------------------------------------------------------------ */
 
-enum { WG__SUM_COLUMNS = 128 }; /* adjacent sums that are computed together, at most */
+enum { WG__SUM_COLUMNS = 128 }; /* adjacent sums that are computed together, at most; chosen, not measured */
 int64_t wg__sum_tasks(const wg_args *args);
 int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task */
 
@@ -47,7 +47,7 @@ int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task 
  * to read whole cache lines. */
 static inline int64_t wg__reduce_width(wg__extents a)
 {
-    return least(between(64, round_up(a.inner / 4, 64), WG__REDUCE_COLUMNS), a.inner);
+    return min64(clamp64(round_up(a.inner / 4, 64), 64, WG__REDUCE_COLUMNS), a.inner);
 }
 
 static inline int64_t wg__reduce_units(wg__extents a)
@@ -59,12 +59,12 @@ static inline int64_t wg__reduce_units(wg__extents a)
 static inline int64_t wg__reduce_units_per_task(wg__extents a)
 {
     int64_t elements = a.n * (a.inner <= 1 ? 1 : wg__reduce_width(a));
-    return most(1, WG__REDUCE_TASK / most(1, elements));
+    return max64(1, WG__REDUCE_TASK / max64(1, elements));
 }
 
 static inline int64_t wg__reduce_tasks(wg__extents a)
 {
-    return most(1, ceil_div(wg__reduce_units(a), wg__reduce_units_per_task(a)));
+    return max64(1, ceil_div(wg__reduce_units(a), wg__reduce_units_per_task(a)));
 }
 
 /* The units [first, stop) of a task. */
@@ -72,7 +72,7 @@ static inline void wg__reduce_cut(wg__extents a, int64_t task, int64_t *first, i
 {
     int64_t units = wg__reduce_units(a), per_task = wg__reduce_units_per_task(a);
     *first = task * per_task;
-    *stop = least(*first + per_task, units);
+    *stop = min64(*first + per_task, units);
 }
 
 /* Columns [column, column + width) of slice `outer`. */
@@ -86,7 +86,7 @@ static inline wg__strip wg__reduce_strip(wg__extents a, int64_t unit)
     if (a.inner <= 1) return (wg__strip){unit, 0, 1};
     int64_t width = wg__reduce_width(a), strips = ceil_div(a.inner, width);
     wg__strip s = {unit / strips, unit % strips * width, 0};
-    s.width = (int)least(a.inner - s.column, width);
+    s.width = (int)min64(a.inner - s.column, width);
     return s;
 }
 

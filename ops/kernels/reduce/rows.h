@@ -17,7 +17,7 @@ static inline real row_exp_sum(const real *x, real shift, int64_t n)
     }
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         exp_shifted(x + i, shift, e, count);
         row_block(COMBINE_SUM, &a, e, count);
     }
@@ -31,7 +31,7 @@ static inline real row_dot(const real *a, const real *b, int64_t n)
     row sum;
     row_begin(COMBINE_SUM, &sum);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         for (int64_t j = 0; j < count; j += VLANES)
             store_some(e + j, load_some(a + i + j, count - j) * load_some(b + i + j, count - j), count - j);
         row_block(COMBINE_SUM, &sum, e, count);

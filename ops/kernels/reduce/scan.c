@@ -1,7 +1,7 @@
 /* Cumulative sums and sorting along one axis. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
+
+#include "../base/lanes.h"
 
 static wg__extents geometry(const wg_args *args)
 {
@@ -81,7 +81,7 @@ static item *merge_sort(item *x, item *room, int64_t n)
 {
     enum { RUN = 16 };
     for (int64_t start = 0; start < n; start += RUN) {
-        int64_t stop = least(start + RUN, n);
+        int64_t stop = min64(start + RUN, n);
         for (int64_t i = start + 1; i < stop; i++) {
             item it = x[i];
             int64_t j = i;
@@ -91,7 +91,7 @@ static item *merge_sort(item *x, item *room, int64_t n)
     }
     for (int64_t width = RUN; width < n; width *= 2) {
         for (int64_t start = 0; start < n; start += 2 * width) {
-            int64_t mid = least(start + width, n), stop = least(start + 2 * width, n);
+            int64_t mid = min64(start + width, n), stop = min64(start + 2 * width, n);
             int64_t i = start, j = mid;
             for (int64_t at = start; at < stop; at++)
                 room[at] = j >= stop || (i < mid && !after(x[i], x[j])) ? x[i++] : x[j++];

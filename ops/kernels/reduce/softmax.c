@@ -1,8 +1,8 @@
 /* Softmax and log-softmax and their gradients, along rows. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
 #include "rows.h"
+
+#include "../base/lanes.h"
 
 typedef void (*row_kernel)(const real *x, const real *g, real *out, int64_t n);
 

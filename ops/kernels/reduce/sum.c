@@ -1,9 +1,9 @@
 /* Sums to a shape, the reverse of broadcasting, over an operand of any strides. Each element of the result is one sum
  * in the fixed order of lanes.h, whatever task computes it. Also line sums: the same sums over values that a chain
  * delivers tile by tile. */
-#include "../base/lanes.h"
-
 #include "reduce.h"
+
+#include "../base/lanes.h"
 
 /* Axes of the operand, either those kept or those summed; adjacent ones are merged if strides allow it. */
 typedef struct axes {
@@ -44,7 +44,7 @@ static real strided_sum(const real *x, int64_t n, int64_t stride)
     row a;
     row_begin(COMBINE_SUM, &a);
     for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = least(n - i, BLOCK);
+        int64_t count = min64(n - i, BLOCK);
         for (int64_t j = 0; j < count; j++) part[j] = x[(i + j) * stride];
         row_block(COMBINE_SUM, &a, part, count);
     }
@@ -79,7 +79,7 @@ void WG__K(sum)(const wg_args *args, int64_t task)
 {
     axes kept, sum;
     int64_t each = wg__sum_block(args), at = task * each, numel = args->out.numel;
-    int64_t stop = least(at + each, numel);
+    int64_t stop = min64(at + each, numel);
     real *out = args->out.data;
     if (args->in[0].numel == 0) {
         memset(out + at, 0, (size_t)(stop - at) * sizeof *out);
@@ -93,7 +93,7 @@ void WG__K(sum)(const wg_args *args, int64_t task)
             offset += rest % kept.size[i] * kept.stride[i];
             rest /= kept.size[i];
         }
-        int64_t width = least(least(kept.size[last] - column, stop - at), WG__SUM_COLUMNS);
+        int64_t width = min64(min64(kept.size[last] - column, stop - at), WG__SUM_COLUMNS);
         adjacent_sums(&sum, (const real *)args->in[0].data + offset, kept.stride[last], (int)width, out + at);
         at += width;
     }
@@ -184,7 +184,7 @@ static void line_feed(void *state, const void *numbers, int64_t n)
     for (; s->left == s->line && n >= s->line; x += s->line, n -= s->line) /* whole lines */
         store_sum(s, row_combine(COMBINE_SUM, x, s->line));
     while (n > 0) {
-        int64_t count = least(n, s->left);
+        int64_t count = min64(n, s->left);
         if (s->n_rest || count < LANES) { /* complete the incomplete group */
             if (count > LANES - s->n_rest) count = LANES - s->n_rest;
             memcpy(s->rest + s->n_rest, x, (size_t)count * sizeof *x);

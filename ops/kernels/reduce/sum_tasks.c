@@ -8,9 +8,9 @@ int64_t wg__sum_block(const wg_args *args)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     bool of_rows = in->rank > 0 && (out->rank == 0 || out->size[out->rank - 1] < in->size[in->rank - 1]);
-    int64_t together = of_rows ? 1 : WG__SUM_COLUMNS, task = of_rows ? 8 * WG__REDUCE_TASK : WG__REDUCE_TASK;
-    int64_t each = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* elements of a sum */
-    return together * most(1, task / (together * each));
+    int64_t columns = of_rows ? 1 : WG__SUM_COLUMNS, task = of_rows ? 8 * WG__REDUCE_TASK : WG__REDUCE_TASK;
+    int64_t per_sum = out->numel > 0 && in->numel > out->numel ? in->numel / out->numel : 1; /* elements */
+    return columns * max64(1, task / (columns * per_sum));
 }
 
 int64_t wg__sum_tasks(const wg_args *args) { return ceil_div(args->out.numel, wg__sum_block(args)); }
