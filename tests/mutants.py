@@ -15,8 +15,8 @@ A list holds one statement on a line; a blank line or one that begins with # say
                       all mutants that name none of their own
     mutant NAME       the next mutant; what follows up to the next one belongs to it
     file PATH         where to replace, from the root of the tree
-    after TEXT        replace the first occurrence after this text, which occurs once in the file; without it, the text to
-                      replace must occur once
+    after TEXT        replace the first occurrence after this text, which occurs once in the file; without it, the text
+                      to replace must occur once
     - TEXT            the text to replace; further lines of this kind continue it
     + TEXT            its replacement; likewise
 
