@@ -7,21 +7,6 @@
 /* clang-format off */
 #define VALUES(TEST)                                                                                               \
     /* values_ops.c */                                                                                             \
-<<<<<<< HEAD
-    TEST(reductions)                                                                                               \
-    TEST(scans)                                                                                                    \
-    TEST(products)                                                                                                 \
-    TEST(by_index) TEST(masks) TEST(losses) TEST(norms) TEST(integers) /* values_views.c */                        \
-        TEST(permuted) TEST(sliced) TEST(expanded) TEST(joined) TEST(stacked_and_padded)                           \
-            TEST(reshaped) /* values_made.c */                                                                     \
-        TEST(from_nothing) TEST(random_numbers) TEST(casts) TEST(with_numbers)                                     \
-            TEST(sums_of_several) /* values_gradients.c */                                                         \
-        TEST(copies) TEST(row_gradients) TEST(product_gradient) TEST(index_gradients) TEST(slice_gradients)        \
-            TEST(spread) TEST(loss_gradients) TEST(norm_gradient) TEST(accumulated) /* values_windows.c */         \
-        TEST(convolutions) TEST(transposed_convolutions) TEST(pools)                /* values_attention.c */       \
-        TEST(attention)                                                             /* values_composed.c */        \
-        TEST(composed_losses) TEST(composed_norms)
-=======
     TEST(reductions) TEST(scans) TEST(products) TEST(by_index) TEST(masks) TEST(losses) TEST(norms) TEST(integers) \
     /* values_views.c */                                                                                           \
     TEST(permuted) TEST(sliced) TEST(expanded) TEST(joined) TEST(stacked_and_padded) TEST(reshaped)                \
@@ -35,7 +20,6 @@
     TEST(composed_norms)
 /* clang-format on */
 
->>>>>>> refs/heads/oracle
 #define VALUES_DECLARED(name) void name(void);
 VALUES(VALUES_DECLARED)
 
