@@ -219,9 +219,9 @@ typedef struct ctc_case {
     wg_reduction reduction;
 } ctc_case;
 
-static const ctc_case ctcs[] = {{5, 2, 4, 2, WG_MEAN}, {1, 1, 2, 1, WG_MEAN}, {1, 1, 1, 0, WG_SUM},
-                                {3, 2, 3, 0, WG_MEAN}, {7, 3, 5, 3, WG_REDUCE_NONE}, {8, 2, 3, 4, WG_SUM},
-                                {4, 1, 6, 2, WG_REDUCE_NONE}, {9, 4, 2, 2, WG_MEAN}, {6, 0, 3, 2, WG_MEAN},
+static const ctc_case ctcs[] = {{5, 2, 4, 2, WG_MEAN},        {1, 1, 2, 1, WG_MEAN},        {1, 1, 1, 0, WG_SUM},
+                                {3, 2, 3, 0, WG_MEAN},        {7, 3, 5, 3, WG_REDUCE_NONE}, {8, 2, 3, 4, WG_SUM},
+                                {4, 1, 6, 2, WG_REDUCE_NONE}, {9, 4, 2, 2, WG_MEAN},        {6, 0, 3, 2, WG_MEAN},
                                 {20, 2, 9, 7, WG_SUM}};
 
 /* Targets that always fit: no more than half of the steps, so that each label may have a blank before it. */

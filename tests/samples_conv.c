@@ -270,8 +270,8 @@ static wg_tensor bad_conv(sampler *s, const op_samples *row, int i)
 static wg_tensor bad_pool(sampler *s, const op_samples *row, int i)
 {
     wg_pool_options o = wg_pool_square(2);
-    static const char *const words[] = {"pool2d|[3, 4, 4]", "kernels", "does not fit",
-                                        "not an integer|floor",  "padding", "i32"};
+    static const char *const words[] = {"pool2d|[3, 4, 4]",     "kernels", "does not fit",
+                                        "not an integer|floor", "padding", "i32"};
     expect(s, i == 5 ? WG_ERR_DTYPE : i == 1 || i == 4 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, words[i]);
     if (i == 1) o.stride[0] = 0;
     if (i == 2) o.kernel[1] = 9;

@@ -70,7 +70,7 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task);
 void wg__pad_image_kernel(const wg_args *args, int64_t task);
 int64_t wg__pad_image_tasks(const wg_args *args);
 
-/* ---- geometry (geometry.c) ------------------------------------------------------------------------------------------ */
+/* ---- geometry (geometry.c) --------------------------------------------------------------------------------------- */
 
 /* A channel of an image and its zero padding: along each axis `size` elements from `before` on, of `padded`. Images
  * with fewer axes have size 1 along the first ones. */
