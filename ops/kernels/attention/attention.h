@@ -33,8 +33,9 @@ typedef struct wg__attention {
     int64_t stride;                               /* of a row of scores in the scratch */
 } wg__attention;
 
-/* The scores of a block, for all its keys, stay in the second-level cache: 32768 of them (128 KiB in f32). 8 to 64
- * queries; chosen, not measured alone. At length 1024 the whole op runs at 54 % of the peak (docs/performance.md). */
+/* The scores of a block, for all its keys, stay in the second-level cache: 32768 of them (128 KiB in f32), 8 to 64
+ * queries. Measured with `./run bench --threads 1 --filter attention`, 8x1024x64: 27.6 ms, gradient 63; with 8192
+ * scores 32.8 and 84; with 131072, for four times the scratch, 26.8 and 60. */
 static inline wg__attention wg__attention_sizes(const wg_args *args)
 {
     const wg_operand *q = &args->in[0], *v = &args->in[2];

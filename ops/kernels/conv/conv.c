@@ -1,6 +1,6 @@
-/* The geometry of convolutions, and convolutions to few channels; direct.c computes those to enough channels to fill
- * vectors. These are products whose B is the image seen through the window: the product's packing reads the image, and
- * no matrix of patches is built.
+/* Convolutions to few channels; direct.c computes those to enough channels to fill vectors, and is called from here.
+ * These are products whose B is the image seen through the window: the product's packing reads the image, and no matrix
+ * of patches is built.
  *
  *     forward            y[o, output]         = sum over taps     w[o, tap]     x[tap + output], for every image
  *     weight's gradient  dw[o, tap]           = sum over outputs  dy[o, output] x[output + tap], over all images
@@ -28,65 +28,6 @@
 DIRECT(conv)
 DIRECT(conv_input)
 DIRECT(conv_weight)
-
-static wg__conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, wg_operand y)
-{
-    wg__conv c = {.x = x, .w = w, .y = y, .attr = attr, .axes = x.rank - 2, .taps = 1, .outputs = 1};
-    wg__padding f = {.plane = 1, .padded_plane = 1};
-    c.images = x.size[0];
-    c.in_channels = w.size[1];
-    c.out_channels = w.size[0] / attr->groups;
-    for (int i = WG__CONV_AXES - 1; i >= 0; i--) {
-        int axis = i - WG__CONV_AXES + c.axes;
-        f.size[i] = axis < 0 ? 1 : x.size[2 + axis];
-        f.before[i] = axis < 0 ? 0 : attr->before[axis];
-        f.padded[i] = f.size[i] + f.before[i] + (axis < 0 ? 0 : attr->after[axis]);
-        f.stride[i] = f.padded_plane;
-        f.plane *= f.size[i];
-        f.padded_plane *= f.padded[i];
-        c.taps *= axis < 0 ? 1 : w.size[2 + axis];
-        c.outputs *= axis < 0 ? 1 : y.size[2 + axis];
-    }
-    c.padding = f;
-    return c;
-}
-
-wg__conv wg__conv_of(const wg_args *args) { return describe(args->attr, args->in[0], args->in[1], args->out); }
-wg__conv wg__conv_weight_of(const wg_args *args)
-{
-    return describe(args->attr, args->in[1], args->out, args->in[0]);
-}
-wg__conv wg__conv_input_of(const wg_args *args)
-{
-    return describe(args->attr, args->out, args->in[1], args->in[0]);
-}
-
-void wg__offsets(int64_t *to, int64_t first, int axes, const int64_t *size, const int64_t *step)
-{
-    int64_t n = 1;
-    to[0] = first;
-    for (int a = axes - 1; a >= 0; a--) { /* repeats the block so far for each further index */
-        for (int64_t i = 1; i < size[a]; i++)
-            for (int64_t j = 0; j < n; j++) to[i * n + j] = to[j] + i * step[a];
-        n *= size[a];
-    }
-}
-
-void wg__conv_output_offsets(const wg__conv *c, int64_t *to)
-{
-    int64_t step[WG__CONV_AXES];
-    const int64_t *space = c->padding.stride + WG__CONV_AXES - c->axes;
-    for (int i = 0; i < c->axes; i++) step[i] = c->attr->stride[i] * space[i];
-    wg__offsets(to, 0, c->axes, c->y.size + 2, step);
-}
-
-void wg__conv_tap_offsets(const wg__conv *c, int64_t *to)
-{
-    int64_t step[1 + WG__CONV_AXES] = {c->padding.padded_plane};
-    const int64_t *space = c->padding.stride + WG__CONV_AXES - c->axes;
-    for (int i = 0; i < c->axes; i++) step[1 + i] = c->attr->dilation[i] * space[i];
-    wg__offsets(to, 0, 1 + c->axes, c->w.size + 1, step);
-}
 
 /* ---- the products -------------------------------------------------------------------------------------------- */
 
@@ -399,54 +340,4 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
             add_tap(&c, image, tap[first * c.taps + i], output, sums + i * c.outputs * size);
     }
     if (image == padded) copy_from_padded(&c, padded, result);
-}
-
-/* ---- padding -------------------------------------------------------------------------------------------- */
-
-/* The result's last axis is a row; a task copies some rows. */
-enum { PAD_TASK = 16384 }; /* elements, about; chosen, not measured */
-
-static int64_t row_size(const wg_args *args) { return args->out.size[args->out.rank - 1]; }
-static int64_t rows_per_task(const wg_args *args) { return 1 + PAD_TASK / (1 + row_size(args)); }
-
-int64_t wg__pad_image_tasks(const wg_args *args)
-{
-    int64_t row = row_size(args), each = rows_per_task(args);
-    return row ? ceil_div(args->out.numel / row, each) : 1;
-}
-
-/* The row of in0 that a row of the result contains; -1: none. */
-static int64_t source_row(const wg_args *args, int64_t row)
-{
-    const wg__pad_image_attr *f = args->attr;
-    int64_t from = 0, size = 1;
-    for (int i = (int)f->axes - 2; i >= 0; i--) {
-        int64_t n = args->in[0].size[args->in[0].rank - f->axes + i], at = row % f->size[i] - f->before[i];
-        if (at < 0 || at >= n) return -1;
-        from += at * size;
-        size *= n;
-        row /= f->size[i];
-    }
-    return from + row * size;
-}
-
-void wg__pad_image_kernel(const wg_args *args, int64_t task)
-{
-    const wg__pad_image_attr *f = args->attr;
-    int64_t size = (int64_t)wg_dtype_size(args->out.dtype), n = args->in[0].size[args->in[0].rank - 1];
-    int64_t row = row_size(args), each = rows_per_task(args), stop = (task + 1) * each,
-            before = f->before[f->axes - 1];
-    if (!row) return;
-    if (stop > args->out.numel / row) stop = args->out.numel / row;
-    for (int64_t r = task * each; r < stop; r++) {
-        char *to = (char *)args->out.data + r * row * size;
-        int64_t from = n ? source_row(args, r) : -1;
-        if (from < 0) {
-            memset(to, 0, (size_t)(row * size));
-            continue;
-        }
-        memset(to, 0, (size_t)(before * size));
-        memcpy(to + before * size, (const char *)args->in[0].data + from * n * size, (size_t)(n * size));
-        memset(to + (before + n) * size, 0, (size_t)((row - before - n) * size));
-    }
 }

@@ -70,7 +70,7 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task);
 void wg__pad_image_kernel(const wg_args *args, int64_t task);
 int64_t wg__pad_image_tasks(const wg_args *args);
 
-/* ---- geometry ---------------------------------------------------------------------------------------------------- */
+/* ---- geometry (geometry.c) --------------------------------------------------------------------------------------- */
 
 /* A channel of an image and its zero padding: along each axis `size` elements from `before` on, of `padded`. Images
  * with fewer axes have size 1 along the first ones. */
@@ -105,7 +105,8 @@ void wg__conv_tap_offsets(const wg__conv *c, int64_t *to);
 
 /* ---- direct convolution (direct.c), planned by tables.c ---------------------------------------------------------- */
 
-/* WG__STEPS keeps the panel of a weight's gradient in cache (commit f4cde75); the others were chosen, not measured. */
+/* WG__STEPS keeps the panel of a weight's gradient in cache (commit f4cde75); with 64 or 1024 the rows of `./run bench
+ * --threads 1 --filter conv` differ by less than the noise. The others were chosen, not measured. */
 enum {
     WG__PANEL = 32,      /* output channels in adjacent lanes, packed together */
     WG__STEPS = 256,     /* outputs that a weight's gradient sums over at a time */

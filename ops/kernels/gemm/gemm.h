@@ -15,16 +15,17 @@
  *     1      ir: mc in steps of mr run_rows: the row panels, `narrow` rows for BLIS' tile, up to TILE_ROWS for ours
  *     0       micro-kernel        BLIS' tile (micro.h); ours (tile.c) at edges and if A or B is not packed
  *
- *                           n
- *                  +-----+-----+-----+     B is the wide side: its columns are in vector registers. A is the narrow
- *                k |  B  |  :  |     | kc  side: its elements are broadcast, so a tile can also read it unpacked. If
- *                  +-----+-----+-----+     C has unit stride along its rows, C^T = B^T A^T is computed instead.
- *          k            nc, nr
- *     +---------+  +-----+-----+-----+     Loops 1 and 2 are exchanged: a row panel stays in the first-level cache
- *   m | A    mc |  |  C  |tile |     | mc  while the column panels of the block pass, from the second-level cache.
- *     |     . mr|  |     |     |     | mr
- *     +---------+  +-----+-----+-----+     A task computes one block of C over all of k, or all of C for several
- *         kc            nc, nr             problems of a batch. No two tasks share an element of C.
+ *                      <- n ->
+ *                  +-----+--+--+-----+     B is the wide side: its columns are in vector registers. A is the narrow
+ *                k |     |B :nr|     | kc  side: its elements are broadcast, so a tile can also read it unpacked. If
+ *                  +-----+--+--+-----+     C has unit stride along its rows, C^T = B^T A^T is computed instead.
+ *       <- k ->             nc
+ *     +---+-----+  +-----+--+--+-----+     Loops 1 and 2 are exchanged: a row panel stays in the first-level cache
+ *   m |   |A    |  |     |C :  |     | mc  while the column panels of the block pass, from the second-level cache.
+ *     |   |.....|  |     |..+--|     |
+ *     |   |  mr |  |     |  |##|     | mr  A task computes one block of C over all of k, or all of C for several
+ *     +---+-----+  +-----+--+--+-----+     problems of a batch. No two tasks share an element of C. ## is a tile.
+ *           kc              nc
  *
  * Every element of C is one chain of fused multiply-adds over p within each block of kc steps, whatever tile, task or
  * kernel computes it. So the bits of a row of C depend neither on other rows nor on what was packed (except in the
