@@ -94,7 +94,7 @@ static char view_of_spec(const char *spec)
     return blank ? blank[1] : 0;
 }
 
-/* The shape of the memory that a spec looks at. */
+/* The shape of the memory under the view of a spec. */
 static wg_shape base_of_spec(const char *spec)
 {
     wg_shape shape = shape_of_spec(spec);

@@ -345,7 +345,7 @@ static const struct way {
     {"rows, threads", "-attention,-lookup,-merge,+share_weight", true, false, 2, false},
     {"exact", "-attention,-lookup,-merge", false, false, 1, false},
     {"threads", "-attention,-lookup,-merge", true, false, 1, false},
-    {"in a row", "-attention,-lookup,-merge,-schedule", true, false, 1, false},
+    {"one by one", "-attention,-lookup,-merge,-schedule", true, false, 1, false},
     {"cached", "-attention,-lookup,-merge", false, false, 3, false},
     {"remat", "-attention,-lookup,-merge", false, false, 1, false, .remat = true},
     {"marks", "-attention,-lookup,-merge", true, false, 2, false, .marks = true},

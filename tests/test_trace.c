@@ -46,6 +46,36 @@ static void dumps(void)
     wg_params_free(set);
 }
 
+/* Dumps after passes: only those asked for; a wrong name is an error of the tape. */
+static void passes_are_traced(void)
+{
+    static const struct {
+        const char *passes;
+        bool valid;
+    } rows[] = {{"after-fuse", true}, {"after-fuse,after-place", true}, {"all", true},
+                {"", true},           {"after-fusee", false},           {"fuse", false},
+                {"after-", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        wg_params *set = wg_params_new(WG_F32);
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        wg_trace_passes(tape, rows[i].passes, out);
+        CHECK((wg_tape_status(tape) == WG_OK) == rows[i].valid);
+        wg_status status = wg_backward(model(tape, wg_param_new(set, "w", WG_DIMS(4, 3), wg_init_zeros())));
+        fclose(out);
+        CHECK((status == WG_OK) == rows[i].valid);
+        bool all = !strcmp(rows[i].passes, "all");
+        CHECK((strstr(text, "after fuse:") != NULL) == (rows[i].valid && rows[i].passes[0]));
+        CHECK((strstr(text, "after place:") != NULL) == (all || i == 1));
+        CHECK((strstr(text, "after merge:") != NULL) == all);
+        free(text);
+        wg_tape_free(tape);
+        wg_params_free(set);
+    }
+}
+
 static void first_nonfinite(void)
 {
     wg_tape_options options = wg_tape_defaults();
@@ -215,8 +245,8 @@ static void derived_numbers(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(dumps),          TEST_CASE(first_nonfinite), TEST_CASE(callback),
-                                 TEST_CASE(million),        TEST_CASE(steady),          TEST_CASE(buffers),
-                                 TEST_CASE(derived_numbers)};
+    static const test tests[] = {TEST_CASE(dumps),    TEST_CASE(passes_are_traced), TEST_CASE(first_nonfinite),
+                                 TEST_CASE(callback), TEST_CASE(million),           TEST_CASE(steady),
+                                 TEST_CASE(buffers),  TEST_CASE(derived_numbers)};
     return RUN_TESTS(tests);
 }
