@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PLANS = 64 };
+enum { MOST_PLANS = 64 }; /* of a tape; the least recently used is evicted (chosen, not measured) */
 
 static void plan_free(wg_tape *tape, wg__plan *plan)
 {

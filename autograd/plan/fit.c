@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FEW = 2048 };
+enum { FEW = 2048 }; /* fitting by size is quadratic */
 
 /* ---- by size ------------------------------------------------------------------------------------------------- */
 

@@ -56,7 +56,7 @@ static bool fits(uint32_t steps, uint32_t loads)
 
 enum {
     SHARED = 16384, /* elements of a chain that is worth splitting between threads: ... */
-    LINES = 8       /* ... by lines, if it has a sum, which therefore needs at least so many */
+    LINES = 8 /* ... by lines, if it has a sum, which then needs at least so many (both chosen, not measured) */
 };
 
 static bool same_lines(const fuse *f, uint32_t sum, uint32_t other)

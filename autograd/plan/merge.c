@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { RUN_K = 384 }; /* inner size of a run: one packed block of the product kernels */
+enum { RUN_K = 384 }; /* inner size of a run: one packed block of the product kernels, which then stays in cache */
 
 enum { TERM = 1, SUM = 2 };
 

@@ -19,8 +19,8 @@
 enum {
     FULL = 12,      /* tasks of a stage that is wide enough (chosen, not measured) */
     AHEAD = 1024,   /* stages that a unit may run ahead of the units recorded before it (chosen, not measured) */
-    SHARED = 16384, /* operations of a unit that is worth splitting between threads */
-    TINY = 8192     /* operations that cost less than a barrier */
+    SHARED = 16384, /* operations of a unit that is worth splitting between threads (chosen, not measured) */
+    TINY = 8192     /* operations that cost less than a barrier (chosen, not measured) */
 };
 
 typedef struct schedule {
