@@ -5,29 +5,13 @@
 
 #include "plan/dump.h"
 
-static const char *node_name(const wg_tape *tape, const wg__node *node)
-{
-    if (node->op) return tape->interned.ops[node->op]->name;
-    return node->leaf == WG__LEAF_PARAM ? wg_param_name(tape->leaves[node->slot].param) : "data";
-}
-
 wg_status wg_dump_text(const wg_tape *tape, FILE *out)
 {
     if (!tape || !out) return WG_ERR_ARGUMENT;
     for (uint32_t id = 1; id < tape->n_nodes; id++) {
         const wg__node *node = &tape->nodes[id];
-        char shape[128];
         const char *scope = tape->scopes.list[node->scope].path;
-        fprintf(out, "%%%u = %s", id, node_name(tape, node));
-        const uint32_t *in = wg__inputs(tape, node);
-        for (uint32_t k = 0; k < node->n_in; k++) {
-            if (in[k])
-                fprintf(out, "%s%%%u", k ? ", " : " ", in[k]);
-            else
-                fprintf(out, "%snone", k ? ", " : " ");
-        }
-        fprintf(out, " : %s %s", wg_dtype_name((wg_dtype)node->dtype),
-                wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
+        wg__print_node(tape, id, out);
         if (scope[0]) fprintf(out, " [%s]", scope);
         if (node->forward) fprintf(out, " gradient of %%%u", node->forward);
         fputc('\n', out);
@@ -48,7 +32,7 @@ static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
     const wg__node *node = &tape->nodes[id];
     char shape[128];
     fprintf(out, "  n%u [label=\"", id);
-    quoted(out, node_name(tape, node));
+    quoted(out, wg__node_name(tape, node));
     fprintf(out, "\\n%s\"%s];\n", wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape),
             node->op ? "" : ", shape=box");
 }

@@ -29,10 +29,25 @@ static bool is_wanted(const wg_tape *tape, const char *pass)
 
 /* ---- nodes --------------------------------------------------------------------------------------------------- */
 
-static const char *name_of(const wg_tape *tape, const wg__node *node)
+const char *wg__node_name(const wg_tape *tape, const wg__node *node)
 {
     if (node->op) return wg__op_of(tape, node)->name;
     return node->leaf == WG__LEAF_PARAM ? wg_param_name(tape->leaves[node->slot].param) : "data";
+}
+
+void wg__print_node(const wg_tape *tape, uint32_t id, FILE *out)
+{
+    const wg__node *node = &tape->nodes[id];
+    const uint32_t *in = wg__inputs(tape, node);
+    char shape[128];
+    fprintf(out, "%%%u = %s", id, wg__node_name(tape, node));
+    for (uint32_t k = 0; k < node->n_in; k++)
+        if (in[k])
+            fprintf(out, "%s%%%u", k ? ", " : " ", in[k]);
+        else
+            fprintf(out, "%snone", k ? ", " : " ");
+    fprintf(out, " : %s %s", wg_dtype_name((wg_dtype)node->dtype),
+            wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
 }
 
 static void print_flags(const wg__planner *p, uint32_t id, FILE *out)
@@ -65,18 +80,9 @@ static void print_storage(const wg__planner *p, uint32_t id, FILE *out)
 
 static void print_node(const wg__planner *p, uint32_t id, FILE *out)
 {
-    const wg_tape *tape = p->tape;
     const wg__node *node = wg__node_at(p, id);
-    const uint32_t *in = wg__inputs(tape, node);
-    char shape[128];
-    fprintf(out, "  %%%u = %s", id, name_of(tape, node));
-    for (uint32_t k = 0; k < node->n_in; k++)
-        if (in[k])
-            fprintf(out, "%s%%%u", k ? ", " : " ", in[k]);
-        else
-            fprintf(out, "%snone", k ? ", " : " ");
-    fprintf(out, " : %s %s", wg_dtype_name((wg_dtype)node->dtype),
-            wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
+    fputs("  ", out);
+    wg__print_node(p->tape, id, out);
     if (node->flags & WG__NODE_REMAT)
         fprintf(out, " rematerializes %%%u", node->forward);
     else if (node->flags & WG__NODE_RECOMPUTED)

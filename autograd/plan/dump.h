@@ -11,4 +11,8 @@ const char *wg__dump_next(const char *list, size_t *length);
 /* Whether a name is "all" or "after-" and this pass. */
 bool wg__dump_names(const char *name, size_t length, const char *pass);
 
+/* "%5 = matmul %1, none : f32 [2, 8]", without a line end. */
+void wg__print_node(const wg_tape *tape, uint32_t id, FILE *out);
+const char *wg__node_name(const wg_tape *tape, const wg__node *node); /* the op, the parameter, or "data" */
+
 #endif
