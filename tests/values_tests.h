@@ -10,7 +10,8 @@
     TEST(reductions)                                                                                               \
     TEST(scans)                                                                                                    \
     TEST(products)                                                                                                 \
-    TEST(by_index) TEST(masks) TEST(losses) TEST(norms) TEST(integers) /* values_views.c */                        \
+    TEST(by_index)                                                                                                 \
+    TEST(masks) TEST(losses) TEST(norms) TEST(integers) /* values_views.c */                                       \
         TEST(permuted) TEST(sliced) TEST(expanded) TEST(joined) TEST(stacked_and_padded)                           \
             TEST(reshaped) /* values_made.c */                                                                     \
         TEST(from_nothing) TEST(random_numbers) TEST(casts) TEST(with_numbers)                                     \
