@@ -72,6 +72,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "vs", &vs, "PEERS", "models: the same steps in torch,torch-compile,jax, interleaved"},
         {APP_FLAG, "passes", &s.passes, NULL, "models: each planner pass on and off, interleaved"},
         {APP_FLAG, "profile", &s.profile, NULL, "models: the time of each op of a step"},
+        {APP_FLAG, "metrics", &s.metrics, NULL, "models: counts and bytes of each plan; runs no benchmark"},
         {APP_TEXT, "model", &model, "ID", "serve: the model; commands come on standard input"},
         {APP_TEXT, "plan", &plan, "PASSES", "serve: planner passes to turn off"},
         {APP_END}};
@@ -79,9 +80,15 @@ int main(int argc, char **argv)
     app_parse(argc - (*section != 0), argv + (*section != 0), "bench [models|scaling|serve] [options]", summary,
               options);
     read_peers(&s, vs);
-    if (!*section && (s.n_peers || s.passes || s.profile)) section = "models"; /* only models have peers */
+    if (!*section && (s.n_peers || s.passes || s.profile || s.metrics))
+        section = "models"; /* only models have peers */
     if (!strcmp(section, "serve")) {
         bench_serve(model, (int)s.threads, plan);
+        return 0;
+    }
+    if (s.metrics) {
+        bench_metrics(&s);
+        app_check_output();
         return 0;
     }
     bool models = !strcmp(section, "models"), scaling = !strcmp(section, "scaling");

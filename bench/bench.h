@@ -16,6 +16,7 @@ typedef struct bench_settings {
     int64_t steps; /* samples per row; 0: the section's default */
     bool passes;   /* models: time with planner passes off, one at a time */
     bool profile;  /* models: print the time of each op */
+    bool metrics;  /* models: print counts and bytes of each plan instead of times */
 } bench_settings;
 
 /* ---- the machine, measured in the same run (machine.c) ------------------------------------------------- */
@@ -103,6 +104,9 @@ void bench_ops(bench_report *report);     /* micro.c: every op */
 void bench_engine(bench_report *report);  /* engine.c: recording, planning, replaying */
 void bench_models(bench_report *report);  /* compare.c: training steps */
 void bench_scaling(bench_report *report); /* scaling.c: cost against T, B, H */
+
+/* metrics.c: plans of the models, without times. */
+void bench_metrics(const bench_settings *settings);
 
 extern const char *const bench_passes[BENCH_PASSES];
 

@@ -74,14 +74,14 @@ static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dt
 }
 
 const wg_op wg__sum_op = {.struct_size = sizeof(wg_op),
-                             .name = "sum",
-                             .min_in = 1,
-                             .max_in = 1,
-                             .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
-                             .infer = sum_infer,
-                             .vjp = sum_vjp,
-                             .select = sum_select,
-                             .tasks = wg__sum_tasks};
+                          .name = "sum",
+                          .min_in = 1,
+                          .max_in = 1,
+                          .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                          .infer = sum_infer,
+                          .vjp = sum_vjp,
+                          .select = sum_select,
+                          .tasks = wg__sum_tasks};
 
 /* ---- accumulate -------------------------------------------------------------------------------------- */
 
