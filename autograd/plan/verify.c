@@ -79,6 +79,36 @@ static void check_view(const wg__verifier *v, uint32_t id)
               (long long)high, (long long)size);
 }
 
+/* A piece that is stored in a concatenation is where one of the operands belongs; its base, an operand that a kernel
+ * adds to, shares its storage only if nothing else reads it. */
+static void check_owner(const wg__verifier *v, uint32_t whole)
+{
+    const wg__planner *p = v->p;
+    const wg__node *node = wg__node_at(p, whole);
+    const uint32_t *in = wg__inputs(p->tape, node), base = wg__base_of(p->tape, node);
+    if (wg__plan_op(p, whole)->kind != WG_KIND_CONCAT) {
+        int64_t at, base_at;
+        if (!wg__adds_to(wg__plan_op(p, whole)) || !base || p->storage.root[base] != base) return;
+        const bool same = wg__owner_of(p, base, &base_at) == wg__owner_of(p, whole, &at) && base_at == at;
+        WG__HOLDS(v, !same || p->uses[base] == 1, whole, "overwrites %%%u, which has %u readers", base,
+                  p->uses[base]);
+        return;
+    }
+    const wg__concat_attr *attr = wg__attr_of(p->tape, node);
+    const int64_t stride = wg__contiguous_layout(wg__plan_shape(p, whole)).stride[attr->axis];
+    for (uint32_t k = 0; k < node->n_in; k++) {
+        if (p->storage.owner[in[k]] != whole) continue;
+        const wg_layout *view = p->storage.view[in[k]];
+        bool found = false;
+        int64_t at = 0;
+        for (uint32_t i = 0; i < node->n_in; i++) {
+            found |= in[i] == in[k] && at * stride == (view ? view->offset : p->storage.shift[in[k]]);
+            at += wg__plan_shape(p, in[i])->size[attr->axis];
+        }
+        WG__HOLDS(v, found, in[k], "is stored in the wrong place of %%%u", whole);
+    }
+}
+
 static void check_storage(const wg__verifier *v)
 {
     const wg__planner *p = v->p;
@@ -87,7 +117,9 @@ static void check_storage(const wg__verifier *v)
         if (!is_live(p, id)) continue;
         WG__HOLDS(v, root && root <= id && p->storage.root[root] == root, id, "its root %%%u is no root", root);
         if (p->storage.view[id] && !(p->flags[id] & WG__MERGED)) check_view(v, id);
+        if (!wg__is_source(p, id) && p->storage.root[id] == id) check_owner(v, id);
         if (p->storage.owner[root] == root) continue;
+        WG__HOLDS(v, root == id || !p->storage.view[root], id, "is a view of %%%u, a strided piece", root);
         int64_t shift;
         const uint32_t owner = wg__owner_of(p, root, &shift);
         const wg_layout *view = p->storage.view[root];
