@@ -219,6 +219,17 @@ static int by_where(const void *x, const void *y)
     return wg__compare((int64_t)(intptr_t)a->where, (int64_t)(intptr_t)b->where);
 }
 
+static const address *address_of(const memory *m, const void *where)
+{
+    const address key = {.where = where};
+    return bsearch(&key, m->addresses, m->v->p->plan->n_fixups, sizeof key, by_where);
+}
+
+static bool same_address(const address *a, const address *b)
+{
+    return a && b && a->slot == b->slot && a->offset == b->offset;
+}
+
 static void add_range(memory *m, range r)
 {
     if (m->n == m->cap) {
@@ -238,8 +249,7 @@ static void touch(memory *m, operand o)
         numel *= o.size[i];
         *(o.stride[i] < 0 ? &low : &high) += (o.size[i] - 1) * o.stride[i];
     }
-    const address key = {.where = o.where};
-    const address *it = bsearch(&key, m->addresses, m->v->p->plan->n_fixups, sizeof key, by_where);
+    const address *it = address_of(m, o.where);
     if (!it) return; /* a constant */
     const range r = {it->slot, m->item,           it->offset + low * o.element, it->offset + (high + 1) * o.element,
                      o.write,  high - low < numel};
@@ -283,6 +293,22 @@ static void touch_chain(memory *m, const wg__chain *chain)
         touch(m, (operand){&chain->sums[i].out, 0, 1, &lines, &one, chain->sums[i].size, true});
 }
 
+/* A packed operand is where the same matrix has been packed. */
+static void check_packed(const memory *m, const wg__product *p)
+{
+    const wg__plan *plan = m->v->p->plan;
+    const wg__segment *s = &p->segments[0];
+    bool found = false;
+    for (uint32_t i = 0; i < plan->n_packs && !found; i++) {
+        const wg__product *from = plan->instrs[i].product;
+        const wg__segment *t = &from->segments[0];
+        found = same_address(address_of(m, &p->packed_b), address_of(m, &from->packed_b)) &&
+                same_address(address_of(m, &s->b), address_of(m, &t->b)) && s->k == t->k && p->n == from->n &&
+                s->b_rs == t->b_rs && s->b_cs == t->b_cs;
+    }
+    WG__HOLDS(m->v, found, m->node, "reads a matrix that is not packed, or another one");
+}
+
 static void touch_product(memory *m, const wg__product *p, bool pack)
 {
     const int64_t element = (int64_t)wg_dtype_size(p->dtype), one = 1;
@@ -299,8 +325,9 @@ static void touch_product(memory *m, const wg__product *p, bool pack)
         for (int64_t k = 0; p->shared_b && !pack && k < p->batches; k++)
             touch(m, (operand){&p->each_a[k], 0, 2, a, a_stride, element, false});
     }
-    if (p->packed_b) touch(m, (operand){&p->packed_b, 0, 1, &one, &one, element, pack});
+    if (pack || p->packed_b) touch(m, (operand){&p->packed_b, 0, 1, &one, &one, element, pack});
     if (pack) return;
+    if (p->packed_b) check_packed(m, p);
     const int64_t c[] = {p->shared_b ? 1 : p->batches, p->m, p->n}, c_stride[] = {p->batch_c, p->c_rs, p->c_cs};
     for (int64_t k = 0; p->shared_b && k < p->batches; k++)
         touch(m, (operand){&p->each_c[k], 0, 3, c, c_stride, element, true});
@@ -359,7 +386,9 @@ void wg__verify_plan(const wg__verifier *v)
 {
     const wg__planner *p = v->p;
     const wg__plan *plan = p->plan;
-    uint32_t instr = 0, item = 0, bound = 0;
+    uint32_t instr = 0, item = 0, bound = 0, leaves = 0;
+    for (uint32_t id = 1; id < p->n_forward; id++)
+        if (!plan->nodes[id].op && plan->nodes[id].slot >= leaves) leaves = plan->nodes[id].slot + 1;
     for (uint32_t s = 0; s < plan->n_stages; s++) {
         const wg__stage *stage = &plan->stages[s];
         uint32_t tasks = 0;
@@ -379,6 +408,8 @@ void wg__verify_plan(const wg__verifier *v)
         const wg__slot *slot = &plan->slots[s];
         bound += slot->n_fixups;
         WG__HOLDS(v, (s == 0) == (slot->kind == WG__SLOT_BLOCK), 0, "slot %u is the block", s);
+        WG__HOLDS(v, slot->kind != WG__SLOT_LEAF || slot->index < leaves, 0, "leaf %u is gone after planning",
+                  slot->index);
         for (uint32_t i = 0; i < slot->n_fixups; i++) {
             const int64_t offset = plan->fixups[slot->first_fixup + i].offset;
             WG__HOLDS(v, slot->kind != WG__SLOT_BLOCK || (offset >= 0 && offset <= (int64_t)plan->block_bytes), 0,
