@@ -41,7 +41,8 @@ static void check_liveness(const wg__verifier *v)
     const wg__planner *p = v->p;
     uint32_t *uses = calloc(p->n, sizeof *uses);
     for (uint32_t i = 0; uses && i < p->plan->n_outputs; i++)
-        WG__HOLDS(v, is_live(p, p->plan->outputs[i].node), p->plan->outputs[i].node, "output %u is not live", i);
+        WG__HOLDS(v, is_live(p, p->plan->outputs[i].node) && !(p->flags[p->plan->outputs[i].node] & WG__MERGED),
+                  p->plan->outputs[i].node, "output %u has no value", i);
     for (uint32_t id = 1; uses && id < p->n; id++) {
         const wg__node *node = wg__node_at(p, id);
         if (!is_live(p, id) || !node->op || (node->flags & WG__NODE_VALUE)) continue;
@@ -79,23 +80,61 @@ static void check_view(const wg__verifier *v, uint32_t id)
               (long long)high, (long long)size);
 }
 
+/* A piece that is stored in a concatenation is where one of the operands belongs; its base, an operand that a kernel
+ * adds to, shares its storage only if nothing else reads it. */
+static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
+{
+    const wg__planner *p = v->p;
+    const wg__node *node = wg__node_at(p, whole);
+    const uint32_t *in = wg__inputs(p->tape, node), base = wg__base_of(p->tape, node);
+    if (wg__plan_op(p, whole)->kind != WG_KIND_CONCAT) {
+        int64_t at, base_at;
+        if (!wg__adds_to(wg__plan_op(p, whole)) || !base || p->storage.root[base] != base) return;
+        const bool same = wg__owner_of(p, base, &base_at) == wg__owner_of(p, whole, &at) && base_at == at;
+        WG__HOLDS(v, !same || p->uses[base] == 1, whole, "overwrites %%%u, which has %u readers", base,
+                  p->uses[base]);
+        placed[base] |= same;
+        return;
+    }
+    const wg__concat_attr *attr = wg__attr_of(p->tape, node);
+    const int64_t stride = wg__contiguous_layout(wg__plan_shape(p, whole)).stride[attr->axis];
+    for (uint32_t k = 0; k < node->n_in; k++) {
+        if (p->storage.owner[in[k]] != whole) continue;
+        const wg_layout *view = p->storage.view[in[k]];
+        bool found = false;
+        int64_t at = 0;
+        for (uint32_t i = 0; i < node->n_in; i++) {
+            found |= in[i] == in[k] && at * stride == (view ? view->offset : p->storage.shift[in[k]]);
+            at += wg__plan_shape(p, in[i])->size[attr->axis];
+        }
+        WG__HOLDS(v, found, in[k], "is stored in the wrong place of %%%u", whole);
+        placed[in[k]] = true;
+    }
+}
+
 static void check_storage(const wg__verifier *v)
 {
     const wg__planner *p = v->p;
-    for (uint32_t id = 1; id < p->n; id++) {
+    bool *placed = calloc(p->n, sizeof *placed);
+    for (uint32_t id = p->n - 1; placed && id > 0; id--) { /* owners before what they contain */
         const uint32_t root = p->storage.root[id];
         if (!is_live(p, id)) continue;
         WG__HOLDS(v, root && root <= id && p->storage.root[root] == root, id, "its root %%%u is no root", root);
         if (p->storage.view[id] && !(p->flags[id] & WG__MERGED)) check_view(v, id);
+        if (!wg__is_source(p, id) && p->storage.root[id] == id) check_owner(v, id, placed);
         if (p->storage.owner[root] == root) continue;
+        WG__HOLDS(v, root == id || !p->storage.view[root], id, "is a view of %%%u, a strided piece", root);
         int64_t shift;
         const uint32_t owner = wg__owner_of(p, root, &shift);
         const wg_layout *view = p->storage.view[root];
+        WG__HOLDS(v, id != root || placed[root], root, "is no part of %%%u", owner);
+        WG__HOLDS(v, !(p->flags[root] & WG__OUTPUT), root, "an output is stored inside %%%u", owner);
         WG__HOLDS(v, !wg__is_source(p, root), root, "a source is stored inside %%%u", owner);
         WG__HOLDS(v, !view || !(p->flags[root] & WG__CONTIGUOUS), root, "a strided piece must be contiguous");
         const int64_t end = shift + (view ? 0 : wg__numel_of(p->tape, wg__node_at(p, root)));
         WG__HOLDS(v, end <= wg__numel_of(p->tape, wg__node_at(p, owner)), root, "exceeds its owner %%%u", owner);
     }
+    free(placed);
 }
 
 /* ---- groups -------------------------------------------------------------------------------------------------- */

@@ -178,6 +178,206 @@ void wg__verify_places(const wg__verifier *v)
     free(o.of);
 }
 
+/* ---- instructions -------------------------------------------------------------------------------------------- */
+
+/* An address of the plan, by where it is stored. */
+typedef struct address {
+    const void *where;
+    uint32_t slot;
+    int64_t offset;
+} address;
+
+/* Bytes that an instruction reads or writes. A strided operand has holes: only its first byte is certain. */
+typedef struct range {
+    uint32_t slot, item;
+    int64_t first, end;
+    bool write, dense;
+} range;
+
+typedef struct memory {
+    const wg__verifier *v;
+    address *addresses; /* [n_fixups] sorted */
+    uint8_t *written;   /* [block_bytes] */
+    range *ranges;      /* of the current stage */
+    uint32_t n, cap;
+    uint32_t node, item; /* of the current instruction */
+} memory;
+
+/* An operand as a kernel sees it, `at` elements from the address at `where`. */
+typedef struct operand {
+    const void *where;
+    int64_t at;
+    int rank;
+    const int64_t *size, *stride;
+    int64_t element; /* bytes */
+    bool write;
+} operand;
+
+static int by_where(const void *x, const void *y)
+{
+    const address *a = x, *b = y;
+    return wg__compare((int64_t)(intptr_t)a->where, (int64_t)(intptr_t)b->where);
+}
+
+static const address *address_of(const memory *m, const void *where)
+{
+    const address key = {.where = where};
+    return bsearch(&key, m->addresses, m->v->p->plan->n_fixups, sizeof key, by_where);
+}
+
+static bool same_address(const address *a, const address *b)
+{
+    return a && b && a->slot == b->slot && a->offset == b->offset;
+}
+
+static void add_range(memory *m, range r)
+{
+    if (m->n == m->cap) {
+        range *more = realloc(m->ranges, (m->cap = 2 * m->cap + 64) * sizeof *more);
+        if (!more) abort();
+        m->ranges = more;
+    }
+    m->ranges[m->n++] = r;
+}
+
+/* Notes a write; a read of the block must follow the write of what it reads. */
+static void touch(memory *m, operand o)
+{
+    int64_t low = o.at, high = o.at, numel = 1;
+    for (int i = 0; i < o.rank; i++) {
+        if (o.size[i] == 0) return;
+        numel *= o.size[i];
+        *(o.stride[i] < 0 ? &low : &high) += (o.size[i] - 1) * o.stride[i];
+    }
+    const address *it = address_of(m, o.where);
+    if (!it) return; /* a constant */
+    const range r = {it->slot, m->item,           it->offset + low * o.element, it->offset + (high + 1) * o.element,
+                     o.write,  high - low < numel};
+    if (it->slot == 0) {
+        const bool inside = r.first >= 0 && r.end <= (int64_t)m->v->p->plan->block_bytes;
+        WG__HOLDS(m->v, inside, m->node, "uses bytes %lld to %lld, outside the block", (long long)r.first,
+                  (long long)r.end);
+        WG__HOLDS(m->v, o.write || (m->written[r.first] && m->written[r.end - 1]), m->node,
+                  "reads bytes %lld to %lld of the block before they are written", (long long)r.first,
+                  (long long)r.end);
+        if (o.write) memset(m->written + r.first, 1, (size_t)(r.end - r.first));
+    }
+    add_range(m, r);
+}
+
+static void touch_kernel(memory *m, const wg_args *args)
+{
+    for (int i = 0; i < args->n_in; i++) {
+        const wg_operand *in = &args->in[i];
+        if (in->rank >= 0)
+            touch(m, (operand){&in->data, 0, in->rank, in->size, in->stride, (int64_t)wg_dtype_size(in->dtype),
+                               false});
+    }
+    const wg_operand *out = &args->out;
+    touch(m, (operand){&out->data, 0, out->rank, out->size, out->stride, (int64_t)wg_dtype_size(out->dtype), true});
+}
+
+static void touch_chain(memory *m, const wg__chain *chain)
+{
+    static const int64_t one = 1;
+    for (int i = 0; i < chain->n_loads + chain->n_stores; i++) {
+        const bool write = i >= chain->n_loads;
+        const wg__chain_operand *o = write ? &chain->stores[i - chain->n_loads] : &chain->loads[i];
+        if (o->stride)
+            touch(m, (operand){&o->data, 0, chain->rank, chain->size, o->stride, o->size, write});
+        else
+            touch(m, (operand){&o->data, 0, 1, o->flat ? &chain->numel : &one, &one, o->size, write});
+    }
+    const int64_t lines = chain->line ? chain->span / chain->line : 0;
+    for (int i = 0; i < chain->n_sums; i++)
+        touch(m, (operand){&chain->sums[i].out, 0, 1, &lines, &one, chain->sums[i].size, true});
+}
+
+/* A packed operand is where the same matrix has been packed. */
+static void check_packed(const memory *m, const wg__product *p)
+{
+    const wg__plan *plan = m->v->p->plan;
+    const wg__segment *s = &p->segments[0];
+    bool found = false;
+    for (uint32_t i = 0; i < plan->n_packs && !found; i++) {
+        const wg__product *from = plan->instrs[i].product;
+        const wg__segment *t = &from->segments[0];
+        found = same_address(address_of(m, &p->packed_b), address_of(m, &from->packed_b)) &&
+                same_address(address_of(m, &s->b), address_of(m, &t->b)) && s->k == t->k && p->n == from->n &&
+                s->b_rs == t->b_rs && s->b_cs == t->b_cs;
+    }
+    WG__HOLDS(m->v, found, m->node, "reads a matrix that is not packed, or another one");
+}
+
+static void touch_product(memory *m, const wg__product *p, bool pack)
+{
+    const int64_t element = (int64_t)wg_dtype_size(p->dtype), one = 1;
+    for (int i = 0; i < p->n_segments; i++) {
+        const wg__segment *s = &p->segments[i];
+        const int64_t a[] = {p->m, s->k}, a_stride[] = {s->a_rs, s->a_cs};
+        const int64_t b[] = {s->k, p->n}, b_stride[] = {s->b_rs, s->b_cs};
+        for (int64_t k = 0; k < (pack || p->shared_b ? 1 : p->batches); k++) {
+            const int64_t at = i * p->batch_step + k;
+            if (!pack && !p->shared_b)
+                touch(m, (operand){&s->a, p->batch_a ? p->batch_a[at] : 0, 2, a, a_stride, element, false});
+            touch(m, (operand){&s->b, p->batch_b ? p->batch_b[at] : 0, 2, b, b_stride, element, false});
+        }
+        for (int64_t k = 0; p->shared_b && !pack && k < p->batches; k++)
+            touch(m, (operand){&p->each_a[k], 0, 2, a, a_stride, element, false});
+    }
+    if (pack || p->packed_b) touch(m, (operand){&p->packed_b, 0, 1, &one, &one, element, pack});
+    if (pack) return;
+    if (p->packed_b) check_packed(m, p);
+    const int64_t c[] = {p->shared_b ? 1 : p->batches, p->m, p->n}, c_stride[] = {p->batch_c, p->c_rs, p->c_cs};
+    for (int64_t k = 0; p->shared_b && k < p->batches; k++)
+        touch(m, (operand){&p->each_c[k], 0, 3, c, c_stride, element, true});
+    if (!p->shared_b) touch(m, (operand){&p->c, 0, 3, c, c_stride, element, true});
+}
+
+static bool conflict(const range *a, const range *b)
+{
+    if (a->slot != b->slot || a->item == b->item || !(a->write || b->write)) return false;
+    return a->first == b->first || (a->dense && b->first >= a->first && b->first < a->end) ||
+           (b->dense && a->first >= b->first && a->first < b->end);
+}
+
+/* An instruction reads what an earlier one has written, and items of one stage, which may run at the same time, do not
+ * write what another one uses. */
+static void check_memory(const wg__verifier *v)
+{
+    const wg__plan *plan = v->p->plan;
+    memory m = {.v = v};
+    m.addresses = calloc(plan->n_fixups + 1u, sizeof *m.addresses);
+    m.written = calloc(plan->block_bytes + 1, 1);
+    if (!m.addresses || !m.written) abort();
+    for (uint32_t s = 0, n = 0; s < plan->n_slots; s++)
+        for (uint32_t i = 0; i < plan->slots[s].n_fixups; i++) {
+            const wg__fixup *fixup = &plan->fixups[plan->slots[s].first_fixup + i];
+            m.addresses[n++] = (address){fixup->where, s, fixup->offset};
+        }
+    qsort(m.addresses, plan->n_fixups, sizeof *m.addresses, by_where);
+    for (uint32_t s = 0; s < plan->n_stages; s++) {
+        const uint32_t end = plan->stages[s].first + plan->stages[s].count;
+        for (m.item = plan->stages[s].first, m.n = 0; m.item < end; m.item++)
+            for (uint32_t i = 0; i < plan->items[m.item].count; i++) {
+                const wg__instr *instr = &plan->instrs[plan->items[m.item].first + i];
+                m.node = instr->node;
+                if (instr->kind == WG__INSTR_KERNEL) touch_kernel(&m, instr->args);
+                if (instr->kind == WG__INSTR_CHAIN) touch_chain(&m, instr->chain);
+                if (instr->kind == WG__INSTR_PRODUCT) touch_product(&m, instr->product, false);
+                if (instr->kind == WG__INSTR_PACK) touch_product(&m, instr->product, true);
+            }
+        for (uint32_t i = 0; i < m.n && plan->stages[s].count > 1; i++)
+            for (uint32_t k = 0; k < i; k++)
+                WG__HOLDS(v, !conflict(&m.ranges[i], &m.ranges[k]), 0,
+                          "items %u and %u of stage %u use the same bytes %lld", m.ranges[k].item, m.ranges[i].item,
+                          s, (long long)m.ranges[i].first);
+    }
+    free(m.addresses);
+    free(m.written);
+    free(m.ranges);
+}
+
 /* ---- the plan ------------------------------------------------------------------------------------------------ */
 
 /* Stages and items cover every instruction once; outputs have an address; addresses are inside their slots; every
@@ -186,7 +386,9 @@ void wg__verify_plan(const wg__verifier *v)
 {
     const wg__planner *p = v->p;
     const wg__plan *plan = p->plan;
-    uint32_t instr = 0, item = 0, bound = 0;
+    uint32_t instr = 0, item = 0, bound = 0, leaves = 0;
+    for (uint32_t id = 1; id < p->n_forward; id++)
+        if (!plan->nodes[id].op && plan->nodes[id].slot >= leaves) leaves = plan->nodes[id].slot + 1;
     for (uint32_t s = 0; s < plan->n_stages; s++) {
         const wg__stage *stage = &plan->stages[s];
         uint32_t tasks = 0;
@@ -206,6 +408,8 @@ void wg__verify_plan(const wg__verifier *v)
         const wg__slot *slot = &plan->slots[s];
         bound += slot->n_fixups;
         WG__HOLDS(v, (s == 0) == (slot->kind == WG__SLOT_BLOCK), 0, "slot %u is the block", s);
+        WG__HOLDS(v, slot->kind != WG__SLOT_LEAF || slot->index < leaves, 0, "leaf %u is gone after planning",
+                  slot->index);
         for (uint32_t i = 0; i < slot->n_fixups; i++) {
             const int64_t offset = plan->fixups[slot->first_fixup + i].offset;
             WG__HOLDS(v, slot->kind != WG__SLOT_BLOCK || (offset >= 0 && offset <= (int64_t)plan->block_bytes), 0,
@@ -215,6 +419,7 @@ void wg__verify_plan(const wg__verifier *v)
     WG__HOLDS(v, bound == plan->n_fixups, 0, "%u of %u addresses are bound", bound, plan->n_fixups);
     for (uint32_t i = 0; i < plan->n_params; i++)
         WG__HOLDS(v, wg__node_at(p, plan->params[i])->leaf == WG__LEAF_PARAM, plan->params[i], "is no parameter");
+    check_memory(v);
 }
 #else
 typedef int wg__no_plan_verifier;
