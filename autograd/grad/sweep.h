@@ -12,6 +12,8 @@
 wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n, uint32_t *dx,
                             wg__remat *remat);
 
+/* ---- terms.c ---- */
+
 /* Records a constant of this shape. */
 wg_tensor wg__record_fill(wg_tape *tape, const wg_shape *shape, wg_dtype dtype, double value);
 /* Records a + b; nil counts as zero. */

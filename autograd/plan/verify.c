@@ -3,21 +3,8 @@
 #include "verify.h"
 
 #ifdef WG__VERIFY
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-_Noreturn void wg__violated(const wg__verifier *v, const char *condition, uint32_t node, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, "verify: after %s: %%%u: ", v->pass, node);
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, " (%s)\n", condition);
-    va_end(arguments);
-    abort();
-}
 
 static bool is_live(const wg__planner *p, uint32_t id) { return p->flags[id] & WG__LIVE; }
 

@@ -6,6 +6,10 @@
 #include "planner.h"
 
 #ifdef WG__VERIFY
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 void wg__verify(const wg__planner *p, const char *pass);
 
 /* ---- for the files of the verifier ---- */
@@ -21,8 +25,18 @@ typedef struct wg__verifier {
     do {                                                                                                           \
         if (!(condition)) wg__violated(v, #condition, node, __VA_ARGS__);                                          \
     } while (0)
-_Noreturn void wg__violated(const wg__verifier *v, const char *condition, uint32_t node, const char *format, ...)
-    WG_PRINTF(4, 5);
+WG_PRINTF(4, 5)
+static inline _Noreturn void wg__violated(const wg__verifier *v, const char *condition, uint32_t node,
+                                          const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "verify: after %s: %%%u: ", v->pass, node);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, " (%s)\n", condition);
+    va_end(arguments);
+    abort();
+}
 
 void wg__verify_places(const wg__verifier *v); /* after place */
 void wg__verify_plan(const wg__verifier *v);   /* after emit */

@@ -136,13 +136,3 @@ bool wg__run_bind(wg_tape *tape, wg__plan *plan, int threads)
 }
 
 size_t wg__plan_bytes(const wg__plan *plan) { return plan->block_bytes + plan->output_bytes + plan->packed_bytes; }
-
-void wg__run_state_release(wg_tape *tape)
-{
-    wg__heap *heap = &tape->heap;
-    wg__run_state *run = tape->run;
-    wg__profile_free(tape);
-    wg__heap_release(heap, run->block, run->block_bytes);
-    wg__heap_release(heap, run->scratch, run->scratch_bytes);
-    wg__heap_release(heap, run->staging, run->staging_bytes);
-}

@@ -9,27 +9,6 @@
 #include <immintrin.h>
 #endif
 
-/* ---- reports from kernels ---------------------------------------------------------------------------------- */
-
-/* The smallest (node, position) is kept, so that the report is the same on any number of threads. */
-void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int64_t limit)
-{
-    wg_run *run = args->run;
-    uint64_t place = ((uint64_t)args->node << 32) | (uint32_t)position;
-    while (__atomic_exchange_n(&run->bad_lock, 1, __ATOMIC_ACQUIRE)) continue;
-    if (place < run->bad_index) {
-        run->bad_index = place;
-        run->bad_value = index;
-        run->bad_limit = limit;
-        run->bad_op = args->op;
-    }
-    run->bad_count++;
-    __atomic_store_n(&run->bad_lock, 0, __ATOMIC_RELEASE);
-}
-
-uint64_t wg_args_seed(const wg_args *args) { return args->run->seed; }
-uint64_t wg_args_step(const wg_args *args) { return args->run->step; }
-
 /* ---- denormals are flushed to zero during a run -------------------------------------------------------------- */
 
 static uint64_t flush_begin(void)
@@ -60,27 +39,6 @@ static void flush_end(uint64_t old)
 }
 
 /* ---- walking ------------------------------------------------------------------------------------------------- */
-
-void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
-{
-    switch (instr->kind) {
-    case WG__INSTR_CHAIN:
-        if (!instr->assigns || !run->bad_count) run->tape->structural->chain(instr->chain, task, scratch);
-        break;
-    case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
-    case WG__INSTR_PACK:
-        if (instr->packed && wg__packed_is_fresh(run->tape, instr->packed)) break;
-        instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task);
-        break;
-    case WG__INSTR_KERNEL: {
-        wg_args args = *instr->args; /* scratch and run are the thread's */
-        args.scratch = scratch;
-        args.run = run;
-        instr->kernel(&args, task);
-        break;
-    }
-    }
-}
 
 typedef struct walk {
     wg_tape *tape;
@@ -273,4 +231,14 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
         wg__run_discard(tape, plan);
     flush_end(mode);
     return status;
+}
+
+void wg__run_state_release(wg_tape *tape)
+{
+    wg__heap *heap = &tape->heap;
+    wg__run_state *run = tape->run;
+    wg__profile_free(tape);
+    wg__heap_release(heap, run->block, run->block_bytes);
+    wg__heap_release(heap, run->scratch, run->scratch_bytes);
+    wg__heap_release(heap, run->staging, run->staging_bytes);
 }

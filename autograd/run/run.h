@@ -52,7 +52,7 @@ wg_param *wg__trained(const wg_tape *tape, const wg__output *output); /* the par
 void wg__run_commit(wg_tape *tape, const wg__plan *plan);
 void wg__run_discard(const wg_tape *tape, const wg__plan *plan); /* after a failed run */
 
-/* ---- run.c ---- */
+/* ---- instr.c ---- */
 
 /* Runs one task of an instruction. */
 void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch);

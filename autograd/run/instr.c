@@ -1,0 +1,44 @@
+/* One task of an instruction, and what kernels ask of and report to the run. */
+#include "run.h"
+
+void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
+{
+    switch (instr->kind) {
+    case WG__INSTR_CHAIN:
+        if (!instr->assigns || !run->bad_count) run->tape->structural->chain(instr->chain, task, scratch);
+        break;
+    case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
+    case WG__INSTR_PACK:
+        if (instr->packed && wg__packed_is_fresh(run->tape, instr->packed)) break;
+        instr->kernels->pack(instr->product, (void *)(uintptr_t)instr->product->packed_b, task);
+        break;
+    case WG__INSTR_KERNEL: {
+        wg_args args = *instr->args; /* scratch and run are the thread's */
+        args.scratch = scratch;
+        args.run = run;
+        instr->kernel(&args, task);
+        break;
+    }
+    }
+}
+
+/* ---- reports from kernels ---------------------------------------------------------------------------------- */
+
+/* The smallest (node, position) is kept, so that the report is the same on any number of threads. */
+void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int64_t limit)
+{
+    wg_run *run = args->run;
+    uint64_t place = ((uint64_t)args->node << 32) | (uint32_t)position;
+    while (__atomic_exchange_n(&run->bad_lock, 1, __ATOMIC_ACQUIRE)) continue;
+    if (place < run->bad_index) {
+        run->bad_index = place;
+        run->bad_value = index;
+        run->bad_limit = limit;
+        run->bad_op = args->op;
+    }
+    run->bad_count++;
+    __atomic_store_n(&run->bad_lock, 0, __ATOMIC_RELEASE);
+}
+
+uint64_t wg_args_seed(const wg_args *args) { return args->run->seed; }
+uint64_t wg_args_step(const wg_args *args) { return args->run->step; }
