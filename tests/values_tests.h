@@ -1,26 +1,25 @@
-/* The list of the tests of values, in test_values. */
+/* The list of the tests of values, in test_values: each is run ROUNDS times. */
 #ifndef WG_TEST_VALUES_TESTS_H
 #define WG_TEST_VALUES_TESTS_H
 
 #include "values.h"
 
-/* The tests of values, by file: each is run ROUNDS times. */
+/* clang-format off */
 #define VALUES(TEST)                                                                                               \
     /* values_ops.c */                                                                                             \
-    TEST(reductions)                                                                                               \
-    TEST(scans)                                                                                                    \
-    TEST(products)                                                                                                 \
-    TEST(by_index)                                                                                                 \
-    TEST(masks) TEST(losses) TEST(norms) TEST(integers) /* values_views.c */                                       \
-        TEST(permuted) TEST(sliced) TEST(expanded) TEST(joined) TEST(stacked_and_padded)                           \
-            TEST(reshaped) /* values_made.c */                                                                     \
-        TEST(from_nothing) TEST(random_numbers) TEST(casts) TEST(with_numbers)                                     \
-            TEST(sums_of_several) /* values_gradients.c */                                                         \
-        TEST(copies) TEST(row_gradients) TEST(product_gradient) TEST(index_gradients) TEST(slice_gradients)        \
-            TEST(spread) TEST(loss_gradients) TEST(norm_gradient) TEST(accumulated) /* values_windows.c */         \
-        TEST(convolutions) TEST(transposed_convolutions) TEST(pools)                /* values_attention.c */       \
-        TEST(attention)                                                             /* values_composed.c */        \
-        TEST(composed_losses) TEST(composed_norms)
+    TEST(reductions) TEST(scans) TEST(products) TEST(by_index) TEST(masks) TEST(losses) TEST(norms) TEST(integers) \
+    /* values_views.c */                                                                                           \
+    TEST(permuted) TEST(sliced) TEST(expanded) TEST(joined) TEST(stacked_and_padded) TEST(reshaped)                \
+    /* values_made.c */                                                                                            \
+    TEST(from_nothing) TEST(random_numbers) TEST(casts) TEST(with_numbers) TEST(sums_of_several)                   \
+    /* values_gradients.c */                                                                                       \
+    TEST(copies) TEST(row_gradients) TEST(product_gradient) TEST(index_gradients) TEST(slice_gradients)            \
+    TEST(spread) TEST(loss_gradients) TEST(norm_gradient) TEST(accumulated)                                        \
+    /* values_windows.c, values_attention.c, values_composed.c */                                                  \
+    TEST(convolutions) TEST(transposed_convolutions) TEST(pools) TEST(attention) TEST(composed_losses)             \
+    TEST(composed_norms)
+/* clang-format on */
+
 #define VALUES_DECLARED(name) void name(void);
 VALUES(VALUES_DECLARED)
 
