@@ -163,11 +163,11 @@ static void push(void *context, uint32_t unit)
 {
     walk *w = context;
     if (w->s->done[unit]) return;
-    assert(w->n_stack < 4 * w->s->p->tape->n_nodes + w->s->p->tape->n_spill + 2 * w->s->p->units.n); /* no cycle */
-           4 * tape->n_nodes + tape->n_spill + 2 * w->s->p->units.n); /* dependencies without a cycle */
-           w->failed |= !wg__grow(&w->s->p->tape->heap, (void **)&w->stack, &w->cap_stack, w->n_stack + 1u,
-                                  sizeof *w->stack);
-           if (!w->failed) w->stack[w->n_stack++] = unit;
+    /* no cycle */
+    assert(w->n_stack < 4 * w->s->p->tape->n_nodes + w->s->p->tape->n_spill + 2 * w->s->p->units.n);
+    w->failed |=
+        !wg__grow(&w->s->p->tape->heap, (void **)&w->stack, &w->cap_stack, w->n_stack + 1u, sizeof *w->stack);
+    if (!w->failed) w->stack[w->n_stack++] = unit;
 }
 
 /* Keeps the order, but puts every unit after its dependencies: a combined unit runs when it is first needed. */
