@@ -21,7 +21,7 @@ static wg_status backward(wg_tensor loss, wg_param *const *params, size_t n)
         tape, &(wg__wanted){.nodes = &loss.node, .n = 1, .loss = loss.node, .only = params, .n_only = (uint32_t)n});
 }
 
-/* A step that fails, even while it is recorded, leaves gradients that optimizers refuse. */
+/* If a step fails, even while it is recorded, its gradients become invalid, and optimizers reject them. */
 wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n)
 {
     wg_status status = backward(loss, params, n);

@@ -1,4 +1,4 @@
-/* Forcing and reading: plans what is wanted, runs the plan, hands out values. */
+/* Evaluating and reading: makes or finds the plan of a request, runs it, returns values. */
 #include "engine.h"
 
 #include <string.h>
@@ -27,7 +27,7 @@ static wg_status force_one(wg_tape *tape, uint32_t node)
 wg_status wg__run_now(wg_tape *tape, uint32_t node)
 {
     wg_status (*run_now)(wg_tape *, uint32_t) = tape->run_now;
-    tape->run_now = NULL; /* planning records nodes, too */
+    tape->run_now = NULL; /* planning records nodes, which must not run */
     wg_status status = force_one(tape, node);
     tape->run_now = run_now;
     return status;
@@ -91,7 +91,7 @@ double wg_item(wg_tensor tensor)
     if (!node) return value;
     if (wg__numel_of(tensor.tape, node) != 1) {
         char text[128];
-        wg_fail(tensor, WG_ERR_SHAPE, "item", "%s has more or less than one element",
+        wg_fail(tensor, WG_ERR_SHAPE, "item", "%s does not have exactly one element",
                 wg_shape_text(wg__shape_of_node(tensor.tape, node), text, sizeof text));
         return value;
     }

@@ -1,7 +1,7 @@
 /* Derivatives.
  *
- * Differentiating walks the tape backwards and appends gradient nodes to the same tape; they are
- * ordinary tensors and can be differentiated again. */
+ * Differentiation traverses the tape in reverse and appends gradient nodes to it. They are ordinary tensors and can be
+ * differentiated again. */
 #ifndef WG_GRAD_H
 #define WG_GRAD_H
 
@@ -11,31 +11,31 @@
 extern "C" {
 #endif
 
-/* Computes the scalar loss and adds d loss / d p to the gradient of every parameter p of every set that
- * the loss depends on (frozen ones and buffers apart). Either all gradients are added or, on error, none
- * is touched. */
+/* Computes the scalar loss and adds d loss / d p to the gradient of every parameter p of any set that the loss depends
+ * on, except frozen ones and buffers. On error no gradient changes, and the sets' gradients become invalid
+ * (wg_params_grad_valid). */
 WG_API wg_status wg_backward(wg_tensor loss);
-/* The same for chosen parameters only. */
+/* The same for the n given parameters only. */
 WG_API wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n);
 
-/* Bytes that wg_backward(loss) would take on top of what is there, without running: more where there are gradients
- * already, to which the new ones are added. 0 on error. */
+/* Additional bytes that wg_backward(loss) would take, without running it. Adding to gradients that exist already takes
+ * extra memory. Returns 0 on error. */
 WG_API size_t wg_backward_bytes(wg_tensor loss);
 
-/* Gradients as tensors: dx[i] = (dy/dx[i])^T dy, of the shape of x[i]. y may have any shape; dy has y's
- * shape, or is WG_NONE for ones. Zeros where y does not depend on x[i]. */
+/* Records gradients as tensors: dx[i] = (dy/dx[i])^T dy, of the shape of x[i], i < n. y may have any shape; dy has the
+ * shape of y, or is WG_NONE for ones. dx[i] is zeros if y does not depend on x[i]; nil on error. */
 WG_API void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx);
-/* The same for one tensor. */
+/* The same for one x; returns dx. */
 WG_API wg_tensor wg_grad1(wg_tensor y, wg_tensor x, wg_tensor dy);
 
-/* Products with the Jacobian J = dy/dx:  vjp = J^T u, u of y's shape;  jvp = J v, v of x's shape. */
+/* Products with the Jacobian J = dy/dx: vjp = J^T u, u of the shape of y; jvp = J v, v of the shape of x. */
 WG_API wg_tensor wg_vjp(wg_tensor y, wg_tensor x, wg_tensor u);
 WG_API wg_tensor wg_jvp(wg_tensor y, wg_tensor x, wg_tensor v);
-/* H v, with H the second derivative of the scalar y by x. */
+/* H v, v of the shape of x, where H is the Hessian of the scalar y with respect to x. */
 WG_API wg_tensor wg_hvp(wg_tensor y, wg_tensor x, wg_tensor v);
-/* The whole Jacobian, shape [numel(y), numel(x)]; one reverse sweep a row: for small y. */
+/* The full Jacobian, shape [numel(y), numel(x)]. Takes one reverse sweep per row: for small y. */
 WG_API wg_tensor wg_jacobian(wg_tensor y, wg_tensor x);
-/* The whole second derivative of the scalar y, shape [numel(x), numel(x)]. */
+/* The full Hessian of the scalar y, shape [numel(x), numel(x)]. Takes one reverse sweep per row. */
 WG_API wg_tensor wg_hessian(wg_tensor y, wg_tensor x);
 
 #ifdef __cplusplus

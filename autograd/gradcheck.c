@@ -1,8 +1,8 @@
-/* The gradient check: what the tape says against central differences of the loss, in f64 and signed.
+/* The gradient check: compares the tape's derivatives with central differences of the loss, in f64 and by signed value.
  *
  * First order: (f(p + e d) - f(p - e d)) / 2e against g . d, with d a random direction over all parameters or one
  * element. Second order: the same for g . r, r a fixed random vector, whose derivative is sum_i (dg_i / dp)^T r_i.
- * Here alone autograd/ computes with numbers, on the host: they are the checker's, not a model's. */
+ * This is the only file of autograd/ that does arithmetic on values itself: those of the check, not of a model. */
 #include "gradcheck.h"
 
 #include <math.h>
@@ -17,12 +17,12 @@
 /* Keys of the checker's own random streams. */
 enum { KEY_DIRECTION = 0x6469, KEY_WEIGHTS = 0x7765, KEY_ELEMENT = 0x656c };
 
-typedef struct subject { /* a parameter under check, or another member whose value a run may change */
+typedef struct subject { /* a parameter to check, or another member whose value a run may change */
     wg_param *param;
     const char *name;
     int64_t numel;
-    int64_t start; /* where its numbers begin in the vectors below */
-    bool checked;  /* gets a gradient */
+    int64_t start; /* index of its first element in the vectors below */
+    bool checked;  /* it receives a gradient */
 } subject;
 
 typedef struct checker {
@@ -31,12 +31,12 @@ typedef struct checker {
     wg_loss_fn loss;
     void *context;
     wg_gradcheck_options options;
-    int order;         /* of the derivative under check */
-    subject *subjects; /* those under check first */
+    int order;         /* of the derivative that is checked */
+    subject *subjects; /* the checked ones first */
     int n, n_checked;
     int64_t total, total_checked;
     wg_tensor *uses, *grads; /* [n_checked] */
-    double *value;           /* [total] as the caller left them */
+    double *value;           /* [total] the caller's values */
     double *direction;       /* [total_checked] */
     double *weights;         /* [total_checked] r */
     double *analytic;        /* [total_checked] */
@@ -59,7 +59,7 @@ static bool refuse(checker *c, wg_status status, const char *text)
 
 /* ---- values ---------------------------------------------------------------------------------------------- */
 
-/* Writes base + step * direction; direction NULL: the base itself. Buffers too, which a run may have assigned. */
+/* Sets the values to base + step * direction; direction NULL: to the base. Restores buffers, which a run may assign. */
 static void move_to(checker *c, const double *direction, double step)
 {
     for (int i = 0; i < c->n; i++) {
@@ -126,7 +126,7 @@ static bool evaluate(checker *c, double *result)
     return true;
 }
 
-/* What the tape says: g, or sum_i (dg_i / dp)^T r_i. */
+/* The derivative by the tape: g, or sum_i (dg_i / dp)^T r_i. */
 static bool differentiate(checker *c)
 {
     wg_tensor loss;
@@ -169,7 +169,7 @@ static void compare(checker *c, const char *name, int64_t index, double analytic
     v->order = c->order;
 }
 
-/* The difference along c->direction against the tape's gradient. */
+/* Compares the difference along c->direction with the tape's derivative. */
 static bool check_direction(checker *c, const char *name, int64_t index)
 {
     double above, below, analytic = 0, step = c->options.epsilon;
@@ -184,7 +184,7 @@ static bool check_direction(checker *c, const char *name, int64_t index)
     return true;
 }
 
-/* Element number i of n of a parameter: one drawn from each of n equal parts. */
+/* The i-th of n elements to check: one is drawn from each of n equal parts of the parameter. */
 static int64_t element_at(const checker *c, const subject *s, int64_t i, int64_t n)
 {
     if (n == s->numel) return i;
@@ -219,7 +219,7 @@ static bool check_order(checker *c, int order)
     return true;
 }
 
-/* The differences mean nothing if the loss is another function each time. */
+/* Differences are meaningless if the loss is a different function in each call. */
 static bool check_repeats(checker *c)
 {
     double first, second;
@@ -230,12 +230,12 @@ static bool check_repeats(checker *c)
     move_to(c, NULL, 0);
     if (!isfinite(first)) return refuse(c, WG_ERR_NONFINITE, "the loss is not finite");
     return first == second ||
-           refuse(c, WG_ERR_ARGUMENT, "the loss differs when it is recorded again: does its data change?");
+           refuse(c, WG_ERR_ARGUMENT, "the loss differs when it is recorded a second time: does its data change?");
 }
 
 /* ---- the check ------------------------------------------------------------------------------------------- */
 
-/* Lists the members, each tied parameter once, those that get a gradient first. */
+/* Lists the members, tied parameters once, those that receive a gradient first. */
 static void list_subjects(checker *c)
 {
     for (int pass = 0; pass < 2; pass++) {
@@ -266,7 +266,7 @@ static void conclude(checker *c)
     if (v->checks == 0) {
         snprintf(v->text, sizeof v->text, "gradcheck: no parameter to check");
     } else {
-        snprintf(v->text, sizeof v->text, "gradcheck: %s, order %d, %s: the tape says %.10g, the difference %.10g",
+        snprintf(v->text, sizeof v->text, "gradcheck: %s, order %d, %s: analytic %.10g, numeric %.10g",
                  v->ok ? "passed; worst" : "FAILED", v->order, where, v->analytic, v->numeric);
     }
 }
@@ -285,13 +285,13 @@ wg_verdict wg_gradcheck(wg_tape *tape, wg_params *set, wg_loss_fn loss, void *co
 {
     checker c = {.tape = tape, .set = set, .loss = loss, .context = context, .options = options};
     if (!tape || !set || !loss) {
-        refuse(&c, WG_ERR_ARGUMENT, "tape, set and loss are needed");
+        refuse(&c, WG_ERR_ARGUMENT, "tape, set and loss must not be NULL");
     } else if (wg_params_status(set) != WG_OK) {
         refuse(&c, wg_params_status(set), wg_params_message(set));
     } else if (wg_params_dtype(set) != WG_F64) {
-        refuse(&c, WG_ERR_DTYPE, "differences need f64: make the set with wg_params_new(WG_F64)");
+        refuse(&c, WG_ERR_DTYPE, "the set must be f64: create it with wg_params_new(WG_F64)");
     } else if (!(options.epsilon > 0) || !(options.atol >= 0) || !(options.rtol >= 0)) {
-        refuse(&c, WG_ERR_ARGUMENT, "epsilon must be positive, tolerances not negative (wg_gradcheck_defaults)");
+        refuse(&c, WG_ERR_ARGUMENT, "epsilon must be positive and tolerances not negative (wg_gradcheck_defaults)");
     }
     if (c.verdict.status != WG_OK) return c.verdict;
 

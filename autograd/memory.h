@@ -1,4 +1,4 @@
-/* Where memory comes from: the caller's allocator, or malloc. */
+/* Memory: allocators supplied by the caller, and memory statistics. */
 #ifndef WG_MEMORY_H
 #define WG_MEMORY_H
 
@@ -8,19 +8,20 @@
 extern "C" {
 #endif
 
-/* Allocator hooks. alloc returns size bytes aligned to 64 or NULL; release gets the same size back.
- * An all-zero allocator means malloc. Hooks are called from the thread that uses the object. */
+/* Allocator callbacks. alloc returns `size` bytes aligned to 64, or NULL; release is passed the same size, and may be
+ * NULL if memory is not freed piece by piece. An all-zero allocator selects the default, posix_memalign and free.
+ * Callbacks are called on the thread that uses the object. */
 typedef struct wg_allocator {
     void *(*alloc)(void *context, size_t size);
     void (*release)(void *context, void *memory, size_t size);
     void *context;
 } wg_allocator;
 
-/* What an object has taken from its allocator. */
+/* Memory that an object has taken from its allocator. */
 typedef struct wg_memory {
-    size_t live;       /* bytes now */
-    size_t peak;       /* bytes at most, since the object was made */
-    uint64_t requests; /* how many times the allocator was asked */
+    size_t live;       /* bytes allocated now */
+    size_t peak;       /* maximum of `live` since the object was created */
+    uint64_t requests; /* calls of the allocator, failed ones included */
 } wg_memory;
 
 #ifdef __cplusplus

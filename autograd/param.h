@@ -1,8 +1,8 @@
-/* Parameters and buffers: the numbers that outlive a step.
+/* Parameters and buffers: named values that persist across steps.
  *
- * They live outside the tape, in a set, with a name, a value and, for parameters, a gradient. Values
- * stand in slabs that never move, gradients in slabs of the same layout, so that an optimizer walks
- * flat memory and parameters can be added at any time. Errors are sticky on the set, as on a tape. */
+ * A set, independent of any tape, owns its members. Each has a name, a value and, if it is a parameter, a gradient.
+ * Values are stored in slabs that never move, gradients in slabs of the same layout, so that an optimizer walks flat
+ * memory and parameters can be added at any time. Errors are sticky on the set, as on a tape. */
 #ifndef WG_PARAM_H
 #define WG_PARAM_H
 
@@ -14,24 +14,27 @@ extern "C" {
 
 typedef struct wg_params wg_params;
 typedef struct wg_param wg_param;
-/* State that outlives a step and is not trained: a carried hidden state, running statistics. It has a
- * name, is saved with the set and is written with wg_assign. */
+/* State that persists across steps and is not trained: a hidden state, running statistics. Saved with the set; written
+ * with wg_assign. */
 typedef struct wg_param wg_buffer;
 
-/* An empty set whose members have this dtype (f32 or f64). NULL only when memory is out. */
+/* Creates an empty set whose members have this dtype. Returns NULL if out of memory, or if dtype is not f32 or f64. */
 WG_API wg_params *wg_params_new(wg_dtype dtype);
+/* The same with an allocator and the seed of initial values. */
 WG_API wg_params *wg_params_new_with(wg_dtype dtype, wg_allocator allocator, uint64_t seed);
-/* Frees the set, its parameters and buffers. */
+/* Frees the set, its parameters and its buffers; accepts NULL. Tapes that use them must not run afterwards. */
 WG_API void wg_params_free(wg_params *set);
 
+/* The first error since the set was created or the error cleared, or WG_OK. */
 WG_API wg_status wg_params_status(const wg_params *set);
+/* Its message, one line; "" if there was none. */
 WG_API const char *wg_params_message(const wg_params *set);
 WG_API void wg_params_clear_error(wg_params *set);
-/* For layers that find a mistake in their options: stores the error, unless there is one; returns status. */
+/* For layers that reject their options: stores the error, unless the set has one already. Returns status. */
 WG_API wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 WG_API wg_dtype wg_params_dtype(const wg_params *set);
-/* Seed of the initial values of parameters made from now on; each one's numbers depend on the seed and
- * its name only. Default 0. */
+/* Sets the seed of the initial values of members created from now on. They depend on the seed and the member's name
+ * only. Default 0. */
 WG_API void wg_params_seed(wg_params *set, uint64_t seed);
 
 /* ---- initial values -------------------------------------------------------------------------------- */
@@ -41,7 +44,7 @@ typedef enum wg_init_kind { WG_INIT_CONSTANT, WG_INIT_UNIFORM, WG_INIT_NORMAL, W
 typedef struct wg_init {
     wg_init_kind kind;
     double a, b; /* constant: a. uniform: in [a, b). normal: mean a, standard deviation b. orthogonal: gain a */
-    bool by_fan; /* uniform, normal: a and b are multiplied with 1/sqrt(fan) as fan says */
+    bool by_fan; /* uniform, normal: a and b are multiplied by 1/sqrt(fan) */
     int fan;     /* 0: fan_in; 1: fan_out; 2: their mean */
 } wg_init;
 
@@ -49,33 +52,35 @@ WG_API wg_init wg_init_zeros(void);
 WG_API wg_init wg_init_constant(double value);
 WG_API wg_init wg_init_uniform(double low, double high);
 WG_API wg_init wg_init_normal(double mean, double deviation);
-/* Glorot and Bengio 2010: U(-l, l), l = sqrt(6 / (fan_in + fan_out)). Of [out, in, ...]: fan_in is the
- * product of all but the first size, fan_out of all but the second. */
+/* Glorot and Bengio 2010: U(-l, l), l = sqrt(6 / (fan_in + fan_out)). For a shape [out, in, ...], fan_in is the product
+ * of all sizes but the first, fan_out of all but the second. */
 WG_API wg_init wg_init_glorot(void);
 /* He et al. 2015: N(0, 2 / fan_in). */
 WG_API wg_init wg_init_he(void);
-/* U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what PyTorch's Linear starts from. */
+/* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as in PyTorch's Linear. */
 WG_API wg_init wg_init_fan_in_uniform(void);
-/* Saxe et al. 2014: rows (or columns, of which there are fewer) orthonormal, times gain. */
+/* Saxe et al. 2014: orthonormal rows, or columns if there are fewer of them, times gain. The matrix is
+ * [size[0], product of the other sizes]. */
 WG_API wg_init wg_init_orthogonal(double gain);
 
 /* ---- members ------------------------------------------------------------------------------------------ */
 
-/* A new parameter. The name must be new in the set. NULL on error, which stays on the set; every
- * function that takes a wg_param accepts NULL and does nothing. */
+/* Creates a parameter or buffer. The name must be unique in the set. On error stores it on the set and returns NULL;
+ * functions that take a wg_param accept NULL and do nothing. */
 WG_API wg_param *wg_param_new(wg_params *set, const char *name, wg_shape shape, wg_init init);
 WG_API wg_buffer *wg_buffer_new(wg_params *set, const char *name, wg_shape shape, wg_init init);
-/* A second name for a parameter: tied weights are saved under both names and are one parameter. */
+/* Gives a parameter of the set a second name (tied weights): it is saved under both names. Returns param, or NULL on
+ * error. */
 WG_API wg_param *wg_param_tie(wg_params *set, const char *name, wg_param *param);
 
-/* By name; NULL when there is none (not an error). */
+/* Finds a member by name. Returns NULL if there is none, which is not an error. */
 WG_API wg_param *wg_param_find(const wg_params *set, const char *name);
 
-/* Members in the order in which they were made, ties included: index 0 .. count - 1. */
+/* Members in the order of creation, ties included: index 0 to count - 1. NULL past the end. */
 WG_API size_t wg_params_count(const wg_params *set);
 WG_API wg_param *wg_params_at(const wg_params *set, size_t index);
 WG_API const char *wg_params_name_at(const wg_params *set, size_t index);
-/* Numbers that are trained: each tied parameter once, frozen ones and buffers not. */
+/* The number of trainable elements: tied parameters count once, frozen ones and buffers do not. */
 WG_API int64_t wg_params_trainable(const wg_params *set);
 
 WG_API const char *wg_param_name(const wg_param *param);
@@ -85,46 +90,49 @@ WG_API int64_t wg_param_numel(const wg_param *param);
 WG_API bool wg_param_is_buffer(const wg_param *param);
 WG_API wg_params *wg_param_set(const wg_param *param);
 
-/* A frozen parameter gets no gradient and no update. */
+/* A frozen parameter receives no gradient and no update. */
 WG_API void wg_param_freeze(wg_param *param, bool frozen);
 WG_API bool wg_param_is_frozen(const wg_param *param);
 
-/* ---- numbers -------------------------------------------------------------------------------------------- */
+/* ---- values and gradients --------------------------------------------------------------------------------- */
 
-/* The values, dense. */
+/* The value, contiguous and row-major. Valid until the set is freed. */
 WG_API const void *wg_param_value(const wg_param *param);
-/* The accumulated gradient, dense, of the set's dtype; NULL for a buffer. All zeros when there was none. */
+/* The accumulated gradient, contiguous, of the set's dtype. Zeros if there was none since wg_zero_grad. NULL for a
+ * buffer. */
 WG_API const void *wg_param_grad(const wg_param *param);
-/* The version, which rises with every write. */
+/* The version of the value; increases with every write. */
 WG_API uint64_t wg_param_version(const wg_param *param);
 
-/* To write values (gradients) by hand: begin gives the memory, end raises the version, so that no packed
- * copy is ever stale. */
+/* Write a value or gradient directly: begin returns its memory, to be written until end is called. wg_param_write_end
+ * increases the version, which invalidates packed copies of the weight. wg_param_grad_write_begin returns NULL for a
+ * buffer. */
 WG_API void *wg_param_write_begin(wg_param *param);
 WG_API void wg_param_write_end(wg_param *param);
 WG_API void *wg_param_grad_write_begin(wg_param *param);
 WG_API void wg_param_grad_write_end(wg_param *param);
 
-/* Empties all gradients of the set. */
+/* Sets all gradients of the set to zero and makes them valid again. */
 WG_API void wg_zero_grad(wg_params *set);
-/* False after a backward run that failed, until wg_zero_grad: an optimizer refuses such a step. */
+/* False after a backward pass failed, until wg_zero_grad. An optimizer rejects such a step. */
 WG_API bool wg_params_grad_valid(const wg_params *set);
 
 /* ---- on a tape ------------------------------------------------------------------------------------------- */
 
-/* The parameter (or buffer) as a tensor. One node per tape and parameter, however often it is called, until a run
- * assigns it. Its value is read when the run happens; if it has been written since wg_use, other than by wg_assign, the
- * run fails and says so. */
+/* Records the parameter or buffer as a tensor. Repeated calls return the same node until a run assigns the buffer. The
+ * value is read when the program runs; if it was written after wg_use, other than by wg_assign, the run fails with
+ * WG_ERR_CHANGED. */
 WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 
-/* When the next run ends well, the buffer holds the tensor's value. Shapes and dtypes must be equal. What was recorded
- * from the buffer before goes on meaning its old value, of which the tape keeps a copy until it is reset; a wg_use
- * after the run gives the new one. Of a buffer that is only used within wg_no_grad_begin no copy is kept: what was
- * recorded from its old value cannot run again (WG_ERR_CHANGED). */
+/* Assigns the tensor's value to the buffer when the next run succeeds. Shapes and dtypes must be equal. Tensors
+ * recorded from the buffer before the run keep its old value, of which the tape keeps a copy until the reset; a wg_use
+ * after the run returns the new value. If the buffer was only used inside of wg_no_grad_begin, no copy is kept, and
+ * tensors recorded from the old value cannot be computed after the run (WG_ERR_CHANGED). */
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
+/* Memory taken from the set's allocator. */
 WG_API wg_memory wg_params_memory(const wg_params *set);
-/* The allocator that the set was made with; what belongs to the set, as an optimizer does, uses it too. */
+/* The allocator of the set. Objects that belong to the set, such as an optimizer, use it too. */
 WG_API wg_allocator wg_params_allocator(const wg_params *set);
 
 #ifdef __cplusplus

@@ -1,13 +1,13 @@
-/* Making, freeing and resetting a tape: the places that know all its owners. */
+/* Creating, freeing and resetting a tape: the functions that know all of its parts. */
 #include "engine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MANY_INTERNED = 1 << 20 }; /* bytes of attributes or number of shapes past which a reset forgets them */
+enum { MANY_INTERNED = 1 << 20 }; /* a reset forgets interned content past so many bytes of attributes, or shapes */
 
-/* A tape with what the rooms above hang on it, in one allocation. */
+/* A tape and the state that the rooms above keep in it, in one allocation. */
 typedef struct whole {
     wg_tape tape;
     wg__cache cache;
@@ -16,7 +16,7 @@ typedef struct whole {
 
 wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 
-/* "-merge,-fuse" switches passes off; "+remat,+share_weight" switches on what they do only on demand. */
+/* "-merge,-fuse" turns passes off; "+remat,+share_weight" turns on behavior that is off by default. */
 static void choose_passes(wg_tape *tape, const char *text)
 {
     tape->passes = ~0u;
@@ -24,8 +24,8 @@ static void choose_passes(wg_tape *tape, const char *text)
         size_t n = strcspn(at, ", ");
         unsigned pass = n > 1 && (*at == '-' || *at == '+') ? wg__pass_switch(at + 1, n - 1) : 0;
         if (!pass)
-            wg__tape_error(tape, WG_ERR_ARGUMENT, "plan (or WG_PLAN): \"%.*s\" is no pass with - or + before it",
-                           (int)n, at);
+            wg__tape_error(tape, WG_ERR_ARGUMENT,
+                           "plan (or WG_PLAN): \"%.*s\" is not - or + and the name of a pass", (int)n, at);
         else if (*at == '-')
             tape->passes &= ~pass;
         tape->options.remat |= *at == '+' && pass == WG__PASS_REMAT;

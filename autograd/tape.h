@@ -1,4 +1,4 @@
-/* The tape: records tensor operations, runs them when a value is wanted.
+/* The tape: records tensor operations and runs them when a value is requested.
  *
  *     wg_tape *tape = wg_tape_new(wg_tape_defaults());
  *     wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(2, 3), numbers);
@@ -7,10 +7,10 @@
  *     if (wg_tape_reset(tape) != WG_OK) fprintf(stderr, "%s\n", wg_tape_message(tape));
  *     wg_tape_free(tape);
  *
- * Nothing is computed while it is recorded. Work happens when it is forced: wg_eval, wg_backward,
- * reading a value. Errors are sticky: the first is stored on the tape with its text, the operation
- * returns the nil tensor, every later operation accepts nil and does nothing, and wg_tape_reset
- * returns the error and clears it. One thread at a time uses a tape; tapes are independent. */
+ * Recording computes nothing. wg_eval, wg_backward and the functions that read a value force computation. Errors are
+ * sticky: the tape stores the first one with its message, the failed operation returns the nil tensor, later operations
+ * accept nil and do nothing, and wg_tape_reset returns the error and clears it. A tape may be used by one thread at a
+ * time; tapes are independent of each other. */
 #ifndef WG_TAPE_H
 #define WG_TAPE_H
 
@@ -24,11 +24,11 @@ extern "C" {
 typedef struct wg_tape wg_tape;
 typedef struct wg_pool wg_pool;
 
-/* A handle to a value on a tape; passed and returned by value; owns nothing. node == 0 is nil, the
- * result of an operation that failed; a handle of all zeros is WG_NONE, "no operand". */
+/* A handle of a value on a tape. Passed by value; owns nothing. node == 0: nil, the result of a failed operation. All
+ * zeros: WG_NONE, an omitted operand. */
 typedef struct wg_tensor {
     wg_tape *tape;
-    uint64_t epoch; /* which life of the tape it belongs to; wg_tape_reset starts a new one */
+    uint64_t epoch; /* of the tape when it was recorded; wg_tape_reset starts a new epoch */
     uint32_t node;
     uint32_t reserved;
 } wg_tensor;
@@ -39,63 +39,72 @@ typedef struct wg_tensor {
 #define WG_NONE ((wg_tensor){0})
 #endif
 
-/* ---- making and freeing ------------------------------------------------------------------------ */
+/* ---- creating and freeing ----------------------------------------------------------------------- */
 
 typedef struct wg_tape_options {
     wg_allocator allocator; /* zero: malloc */
-    wg_pool *pool;          /* worker threads; NULL: the calling thread only. Not owned. */
+    wg_pool *pool;          /* worker threads, not owned by the tape; NULL: the calling thread only */
     uint64_t seed;          /* of all random numbers on this tape; default 0 */
-    bool eager;             /* run after every operation, for stepping through with a debugger */
-    bool locate_nonfinite;  /* a run that makes NaN or Inf fails and names the first operation that did
-                               (a mask of -Inf that is written out is one, too) */
-    bool remat;             /* less memory for more time: see wg_remat_begin */
-    bool profile;           /* measure the time of every instruction, for wg_profile_dump */
-    const char *plan; /* passes to switch off: "-merge,-fuse", or to switch on: "+remat", "+rows" for weights of
-                         any size; NULL: the environment's WG_PLAN. A wrong name is an error of the tape */
+    bool eager;             /* run each operation as soon as it is recorded, for stepping with a debugger */
+    bool locate_nonfinite;  /* a run that produces NaN or Inf fails and names the first operation that did so;
+                               an explicitly computed mask of -Inf counts, too */
+    bool remat;             /* choose rematerialization regions: less memory, more time; see wg_remat_begin */
+    bool profile;           /* measure the time of every instruction, for wg_dump_profile */
+    const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("+remat"): attention, lookup,
+                               remat, recompute, residuals, merge, fuse, share_weight, schedule, pack, place, cache.
+                               All are on by default; "+remat" also sets the option remat, "+share_weight" applies
+                               that pass to weights of any size. NULL: the environment variable WG_PLAN. An unknown
+                               name is an error of the tape */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);
 
-/* NULL only when memory is out. */
+/* Returns NULL if out of memory. */
 WG_API wg_tape *wg_tape_new(wg_tape_options options);
+/* Frees the tape and all its memory; accepts NULL. Parameter sets and the pool are not freed. */
 WG_API void wg_tape_free(wg_tape *tape);
 
-/* A pool of threads - 1 workers beside the calling thread (threads = 1: none). threads <= 0: as many as
- * this process may use. Tapes can share a pool; one run at a time uses it. NULL when it can't be made. */
+/* Creates a pool of `threads` threads, the calling thread included: threads - 1 workers are started. threads <= 0: one
+ * per CPU that the process may use. Tapes can share a pool; one run at a time uses it, and a run that finds it in use
+ * runs on its calling thread alone. Returns NULL if memory or threads cannot be allocated. */
 WG_API wg_pool *wg_pool_new(int threads);
-/* After the tapes that use it. */
+/* Must not be called before the tapes that use the pool are freed. Accepts NULL. */
 WG_API void wg_pool_free(wg_pool *pool);
+/* The number of threads, the calling thread included; 1 for NULL. */
 WG_API int wg_pool_threads(const wg_pool *pool);
 
-/* ---- a step's end, and errors ------------------------------------------------------------------- */
+/* ---- reset and errors ---------------------------------------------------------------------------- */
 
-/* Forgets everything recorded, keeps the memory and the cached plans, starts a new epoch. Returns the
- * first error since the last reset; its text can be read with wg_tape_message until the next error. */
+/* Discards everything recorded and starts a new epoch; tensors of the old one become invalid. Memory and cached plans
+ * are kept. Returns the first error since the last reset; its message can be read with wg_tape_message until the next
+ * error. */
 WG_API wg_status wg_tape_reset(wg_tape *tape);
 
 /* The first error since the last reset, or WG_OK. */
 WG_API wg_status wg_tape_status(const wg_tape *tape);
-/* One line: "matmul [encoder.l0]: [2, 3] x [4, 5]: inner sizes 3 and 4 differ"; "" when there was none. */
+/* Its message, one line: "matmul [encoder.l0]: [2, 3] x [4, 5]: inner sizes 3 and 4 differ"; "" if there was none. */
 WG_API const char *wg_tape_message(const wg_tape *tape);
 
-/* Called at the moment an error is stored, so that a breakpoint shows the caller's line. */
+/* Called when an error is stored, so that a breakpoint in it shows the line that caused the error. */
 typedef void (*wg_error_callback)(void *context, wg_status status, const char *message);
 WG_API void wg_tape_on_error(wg_tape *tape, wg_error_callback callback, void *context);
 
 /* ---- modes and names ---------------------------------------------------------------------------- */
 
-/* Train mode (the default) or eval mode: dropout and batch statistics look at it. Returns the old mode. */
+/* Selects training mode (the default) or evaluation mode, which dropout and batch statistics depend on. Returns the
+ * previous mode. */
 WG_API bool wg_set_training(wg_tape *tape, bool training);
 WG_API bool wg_is_training(const wg_tape *tape);
 
-/* Between these no gradient flows through what is recorded. They nest. */
+/* No gradient flows through operations recorded between these calls. They nest. */
 WG_API void wg_no_grad_begin(wg_tape *tape);
 WG_API void wg_no_grad_end(wg_tape *tape);
 
-/* Rematerialisation, or activation checkpointing. What is recorded between these is not kept for wg_backward, but
- * computed once more when that needs it, from what the region reads: the same bits, less memory, the time of the
- * region's forward pass again. What is read outside of the region is kept. Inside a region they do nothing; one
- * of n layers or steps of a loop each needs about n times less than all of them without.
+/* Mark a rematerialization region (activation checkpointing). Values that only the region reads are not saved for the
+ * backward pass, which recomputes them from the region's inputs. The results are identical bit by bit; memory is traded
+ * for the time of one more forward pass of the region. Values that are read outside of the region are saved. Nested
+ * calls have no effect. With one region for each of n layers or time steps, the layers or steps together need about n
+ * times less memory.
  *
  *     for (int l = 0; l < layers; l++) {
  *         wg_remat_begin(tape);
@@ -103,69 +112,75 @@ WG_API void wg_no_grad_end(wg_tape *tape);
  *         wg_remat_end(tape);
  *     }
  *
- * The tape's option `remat` marks regions by itself, where there are no marks: about sqrt(n) of them in an unrolled
- * loop of n steps, or in n layers, cut where little is alive. */
+ * If the program marks no region, the tape's option `remat` chooses them: about sqrt(n) regions for n layers or an
+ * unrolled loop of n steps, with boundaries where few bytes are live. */
 WG_API void wg_remat_begin(wg_tape *tape);
 WG_API void wg_remat_end(wg_tape *tape);
 
-/* Names what is recorded until the matching end, for messages, dumps and the time per scope. They nest:
- * "encoder" then "l0" is "encoder.l0". */
+/* Names the operations recorded until the matching end, for error messages, dumps and profiles. Scopes nest: "l0"
+ * inside of "encoder" is "encoder.l0". */
 WG_API void wg_scope_begin(wg_tape *tape, const char *name);
 WG_API void wg_scope_end(wg_tape *tape);
 
-/* Random numbers are a function of (seed, step, scope and ordinal in it, element). The step is the
- * trainer's: set it before each training step. */
+/* A random number is a function of (seed, step, scope, ordinal of the op in its scope, element) and of nothing else.
+ * The training loop must set the step before each training step. */
 WG_API void wg_set_seed(wg_tape *tape, uint64_t seed);
 WG_API void wg_set_step(wg_tape *tape, uint64_t step);
 
 /* ---- leaves -------------------------------------------------------------------------------------- */
 
-/* A tensor with a copy of the numbers, dense and row-major. What changes from step to step comes in
- * this way; the plan of the step is reused. */
+/* Records a tensor with a copy of `numbers`, which are contiguous and row-major. Use it for input that changes from
+ * step to step: the cached plan of the step is reused. */
 WG_API wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
-/* The same without the copy: numbers must stay as they are until the reset. Never written to. */
+/* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to. */
 WG_API wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* A scalar, shape []. */
 WG_API wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value);
 
-/* ---- what is known without computing -------------------------------------------------------------- */
+/* ---- queries that need no computation ------------------------------------------------------------ */
 
 WG_API wg_shape wg_shape_get(wg_tensor tensor);     /* rank -1 for nil */
 WG_API wg_dtype wg_dtype_get(wg_tensor tensor);     /* WG_F32 for nil */
 WG_API int wg_rank(wg_tensor tensor);               /* -1 for nil */
-WG_API int64_t wg_size(wg_tensor tensor, int axis); /* axis may count from the end: -1 is the last; -1 on error */
+WG_API int64_t wg_size(wg_tensor tensor, int axis); /* axis -1 is the last; -1 on error */
 WG_API int64_t wg_numel(wg_tensor tensor);          /* 0 for nil */
 WG_API bool wg_is_nil(wg_tensor tensor);            /* nil or WG_NONE */
 
-/* ---- force and read ------------------------------------------------------------------------------- */
+/* ---- evaluating and reading ----------------------------------------------------------------------- */
 
-/* Computes the n tensors, and whatever was kept or assigned and waits. */
+/* Computes the n tensors, and all pending wg_keep and wg_assign. The values can be read until the reset. */
 WG_API wg_status wg_eval(const wg_tensor *tensors, int n);
 
-/* Marks a tensor: the next run computes it too, and it can be read until the reset. Returns it. */
+/* Marks a tensor to be computed by the next run as well; its value can then be read until the reset. Returns the
+ * tensor. */
 WG_API wg_tensor wg_keep(wg_tensor tensor);
 
-/* The value as a dense row-major array, computed if it was not; lives until the reset. NULL on error. */
+/* The value as a contiguous row-major array, valid until the reset. Computes it if needed. Returns NULL on error. */
 WG_API const void *wg_value(wg_tensor tensor);
-/* The value of a tensor with one element, as double. NaN on error. */
+/* The value of a tensor with one element, as a double. Computes it if needed. Returns NaN on error. */
 WG_API double wg_item(wg_tensor tensor);
-/* Copies the value out; bytes must be its size exactly. */
+/* Copies the value to out. Computes it if needed. `bytes` must equal its size. */
 WG_CHECKED WG_API wg_status wg_read(wg_tensor tensor, void *out, size_t bytes);
 
 /* A tensor with the same value through which no gradient flows. */
 WG_API wg_tensor wg_detach(wg_tensor tensor);
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory and counters --------------------------------------------------------------------------- */
 
+/* Memory taken from the tape's allocator. */
 WG_API wg_memory wg_tape_memory(const wg_tape *tape);
 
-/* Bytes that computing the tensors would take on top of what is there, without running. 0 on error. */
+/* Additional bytes that computing the tensors would take. Makes and caches the plan, but does not run it. Returns 0 on
+ * error. */
 WG_API size_t wg_plan_bytes(const wg_tensor *tensors, int n);
 
-/* How many operations are recorded; how many plans are cached; how often one was reused or made. */
 typedef struct wg_tape_counts {
-    uint64_t nodes, plans_cached, plan_hits, plan_misses, instructions; /* instructions: of the last run */
-    uint64_t packings; /* how often an operand of products was packed ahead, all runs together */
+    uint64_t nodes;        /* recorded since the reset */
+    uint64_t plans_cached; /* plans in the cache */
+    uint64_t plan_hits;    /* requests for which a cached plan was used, ... */
+    uint64_t plan_misses;  /* ... and for which a plan was made */
+    uint64_t instructions; /* of the last run */
+    uint64_t packings;     /* operands of products packed in advance, in all runs */
 } wg_tape_counts;
 WG_API wg_tape_counts wg_tape_count(const wg_tape *tape);
 

@@ -1,5 +1,5 @@
-/* Counted memory. Every byte the engine takes passes through here, so that tests can make any allocation fail and live
- * bytes are known. */
+/* Counted memory. The engine allocates all memory here, so that tests can make any allocation fail and live bytes are
+ * known. */
 #include "heap.h"
 
 #include <stdint.h>

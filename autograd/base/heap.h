@@ -12,7 +12,7 @@ typedef struct wg__heap {
     wg_memory memory;
 } wg__heap;
 
-/* Bytes a value occupies beside others: a multiple of 64, at least 64. */
+/* The bytes reserved for a value among others: rounded up to a multiple of 64, at least 64. */
 static inline size_t wg__room_for(size_t bytes) { return bytes > 64 ? (bytes + 63) & ~(size_t)63 : 64; }
 
 /* Memory aligned to 64 bytes and followed by 64 readable bytes. Returns NULL if out of memory. Size 0 is valid. */
@@ -30,14 +30,15 @@ typedef struct wg__arena {
 void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align); /* align: a power of two up to 64 */
 /* n zeroed items of `size` bytes, aligned to 16. Returns NULL if out of memory. */
 void *wg__arena_array(wg__arena *arena, uint64_t n, size_t size);
-void wg__arena_rewind(wg__arena *arena);
-void wg__arena_trim(wg__arena *arena); /* rewinds and keeps one chunk */
-void wg__arena_release(wg__arena *arena);
+void wg__arena_rewind(wg__arena *arena);  /* frees all items, keeps the chunks */
+void wg__arena_trim(wg__arena *arena);    /* rewinds and keeps one chunk */
+void wg__arena_release(wg__arena *arena); /* frees the chunks */
 
-/* Makes room for `need` items of `size` bytes in *data, which may move. Returns false if out of memory. */
+/* Grows *data to at least `need` items of `size` bytes; it may move. *capacity counts items. Returns false, with *data
+ * unchanged, if out of memory. */
 bool wg__grow(wg__heap *heap, void **data, uint32_t *capacity, uint64_t need, size_t size);
 
-/* Exchanges n bytes of two places that do not overlap. */
+/* Swaps two regions of n bytes that do not overlap. */
 void wg__swap_bytes(char *a, char *b, size_t n);
 
 #endif

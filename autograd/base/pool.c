@@ -1,5 +1,5 @@
-/* The thread pool. Workers wait, spinning briefly and then parked, until they call one function together with the caller.
- * The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. */
+/* The thread pool. Workers wait, spinning briefly and then parked, until they call one function together with the
+ * caller. The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. */
 #include "pool.h"
 
 #include <pthread.h>

@@ -1,11 +1,11 @@
 /* Rematerialization: the forward pass is cut into regions. Values that only their own region reads are not saved. When
- * the backward pass reaches a region, copies of its nodes are recorded, which compute the values again from the saved
- * inputs of the region. Exact: the same operations on the same numbers; random ones are functions of their key.
+ * the backward pass reaches a region, copies of its nodes are recorded, which recompute the values from the saved
+ * inputs of the region. Exact: the same operations on the same values; random numbers are functions of their key.
  *
- * The user marks regions or, with the option `remat`, they are found: stretches of the program between places where few
- * bytes are live. Their number minimizes the saved bytes plus those of the largest region, which makes it about the
- * square root of the number of nodes (T. Chen, B. Xu, C. Zhang and C. Guestrin, Training Deep Nets with Sublinear Memory
- * Cost, 2016). O(n). */
+ * The user marks regions or, with the option `remat`, they are found: stretches of the program between places where
+ * few bytes are live. Their number minimizes the saved bytes plus those of the largest region, which makes it about
+ * the square root of the number of nodes (T. Chen, B. Xu, C. Zhang and C. Guestrin, Training Deep Nets with Sublinear
+ * Memory Cost, 2016). O(n). */
 #include "remat.h"
 
 #include <string.h>
@@ -106,7 +106,7 @@ static bool choose_regions(wg__remat *r, uint32_t y)
     return true;
 }
 
-/* ---- what is saved ------------------------------------------------------------------------------------------- */
+/* ---- saved values -------------------------------------------------------------------------------------------- */
 
 /* Saved are sources, wanted values, and values that another region reads. */
 static void mark_saved(wg__remat *r, const uint32_t *wanted, uint32_t n_wanted)

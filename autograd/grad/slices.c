@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-typedef struct piece { /* a pad taken apart */
+typedef struct piece { /* the content of a pad node */
     int64_t axis, start, stop;
     uint32_t node; /* occupies [start, stop) */
 } piece;
@@ -56,7 +56,8 @@ static uint32_t add_equal(wg_tape *tape, piece *pieces, uint32_t n)
     return kept + 1;
 }
 
-/* Joins the sorted pieces in layers of disjoint pieces and adds the layers. Windows that overlap by half make two. */
+/* Joins the sorted pieces in layers of disjoint pieces and adds the layers. Windows that overlap by half give two
+ * layers. */
 static wg_tensor join_layers(wg_tape *tape, piece *pieces, uint32_t n, const wg_shape *whole, wg_dtype dtype)
 {
     wg_tensor total = wg__handle(tape, 0);

@@ -1,14 +1,14 @@
-/* Reverse mode: one sweep backwards over the tape, which appends gradient nodes to the same tape.
+/* Reverse mode: one sweep over the tape, last node first, which appends gradient nodes to the same tape.
  *
- * An op knows only its own derivative. The engine decides who needs a gradient, sums broadcast gradients back to the
- * operand's shape, and adds up gradients where a value has several readers. */
+ * An op knows only its own derivative. The engine decides which operands need a gradient, sums broadcast gradients to
+ * the operand's shape, and adds the gradients of a value that has several readers. */
 #include "sweep.h"
 
 #include <string.h>
 
 enum { FEW = 16 };
 
-/* A gradient that is added when the sweep reaches its node. */
+/* A gradient that is added to the others when the sweep reaches the node. */
 typedef struct pending {
     uint32_t node, next;
 } pending;
@@ -34,7 +34,8 @@ static void *copy_attr(wg_tape *tape, const wg__node *node, size_t *bytes)
     return *bytes ? memcpy(attr, wg__attr_of(tape, node), *bytes) : attr;
 }
 
-/* sum + d, where d is computed by an op that can add to an operand: records the same op with the sum as that operand. */
+/* sum + d, where d is computed by an op that can add to an operand: records the same op with the sum as that
+ * operand. */
 static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
 {
     const wg__node *node = &tape->nodes[d.node];
@@ -53,7 +54,7 @@ static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
     return result;
 }
 
-/* ---- who needs a gradient ------------------------------------------------------------------------------- */
+/* ---- nodes that need a gradient -------------------------------------------------------------------------- */
 
 static void mark(sweep *s, const uint32_t *x, uint32_t n_x)
 {
@@ -111,8 +112,8 @@ static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
     wg_tape *tape = s->tape;
     const wg__node *have = &tape->nodes[d.node], *want = &tape->nodes[operand];
     if (have->dtype != want->dtype) {
-        wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative is %s for an operand that is %s", op->name,
-                       wg_dtype_name((wg_dtype)have->dtype), wg_dtype_name((wg_dtype)want->dtype));
+        wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative has dtype %s for an operand of dtype %s",
+                       op->name, wg_dtype_name((wg_dtype)have->dtype), wg_dtype_name((wg_dtype)want->dtype));
         return wg__handle(tape, 0);
     }
     if (have->shape == want->shape) return d;
@@ -166,8 +167,9 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     if (!any) return; /* one of the x: nothing below it is needed */
     if (!op->vjp) {
         wg__scope_text scope;
-        wg__tape_error(tape, WG_ERR_GRADIENT, "%s%s: has no derivative; wg_detach its operand if that is meant",
-                       op->name, wg__scope_label(tape, node.scope, &scope));
+        wg__tape_error(tape, WG_ERR_GRADIENT,
+                       "%s%s: has no derivative; if none is intended, use wg_detach on its operand", op->name,
+                       wg__scope_label(tape, node.scope, &scope));
         return;
     }
     wg_tensor few[FEW], *in = few;

@@ -23,7 +23,8 @@ static void *constant(wg__emit *e, uint32_t id)
     return memory;
 }
 
-/* A number that a derivative rule recorded. Its leaf is gone when the plan is reused, so the plan keeps a copy. */
+/* A constant that a derivative rule recorded. Its leaf does not exist when the plan is reused, so the plan keeps a
+ * copy. */
 static void *derived_leaf(wg__emit *e, uint32_t id)
 {
     const wg__node *node = wg__node_at(e->p, id);

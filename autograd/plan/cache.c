@@ -1,4 +1,4 @@
-/* The plan cache: finds the plan of a request or has it made. The key is everything recorded since the reset and the
+/* The plan cache: finds the plan of a request or makes it. The key is everything recorded since the reset and the
  * request, compared in full. A hit skips differentiation. */
 #include "cache.h"
 

@@ -1,7 +1,7 @@
 /* Internal. The plan cache of a tape, and the packed weights that cached plans share.
  *
  * Room plan: turns a recorded program into a plan. It decides and never runs; of ops it knows the kind, the descriptor
- * and the structural table, and of numbers nothing. passes.h lists the switches, pipeline.c the passes in order. */
+ * and the structural table; it reads no values. passes.h lists the switches, pipeline.c the passes in order. */
 #ifndef WG_CACHE_H
 #define WG_CACHE_H
 
@@ -31,7 +31,7 @@ typedef struct wg__cache {
     uint32_t n_packed, cap_packed;
 } wg__cache;
 
-/* What a run computes: nodes, kept and assigned values; and if loss != 0, gradients. */
+/* The request of a run: these nodes, all kept and assigned values and, if loss != 0, gradients. */
 typedef struct wg__wanted {
     const uint32_t *nodes;
     uint32_t n;

@@ -97,7 +97,6 @@ static bool emit_kernel(wg__emit *e, const wg__unit *unit)
 }
 
 /* Copies the pieces of a concatenation that are not written in place. */
-
 static bool emit_concat(wg__emit *e, const wg__unit *unit)
 {
     const wg__planner *p = e->p;

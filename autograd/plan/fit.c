@@ -1,6 +1,7 @@
-/* Offline dynamic storage allocation. Up to FEW intervals (a step of most models) are fitted by size: the largest first,
- * each at the lowest offset that is free during its lifetime; the result is within 1 % of the peak of live bytes on all
- * benchmark models. More are fitted in the order of time, which takes O(n) and leaves holes where sizes differ (7 %). */
+/* Offline dynamic storage allocation. Up to FEW intervals (a step of most models) are fitted by size: the largest
+ * first, each at the lowest offset that is free during its lifetime; the result is within 1 % of the peak of live
+ * bytes on all benchmark models. More are fitted in the order of time, which takes O(n) and leaves holes where sizes
+ * differ (7 %). */
 #include "fit.h"
 #include "free_ranges.h"
 

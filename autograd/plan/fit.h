@@ -11,7 +11,8 @@ typedef struct wg__interval {
 } wg__interval;
 
 /* Sets the offsets so that intervals which are live at the same time do not overlap, and returns the bytes of the
- * block; -1 if out of memory. Without reuse none overlap. Uses memory of the arena and, until it returns, of the heap. */
+ * block; -1 if out of memory. Without reuse none overlap. Uses memory of the arena and, until it returns, of the
+ * heap. */
 int64_t wg__fit(wg__heap *heap, wg__arena *arena, wg__interval *intervals, uint32_t n, bool reuse);
 
 #endif

@@ -1,7 +1,8 @@
 /* Pass fuse: groups pointwise nodes into chains. Pointwise nodes of one shape that feed each other become one group,
- * which runs all of them on a tile while it is in cache; a value that only the group reads never reaches memory. Sums of
- * whole lines of such values (over all but the channels of images, over the last axis) join the group and consume tiles
- * as they are computed. Exact: every element passes through the same operations, every sum through the same order.
+ * which runs all of them on a tile while it is in cache; a value that only the group reads never reaches memory. Sums
+ * of whole lines of such values (over all but the channels of images, over the last axis) join the group and consume
+ * tiles as they are computed. Exact: every element passes through the same operations, every sum through the same
+ * order.
  *
  * A group has a time, `earliest`: (node id of its latest dependency, depth). It must be before `deadline`, the earliest
  * time of any reader outside the group. Both are maintained as the group grows, and a node joins only if

@@ -1,5 +1,5 @@
-/* What a chain may overwrite, since it reads each element before it writes it: operands whose last use is in the chain,
- * and buffers that it assigns. */
+/* Storage that a chain may overwrite, since it reads each element before it writes it: operands whose last use is in
+ * the chain, and buffers that it assigns. */
 #include "lifetime.h"
 
 /* ---- operands ------------------------------------------------------------------------------------------------ */

@@ -1,4 +1,4 @@
-/* Internal. Lifetimes of values, and what may be computed in place. */
+/* Internal. Lifetimes of values, and the values that may be computed in place. */
 #ifndef WG_LIFETIME_H
 #define WG_LIFETIME_H
 

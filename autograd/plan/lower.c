@@ -1,5 +1,5 @@
-/* Pass lower: groups and the nodes outside them become units. Then marks what must be in memory (WG__STORED) and what
- * must be contiguous there (WG__CONTIGUOUS). */
+/* Pass lower: groups and the nodes outside of them become units. Then marks values that must be in memory (WG__STORED)
+ * and those that must be contiguous there (WG__CONTIGUOUS). */
 #include "planner.h"
 
 /* A unit for each node with a kernel of its own; the terms of merged sums have theirs already. */

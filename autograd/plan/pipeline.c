@@ -1,4 +1,4 @@
-/* The pipeline: the passes in order, and how a plan is made by them. */
+/* The pipeline: the passes in order, and making a plan with them. */
 #include "pipeline.h"
 
 #include "../grad/sweep.h"
@@ -77,8 +77,8 @@ static bool index_nodes(wg__planner *p)
 
 /* ---- the table ----------------------------------------------------------------------------------------------- */
 
-/* A pass with a switch is skipped when that is off; those without also do what is always necessary, and ask for their
- * switch themselves where they have one (fuse, schedule, pack, place). */
+/* A pass with a switch is skipped if all its switches are off. Passes without one always run; fuse, schedule, pack and
+ * place test their switch themselves, since part of their work is always necessary. */
 static const struct pass {
     const char *name;
     unsigned enable;

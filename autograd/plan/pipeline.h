@@ -4,7 +4,7 @@
 
 #include "planner.h"
 
-/* What a plan computes, as words that are part of its key. */
+/* The values that a plan computes, as words that are part of its key. */
 typedef struct wg__request {
     uint32_t *words;
     uint32_t n;
@@ -19,7 +19,7 @@ typedef struct wg__request {
  * an error on the tape. */
 bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request);
 
-/* The names of the switches, for the option plan and for WG_DUMP. */
+/* Names of passes, for WG_DUMP, and of switches, for the option plan. */
 const char *wg__pass_name(int index);                      /* NULL past the end */
 unsigned wg__pass_switch(const char *name, size_t length); /* WG__PASS_*; 0: no such switch */
 

@@ -8,7 +8,7 @@
 #include "fit.h"
 #include "lifetime.h"
 
-/* ---- what occupies the block --------------------------------------------------------------------------------- */
+/* ---- occupants of the block ---------------------------------------------------------------------------------- */
 
 typedef struct block {
     wg__planner *p;
@@ -25,8 +25,8 @@ static bool add(block *b, uint32_t first, uint32_t last, int64_t bytes, int64_t 
 }
 
 /* Values that can be read after the run have memory of their own; gradients and, where possible, assigned values are
- * written to their targets; other assigned values stay in the block until the end. An output that is wanted twice is
- * where its first use wants it. */
+ * written to their targets; other assigned values stay in the block until the end. An output that is requested
+ * twice is stored where its first request needs it. */
 static bool add_outputs(block *b, wg__lifetime *lifetimes)
 {
     wg__planner *p = b->p;

@@ -1,4 +1,4 @@
-/* Internal. The program while it is planned: what passes read and write.
+/* Internal. The program during planning: the data that passes read and write.
  *
  *     recorded nodes --rewrite--> nodes --differentiate, recompute--> nodes with gradients
  *       --liveness, residuals, layout, merge, fuse--> groups --lower--> units
@@ -35,7 +35,7 @@ typedef enum wg__unit_kind {
     WG__UNIT_STORE     /* an output without a unit of its own (view, leaf, constant): copied at the end */
 } wg__unit_kind;
 
-/* What becomes one instruction (a concatenation: one per piece). */
+/* Becomes one instruction (a concatenation: one per piece). */
 typedef struct wg__unit {
     wg__unit_kind kind;
     bool accumulate;       /* PRODUCT: adds to the result of the unit before it */

@@ -36,7 +36,7 @@ static const uint32_t *inputs(const recompute *r, uint32_t id)
     return wg__inputs(r->tape, wg__node_at(r->p, id));
 }
 
-/* It occupies no memory of the block, whoever reads it. */
+/* Whether it occupies no memory of the block, independent of its readers. */
 static bool is_given(const recompute *r, uint32_t id)
 {
     const wg__node *node = wg__node_at(r->p, id);
@@ -53,7 +53,7 @@ static void mark_wanted(recompute *r)
     }
 }
 
-/* ---- who reads what, and when -------------------------------------------------------------------------------- */
+/* ---- readers and their times --------------------------------------------------------------------------------- */
 
 /* A step runs once the dependencies of its operands have run; a kernel runs at its own time. */
 static uint32_t time_of(const recompute *r, uint32_t id)
@@ -89,7 +89,7 @@ static void note_reads(recompute *r, uint32_t id)
     }
 }
 
-/* ---- what it costs ------------------------------------------------------------------------------------------- */
+/* ---- cost ---------------------------------------------------------------------------------------------------- */
 
 /* The cost of recomputing a value in a chain. */
 typedef struct cost {
@@ -139,7 +139,7 @@ static void choose(recompute *r, uint32_t id, const cost *c)
     read_at(&r->by[id], c->time, c->time);
 }
 
-/* Recomputes what one chain of the backward pass reads, and nothing else does, if it takes at most so many steps and
+/* Chooses values that only one chain of the backward pass reads, if recomputing them takes at most `most` steps and
  * extends the lifetimes of operands by no more bytes than it saves. */
 static void choose_all(recompute *r, int64_t most)
 {
@@ -179,7 +179,7 @@ static bool decide(recompute *r)
 
 /* ---- recording the copies ------------------------------------------------------------------------------------ */
 
-/* A copy comes just before its first reader, after the copies of its own operands. */
+/* A copy precedes its first reader and follows the copies of its own operands. */
 static void number_copy(recompute *r, uint32_t id, uint32_t *next)
 {
     for (uint32_t k = 0; k < wg__node_at(r->p, id)->n_in; k++) {

@@ -25,8 +25,8 @@ typedef struct wg__rule {
 
 /* For rules: the node that was recorded first for `id`; `node` itself if it is the first. 0 if out of memory. */
 uint32_t wg__rewrite_first(wg__rewrite *r, uint32_t id, uint32_t node);
-/* For rules: replaces node `id` by `op` on to.in with to.shape and to.dtype. Operands have smaller ids. Returns false if
- * out of memory. */
+/* For rules: replaces node `id` by `op` on to.in with to.shape and to.dtype. Operands have smaller ids. Returns false
+ * if out of memory. */
 bool wg__rewrite_node(wg__rewrite *r, uint32_t id, const wg_op *op, wg__node to, const void *attr, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* Pass share_weight: independent products by one large weight, say the output layer at all time steps, become one unit,
- * so that the weight is read from memory once for all their rows. Exact: every row meets the same numbers in the same
- * order, and no operand is copied.
+ * so that the weight is read from memory once for all their rows. Exact: every row is computed from the same values in
+ * the same order, and no operand is copied.
  *
  * The level of a unit is the number of products by this weight on the longest path to it. Products of one level do not
  * depend on each other, and combining them level by level creates no cycle. O(units) for each of the few weights. */

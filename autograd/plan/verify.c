@@ -1,5 +1,5 @@
-/* The verifier: nodes, storage, groups, units and the schedule. Everything is computed here from the program itself, not
- * by the code that it checks. */
+/* The verifier: nodes, storage, groups, units and the schedule. Everything is computed here from the program itself,
+ * not by the code that it checks. */
 #include "verify.h"
 
 #ifdef WG__VERIFY

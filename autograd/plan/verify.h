@@ -1,5 +1,6 @@
 /* Internal. The verifier: checks the planner's invariants after every pass, in builds with WG__VERIFY (the tests' and
- * debug builds). A violation is a bug of the planner: it prints one line and aborts. Release builds contain none of it. */
+ * debug builds). A violation is a bug of the planner: it prints one line and aborts. Release builds contain none of
+ * it. */
 #ifndef WG_VERIFY_H
 #define WG_VERIFY_H
 

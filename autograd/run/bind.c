@@ -1,5 +1,4 @@
-/* Binding: the memory a run needs, and the addresses of a plan's operands. After it a run cannot fail for lack of
- * memory. */
+/* Binding: allocates the memory of a run and resolves the addresses of a plan. A bound run cannot run out of memory. */
 #include "run.h"
 
 wg_param *wg__trained(const wg_tape *tape, const wg__output *output)
@@ -66,7 +65,7 @@ static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot, size_t *st
     return NULL;
 }
 
-/* Addresses that have not changed since the last run are not written again. */
+/* Resolves the addresses. Slots whose base has not changed since the last run are skipped. */
 static bool bind(wg_tape *tape, wg__plan *plan)
 {
     size_t staged = 0;

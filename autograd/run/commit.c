@@ -1,4 +1,4 @@
-/* What a run leaves: values that can be read, gradients, assigned buffers; or, if it failed, nothing. */
+/* The end of a run: makes values readable, adds gradients, assigns buffers. A failed run changes none of them. */
 #include "run.h"
 
 #include <string.h>

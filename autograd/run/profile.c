@@ -8,7 +8,7 @@
 
 #include "../trace.h"
 
-/* The key of a total. Of products also the size, all segments and problems together; zeros for others. */
+/* The key of a total. batches to k: the size of a product, k summed over its segments; zeros for other ops. */
 typedef struct place {
     uint32_t op, scope;
     int64_t batches, m, n, k;
@@ -53,7 +53,7 @@ void wg_profile_clear(wg_tape *tape)
     if (tape) wg__profile_free(tape);
 }
 
-/* Room for a run's events; a profile that finds no memory counts nothing and harms nothing. */
+/* Makes room for a run's events. Returns NULL if out of memory: the run is then not profiled. */
 static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
 {
     if (!tape->run->profile) {

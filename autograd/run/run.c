@@ -1,5 +1,5 @@
-/* Running: walks the instructions and reports errors that only numbers show. A run does not allocate and cannot stop
- * half-way. */
+/* Running: executes the instructions and reports errors that depend on values. A run does not allocate and does not
+ * stop before its last instruction. */
 #include "run.h"
 
 #include "../base/pool.h"
@@ -38,7 +38,7 @@ static void flush_end(uint64_t old)
 #endif
 }
 
-/* ---- walking ------------------------------------------------------------------------------------------------- */
+/* ---- executing ----------------------------------------------------------------------------------------------- */
 
 typedef struct walk {
     wg_tape *tape;
@@ -71,8 +71,8 @@ static void run_item(const walk *w, const wg__item *item, uint32_t task, void *s
         for (int64_t j = 0; j < instr[i].tasks; j++) wg__instr_run(&instr[i], j, w->run, scratch);
 }
 
-/* Threads take the tasks of a stage in order and continue when all are done. A thread that the machine does not schedule
- * delays the others only while it holds a task. Which thread runs a task changes no bit. */
+/* Threads take the tasks of a stage in order and continue when all are done. A thread that the machine does not
+ * schedule delays the others only while it holds a task. Which thread runs a task changes no bit. */
 static void walk_thread(void *context, int thread)
 {
     walk *w = context;
@@ -153,14 +153,14 @@ static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
         if (leaf->state != WG__LEAF_PAST && wg_param_version(leaf->param) != leaf->version)
             return wg__tape_error(
                 tape, WG_ERR_CHANGED,
-                "parameter %s has changed since it was recorded; wg_keep what is read after an update, "
-                "or reset the tape",
+                "parameter %s has changed since it was recorded; call wg_keep on values that are read after an "
+                "update, or reset the tape",
                 wg_param_name(leaf->param));
     }
     return WG_OK;
 }
 
-/* Counts packings, and notes the versions of the parameters that are packed now. */
+/* Counts packings and records the versions of the parameters that the run packed. */
 static void note_packs(wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_packs; i++) {

@@ -1,7 +1,7 @@
 /* Internal. Running a plan.
  *
- * Room run: binds the addresses of a plan, walks its instructions with the threads of the pool, writes results to where
- * they belong and reports what only numbers can show. It decides nothing: the same plan gives the same bits. */
+ * Room run: binds the addresses of a plan, executes its instructions on the threads of the pool, commits the results
+ * and reports errors that depend on values. It makes no decisions: the same plan computes the same bits. */
 #ifndef WG_RUN_H
 #define WG_RUN_H
 
@@ -19,7 +19,7 @@ typedef struct wg__run_state { /* memory that runs reuse */
     wg__profile *profile;
 } wg__run_state;
 
-/* What kernels see of a run through wg_args. */
+/* The state of a run that kernels access through wg_args. */
 struct wg_run {
     wg_tape *tape;
     uint64_t seed, step;
@@ -34,12 +34,12 @@ struct wg_run {
 wg_status wg__run(wg_tape *tape, wg__plan *plan);
 void wg__run_state_release(wg_tape *tape);
 
-/* Bytes the plan takes while it runs, without what it stages. */
+/* Bytes the plan takes while it runs, staging excluded. */
 size_t wg__plan_bytes(const wg__plan *plan);
 
 /* ---- bind.c ---- */
 
-/* Takes all memory the run needs and resolves every address of the plan. Returns false if out of memory. */
+/* Allocates the memory of the run and resolves every address of the plan. Returns false if out of memory. */
 bool wg__run_bind(wg_tape *tape, wg__plan *plan, int threads);
 size_t wg__thread_scratch(const wg__plan *plan); /* bytes */
 size_t wg__staging_bytes(wg_tape *tape, const wg__plan *plan);

@@ -1,4 +1,4 @@
-/* Errors of a tape. The first one since the reset stays; later ones are consequences. */
+/* Errors of a tape. The first one since the reset is kept, since later ones usually follow from it. */
 #include "graph.h"
 
 #include <stdio.h>

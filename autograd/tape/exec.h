@@ -26,8 +26,8 @@ typedef struct wg__chain_operand {
     bool uniform;    /* one element for the whole space */
 } wg__chain_operand;
 
-/* Kernels, one set per dtype, that sum lines as a chain produces them, piece by piece. A state sums consecutive lines of
- * `line` numbers into out[0], out[1], ...; `add`: adds to the values that are there. */
+/* Kernels, one set per dtype, that sum lines as a chain produces them, piece by piece. A state sums consecutive lines
+ * of `line` numbers into out[0], out[1], ...; `add`: adds to the values that are there. */
 typedef struct wg__line_sums {
     size_t bytes; /* of a state: a multiple of 64, aligned to 64 */
     void (*begin)(void *state, void *out, int64_t line, bool add);

@@ -1,7 +1,7 @@
-/* Internal. The tape: plain nodes with integer ids in growing arrays, and what a tape owns besides them.
+/* Internal. The tape: plain nodes with integer ids in growing arrays, and its other state.
  *
- * Room tape: recording, interning, scopes, errors, parameters. It validates and appends; it never reads a number,
- * differentiates, plans or runs. Plans and run memory hang on the tape as opaque pointers that their rooms own.
+ * Room tape: recording, interning, scopes, errors, parameters. It validates and appends; it never reads a value of a
+ * tensor, differentiates, plans or runs. The tape has opaque pointers to plans and run memory; their rooms own them.
  *
  * A node is one operation and its one result. Shapes, attributes and ops are interned: equal content has one id for as
  * long as the tape lives, so two recordings of the same program are equal byte by byte, and a plan is found by
@@ -24,12 +24,11 @@ typedef struct wg__node {
     uint16_t op;    /* 0: a leaf */
     uint16_t flags; /* WG__NODE_* */
     uint32_t n_in;  /* operands */
-    uint32_t
-        in[4]; /* their nodes, 0 where an optional one is missing; of more than 4: in[0] is their place in spill */
-    uint32_t shape;   /* interned */
-    uint32_t attr;    /* interned; 0: none */
-    uint32_t slot;    /* leaf: index in leaves */
-    uint32_t scope;   /* where it was recorded */
+    uint32_t in[4]; /* their nodes, 0: an omitted operand; if n_in > 4, in[0] is the index of the first in spill */
+    uint32_t shape; /* interned */
+    uint32_t attr;  /* interned; 0: none */
+    uint32_t slot;  /* leaf: index in leaves */
+    uint32_t scope; /* index in scopes: where it was recorded */
     uint32_t forward; /* gradient node: the node it is a derivative of; NODE_REMAT, NODE_RECOMPUTED: the original */
     uint8_t dtype;
     uint8_t leaf; /* wg__leaf_kind */
@@ -44,8 +43,8 @@ enum {
     WG__NODE_DETACHED = 1,   /* no gradient flows through it */
     WG__NODE_KEPT = 2,       /* wg_keep: the next run computes it */
     WG__NODE_VALUE = 4,      /* evaluated: its value is values[value] until the reset */
-    WG__NODE_REMAT = 8,      /* rematerialization: computes the value of `forward` again for the backward pass */
-    WG__NODE_RECOMPUTED = 16 /* pass recompute: likewise, inside the chain that reads it */
+    WG__NODE_REMAT = 8,      /* rematerializes the value of `forward` for the backward pass */
+    WG__NODE_RECOMPUTED = 16 /* pass recompute: recomputes the value of `forward` inside the chain that reads it */
 };
 
 typedef enum wg__leaf_kind { WG__LEAF_NONE, WG__LEAF_DATA, WG__LEAF_PARAM } wg__leaf_kind;
@@ -54,7 +53,7 @@ typedef struct wg__leaf {
     void *data;       /* PARAM: the parameter's values; LEAF_PAST: a copy of the old ones */
     wg_param *param;  /* PARAM */
     uint64_t version; /* of the parameter when it was recorded */
-    bool recorded;    /* used outside wg_no_grad_begin: a later run may need the value again */
+    bool recorded;    /* used outside of wg_no_grad_begin: a later run may still need the value */
     enum {
         WG__LEAF_CURRENT,
         WG__LEAF_PAST,    /* a run assigned the buffer; data is a copy of the old value */
@@ -68,7 +67,7 @@ typedef struct wg__assign { /* a buffer that the next successful run writes */
     void *before; /* memory for the old value if something was recorded from it; NULL: not needed */
 } wg__assign;
 
-/* ---- what a tape owns, by owner ------------------------------------------------------------------------------- */
+/* ---- the state of a tape, by the file that owns it ------------------------------------------------------------ */
 
 typedef struct wg__errors { /* error.c */
     wg_error first;         /* since the reset */
@@ -214,7 +213,7 @@ static inline uint32_t wg__base_of(const wg_tape *tape, const wg__node *node)
 /* Stores the first error and calls the callback. Returns the status of the first error. */
 wg_status wg__tape_error(wg_tape *tape, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 wg_status wg__out_of_memory(wg_tape *tape);
-/* " [encoder.l0]", or "" for the outermost scope: written into text, which is returned. */
+/* Writes " [encoder.l0]", or "" for the outermost scope, to text. Returns its text. */
 typedef struct wg__scope_text {
     char text[264];
 } wg__scope_text;

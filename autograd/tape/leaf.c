@@ -33,7 +33,7 @@ static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const 
 {
     if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
     size_t bytes;
-    if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, name, "no such dtype: %d", (int)dtype);
+    if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, name, "invalid dtype %d", (int)dtype);
     if (!wg_shape_bytes(&shape, dtype, &bytes)) {
         char text[128];
         return wg_fail_on(tape, WG_ERR_SHAPE, name, "%s: the size is invalid or too large",
@@ -69,8 +69,7 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
     if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
-    if (!param)
-        return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: was it made? (wg_params_message)");
+    if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: see wg_params_message");
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
     wg__leaf *have = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
@@ -79,7 +78,7 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
         return wg__handle(tape, id);
     }
     if (tape->modes.differentiating)
-        return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule may not bring in a parameter (%s)",
+        return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule must not use a parameter (%s)",
                           wg_param_name(param));
     wg_shape shape = wg_param_shape(param);
     wg__leaf leaf = {.data = wg__param_data(param),

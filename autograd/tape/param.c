@@ -1,4 +1,4 @@
-/* Parameters and buffers: named numbers in slabs that never move. */
+/* Parameters and buffers: named values in slabs that never move. */
 #include "../base/random.h"
 #include "graph.h"
 
@@ -27,8 +27,8 @@ struct wg_param {
     void *value, *grad;
     uint64_t id, version;
     bool buffer, frozen;
-    bool grad_empty;   /* no gradient since wg_zero_grad: the numbers in grad are meaningless, ... */
-    bool grad_is_zero; /* ... unless they are all zeros */
+    bool grad_empty;   /* no gradient since wg_zero_grad: the contents of grad are undefined, ... */
+    bool grad_is_zero; /* ... unless this is set: they are zeros */
 };
 
 struct wg_params {
@@ -46,7 +46,7 @@ struct wg_params {
 
 enum { SLAB_BYTES = 1 << 18 };
 
-static _Atomic uint64_t next_id = 1; /* of parameters, in the whole process: never reused, unlike addresses */
+static _Atomic uint64_t next_id = 1; /* of parameters; unique in the process and, unlike addresses, never reused */
 
 /* ---- the set ---- */
 
@@ -172,7 +172,7 @@ static bool place(wg_params *set, wg_param *param, size_t bytes)
     return true;
 }
 
-/* Adds a name; NULL with an error stored. */
+/* Adds a name. Returns its copy, or NULL with an error stored. */
 static const char *name_new(wg_params *set, const char *name, wg_param *param)
 {
     size_t length = strlen(name) + 1;
@@ -190,9 +190,9 @@ static const char *name_new(wg_params *set, const char *name, wg_param *param)
 static bool name_ok(wg_params *set, const char *name)
 {
     if (!name || !name[0])
-        wg_error_set(&set->error, WG_ERR_ARGUMENT, "a parameter's name is empty");
+        wg_error_set(&set->error, WG_ERR_ARGUMENT, "the name of a parameter is empty");
     else if (wg_param_find(set, name))
-        wg_error_set(&set->error, WG_ERR_ARGUMENT, "parameter %s: the set has this name already", name);
+        wg_error_set(&set->error, WG_ERR_ARGUMENT, "parameter %s: the set already has a member of this name", name);
     return set->error.status == WG_OK;
 }
 

@@ -1,12 +1,12 @@
-/* Recording: validates operands, infers the result's shape, appends the node. Never reads a number. Mistakes of the
- * caller surface here, at the caller's line. */
+/* Recording: validates operands, infers the result's shape, appends the node. Never reads a value. The caller's
+ * mistakes are detected here, during the faulty call. */
 #include "../base/random.h"
 #include "graph.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MANY = 64 }; /* operands past which arrays come from the heap */
+enum { MANY = 64 }; /* arrays for more operands are allocated */
 
 static wg_tensor nil(wg_tape *tape) { return wg__handle(tape, 0); }
 
@@ -199,7 +199,7 @@ static uint64_t next_key(wg_tape *tape)
     return wg__hash_bytes(scope->path_hash, &ordinal, sizeof ordinal);
 }
 
-/* Derivative rules ask for the same value again and again: equal gradient nodes are recorded once. */
+/* Derivative rules often record equal nodes: each is appended once. */
 static uint32_t append_once(wg_tape *tape, const wg__node *node, const uint32_t *ids)
 {
     uint32_t id = wg__same_node(tape, node, ids, 0);
@@ -232,7 +232,7 @@ static bool count_ok(wg_tape *tape, const wg_op *op, int n)
     else if (op->kind == WG_KIND_POINTWISE && n > 4)
         wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "a pointwise op takes at most 4 operands, not %d", n);
     else if (tape->modes.differentiating && (op->flags & WG_OP_RANDOM))
-        wg_fail_on(tape, WG_ERR_GRADIENT, op->name, "a derivative rule may not draw random numbers");
+        wg_fail_on(tape, WG_ERR_GRADIENT, op->name, "a derivative rule must not use random numbers");
     return !wg__failed(tape);
 }
 
