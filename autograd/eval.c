@@ -81,6 +81,7 @@ const void *wg_value(wg_tensor tensor)
         return data ? data : &empty;
     }
     if (!(node->flags & WG__NODE_VALUE) && force_one(tape, tensor.node) != WG_OK) return NULL;
+    assert((tape->nodes[tensor.node].flags & WG__NODE_VALUE) && tape->nodes[tensor.node].value < tape->n_values);
     return tape->values[tape->nodes[tensor.node].value];
 }
 

@@ -25,7 +25,7 @@ static void choose_passes(wg_tape *tape, const char *text)
         unsigned pass = n > 1 && (*at == '-' || *at == '+') ? wg__pass_switch(at + 1, n - 1) : 0;
         if (!pass)
             wg__tape_error(tape, WG_ERR_ARGUMENT,
-                           "plan (or WG_PLAN): \"%.*s\" is not - or + and the name of a pass", (int)n, at);
+                           "plan (or WG_PLAN): \"%.*s\": no pass has this name; write -NAME or +NAME", (int)n, at);
         else if (*at == '-')
             tape->passes &= ~pass;
         tape->options.remat |= *at == '+' && pass == WG__PASS_REMAT;
@@ -94,6 +94,7 @@ void wg_tape_free(wg_tape *tape)
     wg__heap_release(heap, tape->scopes.list, tape->scopes.cap * sizeof *tape->scopes.list);
     wg__heap last = tape->heap;
     wg__heap_release(&last, tape, sizeof(whole));
+    assert(last.memory.live == 0);
 }
 
 wg_status wg_tape_reset(wg_tape *tape)
@@ -119,6 +120,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     wg__arena_rewind(&tape->scratch);
     if (tape->interned.n_attr_bytes > MANY_INTERNED || tape->interned.n_shapes > MANY_INTERNED) {
         wg__cache_clear(tape);
+        assert(!tape->cache->plans); /* plans contain interned ids */
         wg__intern_clear(tape);
     }
     return status;

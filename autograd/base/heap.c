@@ -2,6 +2,7 @@
  * known. */
 #include "heap.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ void wg__heap_release(wg__heap *heap, void *memory, size_t size)
 {
     if (!memory) return;
     size_t bytes = rounded(size);
+    assert(bytes <= heap->memory.live); /* size is what was allocated */
     heap->memory.live -= bytes;
     if (heap->allocator.release)
         heap->allocator.release(heap->allocator.context, memory, bytes);
@@ -54,6 +56,7 @@ struct wg__chunk {
     size_t size; /* bytes after the header */
     char pad[48];
 };
+_Static_assert(sizeof(wg__chunk) == ALIGN, "items of a chunk start aligned");
 
 static wg__chunk *chunk_new(wg__heap *heap, size_t size)
 {
@@ -64,6 +67,8 @@ static wg__chunk *chunk_new(wg__heap *heap, size_t size)
 
 void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align)
 {
+    assert(align > 0 && (align & (align - 1)) == 0 && align <= ALIGN);
+    assert(arena->current ? arena->used <= arena->current->size : arena->used == 0);
     if (size > SIZE_MAX / 4) return NULL;
     for (;;) {
         if (arena->current) {
@@ -93,6 +98,7 @@ void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align)
 
 void *wg__arena_array(wg__arena *arena, uint64_t n, size_t size)
 {
+    assert(size > 0);
     if (n > SIZE_MAX / 8 / size) return NULL;
     void *memory = wg__arena_alloc(arena, (size_t)n * size, 16);
     if (memory) memset(memory, 0, (size_t)n * size);
@@ -133,6 +139,7 @@ void wg__arena_release(wg__arena *arena)
 
 bool wg__grow(wg__heap *heap, void **data, uint32_t *capacity, uint64_t need, size_t size)
 {
+    assert(size > 0 && (*data || !*capacity));
     if (need <= *capacity) return true;
     uint64_t wanted = (uint64_t)*capacity * 2;
     if (wanted < need) wanted = need;
@@ -150,6 +157,7 @@ bool wg__grow(wg__heap *heap, void **data, uint32_t *capacity, uint64_t need, si
 void wg__swap_bytes(char *a, char *b, size_t n)
 {
     char copy[4096];
+    assert(a + n <= b || b + n <= a);
     for (size_t part; n > 0; n -= part, a += part, b += part) {
         part = n < sizeof copy ? n : sizeof copy;
         memcpy(copy, a, part);

@@ -2,6 +2,7 @@
  * caller. The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. */
 #include "pool.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -130,6 +131,7 @@ int wg_pool_threads(const wg_pool *pool) { return pool ? pool->threads : 1; }
 
 bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *context)
 {
+    assert(pool->threads >= 1 && work);
     if (pthread_mutex_trylock(&pool->in_use) != 0) return false;
     pool->work = work;
     pool->context = context;
@@ -139,6 +141,7 @@ bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *
     work(context, 0);
     uint32_t entered =
         atomic_fetch_or(&pool->entered, CLOSED); /* a worker that has not entered is not waited for */
+    assert(!(entered & CLOSED));                 /* only this function closes a round, once */
     wg__pool_wait(&pool->left, entered);
     pthread_mutex_unlock(&pool->in_use);
     return true;

@@ -66,6 +66,7 @@ static int64_t try_size(cut *c, int64_t size)
         for (best = at; at < n - 1 && sum < size + size / 2; sum += c->bytes[at++])
             if (c->live[at] < c->live[best]) best = at;
         if (at == n - 1) best = at; /* the rest */
+        assert(first <= best && best < n && number < n);
         for (uint32_t id = first; id <= best; id++) region[id] = number;
         first = best + 1;
         number++;
@@ -152,10 +153,15 @@ static bool append_copy(wg__remat *r, uint32_t id)
     uint32_t few[4], *in = few;
     if (node.n_in > 4 && !(in = wg__arena_alloc(&tape->scratch, node.n_in * sizeof *in, 8)))
         return wg__out_of_memory(tape), false;
-    for (uint32_t k = 0; k < node.n_in; k++) in[k] = wg__remat_of(r, wg__inputs(tape, &node)[k]);
+    for (uint32_t k = 0; k < node.n_in; k++) {
+        const uint32_t operand = wg__inputs(tape, &node)[k];
+        assert(operand < id && (!operand || r->copy[operand])); /* saved, or copied before */
+        in[k] = wg__remat_of(r, operand);
+    }
     node.flags |= WG__NODE_REMAT;
     node.forward = id;
     uint32_t copy = r->copy[id] = wg__node_append(tape, &node, in);
+    assert(r->region[id] == r->entered);
     if (copy) tape->nodes[copy].region = r->entered;
     return copy != 0;
 }
@@ -164,6 +170,7 @@ bool wg__remat_enter(wg__remat *r, uint32_t id)
 {
     if (!r->copy || !r->region[id] || r->region[id] == r->entered) return true;
     r->entered = r->region[id];
+    assert(id < r->n && !r->region[0]); /* ends the search below */
     uint32_t first = id;
     while (r->region[first - 1] == r->entered) first--;
     for (; first <= id; first++)

@@ -21,6 +21,7 @@ bool wg__remat_enter(wg__remat *r, uint32_t id);
 /* The node that has the value of `id` in the backward pass. */
 static inline uint32_t wg__remat_of(const wg__remat *r, uint32_t id)
 {
+    assert(id < r->tape->n_nodes);
     return r->copy && id < r->n && r->copy[id] ? r->copy[id] : id;
 }
 

@@ -26,6 +26,7 @@ static wg_tensor join(wg_tape *tape, const piece *pieces, uint32_t n, const wg_s
     int count = 0;
     for (uint32_t i = 0; i <= n; i++) {
         int64_t start = i < n ? pieces[i].start : whole->size[axis];
+        assert(start >= at); /* sorted and disjoint */
         if (start > at) {
             wg_shape gap = *whole;
             gap.size[axis] = start - at;
@@ -73,6 +74,7 @@ static wg_tensor join_layers(wg_tape *tape, piece *pieces, uint32_t n, const wg_
             else
                 pieces[rest++] = pieces[i];
         }
+        assert(taken > 0 && taken + rest == left);
         left = rest;
         total = wg__record_add(tape, total, join(tape, layer, taken, whole, dtype));
     }
@@ -93,6 +95,8 @@ wg_tensor wg__sum_pads(wg_tape *tape, const uint32_t *pads, uint32_t n)
         const wg__pad_attr *attr = wg__attr_of(tape, pad);
         uint32_t inner = wg__inputs(tape, pad)[0];
         int64_t extent = wg__shape_of_node(tape, &tape->nodes[inner])->size[attr->axis];
+        assert(wg__op_is(tape, pad, tape->structural->pad) && pad->shape == tape->nodes[pads[0]].shape);
+        assert(attr->start >= 0 && attr->start + extent <= attr->size);
         pieces[i] = (piece){attr->axis, attr->start, attr->start + extent, inner};
     }
     qsort(pieces, n, sizeof *pieces, piece_order);

@@ -43,6 +43,7 @@ static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
     const uint32_t *given = wg__inputs(tape, node);
     wg_tensor in[FEW];
     int base = op->max_in - 1;
+    assert(wg__adds_to(op));
     if (!sum.node || wg__base_of(tape, node) || base >= FEW) return wg__record_add(tape, sum, d);
     for (int k = 0; k < base; k++) in[k] = k < (int)node->n_in && given[k] ? wg__handle(tape, given[k]) : WG_NONE;
     in[base] = sum;
@@ -72,11 +73,10 @@ static void mark(sweep *s, const uint32_t *x, uint32_t n_x)
         if (!wg_dtype_is_float((wg_dtype)node->dtype) || (wg__op_of(tape, node)->flags & WG_OP_NO_GRADIENT))
             continue;
         const uint32_t *in = wg__inputs(tape, node);
-        for (uint32_t k = 0; k < node->n_in; k++)
-            if (s->needed[in[k]]) {
-                s->needed[id] = 1;
-                break;
-            }
+        for (uint32_t k = 0; k < node->n_in && !s->needed[id]; k++) {
+            assert(in[k] < id);
+            s->needed[id] = s->needed[in[k]];
+        }
     }
 }
 
@@ -130,8 +130,10 @@ static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
 static void accumulate(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
 {
     wg_tape *tape = s->tape;
+    assert(operand < s->n && s->needed[operand]);
     d = fit(s, operand, d, op);
     if (!d.node) return;
+    assert(tape->nodes[d.node].shape == tape->nodes[operand].shape);
     const wg__node *node = &tape->nodes[d.node];
     uint32_t *waiting = NULL;
     if (wg__op_is(tape, node, tape->structural->pad)) waiting = s->pads;
@@ -162,6 +164,7 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     wg_tape *tape = s->tape;
     const wg__node node = tape->nodes[id];
     const wg_op *op = wg__op_of(tape, &node);
+    assert(id < s->n && tape->nodes[grad.node].shape == node.shape && tape->nodes[grad.node].dtype == node.dtype);
     bool any = false;
     for (uint32_t k = 0; k < node.n_in; k++) any |= s->needed[wg__inputs(tape, &node)[k]];
     if (!any) return; /* one of the x: nothing below it is needed */
@@ -191,6 +194,7 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     tape->scopes.current = node.scope;
     for (uint32_t k = 0; k < node.n_in && !wg__failed(tape); k++) {
         uint32_t operand = wg__inputs(tape, &node)[k];
+        assert(operand < id); /* so its gradient is complete when the sweep reaches it */
         if (!operand || !s->needed[operand]) continue;
         wg_tensor d = op->vjp(&v, (int)k);
         if (d.node) accumulate(s, operand, d, op);
@@ -202,6 +206,7 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
 static void run_sweep(sweep *s, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n_x, uint32_t *dx)
 {
     wg_tape *tape = s->tape;
+    assert(y < s->n && dy < tape->n_nodes);
     s->grad[y] = dy;
     if (!dy) {
         const wg__node *node = &tape->nodes[y];
@@ -248,6 +253,7 @@ static void sweep_fini(sweep *s)
 wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32_t *x, uint32_t n_x, uint32_t *dx,
                             wg__remat *remat)
 {
+    assert(y && y < tape->n_nodes);
     for (uint32_t i = 0; i < n_x; i++) dx[i] = 0;
     if (!wg_dtype_is_float((wg_dtype)tape->nodes[y].dtype))
         return wg__tape_error(tape, WG_ERR_GRADIENT, "gradient of a %s tensor: only f32 and f64 have one",

@@ -28,6 +28,7 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
         int64_t offset = at * contiguous.stride[attr->axis];
         at += wg__plan_shape(p, in[k])->size[attr->axis];
         if (!can_be_in_place(p, in[k], strided)) continue;
+        assert(in[k] < whole && at <= shape->size[attr->axis]);
         p->storage.owner[in[k]] = whole;
         if (!strided) {
             p->storage.shift[in[k]] = offset;
@@ -48,6 +49,7 @@ static void alias_base(wg__planner *p, uint32_t whole)
     const wg__node *node = wg__node_at(p, whole);
     uint32_t base = wg__adds_to(wg__plan_op(p, whole)) ? wg__base_of(p->tape, node) : 0;
     if (!base || p->storage.view[whole] || p->uses[base] != 1 || !can_be_in_place(p, base, false)) return;
+    assert(base < whole);
     if (p->units.list[p->units.of[base]].kind == WG__UNIT_CONCAT) return;
     p->storage.owner[base] = wg__owner_of(p, whole, &p->storage.shift[base]);
 }

@@ -6,6 +6,8 @@
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
 {
     wg__heap *heap = &e->tape->heap;
+    assert(where && slot < e->plan->n_slots);
+    assert(slot || (offset >= 0 && (size_t)offset <= e->plan->block_bytes));
     if (!wg__grow(heap, (void **)&e->fixups, &e->cap_fixups, e->n_fixups + 1u, sizeof *e->fixups) ||
         !wg__grow(heap, (void **)&e->fixup_slots, &e->cap_fixup_slots, e->n_fixups + 1u, sizeof slot))
         return false;
@@ -28,6 +30,7 @@ static void *constant(wg__emit *e, uint32_t id)
 static void *derived_leaf(wg__emit *e, uint32_t id)
 {
     const wg__node *node = wg__node_at(e->p, id);
+    assert(!node->op && node->leaf == WG__LEAF_DATA);
     size_t bytes = (size_t)wg__size_of(e->tape, node);
     void *memory = wg__arena_alloc(&e->plan->memory, bytes + 64, 64);
     if (memory && bytes) memcpy(memory, e->tape->leaves[node->slot].data, bytes);
@@ -40,6 +43,7 @@ static uint32_t source_slot(wg__emit *e, uint32_t id)
     const wg__node *node = wg__node_at(e->p, id);
     wg__slot slot = {.kind = node->op ? WG__SLOT_VALUE : WG__SLOT_LEAF,
                      .index = node->op ? node->value : node->slot};
+    assert(node->op ? node->value < e->tape->n_values : node->slot < e->tape->n_leaves);
     if (!node->op && node->leaf == WG__LEAF_PARAM) e->plan->params[e->plan->n_params++] = id;
     return e->source_slot[id] = wg__slot_new(e->plan, slot);
 }
@@ -55,6 +59,7 @@ bool wg__emit_bind_at(wg__emit *e, void **where, uint32_t root, int64_t at)
 bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
 {
     const wg__planner *p = e->p;
+    assert(id && id < p->n && p->storage.root[id]);
     const wg_layout *view = p->storage.view[id];
     uint32_t root = p->storage.root[id];
     int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
@@ -73,6 +78,7 @@ bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
 bool wg__emit_instr(wg__emit *e, wg__instr instr)
 {
     wg__heap *heap = &e->tape->heap;
+    assert(instr.node && instr.node < e->p->n);
     if (instr.tasks <= 0) return true;
     if (instr.scratch > e->plan->scratch_bytes) e->plan->scratch_bytes = instr.scratch;
     if (!wg__grow(heap, (void **)&e->instrs, &e->cap_instrs, e->n_instrs + 1u, sizeof instr) ||

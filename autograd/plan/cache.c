@@ -39,6 +39,7 @@ static void evict_oldest(wg_tape *tape)
 {
     wg__cache *cache = tape->cache;
     wg__plan **at = &cache->plans;
+    assert(*at && cache->n_plans > 0);
     while ((*at)->next) at = &(*at)->next;
     if (*at == cache->last_plan) cache->last_plan = NULL;
     plan_free(tape, *at);
@@ -93,6 +94,7 @@ static bool request_make(wg_tape *tape, wg__request *r, const wg__wanted *wanted
         *w++ = (uint32_t)(id >> 32);
     }
     r->n = (uint32_t)(w - r->words);
+    assert(r->n <= words);
     r->hash = tape->hash;
     for (uint32_t i = 0; i < r->n; i++) r->hash = (r->hash ^ r->words[i]) * 0x9E3779B97F4A7C15u ^ (r->hash >> 31);
     return true;
@@ -152,6 +154,7 @@ static wg__plan *make(wg_tape *tape, const wg__request *r)
     plan->next = cache->plans;
     cache->plans = plan;
     cache->n_plans++;
+    assert(cache->n_plans <= MOST_PLANS && plan->n_nodes == tape->n_nodes);
     return plan;
 }
 

@@ -29,6 +29,7 @@ static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *
         return false;
     for (int i = 0; i < args->n_in; i++) dtypes[i] = args->in[i].dtype;
     wg_kernel kernel = op->select(op, dtypes, args->n_in, args->out.dtype);
+    assert(kernel); /* recording checked that there is one */
     wg__instr instr = {.kind = WG__INSTR_KERNEL, .node = node, .kernel = kernel, .args = args};
     bool idle = args->out.numel == 0 && !(op->flags & WG_OP_CHECKS_INDEX);
     instr.tasks = idle ? 0 : op->tasks ? op->tasks(args) : 1;

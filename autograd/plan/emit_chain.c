@@ -141,6 +141,7 @@ static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node, bool assi
         cut_lines(chain);
     else
         cut_space(chain);
+    assert(chain->span > 0 && chain->block > 0 && chain->numel % chain->span == 0);
     wg__instr instr = {.kind = WG__INSTR_CHAIN, .node = node, .chain = chain, .assigns = assigns};
     instr.tasks = (chain->span + chain->block - 1) / chain->block;
     instr.scratch = e->tape->structural->chain_scratch(chain);
@@ -220,10 +221,15 @@ static wg_pointwise kernel_of(const builder *b, uint32_t id)
     return (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);
 }
 
-static void register_free(builder *b, uint32_t number) { b->free[b->n_free++] = (uint16_t)number; }
+static void register_free(builder *b, uint32_t number)
+{
+    assert(b->n_free < WG__CHAIN_MEMBERS && number < (uint32_t)b->chain->n_registers);
+    b->free[b->n_free++] = (uint16_t)number;
+}
 
 static uint16_t register_take(builder *b)
 {
+    assert(b->n_free || b->chain->n_registers < WG__CHAIN_MEMBERS);
     return b->n_free ? b->free[--b->n_free] : (uint16_t)b->chain->n_registers++;
 }
 
@@ -238,6 +244,7 @@ static bool value_step(builder *b, uint32_t i)
     *step = (wg__chain_step){
         .n_in = (uint8_t)node->n_in, .size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype), .store = -1};
     step->fn = kernel_of(b, id);
+    assert(step->fn && node->n_in <= 4);
     for (uint32_t k = 0; k < node->n_in; k++)
         step->in[k] = (uint16_t)(e->at[in[k]] + (is_inside(b, in[k]) ? (uint32_t)b->chain->n_loads : 0));
     if (is_slice_copy(b, id)) step->in[0] = (uint16_t)e->at[id];
@@ -296,6 +303,7 @@ bool wg__emit_chain(wg__emit *e, uint32_t id)
     strides room[5 * WG__CHAIN_MEMBERS];
     builder b = {
         .e = e, .loaded = loaded, .members = e->p->units.members + unit->first, .n = unit->count, .unit = id};
+    assert(b.n > 0 && b.n <= WG__CHAIN_MEMBERS);
     const wg__node *head = wg__node_at(e->p, b.members[0]);
     const wg_shape *space = wg__shape_of_node(e->tape, head);
     b.chain = chain_new(e, space, wg__numel_of(e->tape, head), count(&b), room);
@@ -306,6 +314,7 @@ bool wg__emit_chain(wg__emit *e, uint32_t id)
             return false;
     for (uint32_t i = 0; i < b.n; i++)
         if (!(is_step(&b, b.members[i]) ? value_step(&b, i) : sum_step(&b, i))) return false;
+    assert(b.n_steps == b.chain->n_steps && b.n_stores == b.chain->n_stores && b.n_sums == b.chain->n_sums);
     bool assigns = false;
     for (uint32_t i = 0; i < b.n; i++) assigns |= is_assigned(e, b.members[i]);
     return finish_chain(e, b.chain, b.members[b.n - 1], assigns);

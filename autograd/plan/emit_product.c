@@ -96,6 +96,7 @@ bool wg__emit_product(wg__emit *e, const wg__unit *unit)
 static bool emit_pack(wg__emit *e, const wg__pack *pack)
 {
     const wg__planner *p = e->p;
+    assert(pack->first_unit && pack->first_unit < p->units.n);
     const wg__unit *unit = &p->units.list[pack->first_unit];
     wg__product *product = wg__arena_array(&e->plan->memory, 1, sizeof *product);
     wg__segment *segment = wg__arena_array(&e->plan->memory, 1, sizeof *segment);

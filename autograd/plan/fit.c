@@ -5,6 +5,7 @@
 #include "fit.h"
 #include "free_ranges.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ static int64_t fit_by_size(wg__arena *arena, wg__interval *intervals, uint32_t n
     for (uint32_t i = 0; i < n; i++) {
         const wg__interval *it = &intervals[i];
         placed p = {it->first, it->last, .offset = lowest(it, others, i)};
+        assert(p.offset >= 0 && p.offset % 64 == 0 && it->first <= it->last);
         p.end = p.offset + it->bytes;
         uint32_t at = i;
         while (at > 0 && others[at - 1].offset > p.offset) at--;

@@ -1,6 +1,8 @@
 /* Ranges in address order; the free ones are also in bins by size, four bins for each power of two. */
 #include "free_ranges.h"
 
+#include <assert.h>
+
 void wg__free_ranges_init(wg__free_ranges *f, wg__heap *heap) { *f = (wg__free_ranges){.heap = heap, .n = 1}; }
 
 void wg__free_ranges_fini(wg__free_ranges *f) { wg__heap_release(f->heap, f->ranges, f->cap * sizeof *f->ranges); }
@@ -17,6 +19,7 @@ static int bin_of(int64_t size)
 static void bin_remove(wg__free_ranges *f, uint32_t i)
 {
     wg__range *r = &f->ranges[i];
+    assert(r->free);
     if (r->previous)
         f->ranges[r->previous].next = r->next;
     else
@@ -53,6 +56,7 @@ static uint32_t range_new(wg__free_ranges *f, wg__range r)
 static bool split(wg__free_ranges *f, uint32_t i, int64_t size)
 {
     const wg__range *r = &f->ranges[i];
+    assert(r->size > size);
     uint32_t rest = range_new(
         f, (wg__range){.offset = r->offset + size, .size = r->size - size, .before = i, .after = r->after});
     if (!rest) return false;
@@ -68,6 +72,7 @@ static bool split(wg__free_ranges *f, uint32_t i, int64_t size)
 
 uint32_t wg__range_take(wg__free_ranges *f, int64_t size)
 {
+    assert(size > 0 && size % 64 == 0);
     for (int bin = bin_of(size); bin < WG__RANGE_BINS; bin++) {
         int tried = 0;
         for (uint32_t i = f->bins[bin]; i && tried < 16; i = f->ranges[i].next, tried++) {
@@ -87,6 +92,7 @@ uint32_t wg__range_take(wg__free_ranges *f, int64_t size)
 /* Merges range b, which follows a, into a. */
 static void merge(wg__free_ranges *f, uint32_t a, uint32_t b)
 {
+    assert(f->ranges[a].offset + f->ranges[a].size == f->ranges[b].offset);
     f->ranges[a].size += f->ranges[b].size;
     f->ranges[a].after = f->ranges[b].after;
     if (f->ranges[b].after)
@@ -100,6 +106,7 @@ static void merge(wg__free_ranges *f, uint32_t a, uint32_t b)
 
 void wg__range_give(wg__free_ranges *f, uint32_t i)
 {
+    assert(i && i < f->n && !f->ranges[i].free);
     uint32_t after = f->ranges[i].after, before = f->ranges[i].before;
     if (after && f->ranges[after].free) {
         bin_remove(f, after);

@@ -22,6 +22,7 @@ typedef struct fuse {
 
 static uint32_t find(fuse *f, uint32_t id)
 {
+    assert(f->parent[id]);
     while (f->parent[id] != id) id = f->parent[id] = f->parent[f->parent[id]];
     return id;
 }
@@ -85,6 +86,7 @@ static bool is_line_sum(const fuse *f, uint32_t id)
 /* Merges group b into a. */
 static uint32_t unite(fuse *f, uint32_t a, uint32_t b)
 {
+    assert(a != b && f->parent[a] == a && f->parent[b] == b);
     if (!f->sum[a]) f->sum[a] = f->sum[b];
     f->parent[b] = a;
     f->earliest[a] = later(f->earliest[a], f->earliest[b]);
@@ -159,11 +161,13 @@ static void add_step(fuse *f, uint32_t id)
     for (int i = 0; i < n && !earliest && n > 1; i++)
         if ((earliest = time_joined(f, node, in, &groups[i], 1))) head = groups[i];
     if (!earliest) earliest = time_joined(f, node, in, NULL, 0);
+    assert(earliest > 0 && !f->parent[id]);
     f->parent[id] = head;
     if (head == id) {
         f->deadline[id] = UINT64_MAX;
         f->steps[id] = f->loads[id] = 0;
     }
+    assert(earliest >= f->earliest[head] && earliest < f->deadline[head]);
     f->earliest[head] = earliest;
     f->steps[head]++;
     f->loads[head] = (uint16_t)(f->loads[head] + node->n_in);
@@ -183,6 +187,7 @@ static bool add_sum(fuse *f, uint32_t id)
     uint32_t group = find(f, in);
     uint64_t earliest = same_lines(f, f->sum[group], id) ? time_joined(f, node, &in, &group, 1) : 0;
     if (!earliest) return false;
+    assert(earliest < f->deadline[group] && !f->parent[id]);
     f->parent[id] = group;
     f->earliest[group] = earliest;
     f->steps[group]++;

@@ -31,6 +31,7 @@ void wg__inplace_operands(const wg__planner *p, wg__lifetime *lifetimes, uint32_
             uint32_t in = wg__inputs(p->tape, node)[k];
             if (in >= id || !ends_in(p, lifetimes, in, unit, i)) continue;
             lifetimes[in].reader = 0; /* once, if the member reads it twice */
+            assert(n < sizeof ended / sizeof *ended);
             ended[n++] = in;
         }
         if (!lifetimes[id].first || p->places.slot[id] || p->storage.view[id]) continue;
@@ -77,6 +78,7 @@ static bool can_overwrite(const wg__targets *t, const wg__output *output)
     const wg_buffer *buffer = assigned(p, output);
     uint32_t at = 0;
     while (p->units.members[p->units.list[unit].first + at] != id) at++;
+    assert(at < p->units.list[unit].count);
     for (uint32_t i = 0; i < t->n_read; i++) {
         const wg__lifetime *l = &t->lifetimes[t->read[i]];
         bool here = l->read == stage && l->reader == unit && l->whole && l->member <= at;

@@ -12,6 +12,7 @@ static bool lay_out_view(wg__planner *p, uint32_t id)
     const wg_shape *in = wg__plan_shape(p, from), *out = wg__shape_of_node(p->tape, node);
     wg_layout *layout = wg__arena_array(p->arena, 1, sizeof *layout), base = wg__layout_of(p, from);
     if (!layout) return false;
+    assert(from < id && p->storage.root[from]);
     p->storage.view[id] = layout;
     p->storage.root[id] = p->storage.root[from];
     p->flags[p->storage.root[from]] |= WG__CONTIGUOUS;

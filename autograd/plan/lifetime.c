@@ -6,6 +6,7 @@ static wg__lifetime *touch(const wg__planner *p, wg__lifetime *lifetimes, uint32
     int64_t shift;
     uint32_t root = p->storage.root[node];
     if (!root) return NULL;
+    assert(stage >= 1 && stage <= p->schedule.n_stages);
     wg__lifetime *l = &lifetimes[wg__owner_of(p, root, &shift)];
     if (!l->first && !wg__is_source(p, root)) l->first = stage;
     l->last = stage;

@@ -118,6 +118,7 @@ static int64_t inner_size(const wg__planner *p, uint32_t term)
 /* Terms [first, end) of the member list, which continue the sum if first > start, as a unit. */
 static bool add_run(wg__planner *p, uint32_t root, uint32_t start, uint32_t first, uint32_t end)
 {
+    assert(start <= first && first < end && end <= p->units.n_members);
     uint32_t unit = wg__unit_new(p, (wg__unit){.kind = WG__UNIT_PRODUCT,
                                                .accumulate = first > start,
                                                .node = root,

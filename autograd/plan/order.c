@@ -32,7 +32,10 @@ bool wg__plan_order(wg__planner *p)
     entry *entries = wg__arena_array(p->scratch, n, sizeof *entries);
     p->schedule.sequence = wg__arena_array(p->arena, n, sizeof *p->schedule.sequence);
     if (!entries || !p->schedule.sequence) return false;
-    for (uint32_t i = 0; i < n; i++) entries[i] = (entry){p->units.list[i + 1].earliest, i + 1};
+    for (uint32_t i = 0; i < n; i++) {
+        entries[i] = (entry){p->units.list[i + 1].earliest, i + 1};
+        assert(entries[i].earliest > 0);
+    }
     qsort(entries, n, sizeof *entries, by_time);
     for (uint32_t i = 0; i < n; i++) p->schedule.sequence[i] = entries[i].unit;
     return true;

@@ -33,6 +33,7 @@ static bool list_packs(wg__planner *p)
         if (!kept || wg__compare_packs(&list[kept], &list[i])) list[++kept] = list[i];
         list[kept].users++;
     }
+    assert(kept < n);
     p->packs.n = kept + 1;
     for (uint32_t i = kept; i > 0; i--) p->packs.first[list[i].root] = i;
     return true;
@@ -55,6 +56,7 @@ static bool make_slots(wg__planner *p)
     wg__plan *plan = p->plan;
     uint64_t most = (uint64_t)plan->n_outputs + p->tape->n_leaves + p->tape->n_values + p->packs.n + 1;
     plan->slots = wg__arena_array(&plan->memory, most, sizeof *plan->slots);
+    assert(plan->n_slots == 0); /* slot 0 is the block */
     if (plan->slots) wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
     return plan->slots != NULL;
 }
@@ -73,6 +75,7 @@ bool wg__plan_pack(wg__planner *p)
         wg_param *param = p->tape->leaves[wg__node_at(p, pack->root)->slot].param;
         uint32_t packed = wg__packed_acquire(p->tape, param, &pack->key, pack->bytes);
         if (!packed) return false;
+        assert(param && p->tape->cache->packed[packed].param_id == wg__param_id(param));
         pack->slot = wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_PACKED, .index = packed});
         plan->packed_bytes += pack->bytes;
     }

@@ -13,6 +13,7 @@ uint32_t wg__packed_acquire(wg_tape *tape, wg_param *param, const wg__pack_key *
     for (uint32_t i = 1; i < cache->n_packed; i++) {
         wg__packed *packed = &cache->packed[i];
         if (packed->plans && packed->param_id == id && !memcmp(&packed->key, key, sizeof *key)) {
+            assert(packed->param == param && packed->bytes == bytes);
             packed->plans++;
             return i;
         }
@@ -31,6 +32,7 @@ uint32_t wg__packed_acquire(wg_tape *tape, wg_param *param, const wg__pack_key *
 void wg__packed_release(wg_tape *tape, uint32_t id)
 {
     wg__packed *packed = &tape->cache->packed[id];
+    assert(id && id < tape->cache->n_packed && packed->plans > 0);
     if (--packed->plans) return;
     wg__heap_release(&tape->heap, packed->memory, packed->bytes);
     *packed = (wg__packed){0};
@@ -39,12 +41,16 @@ void wg__packed_release(wg_tape *tape, uint32_t id)
 bool wg__packed_is_fresh(const wg_tape *tape, uint32_t id)
 {
     const wg__packed *packed = &tape->cache->packed[id];
+    assert(id && id < tape->cache->n_packed && packed->plans > 0);
+    assert(packed->param_id == wg__param_id(packed->param));
+    assert(!packed->filled || packed->version <= wg_param_version(packed->param));
     return packed->filled && packed->version == wg_param_version(packed->param);
 }
 
 void wg__packed_filled(wg_tape *tape, uint32_t id)
 {
     wg__packed *packed = &tape->cache->packed[id];
+    assert(id && id < tape->cache->n_packed && packed->param_id == wg__param_id(packed->param));
     packed->filled = true;
     packed->version = wg_param_version(packed->param);
 }

@@ -29,6 +29,7 @@ static bool differentiate(wg__planner *p)
 static void output_add(wg__planner *p, wg__output_kind kind, uint32_t node, uint32_t target)
 {
     const wg__node *n = wg__node_at(p, node);
+    assert(node && node < p->tape->n_nodes);
     wg__output output = {.kind = kind,
                          .node = node,
                          .target = target,
@@ -56,6 +57,7 @@ static bool list_outputs(wg__planner *p)
     for (uint32_t i = 0; r->loss && i < r->n_x; i++)
         if (p->grads[i]) output_add(p, WG__OUTPUT_GRAD, p->grads[i], r->x[i]);
     for (uint32_t i = 0; i < tape->n_assigns; i++) output_add(p, WG__OUTPUT_ASSIGN, tape->assigns[i].node, i);
+    assert(p->plan->n_outputs <= most);
     return true;
 }
 
@@ -161,6 +163,7 @@ bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request)
     bool ok = run_passes(&p);
     wg__heap_release(&tape->heap, p.units.list, p.units.cap * sizeof *p.units.list);
     wg__heap_release(&tape->heap, p.units.members, p.units.cap_members * sizeof *p.units.members);
+    assert(tape->n_nodes >= n_nodes && tape->n_spill >= n_spill && tape->n_leaves >= n_leaves);
     tape->n_nodes = n_nodes;
     tape->n_spill = n_spill;
     tape->n_leaves = n_leaves;

@@ -18,6 +18,7 @@ typedef struct block {
 
 static bool add(block *b, uint32_t first, uint32_t last, int64_t bytes, int64_t *offset)
 {
+    assert(first >= 1 && first <= last && bytes >= 0);
     if (!wg__grow(&b->p->tape->heap, (void **)&b->intervals, &b->cap, b->n + 1u, sizeof *b->intervals))
         return false;
     b->intervals[b->n++] = (wg__interval){.first = first, .last = last, .bytes = bytes, .offset = offset};
@@ -83,6 +84,7 @@ static bool add_copies(block *b)
                 !add(b, stage, stage, wg__bytes_of(p, wg__inputs(p->tape, node)[k]), copy++))
                 return false;
     }
+    assert(copy == p->places.copies + n);
     return true;
 }
 
@@ -93,6 +95,7 @@ static bool add_values(block *b, wg__lifetime *lifetimes)
     for (uint32_t id = 1; id < p->n; id++) {
         uint32_t from = lifetimes[id].in_place_of;
         if (!from) continue;
+        assert(from < id); /* so in_place_of has at most two steps here */
         if (lifetimes[from].in_place_of) lifetimes[id].in_place_of = from = lifetimes[from].in_place_of;
         if (lifetimes[id].last > lifetimes[from].last) lifetimes[from].last = lifetimes[id].last;
     }
@@ -119,6 +122,7 @@ static bool place(block *b)
     int64_t bytes = wg__fit(&p->tape->heap, p->scratch, b->intervals, b->n, reuse);
     for (uint32_t id = 1; id < p->n; id++)
         if (lifetimes[id].in_place_of) p->places.offset[id] = p->places.offset[lifetimes[id].in_place_of];
+    assert(bytes < 0 || bytes % 64 == 0);
     p->plan->block_bytes = (size_t)bytes;
     return bytes >= 0;
 }

@@ -13,6 +13,7 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
     const wg_shape *shape = wg__shape_of_node(tape, out);
     wg_layout c = wg__layout_of(p, unit->node);
     int r = shape->rank;
+    assert((unit->kind == WG__UNIT_PRODUCT || unit->kind == WG__UNIT_PRODUCTS) && unit->count > 0 && r >= 2);
     bool shared = unit->kind == WG__UNIT_PRODUCTS;
     *product = (wg__product){.dtype = (wg_dtype)out->dtype,
                              .m = shape->size[r - 2],
@@ -32,6 +33,7 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
         wg_layout a = wg__layout_of(p, in[0]), b = wg__layout_of(p, in[1]);
         int ra = sa->rank, rb = wg__plan_shape(p, in[1])->rank;
         wg__segment *s = &segments[i];
+        assert(sa->size[ra - 1] == wg__plan_shape(p, in[1])->size[rb - 2]);
         *s = (wg__segment){.k = sa->size[ra - 1],
                            .a_rs = a.stride[ra - 2],
                            .a_cs = a.stride[ra - 1],

@@ -25,6 +25,7 @@ bool wg__is_contiguous(const wg_layout *layout, const wg_shape *shape)
 
 wg_layout wg__layout_of(const wg__planner *p, uint32_t node)
 {
+    assert(node && node < p->n);
     if (p->storage.view[node]) return *p->storage.view[node];
     return wg__contiguous_layout(wg__plan_shape(p, node));
 }
@@ -32,7 +33,9 @@ wg_layout wg__layout_of(const wg__planner *p, uint32_t node)
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
 {
     *shift = 0;
+    assert(root < p->n);
     while (p->storage.owner[root] != root) {
+        assert(p->storage.shift[root] >= 0);
         *shift += p->storage.shift[root];
         root = p->storage.owner[root];
     }
@@ -41,6 +44,7 @@ uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
 
 bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
 {
+    assert(k < wg__node_at(p, node)->n_in);
     uint32_t in = wg__inputs(p->tape, wg__node_at(p, node))[k];
     if (!in || (wg__plan_op(p, node)->flags & WG_OP_STRIDED)) return false;
     wg_layout layout = wg__layout_of(p, in);
@@ -64,6 +68,7 @@ bool wg__concat_is_free(const wg__planner *p, uint32_t whole)
     const wg__node *node = wg__node_at(p, whole);
     const wg__concat_attr *attr = wg__attr_of(p->tape, node);
     const uint32_t *in = wg__inputs(p->tape, node);
+    assert(wg__plan_op(p, whole)->kind == WG_KIND_CONCAT);
     int64_t stride = wg__layout_of(p, whole).stride[attr->axis], at = 0;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__piece_is_in_place(p, in[k], whole, at * stride)) return false;
@@ -75,6 +80,7 @@ bool wg__concat_is_free(const wg__planner *p, uint32_t whole)
 bool wg__lines_of_sum(const wg_tape *tape, const wg__node *node, wg__lines *lines)
 {
     const wg_shape *in = wg__shape_of_node(tape, &tape->nodes[node->in[0]]), *out = wg__shape_of_node(tape, node);
+    assert(in->rank >= out->rank);
     int64_t leading = 1; /* product of the summed axes before those that stay */
     *lines = (wg__lines){1, 1};
     for (int i = in->rank - 1, shift = in->rank - out->rank; i >= 0; i--) {

@@ -205,6 +205,7 @@ static uint32_t number(recompute *r)
 static void move(recompute *r, uint32_t id)
 {
     wg_tape *tape = r->tape;
+    assert(r->to[id] >= id); /* so the new id's node has moved already */
     wg__node *node = &tape->nodes[r->to[id]];
     *node = tape->nodes[id];
     uint32_t *in = node->n_in <= 4 ? node->in : tape->spill + node->in[0];

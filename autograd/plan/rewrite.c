@@ -60,7 +60,11 @@ bool wg__rewrite_node(wg__rewrite *r, uint32_t id, const wg_op *op, wg__node to,
     node->op = (uint16_t)op_id;
     node->attr = attr_id;
     node->n_in = to.n_in;
-    for (int k = 0; k < 4; k++) node->in[k] = to.in[k];
+    assert(to.n_in <= 4 && to.shape);
+    for (int k = 0; k < 4; k++) {
+        assert(to.in[k] < id);
+        node->in[k] = to.in[k];
+    }
     node->shape = to.shape;
     node->dtype = to.dtype;
     r->changed = true;

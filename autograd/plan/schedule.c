@@ -45,6 +45,7 @@ static void find_latest(void *context, uint32_t dependency)
 {
     latest *l = context;
     const uint32_t stage = l->p->schedule.stage[dependency], serial = l->p->schedule.serial[dependency];
+    assert(stage >= 1); /* it was placed before */
     l->any = true;
     if (stage < l->stage) return;
     l->serial = stage > l->stage || serial == l->serial ? serial : 0;
@@ -118,12 +119,14 @@ static bool is_remat(const wg__planner *p, const wg__unit *unit)
 
 static uint32_t first_free(schedule *s, uint32_t stage)
 {
+    assert(s->free[stage] >= stage);
     while (s->free[stage] != stage) stage = s->free[stage] = s->free[s->free[stage]];
     return stage;
 }
 
 static void enter(schedule *s, uint32_t unit, uint32_t stage, uint32_t serial, uint32_t tasks)
 {
+    assert(unit && unit < s->p->units.n && stage >= 1 && stage <= 2 * s->p->schedule.n);
     s->p->schedule.stage[unit] = stage;
     s->p->schedule.serial[unit] = serial;
     s->tasks[stage] += tasks;
@@ -181,6 +184,7 @@ static void move_late(schedule *s, uint32_t unit)
     wg__planner *p = s->p;
     const wg__unit *u = &p->units.list[unit];
     uint32_t *stage = &p->schedule.stage[unit], *serial = &p->schedule.serial[unit];
+    assert(*stage >= 1 && (!s->reader[unit] || s->reader[unit] >= *stage));
     if (s->reader[unit] > *stage + 1 && !frees_memory(p, u)) {
         *stage = s->reader[unit] - 1;
         *serial = *serial ? ++s->n_serial : 0;

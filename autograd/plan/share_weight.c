@@ -121,6 +121,7 @@ static int by_level(const void *x, const void *y)
 static bool unite(share *s, const candidate *first, uint32_t n)
 {
     wg__planner *p = s->p;
+    assert(n >= 2);
     uint32_t start = p->units.n_members, into = first[0].unit;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t node = p->units.list[first[i].unit].node;
@@ -208,7 +209,10 @@ static bool renumber(share *s)
         id[i] = n;
         p->units.list[n++] = p->units.list[i];
     }
-    for (uint32_t node = 1; node < p->n; node++) p->units.of[node] = id[p->units.of[node]];
+    for (uint32_t node = 1; node < p->n; node++) {
+        assert(!p->units.of[node] || id[p->units.of[node]]); /* no node is left without its unit */
+        p->units.of[node] = id[p->units.of[node]];
+    }
     for (uint32_t i = 0; i < s->n_sequence; i++) p->schedule.sequence[i] = id[p->schedule.sequence[i]];
     p->units.n = n;
     p->schedule.n = s->n_sequence;

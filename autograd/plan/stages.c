@@ -15,6 +15,7 @@ static bool group_fixups(wg__emit *e)
     for (uint32_t s = 0; s < plan->n_slots; s++) plan->slots[s].n_fixups = 0;
     for (uint32_t i = 0; i < plan->n_fixups; i++) {
         wg__slot *slot = &plan->slots[e->fixup_slots[i]];
+        assert(slot->first_fixup + slot->n_fixups < plan->n_fixups);
         plan->fixups[slot->first_fixup + slot->n_fixups++] = e->fixups[i];
     }
     return true;
@@ -40,6 +41,7 @@ static bool sort_instrs(wg__emit *e)
     for (uint32_t i = 0; i < plan->n_instrs; i++) steps |= e->tags[i].step > 0;
     if (steps) qsort(e->tags, plan->n_instrs, sizeof *e->tags, by_tag);
     for (uint32_t i = 0; i < plan->n_instrs; i++) {
+        assert(i == 0 || e->tags[i - 1].stage <= e->tags[i].stage);
         plan->instrs[i] = e->instrs[e->tags[i].instr];
         const wg__node *node = wg__node_at(e->p, plan->instrs[i].node);
         plan->origins[i] =
@@ -63,6 +65,7 @@ static bool is_serial(const wg__plan *plan, const wg__tag *tags, uint32_t first,
 
 static void item_new(wg__plan *plan, wg__stage *stage, uint32_t instr, uint32_t count)
 {
+    assert(count > 0 && plan->n_items < plan->n_instrs);
     wg__item *item = &plan->items[plan->n_items++];
     *item = (wg__item){.first = instr, .count = count, .first_task = stage->tasks};
     stage->tasks += count > 1 ? 1 : (uint32_t)plan->instrs[instr].tasks;

@@ -13,12 +13,14 @@ bool wg__member_add(wg__planner *p, uint32_t node)
     if (!wg__grow(&p->tape->heap, (void **)&p->units.members, &p->units.cap_members, p->units.n_members + 1u,
                   sizeof node))
         return false;
+    assert(node < p->n);
     p->units.members[p->units.n_members++] = node;
     return true;
 }
 
 const uint32_t *wg__unit_nodes(const wg__planner *p, const wg__unit *unit, uint32_t *count)
 {
+    assert(!unit->count || unit->first + unit->count <= p->units.n_members);
     *count = unit->kind == WG__UNIT_STORE ? 0 : unit->count ? unit->count : 1;
     return unit->count ? p->units.members + unit->first : &unit->node;
 }
@@ -40,6 +42,7 @@ typedef struct visit {
 
 static void depends_on(const visit *v, uint32_t node)
 {
+    assert(node < v->p->n);
     uint32_t root = v->p->storage.root[node], unit = v->p->units.of[root];
     if (node && unit && unit != v->unit && !wg__is_source(v->p, root)) v->fn(v->context, unit);
 }
@@ -50,6 +53,8 @@ void wg__each_dependency(const wg__planner *p, uint32_t unit, void (*fn)(void *c
     const visit v = {p, unit, fn, context};
     const wg__unit *u = &p->units.list[unit];
     uint32_t count;
+    assert(unit && unit < p->units.n);
+    assert(!u->accumulate || (unit > 1 && p->units.list[unit - 1].node == u->node));
     const uint32_t *nodes = wg__unit_nodes(p, u, &count);
     if (u->kind == WG__UNIT_STORE) depends_on(&v, p->plan->outputs[u->node].node);
     if (u->accumulate) fn(context, unit - 1); /* the previous run of the same sum */

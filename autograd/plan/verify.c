@@ -73,10 +73,11 @@ static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
 {
     const wg__planner *p = v->p;
     const wg__node *node = wg__node_at(p, whole);
-    const uint32_t *in = wg__inputs(p->tape, node), base = wg__base_of(p->tape, node);
+    const uint32_t *in = wg__inputs(p->tape, node);
     if (wg__plan_op(p, whole)->kind != WG_KIND_CONCAT) {
         int64_t at, base_at;
-        if (!wg__adds_to(wg__plan_op(p, whole)) || !base || p->storage.root[base] != base) return;
+        const uint32_t base = wg__adds_to(wg__plan_op(p, whole)) ? wg__base_of(p->tape, node) : 0;
+        if (!base || p->storage.root[base] != base) return;
         const bool same = wg__owner_of(p, base, &base_at) == wg__owner_of(p, whole, &at) && base_at == at;
         WG__HOLDS(v, !same || p->uses[base] == 1, whole, "overwrites %%%u, which has %u readers", base,
                   p->uses[base]);

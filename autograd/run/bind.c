@@ -3,6 +3,7 @@
 
 wg_param *wg__trained(const wg_tape *tape, const wg__output *output)
 {
+    assert(output->kind == WG__OUTPUT_GRAD && tape->nodes[output->target].leaf == WG__LEAF_PARAM);
     return tape->leaves[tape->nodes[output->target].slot].param;
 }
 
@@ -55,10 +56,12 @@ static void *target_base(wg_tape *tape, const wg__output *output, size_t *staged
 static void *slot_base(wg_tape *tape, wg__plan *plan, wg__slot *slot, size_t *staged)
 {
     switch (slot->kind) {
-    case WG__SLOT_BLOCK: return tape->run->block;
-    case WG__SLOT_LEAF: return tape->leaves[slot->index].data;
-    case WG__SLOT_VALUE: return tape->values[slot->index];
-    case WG__SLOT_PACKED: return tape->cache->packed[slot->index].memory;
+    case WG__SLOT_BLOCK: assert(plan->block_bytes <= tape->run->block_bytes); return tape->run->block;
+    case WG__SLOT_LEAF: assert(slot->index < tape->n_leaves); return tape->leaves[slot->index].data;
+    case WG__SLOT_VALUE: assert(slot->index < tape->n_values); return tape->values[slot->index];
+    case WG__SLOT_PACKED:
+        assert(tape->cache->packed[slot->index].plans > 0);
+        return tape->cache->packed[slot->index].memory;
     case WG__SLOT_OUTPUT: return wg__arena_alloc(&tape->results, plan->outputs[slot->index].bytes + 64, 64);
     case WG__SLOT_TARGET: return target_base(tape, &plan->outputs[slot->index], staged);
     }
@@ -75,12 +78,14 @@ static bool bind(wg_tape *tape, wg__plan *plan)
         if (!base && (slot->kind == WG__SLOT_OUTPUT || (slot->kind == WG__SLOT_BLOCK && plan->block_bytes)))
             return false;
         if (plan->bound && base == slot->base) continue;
+        assert(slot->first_fixup + slot->n_fixups <= plan->n_fixups);
         slot->base = base;
         for (uint32_t i = 0; i < slot->n_fixups; i++) {
             const wg__fixup *fixup = &plan->fixups[slot->first_fixup + i];
             *fixup->where = (void *)((uintptr_t)base + (uintptr_t)fixup->offset);
         }
     }
+    assert(plan->slots[0].kind == WG__SLOT_BLOCK && staged <= tape->run->staging_bytes);
     plan->bound = true;
     return true;
 }

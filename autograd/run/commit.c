@@ -19,6 +19,7 @@ static void add_to(const wg_tape *tape, wg_dtype dtype, const void *in, int64_t 
 static void write_grad(const wg_tape *tape, const wg__output *output, wg_param *param)
 {
     void *grad = wg__param_grad_data(param);
+    assert(output->numel == wg_param_numel(param) && output->memory);
     if (!wg__param_grad_empty(param))
         add_to(tape, output->dtype, output->memory, output->numel, grad);
     else if (output->memory != grad)
@@ -30,6 +31,7 @@ static void write_grad(const wg_tape *tape, const wg__output *output, wg_param *
 static void write_buffer(wg_tape *tape, const wg__assign *a, const wg__output *output)
 {
     wg__leaf *leaf = wg__current_leaf(tape, a->buffer);
+    assert(output->numel == wg_param_numel(a->buffer) && output->memory);
     if (leaf) leaf->state = a->before ? WG__LEAF_PAST : WG__LEAF_OUTDATED;
     if (leaf && a->before) leaf->data = memcpy(a->before, leaf->data, output->bytes);
     void *value = wg__param_data(a->buffer);
@@ -43,6 +45,8 @@ void wg__run_commit(wg_tape *tape, const wg__plan *plan)
         const wg__output *output = &plan->outputs[i];
         if (output->kind == WG__OUTPUT_VALUE) {
             wg__node *node = &tape->nodes[output->node];
+            assert(!(node->flags & WG__NODE_VALUE) && tape->n_values < tape->cap_values);
+            assert(!(node->flags & WG__NODE_KEPT) || tape->n_kept > 0);
             if (node->flags & WG__NODE_KEPT) tape->n_kept--;
             node->flags = (uint16_t)((node->flags & ~WG__NODE_KEPT) | WG__NODE_VALUE);
             node->value = tape->n_values;
@@ -51,6 +55,7 @@ void wg__run_commit(wg_tape *tape, const wg__plan *plan)
         } else if (output->kind == WG__OUTPUT_GRAD) {
             write_grad(tape, output, wg__trained(tape, output));
         } else {
+            assert(output->target < tape->n_assigns);
             write_buffer(tape, &tape->assigns[output->target], output);
         }
     }

@@ -1,8 +1,11 @@
 /* One task of an instruction, and what kernels ask of and report to the run. */
 #include "run.h"
 
+#include <assert.h>
+
 void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
 {
+    assert(task >= 0 && task < instr->tasks);
     switch (instr->kind) {
     case WG__INSTR_CHAIN:
         if (!instr->assigns || !run->bad_count) run->tape->structural->chain(instr->chain, task, scratch);

@@ -83,6 +83,7 @@ static int by_time(const void *a, const void *b)
 /* Adds the events of the run to the totals. */
 static void add_up(wg__profile *p)
 {
+    assert((uint64_t)p->n_totals + p->n_events <= p->cap_totals);
     for (uint32_t i = 0; i < p->n_events; i++)
         p->totals[p->n_totals++] = (total){p->events[i].at, 1, p->events[i].nanoseconds};
     if (p->n_totals > 0) qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
@@ -117,6 +118,7 @@ void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
         uint64_t start = now();
         for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, tape->run->scratch);
         if (!p) continue;
+        assert(p->n_events < p->cap_events);
         p->events[p->n_events++] = (event){place_of(plan, i), start, now() - start};
     }
     if (p) add_up(p);

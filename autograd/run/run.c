@@ -63,6 +63,8 @@ static void walk_alone(walk *w)
 static void run_item(const walk *w, const wg__item *item, uint32_t task, void *scratch)
 {
     const wg__instr *instr = &w->plan->instrs[item->first];
+    assert(item->count > 0 && item->first + item->count <= w->plan->n_instrs);
+    assert(item->count == 1 ? task - item->first_task < instr->tasks : task == item->first_task);
     if (item->count == 1) {
         wg__instr_run(instr, task - item->first_task, w->run, scratch);
         return;
@@ -150,6 +152,7 @@ static wg_status check_versions(wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_params; i++) {
         const wg__leaf *leaf = &tape->leaves[tape->nodes[plan->params[i]].slot];
+        assert(leaf->param && leaf->version <= wg_param_version(leaf->param));
         if (leaf->state != WG__LEAF_PAST && wg_param_version(leaf->param) != leaf->version)
             return wg__tape_error(
                 tape, WG_ERR_CHANGED,
@@ -165,6 +168,7 @@ static void note_packs(wg_tape *tape, const wg__plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_packs; i++) {
         uint32_t packed = plan->instrs[i].packed;
+        assert(plan->instrs[i].kind == WG__INSTR_PACK);
         if (packed && wg__packed_is_fresh(tape, packed)) continue;
         if (packed) wg__packed_filled(tape, packed);
         tape->counts.packings++;
@@ -214,6 +218,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
     walk w = {.tape = tape, .plan = plan, .run = &run, .pool = tape->options.pool};
     w.scratch = wg__thread_scratch(plan);
+    assert(plan->bound && w.scratch * (size_t)threads <= tape->run->scratch_bytes);
     tape->cache->last_plan = plan;
     tape->counts.instructions = plan->n_instrs;
     uint64_t mode = flush_begin();

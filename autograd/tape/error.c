@@ -36,6 +36,7 @@ wg_status wg__out_of_memory(wg_tape *tape)
 
 const char *wg__scope_label(const wg_tape *tape, uint32_t scope, wg__scope_text *label)
 {
+    assert(scope < tape->scopes.n);
     const char *path = tape->scopes.list[scope].path;
     label->text[0] = 0;
     if (path[0]) snprintf(label->text, sizeof label->text, " [%s]", path);

@@ -13,6 +13,7 @@
 #ifndef WG_GRAPH_H
 #define WG_GRAPH_H
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "../base/heap.h"
@@ -169,18 +170,22 @@ struct wg_tape {
 
 static inline const uint32_t *wg__inputs(const wg_tape *tape, const wg__node *node)
 {
+    assert(node->n_in <= 4 || (uint64_t)node->in[0] + node->n_in <= tape->n_spill);
     return node->n_in <= 4 ? node->in : tape->spill + node->in[0];
 }
 static inline const wg_op *wg__op_of(const wg_tape *tape, const wg__node *node)
 {
+    assert(node->op < tape->interned.n_ops);
     return tape->interned.ops[node->op];
 }
 static inline const wg_shape *wg__shape_of_node(const wg_tape *tape, const wg__node *node)
 {
+    assert(node->shape && node->shape < tape->interned.n_shapes);
     return &tape->interned.shapes[node->shape].shape;
 }
 static inline int64_t wg__numel_of(const wg_tape *tape, const wg__node *node)
 {
+    assert(node->shape && node->shape < tape->interned.n_shapes);
     return tape->interned.shapes[node->shape].numel;
 }
 static inline int64_t wg__size_of(const wg_tape *tape, const wg__node *node) /* bytes */
@@ -189,10 +194,12 @@ static inline int64_t wg__size_of(const wg_tape *tape, const wg__node *node) /* 
 }
 static inline const void *wg__attr_of(const wg_tape *tape, const wg__node *node)
 {
+    assert(!node->attr || node->attr < tape->interned.n_attrs);
     return node->attr ? tape->interned.attr_bytes + tape->interned.attrs[node->attr] : NULL;
 }
 static inline wg_tensor wg__handle(wg_tape *tape, uint32_t node)
 {
+    assert(node < tape->n_nodes);
     return (wg_tensor){.tape = tape, .epoch = tape->epoch, .node = node};
 }
 static inline bool wg__op_is(const wg_tape *tape, const wg__node *node, const wg_op *op)
@@ -205,6 +212,7 @@ static inline bool wg__adds_to(const wg_op *op) { return (op->flags & WG_OP_ADDS
 static inline uint32_t wg__base_of(const wg_tape *tape, const wg__node *node)
 {
     const int base = wg__op_of(tape, node)->max_in - 1;
+    assert(wg__adds_to(wg__op_of(tape, node)));
     return (int)node->n_in > base ? wg__inputs(tape, node)[base] : 0;
 }
 

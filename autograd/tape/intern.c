@@ -13,6 +13,7 @@ static uint64_t hash_words(uint64_t a, uint64_t b)
 /* Makes room for one more entry. Rehashing calls hash_of for each id. */
 static bool index_room(wg_tape *tape, wg__index *index, uint64_t (*hash_of)(const wg_tape *, uint32_t))
 {
+    assert((index->size & (index->size - 1)) == 0 && index->count <= index->size / 2);
     if (index->size && index->count + 1 <= index->size / 2) return true;
     uint32_t size = index->size ? index->size * 2 : 64;
     uint32_t *table = wg__heap_alloc(&tape->heap, size * sizeof *table);
@@ -55,6 +56,7 @@ uint32_t wg__intern_shape(wg_tape *tape, const wg_shape *shape)
     info.shape = wg_shape_of(shape->rank, shape->size);
     const uint32_t id = known->n_shapes ? known->n_shapes : 1;
     if (!wg__grow(&tape->heap, (void **)&known->shapes, &known->cap_shapes, id + 1u, sizeof info)) return 0;
+    assert(wg_shape_equal(&info.shape, shape));
     known->shapes[id] = info;
     known->n_shapes = id + 1;
     index->table[at] = id;
@@ -72,6 +74,7 @@ uint32_t wg__intern_attr(wg_tape *tape, const void *attr, size_t size)
 {
     wg__interned *known = &tape->interned;
     wg__index *index = &known->attr_index;
+    assert(size > 0);
     if (size > 1 << 20 || !index_room(tape, index, hash_attr_id)) return 0;
     uint32_t at = (uint32_t)wg__hash_bytes(0, attr, size) & (index->size - 1);
     for (; index->table[at]; at = (at + 1) & (index->size - 1)) {
@@ -83,6 +86,7 @@ uint32_t wg__intern_attr(wg_tape *tape, const void *attr, size_t size)
         !wg__grow(&tape->heap, (void **)&known->attr_sizes, &known->cap_attr_sizes, id + 1u, sizeof(uint32_t)) ||
         !wg__grow(&tape->heap, (void **)&known->attr_bytes, &known->cap_attr_bytes, start + size, 1))
         return 0;
+    assert(start % 16 == 0 && start + size <= known->cap_attr_bytes);
     memcpy(known->attr_bytes + start, attr, size);
     known->n_attr_bytes = start + (uint32_t)size;
     known->attrs[id] = start;
@@ -118,6 +122,7 @@ uint32_t wg__intern_op(wg_tape *tape, const wg_op *op)
     uint32_t at = (uint32_t)hash_op(op) & (index->size - 1);
     while (index->table[at]) at = (at + 1) & (index->size - 1);
     id = known->n_ops++;
+    assert(id > 0); /* 0 is a leaf's */
     known->ops[id] = op;
     index->table[at] = id;
     index->count++;
@@ -133,14 +138,17 @@ uint32_t wg__param_node(const wg_tape *tape, uint64_t key)
     const wg__index *index = &tape->interned.param_index;
     if (!index->size) return 0;
     uint32_t at = (uint32_t)hash_words(key, 3) & (index->size - 1);
-    for (; index->table[at]; at = (at + 1) & (index->size - 1))
+    for (; index->table[at]; at = (at + 1) & (index->size - 1)) {
+        assert(index->table[at] < tape->n_nodes);
         if (tape->nodes[index->table[at]].key == key) return index->table[at];
+    }
     return 0;
 }
 
 bool wg__param_node_set(wg_tape *tape, uint64_t key, uint32_t node)
 {
     wg__index *index = &tape->interned.param_index;
+    assert(node && node < tape->n_nodes && tape->nodes[node].key == key);
     if (!index_room(tape, index, hash_param_node)) return false;
     uint32_t at = (uint32_t)hash_words(key, 3) & (index->size - 1);
     for (; index->table[at]; at = (at + 1) & (index->size - 1))
@@ -167,11 +175,13 @@ static uint64_t hash_node_id(const wg_tape *tape, uint32_t id)
 uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, uint32_t id)
 {
     wg__index *index = &tape->interned.same_index;
+    assert(tape->modes.differentiating && id < tape->n_nodes);
     if (!index_room(tape, index, hash_node_id)) return 0; /* harmless: the node is recorded again */
     uint32_t at = (uint32_t)hash_content(node, in) & (index->size - 1);
     for (; index->table[at]; at = (at + 1) & (index->size - 1)) {
         uint32_t other = index->table[at];
         const wg__node *o = &tape->nodes[other];
+        assert(other < tape->n_nodes);
         if (o->op == node->op && o->attr == node->attr && o->shape == node->shape && o->dtype == node->dtype &&
             o->flags == node->flags && o->n_in == node->n_in &&
             !memcmp(wg__inputs(tape, o), in, o->n_in * sizeof *in))

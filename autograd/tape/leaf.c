@@ -9,6 +9,7 @@ static wg_tensor nil(wg_tape *tape) { return wg__handle(tape, 0); }
 static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, const wg_shape *shape, wg__leaf leaf,
                          uint64_t key)
 {
+    assert(kind != WG__LEAF_NONE && (kind == WG__LEAF_PARAM) == (leaf.param != NULL));
     if (!wg__grow(&tape->heap, (void **)&tape->leaves, &tape->cap_leaves, tape->n_leaves + 1u, sizeof leaf)) {
         wg__out_of_memory(tape);
         return 0;
@@ -73,6 +74,7 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
     wg__leaf *have = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
+    assert(!have || have->param == param); /* ids are unique */
     if (have && have->state == WG__LEAF_CURRENT) {
         have->recorded |= !tape->modes.no_grad;
         return wg__handle(tape, id);

@@ -46,6 +46,8 @@ struct wg_params {
 
 enum { SLAB_BYTES = 1 << 18 };
 
+static size_t bytes_of(const wg_param *param) { return (size_t)param->numel * wg_dtype_size(param->set->dtype); }
+
 static _Atomic uint64_t next_id = 1; /* of parameters; unique in the process and, unlike addresses, never reused */
 
 /* ---- the set ---- */
@@ -79,6 +81,7 @@ void wg_params_free(wg_params *set)
     wg__heap_release(&set->heap, set->members, set->cap_members * sizeof *set->members);
     wg__heap last = set->heap;
     wg__heap_release(&last, set, sizeof *set);
+    assert(last.memory.live == 0);
 }
 
 wg_status wg_params_status(const wg_params *set) { return set ? set->error.status : WG_ERR_ARGUMENT; }
@@ -166,6 +169,7 @@ static bool place(wg_params *set, wg_param *param, size_t bytes)
         }
         set->slabs = s;
     }
+    assert(s->used % 64 == 0 && s->used + room <= s->size);
     param->value = s->values + s->used;
     param->grad = s->buffers ? NULL : s->grads + s->used;
     s->used += room;
@@ -214,6 +218,7 @@ static wg_param *member_new(wg_params *set, const char *name, wg_shape shape, wg
     *param = (wg_param){.set = set, .shape = shape, .buffer = buffer, .grad_empty = true, .version = 1};
     param->id = atomic_fetch_add(&next_id, 1);
     wg_shape_numel(&shape, &param->numel);
+    assert(bytes_of(param) == bytes);
     if (!place(set, param, bytes)) {
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory for %zu bytes", name, bytes);
     } else if ((param->name = name_new(set, name, param))) {
@@ -285,8 +290,6 @@ bool wg_param_is_frozen(const wg_param *param) { return param && param->frozen; 
 
 /* ---- numbers ---- */
 
-static size_t bytes_of(const wg_param *param) { return (size_t)param->numel * wg_dtype_size(param->set->dtype); }
-
 const void *wg_param_value(const wg_param *param) { return param ? param->value : NULL; }
 uint64_t wg_param_version(const wg_param *param) { return param ? param->version : 0; }
 
@@ -299,6 +302,7 @@ void wg_param_write_end(wg_param *param)
 /* An empty gradient is cleared only when it is read. */
 static void grad_clear(wg_param *param)
 {
+    assert(!param->buffer && param->grad);
     if (!param->grad_empty || param->grad_is_zero) return;
     memset(param->grad, 0, bytes_of(param));
     param->grad_is_zero = true;
@@ -341,9 +345,17 @@ bool wg_params_grad_valid(const wg_params *set) { return set && !set->grad_inval
 
 uint64_t wg__param_id(const wg_param *param) { return param->id; }
 void *wg__param_data(wg_param *param) { return param->value; }
-void *wg__param_grad_data(wg_param *param) { return param->grad; }
+void *wg__param_grad_data(wg_param *param)
+{
+    assert(!param->buffer);
+    return param->grad;
+}
 bool wg__param_grad_empty(const wg_param *param) { return param->grad_empty; }
-void wg__param_grad_written(wg_param *param) { param->grad_empty = param->grad_is_zero = false; }
+void wg__param_grad_written(wg_param *param)
+{
+    assert(!param->buffer);
+    param->grad_empty = param->grad_is_zero = false;
+}
 void wg__param_grad_clobbered(wg_param *param)
 {
     param->grad_is_zero = false;

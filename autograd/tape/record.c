@@ -70,6 +70,8 @@ uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in
         wg__out_of_memory(tape);
         return 0;
     }
+    assert(node->shape && node->shape < tape->interned.n_shapes && node->op < tape->interned.n_ops);
+    assert((node->op == 0) == (node->leaf != WG__LEAF_NONE) && (node->n_in == 0 || in));
     wg__node *fresh = &tape->nodes[tape->n_nodes];
     *fresh = *node;
     fresh->region = tape->modes.remat ? tape->modes.n_regions : 0;
@@ -85,7 +87,10 @@ uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in
         for (uint32_t i = 0; i + 1 < node->n_in; i += 2) wg__hash_mix(tape, in[i], in[i + 1]);
         wg__hash_mix(tape, in[node->n_in - 1], node->n_in);
     } else {
-        for (uint32_t i = 0; i < node->n_in; i++) fresh->in[i] = in[i];
+        for (uint32_t i = 0; i < node->n_in; i++) {
+            assert(in[i] < tape->n_nodes); /* operands precede their readers */
+            fresh->in[i] = in[i];
+        }
     }
     hash_node(tape, fresh);
     return tape->n_nodes++;
@@ -185,6 +190,7 @@ static bool infer_fast(const wg_tape *tape, const wg_op *op, const uint32_t *in,
         if (other->shape != node->shape && wg__shape_of_node(tape, other)->rank != 0) return false;
     }
     wg_dtype dtypes[4];
+    assert(n <= 4);
     for (int i = 0; i < n; i++) dtypes[i] = (wg_dtype)node->dtype;
     return op->select(op, dtypes, n, (wg_dtype)node->dtype) != NULL;
 }
@@ -195,6 +201,7 @@ static bool infer_fast(const wg_tape *tape, const wg_op *op, const uint32_t *in,
 static uint64_t next_key(wg_tape *tape)
 {
     wg__scope *scope = &tape->scopes.list[tape->scopes.current];
+    assert(tape->scopes.current < tape->scopes.n);
     uint64_t ordinal = scope->ordinal++;
     return wg__hash_bytes(scope->path_hash, &ordinal, sizeof ordinal);
 }

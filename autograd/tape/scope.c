@@ -46,6 +46,7 @@ void wg_scope_begin(wg_tape *tape, const char *name)
 {
     if (!tape) return;
     if (!name) name = "?";
+    assert(tape->scopes.current < tape->scopes.n);
     char path[256];
     const char *parent = tape->scopes.list[tape->scopes.current].path;
     int length = snprintf(path, sizeof path, "%s%s%s", parent, parent[0] ? "." : "", name);
@@ -72,5 +73,8 @@ void wg_scope_begin(wg_tape *tape, const char *name)
 
 void wg_scope_end(wg_tape *tape)
 {
-    if (tape) tape->scopes.current = tape->scopes.list[tape->scopes.current].parent;
+    if (!tape) return;
+    const uint32_t current = tape->scopes.current, parent = tape->scopes.list[current].parent;
+    assert(current ? parent < current : parent == 0);
+    tape->scopes.current = parent;
 }

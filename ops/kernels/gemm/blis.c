@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 #ifdef WG__BLIS_SUBDIRECTORY
 #include <blis/blis.h>
 #else
