@@ -1,10 +1,6 @@
 /* Samples: operands by spec, and the list of families. */
 #include "samples.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "../autograd/base/random.h"
 
 static const op_samples *const families[] = {samples_pointwise, samples_scalar,  samples_reduce, samples_view,
@@ -27,7 +23,7 @@ const wg_op *op_named(const char *name)
     return NULL;
 }
 
-/* ---- numbers --------------------------------------------------------------------------------------------- */
+/* ---- numbers ---- */
 
 static uint64_t key_of(const op_samples *row, int i)
 {
@@ -76,7 +72,7 @@ static int64_t numel_of(wg_shape shape)
     return n;
 }
 
-/* ---- specs ----------------------------------------------------------------------------------------------- */
+/* ---- specs ---- */
 
 wg_shape shape_of_spec(const char *spec)
 {
@@ -135,7 +131,7 @@ static wg_tensor seen_as(wg_tensor base, const char *spec)
     }
 }
 
-/* ---- operands -------------------------------------------------------------------------------------------- */
+/* ---- operands ---- */
 
 /* A tensor of the same shape on the other tape. */
 static wg_tensor abroad(sampler *s, wg_tensor operand)
@@ -212,7 +208,7 @@ wg_tensor x_bool(sampler *s, const char *spec) { return whole(s, WG_BOOL, spec, 
 wg_tensor x_i32(sampler *s, const char *spec, int low, int high) { return whole(s, WG_I32, spec, low, high); }
 wg_tensor x_list(sampler *s, wg_shape shape, const double *numbers) { return data(s, s->dtype, shape, numbers); }
 
-/* ---- samples --------------------------------------------------------------------------------------------- */
+/* ---- samples ---- */
 
 static void begin(sampler *s, const op_samples *row, int i)
 {
@@ -255,4 +251,23 @@ wg_tensor sample_loss(sampler *s, wg_tensor out)
     wg_tensor loss = wg_sum_all(wg_mul(out, data(s, wg_dtype_get(out), shape, numbers)));
     free(numbers);
     return loss;
+}
+
+/* ---- tests ---- */
+
+bool sample_wanted(const op_samples *row, int i)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%d", row->name, i);
+    return check_wants(name);
+}
+
+void sample_failed(const op_samples *row, int i, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    FAIL("%s.%d: %s", row->name, i, text);
 }

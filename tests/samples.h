@@ -2,10 +2,13 @@
  *
  * A row gives an op (by the name of its descriptor) or a public function, a generator of its samples and one of its
  * bad inputs. The same samples serve the gradient check, the comparison of f32 with f64, of plans and of threads,
- * failing allocations, and benchmarks. A sample is a function of (row, number): made twice, it is the same. */
+ * failing allocations, and benchmarks. A sample is a function of (row, number): made twice, it is the same.
+ *
+ * A test of samples takes --only ROW, or --only ROW.NUMBER for a single one: "add", "add.3". */
 #ifndef WG_TEST_SAMPLES_H
 #define WG_TEST_SAMPLES_H
 
+#include "check.h"
 #include "wengert.h"
 
 enum { SAMPLE_INPUTS = 8 };
@@ -64,7 +67,21 @@ wg_tensor sample_bad(sampler *s, const op_samples *row, int i);
 /* sum(out * fixed random weights): never a plain sum, whose gradient hides mistakes. */
 wg_tensor sample_loss(sampler *s, wg_tensor out);
 
-/* ---- for the generators ---------------------------------------------------------------------------------- */
+/* ---- for the tests ---- */
+
+/* Whether --only admits sample i. */
+bool sample_wanted(const op_samples *row, int i);
+
+/* Counts a failure of sample i, which the message names as --only does. */
+void sample_failed(const op_samples *row, int i, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Every sample that --only admits. */
+#define FOR_EACH_SAMPLE(row, i)                                                                                    \
+    for (int at_ = 0; ((row) = samples_at(at_)); at_++)                                                            \
+        for (int i = 0; i < (row)->n; i++)                                                                         \
+            if (sample_wanted(row, i))
+
+/* ---- for the generators ---- */
 
 /* A differentiable operand. spec: sizes and, after a blank, how it is seen: "2,3" dense; "2,3 t" the last two axes
  * transposed; "s" sliced from a longer last axis, "o" from a longer first axis; "p" every second of the last axis;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* ---- einsum ---------------------------------------------------------------------------------------------- */
+/* ---- einsum ---- */
 
 typedef struct einsum_case {
     const char *formula, *x[4];
@@ -87,7 +87,7 @@ static wg_tensor bad_einsum(sampler *s, const op_samples *row, int i)
     return wg_einsum(i == 14 ? "abcde,fghij->abcdefghij" : all[i].formula, x, 2);
 }
 
-/* ---- discrete choices ------------------------------------------------------------------------------------ */
+/* ---- discrete choices ---- */
 
 static const char *const specs[] = {"2,3",   "1",     "7",     "1030",  "33,31",           "5,7 t", "4,6 s",
                                     "4,6 p", "4,6 f", "4,6 e", "4,6 b", "1,2,1,2,1,2,1,2", "2,3,4", "513,3 t",
@@ -132,7 +132,7 @@ static wg_tensor bad_hardmax(sampler *s, const op_samples *row, int i)
     return wg_hardmax(i == 2 ? x_bool(s, "2,3") : x_in(s, spec[i]), i == 1 ? -3 : -1);
 }
 
-/* ---- norms ----------------------------------------------------------------------------------------------- */
+/* ---- norms ---- */
 
 static wg_tensor make_rms(sampler *s, const op_samples *row, int i)
 {
@@ -212,7 +212,7 @@ static wg_tensor bad_batch(sampler *s, const op_samples *row, int i)
     return wg_batch_norm(in, weight, bias, x_in(s, "3"), x_in(s, "3"), epsilon);
 }
 
-/* ---- CTC ------------------------------------------------------------------------------------------------- */
+/* ---- CTC ---- */
 
 typedef struct ctc_case {
     int T, B, C, S;

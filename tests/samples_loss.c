@@ -6,7 +6,7 @@
 
 #include "../ops/kernels/reduce/reduce.h"
 
-/* ---- cross-entropy --------------------------------------------------------------------------------------- */
+/* ---- cross-entropy ---- */
 
 typedef struct ce_case {
     const char *logits;
@@ -144,7 +144,7 @@ static wg_tensor bad_lengths(sampler *s, const op_samples *row, int i)
     return wg_cross_entropy_lengths(logits, labels, i == 4 ? x_in(s, "2") : x_i32(s, "2", 0, 3));
 }
 
-/* ---- the ops behind it ----------------------------------------------------------------------------------- */
+/* ---- the ops behind it ---- */
 
 static wg__cross_entropy_attr attr_of(sampler *s, int classes, double smoothing)
 {
@@ -206,7 +206,7 @@ static wg_tensor make_of_labels(sampler *s, const op_samples *row, int i)
     return wg_record(op_named(row->name), (wg_tensor[]){labels, weights}, 2, &attr, sizeof attr);
 }
 
-/* ---- losses by element ----------------------------------------------------------------------------------- */
+/* ---- losses by element ---- */
 
 enum { MSE, HUBER, BCE, KL, NLL };
 
@@ -269,7 +269,7 @@ static wg_tensor bad_nll(sampler *s, const op_samples *row, int i)
     return wg_nll(x, labels, i == 4 ? (wg_reduction)9 : WG_MEAN);
 }
 
-/* ---- layer norm, dropout --------------------------------------------------------------------------------- */
+/* ---- layer norm, dropout ---- */
 
 typedef struct norm_case {
     const char *x, *weight, *bias;

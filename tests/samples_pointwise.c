@@ -6,7 +6,7 @@
 #include "../ops/internal.h"
 #include "../ops/pointwise_rows.h"
 
-/* ---- one operand ----------------------------------------------------------------------------------------- */
+/* ---- one operand ---- */
 
 static const char *const specs[] = {"",        "1",       "7",       "1030",  "0",     "3,0",   "2,3",
                                     "1,1",     "5,1,3",   "2,3,4,5", "33,31", "3,513", "2,3 t", "1,2,1,2,1,2,1,2",
@@ -28,7 +28,7 @@ static wg_tensor make_logic1(sampler *s, const op_samples *row, int i)
     return record(row, (wg_tensor[]){x_bool(s, specs[i])}, 1);
 }
 
-/* ---- two and three --------------------------------------------------------------------------------------- */
+/* ---- two and three ---- */
 
 /* "=": the first operand again. */
 static const char *const pairs[][2] = {{"2,3", "2,3"},
@@ -127,7 +127,7 @@ static wg_tensor make_fill(sampler *s, const op_samples *row, int i)
     return record(row, (wg_tensor[]){a, m, b}, 3);
 }
 
-/* ---- what they must refuse ------------------------------------------------------------------------------- */
+/* ---- what they must refuse ---- */
 
 /* Each spec's first letter names the kind: x float, b bool, i i32. */
 typedef struct refusal {
@@ -197,7 +197,7 @@ REFUSAL(logic2, 2)
 REFUSAL(choose, 3)
 REFUSAL(fill, 3)
 
-/* ---- the rows -------------------------------------------------------------------------------------------- */
+/* ---- the rows ---- */
 
 #define FLAGS(flags) ((flags)&WG_OP_SMOOTH ? SAMPLE_SMOOTH : 0)
 /* Of bad_one, how many a row of these types must refuse. */
@@ -232,7 +232,7 @@ const op_samples samples_pointwise[] = {
 #include "../ops/pointwise.def"
     {0}};
 
-/* ---- public forms that take numbers ---------------------------------------------------------------------- */
+/* ---- public forms that take numbers ---- */
 
 enum {
     ADD_SCALAR,
@@ -275,7 +275,8 @@ static wg_tensor make_scalar(sampler *s, const op_samples *row, int i)
     }
 }
 
-/* A cast to its own dtype, and to f64 from either; casts that lose digits are compared with C's in test_ops.c. */
+/* A cast to its own dtype, and to f64 from either; casts that lose digits are compared with C's in
+ * test_pointwise_kernels.c. */
 static wg_tensor make_cast(sampler *s, const op_samples *row, int i)
 {
     wg_tensor x = x_in(s, specs[i]);

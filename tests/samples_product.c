@@ -118,7 +118,7 @@ static wg_tensor bad_product(sampler *s, const op_samples *row, int i)
     return product(row->op, a, b, all[row->op][i].c ? x_in(s, all[row->op][i].c) : WG_NONE);
 }
 
-/* ---- attention ------------------------------------------------------------------------------------------- */
+/* ---- attention ---- */
 
 typedef struct attention_case {
     const char *q, *k, *v, *mask, *bias;

@@ -27,7 +27,7 @@ enum {
     LOG_SOFTMAX
 };
 
-/* ---- over several axes ----------------------------------------------------------------------------------- */
+/* ---- over several axes ---- */
 
 typedef struct
     over { /* axes: a digit each, "" for all, and '-' before one from the end; upper: reduced sizes kept */
@@ -140,7 +140,7 @@ static wg_tensor bad_all_axes(sampler *s, const op_samples *row, int i)
     return reduce(row->op, x_bool(s, i ? "2,3" : ""), WG_ALL_AXES, false, 0);
 }
 
-/* ---- along one axis -------------------------------------------------------------------------------------- */
+/* ---- along one axis ---- */
 
 typedef struct along {
     const char *spec;
@@ -217,7 +217,7 @@ static wg_tensor bad_along(sampler *s, const op_samples *row, int i)
     return wg_topk(x_in(s, "2,3"), i == 5 ? 4 : -1, 1, true, NULL);
 }
 
-/* ---- ops that stand in gradients only -------------------------------------------------------------------- */
+/* ---- ops that stand in gradients only ---- */
 
 static wg_tensor make_prod_others(sampler *s, const op_samples *row, int i)
 {

@@ -166,7 +166,7 @@ static wg_tensor make_view(sampler *s, const op_samples *row, int i)
     return view(row->op, i % 2 ? wg_tanh(x) : x, c);
 }
 
-/* ---- what they must refuse ------------------------------------------------------------------------------- */
+/* ---- what they must refuse ---- */
 
 typedef struct bad_view {
     int op;
@@ -255,7 +255,7 @@ static wg_tensor make_bad_view(sampler *s, const op_samples *row, int i)
     return WG_NONE;
 }
 
-/* ---- joining and cutting --------------------------------------------------------------------------------- */
+/* ---- joining and cutting ---- */
 
 typedef struct join_case {
     const char *part[3];

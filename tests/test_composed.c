@@ -2,16 +2,14 @@
  * choices; CTC against an enumeration of all paths, and its corner cases; norms as layers. */
 #include <float.h>
 
-#include "check.h"
 #include "values.h"
 
 static array x[3], want;
 
-/* Nothing failed on the tape, and no value was wrong. */
+/* Nothing failed on the tape. */
 static void well(void)
 {
     if (wg_tape_reset(tape) != WG_OK) FAIL("%s", wg_tape_message(tape));
-    finish();
 }
 
 static void fails(wg_tensor result, wg_status status, const char *words)
@@ -86,10 +84,8 @@ static void einsum_by_loop(void)
     expect_values(formula, wg_einsum(formula, in, n), &want);
 }
 
-static void einsum_against_loop(void)
-{
-    for (int i = 0; i < 5; i++) rounds(einsum_by_loop);
-}
+static void einsum_round(uint64_t seed) { one_round(seed, einsum_by_loop); }
+static void einsum_against_loop(void) { check_rounds(5 * ROUNDS, einsum_round); }
 
 /* A multiplicative module: s = W x with weights that depend on another input, w_ij = sum_k u_ijk z_k. If u is the
  * identity in all three indices, it is a gate (z x elementwise, as in an LSTM or GRU); if z is a softmax, it is the
@@ -140,7 +136,6 @@ static void einsum_refuses(void)
     a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
     fails(wg_einsum("ij,j->i", (wg_tensor[]){a, wg_ones(tape, WG_F32, WG_DIMS(3))}, 2), WG_ERR_DTYPE,
           "einsum: operand 2 is f32");
-    finish();
 }
 
 /* ---- discrete choices ---- */
@@ -171,7 +166,6 @@ static void straight_through(void)
     fails(wg_straight_through(WG_NONE, a), WG_ERR_ARGUMENT, "straight_through: operand 1 was never set");
     a = wg_ones(tape, WG_F32, WG_DIMS(2));
     fails(wg_straight_through(a, WG_NONE), WG_ERR_ARGUMENT, "straight_through: operand 2 was never set");
-    finish();
 }
 
 /* The first of equal values, along any axis. */
@@ -290,7 +284,6 @@ static void ctc_against_all_ways(void)
         }
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
-    finish();
 }
 
 /* Values past the lengths, and probabilities of zero, cause no NaN. */
@@ -338,7 +331,6 @@ static void ctc_corners(void)
         assert_true(fabs(sum + (round == 0 ? 5 : round == 1 ? 3 : 0)) < 1e-12);
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
-    finish();
 }
 
 /* Twice such a length may wrap around to a valid one in 32 bits. */
@@ -424,18 +416,7 @@ static void layers(void)
     assert_true(s.rms.epsilon == FLT_EPSILON);
     wg_params_free(set);
     wg_params_free(single);
-    finish();
 }
-
-static void begin(void)
-{
-    seed = check_seed();
-    tape = wg_tape_new(wg_tape_defaults());
-}
-
-static void end(void) { wg_tape_free(tape); }
-
-#define ON_TAPE(name) TEST_CASE_WITH(name, begin, end)
 
 int main(int argc, char **argv)
 {

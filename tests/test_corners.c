@@ -1,20 +1,10 @@
 /* Values and gradients at the corners: ties, infinities, NaN, nothing at all, indices out of range; and what random
  * numbers look like. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "values.h"
 
 static array want;
 
-/* ---- corners --------------------------------------------------------------------------------------------- */
+/* ---- corners ---- */
 
 static wg_tensor list(int n, const double *numbers) { return wg_data(tape, WG_F64, WG_DIMS(n), numbers); }
 
@@ -30,7 +20,7 @@ static void expect_list(const char *what, wg_tensor got, int n, const double *nu
 #define EXPECT(what, got, ...)          expect_list(what, got, LIST(__VA_ARGS__))
 #define EXPECT_NUMBER(what, got, value) EXPECT(what, wg_reshape(got, WG_DIMS(1)), value)
 
-static void values(void **state)
+static void values(void)
 {
     const double inf = INFINITY, nan = NAN;
     EXPECT("softmax of -inf", wg_softmax(list(LIST(-inf, -inf)), 0), 0, 0);
@@ -73,10 +63,9 @@ static void values(void **state)
     EXPECT_NUMBER("matmul over nothing",
                   wg_matmul(wg_zeros(tape, WG_F64, WG_DIMS(1, 0)), wg_zeros(tape, WG_F64, WG_DIMS(0, 1))), 0);
     assert_int_equal(wg_tape_reset(tape), WG_OK);
-    finish();
 }
 
-static void gradients_at_corners(void **state)
+static void gradients_at_corners(void)
 {
     const double inf = INFINITY;
     wg_tensor t = list(LIST(2, 5, 5, 1)), zeros = list(LIST(0, 3, 0, 2)), one = list(LIST(4, 0, 3, 2));
@@ -107,11 +96,10 @@ static void gradients_at_corners(void **state)
     EXPECT("masked_fill hides",
            wg_grad1(wg_masked_fill(used, wg_cast(list(LIST(0, 1, 0)), WG_BOOL), 9), used, WG_NONE), 1, 0, 1);
     assert_int_equal(wg_tape_reset(tape), WG_OK);
-    finish();
 }
 
 /* Errors name the function that was called. */
-static void names_in_errors(void **state)
+static void names_in_errors(void)
 {
     wg_tensor x = list(LIST(1, 2, 3));
     assert_true(wg_is_nil(wg_pad_value(x, 0, INT64_MAX, 0, 1)));
@@ -122,7 +110,7 @@ static void names_in_errors(void **state)
 }
 
 /* An ignored row may hold anything. */
-static void ignored_labels(void **state)
+static void ignored_labels(void)
 {
     const double logits[6] = {1, 2, 0.5, NAN, INFINITY, -1};
     const int32_t labels[2] = {1, -100};
@@ -133,11 +121,10 @@ static void ignored_labels(void **state)
     EXPECT("its gradient", wg_reshape(wg_grad1(loss, t, WG_NONE), WG_DIMS(6)), exp(1) / sum, exp(2) / sum - 1,
            exp(0.5) / sum, 0, 0, 0);
     assert_int_equal(wg_tape_reset(tape), WG_OK);
-    finish();
 }
 
 /* An index out of range is known only when run: op, index and limit are in the text. */
-static void indices_out_of_range(void **state)
+static void indices_out_of_range(void)
 {
     static const char *const names[] = {"embedding", "index_select",  "gather", "scatter_add",
                                         "one_hot",   "cross_entropy", "nll"};
@@ -158,17 +145,16 @@ static void indices_out_of_range(void **state)
         assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
         const char *text = wg_tape_message(tape);
         if (!strstr(text, i == 6 ? "gather" : names[i]) || !strstr(text, "7") || !strstr(text, "0 to 3"))
-            failures++, printf("FAILED %s: '%s'\n", names[i], text);
+            FAIL("%s: '%s'", names[i], text);
     }
     wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(3), wrong), none = wg_zeros(tape, WG_F64, WG_DIMS(0));
     wg_tensor out = wg_scatter_add(none, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3))); /* no index is right */
     assert_int_equal(wg_eval(&out, 1), WG_ERR_INDEX);
     assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
-    finish();
 }
 
 /* Moments and independence of random numbers; dropout in train and eval mode. */
-static void random_numbers(void **state)
+static void random_numbers(void)
 {
     enum { N = 100000 };
     wg_tensor u = wg_uniform(tape, WG_F64, WG_DIMS(N), -1, 3), v = wg_uniform(tape, WG_F64, WG_DIMS(N), -1, 3);
@@ -203,10 +189,10 @@ static void random_numbers(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values),         cmocka_unit_test(gradients_at_corners),
-        cmocka_unit_test(ignored_labels), cmocka_unit_test(indices_out_of_range),
-        cmocka_unit_test(random_numbers), cmocka_unit_test(names_in_errors),
+    static const test tests[] = {
+        ON_TAPE(values),         ON_TAPE(gradients_at_corners),
+        ON_TAPE(ignored_labels), ON_TAPE(indices_out_of_range),
+        ON_TAPE(random_numbers), ON_TAPE(names_in_errors),
     };
-    return run_values(argc, argv, "corners", tests, sizeof tests / sizeof *tests);
+    return RUN_TESTS(tests);
 }

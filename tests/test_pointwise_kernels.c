@@ -1,35 +1,20 @@
 /* The loops of the kernels of all rows of pointwise.def, on every instruction set this machine has: the result for an
  * element does not depend on its position; results may overwrite operands; nothing past the last element is touched.
- * Integers wrap around; casts. (Values: test_pointwise_values.)
- *
- *     test_pointwise_kernels [SEED]    a failure prints the seed */
+ * Integers wrap around; casts. (Values: test_pointwise_values.) --only restricts `loops` to a row. */
 #include "ops/kernels/kernels.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "check.h"
 #include "guarded.h"
 #include "ops/kernels/pointwise/pointwise.h"
 #include "ops/pointwise_rows.h"
 #include "random.h"
-
-static uint64_t first_seed;
-static int failures;
-
-#define FAIL(...)                                                                                                  \
-    (failures++ < 50 ? (void)(printf("FAIL (test_pointwise_kernels %" PRIu64 "): ", first_seed),                   \
-                              printf(__VA_ARGS__), printf("\n"))                                                   \
-                     : (void)0)
 
 static double between(double low, double high)
 {
     return low + (high - low) * (double)(random_bits() >> 11) * 0x1p-53;
 }
 
-/* ---- the rows --------------------------------------------------------------------------------------------- */
+/* ---- the rows ---- */
 
 typedef enum kind {
     UNARY_ROW,
@@ -92,7 +77,7 @@ static void draw(wg_dtype dtype, int64_t n, void *out)
     }
 }
 
-/* ---- every row: position, aliasing, guard pages ----------------------------------------------------------- */
+/* ---- every row: position, aliasing, guard pages ---- */
 
 enum { LONGEST = 130 };
 static guarded memory[4]; /* operands 0-2, result */
@@ -140,17 +125,18 @@ static void check_length(wg__isa isa, int number, wg_dtype dtype, int n, bool en
     }
 }
 
-static void check_lengths(wg__isa isa)
+static void check_loops(wg__isa isa)
 {
     for (int number = 0; number < ROWS; number++)
-        for (int dtype = 0; dtype < WG_DTYPES; dtype++) {
+        for (int dtype = 0; check_wants(rows[number].name) && dtype < WG_DTYPES; dtype++) {
             if (!wg__pointwise_get_isa(number, (wg_dtype)dtype, isa)) continue;
+            random_state = check_seed(); /* --only draws the same */
             for (int n = 0; n <= LONGEST; n++)
                 for (int end = 0; end < 2; end++) check_length(isa, number, (wg_dtype)dtype, n, end);
         }
 }
 
-/* ---- integers, casts ------------------------------------------------------------------ */
+/* ---- integers, casts ---- */
 
 static void check_integers(wg__isa isa)
 {
@@ -175,7 +161,7 @@ static void check_integers(wg__isa isa)
     }
 }
 
-static void check_casts(void)
+static void casts(void)
 {
     static const double from[] = {0, -0.9, 0.9, -1.5, 3, 2147483646.5, 3e9, -3e9, INFINITY, -INFINITY, NAN};
     static const int32_t to[] = {0, 0, 0, -1, 3, 2147483646, INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, 0};
@@ -199,15 +185,32 @@ static void check_casts(void)
         }
 }
 
+/* ---- tests ---- */
+
+static void new_memory(void)
+{
+    for (int k = 0; k < 4; k++) memory[k] = guarded_new(LONGEST * 8);
+}
+
+static void free_memory(void)
+{
+    for (int k = 0; k < 4; k++) guarded_free(&memory[k]);
+}
+
+static void loops(void)
+{
+    for (int isa = 0; isa <= (int)wg__isa_get(); isa++) check_loops((wg__isa)isa);
+}
+
+static void integers(void)
+{
+    random_state = check_seed();
+    for (int isa = 0; isa <= (int)wg__isa_get(); isa++) check_integers((wg__isa)isa);
+}
+
 int main(int argc, char **argv)
 {
-    first_seed = random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    for (int k = 0; k < 4; k++) memory[k] = guarded_new(LONGEST * 8);
-    for (int isa = 0; isa <= (int)wg__isa_get(); isa++) {
-        check_lengths((wg__isa)isa);
-        check_integers((wg__isa)isa);
-    }
-    check_casts();
-    if (failures) printf("%d failures\n", failures);
-    return failures != 0;
+    static const test tests[] = {TEST_CASE_WITH(loops, new_memory, free_memory), TEST_CASE(integers),
+                                 TEST_CASE(casts)};
+    return RUN_TESTS(tests);
 }

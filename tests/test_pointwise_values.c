@@ -1,31 +1,23 @@
 /* The values of every row of pointwise.def against the row's reference: f32, f64, i32 and bool, on every instruction
  * set this machine has; in the row's interval, and far outside of it.
  *
- *     test_pointwise_values [SEED]     a failure prints the seed
- *     test_pointwise_values all [ROW]  every f32 number through the functions of one operand (minutes) */
+ *     test_pointwise_values [--only ROW]
+ *     WG_TEST_LONG=1 test_pointwise_values --test all_f32 [--only ROW]
+ *
+ * all_f32 passes every f32 number through the functions of one operand and prints their largest errors: about a minute
+ * a row. */
 #include "ops/kernels/kernels.h"
 
-#include <inttypes.h>
 #include <float.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <tgmath.h>
 
+#include "check.h"
 #include "ops/pointwise_rows.h"
 #include "random.h"
 
-static uint64_t first_seed;
-static int failures;
-
-#define FAIL(...)                                                                                                  \
-    (failures++ < 50 ? (void)(printf("FAIL (test_pointwise_values %" PRIu64 "): ", first_seed),                    \
-                              printf(__VA_ARGS__), printf("\n"))                                                   \
-                     : (void)0)
-
 static const long double PI = 3.14159265358979323846264338327950288L;
 
-/* ---- the rows: name##_reference is a row's reference as a function of its operands ------------------------ */
+/* ---- the rows: name##_reference is a row's reference as a function of its operands ---- */
 
 typedef long double number;
 
@@ -82,7 +74,7 @@ static const row rows[ROWS] = {
 #include "ops/pointwise.def"
 };
 
-/* ---- operands --------------------------------------------------------------------------------------------- */
+/* ---- operands ---- */
 
 enum { INSIDE = 4096, BITS = 1 << 15, MOST = 1 << 16 };
 
@@ -183,7 +175,7 @@ static int enumerate_one(wg_dtype dtype)
     return 8 * n;
 }
 
-/* ---- comparison ------------------------------------------------------------------------------------------- */
+/* ---- comparison ---- */
 
 /* The unit in the last place of numbers of the size of x. */
 static number unit_of(wg_dtype dtype, number x)
@@ -244,6 +236,7 @@ static void check_row(int number_of_row, wg_dtype dtype)
 {
     const row *r = &rows[number_of_row];
     memset(operand, 0, sizeof operand);
+    random_state = check_seed(); /* --only draws the same */
     draw_inside(r, dtype, INSIDE);
     check(number_of_row, dtype, INSIDE, "inside");
     if (!wg_dtype_is_float(dtype)) return;
@@ -279,20 +272,28 @@ static void check_all(wg__isa isa, int number_of_row)
     printf("%-10s isa %d: at most %.3f ulp, at %a\n", r->name, isa, worst, at);
 }
 
+/* ---- tests ---- */
+
+static void values(void)
+{
+    for (int number_of_row = 0; number_of_row < ROWS; number_of_row++)
+        for (int dtype = 0; check_wants(rows[number_of_row].name) && dtype < WG_DTYPES; dtype++)
+            if (wg__pointwise_get_isa(number_of_row, (wg_dtype)dtype, WG__ISA_baseline))
+                check_row(number_of_row, (wg_dtype)dtype);
+}
+
+static void all_f32(void)
+{
+    for (int number_of_row = 0; check_long() && number_of_row < ROWS; number_of_row++) {
+        const row *r = &rows[number_of_row];
+        if (!check_wants(r->name) || r->operands != 1 || r->to_bool) continue;
+        for (int isa = 0; wg__pointwise_get(number_of_row, WG_F32) && isa <= (int)wg__isa_get(); isa++)
+            check_all((wg__isa)isa, number_of_row);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    bool all = argc > 1 && strcmp(argv[1], "all") == 0;
-    first_seed = random_state = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    for (int number_of_row = 0; number_of_row < ROWS; number_of_row++)
-        for (int dtype = 0; dtype < WG_DTYPES; dtype++)
-            if (!all && wg__pointwise_get_isa(number_of_row, (wg_dtype)dtype, WG__ISA_baseline))
-                check_row(number_of_row, (wg_dtype)dtype);
-    for (int number_of_row = 0; all && number_of_row < ROWS; number_of_row++) {
-        const row *r = &rows[number_of_row];
-        bool wanted = argc < 3 || strcmp(argv[2], r->name) == 0;
-        if (!wanted || r->operands != 1 || r->to_bool || !wg__pointwise_get(number_of_row, WG_F32)) continue;
-        for (int isa = 0; isa <= (int)wg__isa_get(); isa++) check_all((wg__isa)isa, number_of_row);
-    }
-    if (failures) printf("%d failures\n", failures);
-    return failures != 0;
+    static const test tests[] = {TEST_CASE(values), TEST_CASE(all_f32)};
+    return RUN_TESTS(tests);
 }

@@ -1,29 +1,18 @@
 /* What tests of values share. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../autograd/base/random.h"
 #include "values.h"
 
-uint64_t seed = 1;
-int failures;
+#include "../autograd/base/random.h"
+
 wg_tape *tape;
 
-static uint64_t drawn;
+static uint64_t draw_seed, drawn;
 
-/* ---- random shapes and numbers --------------------------------------------------------------------------- */
+/* ---- random shapes and numbers ---- */
 
 uint32_t draw(uint32_t limit)
 {
     uint32_t bits[4];
-    wg__random4(seed, 0, 7, drawn++, bits);
+    wg__random4(draw_seed, 0, 7, drawn++, bits);
     return limit ? bits[0] % limit : 0;
 }
 
@@ -126,7 +115,7 @@ static bool close_to(double a, double b)
     return fabs(a - b) <= 1e-12 * (1 + fabs(b));
 }
 
-/* ---- which ops were checked ------------------------------------------------------------------------------ */
+/* ---- which ops were checked ---- */
 
 enum { OPS = 256, NAME = 32 };
 
@@ -188,7 +177,7 @@ wg_tensor node_of(const char *op, wg_tensor on)
     char name[NAME];
     snprintf(name, sizeof name, "%s", op);
     on.node = 0;
-    if (!find_node(&on.node, name, true)) failures++, printf("FAILED: no node of %s\n", op);
+    if (!find_node(&on.node, name, true)) FAIL("no node of %s", op);
     return on;
 }
 
@@ -197,46 +186,38 @@ void expect_values(const char *what, wg_tensor got, const array *want)
     wg_shape shape = wg_shape_get(got);
     char a[128], b[128];
     if (!wg_value(got) || !wg_shape_equal(&shape, &want->shape)) {
-        failures++;
-        printf("FAILED %s: shape %s, should be %s (%s)\n", what, wg_shape_text(&shape, a, sizeof a),
-               wg_shape_text(&want->shape, b, sizeof b), wg_tape_message(tape));
+        FAIL("%s: shape %s, should be %s (%s)", what, wg_shape_text(&shape, a, sizeof a),
+             wg_shape_text(&want->shape, b, sizeof b), wg_tape_message(tape));
         return;
     }
     for (int64_t i = 0; i < want->n; i++) {
         if (close_to(value_at(got, i), want->x[i])) continue;
-        if (++failures < 50)
-            printf("FAILED %s: shape %s, [%lld] is %.17g, should be %.17g\n", what,
-                   wg_shape_text(&shape, a, sizeof a), (long long)i, value_at(got, i), want->x[i]);
+        FAIL("%s: shape %s, [%lld] is %.17g, should be %.17g", what, wg_shape_text(&shape, a, sizeof a),
+             (long long)i, value_at(got, i), want->x[i]);
         return;
     }
     if (want->n > 0) has_oracle(op_of(got));
 }
 
-void finish(void)
+/* ---- tests ---- */
+
+static void draw_from(uint64_t seed)
 {
-    int seen = failures;
-    failures = 0;
-    if (seen) printf("    repeat with seed %llu\n", (unsigned long long)seed);
-    assert_int_equal(seen, 0);
+    draw_seed = seed;
+    drawn = 0;
 }
 
-void rounds(void (*body)(void))
+void begin_tape(void)
 {
-    for (int i = 0; i < ROUNDS; i++) {
-        body();
-        if (wg_tape_reset(tape) != WG_OK) {
-            failures++;
-            printf("FAILED: %s\n", wg_tape_message(tape));
-        }
-    }
-    finish();
-}
-
-int run_values(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n)
-{
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10);
+    draw_from(check_seed());
     tape = wg_tape_new(wg_tape_defaults());
-    int failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
-    wg_tape_free(tape);
-    return failed;
+}
+
+void end_tape(void) { wg_tape_free(tape); }
+
+void one_round(uint64_t seed, void (*body)(void))
+{
+    draw_from(seed);
+    body();
+    if (wg_tape_reset(tape) != WG_OK) FAIL("%s", wg_tape_message(tape));
 }

@@ -2,6 +2,7 @@
 #ifndef WG_TEST_VALUES_H
 #define WG_TEST_VALUES_H
 
+#include "check.h"
 #include "wengert.h"
 
 enum { ROUNDS = 60, MOST = 8192 };
@@ -12,9 +13,7 @@ typedef struct array {
     double x[MOST];
 } array;
 
-extern uint64_t seed;
-extern int failures;
-extern wg_tape *tape;
+extern wg_tape *tape; /* the running test's */
 
 uint32_t draw(uint32_t limit);
 wg_shape random_shape(int least_rank, int most_rank, int least_size); /* few elements */
@@ -41,12 +40,14 @@ bool is_checked(const char *op);
 wg_tensor node_of(const char *op, wg_tensor on);
 const wg_op *op_named(const char *name);
 
-/* Runs body ROUNDS times, then asserts that the tape is well and nothing failed. */
-void rounds(void (*body)(void));
-void finish(void);
+/* One round of a test: draws from `seed` on, runs body, resets the tape. */
+void one_round(uint64_t seed, void (*body)(void));
 
-/* What main returns: runs a group of tests on a new tape; an argument is the seed. */
-struct CMUnitTest;
-int run_values(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n);
+/* A test with a new tape. */
+void begin_tape(void);
+void end_tape(void);
+/* clang-format off */
+#define ON_TAPE(name) TEST_CASE_WITH(name, begin_tape, end_tape)
+/* clang-format on */
 
 #endif

@@ -1,8 +1,4 @@
 /* Values of attention and its gradients: loops over every query and key. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "values_tests.h"
 
 static array q, k, v, bias, mask, g, want, weights, part[3];

@@ -1,8 +1,4 @@
 /* Values of losses and norms that are made of other ops. (einsum, discrete choices, CTC: test_composed.) */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "values_tests.h"
 
 static array x, y, z, weight, bias, want, mean, var;

@@ -1,9 +1,4 @@
 /* Values of ops that only gradients and the engine record: by the formula of the gradient, written out in loops. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "values_tests.h"
 
 static array x, y, g, want;
@@ -118,7 +113,7 @@ void copies(void)
     expect_values("flip", wg_flip(t, axis), &want);
 }
 
-/* ---- by index, by slice ---------------------------------------------------------------------------------- */
+/* ---- by index, by slice ---- */
 
 void index_gradients(void)
 {
@@ -181,7 +176,7 @@ void spread(void)
                   &want);
 }
 
-/* ---- losses and norms ------------------------------------------------------------------------------------ */
+/* ---- losses and norms ---- */
 
 /* The loss of a row is -sum_c t_c log p_c with t_c = w_c ((1 - e) [c = label] + e / C), 0 for ignored labels. The mean
  * divides by the sum of w_label. Its gradient by the logits: g (p sum t - t). */
@@ -274,8 +269,7 @@ void accumulated(void)
     const double *grad = wg_param_grad(p);
     for (int64_t i = 0; ok && i < x.n; i++) ok = fabs(grad[i] - (3 + 4 * x.x[i])) < 1e-14;
     if (ok && x.n > 0) has_oracle("accumulate");
-    if (!ok) failures++, printf("FAILED: gradients are not added up\n");
-    ok = wg_tape_reset(tape) == WG_OK;
+    if (!ok) FAIL("gradients are not added up");
+    CHECK(wg_tape_reset(tape) == WG_OK);
     wg_params_free(set);
-    if (!ok) failures++;
 }

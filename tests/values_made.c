@@ -1,8 +1,4 @@
 /* Values of tensors made from nothing, from numbers of another dtype, and with a number. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "values_tests.h"
 
 static array x, y, z, want;
@@ -33,7 +29,7 @@ void from_nothing(void)
     expect_values("arange", wg_arange(tape, dtype == WG_BOOL ? WG_I32 : dtype, start, step, want.n), &want);
 }
 
-/* ---- random numbers -------------------------------------------------------------------------------------- */
+/* ---- random numbers ---- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -58,7 +54,7 @@ static void expect_distribution(const char *op, wg_tensor numbers, double (*belo
     if (worst * sqrt((double)n) < 2.5)
         has_oracle(op);
     else
-        failures++, printf("FAILED %s(%g, %g): %g from its distribution\n", op, a, b, worst);
+        FAIL("%s(%g, %g): %g from its distribution", op, a, b, worst);
 }
 
 static double uniform_below(double at, double low, double high)
@@ -84,7 +80,7 @@ static void expect_frequency(const char *op, wg_tensor numbers, double p, double
     if (deviations < 5 && !others)
         has_oracle(op);
     else
-        failures++, printf("FAILED %s: %lld of %lld for %g\n", op, (long long)hits, (long long)n, p);
+        FAIL("%s: %lld of %lld for %g", op, (long long)hits, (long long)n, p);
 }
 
 void random_numbers(void)
@@ -103,7 +99,7 @@ void random_numbers(void)
     wg_set_step(tape, 0);
 }
 
-/* ---- casts, numbers -------------------------------------------------------------------------------------- */
+/* ---- casts, numbers ---- */
 
 static double as(wg_dtype dtype, double value)
 {

@@ -1,16 +1,10 @@
 /* Values of ops against plain loops: random shapes, axes and strides. (Pointwise ops: test_pointwise_values;
  * gradients: test_ops; infinities and the like: test_corners.) */
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "values_tests.h"
 
 static array x, y, z, want;
 
-/* ---- reductions, scans ----------------------------------------------------------------------------------- */
+/* ---- reductions, scans ---- */
 
 enum { SUM, MEAN, MAX, MIN, PROD, VAR, VAR_OF_SAMPLE, LOGSUMEXP, ANY, ALL, KINDS };
 
@@ -197,7 +191,7 @@ void scans(void)
     expect_values("topk", best, &y);
 }
 
-/* ---- products -------------------------------------------------------------------------------------------- */
+/* ---- products ---- */
 
 void products(void)
 {
@@ -252,7 +246,7 @@ void products(void)
     expect_values("linear", wg_linear(ta, wg_t(tb), strided(&z)), &want);
 }
 
-/* ---- by index -------------------------------------------------------------------------------------------- */
+/* ---- by index ---- */
 
 void by_index(void)
 {
@@ -322,7 +316,7 @@ void masks(void)
     expect_values("length_mask", wg_length_mask(leaf(&z, WG_I32), cols), &want);
 }
 
-/* ---- losses, norm ---------------------------------------------------------------------------------------- */
+/* ---- losses, norm ---- */
 
 void losses(void)
 {

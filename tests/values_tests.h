@@ -1,4 +1,4 @@
-/* The list of the tests of values, in test_values: each is run ROUNDS times. */
+/* The tests of test_values: each runs ROUNDS rounds. */
 #ifndef WG_TEST_VALUES_TESTS_H
 #define WG_TEST_VALUES_TESTS_H
 

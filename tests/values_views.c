@@ -1,19 +1,9 @@
 /* Views, joining and cutting, against coordinates: random shapes, axes and strides. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "values_tests.h"
 
 static array x, y, want;
 
-/* ---- views, joining, cutting ----------------------------------------------------------------------------- */
+/* ---- views, joining, cutting ---- */
 
 void permuted(void)
 {

@@ -1,9 +1,4 @@
 /* Values of convolutions, their gradients and pools: loops over every window, along one, two and three axes. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "values_tests.h"
 
 enum { AXES = WG_CONV_AXES };
