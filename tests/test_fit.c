@@ -1,4 +1,4 @@
-/* Offsets of values in one block: intervals that are live at the same time do not share bytes, and the block is not much
+/* Offsets of values in one block: intervals that are live at the same time do not share bytes, and the block is little
  * larger than the most bytes that are live at once. */
 #include "autograd/plan/fit.h"
 #include "autograd/base/random.h"

@@ -80,8 +80,8 @@ static void check_view(const wg__verifier *v, uint32_t id)
               (long long)high, (long long)size);
 }
 
-/* A piece that is stored in a concatenation is where one of the operands belongs; its base, an operand that a kernel
- * adds to, shares its storage only if nothing else reads it. */
+/* A piece stored inside a concatenation is at the offset of one of its operands. The operand that a kernel adds to
+ * shares the storage of the result only if nothing else reads it. Marks what has been checked. */
 static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
 {
     const wg__planner *p = v->p;
