@@ -1,4 +1,4 @@
-/* The verifier: nodes, storage, groups, units and the schedule. Everything is computed here from the program itself, not
+/* The verifier: nodes, storage, groups, units and the schedule. All of it is computed here from the program itself, not
  * by the code that it checks. */
 #include "verify.h"
 

@@ -85,8 +85,8 @@ static int by_first(const void *x, const void *y)
     return order ? order : wg__compare(a->node, b->node);
 }
 
-/* Whether b may take over the storage of a in the stage in which a is read last: the chain that writes b reads a, element
- * by element; or the only unit that reads a precedes it in the same serial group. */
+/* Whether b may take over the storage of a in the stage in which a is read last: the chain that writes b reads a,
+ * element by element; or the only unit that reads a precedes it in the same serial group. */
 static bool is_in_place(const wg__verifier *v, const occupant *a, const occupant *b)
 {
     const wg__planner *p = v->p;
