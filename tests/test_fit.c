@@ -1,5 +1,5 @@
-/* Offsets of values in one block: intervals that are live at the same time do not share bytes, and the block is not
- * much larger than the most bytes that are live at once. */
+/* Offsets of values in one block: intervals that are live at the same time do not share bytes, and the block is little
+ * larger than the most bytes that are live at once. */
 #include "autograd/plan/fit.h"
 #include "autograd/base/random.h"
 #include "check.h"

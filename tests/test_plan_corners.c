@@ -1,5 +1,5 @@
-/* Programs at which a planner goes wrong easily: values that are wanted and also part of others, weights that are
- * packed in several forms, plans that are found again after the tape's memory has changed. */
+/* Programs that a planner gets wrong easily: values that are wanted and also part of other values, weights packed in
+ * several forms, plans that are found in the cache after the tape's memory has changed. */
 #include "tensors.h"
 
 /* ---- wanted values ---- */

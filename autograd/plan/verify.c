@@ -1,5 +1,5 @@
-/* The verifier: nodes, storage, groups, units and the schedule. Everything is computed here from the program itself,
- * not by the code that it checks. */
+/* The verifier: nodes, storage, groups, units and the schedule. Invariants are computed from the program itself;
+ * dependencies and ownership come from unit.c and query.c. */
 #include "verify.h"
 
 #ifdef WG__VERIFY
@@ -67,8 +67,8 @@ static void check_view(const wg__verifier *v, uint32_t id)
               (long long)high, (long long)size);
 }
 
-/* A piece that is stored in a concatenation is where one of the operands belongs; its base, an operand that a kernel
- * adds to, shares its storage only if nothing else reads it. */
+/* A piece stored inside a concatenation is at the offset of one of its operands. The operand that a kernel adds to
+ * shares the storage of the result only if nothing else reads it. Marks what has been checked. */
 static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
 {
     const wg__planner *p = v->p;

@@ -240,7 +240,7 @@ static void add_range(memory *m, range r)
     m->ranges[m->n++] = r;
 }
 
-/* Notes a write; a read of the block must follow the write of what it reads. */
+/* Records an access. What is read from the block must have been written before. */
 static void touch(memory *m, operand o)
 {
     int64_t low = o.at, high = o.at, numel = 1;
@@ -293,7 +293,7 @@ static void touch_chain(memory *m, const wg__chain *chain)
         touch(m, (operand){&chain->sums[i].out, 0, 1, &lines, &one, chain->sums[i].size, true});
 }
 
-/* A packed operand is where the same matrix has been packed. */
+/* The packed operand of a product is at the address to which the same matrix was packed. */
 static void check_packed(const memory *m, const wg__product *p)
 {
     const wg__plan *plan = m->v->p->plan;
