@@ -1,4 +1,7 @@
-/* Internal to io/: reading byte streams, atomic writes, and checks that several formats share. */
+/* Internal to io/: reading byte streams, atomic writes, and checks that several formats share.
+ *
+ * Room io: files from strangers, files that survive a crash, and the order of samples. It knows parameter sets and
+ * optimizers by their public headers and the room base; no tape, op or layer. */
 #ifndef WG_FILE_H
 #define WG_FILE_H
 

@@ -1,4 +1,7 @@
-/* Internal to nn/: helpers that layers share, and the parts of layers that incremental decoding calls one by one. */
+/* Internal to nn/: helpers that layers share, and the parts of layers that incremental decoding calls one by one.
+ *
+ * Room nn: layers, cells and decoding, written as a user would write them: parameters of a set, and ops recorded on a
+ * tape. It knows the public headers of autograd/ and ops/ and the room base; no kernel, plan or optimizer. */
 #ifndef WG_NN_INTERNAL_H
 #define WG_NN_INTERNAL_H
 

@@ -1,5 +1,8 @@
 /* Internal to optim/. An optimizer is a row of a table (kinds.c); optimizer.c applies it to the parameters of a set;
- * update.c has the loops over numbers. */
+ * update.c has the loops over numbers, once per element type and instruction set.
+ *
+ * Room optim: updates the values of parameters from their gradients. It knows parameter sets and memory; no tape, op,
+ * layer or file. */
 #ifndef WG_OPTIM_INTERNAL_H
 #define WG_OPTIM_INTERNAL_H
 
