@@ -73,7 +73,7 @@ typedef struct wg__output {
     void *memory; /* where the run leaves the value */
 } wg__output;
 
-/* Where an instruction comes from, for reports. */
+/* The origin of an instruction, for error messages and dumps. */
 typedef struct wg__origin {
     uint32_t op, scope, forward_op; /* forward_op: of a gradient node; 0: none */
 } wg__origin;

@@ -177,7 +177,7 @@ bool wg__output_is_direct(const wg__planner *p, const wg__output *output);
 bool wg__piece_is_in_place(const wg__planner *p, uint32_t piece, uint32_t whole, int64_t offset);
 bool wg__concat_is_free(const wg__planner *p, uint32_t whole);
 
-/* How a sum reads a contiguous operand: `count` adjacent lines of `line` elements each, again and again. */
+/* How a sum reads a contiguous operand: `count` adjacent lines of `line` elements each, repeatedly. */
 typedef struct wg__lines {
     int64_t count, line;
 } wg__lines;

@@ -3,7 +3,7 @@
  *
  * Slice copies: of a wide value, say the projection of the state for a GRU's three gates, the backward pass may read
  * one slice only. The slice becomes a step (y = x) of the chain that reads it first, which stores it; the rest of the
- * value need not live on.
+ * value need not stay live.
  *
  * Deferred nodes: a gradient node that depends on the forward pass only, say b - a in lerp(a, b, w), would be computed
  * in a forward chain and saved. If its operands are saved anyway, it is computed in the backward pass. */

@@ -22,7 +22,7 @@ static void check_nodes(const wg__verifier *v)
     }
 }
 
-/* Whatever a live node reads is live, and `uses` counts the readers. */
+/* The operands of a live node are live, and `uses` counts the readers. */
 static void check_liveness(const wg__verifier *v)
 {
     const wg__planner *p = v->p;
@@ -222,8 +222,8 @@ typedef struct edge {
     uint32_t unit;
 } edge;
 
-/* A dependency comes first in the sequence; in an earlier stage, or in the same serial group. A concatenation without
- * copies has no instruction: it may share the stage of its pieces. */
+/* A dependency precedes the unit in the sequence; it is in an earlier stage, or in the same serial group. A
+ * concatenation without copies has no instruction: it may share the stage of its pieces. */
 static void check_dependency(void *context, uint32_t dependency)
 {
     const edge *e = context;

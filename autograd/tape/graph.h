@@ -4,7 +4,7 @@
  * tensor, differentiates, plans or runs. The tape has opaque pointers to plans and run memory; their rooms own them.
  *
  * A node is one operation and its one result. Shapes, attributes and ops are interned: equal content has one id for as
- * long as the tape lives, so two recordings of the same program are equal byte by byte, and a plan is found by
+ * long as the tape exists, so two recordings of the same program are equal byte by byte, and a plan is found by
  * comparing memory.
  *
  * Ids of nodes, shapes, attributes, ops, units, slots and packed weights count from 1. Id 0 means none; element 0 of

@@ -1,4 +1,5 @@
-/* Interning: equal shapes, attributes and op descriptors have one id for as long as the tape lives. */
+/* Interning: equal shapes, attributes and op descriptors have one id until the tape is freed or
+ * its interned content is cleared. */
 #include "../base/random.h"
 #include "graph.h"
 

@@ -41,7 +41,7 @@ void wg_set_step(wg_tape *tape, uint64_t step)
     if (tape) tape->step = step;
 }
 
-/* A scope keeps its entry for as long as the tape lives, however often it is entered. */
+/* The entry of a scope is kept until the tape is freed; entering the scope again finds it. */
 void wg_scope_begin(wg_tape *tape, const char *name)
 {
     if (!tape) return;
