@@ -98,6 +98,7 @@ static void two_tapes_do_not_mix(void)
 static void null_objects_are_survived(void)
 {
     assert_true(wg_is_nil(wg_data(NULL, WG_F64, WG_DIMS(1), six)));
+    assert_true(wg_is_nil(wg_scalar(NULL, WG_F64, 1)));
     assert_true(wg_is_nil(wg_use(tape, NULL)));
     assert_int_equal(wg_tape_reset(tape), WG_ERR_ARGUMENT);
     assert_true(wg_is_nil(wg_use(NULL, NULL)));

@@ -63,7 +63,7 @@ wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *n
 wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 {
     double storage = 0;
-    if ((unsigned)dtype < WG_DTYPES) tape->structural->from_f64(dtype, value, 1, &storage);
+    if (tape && (unsigned)dtype < WG_DTYPES) tape->structural->from_f64(dtype, value, 1, &storage);
     return data_leaf(tape, dtype, WG_SCALAR, &storage, true, "scalar");
 }
 
