@@ -78,7 +78,7 @@ static void fill_random(const checker *c, uint64_t key, uint64_t number, double 
     for (int64_t i = 0; i < c->total_checked; i++) {
         uint32_t bits[4];
         wg__random4(c->options.seed, number, key, (uint64_t)i, bits);
-        out[i] = scale * (2 * wg__unit(bits[0]) - 1);
+        out[i] = scale * (2 * wg__uniform(bits[0]) - 1);
     }
 }
 
@@ -191,7 +191,7 @@ static int64_t element_at(const checker *c, const subject *s, int64_t i, int64_t
     uint32_t bits[4];
     wg__random4(c->options.seed, (uint64_t)i, KEY_ELEMENT + (uint64_t)s->start, 0, bits);
     double part = (double)s->numel / (double)n;
-    int64_t element = (int64_t)(((double)i + wg__unit(bits[0])) * part);
+    int64_t element = (int64_t)(((double)i + wg__uniform(bits[0])) * part);
     return element < s->numel ? element : s->numel - 1;
 }
 

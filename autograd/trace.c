@@ -10,9 +10,9 @@ wg_status wg_dump_text(const wg_tape *tape, FILE *out)
     if (!tape || !out) return WG_ERR_ARGUMENT;
     for (uint32_t id = 1; id < tape->n_nodes; id++) {
         const wg__node *node = &tape->nodes[id];
-        const char *scope = tape->scopes.list[node->scope].path;
+        wg__scope_text scope;
         wg__print_node(tape, id, out);
-        if (scope[0]) fprintf(out, " [%s]", scope);
+        fputs(wg__scope_label(tape, node->scope, &scope), out);
         if (node->forward) fprintf(out, " gradient of %%%u", node->forward);
         fputc('\n', out);
     }
@@ -123,11 +123,11 @@ wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
     for (uint32_t i = 0; i < plan->n_instrs; i++) {
         const wg__instr *instr = &plan->instrs[i];
         const wg__origin *origin = &plan->origins[i];
-        const char *scope = tape->scopes.list[origin->scope].path;
+        wg__scope_text scope;
         fprintf(out, "%5u %s", i, origin->op ? tape->interned.ops[origin->op]->name : "leaf");
         plan_line(instr, out);
         fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
-        if (scope[0]) fprintf(out, " [%s]", scope);
+        fputs(wg__scope_label(tape, origin->scope, &scope), out);
         if (origin->forward_op) fprintf(out, " gradient of %s", tape->interned.ops[origin->forward_op]->name);
         fputc('\n', out);
     }

@@ -42,11 +42,11 @@ static double *distinct_numbers(int64_t n, uint64_t key, double low, double high
 {
     double *out = malloc((size_t)(n ? n : 1) * sizeof *out);
     for (int64_t i = 0; i < n; i++) {
-        double cell = (double)i + 0.25 + 0.5 * wg__unit(bits_at(key, 2 * i));
+        double cell = (double)i + 0.25 + 0.5 * wg__uniform(bits_at(key, 2 * i));
         out[i] = (double)(float)(low + (high - low) * cell / (double)n);
     }
     for (int64_t i = n - 1; i > 0; i--) {
-        int64_t j = (int64_t)(wg__unit(bits_at(key, 2 * i + 1)) * (double)(i + 1));
+        int64_t j = (int64_t)(wg__uniform(bits_at(key, 2 * i + 1)) * (double)(i + 1));
         double swap = out[i];
         out[i] = out[j];
         out[j] = swap;
@@ -198,7 +198,7 @@ static wg_tensor whole(sampler *s, wg_dtype dtype, const char *spec, int low, in
     int64_t n = numel_of(base);
     uint64_t key = s->key ^ (0x1220 + (uint64_t)s->n_data++);
     double *numbers = malloc((size_t)n * sizeof *numbers + 1);
-    for (int64_t i = 0; i < n; i++) numbers[i] = low + (int)(wg__unit(bits_at(key, i)) * (high - low));
+    for (int64_t i = 0; i < n; i++) numbers[i] = low + (int)(wg__uniform(bits_at(key, i)) * (high - low));
     wg_tensor result = seen_as(data(s, dtype, base, numbers), spec);
     free(numbers);
     return result;

@@ -161,4 +161,29 @@ static inline void expect_tape(wg_tape *tape, wg_tensor x, const char *text, int
 }
 #define EXPECT_TAPE(x, text) expect_tape(tape, x, text, __LINE__)
 
+/* ---- an op of a user: y = x^3, pointwise, f64 ---- */
+
+static inline void cube_pointwise(int64_t n, void *y, const void *const *x)
+{
+    const double *in = x[0];
+    double *out = y;
+    for (int64_t i = 0; i < n; i++) out[i] = in[i] * in[i] * in[i];
+}
+
+static inline wg_kernel cube_pointwise_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return out == WG_F64 ? (wg_kernel)(void (*)(void))cube_pointwise : NULL;
+}
+
+static inline wg_op cube_with(wg_tensor (*vjp)(const wg_vjp_args *, int))
+{
+    return (wg_op){.struct_size = sizeof(wg_op),
+                   .name = "cube",
+                   .kind = WG_KIND_POINTWISE,
+                   .min_in = 1,
+                   .max_in = 1,
+                   .vjp = vjp,
+                   .select = cube_pointwise_select};
+}
+
 #endif

@@ -1,7 +1,6 @@
 /* The gradient check itself: it accepts right derivatives and rejects wrong ones of all usual kinds. It names the
  * parameter, the element and both numbers. It does not change values and gradients. */
-#include "check.h"
-#include "wengert.h"
+#include "tensors.h"
 
 /* ---- ops with a wrong derivative: y = x^3 of a matrix ---- */
 
@@ -26,29 +25,6 @@ static wg_tensor element_wrong(const wg_vjp_args *v, int k)
 static wg_tensor detached(const wg_vjp_args *v, int k)
 {
     return wg_mul(v->grad, wg_detach(wg_scale(wg_square(v->in[0]), 3)));
-}
-
-static void cube(int64_t n, void *y, const void *const *x)
-{
-    const double *in = x[0];
-    double *out = y;
-    for (int64_t i = 0; i < n; i++) out[i] = in[i] * in[i] * in[i];
-}
-
-static wg_kernel cube_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return out == WG_F64 ? (wg_kernel)(void (*)(void))cube : NULL;
-}
-
-static wg_op cube_with(wg_tensor (*vjp)(const wg_vjp_args *, int))
-{
-    return (wg_op){.struct_size = sizeof(wg_op),
-                   .name = "cube",
-                   .kind = WG_KIND_POINTWISE,
-                   .min_in = 1,
-                   .max_in = 1,
-                   .vjp = vjp,
-                   .select = cube_select};
 }
 
 /* ---- the model: sum(weights * cube(w + b)) ---- */

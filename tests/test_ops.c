@@ -57,7 +57,7 @@ static double *random_numbers(int64_t n, uint64_t key)
     for (int64_t i = 0; i < n; i++) {
         uint32_t bits[4];
         wg__random4(1, 0, key, (uint64_t)i, bits);
-        out[i] = 2 * wg__unit(bits[0]) - 1;
+        out[i] = 2 * wg__uniform(bits[0]) - 1;
     }
     return out;
 }

@@ -214,32 +214,13 @@ static void an_assignment_is_made_once(void)
 }
 
 /* An op whose derivative rule records a number of its own. */
-static void cube(int64_t n, void *y, const void *const *x)
-{
-    const double *in = x[0];
-    double *out = y;
-    for (int64_t i = 0; i < n; i++) out[i] = in[i] * in[i] * in[i];
-}
-
-static wg_kernel cube_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return out == WG_F64 ? (wg_kernel)(void (*)(void))cube : NULL;
-}
-
 static wg_tensor cube_vjp(const wg_vjp_args *v, int k) { return wg_mul(v->grad, wg_scale(wg_square(v->in[0]), 3)); }
-
-static const wg_op cube_op = {.struct_size = sizeof(wg_op),
-                              .name = "cube",
-                              .kind = WG_KIND_POINTWISE,
-                              .min_in = 1,
-                              .max_in = 1,
-                              .vjp = cube_vjp,
-                              .select = cube_select};
 
 /* Such numbers are part of the plan: the step in between overwrites the memory in which they were recorded. */
 static void a_plan_keeps_the_numbers_of_derivatives(void)
 {
     double grad[3][8];
+    const wg_op cube_op = cube_with(cube_vjp);
     wg_tape *tape = new_tape();
     wg_params *set = wg_params_new_with(WG_F64, (wg_allocator){0}, 3);
     wg_param *w = wg_param_new(set, "w", WG_DIMS(8), wg_init_uniform(-1, 1));

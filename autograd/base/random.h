@@ -36,7 +36,7 @@ static inline void wg__random4(uint64_t seed, uint64_t step, uint64_t key, uint6
 }
 
 /* Uniform in [0, 1): the top 24 bits, exact in f32 and f64. */
-static inline double wg__unit(uint32_t bits) { return (double)(bits >> 8) * 0x1p-24; }
+static inline double wg__uniform(uint32_t bits) { return (double)(bits >> 8) * 0x1p-24; }
 
 /* A 64-bit hash of bytes (FNV-1a with a final mix): keys from names. */
 static inline uint64_t wg__hash_bytes(uint64_t hash, const void *bytes, uint64_t size)

@@ -6,7 +6,7 @@
 void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx)
 {
     wg_tape *tape = y.tape;
-    for (int i = 0; i < n; i++) dx[i] = tape ? wg__handle(tape, 0) : WG_NONE;
+    for (int i = 0; i < n; i++) dx[i] = tape ? wg__nil(tape) : WG_NONE;
     const wg__node *node = wg__resolve(y, "grad");
     if (!node || n <= 0) return;
     const wg__node *seed = dy.tape ? wg__resolve(dy, "grad") : NULL;
@@ -80,7 +80,7 @@ wg_tensor wg_jacobian(wg_tensor y, wg_tensor x)
     size_t bytes = (size_t)rows * wg_dtype_size(dtype), list = (size_t)rows * sizeof(wg_tensor);
     if (rows == 0) return wg__record_fill(tape, &(wg_shape){.rank = 2, .size = {0, cols}}, dtype, 0);
     char *unit = wg__heap_alloc(&tape->heap, bytes);
-    wg_tensor *row = wg__heap_alloc(&tape->heap, list), result = wg__handle(tape, 0);
+    wg_tensor *row = wg__heap_alloc(&tape->heap, list), result = wg__nil(tape);
     if (unit && row) {
         for (int64_t i = 0; i < rows; i++) {
             tape->structural->from_f64(dtype, 0, rows, unit);

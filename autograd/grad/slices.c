@@ -61,7 +61,7 @@ static uint32_t add_equal(wg_tape *tape, piece *pieces, uint32_t n)
  * layers. */
 static wg_tensor join_layers(wg_tape *tape, piece *pieces, uint32_t n, const wg_shape *whole, wg_dtype dtype)
 {
-    wg_tensor total = wg__handle(tape, 0);
+    wg_tensor total = wg__nil(tape);
     piece *layer = wg__heap_alloc(&tape->heap, n * sizeof *layer);
     if (!layer) return wg__out_of_memory(tape), total;
     uint32_t left = n;
@@ -84,10 +84,10 @@ static wg_tensor join_layers(wg_tape *tape, piece *pieces, uint32_t n, const wg_
 
 wg_tensor wg__sum_pads(wg_tape *tape, const uint32_t *pads, uint32_t n)
 {
-    if (n == 0) return wg__handle(tape, 0);
+    if (n == 0) return wg__nil(tape);
     if (n == 1) return wg__handle(tape, pads[0]);
     piece *pieces = wg__heap_alloc(&tape->heap, n * sizeof *pieces);
-    if (!pieces) return wg__out_of_memory(tape), wg__handle(tape, 0);
+    if (!pieces) return wg__out_of_memory(tape), wg__nil(tape);
     const wg_shape whole = *wg__shape_of_node(tape, &tape->nodes[pads[0]]);
     const wg_dtype dtype = (wg_dtype)tape->nodes[pads[0]].dtype;
     for (uint32_t i = 0; i < n; i++) {

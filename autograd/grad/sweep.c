@@ -49,7 +49,7 @@ static wg_tensor add_onto(wg_tape *tape, wg_tensor sum, wg_tensor d)
     in[base] = sum;
     size_t bytes;
     void *attr = copy_attr(tape, node, &bytes);
-    if (!attr) return wg__handle(tape, 0);
+    if (!attr) return wg__nil(tape);
     wg_tensor result = wg_record_on(tape, op, in, base + 1, attr, bytes);
     wg__heap_release(&tape->heap, attr, bytes);
     return result;
@@ -89,7 +89,7 @@ static wg_tensor add_pads(sweep *s, uint32_t id)
     uint32_t few[FEW], *pads = few, n = 0;
     for (uint32_t at = s->pads[id]; at; at = s->list[at].next) n++;
     if (n > FEW && !(pads = wg__heap_alloc(&tape->heap, n * sizeof *pads)))
-        return wg__out_of_memory(tape), wg__handle(tape, 0);
+        return wg__out_of_memory(tape), wg__nil(tape);
     n = 0;
     for (uint32_t at = s->pads[id]; at; at = s->list[at].next) pads[n++] = s->list[at].node;
     wg_tensor sum = wg__record_add(tape, wg__handle(tape, s->grad[id]), wg__sum_pads(tape, pads, n));
@@ -114,7 +114,7 @@ static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
     if (have->dtype != want->dtype) {
         wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative has dtype %s for an operand of dtype %s",
                        op->name, wg_dtype_name((wg_dtype)have->dtype), wg_dtype_name((wg_dtype)want->dtype));
-        return wg__handle(tape, 0);
+        return wg__nil(tape);
     }
     if (have->shape == want->shape) return d;
     wg_shape from = *wg__shape_of_node(tape, have), to = *wg__shape_of_node(tape, want), both;
@@ -122,7 +122,7 @@ static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
         char a[128], b[128];
         wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative has shape %s for an operand of shape %s",
                        op->name, wg_shape_text(&from, a, sizeof a), wg_shape_text(&to, b, sizeof b));
-        return wg__handle(tape, 0);
+        return wg__nil(tape);
     }
     return wg_record_on(tape, tape->structural->sum, &d, 1, &to, sizeof to);
 }

@@ -57,11 +57,6 @@ static bool is_chosen(wg_param *param, const wg__wanted *wanted)
     return !wanted->only;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    return wg__compare(*(const uint32_t *)a, *(const uint32_t *)b);
-}
-
 /* The words: loss, passes, n_x, x, n_targets, targets, then node and buffer id of each assignment. */
 static bool request_make(wg_tape *tape, wg__request *r, const wg__wanted *wanted)
 {
@@ -76,7 +71,7 @@ static bool request_make(wg_tape *tape, wg__request *r, const wg__wanted *wanted
         uint32_t id = params->table[i];
         if (id && is_chosen(tape->leaves[tape->nodes[id].slot].param, wanted)) w[1 + r->n_x++] = id;
     }
-    qsort(w + 1, r->n_x, sizeof *w, ascending); /* the order of the table depends on hashes */
+    qsort(w + 1, r->n_x, sizeof *w, wg__by_id); /* the order of the table depends on hashes */
     *w = r->n_x;
     w += 1 + r->n_x;
     r->targets = w + 1;

@@ -156,9 +156,9 @@ typedef struct builder {
     const uint32_t *members;
     uint32_t n, unit;                      /* members; the unit's id */
     uint32_t *loaded;                      /* nodes to load; e->at holds their index */
-    uint16_t last_read[WG__CHAIN_MEMBERS]; /* by member: the last step that reads it */
-    uint16_t last[WG__CHAIN_MEMBERS];      /* by register: the last step that reads its value */
-    uint16_t free[WG__CHAIN_MEMBERS];      /* free registers */
+    uint16_t last_read[WG__CHAIN_STEPS];   /* by member: the last step that reads it */
+    uint16_t last[WG__CHAIN_STEPS];        /* by register: the last step that reads its value */
+    uint16_t free[WG__CHAIN_STEPS];        /* free registers */
     int n_free, n_steps, n_stores, n_sums; /* so far */
 } builder;
 
@@ -223,13 +223,13 @@ static wg_pointwise kernel_of(const builder *b, uint32_t id)
 
 static void register_free(builder *b, uint32_t number)
 {
-    assert(b->n_free < WG__CHAIN_MEMBERS && number < (uint32_t)b->chain->n_registers);
+    assert(b->n_free < WG__CHAIN_STEPS && number < (uint32_t)b->chain->n_registers);
     b->free[b->n_free++] = (uint16_t)number;
 }
 
 static uint16_t register_take(builder *b)
 {
-    assert(b->n_free || b->chain->n_registers < WG__CHAIN_MEMBERS);
+    assert(b->n_free || b->chain->n_registers < WG__CHAIN_STEPS);
     return b->n_free ? b->free[--b->n_free] : (uint16_t)b->chain->n_registers++;
 }
 
@@ -299,11 +299,11 @@ static bool is_assigned(const wg__emit *e, uint32_t id)
 bool wg__emit_chain(wg__emit *e, uint32_t id)
 {
     const wg__unit *unit = &e->p->units.list[id];
-    uint32_t loaded[4 * WG__CHAIN_MEMBERS];
-    strides room[5 * WG__CHAIN_MEMBERS];
+    uint32_t loaded[4 * WG__CHAIN_STEPS];
+    strides room[5 * WG__CHAIN_STEPS];
     builder b = {
         .e = e, .loaded = loaded, .members = e->p->units.members + unit->first, .n = unit->count, .unit = id};
-    assert(b.n > 0 && b.n <= WG__CHAIN_MEMBERS);
+    assert(b.n > 0 && b.n <= WG__CHAIN_STEPS);
     const wg__node *head = wg__node_at(e->p, b.members[0]);
     const wg_shape *space = wg__shape_of_node(e->tape, head);
     b.chain = chain_new(e, space, wg__numel_of(e->tape, head), count(&b), room);

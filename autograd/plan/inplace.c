@@ -22,7 +22,7 @@ static bool same_size(const wg_tape *tape, uint32_t a, uint32_t b)
 void wg__inplace_operands(const wg__planner *p, wg__lifetime *lifetimes, uint32_t unit)
 {
     const wg__unit *chain = &p->units.list[unit];
-    uint32_t ended[4 * WG__CHAIN_MEMBERS], n = 0;
+    uint32_t ended[4 * WG__CHAIN_STEPS], n = 0;
     if (chain->kind != WG__UNIT_CHAIN) return;
     for (uint32_t i = 0; i < chain->count; i++) {
         uint32_t id = p->units.members[chain->first + i];

@@ -39,7 +39,7 @@ static bool make_chains(wg__planner *p)
         if (!p->groups.of[id]) continue;
         wg__unit *chain = &p->units.list[p->units.of[id] = p->units.of[p->groups.of[id]]];
         p->units.members[chain->first + chain->count++] = id;
-        assert(chain->count <= p->groups.size[p->groups.of[id]] && chain->count <= WG__CHAIN_MEMBERS);
+        assert(chain->count <= p->groups.size[p->groups.of[id]] && chain->count <= WG__CHAIN_STEPS);
     }
     return true;
 }

@@ -147,8 +147,6 @@ static bool add_runs(wg__planner *p, uint32_t root, uint32_t start)
     return add_run(p, root, start, first, p->units.n_members);
 }
 
-static int by_id(const void *a, const void *b) { return wg__compare(*(const uint32_t *)a, *(const uint32_t *)b); }
-
 /* Collects the terms below a root without recursion; `open` is a stack of sums. */
 static bool collect(merge *m, uint32_t root, uint32_t *open)
 {
@@ -173,7 +171,7 @@ static bool collect(merge *m, uint32_t root, uint32_t *open)
             if (!wg__member_add(p, term)) return false;
         }
     }
-    qsort(p->units.members + first, p->units.n_members - first, sizeof *p->units.members, by_id);
+    qsort(p->units.members + first, p->units.n_members - first, sizeof *p->units.members, wg__by_id);
     return add_runs(p, root, first);
 }
 

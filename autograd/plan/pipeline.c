@@ -56,6 +56,7 @@ static bool list_outputs(wg__planner *p)
             output_add(p, WG__OUTPUT_VALUE, id, 0);
     for (uint32_t i = 0; r->loss && i < r->n_x; i++)
         if (p->grads[i]) output_add(p, WG__OUTPUT_GRAD, p->grads[i], r->x[i]);
+    p->grads = NULL; /* recompute renumbers the outputs, not these */
     for (uint32_t i = 0; i < tape->n_assigns; i++) output_add(p, WG__OUTPUT_ASSIGN, tape->assigns[i].node, i);
     assert(p->plan->n_outputs <= most);
     return true;

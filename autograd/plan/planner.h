@@ -63,7 +63,7 @@ typedef struct wg__planner {
     wg__arena *scratch; /* for the current pass: released when it ends */
     unsigned passes;    /* WG__PASS_* that are on */
     uint32_t n_forward; /* nodes of the recorded program; gradient nodes follow */
-    uint32_t *grads;    /* differentiate: [request->n_x] gradients; 0: none */
+    uint32_t *grads;    /* differentiate, until outputs: [request->n_x] gradients; 0: none */
     bool rewritten;     /* rewrite: nodes of the recorded program have changed */
 
     uint32_t n;      /* nodes */
@@ -156,12 +156,19 @@ static inline bool wg__is_source(const wg__planner *p, uint32_t id)
     const wg__node *node = wg__node_at(p, id);
     return !node->op || (node->flags & WG__NODE_VALUE) || (p->flags[id] & WG__CONSTANT);
 }
+/* A node that occupies no memory of the block, before layout marks constants. */
+static inline bool wg__is_given(const wg__planner *p, uint32_t id)
+{
+    const wg__node *node = wg__node_at(p, id);
+    return !node->op || (node->flags & WG__NODE_VALUE) || wg__op_is(p->tape, node, p->tape->structural->fill);
+}
 /* A node that can be a step of a chain. */
 static inline bool wg__is_step(const wg__planner *p, uint32_t id)
 {
     return (p->flags[id] & WG__SLICE_COPY) || wg__plan_op(p, id)->kind == WG_KIND_POINTWISE;
 }
 static inline int wg__compare(int64_t a, int64_t b) { return a < b ? -1 : a > b; }
+int wg__by_id(const void *a, const void *b); /* orders uint32_t, for qsort */
 
 wg_layout wg__contiguous_layout(const wg_shape *shape);
 bool wg__is_contiguous(const wg_layout *layout, const wg_shape *shape);

@@ -1,6 +1,8 @@
 /* Queries about nodes and their storage that several passes share. They read the planner's arrays and change none. */
 #include "planner.h"
 
+int wg__by_id(const void *a, const void *b) { return wg__compare(*(const uint32_t *)a, *(const uint32_t *)b); }
+
 wg_layout wg__contiguous_layout(const wg_shape *shape)
 {
     wg_layout layout = {0};

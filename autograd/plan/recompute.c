@@ -37,18 +37,12 @@ static const uint32_t *inputs(const recompute *r, uint32_t id)
 }
 
 /* Whether it occupies no memory of the block, independent of its readers. */
-static bool is_given(const recompute *r, uint32_t id)
-{
-    const wg__node *node = wg__node_at(r->p, id);
-    return !node->op || (node->flags & WG__NODE_VALUE) || wg__op_is(r->tape, node, r->tape->structural->fill);
-}
-
 static void mark_wanted(recompute *r)
 {
     const wg__plan *plan = r->p->plan;
     for (uint32_t i = 0; i < plan->n_outputs; i++) r->wanted[plan->outputs[i].node] = NEEDED | OUTPUT;
     for (uint32_t id = r->tape->n_nodes - 1; id > 0; id--) {
-        if (!r->wanted[id] || is_given(r, id)) continue;
+        if (!r->wanted[id] || wg__is_given(r->p, id)) continue;
         for (uint32_t k = 0; k < wg__node_at(r->p, id)->n_in; k++) r->wanted[inputs(r, id)[k]] |= NEEDED;
     }
 }
@@ -80,7 +74,7 @@ static void note_reads(recompute *r, uint32_t id)
     const uint32_t *in = inputs(r, id);
     for (uint32_t k = 0; k < node->n_in; k++) {
         const uint32_t base = r->base[in[k]];
-        if (base >= r->n || is_given(r, base)) continue;
+        if (base >= r->n || wg__is_given(r->p, base)) continue;
         const bool step = in[k] == base && wg__node_at(r->p, base)->shape == node->shape && r->time[id] &&
                           kind_of(r, id) == WG_KIND_POINTWISE && !(node->flags & WG__NODE_REMAT);
         const uint32_t time = step ? r->time[id] : MEMORY;
@@ -102,7 +96,7 @@ typedef struct cost {
 static bool is_saved(const recompute *r, uint32_t in)
 {
     const uint32_t base = r->base[in];
-    return is_given(r, base) || (r->wanted[base] & OUTPUT) || (!r->steps[in] && r->by[in].last);
+    return wg__is_given(r->p, base) || (r->wanted[base] & OUTPUT) || (!r->steps[in] && r->by[in].last);
 }
 
 /* Adds the cost of `id`; false if it cannot be recomputed within the steps allowed. */
@@ -145,7 +139,7 @@ static void choose_all(recompute *r, int64_t most)
 {
     for (uint32_t id = 1; id < r->n; id++) {
         const reads *by = &r->by[id];
-        if (r->wanted[id] != NEEDED || is_given(r, id) || r->steps[id]) continue;
+        if (r->wanted[id] != NEEDED || wg__is_given(r->p, id) || r->steps[id]) continue;
         if (!by->last || by->time == MEMORY) continue;
         cost c = {.time = by->time, .shape = wg__node_at(r->p, id)->shape, .most = most};
         if (add_cost(r, id, &c) && c.longer <= wg__bytes_of(r->p, id)) choose(r, id, &c);
@@ -167,7 +161,7 @@ static bool decide(recompute *r)
     mark_wanted(r);
     for (uint32_t id = 1; id < all; id++) {
         r->base[id] = id;
-        if (!r->wanted[id] || is_given(r, id)) continue;
+        if (!r->wanted[id] || wg__is_given(r->p, id)) continue;
         if (kind_of(r, id) == WG_KIND_VIEW) r->base[id] = r->base[inputs(r, id)[0]];
         r->time[id] = time_of(r, id);
         if (id >= r->n && r->base[id] == id) note_reads(r, id);

@@ -27,15 +27,10 @@ typedef struct residuals {
 
 static bool is_backward(const residuals *r, uint32_t id) { return id >= r->p->n_forward; }
 
-static bool is_given(const residuals *r, uint32_t id)
-{
-    return wg__is_source(r->p, id) || wg__plan_op(r->p, id) == r->p->tape->structural->fill;
-}
-
 static void find_base(residuals *r, uint32_t id)
 {
     r->base[id] = id;
-    if (is_given(r, id) || wg__plan_op(r->p, id)->kind != WG_KIND_VIEW) return;
+    if (wg__is_given(r->p, id) || wg__plan_op(r->p, id)->kind != WG_KIND_VIEW) return;
     const uint32_t from = wg__inputs(r->p->tape, wg__node_at(r->p, id))[0];
     r->base[id] = r->base[from];
     r->slice[id] = r->slice[from] ? r->slice[from] : id;
@@ -49,7 +44,7 @@ static bool is_early(const residuals *r, uint32_t id)
     bool early = is_backward(r, id) && !(node->flags & (WG__NODE_REMAT | WG__NODE_RECOMPUTED)) &&
                  (r->slice[id] || wg__plan_op(r->p, id)->kind == WG_KIND_POINTWISE);
     for (uint32_t i = 0; i < node->n_in && early; i++)
-        early = !is_backward(r, in[i]) || is_given(r, in[i]) || (r->seen[in[i]] & EARLY);
+        early = !is_backward(r, in[i]) || wg__is_given(r->p, in[i]) || (r->seen[in[i]] & EARLY);
     return early;
 }
 
@@ -74,7 +69,8 @@ static bool is_slice_copy(const residuals *r, uint32_t id)
 {
     const wg__planner *p = r->p;
     const uint32_t base = r->base[id];
-    if (r->slice[id] != id || is_given(r, base) || ((p->flags[id] | p->flags[base]) & WG__OUTPUT)) return false;
+    if (r->slice[id] != id || wg__is_given(r->p, base) || ((p->flags[id] | p->flags[base]) & WG__OUTPUT))
+        return false;
     return (r->seen[id] & READ) && 2 * r->saved[base] <= wg__bytes_of(p, base);
 }
 
@@ -86,7 +82,7 @@ static bool is_deferred(const residuals *r, uint32_t id)
     bool deferred = (r->seen[id] & (EARLY | BY_EARLY)) == EARLY && !r->slice[id];
     for (uint32_t i = 0; i < node->n_in && deferred; i++) {
         const uint32_t base = r->base[in[i]];
-        deferred = is_given(r, base) || ((r->seen[base] | r->seen[r->slice[in[i]]]) & SAVED);
+        deferred = wg__is_given(r->p, base) || ((r->seen[base] | r->seen[r->slice[in[i]]]) & SAVED);
     }
     return deferred;
 }
@@ -99,7 +95,7 @@ static void find_reads(residuals *r)
         find_base(r, id);
         const wg__node *node = wg__node_at(p, id);
         const uint32_t *in = wg__inputs(p->tape, node);
-        if (is_given(r, id)) continue;
+        if (wg__is_given(r->p, id)) continue;
         if (is_early(r, id)) r->seen[id] |= EARLY;
         for (uint32_t i = 0; i < node->n_in && !r->slice[id]; i++)
             if (in[i]) read_operand(r, id, in[i]);
@@ -120,7 +116,7 @@ bool wg__plan_residuals(wg__planner *p)
     if (!r.base || !r.slice || !r.seen || !r.saved) return false;
     find_reads(&r);
     for (uint32_t id = 1; id < p->n; id++) {
-        if (!(p->flags[id] & WG__LIVE) || is_given(&r, id)) continue;
+        if (!(p->flags[id] & WG__LIVE) || wg__is_given(p, id)) continue;
         if ((p->passes & WG__PASS_FUSE) && is_slice_copy(&r, id)) p->flags[id] |= WG__SLICE_COPY;
         if (is_deferred(&r, id)) p->flags[id] |= WG__DEFERRED;
     }

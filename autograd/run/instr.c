@@ -25,6 +25,11 @@ void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scra
     }
 }
 
+void wg__instr_run_all(const wg__instr *instr, wg_run *run, void *scratch)
+{
+    for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, scratch);
+}
+
 /* ---- reports from kernels ---------------------------------------------------------------------------------- */
 
 /* The smallest (node, position) is kept, so that the report is the same on any number of threads. */

@@ -116,7 +116,7 @@ void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
     for (uint32_t i = 0; i < plan->n_instrs; i++) {
         const wg__instr *instr = &plan->instrs[i];
         uint64_t start = now();
-        for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, tape->run->scratch);
+        wg__instr_run_all(instr, run, tape->run->scratch);
         if (!p) continue;
         assert(p->n_events < p->cap_events);
         p->events[p->n_events++] = (event){place_of(plan, i), start, now() - start};
@@ -138,8 +138,8 @@ static void profile_line(const wg_tape *tape, const total *t, uint64_t sum, FILE
     fprintf(out, "  %s", op_name(tape, t->at.op));
     if (t->at.batches > 1) fprintf(out, " %lld of", (long long)t->at.batches);
     if (t->at.batches) fprintf(out, " %lldx%lldx%lld", (long long)t->at.m, (long long)t->at.n, (long long)t->at.k);
-    const char *scope = tape->scopes.list[t->at.scope].path;
-    fprintf(out, "%s%s%s\n", scope[0] ? " [" : "", scope, scope[0] ? "]" : "");
+    wg__scope_text scope;
+    fprintf(out, "%s\n", wg__scope_label(tape, t->at.scope, &scope));
 }
 
 wg_status wg_dump_profile(const wg_tape *tape, FILE *out)

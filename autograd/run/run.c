@@ -44,7 +44,6 @@ typedef struct walk {
     wg_tape *tape;
     wg__plan *plan;
     wg_run *run;
-    wg_pool *pool;
     size_t scratch; /* bytes per thread */
     bool nonfinite; /* option locate_nonfinite: a NaN or Inf was found, ... */
     uint32_t nonfinite_instr;
@@ -53,11 +52,8 @@ typedef struct walk {
 
 static void walk_alone(walk *w)
 {
-    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
-        const wg__instr *instr = &w->plan->instrs[i];
-        for (int64_t task = 0; task < instr->tasks; task++)
-            wg__instr_run(instr, task, w->run, w->tape->run->scratch);
-    }
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++)
+        wg__instr_run_all(&w->plan->instrs[i], w->run, w->tape->run->scratch);
 }
 
 static void run_item(const walk *w, const wg__item *item, uint32_t task, void *scratch)
@@ -69,8 +65,7 @@ static void run_item(const walk *w, const wg__item *item, uint32_t task, void *s
         wg__instr_run(instr, task - item->first_task, w->run, scratch);
         return;
     }
-    for (uint32_t i = 0; i < item->count; i++)
-        for (int64_t j = 0; j < instr[i].tasks; j++) wg__instr_run(&instr[i], j, w->run, scratch);
+    for (uint32_t i = 0; i < item->count; i++) wg__instr_run_all(&instr[i], w->run, scratch);
 }
 
 /* Threads take the tasks of a stage in order and continue when all are done. A thread that the machine does not
@@ -98,7 +93,7 @@ static void walk_thread(void *context, int thread)
 static bool walk_together(walk *w)
 {
     for (uint32_t i = 0; i < w->plan->n_stages; i++) w->plan->stages[i].taken = w->plan->stages[i].done = 0;
-    return wg__pool_run(w->pool, walk_thread, w);
+    return wg__pool_run(w->tape->options.pool, walk_thread, w);
 }
 
 /* The contiguous result of an instruction; false if it has none. */
@@ -132,8 +127,7 @@ static void walk_searching(walk *w)
 {
     for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
         const wg__instr *instr = &w->plan->instrs[i];
-        for (int64_t task = 0; task < instr->tasks; task++)
-            wg__instr_run(instr, task, w->run, w->tape->run->scratch);
+        wg__instr_run_all(instr, w->run, w->tape->run->scratch);
         const void *data;
         wg_dtype dtype;
         int64_t numel;
@@ -216,7 +210,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     if (status != WG_OK) return status;
     if (!wg__run_bind(tape, plan, threads)) return wg__out_of_memory(tape);
     wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
-    walk w = {.tape = tape, .plan = plan, .run = &run, .pool = tape->options.pool};
+    walk w = {.tape = tape, .plan = plan, .run = &run};
     w.scratch = wg__thread_scratch(plan);
     assert(plan->bound && w.scratch * (size_t)threads <= tape->run->scratch_bytes);
     tape->cache->last_plan = plan;

@@ -56,6 +56,8 @@ void wg__run_discard(const wg_tape *tape, const wg__plan *plan); /* after a fail
 
 /* Runs one task of an instruction. */
 void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch);
+/* Runs all its tasks. */
+void wg__instr_run_all(const wg__instr *instr, wg_run *run, void *scratch);
 
 /* ---- profile.c ---- */
 

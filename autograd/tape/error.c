@@ -61,7 +61,7 @@ static wg_tensor failv(wg_tape *tape, wg_status status, const char *op, const ch
     vsnprintf(text, sizeof text, rule, arguments);
     wg__scope_text scope;
     wg__tape_error(tape, status, "%s%s: %s", op, wg__scope_label(tape, tape->scopes.current, &scope), text);
-    return wg__handle(tape, 0);
+    return wg__nil(tape);
 }
 
 wg_tensor wg_fail(wg_tensor on, wg_status status, const char *op, const char *rule, ...)

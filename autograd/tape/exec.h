@@ -9,13 +9,7 @@
 /* ---- pointwise chains ------------------------------------------------------------------------------------
  * One pass over an iteration space. All steps run on a tile while it is in the L1 cache. */
 
-enum {
-    WG__CHAIN_TILE = 512,
-    WG__CHAIN_REGISTERS = 48,
-    WG__CHAIN_STEPS = 48,
-    WG__CHAIN_OPERANDS = 64,
-    WG__CHAIN_MEMBERS = WG__CHAIN_STEPS + 4 /* joining groups may exceed the limit by a few */
-};
+enum { WG__CHAIN_TILE = 512, WG__CHAIN_STEPS = 48, WG__CHAIN_OPERANDS = 64 };
 
 /* An operand that a chain loads or stores, with its strides over the collapsed iteration space. */
 typedef struct wg__chain_operand {

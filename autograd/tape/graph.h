@@ -202,6 +202,7 @@ static inline wg_tensor wg__handle(wg_tape *tape, uint32_t node)
     assert(node < tape->n_nodes);
     return (wg_tensor){.tape = tape, .epoch = tape->epoch, .node = node};
 }
+static inline wg_tensor wg__nil(wg_tape *tape) { return wg__handle(tape, 0); }
 static inline bool wg__op_is(const wg_tape *tape, const wg__node *node, const wg_op *op)
 {
     return tape->interned.ops[node->op] == op;

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-static wg_tensor nil(wg_tape *tape) { return wg__handle(tape, 0); }
-
 /* Appends a leaf. Returns 0 with an error if out of memory. */
 static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, const wg_shape *shape, wg__leaf leaf,
                          uint64_t key)
@@ -32,7 +30,7 @@ static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, cons
 static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers, bool copy,
                            const char *name)
 {
-    if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
+    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
     size_t bytes;
     if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, name, "invalid dtype %d", (int)dtype);
     if (!wg_shape_bytes(&shape, dtype, &bytes)) {
@@ -44,7 +42,7 @@ static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const 
     wg__leaf leaf = {.data = (void *)(uintptr_t)numbers};
     if (copy) {
         leaf.data = wg__arena_alloc(&tape->data, bytes + 64, bytes < 64 ? 8 : 64);
-        if (!leaf.data) return wg__out_of_memory(tape), nil(tape);
+        if (!leaf.data) return wg__out_of_memory(tape), wg__nil(tape);
         if (bytes) memcpy(leaf.data, numbers, bytes);
     }
     return wg__handle(tape, leaf_new(tape, WG__LEAF_DATA, dtype, &shape, leaf, 0));
@@ -69,7 +67,7 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
-    if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
+    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
     if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: see wg_params_message");
     uint64_t key = wg__param_id(param);
     uint32_t id = wg__param_node(tape, key);
@@ -88,7 +86,7 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
                      .version = wg_param_version(param),
                      .recorded = !tape->modes.no_grad};
     id = leaf_new(tape, WG__LEAF_PARAM, wg_param_dtype(param), &shape, leaf, key);
-    if (id && !wg__param_node_set(tape, key, id)) return wg__out_of_memory(tape), nil(tape);
+    if (id && !wg__param_node_set(tape, key, id)) return wg__out_of_memory(tape), wg__nil(tape);
     return wg__handle(tape, id);
 }
 
@@ -133,7 +131,7 @@ wg_tensor wg_keep(wg_tensor tensor)
 wg_tensor wg_detach(wg_tensor tensor)
 {
     wg__node *node = wg__resolve(tensor, "detach");
-    if (!node) return tensor.tape ? nil(tensor.tape) : WG_NONE;
+    if (!node) return tensor.tape ? wg__nil(tensor.tape) : WG_NONE;
     wg_shape shape = *wg__shape_of_node(tensor.tape, node);
     wg_no_grad_begin(tensor.tape);
     wg_tensor result = wg_record(tensor.tape->structural->reshape, &tensor, 1, &shape, sizeof shape);

@@ -8,8 +8,6 @@
 
 enum { MANY = 64 }; /* arrays for more operands are allocated */
 
-static wg_tensor nil(wg_tape *tape) { return wg__handle(tape, 0); }
-
 void wg__hash_mix(wg_tape *tape, uint64_t a, uint64_t b)
 {
     uint64_t hash = (tape->hash ^ a) * 0x9E3779B97F4A7C15u;
@@ -246,12 +244,12 @@ static bool count_ok(wg_tape *tape, const wg_op *op, int n)
 wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int n, const void *attr,
                        size_t attr_size)
 {
-    if (!tape || wg__failed(tape)) return tape ? nil(tape) : WG_NONE;
-    if (!count_ok(tape, op, n)) return nil(tape);
+    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
+    if (!count_ok(tape, op, n)) return wg__nil(tape);
     uint32_t few[MANY], *ids = few;
     if (n > MANY) {
         ids = wg__heap_alloc(&tape->heap, (size_t)n * sizeof *ids);
-        if (!ids) return wg__out_of_memory(tape), nil(tape);
+        if (!ids) return wg__out_of_memory(tape), wg__nil(tape);
     }
     bool ok = true;
     for (int i = 0; i < n && ok; i++) {

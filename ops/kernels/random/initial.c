@@ -11,8 +11,8 @@
 static void normal4(const uint32_t bits[4], double z[4])
 {
     for (int i = 0; i < 4; i += 2) {
-        double radius = sqrt(-2 * log(wg__unit(bits[i]) + 0x1p-24)),
-               angle = 6.283185307179586 * wg__unit(bits[i + 1]);
+        double radius = sqrt(-2 * log(wg__uniform(bits[i]) + 0x1p-24)),
+               angle = 6.283185307179586 * wg__uniform(bits[i + 1]);
         z[i] = radius * cos(angle);
         z[i + 1] = radius * sin(angle);
     }
@@ -30,7 +30,7 @@ void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint
         double value[4];
         wg__random4(seed, 0, key, (uint64_t)i / 4, bits);
         if (kind == WG_INIT_UNIFORM) {
-            for (int j = 0; j < 4; j++) value[j] = a + (b - a) * wg__unit(bits[j]);
+            for (int j = 0; j < 4; j++) value[j] = a + (b - a) * wg__uniform(bits[j]);
         } else {
             normal4(bits, value);
             for (int j = 0; j < 4; j++) value[j] = a + b * value[j];

@@ -46,7 +46,7 @@ void wg__uniform_kernel(const wg_args *args, int64_t task)
     range(args, task, &at, &stop);
     for (; at < stop; at++) {
         if (at % 4 == 0) block(args, at, bits);
-        double value = attr->a + (attr->b - attr->a) * wg__unit(bits[at % 4]);
+        double value = attr->a + (attr->b - attr->a) * wg__uniform(bits[at % 4]);
         if (args->out.dtype == WG_F32) value = (float)value;
         store(&args->out, at, value < limit ? value : attr->a); /* rounding may reach b, which is excluded */
     }
@@ -64,8 +64,8 @@ void wg__normal_kernel(const wg_args *args, int64_t task)
         if (at % 4 == 0) {
             block(args, at, bits);
             for (int i = 0; i < 4; i += 2) {
-                double radius = sqrt(-2 * log(1 - wg__unit(bits[i])));
-                double angle = 6.283185307179586 * wg__unit(bits[i + 1]);
+                double radius = sqrt(-2 * log(1 - wg__uniform(bits[i])));
+                double angle = 6.283185307179586 * wg__uniform(bits[i + 1]);
                 z[i] = radius * cos(angle);
                 z[i + 1] = radius * sin(angle);
             }
@@ -83,6 +83,6 @@ void wg__bernoulli_kernel(const wg_args *args, int64_t task)
     range(args, task, &at, &stop);
     for (; at < stop; at++) {
         if (at % 4 == 0) block(args, at, bits);
-        out[at] = wg__unit(bits[at % 4]) < attr->a;
+        out[at] = wg__uniform(bits[at % 4]) < attr->a;
     }
 }
