@@ -16,7 +16,7 @@ typedef struct whole {
 
 wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 
-/* "-merge,-fuse" turns passes off; "+remat,+share_weight" turns on behavior that is off by default. */
+/* "-merge" turns a pass off and "+merge" on again; "+remat" and "+share_weight" do more than the default. */
 static void choose_passes(wg_tape *tape, const char *text)
 {
     tape->passes = ~0u;
@@ -26,8 +26,8 @@ static void choose_passes(wg_tape *tape, const char *text)
         if (!pass)
             wg__tape_error(tape, WG_ERR_ARGUMENT,
                            "plan (or WG_PLAN): \"%.*s\": no pass has this name; write -NAME or +NAME", (int)n, at);
-        else if (*at == '-')
-            tape->passes &= ~pass;
+        else
+            tape->passes = *at == '-' ? tape->passes & ~pass : tape->passes | pass;
         tape->options.remat |= *at == '+' && pass == WG__PASS_REMAT;
         tape->share_any_weight |= *at == '+' && pass == WG__PASS_SHARE_WEIGHT;
         at += n;

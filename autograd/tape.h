@@ -50,11 +50,11 @@ typedef struct wg_tape_options {
                                an explicitly computed mask of -Inf counts, too */
     bool remat;             /* choose rematerialization regions: less memory, more time; see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_dump_profile */
-    const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("+remat"): attention, lookup,
-                               remat, recompute, residuals, merge, fuse, share_weight, schedule, pack, place, cache.
-                               All are on by default; "+remat" also sets the option remat, "+share_weight" applies
-                               that pass to weights of any size. NULL: the environment variable WG_PLAN. An unknown
-                               name is an error of the tape */
+    const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("-all,+fuse", "+remat"):
+                               attention, lookup, remat, recompute, residuals, merge, fuse, share_weight, schedule,
+                               pack, place, cache, or all. All are on by default; "+remat" also sets the option
+                               remat, "+share_weight" applies that pass to weights of any size. NULL: the environment
+                               variable WG_PLAN. An unknown name is an error of the tape */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);

@@ -8,14 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const bench_passes[BENCH_PASSES] = {"",
-                                                "-lookup",
-                                                "-merge",
-                                                "-fuse",
-                                                "-share_weight",
-                                                "-pack",
-                                                "-place",
-                                                "-lookup,-merge,-fuse,-share_weight,-pack,-place"};
+const char *const bench_passes[BENCH_PASSES] = {"",           "-attention", "-lookup", "-recompute",
+                                                "-residuals", "-merge",     "-fuse",   "-share_weight",
+                                                "-schedule",  "-pack",      "-place",  "-all,+cache"};
 
 wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
 {

@@ -60,7 +60,7 @@ typedef struct bench_peer_row {
 } bench_peer_row;
 
 /* The number of planner settings that --passes compares; in the first all passes are on. */
-enum { BENCH_PASSES = 8 };
+enum { BENCH_PASSES = 12 };
 
 /* A quantity that a row does not have is NaN, or 0 for work. */
 typedef struct bench_row {

@@ -23,7 +23,7 @@ for program; do
         esac
     fi
     number=0
-    for plan in '-attention,-lookup,-remat,-recompute,-residuals,-merge,-fuse,-share_weight,-schedule,-pack,-place,-cache' '-attention,-lookup,-merge,+remat,+share_weight'; do
+    for plan in -all '-attention,-lookup,-merge,+remat,+share_weight'; do
         number=$((number + 1))
         # shellcheck disable=SC2086
         (cd "$dir" && WG_PLAN=$plan "$program" $arguments --threads 2 >"out" 2>err) ||

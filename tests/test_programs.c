@@ -1,7 +1,7 @@
 /* Random programs: the planner must not change their numbers.
  *
  * A program is a function of its seed: random ops over random shapes, a loss, its gradients. It runs without the exact
- * passes, with all of them, with one at a time, on three threads, from the plan cache, and with rematerialization: the
+ * passes, with all of them, with some alone, on three threads, from the plan cache, and with rematerialization: the
  * bits must be equal. Eager runs (where views are contiguous, so that a product may add in another order) and passes
  * that round are compared within a tolerance. */
 #include "check.h"

@@ -239,6 +239,14 @@ static void add_range(memory *m, range r)
     m->ranges[m->n++] = r;
 }
 
+/* Of a strided operand, the first and the last byte. */
+static bool is_written(const memory *m, const range *r)
+{
+    const size_t bytes = (size_t)(r->end - r->first);
+    if (r->dense) return !memchr(m->written + r->first, 0, bytes);
+    return m->written[r->first] && m->written[r->end - 1];
+}
+
 /* Records an access. What is read from the block must have been written before. */
 static void touch(memory *m, operand o)
 {
@@ -256,7 +264,7 @@ static void touch(memory *m, operand o)
         const bool inside = r.first >= 0 && r.end <= (int64_t)m->v->p->plan->block_bytes;
         WG__HOLDS(m->v, inside, m->node, "uses bytes %lld to %lld, outside the block", (long long)r.first,
                   (long long)r.end);
-        WG__HOLDS(m->v, o.write || (m->written[r.first] && m->written[r.end - 1]), m->node,
+        WG__HOLDS(m->v, o.write || is_written(m, &r), m->node,
                   "reads bytes %lld to %lld of the block before they are written", (long long)r.first,
                   (long long)r.end);
         if (o.write) memset(m->written + r.first, 1, (size_t)(r.end - r.first));
