@@ -65,7 +65,7 @@ wg_tape *wg__tape_new(wg_tape_options options, const wg__structural *structural)
     tape->epoch = 1;
     tape->seed = options.seed;
     tape->modes.training = true;
-    wg__arena *arenas[] = {&tape->scopes.names, &tape->data, &tape->results, &tape->scratch};
+    wg__arena *arenas[] = {&tape->scopes.names, &tape->data, &tape->results, &tape->working};
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) arenas[i]->heap = &tape->heap;
     if (!make_room(tape)) {
         wg_tape_free(tape);
@@ -84,7 +84,7 @@ void wg_tape_free(wg_tape *tape)
     wg__cache_release(tape);
     wg__run_state_release(tape);
     wg__intern_release(tape);
-    wg__arena *arenas[] = {&tape->scopes.names, &tape->data, &tape->results, &tape->scratch};
+    wg__arena *arenas[] = {&tape->scopes.names, &tape->data, &tape->results, &tape->working};
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) wg__arena_release(arenas[i]);
     wg__heap_release(heap, tape->nodes, tape->cap_nodes * sizeof *tape->nodes);
     wg__heap_release(heap, tape->spill, tape->cap_spill * sizeof *tape->spill);
@@ -117,7 +117,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     wg__params_forget(tape);
     wg__arena_rewind(&tape->data);
     wg__arena_rewind(&tape->results);
-    wg__arena_rewind(&tape->scratch);
+    wg__arena_rewind(&tape->working);
     if (tape->interned.n_attr_bytes > MANY_INTERNED || tape->interned.n_shapes > MANY_INTERNED) {
         wg__cache_clear(tape);
         assert(!tape->cache->plans); /* plans contain interned ids */

@@ -27,7 +27,7 @@ static bool measure(cut *c, uint32_t y)
 {
     wg_tape *tape = c->r->tape;
     uint32_t n = c->r->n;
-    uint8_t *used = wg__arena_array(&tape->scratch, n, 1);
+    uint8_t *used = wg__arena_array(&tape->working, n, 1);
     if (!used) return false;
     used[y] = 1;
     for (uint32_t id = y; id > 0; id--) {
@@ -90,7 +90,7 @@ static int64_t try_size(cut *c, int64_t size)
 static bool choose_regions(wg__remat *r, uint32_t y)
 {
     cut c = {.r = r};
-    wg__arena *arena = &r->tape->scratch;
+    wg__arena *arena = &r->tape->working;
     c.bytes = wg__arena_array(arena, r->n, sizeof *c.bytes);
     c.root = wg__arena_array(arena, r->n, sizeof *c.root);
     c.last = wg__arena_array(arena, r->n, sizeof *c.last);
@@ -135,8 +135,8 @@ bool wg__remat_init(wg__remat *r, wg_tape *tape, uint32_t y, const uint32_t *wan
     bool marked = false;
     for (uint32_t id = 1; id < r->n && tape->modes.n_regions && !marked; id++) marked = tape->nodes[id].region != 0;
     if (!tape->options.remat && !marked) return true;
-    r->region = wg__arena_array(&tape->scratch, r->n, sizeof *r->region);
-    r->copy = wg__arena_array(&tape->scratch, r->n, sizeof *r->copy);
+    r->region = wg__arena_array(&tape->working, r->n, sizeof *r->region);
+    r->copy = wg__arena_array(&tape->working, r->n, sizeof *r->copy);
     if (!r->region || !r->copy) return false;
     for (uint32_t id = 1; id < r->n; id++) r->region[id] = tape->nodes[id].region;
     if (!marked && !choose_regions(r, y)) return false;
@@ -151,7 +151,7 @@ static bool append_copy(wg__remat *r, uint32_t id)
     wg_tape *tape = r->tape;
     wg__node node = tape->nodes[id];
     uint32_t few[4], *in = few;
-    if (node.n_in > 4 && !(in = wg__arena_alloc(&tape->scratch, node.n_in * sizeof *in, 8)))
+    if (node.n_in > 4 && !(in = wg__arena_alloc(&tape->working, node.n_in * sizeof *in, 8)))
         return wg__out_of_memory(tape), false;
     for (uint32_t k = 0; k < node.n_in; k++) {
         const uint32_t operand = wg__inputs(tape, &node)[k];

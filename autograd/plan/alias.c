@@ -10,7 +10,7 @@ static bool can_be_in_place(const wg__planner *p, uint32_t id, bool strided)
     if (!strided) return true;
     if (p->flags[id] & WG__CONTIGUOUS) return false;
     wg__unit_kind kind = p->units.list[p->units.of[id]].kind;
-    return kind == WG__UNIT_CHAIN || (kind == WG__UNIT_PRODUCT && wg__plan_shape(p, id)->rank == 2);
+    return kind == WG__UNIT_CHAIN || (kind == WG__UNIT_PRODUCT && wg__shape_at(p, id)->rank == 2);
 }
 
 static bool alias_pieces(wg__planner *p, uint32_t whole)
@@ -26,7 +26,7 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
     if (p->storage.view[whole]) return true; /* itself a strided piece: its pieces are copied */
     for (uint32_t k = 0; k < node->n_in; k++) {
         int64_t offset = at * contiguous.stride[attr->axis];
-        at += wg__plan_shape(p, in[k])->size[attr->axis];
+        at += wg__shape_at(p, in[k])->size[attr->axis];
         if (!can_be_in_place(p, in[k], strided)) continue;
         assert(in[k] < whole && at <= shape->size[attr->axis]);
         p->storage.owner[in[k]] = whole;
@@ -47,7 +47,7 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
 static void alias_base(wg__planner *p, uint32_t whole)
 {
     const wg__node *node = wg__node_at(p, whole);
-    uint32_t base = wg__adds_to(wg__plan_op(p, whole)) ? wg__base_of(p->tape, node) : 0;
+    uint32_t base = wg__adds_to(wg__op_at(p, whole)) ? wg__base_of(p->tape, node) : 0;
     if (!base || p->storage.view[whole] || p->uses[base] != 1 || !can_be_in_place(p, base, false)) return;
     assert(base < whole);
     if (p->units.list[p->units.of[base]].kind == WG__UNIT_CONCAT) return;

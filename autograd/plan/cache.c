@@ -62,7 +62,7 @@ static bool request_make(wg_tape *tape, wg__request *r, const wg__wanted *wanted
 {
     const wg__index *params = &tape->interned.param_index;
     uint64_t words = 8 + (uint64_t)wanted->n + params->count + 3 * (uint64_t)tape->n_assigns;
-    uint32_t *w = r->words = wg__arena_alloc(&tape->scratch, words * sizeof *w, 8);
+    uint32_t *w = r->words = wg__arena_alloc(&tape->working, words * sizeof *w, 8);
     if (!w) return false;
     *w++ = r->loss = wanted->loss;
     *w++ = tape->passes;
@@ -156,7 +156,7 @@ static wg__plan *make(wg_tape *tape, const wg__request *r)
 wg__plan *wg__plan_for(wg_tape *tape, const wg__wanted *wanted)
 {
     wg__request r = {0};
-    wg__arena_rewind(&tape->scratch);
+    wg__arena_rewind(&tape->working);
     if (!request_make(tape, &r, wanted)) return wg__out_of_memory(tape), NULL;
     wg__plan *plan = find(tape, &r);
     if (!plan) return make(tape, &r);

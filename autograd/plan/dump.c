@@ -70,7 +70,7 @@ static void print_storage(const wg__planner *p, uint32_t id, FILE *out)
     if (p->storage.root[id] != id) fprintf(out, " view-of %%%u", p->storage.root[id]);
     if (view) {
         fprintf(out, " strides");
-        for (int i = 0; i < wg__plan_shape(p, id)->rank; i++)
+        for (int i = 0; i < wg__shape_at(p, id)->rank; i++)
             fprintf(out, "%c%lld", i ? ',' : ' ', (long long)view->stride[i]);
         if (view->offset) fprintf(out, " offset %lld", (long long)view->offset);
     }
@@ -121,7 +121,7 @@ static void print_unit(const wg__planner *p, uint32_t id, FILE *out)
     fprintf(out, "  unit %u: %s", id, kinds[unit->kind]);
     if (unit->kind == WG__UNIT_STORE) fprintf(out, " output %u", unit->node);
     for (uint32_t i = 0; i < count; i++)
-        fprintf(out, "%s%%%u %s", i ? ", " : " ", nodes[i], wg__plan_op(p, nodes[i])->name);
+        fprintf(out, "%s%%%u %s", i ? ", " : " ", nodes[i], wg__op_at(p, nodes[i])->name);
     if (unit->kind == WG__UNIT_PRODUCT && (count > 1 || nodes[0] != unit->node))
         fprintf(out, " -> sum %%%u%s", unit->node, unit->accumulate ? ", added" : "");
     if (p->schedule.stage) {

@@ -52,7 +52,7 @@ static wg_args *emit_copy(wg__emit *e, uint32_t id)
 {
     wg_args *args = args_new(e, e->tape->structural->copy, id, 1);
     if (!args || !operand_of(e, (wg_operand *)(uintptr_t)&args->in[0], id)) return NULL;
-    wg_layout contiguous = wg__contiguous_layout(wg__plan_shape(e->p, id));
+    wg_layout contiguous = wg__contiguous_layout(wg__shape_at(e->p, id));
     describe(e, &args->out, id, &contiguous);
     return finish_kernel(e, id, e->tape->structural->copy, args) ? args : NULL;
 }
@@ -86,7 +86,7 @@ static bool emit_kernel(wg__emit *e, const wg__unit *unit)
         } else {
             int64_t offset = p->places.copies[e->next_copy++];
             wg_args *copy = emit_copy(e, in[k]);
-            wg_layout contiguous = wg__contiguous_layout(wg__plan_shape(p, in[k]));
+            wg_layout contiguous = wg__contiguous_layout(wg__shape_at(p, in[k]));
             describe(e, operand, in[k], &contiguous);
             if (!copy || !wg__emit_fix(e, &copy->out.data, 0, offset) ||
                 !wg__emit_fix(e, &operand->data, 0, offset))
@@ -110,7 +110,7 @@ static bool emit_concat(wg__emit *e, const wg__unit *unit)
     for (uint32_t k = 0; k < node->n_in; k++) {
         wg_layout piece = whole;
         piece.offset = at * whole.stride[attr->axis];
-        at += wg__plan_shape(p, in[k])->size[attr->axis];
+        at += wg__shape_at(p, in[k])->size[attr->axis];
         if (!wg__piece_is_in_place(p, in[k], unit->node, piece.offset) &&
             !wg__emit_move(e, in[k], unit->node, &piece))
             return false;

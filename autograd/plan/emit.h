@@ -26,7 +26,7 @@ typedef struct wg__emit {
     uint32_t n_fixups, cap_fixups, cap_fixup_slots;
 } wg__emit;
 
-/* ---- bind.c ---- */
+/* ---- emit_address.c ---- */
 
 /* When a run begins, *where = base of the slot + offset. */
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset);
@@ -48,7 +48,7 @@ bool wg__emit_chain(wg__emit *e, uint32_t unit);
 /* A chain of one step that copies the value of `from` to the place in the storage of `whole` given by the layout. */
 bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *layout);
 
-/* ---- stages.c ---- */
+/* ---- emit_stages.c ---- */
 
 /* Sorts the instructions into stages and the fixups by slot. */
 bool wg__emit_finish(wg__emit *e);

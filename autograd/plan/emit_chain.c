@@ -203,7 +203,7 @@ static bool slice_operand(builder *b, int load, const wg_shape *space)
     const uint32_t id = b->loaded[load], whole = wg__inputs(e->tape, &e->tape->nodes[id])[0];
     const wg__node *node = &e->tape->nodes[id];
     wg_layout over = wg__layout_of(e->p, whole), layout = {0};
-    wg__plan_op(e->p, id)->view(wg__plan_shape(e->p, whole), &over, space, wg__attr_of(e->tape, node), &layout);
+    wg__op_at(e->p, id)->view(wg__shape_at(e->p, whole), &over, space, wg__attr_of(e->tape, node), &layout);
     e->at[id] = (uint32_t)load;
     set_strides(e, &b->chain->loads[load], id, &layout, space);
     return wg__emit_bind_at(e, &b->chain->loads[load].data, whole, layout.offset);

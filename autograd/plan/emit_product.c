@@ -4,7 +4,7 @@
 /* Element offsets of each problem of a batch: the leading axes of an operand broadcast to those of the result. */
 static void batch_offsets(const wg__emit *e, const wg_shape *out, uint32_t id, int64_t batches, int64_t *offsets)
 {
-    const wg_shape *shape = wg__plan_shape(e->p, id);
+    const wg_shape *shape = wg__shape_at(e->p, id);
     wg_layout layout = wg__layout_of(e->p, id);
     int shift = out->rank - shape->rank;
     for (int64_t i = 0; i < batches; i++) {
@@ -21,7 +21,7 @@ static void batch_offsets(const wg__emit *e, const wg_shape *out, uint32_t id, i
 static bool bind_batches(wg__emit *e, const wg__unit *unit, wg__product *product)
 {
     const wg__planner *p = e->p;
-    const wg_shape *shape = wg__plan_shape(p, unit->node);
+    const wg_shape *shape = wg__shape_at(p, unit->node);
     if (shape->rank <= 2) return true;
     const uint64_t count = (uint64_t)product->batches * unit->count;
     int64_t *a = wg__arena_array(&e->plan->memory, count, sizeof *a);

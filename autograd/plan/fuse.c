@@ -210,7 +210,7 @@ static void add_reader(fuse *f, uint32_t id)
 static void add_node(fuse *f, uint32_t id)
 {
     const wg__planner *p = f->p;
-    const wg_kind kind = wg__plan_op(p, id)->kind;
+    const wg_kind kind = wg__op_at(p, id)->kind;
     const bool term = p->flags[id] & WG__MERGED;
     if (kind == WG_KIND_VIEW && !(p->flags[id] & (WG__VIEW_COPY | WG__SLICE_COPY))) return;
     if (p->units.of[id] && !term) return; /* the root of a merged sum: its terms are its readers */

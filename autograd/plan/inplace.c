@@ -9,7 +9,7 @@ static bool ends_in(const wg__planner *p, const wg__lifetime *lifetimes, uint32_
 {
     const wg__lifetime *l = &lifetimes[node];
     return l->first && l->last == p->schedule.stage[unit] && l->read == l->last && l->reader == unit &&
-           l->member == i && l->whole && !p->places.slot[node] && !p->storage.view[node];
+           l->member == i && l->direct && !p->places.slot[node] && !p->storage.view[node];
 }
 
 static bool same_size(const wg_tape *tape, uint32_t a, uint32_t b)
@@ -35,7 +35,7 @@ void wg__inplace_operands(const wg__planner *p, wg__lifetime *lifetimes, uint32_
             ended[n++] = in;
         }
         if (!lifetimes[id].first || p->places.slot[id] || p->storage.view[id]) continue;
-        if (wg__plan_op(p, id)->kind != WG_KIND_POINTWISE) continue;
+        if (wg__op_at(p, id)->kind != WG_KIND_POINTWISE) continue;
         for (uint32_t j = 0; j < n && !lifetimes[id].in_place_of; j++) {
             if (!same_size(p->tape, ended[j], id)) continue;
             lifetimes[id].in_place_of = ended[j];
@@ -53,7 +53,7 @@ bool wg__targets_init(wg__targets *t, const wg__planner *p, const wg__lifetime *
     if (!t->read) return false;
     for (uint32_t i = 1; i < p->units.n; i++)
         if (p->units.list[i].kind == WG__UNIT_KERNEL && p->schedule.stage[i] > t->last_check &&
-            (wg__plan_op(p, p->units.list[i].node)->flags & WG_OP_CHECKS_INDEX))
+            (wg__op_at(p, p->units.list[i].node)->flags & WG_OP_CHECKS_INDEX))
             t->last_check = p->schedule.stage[i];
     for (uint32_t id = 1; id < p->n; id++) {
         const wg__node *node = wg__node_at(p, id);
@@ -81,7 +81,7 @@ static bool can_overwrite(const wg__targets *t, const wg__output *output)
     assert(at < p->units.list[unit].count);
     for (uint32_t i = 0; i < t->n_read; i++) {
         const wg__lifetime *l = &t->lifetimes[t->read[i]];
-        bool here = l->read == stage && l->reader == unit && l->whole && l->member <= at;
+        bool here = l->read == stage && l->reader == unit && l->direct && l->member <= at;
         bool same = p->tape->leaves[wg__node_at(p, t->read[i])->slot].param == buffer;
         if (same && l->read >= stage && !here) return false;
     }

@@ -9,7 +9,7 @@ static bool lay_out_view(wg__planner *p, uint32_t id)
     const wg__node *node = wg__node_at(p, id);
     const wg_op *op = wg__op_of(p->tape, node);
     uint32_t from = wg__inputs(p->tape, node)[0];
-    const wg_shape *in = wg__plan_shape(p, from), *out = wg__shape_of_node(p->tape, node);
+    const wg_shape *in = wg__shape_at(p, from), *out = wg__shape_of_node(p->tape, node);
     wg_layout *layout = wg__arena_array(p->arena, 1, sizeof *layout), base = wg__layout_of(p, from);
     if (!layout) return false;
     assert(from < id && p->storage.root[from]);

@@ -20,10 +20,10 @@ static void read_operand(const wg__planner *p, wg__lifetime *lifetimes, uint32_t
     wg__lifetime *l = touch(p, lifetimes, node, stage);
     if (!l) return;
     if (l->read != stage)
-        *l = (wg__lifetime){.first = l->first, .last = stage, .read = stage, .reader = unit, .whole = true};
+        *l = (wg__lifetime){.first = l->first, .last = stage, .read = stage, .reader = unit, .direct = true};
     if (l->reader != unit) l->reader = WG__SEVERAL;
     l->member = member;
-    l->whole &= l == &lifetimes[node];
+    l->direct &= l == &lifetimes[node];
 }
 
 static void visit_unit(const wg__planner *p, wg__lifetime *lifetimes, uint32_t id)

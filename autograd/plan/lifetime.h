@@ -9,7 +9,7 @@ typedef struct wg__lifetime {
     uint32_t read;        /* the last stage that reads it, ... */
     uint32_t reader;      /* ... the unit that does (0: none, WG__SEVERAL), ... */
     uint32_t member;      /* ... the last of its members that does, ... */
-    bool whole;           /* ... and whether all of them read it directly, not through a view */
+    bool direct;          /* ... and whether all of them read it directly, not through a view */
     uint32_t in_place_of; /* the operand whose storage it takes over; 0: none */
 } wg__lifetime;
 

@@ -7,7 +7,7 @@ static bool make_single_units(wg__planner *p)
 {
     for (uint32_t id = 1; id < p->n; id++) {
         if (!(p->flags[id] & WG__LIVE) || wg__is_source(p, id) || p->groups.of[id] || p->units.of[id]) continue;
-        wg_kind kind = wg__plan_op(p, id)->kind;
+        wg_kind kind = wg__op_at(p, id)->kind;
         if ((p->flags[id] & WG__MERGED) || (kind == WG_KIND_VIEW && !(p->flags[id] & WG__VIEW_COPY))) continue;
         wg__unit unit = {.kind = kind == WG_KIND_PRODUCT  ? WG__UNIT_PRODUCT
                                  : kind == WG_KIND_CONCAT ? WG__UNIT_CONCAT
@@ -49,7 +49,7 @@ static bool make_chains(wg__planner *p)
 static void mark_operands(wg__planner *p, uint32_t id)
 {
     const wg__node *node = wg__node_at(p, id);
-    const wg_kind kind = wg__plan_op(p, id)->kind;
+    const wg_kind kind = wg__op_at(p, id)->kind;
     const uint32_t *in = wg__inputs(p->tape, node);
     bool view = kind == WG_KIND_VIEW && !(p->flags[id] & WG__SLICE_COPY);
     if (view && !(p->flags[id] & WG__VIEW_COPY)) return;

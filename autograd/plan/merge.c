@@ -57,7 +57,7 @@ static bool is_term(const merge *m, uint32_t id)
 {
     const wg__planner *p = m->p;
     const wg__node *node = wg__node_at(p, id);
-    if (wg__is_source(p, id) || wg__plan_op(p, id)->kind != WG_KIND_PRODUCT || !has_one_use(m, id)) return false;
+    if (wg__is_source(p, id) || wg__op_at(p, id)->kind != WG_KIND_PRODUCT || !has_one_use(m, id)) return false;
     if (reads_param(p, node->in[0]) || reads_param(p, node->in[1])) return false;
     return p->tape->structural->product((wg_dtype)node->dtype) != NULL;
 }
@@ -72,7 +72,7 @@ static void swap(int64_t *a, int64_t *b)
 /* Whether `id` is `term` with its matrices transposed; false, with *same set, if it is the term itself. */
 static bool is_transposed(const wg__planner *p, uint32_t id, uint32_t term, bool *same)
 {
-    const wg_shape *seen = wg__plan_shape(p, id), *shape = wg__plan_shape(p, term);
+    const wg_shape *seen = wg__shape_at(p, id), *shape = wg__shape_at(p, term);
     wg_shape transposed = *seen;
     wg_layout layout = wg__layout_of(p, id);
     *same = wg_shape_equal(seen, shape) && wg__is_contiguous(&layout, shape);
@@ -88,7 +88,7 @@ static uint32_t term_of(const merge *m, uint32_t id)
     const wg__planner *p = m->p;
     uint32_t seen = id;
     bool same;
-    while (!wg__is_source(p, id) && wg__plan_op(p, id)->kind == WG_KIND_VIEW) {
+    while (!wg__is_source(p, id) && wg__op_at(p, id)->kind == WG_KIND_VIEW) {
         if (!has_one_use(m, id) || (p->flags[id] & WG__VIEW_COPY)) return 0;
         id = wg__inputs(p->tape, wg__node_at(p, id))[0];
     }
@@ -111,7 +111,7 @@ static bool is_sum(const merge *m, uint32_t id)
 
 static int64_t inner_size(const wg__planner *p, uint32_t term)
 {
-    const wg_shape *a = wg__plan_shape(p, wg__node_at(p, term)->in[0]);
+    const wg_shape *a = wg__shape_at(p, wg__node_at(p, term)->in[0]);
     return a->size[a->rank - 1];
 }
 

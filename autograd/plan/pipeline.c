@@ -163,7 +163,7 @@ bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request)
     wg__planner p = {.tape = tape,
                      .plan = plan,
                      .request = request,
-                     .arena = &tape->scratch,
+                     .arena = &tape->working,
                      .scratch = &scratch,
                      .passes = tape->passes,
                      .n_forward = n_nodes};
@@ -176,7 +176,7 @@ bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request)
     tape->n_spill = n_spill;
     tape->n_leaves = n_leaves;
     tape->hash = hash;
-    wg__arena_trim(&tape->scratch); /* before the run takes memory of its own */
+    wg__arena_trim(&tape->working); /* before the run takes memory of its own */
     if (p.rewritten || !ok) memcpy(tape->nodes, plan->nodes, n_nodes * sizeof *tape->nodes);
     return ok;
 }

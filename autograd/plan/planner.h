@@ -138,11 +138,11 @@ bool wg__plan_emit(wg__planner *p);
 /* ---- query.c: nodes and their storage ---- */
 
 static inline wg__node *wg__node_at(const wg__planner *p, uint32_t id) { return &p->tape->nodes[id]; }
-static inline const wg_op *wg__plan_op(const wg__planner *p, uint32_t id)
+static inline const wg_op *wg__op_at(const wg__planner *p, uint32_t id)
 {
     return wg__op_of(p->tape, wg__node_at(p, id));
 }
-static inline const wg_shape *wg__plan_shape(const wg__planner *p, uint32_t id)
+static inline const wg_shape *wg__shape_at(const wg__planner *p, uint32_t id)
 {
     return wg__shape_of_node(p->tape, wg__node_at(p, id));
 }
@@ -165,7 +165,7 @@ static inline bool wg__is_given(const wg__planner *p, uint32_t id)
 /* A node that can be a step of a chain. */
 static inline bool wg__is_step(const wg__planner *p, uint32_t id)
 {
-    return (p->flags[id] & WG__SLICE_COPY) || wg__plan_op(p, id)->kind == WG_KIND_POINTWISE;
+    return (p->flags[id] & WG__SLICE_COPY) || wg__op_at(p, id)->kind == WG_KIND_POINTWISE;
 }
 static inline int wg__compare(int64_t a, int64_t b) { return a < b ? -1 : a > b; }
 int wg__by_id(const void *a, const void *b); /* orders uint32_t, for qsort */

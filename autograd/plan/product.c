@@ -29,11 +29,11 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
     for (int i = 0; i < product->n_segments; i++) {
         uint32_t term = p->units.members[unit->first + (uint32_t)i];
         const uint32_t *in = wg__inputs(tape, wg__node_at(p, term));
-        const wg_shape *sa = wg__plan_shape(p, in[0]);
+        const wg_shape *sa = wg__shape_at(p, in[0]);
         wg_layout a = wg__layout_of(p, in[0]), b = wg__layout_of(p, in[1]);
-        int ra = sa->rank, rb = wg__plan_shape(p, in[1])->rank;
+        int ra = sa->rank, rb = wg__shape_at(p, in[1])->rank;
         wg__segment *s = &segments[i];
-        assert(sa->size[ra - 1] == wg__plan_shape(p, in[1])->size[rb - 2]);
+        assert(sa->size[ra - 1] == wg__shape_at(p, in[1])->size[rb - 2]);
         *s = (wg__segment){.k = sa->size[ra - 1],
                            .a_rs = a.stride[ra - 2],
                            .a_cs = a.stride[ra - 1],
@@ -51,7 +51,7 @@ bool wg__packs_b(const wg__planner *p, const wg__unit *unit, wg__product *produc
     if (!one && unit->kind != WG__UNIT_PRODUCTS) return false;
     const uint32_t id = p->units.members[unit->first];
     const uint32_t b = wg__inputs(p->tape, wg__node_at(p, id))[1], root = p->storage.root[b];
-    if (wg__plan_shape(p, b)->rank != 2 || (p->flags[id] & WG__MERGED)) return false;
+    if (wg__shape_at(p, b)->rank != 2 || (p->flags[id] & WG__MERGED)) return false;
     if (!wg__is_source(p, root) || (p->flags[root] & WG__CONSTANT)) return false;
     wg__product_describe(p, unit, product, segment);
     const wg__product_kernels *kernels = p->tape->structural->product(product->dtype);

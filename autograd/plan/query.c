@@ -29,7 +29,7 @@ wg_layout wg__layout_of(const wg__planner *p, uint32_t node)
 {
     assert(node && node < p->n);
     if (p->storage.view[node]) return *p->storage.view[node];
-    return wg__contiguous_layout(wg__plan_shape(p, node));
+    return wg__contiguous_layout(wg__shape_at(p, node));
 }
 
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
@@ -48,9 +48,9 @@ bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k)
 {
     assert(k < wg__node_at(p, node)->n_in);
     uint32_t in = wg__inputs(p->tape, wg__node_at(p, node))[k];
-    if (!in || (wg__plan_op(p, node)->flags & WG_OP_STRIDED)) return false;
+    if (!in || (wg__op_at(p, node)->flags & WG_OP_STRIDED)) return false;
     wg_layout layout = wg__layout_of(p, in);
-    return !wg__is_contiguous(&layout, wg__plan_shape(p, in));
+    return !wg__is_contiguous(&layout, wg__shape_at(p, in));
 }
 
 bool wg__output_is_direct(const wg__planner *p, const wg__output *output)
@@ -70,11 +70,11 @@ bool wg__concat_is_free(const wg__planner *p, uint32_t whole)
     const wg__node *node = wg__node_at(p, whole);
     const wg__concat_attr *attr = wg__attr_of(p->tape, node);
     const uint32_t *in = wg__inputs(p->tape, node);
-    assert(wg__plan_op(p, whole)->kind == WG_KIND_CONCAT);
+    assert(wg__op_at(p, whole)->kind == WG_KIND_CONCAT);
     int64_t stride = wg__layout_of(p, whole).stride[attr->axis], at = 0;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__piece_is_in_place(p, in[k], whole, at * stride)) return false;
-        at += wg__plan_shape(p, in[k])->size[attr->axis];
+        at += wg__shape_at(p, in[k])->size[attr->axis];
     }
     return true;
 }

@@ -30,7 +30,7 @@ typedef struct recompute {
     uint32_t *to;    /* [nodes] new ids of gradient nodes, and of the copies of forward nodes; 0: none */
 } recompute;
 
-static wg_kind kind_of(const recompute *r, uint32_t id) { return wg__plan_op(r->p, id)->kind; }
+static wg_kind kind_of(const recompute *r, uint32_t id) { return wg__op_at(r->p, id)->kind; }
 static const uint32_t *inputs(const recompute *r, uint32_t id)
 {
     return wg__inputs(r->tape, wg__node_at(r->p, id));
@@ -103,7 +103,7 @@ static bool is_saved(const recompute *r, uint32_t in)
 static bool add_cost(const recompute *r, uint32_t id, cost *c)
 {
     const wg__node *node = wg__node_at(r->p, id);
-    bool can = kind_of(r, id) == WG_KIND_POINTWISE && !(wg__plan_op(r->p, id)->flags & WG_OP_RANDOM);
+    bool can = kind_of(r, id) == WG_KIND_POINTWISE && !(wg__op_at(r->p, id)->flags & WG_OP_RANDOM);
     can = can && node->shape == c->shape && ++c->steps <= c->most;
     for (uint32_t k = 0; k < node->n_in && can; k++) {
         const uint32_t in = inputs(r, id)[k];

@@ -30,7 +30,7 @@ static bool is_backward(const residuals *r, uint32_t id) { return id >= r->p->n_
 static void find_base(residuals *r, uint32_t id)
 {
     r->base[id] = id;
-    if (wg__is_given(r->p, id) || wg__plan_op(r->p, id)->kind != WG_KIND_VIEW) return;
+    if (wg__is_given(r->p, id) || wg__op_at(r->p, id)->kind != WG_KIND_VIEW) return;
     const uint32_t from = wg__inputs(r->p->tape, wg__node_at(r->p, id))[0];
     r->base[id] = r->base[from];
     r->slice[id] = r->slice[from] ? r->slice[from] : id;
@@ -42,7 +42,7 @@ static bool is_early(const residuals *r, uint32_t id)
     const wg__node *node = wg__node_at(r->p, id);
     const uint32_t *in = wg__inputs(r->p->tape, node);
     bool early = is_backward(r, id) && !(node->flags & (WG__NODE_REMAT | WG__NODE_RECOMPUTED)) &&
-                 (r->slice[id] || wg__plan_op(r->p, id)->kind == WG_KIND_POINTWISE);
+                 (r->slice[id] || wg__op_at(r->p, id)->kind == WG_KIND_POINTWISE);
     for (uint32_t i = 0; i < node->n_in && early; i++)
         early = !is_backward(r, in[i]) || wg__is_given(r->p, in[i]) || (r->seen[in[i]] & EARLY);
     return early;
@@ -53,7 +53,7 @@ static void read_operand(residuals *r, uint32_t id, uint32_t in)
     const wg__planner *p = r->p;
     const uint32_t base = r->base[in], slice = r->slice[in];
     if (!is_backward(r, id)) {
-        bool step = wg__plan_op(p, id)->kind == WG_KIND_POINTWISE;
+        bool step = wg__op_at(p, id)->kind == WG_KIND_POINTWISE;
         if (step && wg__node_at(p, in)->shape == wg__node_at(p, id)->shape) r->seen[in] |= STEP;
         return;
     }

@@ -12,7 +12,7 @@
 static bool find_readers(wg__rewrite *r, const wg__request *request)
 {
     const wg_tape *tape = r->tape;
-    uint32_t *reader = r->reader = wg__arena_array(&r->tape->scratch, tape->n_nodes, sizeof *r->reader);
+    uint32_t *reader = r->reader = wg__arena_array(&r->tape->working, tape->n_nodes, sizeof *r->reader);
     if (!reader) return false;
     reader[request->loss] = WG__READ_MORE;
     for (uint32_t i = 0; i < request->n_targets; i++) reader[request->targets[i]] = WG__READ_MORE;
@@ -46,7 +46,7 @@ bool wg__plan_rewrite(wg__planner *p)
 
 uint32_t wg__rewrite_first(wg__rewrite *r, uint32_t id, uint32_t node)
 {
-    if (!r->first) r->first = wg__arena_array(&r->tape->scratch, r->tape->n_nodes, sizeof *r->first);
+    if (!r->first) r->first = wg__arena_array(&r->tape->working, r->tape->n_nodes, sizeof *r->first);
     if (!r->first) return 0;
     if (!r->first[id]) r->first[id] = node;
     return r->first[id];

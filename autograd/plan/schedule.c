@@ -98,8 +98,8 @@ static cost cost_of(const wg__planner *p, const wg__unit *unit, wg__segment *seg
         const uint32_t *in = wg__inputs(p->tape, node);
         for (uint32_t k = 0; k < node->n_in; k++)
             if (in[k] && numel_of(p, in[k]) > work) work = numel_of(p, in[k]);
-        if (wg__plan_op(p, id)->scratch) work *= 16; /* more than one pass over its operands */
-        divisible = wg__plan_op(p, id)->tasks != NULL;
+        if (wg__op_at(p, id)->scratch) work *= 16; /* more than one pass over its operands */
+        divisible = wg__op_at(p, id)->tasks != NULL;
     }
     return (cost){!divisible || work <= SHARED ? 1 : work > 4 * SHARED ? 4 : 2, work};
 }

@@ -50,7 +50,7 @@ static void check_view(const wg__verifier *v, uint32_t id)
 {
     const wg__planner *p = v->p;
     const wg_layout *view = p->storage.view[id];
-    const wg_shape *shape = wg__plan_shape(p, id);
+    const wg_shape *shape = wg__shape_at(p, id);
     const uint32_t root = p->storage.root[id];
     int64_t low = view->offset, high = view->offset, shift;
     for (int i = 0; i < shape->rank; i++) {
@@ -73,9 +73,9 @@ static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
     const wg__planner *p = v->p;
     const wg__node *node = wg__node_at(p, whole);
     const uint32_t *in = wg__inputs(p->tape, node);
-    if (wg__plan_op(p, whole)->kind != WG_KIND_CONCAT) {
+    if (wg__op_at(p, whole)->kind != WG_KIND_CONCAT) {
         int64_t at, base_at;
-        const uint32_t base = wg__adds_to(wg__plan_op(p, whole)) ? wg__base_of(p->tape, node) : 0;
+        const uint32_t base = wg__adds_to(wg__op_at(p, whole)) ? wg__base_of(p->tape, node) : 0;
         if (!base || p->storage.root[base] != base) return;
         const bool same = wg__owner_of(p, base, &base_at) == wg__owner_of(p, whole, &at) && base_at == at;
         WG__HOLDS(v, !same || p->uses[base] == 1, whole, "overwrites %%%u, which has %u readers", base,
@@ -84,7 +84,7 @@ static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
         return;
     }
     const wg__concat_attr *attr = wg__attr_of(p->tape, node);
-    const int64_t stride = wg__contiguous_layout(wg__plan_shape(p, whole)).stride[attr->axis];
+    const int64_t stride = wg__contiguous_layout(wg__shape_at(p, whole)).stride[attr->axis];
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (p->storage.owner[in[k]] != whole) continue;
         const wg_layout *view = p->storage.view[in[k]];
@@ -92,7 +92,7 @@ static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
         int64_t at = 0;
         for (uint32_t i = 0; i < node->n_in; i++) {
             found |= in[i] == in[k] && at * stride == (view ? view->offset : p->storage.shift[in[k]]);
-            at += wg__plan_shape(p, in[i])->size[attr->axis];
+            at += wg__shape_at(p, in[i])->size[attr->axis];
         }
         WG__HOLDS(v, found, in[k], "is stored in the wrong place of %%%u", whole);
         placed[in[k]] = true;
@@ -141,9 +141,9 @@ static void check_groups(const wg__verifier *v)
         if (!is_live(p, id) || wg__is_source(p, id)) continue;
         const wg__node *node = wg__node_at(p, id);
         const uint32_t *in = wg__inputs(p->tape, node), group = p->groups.of[id];
-        const bool view = wg__plan_op(p, id)->kind == WG_KIND_VIEW && !group && !(p->flags[id] & WG__VIEW_COPY);
+        const bool view = wg__op_at(p, id)->kind == WG_KIND_VIEW && !group && !(p->flags[id] & WG__VIEW_COPY);
         const bool sum = p->units.of[id] && !(p->flags[id] & WG__MERGED); /* of products: it reads its terms */
-        if (view || sum || ((p->flags[id] & WG__MERGED) && wg__plan_op(p, id)->kind != WG_KIND_PRODUCT)) continue;
+        if (view || sum || ((p->flags[id] & WG__MERGED) && wg__op_at(p, id)->kind != WG_KIND_PRODUCT)) continue;
         if (group) WG__HOLDS(v, p->groups.of[group] == group, id, "group %%%u is no group", group);
         for (uint32_t k = 0; k < node->n_in; k++) {
             const uint32_t root = p->storage.root[in[k]];
@@ -179,7 +179,7 @@ static void check_chain(const wg__verifier *v, const wg__unit *unit)
 
 static bool needs_unit(const wg__planner *p, uint32_t id)
 {
-    const wg_kind kind = wg__plan_op(p, id)->kind;
+    const wg_kind kind = wg__op_at(p, id)->kind;
     if ((p->flags[id] & WG__MERGED) && kind != WG_KIND_PRODUCT) return false;
     return kind != WG_KIND_VIEW || (p->flags[id] & (WG__VIEW_COPY | WG__SLICE_COPY));
 }
@@ -194,8 +194,7 @@ static void check_units(const wg__verifier *v)
         WG__HOLDS(v, !needs_unit(p, id) || (unit && unit < p->units.n), id, "has no unit");
         if (!needs_unit(p, id) || (p->flags[id] & WG__MERGED)) continue;
         const wg__node *node = wg__node_at(p, id);
-        const bool sum =
-            p->units.list[unit].kind == WG__UNIT_PRODUCT && wg__plan_op(p, id)->kind != WG_KIND_PRODUCT;
+        const bool sum = p->units.list[unit].kind == WG__UNIT_PRODUCT && wg__op_at(p, id)->kind != WG_KIND_PRODUCT;
         for (uint32_t k = 0; k < node->n_in && !sum; k++) {
             const uint32_t root = p->storage.root[wg__inputs(p->tape, node)[k]];
             if (!root || wg__is_source(p, root) || p->units.of[root] == unit) continue;

@@ -154,7 +154,7 @@ struct wg_tape {
 
     wg__arena data;    /* copies of leaf data: this epoch */
     wg__arena results; /* evaluated values: this epoch */
-    wg__arena scratch; /* while recording or planning; rewound by its next user */
+    wg__arena working; /* while recording or planning; rewound by its next user */
 
     struct wg__cache *cache;
     struct wg__run_state *run;

@@ -16,11 +16,3 @@ const wg__product_kernels *wg__product_get(wg_dtype dtype)
 }
 
 const char *wg__product_name(void) { return wg__blis_name(); }
-
-#ifndef WG__BLIS
-const wg__blis *wg__blis_get(wg_dtype dtype) { return NULL; }
-
-const char *wg__blis_name(void) { return "reference"; }
-
-wg__blis_tile wg__blis_tile_get(wg_dtype dtype) { return NULL; }
-#endif
