@@ -154,9 +154,39 @@ static wg_tensor spoil_operand(sampler *s, wg_tensor operand)
     }
 }
 
+/* The earlier operand that this one can share numbers with; SAMPLE_INPUTS: none. */
+static int partner_of(const sampler *s, const char *spec, double low, double high)
+{
+    const wg_shape shape = base_of_spec(spec);
+    for (int j = 0; j < s->n_inputs; j++) {
+        const wg_shape other = wg_shape_get(s->input[j]);
+        if (wg_shape_equal(&shape, &other) && low <= s->from[j] && s->to[j] <= high) return j;
+    }
+    return SAMPLE_INPUTS;
+}
+
+static wg_tensor share(sampler *s, wg_tensor x, double low, double high)
+{
+    s->n_shared++;
+    switch (s->sharing) {
+    case SHARE_VIEW: return wg_reshape(wg_flatten(x, 0, -1), wg_shape_get(x));
+    case SHARE_EQUAL: return wg_add_scalar(wg_scale(x, 1), 0);
+    case SHARE_DEPENDS: return wg_add_scalar(wg_scale(x, 0.5), (low + high) / 4);
+    default: return x;
+    }
+}
+
 wg_tensor x_range(sampler *s, const char *spec, double low, double high)
 {
     char name[8];
+    const int partner = s->sharing ? partner_of(s, spec, low, high) : SAMPLE_INPUTS;
+    s->from[s->n_inputs] = low;
+    s->to[s->n_inputs] = high;
+    if (partner < SAMPLE_INPUTS) {
+        const wg_tensor base = share(s, s->input[partner], low, high);
+        s->input[s->n_inputs++] = base;
+        return seen_as(base, spec);
+    }
     snprintf(name, sizeof name, "x%d", s->n_inputs);
     wg_param *param = wg_param_find(s->set, name);
     if (!param && (param = wg_param_new(s->set, name, base_of_spec(spec), wg_init_zeros()))) {
@@ -219,7 +249,7 @@ static void begin(sampler *s, const op_samples *row, int i)
         s->low = -2;
         s->high = 2;
     }
-    s->n_inputs = s->n_data = s->n_operands = 0;
+    s->n_inputs = s->n_data = s->n_operands = s->n_shared = 0;
     s->dtype = wg_params_dtype(s->set);
 }
 

@@ -22,6 +22,16 @@ typedef enum spoil {
     SPOIL_TAPE   /* the handle belongs to another tape */
 } spoil;
 
+/* What an operand is if an earlier one of its shape has numbers in its range. */
+typedef enum sharing {
+    SHARE_NOTHING, /* a parameter of its own */
+    SHARE_SAME,    /* the same tensor */
+    SHARE_VIEW,    /* a view of it */
+    SHARE_EQUAL,   /* another tensor with the same numbers */
+    SHARE_DEPENDS, /* a function of it */
+    SHARE_COUNT
+} sharing;
+
 typedef struct sampler {
     wg_tape *tape;
     wg_params *set;       /* differentiable operands are its parameters x0, x1, ... */
@@ -30,6 +40,9 @@ typedef struct sampler {
     double low, high;     /* default range of differentiable operands */
     int n_inputs, n_data; /* made so far on this recording */
     wg_tensor input[SAMPLE_INPUTS];
+    double from[SAMPLE_INPUTS], to[SAMPLE_INPUTS]; /* their ranges */
+    sharing sharing;
+    int n_shared;
     spoil spoil; /* of operand number spoil_at, data included */
     int spoil_at, n_operands;
     wg_tensor stale;    /* what stands in for the operand if spoil is STALE */

@@ -57,7 +57,10 @@ wg_tensor wg_jvp(wg_tensor y, wg_tensor x, wg_tensor v)
     const wg__node *node = wg__resolve(y, "jvp");
     if (!node) return y;
     wg_shape shape = *wg__shape_of_node(y.tape, node);
+    const bool outer = y.tape->modes.distinct;
+    y.tape->modes.distinct = true; /* u is not one of the zeros that a rule around this call has recorded */
     wg_tensor u = wg__record_fill(y.tape, &shape, (wg_dtype)node->dtype, 0);
+    y.tape->modes.distinct = outer;
     return wg_grad1(wg_grad1(y, x, u), u, v);
 }
 

@@ -92,7 +92,8 @@ typedef struct wg__scopes { /* scope.c */
 
 typedef struct wg__modes { /* scope.c */
     bool training;
-    bool differentiating; /* derivative rules are recording */
+    bool differentiating; /* derivative rules are recording: a node equal to an earlier one is not recorded again ... */
+    bool distinct;        /* ... except now */
     int no_grad;          /* nesting depth */
     int remat;            /* nesting depth */
     uint32_t n_regions;   /* rematerialization regions opened since the reset */

@@ -227,7 +227,8 @@ static uint32_t record(wg_tape *tape, const wg_op *op, const uint32_t *ids, int 
     node.op = (uint16_t)op_id;
     if (op->flags & WG_OP_RANDOM) node.key = next_key(tape);
     if (modes->no_grad) node.flags |= WG__NODE_DETACHED;
-    return modes->differentiating ? append_once(tape, &node, ids) : wg__node_append(tape, &node, ids);
+    const bool once = modes->differentiating && !modes->distinct;
+    return once ? append_once(tape, &node, ids) : wg__node_append(tape, &node, ids);
 }
 
 static bool count_ok(wg_tape *tape, const wg_op *op, int n)
