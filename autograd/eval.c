@@ -16,7 +16,11 @@ wg_status wg__force(wg_tape *tape, const wg__wanted *wanted)
     for (uint32_t i = 0; i < wanted->n && nothing; i++) nothing = is_known(tape, wanted->nodes[i]);
     if (nothing) return WG_OK;
     wg__plan *plan = wg__plan_for(tape, wanted);
-    return plan ? wg__run(tape, plan) : tape->errors.first.status;
+    if (!plan) return tape->errors.first.status;
+    tape->modes.planning = true;
+    const wg_status status = wg__run(tape, plan);
+    tape->modes.planning = false;
+    return status;
 }
 
 static wg_status force_one(wg_tape *tape, uint32_t node)

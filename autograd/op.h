@@ -70,6 +70,10 @@ WG_API wg_status wg_infer_fail(wg_infer *infer, wg_status status, const char *ru
 
 /* ---- differentiating -------------------------------------------------------------------------------------- */
 
+/* A rule records ops. It must not evaluate tensors, use parameters or random numbers, assign, keep or reset: an error on
+ * the tape. Operands may be equal tensors or depend on each other: a rule that differentiates a formula of its own (wg_vjp)
+ * counts such an operand several times, unless the formula is recorded on a wg_detach of each operand. */
+
 typedef struct wg_vjp_args {
     const wg_op *op;
     wg_tensor grad;      /* d loss / d out, of the shape of out */

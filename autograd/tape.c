@@ -100,6 +100,8 @@ void wg_tape_free(wg_tape *tape)
 wg_status wg_tape_reset(wg_tape *tape)
 {
     if (!tape) return WG_ERR_ARGUMENT;
+    if (tape->modes.differentiating || tape->modes.planning)
+        return wg__tape_error(tape, WG_ERR_ARGUMENT, "tape_reset: the tape is differentiating, planning or running");
     wg_status status = tape->errors.first.status;
     if (status != WG_OK) tape->errors.previous = tape->errors.first;
     tape->errors.first.status = WG_OK;

@@ -110,9 +110,9 @@ WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, 
 /* Normalizes each channel (axis 1) of x[N, C] or [N, C, ...] over all other axes; the result has x's shape. In training
  * mode it uses the batch's own statistics, and a successful run updates running = (1 - m) running + m batch, with the
  * batch's mean and its variance over n - 1; m is the momentum or, with cumulative, 1 / (number of batches tracked,
- * including this one), which makes running the mean over all of them. If a layer is applied twice in one run, the last
- * application sets the running statistics. A batch with one value per channel is an error on the tape (WG_ERR_SHAPE).
- * In eval mode it uses the running statistics and leaves them unchanged. */
+ * including this one), which makes running the mean over all of them. A layer that is applied
+ * several times in one run takes in each of these batches, in their order. A batch with one value per channel is an
+ * error on the tape (WG_ERR_SHAPE). In eval mode it uses the running statistics and leaves them unchanged. */
 WG_API wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x);
 
 typedef struct wg_rms_norm_layer {

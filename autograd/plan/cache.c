@@ -153,13 +153,27 @@ static wg__plan *make(wg_tape *tape, const wg__request *r)
     return plan;
 }
 
+/* Code of users that runs while derivatives or plans are made (rules, callbacks) must not ask for another plan. */
+static bool may_plan(wg_tape *tape)
+{
+    if (tape->modes.differentiating)
+        wg__tape_error(tape, WG_ERR_GRADIENT, "a derivative rule must not evaluate tensors or run a backward pass");
+    else if (tape->modes.planning)
+        wg__tape_error(tape, WG_ERR_ARGUMENT, "the tape is planning or running: nothing can be evaluated from inside");
+    return !tape->modes.differentiating && !tape->modes.planning;
+}
+
 wg__plan *wg__plan_for(wg_tape *tape, const wg__wanted *wanted)
 {
     wg__request r = {0};
+    if (!may_plan(tape)) return NULL;
     wg__arena_rewind(&tape->working);
     if (!request_make(tape, &r, wanted)) return wg__out_of_memory(tape), NULL;
     wg__plan *plan = find(tape, &r);
-    if (!plan) return make(tape, &r);
-    tape->counts.plan_hits++;
+    tape->counts.plan_hits += plan != NULL;
+    if (plan) return plan;
+    tape->modes.planning = true;
+    plan = make(tape, &r);
+    tape->modes.planning = false;
     return plan;
 }

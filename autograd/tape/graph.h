@@ -54,6 +54,7 @@ typedef struct wg__leaf {
     void *data;       /* PARAM: the parameter's values; LEAF_PAST: a copy of the old ones */
     wg_param *param;  /* PARAM */
     uint64_t version; /* of the parameter when it was recorded */
+    uint32_t assign;  /* the assignment that will overwrite it, counted from 1; 0: none */
     bool recorded;    /* used outside of wg_no_grad_begin: a later run may still need the value */
     enum {
         WG__LEAF_CURRENT,
@@ -94,6 +95,7 @@ typedef struct wg__modes { /* scope.c */
     bool training;
     bool differentiating; /* derivative rules are recording: a node equal to an earlier one is not recorded again ... */
     bool distinct;        /* ... except now */
+    bool planning;        /* a plan is made or run */
     int no_grad;          /* nesting depth */
     int remat;            /* nesting depth */
     uint32_t n_regions;   /* rematerialization regions opened since the reset */

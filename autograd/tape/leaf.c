@@ -65,28 +65,34 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
     return data_leaf(tape, dtype, WG_SCALAR, &storage, true, "scalar");
 }
 
+/* The node of the parameter's present value. Returns 0 with an error stored. */
+static uint32_t param_node(wg_tape *tape, wg_param *param)
+{
+    const uint64_t key = wg__param_id(param);
+    uint32_t id = wg__param_node(tape, key);
+    assert(!id || tape->leaves[tape->nodes[id].slot].param == param); /* ids are unique */
+    if (id && tape->leaves[tape->nodes[id].slot].state == WG__LEAF_CURRENT) return id;
+    if (tape->modes.differentiating) {
+        wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule must not use a parameter (%s)",
+                   wg_param_name(param));
+        return 0;
+    }
+    wg_shape shape = wg_param_shape(param);
+    const wg__leaf leaf = {.data = wg__param_data(param), .param = param, .version = wg_param_version(param)};
+    id = leaf_new(tape, WG__LEAF_PARAM, wg_param_dtype(param), &shape, leaf, key);
+    if (id && !wg__param_node_set(tape, key, id)) return wg__out_of_memory(tape), 0;
+    return id;
+}
+
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
     if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
     if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: see wg_params_message");
-    uint64_t key = wg__param_id(param);
-    uint32_t id = wg__param_node(tape, key);
-    wg__leaf *have = id ? &tape->leaves[tape->nodes[id].slot] : NULL;
-    assert(!have || have->param == param); /* ids are unique */
-    if (have && have->state == WG__LEAF_CURRENT) {
-        have->recorded |= !tape->modes.no_grad;
-        return wg__handle(tape, id);
-    }
-    if (tape->modes.differentiating)
-        return wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule must not use a parameter (%s)",
-                          wg_param_name(param));
-    wg_shape shape = wg_param_shape(param);
-    wg__leaf leaf = {.data = wg__param_data(param),
-                     .param = param,
-                     .version = wg_param_version(param),
-                     .recorded = !tape->modes.no_grad};
-    id = leaf_new(tape, WG__LEAF_PARAM, wg_param_dtype(param), &shape, leaf, key);
-    if (id && !wg__param_node_set(tape, key, id)) return wg__out_of_memory(tape), wg__nil(tape);
+    const uint32_t id = param_node(tape, param);
+    if (!id) return wg__nil(tape);
+    wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
+    if (leaf->assign) return wg_detach(wg__handle(tape, tape->assigns[leaf->assign - 1].node));
+    leaf->recorded |= !tape->modes.no_grad;
     return wg__handle(tape, id);
 }
 
@@ -95,6 +101,10 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
     wg__node *node = wg__resolve(tensor, "assign");
     wg_tape *tape = tensor.tape;
     if (!node) return;
+    if (tape->modes.differentiating) {
+        wg_fail(tensor, WG_ERR_GRADIENT, "assign", "a derivative rule must not assign a buffer");
+        return;
+    }
     if (!buffer || !wg_param_is_buffer(buffer)) {
         wg_fail(tensor, WG_ERR_ARGUMENT, "assign", "%s is not a buffer", buffer ? wg_param_name(buffer) : "NULL");
         return;
@@ -107,18 +117,26 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
                 wg_shape_text(&have, b, sizeof b), wg_dtype_name((wg_dtype)node->dtype));
         return;
     }
-    if (!wg__grow(&tape->heap, (void **)&tape->assigns, &tape->cap_assigns, tape->n_assigns + 1u,
-                  sizeof *tape->assigns)) {
-        wg__out_of_memory(tape);
-        return;
+    const uint32_t id = param_node(tape, buffer);
+    if (!id) return;
+    wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
+    if (!leaf->assign) {
+        if (!wg__grow(&tape->heap, (void **)&tape->assigns, &tape->cap_assigns, tape->n_assigns + 1u,
+                      sizeof *tape->assigns)) {
+            wg__out_of_memory(tape);
+            return;
+        }
+        leaf->assign = ++tape->n_assigns;
     }
+    tape->assigns[leaf->assign - 1] = (wg__assign){.buffer = buffer, .node = tensor.node};
     wg__hash_mix(tape, wg__param_id(buffer), tensor.node);
-    tape->assigns[tape->n_assigns++] = (wg__assign){.buffer = buffer, .node = tensor.node};
 }
 
 wg_tensor wg_keep(wg_tensor tensor)
 {
     wg__node *node = wg__resolve(tensor, "keep");
+    if (node && tensor.tape->modes.differentiating)
+        return wg_fail(tensor, WG_ERR_GRADIENT, "keep", "a derivative rule must not keep a tensor");
     if (node && !(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
         node->flags |= WG__NODE_KEPT;
         tensor.tape->n_kept++;
