@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MANY_INTERNED = 1 << 20 }; /* a reset forgets interned content past so many bytes of attributes, or shapes */
-
 /* A tape and the state that the rooms above keep in it, in one allocation. */
 typedef struct whole {
     wg_tape tape;
@@ -102,6 +100,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     if (!tape) return WG_ERR_ARGUMENT;
     if (tape->modes.differentiating || tape->modes.planning)
         return wg__tape_error(tape, WG_ERR_ARGUMENT, "tape_reset: the tape is differentiating, planning or running");
+    const bool stale = wg__intern_is_stale(tape);
     wg_status status = tape->errors.first.status;
     if (status != WG_OK) tape->errors.previous = tape->errors.first;
     tape->errors.first.status = WG_OK;
@@ -120,7 +119,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     wg__arena_rewind(&tape->data);
     wg__arena_rewind(&tape->results);
     wg__arena_rewind(&tape->working);
-    if (tape->interned.n_attr_bytes > MANY_INTERNED || tape->interned.n_shapes > MANY_INTERNED) {
+    if (stale) {
         wg__cache_clear(tape);
         assert(!tape->cache->plans); /* plans contain interned ids */
         wg__intern_clear(tape);
@@ -136,5 +135,6 @@ wg_tape_counts wg_tape_count(const wg_tape *tape)
     wg_tape_counts counts = tape->counts;
     counts.nodes = tape->n_nodes - 1;
     counts.plans_cached = tape->cache->n_plans;
+    counts.plan_bytes = tape->cache->bytes;
     return counts;
 }

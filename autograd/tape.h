@@ -50,6 +50,7 @@ typedef struct wg_tape_options {
                                an explicitly computed mask of -Inf counts, too */
     bool remat;             /* choose rematerialization regions: less memory, more time; see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_dump_profile */
+    size_t plan_bytes;      /* of cached plans and their packed weights; the last plan is always kept. 0: 512 MiB */
     const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("-all,+fuse", "+remat"):
                                attention, lookup, remat, recompute, residuals, merge, fuse, share_weight, schedule,
                                pack, place, cache, or all. All are on by default; "+remat" also sets the option
@@ -176,7 +177,8 @@ WG_API size_t wg_plan_bytes(const wg_tensor *tensors, int n);
 
 typedef struct wg_tape_counts {
     uint64_t nodes;        /* recorded since the reset */
-    uint64_t plans_cached; /* plans in the cache */
+    uint64_t plans_cached; /* plans in the cache ... */
+    uint64_t plan_bytes;   /* ... and their bytes, with packed weights */
     uint64_t plan_hits;    /* requests for which a cached plan was used, ... */
     uint64_t plan_misses;  /* ... and for which a plan was made */
     uint64_t instructions; /* of the last run */

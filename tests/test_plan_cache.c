@@ -21,18 +21,86 @@ static void one_plan_serves_equal_steps(void)
     wg_tape_free(tape);
 }
 
-static void the_cache_is_bounded(void)
+/* A step whose structure is its number: about 20 nodes for each unit of `size`. */
+static void unroll(wg_tape *tape, wg_param *w, int size)
+{
+    wg_tensor x = wg_use(tape, w);
+    for (int i = 0; i < size; i++) x = wg_tanh(wg_matmul(x, wg_use(tape, w)));
+    CHECK(wg_backward(wg_sum_all(x)) == WG_OK);
+    (void)wg_tape_reset(tape);
+}
+
+static wg_tape *tape_with(size_t plan_bytes, const char *plan)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.plan_bytes = plan_bytes;
+    options.plan = plan;
+    return wg_tape_new(options);
+}
+
+static void the_cache_is_bounded_by_bytes(void)
+{
+    enum { BYTES = 1 << 20 };
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 4), wg_init_constant(0.1));
+    wg_tape *tape = tape_with(BYTES, NULL);
+    for (int size = 1; size <= 120; size++) {
+        unroll(tape, w, size);
+        const uint64_t bytes = wg_tape_count(tape).plan_bytes;
+        CHECK(bytes <= BYTES / 4 || wg_tape_count(tape).plans_cached == 1);
+    }
+    for (int round = 0; round < 3; round++)
+        for (int size = 1; size <= 20; size++) unroll(tape, w, size); /* was evicted; again; is found */
+    const wg_tape_counts before = wg_tape_count(tape);
+    CHECK(before.plan_bytes <= BYTES && before.plans_cached >= 20);
+    for (int size = 1; size <= 20; size++) unroll(tape, w, size);
+    CHECK(wg_tape_count(tape).plan_hits == before.plan_hits + 20);
+    for (int size = 121; size <= 124; size++) unroll(tape, w, size); /* programs that do not return ... */
+    for (int size = 1; size <= 20; size++) unroll(tape, w, size);    /* ... evict none that do */
+    CHECK(wg_tape_count(tape).plan_hits == before.plan_hits + 40);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* varying_lengths_cache */
+static void many_lengths_in_turn_find_their_plans(void)
 {
     wg_tape *tape = new_tape();
-    size_t half = 0;
-    for (int step = 1; step <= 400; step++) {
-        wg_tensor x = wg_zeros(tape, WG_F64, WG_DIMS(1 + step % 200, 4));
-        (void)wg_item(wg_sum_all(wg_exp(x)));
-        wg_tape_reset(tape);
-        if (step == 200) half = wg_tape_memory(tape).live;
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 4), wg_init_constant(0.1));
+    for (int round = 0; round < 3; round++)
+        for (int size = 1; size <= 350; size++) unroll(tape, w, 1 + size * 131 % 350);
+    CHECK(wg_tape_count(tape).plan_hits >= 350);
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* plan_cache_memory: without a cache only the last plan is there, for dumps. */
+static void without_a_cache_one_plan_is_kept(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 4), wg_init_constant(0.1));
+    wg_tape *tape = tape_with(0, "-cache");
+    for (int size = 1; size <= 10; size++) {
+        unroll(tape, w, size);
+        CHECK(wg_tape_count(tape).plans_cached == 1);
     }
-    CHECK(wg_tape_count(tape).plans_cached < 200);
-    CHECK(wg_tape_memory(tape).live <= half + (1 << 16));
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
+/* plan_dropped_long_sequence: more than a MiB of attributes that every step uses. */
+static void a_long_program_is_planned_once(void)
+{
+    enum { T = 50000 };
+    wg_tape *tape = new_tape();
+    for (int step = 0; step < 3; step++) {
+        wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(T, 1)), h = wg_zeros(tape, WG_F32, WG_DIMS(1));
+        for (int t = 0; t < T; t++) h = wg_add(h, wg_select(x, 0, t));
+        CHECK(wg_item(wg_sum_all(h)) == T);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    CHECK(wg_tape_count(tape).plan_misses == 1);
     wg_tape_free(tape);
 }
 
@@ -126,11 +194,11 @@ static void a_small_op_takes_little_memory(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(one_plan_serves_equal_steps),
-                                 TEST_CASE(the_cache_is_bounded),
-                                 TEST_CASE(a_weight_is_packed_once_until_it_changes),
-                                 TEST_CASE(a_row_has_the_same_bits_beside_others),
-                                 TEST_CASE(bytes_are_known_before_the_run),
-                                 TEST_CASE(a_small_op_takes_little_memory)};
+    static const test tests[] = {
+        TEST_CASE(one_plan_serves_equal_steps),           TEST_CASE(the_cache_is_bounded_by_bytes),
+        TEST_CASE(many_lengths_in_turn_find_their_plans), TEST_CASE(without_a_cache_one_plan_is_kept),
+        TEST_CASE(a_long_program_is_planned_once),        TEST_CASE(a_weight_is_packed_once_until_it_changes),
+        TEST_CASE(a_row_has_the_same_bits_beside_others), TEST_CASE(bytes_are_known_before_the_run),
+        TEST_CASE(a_small_op_takes_little_memory)};
     return RUN_TESTS(tests);
 }

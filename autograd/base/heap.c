@@ -81,9 +81,11 @@ void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align)
         wg__chunk *next = arena->current ? arena->current->next : arena->first;
         if (!next || next->size < size) { /* insert a new chunk before the next */
             size_t bytes = arena->current ? 2 * arena->current->size : (size_t)1 << 14;
-            if (bytes > (size_t)1 << 24) bytes = (size_t)1 << 24;
+            const size_t most = arena->most ? arena->most : (size_t)1 << 24;
+            if (bytes > most) bytes = most;
             wg__chunk *fresh = chunk_new(arena->heap, size > bytes ? size : bytes);
             if (!fresh) return NULL;
+            arena->total += fresh->size;
             fresh->next = next;
             if (arena->current)
                 arena->current->next = fresh;
@@ -126,6 +128,7 @@ void wg__arena_trim(wg__arena *arena)
     if (!arena->first) return;
     release_chunks(arena->heap, arena->first->next);
     arena->first->next = NULL;
+    arena->total = arena->first->size;
 }
 
 void wg__arena_release(wg__arena *arena)
@@ -133,6 +136,7 @@ void wg__arena_release(wg__arena *arena)
     wg__arena_rewind(arena);
     release_chunks(arena->heap, arena->first);
     arena->first = NULL;
+    arena->total = 0;
 }
 
 /* ---- growing arrays ---- */

@@ -24,7 +24,9 @@ typedef struct wg__chunk wg__chunk;
 typedef struct wg__arena {
     wg__heap *heap;
     wg__chunk *first, *current;
-    size_t used; /* in the current chunk */
+    size_t used;  /* in the current chunk */
+    size_t total; /* bytes of all chunks */
+    size_t most;  /* bytes of a chunk, unless an item is larger; 0: 16 MiB */
 } wg__arena;
 
 void *wg__arena_alloc(wg__arena *arena, size_t size, size_t align); /* align: a power of two up to 64 */

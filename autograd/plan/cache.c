@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PLANS = 64 }; /* of a tape; the least recently used is evicted (chosen, not measured) */
+/* Bounds of a tape's cache (chosen: the plan of an LSTM step takes 6 KB a time step, that of 25 trees of a Tree-LSTM
+ * 9 MB; 1000 plans are searched in 5 us). */
+enum { MOST_PLANS = 1000, PLAN_CHUNK = 1 << 18 };
+static const size_t DEFAULT_BYTES = (size_t)512 << 20;
+enum { ONCE_SHARE = 4 }; /* plans that do not repeat get a quarter of the bytes */
 
 static void plan_free(wg_tape *tape, wg__plan *plan)
 {
@@ -17,34 +21,69 @@ static void plan_free(wg_tape *tape, wg__plan *plan)
     wg__heap_release(&tape->heap, plan, sizeof *plan);
 }
 
-void wg__cache_clear(wg_tape *tape)
+/* ---- what is kept -------------------------------------------------------------------------------------------- */
+
+static bool was_evicted(const wg__cache *cache, uint64_t hash)
+{
+    return cache->evicted && cache->evicted[hash % WG__EVICTED] == hash;
+}
+
+static void note_evicted(wg_tape *tape, uint64_t hash)
 {
     wg__cache *cache = tape->cache;
-    while (cache->plans) {
-        wg__plan *next = cache->plans->next;
-        plan_free(tape, cache->plans);
-        cache->plans = next;
+    const size_t bytes = WG__EVICTED * sizeof *cache->evicted;
+    if (!cache->evicted && (cache->evicted = wg__heap_alloc(&tape->heap, bytes))) memset(cache->evicted, 0, bytes);
+    if (cache->evicted) cache->evicted[hash % WG__EVICTED] = hash; /* else it counts as new when it returns */
+}
+
+/* Removes the plan at *at from the cache. */
+static void evict(wg_tape *tape, wg__plan **at)
+{
+    wg__cache *cache = tape->cache;
+    wg__plan *plan = *at;
+    if (!plan->repeats) {
+        note_evicted(tape, plan->hash);
+        cache->once_bytes -= plan->memory.total;
     }
-    cache->n_plans = 0;
-    cache->last_plan = NULL;
+    if (plan == cache->last_plan) cache->last_plan = NULL;
+    cache->bytes -= plan->memory.total;
+    cache->n_plans--;
+    *at = plan->next;
+    plan_free(tape, plan);
+}
+
+/* The least recently used plan but the first; one that does not repeat, if `once`. NULL: none. */
+static wg__plan **oldest(wg__cache *cache, bool once)
+{
+    wg__plan **found = NULL;
+    for (wg__plan **at = &cache->plans->next; *at; at = &(*at)->next)
+        if (!once || !(*at)->repeats) found = at;
+    return found;
+}
+
+/* Evicts plans until the rest is within the bounds. The first, which is about to run, stays. */
+static void make_room(wg_tape *tape)
+{
+    wg__cache *cache = tape->cache;
+    const bool caching = tape->passes & WG__PASS_CACHE;
+    const size_t most = !caching ? 0 : tape->options.plan_bytes ? tape->options.plan_bytes : DEFAULT_BYTES;
+    wg__plan **at;
+    while (cache->once_bytes > most / ONCE_SHARE && (at = oldest(cache, true))) evict(tape, at);
+    while ((cache->bytes > most || cache->n_plans > MOST_PLANS) && (at = oldest(cache, false))) evict(tape, at);
+}
+
+void wg__cache_clear(wg_tape *tape)
+{
+    while (tape->cache->plans) evict(tape, &tape->cache->plans);
+    assert(tape->cache->bytes == 0 && tape->cache->once_bytes == 0 && tape->cache->n_plans == 0);
 }
 
 void wg__cache_release(wg_tape *tape)
 {
-    wg__cache_clear(tape);
-    wg__heap_release(&tape->heap, tape->cache->packed, tape->cache->cap_packed * sizeof *tape->cache->packed);
-}
-
-static void evict_oldest(wg_tape *tape)
-{
     wg__cache *cache = tape->cache;
-    wg__plan **at = &cache->plans;
-    assert(*at && cache->n_plans > 0);
-    while ((*at)->next) at = &(*at)->next;
-    if (*at == cache->last_plan) cache->last_plan = NULL;
-    plan_free(tape, *at);
-    *at = NULL;
-    cache->n_plans--;
+    wg__cache_clear(tape);
+    wg__heap_release(&tape->heap, cache->evicted, WG__EVICTED * sizeof *cache->evicted);
+    wg__heap_release(&tape->heap, cache->packed, cache->cap_packed * sizeof *cache->packed);
 }
 
 /* ---- keys ---------------------------------------------------------------------------------------------------- */
@@ -129,6 +168,8 @@ static wg__plan *find(wg_tape *tape, const wg__request *r)
         if (!matches(tape, plan, r)) continue;
         *at = plan->next;
         plan->next = tape->cache->plans;
+        if (!plan->repeats) tape->cache->once_bytes -= plan->memory.total;
+        plan->repeats = true;
         return tape->cache->plans = plan;
     }
     return NULL;
@@ -138,18 +179,21 @@ static wg__plan *make(wg_tape *tape, const wg__request *r)
 {
     wg__cache *cache = tape->cache;
     wg__plan *plan = wg__heap_alloc(&tape->heap, sizeof *plan);
-    if (plan) *plan = (wg__plan){.memory.heap = &tape->heap};
+    if (plan) *plan = (wg__plan){.memory = {.heap = &tape->heap, .most = PLAN_CHUNK}};
     if (!plan || !copy_key(tape, plan, r) || !wg__plan_make(tape, plan, r)) {
         if (plan) plan_free(tape, plan);
         wg__out_of_memory(tape); /* unless there is an error already */
         return NULL;
     }
     tape->counts.plan_misses++;
-    if (cache->n_plans >= MOST_PLANS) evict_oldest(tape);
+    plan->repeats = was_evicted(cache, plan->hash);
     plan->next = cache->plans;
     cache->plans = plan;
     cache->n_plans++;
-    assert(cache->n_plans <= MOST_PLANS && plan->n_nodes == tape->n_nodes);
+    cache->bytes += plan->memory.total;
+    cache->once_bytes += plan->repeats ? 0 : plan->memory.total;
+    make_room(tape);
+    assert(cache->plans == plan && plan->n_nodes == tape->n_nodes);
     return plan;
 }
 
@@ -159,7 +203,8 @@ static bool may_plan(wg_tape *tape)
     if (tape->modes.differentiating)
         wg__tape_error(tape, WG_ERR_GRADIENT, "a derivative rule must not evaluate tensors or run a backward pass");
     else if (tape->modes.planning)
-        wg__tape_error(tape, WG_ERR_ARGUMENT, "the tape is planning or running: nothing can be evaluated from inside");
+        wg__tape_error(tape, WG_ERR_ARGUMENT,
+                       "the tape is planning or running: nothing can be evaluated from inside");
     return !tape->modes.differentiating && !tape->modes.planning;
 }
 

@@ -23,9 +23,16 @@ typedef struct wg__packed {
     uint32_t plans; /* that use it; 0: the entry is free */
 } wg__packed;
 
+enum { WG__EVICTED = 4096 };
+
+/* Plans are kept by bytes, in two classes. A program that was seen once may never return (a structure that the data
+ * decide): such plans get a small share. One that was seen again, in the cache or by its hash after it was evicted, gets
+ * the rest. In each class the least recently used plan is evicted first. */
 typedef struct wg__cache {
     wg__plan *plans; /* most recently used first */
     uint32_t n_plans;
+    size_t bytes, once_bytes; /* of all plans and their packed weights; of plans that do not repeat */
+    uint64_t *evicted;        /* [WG__EVICTED] hashes of plans that did not repeat, at hash % WG__EVICTED; or NULL */
     const wg__plan *last_plan; /* of the last run, for dumps; NULL once evicted */
     wg__packed *packed;        /* entry 0 is reserved */
     uint32_t n_packed, cap_packed;

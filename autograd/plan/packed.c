@@ -26,6 +26,7 @@ uint32_t wg__packed_acquire(wg_tape *tape, wg_param *param, const wg__pack_key *
     cache->packed[at] =
         (wg__packed){.param = param, .param_id = id, .key = *key, .memory = memory, .bytes = bytes, .plans = 1};
     if (at == cache->n_packed) cache->n_packed++;
+    cache->bytes += bytes;
     return at;
 }
 
@@ -35,6 +36,7 @@ void wg__packed_release(wg_tape *tape, uint32_t id)
     assert(id && id < tape->cache->n_packed && packed->plans > 0);
     if (--packed->plans) return;
     wg__heap_release(&tape->heap, packed->memory, packed->bytes);
+    tape->cache->bytes -= packed->bytes;
     *packed = (wg__packed){0};
 }
 

@@ -81,6 +81,7 @@ typedef struct wg__origin {
 typedef struct wg__plan wg__plan;
 struct wg__plan {
     wg__plan *next;   /* in the cache, most recently used first */
+    bool repeats;     /* its program was seen more than once */
     wg__arena memory; /* of everything below */
 
     /* The key, compared in full. */

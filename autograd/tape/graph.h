@@ -252,7 +252,8 @@ void wg__params_forget(wg_tape *tape);
 uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, uint32_t id);
 void wg__same_clear(wg_tape *tape);
 void wg__intern_release(wg_tape *tape);
-void wg__intern_clear(wg_tape *tape); /* forgets shapes and attributes: only while no plan is cached */
+bool wg__intern_is_stale(const wg_tape *tape); /* most of the content is not of this epoch, and there is much of it */
+void wg__intern_clear(wg_tape *tape);          /* forgets shapes and attributes: only while no plan is cached */
 
 /* ---- param.c ---- */
 

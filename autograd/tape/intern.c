@@ -210,6 +210,19 @@ static void index_release(wg_tape *tape, wg__index *index)
 void wg__same_clear(wg_tape *tape) { index_clear(&tape->interned.same_index); }
 void wg__params_forget(wg_tape *tape) { index_clear(&tape->interned.param_index); }
 
+bool wg__intern_is_stale(const wg_tape *tape)
+{
+    enum {
+        MANY = 1 << 20,
+        TIMES = 8
+    }; /* bytes of attributes, shapes; chosen: a step's derivatives use some, too */
+    const wg__interned *known = &tape->interned;
+    if (known->n_attr_bytes <= MANY && known->n_shapes <= MANY) return false;
+    uint64_t used = 0;
+    for (uint32_t id = 1; id < tape->n_nodes; id++) used += known->attr_sizes[tape->nodes[id].attr];
+    return known->n_attr_bytes > MANY + TIMES * used || known->n_shapes > MANY + TIMES * (uint64_t)tape->n_nodes;
+}
+
 void wg__intern_clear(wg_tape *tape)
 {
     wg__interned *known = &tape->interned;
