@@ -188,7 +188,7 @@ typedef struct address {
 
 /* Bytes that an instruction reads or writes. A strided operand has holes: only its first byte is certain. */
 typedef struct range {
-    uint32_t slot, item;
+    uint32_t slot, item, node;
     int64_t first, end;
     bool write, dense;
 } range;
@@ -253,13 +253,18 @@ static void touch(memory *m, operand o)
     int64_t low = o.at, high = o.at, numel = 1;
     for (int i = 0; i < o.rank; i++) {
         if (o.size[i] == 0) return;
-        numel *= o.size[i];
+        if (o.stride[i] != 0) numel *= o.size[i];
         *(o.stride[i] < 0 ? &low : &high) += (o.size[i] - 1) * o.stride[i];
     }
     const address *it = address_of(m, o.where);
     if (!it) return; /* a constant */
-    const range r = {it->slot, m->item,           it->offset + low * o.element, it->offset + (high + 1) * o.element,
-                     o.write,  high - low < numel};
+    const range r = {.slot = it->slot,
+                     .item = m->item,
+                     .node = m->node,
+                     .first = it->offset + low * o.element,
+                     .end = it->offset + (high + 1) * o.element,
+                     .write = o.write,
+                     .dense = high - low < numel};
     if (it->slot == 0) {
         const bool inside = r.first >= 0 && r.end <= (int64_t)m->v->p->plan->block_bytes;
         WG__HOLDS(m->v, inside, m->node, "uses bytes %lld to %lld, outside the block", (long long)r.first,
@@ -376,9 +381,9 @@ static void check_memory(const wg__verifier *v)
             }
         for (uint32_t i = 0; i < m.n && plan->stages[s].count > 1; i++)
             for (uint32_t k = 0; k < i; k++)
-                WG__HOLDS(v, !conflict(&m.ranges[i], &m.ranges[k]), 0,
-                          "items %u and %u of stage %u use the same bytes %lld", m.ranges[k].item, m.ranges[i].item,
-                          s, (long long)m.ranges[i].first);
+                WG__HOLDS(v, !conflict(&m.ranges[i], &m.ranges[k]), m.ranges[i].node,
+                          "and %%%u, other items of stage %u, use bytes %lld and %lld of slot %u", m.ranges[k].node, s,
+                          (long long)m.ranges[i].first, (long long)m.ranges[k].first, m.ranges[i].slot);
     }
     free(m.addresses);
     free(m.written);
