@@ -46,9 +46,11 @@ enum {
     WG_OP_RANDOM = 4,       /* depends on (seed, step, key); receives its key when it is recorded */
     WG_OP_CHECKS_INDEX = 8, /* the kernel may call wg_args_bad_index */
     WG_OP_SMOOTH = 16,      /* twice differentiable on its domain: tested to second order */
-    WG_OP_ADDS_TO = 32      /* GENERAL: the result is added to operand max_in - 1, which is optional and has the
+    WG_OP_ADDS_TO = 32,     /* GENERAL: the result is added to operand max_in - 1, which is optional and has the
                                result's shape and dtype. It may be stored in the result's own memory. The engine
                                supplies it where it accumulates gradients */
+    WG_OP_UPDATES = 64      /* GENERAL: the result is operand max_in - 1, of its shape and dtype, with a part replaced.
+                               It may be stored in the result's own memory; then only the part is written */
 };
 
 /* ---- recording: the shape rule ------------------------------------------------------------------------ */

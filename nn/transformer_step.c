@@ -43,7 +43,7 @@ void wg_kv_cache_begin(const wg_kv_cache *cache, wg_tensor memory)
 
 /* The position of a step in the cache. */
 typedef struct cache_position {
-    wg_tensor written; /* bool [length, 1]: the row that this step writes */
+    wg_tensor now;     /* i32: the row that this step writes */
     wg_tensor visible; /* bool [length]: the rows up to this step's */
     wg_tensor parents; /* or WG_NONE */
 } cache_position;
@@ -51,14 +51,14 @@ typedef struct cache_position {
 /* The buffer's value, with rows permuted by parents. */
 static wg_tensor rows_of(wg_buffer *buffer, const cache_position *at)
 {
-    wg_tensor rows = wg_use(at->written.tape, buffer);
+    wg_tensor rows = wg_use(at->now.tape, buffer);
     return at->parents.tape ? wg_index_select(rows, 0, at->parents) : rows;
 }
 
 /* Replaces one row; assigns the result to the buffer and returns it. */
 static wg_tensor write_row(wg_buffer *buffer, const cache_position *at, wg_tensor row)
 {
-    wg_tensor rows = wg_where(at->written, row, rows_of(buffer, at));
+    wg_tensor rows = wg_update_slice(rows_of(buffer, at), 2, at->now, row);
     wg_assign(buffer, rows);
     return rows;
 }
@@ -111,7 +111,7 @@ wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t pos
                        (long long)cache->batch, (long long)stack->size);
     wg_scope_begin(tape, stack->name);
     wg_tensor rows = wg_arange(tape, WG_I32, 0, 1, cache->length), now = wg_scalar(tape, WG_I32, (double)position);
-    const cache_position at = {wg_unsqueeze(wg_equal(rows, now), -1), wg_less_equal(rows, now), parents};
+    const cache_position at = {now, wg_less_equal(rows, now), parents};
     x = wg_unsqueeze(x, 1);
     for (int l = 0; l < stack->layers; l++) {
         wg__layer_scope_begin(tape, l);

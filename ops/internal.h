@@ -27,6 +27,7 @@ extern const wg_op *const wg__loss_ops[];
 extern const wg_op *const wg__norm_ops[];
 extern const wg_op *const wg__dropout_ops[];
 extern const wg_op *const wg__scan_ops[];
+extern const wg_op *const wg__update_ops[];
 extern const wg_op *const wg__conv_ops[];
 extern const wg_op *const wg__pool_ops[];
 extern const wg_op *const wg__attention_ops[];

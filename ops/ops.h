@@ -270,6 +270,10 @@ WG_API wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index); /* ind
 WG_API wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index); /* out[i][j] = x[index[i][j]][j] for axis 0 */
 WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source); /* x with
                                            x[index[i][j]][j] += source[i][j] for axis 0; in order of i */
+/* x with x[start : start + n] along axis replaced by slice, which has n along axis and x's other sizes. start is one i32,
+ * clamped to 0 .. size - n (as in XLA's dynamic_update_slice): a value, so that one plan serves every position. If the
+ * result is assigned to x, a buffer that is only used inside of wg_no_grad_begin, only the slice is written. Any dtype. */
+WG_API wg_tensor wg_update_slice(wg_tensor x, int axis, wg_tensor start, wg_tensor slice);
 WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes,
                             wg_dtype dtype); /* [..., classes], classes >= 1; any dtype */
 WG_API wg_tensor wg_tril_mask(wg_tape *tape, int64_t rows, int64_t cols,

@@ -86,6 +86,31 @@ static wg_tensor make_index(sampler *s, const op_samples *row, int i)
     }
 }
 
+/* x: the base; index: the slice; axis. Starts lie before, inside and past the range that fits. */
+static const index_case updates[] = {
+    {"5,3", "1,3", 0},       {"5,3", "5,1", 1},      {"5,3", "2,3", 0},     {"5,3", "5,3", 0},
+    {"4", "1", 0},           {"4", "0", 0},          {"0,3", "0,3", 0},     {"2,0,3", "2,0,3", 1},
+    {"2,7,3", "2,3,3", 1},   {"2,7,3", "2,7,1", -1}, {"1,1", "1,1", 0},     {"4,6 t", "4,2", 1},
+    {"4,6 s", "1,6", 0},     {"4,6 p", "4,3 f", 1},  {"4,6 f", "2,6 o", 0}, {"4,6 e", "1,6 e", 0},
+    {"4,6 b", "2,6 b", 0},   {"103,10", "50,10", 0}, {"3,1030", "3,17", 1}, {"2,2,2,2,2", "2,2,1,2,2", 2},
+    {"40,50,2", "40,1,2", 1}};
+
+static wg_tensor make_update(sampler *s, const op_samples *row, int i)
+{
+    const index_case *c = &updates[i];
+    wg_tensor x = x_in(s, c->x), start = x_i32(s, i % 2 ? "" : "1", -3, 12);
+    return wg_update_slice(x, c->axis, start, x_in(s, c->index));
+}
+
+static wg_tensor bad_update(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i < 2 || i == 4 ? WG_ERR_DTYPE : WG_ERR_SHAPE, i == 5 ? "axis" : "update_slice|[5, 3]");
+    if (i == 5) expect(s, WG_ERR_ARGUMENT, "update_slice");
+    wg_tensor x = x_in(s, "5,3"), start = i == 0 ? x_in(s, "") : x_i32(s, i == 1 ? "2" : "", 0, 2);
+    if (i == 4) return wg_update_slice(x, 0, start, x_i32(s, "2,3", 0, 2));
+    return wg_update_slice(x, i == 5 ? 2 : 0, start, x_in(s, i == 2 ? "6,3" : i == 3 ? "1,2" : "1,3"));
+}
+
 /* Numbers added into zeros by index: the gradient of an embedding. */
 static wg_tensor make_index_add(sampler *s, const op_samples *row, int i)
 {
@@ -230,6 +255,12 @@ const op_samples samples_index[] = {
      .make = make_index,
      .n_bad = 6,
      .bad = bad_index},
+    {.name = "update_slice",
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(updates),
+     .make = make_update,
+     .n_bad = 6,
+     .bad = bad_update},
     {.name = "index_add",
      .flags = SAMPLE_SMOOTH | SAMPLE_NO_SPOIL,
      .n = COUNT(selects),

@@ -275,6 +275,19 @@ void by_index(void)
     }
     expect_values("scatter_add", wg_scatter_add(t, axis, index, strided(&z)), &want);
 
+    shape.size[axis] = draw((uint32_t)size + 1);
+    fill_random(&z, shape);
+    const int64_t start = (int64_t)draw(12) - 3;
+    const int64_t first = start < 0 ? 0 : start > size - shape.size[axis] ? size - shape.size[axis] : start;
+    want = x;
+    for (int64_t i = 0; i < z.n; i++) {
+        place(&shape, i, at);
+        at[axis] += first;
+        want.x[offset(&x.shape, at)] = z.x[i];
+    }
+    wg_tensor position = wg_scalar(t.tape, WG_I32, (double)start);
+    expect_values("update_slice", wg_update_slice(t, axis, position, strided(&z)), &want);
+
     fill_whole(&y, WG_DIMS(shape.size[axis]), (int)size);
     shape_set(&want, shape);
     for (int64_t i = 0; i < want.n; i++) {

@@ -1,5 +1,5 @@
 /* Pass alias: a value whose only purpose is to become part of another is written where it belongs: the pieces of a
- * concatenation, which is then free, and the operand an op adds to, which need not be copied. Exact. */
+ * concatenation, which is then free, and the operand an op adds to or updates, which need not be copied. Exact. */
 #include "planner.h"
 
 /* Whether piece `id` can be written straight into the concatenation; strided: its rows are not adjacent there. */
@@ -42,12 +42,12 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
     return true;
 }
 
-/* The operand that `whole` adds to shares its storage, if `whole` is its only reader. A concatenation does not: its
+/* The operand that `whole` adds to or updates shares its storage, if `whole` is its only reader. A concatenation does not: its
  * pieces may be read where they are. */
 static void alias_base(wg__planner *p, uint32_t whole)
 {
     const wg__node *node = wg__node_at(p, whole);
-    uint32_t base = wg__adds_to(wg__op_at(p, whole)) ? wg__base_of(p->tape, node) : 0;
+    uint32_t base = wg__has_base(wg__op_at(p, whole)) ? wg__base_of(p->tape, node) : 0;
     if (!base || p->storage.view[whole] || p->uses[base] != 1 || !can_be_in_place(p, base, false)) return;
     assert(base < whole);
     if (p->units.list[p->units.of[base]].kind == WG__UNIT_CONCAT) return;

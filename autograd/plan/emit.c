@@ -31,6 +31,7 @@ static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *
     wg_kernel kernel = op->select(op, dtypes, args->n_in, args->out.dtype);
     assert(kernel); /* recording checked that there is one */
     wg__instr instr = {.kind = WG__INSTR_KERNEL, .node = node, .kernel = kernel, .args = args};
+    instr.assigns = (op->flags & WG_OP_UPDATES) && wg__emit_assigns(e, node);
     bool idle = args->out.numel == 0 && !(op->flags & WG_OP_CHECKS_INDEX);
     instr.tasks = idle ? 0 : op->tasks ? op->tasks(args) : 1;
     instr.scratch = op->scratch ? op->scratch(args) : 0;

@@ -28,6 +28,8 @@ typedef struct wg__emit {
 
 /* ---- emit_address.c ---- */
 
+/* Whether the node is written straight to a buffer that is assigned. */
+bool wg__emit_assigns(const wg__emit *e, uint32_t id);
 /* When a run begins, *where = base of the slot + offset. */
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset);
 /* ... *where = address of the first element of the node, seen through its layout. */

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+bool wg__emit_assigns(const wg__emit *e, uint32_t id)
+{
+    const wg__slot *slot = &e->plan->slots[e->p->places.slot[id]];
+    return slot->kind == WG__SLOT_TARGET && e->plan->outputs[slot->index].kind == WG__OUTPUT_ASSIGN;
+}
+
 bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
 {
     wg__heap *heap = &e->tape->heap;

@@ -290,12 +290,6 @@ static bool sum_step(builder *b, uint32_t i)
 }
 
 /* Whether the value is written straight into a buffer. */
-static bool is_assigned(const wg__emit *e, uint32_t id)
-{
-    const wg__slot *slot = &e->plan->slots[e->p->places.slot[id]];
-    return slot->kind == WG__SLOT_TARGET && e->plan->outputs[slot->index].kind == WG__OUTPUT_ASSIGN;
-}
-
 bool wg__emit_chain(wg__emit *e, uint32_t id)
 {
     const wg__unit *unit = &e->p->units.list[id];
@@ -316,7 +310,7 @@ bool wg__emit_chain(wg__emit *e, uint32_t id)
         if (!(is_step(&b, b.members[i]) ? value_step(&b, i) : sum_step(&b, i))) return false;
     assert(b.n_steps == b.chain->n_steps && b.n_stores == b.chain->n_stores && b.n_sums == b.chain->n_sums);
     bool assigns = false;
-    for (uint32_t i = 0; i < b.n; i++) assigns |= is_assigned(e, b.members[i]);
+    for (uint32_t i = 0; i < b.n; i++) assigns |= wg__emit_assigns(e, b.members[i]);
     return finish_chain(e, b.chain, b.members[b.n - 1], assigns);
 }
 

@@ -1,5 +1,5 @@
 /* Storage that a chain may overwrite, since it reads each element before it writes it: operands whose last use is in
- * the chain, and buffers that it assigns. */
+ * the chain, and buffers that it assigns. A kernel may overwrite a buffer that it updates. */
 #include "lifetime.h"
 
 /* ---- operands ------------------------------------------------------------------------------------------------ */
@@ -69,16 +69,31 @@ static const wg_buffer *assigned(const wg__planner *p, const wg__output *output)
     return output->kind == WG__OUTPUT_ASSIGN ? p->tape->assigns[output->target].buffer : NULL;
 }
 
-/* Whether the chain that computes the output may overwrite the buffer: it runs after all readers, or is the last one
+/* The place in its unit of a value that its unit may write over a buffer: of a member of a chain, or 0 if a kernel updates
+ * just this buffer; -1: it must not. */
+static int64_t member_over(const wg__planner *p, uint32_t id, const wg_buffer *buffer)
+{
+    const wg__unit *unit = &p->units.list[p->units.of[id]];
+    if (unit->kind == WG__UNIT_CHAIN) {
+        uint32_t at = 0;
+        while (p->units.members[unit->first + at] != id) at++;
+        assert(at < unit->count);
+        return at;
+    }
+    if (unit->kind != WG__UNIT_KERNEL || !(wg__op_at(p, id)->flags & WG_OP_UPDATES)) return -1;
+    const wg__node *base = wg__node_at(p, wg__base_of(p->tape, wg__node_at(p, id)));
+    return base->leaf == WG__LEAF_PARAM && p->tape->leaves[base->slot].param == buffer ? 0 : -1;
+}
+
+/* Whether the unit that computes the output may overwrite the buffer: it runs after all readers, or is the last one
  * itself. Of several assignments to one buffer the last counts, so none is in place. */
 static bool can_overwrite(const wg__targets *t, const wg__output *output)
 {
     const wg__planner *p = t->p;
     const uint32_t id = output->node, unit = p->units.of[id], stage = p->schedule.stage[unit];
     const wg_buffer *buffer = assigned(p, output);
-    uint32_t at = 0;
-    while (p->units.members[p->units.list[unit].first + at] != id) at++;
-    assert(at < p->units.list[unit].count);
+    const int64_t at = member_over(p, id, buffer);
+    if (at < 0) return false;
     for (uint32_t i = 0; i < t->n_read; i++) {
         const wg__lifetime *l = &t->lifetimes[t->read[i]];
         bool here = l->read == stage && l->reader == unit && l->direct && l->member <= at;
@@ -100,6 +115,5 @@ bool wg__is_on_target(const wg__targets *t, const wg__output *output)
     if (!(p->passes & WG__PASS_PLACE) || p->tape->options.locate_nonfinite) return false;
     const uint32_t unit = p->units.of[output->node];
     if (!wg__output_is_direct(p, output) || !unit) return false;
-    return p->units.list[unit].kind == WG__UNIT_CHAIN && p->schedule.stage[unit] > t->last_check &&
-           can_overwrite(t, output);
+    return p->schedule.stage[unit] > t->last_check && can_overwrite(t, output);
 }

@@ -8,7 +8,7 @@ typedef enum wg__instr_kind { WG__INSTR_KERNEL, WG__INSTR_CHAIN, WG__INSTR_PRODU
 
 typedef struct wg__instr {
     wg__instr_kind kind;
-    bool assigns;    /* CHAIN: writes a buffer in place, unless an index was out of range */
+    bool assigns;    /* CHAIN, KERNEL: writes a buffer in place, unless an index was out of range */
     uint32_t node;   /* the node it computes, for reports */
     uint32_t packed; /* PACK: the packed weight in the cache that it fills; 0: memory of this run */
     int64_t tasks;

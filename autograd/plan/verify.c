@@ -75,7 +75,7 @@ static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
     const uint32_t *in = wg__inputs(p->tape, node);
     if (wg__op_at(p, whole)->kind != WG_KIND_CONCAT) {
         int64_t at, base_at;
-        const uint32_t base = wg__adds_to(wg__op_at(p, whole)) ? wg__base_of(p->tape, node) : 0;
+        const uint32_t base = wg__has_base(wg__op_at(p, whole)) ? wg__base_of(p->tape, node) : 0;
         if (!base || p->storage.root[base] != base) return;
         const bool same = wg__owner_of(p, base, &base_at) == wg__owner_of(p, whole, &at) && base_at == at;
         WG__HOLDS(v, !same || p->uses[base] == 1, whole, "overwrites %%%u, which has %u readers", base,

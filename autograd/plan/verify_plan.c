@@ -382,8 +382,8 @@ static void check_memory(const wg__verifier *v)
         for (uint32_t i = 0; i < m.n && plan->stages[s].count > 1; i++)
             for (uint32_t k = 0; k < i; k++)
                 WG__HOLDS(v, !conflict(&m.ranges[i], &m.ranges[k]), m.ranges[i].node,
-                          "and %%%u, other items of stage %u, use bytes %lld and %lld of slot %u", m.ranges[k].node, s,
-                          (long long)m.ranges[i].first, (long long)m.ranges[k].first, m.ranges[i].slot);
+                          "and %%%u, other items of stage %u, use bytes %lld and %lld of slot %u", m.ranges[k].node,
+                          s, (long long)m.ranges[i].first, (long long)m.ranges[k].first, m.ranges[i].slot);
     }
     free(m.addresses);
     free(m.written);

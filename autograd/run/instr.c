@@ -6,10 +6,9 @@
 void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scratch)
 {
     assert(task >= 0 && task < instr->tasks);
+    if (instr->assigns && run->bad_count) return;
     switch (instr->kind) {
-    case WG__INSTR_CHAIN:
-        if (!instr->assigns || !run->bad_count) run->tape->structural->chain(instr->chain, task, scratch);
-        break;
+    case WG__INSTR_CHAIN: run->tape->structural->chain(instr->chain, task, scratch); break;
     case WG__INSTR_PRODUCT: instr->kernels->run(instr->product, task, scratch); break;
     case WG__INSTR_PACK:
         if (instr->packed && wg__packed_is_fresh(run->tape, instr->packed)) break;

@@ -62,6 +62,11 @@ void wg__take_kernel(const wg_args *args, int64_t task); /* in0 x, in1 index; at
 void wg__gather_kernel(const wg_args *args, int64_t task);
 void wg__one_hot_kernel(const wg_args *args, int64_t task);
 
+/* ---- update.c ---------------------------------------------------------------------------------------------------- */
+
+void wg__update_kernel(const wg_args *args, int64_t task); /* in0 start, in1 slice, in2 base; attr wg__axis_attr */
+int64_t wg__update_tasks(const wg_args *args);
+
 /* ---- scatter.c (the cut: scatter_tasks.c) ------------------------------------------------------------------------ */
 
 /* A unit is a strip of columns (of the inner axes) of one outer index; a task is some units. */
