@@ -137,9 +137,42 @@ static void no_gradient_through_a_buffer(void)
     wg_tape_free(tape);
 }
 
+/* ---- kv_room: a decoding step writes one row of its cache, in place ------------------------------------------------ */
+
+static size_t bytes_of_a_step(int64_t room)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_params *set = wg_params_new(WG_F32);
+    wg_lm lm;
+    wg_kv_cache cache;
+    wg_lm_options options = wg_lm_defaults();
+    options.layer.heads = 2;
+    CHECK(wg_lm_init(&lm, set, NULL, 50, room, 16, 2, options) == WG_OK);
+    CHECK(wg_kv_cache_init(&cache, &lm.stack, set, "cache", 3, room, 0) == WG_OK);
+    wg_set_training(tape, false);
+    wg_no_grad_begin(tape);
+    const int32_t token[3] = {1, 2, 3};
+    wg_tensor logits = wg_lm_step(&lm, wg_data(tape, WG_I32, WG_DIMS(3), token), &cache, 7, WG_NONE);
+    const size_t bytes = wg_plan_bytes(&logits, 1);
+    CHECK(wg_eval(&logits, 1) == WG_OK);
+    const float *keys = wg_param_value(cache.k[0]);
+    for (int64_t i = 0; i < room * 8; i++)
+        CHECK((keys[i] != 0) == (i / 8 == 7)); /* of the first sequence and head */
+    wg_params_free(set);
+    wg_tape_free(tape);
+    return bytes;
+}
+
+static void kv_room(void)
+{
+    const size_t few = bytes_of_a_step(64), many = bytes_of_a_step(2048);
+    CHECK(many < few + 2048 * 64); /* a cache's buffer takes 2048 * 384 bytes, and there are four */
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(value_in_vjp), TEST_CASE(batch_norm_shared),
-                                 TEST_CASE(buffer_assigned_twice), TEST_CASE(no_gradient_through_a_buffer)};
+                                 TEST_CASE(buffer_assigned_twice), TEST_CASE(no_gradient_through_a_buffer),
+                                 TEST_CASE(kv_room)};
     return RUN_TESTS(tests);
 }

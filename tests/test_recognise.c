@@ -119,9 +119,9 @@ static void memory_is_linear_in_the_length(void)
     CHECK(bytes_of(some[3], 512, "-attention") > 2 * bytes_of(some[3], 512, "")); /* the mask itself is a matrix */
 }
 
-/* With a causal mask, the op does not touch keys past a block that no query of the block may see: an infinite value
- * there does not make the row NaN. With any other mask it does (0 times infinity). */
-static void causal_masks_are_recognised(void)
+/* The op does not touch the last keys if no query of a block may see them: an infinite value there does not make the
+ * row NaN (0 times infinity). */
+static void hidden_keys_are_not_read(void)
 {
     enum { T = 256 };
     static const char *const names[] = {"causal_where",   "causal_fill",   "causal_and_seen", "causal_or_hidden",
@@ -135,7 +135,7 @@ static void causal_masks_are_recognised(void)
         double v[BATCH * HEADS * T] = {0};
         v[T - 1] = INFINITY;
         const double *y = wg_value(attention(q, k, wg_data(tape, WG_F64, shape_of(rank, T, 1), v)));
-        CHECK(y && (i / 2 < 5 ? y[0] == 0 : !isfinite(y[0])));
+        CHECK(y && y[0] == 0);
         CLOSE(tape);
     }
 }
@@ -297,7 +297,7 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(forms_and_near_misses),
                                  TEST_CASE(memory_is_linear_in_the_length),
-                                 TEST_CASE(causal_masks_are_recognised),
+                                 TEST_CASE(hidden_keys_are_not_read),
                                  TEST_CASE(a_batch_is_not_causal),
                                  TEST_CASE(steps_follow_each_other),
                                  TEST_CASE(the_tape_stays_as_it_was),

@@ -69,6 +69,25 @@ static void mask_scores(const problem *p, const block *b, int64_t n, int64_t lin
         if (!seen[i * step]) scores[i] = -INFINITY;
 }
 
+/* Block number i without the last keys, of which the mask shows none to its queries: padding, or a cache that is not
+ * full. The rest is a multiple of WG__SEEN_KEYS: so the scratch is known (cut.c). */
+static block seen_block(const problem *p, int64_t n, int64_t i)
+{
+    block b = wg__attention_block_of(p, i);
+    const wg_operand *mask = p->mask;
+    if (!mask->data) return b;
+    const int64_t row_step = mask->stride[mask->rank - 2], step = mask->stride[mask->rank - 1];
+    const uint8_t *seen = (const uint8_t *)mask->data + leading_offset(mask, n) + b.first * row_step;
+    int64_t last = b.low;
+    for (int64_t q = 0; q < (row_step ? b.rows : 1); q++, seen += row_step) {
+        int64_t key = b.high;
+        while (key > last && !seen[(key - 1) * step]) key--;
+        last = key;
+    }
+    b.high = min64(b.high, b.low + round_up(max64(last - b.low, 1), WG__SEEN_KEYS));
+    return b;
+}
+
 /* P[rows, high - low], the weights of the block. */
 static void compute_weights(const problem *p, const block *b, int64_t n, matrix weights, void *scratch)
 {
@@ -101,7 +120,7 @@ void WG__K(attention)(const wg_args *args, int64_t task)
     char *memory = args->scratch;
     matrix weights = take_scores(&p, &memory);
     int64_t n = task / p.blocks;
-    block b = wg__attention_block_of(&p, task % p.blocks);
+    block b = seen_block(&p, n, task % p.blocks);
     matrix out = {(real *)args->out.data + (n * p.queries + b.first) * p.values, p.values, 1};
     compute_weights(&p, &b, n, weights, memory);
     multiply(b.rows, p.values, b.high - b.low, out, weights, lines_from(matrix_of(&args->in[2], n), b.low), false,
@@ -140,7 +159,7 @@ void WG__K(attention_grad)(const wg_args *args, int64_t n)
     char *memory = args->scratch;
     matrix weights = take_scores(&p, &memory), d = take_scores(&p, &memory);
     for (int64_t i = 0; i < p.blocks; i++) {
-        block b = wg__attention_block_of(&p, i);
+        block b = seen_block(&p, n, i);
         int64_t count = b.high - b.low;
         matrix gb = lines_from(g, b.first), kb = lines_from(k, b.low);
         compute_weights(&p, &b, n, weights, memory);

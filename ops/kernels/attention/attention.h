@@ -51,6 +51,9 @@ static inline wg__attention wg__attention_sizes(const wg_args *args)
     return p;
 }
 
+/* Behind a mask, a block sees a multiple of so many keys, or all up to `high`. */
+enum { WG__SEEN_KEYS = 64 };
+
 /* Queries [first, first + rows) of a problem, and the keys [low, high) that at least one of them may see. */
 typedef struct wg__attention_block {
     int64_t first, rows, low, high;

@@ -47,6 +47,12 @@ static bool next_size(const wg__attention *p, int64_t index, block_size *size)
     return index == 0 || size->rows != before.rows || size->keys != before.keys;
 }
 
+/* The number of keys that a block behind a mask sees, for each of its possible sizes: the next one, or 0. */
+static int64_t fewer_keys(const wg__attention *p, int64_t keys)
+{
+    return p->mask->rank < 0 || keys <= WG__SEEN_KEYS ? 0 : round_up(keys, WG__SEEN_KEYS) - WG__SEEN_KEYS;
+}
+
 size_t wg__attention_scratch(const wg_args *args)
 {
     wg__attention p = wg__attention_sizes(args);
@@ -56,8 +62,10 @@ size_t wg__attention_scratch(const wg_args *args)
     block_size b = {0};
     for (int64_t i = 0; i < p.blocks; i++) {
         if (!next_size(&p, i, &b)) continue;
-        add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
-        add(&most, b.rows, p.values, b.keys, w, v);
+        for (int64_t keys = b.keys; keys > 0; keys = fewer_keys(&p, keys)) {
+            add(&most, b.rows, keys, p.size, q, wg__transposed(k));
+            add(&most, b.rows, p.values, keys, w, v);
+        }
     }
     return score_bytes(&p, most.dtype) + most.bytes;
 }
@@ -73,11 +81,13 @@ size_t wg__attention_grad_scratch(const wg_args *args)
     block_size b = {0};
     for (int64_t i = 0; i < p.blocks; i++) {
         if (!next_size(&p, i, &b)) continue;
-        add(&most, b.rows, b.keys, p.size, q, wg__transposed(k));
-        add(&most, b.rows, b.keys, p.values, g, wg__transposed(v));
-        add(&most, b.rows, p.size, b.keys, w, k);
-        add(&most, b.keys, p.size, b.rows, wg__transposed(w), q);
-        add(&most, b.keys, p.values, b.rows, wg__transposed(w), g);
+        for (int64_t keys = b.keys; keys > 0; keys = fewer_keys(&p, keys)) {
+            add(&most, b.rows, keys, p.size, q, wg__transposed(k));
+            add(&most, b.rows, keys, p.values, g, wg__transposed(v));
+            add(&most, b.rows, p.size, keys, w, k);
+            add(&most, keys, p.size, b.rows, wg__transposed(w), q);
+            add(&most, keys, p.values, b.rows, wg__transposed(w), g);
+        }
     }
     return 2 * score_bytes(&p, most.dtype) + most.bytes;
 }
