@@ -107,7 +107,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     tape->epoch++;
     tape->n_nodes = 1;
     tape->n_spill = tape->n_leaves = tape->n_values = tape->n_assigns = 0;
-    tape->hash = 0;
+    tape->hash = tape->bytes = 0;
     tape->n_kept = 0;
     tape->scopes.current = 0;
     tape->modes.no_grad = tape->modes.remat = 0;

@@ -151,6 +151,7 @@ struct wg_tape {
     uint32_t n_values, cap_values;
     uint32_t n_kept; /* nodes with NODE_KEPT that are not evaluated yet */
     uint64_t hash;   /* of everything recorded since the reset */
+    uint64_t bytes;  /* of all nodes, views too; at most WG__MOST_BYTES, so that sums of sizes cannot overflow */
 
     wg__arena data;    /* copies of leaf data: this epoch */
     wg__arena results; /* evaluated values: this epoch */
@@ -165,6 +166,8 @@ struct wg_tape {
     } dump;                                             /* wg_trace_passes */
     wg_status (*run_now)(wg_tape *tape, uint32_t node); /* option eager: called for every recorded node; or NULL */
 };
+
+#define WG__MOST_BYTES ((uint64_t)1 << 56) /* 64 PiB */
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
 

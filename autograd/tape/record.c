@@ -61,8 +61,21 @@ static bool operand_ok(wg_tape *tape, const wg_op *op, wg_tensor in, int i)
 
 /* ---- appending ----------------------------------------------------------------------------------------------- */
 
+/* Adds the node's bytes to those of the tape, which no machine holds long before sums of sizes overflow. */
+static bool count_bytes(wg_tape *tape, const wg__node *node)
+{
+    const uint64_t bytes = tape->bytes + (uint64_t)wg__size_of(tape, node);
+    if (bytes > WG__MOST_BYTES)
+        return wg__tape_error(tape, WG_ERR_MEMORY,
+                              "out of memory: the values recorded since the reset exceed 2^56 bytes"),
+               false;
+    tape->bytes = bytes;
+    return true;
+}
+
 uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in)
 {
+    if (!count_bytes(tape, node)) return 0;
     if (tape->n_nodes == UINT32_MAX - 1 ||
         !wg__grow(&tape->heap, (void **)&tape->nodes, &tape->cap_nodes, tape->n_nodes + 1u, sizeof *node)) {
         wg__out_of_memory(tape);
