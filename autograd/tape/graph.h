@@ -168,6 +168,7 @@ struct wg_tape {
 };
 
 #define WG__MOST_BYTES ((uint64_t)1 << 56) /* 64 PiB */
+enum { WG__MOST_ATTR_BYTES = 1 << 20 };    /* of one attribute */
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
 
@@ -230,6 +231,11 @@ typedef struct wg__scope_text {
     char text[264];
 } wg__scope_text;
 const char *wg__scope_label(const wg_tape *tape, uint32_t scope, wg__scope_text *text);
+
+/* ---- descriptor.c ---- */
+
+/* The id of an op, whose descriptor is checked when the tape meets it first. Returns 0 with an error. */
+uint32_t wg__op_id(wg_tape *tape, const wg_op *op);
 
 /* ---- record.c, leaf.c ---- */
 
