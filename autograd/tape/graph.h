@@ -93,6 +93,7 @@ typedef struct wg__scopes { /* scope.c */
 typedef struct wg__modes { /* scope.c */
     bool training;
     bool differentiating; /* derivative rules are recording */
+    int calls;            /* error callbacks and shape rules that are running: no reset then */
     int no_grad;          /* nesting depth */
     int remat;            /* nesting depth */
     uint32_t n_regions;   /* rematerialization regions opened since the reset */

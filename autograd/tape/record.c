@@ -147,7 +147,9 @@ static bool infer_from(wg_tape *tape, wg_infer *c, wg__node *node)
     const wg_op *op = c->op;
     char where[256];
     size_t size;
+    tape->modes.calls++;
     wg_status status = op->infer ? op->infer(c) : infer_pointwise(c);
+    tape->modes.calls--;
     if (status != WG_OK) {
         describe(tape, op, c->in, c->n_in, where, sizeof where);
         return wg__tape_error(tape, status, "%s%s", where, c->error.text), false;
