@@ -32,8 +32,8 @@ typedef enum wg_kind {
     WG_KIND_GENERAL = 0, /* any kernel; contiguous operands and result */
     WG_KIND_POINTWISE,   /* out[i] = f(in0[i], ...), 1 to 4 operands, which broadcast; can be fused */
     WG_KIND_VIEW,        /* the operand's elements under another shape and strides; free */
-    WG_KIND_PRODUCT,     /* out = in0 in1, products of matrices, with broadcast batches */
-    WG_KIND_CONCAT,      /* the concatenation of the operands along an axis */
+    WG_KIND_PRODUCT,     /* reserved for wg_matmul: out = in0 in1, products of matrices, with broadcast batches */
+    WG_KIND_CONCAT,      /* reserved for wg_concat: the concatenation of the operands along an axis */
     WG_KIND_LEAF,        /* reserved for the engine: data, parameters */
     WG_KIND_SINK         /* reserved for the engine: writes a gradient or a buffer */
 } wg_kind;
@@ -134,11 +134,13 @@ typedef struct wg_layout {
 
 /* ---- the descriptor ------------------------------------------------------------------------------------------ */
 
+/* Checked when a tape records the op for the first time; it must not change after that. */
 struct wg_op {
     size_t struct_size; /* sizeof(wg_op): lets a newer library detect an older struct */
     const char *name;
     wg_kind kind;
-    int min_in, max_in; /* number of operands; those past min_in may be WG_NONE; max_in < 0: no limit */
+    int min_in, max_in; /* number of operands; those past min_in may be WG_NONE; max_in < 0: no limit. A pointwise op
+                           takes 1 to 4, a view exactly one */
     unsigned flags;
 
     /* Shape rule: sets shape and dtype of the result. NULL, for pointwise ops only: operands broadcast, their dtypes
@@ -165,7 +167,8 @@ struct wg_op {
 
 /* Records an op on its operands, which must be on the same tape; WG_NONE omits an optional one. The attr_size bytes at
  * attr (plain data, no pointers, padding zeroed, at most 1 MB) are copied and become part of the program: pass values
- * that change from step to step as operands, since a different program needs a new plan. Returns nil on error. */
+ * that change from step to step as operands, since a different program needs a new plan. Returns nil on error, and
+ * WG_NONE if every operand is WG_NONE: there is no tape to store an error on. */
 WG_API wg_tensor wg_record(const wg_op *op, const wg_tensor *in, int n_in, const void *attr, size_t attr_size);
 
 /* The same for ops that may have no operand (random numbers, ranges): takes the tape as an argument. */

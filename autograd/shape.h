@@ -38,8 +38,8 @@ typedef struct wg_shape {
  * take a shape reject invalid ones and negative sizes (wg_reshape accepts one -1). */
 WG_API wg_shape wg_shape_of(int rank, const int64_t *size);
 
-/* Sets *numel to the number of elements. Returns false, with *numel = 0, if the shape is invalid or the product
- * overflows int64_t. */
+/* Sets *numel to the number of elements. Returns false, with *numel = 0, if the shape is invalid, or if the product of
+ * the sizes that are not zero exceeds 2^60: an empty tensor has no huge axes either. */
 WG_API bool wg_shape_numel(const wg_shape *shape, int64_t *numel);
 /* Sets *bytes to the size of a contiguous tensor. Returns false if the shape is invalid or the size too large. */
 WG_API bool wg_shape_bytes(const wg_shape *shape, wg_dtype dtype, size_t *bytes);

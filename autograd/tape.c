@@ -75,9 +75,17 @@ wg_tape *wg__tape_new(wg_tape_options options, const wg__structural *structural)
     return tape;
 }
 
+/* False, with an error, while another call on the tape waits for the caller's code. */
+static bool may_change(wg_tape *tape, const char *what)
+{
+    const bool inside = tape->modes.calls > 0 || tape->modes.differentiating;
+    if (inside) wg__tape_error(tape, WG_ERR_ARGUMENT, "%s: called from inside of another call on the tape", what);
+    return !inside;
+}
+
 void wg_tape_free(wg_tape *tape)
 {
-    if (!tape) return;
+    if (!tape || !may_change(tape, "tape_free")) return;
     wg__heap *heap = &tape->heap;
     wg__cache_release(tape);
     wg__run_state_release(tape);
@@ -102,13 +110,14 @@ wg_status wg_tape_reset(wg_tape *tape)
         return wg__tape_error(tape, WG_ERR_ARGUMENT, "tape_reset: the tape is differentiating, planning or running");
     const bool stale = wg__intern_is_stale(tape);
     wg_status status = tape->errors.first.status;
+    if (!may_change(tape, "tape_reset")) return tape->errors.first.status;
     if (status != WG_OK) tape->errors.previous = tape->errors.first;
     tape->errors.first.status = WG_OK;
     tape->errors.first.text[0] = 0;
     tape->epoch++;
     tape->n_nodes = 1;
     tape->n_spill = tape->n_leaves = tape->n_values = tape->n_assigns = 0;
-    tape->hash = 0;
+    tape->hash = tape->bytes = 0;
     tape->n_kept = 0;
     tape->scopes.current = 0;
     tape->modes.no_grad = tape->modes.remat = 0;

@@ -62,7 +62,8 @@ WG_API wg_tape_options wg_tape_defaults(void);
 
 /* Returns NULL if out of memory. */
 WG_API wg_tape *wg_tape_new(wg_tape_options options);
-/* Frees the tape and all its memory; accepts NULL. Parameter sets and the pool are not freed. */
+/* Frees the tape and all its memory; accepts NULL. Parameter sets and the pool are not freed. Does nothing if called from
+ * inside of another call on the tape, by a callback. */
 WG_API void wg_tape_free(wg_tape *tape);
 
 /* Creates a pool of `threads` threads, the calling thread included: threads - 1 workers are started. threads <= 0: one
@@ -86,7 +87,10 @@ WG_API wg_status wg_tape_status(const wg_tape *tape);
 /* Its message, one line: "matmul [encoder.l0]: [2, 3] x [4, 5]: inner sizes 3 and 4 differ"; "" if there was none. */
 WG_API const char *wg_tape_message(const wg_tape *tape);
 
-/* Called when an error is stored, so that a breakpoint in it shows the line that caused the error. */
+/* Called when an error is stored, so that a breakpoint in it shows the line that caused the error. The failed call has
+ * not returned yet: on its tape, wg_tape_reset and wg_tape_free then do nothing (wg_tape_reset returns the error), and
+ * nothing is recorded or computed, as always after an error. Other tapes may be used. The callback must not free the
+ * parameter sets and the pool that the tape uses. */
 typedef void (*wg_error_callback)(void *context, wg_status status, const char *message);
 WG_API void wg_tape_on_error(wg_tape *tape, wg_error_callback callback, void *context);
 

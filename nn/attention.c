@@ -264,9 +264,9 @@ wg_tensor wg_mha_apply(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor 
 
 wg_tensor wg_sinusoid(wg_tensor position, int64_t size, wg_dtype dtype)
 {
-    const int64_t pairs = (size + 1) / 2;
     if (size < 1)
         return wg_fail(position, WG_ERR_ARGUMENT, "sinusoid", "size %lld is less than 1", (long long)size);
+    const int64_t pairs = size / 2 + size % 2;
     wg_tensor i = wg_arange(position.tape, WG_F64, 0, 1, pairs); /* f64, since an angle may be thousands of turns */
     wg_tensor frequency = wg_exp(wg_scale(i, -2 * log(10000) / (double)size));
     wg_tensor angle = wg_mul(wg_unsqueeze(wg_cast(position, WG_F64), -1), frequency);

@@ -380,7 +380,8 @@ WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_opt
 
 /* ---- the list of all ops, for tests, benchmarks and documentation -------------------------------------------- */
 
-/* The op with that index; NULL past the end. */
+/* The op with that index; NULL past the end. To record one, call its function: the shape rules of the library's own ops
+ * rely on the attribute that the function has made. */
 WG_API const wg_op *wg_op_at(int index);
 
 #ifdef __cplusplus

@@ -116,6 +116,7 @@ const wg__structural wg__structural_ops = {
     .reshape = &wg__reshape_op,
     .pad = &wg__pad_op,
     .concat = &wg__concat_op,
+    .matmul = &wg__matmul_op,
     .accumulate = &accumulate_op,
     .rules = rules,
     .chain = wg__chain_run,

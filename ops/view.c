@@ -307,7 +307,7 @@ static bool slice_view(const wg_shape *in, const wg_layout *from, const wg_shape
     *to = *from;
     /* An empty slice at the end has no first element to refer to. */
     if (out->size[slice->axis] > 0) to->offset += slice->start * from->stride[slice->axis];
-    to->stride[slice->axis] *= slice->step;
+    if (out->size[slice->axis] > 1) to->stride[slice->axis] *= slice->step; /* otherwise it has no meaning */
     return true;
 }
 

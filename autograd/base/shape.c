@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Far more than there is memory for, and so little that a few sizes can be added without overflow. */
+static const int64_t MOST_ELEMENTS = (int64_t)1 << 60;
+static const size_t MOST_BYTES = SIZE_MAX / 4;
+
 static const struct {
     const char *name;
     size_t size;
@@ -25,29 +29,37 @@ wg_shape wg_shape_of(int rank, const int64_t *size)
     return shape;
 }
 
+/* The product of the sizes that are not zero, which bounds every size, stride and offset; 0 if the shape is invalid. */
+static int64_t extent_of(const wg_shape *shape, bool *empty)
+{
+    int64_t n = 1;
+    *empty = false;
+    if (!shape || shape->rank < 0 || shape->rank > WG_MAX_RANK) return 0;
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->size[i] < 0) return 0;
+        if (shape->size[i] == 0)
+            *empty = true;
+        else if (__builtin_mul_overflow(n, shape->size[i], &n) || n > MOST_ELEMENTS)
+            return 0;
+    }
+    return n;
+}
+
 bool wg_shape_numel(const wg_shape *shape, int64_t *numel)
 {
-    *numel = 0;
-    if (shape->rank < 0 || shape->rank > WG_MAX_RANK) return false;
-    int64_t n = 1;
-    bool zero = false;
-    for (int i = 0; i < shape->rank; i++) {
-        if (shape->size[i] < 0) return false;
-        if (shape->size[i] == 0)
-            zero = true;
-        else if (__builtin_mul_overflow(n, shape->size[i], &n))
-            return false;
-    }
-    *numel = zero ? 0 : n;
-    return true;
+    bool empty;
+    int64_t n = extent_of(shape, &empty);
+    if (numel) *numel = empty ? 0 : n;
+    return n > 0;
 }
 
 bool wg_shape_bytes(const wg_shape *shape, wg_dtype dtype, size_t *bytes)
 {
-    int64_t n;
-    *bytes = 0;
-    if (!wg_shape_numel(shape, &n)) return false;
-    return !__builtin_mul_overflow((size_t)n, wg_dtype_size(dtype), bytes) && *bytes <= SIZE_MAX / 4;
+    bool empty;
+    size_t n = (size_t)extent_of(shape, &empty), size = wg_dtype_size(dtype);
+    bool fits = n > 0 && size > 0 && n <= MOST_BYTES / size;
+    if (bytes) *bytes = fits && !empty ? n * size : 0;
+    return fits;
 }
 
 bool wg_shape_equal(const wg_shape *a, const wg_shape *b)

@@ -110,7 +110,12 @@ static wg_tensor collect(sweep *s, uint32_t id)
 static wg_tensor fit(sweep *s, uint32_t operand, wg_tensor d, const wg_op *op)
 {
     wg_tape *tape = s->tape;
-    const wg__node *have = &tape->nodes[d.node], *want = &tape->nodes[operand];
+    if (d.tape != tape) {
+        wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative is on another tape", op->name);
+        return wg__nil(tape);
+    }
+    const wg__node *have = wg__resolve(d, op->name), *want = &tape->nodes[operand];
+    if (!have) return wg__nil(tape);
     if (have->dtype != want->dtype) {
         wg__tape_error(tape, WG_ERR_GRADIENT, "%s: its derivative has dtype %s for an operand of dtype %s",
                        op->name, wg_dtype_name((wg_dtype)have->dtype), wg_dtype_name((wg_dtype)want->dtype));

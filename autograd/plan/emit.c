@@ -34,7 +34,7 @@ static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *
     instr.assigns = (op->flags & WG_OP_UPDATES) && wg__emit_assigns(e, node);
     bool idle = args->out.numel == 0 && !(op->flags & WG_OP_CHECKS_INDEX);
     instr.tasks = idle ? 0 : op->tasks ? op->tasks(args) : 1;
-    instr.scratch = op->scratch ? op->scratch(args) : 0;
+    instr.scratch = op->scratch && instr.tasks > 0 ? op->scratch(args) : 0;
     return wg__emit_instr(e, instr);
 }
 

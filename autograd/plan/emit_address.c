@@ -86,6 +86,13 @@ bool wg__emit_instr(wg__emit *e, wg__instr instr)
     wg__heap *heap = &e->tape->heap;
     assert(instr.node && instr.node < e->p->n);
     if (instr.tasks <= 0) return true;
+    if (instr.scratch > SIZE_MAX / 4) return false; /* out of memory */
+    if (instr.tasks > INT32_MAX) {
+        const wg__node *node = wg__node_at(e->p, instr.node);
+        wg__tape_error(e->tape, WG_ERR_MEMORY, "%s: out of memory: %lld tasks, at most 2^31 - 1",
+                       node->op ? wg__op_of(e->tape, node)->name : "leaf", (long long)instr.tasks);
+        return false;
+    }
     if (instr.scratch > e->plan->scratch_bytes) e->plan->scratch_bytes = instr.scratch;
     if (!wg__grow(heap, (void **)&e->instrs, &e->cap_instrs, e->n_instrs + 1u, sizeof instr) ||
         !wg__grow(heap, (void **)&e->tags, &e->cap_tags, e->n_instrs + 1u, sizeof *e->tags))

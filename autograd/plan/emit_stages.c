@@ -63,13 +63,23 @@ static bool is_serial(const wg__plan *plan, const wg__tag *tags, uint32_t first,
     return true;
 }
 
-static void item_new(wg__plan *plan, wg__stage *stage, uint32_t instr, uint32_t count)
+static wg__stage *stage_new(wg__plan *plan)
 {
-    assert(count > 0 && plan->n_items < plan->n_instrs);
-    wg__item *item = &plan->items[plan->n_items++];
-    *item = (wg__item){.first = instr, .count = count, .first_task = stage->tasks};
-    stage->tasks += count > 1 ? 1 : (uint32_t)plan->instrs[instr].tasks;
+    assert(plan->n_stages < plan->n_instrs);
+    plan->stages[plan->n_stages] = (wg__stage){.first = plan->n_items};
+    return &plan->stages[plan->n_stages++];
+}
+
+/* Adds an item to the stage or, if it would have too many tasks to count, to a further one. Returns its stage. */
+static wg__stage *item_new(wg__plan *plan, wg__stage *stage, uint32_t instr, uint32_t count)
+{
+    const uint32_t tasks = count > 1 ? 1 : (uint32_t)plan->instrs[instr].tasks;
+    assert(count > 0 && plan->n_items < plan->n_instrs && tasks <= INT32_MAX);
+    if (stage->tasks > INT32_MAX - tasks) stage = stage_new(plan);
+    plan->items[plan->n_items++] = (wg__item){.first = instr, .count = count, .first_task = stage->tasks};
+    stage->tasks += tasks;
     stage->count++;
+    return stage;
 }
 
 /* Instructions of one time are a stage; consecutive times that are the work of one thread become one item. */
@@ -90,11 +100,10 @@ static bool make_stages(wg__emit *e)
             serial->tasks = 1;
             continue;
         }
-        wg__stage *stage = &plan->stages[plan->n_stages++];
-        *stage = (wg__stage){.first = plan->n_items};
+        wg__stage *stage = stage_new(plan);
         for (uint32_t i = first, next; i < end; i = next) {
             for (next = i + 1; next < end && same_serial(&tags[i], &tags[next]);) next++;
-            item_new(plan, stage, i, next - i);
+            stage = item_new(plan, stage, i, next - i);
         }
         serial = alone ? stage : NULL;
         plan->parallel |= stage->tasks > 1;

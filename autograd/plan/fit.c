@@ -111,11 +111,11 @@ static int64_t fit_by_time(wg__heap *heap, wg__arena *arena, wg__interval *inter
 
 int64_t wg__fit(wg__heap *heap, wg__arena *arena, wg__interval *intervals, uint32_t n, bool reuse)
 {
-    int64_t end = 0;
+    int64_t end = 0; /* no offset exceeds it, however the intervals are fitted */
     for (uint32_t i = 0; i < n; i++) {
         intervals[i].bytes = (int64_t)wg__room_for((size_t)intervals[i].bytes);
         *intervals[i].offset = end;
-        end += intervals[i].bytes;
+        if (__builtin_add_overflow(end, intervals[i].bytes, &end)) return -1;
     }
     if (!reuse || n == 0) return end;
     return n <= FEW ? fit_by_size(arena, intervals, n) : fit_by_time(heap, arena, intervals, n);

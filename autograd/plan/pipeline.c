@@ -158,7 +158,7 @@ static bool run_passes(wg__planner *p)
 bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request)
 {
     const uint32_t n_nodes = tape->n_nodes, n_spill = tape->n_spill, n_leaves = tape->n_leaves;
-    const uint64_t hash = tape->hash;
+    const uint64_t hash = tape->hash, bytes = tape->bytes;
     wg__arena scratch = {.heap = &tape->heap};
     wg__planner p = {.tape = tape,
                      .plan = plan,
@@ -176,6 +176,7 @@ bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request)
     tape->n_spill = n_spill;
     tape->n_leaves = n_leaves;
     tape->hash = hash;
+    tape->bytes = bytes;
     wg__arena_trim(&tape->working); /* before the run takes memory of its own */
     if (p.rewritten || !ok) memcpy(tape->nodes, plan->nodes, n_nodes * sizeof *tape->nodes);
     return ok;

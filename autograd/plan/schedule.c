@@ -172,10 +172,12 @@ static bool frees_memory(const wg__planner *p, const wg__unit *unit)
     for (uint32_t i = 0; i < count; i++) {
         const wg__node *node = wg__node_at(p, nodes[i]);
         const uint32_t *in = wg__inputs(p->tape, node);
-        for (uint32_t k = 0; k < node->n_in; k++)
+        for (uint32_t k = 0; k < node->n_in; k++) {
             taken += wg__is_source(p, p->storage.root[in[k]]) ? 0 : wg__bytes_of(p, in[k]);
+            if (taken > wg__bytes_of(p, unit->node)) return true;
+        }
     }
-    return taken > wg__bytes_of(p, unit->node);
+    return false;
 }
 
 /* Moves a unit that is not read in the next stage to just before its first reader. */

@@ -123,8 +123,9 @@ static bool reserve(wg_tape *tape, const wg__plan *plan, int threads)
 {
     wg__heap *heap = &tape->heap;
     wg__run_state *run = tape->run;
-    size_t scratch = wg__thread_scratch(plan) * (size_t)threads;
-    if (!make_room(heap, &run->block, &run->block_bytes, plan->block_bytes) ||
+    size_t scratch;
+    if (__builtin_mul_overflow(wg__thread_scratch(plan), (size_t)threads, &scratch) ||
+        !make_room(heap, &run->block, &run->block_bytes, plan->block_bytes) ||
         !make_room(heap, &run->scratch, &run->scratch_bytes, scratch) ||
         !make_room(heap, &run->staging, &run->staging_bytes, wg__staging_bytes(tape, plan)))
         return false;

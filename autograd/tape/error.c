@@ -25,7 +25,9 @@ wg_status wg__tape_error(wg_tape *tape, wg_status status, const char *format, ..
     va_start(arguments, format);
     wg_error_setv(&tape->errors.first, status, format, arguments);
     va_end(arguments);
+    tape->modes.calls++;
     if (tape->errors.callback) tape->errors.callback(tape->errors.context, status, tape->errors.first.text);
+    tape->modes.calls--;
     return status;
 }
 

@@ -122,7 +122,8 @@ typedef struct wg__structural {
     const wg_op *expand;  /* view: in0 broadcast to a shape; attr: shape */
     const wg_op *reshape; /* view; attr: shape */
     const wg_op *pad;     /* in0 inside zeros along one axis; attr wg__pad_attr; gradient of a slice */
-    const wg_op *concat;  /* attr wg__concat_attr */
+    const wg_op *concat;  /* attr wg__concat_attr; the only op of its kind */
+    const wg_op *matmul;  /* the only op that is recorded as a product */
     const wg_op *accumulate;      /* sink, kernel: out += in0, flat */
     const struct wg__rule *rules; /* rewrites, ended by one without an op */
     /* One task of a chain; there are ceil(span / block). */

@@ -96,6 +96,7 @@ typedef struct wg__modes { /* scope.c */
     bool differentiating; /* derivative rules are recording: a node equal to an earlier one is not recorded again ... */
     bool distinct;        /* ... except now */
     bool planning;        /* a plan is made or run */
+    int calls;            /* error callbacks and shape rules that are running: no reset then */
     int no_grad;          /* nesting depth */
     int remat;            /* nesting depth */
     uint32_t n_regions;   /* rematerialization regions opened since the reset */
@@ -154,6 +155,7 @@ struct wg_tape {
     uint32_t n_values, cap_values;
     uint32_t n_kept; /* nodes with NODE_KEPT that are not evaluated yet */
     uint64_t hash;   /* of everything recorded since the reset */
+    uint64_t bytes;  /* of all nodes, views too; at most WG__MOST_BYTES, so that sums of sizes cannot overflow */
 
     wg__arena data;    /* copies of leaf data: this epoch */
     wg__arena results; /* evaluated values: this epoch */
@@ -168,6 +170,9 @@ struct wg_tape {
     } dump;                                             /* wg_trace_passes */
     wg_status (*run_now)(wg_tape *tape, uint32_t node); /* option eager: called for every recorded node; or NULL */
 };
+
+#define WG__MOST_BYTES ((uint64_t)1 << 56) /* 64 PiB */
+enum { WG__MOST_ATTR_BYTES = 1 << 20 };    /* of one attribute */
 
 /* ---- queries ------------------------------------------------------------------------------------------------- */
 
@@ -232,6 +237,11 @@ typedef struct wg__scope_text {
     char text[264];
 } wg__scope_text;
 const char *wg__scope_label(const wg_tape *tape, uint32_t scope, wg__scope_text *text);
+
+/* ---- descriptor.c ---- */
+
+/* The id of an op, whose descriptor is checked when the tape meets it first. Returns 0 with an error. */
+uint32_t wg__op_id(wg_tape *tape, const wg_op *op);
 
 /* ---- record.c, leaf.c ---- */
 

@@ -76,7 +76,7 @@ uint32_t wg__intern_attr(wg_tape *tape, const void *attr, size_t size)
     wg__interned *known = &tape->interned;
     wg__index *index = &known->attr_index;
     assert(size > 0);
-    if (size > 1 << 20 || !index_room(tape, index, hash_attr_id)) return 0;
+    if (size > WG__MOST_ATTR_BYTES || !index_room(tape, index, hash_attr_id)) return 0;
     uint32_t at = (uint32_t)wg__hash_bytes(0, attr, size) & (index->size - 1);
     for (; index->table[at]; at = (at + 1) & (index->size - 1)) {
         uint32_t id = index->table[at];

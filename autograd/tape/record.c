@@ -61,8 +61,21 @@ static bool operand_ok(wg_tape *tape, const wg_op *op, wg_tensor in, int i)
 
 /* ---- appending ----------------------------------------------------------------------------------------------- */
 
+/* Adds the node's bytes to those of the tape, which no machine holds long before sums of sizes overflow. */
+static bool count_bytes(wg_tape *tape, const wg__node *node)
+{
+    const uint64_t bytes = tape->bytes + (uint64_t)wg__size_of(tape, node);
+    if (bytes > WG__MOST_BYTES)
+        return wg__tape_error(tape, WG_ERR_MEMORY,
+                              "out of memory: the values recorded since the reset exceed 2^56 bytes"),
+               false;
+    tape->bytes = bytes;
+    return true;
+}
+
 uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in)
 {
+    if (!count_bytes(tape, node)) return 0;
     if (tape->n_nodes == UINT32_MAX - 1 ||
         !wg__grow(&tape->heap, (void **)&tape->nodes, &tape->cap_nodes, tape->n_nodes + 1u, sizeof *node)) {
         wg__out_of_memory(tape);
@@ -134,10 +147,17 @@ static bool infer_from(wg_tape *tape, wg_infer *c, wg__node *node)
     const wg_op *op = c->op;
     char where[256];
     size_t size;
+    tape->modes.calls++;
     wg_status status = op->infer ? op->infer(c) : infer_pointwise(c);
+    tape->modes.calls--;
     if (status != WG_OK) {
         describe(tape, op, c->in, c->n_in, where, sizeof where);
         return wg__tape_error(tape, status, "%s%s", where, c->error.text), false;
+    }
+    if ((unsigned)c->dtype >= WG_DTYPES) {
+        describe(tape, op, c->in, c->n_in, where, sizeof where);
+        return wg__tape_error(tape, WG_ERR_DTYPE, "%sthe result's dtype, %d, is invalid", where, (int)c->dtype),
+               false;
     }
     if (op->kind != WG_KIND_VIEW && op->select && !op->select(op, c->dtype_in, c->n_in, c->dtype)) {
         describe(tape, op, c->in, c->n_in, where, sizeof where);
@@ -215,15 +235,15 @@ static uint32_t append_once(wg_tape *tape, const wg__node *node, const uint32_t 
 }
 
 /* Records an op on valid operands. Returns 0 with an error stored. */
-static uint32_t record(wg_tape *tape, const wg_op *op, const uint32_t *ids, int n, const void *attr,
+static uint32_t record(wg_tape *tape, uint32_t op_id, const uint32_t *ids, int n, const void *attr,
                        size_t attr_size)
 {
+    const wg_op *op = tape->interned.ops[op_id];
     const wg__modes *modes = &tape->modes;
     wg__node node = {.n_in = (uint32_t)n, .scope = tape->scopes.current, .forward = modes->forward};
-    if (!infer_fast(tape, op, ids, n, &node) && !infer(tape, op, ids, n, attr, &node)) return 0;
-    const uint32_t op_id = wg__intern_op(tape, op);
+    if (!infer_fast(tape, op, ids, n, &node) && !infer(tape, op, ids, n, attr_size ? attr : NULL, &node)) return 0;
     if (attr_size) node.attr = wg__intern_attr(tape, attr, attr_size);
-    if (!op_id || (attr_size && !node.attr)) return wg__out_of_memory(tape), 0;
+    if (attr_size && !node.attr) return wg__out_of_memory(tape), 0;
     node.op = (uint16_t)op_id;
     if (op->flags & WG_OP_RANDOM) node.key = next_key(tape);
     if (modes->no_grad) node.flags |= WG__NODE_DETACHED;
@@ -231,12 +251,15 @@ static uint32_t record(wg_tape *tape, const wg_op *op, const uint32_t *ids, int 
     return once ? append_once(tape, &node, ids) : wg__node_append(tape, &node, ids);
 }
 
-static bool count_ok(wg_tape *tape, const wg_op *op, int n)
+static bool arguments_ok(wg_tape *tape, const wg_op *op, const wg_tensor *in, int n, const void *attr, size_t size)
 {
-    if (n < op->min_in || (op->max_in >= 0 && n > op->max_in) || op->struct_size < sizeof(size_t))
+    if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))
         wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "%d operands given, takes %d to %d", n, op->min_in, op->max_in);
-    else if (op->kind == WG_KIND_POINTWISE && n > 4)
-        wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "a pointwise op takes at most 4 operands, not %d", n);
+    else if (n > 0 && !in)
+        wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "the operands are NULL");
+    else if ((size && !attr) || size > WG__MOST_ATTR_BYTES)
+        wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "an attribute of %zu bytes: %s", size,
+                   attr ? "at most 2^20" : "it is NULL");
     else if (tape->modes.differentiating && (op->flags & WG_OP_RANDOM))
         wg_fail_on(tape, WG_ERR_GRADIENT, op->name, "a derivative rule must not use random numbers");
     return !wg__failed(tape);
@@ -246,7 +269,8 @@ wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int 
                        size_t attr_size)
 {
     if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
-    if (!count_ok(tape, op, n)) return wg__nil(tape);
+    const uint32_t op_id = wg__op_id(tape, op);
+    if (!op_id || !arguments_ok(tape, op, in, n, attr, attr_size)) return wg__nil(tape);
     uint32_t few[MANY], *ids = few;
     if (n > MANY) {
         ids = wg__heap_alloc(&tape->heap, (size_t)n * sizeof *ids);
@@ -255,9 +279,9 @@ wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int 
     bool ok = true;
     for (int i = 0; i < n && ok; i++) {
         ok = operand_ok(tape, op, in[i], i);
-        ids[i] = in[i].node;
+        ids[i] = in[i].tape ? in[i].node : 0;
     }
-    uint32_t id = ok ? record(tape, op, ids, n, attr, attr_size) : 0;
+    uint32_t id = ok ? record(tape, op_id, ids, n, attr, attr_size) : 0;
     if (ids != few) wg__heap_release(&tape->heap, ids, (size_t)n * sizeof *ids);
     if (id && tape->run_now && !tape->modes.differentiating && tape->run_now(tape, id) != WG_OK) id = 0;
     return wg__handle(tape, id);
@@ -265,7 +289,7 @@ wg_tensor wg_record_on(wg_tape *tape, const wg_op *op, const wg_tensor *in, int 
 
 wg_tensor wg_record(const wg_op *op, const wg_tensor *in, int n_in, const void *attr, size_t attr_size)
 {
-    for (int i = 0; i < n_in; i++)
+    for (int i = 0; in && i < n_in; i++)
         if (in[i].tape) return wg_record_on(in[i].tape, op, in, n_in, attr, attr_size);
     return WG_NONE; /* every operand is unset: there is no tape to store an error on */
 }

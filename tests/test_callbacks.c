@@ -1,0 +1,206 @@
+/* Code of the caller that the library calls may call the library: error callbacks and the functions of an op reset the
+ * tape, free it, evaluate, differentiate. Each call is refused or harmless, and the tape works afterwards. */
+#include "tensors.h"
+
+static wg_tape *tape, *other;
+static wg_params *set;
+static wg_param *w;
+static wg_buffer *buffer;
+static wg_tensor before; /* recorded before the failure */
+static int calls, depth;
+
+static wg_tensor loss_of(void *context, wg_tape *on, wg_params *params)
+{
+    return wg_mean_all(wg_square(wg_use(on, w)));
+}
+
+/* Everything that could pull the ground from under the call that has not returned. */
+static void meddle(wg_tape *on)
+{
+    calls++;
+    if (depth++ == 0) {
+        wg_tensor x = wg_use(on, w), y = wg_tanh(x), parts[3], grad;
+        wg_assign(buffer, wg_sum_all(y));
+        wg_keep(y);
+        wg_split(before, 0, 3, parts);
+        wg_grad(wg_sum_all(before), &x, 1, WG_NONE, &grad);
+        (void)wg_item(wg_sum_all(before));
+        (void)wg_eval(&before, 1);
+        (void)wg_backward(wg_sum_all(before));
+        (void)wg_plan_bytes(&before, 1);
+        wg_scope_begin(on, "from inside");
+        wg_no_grad_begin(on);
+        wg_no_grad_end(on);
+        wg_remat_begin(on);
+        wg_remat_end(on);
+        wg_scope_end(on);
+        (void)wg_gradcheck(on, set, loss_of, NULL, wg_gradcheck_defaults());
+        CHECK(wg_tape_reset(on) != WG_OK && wg_tape_reset(on) != WG_OK);
+        wg_tape_free(on);
+        CHECK(wg_item(wg_mean_all(wg_ones(other, WG_F64, WG_DIMS(5)))) == 1);
+        wg_tape_reset(other);
+        wg_zero_grad(set);
+    }
+    depth--;
+}
+
+static void on_error(void *context, wg_status status, const char *message)
+{
+    CHECK(context == &calls && message[0]);
+    meddle(tape);
+    CHECK(wg_tape_status(tape) == status && message == wg_tape_message(tape));
+}
+
+static wg_status infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    return WG_OK;
+}
+
+static void ones(const wg_args *args, int64_t task)
+{
+    for (int64_t i = 0; i < args->out.numel; i++) ((double *)args->out.data)[i] = 1;
+}
+
+static wg_kernel choose(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out) { return ones; }
+
+static const wg_op no_vjp = {
+    .struct_size = sizeof(wg_op), .name = "no_vjp", .min_in = 1, .max_in = 1, .infer = infer, .select = choose};
+
+/* ---- a failure of each kind ---- */
+
+static void shapes_differ(void) { wg_matmul(wg_use(tape, w), wg_ones(tape, WG_F64, WG_DIMS(7, 7))); }
+
+static void in_a_composition(void)
+{
+    wg_scope_begin(tape, "a");
+    wg_tensor mean, var, x = wg_ones(tape, WG_F64, WG_DIMS(4, 5)), y = wg_ones(tape, WG_F64, WG_DIMS(9));
+    wg_batch_norm_train(x, y, y, 1e-5, &mean, &var);
+    wg_einsum("ij,jk->ik", (wg_tensor[]){x, x}, 2);
+    wg_detach(wg_add(x, y));
+    wg_scope_end(tape);
+}
+
+static void no_derivative(void)
+{
+    wg_tensor x = wg_use(tape, w);
+    for (int i = 0; i < 20; i++) x = wg_tanh(wg_matmul(x, wg_use(tape, w)));
+    wg_tensor y = wg_record(&no_vjp, &x, 1, NULL, 0);
+    for (int i = 0; i < 20; i++) y = wg_softmax(wg_matmul(y, wg_use(tape, w)), -1);
+    (void)wg_backward(wg_sum_all(y));
+}
+
+static void no_derivative_on_the_tape(void)
+{
+    wg_tensor x = wg_use(tape, w), y = wg_exp(wg_record(&no_vjp, &x, 1, NULL, 0));
+    wg_jacobian(wg_sum(y, WG_AXES(0), false), x);
+}
+
+static void bad_index(void)
+{
+    static const int32_t bad[2] = {0, 99};
+    wg_tensor e = wg_embedding(wg_use(tape, w), wg_data(tape, WG_I32, WG_DIMS(2), bad));
+    wg_assign(buffer, wg_sum_all(e));
+    (void)wg_backward(wg_sum_all(wg_square(e)));
+}
+
+static void changed(void)
+{
+    wg_tensor y = wg_sum_all(wg_square(wg_use(tape, w)));
+    wg_param_write_begin(w);
+    wg_param_write_end(w);
+    (void)wg_backward(y);
+}
+
+static void stale(void)
+{
+    wg_tensor x = before;
+    x.epoch--;
+    wg_add(x, x);
+}
+
+static void nonfinite(void) { (void)wg_item(wg_log(wg_sum_all(wg_sub(wg_use(tape, w), wg_use(tape, w))))); }
+
+static void out_of_memory(void)
+{
+    (void)wg_item(wg_sum_all(wg_cumsum(wg_uniform(tape, WG_F64, WG_DIMS(INT64_C(1) << 50), 0, 1), 0)));
+}
+
+static double good_step(void)
+{
+    wg_zero_grad(set);
+    wg_tensor loss = wg_mean_all(wg_square(wg_tanh(wg_matmul(wg_use(tape, w), wg_use(tape, w)))));
+    if (wg_backward(loss) != WG_OK) FAIL("%s", wg_tape_message(tape));
+    return wg_item(loss) + grad_at(w, 5);
+}
+
+static void case_reset_in_callback(void)
+{
+    static void (*const failures[])(void) = {
+        shapes_differ, in_a_composition, no_derivative, no_derivative_on_the_tape, bad_index, changed,
+        stale,         nonfinite,        out_of_memory};
+    for (int eager = 0; eager < 2; eager++) {
+        wg_tape_options options = wg_tape_defaults();
+        options.eager = eager;
+        options.locate_nonfinite = true;
+        tape = wg_tape_new(options);
+        other = new_tape();
+        set = wg_params_new(WG_F64);
+        w = wg_param_new(set, "w", WG_DIMS(12, 12), wg_init_uniform(-1, 1));
+        buffer = wg_buffer_new(set, "buffer", WG_SCALAR, wg_init_zeros());
+        wg_tape_on_error(tape, on_error, &calls);
+        const double wanted = good_step();
+        CHECK(wg_tape_reset(tape) == WG_OK);
+        for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+            before = wg_square(wg_use(tape, w));
+            int had = calls;
+            failures[i]();
+            if (calls != had + 1) FAIL("failure %zu: %d calls", i, calls - had);
+            CHECK(wg_tape_reset(tape) != WG_OK && wg_tape_reset(tape) == WG_OK);
+            CHECK(good_step() == wanted);
+            CHECK(wg_tape_reset(tape) == WG_OK);
+        }
+        wg_tape_free(tape);
+        CLOSE(other);
+        wg_params_free(set);
+    }
+}
+
+/* ---- the functions of an op ---- */
+
+static wg_status meddling_infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    CHECK(wg_tape_reset(tape) != WG_OK);
+    wg_tape_free(tape);
+    return WG_OK;
+}
+
+static wg_tensor meddling_vjp(const wg_vjp_args *v, int k)
+{
+    CHECK(wg_tape_reset(tape) != WG_OK);
+    wg_tape_free(tape);
+    return v->grad;
+}
+
+static void functions_of_an_op(void)
+{
+    static wg_op op[2];
+    tape = new_tape();
+    op[0] = op[1] = no_vjp;
+    op[0].infer = meddling_infer;
+    op[1].vjp = meddling_vjp;
+    for (int i = 0; i < 2; i++) {
+        wg_tensor x = wg_ones(tape, WG_F64, WG_DIMS(12, 12)), y = wg_sum_all(wg_record(&op[i], &x, 1, NULL, 0));
+        CHECK(wg_is_nil(wg_grad1(y, x, WG_NONE)));
+        CHECK(wg_tape_reset(tape) == WG_ERR_ARGUMENT &&
+              strstr(wg_tape_message(tape), "from inside of another call"));
+    }
+    CLOSE(tape);
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {TEST_CASE(case_reset_in_callback), TEST_CASE(functions_of_an_op)};
+    return RUN_TESTS(tests);
+}
