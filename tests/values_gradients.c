@@ -38,6 +38,14 @@ static void of_log_softmax(const double *in, const double *grad, double *out, in
     for (int64_t i = 0; i < n; i++) out[i] = grad[i] - exp(in[i]) / sum * total;
 }
 
+/* g p_i, of which each line has one g: its first */
+static void of_logsumexp(const double *in, const double *grad, double *out, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += exp(in[i]);
+    for (int64_t i = 0; i < n; i++) out[i] = exp(in[i]) / sum * grad[0];
+}
+
 /* x_j reaches the sums from j on. */
 static void of_cumsum(const double *in, const double *grad, double *out, int64_t n)
 {
@@ -66,6 +74,10 @@ void row_gradients(void)
     lines(axis, of_log_softmax);
     got = wg_grad1(wg_log_softmax(t, axis), t, grad);
     expect_values("gradient of log_softmax", got, &want);
+    lines(axis, of_logsumexp);
+    wg_tensor each = wg_slice(grad, axis, 0, 1);
+    expect_values("gradient of logsumexp", wg_grad1(wg_logsumexp(t, WG_AXES(axis), true), t, each), &want);
+    if (axis == x.shape.rank - 1) expect_values("logsumexp_grad", node_of("logsumexp_grad", t), &want);
     lines(axis, of_cumsum);
     expect_values("gradient of cumsum", wg_grad1(wg_cumsum(t, axis), t, grad), &want);
     lines(axis, of_sort);
