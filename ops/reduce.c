@@ -388,6 +388,6 @@ wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
     if (n == 0 || n - correction <= 0)
         return wg_fail(x, WG_ERR_SHAPE, "var", "%s: %lld elements with correction %d: the divisor is not positive",
                        wg_shape_text(&shape, text, 128), (long long)n, correction);
-    wg_tensor distance = wg_sub(x, wg_mean(x, axes, true));
-    return wg_div(wg_sum(wg_square(distance), axes, keep), wg__constant(x, (double)(n - correction)));
+    wg_tensor squares = wg_square(wg__center(x, mask, true, -1).x);
+    return wg_div(wg_sum(squares, axes, keep), wg__constant(x, (double)(n - correction)));
 }

@@ -257,6 +257,26 @@ static wg_tensor bad_prod_others(sampler *s, const op_samples *row, int i)
     return wg_record(op_named("prod_others"), &x, 1, &attr, sizeof attr);
 }
 
+static wg_tensor make_center(sampler *s, const op_samples *row, int i)
+{
+    wg__center_attr attr = {.epsilon = i % 4 ? 0.01 : -1, .centered = i % 5 != 0};
+    over c = cases[i];
+    wg_shape shape = shape_of_spec(c.spec);
+    wg_axes axes = axes_of(c.axes);
+    for (int k = 0; k < axes.n; k++)
+        attr.mask |= 1u << (axes.axis[k] < 0 ? axes.axis[k] + shape.rank : axes.axis[k]);
+    wg_tensor x = x_in(s, c.spec);
+    return wg_record(op_named("center"), &x, 1, &attr, sizeof attr);
+}
+
+static wg_tensor bad_center(sampler *s, const op_samples *row, int i)
+{
+    wg__center_attr attr = {.mask = 1};
+    wg_tensor x = i ? x_i32(s, "2,3", 0, 4) : x_bool(s, "2,3");
+    expect(s, WG_ERR_DTYPE, i ? "center|i32" : "center|bool");
+    return wg_record(op_named("center"), &x, 1, &attr, sizeof attr);
+}
+
 /* The gradient of a row's result in the shape of the result. */
 static wg_tensor make_logsumexp_grad(sampler *s, const op_samples *row, int i)
 {
@@ -335,6 +355,7 @@ const op_samples samples_reduce[] = {
     ROW("log_softmax", LOG_SOFTMAX, SAMPLE_SMOOTH, ALONGS, make_along, 5, bad_along),
     ROW("softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
     ROW("log_softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
+    ROW("center", 0, SAMPLE_SMOOTH, WITH_ELEMENTS, make_center, 2, bad_center),
     ROW("logsumexp_grad", 0, SAMPLE_SMOOTH, 21, make_logsumexp_grad, 5, bad_logsumexp_grad),
     ROW("prod_others", 0, SAMPLE_SMOOTH, 20, make_prod_others, 2, bad_prod_others),
     {0}};

@@ -126,12 +126,91 @@ static void case_logsumexp_gradient_large(void)
     }
 }
 
+/* ---- means that round ---- */
+
+/* Equal numbers have no deviation, whatever their size and number: layer norm, batch norm, variance are exactly 0. */
+static void case_constant_row(void)
+{
+    static const double values[] = {1.1, 100.1, 1000.1, 12345.678, 100000.3, -3e-5, 1.1e30, 0};
+    static const int sizes[] = {3, 7, 48, 100, 768, 2049, 5000};
+    for (int i = 0; i < 8 * 7 * 2; i++) {
+        const wg_dtype dtype = floats[i % 2];
+        const int n = sizes[i / 2 % 7];
+        const double value = values[i / 14];
+        char what[64];
+        snprintf(what, sizeof what, "%d times %g", n, value);
+        wg_tensor x = wg_full(tape, dtype, WG_DIMS(2, n), value), image = wg_reshape(x, WG_DIMS(2, 1, n));
+        wg_tensor y[] = {wg_layer_norm(x, WG_NONE, WG_NONE, 1e-5),
+                         wg_batch_norm_train(wg_t(x), WG_NONE, WG_NONE, 1e-5, NULL, NULL),
+                         wg_batch_norm_train(image, WG_NONE, WG_NONE, 1e-5, NULL, NULL),
+                         wg_var(x, WG_AXES(1), false, 0),
+                         wg_var(x, WG_AXES(0), false, 1),
+                         wg_var(x, WG_ALL_AXES, false, 1),
+                         wg_grad1(wg_sum_all(wg_var(x, WG_AXES(1), false, 1)), x, WG_NONE)};
+        for (int k = 0; k < 7; k++) {
+            double largest = wg_item(wg_max(wg_abs(y[k]), WG_ALL_AXES, false));
+            if (!(largest == 0)) FAIL("%s %s: result %d is not 0 but %g", what, wg_dtype_name(dtype), k, largest);
+        }
+        wg_tensor mean;
+        (void)wg_batch_norm_train(image, WG_NONE, WG_NONE, 1e-5, &mean, NULL);
+        if (!(wg_item(mean) == wg_item(wg_full(tape, dtype, WG_SCALAR, value))))
+            FAIL("%s: mean %g", what, wg_item(mean));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* Norms do not depend on the unit that x is measured in, as long as x is a number of the type: results, gradients (by
+ * 1 / unit) and second derivatives (1 / unit^2) are those of 1, 2, 3, 5. A unit of a power of two changes no digit. */
+static void case_norm_overflow_1e30(void)
+{
+    static const double base[] = {1, 2, 3, 5};
+    double first[3][3][4] = {{{0}}};
+    static const int powers[2][5] = {{0, 100, 60, -60, -118}, {0, 1000, 520, -520, -1000}};
+    for (int i = 0; i < 2 * 5 * 3; i++) {
+        const wg_dtype dtype = floats[i / 15];
+        const int power = powers[i / 15][i / 3 % 5], kind = i % 3;
+        const double unit = ldexp(1, power), epsilon = power < 0 ? 0 : 1e-5 * (power == 0 ? 0 : 1);
+        double x[4], g[4], w[4] = {1, -2, 4, 3};
+        for (int k = 0; k < 4; k++) x[k] = base[k] * unit, g[k] = w[k];
+        wg_tensor t = numbers(dtype, WG_DIMS(1, 4), x), in = kind == 2 ? wg_reshape(t, WG_DIMS(4, 1)) : t;
+        wg_tensor y = kind == 0   ? wg_layer_norm(in, WG_NONE, WG_NONE, epsilon)
+                      : kind == 1 ? wg_rms_norm(in, WG_NONE, epsilon)
+                                  : wg_batch_norm_train(in, WG_NONE, WG_NONE, epsilon, NULL, NULL);
+        y = wg_reshape(y, WG_DIMS(1, 4));
+        wg_tensor dx = wg_scale(wg_grad1(y, t, numbers(dtype, WG_DIMS(1, 4), g)), unit);
+        wg_tensor d2 = wg_scale(wg_grad1(dx, t, numbers(dtype, WG_DIMS(1, 4), g)), unit);
+        wg_tensor results[] = {y, dx, d2};
+        for (int k = 0; k < 3; k++) {
+            if (power == 0)
+                for (int e = 0; e < 4; e++) first[kind][k][e] = value_at(results[k], e);
+            char what[64];
+            snprintf(what, sizeof what, "norm %d of x 2^%d, order %d", kind, power, k);
+            expect(what, results[k], dtype == WG_F32 ? 1e-6 : 1e-14, 4, first[kind][k]);
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    wg_tensor t = ROW(WG_F32, 1e30, 2e30, 3e30, 4e30);
+    EXPECT("layer norm of 1e30", wg_layer_norm(t, WG_NONE, WG_NONE, 1e-5), -1.34164079, -0.447213595, 0.447213595,
+           1.34164079);
+    EXPECT("rms norm of 1e30", wg_rms_norm(t, WG_NONE, 1e-5), 0.365148372, 0.730296743, 1.09544512, 1.46059349);
+    wg_tensor far = ROW(WG_F32, 3e38, -3e38, 3e38, -3e38);
+    EXPECT("layer norm of 3e38", wg_layer_norm(far, WG_NONE, WG_NONE, 1e-5), 1, -1, 1, -1);
+    EXPECT("rms norm of 3e38", wg_rms_norm(far, WG_NONE, 1e-5), 1, -1, 1, -1);
+    wg_tensor small = ROW(WG_F32, 1e-30, 2e-30, 3e-30, 4e-30); /* epsilon hides it */
+    EXPECT("layer norm of 1e-30", wg_layer_norm(small, WG_NONE, WG_NONE, 1e-5), 0, 0, 0, 0);
+    wg_tensor x = wg_reshape(t, WG_DIMS(4, 1)), mean, var;
+    (void)wg_batch_norm_train(x, WG_NONE, WG_NONE, 1e-5, &mean, &var);
+    EXPECT("mean of 1e30", wg_scale(mean, 1e-30), 2.5);
+    EXPECT("variance of 1e30 is not a number of f32", var, inf);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(case_infinite_scores),
-        ON_TAPE(case_infinite_scores_cross_entropy),
-        ON_TAPE(case_logsumexp_gradient_large),
+        ON_TAPE(case_infinite_scores),          ON_TAPE(case_infinite_scores_cross_entropy),
+        ON_TAPE(case_logsumexp_gradient_large), ON_TAPE(case_constant_row),
+        ON_TAPE(case_norm_overflow_1e30),
     };
     return RUN_TESTS(tests);
 }

@@ -240,8 +240,8 @@ void loss_gradients(void)
     expect_values("label_scale", scale, &want);
 }
 
-/* With a = g weight and n = (x - mean) / deviation: (a - mean a - n mean(a n)) / deviation. */
-void norm_gradient(void)
+/* With a = g weight and n = (x - mean) / deviation: (a - mean a - n mean(a n)) / deviation; RMS norm: means are 0. */
+static void norm_gradient_of(bool centered)
 {
     static array weight;
     fill_random(&x, random_shape(1, 3, 1));
@@ -251,12 +251,12 @@ void norm_gradient(void)
     want = x;
     for (int64_t row = 0; row < x.n; row += n) {
         double mean = 0, var = 0, mean_a = 0, mean_an = 0;
-        for (int64_t i = 0; i < n; i++) mean += x.x[row + i] / (double)n;
+        for (int64_t i = 0; i < n && centered; i++) mean += x.x[row + i] / (double)n;
         for (int64_t i = 0; i < n; i++) var += pow(x.x[row + i] - mean, 2) / (double)n;
         const double deviation = sqrt(var + 0.01);
         for (int64_t i = 0; i < n; i++) {
             double a = g.x[row + i] * weight.x[i];
-            mean_a += a / (double)n;
+            mean_a += centered ? a / (double)n : 0;
             mean_an += a * (x.x[row + i] - mean) / deviation / (double)n;
         }
         for (int64_t i = 0; i < n; i++) {
@@ -264,8 +264,16 @@ void norm_gradient(void)
             want.x[row + i] = (a - mean_a - normal * mean_an) / deviation;
         }
     }
-    wg_tensor t = strided(&x), out = wg_layer_norm(t, strided(&weight), WG_NONE, 0.01);
-    expect_values("gradient of layer_norm", wg_grad1(out, t, strided(&g)), &want);
+    wg_tensor t = strided(&x), w = strided(&weight);
+    wg_tensor out = centered ? wg_layer_norm(t, w, WG_NONE, 0.01) : wg_rms_norm(t, w, 0.01);
+    expect_values(centered ? "gradient of layer_norm" : "gradient of rms_norm", wg_grad1(out, t, strided(&g)),
+                  &want);
+}
+
+void norm_gradient(void)
+{
+    norm_gradient_of(true);
+    norm_gradient_of(false);
 }
 
 /* Two steps add their gradients to a parameter's: 3 of the first, 4 x of the second. */
