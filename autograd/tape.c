@@ -78,7 +78,7 @@ wg_tape *wg__tape_new(wg_tape_options options, const wg__structural *structural)
 /* False, with an error, while another call on the tape waits for the caller's code. */
 static bool may_change(wg_tape *tape, const char *what)
 {
-    const bool inside = tape->modes.calls > 0 || tape->modes.differentiating;
+    const bool inside = tape->modes.calls > 0 || tape->modes.differentiating || tape->modes.planning;
     if (inside) wg__tape_error(tape, WG_ERR_ARGUMENT, "%s: called from inside of another call on the tape", what);
     return !inside;
 }
@@ -106,8 +106,6 @@ void wg_tape_free(wg_tape *tape)
 wg_status wg_tape_reset(wg_tape *tape)
 {
     if (!tape) return WG_ERR_ARGUMENT;
-    if (tape->modes.differentiating || tape->modes.planning)
-        return wg__tape_error(tape, WG_ERR_ARGUMENT, "tape_reset: the tape is differentiating, planning or running");
     const bool stale = wg__intern_is_stale(tape);
     wg_status status = tape->errors.first.status;
     if (!may_change(tape, "tape_reset")) return tape->errors.first.status;

@@ -33,10 +33,9 @@ static bool check(wg_tensor x, wg_shape *shape, wg_tensor *weight, wg_tensor *bi
     return per_channel(x, shape, weight, "weight", false, op) && per_channel(x, shape, bias, "bias", false, op);
 }
 
-/* centered / sqrt(var + epsilon) weight + bias */
-static wg_tensor scaled(wg_tensor centered, wg_tensor var, wg_tensor weight, wg_tensor bias, double epsilon)
+/* centered scale weight + bias */
+static wg_tensor scaled(wg_tensor centered, wg_tensor scale, wg_tensor weight, wg_tensor bias)
 {
-    wg_tensor scale = wg_rsqrt(wg_add(var, wg__constant(var, epsilon)));
     wg_tensor y = wg_mul(centered, weight.tape ? wg_mul(scale, weight) : scale);
     return bias.tape ? wg_add(y, bias) : y;
 }
@@ -50,30 +49,29 @@ wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor
         !per_channel(x, &shape, &mean, "mean", true, "batch_norm") ||
         !per_channel(x, &shape, &var, "variance", true, "batch_norm"))
         return wg__nil_of(x);
-    return scaled(wg_sub(x, mean), var, weight, bias, epsilon);
+    return scaled(wg_sub(x, mean), wg_rsqrt(wg_add(var, wg__constant(var, epsilon))), weight, bias);
 }
 
 wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
                               wg_tensor *var)
 {
     wg_shape shape;
-    wg_axes axes = {.n = 0};
+    uint32_t over = 0;
     bool empty = false, several = false;
     if (mean) *mean = wg__nil_of(x);
     if (var) *var = wg__nil_of(x);
     if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm_train")) return wg__nil_of(x);
     for (int i = 0; i < shape.rank; i++) {
         if (i == 1) continue;
-        axes.axis[axes.n++] = i;
+        over |= 1u << i;
         empty |= shape.size[i] == 0;
         several |= shape.size[i] > 1;
     }
     if (empty || !several)
         return wg__refuse(x, WG_ERR_SHAPE, "batch_norm_train",
                           "a batch needs more than one value per channel (axis 1)");
-    wg_tensor center = wg_mean(x, axes, true), centered = wg_sub(x, center);
-    wg_tensor variance = wg_mean(wg_square(centered), axes, true);
-    if (mean) *mean = wg_reshape(center, WG_DIMS(shape.size[1]));
-    if (var) *var = wg_reshape(variance, WG_DIMS(shape.size[1]));
-    return scaled(centered, variance, weight, bias, epsilon);
+    wg__centered c = wg__center(x, over, true, epsilon);
+    if (mean) *mean = wg_reshape(c.mean, WG_DIMS(shape.size[1]));
+    if (var) *var = wg_reshape(wg_div(wg_div(c.variance, c.unit), c.unit), WG_DIMS(shape.size[1]));
+    return scaled(c.x, c.scale, weight, bias);
 }

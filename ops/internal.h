@@ -24,6 +24,7 @@ extern const wg_op *const wg__make_ops[];
 extern const wg_op *const wg__reduce_ops[];
 extern const wg_op *const wg__softmax_ops[];
 extern const wg_op *const wg__loss_ops[];
+extern const wg_op *const wg__center_ops[];
 extern const wg_op *const wg__norm_ops[];
 extern const wg_op *const wg__dropout_ops[];
 extern const wg_op *const wg__scan_ops[];
@@ -95,6 +96,18 @@ wg_tensor wg__constant(wg_tensor like, double value);
 
 /* x summed to a shape that broadcasts to it (the op sum); x itself if it has that shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
+
+/* ---- centering (center.c) ---------------------------------------------------------------------------- */
+
+/* x seen from its mean over the axes of a mask; all but x have sizes of 1 there. The mean of equal numbers is exactly
+ * that number. The unit is 1, or a power of two where squares overflow, or vanish and epsilon does not hide it. epsilon
+ * below 0: only x and the mean are asked for. */
+typedef struct wg__centered {
+    wg_tensor x, mean;        /* x - mean; not centered: x, and a mean of 0 */
+    wg_tensor unit, variance; /* variance: the mean of (x unit)^2 */
+    wg_tensor scale;          /* 1 / sqrt(mean of x^2 + epsilon) */
+} wg__centered;
+wg__centered wg__center(wg_tensor x, uint32_t mask, bool centered, double epsilon);
 
 /* ---- windows (conv.c) -------------------------------------------------------------------------------- */
 

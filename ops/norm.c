@@ -1,4 +1,4 @@
-/* Layer norm over the last axis. */
+/* Layer norm and RMS norm over the last axis. */
 #include "composed.h"
 
 #include "kernels/reduce/reduce.h"
@@ -13,6 +13,8 @@ static wg_status check(wg_infer *c, int full)
     c->out = c->in[0];
     if (c->out.rank == 0) return wg_infer_fail(c, WG_ERR_SHAPE, "a scalar has no axis to normalize over");
     int64_t n = c->out.size[c->out.rank - 1];
+    if (n == 0 && !((const wg__norm_attr *)c->attr)->centered)
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the last axis must have elements");
     for (int i = 1; i < c->n_in; i++) {
         const wg_shape *s = &c->in[i];
         if (s->rank < 0) continue;
@@ -35,63 +37,68 @@ static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(wg__extents_
 
 static wg_kernel norm_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
-    return wg__kernel_get(WG__KERNEL_layer_norm, in[0]);
+    return wg__kernel_get(WG__KERNEL_norm, in[0]);
 }
 
 static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
-    return wg__kernel_get(WG__KERNEL_layer_norm_grad, in[0]);
+    return wg__kernel_get(WG__KERNEL_norm_grad, in[0]);
 }
 
 static wg_tensor row_mean(wg_tensor x) { return wg_mean(x, WG_AXES(-1), true); }
 
 /* The gradient by x (operands x, g, weight) as a composition: with a = g weight and y the normalized x,
- * (a - mean a - y mean(a y)) / sqrt(var + epsilon). */
+ * (a - mean a - y mean(a y)) / sqrt(var + epsilon), without mean a if x is not centered. */
 static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
 {
-    const wg__layer_norm_attr *norm = attr;
-    wg_tensor centered = wg_sub(in[0], row_mean(in[0]));
-    wg_tensor scale = wg_rsqrt(wg_add(row_mean(wg_square(centered)), wg__constant(in[0], norm->epsilon)));
-    wg_tensor y = wg_mul(centered, scale), a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1];
-    return wg_mul(scale, wg_sub(wg_sub(a, row_mean(a)), wg_mul(y, row_mean(wg_mul(a, y)))));
+    const wg__norm_attr *norm = attr;
+    wg__centered c = wg__center(in[0], 1u << (wg_rank(in[0]) - 1), norm->centered, norm->epsilon);
+    wg_tensor a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1], y = wg_mul(c.x, c.scale);
+    wg_tensor rest = norm->centered ? wg_sub(a, row_mean(a)) : a;
+    return wg_mul(c.scale, wg_sub(rest, wg_mul(y, row_mean(wg_mul(a, y)))));
 }
 
 static wg_tensor grad_vjp(const wg_vjp_args *v, int k) { return wg__composed_vjp(v, k, grad_formula); }
 
-static const wg_op norm_grad = {.struct_size = sizeof(wg_op),
-                                .name = "layer_norm_grad",
-                                .min_in = 2,
-                                .max_in = 3,
-                                .flags = WG_OP_SMOOTH,
-                                .infer = infer_grad,
-                                .vjp = grad_vjp,
-                                .select = grad_select,
-                                .tasks = tasks};
+static wg_tensor norm_vjp(const wg_vjp_args *v, int k);
+
+/* Operands x, weight or none, for layer norm bias or none. */
+#define NORM(text, most)                                                                                           \
+    {                                                                                                              \
+        .struct_size = sizeof(wg_op), .name = text, .min_in = 1, .max_in = most, .flags = WG_OP_SMOOTH,            \
+        .infer = infer_norm, .vjp = norm_vjp, .select = norm_select, .tasks = tasks                                \
+    }
+/* Operands x, gradient of the result, weight or none. */
+#define NORM_GRAD(text)                                                                                            \
+    {                                                                                                              \
+        .struct_size = sizeof(wg_op), .name = text, .min_in = 2, .max_in = 3, .flags = WG_OP_SMOOTH,               \
+        .infer = infer_grad, .vjp = grad_vjp, .select = grad_select, .tasks = tasks                                \
+    }
+static const wg_op layer_norm = NORM("layer_norm", 3), layer_norm_grad = NORM_GRAD("layer_norm_grad");
+static const wg_op rms_norm = NORM("rms_norm", 2), rms_norm_grad = NORM_GRAD("rms_norm_grad");
 
 static wg_tensor norm_vjp(const wg_vjp_args *v, int k)
 {
-    wg__layer_norm_attr attr = *(const wg__layer_norm_attr *)v->attr;
-    if (k == 0) return wg_record(&norm_grad, (wg_tensor[]){v->in[0], v->grad, v->in[1]}, 3, &attr, sizeof attr);
+    wg__norm_attr attr = *(const wg__norm_attr *)v->attr;
+    const wg_op *grad = attr.centered ? &layer_norm_grad : &rms_norm_grad;
+    if (k == 0) return wg_record(grad, (wg_tensor[]){v->in[0], v->grad, v->in[1]}, 3, &attr, sizeof attr);
     if (k == 2) return v->grad;
-    wg_tensor plain = wg_record(v->op, (wg_tensor[]){v->in[0], WG_NONE, WG_NONE}, 3, &attr, sizeof attr);
+    wg_tensor plain = wg_record(v->op, (wg_tensor[]){v->in[0], WG_NONE, WG_NONE}, v->n_in, &attr, sizeof attr);
     return wg_mul(v->grad, plain);
 }
 
-static const wg_op norm = {.struct_size = sizeof(wg_op),
-                           .name = "layer_norm",
-                           .min_in = 1,
-                           .max_in = 3,
-                           .flags = WG_OP_SMOOTH,
-                           .infer = infer_norm,
-                           .vjp = norm_vjp,
-                           .select = norm_select,
-                           .tasks = tasks};
-
-const wg_op *const wg__norm_ops[] = {&norm, &norm_grad, NULL};
+const wg_op *const wg__norm_ops[] = {&layer_norm, &layer_norm_grad, &rms_norm, &rms_norm_grad, NULL};
 
 wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon)
 {
     if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "layer_norm", "epsilon = %g is negative", epsilon);
-    wg__layer_norm_attr attr = {epsilon};
-    return wg_record(&norm, (wg_tensor[]){x, weight, bias}, 3, &attr, sizeof attr);
+    wg__norm_attr attr = {epsilon, true};
+    return wg_record(&layer_norm, (wg_tensor[]){x, weight, bias}, 3, &attr, sizeof attr);
+}
+
+wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon)
+{
+    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "rms_norm", "epsilon = %g is negative", epsilon);
+    wg__norm_attr attr = {epsilon, false};
+    return wg_record(&rms_norm, (wg_tensor[]){x, weight}, 2, &attr, sizeof attr);
 }

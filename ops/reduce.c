@@ -157,6 +157,17 @@ static wg_status infer_same(wg_infer *c)
     return status;
 }
 
+static wg_status infer_logsumexp_grad(wg_infer *c)
+{
+    const wg__reduce_attr *attr = c->attr;
+    wg_shape result = reduced_shape(&c->in[0], attr->mask, attr->keep);
+    wg_status status = infer_same(c);
+    if (status) return status;
+    if (c->dtype_in[1] != c->dtype_in[0] || !wg_shape_equal(&c->in[1], &result))
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the gradient must have the result's shape and dtype");
+    return WG_OK;
+}
+
 static int64_t tasks(const wg_args *args)
 {
     const wg__reduce_attr *attr = args->attr;
@@ -227,13 +238,27 @@ static wg_tensor prod_others_vjp(const wg_vjp_args *v, int k)
     return wg__composed_vjp(v, k, prod_others_formula);
 }
 
-/* g e^(x - y); where y is infinite, as for a row of all -inf, e^x instead, which is 0. NaN propagates. */
+static const wg_op logsumexp_grad;
+
 static wg_tensor logsumexp_vjp(const wg_vjp_args *v, int k)
 {
     wg__reduce_attr attr = attr_of(v);
-    wg_tensor x = v->in[0], infinite = wg_equal(wg_abs(v->out), wg__constant(v->out, INFINITY));
-    wg_tensor y = wg_where(infinite, wg__constant(v->out, 0), v->out);
-    return wg_mul(restore_axes(v->grad, x, attr), wg_exp(wg_sub(x, restore_axes(y, x, attr))));
+    return wg_record(&logsumexp_grad, (wg_tensor[]){v->in[0], v->grad}, 2, &attr, sizeof attr);
+}
+
+/* Operands x, g: u = g p, p the softmax of x. With c the incoming gradient, by g: sum c p; by x: g p (c - sum c p). */
+static wg_tensor logsumexp_grad_vjp(const wg_vjp_args *v, int k)
+{
+    wg__reduce_attr attr = attr_of(v);
+    wg_tensor x = v->in[0], c = v->grad;
+    wg_shape in = wg_shape_get(x);
+    int64_t n = reduced_count(&in, attr.mask);
+    wg_shape rows = WG_DIMS(n > 0 ? wg_numel(x) / n : 0, n);
+    wg_tensor p = wg_reshape(wg_softmax(wg_reshape(x, rows), -1), in);
+    wg_axes axes = axes_of_mask(attr.mask);
+    if (k == 1) return wg_sum(wg_mul(c, p), axes, attr.keep);
+    wg_tensor mean = wg_sum(wg_mul(c, p), axes, true);
+    return wg_mul(restore_axes(v->in[1], x, attr), wg_mul(p, wg_sub(c, mean)));
 }
 
 /* ---- descriptors --------------------------------------------------------------------------------------- */
@@ -261,6 +286,11 @@ static wg_kernel prod_others_select(const wg_op *op, const wg_dtype *in, int n_i
 static wg_kernel logsumexp_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
 {
     return wg__kernel_get(WG__KERNEL_logsumexp, in[0]);
+}
+
+static wg_kernel logsumexp_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_logsumexp_grad, in[0]);
 }
 
 static wg_kernel argmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
@@ -295,12 +325,21 @@ static const wg_op prod = REDUCE_OP("prod", WG_OP_SMOOTH, infer_reduce, prod_vjp
 static const wg_op prod_others =
     REDUCE_OP("prod_others", WG_OP_SMOOTH, infer_same, prod_others_vjp, prod_others_select);
 static const wg_op logsumexp = REDUCE_OP("logsumexp", WG_OP_SMOOTH, infer_reduce, logsumexp_vjp, logsumexp_select);
+static const wg_op logsumexp_grad = {.struct_size = sizeof(wg_op),
+                                     .name = "logsumexp_grad",
+                                     .min_in = 2,
+                                     .max_in = 2,
+                                     .flags = WG_OP_SMOOTH,
+                                     .infer = infer_logsumexp_grad,
+                                     .vjp = logsumexp_grad_vjp,
+                                     .select = logsumexp_grad_select,
+                                     .tasks = tasks};
 static const wg_op argmax = REDUCE_OP("argmax", WG_OP_NO_GRADIENT, infer_arg, NULL, argmax_select);
 static const wg_op argmin = REDUCE_OP("argmin", WG_OP_NO_GRADIENT, infer_arg, NULL, argmin_select);
 static const wg_op any = REDUCE_OP("any", WG_OP_NO_GRADIENT, infer_truth, NULL, any_select);
 static const wg_op all = REDUCE_OP("all", WG_OP_NO_GRADIENT, infer_truth, NULL, all_select);
 
-const wg_op *const wg__reduce_ops[] = {&max,    &min,    &prod, &prod_others, &logsumexp,
+const wg_op *const wg__reduce_ops[] = {&max,    &min,    &prod, &prod_others, &logsumexp, &logsumexp_grad,
                                        &argmax, &argmin, &any,  &all,         NULL};
 
 /* ---- public functions ---------------------------------------------------------------------------- */
@@ -349,6 +388,6 @@ wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
     if (n == 0 || n - correction <= 0)
         return wg_fail(x, WG_ERR_SHAPE, "var", "%s: %lld elements with correction %d: the divisor is not positive",
                        wg_shape_text(&shape, text, 128), (long long)n, correction);
-    wg_tensor distance = wg_sub(x, wg_mean(x, axes, true));
-    return wg_div(wg_sum(wg_square(distance), axes, keep), wg__constant(x, (double)(n - correction)));
+    wg_tensor squares = wg_square(wg__center(x, mask, true, -1).x);
+    return wg_div(wg_sum(squares, axes, keep), wg__constant(x, (double)(n - correction)));
 }

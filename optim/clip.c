@@ -10,15 +10,23 @@ static wg_param *updated_at(const wg_params *set, size_t index)
     return wg_param_is_frozen(param) ? NULL : param;
 }
 
-static double global_norm(const wg_params *set)
+static double sum_squares(const wg_params *set, double unit)
 {
     const wg__update_kernels *kernels = wg__update_get(wg_params_dtype(set));
     double sum = 0;
     for (size_t i = 0, n = wg_params_count(set); i < n; i++) {
         wg_param *param = updated_at(set, i);
-        if (param) sum += kernels->sum_squares(wg_param_numel(param), wg_param_grad(param));
+        if (param) sum += kernels->sum_squares(wg_param_numel(param), wg_param_grad(param), unit);
     }
-    return sqrt(sum);
+    return sum;
+}
+
+/* In another unit, a power of two, if squares overflow or vanish; those of f32 do neither. */
+static double global_norm(const wg_params *set)
+{
+    double sum = sum_squares(set, 1), unit = sum > 1 ? 0x1p-600 : 0x1p600;
+    if ((sum > 0x1p-900 && sum < INFINITY) || wg_params_dtype(set) == WG_F32) return sqrt(sum);
+    return sqrt(sum_squares(set, unit)) / unit;
 }
 
 static void for_each_gradient(wg_params *set, void (*loop)(int64_t n, void *g, double number), double number)

@@ -135,9 +135,9 @@ WG_API bool wg_param_is_vector(const wg_param *param, void *context);
 
 /* Clips by global norm (Pascanu, Mikolov, Bengio 2013). norm is the Euclidean norm of all gradients that a step would
  * use (tied ones once, no frozen ones), summed in f64. If norm > max_norm, multiplies them by max_norm / (norm + 1e-6),
- * as in PyTorch; otherwise changes no bit. If norm is NaN or Inf, the gradients are unchanged and the optimizer will
- * refuse the step, except for f64 gradients beyond 1e154, whose squares overflow. Writes norm to *norm_before unless
- * that is NULL. WG_ERR_ARGUMENT if max_norm is negative or NaN. */
+ * as in PyTorch; otherwise changes no bit. Squares neither overflow nor vanish, so norm is right for all finite
+ * gradients that it is a number of f64 for. If norm is NaN or Inf, the gradients are unchanged and the optimizer will
+ * refuse the step. Writes norm to *norm_before unless that is NULL. WG_ERR_ARGUMENT if max_norm is negative or NaN. */
 WG_API wg_status wg_clip_grad_norm(wg_params *set, double max_norm, double *norm_before);
 /* Clips every element to [-limit, limit]; NaN stays NaN. Writes the norm before clipping to *norm_before unless that is
  * NULL. WG_ERR_ARGUMENT if limit is negative or NaN. */

@@ -11,10 +11,12 @@
 #if REAL_BITS == 32
 typedef float real;
 #define REAL_MAX FLT_MAX
+#define REAL_MIN FLT_MIN
 static inline real root(real x) { return sqrtf(x); }
 #else
 typedef double real;
 #define REAL_MAX DBL_MAX
+#define REAL_MIN DBL_MIN
 static inline real root(real x) { return sqrt(x); }
 #endif
 
@@ -120,14 +122,14 @@ static int64_t first_nonfinite(int64_t n, const void *g_)
 }
 
 /* Sixteen partial sums, because a compiler must not reorder a single one. */
-static double sum_squares(int64_t n, const void *g_)
+static double sum_squares(int64_t n, const void *g_, double unit)
 {
     const real *g = g_;
     double sum[16] = {0}, total = 0;
     int64_t i = 0;
     for (; i + 16 <= n; i += 16)
-        for (int j = 0; j < 16; j++) sum[j] += (double)g[i + j] * (double)g[i + j];
-    for (; i < n; i++) total += (double)g[i] * (double)g[i];
+        for (int j = 0; j < 16; j++) sum[j] += ((double)g[i + j] * unit) * ((double)g[i + j] * unit);
+    for (; i < n; i++) total += ((double)g[i] * unit) * ((double)g[i] * unit);
     for (int j = 0; j < 16; j++) total += sum[j];
     return total;
 }
@@ -135,7 +137,10 @@ static double sum_squares(int64_t n, const void *g_)
 static void scale(int64_t n, void *g_, double factor)
 {
     real *g = g_;
-    for (int64_t i = 0; i < n; i++) g[i] *= (real)factor;
+    if (factor < REAL_MIN) /* too small a number of the type to have all digits */
+        for (int64_t i = 0; i < n; i++) g[i] = (real)((double)g[i] * factor);
+    else
+        for (int64_t i = 0; i < n; i++) g[i] *= (real)factor;
 }
 
 static void clamp(int64_t n, void *g_, double limit)

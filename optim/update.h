@@ -16,7 +16,8 @@ typedef struct wg__update_kernels {
     wg__update_fn rmsprop, rmsprop_momentum, rmsprop_centered, rmsprop_centered_momentum;
     wg__update_fn adam;
     int64_t (*first_nonfinite)(int64_t n, const void *g); /* index; -1: all are finite */
-    double (*sum_squares)(int64_t n, const void *g);      /* in f64; the order of additions depends on n only */
+    /* of g unit, in f64; the order of additions depends on n only */
+    double (*sum_squares)(int64_t n, const void *g, double unit);
     void (*scale)(int64_t n, void *g, double factor);
     void (*clamp)(int64_t n, void *g, double limit);
 } wg__update_kernels;

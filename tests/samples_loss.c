@@ -307,8 +307,8 @@ static wg_tensor make_norm_grad(sampler *s, const op_samples *row, int i)
 {
     wg_tensor in[3] = {x_in(s, norms[i].x), x_in(s, norms[i].x),
                        norms[i].weight ? x_in(s, norms[i].weight) : WG_NONE};
-    wg__layer_norm_attr attr = {0.01};
-    return wg_record(op_named("layer_norm_grad"), in, 3, &attr, sizeof attr);
+    wg__norm_attr attr = {0.01, row->op == 0};
+    return wg_record(op_named(row->name), in, 3, &attr, sizeof attr);
 }
 
 static wg_tensor bad_norm_grad(sampler *s, const op_samples *row, int i)
@@ -316,9 +316,9 @@ static wg_tensor bad_norm_grad(sampler *s, const op_samples *row, int i)
     const char *x = i == 0 ? "" : "4,3";
     wg_tensor in[3] = {i == 1 ? x_bool(s, x) : x_in(s, x), i == 3 ? x_i32(s, x, 0, 2) : x_in(s, i == 2 ? "3" : x),
                        x_in(s, i == 4 ? "4" : "3")};
-    wg__layer_norm_attr attr = {0.01};
-    expect(s, i % 2 ? WG_ERR_DTYPE : WG_ERR_SHAPE, "layer_norm_grad");
-    return wg_record(op_named("layer_norm_grad"), in, 3, &attr, sizeof attr);
+    wg__norm_attr attr = {0.01, row->op == 0};
+    expect(s, i % 2 ? WG_ERR_DTYPE : WG_ERR_SHAPE, row->name);
+    return wg_record(op_named(row->name), in, 3, &attr, sizeof attr);
 }
 
 static wg_tensor bad_norm(sampler *s, const op_samples *row, int i)
@@ -402,6 +402,14 @@ const op_samples samples_loss[] = {
      .bad = bad_norm,
      .tolerance = 1e-4},
     {.name = "layer_norm_grad",
+     .n_bad = 5,
+     .bad = bad_norm_grad,
+     .flags = SAMPLE_SMOOTH,
+     .n = COUNT(norms),
+     .make = make_norm_grad,
+     .tolerance = 1e-3},
+    {.name = "rms_norm_grad",
+     .op = 1,
      .n_bad = 5,
      .bad = bad_norm_grad,
      .flags = SAMPLE_SMOOTH,

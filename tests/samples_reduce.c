@@ -257,6 +257,56 @@ static wg_tensor bad_prod_others(sampler *s, const op_samples *row, int i)
     return wg_record(op_named("prod_others"), &x, 1, &attr, sizeof attr);
 }
 
+static wg_tensor make_center(sampler *s, const op_samples *row, int i)
+{
+    wg__center_attr attr = {.epsilon = i % 4 ? 0.01 : -1, .centered = i % 5 != 0};
+    over c = cases[i];
+    wg_shape shape = shape_of_spec(c.spec);
+    wg_axes axes = axes_of(c.axes);
+    for (int k = 0; k < axes.n; k++)
+        attr.mask |= 1u << (axes.axis[k] < 0 ? axes.axis[k] + shape.rank : axes.axis[k]);
+    wg_tensor x = x_in(s, c.spec);
+    return wg_record(op_named("center"), &x, 1, &attr, sizeof attr);
+}
+
+static wg_tensor bad_center(sampler *s, const op_samples *row, int i)
+{
+    wg__center_attr attr = {.mask = 1};
+    wg_tensor x = i ? x_i32(s, "2,3", 0, 4) : x_bool(s, "2,3");
+    expect(s, WG_ERR_DTYPE, i ? "center|i32" : "center|bool");
+    return wg_record(op_named("center"), &x, 1, &attr, sizeof attr);
+}
+
+/* The gradient of a row's result in the shape of the result. */
+static wg_tensor make_logsumexp_grad(sampler *s, const op_samples *row, int i)
+{
+    static const struct {
+        const char *spec, *grad;
+        uint32_t mask;
+        bool keep;
+    } set[] = {{"2,3", "2", 2, false},     {"2,3", "2,1", 2, true},   {"", "", 0, false},
+               {"", "", 0, true},          {"1", "", 1, false},       {"7", "", 1, false},
+               {"7", "1", 1, true},        {"1030", "", 1, false},    {"3,1030", "3", 2, false},
+               {"3,0", "3", 2, false},     {"0,3", "0", 2, false},    {"2,3,4", "2", 6, false},
+               {"2,3,4", "2,3", 4, false}, {"2,3,4", "", 7, false},   {"2,3,1", "2,1", 2, false},
+               {"5,7 t", "5", 2, false},   {"4,6 s", "4,1", 2, true}, {"4,6 p", "4", 2, false},
+               {"4,6 f", "4 f", 2, false}, {"3,4 b", "3", 2, false},  {"2,3,4,5", "2,3,1,1", 12, true}};
+    wg__reduce_attr attr = {set[i].mask, set[i].keep};
+    wg_tensor in[] = {x_in(s, set[i].spec), WG_NONE};
+    in[1] = x_in(s, set[i].grad);
+    return wg_record(op_named("logsumexp_grad"), in, 2, &attr, sizeof attr);
+}
+
+static wg_tensor bad_logsumexp_grad(sampler *s, const op_samples *row, int i)
+{
+    static const char *const other[] = {"3", "2,1", "", "2,3"};
+    wg__reduce_attr attr = {2, 0};
+    wg_tensor in[] = {i < 4 ? x_in(s, "2,3") : x_bool(s, "2,3"), WG_NONE};
+    in[1] = i < 4 ? x_in(s, other[i]) : x_in(s, "2");
+    expect(s, i < 4 ? WG_ERR_SHAPE : WG_ERR_DTYPE, "logsumexp_grad");
+    return wg_record(op_named("logsumexp_grad"), in, 2, &attr, sizeof attr);
+}
+
 static wg_tensor make_softmax_grad(sampler *s, const op_samples *row, int i)
 {
     const char *spec = alongs[i].spec;
@@ -305,5 +355,7 @@ const op_samples samples_reduce[] = {
     ROW("log_softmax", LOG_SOFTMAX, SAMPLE_SMOOTH, ALONGS, make_along, 5, bad_along),
     ROW("softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
     ROW("log_softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
+    ROW("center", 0, SAMPLE_SMOOTH, WITH_ELEMENTS, make_center, 2, bad_center),
+    ROW("logsumexp_grad", 0, SAMPLE_SMOOTH, 21, make_logsumexp_grad, 5, bad_logsumexp_grad),
     ROW("prod_others", 0, SAMPLE_SMOOTH, 20, make_prod_others, 2, bad_prod_others),
     {0}};

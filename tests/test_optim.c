@@ -192,6 +192,31 @@ static void test_clip(void)
 
 static bool near(double a, double b) { return fabs(a - b) <= 1e-12 * fabs(b); }
 
+/* The norm of gradients whose squares overflow or vanish. */
+static void case_norm_overflow_1e30(void)
+{
+    const double sizes[] = {1e200, 1e307, 1e-200, 1e-300, 1e30, 1e38, 1e-30};
+    for (int i = 0; i < 7; i++) {
+        wg_params *set = wg_params_new(i < 4 ? WG_F64 : WG_F32);
+        wg_param *a = wg_param_new(set, "a", WG_DIMS(4), wg_init_zeros());
+        void *to = wg_param_grad_write_begin(a);
+        for (int k = 0; k < 4; k++)
+            if (i < 4)
+                ((double *)to)[k] = sizes[i];
+            else
+                ((float *)to)[k] = (float)sizes[i];
+        wg_param_grad_write_end(a);
+        double norm, size = i < 4 ? sizes[i] : (double)(float)sizes[i],
+                     limit = size * 1e-9 < 1e-3 ? size * 1e-9 : 1e-3;
+        CHECK(wg_clip_grad_norm(set, limit, &norm) == WG_OK && near(norm, 2 * size));
+        double clipped =
+            i < 4 ? ((const double *)wg_param_grad(a))[3] : (double)((const float *)wg_param_grad(a))[3];
+        double want = size * limit / (norm + 1e-6);
+        CHECK(size < 1 || fabs(clipped - want) <= 1e-6 * want);
+        wg_params_free(set);
+    }
+}
+
 static void test_schedules(void)
 {
     CHECK(near(wg_schedule_step(1, 0, 10, 0.5), 1) && near(wg_schedule_step(1, 9, 10, 0.5), 1));
@@ -317,7 +342,7 @@ static void same_bits(const wg__update_kernels *a, const wg__update_kernels *b, 
             loops[v][k](N, memory[v][0], memory[v][1], slots, c);
         }
         for (int i = 0; i < 5; i++) CHECK(memcmp(memory[0][i], memory[1][i], N * size) == 0);
-        CHECK(a->sum_squares(N, memory[0][1]) == b->sum_squares(N, memory[0][1]));
+        CHECK(a->sum_squares(N, memory[0][1], 1) == b->sum_squares(N, memory[0][1], 1));
     }
 }
 
@@ -338,8 +363,9 @@ static void test_bits(void) {}
 
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(test_members), TEST_CASE(test_refused), TEST_CASE(test_options),
-                          TEST_CASE(test_groups),  TEST_CASE(test_clip),    TEST_CASE(test_schedules),
-                          TEST_CASE(test_state),   TEST_CASE(test_memory),  TEST_CASE(test_bits)};
+    const test tests[] = {TEST_CASE(test_members),   TEST_CASE(test_refused), TEST_CASE(test_options),
+                          TEST_CASE(test_groups),    TEST_CASE(test_clip),    TEST_CASE(case_norm_overflow_1e30),
+                          TEST_CASE(test_schedules), TEST_CASE(test_state),   TEST_CASE(test_memory),
+                          TEST_CASE(test_bits)};
     return RUN_TESTS(tests);
 }

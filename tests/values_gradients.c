@@ -38,6 +38,14 @@ static void of_log_softmax(const double *in, const double *grad, double *out, in
     for (int64_t i = 0; i < n; i++) out[i] = grad[i] - exp(in[i]) / sum * total;
 }
 
+/* g p_i, of which each line has one g: its first */
+static void of_logsumexp(const double *in, const double *grad, double *out, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += exp(in[i]);
+    for (int64_t i = 0; i < n; i++) out[i] = exp(in[i]) / sum * grad[0];
+}
+
 /* x_j reaches the sums from j on. */
 static void of_cumsum(const double *in, const double *grad, double *out, int64_t n)
 {
@@ -66,6 +74,10 @@ void row_gradients(void)
     lines(axis, of_log_softmax);
     got = wg_grad1(wg_log_softmax(t, axis), t, grad);
     expect_values("gradient of log_softmax", got, &want);
+    lines(axis, of_logsumexp);
+    wg_tensor each = wg_slice(grad, axis, 0, 1);
+    expect_values("gradient of logsumexp", wg_grad1(wg_logsumexp(t, WG_AXES(axis), true), t, each), &want);
+    if (axis == x.shape.rank - 1) expect_values("logsumexp_grad", node_of("logsumexp_grad", t), &want);
     lines(axis, of_cumsum);
     expect_values("gradient of cumsum", wg_grad1(wg_cumsum(t, axis), t, grad), &want);
     lines(axis, of_sort);
@@ -228,8 +240,8 @@ void loss_gradients(void)
     expect_values("label_scale", scale, &want);
 }
 
-/* With a = g weight and n = (x - mean) / deviation: (a - mean a - n mean(a n)) / deviation. */
-void norm_gradient(void)
+/* With a = g weight and n = (x - mean) / deviation: (a - mean a - n mean(a n)) / deviation; RMS norm: means are 0. */
+static void norm_gradient_of(bool centered)
 {
     static array weight;
     fill_random(&x, random_shape(1, 3, 1));
@@ -239,12 +251,12 @@ void norm_gradient(void)
     want = x;
     for (int64_t row = 0; row < x.n; row += n) {
         double mean = 0, var = 0, mean_a = 0, mean_an = 0;
-        for (int64_t i = 0; i < n; i++) mean += x.x[row + i] / (double)n;
+        for (int64_t i = 0; i < n && centered; i++) mean += x.x[row + i] / (double)n;
         for (int64_t i = 0; i < n; i++) var += pow(x.x[row + i] - mean, 2) / (double)n;
         const double deviation = sqrt(var + 0.01);
         for (int64_t i = 0; i < n; i++) {
             double a = g.x[row + i] * weight.x[i];
-            mean_a += a / (double)n;
+            mean_a += centered ? a / (double)n : 0;
             mean_an += a * (x.x[row + i] - mean) / deviation / (double)n;
         }
         for (int64_t i = 0; i < n; i++) {
@@ -252,8 +264,16 @@ void norm_gradient(void)
             want.x[row + i] = (a - mean_a - normal * mean_an) / deviation;
         }
     }
-    wg_tensor t = strided(&x), out = wg_layer_norm(t, strided(&weight), WG_NONE, 0.01);
-    expect_values("gradient of layer_norm", wg_grad1(out, t, strided(&g)), &want);
+    wg_tensor t = strided(&x), w = strided(&weight);
+    wg_tensor out = centered ? wg_layer_norm(t, w, WG_NONE, 0.01) : wg_rms_norm(t, w, 0.01);
+    expect_values(centered ? "gradient of layer_norm" : "gradient of rms_norm", wg_grad1(out, t, strided(&g)),
+                  &want);
+}
+
+void norm_gradient(void)
+{
+    norm_gradient_of(true);
+    norm_gradient_of(false);
 }
 
 /* Two steps add their gradients to a parameter's: 3 of the first, 4 x of the second. */

@@ -118,13 +118,19 @@ VINLINE void store_some(real *y, V v, int64_t left)
     }
 }
 
+/* The first n lanes of v, then the other number. */
+VINLINE V first_lanes_or(V v, int n, real other)
+{
+    V lane;
+    for (int i = 0; i < VLANES; i++) lane[i] = (real)i;
+    return v_select(v_lt(lane, v_set((real)n)), v, v_set(other));
+}
+
 /* Lanes from n on are neutral. */
 VINLINE V load_neutral(combine kind, const real *x, int n)
 {
-    V v = v_load_part(x, n), lane;
-    if (kind == COMBINE_SUM) return v;
-    for (int i = 0; i < VLANES; i++) lane[i] = (real)i;
-    return v_select(v_lt(lane, v_set((real)n)), v, v_set(neutral(kind)));
+    V v = v_load_part(x, n);
+    return kind == COMBINE_SUM ? v : first_lanes_or(v, n, neutral(kind));
 }
 
 /* The state of a long row, combined in blocks of BLOCK elements; only the last block may be shorter. */
@@ -152,10 +158,9 @@ VINLINE void block_combine(combine kind, V *acc, const real *x, int64_t n)
     }
 }
 
-VINLINE void row_block(combine kind, row *a, const real *x, int64_t n)
+/* Adds a block that was combined. */
+VINLINE void row_add(combine kind, row *a, const V *acc)
 {
-    V acc[PARTS];
-    block_combine(kind, acc, x, n);
     for (int j = 0; j < PARTS; j++) a->span[j] = combine_vectors(kind, a->span[j], acc[j]);
     if (++a->blocks < SPAN_ROWS / BLOCK_ROWS) return;
     for (int j = 0; j < PARTS; j++) {
@@ -163,6 +168,13 @@ VINLINE void row_block(combine kind, row *a, const real *x, int64_t n)
         a->span[j] = v_set(neutral(kind));
     }
     a->blocks = 0;
+}
+
+VINLINE void row_block(combine kind, row *a, const real *x, int64_t n)
+{
+    V acc[PARTS];
+    block_combine(kind, acc, x, n);
+    row_add(kind, a, acc);
 }
 
 /* v with its own lanes in another order. */

@@ -75,7 +75,9 @@ void WG__K(cross_entropy_grad)(const wg_args *args, int64_t task)
             memset(out, 0, (size_t)a.n * sizeof(real));
             continue;
         }
-        row_softmax((const real *)args->in[0].data + i * a.n, out, a.n);
+        /* If all are -inf the loss is NaN; so is its gradient. */
+        if (row_softmax((const real *)args->in[0].data + i * a.n, out, a.n) == 0)
+            for (int64_t c = 0; c < a.n; c++) out[c] = NAN;
         real factor = g[i] * target_sum(attr, w, w_sum, label), even = g[i] * share;
         if (attr->smoothing == 0) {
             for (int64_t c = 0; c < a.n; c += VLANES)

@@ -64,12 +64,11 @@ void WG__K(prod_others)(const wg_args *args, int64_t task)
     }
 }
 
-/* ln sum e^x, shifted by the maximum; rows only (inner is 1). Not shifted if the maximum is -inf or +inf: the formula
- * then gives ln 0 = -inf, and +inf. */
+/* ln sum e^x, shifted by the maximum; rows only (inner is 1). A maximum that is infinite or NaN is the result. */
 static real row_logsumexp(const real *x, int64_t n)
 {
-    real shift = row_shift(x, n);
-    return shift + (real)log(row_exp_sum(x, shift, n));
+    real top = row_combine(COMBINE_MAX, x, n);
+    return top - top == 0 ? top + (real)log(row_exp_sum(x, top, n)) : top;
 }
 
 void WG__K(logsumexp)(const wg_args *args, int64_t task)
@@ -80,6 +79,28 @@ void WG__K(logsumexp)(const wg_args *args, int64_t task)
     int64_t first, stop;
     wg__reduce_cut(a, task, &first, &stop);
     for (int64_t i = first; i < stop; i++) out[i] = row_logsumexp(x + i * a.n, a.n);
+}
+
+/* g e^(x - max) / sum: a softmax, since e^(x - y) by the rounded result y is off by the rounding times e^x. Where the
+ * maximum is +inf, g e^(x - inf): NaN for +inf, 0 for the others. Zeros if all x are -inf. */
+static void row_logsumexp_grad(const real *x, real g, real *out, int64_t n)
+{
+    real shift = row_shift(x, n), sum;
+    exp_shifted(x, shift, out, n);
+    sum = shift == (real)INFINITY ? 1 : row_combine(COMBINE_SUM, out, n);
+    real factor = sum == 0 ? 0 : g / sum;
+    for (int64_t i = 0; i < n; i += VLANES) store_some(out + i, load_some(out + i, n - i) * factor, n - i);
+}
+
+/* operands: x, the gradient of each row's result */
+void WG__K(logsumexp_grad)(const wg_args *args, int64_t task)
+{
+    wg__extents a = geometry(args);
+    const real *x = args->in[0].data, *g = args->in[1].data;
+    real *out = args->out.data;
+    int64_t first, stop;
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t i = first; i < stop; i++) row_logsumexp_grad(x + i * a.n, g[i], out + i * a.n, a.n);
 }
 
 /* ---- the index of the extreme ------------------------------------------------------------------------------ */

@@ -31,15 +31,24 @@ typedef struct wg__cross_entropy_attr {
     int32_t pad;
 } wg__cross_entropy_attr;
 
-typedef struct wg__layer_norm_attr {
+typedef struct wg__norm_attr {
     double epsilon;
-} wg__layer_norm_attr;
+    int64_t centered; /* layer norm; 0: RMS norm */
+} wg__norm_attr;
+
+typedef struct wg__center_attr {
+    double epsilon;   /* will be added to the mean square; < 0: no unit is asked for, it is 1 */
+    uint32_t mask;    /* bit a: axis a is reduced */
+    int32_t centered; /* 0: the mean counts as 0 */
+} wg__center_attr;
 
 /* ---- sums to a shape (sum.c; the cut: sum_tasks.c) ------------------------------------------------------------ */
 
 enum { WG__SUM_COLUMNS = 128 }; /* adjacent sums that are computed together, at most; chosen, not measured */
 int64_t wg__sum_tasks(const wg_args *args);
 int64_t wg__sum_block(const wg_args *args); /* elements of the result in a task */
+int64_t wg__center_tasks(const wg_args *args);
+int64_t wg__center_block(const wg_args *args);
 
 /* ---- the cut of all others: units are rows if inner is 1, else strips of columns -------------------------------- */
 

@@ -39,19 +39,21 @@ static inline real row_dot(const real *a, const real *b, int64_t n)
     return row_end(COMBINE_SUM, &sum);
 }
 
-/* The maximum; 0 if it is infinite or NaN, since nothing can be shifted by it then. */
+/* The maximum; 0 instead of -inf, so that e^(x - shift) is 0 where all x are -inf. From +inf and NaN comes NaN. */
 static inline real row_shift(const real *x, int64_t n)
 {
     real top = row_combine(COMBINE_MAX, x, n);
-    return top - top == 0 ? top : 0;
+    return top == -(real)INFINITY ? 0 : top;
 }
 
-/* y = e^x / sum e^x; zeros if all x are -inf; NaN if one is +inf. */
-static inline void row_softmax(const real *x, real *y, int64_t n)
+/* y = e^(x - max) / sum; zeros if all x are -inf; all NaN if one is +inf or NaN. Returns
+ * sum. */
+static inline real row_softmax(const real *x, real *y, int64_t n)
 {
     exp_shifted(x, row_shift(x, n), y, n);
     real sum = row_combine(COMBINE_SUM, y, n), factor = sum == 0 ? 0 : 1 / sum;
     for (int64_t i = 0; i < n; i += VLANES) store_some(y + i, load_some(y + i, n - i) * factor, n - i);
+    return sum;
 }
 
 #endif

@@ -2,38 +2,17 @@
  * in the fixed order of lanes.h, whatever task computes it. Also line sums: the same sums over values that a chain
  * delivers tile by tile. */
 #include "reduce.h"
+#include "strided.h"
 
 #include "../base/lanes.h"
 
-/* Axes of the operand, either those kept or those summed; adjacent ones are merged if strides allow it. */
-typedef struct axes {
-    int n;
-    int64_t size[WG_MAX_RANK], stride[WG_MAX_RANK];
-} axes;
-
-static void push(axes *a, int64_t size, int64_t stride)
-{
-    if (a->n > 0 && a->stride[a->n - 1] == size * stride) {
-        a->size[a->n - 1] *= size;
-        a->stride[a->n - 1] = stride;
-        return;
-    }
-    a->size[a->n] = size;
-    a->stride[a->n++] = stride;
-}
-
-static void sort_axes(const wg_args *args, axes *kept, axes *sum)
+static uint32_t summed_axes(const wg_args *args)
 {
     const wg_operand *in = &args->in[0], *out = &args->out;
     int shift = in->rank - out->rank;
-    kept->n = sum->n = 0;
-    for (int i = 0; i < in->rank; i++) {
-        if (in->size[i] == 1) continue;
-        bool summed = i < shift || out->size[i - shift] == 1;
-        push(summed ? sum : kept, in->size[i], in->stride[i]);
-    }
-    if (kept->n == 0) push(kept, 1, 1);
-    if (sum->n == 0) push(sum, 1, 0);
+    uint32_t mask = 0;
+    for (int i = 0; i < in->rank; i++) mask |= (uint32_t)(i < shift || out->size[i - shift] == 1) << i;
+    return mask;
 }
 
 /* The sum of n elements `stride` apart. */
@@ -54,25 +33,18 @@ static real strided_sum(const real *x, int64_t n, int64_t stride)
 /* out[c] = the sum over the axes `sum` from x + c * stride on, c < width <= WG__SUM_COLUMNS. */
 static void adjacent_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
 {
-    int64_t at[WG_MAX_RANK] = {0}, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
     real part[WG__SUM_COLUMNS];
     fill_lanes(out, width, 0);
-    for (;;) {
+    do {
+        const real *from = x + offset;
         if (stride == 1 && width > 1) {
-            combine_columns(COMBINE_SUM, x, rows, step, width, part);
+            combine_columns(COMBINE_SUM, from, rows, step, width, part);
             combine_lanes(COMBINE_SUM, out, part, width);
         } else {
-            for (int c = 0; c < width; c++) out[c] += strided_sum(x + c * stride, rows, step);
+            for (int c = 0; c < width; c++) out[c] += strided_sum(from + c * stride, rows, step);
         }
-        int axis = sum->n - 2;
-        for (; axis >= 0; axis--) {
-            x += sum->stride[axis];
-            if (++at[axis] < sum->size[axis]) break;
-            x -= at[axis] * sum->stride[axis];
-            at[axis] = 0;
-        }
-        if (axis < 0) return;
-    }
+    } while (axes_next(sum, at, &offset));
 }
 
 void WG__K(sum)(const wg_args *args, int64_t task)
@@ -85,14 +57,10 @@ void WG__K(sum)(const wg_args *args, int64_t task)
         memset(out + at, 0, (size_t)(stop - at) * sizeof *out);
         return;
     }
-    sort_axes(args, &kept, &sum);
+    axes_sort(&args->in[0], summed_axes(args), &kept, &sum);
     int last = kept.n - 1;
     while (at < stop) {
-        int64_t rest = at, offset = 0, column = at % kept.size[last];
-        for (int i = last; i >= 0; i--) {
-            offset += rest % kept.size[i] * kept.stride[i];
-            rest /= kept.size[i];
-        }
+        int64_t offset = axes_offset(&kept, at), column = at % kept.size[last];
         int64_t width = min64(min64(kept.size[last] - column, stop - at), WG__SUM_COLUMNS);
         adjacent_sums(&sum, (const real *)args->in[0].data + offset, kept.stride[last], (int)width, out + at);
         at += width;

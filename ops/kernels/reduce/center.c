@@ -1,0 +1,198 @@
+/* The mean over some axes, and the unit in which squares of distances from it neither overflow nor vanish. */
+#include "distance.h"
+#include "reduce.h"
+#include "strided.h"
+
+enum { COLUMNS = WG__SUM_COLUMNS };
+
+/* The elements of one result, or of `width` adjacent ones: `sum` from x on, column c from x + c on. */
+typedef struct strip {
+    const axes *sum;
+    const real *x;
+    int width;
+    int64_t n; /* of a result */
+} strip;
+
+/* The sums of distances from the first element, and of their squares; both in the unit. */
+typedef struct sums {
+    real first[COLUMNS], unit[COLUMNS], distance[COLUMNS], square[COLUMNS];
+} sums;
+
+/* ---- one result: its elements are collected in blocks ------------------------------------------------------------ */
+
+typedef struct both_rows {
+    row distance, square;
+} both_rows;
+
+/* Adds a block x[0 .. n), n <= BLOCK. GROUP of the lanes' vectors at a time are summed up in registers. */
+VINLINE void add_block(bool with_squares, both_rows *a, const real *x, int64_t n, moments m)
+{
+    enum { GROUP = 4 };
+    V distances[PARTS], squares[PARTS];
+    for (int first = 0; first < PARTS; first += GROUP) {
+        V acc[GROUP], acc2[GROUP];
+        int64_t left = n;
+        for (int j = 0; j < GROUP; j++) acc[j] = acc2[j] = v_set(0);
+        for (const real *at = x + first * VLANES; left >= LANES; left -= LANES, at += LANES) {
+            for (int j = 0; j < GROUP; j++) {
+                V d = distance(v_load(at + j * VLANES), m);
+                acc[j] += d;
+                if (with_squares) acc2[j] += d * d;
+            }
+        }
+        for (int j = 0; j < GROUP; j++) {
+            int64_t done = n - left + (first + j) * VLANES;
+            V d = v_set(0);
+            if (done < n) d = distance(load_some(x + done, n - done), m);
+            if (n - done < VLANES && done < n) d = first_lanes_or(d, (int)(n - done), 0);
+            distances[first + j] = acc[j] + d;
+            if (with_squares) squares[first + j] = acc2[j] + d * d;
+        }
+    }
+    row_add(COMBINE_SUM, &a->distance, distances);
+    if (with_squares) row_add(COMBINE_SUM, &a->square, squares);
+}
+
+static void copy_run(real *to, const real *from, int64_t n, int64_t step)
+{
+    if (step == 1)
+        memcpy(to, from, (size_t)n * sizeof *to);
+    else
+        for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
+}
+
+VINLINE void sum_one(bool with_squares, const strip *s, sums *to)
+{
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, run = s->sum->size[s->sum->n - 1],
+            step = s->sum->stride[s->sum->n - 1];
+    const moments m = {.unit = to->unit[0], .mean = to->first[0]};
+    real part[BLOCK];
+    int64_t have = 0;
+    both_rows a;
+    row_begin(COMBINE_SUM, &a.distance);
+    if (with_squares) row_begin(COMBINE_SUM, &a.square);
+    do {
+        for (int64_t i = 0, count; i < run; i += count) {
+            const real *from = s->x + offset + i * step;
+            bool in_place = step == 1 && run >= BLOCK / 4;
+            count = min64(run - i, in_place ? BLOCK : BLOCK - have);
+            if (in_place) {
+                add_block(with_squares, &a, from, count, m);
+                continue;
+            }
+            copy_run(part + have, from, count, step);
+            have += count;
+            if (have < BLOCK) continue;
+            add_block(with_squares, &a, part, BLOCK, m);
+            have = 0;
+        }
+    } while (axes_next(s->sum, at, &offset));
+    if (have) add_block(with_squares, &a, part, have, m);
+    to->distance[0] = row_end(COMBINE_SUM, &a.distance);
+    to->square[0] = with_squares ? row_end(COMBINE_SUM, &a.square) : 1;
+}
+
+/* ---- adjacent results: each in a column of its own --------------------------------------------------------------- */
+
+static void flush(real *restrict to, real *restrict from, int width)
+{
+    for (int c = 0; c < width; c++) {
+        to[c] += from[c];
+        from[c] = 0;
+    }
+}
+
+static void sum_columns(const strip *s, sums *restrict to)
+{
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = s->sum->size[s->sum->n - 1],
+            step = s->sum->stride[s->sum->n - 1];
+    real acc[COLUMNS] = {0}, acc2[COLUMNS] = {0}, span[COLUMNS] = {0}, span2[COLUMNS] = {0};
+    int64_t done = 0;
+    fill_lanes(to->distance, s->width, 0);
+    fill_lanes(to->square, s->width, 0);
+    do {
+        for (int64_t r = 0; r < rows; r++) {
+            const real *x = s->x + offset + r * step;
+            for (int c = 0; c < s->width; c++) {
+                real d = x[c] * to->unit[c] - to->first[c];
+                acc[c] += d;
+                acc2[c] += d * d;
+            }
+            if (++done % BLOCK_ROWS == 0) flush(span, acc, s->width), flush(span2, acc2, s->width);
+            if (done % SPAN_ROWS == 0) flush(to->distance, span, s->width), flush(to->square, span2, s->width);
+        }
+    } while (axes_next(s->sum, at, &offset));
+    flush(span, acc, s->width), flush(span2, acc2, s->width);
+    flush(to->distance, span, s->width), flush(to->square, span2, s->width);
+}
+
+/* ---- both -------------------------------------------------------------------------------------------------------- */
+
+static void sum_strip(const strip *s, const wg__center_attr *a, sums *to)
+{
+    for (int c = 0; c < s->width; c++) to->first[c] = a->centered ? s->x[c] * to->unit[c] : 0;
+    if (s->width == 1 && a->epsilon < 0)
+        sum_one(false, s, to);
+    else if (s->width == 1)
+        sum_one(true, s, to);
+    else
+        sum_columns(s, to);
+}
+
+static real largest(const strip *s, int column)
+{
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, run = s->sum->size[s->sum->n - 1],
+            step = s->sum->stride[s->sum->n - 1];
+    real top = 0;
+    do {
+        for (int64_t i = 0; i < run; i++) {
+            real x = s->x[offset + column + i * step];
+            top = combine_two(COMBINE_MAX, top, x < 0 ? -x : x);
+        }
+    } while (axes_next(s->sum, at, &offset));
+    return top;
+}
+
+/* The third power of its root, of which derivatives are made, is well within the type too. */
+static bool is_moderate(real variance)
+{
+    return variance > (real)ldexp(1, -REAL_EXPONENT / 2) && variance < (real)ldexp(1, REAL_EXPONENT / 2);
+}
+
+/* The mean is the first element plus the mean distance from it: exact where all are equal. The squares of these
+ * distances are no smaller than those from the mean, and at most n + 1 times as large in total. */
+static void find_center(const strip *s, const wg__center_attr *a, real *mean, real *unit)
+{
+    sums to;
+    bool again = false;
+    for (int c = 0; c < s->width; c++) to.unit[c] = 1;
+    sum_strip(s, a, &to);
+    for (int c = 0; c < s->width && a->epsilon >= 0; c++) {
+        if (is_moderate(to.square[c] / (real)s->n + (real)a->epsilon)) continue;
+        to.unit[c] = unit_of(largest(s, c), a->epsilon);
+        again |= to.unit[c] != 1;
+    }
+    if (again) sum_strip(s, a, &to);
+    for (int c = 0; c < s->width; c++) {
+        mean[c] = a->centered ? (to.first[c] + to.distance[c] / (real)s->n) / to.unit[c] : 0;
+        unit[c] = to.unit[c];
+    }
+}
+
+/* out[2, n]: the means, and the units */
+void WG__K(center)(const wg_args *args, int64_t task)
+{
+    const wg__center_attr *a = args->attr;
+    axes kept, sum;
+    axes_sort(&args->in[0], a->mask, &kept, &sum);
+    int64_t each = wg__center_block(args), n = args->out.numel / 2, at = task * each, stop = min64(at + each, n);
+    int last = kept.n - 1;
+    strip s = {.sum = &sum, .n = n > 0 ? args->in[0].numel / n : 0};
+    for (; at < stop; at += s.width) {
+        int64_t left = min64(kept.size[last] - at % kept.size[last], stop - at);
+        s.x = (const real *)args->in[0].data + axes_offset(&kept, at);
+        s.width = kept.stride[last] == 1 ? (int)min64(left, COLUMNS) : 1;
+        real *mean = (real *)args->out.data + at;
+        find_center(&s, a, mean, mean + n);
+    }
+}

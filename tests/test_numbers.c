@@ -1,0 +1,216 @@
+/* Numbers at the edge: infinities and NaN through reductions and their gradients, large and equal numbers, overflow in
+ * the middle of a formula. The right values are those of mathematics; where that has none, PyTorch 2.13's, which the
+ * comments give where Wengert differs. */
+#include "values.h"
+
+static const double inf = INFINITY, nan_ = NAN;
+
+/* |got - want| <= tolerance max(1, |want|); NaN and infinities as they are. */
+static void expect(const char *what, wg_tensor got, double tolerance, int n, const double *want)
+{
+    if (!wg_value(got) || wg_numel(got) != n) {
+        FAIL("%s: %lld elements, not %d (%s)", what, (long long)wg_numel(got), n, wg_tape_message(tape));
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        double x = value_at(got, i), y = want[i];
+        if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * fmax(1, fabs(y))) continue;
+        FAIL("%s %s: [%d] is %.9g, should be %.9g", what, wg_dtype_name(wg_dtype_get(got)), i, x, y);
+    }
+}
+
+#define LIST(...)                                                                                                  \
+    (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { __VA_ARGS__ }
+#define EXPECT(what, got, ...)       expect(what, got, 1e-6, LIST(__VA_ARGS__))
+#define EXPECT_EXACT(what, got, ...) expect(what, got, 0, LIST(__VA_ARGS__))
+
+static wg_tensor numbers(wg_dtype dtype, wg_shape shape, const double *x)
+{
+    return wg_cast(wg_data(tape, WG_F64, shape, x), dtype);
+}
+
+/* A row of numbers, and what a function of it and its gradient are. The gradient is that of 1 y0 + 2 y1 + 3 y2. */
+#define ROW(dtype, ...) numbers(dtype, WG_DIMS(LENGTH(__VA_ARGS__)), (double[]){__VA_ARGS__})
+#define LENGTH(...)     (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double))
+
+static wg_tensor gradient(wg_tensor y, wg_tensor x)
+{
+    wg_dtype dtype = wg_dtype_get(y);
+    if (wg_rank(y) == 0) return wg_grad1(y, x, WG_NONE);
+    return wg_grad1(y, x, wg_arange(tape, dtype, 1, 1, wg_numel(y)));
+}
+
+static const wg_dtype floats[] = {WG_F32, WG_F64};
+
+/* ---- infinities ---- */
+
+static void case_infinite_scores(void)
+{
+    for (int i = 0; i < 2; i++) {
+        wg_tensor one = ROW(floats[i], 1, inf, 2), low = ROW(floats[i], -inf, -inf, -inf);
+        wg_tensor some = ROW(floats[i], 1, -inf, 2), bad = ROW(floats[i], 1, nan_, 2),
+                  two = ROW(floats[i], inf, inf, 1);
+        wg_tensor y = wg_logsumexp(one, WG_ALL_AXES, false), z = wg_logsumexp(low, WG_ALL_AXES, false);
+        EXPECT("logsumexp of inf", y, inf);
+        EXPECT("its gradient", gradient(y, one), 0, nan_, 0);
+        EXPECT("logsumexp of two inf: gradient", gradient(wg_logsumexp(two, WG_ALL_AXES, false), two), nan_, nan_,
+               0);
+        EXPECT("logsumexp of -inf", z, -inf);
+        EXPECT("its gradient", gradient(z, low), 0, 0, 0); /* PyTorch: NaN */
+        EXPECT("logsumexp of NaN: gradient", gradient(wg_logsumexp(bad, WG_ALL_AXES, false), bad), nan_, nan_,
+               nan_);
+        EXPECT("logsumexp with -inf: gradient", gradient(wg_logsumexp(some, WG_ALL_AXES, false), some), 0.268941421,
+               0, 0.731058579);
+        EXPECT("softmax of inf", wg_softmax(one, 0), nan_, nan_, nan_);
+        EXPECT("its gradient", gradient(wg_softmax(one, 0), one), nan_, nan_, nan_);
+        EXPECT("softmax of -inf", wg_softmax(low, 0), 0, 0, 0); /* PyTorch: NaN; a masked query */
+        EXPECT("its gradient", gradient(wg_softmax(low, 0), low), 0, 0, 0);
+        EXPECT("softmax with -inf: gradient", gradient(wg_softmax(some, 0), some), -0.393223867, 0, 0.393223867);
+        EXPECT("log_softmax of inf", wg_log_softmax(one, 0), nan_, nan_, nan_);
+        EXPECT("log_softmax of -inf", wg_log_softmax(low, 0), nan_, nan_, nan_);
+        EXPECT("log_softmax with -inf", wg_log_softmax(some, 0), -1.31326169, -inf, -0.313261688);
+        EXPECT("its gradient", gradient(wg_log_softmax(some, 0), some), -0.613648528, 2, -1.386351472);
+        EXPECT("max of inf: gradient", gradient(wg_max(one, WG_ALL_AXES, false), one), 0, 1, 0);
+        EXPECT("max of two inf: gradient", gradient(wg_max(two, WG_ALL_AXES, false), two), 0.5, 0.5, 0);
+        EXPECT("min of -inf: gradient", gradient(wg_min(some, WG_ALL_AXES, false), some), 0, 1, 0);
+        EXPECT("max of NaN: gradient", gradient(wg_max(bad, WG_ALL_AXES, false), bad), nan_, nan_, nan_);
+        EXPECT("prod of inf: gradient", gradient(wg_prod(one, WG_ALL_AXES, false), one), inf, 2, inf); /* exact */
+        EXPECT("var of inf", wg_var(one, WG_ALL_AXES, false, 0), nan_);
+        EXPECT("cumsum of inf", wg_cumsum(one, 0), 1, inf, inf);
+        EXPECT("cumsum of inf: gradient", gradient(wg_cumsum(one, 0), one), 6, 5, 3);
+        EXPECT("layer norm of inf", wg_layer_norm(one, WG_NONE, WG_NONE, 1e-5), nan_, nan_, nan_);
+        EXPECT("its gradient", gradient(wg_layer_norm(one, WG_NONE, WG_NONE, 1e-5), one), nan_, nan_, nan_);
+        EXPECT("rms norm of inf", wg_rms_norm(one, WG_NONE, 1e-5), 0, nan_, 0);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+static void case_infinite_scores_cross_entropy(void)
+{
+    for (int i = 0; i < 2; i++) {
+        for (int32_t label = 0; label < 2; label++) {
+            wg_tensor one = numbers(floats[i], WG_DIMS(1, 3), (double[]){1, inf, 2});
+            wg_tensor low = numbers(floats[i], WG_DIMS(1, 3), (double[]){-inf, -inf, -inf});
+            wg_tensor some = numbers(floats[i], WG_DIMS(1, 3), (double[]){1, -inf, 2});
+            wg_tensor t = wg_data(tape, WG_I32, WG_DIMS(1), &label);
+            EXPECT("cross entropy of inf", wg_cross_entropy(one, t), nan_);
+            EXPECT("its gradient", wg_grad1(wg_cross_entropy(one, t), one, WG_NONE), nan_, nan_, nan_);
+            EXPECT("cross entropy of -inf", wg_cross_entropy(low, t), nan_);
+            EXPECT("its gradient", wg_grad1(wg_cross_entropy(low, t), low, WG_NONE), nan_, nan_, nan_);
+            EXPECT("cross entropy with -inf", wg_cross_entropy(some, t), label ? inf : 1.31326169);
+            if (label)
+                EXPECT("its gradient", wg_grad1(wg_cross_entropy(some, t), some, WG_NONE), 0.268941421, -1,
+                       0.731058579);
+            else
+                EXPECT("its gradient", wg_grad1(wg_cross_entropy(some, t), some, WG_NONE), -0.731058579, 0,
+                       0.731058579);
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* ---- through a rounded result ---- */
+
+static void case_logsumexp_gradient_large(void)
+{
+    const double sizes[] = {1, 1e4, 1e6, 1e8, -1e8, 1e30};
+    for (int i = 0; i < 6; i++) {
+        wg_tensor x = ROW(WG_F32, sizes[i], sizes[i]), y = wg_logsumexp(x, WG_ALL_AXES, false);
+        EXPECT("logsumexp of equal numbers: gradient", gradient(y, x), 0.5, 0.5);
+        wg_tensor m = wg_stack((wg_tensor[]){x, wg_neg(x)}, 2, 1); /* over the first of two axes */
+        EXPECT("logsumexp of columns", wg_grad1(wg_sum_all(wg_logsumexp(m, WG_AXES(0), false)), m, WG_NONE), 0.5,
+               0.5, 0.5, 0.5);
+        wg_tensor z = wg_grad1(y, x, WG_NONE), w = ROW(WG_F32, 1, 3);
+        EXPECT("its second derivative", wg_grad1(wg_sum_all(wg_mul(z, w)), x, WG_NONE), -0.5, 0.5);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* ---- means that round ---- */
+
+/* Equal numbers have no deviation, whatever their size and number: layer norm, batch norm, variance are exactly 0. */
+static void case_constant_row(void)
+{
+    static const double values[] = {1.1, 100.1, 1000.1, 12345.678, 100000.3, -3e-5, 1.1e30, 0};
+    static const int sizes[] = {3, 7, 48, 100, 768, 2049, 5000};
+    for (int i = 0; i < 8 * 7 * 2; i++) {
+        const wg_dtype dtype = floats[i % 2];
+        const int n = sizes[i / 2 % 7];
+        const double value = values[i / 14];
+        char what[64];
+        snprintf(what, sizeof what, "%d times %g", n, value);
+        wg_tensor x = wg_full(tape, dtype, WG_DIMS(2, n), value), image = wg_reshape(x, WG_DIMS(2, 1, n));
+        wg_tensor y[] = {wg_layer_norm(x, WG_NONE, WG_NONE, 1e-5),
+                         wg_batch_norm_train(wg_t(x), WG_NONE, WG_NONE, 1e-5, NULL, NULL),
+                         wg_batch_norm_train(image, WG_NONE, WG_NONE, 1e-5, NULL, NULL),
+                         wg_var(x, WG_AXES(1), false, 0),
+                         wg_var(x, WG_AXES(0), false, 1),
+                         wg_var(x, WG_ALL_AXES, false, 1),
+                         wg_grad1(wg_sum_all(wg_var(x, WG_AXES(1), false, 1)), x, WG_NONE)};
+        for (int k = 0; k < 7; k++) {
+            double largest = wg_item(wg_max(wg_abs(y[k]), WG_ALL_AXES, false));
+            if (!(largest == 0)) FAIL("%s %s: result %d is not 0 but %g", what, wg_dtype_name(dtype), k, largest);
+        }
+        wg_tensor mean;
+        (void)wg_batch_norm_train(image, WG_NONE, WG_NONE, 1e-5, &mean, NULL);
+        if (!(wg_item(mean) == wg_item(wg_full(tape, dtype, WG_SCALAR, value))))
+            FAIL("%s: mean %g", what, wg_item(mean));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* Norms do not depend on the unit that x is measured in, as long as x is a number of the type: results, gradients (by
+ * 1 / unit) and second derivatives (1 / unit^2) are those of 1, 2, 3, 5. A unit of a power of two changes no digit. */
+static void case_norm_overflow_1e30(void)
+{
+    static const double base[] = {1, 2, 3, 5};
+    double first[3][3][4] = {{{0}}};
+    static const int powers[2][5] = {{0, 100, 60, -60, -118}, {0, 1000, 520, -520, -1000}};
+    for (int i = 0; i < 2 * 5 * 3; i++) {
+        const wg_dtype dtype = floats[i / 15];
+        const int power = powers[i / 15][i / 3 % 5], kind = i % 3;
+        const double unit = ldexp(1, power), epsilon = power < 0 ? 0 : 1e-5 * (power == 0 ? 0 : 1);
+        double x[4], g[4], w[4] = {1, -2, 4, 3};
+        for (int k = 0; k < 4; k++) x[k] = base[k] * unit, g[k] = w[k];
+        wg_tensor t = numbers(dtype, WG_DIMS(1, 4), x), in = kind == 2 ? wg_reshape(t, WG_DIMS(4, 1)) : t;
+        wg_tensor y = kind == 0   ? wg_layer_norm(in, WG_NONE, WG_NONE, epsilon)
+                      : kind == 1 ? wg_rms_norm(in, WG_NONE, epsilon)
+                                  : wg_batch_norm_train(in, WG_NONE, WG_NONE, epsilon, NULL, NULL);
+        y = wg_reshape(y, WG_DIMS(1, 4));
+        wg_tensor dx = wg_scale(wg_grad1(y, t, numbers(dtype, WG_DIMS(1, 4), g)), unit);
+        wg_tensor d2 = wg_scale(wg_grad1(dx, t, numbers(dtype, WG_DIMS(1, 4), g)), unit);
+        wg_tensor results[] = {y, dx, d2};
+        for (int k = 0; k < 3; k++) {
+            if (power == 0)
+                for (int e = 0; e < 4; e++) first[kind][k][e] = value_at(results[k], e);
+            char what[64];
+            snprintf(what, sizeof what, "norm %d of x 2^%d, order %d", kind, power, k);
+            expect(what, results[k], dtype == WG_F32 ? 1e-6 : 1e-14, 4, first[kind][k]);
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    wg_tensor t = ROW(WG_F32, 1e30, 2e30, 3e30, 4e30);
+    EXPECT("layer norm of 1e30", wg_layer_norm(t, WG_NONE, WG_NONE, 1e-5), -1.34164079, -0.447213595, 0.447213595,
+           1.34164079);
+    EXPECT("rms norm of 1e30", wg_rms_norm(t, WG_NONE, 1e-5), 0.365148372, 0.730296743, 1.09544512, 1.46059349);
+    wg_tensor far = ROW(WG_F32, 3e38, -3e38, 3e38, -3e38);
+    EXPECT("layer norm of 3e38", wg_layer_norm(far, WG_NONE, WG_NONE, 1e-5), 1, -1, 1, -1);
+    EXPECT("rms norm of 3e38", wg_rms_norm(far, WG_NONE, 1e-5), 1, -1, 1, -1);
+    wg_tensor small = ROW(WG_F32, 1e-30, 2e-30, 3e-30, 4e-30); /* epsilon hides it */
+    EXPECT("layer norm of 1e-30", wg_layer_norm(small, WG_NONE, WG_NONE, 1e-5), 0, 0, 0, 0);
+    wg_tensor x = wg_reshape(t, WG_DIMS(4, 1)), mean, var;
+    (void)wg_batch_norm_train(x, WG_NONE, WG_NONE, 1e-5, &mean, &var);
+    EXPECT("mean of 1e30", wg_scale(mean, 1e-30), 2.5);
+    EXPECT("variance of 1e30 is not a number of f32", var, inf);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {
+        ON_TAPE(case_infinite_scores),          ON_TAPE(case_infinite_scores_cross_entropy),
+        ON_TAPE(case_logsumexp_gradient_large), ON_TAPE(case_constant_row),
+        ON_TAPE(case_norm_overflow_1e30),
+    };
+    return RUN_TESTS(tests);
+}
