@@ -18,6 +18,14 @@
 #define KEY_OPTIMIZER_STEPS WG__RESERVED "optimizer_steps"
 #define STATE_PREFIX        "optim."
 
+/* The optimizer's arrays exist for every parameter that it trains. */
+static wg_status adopt(const char *path, wg_optimizer *optimizer, wg_error *error)
+{
+    const wg_status status = optimizer ? wg_optimizer_adopt(optimizer) : WG_OK;
+    return status == WG_OK ? status
+                           : wg_error_set(error, status, WG__AT "%s", path, wg_optimizer_message(optimizer));
+}
+
 /* ---- saving ---- */
 
 static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_error *error)
@@ -29,7 +37,7 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
         if (c->metadata[i].key && strncmp(c->metadata[i].key, WG__RESERVED, sizeof WG__RESERVED - 1) == 0)
             return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are reserved",
                                 path, c->metadata[i].key, WG__RESERVED);
-    return WG_OK;
+    return adopt(path, c->optimizer, error);
 }
 
 /* The file's tensors: the set's members under all their names, then the optimizer's state. */
@@ -291,6 +299,8 @@ wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoi
 {
     if (!file || !checkpoint || !checkpoint->params)
         return wg_error_set(error, WG_ERR_ARGUMENT, "checkpoint_load: no file or no parameters");
+    const wg_status adopted = adopt(wg_safetensors_path(file), checkpoint->optimizer, error);
+    if (adopted != WG_OK) return adopted;
     loader l = {file, checkpoint, tolerate, context, error, WG_OK, false};
     uint64_t step, seed, optimizer_steps;
     if (!read_number(&l, KEY_STEP, &step) || !read_number(&l, KEY_SEED, &seed) ||

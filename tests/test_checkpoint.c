@@ -138,6 +138,42 @@ static void test_checkpoint_grown(void)
     example_free(&b);
 }
 
+static bool without_memory;
+static void *alloc_unless(void *context, size_t size) { return without_memory ? NULL : aligned_alloc(64, size); }
+static void release_all(void *context, void *memory, size_t size) { free(memory); }
+
+/* Without memory for the state of a thawed parameter, neither a save nor a load goes on without that state. */
+static void case_save_oom_drops_state(void)
+{
+    wg_error error = {0};
+    const wg_allocator memory = {alloc_unless, release_all, NULL};
+    wg_params *set = wg_params_new_with(WG_F32, memory, 1);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4), wg_init_uniform(-1, 1));
+    wg_checkpoint c = {.params = set, .step = 3};
+    empty_folder();
+    for (int loads = 0; loads < 2; loads++) {
+        wg_param_freeze(w, true);
+        c.optimizer = wg_adam_new(set, wg_adam_defaults());
+        wg_param_freeze(w, false);
+        wg_safetensors *file = loads ? wg_safetensors_open(in_folder("oom"), &error) : NULL;
+        for (int again = 0; again < 2; again++) {
+            without_memory = !again;
+            wg_status status = loads ? wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error)
+                                     : wg_checkpoint_save(in_folder("oom"), &c, &error);
+            without_memory = false;
+            assert_int_equal(status, again ? WG_OK : WG_ERR_MEMORY);
+            if (!again) ASSERT_HAS(error.text, "oom: adam: out of memory for the state of new parameters");
+            assert_int_equal(count_files(), loads || again);
+            error = (wg_error){0};
+        }
+        if (file) assert_int_equal(wg_safetensors_count(file), 4);
+        assert_int_equal(wg_optimizer_state_count(c.optimizer), 3);
+        wg_safetensors_close(file);
+        wg_optimizer_free(c.optimizer);
+    }
+    wg_params_free(set);
+}
+
 typedef struct report {
     int n[4];
     char last[256];
@@ -327,11 +363,9 @@ static void test_memory_faults(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(test_checkpoint),
-        TEST_CASE(test_checkpoint_grown),
-        TEST_CASE(test_checkpoint_differences),
-        TEST_CASE(test_checkpoint_refused),
-        TEST_CASE(test_checkpoint_whole_numbers),
+        TEST_CASE(test_checkpoint),           TEST_CASE(test_checkpoint_grown),
+        TEST_CASE(case_save_oom_drops_state), TEST_CASE(test_checkpoint_differences),
+        TEST_CASE(test_checkpoint_refused),   TEST_CASE(test_checkpoint_whole_numbers),
         TEST_CASE(test_memory_faults),
     };
     make_folder();
