@@ -261,8 +261,10 @@ static void conclude(checker *c)
     wg_verdict *v = &c->verdict;
     v->ok = v->status == WG_OK && v->excess <= 1;
     if (v->status != WG_OK) return;
-    char where[128] = "in a random direction";
-    if (v->index >= 0) snprintf(where, sizeof where, "at %.80s[%lld]", v->param, (long long)v->index);
+    char where[128] = "in a random direction", name[81];
+    if (v->index >= 0)
+        snprintf(where, sizeof where, "at %.80s[%lld]", wg_printable(v->param, name, sizeof name),
+                 (long long)v->index);
     if (v->checks == 0) {
         snprintf(v->text, sizeof v->text, "gradcheck: no parameter to check");
     } else {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "plan/dump.h"
 
 wg_status wg_dump_text(const wg_tape *tape, FILE *out)
@@ -19,20 +20,12 @@ wg_status wg_dump_text(const wg_tape *tape, FILE *out)
     return ferror(out) ? WG_ERR_IO : WG_OK;
 }
 
-static void quoted(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') fputc('\\', out);
-        fputc(*text, out);
-    }
-}
-
 static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
 {
     const wg__node *node = &tape->nodes[id];
     char shape[128];
     fprintf(out, "  n%u [label=\"", id);
-    quoted(out, wg__node_name(tape, node));
+    wg__print_quoted(wg__node_name(tape, node), out);
     fprintf(out, "\\n%s\"%s];\n", wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape),
             node->op ? "" : ", shape=box");
 }
@@ -47,7 +40,7 @@ wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out)
             if (tape->nodes[id].scope != scope) continue;
             if (!open && scope) {
                 fprintf(out, "  subgraph cluster_%u { label=\"", scope);
-                quoted(out, tape->scopes.list[scope].path);
+                wg__print_quoted(tape->scopes.list[scope].path, out);
                 fputs("\";\n", out);
             }
             open = true;
@@ -124,11 +117,13 @@ wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
         const wg__instr *instr = &plan->instrs[i];
         const wg__origin *origin = &plan->origins[i];
         wg__scope_text scope;
-        fprintf(out, "%5u %s", i, origin->op ? tape->interned.ops[origin->op]->name : "leaf");
+        fprintf(out, "%5u ", i);
+        wg__print_text(origin->op ? tape->interned.ops[origin->op]->name : "leaf", out);
         plan_line(instr, out);
         fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
         fputs(wg__scope_label(tape, origin->scope, &scope), out);
-        if (origin->forward_op) fprintf(out, " gradient of %s", tape->interned.ops[origin->forward_op]->name);
+        if (origin->forward_op) fputs(" gradient of ", out);
+        if (origin->forward_op) wg__print_text(tape->interned.ops[origin->forward_op]->name, out);
         fputc('\n', out);
     }
     return ferror(out) ? WG_ERR_IO : WG_OK;

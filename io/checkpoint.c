@@ -111,11 +111,12 @@ static bool differs(loader *l, wg_difference_kind kind, const char *name, const 
 static bool differs(loader *l, wg_difference_kind kind, const char *name, const char *format, ...)
 {
     if (l->copy) return true; /* the first pass has reported it */
-    char text[256];
+    char raw[256], text[256];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(raw, sizeof raw, format, arguments);
     va_end(arguments);
+    wg_printable(raw, text, sizeof text);
     wg_difference difference = {kind, name, text};
     if (l->tolerate && l->tolerate(l->context, &difference)) return true;
     l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.160s", wg_safetensors_path(l->file), text);

@@ -4,6 +4,8 @@
  * directory. A failed fsync is final, because the kernel may have dropped the pages that it could not write. */
 #include "file.h"
 
+#include "../autograd/base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -242,23 +244,10 @@ uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size)
 
 size_t wg__utf8_error(const void *bytes, size_t size)
 {
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < size;) {
-        unsigned c = p[i];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xC2 && c < 0xE0 ? 1
-                      : c >= 0xE0 && c < 0xF0 ? 2
-                      : c >= 0xF0 && c < 0xF5 ? 3
-                                              : 4;
-        if (more == 4 || more > size - i - 1) return i;
-        for (size_t k = 1; k <= more; k++)
-            if ((p[i + k] & 0xC0) != 0x80) return i;
-        /* Overlong forms, surrogates, and code points past U+10FFFF (Unicode, table 3-7). */
-        unsigned next = more ? p[i + 1] : 0;
-        if ((c == 0xE0 && next < 0xA0) || (c == 0xED && next > 0x9F) || (c == 0xF0 && next < 0x90) ||
-            (c == 0xF4 && next > 0x8F))
-            return i;
-        i += more + 1;
+    const char *p = bytes;
+    for (size_t i = 0, length; i < size; i += length) {
+        length = (unsigned char)p[i] < 0x80 ? 1 : wg__utf8_length(p + i, size - i);
+        if (length == 0) return i;
     }
     return size;
 }

@@ -321,6 +321,43 @@ static void test_checkpoint_whole_numbers(void)
     wg_safetensors_close(file);
 }
 
+/* Names from a file reach messages and the texts of differences as one line, without control characters. */
+static void case_escape_in_message(void)
+{
+#define NASTY "a\n\x1b[2J\x1b]0;owned\x07\xc2\x9b\xe2\x80\xae"
+    const float one[1] = {1};
+    const wg_entry tensors[] = {{.name = NASTY, .shape = WG_DIMS(1), .data = one},
+                                {.name = "optim." NASTY, .shape = WG_DIMS(1), .data = one}};
+    const wg_pair step = {"wengert.step", NASTY}, optimizer = {"wengert.optimizer", NASTY};
+    const wg_pair *metadata[] = {NULL, &step, &optimizer};
+    example x = example_new(1, 4);
+    wg_params *other = wg_params_new(WG_F32);
+    wg_param_new(other, NASTY, WG_DIMS(2), wg_init_zeros());
+    assert_null(wg_param_new(other, NASTY, WG_DIMS(2), wg_init_zeros()));
+    char messages[5][400];
+    for (int i = 0; i < 3; i++) {
+        wg_error error = {0};
+        wg_safetensors *file = file_of(tensors, 2, metadata[i]);
+        wg_checkpoint c = {.params = x.set, .optimizer = x.optimizer};
+        assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
+        strcpy(messages[i], error.text);
+        report r = {{0}, ""};
+        if (i == 0) assert_int_equal(wg_checkpoint_load(file, &c, note_difference, &r, NULL), WG_OK);
+        if (i == 0) strcpy(messages[3], r.last);
+        wg_safetensors_close(file);
+    }
+    strcpy(messages[4], wg_params_message(other));
+    for (int i = 0; i < 5; i++) {
+        for (const char *p = messages[i]; *p; p++) assert_true((unsigned char)*p >= 32 && *p != 127);
+        assert_null(strstr(messages[i], "\xc2\x9b"));
+        assert_null(strstr(messages[i], "\xe2\x80\xae"));
+    }
+    ASSERT_HAS(messages[3], "unexpected: optim.a\\x0a\\x1b[2J");
+    ASSERT_HAS(messages[4], "parameter a\\x0a\\x1b[2J");
+    wg_params_free(other);
+    example_free(&x);
+}
+
 /* Every allocation of a save and of a load fails in turn. */
 static void test_memory_faults(void)
 {
@@ -366,7 +403,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_checkpoint),           TEST_CASE(test_checkpoint_grown),
         TEST_CASE(case_save_oom_drops_state), TEST_CASE(test_checkpoint_differences),
         TEST_CASE(test_checkpoint_refused),   TEST_CASE(test_checkpoint_whole_numbers),
-        TEST_CASE(test_memory_faults),
+        TEST_CASE(case_escape_in_message),    TEST_CASE(test_memory_faults),
     };
     make_folder();
     int failed = RUN_TESTS(tests);

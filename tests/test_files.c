@@ -27,6 +27,38 @@ static void test_utf8(void)
     assert_int_equal(wg__utf8_error("ab\xff", 3), 2);
 }
 
+static void test_printable(void)
+{
+    static const struct {
+        const char *text, *shown;
+    } rows[] = {
+        {"plain, caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "plain, caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"a\nb\r\t\x1b[2J\x7f", "a\\x0ab\\x0d\\x09\\x1b[2J\\x7f"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0",
+         "\\u009b31m\xc2\xa0"},                                                /* C1: CSI as one character */
+        {"\xe2\x80\xa8 \xe2\x80\xae \xe2\x81\xa6", "\\u2028 \\u202e \\u2066"}, /* line end, direction */
+        {"\xff\xc3(\xe2\x82", "\\xff\\xc3(\\xe2\\x82"},
+        {"", ""},
+        {NULL, "(null)"}};
+    char text[64];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_ptr_equal(wg_printable(rows[i].text, text, sizeof text), text);
+        assert_string_equal(text, rows[i].shown);
+    }
+    for (size_t size = 1; size < 12; size++) { /* cut after a whole character or escape */
+        memset(text, '#', sizeof text);
+        wg_printable("\xe2\x82\xac\x1b\xc3\xa9", text, size);
+        assert_string_equal(text, size < 4    ? ""
+                                  : size < 8  ? "\xe2\x82\xac"
+                                  : size < 10 ? "\xe2\x82\xac\\x1b"
+                                              : "\xe2\x82\xac\\x1b\xc3\xa9");
+        assert_int_equal(text[size], '#');
+    }
+    assert_string_equal(wg_printable("x", text, 0), "");
+    assert_string_equal(wg_printable("x", NULL, 5), "");
+}
+
 /* ---- text ---- */
 
 static void test_text(void)
@@ -261,12 +293,12 @@ static void test_write_places(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(test_crc32),       TEST_CASE(test_utf8),         TEST_CASE(test_text),
-        TEST_CASE(test_text_mapped), TEST_CASE(test_text_refused),
+        TEST_CASE(test_crc32), TEST_CASE(test_utf8),        TEST_CASE(test_printable),
+        TEST_CASE(test_text),  TEST_CASE(test_text_mapped), TEST_CASE(test_text_refused),
 #ifdef WG_HAVE_ZLIB
         TEST_CASE(test_gzip),
 #endif
-        TEST_CASE(test_idx),         TEST_CASE(test_idx_refused),  TEST_CASE(test_write_places),
+        TEST_CASE(test_idx),   TEST_CASE(test_idx_refused), TEST_CASE(test_write_places),
     };
     make_folder();
     int failed = RUN_TESTS(tests);
