@@ -241,7 +241,7 @@ static void list_subjects(checker *c)
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < wg_params_count(c->set); i++) {
             wg_param *param = wg_params_at(c->set, i);
-            bool tied = wg_params_name_at(c->set, i) != wg_param_name(param);
+            bool tied = wg_param_index(param) != i;
             bool checked = !wg_param_is_buffer(param) && !wg_param_is_frozen(param);
             if (tied || checked != (pass == 0)) continue;
             int64_t numel = wg_param_numel(param);

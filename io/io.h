@@ -136,7 +136,7 @@ typedef enum wg_difference_kind {
     WG_MISSING,     /* in the set, not in the file: its values are unchanged */
     WG_UNEXPECTED,  /* in the file, not in the set: ignored */
     WG_OTHER_SHAPE, /* shapes differ: its values are unchanged */
-    WG_OTHER_DTYPE  /* dtypes differ: its values are unchanged */
+    WG_OTHER_DTYPE  /* dtypes differ and do not convert: its values are unchanged */
 } wg_difference_kind;
 
 typedef struct wg_difference {
@@ -154,8 +154,10 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
 /* Loads parameters, buffers and, if checkpoint->optimizer is set, the optimizer's state, and sets step and seed (0 if
  * the file has none, so that files of other programs can be loaded). With tolerate NULL the first difference between
  * file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called for every difference and decides. On error
- * nothing is changed. Without an optimizer, its state in the file is ignored. 64-bit integers are converted to a
- * buffer's floats, for PyTorch's num_batches_tracked. */
+ * nothing is changed. Without an optimizer, its state in the file is ignored. Takes O(n log n) for n tensors.
+ *
+ * F32 and F64 convert to each other: to the nearest number; one that would become infinite is a difference. 64-bit
+ * integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */
 WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint,
                                                wg_tolerate tolerate, void *context, wg_error *error);
 

@@ -36,7 +36,7 @@ size_t wg_summary(const wg_params *set, char *text, size_t size)
     for (size_t i = 0; i < count; i++) {
         const wg_param *param = wg_params_at(set, i);
         const char *name = wg_params_name_at(set, i);
-        const bool tied = strcmp(name, wg_param_name(param)) != 0, buffer = wg_param_is_buffer(param);
+        const bool tied = wg_param_index(param) != i, buffer = wg_param_is_buffer(param);
         wg_shape shape = wg_param_shape(param);
         char dims[128];
         put(&w, "%-*s  %-16s %12lld", width, wg_printable(name, shown, sizeof shown),

@@ -52,7 +52,7 @@ wg_param *wg__trainable_at(const wg_params *set, size_t index)
     wg_param *param = wg_params_at(set, index);
     if (!param || wg_param_is_buffer(param)) return NULL;
     /* The set lists a tied parameter under each of its names; the parameter's own name is the first. */
-    return strcmp(wg_param_name(param), wg_params_name_at(set, index)) == 0 ? param : NULL;
+    return wg_param_index(param) == index ? param : NULL;
 }
 
 /* Whether name matches pattern[0..n), in which * matches any characters. */
