@@ -241,7 +241,7 @@ static void list_subjects(checker *c)
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < wg_params_count(c->set); i++) {
             wg_param *param = wg_params_at(c->set, i);
-            bool tied = wg_params_name_at(c->set, i) != wg_param_name(param);
+            bool tied = wg_param_index(param) != i;
             bool checked = !wg_param_is_buffer(param) && !wg_param_is_frozen(param);
             if (tied || checked != (pass == 0)) continue;
             int64_t numel = wg_param_numel(param);
@@ -261,8 +261,10 @@ static void conclude(checker *c)
     wg_verdict *v = &c->verdict;
     v->ok = v->status == WG_OK && v->excess <= 1;
     if (v->status != WG_OK) return;
-    char where[128] = "in a random direction";
-    if (v->index >= 0) snprintf(where, sizeof where, "at %.80s[%lld]", v->param, (long long)v->index);
+    char where[128] = "in a random direction", name[81];
+    if (v->index >= 0)
+        snprintf(where, sizeof where, "at %.80s[%lld]", wg_printable(v->param, name, sizeof name),
+                 (long long)v->index);
     if (v->checks == 0) {
         snprintf(v->text, sizeof v->text, "gradcheck: no parameter to check");
     } else {

@@ -84,6 +84,8 @@ WG_API const char *wg_params_name_at(const wg_params *set, size_t index);
 WG_API int64_t wg_params_trainable(const wg_params *set);
 
 WG_API const char *wg_param_name(const wg_param *param);
+/* The index of the member of that name; a tied parameter has more members, after it. */
+WG_API size_t wg_param_index(const wg_param *param);
 WG_API wg_shape wg_param_shape(const wg_param *param);
 WG_API wg_dtype wg_param_dtype(const wg_param *param);
 WG_API int64_t wg_param_numel(const wg_param *param);

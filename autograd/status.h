@@ -48,10 +48,16 @@ typedef struct wg_error {
     char text[332];
 } wg_error;
 
-/* Sets *error, unless error is NULL or already contains an error: the first error is kept. Returns status. Text that
- * exceeds the field is truncated. */
+/* Sets *error, unless error is NULL or already contains an error: the first error is kept. Returns status. The text is
+ * made printable (wg_printable) and cut to fit. */
 WG_API wg_status wg_error_set(wg_error *error, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 WG_API wg_status wg_error_setv(wg_error *error, wg_status status, const char *format, va_list arguments);
+
+/* Writes text to out, of `size` bytes, as one line of printable UTF-8: control characters, ends of lines, marks of
+ * writing direction and bytes that are not UTF-8 become \x1b or \u2028. Messages and dumps are written so; use it for
+ * names and words from a file, before you print them. What does not fit is cut after a whole character; NULL becomes
+ * "(null)". Returns out. */
+WG_API const char *wg_printable(const char *text, char *out, size_t size);
 
 /* The version of the library at run time: "0.1.0". WG_VERSION_* is the version of the header at compile time. */
 WG_API const char *wg_version(void);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "plan/dump.h"
 
 wg_status wg_dump_text(const wg_tape *tape, FILE *out)
@@ -19,42 +20,55 @@ wg_status wg_dump_text(const wg_tape *tape, FILE *out)
     return ferror(out) ? WG_ERR_IO : WG_OK;
 }
 
-static void quoted(FILE *out, const char *text)
+/* The number of a leaf that has one: "0.5". Empty for other leaves. */
+static void print_scalar(const wg_tape *tape, const wg__node *node, FILE *out)
 {
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') fputc('\\', out);
-        fputc(*text, out);
+    const void *number = tape->leaves[node->slot].data;
+    if (wg__shape_of_node(tape, node)->rank > 0 || node->leaf != WG__LEAF_DATA) return;
+    switch ((wg_dtype)node->dtype) {
+    case WG_F32: fprintf(out, " %g", (double)*(const float *)number); break;
+    case WG_F64: fprintf(out, " %g", *(const double *)number); break;
+    case WG_I32: fprintf(out, " %d", (int)*(const int32_t *)number); break;
+    case WG_BOOL: fputs(*(const bool *)number ? " true" : " false", out); break;
+    default: break;
     }
 }
 
+/* Leaves: boxes; data in grey, with the number of a scalar; buffers dashed. */
 static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
 {
     const wg__node *node = &tape->nodes[id];
+    const wg_param *param = node->leaf == WG__LEAF_PARAM ? tape->leaves[node->slot].param : NULL;
     char shape[128];
     fprintf(out, "  n%u [label=\"", id);
-    quoted(out, wg__node_name(tape, node));
-    fprintf(out, "\\n%s\"%s];\n", wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape),
-            node->op ? "" : ", shape=box");
+    wg__print_quoted(wg__node_name(tape, node), out);
+    if (!node->op) print_scalar(tape, node, out);
+    fprintf(out, "\\n%%%u %s %s\"", id, wg_dtype_name((wg_dtype)node->dtype),
+            wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
+    if (!node->op) fputs(", shape=box", out);
+    if (node->leaf == WG__LEAF_DATA) fputs(", color=grey", out);
+    if (param && wg_param_is_buffer(param)) fputs(", style=dashed", out);
+    fputs("];\n", out);
 }
 
+/* In the order of the program: a cluster that is opened again goes on. */
 wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out)
 {
     if (!tape || !out) return WG_ERR_ARGUMENT;
     fputs("digraph tape {\n", out);
-    for (uint32_t scope = 0; scope < tape->scopes.n; scope++) {
-        bool open = false;
-        for (uint32_t id = 1; id < tape->n_nodes; id++) {
-            if (tape->nodes[id].scope != scope) continue;
-            if (!open && scope) {
-                fprintf(out, "  subgraph cluster_%u { label=\"", scope);
-                quoted(out, tape->scopes.list[scope].path);
-                fputs("\";\n", out);
-            }
-            open = true;
-            graph_node(tape, id, out);
+    uint32_t open = 0;
+    for (uint32_t id = 1; id < tape->n_nodes; id++) {
+        const uint32_t scope = tape->nodes[id].scope;
+        if (open && scope != open) fputs("  }\n", out);
+        if (scope && scope != open) {
+            fprintf(out, "  subgraph cluster_%u { label=\"", scope);
+            wg__print_quoted(tape->scopes.list[scope].path, out);
+            fputs("\";\n", out);
         }
-        if (open && scope) fputs("  }\n", out);
+        open = scope;
+        graph_node(tape, id, out);
     }
+    if (open) fputs("  }\n", out);
     for (uint32_t id = 1; id < tape->n_nodes; id++) {
         const uint32_t *in = wg__inputs(tape, &tape->nodes[id]);
         for (uint32_t k = 0; k < tape->nodes[id].n_in; k++)
@@ -124,11 +138,13 @@ wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
         const wg__instr *instr = &plan->instrs[i];
         const wg__origin *origin = &plan->origins[i];
         wg__scope_text scope;
-        fprintf(out, "%5u %s", i, origin->op ? tape->interned.ops[origin->op]->name : "leaf");
+        fprintf(out, "%5u ", i);
+        wg__print_text(origin->op ? tape->interned.ops[origin->op]->name : "leaf", out);
         plan_line(instr, out);
         fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
         fputs(wg__scope_label(tape, origin->scope, &scope), out);
-        if (origin->forward_op) fprintf(out, " gradient of %s", tape->interned.ops[origin->forward_op]->name);
+        if (origin->forward_op) fputs(" gradient of ", out);
+        if (origin->forward_op) wg__print_text(tape->interned.ops[origin->forward_op]->name, out);
         fputc('\n', out);
     }
     return ferror(out) ? WG_ERR_IO : WG_OK;

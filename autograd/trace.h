@@ -14,7 +14,9 @@ extern "C" {
 
 /* Writes the recorded program, one line per node: id, op, operands, dtype, shape, scope. */
 WG_API wg_status wg_dump_text(const wg_tape *tape, FILE *out);
-/* Writes the recorded program as a Graphviz digraph with one cluster per scope. */
+/* Writes the recorded program as a Graphviz digraph with one cluster per scope. A node has its op, or the parameter's
+ * name, or "data" (with the number of a scalar); below, the id of wg_dump_text, dtype and shape. Leaves are boxes: of
+ * data grey, of buffers dashed. */
 WG_API wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out);
 /* Writes the instructions of the plan that ran last: fused chains, merged and packed products, numbers of tasks. */
 WG_API wg_status wg_dump_plan(const wg_tape *tape, FILE *out);

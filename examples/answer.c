@@ -165,7 +165,7 @@ static double chance(const corpus *c)
 
 static void print_words(const dictionary *d, const sequences *s, int64_t i)
 {
-    for (int32_t k = 0; k < s->lengths[i]; k++) printf("%s ", d->word[s->tokens[i * s->width + k]]);
+    for (int32_t k = 0; k < s->lengths[i]; k++) app_print(d->word[s->tokens[i * s->width + k]]), putchar(' ');
 }
 
 static void print_some(const model *m, wg_tape *tape, const corpus *c)
@@ -177,8 +177,11 @@ static void print_some(const model *m, wg_tape *tape, const corpus *c)
         print_words(&c->words, &c->story, c->train + i);
         printf("| ");
         print_words(&c->words, &c->question, c->train + i);
-        printf("? %s (%s)\n", c->answers.word[WORD_FIRST + given[i]],
-               c->answers.word[WORD_FIRST + c->answer[c->train + i]]);
+        printf("? ");
+        app_print(c->answers.word[WORD_FIRST + given[i]]);
+        printf(" (");
+        app_print(c->answers.word[WORD_FIRST + c->answer[c->train + i]]);
+        printf(")\n");
     }
 }
 
@@ -198,7 +201,10 @@ static void run(wg_tape *tape, const settings *s)
         if (s->story) {
             int32_t given = 0;
             accuracy(&m, tape, &asked, 0, 1, &given);
-            printf("%s %s\n", s->story, c.answers.word[WORD_FIRST + given]);
+            app_print(s->story);
+            putchar(' ');
+            app_print(c.answers.word[WORD_FIRST + given]);
+            putchar('\n');
         }
         printf("\nfinal: accuracy=%.4f chance=%.4f train_loss=%.4f\n", right, chance(&c), loss);
     }

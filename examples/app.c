@@ -1,14 +1,14 @@
-/* Shared parts of the examples: messages, options, signals, progress. The loss curve is in curve.c. */
+/* Shared parts of the examples: messages, memory, signals, progress. */
 #include "app.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +19,7 @@ static const char *program = "app";
 static bool bar_shown; /* the line of the terminal has a bar */
 
 void app_name(const char *name) { program = name; }
+const char *app_program(void) { return program; }
 
 static void clear_bar(void)
 {
@@ -28,10 +29,10 @@ static void clear_bar(void)
 
 static void say(const char *format, va_list arguments)
 {
+    wg_error line = {0};
+    (void)wg_error_setv(&line, WG_ERR_ARGUMENT, format, arguments);
     clear_bar();
-    fprintf(stderr, "%s: ", program);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s: %s\n", program, line.text);
 }
 
 void app_note(const char *format, ...)
@@ -60,6 +61,31 @@ void app_usage(const char *format, ...)
     exit(2);
 }
 
+void app_print(const char *text)
+{
+    const size_t size = 4 * strlen(text) + 1; /* an escape takes at most four times its bytes */
+    char *shown = app_room((int64_t)size, 1);
+    fputs(wg_printable(text, shown, size), stdout);
+    free(shown);
+}
+
+void app_put_byte(char byte)
+{
+    static char line[1024];
+    static size_t n;
+    const bool ends = byte == '\n' || byte == '\t';
+    if (!isatty(STDOUT_FILENO)) {
+        putchar(byte);
+        return;
+    }
+    if (!ends) line[n++] = byte;
+    if (!ends && n + 1 < sizeof line) return;
+    line[n] = 0;
+    app_print(line);
+    n = 0;
+    if (ends) putchar(byte);
+}
+
 void app_check_output(void)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) app_fail("cannot write the results: %s", strerror(errno));
@@ -73,7 +99,14 @@ void app_check_place(const char *path)
         snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
     struct stat info;
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) app_fail("%s: is not a regular file", path);
-    if (access(folder, W_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
+    if (access(folder, W_OK | X_OK) != 0) app_fail("cannot write to the folder of %s: %s", path, strerror(errno));
+}
+
+void app_sync(FILE *file, const char *path)
+{
+    const bool written = fflush(file) == 0 && !ferror(file);
+    if (!written || (fsync(fileno(file)) != 0 && errno != EINVAL)) /* EINVAL: a pipe or a device */
+        app_fail("%s: cannot write: %s", path, strerror(errno));
 }
 
 /* ---- small things ---- */
@@ -83,6 +116,52 @@ void *app_room(int64_t n, size_t size)
     void *memory = n >= 0 ? calloc((size_t)n + 1, size) : NULL;
     if (!memory) app_fail("out of memory");
     return memory;
+}
+
+typedef struct limit {
+    size_t left;
+    bool exceeded;
+} limit;
+
+/* Aligned as the library does it, large blocks for large pages. */
+static void *limited_alloc(void *context, size_t size)
+{
+    limit *l = context;
+    const size_t page = 2 << 20, align = size < 2 * page ? 64 : page;
+    void *memory;
+    l->exceeded |= size > l->left;
+    if (size > l->left || posix_memalign(&memory, align, size) != 0) return NULL;
+    if (align == page) madvise(memory, size & ~(page - 1), MADV_HUGEPAGE); /* advice: errors do not matter */
+    l->left -= size;
+    return memory;
+}
+
+static void limited_release(void *context, void *memory, size_t size)
+{
+    ((limit *)context)->left += size;
+    free(memory);
+}
+
+static limit of_file; /* of the one set that comes from a file */
+
+/* A file has the values of the parameters and the optimizer's state; the set also has gradients, in blocks. */
+wg_params *app_params_new(const wg_safetensors *file, int64_t seed)
+{
+    enum { BLOCKS = 16 << 20, EACH = 4 << 10 };
+    const wg_allocator limited = {limited_alloc, limited_release, &of_file};
+    of_file = (limit){.left = BLOCKS};
+    for (size_t i = 0; file && i < wg_safetensors_count(file); i++)
+        of_file.left += EACH + 2 * wg_safetensors_at(file, i).bytes;
+    wg_params *params = wg_params_new_with(WG_F32, file ? limited : (wg_allocator){0}, (uint64_t)seed);
+    if (!params) app_fail("out of memory");
+    return params;
+}
+
+void app_check_params(const wg_params *params, const char *path)
+{
+    if (wg_params_status(params) == WG_ERR_MEMORY && wg_params_allocator(params).alloc && of_file.exceeded)
+        app_fail("%s: its settings ask for a larger model than it has", path);
+    if (wg_params_status(params) != WG_OK) app_fail("%s", wg_params_message(params));
 }
 
 wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool)
@@ -142,162 +221,6 @@ int64_t *app_shuffled(int64_t n, uint64_t seed)
     return copy;
 }
 
-/* ---- options ---- */
-
-/* The choice that equals text, or NULL. */
-static const char *find_choice(const char *const *choices, const char *text)
-{
-    while (*choices && strcmp(*choices, text) != 0) choices++;
-    return *choices;
-}
-
-/* "rnn, lstm, gru" */
-static const char *choices_text(const char *const *choices, char *text, size_t size)
-{
-    size_t n = 0;
-    *text = 0;
-    for (int i = 0; choices[i] && n < size; i++)
-        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : "", choices[i]);
-    return text;
-}
-
-static void list_add(app_list *list, const char *item)
-{
-    list->items = realloc(list->items, (size_t)(list->n + 1) * sizeof *list->items);
-    if (!list->items) app_fail("out of memory");
-    list->items[list->n++] = item;
-}
-
-bool app_option_set(app_option *o, const char *text)
-{
-    char *end = NULL;
-    errno = 0;
-    switch (o->type) {
-    case APP_FLAG: *(bool *)o->value = strcmp(text, "0") != 0; return true;
-    case APP_INT: {
-        long long number = strtoll(text, &end, 10);
-        if (end == text || *end || errno || (double)number < o->low || (double)number > o->high) return false;
-        *(int64_t *)o->value = number;
-        return true;
-    }
-    case APP_REAL: {
-        double number = strtod(text, &end);
-        if (end == text || *end || !(number >= o->low && number <= o->high)) return false;
-        *(double *)o->value = number;
-        return true;
-    }
-    case APP_CHOICE:
-        if (!find_choice(o->choices, text)) return false;
-        *(const char **)o->value = find_choice(o->choices, text);
-        return true;
-    case APP_TEXT: *(const char **)o->value = text; return true;
-    case APP_LIST: list_add(o->value, text); return true;
-    case APP_END: break;
-    }
-    return false;
-}
-
-void app_preset(app_option *table, const char *settings)
-{
-    char word[128];
-    for (int used; sscanf(settings, "%127s%n", word, &used) == 1; settings += used) {
-        char *value = strchr(word, '=');
-        app_option *o = table;
-        if (value) *value++ = 0;
-        while (o->type != APP_END && strcmp(o->name, word) != 0) o++;
-        if (!o->given && (!value || o->type == APP_TEXT || !app_option_set(o, value)))
-            app_fail("the preset of --%s is wrong", word);
-    }
-}
-
-const char *app_option_text(const app_option *o, char text[64])
-{
-    switch (o->type) {
-    case APP_FLAG: return *(bool *)o->value ? "1" : "0";
-    case APP_INT: snprintf(text, 64, "%lld", (long long)*(int64_t *)o->value); return text;
-    case APP_REAL: snprintf(text, 64, "%.17g", *(double *)o->value); return text;
-    case APP_TEXT:
-    case APP_CHOICE: return *(const char **)o->value;
-    default: return "";
-    }
-}
-
-static _Noreturn void refuse_value(const app_option *o, const char *text)
-{
-    char all[128];
-    if (o->type == APP_CHOICE)
-        app_usage("--%s must be one of %s, not '%s'", o->name, choices_text(o->choices, all, sizeof all), text);
-    app_usage("--%s must be a %snumber from %.10g to %.10g, not '%s'", o->name, o->type == APP_INT ? "whole " : "",
-              o->low, o->high, text);
-}
-
-static void print_help(const char *usage, const char *summary, const app_option *table)
-{
-    printf("usage: %s\n\n%s\n\n", usage, summary);
-    for (const app_option *o = table; o->type != APP_END; o++) {
-        char left[64], value[64], all[128];
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->hint ? " " : "", o->hint ? o->hint : "");
-        printf("  %-22s %s", left, o->help);
-        if (o->type == APP_INT) printf(" (%s)", app_option_text(o, value));
-        if (o->type == APP_REAL) printf(" (%g)", *(double *)o->value);
-        if (o->type == APP_CHOICE)
-            printf(": %s (%s)", choices_text(o->choices, all, sizeof all), app_option_text(o, value));
-        if (o->type == APP_TEXT && *(const char **)o->value) printf(" (%s)", app_option_text(o, value));
-        putchar('\n');
-    }
-    printf("  %-22s %s\n  %-22s %s\n", "--help", "print this", "--version", "print the version");
-}
-
-/* The table in getopt's form; val is the index plus one. */
-static struct option *to_getopt(const app_option *table, int *n)
-{
-    for (*n = 0; table[*n].type != APP_END; ++*n) {}
-    struct option *longs = calloc((size_t)*n + 3, sizeof *longs);
-    if (!longs) app_fail("out of memory");
-    for (int i = 0; i < *n; i++) {
-        int argument = table[i].type == APP_FLAG ? no_argument : required_argument;
-        longs[i] = (struct option){table[i].name, argument, NULL, i + 1};
-    }
-    longs[*n] = (struct option){"help", no_argument, NULL, *n + 1};
-    longs[*n + 1] = (struct option){"version", no_argument, NULL, *n + 2};
-    return longs;
-}
-
-/* Adds arguments that are not options to the list of the table. */
-static void take_rest(int argc, char **argv, app_option *table)
-{
-    for (; optind < argc; optind++) {
-        app_option *o = table;
-        while (o->type != APP_END && o->type != APP_LIST) o++;
-        if (o->type == APP_END) app_usage("'%s' is not an option; --help lists them", argv[optind]);
-        app_option_set(o, argv[optind]);
-    }
-}
-
-void app_parse(int argc, char **argv, const char *usage, const char *summary, app_option *table)
-{
-    int n, code, index = 0;
-    struct option *longs = to_getopt(table, &n);
-    opterr = 0;
-    optind = 1;
-    while ((code = getopt_long(argc, argv, ":", longs, &index)) != -1) {
-        const char *word = argv[optind - 1];
-        if (code == ':') app_usage("%s needs a value", word);
-        if (code == '?') app_usage("unknown option '%s'; --help lists them", word);
-        if (code == n + 1) print_help(usage, summary, table);
-        if (code == n + 2) printf("%s %s\n", program, wg_version());
-        if (code > n) {
-            app_check_output();
-            exit(0);
-        }
-        app_option *o = &table[code - 1];
-        if (!app_option_set(o, o->type == APP_FLAG ? "1" : optarg)) refuse_value(o, optarg);
-        o->given = true;
-    }
-    free(longs);
-    take_rest(argc, argv, table);
-}
-
 /* ---- signals and time ---- */
 
 static volatile sig_atomic_t noted_signal;
@@ -353,6 +276,8 @@ void app_progress_begin(app_progress *p, double seconds, int64_t first, int64_t 
 
 void app_progress_pause(app_progress *p, double seconds) { p->paused += seconds; }
 
+void app_progress_skip(app_progress *p, int64_t n) { p->skipped += n; }
+
 static double elapsed(const app_progress *p) { return app_now() - p->started - p->paused; }
 
 bool app_progress_timeout(const app_progress *p) { return p->seconds > 0 && elapsed(p) >= p->seconds; }
@@ -360,7 +285,7 @@ bool app_progress_timeout(const app_progress *p) { return p->seconds > 0 && elap
 double app_progress_rate(const app_progress *p, int64_t done)
 {
     double seconds = elapsed(p);
-    return seconds > 0 ? (double)(done - p->first) * p->units_per_step / seconds : 0;
+    return seconds > 0 ? (double)(done - p->first - p->skipped) * p->units_per_step / seconds : 0;
 }
 
 /* The part of the run that is done, by steps or by time, whichever is larger. */
@@ -413,10 +338,10 @@ void app_progress_show(app_progress *p, int64_t done, double loss)
     double now = app_now(), fraction = fraction_done(p, done);
     bool last = done == p->total;
     if (p->terminal ? now - p->drawn < 0.1 && !last : fraction - p->printed < 0.05 && !last) return;
-    char left[32], text[160];
+    char left[32], text[200];
     duration_text(fraction > 0 ? elapsed(p) * (1 - fraction) / fraction : 0, left, sizeof left);
-    snprintf(text, sizeof text, "step %lld  loss %.4f  %.0f %s/s  %s left", (long long)done, loss,
-             app_progress_rate(p, done), p->unit, left);
+    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %.4f  %.0f %s/s  %s left", p->label ? p->label : "",
+             p->label ? ": " : "", (long long)done, loss, app_progress_rate(p, done), p->unit, left);
     if (p->terminal)
         draw_bar(p, fraction, text);
     else

@@ -7,24 +7,39 @@
 
 #include "../wengert.h"
 
+#include <stdio.h>
+
 /* ---- messages ---- */
 
-/* Sets the prefix of every message: "charlm: ...". */
+/* Sets the prefix of every message: "charlm: ...". A message is one printable line: names and words from files cannot
+ * reach the terminal with control characters. */
 void app_name(const char *name);
+const char *app_program(void);
 void app_note(const char *format, ...) WG_PRINTF(1, 2);
 _Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
 _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
+/* Writes words from outside to stdout as wg_printable shows them. */
+void app_print(const char *text);
+/* Writes a byte of generated text to stdout; on a terminal, a line at a time and printable. End it with a newline. */
+void app_put_byte(char byte);
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
 /* Checks that, and returns the result of main: 128 + the number of a signal that was noted, or 0. */
 int app_end(void);
 /* Ends the program if a file could not be written there: before an hour of training, not after. */
 void app_check_place(const char *path);
+/* Writes what the file has in memory to the disk. An error ends the program. */
+void app_sync(FILE *file, const char *path);
 
 /* ---- memory, tapes, random numbers ---- */
 
 /* n zeroed elements; the caller frees them. Out of memory ends the program. */
 void *app_room(int64_t n, size_t size);
+/* The parameter set of a model whose sizes are in a file, which may come from a stranger: its memory is limited by the
+ * file's size. NULL: no file, no limit. */
+wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
+/* Ends the program if the set has an error; path: of that file. */
+void app_check_params(const wg_params *params, const char *path);
 /* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. A failure ends the program.
  * */
 wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool);
@@ -107,6 +122,8 @@ typedef struct app_progress {
     double seconds;        /* time limit; 0: none */
     const char *unit;      /* of the rate: "chars" */
     double units_per_step;
+    const char *label; /* which of several models it is about; NULL: there is one */
+    int64_t skipped;   /* steps that count as done, but were not made */
 } app_progress;
 
 /* seconds: the time limit; 0: none. */
@@ -116,6 +133,8 @@ void app_progress_begin(app_progress *progress, double seconds, int64_t first, i
 void app_progress_show(app_progress *progress, int64_t done, double loss);
 /* Excludes this time from the rate. */
 void app_progress_pause(app_progress *progress, double seconds);
+/* The next n steps will not be made (early stopping): they do not count for the rate. */
+void app_progress_skip(app_progress *progress, int64_t n);
 /* Whether the time limit is reached. */
 bool app_progress_timeout(const app_progress *progress);
 /* Units per second so far. */
@@ -138,8 +157,12 @@ void app_points_fini(app_points *points);
  * increase. */
 wg_status app_curve_write(const char *path, const char *title, const app_points *training,
                           const app_points *validation, wg_error *error);
-/* Adds the points of such a file up to step `last`, for a resumed run. Ignores a file that is missing or unreadable. */
+/* Adds the points of such a file up to step `last`, for a resumed run. Ignores a file that is missing or unreadable, and
+ * steps that do not increase. */
 void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
+
+/* Text in an SVG: printable, and its special characters escaped. */
+void app_put_svg(FILE *out, const char *text);
 
 /* ---- matrices ---- */
 

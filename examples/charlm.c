@@ -112,10 +112,7 @@ static void learn(run *r)
         app_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
         if (is_due(r->step, r->s.sample_every)) show_sample(r);
-        if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) {
-            run_save(r);
-            run_write_curve(r);
-        }
+        if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
     }
 }
 
@@ -157,16 +154,16 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
     bool training = wg_set_training(tape, false);
 
     size_t primed = strlen(prime);
-    fputs(prime, stdout);
+    for (const char *p = prime; *p; p++) app_put_byte(*p);
     int32_t c = v->number[(unsigned char)prime[0]];
     for (int64_t i = 1; i < (int64_t)primed + length; i++) {
         wg_set_step(tape, (uint64_t)i);
         int32_t next = next_character(m, tape, &carry, c, temperature);
         bool given = i < (int64_t)primed;
         c = given ? v->number[(unsigned char)prime[i]] : next;
-        if (!given) putchar(v->symbol[c]);
+        if (!given) app_put_byte((char)v->symbol[c]);
     }
-    putchar('\n');
+    app_put_byte('\n');
     wg_set_training(tape, training);
     wg_params_free(scratch);
 }
@@ -209,6 +206,7 @@ static int train(int argc, char **argv, bool demo)
     app_parse(argc, argv, demo ? "charlm demo [options] [FILE...]" : "charlm train [options] [FILE...]",
               "Learns a text, character by character. Without a FILE: the start of Pride and Prejudice.",
               r.options);
+    if (r.s.tiny) app_preset(r.options, "layers=1 hidden=32 batch=16 unroll=25 steps=300 lr=0.01");
     if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
     run_begin(&r);
     app_catch_signals();
@@ -266,6 +264,8 @@ int main(int argc, char **argv)
     if (strcmp(command, "train") == 0) return train(argc - 1, argv + 1, false);
     if (strcmp(command, "demo") == 0) return train(argc - 1, argv + 1, true);
     if (strcmp(command, "sample") == 0) return sample(argc - 1, argv + 1);
+    if (strcmp(command, "--help") != 0 && strcmp(command, "--version") != 0 && strncmp(command, "--", 2) == 0)
+        return train(argc, argv, false);
     app_option none[] = {{APP_END}};
     app_parse(argc, argv, "charlm train|sample|demo [options]",
               "A character-level language model. 'charlm train --help' and so on say more.", none);

@@ -19,10 +19,10 @@ typedef struct settings {
     const char *cell, *optimizer, *out, *init_from, *losses;
     int64_t layers, hidden, batch, unroll, steps, seed, threads, sample_every, eval_every, save_every;
     double lr, decay, clip, dropout, seconds;
-    bool resume, lenient;
+    bool resume, lenient, tiny;
 } settings;
 
-enum { N_OPTIONS = 24 };
+enum { N_OPTIONS = 25 };
 
 settings settings_defaults(void);
 settings settings_demo(void); /* a minute of training, the model next to the program */
@@ -52,8 +52,9 @@ typedef struct run {
 /* Reads the texts; makes the model, or loads the one to resume. r->s must be set. */
 void run_begin(run *r);
 void run_end(run *r);
+/* Writes the model, after all that a resumed run continues: the losses and the curve have at least the model's steps. */
 void run_save(run *r);
-/* Writes the loss curve: model.svg next to model.safetensors. A resumed run continues its points. */
+/* Writes the loss curve: model.svg next to model.safetensors. */
 void run_write_curve(const run *r);
 
 /* The model and vocabulary of a checkpoint. */

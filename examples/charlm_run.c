@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- settings ---- */
@@ -69,6 +70,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_INT, "sample-every", &s->sample_every, "N", "print 200 characters every N steps; 0: never", 0, many},
         {APP_INT, "eval-every", &s->eval_every, "N", "validate every N steps; 0: at the end", 0, many},
         {APP_INT, "save-every", &s->save_every, "N", "save every N steps; 0: at the end", 0, many},
+        {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for a few seconds"},
         {APP_END}};
     _Static_assert(sizeof options / sizeof *options <= N_OPTIONS, "the table has room");
     memcpy(table, options, sizeof options);
@@ -79,19 +81,18 @@ static wg_cell cell_of(const char *name)
     return strcmp(name, "lstm") == 0 ? WG_LSTM : strcmp(name, "gru") == 0 ? WG_GRU : WG_RNN_TANH;
 }
 
-/* Parameters "rnn.weight_ih_l0", ..., "decoder.weight", "decoder.bias", initialised as PyTorch does. */
-static model model_new(const settings *s, int vocabulary_size)
+/* Parameters "rnn.weight_ih_l0", ..., "decoder.weight", "decoder.bias", initialised as PyTorch does. file: where the
+ * settings are from, or NULL. */
+static model model_new(const settings *s, int vocabulary_size, const wg_safetensors *file)
 {
-    model m = {.params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed),
-               .vocabulary = vocabulary_size};
-    if (!m.params) app_fail("out of memory");
+    model m = {.params = app_params_new(file, s->seed), .vocabulary = vocabulary_size};
     wg_rnn_options options = wg_rnn_defaults();
     options.cell = cell_of(s->cell);
     options.layers = (int)s->layers;
     options.dropout = s->dropout;
     wg_rnn_init(&m.rnn, m.params, "rnn", vocabulary_size, s->hidden, options);
     wg_linear_init(&m.decoder, m.params, "decoder", s->hidden, vocabulary_size, wg_linear_defaults());
-    if (wg_params_status(m.params) != WG_OK) app_fail("%s", wg_params_message(m.params));
+    app_check_params(m.params, file ? wg_safetensors_path(file) : "");
     return m;
 }
 
@@ -138,6 +139,8 @@ void run_save(run *r)
                        .metadata = pairs,
                        .n_metadata = n};
     wg_error error = {0};
+    if (r->losses) app_sync(r->losses, r->s.losses);
+    run_write_curve(r);
     if (wg_checkpoint_save(r->s.out, &c, &error) != WG_OK) app_fail("%s", error.text);
 }
 
@@ -224,7 +227,7 @@ model model_load(const char *path, vocabulary *v)
     settings_table(&saved, table);
     wg_safetensors *file = open_model(path, v);
     adopt_settings(file, table);
-    model m = model_new(&saved, v->size);
+    model m = model_new(&saved, v->size, file);
     wg_checkpoint c = {.params = m.params};
     if (wg_checkpoint_load(file, &c, tolerate_state, NULL, &error) != WG_OK) app_fail("%s", error.text);
     wg_safetensors_close(file);
@@ -272,17 +275,27 @@ static void cut_text(run *r)
 }
 
 /* A resumed run continues after the line of its first step: a killed run may have written more lines. */
+static void continue_losses(run *r)
+{
+    struct stat info;
+    int64_t lines = 0;
+    if (fstat(fileno(r->losses), &info) != 0 || !S_ISREG(info.st_mode)) return;
+    rewind(r->losses);
+    for (int c; lines < r->step && (c = getc(r->losses)) != EOF;) lines += c == '\n';
+    if (lines < r->step && info.st_size > 0)
+        app_fail("%s: has %lld lines, but %s is at step %lld: not the losses of this run", r->s.losses,
+                 (long long)lines, r->s.out, (long long)r->step);
+    if (lines < r->step) app_note("%s: begins after step %lld", r->s.losses, (long long)r->step);
+    if (ftruncate(fileno(r->losses), ftell(r->losses)) != 0 || fseek(r->losses, 0, SEEK_END) != 0)
+        app_fail("%s: cannot cut: %s", r->s.losses, strerror(errno));
+}
+
 static void open_losses(run *r)
 {
     if (!r->s.losses) return;
     r->losses = fopen(r->s.losses, r->s.resume ? "a+" : "w");
     if (!r->losses) app_fail("%s: cannot open: %s", r->s.losses, strerror(errno));
-    if (!r->s.resume || fseek(r->losses, 0, SEEK_SET) != 0) return;
-    int64_t lines = 0;
-    for (int c; lines < r->step && (c = getc(r->losses)) != EOF;) lines += c == '\n';
-    if (lines == r->step && ftruncate(fileno(r->losses), ftell(r->losses)) != 0)
-        app_fail("%s: cannot cut: %s", r->s.losses, strerror(errno));
-    fseek(r->losses, 0, SEEK_END);
+    if (r->s.resume) continue_losses(r);
 }
 
 void run_begin(run *r)
@@ -293,9 +306,9 @@ void run_begin(run *r)
     if (file) adopt_settings(file, r->options);
     read_texts(&r->s.data, &r->text);
     cut_text(r);
-    r->m = model_new(&r->s, r->v.size);
+    r->m = model_new(&r->s, r->v.size, file);
     wg_rnn_carry_init(&r->carry, &r->m.rnn, r->m.params, "state", r->s.batch);
-    if (wg_params_status(r->m.params) != WG_OK) app_fail("%s", wg_params_message(r->m.params));
+    app_check_params(r->m.params, r->s.out);
     r->optimizer = optimizer_new(&r->s, r->m.params);
     if (file) resume(r, file, &theirs);
     wg_safetensors_close(file);

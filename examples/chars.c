@@ -49,7 +49,9 @@ bool vocabulary_read(vocabulary *v, const char *text)
     if (length < 4 || length > 512 || length % 2) return false;
     for (size_t i = 0; i < length; i += 2) {
         int high = digit(text[i]), low = digit(text[i + 1]), c = high * 16 + low;
-        if (high < 0 || low < 0 || c <= last) return false;
+        const bool control =
+            c == 127 || (c < 32 && c != '\t' && c != '\n' && c != '\f' && c != '\r'); /* no text has one */
+        if (high < 0 || low < 0 || c <= last || control) return false;
         seen[last = c] = true;
     }
     *v = number_symbols(seen);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 720, HEIGHT = 400, LEFT = 60, RIGHT = 20, TOP = 40, BOTTOM = 46, STRETCHES = 300 };
+enum { WIDTH = 720, HEIGHT = 400, LEFT = 60, RIGHT = 20, TOP = 40, BOTTOM = 46, STRETCHES = 300, MOST_TICKS = 20 };
 
 void app_points_add(app_points *p, double x, double y)
 {
@@ -47,13 +47,26 @@ static double tick_distance(double range)
     return power * (parts < 1.5 ? 1 : parts < 3.5 ? 2 : parts < 7.5 ? 5 : 10);
 }
 
+/* A loss that overflowed has no place in the picture. */
+static bool is_shown(double y) { return fabs(y) < 1e300; }
+
 static void include_points(frame *f, const app_points *p)
 {
     for (size_t i = 0; i < p->n; i++) {
-        if (!isfinite(p->y[i])) continue;
+        if (!is_shown(p->y[i])) continue;
         f->x0 = fmin(f->x0, p->x[i]), f->x1 = fmax(f->x1, p->x[i]);
         f->y0 = fmin(f->y0, p->y[i]), f->y1 = fmax(f->y1, p->y[i]);
     }
+}
+
+/* Widens a range that is empty, or so narrow that ticks would not differ as doubles. */
+static void widen(double *low, double *high)
+{
+    if (!(*low <= *high)) *low = *high = 0;
+    const double least = fmax(1e-200, 1e-9 * fmax(fabs(*low), fabs(*high)));
+    if (*high - *low > least) return;
+    *low -= fmax(1, least);
+    *high += fmax(1, least);
 }
 
 /* A range with all points, rounded to ticks. */
@@ -62,8 +75,8 @@ static frame frame_of(const app_points *a, const app_points *b)
     frame f = {INFINITY, -INFINITY, INFINITY, -INFINITY};
     include_points(&f, a);
     include_points(&f, b);
-    if (!(f.x1 > f.x0)) f.x1 = (f.x0 = isfinite(f.x0) ? f.x0 - 1 : 0) + 2;
-    if (!(f.y1 - f.y0 > 1e-9 * fabs(f.y1))) f.y1 = (f.y0 = isfinite(f.y0) ? f.y0 - 1 : 0) + 2;
+    widen(&f.x0, &f.x1);
+    widen(&f.y0, &f.y1);
     double tick = tick_distance(f.y1 - f.y0);
     f.y0 = floor(f.y0 / tick) * tick;
     f.y1 = ceil(f.y1 / tick) * tick;
@@ -77,21 +90,19 @@ static void draw_axes(FILE *out, const frame *f, const char *title)
             "font-family=\"sans-serif\" font-size=\"12\" fill=\"#444\">\n<rect width=\"100%%\" height=\"100%%\" "
             "fill=\"#fff\"/>\n<text x=\"%d\" y=\"24\" font-size=\"14\">",
             WIDTH, HEIGHT, WIDTH, HEIGHT, LEFT);
-    for (; *title; title++)
-        if (*title == '<' || *title == '&')
-            fprintf(out, "&#%d;", *title);
-        else
-            fputc(*title, out);
+    app_put_svg(out, title);
     fprintf(out, "</text>\n");
-    double ty = tick_distance(f->y1 - f->y0), tx = tick_distance(f->x1 - f->x0);
-    for (double y = f->y0; y <= f->y1 + ty / 2; y += ty)
+    const double ty = tick_distance(f->y1 - f->y0), tx = tick_distance(f->x1 - f->x0), x0 = ceil(f->x0 / tx) * tx;
+    for (int i = 0; i < MOST_TICKS && f->y0 + i * ty <= f->y1 + ty / 2; i++) {
+        const double y = f->y0 + i * ty;
         fprintf(
             out,
             "<path d=\"M%d %.1fH%d\" stroke=\"#e4e4e4\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n",
             LEFT, to_y(f, y), WIDTH - RIGHT, LEFT - 8, to_y(f, y) + 4, fabs(y) < ty / 2 ? 0 : y);
-    for (double x = ceil(f->x0 / tx) * tx; x <= f->x1; x += tx)
-        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n", to_x(f, x),
-                HEIGHT - BOTTOM + 18, x);
+    }
+    for (int i = 0; i < MOST_TICKS && x0 + i * tx <= f->x1; i++)
+        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n", to_x(f, x0 + i * tx),
+                HEIGHT - BOTTOM + 18, x0 + i * tx);
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">step</text>\n", WIDTH - RIGHT, HEIGHT - 10);
 }
 
@@ -103,7 +114,7 @@ static app_points means_of(const app_points *p, double stretch)
         double end = p->x[i] + stretch, x = 0, y = 0;
         size_t n = 0;
         do {
-            if (isfinite(p->y[i])) x += p->x[i], y += p->y[i], n++;
+            if (is_shown(p->y[i])) x += p->x[i], y += p->y[i], n++;
         } while (++i < p->n && p->x[i] < end);
         if (n) app_points_add(&means, x / (double)n, y / (double)n);
     }
@@ -121,7 +132,7 @@ static void draw_line(FILE *out, const frame *f, const app_points *p)
 static void draw_dots(FILE *out, const frame *f, const app_points *p)
 {
     for (size_t i = 0; i < p->n; i++)
-        if (isfinite(p->y[i]))
+        if (is_shown(p->y[i]))
             fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#d1622b\"/>\n", to_x(f, p->x[i]),
                     to_y(f, p->y[i]));
     if (p->n)
@@ -144,10 +155,12 @@ void app_curve_read(const char *path, double last, app_points *training, app_poi
     if (wg_text_read(path, &text, NULL) != WG_OK) return;
     const char *at = strstr(text.bytes, BEFORE_POINTS);
     if (at) at += strlen(BEFORE_POINTS);
-    char kind;
-    double x, y;
-    for (int n = 0; at && sscanf(at, " %c %lf %lf%n", &kind, &x, &y, &n) == 3; at += n)
-        if (x <= last) app_points_add(kind == 't' ? training : validation, x, y);
+    for (char *middle, *end; at && (*at == 't' || *at == 'v'); at = end + (*end == '\n')) {
+        app_points *to = *at == 't' ? training : validation;
+        const double x = strtod(at + 1, &middle), y = strtod(middle, &end);
+        if (middle == at + 1 || end == middle) break;
+        if (x >= 0 && x <= last && (to->n == 0 || x > to->x[to->n - 1])) app_points_add(to, x, y);
+    }
     wg_text_fini(&text);
 }
 

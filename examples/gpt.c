@@ -36,18 +36,18 @@ typedef struct gpt {
 
 /* ---- the model ---- */
 
-static void gpt_init(gpt *g, const settings *s)
+/* file: where the settings are from, or NULL. */
+static void gpt_init(gpt *g, const settings *s, const wg_safetensors *file)
 {
     wg_lm_options o = wg_lm_defaults();
     o.layer.heads = s->heads;
     o.layer.dropout = s->dropout;
     o.position = strcmp(s->position, "learned") == 0 ? WG_POSITION_LEARNED : WG_POSITION_SINUSOID;
     o.tied = !s->untied;
-    g->params = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)s->seed);
-    if (!g->params) app_fail("out of memory");
+    g->params = app_params_new(file, s->seed);
     g->tape = app_tape_new(s->threads, s->seed, &g->pool);
-    if (wg_lm_init(&g->lm, g->params, "", g->v.size, s->context, s->width, (int)s->layers, o) != WG_OK)
-        app_fail("%s", wg_params_message(g->params));
+    wg_lm_init(&g->lm, g->params, "", g->v.size, s->context, s->width, (int)s->layers, o);
+    app_check_params(g->params, s->model);
 }
 
 static void gpt_fini(gpt *g)
@@ -217,10 +217,12 @@ static void write_text(gpt *g, const settings *s)
     writer w = {.g = g, .scratch = wg_params_new(WG_F32)};
     const wg_sampling sampling = {.temperature = s->temperature, .top_k = s->top_k, .top_p = s->top_p};
     const size_t primed = s->prime ? strlen(s->prime) : 0;
+    /* The rows that the text needs: the context of a model from a stranger may be much larger than the model. */
+    const int64_t all = (int64_t)(primed ? primed : 1) + s->length, room = all < s->context ? all : s->context;
     const int32_t newline = g->v.number['\n'] >= 0 ? g->v.number['\n'] : 0;
     w.history = malloc((primed + (size_t)s->length + 1) * sizeof *w.history);
     if (!w.scratch || !w.history ||
-        wg_kv_cache_init(&w.cache, &g->lm.stack, w.scratch, "cache", 1, s->context, 0) != WG_OK)
+        wg_kv_cache_init(&w.cache, &g->lm.stack, w.scratch, "cache", 1, room, 0) != WG_OK)
         app_fail("out of memory");
     wg_set_training(g->tape, false);
     if (primed == 0) take(&w, newline);
@@ -230,14 +232,14 @@ static void write_text(gpt *g, const settings *s)
                      (unsigned char)s->prime[i]);
         take(&w, g->v.number[(unsigned char)s->prime[i]]);
     }
-    if (s->prime) fputs(s->prime, stdout);
+    for (const char *p = s->prime; p && *p; p++) app_put_byte(*p);
     for (int64_t i = 0; i < s->length && !app_signal(); i++) {
         int64_t c = wg_choose(w.logits, g->v.size, sampling, (uint64_t)s->seed, (uint64_t)i);
         if (c < 0) app_fail("the model's logits are not finite");
-        putchar(g->v.symbol[c]);
+        app_put_byte((char)g->v.symbol[c]);
         if (i + 1 < s->length) take(&w, (int32_t)c);
     }
-    putchar('\n');
+    app_put_byte('\n');
     free(w.history);
     wg_params_free(w.scratch);
 }
@@ -295,7 +297,7 @@ static void load(gpt *g, settings *s, app_option *options)
         if (o->saved && (!text || !app_option_set(o, text))) app_fail("%s: --%s is wrong", s->model, o->name);
     }
     s->dropout = 0;
-    gpt_init(g, s);
+    gpt_init(g, s, file);
     wg_checkpoint c = {.params = g->params};
     if (wg_checkpoint_load(file, &c, NULL, NULL, &error) != WG_OK) app_fail("%s", error.text);
     wg_safetensors_close(file);
@@ -375,7 +377,7 @@ static int train(int argc, char **argv)
     size_t size;
     int32_t *text = read_text(&g, &s, &size);
     const size_t cut = size / 10 * 9;
-    gpt_init(&g, &s);
+    gpt_init(&g, &s, NULL);
     app_catch_signals();
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);

@@ -134,8 +134,9 @@ static void draw(FILE *out, double norm[NETS][MOST_STEPS], int T)
     for (int i = 0; i < NETS; i++)
         for (int lag = 0; lag < T; lag++)
             if (norm[i][lag] > 0) low = fmin(low, log10(norm[i][lag])), high = fmax(high, log10(norm[i][lag]));
-    low = floor(fmax(low, -30));
+    low = floor(fmin(fmax(low, -30), 29)); /* also if all norms vanish or overflow */
     high = ceil(fmin(fmax(high, low + 1), 30));
+    const int lines = (int)(high - low), apart = (lines + 7) / 8;
     const double across = (WIDTH - LEFT - RIGHT) / (double)(T - 1), up = (HEIGHT - TOP - BOTTOM) / (high - low);
     fprintf(
         out,
@@ -144,8 +145,8 @@ static void draw(FILE *out, double norm[NETS][MOST_STEPS], int T)
         "fill=\"#fff\"/>\n<text x=\"%d\" y=\"24\" font-size=\"14\">length of the gradient by the state, against "
         "the lag</text>\n",
         WIDTH, HEIGHT, WIDTH, HEIGHT, LEFT);
-    for (double power = low; power <= high; power += ceil((high - low) / 8)) {
-        double y = HEIGHT - BOTTOM - (power - low) * up;
+    for (int line = 0; line <= lines; line += apart) {
+        const double power = low + line, y = HEIGHT - BOTTOM - (power - low) * up;
         fprintf(out,
                 "<path d=\"M%d %.1fH%d\" stroke=\"#e4e4e4\"/><text x=\"%d\" y=\"%.1f\" "
                 "text-anchor=\"end\">1e%g</text>\n",
@@ -259,6 +260,7 @@ static void train_all(const settings *o, wg_tape *tape, double *accuracy)
     for (int i = 0; i < PUPILS && o->steps > 0; i++) {
         double low = 1, high = 0;
         int64_t params = 0;
+        progress.label = pupils[i].name;
         for (int64_t k = 0; k < o->runs; k++) {
             double a = train(&pupils[i], o, o->seed + k, tape, &progress, (i * o->runs + k) * o->steps, &params);
             low = fmin(low, a);

@@ -286,8 +286,9 @@ static void print_some(const model *m, wg_tape *tape, const houses *h)
     printf("bedrooms    area  wealth  zip         price   predicted\n");
     for (int64_t i = 0; p && i < wg_numel(price); i++) {
         const house *one = &h->house[h->n_train + i];
-        printf("%8g  %6.0f  %6.2f  %-9s %7.0f  %10.0f\n", one->number[0], one->number[1], one->number[2], one->zip,
-               one->price, p[i] * d[NUMBERS] + mean[NUMBERS]);
+        char zip[64];
+        printf("%8g  %6.0f  %6.2f  %-9s %7.0f  %10.0f\n", one->number[0], one->number[1], one->number[2],
+               wg_printable(one->zip, zip, sizeof zip), one->price, p[i] * d[NUMBERS] + mean[NUMBERS]);
     }
     app_end_step(tape);
 }

@@ -21,19 +21,21 @@ static wg_status finish(const char *path, FILE *out, char **text, size_t *size, 
 
 enum { CELL = 24, MARGIN = 120, TOP = 150 };
 
-/* Escapes the characters that are special in SVG. */
-static void put_text(FILE *out, const char *text)
+void app_put_svg(FILE *out, const char *text)
 {
-    for (; *text; text++) {
-        if (*text == '&')
+    const size_t size = 4 * strlen(text) + 1;
+    char *shown = app_room((int64_t)size, 1);
+    for (const char *c = wg_printable(text, shown, size); *c; c++) {
+        if (*c == '&')
             fputs("&amp;", out);
-        else if (*text == '<')
+        else if (*c == '<')
             fputs("&lt;", out);
-        else if (*text == '>')
+        else if (*c == '>')
             fputs("&gt;", out);
         else
-            fputc(*text, out);
+            fputc(*c, out);
     }
+    free(shown);
 }
 
 static void put_words(FILE *out, int n, const char *const *words, bool columns)
@@ -44,7 +46,7 @@ static void put_words(FILE *out, int n, const char *const *words, bool columns)
             fprintf(out, "<text transform=\"translate(%d,%d) rotate(-60)\">", MARGIN + along + 4, TOP - 6);
         else
             fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", MARGIN - 6, TOP + along + 4);
-        put_text(out, words[i]);
+        app_put_svg(out, words[i]);
         fputs("</text>\n", out);
     }
 }
@@ -61,7 +63,7 @@ wg_status app_matrix_write(const char *path, const char *title, int rows, int co
             "font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n<text x=\"10\" y=\"20\" "
             "font-size=\"14\">",
             MARGIN + cols * CELL + 60, TOP + rows * CELL + 20);
-    put_text(out, title);
+    app_put_svg(out, title);
     fputs("</text>\n", out);
     put_words(out, rows, row_words, false);
     put_words(out, cols, col_words, true);

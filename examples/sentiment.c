@@ -245,6 +245,7 @@ static result train(trainer *t, model *m, const corpus *c)
         r.epoch = epoch + 1;
     }
     r.seconds = app_now() - begin;
+    app_progress_skip(&t->progress, end - t->done);
     t->done = end;
     wg_loader_free(loader);
     wg_optimizer_free(optimizer);
@@ -335,7 +336,9 @@ static void classify(wg_tape *tape, const model *m, const corpus *c, const char 
     corpus one = corpus_look_at(sentence, c->task == &task_files ? WORDS_LOWER : 0, &c->dictionary);
     logits_of(tape, m, &one, 0, 0, logits);
     int best = logits[1] > logits[0];
-    printf("%s: \"%s\": %s, probability %.3f\n", model_names[m->kind], sentence, c->task->labels[best],
+    printf("%s: \"", model_names[m->kind]);
+    app_print(sentence);
+    printf("\": %s, probability %.3f\n", c->task->labels[best],
            1 / (1 + exp((double)(logits[1 - best] - logits[best]))));
     corpus_fini(&one);
 }
@@ -393,18 +396,14 @@ static plan choose(const settings *s)
     return p;
 }
 
-static corpus get_corpus(const settings *s, const task *t)
-{
-    return t == &task_files ? corpus_read(s->neg, s->pos, (uint64_t)s->seed)
-                            : corpus_generate(t, s->sentences, (uint64_t)s->seed);
-}
-
 static void run(trainer *t, const plan *p, result r[MODELS][TASKS])
 {
     const settings *s = t->s;
     corpus c[TASKS];
+    char label[32];
     for (int k = 0; k < p->n_tasks; k++) {
-        c[k] = get_corpus(s, p->tasks[k]);
+        c[k] = p->tasks[k] == &task_files ? corpus_read(s->neg, s->pos, (uint64_t)s->seed)
+                                          : corpus_generate(p->tasks[k], s->sentences, (uint64_t)s->seed);
         if (s->sentence) check_sentence(&c[k], s->sentence);
         if (s->order_out) write_order_file(s->order_out, &c[k], s);
         t->planned += (p->last - p->first + 1) * s->epochs * ((c[k].train + s->batch - 1) / s->batch);
@@ -413,6 +412,8 @@ static void run(trainer *t, const plan *p, result r[MODELS][TASKS])
     for (int kind = p->first; kind <= p->last; kind++)
         for (int k = 0; k < p->n_tasks && !app_signal(); k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
+            snprintf(label, sizeof label, "%s, %s", model_names[kind], p->tasks[k]->name);
+            t->progress.label = label;
             if (s->init_out) write_model(s->init_out, &m, s);
             r[kind][k] = train(t, &m, &c[k]);
             if (s->sentence && !app_signal()) classify(t->tape, &m, &c[k], s->sentence);

@@ -178,7 +178,10 @@ static void print_tagged(const model *m, wg_tape *tape, const corpus *c, const c
         for (int32_t k = 1; k < n_tags(c); k++)
             if (row[k] > row[best]) best = k;
         bool known = dictionary_find(&c->words, line.word[t]) != WORD_UNKNOWN;
-        printf(" %s%s/%s", line.word[t], known ? "" : "?", c->tags.word[WORD_FIRST + best]);
+        putchar(' ');
+        app_print(line.word[t]);
+        printf("%s/", known ? "" : "?");
+        app_print(c->tags.word[WORD_FIRST + best]);
     }
     printf("\n");
     words_fini(&line);
@@ -223,6 +226,7 @@ static void run(wg_tape *tape, const settings *s)
     app_progress_begin(&progress, 0, 0, 2 * steps, "sentences", (double)s->batch);
     for (int k = 0; k < 2; k++) {
         models[k] = model_new(&c, s, k == 1);
+        progress.label = direction[k];
         scores[k] = train(&models[k], tape, &c, s, &progress, k * steps);
         depends[k] = dependence(&models[k], tape, &c);
     }

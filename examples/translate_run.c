@@ -293,7 +293,7 @@ static void write_model(const char *path, const run *r)
 static void print_words(const char *what, const char *const *text, size_t n)
 {
     printf("%s", what);
-    for (size_t i = 0; i < n; i++) printf(" %s", text[i]);
+    for (size_t i = 0; i < n; i++) putchar(' '), app_print(text[i]);
     putchar('\n');
 }
 

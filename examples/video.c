@@ -213,6 +213,7 @@ static double learn(const settings *s, const char *name, predict_fn predict, wg_
     clips c = clips_new(s->batch);
     app_progress progress;
     app_progress_begin(&progress, 0, 0, s->steps, "clips", (double)s->batch);
+    progress.label = name;
     double smooth = 0;
     for (int64_t step = 0; step < s->steps; step++) {
         if (app_signal()) exit(128 + app_signal());

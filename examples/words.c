@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void *room_for(size_t n, size_t size)
 {
@@ -64,10 +65,12 @@ words words_of(const char *text, size_t size, unsigned flags)
     return w;
 }
 
-/* Converts an ISO-8859-1 file to UTF-8; false if it has control characters, is missing or is empty. */
+/* Converts an ISO-8859-1 file to UTF-8; false if it has control characters, is missing or is empty, or is a pipe, which
+ * cannot be read again. */
 static bool read_latin1(const char *path, wg_text *text)
 {
-    FILE *file = fopen(path, "rb");
+    struct stat info;
+    FILE *file = stat(path, &info) == 0 && S_ISREG(info.st_mode) ? fopen(path, "rb") : NULL;
     char *bytes = NULL;
     size_t size = 0;
     bool good = file != NULL;

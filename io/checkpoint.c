@@ -1,12 +1,14 @@
 /* Checkpoints: a parameter set, an optimizer's state, step and seed in one safetensors file.
  *
- * Loading makes two passes: the first checks everything, the second copies and cannot fail. */
+ * Loading makes two passes: the first checks everything, the second copies and cannot fail. Each name is looked up by
+ * hash in the set and by bisection in the file, so that a load takes O(n log n). */
 #include "safetensors.h"
 
 #include "../optim/optim.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,14 @@
 #define KEY_OPTIMIZER       WG__RESERVED "optimizer"
 #define KEY_OPTIMIZER_STEPS WG__RESERVED "optimizer_steps"
 #define STATE_PREFIX        "optim."
+
+/* The optimizer's arrays exist for every parameter that it trains. */
+static wg_status adopt(const char *path, wg_optimizer *optimizer, wg_error *error)
+{
+    const wg_status status = optimizer ? wg_optimizer_adopt(optimizer) : WG_OK;
+    return status == WG_OK ? status
+                           : wg_error_set(error, status, WG__AT "%s", path, wg_optimizer_message(optimizer));
+}
 
 /* ---- saving ---- */
 
@@ -29,7 +39,7 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
         if (c->metadata[i].key && strncmp(c->metadata[i].key, WG__RESERVED, sizeof WG__RESERVED - 1) == 0)
             return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are reserved",
                                 path, c->metadata[i].key, WG__RESERVED);
-    return WG_OK;
+    return adopt(path, c->optimizer, error);
 }
 
 /* The file's tensors: the set's members under all their names, then the optimizer's state. */
@@ -94,6 +104,9 @@ typedef struct loader {
     wg_error *error;
     wg_status status;
     bool copy; /* in the second pass */
+    size_t
+        *first; /* [members] of a parameter, at its own index: 1 + the file's tensor of the first of its names; 0 */
+    bool *used; /* [tensors of the file] has the name of a member or a state */
 } loader;
 
 bool wg_tolerate_all(void *context, const wg_difference *difference) { return true; }
@@ -103,19 +116,94 @@ static bool differs(loader *l, wg_difference_kind kind, const char *name, const 
 static bool differs(loader *l, wg_difference_kind kind, const char *name, const char *format, ...)
 {
     if (l->copy) return true; /* the first pass has reported it */
-    char text[256];
+    char raw[256], text[256];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(raw, sizeof raw, format, arguments);
     va_end(arguments);
+    wg_printable(raw, text, sizeof text);
     wg_difference difference = {kind, name, text};
     if (l->tolerate && l->tolerate(l->context, &difference)) return true;
     l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.160s", wg_safetensors_path(l->file), text);
     return false;
 }
 
-/* Compares the file's tensor with the model's shape and dtype. *fits: they are equal. Returns false to stop loading. */
-static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, const wg_shape *shape, bool *fits)
+/* Notes which tensors of the file the model has, under which names. False if out of memory. */
+static bool match(loader *l)
+{
+    const wg_checkpoint *c = l->checkpoint;
+    const size_t n = wg_params_count(c->params), tensors = wg_safetensors_count(l->file);
+    const char *name;
+    l->first = calloc(n + 1, sizeof *l->first);
+    l->used = calloc(tensors + 1, sizeof *l->used);
+    if (!l->first || !l->used) return false;
+    for (size_t i = 0; i < n; i++) {
+        const size_t at = wg__safetensors_index(l->file, wg_params_name_at(c->params, i));
+        size_t *first = &l->first[wg_param_index(wg_params_at(c->params, i))];
+        l->used[at] = true; /* [tensors]: none */
+        if (*first == 0 && at < tensors) *first = at + 1;
+    }
+    for (size_t i = 0; wg_optimizer_state_at(c->optimizer, i, &name, NULL, NULL, NULL); i++)
+        l->used[wg__safetensors_index(l->file, name)] = true;
+    return true;
+}
+
+/* Finds the parameter in the file under any of its names, in the set's order. */
+static bool find_any_name(const loader *l, const wg_param *p, wg_entry *e)
+{
+    const size_t first = l->first[wg_param_index(p)];
+    if (first) *e = wg_safetensors_at(l->file, first - 1);
+    return first > 0;
+}
+
+/* ---- numbers of other types ---- */
+
+/* F32 and F64 convert to each other. Counters such as batch norm's num_batches_tracked are 64-bit integers in PyTorch's
+ * files, floats in our buffers. */
+static bool converts(const wg_entry *e, wg_dtype dtype, bool buffer)
+{
+    if (e->dtype == dtype) return true;
+    return wg_dtype_is_float(dtype) && (wg_dtype_is_float(e->dtype) || (buffer && strcmp(e->type, "I64") == 0));
+}
+
+static double number_at(const wg_entry *e, size_t i)
+{
+    const char *from = e->data;
+    float f32;
+    double f64;
+    int64_t i64;
+    if (e->dtype == WG_F32) return memcpy(&f32, from + 4 * i, 4), (double)f32;
+    if (e->dtype == WG_F64) return memcpy(&f64, from + 8 * i, 8), f64;
+    return memcpy(&i64, from + 8 * i, 8), (double)i64;
+}
+
+/* Whether a finite number would become infinite. */
+static bool overflows(const wg_entry *e, wg_dtype dtype)
+{
+    if (e->dtype != WG_F64 || dtype != WG_F32) return false;
+    for (size_t i = 0; i < e->bytes / sizeof(double); i++) {
+        const double number = number_at(e, i);
+        if (isfinite(number) && isinf((float)number)) return true;
+    }
+    return false;
+}
+
+/* Rounds to nearest. */
+static void copy_numbers(const wg_entry *e, wg_dtype dtype, void *to)
+{
+    if (e->dtype == dtype) {
+        if (e->bytes) memcpy(to, e->data, e->bytes);
+        return;
+    }
+    const size_t n = e->bytes / (e->dtype == WG_F32 ? 4 : 8);
+    for (size_t i = 0; i < n && dtype == WG_F32; i++) ((float *)to)[i] = (float)number_at(e, i);
+    for (size_t i = 0; i < n && dtype == WG_F64; i++) ((double *)to)[i] = number_at(e, i);
+}
+
+/* ---- members and states ---- */
+
+/* Compares the file's tensor with the model's shape and dtype. *fits: it can be copied. Returns false to stop loading. */
+static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, bool buffer, const wg_shape *shape, bool *fits)
 {
     char ours[64], theirs[64];
     wg_shape_text(shape, ours, sizeof ours);
@@ -124,50 +212,25 @@ static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, const wg_shape
     if (!wg_shape_equal(&e->shape, shape))
         return differs(l, WG_OTHER_SHAPE, e->name, "shape differs: %.100s is %s in the file, %s in the model",
                        e->name, theirs, ours);
-    if (e->dtype != dtype)
+    if (!converts(e, dtype, buffer))
         return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s is %s in the file, %s in the model",
                        e->name, e->type, wg_dtype_name(dtype));
+    if (overflows(e, dtype))
+        return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s has numbers that do not fit f32",
+                       e->name);
     *fits = true;
     return true;
-}
-
-/* Finds the parameter in the file under any of its names, in the set's order. */
-static bool find_any_name(const loader *l, const wg_param *p, wg_entry *e)
-{
-    for (size_t i = 0; i < wg_params_count(l->checkpoint->params); i++)
-        if (wg_params_at(l->checkpoint->params, i) == p &&
-            wg_safetensors_find(l->file, wg_params_name_at(l->checkpoint->params, i), e))
-            return true;
-    return false;
 }
 
 /* All names of a tied parameter must have the same values in the file. */
 static bool ties_agree(loader *l, const wg_entry *e, const wg_param *p)
 {
     wg_entry first;
-    if (strcmp(e->name, wg_param_name(p)) == 0 || !find_any_name(l, p, &first)) return true;
+    if (!find_any_name(l, p, &first) || strcmp(e->name, first.name) == 0) return true;
     if (first.bytes == e->bytes && memcmp(first.data, e->data, e->bytes) == 0) return true;
     l->status = wg_error_set(l->error, WG_ERR_FORMAT, WG__AT "%.80s and %.80s are tied but differ in the file",
                              wg_safetensors_path(l->file), first.name, e->name);
     return false;
-}
-
-/* Counters such as batch norm's num_batches_tracked are 64-bit integers in PyTorch's files, floats in our buffers. */
-static bool is_integer(const wg_entry *e, const wg_param *p)
-{
-    return wg_param_is_buffer(p) && strcmp(e->type, "I64") == 0;
-}
-
-static void copy_integers(const wg_entry *e, wg_dtype dtype, void *to)
-{
-    for (size_t i = 0; i < e->bytes / sizeof(int64_t); i++) {
-        int64_t number;
-        memcpy(&number, (const char *)e->data + i * sizeof number, sizeof number);
-        if (dtype == WG_F64)
-            ((double *)to)[i] = (double)number;
-        else
-            ((float *)to)[i] = (float)number;
-    }
 }
 
 static bool load_param(loader *l, size_t index)
@@ -182,15 +245,10 @@ static bool load_param(loader *l, size_t index)
         if (find_any_name(l, p, &e)) return true;
         return differs(l, WG_MISSING, name, "missing: %.100s %s", name, wg_shape_text(&shape, text, sizeof text));
     }
-    const bool integer = is_integer(&e, p);
-    if (!compare(l, &e, integer ? e.dtype : wg_param_dtype(p), &shape, &fits)) return false;
+    if (!compare(l, &e, wg_param_dtype(p), wg_param_is_buffer(p), &shape, &fits)) return false;
     if (!fits) return true;
     if (!l->copy) return ties_agree(l, &e, p);
-    void *to = wg_param_write_begin(p);
-    if (to && integer)
-        copy_integers(&e, wg_param_dtype(p), to);
-    else if (to && e.bytes)
-        memcpy(to, e.data, e.bytes);
+    copy_numbers(&e, wg_param_dtype(p), wg_param_write_begin(p));
     wg_param_write_end(p);
     return true;
 }
@@ -217,27 +275,17 @@ static bool load_state(loader *l, size_t index)
     bool fits;
     if (!wg_optimizer_state_at(l->checkpoint->optimizer, index, &name, &dtype, &shape, &data)) return true;
     if (!wg_safetensors_find(l->file, name, &e)) return differs(l, WG_MISSING, name, "missing: %.100s", name);
-    if (!compare(l, &e, dtype, &shape, &fits)) return false;
+    if (!compare(l, &e, dtype, false, &shape, &fits)) return false;
     if (!fits) return true;
     if (!l->copy) return check_step_count(l, &e);
-    if (e.bytes) memcpy(data, e.data, e.bytes);
+    copy_numbers(&e, dtype, data);
     return true;
-}
-
-static bool is_state(const loader *l, const char *name)
-{
-    const char *known;
-    for (size_t i = 0; wg_optimizer_state_at(l->checkpoint->optimizer, i, &known, NULL, NULL, NULL); i++)
-        if (strcmp(known, name) == 0) return true;
-    return false;
 }
 
 /* Reports a tensor of the file that the model does not have. */
 static bool check_unexpected(loader *l, const wg_entry *e)
 {
-    if (wg_param_find(l->checkpoint->params, e->name)) return true;
-    if (strncmp(e->name, STATE_PREFIX, sizeof STATE_PREFIX - 1) == 0)
-        if (!l->checkpoint->optimizer || is_state(l, e->name)) return true;
+    if (!l->checkpoint->optimizer && strncmp(e->name, STATE_PREFIX, sizeof STATE_PREFIX - 1) == 0) return true;
     char text[64];
     return differs(l, WG_UNEXPECTED, e->name, "unexpected: %.100s %s", e->name,
                    wg_shape_text(&e->shape, text, sizeof text));
@@ -254,6 +302,7 @@ static bool pass(loader *l, bool copy)
     for (size_t i = 0; i < n_states; i++)
         if (!load_state(l, i)) return false;
     for (size_t i = 0; i < wg_safetensors_count(l->file) && !copy; i++) {
+        if (l->used[i]) continue;
         wg_entry e = wg_safetensors_at(l->file, i);
         if (!check_unexpected(l, &e)) return false;
     }
@@ -291,12 +340,21 @@ wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoi
 {
     if (!file || !checkpoint || !checkpoint->params)
         return wg_error_set(error, WG_ERR_ARGUMENT, "checkpoint_load: no file or no parameters");
-    loader l = {file, checkpoint, tolerate, context, error, WG_OK, false};
+    const wg_status adopted = adopt(wg_safetensors_path(file), checkpoint->optimizer, error);
+    if (adopted != WG_OK) return adopted;
+    loader l = {.file = file, .checkpoint = checkpoint, .tolerate = tolerate, .context = context, .error = error};
     uint64_t step, seed, optimizer_steps;
-    if (!read_number(&l, KEY_STEP, &step) || !read_number(&l, KEY_SEED, &seed) ||
-        !read_number(&l, KEY_OPTIMIZER_STEPS, &optimizer_steps) || !check_optimizer(&l) || !pass(&l, false))
-        return l.status;
-    pass(&l, true);
+    bool ok = read_number(&l, KEY_STEP, &step) && read_number(&l, KEY_SEED, &seed) &&
+              read_number(&l, KEY_OPTIMIZER_STEPS, &optimizer_steps) && check_optimizer(&l);
+    if (ok && !match(&l)) {
+        l.status = wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", wg_safetensors_path(file));
+        ok = false;
+    }
+    ok = ok && pass(&l, false);
+    if (ok) pass(&l, true);
+    free(l.first);
+    free(l.used);
+    if (!ok) return l.status;
     checkpoint->step = step;
     checkpoint->seed = seed;
     if (checkpoint->optimizer) wg_optimizer_set_steps(checkpoint->optimizer, optimizer_steps);

@@ -34,8 +34,9 @@ wg_status wg_early_stop_restore(const wg_early_stop *s, wg_checkpoint *checkpoin
 {
     if (!s->path || isnan(s->best))
         return wg_error_set(error, WG_ERR_ARGUMENT, "early stop: no best checkpoint was saved");
-    wg_safetensors *file = wg_safetensors_open(s->path, error);
-    if (!file) return error ? error->status : WG_ERR_IO;
+    wg_error reason = {0};
+    wg_safetensors *file = wg_safetensors_open(s->path, &reason);
+    if (!file) return wg_error_set(error, reason.status, "%s", reason.text);
     wg_status status = wg_checkpoint_load(file, checkpoint, NULL, NULL, error);
     wg_safetensors_close(file);
     return status;

@@ -15,9 +15,9 @@
 typedef struct wg__reader {
     const char *path;
     int fd;
-    void *gz;           /* gzFile, or NULL */
-    uint64_t file_size; /* in bytes, on disk; 0 for a pipe */
-    bool is_pipe;
+    void *gz;            /* gzFile, or NULL */
+    uint64_t file_size;  /* in bytes, on disk; 0 for a pipe */
+    bool is_pipe, begun; /* begun: something was read, or the end */
 } wg__reader;
 
 /* Opens a file to be read as it is on disk. */
@@ -27,8 +27,17 @@ wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
 /* Reads until it has size bytes or reaches the end; *got is the number of bytes read. */
 wg_status wg__reader_read(wg__reader *reader, void *bytes, size_t size, size_t *got, wg_error *error);
 void wg__reader_close(wg__reader *reader);
-/* An upper bound of the stream's size in bytes: deflate compresses at most 1032 to 1. */
+/* Reads at most `most` bytes, into memory that grows with what arrives: at most twice that, or the file's size. *bytes
+ * is followed by a NUL, and is NULL on error; the caller frees it. */
+wg_status wg__reader_take(wg__reader *reader, uint64_t most, char **bytes, size_t *size, wg_error *error);
+/* Whether the stream is a file that is not gzipped: file_size bytes. */
+bool wg__reader_is_plain(const wg__reader *reader);
+/* The bytes that a stream may have unless the caller says otherwise: 64 times the file's size, at least 64 MiB; of a
+ * pipe 1 GiB. (deflate compresses up to 1032 to 1, text and images about 4 to 1.) */
 uint64_t wg__reader_limit(const wg__reader *reader);
+
+/* Stores "path: action: reason" for errno: WG_ERR_IO, or WG_ERR_MEMORY. */
+wg_status wg__system_error(wg_error *error, const char *path, const char *action);
 
 /* ---- writing ---- */
 
@@ -36,6 +45,9 @@ typedef struct wg__piece {
     const void *data;
     size_t size;
 } wg__piece;
+
+/* Writes all bytes; false with errno set on an error. */
+bool wg__write_all(int fd, const void *bytes, size_t size);
 
 /* wg_file_write of the concatenation of the pieces. */
 wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error);

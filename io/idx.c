@@ -28,8 +28,9 @@ static wg_status read_exactly(wg__reader *reader, void *bytes, size_t size, wg_e
     return status;
 }
 
-/* Reads type and shape. *bytes is the size of the elements, which is known to fit in the file. */
-static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_error *error)
+/* Reads type and shape. *bytes is the size of the elements, which is within the limit and, if the file is not gzipped,
+ * within the file. */
+static wg_status read_header(wg__reader *reader, uint64_t limit, wg_idx *idx, size_t *bytes, wg_error *error)
 {
     unsigned char head[4], sizes[WG_MAX_RANK][4];
     wg_status status = read_exactly(reader, head, 4, error);
@@ -51,10 +52,12 @@ static wg_status read_header(wg__reader *reader, wg_idx *idx, size_t *bytes, wg_
     }
     int64_t numel;
     if (!wg_shape_numel(&idx->shape, &numel) || __builtin_mul_overflow((size_t)numel, type_size(type), bytes) ||
-        *bytes > wg__reader_limit(reader))
+        (wg__reader_is_plain(reader) && *bytes > reader->file_size))
         return wg_error_set(error, WG_ERR_FORMAT,
                             WG__AT "IDX file is truncated: it is shorter than its header says", reader->path);
-    return WG_OK;
+    if (*bytes <= (limit ? limit : wg__reader_limit(reader))) return WG_OK;
+    return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of %zu bytes; wg_idx_read_limited sets the limit",
+                        reader->path, *bytes);
 }
 
 /* Converts big-endian elements to host byte order. */
@@ -70,15 +73,15 @@ static void swap_to_host(unsigned char *p, size_t bytes, size_t size)
 #endif
 }
 
-static wg_status read_all(wg__reader *reader, wg_idx *idx, wg_error *error)
+static wg_status read_all(wg__reader *reader, uint64_t limit, wg_idx *idx, wg_error *error)
 {
-    size_t bytes = 0, extra;
-    char one;
-    wg_status status = read_header(reader, idx, &bytes, error);
+    size_t bytes = 0, size, extra;
+    char one, *data;
+    wg_status status = read_header(reader, limit, idx, &bytes, error);
     if (status != WG_OK) return status;
-    idx->data = malloc(bytes ? bytes : 1);
-    if (!idx->data) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
-    if ((status = read_exactly(reader, idx->data, bytes, error)) != WG_OK) return status;
+    if ((status = wg__reader_take(reader, bytes, &data, &size, error)) != WG_OK) return status;
+    idx->data = data;
+    if (size < bytes) return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is truncated", reader->path);
     if ((status = wg__reader_read(reader, &one, 1, &extra, error)) != WG_OK) return status;
     if (extra)
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is longer than its header says", reader->path);
@@ -88,11 +91,16 @@ static wg_status read_all(wg__reader *reader, wg_idx *idx, wg_error *error)
 
 wg_status wg_idx_read(const char *path, wg_idx *idx, wg_error *error)
 {
+    return wg_idx_read_limited(path, 0, idx, error);
+}
+
+wg_status wg_idx_read_limited(const char *path, uint64_t limit, wg_idx *idx, wg_error *error)
+{
     *idx = (wg_idx){0};
     wg__reader reader;
     wg_status status = wg__reader_open(&reader, path, error);
     if (status != WG_OK) return status;
-    status = read_all(&reader, idx, error);
+    status = read_all(&reader, limit, idx, error);
     wg__reader_close(&reader);
     if (status != WG_OK) wg_idx_fini(idx);
     return status;

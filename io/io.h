@@ -1,7 +1,10 @@
 /* Files: text, IDX, safetensors, checkpoints; early stopping; a data loader.
  *
  * Input files are untrusted. Readers check every length against the file's size before they allocate, multiply sizes
- * with overflow checks, and do not crash on any input. Writes are atomic: a file is written to a temporary file in the
+ * with overflow checks, and do not crash on any input. Text and IDX files may be gzipped (in a build with zlib) or
+ * pipes. The bytes read are then limited: to 64 times the file's size, at least 64 MiB, of a pipe to 1 GiB, or to what
+ * the caller sets by ..._read_limited; memory grows with what arrives, to at most twice that. A pipe that nobody opens
+ * for writing is an error after a second. Writes are atomic: a file is written to a temporary file in the
  * same directory, synced, then renamed over the old one. A function that fails stores the reason in one line,
  * "path: reason", in *error, which may be NULL. */
 #ifndef WG_IO_H
@@ -18,23 +21,27 @@ struct wg_optimizer;
 /* ---- whole files ---- */
 
 /* Replaces the file's contents atomically: after a crash or on a full disk, the path has either the complete old or the
- * complete new file. If the path is a symbolic link, replaces its target. Keeps the file's permissions. WG_ERR_IO if
- * the system reports an error; the temporary file is then removed. */
+ * complete new file. Follows symbolic links, also one whose target does not exist yet. The new file has the old one's
+ * permissions, and its owner and group if the system allows that; hard links and access control lists are not kept.
+ * WG_ERR_IO if the system reports an error; the temporary file is then removed. A process that is killed leaves its
+ * temporary file, PATH.tmp- and 16 digits; the next write of the same file removes it. */
 WG_CHECKED WG_API wg_status wg_file_write(const char *path, const void *bytes, size_t size, wg_error *error);
 
-/* A text in memory. Unless it is mapped, bytes is followed by a NUL, which size does not count. */
+/* A text. Unless it is mapped, bytes is followed by a NUL, which size does not count. */
 typedef struct wg_text {
     char *bytes;
     size_t size;
     bool mapped; /* read-only, no NUL */
 } wg_text;
 
-/* Reads a text file, plain or, in a build with zlib, gzipped. WG_ERR_FORMAT unless it is UTF-8 without NUL and without
- * control characters other than tab, newline, form feed and carriage return. An empty file is an empty text. On error
- * *text is zero. */
+/* Reads a text file, plain or gzipped. WG_ERR_FORMAT unless it is UTF-8 without NUL and without control characters of
+ * ASCII other than tab, newline, form feed and carriage return, or if it exceeds the limit. An empty file is an empty
+ * text. On error *text is zero. */
 WG_CHECKED WG_API wg_status wg_text_read(const char *path, wg_text *text, wg_error *error);
-/* The same, but maps a plain file instead of reading it, so that a text may be larger than memory. The file must not be
- * truncated while it is mapped. */
+/* The same with a limit in bytes of the text; 0: the default. */
+WG_CHECKED WG_API wg_status wg_text_read_limited(const char *path, uint64_t limit, wg_text *text, wg_error *error);
+/* The same for a text that may be larger than memory: copies it to a file without a name, in its folder or in /var/tmp,
+ * and maps that. (If the file itself were mapped, cutting it would end the program.) Reads it if neither is possible. */
 WG_CHECKED WG_API wg_status wg_text_map(const char *path, wg_text *text, wg_error *error);
 WG_API void wg_text_fini(wg_text *text);
 
@@ -56,8 +63,10 @@ typedef struct wg_idx {
 } wg_idx;
 
 /* Reads an IDX file, plain or gzipped: bytes 0, 0, type, rank; rank sizes of 4 bytes; the elements; all big-endian.
- * WG_ERR_FORMAT if the file is shorter or longer than its header says. */
+ * WG_ERR_FORMAT if the file is shorter or longer than its header says, or exceeds the limit. */
 WG_CHECKED WG_API wg_status wg_idx_read(const char *path, wg_idx *idx, wg_error *error);
+/* The same with a limit in bytes of the elements; 0: the default. */
+WG_CHECKED WG_API wg_status wg_idx_read_limited(const char *path, uint64_t limit, wg_idx *idx, wg_error *error);
 WG_API void wg_idx_fini(wg_idx *idx);
 /* Element i of the flattened array; NaN if i is out of range. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
@@ -127,7 +136,7 @@ typedef enum wg_difference_kind {
     WG_MISSING,     /* in the set, not in the file: its values are unchanged */
     WG_UNEXPECTED,  /* in the file, not in the set: ignored */
     WG_OTHER_SHAPE, /* shapes differ: its values are unchanged */
-    WG_OTHER_DTYPE  /* dtypes differ: its values are unchanged */
+    WG_OTHER_DTYPE  /* dtypes differ and do not convert: its values are unchanged */
 } wg_difference_kind;
 
 typedef struct wg_difference {
@@ -145,8 +154,10 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
 /* Loads parameters, buffers and, if checkpoint->optimizer is set, the optimizer's state, and sets step and seed (0 if
  * the file has none, so that files of other programs can be loaded). With tolerate NULL the first difference between
  * file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called for every difference and decides. On error
- * nothing is changed. Without an optimizer, its state in the file is ignored. 64-bit integers are converted to a
- * buffer's floats, for PyTorch's num_batches_tracked. */
+ * nothing is changed. Without an optimizer, its state in the file is ignored. Takes O(n log n) for n tensors.
+ *
+ * F32 and F64 convert to each other: to the nearest number; one that would become infinite is a difference. 64-bit
+ * integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */
 WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint,
                                                wg_tolerate tolerate, void *context, wg_error *error);
 

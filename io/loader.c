@@ -10,7 +10,8 @@ struct wg_loader {
     int64_t n, n_batches;
     wg_loader_options options; /* lengths: the loader's own copy */
     int32_t *lengths;
-    uint64_t epoch;   /* the epoch of `order`; UINT64_MAX: none yet */
+    bool made;        /* `order` and `batch` are filled, ... */
+    uint64_t epoch;   /* ... for this epoch */
     int64_t *order;   /* [n] sample indices */
     int64_t *batch;   /* [n_batches] batch indices, in the order of the epoch */
     int64_t *scratch; /* [n] for sorting */
@@ -41,7 +42,7 @@ wg_loader *wg_loader_new(int64_t n, wg_loader_options options, wg_error *error)
     }
     wg_loader *l = calloc(1, sizeof *l);
     if (l) {
-        *l = (wg_loader){.n = n, .options = options, .epoch = UINT64_MAX};
+        *l = (wg_loader){.n = n, .options = options};
         l->n_batches = options.drop_last ? n / options.batch : (n - 1) / options.batch + 1;
         l->order = malloc((size_t)n * sizeof *l->order);
         l->batch = malloc((size_t)l->n_batches * sizeof *l->batch);
@@ -117,6 +118,7 @@ static void make_epoch(wg_loader *l, uint64_t epoch)
             sort_by_length(l->order + i, used - i < bucket ? used - i : bucket, o->lengths, l->scratch);
     }
     l->epoch = epoch;
+    l->made = true;
 }
 
 int64_t wg_loader_batch(wg_loader *l, uint64_t step, const int64_t **samples)
@@ -124,7 +126,7 @@ int64_t wg_loader_batch(wg_loader *l, uint64_t step, const int64_t **samples)
     *samples = NULL;
     if (!l) return 0;
     uint64_t epoch = step / (uint64_t)l->n_batches;
-    if (epoch != l->epoch) make_epoch(l, epoch);
+    if (!l->made || epoch != l->epoch) make_epoch(l, epoch);
     int64_t first = l->batch[step % (uint64_t)l->n_batches] * l->options.batch, left = l->n - first;
     *samples = l->order + first;
     return left < l->options.batch ? left : l->options.batch;

@@ -353,22 +353,26 @@ wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index)
                       .bytes = (size_t)(t->end - t->begin)};
 }
 
-bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry)
+size_t wg__safetensors_index(const wg_safetensors *file, const char *name)
 {
-    *entry = (wg_entry){0};
     for (size_t low = 0, high = file->n_tensors; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, file->header + file->tensors[middle].name);
-        if (order == 0) {
-            *entry = wg_safetensors_at(file, middle);
-            return true;
-        }
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(name, file->header + file->tensors[middle].name);
+        if (order == 0) return middle;
         if (order < 0)
             high = middle;
         else
             low = middle + 1;
     }
-    return false;
+    return file->n_tensors;
+}
+
+bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry)
+{
+    const size_t index = wg__safetensors_index(file, name);
+    const bool found = index < file->n_tensors;
+    *entry = found ? wg_safetensors_at(file, index) : (wg_entry){0};
+    return found;
 }
 
 wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t index)

@@ -27,21 +27,22 @@ size_t wg_summary(const wg_params *set, char *text, size_t size)
     size_t count = wg_params_count(set);
     int64_t total = 0;
     int width = 4;
+    char shown[512], other[512];
     for (size_t i = 0; i < count; i++) {
-        int length = (int)strlen(wg_params_name_at(set, i));
+        int length = (int)strlen(wg_printable(wg_params_name_at(set, i), shown, sizeof shown));
         if (length > width) width = length;
     }
     put(&w, "%-*s  %-16s %12s\n", width, "name", "shape", "elements");
     for (size_t i = 0; i < count; i++) {
         const wg_param *param = wg_params_at(set, i);
         const char *name = wg_params_name_at(set, i);
-        const bool tied = strcmp(name, wg_param_name(param)) != 0, buffer = wg_param_is_buffer(param);
+        const bool tied = wg_param_index(param) != i, buffer = wg_param_is_buffer(param);
         wg_shape shape = wg_param_shape(param);
         char dims[128];
-        put(&w, "%-*s  %-16s %12lld", width, name, wg_shape_text(&shape, dims, sizeof dims),
-            (long long)wg_param_numel(param));
+        put(&w, "%-*s  %-16s %12lld", width, wg_printable(name, shown, sizeof shown),
+            wg_shape_text(&shape, dims, sizeof dims), (long long)wg_param_numel(param));
         if (tied)
-            put(&w, "  tied to %s", wg_param_name(param));
+            put(&w, "  tied to %s", wg_printable(wg_param_name(param), other, sizeof other));
         else if (buffer)
             put(&w, "  buffer");
         if (wg_param_is_frozen(param)) put(&w, "  frozen");

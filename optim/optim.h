@@ -162,8 +162,11 @@ WG_API double wg_schedule_warmup(double lr, uint64_t step, uint64_t warmup);
  * "optim.square_avg.rnn.weight_ih_l0" (with the parameter's shape and dtype), "optim.step.rnn.weight_ih_l0" (an i32
  * scalar, if the formula needs it). The optimizer owns the memory; loading a checkpoint writes to it. */
 
-/* The number of arrays; 0 for NULL. First adds the state of parameters created or unfrozen since the last step. */
-WG_API size_t wg_optimizer_state_count(wg_optimizer *optimizer);
+/* Creates the state of parameters that were created or unfrozen since the last step. Steps, saves and loads do it
+ * themselves; call it before you count the arrays. WG_ERR_MEMORY if out of memory. */
+WG_CHECKED WG_API wg_status wg_optimizer_adopt(wg_optimizer *optimizer);
+/* The number of arrays that exist; 0 for NULL. */
+WG_API size_t wg_optimizer_state_count(const wg_optimizer *optimizer);
 /* Writes the array's name, dtype, shape and address; each pointer may be NULL. Returns false if index is too large. */
 WG_API bool wg_optimizer_state_at(wg_optimizer *optimizer, size_t index, const char **name, wg_dtype *dtype,
                                   wg_shape *shape, void **data);

@@ -52,7 +52,7 @@ wg_param *wg__trainable_at(const wg_params *set, size_t index)
     wg_param *param = wg_params_at(set, index);
     if (!param || wg_param_is_buffer(param)) return NULL;
     /* The set lists a tied parameter under each of its names; the parameter's own name is the first. */
-    return strcmp(wg_param_name(param), wg_params_name_at(set, index)) == 0 ? param : NULL;
+    return wg_param_index(param) == index ? param : NULL;
 }
 
 /* Whether name matches pattern[0..n), in which * matches any characters. */
@@ -158,12 +158,7 @@ static bool update_members(wg_optimizer *o)
 
 static size_t state_count(const wg_optimizer *o) { return (size_t)o->n_with_state * (size_t)count_arrays(o->kind); }
 
-size_t wg_optimizer_state_count(wg_optimizer *o)
-{
-    if (!o) return 0;
-    (void)update_members(o); /* out of memory: the next step reports it */
-    return state_count(o);
-}
+size_t wg_optimizer_state_count(const wg_optimizer *o) { return o ? state_count(o) : 0; }
 
 bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_dtype *dtype, wg_shape *shape,
                            void **data)
@@ -283,11 +278,19 @@ static wg_status check_gradients(wg_optimizer *o, const wg__update_kernels *kern
     return WG_OK;
 }
 
+wg_status wg_optimizer_adopt(wg_optimizer *o)
+{
+    if (!o) return WG_ERR_ARGUMENT;
+    if (update_members(o)) return WG_OK;
+    return fail(o, WG_ERR_MEMORY, "out of memory for the state of new parameters");
+}
+
 /* WG_OK if the step can be taken. */
 static wg_status check(wg_optimizer *o, const wg__update_kernels *kernels)
 {
     if (o->options_status != WG_OK) return o->options_status;
-    if (!update_members(o)) return fail(o, WG_ERR_MEMORY, "out of memory for the state of new parameters");
+    const wg_status status = wg_optimizer_adopt(o);
+    if (status != WG_OK) return status;
     if (!wg_params_grad_valid(o->set))
         return fail(o, WG_ERR_GRADIENT, "the gradients are invalid because their run failed");
     return check_gradients(o, kernels);

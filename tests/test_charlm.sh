@@ -75,6 +75,23 @@ echo 9.5 >>b.txt
 "$charlm" train --data text.txt --resume --steps 40 --out b.safetensors --losses b.txt >/dev/null 2>err.txt || fail "resume: $(cat err.txt)"
 same a.txt b.txt "losses after a kill"
 
+# case losses_lost: after kill -9, the losses have a line for each step of the checkpoint, and a resumed run goes on there.
+"$charlm" train $tiny --steps 20000 --eval-every 0 --save-every 1 --out k.safetensors --losses k.txt >/dev/null 2>&1 &
+pid=$!
+sleep 0.5
+kill -9 $pid
+wait $pid 2>/dev/null
+step=$(head -c 1000 k.safetensors | grep -ao '"wengert.step":"[0-9]*"' | grep -o '[0-9]*')
+[ "${step:-0}" -gt 0 ] && [ "$(wc -l <k.txt)" -ge "$step" ] || fail "$(wc -l <k.txt) losses of $step steps"
+[ "$(points t k.svg | tail -1 | cut -d ' ' -f 1 | cut -d . -f 1)" -ge $((step - step / 100 - 1)) ] || fail "the curve after kill -9"
+"$charlm" train --data text.txt --resume --steps $((step + 3)) --out k.safetensors --losses k.txt >/dev/null 2>err.txt || fail "resume: $(cat err.txt)"
+[ "$(wc -l <k.txt)" = $((step + 3)) ] || fail "$(wc -l <k.txt) losses after resuming"
+head -n 5 k.txt >few.txt
+expect 1 "has 5 lines, but k.safetensors is at step" "$charlm" train --data text.txt --resume --out k.safetensors --losses few.txt
+"$charlm" train --data text.txt --resume --steps $((step + 5)) --out k.safetensors --losses new.txt >/dev/null 2>err.txt || fail "new losses: $(cat err.txt)"
+grep -q "new.txt: begins after step $((step + 3))" err.txt || fail "no word about new losses: $(cat err.txt)"
+[ "$(wc -l <new.txt)" = 2 ] || fail "$(wc -l <new.txt) new losses"
+
 # Initial weights from another file.
 "$charlm" train $tiny --init-from learned.safetensors --steps 1 --losses c.txt --out c.safetensors >/dev/null 2>err.txt || fail "init-from: $(cat err.txt)"
 awk '{ exit !($1 < 2.2) }' c.txt || fail "init-from did not load the weights"
@@ -140,6 +157,21 @@ expect 1 "never seen" "$charlm" sample --model keep.safetensors --prime "@"
 expect 1 "damaged" "$charlm" train --data text.txt --resume --out cut.safetensors
 expect 1 "made with --hidden 12, not 13" "$charlm" train --data text.txt --resume --hidden 13 --out keep.safetensors
 expect 1 "another text" "$charlm" train --data text.txt --data text.txt --resume --out keep.safetensors
+
+# case model_asks_memory: settings of a model from a stranger that its file cannot have; a vocabulary with an escape.
+stranger() { # SYMBOLS HIDDEN LAYERS
+    header="{\"__metadata__\":{\"program\":\"charlm\",\"vocabulary\":\"$1\",\"hidden\":\"$2\",\"layers\":\"$3\",\"cell\":\"lstm\"}}"
+    printf "\\$(printf %o ${#header})\\000\\000\\000\\000\\000\\000\\000%s" "$header" >stranger.safetensors
+}
+for size in "65536 8" "12000 1" "3000 1" "700 8"; do
+    stranger 0a20 $size
+    expect 1 "its settings ask for a larger model than it has" "$charlm" sample --model stranger.safetensors
+done
+stranger 0a1b20 8 1
+expect 1 "not a model of charlm" "$charlm" sample --model stranger.safetensors
+
+# The smallest setting.
+(cd "$dir" && "$charlm" --tiny --steps 20 >out.txt 2>err.txt && [ -s charlm.safetensors ]) || fail "--tiny: $(tail -1 err.txt)"
 
 # A full disk: no file may grow past a few blocks.
 (

@@ -138,6 +138,42 @@ static void test_checkpoint_grown(void)
     example_free(&b);
 }
 
+static bool without_memory;
+static void *alloc_unless(void *context, size_t size) { return without_memory ? NULL : aligned_alloc(64, size); }
+static void release_all(void *context, void *memory, size_t size) { free(memory); }
+
+/* Without memory for the state of a thawed parameter, neither a save nor a load goes on without that state. */
+static void case_save_oom_drops_state(void)
+{
+    wg_error error = {0};
+    const wg_allocator memory = {alloc_unless, release_all, NULL};
+    wg_params *set = wg_params_new_with(WG_F32, memory, 1);
+    wg_param *w = wg_param_new(set, "w", WG_DIMS(4), wg_init_uniform(-1, 1));
+    wg_checkpoint c = {.params = set, .step = 3};
+    empty_folder();
+    for (int loads = 0; loads < 2; loads++) {
+        wg_param_freeze(w, true);
+        c.optimizer = wg_adam_new(set, wg_adam_defaults());
+        wg_param_freeze(w, false);
+        wg_safetensors *file = loads ? wg_safetensors_open(in_folder("oom"), &error) : NULL;
+        for (int again = 0; again < 2; again++) {
+            without_memory = !again;
+            wg_status status = loads ? wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error)
+                                     : wg_checkpoint_save(in_folder("oom"), &c, &error);
+            without_memory = false;
+            assert_int_equal(status, again ? WG_OK : WG_ERR_MEMORY);
+            if (!again) ASSERT_HAS(error.text, "oom: adam: out of memory for the state of new parameters");
+            assert_int_equal(count_files(), loads || again);
+            error = (wg_error){0};
+        }
+        if (file) assert_int_equal(wg_safetensors_count(file), 4);
+        assert_int_equal(wg_optimizer_state_count(c.optimizer), 3);
+        wg_safetensors_close(file);
+        wg_optimizer_free(c.optimizer);
+    }
+    wg_params_free(set);
+}
+
 typedef struct report {
     int n[4];
     char last[256];
@@ -179,7 +215,7 @@ static void check_difference(const wg_entry *tensors, size_t n, wg_difference_ki
 static void test_checkpoint_differences(void)
 {
     float values[12] = {5, 6};
-    double wide[4] = {0};
+    const int32_t integers[4] = {0};
     const wg_entry good[] = {{.name = "cell.weight", .shape = WG_DIMS(4, 3), .data = values},
                              {.name = "cell.bias", .shape = WG_DIMS(4), .data = values},
                              {.name = "state.h", .shape = WG_DIMS(2), .data = values},
@@ -193,9 +229,13 @@ static void test_checkpoint_differences(void)
     e[1].shape = WG_DIMS(2, 2);
     check_difference(e, 3, WG_OTHER_SHAPE, "cell.bias is [2, 2] in the file, [4] in the model");
     memcpy(e, good, sizeof e);
+    e[1].dtype = WG_I32;
+    e[1].data = integers;
+    check_difference(e, 3, WG_OTHER_DTYPE, "cell.bias is I32 in the file, f32 in the model");
+    const double wide[4] = {0, INFINITY, -1, 1e39};
     e[1].dtype = WG_F64;
     e[1].data = wide;
-    check_difference(e, 3, WG_OTHER_DTYPE, "cell.bias is F64 in the file, f32 in the model");
+    check_difference(e, 3, WG_OTHER_DTYPE, "cell.bias has numbers that do not fit f32");
 }
 
 /* Writes a file of these tensors and this metadata (or NULL), and returns it opened. */
@@ -285,6 +325,77 @@ static void test_checkpoint_whole_numbers(void)
     wg_safetensors_close(file);
 }
 
+/* F64 files load into f32 sets, rounded to nearest, and F32 files into f64 sets; so do the optimizer's states. */
+static void case_f64_file(void)
+{
+    const double wide[4] = {1.0 / 3, -1e-50, INFINITY, 3.4028234e38};
+    const float narrow[4] = {1.0f / 3, -0.0f, INFINITY, 3.4028234e38f};
+    const int32_t steps = 3;
+    for (int to = WG_F32; to <= WG_F64; to++) {
+        wg_error error = {0};
+        wg_dtype from = to == WG_F32 ? WG_F64 : WG_F32;
+        const void *numbers = to == WG_F32 ? (const void *)wide : narrow;
+        const wg_entry tensors[] = {
+            {.name = "w", .dtype = from, .shape = WG_DIMS(2, 2), .data = numbers},
+            {.name = "optim.exp_avg.w", .dtype = from, .shape = WG_DIMS(2, 2), .data = numbers},
+            {.name = "optim.exp_avg_sq.w", .dtype = from, .shape = WG_DIMS(2, 2), .data = numbers},
+            {.name = "optim.step.w", .dtype = WG_I32, .shape = WG_SCALAR, .data = &steps}};
+        wg_params *set = wg_params_new((wg_dtype)to);
+        wg_param *w = wg_param_new(set, "w", WG_DIMS(2, 2), wg_init_zeros());
+        wg_checkpoint c = {.params = set, .optimizer = wg_adam_new(set, wg_adam_defaults())};
+        wg_safetensors *file = file_of(tensors, 4, NULL);
+        void *state;
+        if (wg_checkpoint_load(file, &c, NULL, NULL, &error) != WG_OK) fail_msg("%s", error.text);
+        assert_true(wg_optimizer_state_at(c.optimizer, 0, NULL, NULL, NULL, &state));
+        for (int i = 0; i < 4; i++) {
+            const void *both[] = {wg_param_value(w), state};
+            for (int k = 0; k < 2 && to == WG_F32; k++) assert_true(((const float *)both[k])[i] == narrow[i]);
+            for (int k = 0; k < 2 && to == WG_F64; k++)
+                assert_true(((const double *)both[k])[i] == (double)narrow[i]);
+        }
+        wg_safetensors_close(file);
+        wg_optimizer_free(c.optimizer);
+        wg_params_free(set);
+    }
+}
+
+/* Names from a file reach messages and the texts of differences as one line, without control characters. */
+static void case_escape_in_message(void)
+{
+#define NASTY "a\n\x1b[2J\x1b]0;owned\x07\xc2\x9b\xe2\x80\xae"
+    const float one[1] = {1};
+    const wg_entry tensors[] = {{.name = NASTY, .shape = WG_DIMS(1), .data = one},
+                                {.name = "optim." NASTY, .shape = WG_DIMS(1), .data = one}};
+    const wg_pair step = {"wengert.step", NASTY}, optimizer = {"wengert.optimizer", NASTY};
+    const wg_pair *metadata[] = {NULL, &step, &optimizer};
+    example x = example_new(1, 4);
+    wg_params *other = wg_params_new(WG_F32);
+    wg_param_new(other, NASTY, WG_DIMS(2), wg_init_zeros());
+    assert_null(wg_param_new(other, NASTY, WG_DIMS(2), wg_init_zeros()));
+    char messages[5][400];
+    for (int i = 0; i < 3; i++) {
+        wg_error error = {0};
+        wg_safetensors *file = file_of(tensors, 2, metadata[i]);
+        wg_checkpoint c = {.params = x.set, .optimizer = x.optimizer};
+        assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT);
+        strcpy(messages[i], error.text);
+        report r = {{0}, ""};
+        if (i == 0) assert_int_equal(wg_checkpoint_load(file, &c, note_difference, &r, NULL), WG_OK);
+        if (i == 0) strcpy(messages[3], r.last);
+        wg_safetensors_close(file);
+    }
+    strcpy(messages[4], wg_params_message(other));
+    for (int i = 0; i < 5; i++) {
+        for (const char *p = messages[i]; *p; p++) assert_true((unsigned char)*p >= 32 && *p != 127);
+        assert_null(strstr(messages[i], "\xc2\x9b"));
+        assert_null(strstr(messages[i], "\xe2\x80\xae"));
+    }
+    ASSERT_HAS(messages[3], "unexpected: optim.a\\x0a\\x1b[2J");
+    ASSERT_HAS(messages[4], "parameter a\\x0a\\x1b[2J");
+    wg_params_free(other);
+    example_free(&x);
+}
+
 /* Every allocation of a save and of a load fails in turn. */
 static void test_memory_faults(void)
 {
@@ -302,6 +413,7 @@ static void test_memory_faults(void)
         assert_int_equal(status, done ? WG_OK : WG_ERR_MEMORY);
         assert_int_equal(count_files(), done ? 1 : 0);
     }
+    wg_status status;
     done = false;
     for (long k = 1; !done; k++) {
         error = (wg_error){0};
@@ -312,7 +424,14 @@ static void test_memory_faults(void)
         wg_checkpoint c = {.params = b.set, .optimizer = b.optimizer};
         if (!file) assert_int_equal(error.status, WG_ERR_MEMORY);
         if (!done) assert_int_equal(example_hash(&b), before);
-        if (done) assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK);
+        for (long i = 1, loaded = 0; done && !loaded; i++) {
+            assert_int_equal(example_hash(&b), before);
+            fault_begin(0, i, false);
+            status = wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, NULL);
+            loaded = fault.allocations < i;
+            fault_end();
+            assert_int_equal(status, loaded ? WG_OK : WG_ERR_MEMORY);
+        }
         wg_safetensors_close(file);
     }
     assert_int_equal(example_hash(&a), example_hash(&b));
@@ -329,9 +448,12 @@ int main(int argc, char **argv)
     static const test tests[] = {
         TEST_CASE(test_checkpoint),
         TEST_CASE(test_checkpoint_grown),
+        TEST_CASE(case_save_oom_drops_state),
         TEST_CASE(test_checkpoint_differences),
         TEST_CASE(test_checkpoint_refused),
         TEST_CASE(test_checkpoint_whole_numbers),
+        TEST_CASE(case_f64_file),
+        TEST_CASE(case_escape_in_message),
         TEST_CASE(test_memory_faults),
     };
     make_folder();

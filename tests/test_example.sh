@@ -9,7 +9,8 @@
 #   long:0   exit code 0, run only with WG_TEST_LONG
 # In arguments, {here} is the folder of the table, and {tmp} is a temporary folder with files to refuse: empty, binary,
 # spaces; and IDX files: two-images (28 x 28 bytes each), with two-labels, three-labels, or labels-of-10; images-cut,
-# which is truncated; small-images, which are 1 x 1.
+# which is truncated; small-images, which are 1 x 1. And models from strangers: gpt-huge, whose settings ask for 400 GB;
+# gpt-escape, whose vocabulary has an escape character.
 set -u
 program=$(realpath "$1")
 table=$(realpath "$2")
@@ -26,6 +27,13 @@ printf '\000\000\010\003\000\000\000\002\000\000\000\001\000\000\000\001\001\002
 printf '\000\000\010\001\000\000\000\002\003\004' >two-labels
 printf '\000\000\010\001\000\000\000\003\003\004\005' >three-labels
 printf '\000\000\010\001\000\000\000\002\003\012' >labels-of-10
+model() { # METADATA: a safetensors file without tensors; the length of the header is below 256
+    header="{\"__metadata__\":{$1}}"
+    printf "\\$(printf %o ${#header})\\000\\000\\000\\000\\000\\000\\000%s" "$header"
+}
+settings='"layers":"16","heads":"1","width":"16384","context":"16384","position":"learned","untied":"0"'
+model '"program":"gpt","vocabulary":"0a20",'"$settings" >gpt-huge
+model '"program":"gpt","vocabulary":"1b20",'"$settings" >gpt-escape
 failures=0
 rows=0
 : >before.txt

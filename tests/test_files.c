@@ -1,7 +1,8 @@
-/* Text and IDX files: accepted and refused input; where files may be written. */
+/* Text and IDX files: accepted and refused input, pipes, how much memory is taken. */
 #include "test_io.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- checks that formats share ---- */
@@ -25,6 +26,38 @@ static void test_utf8(void)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(wg__utf8_error(wrong[i], strlen(wrong[i])), 0);
     assert_int_equal(wg__utf8_error("ab\xff", 3), 2);
+}
+
+static void test_printable(void)
+{
+    static const struct {
+        const char *text, *shown;
+    } rows[] = {
+        {"plain, caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "plain, caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"a\nb\r\t\x1b[2J\x7f", "a\\x0ab\\x0d\\x09\\x1b[2J\\x7f"},
+        {"\xc2\x9b"
+         "31m\xc2\xa0",
+         "\\u009b31m\xc2\xa0"},                                                /* C1: CSI as one character */
+        {"\xe2\x80\xa8 \xe2\x80\xae \xe2\x81\xa6", "\\u2028 \\u202e \\u2066"}, /* line end, direction */
+        {"\xff\xc3(\xe2\x82", "\\xff\\xc3(\\xe2\\x82"},
+        {"", ""},
+        {NULL, "(null)"}};
+    char text[64];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_ptr_equal(wg_printable(rows[i].text, text, sizeof text), text);
+        assert_string_equal(text, rows[i].shown);
+    }
+    for (size_t size = 1; size < 12; size++) { /* cut after a whole character or escape */
+        memset(text, '#', sizeof text);
+        wg_printable("\xe2\x82\xac\x1b\xc3\xa9", text, size);
+        assert_string_equal(text, size < 4    ? ""
+                                  : size < 8  ? "\xe2\x82\xac"
+                                  : size < 10 ? "\xe2\x82\xac\\x1b"
+                                              : "\xe2\x82\xac\\x1b\xc3\xa9");
+        assert_int_equal(text[size], '#');
+    }
+    assert_string_equal(wg_printable("x", text, 0), "");
+    assert_string_equal(wg_printable("x", NULL, 5), "");
 }
 
 /* ---- text ---- */
@@ -57,14 +90,14 @@ static void test_text(void)
     free(many);
 }
 
-/* A text is mapped; a file that cannot be mapped is read. */
+/* A copy of the text is mapped, decompressed if need be; an empty one is not. */
 static void test_text_mapped(void)
 {
     static const unsigned char packed[] = {0x1f, 0x8b, 8, 0,    0,    0,    0,    0, 2, 3, 0x4b, 0x4c,
                                            0x4a, 6,    0, 0xc2, 0x41, 0x24, 0x35, 3, 0, 0, 0}; /* "abc" */
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    char *whole = malloc(page);
-    memset(whole, 'y', page);
+    char *whole = malloc(3 * page);
+    memset(whole, 'y', 3 * page);
     wg_text text;
     wg_error error = {0};
     put_file(in_folder("page"), whole, page); /* no room for a NUL after it */
@@ -81,7 +114,7 @@ static void test_text_mapped(void)
     put_file(in_folder("packed"), packed, sizeof packed);
 #ifdef WG_HAVE_ZLIB
     assert_int_equal(wg_text_map(in_folder("packed"), &text, &error), WG_OK);
-    assert_true(!text.mapped && text.size == 3);
+    assert_true(text.size == 3 && memcmp(text.bytes, "abc", 3) == 0);
     wg_text_fini(&text);
 #endif
     put_file(in_folder("bad"), "ab\0c", 4);
@@ -92,6 +125,76 @@ static void test_text_mapped(void)
     assert_int_equal(wg_text_map(in_folder("none"), &text, &error), WG_ERR_IO);
     ASSERT_HAS(error.text, "No such file");
     free(whole);
+}
+
+/* A text that is cut while it is mapped keeps its bytes. */
+static void case_text_cut_while_mapped(void)
+{
+    const size_t size = 5 * (size_t)sysconf(_SC_PAGESIZE);
+    char *whole = malloc(size);
+    memset(whole, 'y', size);
+    put_file(in_folder("cut"), whole, size);
+    wg_text text;
+    assert_int_equal(wg_text_map(in_folder("cut"), &text, NULL), WG_OK);
+    assert_int_equal(truncate(in_folder("cut"), 0), 0);
+    assert_int_equal(text.size, size);
+    assert_memory_equal(text.bytes, whole, size);
+    wg_text_fini(&text);
+    free(whole);
+}
+
+/* Without room for a copy, the text is read: each system call of the mapping fails in turn. */
+static void test_text_map_faults(void)
+{
+    put_file(in_folder("t"), "some text", 9);
+    for (long k = 2, done = 0; !done; k++) { /* call 1 opens the text itself */
+        wg_text text;
+        fault_begin(k, 0, false);
+        wg_status status = wg_text_map(in_folder("t"), &text, NULL);
+        done = fault.calls < k;
+        fault_end();
+        assert_int_equal(status, WG_OK);
+        assert_true(text.size == 9 && memcmp(text.bytes, "some text", 9) == 0);
+        wg_text_fini(&text);
+    }
+}
+
+/* ---- pipes ---- */
+
+/* A pipe that nobody writes to does not block; one with a writer is read. */
+static void case_pipe_without_writer(void)
+{
+    wg_text text;
+    wg_idx idx;
+    for (int kind = 0; kind < 4; kind++) {
+        wg_error error = {0};
+        assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+        alarm(20); /* ends the test if it blocks */
+        if (kind == 0) assert_int_equal(wg_text_read(in_folder("pipe"), &text, &error), WG_ERR_IO);
+        if (kind == 1) assert_int_equal(wg_text_map(in_folder("pipe"), &text, &error), WG_ERR_IO);
+        if (kind == 2) assert_int_equal(wg_idx_read(in_folder("pipe"), &idx, &error), WG_ERR_IO);
+        if (kind == 3) assert_null(wg_safetensors_open(in_folder("pipe"), &error));
+        alarm(0);
+        ASSERT_HAS(error.text, kind == 3 ? "not a safetensors file" : "a pipe that nobody writes to");
+        assert_int_equal(unlink(in_folder("pipe")), 0);
+    }
+    assert_int_equal(wg_file_write(folder, "x", 1, NULL), WG_ERR_IO);
+    for (int slow = 0; slow < 2; slow++) {
+        assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            FILE *out = fopen(in_folder("pipe"), "w");
+            if (slow) usleep(1200000);
+            fputs("through a pipe", out);
+            fclose(out);
+            _exit(0);
+        }
+        assert_int_equal(wg_text_read(in_folder("pipe"), &text, NULL), WG_OK);
+        assert_string_equal(text.bytes, "through a pipe");
+        wg_text_fini(&text);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        unlink(in_folder("pipe"));
+    }
 }
 
 static void test_text_refused(void)
@@ -150,6 +253,49 @@ static void test_gzip(void)
         assert_int_equal(truncate(in_folder("a.gz"), (off_t)(size - cut)), 0);
         if (cut + 2 < size) assert_int_equal(wg_text_read(in_folder("a.gz"), &text, &error), WG_ERR_FORMAT);
     }
+}
+
+/* 1 MB of gzip that becomes 1 GB is refused before that, and so is what exceeds the caller's limit. */
+static void case_gzip_without_cap(void)
+{
+    char command[600];
+    wg_text text;
+    wg_idx idx;
+    const struct {
+        uint64_t limit;
+        wg_status status;
+    } rows[] = {{34, WG_ERR_FORMAT}, {35, WG_OK}, {1, WG_ERR_FORMAT}, {0, WG_OK}, {UINT64_MAX, WG_OK}};
+    put_file(in_folder("a"), "many words, many words, many words\n", 35);
+    gzip(in_folder("a"), in_folder("a.gz"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int zipped = 0; zipped < 2; zipped++) {
+            wg_error error = {0};
+            const char *path = in_folder(zipped ? "a.gz" : "a");
+            assert_int_equal(wg_text_read_limited(path, rows[i].limit, &text, &error), rows[i].status);
+            if (rows[i].status != WG_OK) ASSERT_HAS(error.text, "wg_text_read_limited");
+            wg_text_fini(&text);
+        }
+    snprintf(command, sizeof command, "head -c 100000000 /dev/zero | tr '\\0' 'a' | gzip -1 > '%s'",
+             in_folder("bomb.gz"));
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command,
+             "{ printf '\\000\\000\\010\\001\\005\\365\\341\\000'; head -c 100000000 /dev/zero; } | gzip -1 > '%s'",
+             in_folder("idx.gz")); /* 100,000,000 bytes */
+    assert_int_equal(system(command), 0);
+    wg_error errors[3] = {{0}};
+    fault_begin(0, 0, false);
+    assert_int_equal(wg_text_read(in_folder("bomb.gz"), &text, &errors[0]), WG_ERR_FORMAT);
+    assert_int_equal(wg_text_map(in_folder("bomb.gz"), &text, &errors[1]), WG_ERR_FORMAT);
+    assert_int_equal(wg_idx_read(in_folder("idx.gz"), &idx, &errors[2]), WG_ERR_FORMAT);
+    assert_true(fault.largest < (65 << 20));
+    fault_end();
+    ASSERT_HAS(errors[0].text, "wg_text_read_limited");
+    ASSERT_HAS(errors[1].text, "wg_text_read_limited");
+    ASSERT_HAS(errors[2].text, "wg_idx_read_limited");
+    assert_int_equal(wg_idx_read_limited(in_folder("idx.gz"), 100000000, &idx, NULL), WG_OK);
+    assert_int_equal(idx.shape.size[0], 100000000);
+    wg_idx_fini(&idx);
+    empty_folder();
 }
 #endif
 
@@ -223,50 +369,51 @@ static void test_idx_refused(void)
     }
 }
 
-/* ---- writing under faults ---- */
-
-static void test_write_places(void)
+/* A file that asks for much more than it holds: the memory is at most the file's size plus a constant. */
+static void case_idx_asks_memory(void)
 {
-    wg_error error = {0};
-    char linked[256];
-    empty_folder();
-    assert_int_equal(wg_file_write("/dev/full", "x", 1, &error), WG_ERR_IO);
-    ASSERT_HAS(error.text, "not a regular file");
-    error = (wg_error){0};
-    assert_int_equal(wg_file_write(folder, "x", 1, &error), WG_ERR_IO);
-    ASSERT_HAS(error.text, "is a directory");
-    error = (wg_error){0};
-    assert_int_equal(wg_file_write(in_folder("no/file"), "x", 1, &error), WG_ERR_IO);
-    ASSERT_HAS(error.text, "No such file");
-    assert_int_equal(wg_file_write("", "x", 1, NULL), WG_ERR_ARGUMENT);
-
-    put_file(in_folder("real"), "old", 3);
-    strcpy(linked, in_folder("link"));
-    assert_int_equal(symlink(in_folder("real"), linked), 0);
-    assert_int_equal(wg_file_write(linked, "new text", 8, &error), WG_OK);
-    struct stat info;
-    assert_int_equal(lstat(linked, &info), 0);
-    assert_true(S_ISLNK(info.st_mode));
-    size_t size;
-    char *bytes = get_file(in_folder("real"), &size);
-    assert_string_equal(bytes, "new text");
+    const size_t size = 1 << 20;
+    unsigned char *bytes = calloc(1, size);
+    const unsigned char head[] = {0, 0, 0x08, 2, 0, 0, 0x80, 0, 0, 0, 0x80, 0}; /* 1 GB */
+    memcpy(bytes, head, sizeof head);
+    wg_idx idx;
+    for (int zipped = 0; zipped < 2; zipped++) {
+        put_file(in_folder("i"), bytes, size);
+#ifdef WG_HAVE_ZLIB
+        gzip(in_folder("i"), in_folder("i.gz"));
+#else
+        put_file(in_folder("i.gz"), bytes, size);
+#endif
+        fault_begin(0, 0, false);
+        wg_error error = {0};
+        assert_int_equal(wg_idx_read(in_folder(zipped ? "i.gz" : "i"), &idx, &error), WG_ERR_FORMAT);
+        ASSERT_HAS(error.text, "truncated");
+        assert_true(fault.largest < 3 << 20);
+        fault_end();
+        bytes[6] = 0x04; /* 32 MB: within the limit of a gzipped file, but only 1 MB is there */
+    }
     free(bytes);
-    assert_int_equal(chmod(linked, 0600), 0); /* permissions are kept */
-    assert_int_equal(wg_file_write(linked, "private", 7, &error), WG_OK);
-    assert_int_equal(stat(linked, &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0600);
-    assert_int_equal(count_files(), 2);
 }
 
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(test_crc32),       TEST_CASE(test_utf8),         TEST_CASE(test_text),
-        TEST_CASE(test_text_mapped), TEST_CASE(test_text_refused),
+        TEST_CASE(test_crc32),
+        TEST_CASE(test_utf8),
+        TEST_CASE(test_printable),
+        TEST_CASE(test_text),
+        TEST_CASE(test_text_mapped),
+        TEST_CASE(case_text_cut_while_mapped),
+        TEST_CASE(test_text_map_faults),
+        TEST_CASE(case_pipe_without_writer),
+        TEST_CASE(test_text_refused),
 #ifdef WG_HAVE_ZLIB
         TEST_CASE(test_gzip),
+        TEST_CASE(case_gzip_without_cap),
 #endif
-        TEST_CASE(test_idx),         TEST_CASE(test_idx_refused),  TEST_CASE(test_write_places),
+        TEST_CASE(test_idx),
+        TEST_CASE(test_idx_refused),
+        TEST_CASE(case_idx_asks_memory),
     };
     make_folder();
     int failed = RUN_TESTS(tests);

@@ -19,7 +19,11 @@ static bool call_fails(int code)
     return true;
 }
 
-static bool allocation_fails(void) { return ++fault.allocations == fault.fail_allocation; }
+static bool allocation_fails(size_t size)
+{
+    if (size > fault.largest) fault.largest = size;
+    return ++fault.allocations == fault.fail_allocation;
+}
 
 void fault_begin(long call, long allocation, bool dies)
 {
@@ -62,13 +66,13 @@ int __wrap_open(const char *path, int flags, mode_t mode)
 }
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size) { return allocation_fails() ? NULL : __real_malloc(size); }
+void *__wrap_malloc(size_t size) { return allocation_fails(size) ? NULL : __real_malloc(size); }
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size) { return allocation_fails() ? NULL : __real_calloc(n, size); }
+void *__wrap_calloc(size_t n, size_t size) { return allocation_fails(n * size) ? NULL : __real_calloc(n, size); }
 void *__real_realloc(void *old, size_t size);
 void *__wrap_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size) { return allocation_fails() ? NULL : __real_realloc(old, size); }
+void *__wrap_realloc(void *old, size_t size) { return allocation_fails(size) ? NULL : __real_realloc(old, size); }
 
 /* ---- the temporary folder ---- */
 

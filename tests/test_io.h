@@ -14,6 +14,7 @@ typedef struct fault_state {
     long fail_call; /* the number of the one that fails; 0: none */
     bool dies;      /* ... or at which the process ends */
     long allocations, fail_allocation;
+    size_t largest; /* allocation, in bytes */
     bool short_writes;
 } fault_state;
 

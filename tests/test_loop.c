@@ -78,6 +78,25 @@ static void loader_resumes_from_a_step(void)
 }
 
 /* The first samples of many epochs are uniformly distributed (chi squared). */
+/* Every step is legal, also the largest, on a loader that has made no epoch yet. */
+static void case_loader_last_step(void)
+{
+    const uint64_t steps[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX / 2, 0};
+    for (int64_t n = 1; n <= 9; n += 4)
+        for (int i = 0; i < 4; i++) {
+            wg_loader_options o = wg_loader_defaults();
+            o.batch = 4;
+            wg_loader *fresh = wg_loader_new(n, o, NULL), *used = wg_loader_new(n, o, NULL);
+            const int64_t *a, *b;
+            wg_loader_batch(used, 5, &b);
+            int64_t size = wg_loader_batch(fresh, steps[i], &a);
+            CHECK(size == wg_loader_batch(used, steps[i], &b) && size >= 1 && size <= 4);
+            for (int64_t k = 0; k < size; k++) CHECK(a[k] == b[k] && a[k] >= 0 && a[k] < n);
+            wg_loader_free(fresh);
+            wg_loader_free(used);
+        }
+}
+
 static void loader_shuffles_evenly(void)
 {
     enum { N = 10, EPOCHS = 5000 };
@@ -318,6 +337,7 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(loader_gives_each_sample_once_an_epoch),
                                  TEST_CASE(loader_resumes_from_a_step),
+                                 TEST_CASE(case_loader_last_step),
                                  TEST_CASE(loader_shuffles_evenly),
                                  TEST_CASE(loader_buckets_by_length),
                                  TEST_CASE(loader_of_one_small_batch),

@@ -46,6 +46,38 @@ static void dumps(void)
     wg_params_free(set);
 }
 
+/* Names of scopes and parameters reach every dump without control characters. */
+static void case_escape_in_dumps(void)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.profile = true;
+    char *text[7] = {NULL};
+    size_t size;
+    FILE *passes = open_memstream(&text[0], &size);
+    wg_tape *tape = wg_tape_new(options);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *w = wg_param_new(set, "w\n\x1b[2J\"", WG_DIMS(4, 3), wg_init_uniform(-1, 1));
+    wg_trace_passes(tape, "all", passes);
+    wg_scope_begin(tape, "s\n\x1b[2J\xc2\x9b\"");
+    wg_tensor loss = model(tape, w);
+    wg_scope_end(tape);
+    CHECK(wg_backward(loss) == WG_OK);
+    fclose(passes);
+    wg_status (*const dump[])(const wg_tape *, FILE *) = {wg_dump_text, wg_dump_graphviz, wg_dump_plan,
+                                                          wg_dump_profile, wg_dump_chrome};
+    for (int i = 0; i < 5; i++) text[1 + i] = dumped(dump[i], tape);
+    text[6] = calloc(1, 4096);
+    wg_summary(set, text[6], 4096);
+    for (int i = 0; i < 7; i++) {
+        for (const char *c = text[i]; *c; c++) CHECK((unsigned char)*c >= 32 || *c == '\n');
+        CHECK(!strstr(text[i], "\xc2\x9b"));
+        CHECK(strstr(text[i], "\\x1b[2J") || strstr(text[i], "\\\\x1b[2J"));
+        free(text[i]);
+    }
+    wg_tape_free(tape);
+    wg_params_free(set);
+}
+
 /* Dumps after passes: only those asked for; a wrong name is an error of the tape. */
 static void passes_are_traced(void)
 {
@@ -245,8 +277,14 @@ static void derived_numbers(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(dumps),    TEST_CASE(passes_are_traced), TEST_CASE(first_nonfinite),
-                                 TEST_CASE(callback), TEST_CASE(million),           TEST_CASE(steady),
-                                 TEST_CASE(buffers),  TEST_CASE(derived_numbers)};
+    static const test tests[] = {TEST_CASE(dumps),
+                                 TEST_CASE(case_escape_in_dumps),
+                                 TEST_CASE(passes_are_traced),
+                                 TEST_CASE(first_nonfinite),
+                                 TEST_CASE(callback),
+                                 TEST_CASE(million),
+                                 TEST_CASE(steady),
+                                 TEST_CASE(buffers),
+                                 TEST_CASE(derived_numbers)};
     return RUN_TESTS(tests);
 }

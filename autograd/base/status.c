@@ -15,7 +15,9 @@ wg_status wg_error_setv(wg_error *error, wg_status status, const char *format, v
 {
     if (!error || error->status != WG_OK) return status;
     error->status = status;
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    char text[2 * sizeof error->text];
+    vsnprintf(text, sizeof text, format, arguments);
+    wg_printable(text, error->text, sizeof error->text);
     return status;
 }
 

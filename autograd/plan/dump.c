@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "../base/text.h"
+
 /* ---- which passes -------------------------------------------------------------------------------------------- */
 
 const char *wg__dump_next(const char *list, size_t *length)
@@ -40,7 +42,8 @@ void wg__print_node(const wg_tape *tape, uint32_t id, FILE *out)
     const wg__node *node = &tape->nodes[id];
     const uint32_t *in = wg__inputs(tape, node);
     char shape[128];
-    fprintf(out, "%%%u = %s", id, wg__node_name(tape, node));
+    fprintf(out, "%%%u = ", id);
+    wg__print_text(wg__node_name(tape, node), out);
     for (uint32_t k = 0; k < node->n_in; k++)
         if (in[k])
             fprintf(out, "%s%%%u", k ? ", " : " ", in[k]);
@@ -120,8 +123,10 @@ static void print_unit(const wg__planner *p, uint32_t id, FILE *out)
     const uint32_t *nodes = wg__unit_nodes(p, unit, &count);
     fprintf(out, "  unit %u: %s", id, kinds[unit->kind]);
     if (unit->kind == WG__UNIT_STORE) fprintf(out, " output %u", unit->node);
-    for (uint32_t i = 0; i < count; i++)
-        fprintf(out, "%s%%%u %s", i ? ", " : " ", nodes[i], wg__op_at(p, nodes[i])->name);
+    for (uint32_t i = 0; i < count; i++) {
+        fprintf(out, "%s%%%u ", i ? ", " : " ", nodes[i]);
+        wg__print_text(wg__op_at(p, nodes[i])->name, out);
+    }
     if (unit->kind == WG__UNIT_PRODUCT && (count > 1 || nodes[0] != unit->node))
         fprintf(out, " -> sum %%%u%s", unit->node, unit->accumulate ? ", added" : "");
     if (p->schedule.stage) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../base/text.h"
 #include "../trace.h"
 
 /* The key of a total. batches to k: the size of a product, k summed over its segments; zeros for other ops. */
@@ -135,7 +136,8 @@ static void profile_line(const wg_tape *tape, const total *t, uint64_t sum, FILE
         fprintf(out, "%8.1f", flops / ns);
     else
         fprintf(out, "%8s", "");
-    fprintf(out, "  %s", op_name(tape, t->at.op));
+    fputs("  ", out);
+    wg__print_text(op_name(tape, t->at.op), out);
     if (t->at.batches > 1) fprintf(out, " %lld of", (long long)t->at.batches);
     if (t->at.batches) fprintf(out, " %lldx%lldx%lld", (long long)t->at.m, (long long)t->at.n, (long long)t->at.k);
     wg__scope_text scope;
@@ -163,12 +165,10 @@ wg_status wg_dump_chrome(const wg_tape *tape, FILE *out)
     fputs("{\"traceEvents\":[", out);
     for (uint32_t i = 0; p && i < p->n_events; i++) {
         const event *e = &p->events[i];
-        fprintf(out, "%s\n{\"name\":\"%s\",\"cat\":\"", i ? "," : "", op_name(tape, e->at.op));
-        for (const char *c = tape->scopes.list[e->at.scope].path; *c; c++) {
-            if ((unsigned char)*c < 32) continue;
-            if (*c == '"' || *c == '\\') fputc('\\', out);
-            fputc(*c, out);
-        }
+        fprintf(out, "%s\n{\"name\":\"", i ? "," : "");
+        wg__print_quoted(op_name(tape, e->at.op), out);
+        fputs("\",\"cat\":\"", out);
+        wg__print_quoted(tape->scopes.list[e->at.scope].path, out);
         fprintf(out, "\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":1}",
                 (double)(e->start - p->events[0].start) * 1e-3, (double)e->nanoseconds * 1e-3);
     }

@@ -40,8 +40,9 @@ const char *wg__scope_label(const wg_tape *tape, uint32_t scope, wg__scope_text 
 {
     assert(scope < tape->scopes.n);
     const char *path = tape->scopes.list[scope].path;
+    char shown[sizeof label->text - 4];
     label->text[0] = 0;
-    if (path[0]) snprintf(label->text, sizeof label->text, " [%s]", path);
+    if (path[0]) snprintf(label->text, sizeof label->text, " [%s]", wg_printable(path, shown, sizeof shown));
     return label->text;
 }
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 #include "../base/heap.h"
+#include "../base/index.h"
 #include "exec.h"
 
 /* ---- nodes --------------------------------------------------------------------------------------------------- */
@@ -89,6 +90,7 @@ typedef struct wg__scopes { /* scope.c */
     wg__scope *list;
     uint32_t n, cap, current;
     wg__arena names; /* paths; never rewound */
+    wg__index index; /* path, in its parent -> scope */
 } wg__scopes;
 
 typedef struct wg__modes { /* scope.c */
@@ -102,12 +104,6 @@ typedef struct wg__modes { /* scope.c */
     uint32_t n_regions;   /* rematerialization regions opened since the reset */
     uint32_t forward;     /* while differentiating: the node whose derivative is recorded */
 } wg__modes;
-
-/* A hash index from content to id with open addressing; 0 marks an empty entry. */
-typedef struct wg__index {
-    uint32_t *table;
-    uint32_t size, count;
-} wg__index;
 
 typedef struct wg__shape_info {
     wg_shape shape;
@@ -260,6 +256,10 @@ uint32_t wg__find_op(const wg_tape *tape, const wg_op *op); /* 0: never recorded
 uint32_t wg__param_node(const wg_tape *tape, uint64_t id);  /* 0: not used in this epoch */
 bool wg__param_node_set(wg_tape *tape, uint64_t id, uint32_t node);
 void wg__params_forget(wg_tape *tape);
+/* A scope in the current one by its path; 0: none. Room for one more in the index, which then takes it. */
+uint32_t wg__scope_find(const wg_tape *tape, uint64_t path_hash, const char *path);
+bool wg__scope_room(wg_tape *tape);
+void wg__scope_enter(wg_tape *tape, uint32_t scope);
 /* A gradient node with the same op, operands, attribute and shape; 0: none, and then `id`, if not 0, is entered. */
 uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, uint32_t id);
 void wg__same_clear(wg_tape *tape);

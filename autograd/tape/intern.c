@@ -11,25 +11,9 @@ static uint64_t hash_words(uint64_t a, uint64_t b)
     return a ^ (a >> 29);
 }
 
-/* Makes room for one more entry. Rehashing calls hash_of for each id. */
-static bool index_room(wg_tape *tape, wg__index *index, uint64_t (*hash_of)(const wg_tape *, uint32_t))
+static bool index_room(wg_tape *tape, wg__index *index, wg__hash_of hash_of)
 {
-    assert((index->size & (index->size - 1)) == 0 && index->count <= index->size / 2);
-    if (index->size && index->count + 1 <= index->size / 2) return true;
-    uint32_t size = index->size ? index->size * 2 : 64;
-    uint32_t *table = wg__heap_alloc(&tape->heap, size * sizeof *table);
-    if (!table) return false;
-    memset(table, 0, size * sizeof *table);
-    for (uint32_t i = 0; i < index->size; i++) {
-        if (!index->table[i]) continue;
-        uint32_t at = (uint32_t)hash_of(tape, index->table[i]) & (size - 1);
-        while (table[at]) at = (at + 1) & (size - 1);
-        table[at] = index->table[i];
-    }
-    wg__heap_release(&tape->heap, index->table, index->size * sizeof *table);
-    index->table = table;
-    index->size = size;
-    return true;
+    return wg__index_room(&tape->heap, index, hash_of, tape);
 }
 
 static uint64_t hash_shape(const wg_shape *shape)
@@ -39,8 +23,9 @@ static uint64_t hash_shape(const wg_shape *shape)
     return hash_words(hash, 1);
 }
 
-static uint64_t hash_shape_id(const wg_tape *tape, uint32_t id)
+static uint64_t hash_shape_id(const void *owner, uint32_t id)
 {
+    const wg_tape *tape = owner;
     return hash_shape(&tape->interned.shapes[id].shape);
 }
 
@@ -65,8 +50,9 @@ uint32_t wg__intern_shape(wg_tape *tape, const wg_shape *shape)
     return id;
 }
 
-static uint64_t hash_attr_id(const wg_tape *tape, uint32_t id)
+static uint64_t hash_attr_id(const void *owner, uint32_t id)
 {
+    const wg_tape *tape = owner;
     const wg__interned *known = &tape->interned;
     return wg__hash_bytes(0, known->attr_bytes + known->attrs[id], known->attr_sizes[id]);
 }
@@ -99,7 +85,10 @@ uint32_t wg__intern_attr(wg_tape *tape, const void *attr, size_t size)
 }
 
 static uint64_t hash_op(const wg_op *op) { return hash_words((uint64_t)(uintptr_t)op >> 4, 7); }
-static uint64_t hash_op_id(const wg_tape *tape, uint32_t id) { return hash_op(tape->interned.ops[id]); }
+static uint64_t hash_op_id(const void *owner, uint32_t id)
+{
+    return hash_op(((const wg_tape *)owner)->interned.ops[id]);
+}
 
 uint32_t wg__find_op(const wg_tape *tape, const wg_op *op)
 {
@@ -132,7 +121,10 @@ uint32_t wg__intern_op(wg_tape *tape, const wg_op *op)
 
 /* ---- parameters by id ---- */
 
-static uint64_t hash_param_node(const wg_tape *tape, uint32_t node) { return hash_words(tape->nodes[node].key, 3); }
+static uint64_t hash_param_node(const void *owner, uint32_t node)
+{
+    return hash_words(((const wg_tape *)owner)->nodes[node].key, 3);
+}
 
 uint32_t wg__param_node(const wg_tape *tape, uint64_t key)
 {
@@ -159,6 +151,37 @@ bool wg__param_node_set(wg_tape *tape, uint64_t key, uint32_t node)
     return true;
 }
 
+/* ---- scopes by path ---- */
+
+static uint64_t hash_scope(const void *owner, uint32_t scope)
+{
+    return ((const wg_tape *)owner)->scopes.list[scope].path_hash;
+}
+
+uint32_t wg__scope_find(const wg_tape *tape, uint64_t path_hash, const char *path)
+{
+    const wg__index *index = &tape->scopes.index;
+    if (!index->size) return 0;
+    uint32_t at = (uint32_t)path_hash & (index->size - 1);
+    for (; index->table[at]; at = (at + 1) & (index->size - 1)) {
+        const wg__scope *scope = &tape->scopes.list[index->table[at]];
+        if (scope->path_hash == path_hash && scope->parent == tape->scopes.current && !strcmp(scope->path, path))
+            break;
+    }
+    return index->table[at];
+}
+
+bool wg__scope_room(wg_tape *tape) { return index_room(tape, &tape->scopes.index, hash_scope); }
+
+void wg__scope_enter(wg_tape *tape, uint32_t scope)
+{
+    wg__index *index = &tape->scopes.index;
+    uint32_t at = (uint32_t)hash_scope(tape, scope) & (index->size - 1);
+    while (index->table[at]) at = (at + 1) & (index->size - 1);
+    index->table[at] = scope;
+    index->count++;
+}
+
 /* ---- gradient nodes by content ---- */
 
 static uint64_t hash_content(const wg__node *node, const uint32_t *in)
@@ -168,8 +191,9 @@ static uint64_t hash_content(const wg__node *node, const uint32_t *in)
     return hash;
 }
 
-static uint64_t hash_node_id(const wg_tape *tape, uint32_t id)
+static uint64_t hash_node_id(const void *owner, uint32_t id)
 {
+    const wg_tape *tape = owner;
     return hash_content(&tape->nodes[id], wg__inputs(tape, &tape->nodes[id]));
 }
 
@@ -194,21 +218,8 @@ uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, 
     return 0;
 }
 
-static void index_clear(wg__index *index)
-{
-    if (!index->count) return;
-    memset(index->table, 0, index->size * sizeof *index->table);
-    index->count = 0;
-}
-
-static void index_release(wg_tape *tape, wg__index *index)
-{
-    wg__heap_release(&tape->heap, index->table, index->size * sizeof *index->table);
-    *index = (wg__index){0};
-}
-
-void wg__same_clear(wg_tape *tape) { index_clear(&tape->interned.same_index); }
-void wg__params_forget(wg_tape *tape) { index_clear(&tape->interned.param_index); }
+void wg__same_clear(wg_tape *tape) { wg__index_clear(&tape->interned.same_index); }
+void wg__params_forget(wg_tape *tape) { wg__index_clear(&tape->interned.param_index); }
 
 bool wg__intern_is_stale(const wg_tape *tape)
 {
@@ -226,8 +237,8 @@ bool wg__intern_is_stale(const wg_tape *tape)
 void wg__intern_clear(wg_tape *tape)
 {
     wg__interned *known = &tape->interned;
-    index_release(tape, &known->shape_index);
-    index_release(tape, &known->attr_index);
+    wg__index_release(&tape->heap, &known->shape_index);
+    wg__index_release(&tape->heap, &known->attr_index);
     known->n_shapes = known->n_attrs = known->n_attr_bytes = 0;
 }
 
@@ -236,9 +247,10 @@ void wg__intern_release(wg_tape *tape)
     wg__heap *heap = &tape->heap;
     wg__interned *known = &tape->interned;
     wg__intern_clear(tape);
-    index_release(tape, &known->op_index);
-    index_release(tape, &known->param_index);
-    index_release(tape, &known->same_index);
+    wg__index_release(&tape->heap, &known->op_index);
+    wg__index_release(&tape->heap, &known->param_index);
+    wg__index_release(&tape->heap, &known->same_index);
+    wg__index_release(&tape->heap, &tape->scopes.index);
     wg__heap_release(heap, known->ops, known->cap_ops * sizeof *known->ops);
     wg__heap_release(heap, known->shapes, known->cap_shapes * sizeof *known->shapes);
     wg__heap_release(heap, known->attrs, known->cap_attrs * sizeof *known->attrs);

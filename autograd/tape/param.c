@@ -26,6 +26,7 @@ struct wg_param {
     int64_t numel;
     void *value, *grad;
     uint64_t id, version;
+    uint32_t index; /* of the member of its own name */
     bool buffer, frozen;
     bool grad_empty;   /* no gradient since wg_zero_grad: the contents of grad are undefined, ... */
     bool grad_is_zero; /* ... unless this is set: they are zeros */
@@ -42,6 +43,7 @@ struct wg_params {
     wg__arena names;
     member *members;
     uint32_t n_members, cap_members;
+    wg__index by_name; /* name -> index of its member, plus 1 */
 };
 
 enum { SLAB_BYTES = 1 << 18 };
@@ -68,7 +70,7 @@ void wg_params_free(wg_params *set)
     if (!set) return;
     for (uint32_t i = set->n_members; i-- > 0;) { /* ties before the parameter they name */
         wg_param *param = set->members[i].param;
-        if (set->members[i].name == param->name) wg__heap_release(&set->heap, param, sizeof *param);
+        if (param->index == i) wg__heap_release(&set->heap, param, sizeof *param);
     }
     for (slab *s = set->slabs; s;) {
         slab *next = s->next;
@@ -78,6 +80,7 @@ void wg_params_free(wg_params *set)
         s = next;
     }
     wg__arena_release(&set->names);
+    wg__index_release(&set->heap, &set->by_name);
     wg__heap_release(&set->heap, set->members, set->cap_members * sizeof *set->members);
     wg__heap last = set->heap;
     wg__heap_release(&last, set, sizeof *set);
@@ -176,18 +179,36 @@ static bool place(wg_params *set, wg_param *param, size_t bytes)
     return true;
 }
 
+static uint64_t hash_name(const char *name) { return wg__hash_bytes(3, name, strlen(name)); }
+static uint64_t hash_member(const void *owner, uint32_t id)
+{
+    return hash_name(((const wg_params *)owner)->members[id - 1].name);
+}
+
+/* The entry of a name in the index, or the empty one for it. */
+static uint32_t *entry_of(const wg_params *set, const char *name)
+{
+    const uint32_t mask = set->by_name.size - 1;
+    uint32_t at = (uint32_t)hash_name(name) & mask;
+    while (set->by_name.table[at] && strcmp(set->members[set->by_name.table[at] - 1].name, name) != 0)
+        at = (at + 1) & mask;
+    return &set->by_name.table[at];
+}
+
 /* Adds a name. Returns its copy, or NULL with an error stored. */
 static const char *name_new(wg_params *set, const char *name, wg_param *param)
 {
     size_t length = strlen(name) + 1;
     char *copy = wg__arena_alloc(&set->names, length, 1);
-    if (!copy ||
+    if (!copy || !wg__index_room(&set->heap, &set->by_name, hash_member, set) ||
         !wg__grow(&set->heap, (void **)&set->members, &set->cap_members, set->n_members + 1u, sizeof(member))) {
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory", name);
         return NULL;
     }
     memcpy(copy, name, length);
     set->members[set->n_members++] = (member){.name = copy, .param = param};
+    *entry_of(set, copy) = set->n_members;
+    set->by_name.count++;
     return copy;
 }
 
@@ -217,6 +238,7 @@ static wg_param *member_new(wg_params *set, const char *name, wg_shape shape, wg
     }
     *param = (wg_param){.set = set, .shape = shape, .buffer = buffer, .grad_empty = true, .version = 1};
     param->id = atomic_fetch_add(&next_id, 1);
+    param->index = set->n_members;
     wg_shape_numel(&shape, &param->numel);
     assert(bytes_of(param) == bytes);
     if (!place(set, param, bytes)) {
@@ -251,9 +273,8 @@ wg_param *wg_param_tie(wg_params *set, const char *name, wg_param *param)
 
 wg_param *wg_param_find(const wg_params *set, const char *name)
 {
-    for (uint32_t i = 0; set && name && i < set->n_members; i++)
-        if (!strcmp(set->members[i].name, name)) return set->members[i].param;
-    return NULL;
+    const uint32_t id = set && name && set->by_name.size ? *entry_of(set, name) : 0;
+    return id ? set->members[id - 1].param : NULL;
 }
 
 size_t wg_params_count(const wg_params *set) { return set ? set->n_members : 0; }
@@ -271,12 +292,13 @@ int64_t wg_params_trainable(const wg_params *set)
     int64_t sum = 0;
     for (uint32_t i = 0; set && i < set->n_members; i++) {
         const wg_param *param = set->members[i].param;
-        if (set->members[i].name == param->name && !param->buffer && !param->frozen) sum += param->numel;
+        if (param->index == i && !param->buffer && !param->frozen) sum += param->numel;
     }
     return sum;
 }
 
 const char *wg_param_name(const wg_param *param) { return param ? param->name : "?"; }
+size_t wg_param_index(const wg_param *param) { return param ? param->index : 0; }
 wg_shape wg_param_shape(const wg_param *param) { return param ? param->shape : wg_shape_of(-1, NULL); }
 wg_dtype wg_param_dtype(const wg_param *param) { return param ? param->set->dtype : WG_F32; }
 int64_t wg_param_numel(const wg_param *param) { return param ? param->numel : 0; }

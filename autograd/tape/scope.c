@@ -52,22 +52,22 @@ void wg_scope_begin(wg_tape *tape, const char *name)
     int length = snprintf(path, sizeof path, "%s%s%s", parent, parent[0] ? "." : "", name);
     if (length >= (int)sizeof path) length = (int)sizeof path - 1;
     uint64_t hash = wg__hash_bytes(tape->scopes.list[tape->scopes.current].path_hash + 1, name, strlen(name));
-    for (uint32_t i = 1; i < tape->scopes.n; i++) {
-        if (tape->scopes.list[i].path_hash == hash && tape->scopes.list[i].parent == tape->scopes.current &&
-            !strcmp(tape->scopes.list[i].path, path)) {
-            tape->scopes.current = i;
-            return;
-        }
+    const uint32_t known = wg__scope_find(tape, hash, path);
+    if (known) {
+        tape->scopes.current = known;
+        return;
     }
     char *copy = wg__arena_alloc(&tape->scopes.names, (size_t)length + 1, 1);
-    if (!copy || !wg__grow(&tape->heap, (void **)&tape->scopes.list, &tape->scopes.cap, tape->scopes.n + 1u,
-                           sizeof *tape->scopes.list)) {
+    if (!copy || !wg__scope_room(tape) ||
+        !wg__grow(&tape->heap, (void **)&tape->scopes.list, &tape->scopes.cap, tape->scopes.n + 1u,
+                  sizeof *tape->scopes.list)) {
         wg__out_of_memory(tape);
         return;
     }
     memcpy(copy, path, (size_t)length + 1);
     tape->scopes.list[tape->scopes.n] =
         (wg__scope){.parent = tape->scopes.current, .path_hash = hash, .path = copy};
+    wg__scope_enter(tape, tape->scopes.n);
     tape->scopes.current = tape->scopes.n++;
 }
 

@@ -1,0 +1,103 @@
+/* A hundred thousand names: what looks one up or walks over all takes time that grows with their number, not with its
+ * square. The bound on the time is generous: a quadratic loop takes minutes. */
+#include "tensors.h"
+
+#include <time.h>
+#include <unistd.h>
+
+enum { N = 100000 };
+
+static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
+
+static void within(double start, double most, const char *what)
+{
+    const double taken = seconds() - start;
+    if (taken > most) FAIL("%s: %.1f s", what, taken);
+}
+
+static const char *name_of(const char *format, int i)
+{
+    static char name[64];
+    snprintf(name, sizeof name, format, i);
+    return name;
+}
+
+static void case_load_quadratic(void)
+{
+    char path[] = "/tmp/names-XXXXXX";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && close(fd) == 0);
+    wg_error error = {0};
+    wg_params *set[2] = {wg_params_new(WG_F32), wg_params_new(WG_F32)};
+    double start = seconds();
+    wg_param *first = NULL;
+    for (int i = 0; i < N; i++) {
+        wg_param *p = wg_param_new(set[0], name_of("encoder.layers.%d.weight", i), WG_DIMS(1), wg_init_zeros());
+        if (i % 10 == 0) wg_param_tie(set[0], name_of("decoder.layers.%d.weight", i), p);
+        if (i % 20 == 0) wg_param_tie(set[0], name_of("one.%d", i), first = first ? first : p);
+        wg_param_new(set[1], name_of("other.layers.%d.weight", i), WG_DIMS(1), wg_init_zeros());
+    }
+    CHECK(wg_params_status(set[0]) == WG_OK && wg_params_count(set[0]) == N + N / 10 + N / 20);
+    CHECK(wg_param_new(set[0], "encoder.layers.7.weight", WG_SCALAR, wg_init_zeros()) == NULL);
+    wg_params_clear_error(set[0]);
+    for (int i = 0; i < N; i++) {
+        const wg_param *p = wg_param_find(set[0], name_of("encoder.layers.%d.weight", i));
+        CHECK(p && wg_params_at(set[0], wg_param_index(p)) == p &&
+              !strcmp(wg_param_name(p), name_of("encoder.layers.%d.weight", i)));
+        if (i % 10 == 0) CHECK(wg_param_find(set[0], name_of("decoder.layers.%d.weight", i)) == p);
+        CHECK(!wg_param_find(set[0], name_of("encoder.layers.%d.bias", i)));
+    }
+    within(start, 8, "creating and finding");
+    wg_checkpoint c = {.params = set[0], .optimizer = wg_adam_new(set[0], wg_adam_defaults())};
+    CHECK(wg_checkpoint_save(path, &c, &error) == WG_OK);
+    within(start, 20, "saving");
+    start = seconds();
+    wg_safetensors *file = wg_safetensors_open(path, &error);
+    CHECK(wg_checkpoint_load(file, &c, NULL, NULL, &error) == WG_OK);
+    within(start, 15, "loading");
+    wg_optimizer_free(c.optimizer);
+    c = (wg_checkpoint){.params = set[1], .optimizer = wg_adam_new(set[1], wg_adam_defaults())};
+    CHECK(wg_checkpoint_load(file, &c, wg_tolerate_all, NULL, &error) == WG_OK); /* nothing has the same name */
+    within(start, 30, "loading other names");
+    size_t size = wg_summary(set[0], NULL, 0);
+    char *text = malloc(size + 1);
+    CHECK(wg_summary(set[0], text, size + 1) == size);
+    free(text);
+    wg_average *average = wg_average_new(set[0], 0.9);
+    CHECK(average && wg_average_update(average) == WG_OK);
+    within(start, 40, "summary and averages");
+    wg_average_free(average);
+    wg_safetensors_close(file);
+    wg_optimizer_free(c.optimizer);
+    wg_params_free(set[0]);
+    wg_params_free(set[1]);
+    unlink(path);
+}
+
+static void scopes(void)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    double start = seconds();
+    for (int round = 0; round < 2; round++) {
+        wg_tensor x = wg_scalar(tape, WG_F32, 1);
+        for (int i = 0; i < N; i++) {
+            wg_scope_begin(tape, name_of("layer%d", i));
+            wg_neg(x);
+            wg_scope_end(tape);
+        }
+        within(start, 10, "entering scopes");
+        char *text = dumped(wg_dump_graphviz, tape);
+        CHECK(strstr(text, "cluster_100000 { label=\"layer99999\"") && strstr(text, "data 1\\n%1 f32 []"));
+        free(text);
+        free(dumped(wg_dump_text, tape));
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    within(start, 20, "dumps");
+    wg_tape_free(tape);
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {TEST_CASE(case_load_quadratic), TEST_CASE(scopes)};
+    return RUN_TESTS(tests);
+}
