@@ -41,10 +41,7 @@ static void evict(wg_tape *tape, wg__plan **at)
 {
     wg__cache *cache = tape->cache;
     wg__plan *plan = *at;
-    if (!plan->repeats) {
-        note_evicted(tape, plan->hash);
-        cache->once_bytes -= plan->memory.total;
-    }
+    if (!plan->repeats) cache->once_bytes -= plan->memory.total;
     if (plan == cache->last_plan) cache->last_plan = NULL;
     cache->bytes -= plan->memory.total;
     cache->n_plans--;
@@ -68,7 +65,10 @@ static void make_room(wg_tape *tape)
     const bool caching = tape->passes & WG__PASS_CACHE;
     const size_t most = !caching ? 0 : tape->options.plan_bytes ? tape->options.plan_bytes : DEFAULT_BYTES;
     wg__plan **at;
-    while (cache->once_bytes > most / ONCE_SHARE && (at = oldest(cache, true))) evict(tape, at);
+    while (cache->once_bytes > most / ONCE_SHARE && (at = oldest(cache, true))) {
+        if (caching) note_evicted(tape, (*at)->hash);
+        evict(tape, at);
+    }
     while ((cache->bytes > most || cache->n_plans > MOST_PLANS) && (at = oldest(cache, false))) evict(tape, at);
 }
 

@@ -184,6 +184,20 @@ static bool needs_unit(const wg__planner *p, uint32_t id)
     return kind != WG_KIND_VIEW || (p->flags[id] & (WG__VIEW_COPY | WG__SLICE_COPY));
 }
 
+static uint32_t original(const wg__planner *p, uint32_t id)
+{
+    const wg__node *node = wg__node_at(p, id);
+    return node->flags & WG__NODE_REMAT ? node->forward : id;
+}
+
+/* Whether the unit is a sum and the node a term of it and of its rematerialized copy: both compute the term. */
+static bool is_in_both(const wg__planner *p, uint32_t id, const wg__unit *unit)
+{
+    const wg__unit *other = &p->units.list[p->units.of[id]];
+    return (p->flags[id] & WG__MERGED) && unit->kind == WG__UNIT_PRODUCT && other->kind == WG__UNIT_PRODUCT &&
+           original(p, unit->node) == original(p, other->node);
+}
+
 /* Every live value has one unit that computes it, and an operand from another unit is in memory. */
 static void check_units(const wg__verifier *v)
 {
@@ -207,8 +221,8 @@ static void check_units(const wg__verifier *v)
         uint32_t count;
         const uint32_t *nodes = wg__unit_nodes(p, unit, &count);
         for (uint32_t k = 0; k < count; k++)
-            WG__HOLDS(v, p->units.of[nodes[k]] == i, nodes[k], "is in unit %u, but belongs to %u", i,
-                      p->units.of[nodes[k]]);
+            WG__HOLDS(v, p->units.of[nodes[k]] == i || is_in_both(p, nodes[k], unit), nodes[k],
+                      "is in unit %u, but belongs to %u", i, p->units.of[nodes[k]]);
         if (unit->kind == WG__UNIT_CHAIN) check_chain(v, unit);
     }
 }

@@ -3,8 +3,8 @@
 #include "graph.h"
 
 enum {
-    KNOWN_FLAGS =
-        WG_OP_STRIDED | WG_OP_NO_GRADIENT | WG_OP_RANDOM | WG_OP_CHECKS_INDEX | WG_OP_SMOOTH | WG_OP_ADDS_TO
+    KNOWN_FLAGS = WG_OP_STRIDED | WG_OP_NO_GRADIENT | WG_OP_RANDOM | WG_OP_CHECKS_INDEX | WG_OP_SMOOTH |
+                  WG_OP_ADDS_TO | WG_OP_UPDATES
 };
 
 /* What is wrong with the counts of operands; NULL if nothing is. */
@@ -17,6 +17,8 @@ static const char *operands_fault(const wg_op *op)
     if (op->kind == WG_KIND_VIEW && (op->min_in != 1 || op->max_in != 1)) return "a view has one operand";
     if ((op->flags & WG_OP_ADDS_TO) && (op->kind != WG_KIND_GENERAL || op->max_in != op->min_in + 1))
         return "WG_OP_ADDS_TO needs a general op with one optional operand, the last";
+    if ((op->flags & WG_OP_UPDATES) && (op->kind != WG_KIND_GENERAL || op->max_in != op->min_in || op->max_in < 1))
+        return "WG_OP_UPDATES needs a general op with a fixed number of operands";
     return NULL;
 }
 
