@@ -169,10 +169,30 @@ static void kv_room(void)
     CHECK(many < few + 2048 * 64); /* a cache's buffer takes 2048 * 384 bytes, and there are four */
 }
 
+/* ---- linear_permute: the gradient of a linear layer's weight is computed in place, not transposed by a copy --------- */
+
+static void linear_permute(void)
+{
+    enum { N = 512 };
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_params *set = wg_params_new(WG_F32);
+    wg_linear_layer a, b;
+    CHECK(wg_linear_init(&a, set, "a", N, N, wg_linear_defaults()) == WG_OK);
+    CHECK(wg_linear_init(&b, set, "b", N, N, wg_linear_defaults()) == WG_OK);
+    wg_tensor x = wg_uniform(tape, WG_F32, WG_DIMS(2, N), -1, 1);
+    wg_tensor loss = wg_sum_all(wg_linear_apply(&b, wg_relu(wg_linear_apply(&a, x))));
+    CHECK(wg_backward_bytes(loss) < N * N * sizeof(float));
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(value_in_vjp), TEST_CASE(batch_norm_shared),
-                                 TEST_CASE(buffer_assigned_twice), TEST_CASE(no_gradient_through_a_buffer),
-                                 TEST_CASE(kv_room)};
+    static const test tests[] = {TEST_CASE(value_in_vjp),
+                                 TEST_CASE(batch_norm_shared),
+                                 TEST_CASE(buffer_assigned_twice),
+                                 TEST_CASE(no_gradient_through_a_buffer),
+                                 TEST_CASE(kv_room),
+                                 TEST_CASE(linear_permute)};
     return RUN_TESTS(tests);
 }

@@ -1,4 +1,4 @@
-/* Pass merge: sums of products. p1 + p2 + ... + pT, each a product of two matrices or of two batches of them, is one
+/* Pass merge: sums of products, and a product whose transpose is wanted. p1 + p2 + ... + pT, each a product of two matrices or of two batches of them, is one
  * product whose inner dimension is all of theirs: dW = sum over time of dY_t^T X_t. The sum is cut into runs that fit
  * the cache; each run is a unit that adds to the result of the one before. Rounding: the order of additions changes. */
 #include "planner.h"
@@ -175,6 +175,24 @@ static bool collect(merge *m, uint32_t root, uint32_t *open)
     return add_runs(p, root, first);
 }
 
+/* An output that is the transpose of a product, such as the gradient of a linear layer's weight: the product is computed
+ * transposed, so that it need not be copied. */
+static bool transpose(merge *m, uint32_t id)
+{
+    wg__planner *p = m->p;
+    const wg__node *node = wg__node_at(p, id);
+    bool same;
+    if (!(p->flags[id] & WG__OUTPUT) || p->uses[id] || wg__is_source(p, id)) return true;
+    if (wg__op_at(p, id)->kind != WG_KIND_VIEW || (p->flags[id] & (WG__VIEW_COPY | WG__SLICE_COPY))) return true;
+    const uint32_t term = node->in[0], first = p->units.n_members;
+    if (m->kind[term] != TERM || !is_transposed(p, id, term, &same)) return true;
+    p->flags[term] |= WG__MERGED;
+    p->storage.view[term] = p->storage.view[id];
+    p->storage.view[id] = NULL;
+    p->storage.root[id] = id;
+    return wg__member_add(p, term) && add_run(p, id, first, first, first + 1);
+}
+
 bool wg__plan_merge(wg__planner *p)
 {
     merge m = {.p = p};
@@ -190,6 +208,6 @@ bool wg__plan_merge(wg__planner *p)
             m.kind[id] = SUM;
     }
     for (uint32_t id = p->n - 1; id > 0; id--)
-        if (m.kind[id] == SUM && !m.used[id] && !collect(&m, id, open)) return false;
+        if (m.kind[id] == SUM ? !m.used[id] && !collect(&m, id, open) : !transpose(&m, id)) return false;
     return true;
 }
