@@ -20,10 +20,17 @@ static double process_bytes(const char *name)
     return kilobytes * 1024;
 }
 
+static void give_back_free_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 /* Resets VmHWM to the current resident memory. */
 static void reset_peak(void)
 {
-    malloc_trim(0);
+    give_back_free_memory();
     FILE *file = fopen("/proc/self/clear_refs", "w");
     if (!file) return;
     fputs("5", file);
@@ -54,7 +61,7 @@ void bench_serve(const char *id, int threads, const char *plan)
     wg_pool *pool = wg_pool_new(threads);
     if (!pool) app_fail("out of memory");
     warm_up(pool);
-    malloc_trim(0);
+    give_back_free_memory();
     double idle = process_bytes("VmRSS:");
     model *m = model_new(id, pool, plan, false);
     while (fgets(line, sizeof line, stdin)) {

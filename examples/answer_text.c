@@ -143,7 +143,8 @@ static corpus corpus_of(const words *text, const char *name)
     measure(text, name, &stories, &c.n, &width);
     make_dictionaries(&c, text, stories - stories / 10);
     c.story = sequences_new(c.n, width);
-    c.question = sequences_new(c.n, (int64_t)words_longest(text));
+    const int64_t longest = (int64_t)words_longest(text); /* a question of more words is cut by add_words */
+    c.question = sequences_new(c.n, longest < MOST_WORDS ? longest : MOST_WORDS);
     c.answer = app_room(c.n, sizeof *c.answer);
     int64_t n = 0;
     for (size_t i = 0; i < text->lines; i++) {

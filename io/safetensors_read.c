@@ -245,9 +245,30 @@ static wg_status parse_file(wg_safetensors *file, size_t size, wg_error *error)
     return WG_OK;
 }
 
+/* How other files begin. As the length of a header, each of these is larger than the limit. */
+static const struct {
+    char begin[8];
+    const char *what;
+} others[] = {
+    {"PK\3\4", "a zip archive, such as PyTorch's .pt: torch.load it, then safetensors.torch.save_file"},
+    {"\x80\2", "a pickle, such as an old .pt of PyTorch: torch.load it, then safetensors.torch.save_file"},
+    {"\x80\3", "a pickle: load it in Python, then safetensors.numpy.save_file"},
+    {"\x80\4", "a pickle: load it in Python, then safetensors.numpy.save_file"},
+    {"\x80\5", "a pickle: load it in Python, then safetensors.numpy.save_file"},
+    {"\x93NUMPY", "an array of NumPy: numpy.load it, then safetensors.numpy.save_file"},
+    {"\x89HDF", "an HDF5 file, such as a model of Keras: load it, then safetensors.numpy.save_file"},
+    {"GGUF", "a GGUF file, which Wengert does not read"},
+    {"\x1f\x8b", "gzipped: gunzip it"},
+    {"{", "JSON: the index of a model in several files? Load those"},
+};
+
 /* Rejects a header that is larger than the limit or the file. */
 static wg_status check_length(const wg_safetensors *file, uint64_t header_size, uint64_t size, wg_error *error)
 {
+    for (size_t i = 0; header_size > WG__HEADER_LIMIT && i < sizeof others / sizeof *others; i++)
+        if (memcmp(&header_size, others[i].begin, strlen(others[i].begin)) == 0)
+            return wg_error_set(error, WG_ERR_FORMAT, WG__AT "not a safetensors file, but %s", file->path,
+                                others[i].what);
     if (header_size > WG__HEADER_LIMIT)
         return format_error(file, error, "not a safetensors file: header length over 100 MB");
     if (header_size > size - 8) return format_error(file, error, "file is truncated");

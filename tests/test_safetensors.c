@@ -138,6 +138,36 @@ static void test_safetensors_too_short(void)
     ASSERT_HAS(error.text, "No such file");
 }
 
+/* A file of another kind is named, with what to do. */
+static void case_pt_file(void)
+{
+    static const struct {
+        const char *bytes, *said;
+    } rows[] = {{"PK\3\4\0\0\x08\x08 and so on", "zip archive, such as PyTorch's .pt: torch.load it"},
+                {"\x80\2\x8a\x0al\xfc\x9c\x46\xf9", "pickle, such as an old .pt of PyTorch: torch.load it"},
+                {"\x80\4\x95\x10\0\0\0\1", "a pickle"},
+                {"\x93NUMPY\1\0", "NumPy"},
+                {"\x89HDF\r\n\x1a\n", "Keras"},
+                {"GGUF\3\0\0\1", "GGUF"},
+                {"\x1f\x8b\x08\0\0\0\0\1", "gunzip"},
+                {"{\"metadata\": {}}", "the index of a model in several files"},
+                {"some text", "header length over 100 MB"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_error error = {0};
+        put_file(in_folder("model.pt"), rows[i].bytes, 8);
+        assert_null(wg_safetensors_open(in_folder("model.pt"), &error));
+        assert_int_equal(error.status, WG_ERR_FORMAT);
+        ASSERT_HAS(error.text, "model.pt: not a safetensors file");
+        ASSERT_HAS(error.text, rows[i].said);
+    }
+    /* A header of 67 MB whose length begins like a zip archive is legal. */
+    const char zip[8] = "PK\3\4";
+    wg_error error = {0};
+    put_file(in_folder("long"), zip, 8);
+    assert_null(wg_safetensors_open(in_folder("long"), &error));
+    ASSERT_HAS(error.text, "truncated");
+}
+
 static void test_safetensors_many_keys(void)
 {
     char *header = malloc(40000);
@@ -314,15 +344,11 @@ static void test_crashes(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(test_safetensors_accepted),
-        TEST_CASE(test_safetensors_refused),
-        TEST_CASE(test_safetensors_too_short),
-        TEST_CASE(test_safetensors_many_keys),
-        TEST_CASE(test_safetensors_round_trip),
-        TEST_CASE(test_safetensors_damaged),
-        TEST_CASE(test_safetensors_write_refused),
-        TEST_CASE(test_write_faults),
-        TEST_CASE(test_crashes),
+        TEST_CASE(test_safetensors_accepted),  TEST_CASE(test_safetensors_refused),
+        TEST_CASE(test_safetensors_too_short), TEST_CASE(case_pt_file),
+        TEST_CASE(test_safetensors_many_keys), TEST_CASE(test_safetensors_round_trip),
+        TEST_CASE(test_safetensors_damaged),   TEST_CASE(test_safetensors_write_refused),
+        TEST_CASE(test_write_faults),          TEST_CASE(test_crashes),
     };
     make_folder();
     int failed = RUN_TESTS(tests);

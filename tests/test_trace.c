@@ -28,6 +28,8 @@ static void dumps(void)
     free(text);
     text = dumped(wg_dump_graphviz, tape);
     CHECK(strstr(text, "digraph") && strstr(text, "label=\"encoder.l\\\"0\"") && strstr(text, "->"));
+    CHECK(strstr(text, "[label=\"data\\n%") && strstr(text, " f32 [2, 3]\", shape=box, color=grey]")); /* leaves */
+    CHECK(strstr(text, "[label=\"w\\n%") && strstr(text, " f32 [4, 3]\", shape=box]"));
     free(text);
     text = dumped(wg_dump_plan, tape);
     CHECK(strstr(text, "instructions") && strstr(text, "chain of") && strstr(text, "gradient of"));
