@@ -1,6 +1,8 @@
 /* Gradient clipping, and the global norm. */
 #include "internal.h"
 
+#include "../autograd/base/fp.h"
+
 #include <math.h>
 
 /* The parameter at this index if a step would update it, else NULL. */
@@ -10,7 +12,7 @@ static wg_param *updated_at(const wg_params *set, size_t index)
     return wg_param_is_frozen(param) ? NULL : param;
 }
 
-static double global_norm(const wg_params *set)
+WG__FP_CALLED static double global_norm(const wg_params *set)
 {
     const wg__update_kernels *kernels = wg__update_get(wg_params_dtype(set));
     double sum = 0;
@@ -32,14 +34,22 @@ static void for_each_gradient(wg_params *set, void (*loop)(int64_t n, void *g, d
     }
 }
 
+WG__FP_CALLED static double clip_norm(wg_params *set, double max_norm)
+{
+    double norm = global_norm(set);
+    if (norm > max_norm && isfinite(norm))
+        for_each_gradient(set, wg__update_get(wg_params_dtype(set))->scale, max_norm / (norm + 1e-6));
+    return norm;
+}
+
 wg_status wg_clip_grad_norm(wg_params *set, double max_norm, double *norm_before)
 {
     if (norm_before) *norm_before = 0;
     if (!set || !(max_norm >= 0)) return WG_ERR_ARGUMENT;
-    double norm = global_norm(set);
+    const wg__fp caller = wg__fp_begin();
+    double norm = clip_norm(set, max_norm);
+    wg__fp_end(&caller);
     if (norm_before) *norm_before = norm;
-    if (norm > max_norm && isfinite(norm))
-        for_each_gradient(set, wg__update_get(wg_params_dtype(set))->scale, max_norm / (norm + 1e-6));
     return WG_OK;
 }
 
@@ -47,7 +57,9 @@ wg_status wg_clip_grad_value(wg_params *set, double limit, double *norm_before)
 {
     if (norm_before) *norm_before = 0;
     if (!set || !(limit >= 0)) return WG_ERR_ARGUMENT;
+    const wg__fp caller = wg__fp_begin();
     if (norm_before) *norm_before = global_norm(set);
     for_each_gradient(set, wg__update_get(wg_params_dtype(set))->clamp, limit);
+    wg__fp_end(&caller);
     return WG_OK;
 }
