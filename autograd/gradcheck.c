@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "grad.h"
+#include "base/fp.h"
 #include "base/heap.h"
 #include "base/random.h"
 #include "tape.h"
@@ -62,6 +63,7 @@ static bool refuse(checker *c, wg_status status, const char *text)
 /* Sets the values to base + step * direction; direction NULL: to the base. Restores buffers, which a run may assign. */
 static void move_to(checker *c, const double *direction, double step)
 {
+    const wg__fp caller = wg__fp_begin();
     for (int i = 0; i < c->n; i++) {
         const subject *s = &c->subjects[i];
         double *value = wg_param_write_begin(s->param);
@@ -70,16 +72,19 @@ static void move_to(checker *c, const double *direction, double step)
             value[k] = s->checked && direction ? base[k] + step * direction[s->start + k] : base[k];
         wg_param_write_end(s->param);
     }
+    wg__fp_end(&caller);
 }
 
 /* Uniform in [-scale, scale). */
 static void fill_random(const checker *c, uint64_t key, uint64_t number, double scale, double *out)
 {
+    const wg__fp caller = wg__fp_begin();
     for (int64_t i = 0; i < c->total_checked; i++) {
         uint32_t bits[4];
         wg__random4(c->options.seed, number, key, (uint64_t)i, bits);
         out[i] = scale * (2 * wg__uniform(bits[0]) - 1);
     }
+    wg__fp_end(&caller);
 }
 
 /* ---- evaluating ------------------------------------------------------------------------------------------ */
@@ -106,6 +111,21 @@ static bool ran(checker *c, wg_status status)
     return status == WG_OK || refuse(c, status, wg_tape_message(c->tape));
 }
 
+/* sum += a . b, in the library's environment. */
+static void add_product(int64_t n, const double *a, const double *b, double *sum)
+{
+    const wg__fp caller = wg__fp_begin();
+    for (int64_t i = 0; i < n; i++) *sum += a[i] * b[i];
+    wg__fp_end(&caller);
+}
+
+static void add_to(int64_t n, const double *x, double *sum)
+{
+    const wg__fp caller = wg__fp_begin();
+    for (int64_t i = 0; i < n; i++) sum[i] += x[i];
+    wg__fp_end(&caller);
+}
+
 /* The function whose derivative is checked: the loss, or g . r. */
 static bool evaluate(checker *c, double *result)
 {
@@ -121,7 +141,7 @@ static bool evaluate(checker *c, double *result)
         const subject *s = &c->subjects[i];
         const double *grad = wg_value(c->grads[i]);
         if (!grad) return ran(c, WG_OK);
-        for (int64_t k = 0; k < s->numel; k++) *result += grad[k] * c->weights[s->start + k];
+        add_product(s->numel, grad, c->weights + s->start, result);
     }
     return true;
 }
@@ -145,7 +165,7 @@ static bool differentiate(checker *c)
             const subject *s = &c->subjects[i];
             const double *value = wg_value(c->grads[i]);
             if (!value) return ran(c, WG_OK);
-            for (int64_t k = 0; k < s->numel; k++) c->analytic[s->start + k] += value[k];
+            add_to(s->numel, value, c->analytic + s->start);
         }
         move_to(c, NULL, 0);
     }
@@ -154,9 +174,12 @@ static bool differentiate(checker *c)
 
 /* ---- comparing ------------------------------------------------------------------------------------------- */
 
-static void compare(checker *c, const char *name, int64_t index, double analytic, double numeric)
+/* Compares with the difference of the values above and below. */
+WG__FP_CALLED static void compare(checker *c, const char *name, int64_t index, double analytic, double above,
+                                  double below)
 {
     wg_verdict *v = &c->verdict;
+    const double numeric = (above - below) / (2 * c->options.epsilon);
     double allowed = c->options.atol + c->options.rtol * fabs(numeric), gap = fabs(analytic - numeric);
     double excess = gap == 0 ? 0 : gap / allowed;
     if (!isfinite(analytic) || !isfinite(numeric)) excess = INFINITY;
@@ -169,18 +192,27 @@ static void compare(checker *c, const char *name, int64_t index, double analytic
     v->order = c->order;
 }
 
+/* The tape's derivative along c->direction. */
+WG__FP_CALLED static double slope(const checker *c)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < c->total_checked; i++)
+        if (c->direction[i] != 0) sum += c->analytic[i] * c->direction[i];
+    return sum;
+}
+
 /* Compares the difference along c->direction with the tape's derivative. */
 static bool check_direction(checker *c, const char *name, int64_t index)
 {
-    double above, below, analytic = 0, step = c->options.epsilon;
+    double above, below, step = c->options.epsilon;
     move_to(c, c->direction, step);
     if (!evaluate(c, &above)) return false;
     move_to(c, c->direction, -step);
     if (!evaluate(c, &below)) return false;
     move_to(c, NULL, 0);
-    for (int64_t i = 0; i < c->total_checked; i++)
-        if (c->direction[i] != 0) analytic += c->analytic[i] * c->direction[i];
-    compare(c, name, index, analytic, (above - below) / (2 * step));
+    const wg__fp caller = wg__fp_begin();
+    compare(c, name, index, slope(c), above, below);
+    wg__fp_end(&caller);
     return true;
 }
 

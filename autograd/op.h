@@ -112,7 +112,8 @@ typedef struct wg_args {
 } wg_args;
 
 /* Runs task `task`, 0 <= task < op->tasks(args). Tasks run in any order on any thread and must write disjoint parts of
- * out. A kernel cannot fail and must not allocate or lock. */
+ * out, with rounding to nearest, no traps, and denormals flushed to zero. A kernel cannot fail and must not allocate,
+ * lock or call the library, except for wg_args_*. */
 typedef void (*wg_kernel)(const wg_args *args, int64_t task);
 
 /* Reports that the index at element `position` of an operand is not in [0, limit). The kernel must continue, with index

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../autograd/base/fp.h"
 #include "../autograd/base/random.h"
 
 /* ---- one token ---- */
@@ -76,6 +77,15 @@ static int64_t weigh(const float *logits, int64_t n, double temperature, candida
     return valid;
 }
 
+WG__FP_CALLED static int64_t choose(const float *logits, int64_t n, const wg_sampling *o, uint64_t seed,
+                                    uint64_t step, candidate_token *tokens)
+{
+    int64_t count = weigh(logits, n, o->temperature, tokens);
+    if (o->top_k > 0 && count > o->top_k) count = o->top_k;
+    if (o->top_p < 1) count = nucleus(tokens, count, o->top_p);
+    return count > 0 ? sample(tokens, count, uniform(seed, step)) : -1;
+}
+
 int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, uint64_t seed, uint64_t step)
 {
     if (!(options.temperature >= 0) || options.top_k < 0 || !(options.top_p > 0 && options.top_p <= 1)) return -1;
@@ -83,10 +93,9 @@ int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, uint64_t 
     if (n < 1 || (uint64_t)n > SIZE_MAX / sizeof(candidate_token)) return -1;
     candidate_token *tokens = malloc((size_t)n * sizeof *tokens);
     if (!tokens) return -1;
-    int64_t count = weigh(logits, n, options.temperature, tokens);
-    if (options.top_k > 0 && count > options.top_k) count = options.top_k;
-    if (options.top_p < 1) count = nucleus(tokens, count, options.top_p);
-    int64_t chosen = count > 0 ? sample(tokens, count, uniform(seed, step)) : -1;
+    const wg__fp caller = wg__fp_begin();
+    int64_t chosen = choose(logits, n, &options, seed, step, tokens);
+    wg__fp_end(&caller);
     free(tokens);
     return chosen;
 }
@@ -232,10 +241,14 @@ static wg_status run(search *s, wg_beam_fn score, void *context, int32_t start)
     for (int64_t step = 0; step < s->o.max_length && s->live > 0; step++) {
         wg_status status = score(context, step, s->token, s->parent, s->log_probabilities);
         if (status != WG_OK) return status;
+        const wg__fp caller = wg__fp_begin();
         advance(s, find_best(s), step);
+        wg__fp_end(&caller);
     }
+    const wg__fp caller = wg__fp_begin();
     for (int b = 0; b < s->live; b++)
         finish(s, s->current[b].token, s->o.max_length, s->current[b].log_probability, false);
+    wg__fp_end(&caller);
     qsort(s->result->sequence, (size_t)s->result->n, sizeof *s->result->sequence, best_score_first);
     return WG_OK;
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../autograd/base/fp.h"
+
 wg_rnn_options wg_rnn_defaults(void) { return (wg_rnn_options){.cell = WG_RNN_TANH, .layers = 1}; }
 
 /* ---- parameters ---- */
@@ -77,6 +79,17 @@ wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t i
     return options.forget_bias != 0 ? wg_init_forget_bias(layer, options.forget_bias) : WG_OK;
 }
 
+/* Adds to elements [first, last). */
+WG__FP_CALLED static void add_value(void *x, wg_dtype dtype, int64_t first, int64_t last, double value)
+{
+    for (int64_t k = first; k < last; k++) {
+        if (dtype == WG_F64)
+            ((double *)x)[k] += value;
+        else
+            ((float *)x)[k] += (float)value;
+    }
+}
+
 wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
 {
     if (layer->options.cell != WG_LSTM || layer->options.bias == WG_RNN_BIAS_NONE || !isfinite(value))
@@ -84,12 +97,9 @@ wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
     for (int i = 0; i < cells_of(layer); i++) {
         void *bias = wg_param_write_begin(layer->cell[i].bias_ih);
         if (!bias) return WG_ERR_ARGUMENT;
-        for (int64_t k = layer->hidden; k < 2 * layer->hidden; k++) { /* order i f g o */
-            if (layer->dtype == WG_F64)
-                ((double *)bias)[k] += value;
-            else
-                ((float *)bias)[k] += (float)value;
-        }
+        const wg__fp caller = wg__fp_begin();
+        add_value(bias, layer->dtype, layer->hidden, 2 * layer->hidden, value); /* order i f g o */
+        wg__fp_end(&caller);
         wg_param_write_end(layer->cell[i].bias_ih);
     }
     return WG_OK;

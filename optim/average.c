@@ -1,6 +1,8 @@
 /* Running averages of parameters, stored in buffers of their set. */
 #include "internal.h"
 
+#include "../autograd/base/fp.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,9 +99,8 @@ static void blend_f64(int64_t n, double *a, const double *p, double share)
     for (int64_t i = 0; i < n; i++) a[i] += share * (p[i] - a[i]);
 }
 
-wg_status wg_average_update(wg_average *a)
+WG__FP_CALLED static void update(wg_average *a)
 {
-    if (!a || a->swapped) return WG_ERR_ARGUMENT;
     const double k = update_count(a) + 1, share = a->decay == 1 ? 1 / k : (1 - a->decay) / (1 - pow(a->decay, k));
     for (size_t i = 0; i < a->n; i++) {
         const averaged *m = &a->members[i];
@@ -111,6 +112,14 @@ wg_status wg_average_update(wg_average *a)
         wg_param_write_end(m->average);
     }
     set_count(a, k);
+}
+
+wg_status wg_average_update(wg_average *a)
+{
+    if (!a || a->swapped) return WG_ERR_ARGUMENT;
+    const wg__fp caller = wg__fp_begin();
+    update(a);
+    wg__fp_end(&caller);
     return WG_OK;
 }
 

@@ -1,6 +1,8 @@
 /* Gradient clipping, and the global norm. */
 #include "internal.h"
 
+#include "../autograd/base/fp.h"
+
 #include <math.h>
 
 /* The parameter at this index if a step would update it, else NULL. */
@@ -22,7 +24,7 @@ static double sum_squares(const wg_params *set, double unit)
 }
 
 /* In another unit, a power of two, if squares overflow or vanish; those of f32 do neither. */
-static double global_norm(const wg_params *set)
+WG__FP_CALLED static double global_norm(const wg_params *set)
 {
     double sum = sum_squares(set, 1), unit = sum > 1 ? 0x1p-600 : 0x1p600;
     if ((sum > 0x1p-900 && sum < INFINITY) || wg_params_dtype(set) == WG_F32) return sqrt(sum);
@@ -40,14 +42,22 @@ static void for_each_gradient(wg_params *set, void (*loop)(int64_t n, void *g, d
     }
 }
 
+WG__FP_CALLED static double clip_norm(wg_params *set, double max_norm)
+{
+    double norm = global_norm(set);
+    if (norm > max_norm && isfinite(norm))
+        for_each_gradient(set, wg__update_get(wg_params_dtype(set))->scale, max_norm / (norm + 1e-6));
+    return norm;
+}
+
 wg_status wg_clip_grad_norm(wg_params *set, double max_norm, double *norm_before)
 {
     if (norm_before) *norm_before = 0;
     if (!set || !(max_norm >= 0)) return WG_ERR_ARGUMENT;
-    double norm = global_norm(set);
+    const wg__fp caller = wg__fp_begin();
+    double norm = clip_norm(set, max_norm);
+    wg__fp_end(&caller);
     if (norm_before) *norm_before = norm;
-    if (norm > max_norm && isfinite(norm))
-        for_each_gradient(set, wg__update_get(wg_params_dtype(set))->scale, max_norm / (norm + 1e-6));
     return WG_OK;
 }
 
@@ -55,7 +65,9 @@ wg_status wg_clip_grad_value(wg_params *set, double limit, double *norm_before)
 {
     if (norm_before) *norm_before = 0;
     if (!set || !(limit >= 0)) return WG_ERR_ARGUMENT;
+    const wg__fp caller = wg__fp_begin();
     if (norm_before) *norm_before = global_norm(set);
     for_each_gradient(set, wg__update_get(wg_params_dtype(set))->clamp, limit);
+    wg__fp_end(&caller);
     return WG_OK;
 }

@@ -1,6 +1,7 @@
 /* An optimizer: its parameters, their settings and state, and the step. It knows no formula: see kinds.c. */
 #include "internal.h"
 
+#include "../autograd/base/fp.h"
 #include "../autograd/base/isa.h"
 
 #include <math.h>
@@ -285,15 +286,15 @@ wg_status wg_optimizer_adopt(wg_optimizer *o)
     return fail(o, WG_ERR_MEMORY, "out of memory for the state of new parameters");
 }
 
-/* WG_OK if the step can be taken. */
-static wg_status check(wg_optimizer *o, const wg__update_kernels *kernels)
+/* WG_OK if the step can be taken, as far as that depends on no number. */
+static wg_status check(wg_optimizer *o)
 {
     if (o->options_status != WG_OK) return o->options_status;
     const wg_status status = wg_optimizer_adopt(o);
     if (status != WG_OK) return status;
     if (!wg_params_grad_valid(o->set))
         return fail(o, WG_ERR_GRADIENT, "the gradients are invalid because their run failed");
-    return check_gradients(o, kernels);
+    return WG_OK;
 }
 
 static void update(wg_optimizer *o, const wg__update_kernels *kernels)
@@ -322,14 +323,15 @@ wg_status wg_optimizer_step(wg_optimizer *o)
 {
     if (!o) return WG_ERR_ARGUMENT;
     const wg__update_kernels *kernels = wg__update_get(wg_params_dtype(o->set));
-    wg_status status = check(o, kernels);
-    if (status != WG_OK) {
-        o->refused++;
-        return status;
+    wg_status status = check(o);
+    if (status == WG_OK) {
+        const wg__fp caller = wg__fp_begin();
+        status = check_gradients(o, kernels);
+        if (status == WG_OK) update(o, kernels);
+        wg__fp_end(&caller);
     }
-    update(o, kernels);
-    o->steps++;
-    return WG_OK;
+    *(status == WG_OK ? &o->steps : &o->refused) += 1;
+    return status;
 }
 
 /* ---- reading and setting ---- */

@@ -3,20 +3,44 @@
 
 #include <math.h>
 
-double wg_schedule_step(double lr, uint64_t step, uint64_t every, double factor)
+#include "../autograd/base/fp.h"
+
+WG__FP_CALLED static double exponential(double lr, double step, double factor) { return lr * pow(factor, step); }
+
+WG__FP_CALLED static double cosine(double lr, double lr_end, double step, double steps)
 {
-    return every == 0 ? lr : lr * pow(factor, (double)(step / every));
+    return lr_end + (lr - lr_end) * (1 + cos(3.14159265358979323846 * step / steps)) / 2;
 }
 
-double wg_schedule_exponential(double lr, uint64_t step, double factor) { return lr * pow(factor, (double)step); }
+WG__FP_CALLED static double linear(double lr, double step, double steps) { return lr * step / steps; }
+
+double wg_schedule_step(double lr, uint64_t step, uint64_t every, double factor)
+{
+    return every == 0 ? lr : wg_schedule_exponential(lr, step / every, factor);
+}
+
+double wg_schedule_exponential(double lr, uint64_t step, double factor)
+{
+    const wg__fp caller = wg__fp_begin();
+    const double now = exponential(lr, (double)step, factor);
+    wg__fp_end(&caller);
+    return now;
+}
 
 double wg_schedule_cosine(double lr, double lr_end, uint64_t step, uint64_t steps)
 {
     if (step >= steps) return lr_end;
-    return lr_end + (lr - lr_end) * (1 + cos(3.14159265358979323846 * (double)step / (double)steps)) / 2;
+    const wg__fp caller = wg__fp_begin();
+    const double now = cosine(lr, lr_end, (double)step, (double)steps);
+    wg__fp_end(&caller);
+    return now;
 }
 
 double wg_schedule_warmup(double lr, uint64_t step, uint64_t warmup)
 {
-    return step >= warmup ? lr : lr * ((double)step + 1) / (double)warmup;
+    if (step >= warmup) return lr;
+    const wg__fp caller = wg__fp_begin();
+    const double now = linear(lr, (double)step + 1, (double)warmup);
+    wg__fp_end(&caller);
+    return now;
 }

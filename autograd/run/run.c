@@ -2,41 +2,10 @@
  * stop before its last instruction. */
 #include "run.h"
 
+#include "../base/fp.h"
 #include "../base/pool.h"
 
 #include <stdio.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-/* ---- denormals are flushed to zero during a run -------------------------------------------------------------- */
-
-static uint64_t flush_begin(void)
-{
-#if defined(__x86_64__)
-    unsigned old = _mm_getcsr();
-    _mm_setcsr(old | 0x8040); /* flush to zero, denormals are zero */
-    return old;
-#elif defined(__aarch64__)
-    uint64_t old;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" ::"r"(old | (1u << 24)));
-    return old;
-#else
-    return 0;
-#endif
-}
-
-static void flush_end(uint64_t old)
-{
-#if defined(__x86_64__)
-    _mm_setcsr((unsigned)old);
-#elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0" ::"r"(old));
-#else
-    (void)old;
-#endif
-}
 
 /* ---- executing ----------------------------------------------------------------------------------------------- */
 
@@ -73,7 +42,7 @@ static void run_item(const walk *w, const wg__item *item, uint32_t task, void *s
 static void walk_thread(void *context, int thread)
 {
     walk *w = context;
-    uint64_t mode = flush_begin();
+    const wg__fp caller = wg__fp_begin();
     char *scratch = (char *)w->tape->run->scratch + (size_t)thread * w->scratch;
     for (uint32_t i = 0; i < w->plan->n_stages; i++) {
         wg__stage *stage = &w->plan->stages[i];
@@ -87,7 +56,7 @@ static void walk_thread(void *context, int thread)
         }
         wg__pool_wait(&stage->done, stage->tasks);
     }
-    flush_end(mode);
+    wg__fp_end(&caller);
 }
 
 static bool walk_together(walk *w)
@@ -182,6 +151,7 @@ static void name_of(const wg_tape *tape, const wg__plan *plan, uint32_t instr, c
         snprintf(text, size, "%s%s", op, label);
 }
 
+/* Stores the error of a failed run. */
 static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
 {
     const wg_run *run = w->run;
@@ -195,12 +165,10 @@ static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
                               run->bad_op->name, scope.text, (long long)run->bad_value,
                               (long long)(run->bad_index & 0xffffffffu), (long long)run->bad_limit - 1);
     }
-    if (w->nonfinite) {
-        name_of(tape, plan, w->nonfinite_instr, name, sizeof name);
-        return wg__tape_error(tape, WG_ERR_NONFINITE, "%s: the first NaN or Inf, at element %lld, step %llu", name,
-                              (long long)w->nonfinite_at, (unsigned long long)tape->step);
-    }
-    return WG_OK;
+    assert(w->nonfinite);
+    name_of(tape, plan, w->nonfinite_instr, name, sizeof name);
+    return wg__tape_error(tape, WG_ERR_NONFINITE, "%s: the first NaN or Inf, at element %lld, step %llu", name,
+                          (long long)w->nonfinite_at, (unsigned long long)tape->step);
 }
 
 wg_status wg__run(wg_tape *tape, wg__plan *plan)
@@ -215,7 +183,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     assert(plan->bound && w.scratch * (size_t)threads <= tape->run->scratch_bytes);
     tape->cache->last_plan = plan;
     tape->counts.instructions = plan->n_instrs;
-    uint64_t mode = flush_begin();
+    const wg__fp caller = wg__fp_begin();
     if (tape->options.locate_nonfinite)
         walk_searching(&w);
     else if (tape->options.profile)
@@ -223,13 +191,13 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     else if (threads == 1 || !plan->parallel || !walk_together(&w))
         walk_alone(&w);
     note_packs(tape, plan);
-    status = report(tape, plan, &w);
-    if (status == WG_OK)
+    const bool ok = !run.bad_count && !w.nonfinite;
+    if (ok)
         wg__run_commit(tape, plan);
     else
         wg__run_discard(tape, plan);
-    flush_end(mode);
-    return status;
+    wg__fp_end(&caller);
+    return ok ? WG_OK : report(tape, plan, &w);
 }
 
 void wg__run_state_release(wg_tape *tape)

@@ -1,4 +1,5 @@
 /* Leaves: data, parameters and buffers. Marks on nodes: keep, assign, detach. */
+#include "../base/fp.h"
 #include "graph.h"
 
 #include <string.h>
@@ -61,7 +62,9 @@ wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *n
 wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 {
     double storage = 0;
+    const wg__fp caller = wg__fp_begin();
     if (tape && (unsigned)dtype < WG_DTYPES) tape->structural->from_f64(dtype, value, 1, &storage);
+    wg__fp_end(&caller);
     return data_leaf(tape, dtype, WG_SCALAR, &storage, true, "scalar");
 }
 

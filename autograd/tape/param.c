@@ -1,4 +1,5 @@
 /* Parameters and buffers: named values in slabs that never move. */
+#include "../base/fp.h"
 #include "../base/random.h"
 #include "graph.h"
 
@@ -136,7 +137,7 @@ static double fan_of(const wg_shape *shape, int which)
     return fan > 0 ? fan : 1;
 }
 
-static void fill(wg_params *set, const wg_param *param, wg_init init)
+WG__FP_CALLED static void fill(wg_params *set, const wg_param *param, wg_init init)
 {
     uint64_t key = wg__hash_bytes(2, param->name, strlen(param->name));
     double factor = init.by_fan ? 1 / sqrt(fan_of(&param->shape, init.fan)) : 1;
@@ -244,7 +245,9 @@ static wg_param *member_new(wg_params *set, const char *name, wg_shape shape, wg
     if (!place(set, param, bytes)) {
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory for %zu bytes", name, bytes);
     } else if ((param->name = name_new(set, name, param))) {
+        const wg__fp caller = wg__fp_begin();
         fill(set, param, init);
+        wg__fp_end(&caller);
         return param;
     }
     wg__heap_release(&set->heap, param, sizeof *param);
