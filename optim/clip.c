@@ -44,9 +44,12 @@ static void for_each_gradient(wg_params *set, void (*loop)(int64_t n, void *g, d
 
 WG__FP_CALLED static double clip_norm(wg_params *set, double max_norm)
 {
-    double norm = global_norm(set);
-    if (norm > max_norm && isfinite(norm))
-        for_each_gradient(set, wg__update_get(wg_params_dtype(set))->scale, max_norm / (norm + 1e-6));
+    const double norm = global_norm(set),
+                 unit = norm > 0x1p900 ? 0x1p-512 : 1; /* in which the factor is no denormal */
+    void (*scale)(int64_t n, void *g, double factor) = wg__update_get(wg_params_dtype(set))->scale;
+    if (!(norm > max_norm) || !isfinite(norm)) return norm;
+    if (unit < 1) for_each_gradient(set, scale, unit);
+    for_each_gradient(set, scale, max_norm / (norm * unit + 1e-6 * unit));
     return norm;
 }
 
