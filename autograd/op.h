@@ -49,7 +49,7 @@ enum {
     WG_OP_ADDS_TO = 32,     /* GENERAL: the result is added to operand max_in - 1, which is optional and has the
                                result's shape and dtype. It may be stored in the result's own memory. The engine
                                supplies it where it accumulates gradients */
-    WG_OP_UPDATES = 64      /* GENERAL: the result is operand max_in - 1, of its shape and dtype, with a part replaced.
+    WG_OP_UPDATES = 64 /* GENERAL: the result is operand max_in - 1, of its shape and dtype, with a part replaced.
                                It may be stored in the result's own memory; then only the part is written */
 };
 
@@ -140,7 +140,8 @@ struct wg_op {
     size_t struct_size; /* sizeof(wg_op): lets a newer library detect an older struct */
     const char *name;
     wg_kind kind;
-    int min_in, max_in; /* number of operands; those past min_in may be WG_NONE; max_in < 0: no limit. A pointwise op
+    int min_in,
+        max_in; /* number of operands; those past min_in may be WG_NONE; max_in < 0: no limit. A pointwise op
                            takes 1 to 4, a view exactly one */
     unsigned flags;
 

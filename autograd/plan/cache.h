@@ -32,7 +32,7 @@ typedef struct wg__cache {
     wg__plan *plans; /* most recently used first */
     uint32_t n_plans;
     size_t bytes, once_bytes; /* of all plans and their packed weights; of plans that do not repeat */
-    uint64_t *evicted;        /* [WG__EVICTED] hashes of plans that did not repeat, at hash % WG__EVICTED; or NULL */
+    uint64_t *evicted; /* [WG__EVICTED] hashes of plans that did not repeat, at hash % WG__EVICTED; or NULL */
     const wg__plan *last_plan; /* of the last run, for dumps; NULL once evicted */
     wg__packed *packed;        /* entry 0 is reserved */
     uint32_t n_packed, cap_packed;

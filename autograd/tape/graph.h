@@ -95,14 +95,15 @@ typedef struct wg__scopes { /* scope.c */
 
 typedef struct wg__modes { /* scope.c */
     bool training;
-    bool differentiating; /* derivative rules are recording: a node equal to an earlier one is not recorded again ... */
-    bool distinct;        /* ... except now */
-    bool planning;        /* a plan is made or run */
-    int calls;            /* error callbacks and shape rules that are running: no reset then */
-    int no_grad;          /* nesting depth */
-    int remat;            /* nesting depth */
-    uint32_t n_regions;   /* rematerialization regions opened since the reset */
-    uint32_t forward;     /* while differentiating: the node whose derivative is recorded */
+    bool
+        differentiating; /* derivative rules are recording: a node equal to an earlier one is not recorded again ... */
+    bool distinct;       /* ... except now */
+    bool planning;       /* a plan is made or run */
+    int calls;           /* error callbacks and shape rules that are running: no reset then */
+    int no_grad;         /* nesting depth */
+    int remat;           /* nesting depth */
+    uint32_t n_regions; /* rematerialization regions opened since the reset */
+    uint32_t forward;   /* while differentiating: the node whose derivative is recorded */
 } wg__modes;
 
 typedef struct wg__shape_info {
@@ -264,8 +265,9 @@ void wg__scope_enter(wg_tape *tape, uint32_t scope);
 uint32_t wg__same_node(wg_tape *tape, const wg__node *node, const uint32_t *in, uint32_t id);
 void wg__same_clear(wg_tape *tape);
 void wg__intern_release(wg_tape *tape);
-bool wg__intern_is_stale(const wg_tape *tape); /* most of the content is not of this epoch, and there is much of it */
-void wg__intern_clear(wg_tape *tape);          /* forgets shapes and attributes: only while no plan is cached */
+bool wg__intern_is_stale(
+    const wg_tape *tape);             /* most of the content is not of this epoch, and there is much of it */
+void wg__intern_clear(wg_tape *tape); /* forgets shapes and attributes: only while no plan is cached */
 
 /* ---- param.c ---- */
 
