@@ -1,6 +1,7 @@
 /* Attention layers: decoder scores, multi-head attention, positions. */
 #include "attention.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "internal.h"
@@ -60,9 +61,26 @@ static wg_tensor key_weight(const wg_score_layer *layer, wg_tape *tape)
     return wg_slice(wg_use(tape, layer->W), 1, layer->query, layer->query + layer->key);
 }
 
+static bool same_tensor(wg_tensor a, wg_tensor b)
+{
+    return a.tape == b.tape && a.node == b.node && a.epoch == b.epoch;
+}
+
+/* x[B, T, size] where the mask, which broadcasts to [B, T], is true; 0 elsewhere. */
+static wg_tensor seen_of(wg_tensor x, wg_tensor mask)
+{
+    return wg_where(wg_unsqueeze(mask, -1), x, wg_zeros(x.tape, wg_dtype_get(x), WG_SCALAR));
+}
+
+/* What the mask hides may be NaN: it is not read. */
 wg_keys wg_score_keys(const wg_score_layer *layer, wg_tensor keys, wg_tensor values, wg_tensor mask)
 {
     wg_keys result = {.keys = keys, .values = values, .mask = mask};
+    if (mask.tape && keys.tape && values.tape) {
+        result.keys = seen_of(keys, mask);
+        result.values = same_tensor(keys, values) ? result.keys : seen_of(values, mask);
+        keys = result.keys;
+    }
     if (layer->options.kind == WG_SCORE_GENERAL)
         result.keys = wg_linear(keys, wg_use(keys.tape, layer->W), WG_NONE);
     else if (layer->options.kind >= WG_SCORE_CONCAT)
@@ -91,9 +109,11 @@ static wg_tensor choose(const wg_score_options *o, wg_tensor scores, wg_tensor m
 {
     const wg_dtype dtype = wg_dtype_get(scores);
     if (o->choice == WG_CHOICE_GUMBEL && wg_is_training(scores.tape)) scores = wg_add(scores, gumbel_noise(scores));
-    if (mask.tape) scores = wg_where(mask, scores, wg_full(scores.tape, dtype, WG_SCALAR, -INFINITY));
-    wg_tensor soft = wg_softmax(o->temperature == 1 ? scores : wg_div_scalar(scores, o->temperature), -1);
+    wg_tensor e = o->temperature == 1 ? scores : wg_div_scalar(scores, o->temperature);
+    wg_tensor soft = mask.tape ? wg_masked_softmax(e, mask, -1) : wg_softmax(e, -1);
     if (o->choice == WG_CHOICE_SOFT) return soft;
+    const double least = dtype == WG_F32 ? -FLT_MAX : -DBL_MAX;
+    if (mask.tape) scores = wg_where(mask, scores, wg_full(scores.tape, dtype, WG_SCALAR, least));
     wg_tensor hard = wg_hardmax(scores, -1);
     if (mask.tape) hard = wg_where(mask, hard, wg_full(scores.tape, dtype, WG_SCALAR, 0));
     return wg_straight_through(hard, soft);
@@ -197,11 +217,6 @@ static wg_tensor split_heads(const wg_mha *layer, wg_tensor x)
 /* [..., H, T, d] -> [..., T, H d] */
 static wg_tensor join_heads(wg_tensor z) { return wg_flatten(wg_transpose(z, -3, -2), -2, -1); }
 
-static bool same_tensor(wg_tensor a, wg_tensor b)
-{
-    return a.tape == b.tape && a.node == b.node && a.epoch == b.epoch;
-}
-
 wg_tensor wg__mha_query(const wg_mha *layer, wg_tensor q)
 {
     wg_tensor out;
@@ -240,7 +255,7 @@ wg_tensor wg__mha_attend(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tenso
     wg_tensor z;
     if (weights) {
         *weights = wg_attention_weights(q, k, options);
-        z = wg_matmul(*weights, v);
+        z = wg_attention_values(*weights, v, options);
     } else {
         z = wg_attention(q, k, v, options);
     }

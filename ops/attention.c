@@ -80,24 +80,27 @@ static bool score_shape(wg_tensor q, wg_tensor k, wg_shape *scores, const char *
 
 static wg_tensor and_mask(wg_tensor a, wg_tensor b) { return a.tape ? wg_logical_and(a, b) : b; }
 
-/* -inf where a query may not see a key. */
-static wg_tensor mask_scores(wg_tensor scores, wg_tensor mask, const wg__attention_attr *o)
+/* The mask of all that is masked: [Tq, Tk], or with the mask's own leading sizes; WG_NONE if nothing is. */
+static wg_tensor whole_mask(wg_tensor on, wg_tensor mask, int64_t rows, int64_t cols, const wg__attention_attr *o)
 {
-    int64_t rows = wg_size(scores, -2), cols = wg_size(scores, -1);
-    if (o->causal) mask = and_mask(mask, wg_tril_mask(scores.tape, rows, cols, 0));
-    if (o->window >= 0) mask = and_mask(mask, wg_triu_mask(scores.tape, rows, cols, -o->window));
-    if (o->window >= 0 && !o->causal) mask = and_mask(mask, wg_tril_mask(scores.tape, rows, cols, o->window));
-    return mask.tape ? wg_where(mask, scores, wg__constant(scores, -INFINITY)) : scores;
+    if (o->causal) mask = and_mask(mask, wg_tril_mask(on.tape, rows, cols, 0));
+    if (o->window >= 0) mask = and_mask(mask, wg_triu_mask(on.tape, rows, cols, -o->window));
+    if (o->window >= 0 && !o->causal) mask = and_mask(mask, wg_tril_mask(on.tape, rows, cols, o->window));
+    return mask;
 }
 
-static wg_tensor products(wg_tensor q, wg_tensor k, double scale)
+static wg_tensor scaled(wg_tensor q, double scale) { return wg_mul(q, wg__constant(q, scale)); }
+
+static wg_tensor softmax_of(wg_tensor scores, wg_tensor mask)
 {
-    return wg_matmul(wg_mul(q, wg__constant(q, scale)), wg_t(k));
+    return mask.tape ? wg_masked_softmax(scores, mask, -1) : wg_softmax(scores, -1);
 }
 
-wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr)
+wg_tensor wg__attention_weights(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr, wg_tensor *whole)
 {
-    return mask_scores(products(q, k, ((const wg__attention_attr *)attr)->scale), mask, attr);
+    const wg__attention_attr *o = attr;
+    *whole = whole_mask(q, mask, wg_size(q, -2), wg_size(k, -2), o);
+    return softmax_of(wg__masked_dots(scaled(q, o->scale), k, *whole), *whole);
 }
 
 static wg__attention_attr attr_of(wg_tensor q, const wg_attention_options *o)
@@ -107,12 +110,14 @@ static wg__attention_attr attr_of(wg_tensor q, const wg_attention_options *o)
     return (wg__attention_attr){.scale = scale, .causal = o->causal, .window = o->window < 0 ? -1 : o->window};
 }
 
-static wg_tensor weights_of(wg_tensor q, wg_tensor k, const wg_attention_options *o)
+/* *mask: of all that is masked */
+static wg_tensor weights_of(wg_tensor q, wg_tensor k, const wg_attention_options *o, wg_tensor *mask)
 {
     wg__attention_attr attr = attr_of(q, o);
-    wg_tensor scores = products(q, k, attr.scale);
+    *mask = whole_mask(q, o->mask, wg_size(q, -2), wg_size(k, -2), &attr);
+    wg_tensor scores = wg__masked_dots(scaled(q, attr.scale), k, *mask);
     if (o->bias.tape) scores = wg_add(scores, o->bias);
-    wg_tensor weights = wg_softmax(mask_scores(scores, o->mask, &attr), -1);
+    wg_tensor weights = softmax_of(scores, *mask);
     return o->dropout > 0 ? wg_dropout(weights, o->dropout) : weights;
 }
 
@@ -120,8 +125,26 @@ wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options op
 {
     static const char op[] = "attention_weights";
     wg_shape scores;
+    wg_tensor mask;
     if (!score_shape(q, k, &scores, op) || !check_options(q, &options, &scores, op)) return wg__nil_of(q);
-    return weights_of(q, k, &options);
+    return weights_of(q, k, &options, &mask);
+}
+
+wg_tensor wg_attention_values(wg_tensor weights, wg_tensor v, wg_attention_options options)
+{
+    static const char op[] = "attention_values";
+    wg_shape w, values, lead, lead_v;
+    if (!matrix_shape(weights, 0, v, &w, op) || !matrix_shape(v, 2, weights, &values, op) ||
+        !check_options(weights, &options, &w, op) || !wg__both_float(weights, v, op))
+        return wg__nil_of(weights);
+    lead = wg_shape_of(w.rank - 2, w.size), lead_v = wg_shape_of(values.rank - 2, values.size);
+    if (w.size[w.rank - 1] != values.size[values.rank - 2] || !wg_shape_broadcast(&lead, &lead_v, &lead))
+        return wg__refuse(weights, WG_ERR_SHAPE, op,
+                          "v must be [..., %lld, size], a value for each weight; leading sizes broadcast",
+                          (long long)w.size[w.rank - 1]);
+    wg__attention_attr attr = {.causal = options.causal, .window = options.window < 0 ? -1 : options.window};
+    wg_tensor mask = whole_mask(weights, options.mask, w.size[w.rank - 2], w.size[w.rank - 1], &attr);
+    return wg__masked_product(mask.tape ? wg_where(mask, weights, wg__constant(weights, 0)) : weights, v, mask);
 }
 
 /* Whether the op applies: it has neither bias nor dropout, and its operands do not broadcast. */
@@ -144,7 +167,10 @@ wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_optio
     if (values.size[values.rank - 2] != scores.size[scores.rank - 1])
         return wg__refuse(v, WG_ERR_SHAPE, op, "v has %lld values for %lld keys",
                           (long long)values.size[values.rank - 2], (long long)scores.size[scores.rank - 1]);
-    if (!fits_op(q, k, v, &options)) return wg_matmul(weights_of(q, k, &options), v);
+    if (!fits_op(q, k, v, &options)) {
+        wg_tensor mask, weights = weights_of(q, k, &options, &mask);
+        return wg__masked_product(weights, v, mask);
+    }
     wg__attention_attr attr = attr_of(q, &options);
     wg_tensor in[4] = {q, k, v, options.mask.tape ? wg_expand(options.mask, scores) : WG_NONE};
     return wg_record(&wg__attention_op, in, 4, &attr, sizeof attr);

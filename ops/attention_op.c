@@ -42,10 +42,11 @@ static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
 {
     wg_tensor q = in[0], k = in[1], v = in[2], g = in[3],
               scale = wg__constant(q, ((const wg__attention_attr *)attr)->scale);
-    wg_tensor weights = wg_softmax(wg__attention_scores(q, k, n_in > 4 ? in[4] : WG_NONE, attr), -1);
-    wg_tensor dp = wg_matmul(g, wg_t(v)), mean = wg_sum(wg_mul(weights, dp), WG_AXES(-1), true);
-    wg_tensor ds = wg_mul(wg_mul(weights, wg_sub(dp, mean)), scale);
-    wg_tensor parts[3] = {flat(wg_matmul(ds, k)), flat(wg_matmul(wg_t(ds), q)), flat(wg_matmul(wg_t(weights), g))};
+    wg_tensor mask, weights = wg__attention_weights(q, k, n_in > 4 ? in[4] : WG_NONE, attr, &mask);
+    wg_tensor dp = wg__masked_dots(g, v, mask), mean = wg_sum(wg_mul(weights, dp), WG_AXES(-1), true);
+    wg_tensor ds = wg_mul(wg_mul(weights, wg_sub(dp, mean)), scale), back = mask.tape ? wg_t(mask) : mask;
+    wg_tensor parts[3] = {flat(wg__masked_product(ds, k, mask)), flat(wg__masked_product(wg_t(ds), q, back)),
+                          flat(wg__masked_product(wg_t(weights), g, back))};
     return wg_concat(parts, 3, 0);
 }
 

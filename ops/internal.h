@@ -32,6 +32,7 @@ extern const wg_op *const wg__update_ops[];
 extern const wg_op *const wg__conv_ops[];
 extern const wg_op *const wg__pool_ops[];
 extern const wg_op *const wg__attention_ops[];
+extern const wg_op *const wg__masked_ops[];
 
 /* Structural ops that are defined in other files. */
 extern const wg_op wg__fill_op, wg__sum_op, wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
@@ -59,8 +60,13 @@ bool wg__one_hot_recognise(struct wg__rewrite *r, uint32_t product);
 wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size);
 
 extern const wg_op wg__attention_op;
-/* The scores of attention as composed ops, -inf where masked; attr is a wg__attention_attr. */
-wg_tensor wg__attention_scores(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr);
+/* The weights of attention as composed ops; attr is a wg__attention_attr. *whole: the mask of all that is masked. */
+wg_tensor wg__attention_weights(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr, wg_tensor *whole);
+
+/* Products of batches of matrices that do not read masked pairs (masked.c). mask: bool, broadcasts to a (product; a must
+ * be 0 or NaN where it is false) or to a b^T (dots); WG_NONE: all are read. */
+wg_tensor wg__masked_product(wg_tensor a, wg_tensor b, wg_tensor mask); /* a b */
+wg_tensor wg__masked_dots(wg_tensor a, wg_tensor b, wg_tensor mask);    /* a b^T, 0 where masked */
 
 /* ---- helpers for the functions of ops.h (axis.c) ----------------------------------------------------------------- */
 

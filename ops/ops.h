@@ -140,9 +140,13 @@ WG_API wg_tensor wg_mean_all(wg_tensor x);
 
 /* ---- along one axis ------------------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);      /* y_i = x_0 + ... + x_i */
-WG_API wg_tensor wg_softmax(wg_tensor x, int axis);     /* e^(x_i - max) / sum; zeros for a row of all -inf */
-WG_API wg_tensor wg_log_softmax(wg_tensor x, int axis); /* x_i - logsumexp(x) */
+WG_API wg_tensor wg_cumsum(wg_tensor x, int axis); /* y_i = x_0 + ... + x_i */
+/* e^(x_i - max) / sum; zeros for a row of all -inf; all NaN if one is inf or NaN */
+WG_API wg_tensor wg_softmax(wg_tensor x, int axis);
+/* Over the elements for which mask is true (bool, broadcasts to x); 0 for the others, which are not read: they may be
+ * NaN, and have no gradient. Zeros if the mask allows none. */
+WG_API wg_tensor wg_masked_softmax(wg_tensor x, wg_tensor mask, int axis);
+WG_API wg_tensor wg_log_softmax(wg_tensor x, int axis);              /* x_i - logsumexp(x) */
 WG_API wg_tensor wg_argsort(wg_tensor x, int axis, bool descending); /* i32, stable; NaN last */
 WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last in either order */
 /* The k largest (or smallest) in order, 0 <= k <= size of the axis; their indices (i32) if indices is not NULL. */
@@ -372,11 +376,15 @@ typedef struct wg_attention_options {
 WG_API wg_attention_options wg_attention_defaults(void);
 
 /* softmax(scale q k^T + bias) v: q[..., Tq, d], k[..., Tk, d], v[..., Tk, dv] = [..., Tq, dv]; leading sizes broadcast.
- * A query sees a key if causal, window and mask all allow it. A masked key has weight exactly 0 (its value must be
- * finite); a query that sees no key gives zeros and no gradient. */
+ * A query sees a key if causal, window and mask all allow it. A masked key has weight exactly 0; neither it nor its
+ * value, of which NaN or infinities are none of the query's business, changes the query's result or gradient. A query
+ * that sees no key gives zeros and no gradient. */
 WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options);
 /* Only the weights, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 if the query sees no key. */
 WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options options);
+/* weights v: weights[..., Tq, Tk], v[..., Tk, dv]. Neither the weights nor the values of masked keys are read (mask,
+ * causal, window of the options; the others are not used). */
+WG_API wg_tensor wg_attention_values(wg_tensor weights, wg_tensor v, wg_attention_options options);
 
 /* ---- the list of all ops, for tests, benchmarks and documentation -------------------------------------------- */
 

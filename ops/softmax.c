@@ -71,6 +71,37 @@ const wg_op wg__softmax_op = {.struct_size = sizeof(wg_op),
                               .select = softmax_select,
                               .tasks = tasks};
 
+/* ---- softmax of what a mask allows; its gradient is that of a softmax, whose masked results are 0 ---------------------- */
+
+static wg_status masked_infer(wg_infer *c)
+{
+    wg_status status = wg__infer_float(c, 0);
+    if (status) return status;
+    if (c->dtype_in[1] != WG_BOOL)
+        return wg_infer_fail(c, WG_ERR_DTYPE, "mask is %s: must be bool", wg_dtype_name(c->dtype_in[1]));
+    if (!wg_shape_equal(&c->in[0], &c->in[1]))
+        return wg_infer_fail(c, WG_ERR_SHAPE, "the mask must have the shape of x, or broadcast to it");
+    c->out = c->in[0];
+    return WG_OK;
+}
+
+static wg_kernel masked_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_masked_softmax, out);
+}
+
+static wg_tensor masked_vjp(const wg_vjp_args *v, int k) { return k == 0 ? softmax_vjp(v, k) : WG_NONE; }
+
+static const wg_op masked_softmax = {.struct_size = sizeof(wg_op),
+                                     .name = "masked_softmax",
+                                     .min_in = 2,
+                                     .max_in = 2,
+                                     .flags = WG_OP_STRIDED | WG_OP_SMOOTH,
+                                     .infer = masked_infer,
+                                     .vjp = masked_vjp,
+                                     .select = masked_select,
+                                     .tasks = tasks};
+
 /* ---- log-softmax --------------------------------------------------------------------------------------- */
 
 static wg_kernel log_softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
@@ -115,7 +146,8 @@ static const wg_op log_softmax = {.struct_size = sizeof(wg_op),
                                   .select = log_softmax_select,
                                   .tasks = tasks};
 
-const wg_op *const wg__softmax_ops[] = {&wg__softmax_op, &softmax_grad, &log_softmax, &log_softmax_grad, NULL};
+const wg_op *const wg__softmax_ops[] = {&wg__softmax_op, &softmax_grad,     &masked_softmax,
+                                        &log_softmax,    &log_softmax_grad, NULL};
 
 /* ---- public functions ---------------------------------------------------------------------------- */
 
@@ -130,3 +162,17 @@ static wg_tensor along(const wg_op *op, wg_tensor x, int axis)
 
 wg_tensor wg_softmax(wg_tensor x, int axis) { return along(&wg__softmax_op, x, axis); }
 wg_tensor wg_log_softmax(wg_tensor x, int axis) { return along(&log_softmax, x, axis); }
+
+wg_tensor wg_masked_softmax(wg_tensor x, wg_tensor mask, int axis)
+{
+    wg_shape shape, own, both;
+    if (!wg__both_set(x, mask, "masked_softmax") || !wg__axis(x, &axis, "masked_softmax") ||
+        !wg__shape(x, &shape, "masked_softmax") || !wg__shape(mask, &own, "masked_softmax"))
+        return wg__nil_of(x);
+    if (wg_shape_broadcast(&own, &shape, &both) && wg_shape_equal(&both, &shape)) mask = wg_expand(mask, shape);
+    int last = shape.rank - 1;
+    if (axis == last) return wg_record(&masked_softmax, (wg_tensor[]){x, mask}, 2, NULL, 0);
+    wg_tensor in[] = {wg_transpose(x, axis, last),
+                      wg_rank(mask) == shape.rank ? wg_transpose(mask, axis, last) : mask};
+    return wg_transpose(wg_record(&masked_softmax, in, 2, NULL, 0), axis, last);
+}

@@ -179,6 +179,33 @@ static wg_tensor make_attention_grad(sampler *s, const op_samples *row, int i)
     return wg_record(op_named("attention_grad"), in, 5, &attr, sizeof attr);
 }
 
+/* Products that skip what is masked; dots: the second operand is transposed. */
+static wg_tensor make_masked(sampler *s, const op_samples *row, int i)
+{
+    static const char *const specs[][4] = {{"3,4", "4,2", "5,4", "3,4"},
+                                           {"1,1", "1,1", "1,1", "1,1"},
+                                           {"2,3,4", "2,4,3", "2,5,4", "2,3,4"},
+                                           {"3,4 t", "4,2 f", "5,4 s", "3,4 p"},
+                                           {"2,2,3,4", "2,2,4,1", "2,2,1,4", "2,2,3,4 t"},
+                                           {"0,4", "4,2", "5,4", "0,4"},
+                                           {"3,0", "0,2", "5,0", "3,0"},
+                                           {"70,5", "5,3", "6,5", "70,5"},
+                                           {"2,3,4 b", "2,4,3 e", "2,5,4 o", "2,3,4"},
+                                           {"65,33", "33,17", "20,33", "65,33 t"}};
+    static const char *const pairs[] = {"3,5", "1,1", "2,3,5", "3,5 t", "2,2,3,1",
+                                        "0,5", "3,5", "70,6",  "2,3,5", "65,20"};
+    const char *const *spec = specs[i % 10];
+    bool of_dots = row->op == 1;
+    wg_tensor in[] = {x_in(s, spec[0]), WG_NONE, WG_NONE};
+    in[1] = x_in(s, spec[of_dots ? 2 : 1]);
+    in[2] = x_bool(s, of_dots ? pairs[i % 10] : spec[3]);
+    wg_tensor zero = wg_zeros(s->tape, s->dtype, WG_SCALAR);
+    wg__masked_attr attr = {.transposed = i >= 10};
+    if (of_dots) return wg_where(in[2], wg_record(op_named(row->name), in, 3, NULL, 0), zero);
+    in[0] = wg_where(in[2], in[0], zero);
+    return wg_record(op_named(row->name), in, 3, &attr, sizeof attr);
+}
+
 static wg_tensor bad_attention(sampler *s, const op_samples *row, int i)
 {
     static const struct {
@@ -231,4 +258,13 @@ const op_samples samples_product[] = {
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
      .n = 28,
      .make = make_attention_grad},
+    {.name = "masked_product",
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
+     .n = 20,
+     .make = make_masked},
+    {.name = "masked_dots",
+     .op = 1,
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
+     .n = 20,
+     .make = make_masked},
     {0}};

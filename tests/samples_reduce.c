@@ -187,6 +187,28 @@ static wg_tensor make_arg(sampler *s, const op_samples *row, int i)
     return scan(s, row->op, x_in(s, c.spec), c.axis, i);
 }
 
+static wg_tensor make_masked_softmax(sampler *s, const op_samples *row, int i)
+{
+    const along *c = &alongs[i];
+    wg_shape shape = shape_of_spec(c->spec);
+    char spec[32] = "", size[16];
+    for (int k = i % 3 == 1; k < shape.rank; k++) { /* a mask that broadcasts: without the first axis, or 1 of it */
+        snprintf(size, sizeof size, "%s%lld", spec[0] ? "," : "",
+                 (long long)(i % 3 == 2 && k == 0 ? 1 : shape.size[k]));
+        strcat(spec, size);
+    }
+    wg_tensor x = x_in(s, c->spec);
+    return wg_masked_softmax(x, x_bool(s, spec), c->axis);
+}
+
+static wg_tensor bad_masked_softmax(sampler *s, const op_samples *row, int i)
+{
+    static const char *const x[] = {"2,3", "2,3", "", "2,3"}, *const mask[] = {"2,4", "2,3,1", "", "2,3"};
+    expect(s, i < 2 ? WG_ERR_SHAPE : i == 2 ? WG_ERR_ARGUMENT : WG_ERR_DTYPE, "masked_softmax");
+    wg_tensor in = x_in(s, x[i]);
+    return wg_masked_softmax(in, i == 3 ? x_i32(s, "2,3", 0, 2) : x_bool(s, mask[i]), -1);
+}
+
 static wg_tensor bad_along(sampler *s, const op_samples *row, int i)
 {
     static const struct {
@@ -352,6 +374,7 @@ const op_samples samples_reduce[] = {
     ROW("sort", SORT, SAMPLE_SMOOTH, ALONGS, make_along, 5, bad_along),
     ROW("topk", TOPK, SAMPLE_SMOOTH, ALONGS, make_along, 7, bad_along),
     ROW("softmax", SOFTMAX, SAMPLE_SMOOTH, ALONGS, make_along, 5, bad_along),
+    ROW("masked_softmax", 0, SAMPLE_SMOOTH | SAMPLE_NO_SPOIL, ALONGS, make_masked_softmax, 4, bad_masked_softmax),
     ROW("log_softmax", LOG_SOFTMAX, SAMPLE_SMOOTH, ALONGS, make_along, 5, bad_along),
     ROW("softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),
     ROW("log_softmax_grad", 0, SAMPLE_SMOOTH, ALONGS - 1, make_softmax_grad, 6, bad_softmax_grad),

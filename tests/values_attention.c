@@ -24,6 +24,21 @@ static void fill_weights(const wg_attention_options *o, int64_t B, int64_t Tq, i
     }
 }
 
+static double dot(const double *a, const double *b, int64_t n);
+
+/* The scaled products of queries and keys, 0 where masked; weights are those of the same pairs. */
+static void fill_scores(const wg_attention_options *o, int64_t B, int64_t Tq, int64_t Tk, int64_t d, wg_tensor got)
+{
+    static array scores;
+    double scale = o->scale < 0 ? 1 / sqrt((double)d) : o->scale;
+    shape_set(&scores, WG_DIMS(B, Tq, Tk));
+    for (int64_t i = 0; i < scores.n; i++) {
+        int64_t line = i / Tk, key = line / Tq * Tk + i % Tk;
+        scores.x[i] = weights.x[i] > 0 ? scale * dot(q.x + line * d, k.x + key * d, d) : 0;
+    }
+    expect_values("masked_dots", got, &scores);
+}
+
 static double dot(const double *a, const double *b, int64_t n)
 {
     double sum = 0;
@@ -82,7 +97,10 @@ void attention(void)
     wg_tensor tq = strided(&q), tk = strided(&k), tv = strided(&v), grad = strided(&g);
     wg_tensor y = wg_attention(tq, tk, tv, o);
     expect_values("attention", y, &want);
-    expect_values("attention_weights", wg_attention_weights(tq, tk, o), &weights);
+    wg_tensor w = wg_attention_weights(tq, tk, o);
+    expect_values("attention_weights", w, &weights);
+    expect_values("attention_values", wg_attention_values(w, tv, o), &want);
+    if (o.causal || o.window >= 0 || o.mask.tape) fill_scores(&o, B, Tq, Tk, d, node_of("masked_dots", y));
     expect_values("gradient by the queries", wg_grad1(y, tq, grad), &part[0]);
     expect_values("gradient by the keys", wg_grad1(y, tk, grad), &part[1]);
     expect_values("gradient by the values", wg_grad1(y, tv, grad), &part[2]);

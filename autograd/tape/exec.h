@@ -95,6 +95,7 @@ typedef struct wg__product {
     int n_segments;              /* the same for each problem */
     wg__segment *segments;
     bool accumulate;          /* add to C instead of overwriting it */
+    bool one_task;            /* not cut for threads: the caller is a task itself */
     const void *packed_b;     /* B (one segment, one batch) as packed by pack(), or NULL */
     const wg__window *window; /* replaces the strides of B, or NULL */
 } wg__product;

@@ -5,51 +5,19 @@
  *     dv = P^T G,   dS = scale P (dP - sum over keys of P dP),   dq = dS k,   dk = dS^T q    (Dao et al. 2022)
  *
  * Compiled per variant. */
-#include "attention.h"
+#include "matrices.h"
 
 #include <string.h>
 
-#include "../base/lanes.h"
-#include "../gemm/gemm.h"
 #include "../reduce/rows.h"
 
-typedef wg__matrix matrix;
 typedef wg__attention problem;
 typedef wg__attention_block block;
 
-static int64_t leading_offset(const wg_operand *x, int64_t n)
-{
-    int64_t offset = 0;
-    for (int i = x->rank - 3; i >= 0; i--) {
-        offset += n % x->size[i] * x->stride[i];
-        n /= x->size[i];
-    }
-    return offset;
-}
-
-/* The matrix of problem number n of an operand. */
-static matrix matrix_of(const wg_operand *x, int64_t n)
-{
-    return (matrix){(real *)x->data + leading_offset(x, n), x->stride[x->rank - 2], x->stride[x->rank - 1]};
-}
-
-static real *line_of(matrix m, int64_t i) { return (real *)m.data + i * m.rs; }
-static matrix lines_from(matrix m, int64_t i) { return (matrix){line_of(m, i), m.rs, m.cs}; }
-
-/* C[m,n] (+)= A[m,k] B[k,n] */
-static void multiply(int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix b, bool add, void *scratch)
-{
-    wg__segment segment;
-    if (m == 0 || n == 0) return;
-    wg__product p = wg__product_of(WG__T == 32 ? WG_F32 : WG_F64, m, n, k, c, a, b, add, &segment);
-    const wg__product_kernels *kernels = wg__product_get(p.dtype);
-    for (int64_t task = 0, tasks = kernels->tasks(&p); task < tasks; task++) kernels->run(&p, task, scratch);
-}
-
 /* ---- a block ------------------------------------------------------------------------------------------------- */
 
-/* Sets scores to -inf where the query may not see the key. */
-static void mask_scores(const problem *p, const block *b, int64_t n, int64_t line, real *scores)
+/* Sets the elements of a line of the block to a value where the query may not see the key. */
+static void mask_line(const problem *p, const block *b, int64_t n, int64_t line, real *to, real value)
 {
     const wg__attention_attr *a = p->attr;
     int64_t query = b->first + line, count = b->high - b->low;
@@ -58,15 +26,15 @@ static void mask_scores(const problem *p, const block *b, int64_t n, int64_t lin
     if (a->causal && query + 1 - b->low < after) after = query + 1 - b->low;
     if (a->window >= 0 && !a->causal && query < p->keys - a->window && query + a->window + 1 - b->low < after)
         after = query + a->window + 1 - b->low;
-    for (int64_t i = 0; i < count && i < before; i++) scores[i] = -INFINITY;
-    for (int64_t i = after < 0 ? 0 : after; i < count; i++) scores[i] = -INFINITY;
+    for (int64_t i = 0; i < count && i < before; i++) to[i] = value;
+    for (int64_t i = after < 0 ? 0 : after; i < count; i++) to[i] = value;
     const wg_operand *mask = p->mask;
     if (!mask->data) return;
     int64_t step = mask->stride[mask->rank - 1];
-    const uint8_t *seen = (const uint8_t *)mask->data + leading_offset(mask, n) +
+    const uint8_t *seen = (const uint8_t *)mask->data + leading_offset(mask, 2, n) +
                           query * mask->stride[mask->rank - 2] + b->low * step;
     for (int64_t i = 0; i < count; i++)
-        if (!seen[i * step]) scores[i] = -INFINITY;
+        if (!seen[i * step]) to[i] = value;
 }
 
 /* Block number i without the last keys, of which the mask shows none to its queries: padding, or a cache that is not
@@ -77,7 +45,7 @@ static block seen_block(const problem *p, int64_t n, int64_t i)
     const wg_operand *mask = p->mask;
     if (!mask->data) return b;
     const int64_t row_step = mask->stride[mask->rank - 2], step = mask->stride[mask->rank - 1];
-    const uint8_t *seen = (const uint8_t *)mask->data + leading_offset(mask, n) + b.first * row_step;
+    const uint8_t *seen = (const uint8_t *)mask->data + leading_offset(mask, 2, n) + b.first * row_step;
     int64_t last = b.low;
     for (int64_t q = 0; q < (row_step ? b.rows : 1); q++, seen += row_step) {
         int64_t key = b.high;
@@ -87,6 +55,8 @@ static block seen_block(const problem *p, int64_t n, int64_t i)
     b.high = min64(b.high, b.low + round_up(max64(last - b.low, 1), WG__SEEN_KEYS));
     return b;
 }
+
+static bool masks(const problem *p) { return p->attr->causal || p->attr->window >= 0 || p->mask->data; }
 
 /* P[rows, high - low], the weights of the block. */
 static void compute_weights(const problem *p, const block *b, int64_t n, matrix weights, void *scratch)
@@ -100,7 +70,7 @@ static void compute_weights(const problem *p, const block *b, int64_t n, matrix 
         real *line = line_of(weights, i);
         for (int64_t j = 0; j < count; j += VLANES)
             store_some(line + j, load_some(line + j, count - j) * scale, count - j);
-        mask_scores(p, b, n, i, line);
+        mask_line(p, b, n, i, line, -(real)INFINITY);
         row_softmax(line, line, count);
     }
 }
@@ -110,6 +80,18 @@ static matrix take_scores(const problem *p, char **memory)
     matrix m = {*memory, p->stride, 1};
     *memory += (size_t)(p->rows * p->stride) * sizeof(real);
     return m;
+}
+
+/* ---- what is masked is not read: a product with it may be 0 times NaN, so results that are NaN are computed again --- */
+
+/* A line of P V. Overwrites the line of P. */
+static void sum_seen(const problem *p, const block *b, int64_t n, int64_t line, real *weights, matrix v, real *out)
+{
+    int64_t count = b->high - b->low;
+    mask_line(p, b, n, line, weights, -1);
+    memset(out, 0, (size_t)p->values * sizeof *out);
+    for (int64_t j = 0; j < count; j++)
+        if (!(weights[j] < 0)) add_scaled(out, weights[j], line_of(v, j), v.cs, p->values);
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------------- */
@@ -123,8 +105,11 @@ void WG__K(attention)(const wg_args *args, int64_t task)
     block b = seen_block(&p, n, task % p.blocks);
     matrix out = {(real *)args->out.data + (n * p.queries + b.first) * p.values, p.values, 1};
     compute_weights(&p, &b, n, weights, memory);
-    multiply(b.rows, p.values, b.high - b.low, out, weights, lines_from(matrix_of(&args->in[2], n), b.low), false,
-             memory);
+    matrix v = lines_from(matrix_of(&args->in[2], n), b.low);
+    multiply(b.rows, p.values, b.high - b.low, out, weights, v, false, memory);
+    if (!masks(&p) || !has_nan(out.data, b.rows * p.values)) return;
+    for (int64_t i = 0; i < b.rows; i++)
+        if (has_nan(line_of(out, i), p.values)) sum_seen(&p, &b, n, i, line_of(weights, i), v, line_of(out, i));
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------------ */
@@ -142,32 +127,85 @@ static void softmax_backward(const block *b, matrix weights, matrix d, real scal
     }
 }
 
+/* The operands of a problem, the gradient of its result, and its gradients. */
+typedef struct gradients {
+    matrix q, k, v, g, dq, dk, dv;
+} gradients;
+
+static gradients gradients_of(const problem *p, int64_t n)
+{
+    const wg_operand *in = p->args->in;
+    real *dq = p->args->out.data, *dk = dq + p->leading * p->queries * p->size,
+         *dv = dk + p->leading * p->keys * p->size;
+    return (gradients){.q = matrix_of(&in[0], n),
+                       .k = matrix_of(&in[1], n),
+                       .v = matrix_of(&in[2], n),
+                       .g = matrix_of(&in[3], n),
+                       .dq = {dq + n * p->queries * p->size, p->size, 1},
+                       .dk = {dk + n * p->keys * p->size, p->size, 1},
+                       .dv = {dv + n * p->keys * p->values, p->values, 1}};
+}
+
+static void add_block_gradients(const problem *p, const block *b, int64_t n, const gradients *x, char *memory)
+{
+    int64_t count = b->high - b->low;
+    matrix weights = take_scores(p, &memory), d = take_scores(p, &memory);
+    matrix g = lines_from(x->g, b->first);
+    compute_weights(p, b, n, weights, memory);
+    multiply(count, p->values, b->rows, lines_from(x->dv, b->low), wg__transposed(weights), g, true, memory);
+    multiply(b->rows, count, p->values, d, g, wg__transposed(lines_from(x->v, b->low)), false, memory);
+    softmax_backward(b, weights, d, (real)p->attr->scale);
+    multiply(b->rows, p->size, count, lines_from(x->dq, b->first), d, lines_from(x->k, b->low), false, memory);
+    multiply(count, p->size, b->rows, lines_from(x->dk, b->low), wg__transposed(d), lines_from(x->q, b->first),
+             true, memory);
+}
+
+/* The same, one pair of query and key that is not masked after the other. dq must be 0. */
+static void add_seen_gradients(const problem *p, const block *b, int64_t n, const gradients *x, char *memory)
+{
+    int64_t count = b->high - b->low;
+    matrix weights = take_scores(p, &memory), lines = take_scores(p, &memory);
+    compute_weights(p, b, n, weights, (char *)memory);
+    for (int64_t i = 0; i < b->rows; i++) {
+        real *w = line_of(weights, i), *d = lines.data, mean = 0;
+        const real *g = line_of(x->g, b->first + i), *q = line_of(x->q, b->first + i);
+        mask_line(p, b, n, i, w, -1);
+        for (int64_t j = 0; j < count; j++) {
+            if (w[j] < 0) continue;
+            d[j] = dot_of(g, x->g.cs, line_of(x->v, b->low + j), x->v.cs, p->values);
+            mean += w[j] * d[j];
+        }
+        for (int64_t j = 0; j < count; j++) {
+            if (w[j] < 0) continue;
+            real ds = w[j] * (d[j] - mean) * (real)p->attr->scale;
+            add_scaled(line_of(x->dv, b->low + j), w[j], g, x->g.cs, p->values);
+            add_scaled(line_of(x->dq, b->first + i), ds, line_of(x->k, b->low + j), x->k.cs, p->size);
+            add_scaled(line_of(x->dk, b->low + j), ds, q, x->q.cs, p->size);
+        }
+    }
+}
+
+static bool are_numbers(const problem *p, const gradients *x)
+{
+    return !has_nan(x->dq.data, p->queries * p->size) && !has_nan(x->dk.data, p->keys * p->size) &&
+           !has_nan(x->dv.data, p->keys * p->values);
+}
+
 void WG__K(attention_grad)(const wg_args *args, int64_t n)
 {
     problem p = wg__attention_sizes(args);
-    matrix q = matrix_of(&args->in[0], n), k = matrix_of(&args->in[1], n), v = matrix_of(&args->in[2], n);
-    matrix g = matrix_of(&args->in[3], n);
-    real *out = args->out.data;
-    matrix dq = {out + n * p.queries * p.size, p.size, 1};
-    out += p.leading * p.queries * p.size;
-    matrix dk = {out + n * p.keys * p.size, p.size, 1};
-    out += p.leading * p.keys * p.size;
-    matrix dv = {out + n * p.keys * p.values, p.values, 1};
-    memset(dk.data, 0, (size_t)(p.keys * p.size) * sizeof(real));
-    memset(dv.data, 0, (size_t)(p.keys * p.values) * sizeof(real));
-    if (p.blocks == 0) return;
-    char *memory = args->scratch;
-    matrix weights = take_scores(&p, &memory), d = take_scores(&p, &memory);
-    for (int64_t i = 0; i < p.blocks; i++) {
-        block b = seen_block(&p, n, i);
-        int64_t count = b.high - b.low;
-        matrix gb = lines_from(g, b.first), kb = lines_from(k, b.low);
-        compute_weights(&p, &b, n, weights, memory);
-        multiply(count, p.values, b.rows, lines_from(dv, b.low), wg__transposed(weights), gb, true, memory);
-        multiply(b.rows, count, p.values, d, gb, wg__transposed(lines_from(v, b.low)), false, memory);
-        softmax_backward(&b, weights, d, (real)p.attr->scale);
-        multiply(b.rows, p.size, count, lines_from(dq, b.first), d, kb, false, memory);
-        multiply(count, p.size, b.rows, lines_from(dk, b.low), wg__transposed(d), lines_from(q, b.first), true,
-                 memory);
+    gradients x = gradients_of(&p, n);
+    for (int again = 0; again < 2; again++) {
+        memset(x.dk.data, 0, (size_t)(p.keys * p.size) * sizeof(real));
+        memset(x.dv.data, 0, (size_t)(p.keys * p.values) * sizeof(real));
+        if (again) memset(x.dq.data, 0, (size_t)(p.queries * p.size) * sizeof(real));
+        for (int64_t i = 0; i < p.blocks; i++) {
+            block b = seen_block(&p, n, i);
+            if (again)
+                add_seen_gradients(&p, &b, n, &x, args->scratch);
+            else
+                add_block_gradients(&p, &b, n, &x, args->scratch);
+        }
+        if (!masks(&p) || are_numbers(&p, &x)) return;
     }
 }

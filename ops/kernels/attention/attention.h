@@ -23,6 +23,34 @@ size_t wg__attention_scratch(const wg_args *args);
 int64_t wg__attention_grad_tasks(const wg_args *args);
 size_t wg__attention_grad_scratch(const wg_args *args);
 
+typedef struct wg__masked_attr {
+    int64_t transposed; /* masked_product: the result is out^T[..., n, m] */
+} wg__masked_attr;
+
+/* Products in which masked pairs are not read, equal leading sizes. masked_product: in0 a[..., m, k], in1 b[..., k, n],
+ * in2 mask[..., m, k]; out_ij = the sum of a_ip b_pj over the p that row i of the mask allows; where it allows none, a_ip must
+ * be 0, or NaN. masked_dots: in0
+ * a[..., m, k], in1 b[..., n, k], in2 mask[..., m, n]; out_ij = the sum of a_ip b_jp, 0 where masked. */
+int64_t wg__masked_tasks(const wg_args *args);
+size_t wg__masked_product_scratch(const wg_args *args);
+size_t wg__masked_dots_scratch(const wg_args *args);
+
+/* A call of masked_product or masked_dots, and its sizes; blocks of rows. */
+typedef struct wg__masked {
+    int64_t leading, m, n, k, rows, blocks;
+} wg__masked;
+
+static inline wg__masked wg__masked_sizes(const wg_args *args, bool dots)
+{
+    const wg_operand *a = &args->in[0], *b = &args->in[1];
+    wg__masked p = {.leading = 1, .m = a->size[a->rank - 2], .k = a->size[a->rank - 1]};
+    for (int i = 0; i < a->rank - 2; i++) p.leading *= a->size[i];
+    p.n = b->size[b->rank - (dots ? 2 : 1)];
+    p.rows = p.leading >= 16 ? p.m : min64(p.m, 64); /* enough tasks for the threads */
+    p.blocks = p.rows ? ceil_div(p.m, p.rows) : 0;
+    return p;
+}
+
 /* A call and its sizes. */
 typedef struct wg__attention {
     const wg_args *args;
@@ -95,7 +123,8 @@ static inline wg__product wg__product_of(wg_dtype dtype, int64_t m, int64_t n, i
                          .c_cs = c.cs,
                          .n_segments = 1,
                          .segments = segment,
-                         .accumulate = add};
+                         .accumulate = add,
+                         .one_task = true};
 }
 
 #endif

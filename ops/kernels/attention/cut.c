@@ -91,3 +91,37 @@ size_t wg__attention_grad_scratch(const wg_args *args)
     }
     return 2 * score_bytes(&p, most.dtype) + most.bytes;
 }
+
+/* ---- masked products --------------------------------------------------------------------------------------------- */
+
+int64_t wg__masked_tasks(const wg_args *args)
+{
+    wg__masked p = wg__masked_sizes(args, false);
+    return p.leading * p.blocks;
+}
+
+/* Of the last block, too, which may be smaller. */
+size_t wg__masked_product_scratch(const wg_args *args)
+{
+    wg__masked p = wg__masked_sizes(args, false);
+    need most = {.dtype = args->out.dtype};
+    wg__matrix a = matrix_of(&args->in[0]), b = matrix_of(&args->in[1]);
+    int64_t rows[] = {p.rows, p.m - max64(0, p.blocks - 1) * p.rows};
+    for (int i = 0; i < 2; i++) {
+        if (((const wg__masked_attr *)args->attr)->transposed)
+            add(&most, p.n, rows[i], p.k, wg__transposed(b), wg__transposed(a));
+        else
+            add(&most, rows[i], p.n, p.k, a, b);
+    }
+    return most.bytes;
+}
+
+size_t wg__masked_dots_scratch(const wg_args *args)
+{
+    wg__masked p = wg__masked_sizes(args, true);
+    need most = {.dtype = args->out.dtype};
+    wg__matrix a = matrix_of(&args->in[0]), b = wg__transposed(matrix_of(&args->in[1]));
+    add(&most, p.rows, p.n, p.k, a, b);
+    add(&most, p.m - max64(0, p.blocks - 1) * p.rows, p.n, p.k, a, b);
+    return most.bytes;
+}

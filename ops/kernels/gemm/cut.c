@@ -43,7 +43,7 @@ static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
         if (work_of(t) / (double)(2 * tasks) < least_work) break;
         tasks *= 2;
     }
-    return t->p->batches >= 16 && !t->p->shared_b ? 1 : tasks;
+    return t->p->one_task || (t->p->batches >= 16 && !t->p->shared_b) ? 1 : tasks;
 }
 
 /* The cost of a grid of tasks: each task packs, or at least reads, its rows of A and its columns of B. */

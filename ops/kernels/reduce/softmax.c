@@ -42,6 +42,36 @@ static void log_softmax_grad_row(const real *y, const real *g, real *out, int64_
         store_some(out + i, load_some(g + i, n - i) - load_some(out + i, n - i) * s, n - i);
 }
 
+/* The offset of row i of an operand. */
+static int64_t row_offset(const wg_operand *x, int64_t i)
+{
+    int64_t offset = 0;
+    for (int a = x->rank - 2; a >= 0; a--) {
+        offset += i % x->size[a] * x->stride[a];
+        i /= x->size[a];
+    }
+    return offset;
+}
+
+/* in0 x, in1 mask, of any strides. What is masked is not read. */
+void WG__K(masked_softmax)(const wg_args *args, int64_t task)
+{
+    const wg_operand *in = &args->in[0], *mask = &args->in[1];
+    wg__extents a = wg__extents_of_rows(in);
+    int64_t first, stop, step = in->stride[in->rank - 1], mask_step = mask->stride[in->rank - 1];
+    wg__reduce_cut(a, task, &first, &stop);
+    for (int64_t i = first; i < stop; i++) {
+        const real *x = (const real *)in->data + row_offset(in, i);
+        const uint8_t *seen = (const uint8_t *)mask->data + row_offset(mask, i);
+        real *y = (real *)args->out.data + i * a.n;
+        int64_t j = 0;
+        for (; step == 1 && mask_step == 1 && j + VLANES <= a.n; j += VLANES)
+            v_store(y + j, v_select(m_load(seen + j), v_load(x + j), v_set(-(real)INFINITY)));
+        for (; j < a.n; j++) y[j] = seen[j * mask_step] ? x[j * step] : -(real)INFINITY;
+        row_softmax(y, y, a.n);
+    }
+}
+
 void WG__K(softmax)(const wg_args *args, int64_t task) { each_row(softmax_row, args, task); }
 void WG__K(softmax_grad)(const wg_args *args, int64_t task) { each_row(softmax_grad_row, args, task); }
 void WG__K(log_softmax)(const wg_args *args, int64_t task) { each_row(log_softmax_row, args, task); }
