@@ -69,7 +69,8 @@ static const wg_op index_add_op = {.struct_size = sizeof(wg_op),
                                    .infer = index_add_infer,
                                    .vjp = index_add_vjp,
                                    .select = index_add_select,
-                                   .tasks = wg__scatter_tasks};
+                                   .tasks = wg__scatter_tasks,
+                                   .scratch = wg__index_add_scratch};
 
 wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size)
 {
@@ -214,7 +215,8 @@ static const wg_op scatter_add_op = {.struct_size = sizeof(wg_op),
                                      .infer = scatter_add_infer,
                                      .vjp = scatter_add_vjp,
                                      .select = scatter_add_select,
-                                     .tasks = wg__scatter_tasks};
+                                     .tasks = wg__scatter_tasks,
+                                     .scratch = wg__scatter_add_scratch};
 
 wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index)
 {

@@ -369,13 +369,103 @@ static void case_attention_nan_masked_layers(void)
     }
 }
 
+/* ---- long sums in f32 ---- */
+
+/* One element, within what a thousand additions one after the other may be off by. */
+static void expect_near(const char *what, wg_tensor got, int64_t i, double want)
+{
+    double x = wg_value(got) ? value_at(got, i) : NAN;
+    if (!(fabs(x - want) <= 1.5e-5 * fabs(want)))
+        FAIL("%s: [%lld] is %.9g, should be %.9g", what, (long long)i, x, want);
+}
+
+/* Many terms of one element: added one by one in f32 they would stop at 2^24, or drift. */
+static void case_embedding_gradient_2pow24(void)
+{
+    enum { N = 17000000, FEW = 300000 };
+    int32_t *index = calloc(N, sizeof *index);
+    assert_non_null(index);
+    for (int i = 0; i < 5; i++) index[1000 * i] = 1; /* a row with few terms */
+    wg_tensor w = wg_ones(tape, WG_F32, WG_DIMS(2, 1)), all = wg_borrow(tape, WG_I32, WG_DIMS(N), index);
+    wg_tensor y = wg_embedding(w, all), g = wg_grad1(wg_sum_all(y), w, WG_NONE);
+    expect_near("embedding", g, 0, N - 5);
+    expect_near("embedding", g, 1, 5);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+
+    const double tenth = (double)0.1f;
+    for (int kind = 0; kind < 2; kind++) { /* rows of 3 and of 70 columns: more than one strip */
+        const int64_t columns = kind ? 70 : 3, n = FEW / columns;
+        wg_tensor few = wg_borrow(tape, WG_I32, WG_DIMS(n), index);
+        wg_tensor table = wg_zeros(tape, WG_F32, WG_DIMS(5, columns)),
+                  each = wg_full(tape, WG_F32, WG_DIMS(n, columns), 0.1);
+        wg_tensor cols = wg_full(tape, WG_F32, WG_DIMS(columns, n), 0.1);
+        wg_tensor wide = wg_t(table), place = wg_expand(wg_unsqueeze(few, 1), WG_DIMS(n, columns));
+        wg_tensor results[] = {wg_grad1(wg_index_select(table, 0, few), table, each),
+                               wg_grad1(wg_embedding(table, few), table, each),
+                               wg_t(wg_grad1(wg_index_select(wide, 1, few), wide, cols)),
+                               wg_scatter_add(wg_add_scalar(table, 1), 0, place, each),
+                               wg_grad1(wg_gather(table, 0, place), table, each)};
+        int64_t ones = 0;
+        for (int64_t k = 0; k < n; k++) ones += index[k] == 1;
+        for (int r = 0; r < 5; r++)
+            for (int64_t c = 0; c < columns; c++) {
+                double base = r == 3;
+                char what[48];
+                snprintf(what, sizeof what, "%lld columns, result %d", (long long)columns, r);
+                expect_near(what, results[r], c, base + tenth * (double)(n - ones));
+                expect_near(what, results[r], columns + c, base + tenth * (double)ones);
+            }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    free(index);
+}
+
+/* Sums over axes that are not adjacent, as of a bias over images: alone and in a chain, with the same bits. */
+static void case_long_sums(void)
+{
+    enum { N = 200000 };
+    static const char *const plans[] = {"", "-fuse", "-all"};
+    double first[6] = {0};
+    for (int p = 0; p < 3; p++) {
+        wg_tape_options options = wg_tape_defaults();
+        options.plan = plans[p];
+        wg_tape *own = wg_tape_new(options);
+        for (int spans = 0; spans < 2; spans++) {
+            int64_t n = spans ? N : 1024;
+            wg_tensor x = wg_full(own, WG_F32, WG_DIMS(n, 3, 2), 0.1), y = wg_scale(x, 1);
+            wg_tensor sum = wg_sum(y, WG_AXES(0, 2), false);
+            for (int c = 0; c < 3; c++) {
+                expect_near(plans[p], sum, c, 2 * (double)n * (double)0.1f);
+                if (p == 0) first[3 * spans + c] = value_at(sum, c);
+                CHECK(value_at(sum, c) == first[3 * spans + c]);
+            }
+            assert_int_equal(wg_tape_reset(own), WG_OK);
+        }
+        wg_tape_free(own);
+    }
+    wg_tensor x = wg_full(tape, WG_F32, WG_DIMS(4 * N), 0.1);
+    expect_near("cumsum", wg_cumsum(x, 0), 4 * N - 1, 4 * N * (double)0.1f);
+    expect_near("mean", wg_mean_all(x), 0, (double)0.1f);
+    wg_tensor labels = wg_zeros(tape, WG_I32, WG_DIMS(4 * N)), logits = wg_zeros(tape, WG_F32, WG_DIMS(4 * N, 2));
+    wg_cross_entropy_options o = wg_cross_entropy_defaults();
+    o.class_weights = ROW(WG_F32, 0.1, 1);
+    expect_near("weighted cross entropy", wg_cross_entropy_with(logits, labels, o), 0, log(2));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(case_infinite_scores),           ON_TAPE(case_infinite_scores_cross_entropy),
-        ON_TAPE(case_logsumexp_gradient_large),  ON_TAPE(case_constant_row),
-        ON_TAPE(case_norm_overflow_1e30),        ON_TAPE(case_attention_nan_masked),
-        ON_TAPE(case_attention_nan_masked_step), ON_TAPE(case_attention_nan_masked_layers),
+        ON_TAPE(case_infinite_scores),
+        ON_TAPE(case_infinite_scores_cross_entropy),
+        ON_TAPE(case_logsumexp_gradient_large),
+        ON_TAPE(case_constant_row),
+        ON_TAPE(case_norm_overflow_1e30),
+        ON_TAPE(case_embedding_gradient_2pow24),
+        ON_TAPE(case_long_sums),
+        ON_TAPE(case_attention_nan_masked),
+        ON_TAPE(case_attention_nan_masked_step),
+        ON_TAPE(case_attention_nan_masked_layers),
     };
     return RUN_TESTS(tests);
 }

@@ -74,4 +74,11 @@ enum { WG__SCATTER_COLUMNS = 64 }; /* chosen, not measured */
 int64_t wg__scatter_tasks(const wg_args *args);
 int64_t wg__scatter_units(const wg_args *args); /* of a task */
 
+/* So many f32 numbers are added to an element one by one; sums of more are accumulated in f64. The error of a sum is at
+ * most 1.5e-5 of its terms' size, whatever their number. */
+enum { WG__SCATTER_RUN = 256 };
+size_t wg__index_add_scratch(const wg_args *args);
+size_t wg__scatter_add_scratch(const wg_args *args);
+int64_t wg__scatter_add_width(int64_t rows, int64_t width); /* columns whose sums in f64 stay in the cache */
+
 #endif

@@ -30,12 +30,16 @@ static real strided_sum(const real *x, int64_t n, int64_t stride)
     return row_end(COMBINE_SUM, &a);
 }
 
+enum { SPANS = 1024 }; /* sums over the last axis that are added one by one; fuse.c knows the number, too */
+
 /* out[c] = the sum over the axes `sum` from x + c * stride on, c < width <= WG__SUM_COLUMNS. */
 static void adjacent_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
 {
     int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
-    real part[WG__SUM_COLUMNS];
+    int64_t spans = 0;
+    real part[WG__SUM_COLUMNS], total[WG__SUM_COLUMNS];
     fill_lanes(out, width, 0);
+    fill_lanes(total, width, 0);
     do {
         const real *from = x + offset;
         if (stride == 1 && width > 1) {
@@ -44,7 +48,11 @@ static void adjacent_sums(const axes *sum, const real *x, int64_t stride, int wi
         } else {
             for (int c = 0; c < width; c++) out[c] += strided_sum(from + c * stride, rows, step);
         }
+        if (++spans % SPANS) continue;
+        combine_lanes(COMBINE_SUM, total, out, width);
+        fill_lanes(out, width, 0);
     } while (axes_next(sum, at, &offset));
+    if (spans >= SPANS) combine_lanes(COMBINE_SUM, out, total, width);
 }
 
 void WG__K(sum)(const wg_args *args, int64_t task)
