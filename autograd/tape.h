@@ -68,7 +68,8 @@ WG_API void wg_tape_free(wg_tape *tape);
 
 /* Creates a pool of `threads` threads, the calling thread included: threads - 1 workers are started. threads <= 0: one
  * per CPU that the process may use. Tapes can share a pool; one run at a time uses it, and a run that finds it in use
- * runs on its calling thread alone. Returns NULL if memory or threads cannot be allocated. */
+ * runs on its calling thread alone, as do all runs in a child after fork(). Returns NULL if memory or threads cannot be
+ * allocated. */
 WG_API wg_pool *wg_pool_new(int threads);
 /* Must not be called before the tapes that use the pool are freed. Accepts NULL. */
 WG_API void wg_pool_free(wg_pool *pool);

@@ -1,4 +1,5 @@
-/* The thread pool. Workers wait, spinning briefly and then parked, until they call one function together with the
+/* The thread pool. After fork() the child has none of the workers: there the pool runs on the caller alone and touches
+ * neither locks, which a worker may have held, nor threads. Workers wait, spinning briefly and then parked, until they call one function together with the
  * caller. The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. */
 #include "pool.h"
 
@@ -13,6 +14,7 @@ enum { SPINS = 4000, YIELDS = 64 };
 
 struct wg_pool {
     int threads;
+    unsigned forks; /* when it was created; another number now: in a child of that process */
     pthread_t *workers;
     pthread_mutex_t in_use, lock;
     pthread_cond_t wake;
@@ -24,6 +26,16 @@ struct wg_pool {
     _Atomic int parked;       /* workers asleep */
     _Atomic bool stop;
 };
+
+static _Atomic unsigned forks; /* from the first process to this one */
+static pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+static void forked(void) { forks++; }
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, forked);
+} /* may run out of memory: then unnoticed */
+static bool is_inherited(const wg_pool *pool) { return pool->forks != forks; }
 
 static void pause_cpu(void)
 {
@@ -90,8 +102,10 @@ wg_pool *wg_pool_new(int threads)
         cpu_set_t set;
         threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     }
+    pthread_once(&watching, watch_forks);
     wg_pool *pool = calloc(1, sizeof *pool);
     if (!pool) return NULL;
+    pool->forks = forks;
     pool->workers = calloc((size_t)threads, sizeof *pool->workers);
     if (!pool->workers) {
         free(pool);
@@ -117,12 +131,14 @@ wg_pool *wg_pool_new(int threads)
 void wg_pool_free(wg_pool *pool)
 {
     if (!pool) return;
-    pool->stop = true;
-    begin_round(pool);
-    for (int i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i], NULL);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->lock);
-    pthread_mutex_destroy(&pool->in_use);
+    if (!is_inherited(pool)) {
+        pool->stop = true;
+        begin_round(pool);
+        for (int i = 0; i + 1 < pool->threads; i++) pthread_join(pool->workers[i], NULL);
+        pthread_cond_destroy(&pool->wake);
+        pthread_mutex_destroy(&pool->lock);
+        pthread_mutex_destroy(&pool->in_use);
+    }
     free(pool->workers);
     free(pool);
 }
@@ -132,7 +148,7 @@ int wg_pool_threads(const wg_pool *pool) { return pool ? pool->threads : 1; }
 bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *context)
 {
     assert(pool->threads >= 1 && work);
-    if (pthread_mutex_trylock(&pool->in_use) != 0) return false;
+    if (is_inherited(pool) || pthread_mutex_trylock(&pool->in_use) != 0) return false;
     pool->work = work;
     pool->context = context;
     __atomic_store_n(&pool->left, 0, __ATOMIC_SEQ_CST);

@@ -4,6 +4,7 @@
 #include "graph.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,9 +30,12 @@ struct wg_param {
     uint64_t id, version;
     uint32_t index; /* of the member of its own name */
     bool buffer, frozen;
-    bool grad_empty;   /* no gradient since wg_zero_grad: the contents of grad are undefined, ... */
-    bool grad_is_zero; /* ... unless this is set: they are zeros */
+    _Atomic uint8_t grad_state;
 };
+
+/* Of a gradient. Nothing was added to it since wg_zero_grad unless it is WRITTEN. Readers, which may be several threads,
+ * clear an EMPTY one. */
+enum { GRAD_WRITTEN, GRAD_EMPTY /* the contents are undefined */, GRAD_CLEARING, GRAD_ZEROS };
 
 struct wg_params {
     wg__heap heap;
@@ -237,7 +241,7 @@ static wg_param *member_new(wg_params *set, const char *name, wg_shape shape, wg
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory", name);
         return NULL;
     }
-    *param = (wg_param){.set = set, .shape = shape, .buffer = buffer, .grad_empty = true, .version = 1};
+    *param = (wg_param){.set = set, .shape = shape, .buffer = buffer, .grad_state = GRAD_EMPTY, .version = 1};
     param->id = atomic_fetch_add(&next_id, 1);
     param->index = set->n_members;
     wg_shape_numel(&shape, &param->numel);
@@ -324,13 +328,24 @@ void wg_param_write_end(wg_param *param)
     if (param) param->version++;
 }
 
-/* An empty gradient is cleared only when it is read. */
+static void set_grad_state(wg_param *param, uint8_t state)
+{
+    atomic_store_explicit(&param->grad_state, state, memory_order_relaxed);
+}
+
+/* An empty gradient is cleared only when it is read; the first reader does it, others wait. */
 static void grad_clear(wg_param *param)
 {
     assert(!param->buffer && param->grad);
-    if (!param->grad_empty || param->grad_is_zero) return;
-    memset(param->grad, 0, bytes_of(param));
-    param->grad_is_zero = true;
+    uint8_t state = GRAD_EMPTY;
+    if (atomic_compare_exchange_strong(&param->grad_state, &state, GRAD_CLEARING)) {
+        memset(param->grad, 0, bytes_of(param));
+        atomic_store(&param->grad_state, GRAD_ZEROS);
+    }
+    while (state == GRAD_CLEARING) {
+        sched_yield();
+        state = atomic_load(&param->grad_state);
+    }
 }
 
 const void *wg_param_grad(const wg_param *param)
@@ -349,17 +364,14 @@ void *wg_param_grad_write_begin(wg_param *param)
 
 void wg_param_grad_write_end(wg_param *param)
 {
-    if (param) param->grad_empty = param->grad_is_zero = false;
+    if (param) set_grad_state(param, GRAD_WRITTEN);
 }
 
 void wg_zero_grad(wg_params *set)
 {
     for (uint32_t i = 0; set && i < set->n_members; i++) {
         wg_param *param = set->members[i].param;
-        if (!param->grad_empty) {
-            param->grad_empty = true;
-            param->grad_is_zero = false;
-        }
+        if (param->grad_state == GRAD_WRITTEN) set_grad_state(param, GRAD_EMPTY);
     }
     if (set) set->grad_invalid = false;
 }
@@ -375,15 +387,16 @@ void *wg__param_grad_data(wg_param *param)
     assert(!param->buffer);
     return param->grad;
 }
-bool wg__param_grad_empty(const wg_param *param) { return param->grad_empty; }
+bool wg__param_grad_empty(const wg_param *param) { return param->grad_state != GRAD_WRITTEN; }
 void wg__param_grad_written(wg_param *param)
 {
     assert(!param->buffer);
-    param->grad_empty = param->grad_is_zero = false;
+    set_grad_state(param, GRAD_WRITTEN);
 }
 void wg__param_grad_clobbered(wg_param *param)
 {
-    param->grad_is_zero = false;
+    if (param->grad_state == GRAD_WRITTEN) return;
+    set_grad_state(param, GRAD_EMPTY);
     grad_clear(param);
 }
 void wg__param_grad_invalid(wg_param *param) { param->set->grad_invalid = true; }
