@@ -157,8 +157,8 @@ void app_points_fini(app_points *points);
  * increase. */
 wg_status app_curve_write(const char *path, const char *title, const app_points *training,
                           const app_points *validation, wg_error *error);
-/* Adds the points of such a file up to step `last`, for a resumed run. Ignores a file that is missing or unreadable, and
- * steps that do not increase. */
+/* Adds the points of such a file up to step `last`, for a resumed run. Ignores a file that is missing or unreadable,
+ * and steps that do not increase. */
 void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
 
 /* Text in an SVG: printable, and its special characters escaped. */

@@ -52,7 +52,7 @@ typedef struct run {
 /* Reads the texts; makes the model, or loads the one to resume. r->s must be set. */
 void run_begin(run *r);
 void run_end(run *r);
-/* Writes the model, after all that a resumed run continues: the losses and the curve have at least the model's steps. */
+/* Writes the model, after what a resumed run continues: the losses and the curve have at least the model's steps. */
 void run_save(run *r);
 /* Writes the loss curve: model.svg next to model.safetensors. */
 void run_write_curve(const run *r);

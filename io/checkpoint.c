@@ -202,7 +202,7 @@ static void copy_numbers(const wg_entry *e, wg_dtype dtype, void *to)
 
 /* ---- members and states ---- */
 
-/* Compares the file's tensor with the model's shape and dtype. *fits: it can be copied. Returns false to stop loading. */
+/* Compares the file's tensor with the model's shape and dtype. *fits: it can be copied. Returns false to stop. */
 static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, bool buffer, const wg_shape *shape, bool *fits)
 {
     char ours[64], theirs[64];

@@ -41,7 +41,7 @@ WG_CHECKED WG_API wg_status wg_text_read(const char *path, wg_text *text, wg_err
 /* The same with a limit in bytes of the text; 0: the default. */
 WG_CHECKED WG_API wg_status wg_text_read_limited(const char *path, uint64_t limit, wg_text *text, wg_error *error);
 /* The same for a text that may be larger than memory: copies it to a file without a name, in its folder or in /var/tmp,
- * and maps that. (If the file itself were mapped, cutting it would end the program.) Reads it if neither is possible. */
+ * and maps that. (If the file itself were mapped, cutting it would end the program.) Reads it if neither works. */
 WG_CHECKED WG_API wg_status wg_text_map(const char *path, wg_text *text, wg_error *error);
 WG_API void wg_text_fini(wg_text *text);
 

@@ -1,4 +1,4 @@
-/* Internal. A hash index from content to id, with open addressing: 0 marks an empty entry. Its owner has the content. */
+/* Internal. A hash index from content to id by open addressing: 0 marks an empty entry. Its owner has the content. */
 #ifndef WG_INDEX_H
 #define WG_INDEX_H
 
