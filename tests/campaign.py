@@ -40,7 +40,7 @@ class Job:
         self.program = os.path.join(folders[build], "tests", "test_" + program)
         self.env = dict(os.environ, **env)
         self.shown = "".join(f"{k}={v} " for k, v in env.items())
-        self.seed, self.rounds, self.done, self.failed = seed, 20, 0, 0
+        self.seed, self.rounds, self.done, self.failed = seed, 100, 0, 0
 
     def turn(self):
         """Runs once, and adapts the rounds of the next turn to the time it took."""
