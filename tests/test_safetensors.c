@@ -308,7 +308,7 @@ static void test_write_faults(void)
         wg_safetensors_close(file);
     }
     assert_true(k > 10);
-    fault.short_writes = true;
+    fault.short_calls = true;
     assert_int_equal(write_example(in_folder("m"), &error), WG_OK);
     fault_end();
 }
@@ -323,7 +323,7 @@ static void test_crashes(void)
             pid_t child = fork();
             if (child == 0) {
                 fault_begin(k, 0, true);
-                fault.short_writes = shorts;
+                fault.short_calls = shorts;
                 wg_status status = write_example(in_folder("m"), NULL);
                 _exit(status == WG_OK ? 0 : 1);
             }
