@@ -31,6 +31,8 @@ JOBS = [
     ("idx", 1, "fuzz", ["--test", "idx"], {}, "IDX inputs", 1),
     ("text", 1, "fuzz", ["--test", "text"], {}, "text inputs", 1),
     ("kill", 0, "kill", [], {}, "saves killed", 1),
+    ("memory faults", 1, "oom", ["--test", "random_faults"], {}, "allocations failed", 1),
+    ("I/O faults", 1, "io_faults", [], {}, "calls with an I/O fault or without memory", 1),
 ]
 
 

@@ -276,7 +276,7 @@ static void corpus(void)
         }
         closedir(folder);
         printf("%s: %" PRIu64 " inputs, %" PRIu64 " accepted\n", readers[i].name, n_inputs, n_accepted);
-        CHECK(n_accepted > 0 && n_inputs >= 20);
+        CHECK(n_accepted > 0);
     }
 }
 
