@@ -315,13 +315,86 @@ static void case_gelu_second_far(void)
     }
 }
 
+/* ---- random numbers ---- */
+
+/* The part of the numbers, times 2^24, that 24 bits do not have: 0 if there are no more; else uniform. */
+static void expect_more_bits(const char *what, wg_tensor x, double scale, bool more)
+{
+    enum { BINS = 16 };
+    int bins[BINS] = {0}, whole = 0;
+    int n = (int)wg_numel(x);
+    for (int i = 0; i < n; i++) {
+        double rest = value_at(x, i) * scale * 0x1p24;
+        rest -= floor(rest);
+        whole += rest == 0;
+        bins[(int)(rest * BINS)]++;
+    }
+    if (more ? whole > 0 : whole < n) FAIL("%s: %d of %d numbers have 24 bits", what, whole, n);
+    for (int k = 0; k < BINS && more; k++)
+        if (fabs(bins[k] - n / (double)BINS) > 5 * sqrt(n / (double)BINS))
+            FAIL("%s: bin %d has %d", what, k, bins[k]);
+}
+
+/* Uniform numbers of f64 have 53 bits. The first 24 are those of f32, whose numbers are as they were. */
+static void case_uniform_53_bits(void)
+{
+    enum { N = 100000 };
+    for (int f64 = 0; f64 < 2; f64++) {
+        wg_params *set = wg_params_new(floats[f64]);
+        wg_param *p = wg_param_new(set, "p", WG_DIMS(N), wg_init_uniform(0, 1));
+        expect_more_bits("uniform", wg_uniform(tape, floats[f64], WG_DIMS(N), 0, 1), 1, f64);
+        expect_more_bits("uniform", wg_uniform(tape, floats[f64], WG_DIMS(N), 2, 4), 0.5, f64);
+        expect_more_bits("initial", wg_use(tape, p), 1, f64);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+        wg_params_free(set);
+    }
+    wg_tensor f = wg_uniform(tape, WG_F32, WG_DIMS(4), 0, 1), d;
+    double first[4];
+    for (int i = 0; i < 4; i++) first[i] = value_at(f, i);
+    wg_tape_reset(tape);
+    d = wg_uniform(tape, WG_F64, WG_DIMS(4), 0, 1);
+    for (int i = 0; i < 4; i++) CHECK(first[i] == floor(value_at(d, i) * 0x1p24) * 0x1p-24);
+    wg_tape_reset(tape);
+    /* the tail of a normal distribution: of 24 bits the largest is sqrt(48 ln 2) = 5.77 */
+    wg_tensor n = wg_normal(tape, WG_F64, WG_DIMS(N), 0, 1);
+    int equal = 0;
+    for (int i = 0; i + 1 < N; i++) equal += value_at(n, i) == value_at(n, i + 1);
+    CHECK(equal == 0);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+/* Probabilities that 24 bits do not have: the masks of p and of the next number of 24 bits are different things. */
+static void case_dropout_threshold_53_bits(void)
+{
+    enum { N = 1 << 22 };
+    const double p = 0.5 - 0x1p-25; /* in f32 it would be 0.5, or less: a multiple of 2^-24 */
+    wg_tensor ones = wg_ones(tape, WG_F64, WG_DIMS(4)), u = wg_uniform(tape, WG_F64, WG_DIMS(4), 0, 1);
+    double at = value_at(u, 2); /* element 2 is dropped if p is larger than its number */
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    for (int k = -1; k <= 1; k++) {
+        double limit = at + k * 0x1p-40;
+        ones = wg_ones(tape, WG_F64, WG_DIMS(4));
+        CHECK((value_at(wg_dropout(ones, limit), 2) == 0) == (at < limit));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+        CHECK((value_at(wg_bernoulli(tape, WG_DIMS(4), limit), 2) == 1) == (at < limit));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    wg_tensor rare =
+        wg_cast(wg_bernoulli(tape, WG_DIMS(N), 1e-12), WG_F64); /* at 2^-24 it would be one in 17 million */
+    CHECK(wg_item(wg_sum_all(rare)) == 0);
+    wg_tensor half = wg_cast(wg_bernoulli(tape, WG_DIMS(N), p), WG_F64);
+    CHECK(fabs(wg_item(wg_mean_all(half)) - p) < 5 * 0.5 / sqrt(N));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(case_infinite_scores),          ON_TAPE(case_infinite_scores_cross_entropy),
-        ON_TAPE(case_logsumexp_gradient_large), ON_TAPE(case_constant_row),
-        ON_TAPE(case_norm_overflow_1e30),       ON_TAPE(case_embedding_gradient_2pow24),
-        ON_TAPE(case_gelu_second_far),          ON_TAPE(case_long_sums),
+        ON_TAPE(case_infinite_scores),           ON_TAPE(case_infinite_scores_cross_entropy),
+        ON_TAPE(case_logsumexp_gradient_large),  ON_TAPE(case_constant_row),
+        ON_TAPE(case_norm_overflow_1e30),        ON_TAPE(case_embedding_gradient_2pow24),
+        ON_TAPE(case_gelu_second_far),           ON_TAPE(case_uniform_53_bits),
+        ON_TAPE(case_dropout_threshold_53_bits), ON_TAPE(case_long_sums),
     };
     return RUN_TESTS(tests);
 }
