@@ -152,12 +152,12 @@ static const char *text_read(const unsigned char *bytes, size_t size, bool *acce
 
 /* ---- words ---- */
 
-/* The first byte chooses the flags. The words of a dictionary are those of the text, and come back from its own text. */
+/* The first byte chooses the flags; the rest is a text, without NUL. The words of a dictionary are those of the text, and come back from its own text. */
 static const char *words_read_text(const unsigned char *bytes, size_t size, bool *accepted)
 {
     const char *broken = NULL;
-    *accepted = size > 0;
-    if (size == 0) return NULL;
+    *accepted = size > 0 && !memchr(bytes + 1, 0, size - 1);
+    if (!*accepted) return NULL;
     words w = words_of((const char *)bytes + 1, size - 1, bytes[0] & 3);
     const words *texts[] = {&w};
     dictionary d = dictionary_of(texts, 1, 1, 0);
