@@ -181,6 +181,10 @@ static void random_numbers(void)
     assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
     wg_tape_reset(tape);
     wg_set_step(tape, 0);
+    wg_set_seed(tape, 1);
+    assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
+    wg_tape_reset(tape);
+    wg_set_seed(tape, 0);
     wg_scope_begin(tape, "elsewhere");
     assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
     wg_scope_end(tape);

@@ -228,6 +228,9 @@ static void test_safetensors_round_trip(void)
     char *bytes = get_file(in_folder("m"), &size);
     memcpy(&header, bytes, 8);
     assert_int_equal(header % 8, 0);
+    const char *const order[] = {"\"d\":", "\\u007f", "\"none\":", "\"s\":", "\"w\":", "\"mask\":"};
+    for (int i = 1; i < 6; i++) /* large elements first, then by name; what is not printable is escaped */
+        assert_true(strstr(bytes + 8, order[i - 1]) && strstr(strstr(bytes + 8, order[i - 1]), order[i]));
     assert_int_equal(bytes[8], '{');
     free(bytes);
 }
@@ -282,6 +285,17 @@ static void test_safetensors_write_refused(void)
 
 /* ---- under faults ---- */
 
+/* A save syncs what it wrote before it renames, and the folder after that. */
+static void check_order(void)
+{
+    fault_begin(0, 0, false);
+    assert_int_equal(write_example(in_folder("m"), NULL), WG_OK);
+    const char *rename_at = strchr(fault.order, 'r'), *sync = strchr(fault.order, 's');
+    assert_true(rename_at && sync && sync < rename_at && !strchr(sync, 'w') && strchr(rename_at, 'd'));
+    assert_true(strchr(fault.order, 'w') && strchr(fault.order, 'w') < sync);
+    fault_end();
+}
+
 /* Every system call of a save fails in turn: an error, the old or the new file, and no temporary file. */
 static void test_write_faults(void)
 {
@@ -308,6 +322,7 @@ static void test_write_faults(void)
         wg_safetensors_close(file);
     }
     assert_true(k > 10);
+    check_order();
     fault.short_writes = true;
     assert_int_equal(write_example(in_folder("m"), &error), WG_OK);
     fault_end();
