@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Coverage of the library by its tests: lines and branches of each folder, by gcov.
 
-    tests/coverage.py [--work DIR] [--branches] [TEST...]
+    tests/coverage.py [--work DIR [--no-run]] [--branches] [TEST...]
 
 Builds with counters, runs `meson test` (or the tests named), prints a table, and below it the lines that no test runs;
 with --branches also the lines with branches that no test takes. --work keeps the build. Exit status: 0; 1 if a folder
@@ -22,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("autograd", "ops", "nn", "optim", "io")
 LINES, BRANCHES = 95, 90
 SETUP = ["--buildtype=plain", "-Doptimization=1", "-Db_ndebug=true", "-Db_coverage=true"]
+BROKEN = ("charlm", "install")  # by the counters: they fill a disk, and are exported
 UNCOUNTED = re.compile(r"\bassert\(|\bassert_")
 
 
@@ -115,8 +116,9 @@ def main():
             run(["meson", "setup", *SETUP, build, ROOT], stdout=subprocess.DEVNULL)
         if not options.no_run:
             run(["ninja", "-C", build, "--quiet"], stdout=sys.stderr)
-            run(["meson", "test", "-C", build, "--no-rebuild", "--timeout-multiplier", "10", *options.test],
-                stdout=sys.stderr)
+            tests = json.loads(run(["meson", "introspect", "--tests", build], stdout=subprocess.PIPE))
+            names = options.test or [test["name"] for test in tests if test["name"] not in BROKEN]
+            run(["meson", "test", "-C", build, "--no-rebuild", "--timeout-multiplier", "10", *names], stdout=sys.stderr)
         files = merged(build)
     good = table(files)
     for path in sorted(files):

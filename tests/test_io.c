@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -12,9 +11,8 @@
 fault_state fault;
 
 /* Whether this call must fail; sets errno. */
-static bool call_fails(char what, int code)
+static bool call_fails(int code)
 {
-    if (fault.calls + 1 < (long)sizeof fault.order) fault.order[fault.calls] = what;
     if (++fault.calls != fault.fail_call) return false;
     if (fault.dies) _exit(77);
     errno = code;
@@ -42,28 +40,20 @@ ssize_t __real_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size)
 {
-    if (call_fails('w', ENOSPC)) return -1;
+    if (call_fails(ENOSPC)) return -1;
     return __real_write(fd, bytes, fault.short_writes && size > 7 ? 7 : size);
 }
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
-int __wrap_fsync(int fd)
-{
-    struct stat info;
-    const bool folder_sync = fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
-    return call_fails(folder_sync ? 'd' : 's', EIO) ? -1 : __real_fsync(fd);
-}
+int __wrap_fsync(int fd) { return call_fails(EIO) ? -1 : __real_fsync(fd); }
 int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to)
-{
-    return call_fails('r', EACCES) ? -1 : __real_rename(from, to);
-}
+int __wrap_rename(const char *from, const char *to) { return call_fails(EACCES) ? -1 : __real_rename(from, to); }
 int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_close(int fd)
 {
-    bool fails = call_fails('c', EIO);
+    bool fails = call_fails(EIO);
     int code = __real_close(fd);
     if (fails) errno = EIO;
     return fails ? -1 : code;
@@ -72,7 +62,7 @@ int __real_open(const char *path, int flags, mode_t mode);
 int __wrap_open(const char *path, int flags, mode_t mode);
 int __wrap_open(const char *path, int flags, mode_t mode)
 {
-    return call_fails('o', EMFILE) ? -1 : __real_open(path, flags, mode);
+    return call_fails(EMFILE) ? -1 : __real_open(path, flags, mode);
 }
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);

@@ -16,7 +16,6 @@ typedef struct fault_state {
     long allocations, fail_allocation;
     size_t largest; /* allocation, in bytes */
     bool short_writes;
-    char order[64]; /* of the calls: o(pen), w(rite), s(ync of a file), d (sync of a folder), r(ename), c(lose) */
 } fault_state;
 
 extern fault_state fault;
