@@ -311,13 +311,13 @@ static void test_write_faults(void)
             const bool unsynced = strstr(error.text, "written, but cannot sync its directory") != NULL;
             assert_true(strlen(error.text) > 0 && old != unsynced);
             folder_is_synced |= unsynced;
-            put_file(in_folder("m"), "old", 3);
         }
         if (status == WG_OK) assert_false(old);
         wg_safetensors_close(file);
+        put_file(in_folder("m"), "old", 3);
+        assert_true(folder_is_synced || !done);
     }
     assert_true(k > 10);
-    assert_true(folder_is_synced);
     fault.short_writes = true;
     assert_int_equal(write_example(in_folder("m"), &error), WG_OK);
     fault_end();
