@@ -190,7 +190,7 @@ static void faults(void)
 {
     n_calls = n_errors = 0;
     make_folder();
-    check_rounds(1500, one_fault);
+    check_rounds(check_long() ? 5000 : 300, one_fault);
     remove_folder();
     printf("%ld calls, %ld errors\n", n_calls, n_errors);
     CHECK(n_calls < 100 || n_errors > 0);
