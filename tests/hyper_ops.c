@@ -1,5 +1,5 @@
-/* Values by ops on elements and along an axis: on the tape, and by their formulas in scalar code. Where an op has kinks,
- * the derivative there is the one that ops.h states. */
+/* Values by ops on elements and along an axis: on the tape, and by their formulas in scalar code. Where an op has
+ * kinks, the derivative there is the one that ops.h states. */
 #include "hyper_programs.h"
 
 uint32_t roll(program *p, uint32_t sides)
