@@ -1,5 +1,5 @@
-/* Values by ops on elements and along an axis: on the tape, and by their formulas in scalar code. Where an op has kinks,
- * the derivative there is the one that ops.h states. */
+/* Values by ops on elements and along an axis: on the tape, and by their formulas in scalar code. Where an op has
+ * kinks, the derivative there is the one that ops.h states. */
 #include "hyper_programs.h"
 
 uint32_t roll(program *p, uint32_t sides)
@@ -31,10 +31,11 @@ void near_kink(double distance) { at_kink |= fabs(distance) < 1e-9; }
 /* Whether all numbers are multiples of 1/1024. */
 static bool is_whole(const matrix *m)
 {
-    bool whole = true;
+    bool whole = true, any = false;
     for (int64_t i = 0; i < m->rows * m->cols; i++)
         whole &= fabs(m->x[i].x) < 1e6 && m->x[i].x * 1024 == floor(m->x[i].x * 1024);
-    return whole;
+    for (int64_t i = 0; i < m->rows * m->cols; i++) any |= m->x[i].x != 0;
+    return whole && any; /* zeros only may be what cancelled */
 }
 
 void settle_kinks(program *p, const matrix *a, const matrix *b)
@@ -225,8 +226,10 @@ void l_softmax(const hyper *x, hyper *y, int64_t n)
 static void l_logsumexp(const hyper *x, hyper *y, int64_t n)
 {
     hyper sum = h_of(0);
-    for (int64_t i = 0; i < n; i++) sum = h_add(sum, h_exp(x[i]));
-    y[0] = h_log(sum);
+    double top = x[0].x;
+    for (int64_t i = 1; i < n; i++) top = fmax(top, x[i].x);
+    for (int64_t i = 0; i < n; i++) sum = h_add(sum, h_exp(h_plus(x[i], -top)));
+    y[0] = h_plus(h_log(sum), top);
 }
 
 void l_log_softmax(const hyper *x, hyper *y, int64_t n)
@@ -291,7 +294,7 @@ static void l_sort(const hyper *x, hyper *y, int64_t n)
     }
 }
 
-static void l_normal(const hyper *x, hyper *y, int64_t n)
+void l_normal(const hyper *x, hyper *y, int64_t n)
 {
     hyper mean, var;
     l_mean(x, &mean, n);
@@ -299,7 +302,7 @@ static void l_normal(const hyper *x, hyper *y, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = h_div(h_sub(x[i], mean), h_sqrt(h_plus(var, 0.01)));
 }
 
-static void l_rms(const hyper *x, hyper *y, int64_t n)
+void l_rms(const hyper *x, hyper *y, int64_t n)
 {
     hyper mean = h_of(0);
     for (int64_t i = 0; i < n; i++) mean = h_add(mean, h_scale(h_square(x[i]), 1 / (double)n));

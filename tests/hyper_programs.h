@@ -19,7 +19,7 @@ typedef struct program {
     wg_tape *tape;
     int n;
     bool tiny; /* so are the parameters */
-    bool kink; /* some number is so near to a kink that rounding decides on the derivative */
+    bool kink; /* some number is so near to a kink, or so large, that rounding decides on the derivative */
     value value[VALUES];
 } program;
 
@@ -50,8 +50,22 @@ void unary(program *p);
 void binary(program *p);
 void along(program *p);
 
+/* By layers, losses and masks. */
+void linear(program *p);
+void weighted(program *p);
+void masked(program *p);
+void gathered(program *p);
+void padded(program *p);
+void classified(program *p);
+void divergence(program *p);
+void ctc(program *p);
+
+wg_tensor indices(program *p, int64_t n, const int32_t *index);
+
 /* Of n elements. */
 void l_softmax(const hyper *x, hyper *y, int64_t n);
+void l_normal(const hyper *x, hyper *y, int64_t n);
+void l_rms(const hyper *x, hyper *y, int64_t n);
 void l_log_softmax(const hyper *x, hyper *y, int64_t n);
 
 #endif

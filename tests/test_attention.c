@@ -214,11 +214,28 @@ static void test_scratch(void)
     }
 }
 
+/* Twice the same operands under two masks: gradients that differ in their last operand only are two. */
+static void test_two_masks(void)
+{
+    const uint8_t seen[2][9] = {{1, 0, 0, 1, 1, 0, 0, 1, 1}, {1, 1, 1, 0, 0, 1, 1, 0, 1}};
+    wg_tape *tape = new_tape();
+    wg_tensor x = wg_uniform(tape, WG_F64, WG_DIMS(3, 4), -1, 1), y[2];
+    for (int i = 0; i < 2; i++) {
+        wg_attention_options o = wg_attention_defaults();
+        o.mask = wg_data(tape, WG_BOOL, WG_DIMS(3, 3), seen[i]);
+        y[i] = wg_attention(x, x, x, o);
+    }
+    const wg_tensor g = wg_cos(x), both = wg_grad1(wg_add(y[0], y[1]), x, g);
+    const wg_tensor apart = wg_add(wg_grad1(y[0], x, g), wg_grad1(y[1], x, g));
+    CHECK(wg_item(wg_max(wg_abs(wg_sub(both, apart)), WG_ALL_AXES, false)) < 1e-14);
+    CLOSE(tape);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
         TEST_CASE(test_op),          TEST_CASE(test_nothing_to_see), TEST_CASE(test_dropout),
         TEST_CASE(test_two_vectors), TEST_CASE(test_worked_example), TEST_CASE(test_scale),
-        TEST_CASE(test_scratch)};
+        TEST_CASE(test_scratch),     TEST_CASE(test_two_masks)};
     return RUN_TESTS(tests);
 }

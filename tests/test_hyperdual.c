@@ -102,11 +102,6 @@ static void pooling(program *p)
 
 /* ---- views and indices --------------------------------------------------------------------------------------- */
 
-static wg_tensor indices(program *p, int64_t n, const int32_t *index)
-{
-    return wg_data(p->tape, WG_I32, WG_DIMS(n), index);
-}
-
 /* The rows of a or, if that is transposed before and after, its columns: some of them, in any order, with repeats. How
  * they are got at is a view or a lookup. */
 static void rows(program *p)
@@ -185,39 +180,14 @@ static void placed(program *p)
     }
 }
 
-/* The loss of each row. */
-static void classified(program *p)
-{
-    const value *a = any(p);
-    const int64_t n = a->m.rows, classes = a->m.cols;
-    int32_t label[MATRIX_MOST];
-    double weight[MATRIX_MOST];
-    wg_cross_entropy_options o = wg_cross_entropy_defaults();
-    o.reduction = WG_REDUCE_NONE;
-    o.label_smoothing = roll(p, 2) ? 0.2 : 0;
-    for (int64_t r = 0; r < n; r++) label[r] = roll(p, 5) ? (int32_t)roll(p, (uint32_t)classes) : -100;
-    for (int64_t c = 0; c < classes; c++) weight[c] = 1.5 + real_of(p);
-    o.class_weights = wg_data(p->tape, WG_F64, WG_DIMS(classes), weight);
-    matrix *y =
-        next(p, "cross_entropy", wg_unsqueeze(wg_cross_entropy_with(a->t, indices(p, n, label), o), 1), n, 1);
-    for (int64_t r = 0; r < n; r++) {
-        hyper log_p[MATRIX_MOST];
-        l_log_softmax(&AT(&a->m, r, 0), log_p, classes);
-        y->x[r] = h_of(0);
-        for (int64_t c = 0; c < classes && label[r] >= 0; c++) {
-            const double target = o.label_smoothing / (double)classes + (c == label[r]) * (1 - o.label_smoothing);
-            y->x[r] = h_sub(y->x[r], h_scale(log_p[c], target * weight[c]));
-        }
-    }
-}
-
 /* ---- a program ------------------------------------------------------------------------------------------------- */
 
 static void step(program *p)
 {
-    static void (*const kinds[])(program *) = {unary,   unary,      binary,      binary, along,    along,
-                                               product, product,    attention,   rows,   reshaped, joined,
-                                               placed,  classified, convolution, pooling};
+    static void (*const kinds[])(program *) = {unary,   unary,      binary,      binary,     along,    along,
+                                               product, product,    attention,   rows,       reshaped, joined,
+                                               placed,  classified, convolution, pooling,    linear,   weighted,
+                                               masked,  gathered,   padded,      divergence, ctc};
     kinds[roll(p, sizeof kinds / sizeof *kinds)](p);
 }
 
@@ -261,6 +231,9 @@ static wg_tensor record(program *p, wg_tape *tape, wg_params *set, hyper *loss)
     p->kink = false;
     for (int k = 0; k < PARAMS; k++) p->value[k].t = wg_use(tape, wg_params_at(set, (size_t)k));
     for (int i = 3 + (int)roll(p, OPS - 3); i > 0; i--) step(p);
+    for (int i = 0; i < p->n; i++) /* of large numbers, exponentials and logarithms keep few digits */
+        for (int64_t k = 0; k < p->value[i].m.rows * p->value[i].m.cols; k++)
+            p->kink |= fabs(p->value[i].m.x[k].x) > 30;
     wg_tensor sum = wg_scalar(tape, WG_F64, 0);
     *loss = h_of(0);
     for (int i = 0; i < 3; i++) {

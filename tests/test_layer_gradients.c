@@ -94,7 +94,7 @@ static wg_tensor position(const layer *l, wg_tensor x, wg_tensor y, int kind)
     return wg_mul(wg_position_apply(&l->position, x), wg_position_apply(&l->position, y));
 }
 
-/* ---- recurrent ones: x is the input, y has the initial state ------------------------------------------------------ */
+/* ---- recurrent ones: x is the input, y has the initial state -------------------------------------------------- */
 
 /* kind: 0 tanh, 1 LSTM, 2 to 4 GRU; 5 both directions with lengths */
 static wg_status rnn_init(layer *l, wg_params *set, int kind)
@@ -146,7 +146,7 @@ static wg_tensor penalty(const layer *l, wg_tensor x, wg_tensor y, int kind)
     return wg_add(loss, wg_vanishing_penalty(loss, h, T));
 }
 
-/* ---- attention ----------------------------------------------------------------------------------------------------- */
+/* ---- attention ------------------------------------------------------------------------------------------------- */
 
 static wg_status score_init(layer *l, wg_params *set, int kind)
 {
@@ -239,7 +239,7 @@ static const row rows[] = {{"linear", linear_init, linear, 0},
                            {"transformer", transformer_init, transformer, 0},
                            {"lm", lm_init, lm, 0}};
 
-/* ---- the check ------------------------------------------------------------------------------------------------------- */
+/* ---- the check --------------------------------------------------------------------------------------------------- */
 
 typedef struct problem {
     const row *row;

@@ -180,6 +180,7 @@ static void an_assigned_buffer_has_two_values(void)
         wg_assign(buffer, wg_mul(fresh, fresh));
         assert_true(wg_item(wg_sum_all(wg_sub(fresh, old))) == 2);
         assert_true(((const double *)wg_param_value(buffer))[0] == (was + 1) * (was + 1));
+        assert_true(wg_item(wg_sum_all(fresh)) == 2 * (was + 1));
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }
     assert_true(wg_tape_count(tape).plan_hits >= 4);

@@ -21,6 +21,28 @@ static void one_plan_serves_equal_steps(void)
     wg_tape_free(tape);
 }
 
+/* Two steps that differ only in what they assign to a buffer, or to which. */
+static void an_assignment_is_part_of_the_program(void)
+{
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F64);
+    wg_buffer *buffer[2] = {wg_buffer_new(set, "a", WG_DIMS(2), wg_init_zeros()),
+                            wg_buffer_new(set, "b", WG_DIMS(2), wg_init_zeros())};
+    for (int step = 0; step < 8; step++) {
+        const double x[2] = {step, 1};
+        wg_tensor one = wg_tanh(wg_data(tape, WG_F64, WG_DIMS(2), x)), two = wg_exp(one), sum = wg_add(one, two);
+        (void)wg_use(tape, buffer[0]), (void)wg_use(tape, buffer[1]);
+        wg_assign(buffer[step / 2 % 2], step % 2 ? two : one);
+        CHECK(wg_eval(&sum, 1) == WG_OK);
+        const double *got = wg_param_value(buffer[step / 2 % 2]);
+        CHECK(fabs(got[0] - (step % 2 ? exp(tanh(step)) : tanh(step))) < 1e-14);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    CHECK(wg_tape_count(tape).plan_misses == 4 && wg_tape_count(tape).plan_hits == 4);
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
 /* A step whose structure is its number: about 20 nodes for each unit of `size`. */
 static void unroll(wg_tape *tape, wg_param *w, int size)
 {
@@ -194,11 +216,15 @@ static void a_small_op_takes_little_memory(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {
-        TEST_CASE(one_plan_serves_equal_steps),           TEST_CASE(the_cache_is_bounded_by_bytes),
-        TEST_CASE(many_lengths_in_turn_find_their_plans), TEST_CASE(without_a_cache_one_plan_is_kept),
-        TEST_CASE(a_long_program_is_planned_once),        TEST_CASE(a_weight_is_packed_once_until_it_changes),
-        TEST_CASE(a_row_has_the_same_bits_beside_others), TEST_CASE(bytes_are_known_before_the_run),
-        TEST_CASE(a_small_op_takes_little_memory)};
+    static const test tests[] = {TEST_CASE(one_plan_serves_equal_steps),
+                                 TEST_CASE(an_assignment_is_part_of_the_program),
+                                 TEST_CASE(the_cache_is_bounded_by_bytes),
+                                 TEST_CASE(many_lengths_in_turn_find_their_plans),
+                                 TEST_CASE(without_a_cache_one_plan_is_kept),
+                                 TEST_CASE(a_long_program_is_planned_once),
+                                 TEST_CASE(a_weight_is_packed_once_until_it_changes),
+                                 TEST_CASE(a_row_has_the_same_bits_beside_others),
+                                 TEST_CASE(bytes_are_known_before_the_run),
+                                 TEST_CASE(a_small_op_takes_little_memory)};
     return RUN_TESTS(tests);
 }
