@@ -73,7 +73,6 @@ system() { # SUITE: unpacks a bare one for the platform, with the sources
 get() { echo "apt-get update -qq && apt-get install -y -qq --no-install-recommends $* >/dev/null"; }
 
 platform() { # NAME
-    # shellcheck disable=SC2086 # packages are words
     case $1 in
     debian12) system bookworm ;;
     debian13 | clang) system trixie ;;
@@ -91,14 +90,14 @@ platform() { # NAME
     clang) enter "$(get clang) && CC=clang ./run test" ;;
     musl)
         enter "sed 's/^deb /deb-src /' /etc/apt/sources.list >/etc/apt/sources.list.d/source.list
-            $(get $packages gcc libc6-dev musl-tools dpkg-dev cmake make) && cd /root && apt-get source -qq cmocka >/dev/null &&
+            $(get "$packages" gcc libc6-dev musl-tools dpkg-dev cmake make) && cd /root && apt-get source -qq cmocka >/dev/null &&
             CC=musl-gcc cmake -S cmocka-*/ -B cmocka -DBUILD_SHARED_LIBS=OFF -DCMAKE_INSTALL_PREFIX=/root/musl && make -C cmocka install"
         enter "export CC=musl-gcc
             meson setup build -Dwerror=true -Dtests=enabled -Dpkg_config_path=/root/musl/lib/pkgconfig && ninja -C build &&
             meson test -C build --no-rebuild --print-errorlogs -t 3"
         ;;
     aarch64)
-        enter "dpkg --add-architecture arm64 && $(get $packages gcc libc6-dev gcc-aarch64-linux-gnu qemu-user \
+        enter "dpkg --add-architecture arm64 && $(get "$packages" gcc libc6-dev gcc-aarch64-linux-gnu qemu-user \
             libc6-dev:arm64 libcmocka-dev:arm64 libblis-serial-dev:arm64 libsleef-dev:arm64 zlib1g-dev:arm64)"
         enter "export CC=aarch64-linux-gnu-gcc
             meson setup build --cross-file tests/cross/aarch64.ini -Dwerror=true -Dtests=enabled && ninja -C build &&
