@@ -9,11 +9,9 @@
 #     musl                           musl-gcc, cmocka compiled from source; neither SLEEF, BLIS nor zlib: no musl packages
 #     aarch64                        cross compiler of Debian 12, with BLIS, SLEEF and zlib, under qemu-user
 #
-# Systems and logs are in $WG_PLATFORMS, or in /var/tmp/wengert-platforms. The sources are those that git knows, with
-# changes that are not committed.
+# Systems and logs are in $WG_PLATFORMS, or in /var/tmp/wengert-platforms. The sources are those of the last commit.
 set -eu
 cd "$(dirname "$0")/.."
-source=$PWD
 work=${WG_PLATFORMS:-/var/tmp/wengert-platforms}
 packages="meson ninja-build pkg-config" # where ./run does not install them
 mkdir -p "$work"
@@ -67,7 +65,7 @@ system() { # SUITE: unpacks a bare one for the platform, with the sources
     base "$1"
     root=$work/$platform
     unpack "$1" "$root"
-    git ls-files -z | tar -C "$source" --null -T - -cf - | tar -C "$root/wengert" -xf -
+    git archive HEAD | tar -C "$root/wengert" -xf -
 }
 
 get() { echo "apt-get update -qq && apt-get install -y -qq --no-install-recommends $* >/dev/null"; }
