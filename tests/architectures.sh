@@ -102,7 +102,7 @@ done
 
 # wg_ names and constants in the text, programs included.
 api() { grep -hoEw '(wg|WG)_[A-Za-z0-9_]+' "$@" | sort -u; }
-api ../wengert.h ../*/*.h >"$work/declared"
+api ../wengert.h ../*/*.h ../run >"$work/declared"
 for name in $(api "$file" | comm -23 - "$work/declared"); do
     line=$(grep -nw -e "$name" "$file" | head -1 | cut -d: -f1)
     fail "there is no $name"

@@ -91,6 +91,7 @@ EOF
         cat "$work/log" >&2
         exit 1
     fi
+    with=" by CMake, too"
     for target in wengert $targets; do check "$work/cmake/by-$target" "by CMake, $target"; done
 fi
-echo "installed, linked and run"
+echo "installed, linked and run${static:+, statically}${with:-}"

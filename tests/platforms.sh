@@ -9,11 +9,9 @@
 #     musl                           musl-gcc, cmocka compiled from source; neither SLEEF, BLIS nor zlib: no musl packages
 #     aarch64                        cross compiler of Debian 12, with BLIS, SLEEF and zlib, under qemu-user
 #
-# Systems and logs are in $WG_PLATFORMS, or in /var/tmp/wengert-platforms. The sources are those that git knows, with
-# changes that are not committed.
+# Systems and logs are in $WG_PLATFORMS, or in /var/tmp/wengert-platforms. The sources are those of the last commit.
 set -eu
 cd "$(dirname "$0")/.."
-source=$PWD
 work=${WG_PLATFORMS:-/var/tmp/wengert-platforms}
 packages="meson ninja-build pkg-config" # where ./run does not install them
 mkdir -p "$work"
@@ -67,13 +65,12 @@ system() { # SUITE: unpacks a bare one for the platform, with the sources
     base "$1"
     root=$work/$platform
     unpack "$1" "$root"
-    git ls-files -z | tar -C "$source" --null -T - -cf - | tar -C "$root/wengert" -xf -
+    git archive HEAD | tar -C "$root/wengert" -xf -
 }
 
 get() { echo "apt-get update -qq && apt-get install -y -qq --no-install-recommends $* >/dev/null"; }
 
 platform() { # NAME
-    # shellcheck disable=SC2086 # packages are words
     case $1 in
     debian12) system bookworm ;;
     debian13 | clang) system trixie ;;
@@ -91,14 +88,14 @@ platform() { # NAME
     clang) enter "$(get clang) && CC=clang ./run test" ;;
     musl)
         enter "sed 's/^deb /deb-src /' /etc/apt/sources.list >/etc/apt/sources.list.d/source.list
-            $(get $packages gcc libc6-dev musl-tools dpkg-dev cmake make) && cd /root && apt-get source -qq cmocka >/dev/null &&
+            $(get "$packages" gcc libc6-dev musl-tools dpkg-dev cmake make) && cd /root && apt-get source -qq cmocka >/dev/null &&
             CC=musl-gcc cmake -S cmocka-*/ -B cmocka -DBUILD_SHARED_LIBS=OFF -DCMAKE_INSTALL_PREFIX=/root/musl && make -C cmocka install"
         enter "export CC=musl-gcc
             meson setup build -Dwerror=true -Dtests=enabled -Dpkg_config_path=/root/musl/lib/pkgconfig && ninja -C build &&
             meson test -C build --no-rebuild --print-errorlogs -t 3"
         ;;
     aarch64)
-        enter "dpkg --add-architecture arm64 && $(get $packages gcc libc6-dev gcc-aarch64-linux-gnu qemu-user \
+        enter "dpkg --add-architecture arm64 && $(get "$packages" gcc libc6-dev gcc-aarch64-linux-gnu qemu-user \
             libc6-dev:arm64 libcmocka-dev:arm64 libblis-serial-dev:arm64 libsleef-dev:arm64 zlib1g-dev:arm64)"
         enter "export CC=aarch64-linux-gnu-gcc
             meson setup build --cross-file tests/cross/aarch64.ini -Dwerror=true -Dtests=enabled && ninja -C build &&

@@ -26,7 +26,7 @@ static wg__blis found[2]; /* f32, f64; written once, under `once`; kernel NULL: 
 static char name[64];
 
 #if defined WG__BLIS_LOOKUP_NATIVE
-static cntx_t *lookup(arch_t id) { return bli_gks_lookup_nat_cntx(id); }
+static cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_nat_cntx(id); }
 #elif defined WG__BLIS_LOOKUP_ID
 static cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_id(id); }
 #else
