@@ -163,12 +163,97 @@ static void case_attention_nan_masked_layers(void)
     }
 }
 
+/* ---- the option locate_nonfinite ---- */
+
+/* Ways to hide scores by minus infinity. The last two rows are hidden wholly or not at all. */
+static wg_tensor hidden_scores(int kind, wg_tensor x)
+{
+    const wg_dtype dtype = wg_dtype_get(x);
+    static const double hidden[9] = {0, -INFINITY, 0, -INFINITY, 0, 0, 0, 0, 0};
+    wg_tensor mask = numbers(dtype, WG_DIMS(3, 3), hidden), shown = wg_equal(mask, wg_zeros(tape, dtype, WG_SCALAR));
+    wg_tensor least = wg_full(tape, dtype, WG_SCALAR, -INFINITY);
+    switch (kind) {
+    case 0: return wg_where(shown, x, least);
+    case 1: return wg_masked_fill(x, wg_logical_not(shown), -INFINITY);
+    case 2: return wg_add(x, mask);
+    case 3: return wg_scale(wg_add(x, wg_t(mask)), 0.5);
+    case 4: return wg_add(x, wg_log(wg_add_scalar(wg_exp(mask), 0))); /* makes minus infinity: log(0) */
+    default: return wg_add_n((wg_tensor[]){x, mask, mask}, 3);
+    }
+}
+
+static wg_tensor read_scores(int kind, wg_tensor x)
+{
+    switch (kind) {
+    case 0: return wg_softmax(x, 1);
+    case 1: return wg_exp(wg_log_softmax(x, 1));
+    case 2: return wg_logsumexp(x, WG_AXES(1), false);
+    default: return wg_max(x, WG_AXES(1), false);
+    }
+}
+
+/* The program's own masks are no fault, nor are those of ops; log(0) is. */
+static void case_locate_nonfinite_attention(void)
+{
+    wg_tape *plain = tape;
+    wg_tape_options options = wg_tape_defaults();
+    options.locate_nonfinite = true;
+    for (int i = 0; i < 2 * 9; i++) {
+        wg_tensor out[RESULTS];
+        tape = wg_tape_new(options);
+        attended a = attend(floats[i / 9], i % 9, 0);
+        int n = derive(&a, i % 9, out);
+        for (int k = 0; k < n; k++)
+            if (!wg_value(out[k])) FAIL("kind %d, result %d: %s", i % 9, k, wg_tape_message(tape));
+        wg_tape_free(tape);
+    }
+    for (int i = 0; i < 2 * 6 * 4; i++) {
+        const int hide = i % 6, read = i / 6 % 4;
+        for (int eager = 0; eager < 2; eager++) {
+            options.eager = eager;
+            tape = wg_tape_new(options);
+            wg_tensor x = filled(floats[i / 24], WG_DIMS(1, 3, 3), 1, NULL, 0);
+            x = wg_reshape(x, WG_DIMS(3, 3));
+            wg_tensor y = read_scores(read, hidden_scores(hide, x)), g = gradient(wg_flatten(y, 0, -1), x);
+            wg_tensor second = wg_grad1(wg_sum_all(wg_mul(g, g)), x, WG_NONE);
+            const bool ok = wg_value(y) && wg_value(g) && wg_value(second);
+            if (ok != (hide != 4)) FAIL("scores %d, read %d: %s", hide, read, wg_tape_message(tape));
+            if (!ok) CHECK(!strncmp(wg_tape_message(tape), "log: the first NaN or Inf, at element 1", 39));
+            wg_tape_free(tape);
+        }
+    }
+    tape = plain;
+}
+
+/* What is found beside masks: NaN of a row that is all hidden, plus infinity, an overflow. */
+static void infinities_that_are_located(void)
+{
+    static const struct {
+        const char *text;
+        double x[3];
+    } rows[] = {{"sub", {-INFINITY, -INFINITY, -INFINITY}},
+                {"neg", {-INFINITY, 0, 1}},
+                {"square", {-INFINITY, 0, 1e200}},
+                {"mul", {0, 1e200, -1e200}}};
+    wg_tape *plain = tape;
+    wg_tape_options options = wg_tape_defaults();
+    options.locate_nonfinite = true;
+    for (int i = 0; i < 4; i++) {
+        tape = wg_tape_new(options);
+        wg_tensor x = ROW(WG_F64, rows[i].x[0], rows[i].x[1], rows[i].x[2]), least = wg_max(x, WG_AXES(0), true), y;
+        y = i == 0 ? wg_sub(x, least) : i == 1 ? wg_neg(x) : i == 2 ? wg_square(x) : wg_mul(x, wg_neg(wg_abs(x)));
+        CHECK(wg_value(y) == NULL && !strncmp(wg_tape_message(tape), rows[i].text, strlen(rows[i].text)));
+        wg_tape_free(tape);
+    }
+    tape = plain;
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(case_attention_nan_masked),
-        ON_TAPE(case_attention_nan_masked_step),
-        ON_TAPE(case_attention_nan_masked_layers),
+        ON_TAPE(case_attention_nan_masked),        ON_TAPE(case_attention_nan_masked_step),
+        ON_TAPE(case_attention_nan_masked_layers), ON_TAPE(case_locate_nonfinite_attention),
+        ON_TAPE(infinities_that_are_located),
     };
     return RUN_TESTS(tests);
 }

@@ -65,43 +65,14 @@ static bool walk_together(walk *w)
     return wg__pool_run(w->tape->options.pool, walk_thread, w);
 }
 
-/* The contiguous result of an instruction; false if it has none. */
-static bool result_of(const wg__instr *instr, const void **data, wg_dtype *dtype, int64_t *numel)
-{
-    if (instr->kind == WG__INSTR_KERNEL) {
-        *data = instr->args->out.data;
-        *dtype = instr->args->out.dtype;
-        *numel = instr->args->out.numel;
-        return wg_dtype_is_float(*dtype);
-    }
-    if (instr->kind == WG__INSTR_PRODUCT && instr->product->c_cs == 1 &&
-        instr->product->c_rs == instr->product->n) {
-        *data = instr->product->c;
-        *dtype = instr->product->dtype;
-        *numel = instr->product->m * instr->product->n * instr->product->batches;
-        return true;
-    }
-    if (instr->kind == WG__INSTR_CHAIN && instr->chain->n_stores && instr->chain->stores[0].flat &&
-        instr->chain->float_result) {
-        *data = instr->chain->stores[0].data;
-        *dtype = instr->chain->stores[0].size == 8 ? WG_F64 : WG_F32;
-        *numel = instr->chain->numel;
-        return true;
-    }
-    return false;
-}
-
 /* Runs one instruction after the other and searches each result for NaN and Inf. */
 static void walk_searching(walk *w)
 {
     for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
         const wg__instr *instr = &w->plan->instrs[i];
+        const bool minus_infinity = !w->nonfinite && wg__reads_minus_infinity(instr); /* it may be overwritten */
         wg__instr_run_all(instr, w->run, w->tape->run->scratch);
-        const void *data;
-        wg_dtype dtype;
-        int64_t numel;
-        if (w->nonfinite || !result_of(instr, &data, &dtype, &numel)) continue;
-        int64_t at = w->tape->structural->first_nonfinite(dtype, data, numel);
+        int64_t at = w->nonfinite ? -1 : wg__first_bad(w->tape, instr, minus_infinity);
         if (at < 0) continue;
         w->nonfinite = true;
         w->nonfinite_instr = i;

@@ -59,6 +59,13 @@ void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scra
 /* Runs all its tasks. */
 void wg__instr_run_all(const wg__instr *instr, wg_run *run, void *scratch);
 
+/* ---- nonfinite.c ---- */
+
+/* Before it runs: whether its result may have minus infinity, for it reads one, or is a constant. */
+bool wg__reads_minus_infinity(const wg__instr *instr);
+/* The first element of its result that is NaN or infinite, except for minus infinity if that may be; -1: none. */
+int64_t wg__first_bad(const wg_tape *tape, const wg__instr *instr, bool minus_infinity);
+
 /* ---- profile.c ---- */
 
 /* Runs the plan on the calling thread and adds up the time of each instruction. */
