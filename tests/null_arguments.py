@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a C program that calls every public function with bad arguments.
 
-    null_arguments.py OUT ROOT COMPILER...
+    null_arguments.py OUT ROOT DEPENDENCIES COMPILER...
 
 The functions are those that ROOT/wengert.h declares with WG_API, after preprocessing. Each is called with all arguments
 zero, with valid ones (objects of null_arguments.h), and with valid ones but one: a NULL pointer, an unset, nil, stale or
@@ -76,9 +76,10 @@ def argument(parameter):
     return kind.strip(), name
 
 
-def parse(root, compiler):
+def parse(root, dependencies, compiler):
     """The functions as (name, result, arguments), and {type: the function that returns its defaults}."""
-    command = compiler + ['-E', '-P', '-I' + root, '-x', 'c', root + '/wengert.h']
+    command = compiler + ['-E', '-P', '-I' + root, '-MD', '-MF', dependencies, '-MT', 'tests/null_calls.c', '-x', 'c',
+                          root + '/wengert.h']
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
     text = re.sub(r'\s+', ' ', text).replace('_Bool', 'bool')
     functions, defaults = [], {}
@@ -156,10 +157,10 @@ def quote(text):
 
 
 def main():
-    path, root, compiler = sys.argv[1], sys.argv[2], sys.argv[3:]
+    path, root, dependencies, compiler = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
     with open(root + '/tests/null_arguments.h', encoding='ascii') as file:
         layers = re.findall(r'wg_\w+ (\w+);', file.read().split('typedef struct layers {')[1].split('}')[0])
-    functions, defaults = parse(root, compiler)
+    functions, defaults = parse(root, dependencies, compiler)
     if len(functions) < 400:
         sys.exit(f'null_arguments.py: found only {len(functions)} functions')
     out, rows = ['/* Written by tests/null_arguments.py. */', '#include "null_arguments.h"', ''], []
