@@ -37,7 +37,7 @@ VALUES = {
     ('wg_tensor', 'token'): 'w.index', ('wg_tensor', 'position'): 'w.index', ('wg_tensor', 'mask'): 'w.mask',
     ('wg_tensor', 'loss'): 'w.loss', ('wg_tensor', 'weight'): 'w.weight', ('wg_tensor', 'bias'): 'w.bias',
     ('int', 'n'): '3', ('int', 'n_in'): '2', ('int', 'T'): '3', ('int', 'axis'): '0', ('int64_t', 'size'): '6',
-    ('int64_t', 'heads'): '2',
+    ('int64_t', 'heads'): '2', ('size_t', 'n'): '1', ('size_t', 'n_tensors'): '1', ('size_t', 'n_metadata'): '1',
 }
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
          'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED'}
@@ -123,7 +123,7 @@ def zero(kind):
     return f'({kind}){{0}}' if kind.startswith('wg_') and kind not in ENUMS else '0'
 
 
-def bad(function, kind, name, arrays):
+def bad(function, kind, name, arrays, layer):
     """The values in place of a valid one."""
     if (function, name) in SKIP or kind == 'va_list':
         return []
@@ -137,6 +137,8 @@ def bad(function, kind, name, arrays):
         return [f'({kind})99', f'({kind})-1']
     if kind == 'const char *':
         return ['NULL', '""', 'w.long_name']
+    if layer.startswith('&w.l.'):
+        return ['NULL', layer.replace('&w.l.', '&fresh.')]
     return ['false'] if kind == 'bool' else [zero(kind)]
 
 
@@ -148,7 +150,7 @@ def calls_of(name, arguments, defaults, layers):
     if arguments:
         calls.append([zero(kind) for kind, _ in arguments])
     for i, (kind, argument_name) in enumerate(arguments):
-        calls += [values[:i] + [value] + values[i + 1:] for value in bad(name, kind, argument_name, arrays)]
+        calls += [values[:i] + [value] + values[i + 1:] for value in bad(name, kind, argument_name, arrays, values[i])]
     return [f'{name}({", ".join(call)})' for call in calls]
 
 

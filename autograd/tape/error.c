@@ -52,7 +52,7 @@ wg_status wg_infer_fail(wg_infer *infer, wg_status status, const char *rule, ...
 {
     va_list arguments;
     va_start(arguments, rule);
-    wg_error_setv(&infer->error, status, rule, arguments);
+    if (infer) wg_error_setv(&infer->error, status, rule, arguments);
     va_end(arguments);
     return status;
 }
@@ -61,7 +61,7 @@ static wg_tensor failv(wg_tape *tape, wg_status status, const char *op, const ch
 {
     if (!tape) return WG_NONE;
     char text[256];
-    vsnprintf(text, sizeof text, rule, arguments);
+    vsnprintf(text, sizeof text, rule ? rule : "", arguments);
     wg__scope_text scope;
     wg__tape_error(tape, status, "%s%s: %s", op, wg__scope_label(tape, tape->scopes.current, &scope), text);
     return wg__nil(tape);

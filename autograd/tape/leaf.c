@@ -87,9 +87,21 @@ static uint32_t param_node(wg_tape *tape, wg_param *param)
     return id;
 }
 
+/* After an error: a leaf without a node, by which wg_backward knows whose gradients become invalid. */
+static void use_in_vain(wg_tape *tape, wg_param *param)
+{
+    const wg_param *last = tape->n_leaves ? tape->leaves[tape->n_leaves - 1].param : NULL;
+    if (!param || (last && wg_param_set(last) == wg_param_set(param))) return;
+    if (wg__grow(&tape->heap, (void **)&tape->leaves, &tape->cap_leaves, tape->n_leaves + 1u, sizeof(wg__leaf)))
+        tape->leaves[tape->n_leaves++] = (wg__leaf){.param = param};
+    else
+        wg__param_grad_invalid(param);
+}
+
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
-    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
+    if (!tape) return WG_NONE;
+    if (wg__failed(tape)) return use_in_vain(tape, param), wg__nil(tape);
     if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: see wg_params_message");
     const uint32_t id = param_node(tape, param);
     if (!id) return wg__nil(tape);
@@ -138,9 +150,10 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
 wg_tensor wg_keep(wg_tensor tensor)
 {
     wg__node *node = wg__resolve(tensor, "keep");
-    if (node && tensor.tape->modes.differentiating)
+    if (!node) return tensor.tape ? wg__nil(tensor.tape) : WG_NONE;
+    if (tensor.tape->modes.differentiating)
         return wg_fail(tensor, WG_ERR_GRADIENT, "keep", "a derivative rule must not keep a tensor");
-    if (node && !(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
+    if (!(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
         node->flags |= WG__NODE_KEPT;
         tensor.tape->n_kept++;
         wg__hash_mix(tensor.tape, tensor.node, 11);
