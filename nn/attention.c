@@ -321,7 +321,7 @@ wg_tensor wg_position_apply_at(const wg_position_layer *layer, wg_tensor x, wg_t
 wg_tensor wg_position_apply(const wg_position_layer *layer, wg_tensor x)
 {
     if (!layer) return wg__null_apply(x, "position");
-    if (layer->kind == WG_POSITION_NONE || wg_is_nil(x)) return x;
+    if (layer->kind == WG_POSITION_NONE) return x;
     if (wg_rank(x) < 2)
         return wg_fail(x, WG_ERR_SHAPE, "position", "x must have 2 axes or more: [..., time, size]");
     const int64_t T = wg_size(x, -2);
