@@ -106,9 +106,10 @@ void wg_tape_free(wg_tape *tape)
 wg_status wg_tape_reset(wg_tape *tape)
 {
     if (!tape) return WG_ERR_ARGUMENT;
-    const bool stale = wg__intern_is_stale(tape);
-    wg_status status = tape->errors.first.status;
     if (!may_change(tape, "tape_reset")) return tape->errors.first.status;
+    const wg_status status = tape->errors.first.status;
+    const bool stale = wg__intern_is_stale(tape); /* asks for the nodes of the step that ends */
+    wg_set_step(tape, wg_next_step(tape));
     if (status != WG_OK) tape->errors.previous = tape->errors.first;
     tape->errors.first.status = WG_OK;
     tape->errors.first.text[0] = 0;

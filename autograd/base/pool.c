@@ -1,6 +1,7 @@
-/* The thread pool. After fork() the child has none of the workers: there the pool runs on the caller alone and touches
- * neither locks, which a worker may have held, nor threads. Workers wait, spinning briefly and then parked, until they call one function together with the
- * caller. The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. */
+/* The thread pool. Workers wait, spinning briefly and then parked, until they call one function together with the caller.
+ * The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. After fork() the
+ * child has none of the workers: there the pool runs on the caller alone and touches neither threads nor locks, which a
+ * worker may have held. */
 #include "pool.h"
 
 #include <assert.h>
@@ -31,10 +32,8 @@ static _Atomic unsigned forks; /* from the first process to this one */
 static pthread_once_t watching = PTHREAD_ONCE_INIT;
 
 static void forked(void) { forks++; }
-static void watch_forks(void)
-{
-    (void)pthread_atfork(NULL, NULL, forked);
-} /* may run out of memory: then unnoticed */
+/* Out of memory, forks stay unnoticed. */
+static void watch_forks(void) { (void)pthread_atfork(NULL, NULL, forked); }
 static bool is_inherited(const wg_pool *pool) { return pool->forks != forks; }
 
 static void pause_cpu(void)

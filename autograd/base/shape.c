@@ -64,7 +64,7 @@ bool wg_shape_bytes(const wg_shape *shape, wg_dtype dtype, size_t *bytes)
 
 bool wg_shape_equal(const wg_shape *a, const wg_shape *b)
 {
-    if (!a || !b || a->rank != b->rank) return false;
+    if (!a || !b || a->rank != b->rank || a->rank > WG_MAX_RANK) return false;
     for (int i = 0; i < a->rank; i++)
         if (a->size[i] != b->size[i]) return false;
     return true;
@@ -75,7 +75,7 @@ bool wg_shape_broadcast(const wg_shape *a, const wg_shape *b, wg_shape *out)
     if (!a || !b) return false;
     const wg_shape *big = a->rank >= b->rank ? a : b, *small = big == a ? b : a;
     wg_shape result = *big; /* out may be a or b */
-    if (small->rank < 0) return false;
+    if (small->rank < 0 || big->rank > WG_MAX_RANK) return false;
     int shift = big->rank - small->rank;
     for (int i = 0; i < small->rank; i++) {
         int64_t x = big->size[i + shift], y = small->size[i];
@@ -91,7 +91,7 @@ char *wg_shape_text(const wg_shape *shape, char *text, size_t size)
     size_t used = 0;
     if (size == 0 || !text) return text;
     text[0] = 0;
-    if (!shape || shape->rank < 0) {
+    if (!shape || shape->rank < 0 || shape->rank > WG_MAX_RANK) {
         snprintf(text, size, "[invalid]");
         return text;
     }

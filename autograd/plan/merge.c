@@ -23,15 +23,9 @@ static bool reads_param(const wg__planner *p, uint32_t id)
 }
 
 /* Rematerialized copies are merged exactly like their originals, or bits would differ. */
-static uint32_t original(const wg__planner *p, uint32_t id)
-{
-    const wg__node *node = wg__node_at(p, id);
-    return node->flags & WG__NODE_REMAT ? node->forward : id;
-}
-
 static bool has_one_use(const merge *m, uint32_t id)
 {
-    id = original(m->p, id);
+    id = wg__original_of(m->p, id);
     return m->uses[id] == 1 && !(m->p->flags[id] & WG__OUTPUT);
 }
 
@@ -44,10 +38,10 @@ static bool count_uses(merge *m)
     m->uses = wg__arena_array(p->scratch, p->n, sizeof *m->uses);
     for (uint32_t id = 1; m->uses && id < p->n; id++) {
         const wg__node *node = wg__node_at(p, id);
-        const uint32_t first = original(p, id), *in = wg__inputs(p->tape, node);
+        const uint32_t first = wg__original_of(p, id), *in = wg__inputs(p->tape, node);
         if (!(p->flags[id] & WG__LIVE) || wg__is_source(p, id)) continue;
         if (first != id && (p->flags[first] & WG__LIVE)) continue; /* it reads what the original reads */
-        for (uint32_t k = 0; k < node->n_in; k++) m->uses[original(p, in[k])]++;
+        for (uint32_t k = 0; k < node->n_in; k++) m->uses[wg__original_of(p, in[k])]++;
     }
     return m->uses != NULL;
 }

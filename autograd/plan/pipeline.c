@@ -44,7 +44,8 @@ static bool no_gradient(wg__planner *p)
 {
     wg__tape_error(
         p->tape, WG_ERR_GRADIENT,
-        "backward: the loss depends on no parameter that is trained: each is frozen, detached or not used");
+        "backward: no gradient flows to a parameter: each is frozen, detached, unused or behind ops without "
+        "a derivative");
     return false;
 }
 

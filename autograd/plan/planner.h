@@ -176,6 +176,8 @@ bool wg__is_contiguous(const wg_layout *layout, const wg_shape *shape);
 wg_layout wg__layout_of(const wg__planner *p, uint32_t node);
 /* The node whose storage contains that of `root`, and the elements from its start. */
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift);
+/* The node that a rematerialized one copies; the node itself if it is no copy. */
+uint32_t wg__original_of(const wg__planner *p, uint32_t node);
 /* Whether operand k must be copied because the kernel of the node reads contiguous operands only. */
 bool wg__needs_copy(const wg__planner *p, uint32_t node, uint32_t k);
 /* Whether a unit leaves the output, contiguous, in storage of its own. */

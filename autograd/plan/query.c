@@ -32,6 +32,12 @@ wg_layout wg__layout_of(const wg__planner *p, uint32_t node)
     return wg__contiguous_layout(wg__shape_at(p, node));
 }
 
+uint32_t wg__original_of(const wg__planner *p, uint32_t node)
+{
+    const wg__node *n = wg__node_at(p, node);
+    return n->flags & WG__NODE_REMAT ? n->forward : node;
+}
+
 uint32_t wg__owner_of(const wg__planner *p, uint32_t root, int64_t *shift)
 {
     *shift = 0;

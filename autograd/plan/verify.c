@@ -184,18 +184,12 @@ static bool needs_unit(const wg__planner *p, uint32_t id)
     return kind != WG_KIND_VIEW || (p->flags[id] & (WG__VIEW_COPY | WG__SLICE_COPY));
 }
 
-static uint32_t original(const wg__planner *p, uint32_t id)
-{
-    const wg__node *node = wg__node_at(p, id);
-    return node->flags & WG__NODE_REMAT ? node->forward : id;
-}
-
 /* Whether the unit is a sum and the node a term of it and of its rematerialized copy: both compute the term. */
 static bool is_in_both(const wg__planner *p, uint32_t id, const wg__unit *unit)
 {
     const wg__unit *other = &p->units.list[p->units.of[id]];
     return (p->flags[id] & WG__MERGED) && unit->kind == WG__UNIT_PRODUCT && other->kind == WG__UNIT_PRODUCT &&
-           original(p, unit->node) == original(p, other->node);
+           wg__original_of(p, unit->node) == wg__original_of(p, other->node);
 }
 
 /* Every live value has one unit that computes it, and an operand from another unit is in memory. */

@@ -49,4 +49,12 @@ void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int
 }
 
 uint64_t wg_args_seed(const wg_args *args) { return args && args->run ? args->run->seed : 0; }
-uint64_t wg_args_step(const wg_args *args) { return args && args->run ? args->run->step : 0; }
+
+/* Called by kernels on all threads. */
+uint64_t wg_args_step(const wg_args *args)
+{
+    if (!args || !args->run) return 0;
+    if (!__atomic_load_n(&args->run->drawn, __ATOMIC_RELAXED))
+        __atomic_store_n(&args->run->drawn, true, __ATOMIC_RELAXED);
+    return args->run->step;
+}

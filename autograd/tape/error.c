@@ -31,6 +31,16 @@ wg_status wg__tape_error(wg_tape *tape, wg_status status, const char *format, ..
     return status;
 }
 
+bool wg__may_record(wg_tape *tape, const char *what)
+{
+    const wg__modes *modes = &tape->modes;
+    const bool inside = modes->calls > 0 || (modes->planning && !modes->differentiating);
+    if (inside)
+        wg_fail_on(tape, WG_ERR_ARGUMENT, what,
+                   "called from inside of another call on the tape; only derivative rules record");
+    return !inside;
+}
+
 wg_status wg__out_of_memory(wg_tape *tape)
 {
     return wg__tape_error(tape, WG_ERR_MEMORY, "out of memory (%zu bytes live)", tape->heap.memory.live);

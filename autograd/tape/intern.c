@@ -223,10 +223,7 @@ void wg__params_forget(wg_tape *tape) { wg__index_clear(&tape->interned.param_in
 
 bool wg__intern_is_stale(const wg_tape *tape)
 {
-    enum {
-        MANY = 1 << 20,
-        TIMES = 8
-    }; /* bytes of attributes, shapes; chosen: a step's derivatives use some, too */
+    enum { MANY = 1 << 20, TIMES = 8 }; /* chosen: a step's derivatives use attributes, too */
     const wg__interned *known = &tape->interned;
     if (known->n_attr_bytes <= MANY && known->n_shapes <= MANY) return false;
     uint64_t used = 0;

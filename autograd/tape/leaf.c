@@ -31,7 +31,7 @@ static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, cons
 static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers, bool copy,
                            const char *name)
 {
-    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
+    if (!tape || wg__failed(tape) || !wg__may_record(tape, name)) return tape ? wg__nil(tape) : WG_NONE;
     size_t bytes;
     if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, name, "invalid dtype %d", (int)dtype);
     if (!wg_shape_bytes(&shape, dtype, &bytes)) {
@@ -72,6 +72,7 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 static uint32_t param_node(wg_tape *tape, wg_param *param)
 {
     const uint64_t key = wg__param_id(param);
+    if (!wg__may_record(tape, "use")) return 0;
     uint32_t id = wg__param_node(tape, key);
     assert(!id || tape->leaves[tape->nodes[id].slot].param == param); /* ids are unique */
     if (id && tape->leaves[tape->nodes[id].slot].state == WG__LEAF_CURRENT) return id;
@@ -150,7 +151,7 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
 wg_tensor wg_keep(wg_tensor tensor)
 {
     wg__node *node = wg__resolve(tensor, "keep");
-    if (!node) return tensor.tape ? wg__nil(tensor.tape) : WG_NONE;
+    if (!node || !wg__may_record(tensor.tape, "keep")) return tensor.tape ? wg__nil(tensor.tape) : WG_NONE;
     if (tensor.tape->modes.differentiating)
         return wg_fail(tensor, WG_ERR_GRADIENT, "keep", "a derivative rule must not keep a tensor");
     if (!(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
