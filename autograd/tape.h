@@ -148,7 +148,7 @@ WG_API uint64_t wg_next_step(const wg_tape *tape);
 WG_API wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to. */
 WG_API wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
-/* A scalar, shape []. */
+/* A scalar, shape []. An error if the dtype is i32 and the value is not an i32. */
 WG_API wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value);
 
 /* ---- queries that need no computation ------------------------------------------------------------ */

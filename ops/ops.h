@@ -59,7 +59,8 @@ WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
 WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* the same for the minimum */
 
-/* ---- elementwise with a number, which takes the tensor's dtype and is not part of the cached program ------------ */
+/* ---- elementwise with a number, which takes the tensor's dtype and is not part of the cached program ------------
+ * A number that an i32 cannot be (0.5, NaN, 1e10) is an error for that dtype; also in wg_scalar, wg_full, wg_arange. */
 
 WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);     /* x + c; also i32 */
 WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);     /* x - c; also i32 */

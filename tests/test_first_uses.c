@@ -119,6 +119,50 @@ static void case_unset_operands(void)
     end();
 }
 
+/* 0.5 would be 0, 1e20 the largest i32. */
+static void numbers_that_are_no_i32(void)
+{
+    static const int32_t numbers[2] = {3, 4};
+    const double bad[] = {0.5, 1e20, -3e9, NAN, INFINITY};
+    begin();
+    for (int i = 0; i < 5 * 5; i++) {
+        const double c = bad[i % 5];
+        wg_tensor x = wg_data(tape, WG_I32, WG_DIMS(2), numbers);
+        wg_tensor y = i < 5    ? wg_scale(x, c)
+                      : i < 10 ? wg_add_scalar(x, c)
+                      : i < 15 ? wg_full(tape, WG_I32, WG_DIMS(2), c)
+                      : i < 20 ? wg_less(x, wg_scalar(tape, WG_I32, c))
+                               : wg_arange(tape, WG_I32, 0, c, 3);
+        CHECK(wg_is_nil(y) && strstr(wg_tape_message(tape), "i32") && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    }
+    const int32_t *y = wg_value(wg_scale(wg_data(tape, WG_I32, WG_DIMS(2), numbers), -2));
+    CHECK(y && y[0] == -6 && y[1] == -8);
+    CHECK(wg_value(wg_arange(tape, WG_I32, INT32_MAX, 0.5, 1)));
+    end();
+}
+
+/* A write whose end is forgotten is still seen: by products on packed weights, by optimizers, by wg_zero_grad. */
+static void writes_without_an_end(void)
+{
+    enum { SIDE = 64 };
+    begin();
+    wg_param *m = wg_param_new(set, "m", WG_DIMS(SIDE, SIDE), wg_init_constant(1));
+    double *value = NULL, *grad = NULL;
+    for (int i = 1; i < 5; i++) {
+        wg_tensor y = wg_linear(wg_ones(tape, WG_F64, WG_DIMS(SIDE, SIDE)), wg_use(tape, m), WG_NONE);
+        CHECK(wg_item(wg_max(y, WG_ALL_AXES, false)) == i * SIDE);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+        if (!value) value = wg_param_write_begin(m);
+        for (int k = 0; k < SIDE * SIDE; k++) value[k] = i + 1;
+    }
+    grad = wg_param_grad_write_begin(w);
+    grad[1] = 5;
+    CHECK(grad_at(w, 1) == 5);
+    wg_zero_grad(set);
+    CHECK(grad_at(w, 1) == 0);
+    end();
+}
+
 /* ---- random numbers ---- */
 
 enum { N = 64 };
@@ -224,7 +268,8 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {
         TEST_CASE(case_loss_without_parameters), TEST_CASE(case_step_after_failed_recording),
-        TEST_CASE(case_unset_operands),          TEST_CASE(case_dropout_repeats_its_mask),
+        TEST_CASE(case_unset_operands),          TEST_CASE(numbers_that_are_no_i32),
+        TEST_CASE(writes_without_an_end),        TEST_CASE(case_dropout_repeats_its_mask),
         TEST_CASE(set_step_overrides),           TEST_CASE(failed_steps_draw_again),
         TEST_CASE(gradcheck_keeps_the_step)};
     return RUN_TESTS(tests);

@@ -283,5 +283,6 @@ void wg__param_grad_written(wg_param *param);   /* a run wrote it or added to it
 void wg__param_grad_clobbered(wg_param *param); /* a failed run wrote to it: clears it if it is empty */
 void wg__param_grad_invalid(wg_param *param);   /* a run failed */
 void wg__param_written(wg_param *param);        /* a run wrote the values */
+bool wg__param_is_open(const wg_param *param);  /* the caller may be writing the values: no copy of them is valid */
 
 #endif

@@ -62,6 +62,8 @@ wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *n
 wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 {
     double storage = 0;
+    if (tape && !wg__has_number(dtype, value))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "scalar", "%g is not an i32; see wg_cast", value);
     const wg__fp caller = wg__fp_begin();
     if (tape && (unsigned)dtype < WG_DTYPES) tape->structural->from_f64(dtype, value, 1, &storage);
     wg__fp_end(&caller);
