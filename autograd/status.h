@@ -14,6 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX < UINT64_MAX || (defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+#error "Wengert needs a 64-bit little-endian machine"
+#endif
+
 #if defined(__GNUC__)
 #define WG_API                 __attribute__((visibility("default")))
 #define WG_CHECKED             __attribute__((warn_unused_result))

@@ -197,7 +197,11 @@ static double dependence(const model *m, wg_tape *tape, const corpus *c)
     tokens[length - 1] = held[length - 1] == WORD_FIRST ? WORD_UNKNOWN : WORD_FIRST;
     float *a = logits_of(m, tape, c, held, length), *b = logits_of(m, tape, c, tokens, length);
     double largest = 0;
-    for (int32_t k = 0; k < n_tags(c); k++) largest = fmax(largest, fabs((double)a[k] - (double)b[k]));
+    for (int32_t k = 0; k < n_tags(c); k++) {
+        /* No fmax: by GCC 12 for aarch64, its reduction ends in an internal compiler error. */
+        double change = fabs((double)a[k] - (double)b[k]);
+        if (change > largest) largest = change;
+    }
     free(a);
     free(b);
     return largest;

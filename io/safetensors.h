@@ -4,10 +4,6 @@
 
 #include "json.h"
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files are little-endian; this code does not swap bytes"
-#endif
-
 enum { WG__HEADER_LIMIT = 100000000, WG__METADATA_LIMIT = 1024 };
 
 /* The header of a file with a checksum begins with these bytes, eight hexadecimal digits and a quote. The checksum

@@ -39,7 +39,7 @@ wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis)
                           wg_dtype_name(dtype));
     if (!(tau > 0)) return wg_fail(logits, WG_ERR_ARGUMENT, "gumbel_softmax", "tau = %g is not positive", tau);
     if (!wg__axis(logits, &axis, "gumbel_softmax")) return wg__nil_of(logits);
-    /* Uniform numbers are multiples of 2^-24 below 1. With 2^-25 instead of 0 both logarithms are finite. */
+    /* Uniform numbers are at most 1 - 2^-24 in f32, 1 - 2^-53 in f64. With 2^-25 for 0 both logarithms are finite. */
     wg_tensor uniform = wg_uniform(logits.tape, dtype, shape, 0x1p-25, 1);
     wg_tensor gumbel = wg_neg(wg_log(wg_neg(wg_log(uniform))));
     wg_tensor soft = wg_softmax(wg_div_scalar(wg_add(logits, gumbel), tau), axis);

@@ -326,13 +326,14 @@ wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction)
     return reduced(wg_square(wg_sub(x, target)), reduction);
 }
 
-/* With d = |x - target| and q = min(d, delta): q (d - q / 2). */
+/* With e = x - target and q = e clipped to [-delta, delta]: q (e - q / 2), whose second derivative at 0 is 1. */
 wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction)
 {
     if (!same_shape(x, target, reduction, "huber")) return wg__nil_of(x);
     if (!(delta > 0)) return wg_fail(x, WG_ERR_ARGUMENT, "huber", "delta = %g is not positive", delta);
-    wg_tensor d = wg_abs(wg_sub(x, target)), q = wg_minimum(d, wg__constant(x, delta));
-    return reduced(wg_mul(q, wg_sub(d, wg_mul(q, wg__constant(x, 0.5)))), reduction);
+    wg_tensor e = wg_sub(x, target);
+    wg_tensor q = wg_maximum(wg_minimum(e, wg__constant(x, delta)), wg__constant(x, -delta));
+    return reduced(wg_mul(q, wg_sub(e, wg_mul(q, wg__constant(x, 0.5)))), reduction);
 }
 
 /* Each term is small where the prediction is right, so nothing cancels. */

@@ -220,21 +220,30 @@ WG_API wg_tensor wg_conv_transpose1d(wg_tensor x, wg_tensor weight, wg_tensor bi
 WG_API wg_tensor wg_conv_transpose2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 WG_API wg_tensor wg_conv_transpose3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 
+/* Along an axis of size n the first window begins `before` elements before x, the others at multiples of the stride from
+ * there. How many there are is one of these rules, with r = n + before + after - dilation (kernel - 1) - 1:
+ *
+ *     (none)       r / stride + 1, which must be whole
+ *     floor        the same, rounded down: elements at the end that the stride skips are ignored, as in PyTorch
+ *     ceil         rounded up: the last window hangs over the padding, as in ceil_mode of PyTorch and ONNX; it is left
+ *                  out if it would begin behind the last element of x
+ *     same         ceil(n / stride); the padding follows from that, an odd element is at the end (ONNX' SAME_UPPER)
+ *     same_lower   the same, an odd element is at the start (SAME_LOWER) */
 typedef struct wg_pool_options {
     int64_t kernel[WG_CONV_AXES];
     int64_t stride[WG_CONV_AXES], dilation[WG_CONV_AXES];
-    int64_t before[WG_CONV_AXES]; /* padding, up to half of the kernel: -inf for max, 0 for avg; default 0 */
-    int64_t after[WG_CONV_AXES];
-    bool floor;         /* as for convolutions */
-    bool count_padding; /* avg: the mean includes padding; default true, as in PyTorch */
+    int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* padding, less than the window; default 0 */
+    bool floor, ceil, same, same_lower;                /* at most one */
+    bool count_padding; /* avg: the mean counts padding, never what hangs over it; default true, as in PyTorch */
 } wg_pool_options;
 WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride equals the kernel */
 
-/* The maximum of each window of each channel. The gradient goes to the first of equal maxima; NaN propagates. */
+/* The maximum of each window of each channel; padding is not read. The gradient goes to the first of equal maxima, also of
+ * minus infinities; NaN propagates. */
 WG_API wg_tensor wg_max_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
-/* The mean of each window of each channel. */
+/* The mean of each window of each channel; padding is 0. */
 WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);

@@ -21,36 +21,50 @@
 #define FILL(scope, name, ...)    wg_tensor scope##name(wg_tensor a, wg_tensor m, wg_tensor b);
 #include "pointwise.def"
 
-/* ---- third derivatives of activations, composed ----------------------------------------------------------- */
+/* ---- higher derivatives of activations, composed ---------------------------------------------------------- */
+
+/* x within [-40, 40]. These derivatives are products of a function that is 0 outside with a polynomial in x, which must
+ * be finite there. */
+static wg_tensor near(wg_tensor x) { return wg_maximum(wg_minimum(x, wg__constant(x, 40)), wg__constant(x, -40)); }
 
 /* h d^3/dx^3 (x Phi(x)) = h phi(x) (x^3 - 4 x), phi the standard normal density. */
 static wg_tensor gelu_third(wg_tensor h, wg_tensor x)
 {
+    x = near(x);
     wg_tensor square = wg_square(x);
     wg_tensor density = wg_mul(wg_exp(wg_mul(square, wg__constant(x, -0.5))), wg__constant(x, 0.39894228040143268));
     return wg_mul(wg_mul(h, density), wg_mul(x, wg_sub(square, wg__constant(x, 4))));
 }
 
-/* h d^2/dx^2 (x/2 (1 + tanh u)) = h (1 - t^2) (u' + x/2 (u'' - 2 t u'^2)), t = tanh u,
- * u = sqrt(2/pi) (x + 0.044715 x^3). */
+/* h s (1 - s), s = sigmoid(x), and 1 - 2 s, without cancellation */
+static wg_tensor both_sides(wg_tensor h, wg_tensor x, wg_tensor *difference)
+{
+    wg_tensor s = wg_sigmoid(x), other = wg_sigmoid(wg_neg(x));
+    *difference = wg_sub(other, s);
+    return wg_mul(wg_mul(h, s), other);
+}
+
+/* h d^2/dx^2 (x s) = h s (1 - s) (2 v' + x (v'' + v'^2 (1 - 2 s))), s = sigmoid(v),
+ * v = 2 sqrt(2/pi) (x + 0.044715 x^3). */
 static wg_tensor gelu_tanh_second(wg_tensor h, wg_tensor x)
 {
-    const double s = 0.79788456080286536, c = 0.044715;
-    wg_tensor square = wg_square(x);
-    wg_tensor u = wg_mul(x, wg_add(wg_mul(square, wg__constant(x, s * c)), wg__constant(x, s)));
+    const double s = 2 * 0.79788456080286536, c = 0.044715;
+    x = near(x);
+    wg_tensor square = wg_square(x), difference;
+    wg_tensor v = wg_mul(x, wg_add(wg_mul(square, wg__constant(x, s * c)), wg__constant(x, s)));
     wg_tensor slope = wg_add(wg_mul(square, wg__constant(x, 3 * s * c)), wg__constant(x, s));
     wg_tensor curve = wg_mul(x, wg__constant(x, 6 * s * c));
-    wg_tensor t = wg_tanh(u);
-    wg_tensor bend = wg_sub(curve, wg__square_grad(t, wg_square(slope)));
-    wg_tensor sum = wg_add(slope, wg_mul(wg_mul(x, wg__constant(x, 0.5)), bend));
-    return wg__tanh_grad(wg_mul(h, sum), t);
+    wg_tensor sides = both_sides(h, v, &difference);
+    wg_tensor bend = wg_mul(x, wg_add(curve, wg_mul(wg_square(slope), difference)));
+    return wg_mul(sides, wg_add(wg_mul(slope, wg__constant(x, 2)), bend));
 }
 
 /* h d^2/dx^2 (x s) = h s (1 - s) (2 + x (1 - 2 s)), s = sigmoid(x). */
 static wg_tensor silu_second(wg_tensor h, wg_tensor x)
 {
-    wg_tensor s = wg_sigmoid(x);
-    return wg__sigmoid_grad(wg_mul(h, wg_add(wg__one_minus_twice(x, s), wg__constant(x, 2))), s);
+    wg_tensor difference, sides = both_sides(h, x, &difference), limit = wg__constant(x, 1e3);
+    x = wg_maximum(wg_minimum(x, limit), wg_neg(limit));
+    return wg_mul(sides, wg_add(wg_mul(x, difference), wg__constant(x, 2)));
 }
 
 /* ---- gradients -------------------------------------------------------------------------------------------- */

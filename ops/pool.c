@@ -14,10 +14,7 @@ static wg_status argmax_infer(wg_infer *c)
     const wg__pool_attr *a = c->attr;
     c->out = c->in[0];
     c->dtype = WG_I32;
-    for (int i = 0; i < a->axes; i++) {
-        int axis = c->out.rank - (int)a->axes + i;
-        c->out.size[axis] = wg_window_count(c->in[0].size[axis], a->kernel[i], a->stride[i], a->dilation[i], true);
-    }
+    for (int i = 1; i <= a->axes; i++) c->out.size[c->out.rank - i] = a->positions[WG__POOL_AXES - i];
     return wg__infer_size(c);
 }
 
@@ -54,7 +51,59 @@ wg_pool_options wg_pool_square(int64_t kernel)
     return o;
 }
 
-static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const char *op, wg_shape *shape)
+/* Where the windows of an axis are. */
+typedef struct windows {
+    int64_t positions, before, after;
+    int64_t over; /* elements by which the last window hangs over the padding */
+} windows;
+
+/* Positions of a rule, of which each begins in x or in the padding before it (ceil), or all are whole. -1: none. */
+static int64_t count_positions(const wg_pool_options *o, int i, int64_t size, int64_t reach)
+{
+    int64_t padded = size + o->before[i] + o->after[i], rest = padded - reach;
+    if (!o->ceil) return wg_window_count(padded, o->kernel[i], o->stride[i], o->dilation[i], true);
+    if (rest <= -o->stride[i]) return -1;
+    int64_t n = rest > 0 ? (rest - 1) / o->stride[i] + 2 : 1;
+    return n > 1 && (n - 1) * o->stride[i] >= size + o->before[i] ? n - 1 : n;
+}
+
+static bool find_windows(wg_tensor x, const wg_pool_options *o, int i, int64_t size, const char *op, windows *w)
+{
+    int64_t reach = (o->kernel[i] - 1) * o->dilation[i] + 1;
+    *w = (windows){.before = o->before[i], .after = o->after[i]};
+    if (o->same || o->same_lower) {
+        w->positions = size > 0 ? (size - 1) / o->stride[i] + 1 : 0;
+        int64_t total = w->positions > 0 ? (w->positions - 1) * o->stride[i] + reach - size : 0;
+        if (total < 0) total = 0;
+        w->before = o->same_lower ? total - total / 2 : total / 2;
+        w->after = total - w->before;
+        return true;
+    }
+    w->positions = count_positions(o, i, size, reach);
+    if (w->positions < 0) {
+        wg__refuse(x, WG_ERR_SHAPE, op, "a window of %lld (dilation %lld) does not fit into axis %d",
+                   (long long)o->kernel[i], (long long)o->dilation[i], 2 + i);
+        return false;
+    }
+    int64_t padded = size + o->before[i] + o->after[i];
+    if (o->ceil && w->positions > 0) w->over = (w->positions - 1) * o->stride[i] + reach - padded;
+    if (w->over < 0) w->over = 0;
+    return o->floor || o->ceil ||
+           wg__window_is_whole(x, 2 + i, padded, o->kernel[i], o->stride[i], o->dilation[i], op);
+}
+
+/* At most one rule, which also sets the padding if it is `same`. */
+static bool rules_fit(wg_tensor x, const wg_pool_options *o, int axes, const char *op)
+{
+    bool pads = false;
+    for (int i = 0; i < axes; i++) pads |= o->before[i] || o->after[i];
+    if (o->floor + o->ceil + o->same + o->same_lower <= 1 && !(pads && (o->same || o->same_lower))) return true;
+    wg__refuse(x, WG_ERR_ARGUMENT, op,
+               "floor, ceil, same and same_lower exclude each other, and same sets the padding itself");
+    return false;
+}
+
+static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const char *op, wg_shape *shape, windows *w)
 {
     if (!wg__shape(x, shape, op)) return false;
     if (shape->rank != axes + 2) {
@@ -65,26 +114,22 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
         wg__refuse(x, WG_ERR_DTYPE, op, "operand is %s: must be f32 or f64", wg_dtype_name(wg_dtype_get(x)));
         return false;
     }
+    if (!rules_fit(x, o, axes, op)) return false;
     int64_t plane = 1;
     for (int i = 0; i < axes; i++) {
-        int64_t size;
-        if (o->kernel[i] < 1 || o->stride[i] < 1 || o->dilation[i] < 1 || o->before[i] < 0 || o->after[i] < 0 ||
-            o->before[i] > o->kernel[i] / 2 || o->after[i] > o->kernel[i] / 2 || o->kernel[i] > INT32_MAX) {
-            wg__refuse(
-                x, WG_ERR_ARGUMENT, op,
-                "kernels, strides and dilations must be 1 or more, kernels at most 2^31 - 1, padding 0 to half "
-                "of the kernel");
+        int64_t reach, size = shape->size[2 + i], padded;
+        bool fits = o->kernel[i] >= 1 && o->stride[i] >= 1 && o->dilation[i] >= 1 && o->before[i] >= 0 &&
+                    o->after[i] >= 0 && o->kernel[i] <= INT32_MAX && o->stride[i] <= INT32_MAX;
+        if (!fits || __builtin_mul_overflow(o->kernel[i] - 1, o->dilation[i], &reach) || reach >= INT64_MAX / 4 ||
+            o->before[i] > reach || o->after[i] > reach) {
+            wg__refuse(x, WG_ERR_ARGUMENT, op,
+                       "kernels, strides and dilations must be 1 or more, kernels and strides at most 2^31 - 1, "
+                       "padding 0 or more, and less than the window");
             return false;
         }
-        size = shape->size[2 + i] + o->before[i] + o->after[i];
-        if (wg_window_count(size, o->kernel[i], o->stride[i], o->dilation[i], true) < 0) {
-            wg__refuse(x, WG_ERR_SHAPE, op, "a window of %lld (dilation %lld) does not fit into axis %d",
-                       (long long)o->kernel[i], (long long)o->dilation[i], 2 + i);
-            return false;
-        }
-        if (!o->floor && !wg__window_is_whole(x, 2 + i, size, o->kernel[i], o->stride[i], o->dilation[i], op))
-            return false;
-        if (__builtin_mul_overflow(plane, size, &plane) || plane > INT32_MAX) {
+        if (size > INT64_MAX / 4 || !find_windows(x, o, i, size, op, &w[i])) return false;
+        padded = size + w[i].before + w[i].after + w[i].over;
+        if (__builtin_mul_overflow(plane, padded, &plane) || plane > INT32_MAX) {
             wg__refuse(x, WG_ERR_SHAPE, op, "a channel has more than 2^31 - 1 elements");
             return false;
         }
@@ -92,23 +137,34 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
     return true;
 }
 
-static wg_tensor padded(wg_tensor x, const wg_pool_options *o, int axes, double value)
+/* With the padding, and around it what hangs over. */
+static wg_tensor padded(wg_tensor x, const windows *w, int axes, double value, double over)
 {
     for (int i = 0; i < axes; i++)
-        if (o->before[i] || o->after[i]) x = wg_pad_value(x, 2 + i, o->before[i], o->after[i], value);
+        if (w[i].before || w[i].after) x = wg_pad_value(x, 2 + i, w[i].before, w[i].after, value);
+    for (int i = 0; i < axes; i++)
+        if (w[i].over) x = wg_pad_value(x, 2 + i, 0, w[i].over, over);
     return x;
 }
 
-/* Gathers the maximum by its index, so that its gradient goes to that element only. */
+/* Gathers the maximum by its index, so that its gradient goes to that element only. The op reads no padding, but each of
+ * its windows must have an element: if dilation lets one jump over all of x, the padding is written out. */
 static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape, out;
-    if (!acceptable(x, &o, axes, op, &shape)) return wg__nil_of(x);
-    x = padded(x, &o, axes, -INFINITY);
-    wg__pool_attr attr = {.axes = axes};
-    memcpy(attr.kernel, o.kernel, (size_t)axes * sizeof *o.kernel);
-    memcpy(attr.stride, o.stride, (size_t)axes * sizeof *o.stride);
-    memcpy(attr.dilation, o.dilation, (size_t)axes * sizeof *o.dilation);
+    windows w[WG_CONV_AXES];
+    wg__pool_attr attr = {.axes = axes, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
+    if (!acceptable(x, &o, axes, op, &shape, w)) return wg__nil_of(x);
+    bool jumps = false;
+    for (int i = 0; i < axes; i++) jumps |= o.dilation[i] > shape.size[2 + i];
+    if (jumps) x = padded(x, w, axes, -INFINITY, -INFINITY);
+    for (int i = 0, at = WG__POOL_AXES - axes; i < axes; i++, at++) {
+        attr.kernel[at] = o.kernel[i];
+        attr.stride[at] = o.stride[i];
+        attr.dilation[at] = o.dilation[i];
+        attr.before[at] = jumps ? 0 : w[i].before;
+        attr.positions[at] = w[i].positions;
+    }
     wg_tensor at = wg_record(&argmax_op, &x, 1, &attr, sizeof attr);
     if (!wg__shape(at, &out, op)) return wg__nil_of(x);
     return wg_reshape(wg_gather(wg_flatten(x, 2, -1), 2, wg_flatten(at, 2, -1)), out);
@@ -133,21 +189,25 @@ static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, dou
     return wg_reshape(y, single);
 }
 
+/* The elements that each mean counts are the sum of ones: over x, over its padding too if that counts, but not over what
+ * hangs over the padding. */
 static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape;
-    if (!acceptable(x, &o, axes, op, &shape)) return wg__nil_of(x);
+    windows w[WG_CONV_AXES];
+    if (!acceptable(x, &o, axes, op, &shape, w)) return wg__nil_of(x);
     double taps = 1;
-    bool pads = false;
+    bool pads = false, over = false;
     for (int i = 0; i < axes; i++) {
         taps *= (double)o.kernel[i];
-        pads |= o.before[i] || o.after[i];
+        pads |= w[i].before || w[i].after;
+        over |= w[i].over > 0;
     }
-    if (!pads || o.count_padding) return window_sum(padded(x, &o, axes, 0), &o, axes, 1 / taps, op);
+    wg_tensor image = padded(x, w, axes, 0, 0);
+    if (!over && (!pads || o.count_padding)) return window_sum(image, &o, axes, 1 / taps, op);
     shape.size[0] = shape.size[1] = 1;
-    wg_tensor ones = wg_full(x.tape, wg_dtype_get(x), shape, 1);
-    return wg_div(window_sum(padded(x, &o, axes, 0), &o, axes, 1, op),
-                  window_sum(padded(ones, &o, axes, 0), &o, axes, 1, op));
+    wg_tensor ones = padded(wg_full(x.tape, wg_dtype_get(x), shape, 1), w, axes, o.count_padding, 0);
+    return wg_div(window_sum(image, &o, axes, 1, op), window_sum(ones, &o, axes, 1, op));
 }
 
 #define POOLINGS(axes)                                                                                             \

@@ -31,6 +31,8 @@ JOBS = [
     ("idx", 1, "fuzz", ["--test", "idx"], {}, "IDX inputs", 1),
     ("text", 1, "fuzz", ["--test", "text"], {}, "text inputs", 1),
     ("kill", 0, "kill", [], {}, "saves killed", 1),
+    ("memory faults", 1, "oom", ["--test", "random_faults"], {}, "allocations failed", 1),
+    ("I/O faults", 1, "io_faults", [], {}, "calls with an I/O fault or without memory", 1),
 ]
 
 
@@ -40,7 +42,7 @@ class Job:
         self.program = os.path.join(folders[build], "tests", "test_" + program)
         self.env = dict(os.environ, **env)
         self.shown = "".join(f"{k}={v} " for k, v in env.items())
-        self.seed, self.rounds, self.done, self.failed = seed, 20, 0, 0
+        self.seed, self.rounds, self.done, self.failed = seed, 100, 0, 0
 
     def turn(self):
         """Runs once, and adapts the rounds of the next turn to the time it took."""

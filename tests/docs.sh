@@ -21,7 +21,7 @@ for program in "$work"/*.c; do
     grep -q 'int main' "$program" || continue
     ${CC:-cc} -std=c11 -Wall -Wextra -Werror -I"$source" "$program" -o "$work/program" -L"$build" -lwengert -lm \
         -Wl,-rpath,"$build" ${WG_TEST_LINK_ARGS:-}
-    "$work/program" >"$work/out"
+    ${MESON_EXE_WRAPPER:-} "$work/program" >"$work/out"
     run=$((run + 1))
     expected="${program%.c}.txt"
     if [ -f "$expected" ] && ! diff -u "$expected" "$work/out"; then

@@ -2,11 +2,11 @@
 # The exact passes of the planner change no bit of any example. Each runs once without them, and once with them and
 # rematerialization; the output must be the same, apart from times. Usage: passes.sh PROGRAM...
 set -u
-dir=$(mktemp -d /tmp/passes-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
+dir=$(mktemp -d /tmp/passes-XXXXXX) tools=$(mktemp -d)
+trap 'rm -rf "$dir" "$tools"' EXIT
 failures=0
 for program; do
-    program=$(realpath "$program")
+    program=$("$(dirname "$0")/wrapped.sh" "$program" "$tools")
     name=$(basename "$program")
     arguments=--tiny
     case $name in

@@ -5,7 +5,7 @@ bench=$1
 expected=$2
 actual=$(mktemp)
 trap 'rm -f "$actual"' EXIT
-"$bench" models --metrics >"$actual"
+${MESON_EXE_WRAPPER:-} "$bench" models --metrics >"$actual"
 diff -u "$expected" "$actual" && exit 0
 cat <<EOF
 

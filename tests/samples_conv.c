@@ -195,16 +195,17 @@ static wg_tensor make_gradient(sampler *s, const op_samples *row, int i)
 
 static wg_tensor make_argmax(sampler *s, const op_samples *row, int i)
 {
-    wg_pool_options o = wg_pool_square(1 + i % 3);
-    o.floor = true;
-    wg__pool_attr attr = {.axes = 2};
-    for (int a = 0; a < 2; a++) {
-        attr.kernel[a] = o.kernel[a];
-        attr.stride[a] = 1 + i % 2;
-        attr.dilation[a] = 1;
-    }
     static const char *const specs[] = {"1,1,4,4", "2,3,7,5", "1,2,6,6 t", "0,2,5,5", "1,2,5,5 f"};
     wg_tensor x = x_in(s, specs[i % 5]);
+    const int64_t kernel = 1 + i % 3, stride = 1 + i % 2, before = i % 4 == 3 ? kernel / 2 : 0;
+    wg__pool_attr attr = {.axes = 2, .kernel = {1}, .stride = {1}, .dilation = {1}, .positions = {1}};
+    for (int a = 1; a < 3; a++) {
+        attr.kernel[a] = kernel;
+        attr.stride[a] = stride;
+        attr.dilation[a] = 1;
+        attr.before[a] = before;
+        attr.positions[a] = wg_window_count(wg_size(x, 1 + a) + before, kernel, stride, 1, true);
+    }
     return wg_record(op_named("pool_argmax"), &x, 1, &attr, sizeof attr);
 }
 
@@ -276,7 +277,7 @@ static wg_tensor bad_pool(sampler *s, const op_samples *row, int i)
     if (i == 1) o.stride[0] = 0;
     if (i == 2) o.kernel[1] = 9;
     if (i == 3) o.stride[0] = 3;
-    if (i == 4) o.before[0] = 2;
+    if (i == 4) o.before[0] = 2; /* of 2: the first window has no element */
     return apply_pool(row->op, 2, i == 5 ? x_i32(s, "1,3,4,4", 0, 5) : x_in(s, i == 0 ? "3,4,4" : "1,3,4,4"), o);
 }
 

@@ -2,8 +2,8 @@
 # Runs bench models: rows as JSON, error messages, a peer that is missing or computes another loss. The peer is a script
 # with the protocol of bench/peers/process.py.
 set -u
-bench=$1
 dir=$(mktemp -d)
+bench=$("$(dirname "$0")/wrapped.sh" "$1" "$dir")
 trap 'rm -rf "$dir"' EXIT
 failed=0
 

@@ -102,16 +102,19 @@ static void make_space(wg__chain *c)
     c->span = c->line = c->numel;
 }
 
-/* A line is the last dimensions of the space; a span is those and some more. */
+/* A line is the last dimensions of the space; a span is those and some more. The planner adds no more lines to a sum
+ * than its kernels allow. */
 static void cut_lines(wg__chain *c)
 {
+    const int64_t most = wg__line_sums_get(WG_F32)->lines;
     int first = (int)below(c->rank), before = (int)below(first + 1);
     c->span = c->line = 1;
     for (int d = c->rank - 1; d >= before; d--) {
         if (d >= first) c->line *= c->size[d];
         c->span *= c->size[d];
     }
-    if (c->line == 1 || c->span == c->line) c->span = c->line = c->numel; /* one sum: of one line */
+    if (c->line == 1 || c->span == c->line || c->numel / c->span > most)
+        c->span = c->line = c->numel; /* one sum: of one line */
     c->block = c->line * (1 + below(c->span / c->line));
 }
 

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs charlm: tiny trainings, resuming, signals, and bad input. Usage: test_charlm.sh CHARLM
 set -u
-charlm=$(realpath "$1")
 dir=$(mktemp -d /tmp/charlm-XXXXXX)
+binary=$(realpath "$1")
+charlm=$("$(dirname "$0")/wrapped.sh" "$1" "$dir")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 failures=0
@@ -131,7 +132,7 @@ small="--hidden 12 --batch 4 --unroll 8 --steps 2 --out learned.safetensors"
 printf 'a' >one.txt
 printf 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' >same.txt
 printf 'short text' >short.txt
-head -c 5000 "$charlm" >binary.txt
+head -c 5000 "$binary" >binary.txt
 expect 1 "No such file" "$charlm" train --data none.txt $small
 expect 1 "empty" "$charlm" train --data empty.txt $small
 expect 1 "one distinct character" "$charlm" train --data one.txt $small

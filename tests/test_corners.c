@@ -181,18 +181,32 @@ static void random_numbers(void)
     assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
     wg_tape_reset(tape);
     wg_set_step(tape, 0);
+    wg_set_seed(tape, 1);
+    assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
+    wg_tape_reset(tape);
+    wg_set_seed(tape, 0);
     wg_scope_begin(tape, "elsewhere");
     assert_true(value_at(wg_uniform(tape, WG_F64, WG_DIMS(3), -1, 3), 0) != first);
     wg_scope_end(tape);
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+/* d^2/2 has a second derivative of 1 where the distance is 0, too. */
+static void case_huber_at_its_target(void)
+{
+    const double numbers[] = {0.25, 3, -1, 0.5}, targets[] = {0.25, 0, -1, 0}, second[] = {1, 0, 1, 1};
+    wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(4), numbers), t = wg_data(tape, WG_F64, WG_DIMS(4), targets);
+    wg_tensor h = wg_hvp(wg_huber(x, t, 1, WG_SUM), x, wg_ones_like(x));
+    for (int i = 0; i < 4; i++) assert_true(value_at(h, i) == second[i]);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(values),         ON_TAPE(gradients_at_corners),
-        ON_TAPE(ignored_labels), ON_TAPE(indices_out_of_range),
-        ON_TAPE(random_numbers), ON_TAPE(names_in_errors),
+        ON_TAPE(values),          ON_TAPE(gradients_at_corners), ON_TAPE(case_huber_at_its_target),
+        ON_TAPE(ignored_labels),  ON_TAPE(indices_out_of_range), ON_TAPE(random_numbers),
+        ON_TAPE(names_in_errors),
     };
     return RUN_TESTS(tests);
 }

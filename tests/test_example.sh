@@ -12,14 +12,15 @@
 # which is truncated; small-images, which are 1 x 1. And models from strangers: gpt-huge, whose settings ask for 400 GB;
 # gpt-escape, whose vocabulary has an escape character.
 set -u
-program=$(realpath "$1")
+binary=$(realpath "$1")
 table=$(realpath "$2")
-name=$(basename "$program")
+name=$(basename "$binary")
 dir=$(mktemp -d /tmp/example-XXXXXX)
+program=$("$(dirname "$0")/wrapped.sh" "$1" "$dir")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 : >empty
-head -c 3000 "$program" >binary
+head -c 3000 "$binary" >binary
 printf '   \n\n  \n' >spaces
 { printf '\000\000\010\003\000\000\000\002\000\000\000\034\000\000\000\034'; head -c 1568 /dev/zero; } >two-images
 head -c 1000 two-images >images-cut

@@ -3,15 +3,12 @@
  * Inputs are valid files after random edits: flipped bits, ranges removed, duplicated or overwritten, words of the
  * format inserted anywhere. An accepted file must satisfy the reader's contract; a refusal must have a message.
  * A sanitizer that stops the run does not print the seed: search for it with --seed and --rounds. */
-#include "../io/io.h"
-
-#include <ctype.h>
+#include <dirent.h>
 #include <inttypes.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "random.h"
+#include "readers.h"
 
 enum { ROOM = 1024 };
 
@@ -36,8 +33,7 @@ typedef struct format {
     size_t n_words, least; /* least: bytes of an input; a shorter one is replaced by a fresh one */
     void (*fresh)(input *in);
     void (*grown)(input *in, size_t at, size_t by); /* NULL, or corrects a length stored in the file */
-    /* Reads the input. Returns the violated condition, or NULL; *accepted: the reader took it. */
-    const char *(*read)(const unsigned char *bytes, size_t size, bool *accepted);
+    int reader;
 } format;
 
 static const format *fuzzed;
@@ -123,60 +119,6 @@ static void safetensors_grown(input *in, size_t at, size_t by)
     if (below(8) && at >= 8) set_length(in, length + by);
 }
 
-static const char *safetensors_check(const wg_safetensors *file, size_t size)
-{
-    size_t total = 0;
-    unsigned sum = 0;
-    for (size_t i = 0; i < wg_safetensors_count(file); i++) {
-        wg_entry e = wg_safetensors_at(file, i), found;
-        int64_t numel;
-        if (!wg_shape_numel(&e.shape, &numel)) return "a tensor with an invalid shape";
-        if (!wg_safetensors_find(file, e.name, &found) || found.data != e.data) return "a tensor that is not found";
-        for (size_t k = 0; k < e.bytes; k++) sum += ((const unsigned char *)e.data)[k];
-        total += e.bytes;
-    }
-    for (size_t i = 0; i < wg_safetensors_metadata_count(file); i++) {
-        wg_pair p = wg_safetensors_metadata_at(file, i);
-        if (wg_safetensors_metadata(file, p.key) != p.value) return "metadata that is not found";
-        sum += (unsigned)strlen(p.value);
-    }
-    if (total > size || sum == 0xFFFFFFFF) return "more data than the file has";
-    return NULL;
-}
-
-static const char *refused(const wg_error *error)
-{
-    return error->status == WG_OK || !*error->text ? "refused without a reason" : NULL;
-}
-
-static const char *safetensors_read(const unsigned char *bytes, size_t size, bool *accepted)
-{
-    wg_error error = {0};
-    wg_safetensors *file = wg_safetensors_parse(bytes, size, "fuzz", &error);
-    const char *broken = file ? safetensors_check(file, size) : refused(&error);
-    *accepted = file != NULL;
-    wg_safetensors_close(file);
-    return broken;
-}
-
-/* ---- files that are read by their path ---- */
-
-/* The path of an in-memory file with these bytes, or NULL. */
-static const char *as_file(const unsigned char *bytes, size_t size)
-{
-    static int fd = -1;
-    static char path[64];
-    if (fd < 0) fd = memfd_create("fuzz", 0);
-    if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size) return NULL;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return path;
-}
-
-static bool is_gzip(const unsigned char *bytes, size_t size)
-{
-    return size > 1 && bytes[0] == 31 && bytes[1] == 139;
-}
-
 /* ---- IDX ---- */
 
 static const blob idx_files[] = {
@@ -197,38 +139,6 @@ static const blob idx_words[] = {
 };
 
 static void idx_fresh(input *in) { take(in, idx_files, COUNT(idx_files)); }
-
-/* All numbers can be read. The last one is the last bytes of the file, reversed. */
-static const char *idx_check(const wg_idx *idx, const unsigned char *bytes, size_t size)
-{
-    int64_t numel;
-    if (!wg_shape_numel(&idx->shape, &numel)) return "an invalid shape";
-    if (numel > 0 && idx->type < WG_IDX_F32 && isnan(wg_idx_at(idx, numel - 1))) return "no number";
-    if (!isnan(wg_idx_at(idx, numel)) || !isnan(wg_idx_at(idx, -1))) return "a number past the end";
-    if (is_gzip(bytes, size)) return NULL;
-    const size_t width = idx->type == WG_IDX_F64   ? 8
-                         : idx->type >= WG_IDX_I32 ? 4
-                         : idx->type == WG_IDX_I16 ? 2
-                                                   : 1;
-    if (size != 4 + 4 * (size_t)idx->shape.rank + (size_t)numel * width) return "another size than the file's";
-    if (numel == 0) return NULL;
-    const unsigned char *last = (const unsigned char *)idx->data + ((size_t)numel - 1) * width;
-    for (size_t k = 0; k < width; k++)
-        if (last[k] != bytes[size - 1 - k]) return "another number than the file's";
-    return NULL;
-}
-
-static const char *idx_read(const unsigned char *bytes, size_t size, bool *accepted)
-{
-    wg_error error = {0};
-    wg_idx idx;
-    *accepted = wg_idx_read(as_file(bytes, size), &idx, &error) == WG_OK;
-    const char *broken = *accepted  ? idx_check(&idx, bytes, size)
-                         : idx.data ? "refused with data"
-                                    : refused(&error);
-    wg_idx_fini(&idx);
-    return broken;
-}
 
 /* ---- text ---- */
 
@@ -257,28 +167,6 @@ static const blob text_words[] = {
 };
 
 static void text_fresh(input *in) { take(in, text_files, COUNT(text_files)); }
-
-static const char *text_check(const wg_text *text, const unsigned char *bytes, size_t size)
-{
-    if (text->bytes[text->size] != 0 || strlen(text->bytes) != text->size) return "not ended by the only NUL";
-    for (size_t i = 0; i < text->size; i++)
-        if (iscntrl((unsigned char)text->bytes[i]) && !strchr("\t\n\f\r", text->bytes[i]))
-            return "a control character";
-    if (is_gzip(bytes, size)) return NULL;
-    return text->size == size && memcmp(text->bytes, bytes, size) == 0 ? NULL : "not the file's bytes";
-}
-
-static const char *text_read(const unsigned char *bytes, size_t size, bool *accepted)
-{
-    wg_error error = {0};
-    wg_text text;
-    *accepted = wg_text_read(as_file(bytes, size), &text, &error) == WG_OK;
-    const char *broken = *accepted    ? text_check(&text, bytes, size)
-                         : text.bytes ? "refused with bytes"
-                                      : refused(&error);
-    wg_text_fini(&text);
-    return broken;
-}
 
 /* ---- edits ---- */
 
@@ -325,7 +213,7 @@ static void one_input(uint64_t seed)
     assert_non_null(bytes);
     memcpy(bytes, in.bytes, in.size);
     bool accepted = false;
-    const char *broken = fuzzed->read(bytes, in.size, &accepted);
+    const char *broken = readers[fuzzed->reader].read(bytes, in.size, &accepted);
     if (broken) FAIL("%s", broken);
     n_inputs++;
     n_accepted += accepted;
@@ -344,16 +232,56 @@ static void fuzz(const format *f, uint64_t rounds)
 static void safetensors(void)
 {
     fuzz(&(format){safetensors_words, COUNT(safetensors_words), 8, safetensors_fresh, safetensors_grown,
-                   safetensors_read},
+                   READ_SAFETENSORS},
          1000000);
 }
 
-static void idx(void) { fuzz(&(format){idx_words, COUNT(idx_words), 0, idx_fresh, NULL, idx_read}, 200000); }
+static void idx(void) { fuzz(&(format){idx_words, COUNT(idx_words), 0, idx_fresh, NULL, READ_IDX}, 200000); }
 
-static void text(void) { fuzz(&(format){text_words, COUNT(text_words), 0, text_fresh, NULL, text_read}, 200000); }
+static void text(void) { fuzz(&(format){text_words, COUNT(text_words), 0, text_fresh, NULL, READ_TEXT}, 200000); }
+
+/* ---- files that libFuzzer kept, because each takes a path of its own ---- */
+
+static void read_corpus_file(const reader *r, const char *path)
+{
+    size_t size = 0;
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    size = (size_t)ftell(file);
+    rewind(file);
+    unsigned char *bytes = malloc(size ? size : 1);
+    assert_int_equal(fread(bytes, 1, size, file), size);
+    fclose(file);
+    bool accepted = false;
+    const char *broken = r->read(bytes, size, &accepted);
+    if (broken) FAIL("%s: %s", path, broken);
+    n_inputs++;
+    n_accepted += accepted;
+    free(bytes);
+}
+
+static void corpus(void)
+{
+    for (int i = 0; i < READERS; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", CORPUS, readers[i].name);
+        DIR *folder = opendir(path);
+        assert_non_null(folder);
+        n_inputs = n_accepted = 0;
+        for (struct dirent *entry; (entry = readdir(folder));) {
+            if (entry->d_name[0] == '.') continue;
+            snprintf(path, sizeof path, "%s/%s/%s", CORPUS, readers[i].name, entry->d_name);
+            read_corpus_file(&readers[i], path);
+        }
+        closedir(folder);
+        printf("%s: %" PRIu64 " inputs, %" PRIu64 " accepted\n", readers[i].name, n_inputs, n_accepted);
+        CHECK(n_accepted > 0);
+    }
+}
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx), TEST_CASE(text)};
+    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx), TEST_CASE(text), TEST_CASE(corpus)};
     return RUN_TESTS(tests);
 }

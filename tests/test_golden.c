@@ -342,7 +342,9 @@ static void test_convolution(run *r, const void *options)
         p.kernel[i] = o[16 + i];
     }
     c.groups = o[2];
-    c.floor = p.floor = true;
+    c.floor = true;
+    p.ceil = o[13];
+    p.floor = !p.ceil;
     p.count_padding = o[3];
     wg_param *x = input(r, "x"), *w = o[0] < 2 ? input(r, "w") : NULL, *b = w ? input(r, "b") : NULL;
     wg_tensor image = wg_use(r->tape, x);

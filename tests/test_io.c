@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -13,7 +15,9 @@ fault_state fault;
 /* Whether this call must fail; sets errno. */
 static bool call_fails(int code)
 {
-    if (++fault.calls != fault.fail_call) return false;
+    fault.calls++;
+    if (fault.fail_call == 0 || (fault.for_good ? fault.calls < fault.fail_call : fault.calls != fault.fail_call))
+        return false;
     if (fault.dies) _exit(77);
     errno = code;
     return true;
@@ -22,7 +26,9 @@ static bool call_fails(int code)
 static bool allocation_fails(size_t size)
 {
     if (size > fault.largest) fault.largest = size;
-    return ++fault.allocations == fault.fail_allocation;
+    fault.allocations++;
+    return fault.fail_allocation > 0 && (fault.for_good ? fault.allocations >= fault.fail_allocation
+                                                        : fault.allocations == fault.fail_allocation);
 }
 
 void fault_begin(long call, long allocation, bool dies)
@@ -35,20 +41,50 @@ void fault_begin(long call, long allocation, bool dies)
 
 void fault_end(void) { memset(&fault, 0, sizeof fault); }
 
-/* The linker dictates the names of the wrappers. */
+/* The linker dictates the names of the wrappers: __wrap_x is called for x, __real_x is x. Names of calls that have a
+ * variant for large files: meson.build asks the C library. */
+#ifdef LARGE_FILES
+#define OF_FILES(prefix, call) prefix##call##64
+#else
+#define OF_FILES(prefix, call) prefix##call
+#endif
+#define WRAP(type, name, parameters, arguments, code, failure)                                                     \
+    type __real_##name parameters;                                                                                 \
+    type __wrap_##name parameters;                                                                                 \
+    type __wrap_##name parameters { return call_fails(code) ? failure : __real_##name arguments; }
+#define WRAP_OF_FILES(type, name, parameters, arguments, code, failure)                                            \
+    type OF_FILES(__real_, name) parameters;                                                                       \
+    type OF_FILES(__wrap_, name) parameters;                                                                       \
+    type OF_FILES(__wrap_, name) parameters                                                                        \
+    {                                                                                                              \
+        return call_fails(code) ? failure : OF_FILES(__real_, name) arguments;                                     \
+    }
+WRAP(int, fsync, (int fd), (fd), EIO, -1)
+WRAP(int, rename, (const char *from, const char *to), (from, to), EACCES, -1)
+WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), EPERM, -1)
+WRAP(int, flock, (int fd, int what), (fd, what), ENOLCK, -1)
+WRAP(ssize_t, readlink, (const char *path, char *to, size_t size), (path, to, size), EIO, -1)
+WRAP_OF_FILES(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode), EMFILE, -1)
+WRAP_OF_FILES(int, openat, (int at, const char *path, int flags, mode_t mode), (at, path, flags, mode), EMFILE, -1)
+WRAP_OF_FILES(int, fstat, (int fd, void *info), (fd, info), EIO, -1)
+WRAP_OF_FILES(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
+              (at, size, protection, flags, fd, offset), ENODEV, MAP_FAILED)
+
 ssize_t __real_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size);
 ssize_t __wrap_write(int fd, const void *bytes, size_t size)
 {
     if (call_fails(ENOSPC)) return -1;
-    return __real_write(fd, bytes, fault.short_writes && size > 7 ? 7 : size);
+    return __real_write(fd, bytes, fault.short_calls && size > 7 ? 7 : size);
 }
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-int __wrap_fsync(int fd) { return call_fails(EIO) ? -1 : __real_fsync(fd); }
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to) { return call_fails(EACCES) ? -1 : __real_rename(from, to); }
+
+/* In the place of the C library's, so that zlib calls it, too. */
+ssize_t read(int fd, void *bytes, size_t size)
+{
+    if (call_fails(EIO)) return -1;
+    return syscall(SYS_read, fd, bytes, fault.short_calls && size > 7 ? 7 : size);
+}
+
 int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_close(int fd)
@@ -57,12 +93,6 @@ int __wrap_close(int fd)
     int code = __real_close(fd);
     if (fails) errno = EIO;
     return fails ? -1 : code;
-}
-int __real_open(const char *path, int flags, mode_t mode);
-int __wrap_open(const char *path, int flags, mode_t mode);
-int __wrap_open(const char *path, int flags, mode_t mode)
-{
-    return call_fails(EMFILE) ? -1 : __real_open(path, flags, mode);
 }
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);

@@ -13,9 +13,10 @@ typedef struct fault_state {
     long calls;     /* system calls since fault_begin */
     long fail_call; /* the number of the one that fails; 0: none */
     bool dies;      /* ... or at which the process ends */
+    bool for_good;  /* all that follow fail, too; of allocations as well */
     long allocations, fail_allocation;
-    size_t largest; /* allocation, in bytes */
-    bool short_writes;
+    size_t largest;   /* allocation, in bytes */
+    bool short_calls; /* a read or write transfers at most 7 bytes */
 } fault_state;
 
 extern fault_state fault;

@@ -216,6 +216,10 @@ static void early_stop_keeps_the_best(void)
     CHECK(wg_early_stop_update(&accuracy, 0.5, NULL, NULL) == WG_OK);
     CHECK(wg_early_stop_update(&accuracy, 0.4, NULL, NULL) == WG_OK && accuracy.best == 0.5 && accuracy.since == 1);
     CHECK(wg_early_stop_update(&accuracy, 0.6, NULL, NULL) == WG_OK && accuracy.best == 0.6 && accuracy.since == 0);
+    accuracy.min_delta = 0.1;
+    CHECK(wg_early_stop_update(&accuracy, 0.65, NULL, NULL) == WG_OK && accuracy.best == 0.6 &&
+          accuracy.since == 1);
+    CHECK(wg_early_stop_update(&accuracy, 0.75, NULL, NULL) == WG_OK && accuracy.best == 0.75);
     unlink(path);
     wg_params_free(set);
 }

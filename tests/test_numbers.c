@@ -1,46 +1,7 @@
 /* Numbers at the edge: infinities and NaN through reductions and their gradients, large and equal numbers, overflow in
  * the middle of a formula. The right values are those of mathematics; where that has none, PyTorch 2.13's, which the
  * comments give where Wengert differs. */
-#include "values.h"
-
-static const double inf = INFINITY, nan_ = NAN;
-
-/* |got - want| <= tolerance max(1, |want|); NaN and infinities as they are. */
-static void expect(const char *what, wg_tensor got, double tolerance, int n, const double *want)
-{
-    if (!wg_value(got) || wg_numel(got) != n) {
-        FAIL("%s: %lld elements, not %d (%s)", what, (long long)wg_numel(got), n, wg_tape_message(tape));
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        double x = value_at(got, i), y = want[i];
-        if (x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * fmax(1, fabs(y))) continue;
-        FAIL("%s %s: [%d] is %.9g, should be %.9g", what, wg_dtype_name(wg_dtype_get(got)), i, x, y);
-    }
-}
-
-#define LIST(...)                                                                                                  \
-    (int)(sizeof((double[]){__VA_ARGS__}) / sizeof(double)), (double[]) { __VA_ARGS__ }
-#define EXPECT(what, got, ...)       expect(what, got, 1e-6, LIST(__VA_ARGS__))
-#define EXPECT_EXACT(what, got, ...) expect(what, got, 0, LIST(__VA_ARGS__))
-
-static wg_tensor numbers(wg_dtype dtype, wg_shape shape, const double *x)
-{
-    return wg_cast(wg_data(tape, WG_F64, shape, x), dtype);
-}
-
-/* A row of numbers, and what a function of it and its gradient are. The gradient is that of 1 y0 + 2 y1 + 3 y2. */
-#define ROW(dtype, ...) numbers(dtype, WG_DIMS(LENGTH(__VA_ARGS__)), (double[]){__VA_ARGS__})
-#define LENGTH(...)     (int64_t)(sizeof((double[]){__VA_ARGS__}) / sizeof(double))
-
-static wg_tensor gradient(wg_tensor y, wg_tensor x)
-{
-    wg_dtype dtype = wg_dtype_get(y);
-    if (wg_rank(y) == 0) return wg_grad1(y, x, WG_NONE);
-    return wg_grad1(y, x, wg_arange(tape, dtype, 1, 1, wg_numel(y)));
-}
-
-static const wg_dtype floats[] = {WG_F32, WG_F64};
+#include "numbers.h"
 
 /* ---- infinities ---- */
 
@@ -205,172 +166,6 @@ static void case_norm_overflow_1e30(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* ---- what is masked is not read ---- */
-
-enum { BATCH = 2, QUERIES = 3, KEYS = 70, SIZE = 4 }; /* more keys than a block has queries */
-
-typedef struct attended {
-    wg_tensor x[3]; /* q, k, v */
-    wg_tensor y;
-} attended;
-
-/* What stands in the masked places: 0, or a number that is not one. */
-static wg_tensor filled(wg_dtype dtype, wg_shape shape, uint64_t seed, bool (*masked)(int64_t row), double what)
-{
-    static double x[BATCH * KEYS * SIZE];
-    int64_t n, rows = shape.size[1], size = shape.size[2];
-    wg_shape_numel(&shape, &n);
-    for (int64_t i = 0; i < n; i++) {
-        x[i] = sin((double)(seed * 1000 + (uint64_t)i) * 1.7);
-        if (masked && masked(i / size % rows)) x[i] = what;
-    }
-    return numbers(dtype, shape, x);
-}
-
-static bool past_length(int64_t row) { return row >= 5; }
-static bool future(int64_t row) { return row >= QUERIES; }
-static bool far(int64_t row) { return row >= QUERIES + 2; }
-
-/* 0: a mask of keys; 1: causal; 2: a window; 3: a mask of keys, and a bias; 4: the same, dropout; 5: queries and keys of
- * other leading sizes, causal; 6: weights and values one after the other; 7: written out; 8: the causal mask written out,
- * large enough that it becomes the op. */
-static attended attend(wg_dtype dtype, int kind, double what)
-{
-    bool (*hidden)(int64_t) = kind == 1 || kind == 5 || kind == 8 ? future : kind == 2 ? far : past_length;
-    attended a;
-    wg_attention_options o = wg_attention_defaults();
-    const int64_t queries = kind == 8 ? KEYS : QUERIES;
-    a.x[0] = filled(dtype, WG_DIMS(kind == 5 ? 1 : BATCH, queries, SIZE), 1, NULL, 0);
-    a.x[1] = filled(dtype, WG_DIMS(BATCH, KEYS, SIZE), 2, hidden, what);
-    a.x[2] = filled(dtype, WG_DIMS(BATCH, KEYS, SIZE), 3, hidden, what);
-    wg_tensor length = wg_full(tape, WG_I32, WG_DIMS(BATCH), 5),
-              mask = wg_unsqueeze(wg_length_mask(length, KEYS), 1);
-    o.causal = kind == 1 || kind == 5;
-    o.window = kind == 2 ? 2 : -1;
-    if (hidden == past_length) o.mask = mask;
-    if (kind == 3) o.bias = filled(dtype, WG_DIMS(1, QUERIES, KEYS), 4, NULL, 0);
-    if (kind == 4) o.dropout = 0.3;
-    wg_tensor q = a.x[0], k = a.x[1], v = a.x[2];
-    if (kind == 6) {
-        a.y = wg_attention_values(wg_attention_weights(q, k, o), v, o);
-    } else if (kind == 7) {
-        wg_tensor w = wg_masked_softmax(wg_matmul(q, wg_t(k)), mask, -1);
-        a.y = wg_attention_values(w, v, o);
-    } else if (kind == 8) {
-        wg_tensor causal = wg_tril_mask(tape, queries, KEYS, 0);
-        wg_tensor s = wg_where(causal, wg_matmul(q, wg_t(k)), wg_full(tape, dtype, WG_SCALAR, -INFINITY));
-        a.y = wg_slice(wg_matmul(wg_softmax(s, -1), v), 1, 0, QUERIES);
-    } else {
-        a.y = wg_attention(q, k, v, o);
-    }
-    return a;
-}
-
-enum { RESULTS = 7 };
-
-/* The result, the gradients by q, k and v, and the derivatives of these three by q; returns how many. */
-static int derive(const attended *a, int kind, wg_tensor *out)
-{
-    const wg_dtype dtype = wg_dtype_get(a->y);
-    int n = 1;
-    out[0] = a->y;
-    if (kind == 8) return n; /* with a gradient that wg_grad records it would run as written */
-    for (int k = 0; k < 3; k++) out[n++] = wg_grad1(a->y, a->x[k], filled(dtype, wg_shape_get(a->y), 5, NULL, 0));
-    for (int k = 1; k < 4 && kind != 7; k++) {
-        wg_tensor sum = wg_sum_all(wg_mul(out[k], filled(dtype, wg_shape_get(out[k]), 6, NULL, 0)));
-        out[n++] = wg_grad1(sum, a->x[0], WG_NONE);
-    }
-    return kind == 7 ? 1 : n; /* the products of kind 7 are the user's */
-}
-
-static void case_attention_nan_masked(void)
-{
-    static const char *const names[RESULTS] = {"result", "dq", "dk", "dv", "dq by q", "dk by q", "dv by q"};
-    static const double garbage[] = {0, NAN, INFINITY, -INFINITY, 1e30};
-    static double keep[RESULTS][BATCH * KEYS * SIZE];
-    for (int i = 0; i < 2 * 9 * 5; i++) {
-        const wg_dtype dtype = floats[i / 45];
-        const int kind = i / 5 % 9;
-        const double what = garbage[i % 5];
-        wg_tensor out[RESULTS];
-        wg_set_step(tape, 0); /* the same dropout */
-        attended a = attend(dtype, kind, what);
-        int n = derive(&a, kind, out);
-        for (int k = 0; k < n; k++) {
-            char text[80];
-            snprintf(text, sizeof text, "kind %d, %g is masked: %s", kind, what, names[k]);
-            for (int e = 0; e < wg_numel(out[k]) && what == 0; e++) keep[k][e] = value_at(out[k], e);
-            expect(text, out[k], dtype == WG_F32 ? 1e-5 : 1e-12, (int)wg_numel(out[k]), keep[k]);
-        }
-        assert_int_equal(wg_tape_reset(tape), WG_OK);
-    }
-}
-
-/* A written-out causal attention that becomes the op, and its gradient in a training step; and a NaN that is seen. */
-static void case_attention_nan_masked_step(void)
-{
-    for (int i = 0; i < 3; i++) {
-        wg_params *set = wg_params_new(WG_F64);
-        wg_param *p = wg_param_new(set, "q", WG_DIMS(BATCH, KEYS, SIZE), wg_init_uniform(-1, 1));
-        wg_tensor q = wg_use(tape, p), k = filled(WG_F64, WG_DIMS(BATCH, KEYS, SIZE), 2, i ? far : NULL, NAN);
-        wg_tensor v = filled(WG_F64, WG_DIMS(BATCH, KEYS, SIZE), 3, i ? far : NULL, NAN);
-        wg_tensor mask = wg_tril_mask(tape, KEYS, KEYS, 0), s = wg_matmul(q, wg_t(k)), y;
-        if (i == 2) {
-            wg_attention_options o = wg_attention_defaults();
-            o.causal = true;
-            y = wg_attention(q, k, v, o);
-        } else {
-            y = wg_matmul(wg_softmax(wg_masked_fill(s, wg_logical_not(mask), -INFINITY), -1), v);
-        }
-        assert_int_equal(wg_backward(wg_sum_all(wg_square(wg_slice(y, 1, 0, QUERIES)))), WG_OK);
-        const double *g = wg_param_grad(p);
-        for (int e = 0; e < QUERIES * SIZE; e++)
-            if (!isfinite(g[e]) || (e >= SIZE && g[e] == 0)) FAIL("%d: [%d] is %g", i, e, g[e]);
-        for (int e = QUERIES * SIZE; e < KEYS * SIZE; e++) /* outputs that see a NaN are not used: 0 or NaN */
-            if (g[e] != 0 && !isnan(g[e])) FAIL("%d: [%d] is %g", i, e, g[e]);
-        assert_int_equal(wg_tape_reset(tape), WG_OK);
-        wg_params_free(set);
-    }
-}
-
-/* Padding that holds NaN, in the attention of a decoder: what the mask of keys hides is not read. */
-static void case_attention_nan_masked_layers(void)
-{
-    static const double garbage[] = {0, NAN, INFINITY};
-    static double keep[3][BATCH * KEYS * SIZE];
-    for (int i = 0; i < 5 * 3 * 3; i++) {
-        wg_params *set = wg_params_new(WG_F64);
-        wg_score_options o = wg_score_defaults();
-        o.kind = (wg_score_kind)(i / 9);
-        o.choice = (wg_choice)(i / 3 % 3);
-        wg_score_layer score;
-        wg_set_step(tape, 0); /* the same samples */
-        assert_int_equal(wg_score_init(&score, set, "score", SIZE, SIZE, o), WG_OK);
-        wg_tensor q = filled(WG_F64, WG_DIMS(1, BATCH, SIZE), 1, NULL, 0);
-        q = wg_reshape(q, WG_DIMS(BATCH, SIZE));
-        wg_tensor states = filled(WG_F64, WG_DIMS(BATCH, KEYS, SIZE), 2, past_length, garbage[i % 3]);
-        wg_tensor mask = wg_length_mask(wg_full(tape, WG_I32, WG_DIMS(BATCH), 5), KEYS), weights;
-        wg_keys keys = wg_score_keys(&score, states, states, mask);
-        wg_tensor y = wg_attend(&score, q, &keys, WG_NONE, &weights), out[] = {y, weights, WG_NONE};
-        out[2] = wg_grad1(wg_sum_all(wg_square(y)), states, WG_NONE);
-        for (int k = 0; k < 3; k++) {
-            char text[64];
-            snprintf(text, sizeof text, "score %d, choice %d, result %d", i / 9, i / 3 % 3, k);
-            for (int e = 0; e < wg_numel(out[k]) && i % 3 == 0; e++) keep[k][e] = value_at(out[k], e);
-            expect(text, out[k], 1e-12, (int)wg_numel(out[k]), keep[k]);
-        }
-        if (wg_params_count(set) > 0) {
-            assert_int_equal(wg_backward(wg_sum_all(wg_square(y))), WG_OK);
-            for (size_t p = 0; p < wg_params_count(set); p++) {
-                const double *g = wg_param_grad(wg_params_at(set, p));
-                for (int e = 0; e < wg_param_numel(wg_params_at(set, p)); e++) CHECK(isfinite(g[e]));
-            }
-        }
-        assert_int_equal(wg_tape_reset(tape), WG_OK);
-        wg_params_free(set);
-    }
-}
-
 /* ---- long sums in f32 ---- */
 
 /* One element, within what a thousand additions one after the other may be off by. */
@@ -455,19 +250,156 @@ static void case_long_sums(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+/* ---- 0 times infinity inside of formulas ---- */
+
+static wg_tensor power_0(wg_tensor x) { return wg_pow_scalar(x, 0); }
+static wg_tensor power_1(wg_tensor x) { return wg_pow_scalar(x, 1); }
+static wg_tensor power_2(wg_tensor x) { return wg_pow_scalar(x, 2); }
+static wg_tensor elu(wg_tensor x) { return wg_elu(x, 1.5); }
+static wg_tensor leaky_relu(wg_tensor x) { return wg_leaky_relu(x, 0.01); }
+
+/* Far out, activations are straight lines: slope left, slope right, and no curve. Also at infinity, where PyTorch has
+ * NaN for most of them. Powers of small integers, in the units of their slopes, have the derivatives of polynomials. */
+static void case_gelu_second_far(void)
+{
+    static const struct {
+        const char *name;
+        wg_tensor (*f)(wg_tensor x);
+        double left, right;
+    } lines[] = {{"gelu", wg_gelu, 0, 1},
+                 {"gelu_tanh", wg_gelu_tanh, 0, 1},
+                 {"silu", wg_silu, 0, 1},
+                 {"softplus", wg_softplus, 0, 1},
+                 {"sigmoid", wg_sigmoid, 0, 0},
+                 {"tanh", wg_tanh, 0, 0},
+                 {"erf", wg_erf, 0, 0},
+                 {"relu", wg_relu, 0, 1},
+                 {"elu", elu, 0, 1},
+                 {"leaky relu", leaky_relu, 0.01, 1}};
+    static const double sizes[] = {1e4, 1e10, 1e13, 1.8e19, 2e19, 1e25, 1e30, 3e38, 1e160, 1e300, INFINITY};
+    enum { N = 22 };
+    double x[N], slope[N], none[N] = {0};
+    for (int i = 0; i < 2 * 10; i++) {
+        wg_dtype dtype = floats[i % 2];
+        for (int k = 0; k < N; k++) {
+            double size = sizes[k / 2];
+            x[k] = (k % 2 ? -1 : 1) * (dtype == WG_F32 && size > 3.1e38 ? INFINITY : size);
+            slope[k] = k % 2 ? lines[i / 2].left : lines[i / 2].right;
+        }
+        wg_tensor t = numbers(dtype, WG_DIMS(N), x), y = lines[i / 2].f(t);
+        wg_tensor first = wg_grad1(y, t, wg_ones_like(y)), second = wg_grad1(first, t, wg_ones_like(y));
+        wg_tensor third = wg_grad1(second, t, wg_ones_like(y)), unknown = ROW(dtype, nan_),
+                  z = lines[i / 2].f(unknown);
+        expect(lines[i / 2].name, first, 1e-6, N, slope);
+        expect(lines[i / 2].name, second, 0, N, none);
+        expect(lines[i / 2].name, third, 0, N, none);
+        EXPECT(lines[i / 2].name, z, nan_);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        wg_tensor t = ROW(floats[i], 0, -0.0, 1e-30, -1e-30, 1e-20, 2), ones = wg_ones_like(t);
+        wg_tensor p0 = wg_grad1(power_0(t), t, ones), p1 = wg_grad1(power_1(t), t, ones);
+        wg_tensor p2 = wg_grad1(power_2(t), t, ones), p22 = wg_grad1(p2, t, ones);
+        EXPECT("x^0, order 2", wg_grad1(p0, t, ones), 0, 0, 0, 0, 0, 0);
+        EXPECT("x^1, order 1", p1, 1, 1, 1, 1, 1, 1);
+        EXPECT("x^1, order 2", wg_grad1(p1, t, ones), 0, 0, 0, 0, 0, 0);
+        EXPECT("x^1, order 3", wg_grad1(wg_grad1(p1, t, ones), t, ones), 0, 0, 0, 0, 0, 0);
+        EXPECT("x^2, order 2", p22, 2, 2, 2, 2, 2, 2);
+        EXPECT("x^2, order 3", wg_grad1(p22, t, ones), 0, 0, 0, 0, 0, 0);
+        /* products that leave the type only in the middle */
+        wg_tensor big = ROW(floats[i], 1e30), small = ROW(floats[i], 1e-20);
+        EXPECT("rsqrt", wg_grad1(wg_rsqrt(big), big, big), -0.5e-15);
+        EXPECT("rsqrt", wg_scale(wg_grad1(wg_rsqrt(small), small, small), 1e-10), -0.5);
+        EXPECT("reciprocal", wg_scale(wg_grad1(wg_reciprocal(big), big, big), 1e30), -1);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* ---- random numbers ---- */
+
+/* The part of the numbers, times 2^24, that 24 bits do not have: 0 if there are no more; else uniform. */
+static void expect_more_bits(const char *what, wg_tensor x, double scale, bool more)
+{
+    enum { BINS = 16 };
+    int bins[BINS] = {0}, whole = 0;
+    int n = (int)wg_numel(x);
+    for (int i = 0; i < n; i++) {
+        double rest = value_at(x, i) * scale * 0x1p24;
+        rest -= floor(rest);
+        whole += rest == 0;
+        bins[(int)(rest * BINS)]++;
+    }
+    if (more ? whole > 0 : whole < n) FAIL("%s: %d of %d numbers have 24 bits", what, whole, n);
+    for (int k = 0; k < BINS && more; k++)
+        if (fabs(bins[k] - n / (double)BINS) > 5 * sqrt(n / (double)BINS))
+            FAIL("%s: bin %d has %d", what, k, bins[k]);
+}
+
+/* Uniform numbers of f64 have 53 bits. The first 24 are those of f32, whose numbers are as they were. */
+static void case_uniform_53_bits(void)
+{
+    enum { N = 100000 };
+    for (int f64 = 0; f64 < 2; f64++) {
+        wg_params *set = wg_params_new(floats[f64]);
+        wg_param *p = wg_param_new(set, "p", WG_DIMS(N), wg_init_uniform(0, 1));
+        expect_more_bits("uniform", wg_uniform(tape, floats[f64], WG_DIMS(N), 0, 1), 1, f64);
+        expect_more_bits("uniform", wg_uniform(tape, floats[f64], WG_DIMS(N), 2, 4), 0.5, f64);
+        expect_more_bits("initial", wg_use(tape, p), 1, f64);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+        wg_params_free(set);
+    }
+    wg_set_step(tape, 0);
+    wg_tensor f = wg_uniform(tape, WG_F32, WG_DIMS(4), 0, 1), d;
+    double first[4];
+    for (int i = 0; i < 4; i++) first[i] = value_at(f, i);
+    wg_tape_reset(tape);
+    wg_set_step(tape, 0);
+    d = wg_uniform(tape, WG_F64, WG_DIMS(4), 0, 1);
+    for (int i = 0; i < 4; i++) CHECK(first[i] == floor(value_at(d, i) * 0x1p24) * 0x1p-24);
+    wg_tape_reset(tape);
+    /* the tail of a normal distribution: of 24 bits the largest is sqrt(48 ln 2) = 5.77 */
+    wg_tensor n = wg_normal(tape, WG_F64, WG_DIMS(N), 0, 1);
+    int equal = 0;
+    for (int i = 0; i + 1 < N; i++) equal += value_at(n, i) == value_at(n, i + 1);
+    CHECK(equal == 0);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
+/* Probabilities that 24 bits do not have: the masks of p and of the next number of 24 bits are different things. */
+static void case_dropout_threshold_53_bits(void)
+{
+    enum { N = 1 << 22 };
+    wg_set_step(tape, 0);
+    const double p = 0.5 - 0x1p-25; /* in f32 it would be 0.5, or less: a multiple of 2^-24 */
+    wg_tensor ones = wg_ones(tape, WG_F64, WG_DIMS(4)), u = wg_uniform(tape, WG_F64, WG_DIMS(4), 0, 1);
+    double at = value_at(u, 2); /* element 2 is dropped if p is larger than its number */
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    for (int k = -1; k <= 1; k++) {
+        double limit = at + k * 0x1p-40;
+        wg_set_step(tape, 0);
+        ones = wg_ones(tape, WG_F64, WG_DIMS(4));
+        CHECK((value_at(wg_dropout(ones, limit), 2) == 0) == (at < limit));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+        wg_set_step(tape, 0);
+        CHECK((value_at(wg_bernoulli(tape, WG_DIMS(4), limit), 2) == 1) == (at < limit));
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    wg_tensor rare =
+        wg_cast(wg_bernoulli(tape, WG_DIMS(N), 1e-12), WG_F64); /* at 2^-24 it would be one in 17 million */
+    CHECK(wg_item(wg_sum_all(rare)) == 0);
+    wg_tensor half = wg_cast(wg_bernoulli(tape, WG_DIMS(N), p), WG_F64);
+    CHECK(fabs(wg_item(wg_mean_all(half)) - p) < 5 * 0.5 / sqrt(N));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(case_infinite_scores),
-        ON_TAPE(case_infinite_scores_cross_entropy),
-        ON_TAPE(case_logsumexp_gradient_large),
-        ON_TAPE(case_constant_row),
-        ON_TAPE(case_norm_overflow_1e30),
-        ON_TAPE(case_embedding_gradient_2pow24),
-        ON_TAPE(case_long_sums),
-        ON_TAPE(case_attention_nan_masked),
-        ON_TAPE(case_attention_nan_masked_step),
-        ON_TAPE(case_attention_nan_masked_layers),
+        ON_TAPE(case_infinite_scores),           ON_TAPE(case_infinite_scores_cross_entropy),
+        ON_TAPE(case_logsumexp_gradient_large),  ON_TAPE(case_constant_row),
+        ON_TAPE(case_norm_overflow_1e30),        ON_TAPE(case_embedding_gradient_2pow24),
+        ON_TAPE(case_gelu_second_far),           ON_TAPE(case_uniform_53_bits),
+        ON_TAPE(case_dropout_threshold_53_bits), ON_TAPE(case_long_sums),
     };
     return RUN_TESTS(tests);
 }

@@ -2,6 +2,7 @@
  * nothing leaks, parameters and gradients keep their values, and after wg_tape_reset the same step gives the same bits
  * as without the failure. */
 #include "check.h"
+#include "random.h"
 #include "samples.h"
 
 /* ---- an allocator that fails ---- */
@@ -95,8 +96,10 @@ typedef struct scenario {
     wg_linear_layer out;
     bool remat;
     const char *plan;
+    size_t plan_bytes; /* 0: the default */
     sampler sampler;
     const op_samples *row;
+    int number; /* of the sample */
     bits result;
 } scenario;
 
@@ -119,10 +122,13 @@ static void report(const plot *p, const scenario *s, long k, bool for_good, cons
     FAIL("%s, allocation %ld failing%s: %s", name, k, for_good ? " for good" : "", what);
 }
 
+static long n_faults;
+
 /* Runs a step with request k failing, then again without a failure. False if k is past the last request. */
-static bool fail_at(const plot *p, const op_samples *row, long k, bool for_good, bits wanted)
+static bool fail_at(const plot *p, const op_samples *row, int number, long k, bool for_good, bits wanted)
 {
-    scenario s = {.memory = {.fail_at = k, .for_good = for_good}, .row = row};
+    scenario s = {.memory = {.fail_at = k, .for_good = for_good}, .row = row, .number = number};
+    n_faults++;
     bool made = p->make(&s);
     if (made) {
         bits before = bits_of_set(s.set, true), after;
@@ -178,7 +184,7 @@ static void every_allocation(const plot *p, const op_samples *row)
     if (ok) check_fresh_memory(p, row, wanted);
     for (int for_good = 0; ok && for_good < 2; for_good++) {
         long k = 0;
-        while (fail_at(p, row, k, for_good, wanted)) k++;
+        while (fail_at(p, row, 0, k, for_good, wanted)) k++;
         if (k < 10 || k != s.memory.requests)
             report(p, &s, k, for_good, "the hooks were not asked as often as before");
     }
@@ -192,6 +198,7 @@ static bool make_tape(scenario *s)
     options.allocator = hooks(&s->memory);
     options.remat = s->remat;
     options.plan = s->plan;
+    if (s->plan_bytes) options.plan_bytes = s->plan_bytes;
     s->tape = wg_tape_new(options);
     return s->tape != NULL;
 }
@@ -202,7 +209,7 @@ static bool make_op(scenario *s)
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
     s->set = wg_params_new(WG_F64);
     s->sampler = (sampler){.tape = tape, .set = s->set, .spoil_at = -1};
-    sample_make(&s->sampler, s->row, 0);
+    sample_make(&s->sampler, s->row, s->number);
     wg_tape_free(tape);
     return make_tape(s);
 }
@@ -210,7 +217,7 @@ static bool make_op(scenario *s)
 static wg_status step_op(scenario *s)
 {
     s->sampler.tape = s->tape;
-    wg_tensor out = sample_run(&s->sampler, s->row, 0, -1);
+    wg_tensor out = sample_run(&s->sampler, s->row, s->number, -1);
     s->result = (bits){0};
     add_tensor(&s->result, out);
     wg_status status = wg_tape_reset(s->tape);
@@ -334,6 +341,27 @@ static wg_status step_wide(scenario *s)
     return wg_tape_reset(s->tape);
 }
 
+/* Programs in turn, more than the plan cache has room for. */
+static bool make_evictions(scenario *s)
+{
+    s->plan_bytes = 20000;
+    return make_derivatives(s);
+}
+
+static wg_status step_evictions(scenario *s)
+{
+    wg_status status = WG_OK;
+    s->result = (bits){0};
+    for (int i = 0; i < 24 && status == WG_OK; i++) {
+        wg_tensor w = wg_use(s->tape, wg_param_find(s->set, "w")), x = w;
+        for (int k = 0; k <= i % 8; k++) x = wg_tanh(wg_matmul(wg_matmul(x, wg_t(w)), w));
+        add_tensor(&s->result, wg_grad1(wg_sum_all(x), w, WG_NONE));
+        status = wg_tape_reset(s->tape);
+    }
+    if (status == WG_OK) CHECK(wg_tape_count(s->tape).plans_cached < 8);
+    return status;
+}
+
 /* Written-out attention, which the planner replaces by the op. */
 static bool make_attention(scenario *s)
 {
@@ -366,41 +394,37 @@ static void ops(void)
         if (check_wants(row->name)) every_allocation(&op, row);
 }
 
-static void lstm(void)
+#define PLOT(name, make, step)                                                                                     \
+    static void name(void)                                                                                         \
+    {                                                                                                              \
+        static const plot all = {#name, make, step};                                                               \
+        every_allocation(&all, NULL);                                                                              \
+    }
+PLOT(lstm, make_lstm, step_lstm)
+PLOT(lstm_less, make_lstm_less, step_lstm)
+PLOT(products, make_products, step_products)
+PLOT(derivatives, make_derivatives, step_derivatives)
+PLOT(wide, make_derivatives, step_wide)
+PLOT(attention, make_attention, step_attention)
+PLOT(evictions, make_evictions, step_evictions)
+
+/* One allocation of one sample: any of all. */
+static void one_fault(uint64_t seed)
 {
-    static const plot all = {"lstm", make_lstm, step_lstm};
-    every_allocation(&all, NULL);
+    static const plot op = {"op", make_op, step_op};
+    int rows = 0;
+    random_state = seed * 0x9e3779b97f4a7c15u;
+    while (samples_at(rows)) rows++;
+    const op_samples *row = samples_at((int)below(rows));
+    const int number = (int)below(row->n);
+    scenario s = {.memory = {.fail_at = -1}, .row = row, .number = number};
+    const bool ok = op.make(&s) && op.step(&s) == WG_OK;
+    if (!ok) report(&op, &s, -1, false, "not made");
+    end(&s);
+    if (ok) fail_at(&op, row, number, (long)below(s.memory.requests), below(2), s.result);
 }
 
-static void lstm_less(void)
-{
-    static const plot all = {"lstm with less memory", make_lstm_less, step_lstm};
-    every_allocation(&all, NULL);
-}
-
-static void products(void)
-{
-    static const plot all = {"products", make_products, step_products};
-    every_allocation(&all, NULL);
-}
-
-static void derivatives(void)
-{
-    static const plot all = {"derivatives", make_derivatives, step_derivatives};
-    every_allocation(&all, NULL);
-}
-
-static void wide(void)
-{
-    static const plot all = {"wide", make_derivatives, step_wide};
-    every_allocation(&all, NULL);
-}
-
-static void attention(void)
-{
-    static const plot all = {"attention", make_attention, step_attention};
-    every_allocation(&all, NULL);
-}
+static void random_faults(void) { check_rounds(200, one_fault); }
 
 static wg_tensor check_loss(void *context, wg_tape *tape, wg_params *set)
 {
@@ -436,8 +460,11 @@ static void gradient_check(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(ops),         TEST_CASE(lstm), TEST_CASE(lstm_less), TEST_CASE(products),
-        TEST_CASE(derivatives), TEST_CASE(wide), TEST_CASE(attention), TEST_CASE(gradient_check),
+        TEST_CASE(ops),           TEST_CASE(lstm),           TEST_CASE(lstm_less), TEST_CASE(products),
+        TEST_CASE(derivatives),   TEST_CASE(wide),           TEST_CASE(attention), TEST_CASE(evictions),
+        TEST_CASE(random_faults), TEST_CASE(gradient_check),
     };
-    return RUN_TESTS(tests);
+    const int failed = RUN_TESTS(tests);
+    printf("%ld allocations failed\n", n_faults);
+    return failed;
 }

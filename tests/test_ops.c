@@ -109,6 +109,43 @@ static void jacobian_products(void)
     wg_tape_free(tape);
 }
 
+/* A derivative of a gradient that is asked for where gradients are switched off is the same number. */
+static void check_detached(program *p)
+{
+    wg_tape *tape = p->s.tape;
+    const wg_tensor loss = sample_loss(&p->s, sample_make(&p->s, p->row, p->i)), x = p->s.input[0];
+    const wg_tensor sum = wg_sum_all(wg_square(wg_grad1(loss, x, WG_NONE)));
+    wg_tensor second[2] = {wg_grad1(sum, x, WG_NONE)};
+    wg_no_grad_begin(tape);
+    second[1] = wg_grad1(sum, x, WG_NONE);
+    wg_no_grad_end(tape);
+    if (wg_eval(second, 2) == WG_OK) {
+        const double *a = wg_value(second[0]), *b = wg_value(second[1]);
+        for (int64_t k = 0, n = wg_numel(x); k < n; k++) {
+            if (fabs(a[k] - b[k]) <= 1e-12 * (1 + fabs(a[k])) || (isnan(a[k]) && isnan(b[k]))) continue;
+            sample_failed(p->row, p->i, "without gradients: element %d is %.12g, not %.12g", (int)k, b[k], a[k]);
+            break;
+        }
+    } else {
+        sample_failed(p->row, p->i, "%s", wg_tape_message(tape));
+    }
+    wg_tape_reset(tape);
+}
+
+static void detached_second_derivatives(void)
+{
+    const op_samples *row;
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    FOR_EACH_SAMPLE(row, i)
+    {
+        wg_params *set = wg_params_new(WG_F64);
+        program p = {.row = row, .i = i};
+        if ((row->flags & SAMPLE_SMOOTH) && differentiable(&p, tape, set)) check_detached(&p);
+        wg_params_free(set);
+    }
+    wg_tape_free(tape);
+}
+
 /* ---- running a sample in some way ---- */
 
 typedef struct way {
@@ -309,9 +346,13 @@ static void threads(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(gradients),       TEST_CASE(jacobian_products),
-                                 TEST_CASE(f32_against_f64), TEST_CASE(operands_without_gradient),
-                                 TEST_CASE(plans),           TEST_CASE(eager),
+    static const test tests[] = {TEST_CASE(gradients),
+                                 TEST_CASE(jacobian_products),
+                                 TEST_CASE(detached_second_derivatives),
+                                 TEST_CASE(f32_against_f64),
+                                 TEST_CASE(operands_without_gradient),
+                                 TEST_CASE(plans),
+                                 TEST_CASE(eager),
                                  TEST_CASE(threads)};
     return RUN_TESTS(tests);
 }

@@ -318,12 +318,13 @@ static double worst(const outcome *a, const outcome *b, wg_dtype dtype)
     size_t n = a->bytes / wg_dtype_size(dtype);
     for (size_t i = 0; i < n; i++) {
         double x = dtype == WG_F32 ? ((float *)a->grads)[i] : ((double *)a->grads)[i];
-        scale = fmax(scale, fabs(x));
+        /* No fmax: by GCC 12 for aarch64, its reduction ends in an internal compiler error. */
+        if (fabs(x) > scale) scale = fabs(x);
     }
     for (size_t i = 0; i < n; i++) {
         double x = dtype == WG_F32 ? ((float *)a->grads)[i] : ((double *)a->grads)[i];
         double y = dtype == WG_F32 ? ((float *)b->grads)[i] : ((double *)b->grads)[i];
-        most = fmax(most, fabs(x - y) / scale);
+        if (fabs(x - y) / scale > most) most = fabs(x - y) / scale;
         if (isnan(x) != isnan(y)) most = INFINITY;
     }
     return most;

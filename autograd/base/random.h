@@ -38,6 +38,19 @@ static inline void wg__random4(uint64_t seed, uint64_t step, uint64_t key, uint6
 /* Uniform in [0, 1): the top 24 bits, exact in f32 and f64. */
 static inline double wg__uniform(uint32_t bits) { return (double)(bits >> 8) * 0x1p-24; }
 
+/* The second four numbers of a block, for f64: from the other half of the blocks, which no element has for its own. */
+static inline void wg__random4_more(uint64_t seed, uint64_t step, uint64_t key, uint64_t block, uint32_t out[4])
+{
+    wg__random4(seed, step, key, block | 1ull << 63, out);
+}
+
+/* Uniform in [0, 1) with 53 bits, those that f64 has: the 24 bits of wg__uniform(bits), the other 8, and 21 of `more`.
+ */
+static inline double wg__uniform_f64(uint32_t bits, uint32_t more)
+{
+    return wg__uniform(bits) + (double)((bits & 0xff) << 21 | more >> 11) * 0x1p-53;
+}
+
 /* A 64-bit hash of bytes (FNV-1a with a final mix): keys from names. */
 static inline uint64_t wg__hash_bytes(uint64_t hash, const void *bytes, uint64_t size)
 {

@@ -58,8 +58,7 @@ static bool fits(uint32_t steps, uint32_t loads)
 
 enum {
     SHARED = 16384, /* elements of a chain that is worth splitting between threads: ... */
-    LINES = 8,   /* ... by lines, if it has a sum, which then needs at least so many (both chosen, not measured) */
-    SPANS = 1024 /* a chain adds lines to a sum one by one; of more the sum's kernel adds in two levels */
+    LINES = 8, /* ... by lines, if it has a sum, which then needs at least so many (both chosen, not measured) */
 };
 
 static bool same_lines(const fuse *f, uint32_t sum, uint32_t other)
@@ -79,7 +78,8 @@ static bool is_line_sum(const fuse *f, uint32_t id)
     if (!(f->p->passes & WG__PASS_FUSE) || !wg__op_is(tape, node, tape->structural->sum)) return false;
     if (!wg_dtype_is_float((wg_dtype)node->dtype) || !wg__lines_of_sum(tape, node, &lines)) return false;
     int64_t numel = wg__numel_of(tape, &tape->nodes[node->in[0]]);
-    return numel > 0 && (lines.count >= LINES || numel <= SHARED) && numel / lines.count / lines.line <= SPANS;
+    const int64_t added = tape->structural->line_sums((wg_dtype)node->dtype)->lines;
+    return numel > 0 && (lines.count >= LINES || numel <= SHARED) && numel / lines.count / lines.line <= added;
 }
 
 /* ---- growing groups ------------------------------------------------------------------------------------------ */

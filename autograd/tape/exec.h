@@ -24,6 +24,8 @@ typedef struct wg__chain_operand {
  * of `line` numbers into out[0], out[1], ...; `add`: adds to the values that are there. */
 typedef struct wg__line_sums {
     size_t bytes; /* of a state: a multiple of 64, aligned to 64 */
+    int64_t
+        lines; /* that may be added to one sum one after another: the sum's op adds more of them in two levels */
     void (*begin)(void *state, void *out, int64_t line, bool add);
     void (*feed)(void *state, const void *x, int64_t n); /* the next n numbers */
 } wg__line_sums;

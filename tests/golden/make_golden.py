@@ -207,6 +207,7 @@ def convolutions():
     back = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
     largest = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
     means = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+    CEIL = (1,)  # of a pool, instead of extra: ceil_mode
     # kind, images, in, out, size, kernel, stride, dilation, padding, groups, extra
     cases = [
         (0, 2, 3, 4, (9,), (3,), (1,), (1,), (0,), 1, ()),
@@ -233,6 +234,16 @@ def convolutions():
         (3, 2, 3, 0, (9, 7), (3, 2), (2, 1), (1, 1), (1, 1), 1, ()),
         (3, 2, 3, 0, (9, 7), (3, 2), (2, 1), (1, 1), (1, 1), 0, ()),
         (3, 1, 2, 0, (4, 5, 6), (2, 3, 2), (2, 1, 2), (1, 1, 1), (1, 1, 0), 1, ()),
+        (2, 2, 3, 0, (6,), (3,), (2,), (1,), (1,), 1, CEIL),
+        (2, 2, 3, 0, (6, 7), (3, 4), (2, 3), (1, 1), (1, 2), 1, CEIL),
+        (2, 1, 2, 0, (10, 75), (3, 3), (3, 2), (2, 1), (1, 1), 1, CEIL),
+        (2, 1, 2, 0, (4, 5, 6), (2, 3, 3), (3, 2, 2), (1, 1, 1), (1, 1, 0), 1, CEIL),
+        (3, 2, 3, 0, (6,), (3,), (2,), (1,), (1,), 1, CEIL),
+        (3, 2, 3, 0, (6,), (3,), (2,), (1,), (1,), 0, CEIL),
+        (3, 2, 3, 0, (6, 7), (3, 4), (2, 3), (1, 1), (1, 2), 1, CEIL),
+        (3, 2, 3, 0, (6, 7), (3, 4), (2, 3), (1, 1), (1, 2), 0, CEIL),
+        (3, 1, 2, 0, (9, 6), (2, 3), (4, 2), (1, 1), (0, 0), 1, CEIL),
+        (3, 1, 2, 0, (4, 5, 6), (2, 3, 3), (3, 2, 2), (1, 1, 1), (1, 1, 0), 1, CEIL),
     ]
     for number, (kind, images, channels, outs, size, kernel, stride, dilation, padding, groups, extra) in enumerate(cases):
         torch.manual_seed(300 + number)
@@ -247,9 +258,9 @@ def convolutions():
         elif kind == 1:
             y = back[axes](x, named["w"], named["b"], stride, padding, extra, groups, dilation)
         elif kind == 2:
-            y = largest[axes](x, kernel, stride, padding, dilation)
+            y = largest[axes](x, kernel, stride, padding, dilation, ceil_mode=bool(extra))
         else:
-            y = means[axes](x, kernel, stride, padding, count_include_pad=bool(groups))
+            y = means[axes](x, kernel, stride, padding, ceil_mode=bool(extra), count_include_pad=bool(groups))
         weighted(case, out, {"out": y}).backward()
         triples = [tuple(t) + (0,) * (3 - len(t)) for t in (stride, dilation, padding, extra, kernel)]
         out[f"{case}/options"] = torch.tensor([kind, axes, max(groups, 1), groups] + [i for t in triples for i in t],

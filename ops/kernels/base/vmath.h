@@ -163,23 +163,33 @@ VINLINE V v_softplus(V x) { return v_max(x, v_set(0)) + v_log1p_unit(v_exp(-v_ab
 VINLINE V v_normal_density(V x) { return v_exp(x * x * R(-0.5)) * R(0.39894228040143267794); }
 VINLINE V v_normal(V x) { return R(0.5) * (1 + v_erf(x * R(0.70710678118654752440))); }
 
+/* Derivatives of gelu and silu are products of a function that vanishes for large |x| with a polynomial in x, which must
+ * stay finite there. At NEAR the first is 0. */
+#define NEAR R(40)
+VINLINE V v_near(V x) { return v_clamp(x, -NEAR, NEAR); }
+
+/* d/dx (x Phi(x)) = Phi + x phi, d2/dx2 = phi (2 - x^2). */
+VINLINE V v_gelu_slope(V x) { return v_fma(v_near(x), v_normal_density(x), v_normal(x)); }
+VINLINE V v_gelu_curve(V x) { return v_normal_density(x) * (2 - v_near(x) * v_near(x)); }
+
 /* 2 u, u = sqrt(2/pi) (x + 0.044715 x^3), and half its derivative. (1 + tanh u) / 2 = sigmoid(2 u). */
 VINLINE V v_gelu_inner(V x) { return R(2 * 0.79788456080286535588) * x * (1 + R(0.044715) * x * x); }
 VINLINE V v_gelu_tanh(V x) { return x * v_sigmoid(v_gelu_inner(x)); }
 
-/* d/dx (x s), s = sigmoid(2 u): s + x s (1 - s) 2 u'. x is clamped in u': for large |x| 1 - s is 0, and u' must be
- * finite. */
+/* d/dx (x s), s = sigmoid(2 u): s + x s (1 - s) 2 u'. */
 VINLINE V v_gelu_tanh_slope(V x)
 {
-    V s = v_sigmoid(v_gelu_inner(x)), s_other = v_sigmoid(-v_gelu_inner(x)), c = v_clamp(x, R(-1e4), R(1e4));
-    return s + x * s * s_other * (R(2 * 0.79788456080286535588) * (1 + R(3 * 0.044715) * c * c));
+    V s = v_sigmoid(v_gelu_inner(x)), s_other = v_sigmoid(-v_gelu_inner(x)), c = v_near(x);
+    return s + c * s * s_other * (R(2 * 0.79788456080286535588) * (1 + R(3 * 0.044715) * c * c));
 }
 
-/* d/dx (x sigmoid(x)) */
+/* d/dx (x sigmoid(x)) = s (1 + x (1 - s)), 1 - s as the sigmoid of -x. */
 VINLINE V v_silu_slope(V x)
 {
-    V s = v_sigmoid(x);
-    return s * (1 + x * (1 - s));
+    V e = v_exp(-v_abs(x)), large = 1 / (e + 1), small = e * large;
+    M negative = v_lt(x, v_set(0));
+    V s = v_select(negative, small, large), s_other = v_select(negative, large, small);
+    return s * (1 + v_clamp(x, R(-1e3), R(1e3)) * s_other);
 }
 
 /* -1, 0, 1; NaN stays NaN. */

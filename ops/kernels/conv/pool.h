@@ -6,9 +6,12 @@
 
 enum { WG__POOL_AXES = 3 };
 
-typedef struct wg__pool_attr { /* for each of the last `axes` axes */
+typedef struct
+    wg__pool_attr { /* the last `axes` axes are pooled: of the arrays the last; the others are 1, and before 0 */
     int64_t axes;
     int64_t kernel[WG__POOL_AXES], stride[WG__POOL_AXES], dilation[WG__POOL_AXES];
+    int64_t before[WG__POOL_AXES];    /* the first window begins so many elements before x */
+    int64_t positions[WG__POOL_AXES]; /* of windows; each has an element of x in it */
 } wg__pool_attr;
 
 /* The result is planes of the pooled axes; a task computes some planes. */

@@ -51,17 +51,30 @@ static void random_blocks(uint64_t seed, uint64_t step, uint64_t key, uint64_t b
     }
 }
 
+/* Whether the uniform number of element i is below p, with all its bits. */
+static bool is_below(double p, uint64_t seed, uint64_t step, uint64_t key, int64_t i)
+{
+    uint32_t bits[4], more[4];
+    wg__random4(seed, step, key, (uint64_t)i / 4, bits);
+    wg__random4_more(seed, step, key, (uint64_t)i / 4, more);
+    return wg__uniform_f64(bits[i % 4], more[i % 4]) < p;
+}
+
 void WG__K(dropout_mask)(const wg_args *args, int64_t task)
 {
     const wg__dropout_attr *attr = args->attr;
     uint64_t seed = wg_args_seed(args), step = wg_args_step(args);
     int64_t first = task * WG__RANDOM_TASK, stop = min64(first + WG__RANDOM_TASK, args->out.numel);
-    /* An element is dropped if its uniform number, a multiple of 2^-24, is below p. */
+    /* An element is dropped if its uniform number is below p. Of f32 that is a multiple of 2^-24; of f64 there are more
+     * bits, which matter only if the first 24 are those of p. */
     uint32_t limit = (uint32_t)ceil(attr->p * 0x1p24), number[4 * BLOCKS];
+    bool more = sizeof(real) == sizeof(double) && attr->p * 0x1p24 != (double)limit;
     real scale = attr->p < 1 ? (real)(1 / (1 - attr->p)) : 0, *out = args->out.data;
     for (int64_t i = first; i < stop; i += 4 * BLOCKS) {
         int64_t count = min64(stop - i, 4 * BLOCKS);
         random_blocks(seed, step, args->key, (uint64_t)i / 4, number);
         for (int64_t j = 0; j < count; j++) out[i + j] = number[j] >> 8 < limit ? 0 : scale;
+        for (int64_t j = 0; j < count && more; j++)
+            if (number[j] >> 8 == limit - 1 && !is_below(attr->p, seed, step, args->key, i + j)) out[i + j] = scale;
     }
 }

@@ -7,12 +7,22 @@
 #include "../base/integers.h"
 #include "../move/move.h"
 
+/* Four uniform numbers in [0, 1), multiples of *unit. */
+static void uniform4(wg_dtype dtype, uint64_t seed, uint64_t key, uint64_t block, double u[4], double *unit)
+{
+    uint32_t bits[4], more[4] = {0};
+    bool f64 = dtype == WG_F64;
+    wg__random4(seed, 0, key, block, bits);
+    if (f64) wg__random4_more(seed, 0, key, block, more);
+    for (int i = 0; i < 4; i++) u[i] = f64 ? wg__uniform_f64(bits[i], more[i]) : wg__uniform(bits[i]);
+    *unit = f64 ? 0x1p-53 : 0x1p-24;
+}
+
 /* Four standard normal numbers (Box, Muller 1958). The first uniform number of a pair is in (0, 1]. */
-static void normal4(const uint32_t bits[4], double z[4])
+static void normal4(const double u[4], double unit, double z[4])
 {
     for (int i = 0; i < 4; i += 2) {
-        double radius = sqrt(-2 * log(wg__uniform(bits[i]) + 0x1p-24)),
-               angle = 6.283185307179586 * wg__uniform(bits[i + 1]);
+        double radius = sqrt(-2 * log(u[i] + unit)), angle = 6.283185307179586 * u[i + 1];
         z[i] = radius * cos(angle);
         z[i + 1] = radius * sin(angle);
     }
@@ -26,13 +36,12 @@ void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint
         return;
     }
     for (int64_t i = 0; i < n; i += 4) {
-        uint32_t bits[4];
-        double value[4];
-        wg__random4(seed, 0, key, (uint64_t)i / 4, bits);
+        double u[4], value[4], unit;
+        uniform4(dtype, seed, key, (uint64_t)i / 4, u, &unit);
         if (kind == WG_INIT_UNIFORM) {
-            for (int j = 0; j < 4; j++) value[j] = a + (b - a) * wg__uniform(bits[j]);
+            for (int j = 0; j < 4; j++) value[j] = a + (b - a) * u[j];
         } else {
-            normal4(bits, value);
+            normal4(u, unit, value);
             for (int j = 0; j < 4; j++) value[j] = a + b * value[j];
         }
         for (int j = 0; j < 4 && i + j < n; j++) {

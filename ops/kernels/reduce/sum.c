@@ -30,7 +30,7 @@ static real strided_sum(const real *x, int64_t n, int64_t stride)
     return row_end(COMBINE_SUM, &a);
 }
 
-enum { SPANS = 1024 }; /* sums over the last axis that are added one by one; fuse.c knows the number, too */
+enum { SPANS = 1024 }; /* sums over the last axis that are added one by one; also in chains, by line_sums */
 
 /* out[c] = the sum over the axes `sum` from x + c * stride on, c < width <= WG__SUM_COLUMNS. */
 static void adjacent_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
@@ -182,4 +182,4 @@ static void line_feed(void *state, const void *numbers, int64_t n)
     }
 }
 
-const wg__line_sums WG__K(line_sums) = {sizeof(line_state), line_begin, line_feed};
+const wg__line_sums WG__K(line_sums) = {sizeof(line_state), SPANS, line_begin, line_feed};
