@@ -12,10 +12,11 @@ extern "C" {
 #endif
 
 /* Computes the scalar loss and adds d loss / d p to the gradient of every parameter p of any set that the loss depends
- * on, except frozen ones and buffers. On error no gradient changes, and the sets' gradients become invalid
- * (wg_params_grad_valid). */
+ * on, except frozen ones and buffers. WG_ERR_GRADIENT if there is none to which a gradient flows. On error, also one
+ * that was made while the loss was recorded, no gradient changes, and those of the sets that the recording used become
+ * invalid (wg_params_grad_valid): optimizers refuse the step until wg_zero_grad. */
 WG_API wg_status wg_backward(wg_tensor loss);
-/* The same for the n given parameters only. */
+/* The same for the n given parameters only; with none of them (n == 0) it is the same error. */
 WG_API wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n);
 
 /* Additional bytes that wg_backward(loss) would take, without running it. Adding to gradients that exist already takes

@@ -33,6 +33,7 @@ typedef struct checker {
     void *context;
     wg_gradcheck_options options;
     int order;         /* of the derivative that is checked */
+    uint64_t step;     /* of all random numbers */
     subject *subjects; /* the checked ones first */
     int n, n_checked;
     int64_t total, total_checked;
@@ -93,6 +94,7 @@ static void fill_random(const checker *c, uint64_t key, uint64_t number, double 
 static bool record(checker *c, bool gradients, wg_tensor *loss)
 {
     wg_tape_reset(c->tape);
+    wg_set_step(c->tape, c->step);
     *loss = c->loss(c->context, c->tape, c->set);
     if (wg_tape_status(c->tape) != WG_OK) return refuse(c, wg_tape_status(c->tape), wg_tape_message(c->tape));
     if (wg_is_nil(*loss)) return refuse(c, WG_ERR_ARGUMENT, "the loss is nil");
@@ -307,11 +309,13 @@ static void conclude(checker *c)
 
 static void check(checker *c)
 {
+    c->step = wg_next_step(c->tape);
     list_subjects(c);
     fill_random(c, KEY_WEIGHTS, 0, 1, c->weights);
     bool done = check_repeats(c) && check_order(c, 1) && (!c->options.second_order || check_order(c, 2));
     move_to(c, NULL, 0);
     wg_tape_reset(c->tape);
+    wg_set_step(c->tape, c->step);
     if (done) conclude(c);
 }
 

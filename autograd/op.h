@@ -135,7 +135,8 @@ typedef struct wg_layout {
 
 /* ---- the descriptor ------------------------------------------------------------------------------------------ */
 
-/* Checked when a tape records the op for the first time; it must not change after that. */
+/* Checked when a tape records the op for the first time; it must not change after that. Its functions must not use the
+ * tape, except for vjp, which records: an error on the tape. */
 struct wg_op {
     size_t struct_size; /* sizeof(wg_op): lets a newer library detect an older struct */
     const char *name;
@@ -169,8 +170,8 @@ struct wg_op {
 
 /* Records an op on its operands, which must be on the same tape; WG_NONE omits an optional one. The attr_size bytes at
  * attr (plain data, no pointers, padding zeroed, at most 1 MB) are copied and become part of the program: pass values
- * that change from step to step as operands, since a different program needs a new plan. Returns nil on error, and
- * WG_NONE if every operand is WG_NONE: there is no tape to store an error on. */
+ * that change from step to step as operands, since a different program needs a new plan. Returns nil on error, or
+ * WG_NONE if every operand is WG_NONE. */
 WG_API wg_tensor wg_record(const wg_op *op, const wg_tensor *in, int n_in, const void *attr, size_t attr_size);
 
 /* The same for ops that may have no operand (random numbers, ranges): takes the tape as an argument. */

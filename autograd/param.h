@@ -106,9 +106,9 @@ WG_API const void *wg_param_grad(const wg_param *param);
 /* The version of the value; increases with every write. */
 WG_API uint64_t wg_param_version(const wg_param *param);
 
-/* Write a value or gradient directly: begin returns its memory, to be written until end is called. wg_param_write_end
- * increases the version, which invalidates packed copies of the weight. wg_param_grad_write_begin returns NULL for a
- * buffer. */
+/* Write a value or gradient directly: begin returns its memory, to be written until end is called. Packed copies of a
+ * weight are not used in between; wg_param_write_end increases its version. wg_param_grad_write_begin returns NULL for
+ * a buffer. */
 WG_API void *wg_param_write_begin(wg_param *param);
 WG_API void wg_param_write_end(wg_param *param);
 WG_API void *wg_param_grad_write_begin(wg_param *param);

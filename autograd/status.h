@@ -1,7 +1,11 @@
 /* Status codes and error messages.
  *
  * Every function that can fail returns a wg_status or stores one in the object it operates on (a tape, a parameter
- * set). Each error has a message of one line. The library never prints, aborts or exits. */
+ * set). Each error has a message of one line. The library never prints, aborts or exits.
+ *
+ * NULL for a pointer that must not be NULL, and an object that was never initialized, are errors as well, in every
+ * function: WG_ERR_ARGUMENT where it can be returned or stored, with nil for a tensor; else the function does nothing
+ * and returns NULL, 0 or false, or what its comment says. Where NULL is legal, the header says what it means. */
 #ifndef WG_STATUS_H
 #define WG_STATUS_H
 

@@ -109,6 +109,7 @@ wg_status wg_tape_reset(wg_tape *tape)
     if (!may_change(tape, "tape_reset")) return tape->errors.first.status;
     const wg_status status = tape->errors.first.status;
     const bool stale = wg__intern_is_stale(tape); /* asks for the nodes of the step that ends */
+    wg_set_step(tape, wg_next_step(tape));
     if (status != WG_OK) tape->errors.previous = tape->errors.first;
     tape->errors.first.status = WG_OK;
     tape->errors.first.text[0] = 0;

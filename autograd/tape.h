@@ -25,7 +25,9 @@ typedef struct wg_tape wg_tape;
 typedef struct wg_pool wg_pool;
 
 /* A handle of a value on a tape. Passed by value; owns nothing. node == 0: nil, the result of a failed operation. All
- * zeros: WG_NONE, an omitted operand. */
+ * zeros: WG_NONE, an omitted operand. WG_NONE for one that must not be omitted is an error on the tape of the other
+ * operands; if there are none, there is no tape to store it on: the result is WG_NONE, and what reads or differentiates
+ * that returns WG_ERR_ARGUMENT, NaN or NULL. */
 typedef struct wg_tensor {
     wg_tape *tape;
     uint64_t epoch; /* of the tape when it was recorded; wg_tape_reset starts a new epoch */
@@ -129,9 +131,15 @@ WG_API void wg_scope_begin(wg_tape *tape, const char *name);
 WG_API void wg_scope_end(wg_tape *tape);
 
 /* A random number is a function of (seed, step, scope, ordinal of the op in its scope, element) and of nothing else.
- * The training loop must set the step before each training step. */
+ * The step is 0 at first and advances by itself: wg_tape_reset adds 1 if random numbers were drawn since the step was
+ * last set or advanced, and no error occurred, so that a step that failed can be tried again with the same numbers.
+ * wg_set_step sets the step of the runs that follow: in each training step, to number them yourself, or once, to
+ * resume. */
 WG_API void wg_set_seed(wg_tape *tape, uint64_t seed);
 WG_API void wg_set_step(wg_tape *tape, uint64_t step);
+/* The step after the next reset. wg_set_step of it, on a tape with the same seed, resumes the sequence: save it in
+ * wg_checkpoint.step. 0 for NULL. */
+WG_API uint64_t wg_next_step(const wg_tape *tape);
 
 /* ---- leaves -------------------------------------------------------------------------------------- */
 
@@ -140,7 +148,7 @@ WG_API void wg_set_step(wg_tape *tape, uint64_t step);
 WG_API wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to. */
 WG_API wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
-/* A scalar, shape []. */
+/* A scalar, shape []. An error if the dtype is i32 and the value is not an i32. */
 WG_API wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value);
 
 /* ---- queries that need no computation ------------------------------------------------------------ */

@@ -91,6 +91,7 @@ static void measure(const subject *s, const settings *o, wg_tape *tape, double *
     if (!set) app_fail("out of memory");
     wg_rnn rnn = make_rnn(set, s, o);
     wg_rnn_state now = wg_rnn_zero_state(&rnn, tape, o->batch);
+    wg_set_step(tape, 0); /* the same input for every net */
     for (int t = 0; t < T; t++) {
         wg_tensor x = wg_normal(tape, WG_F32, WG_DIMS(o->batch, 4), 0, 1e-4);
         h[t] = wg_rnn_step(&rnn, x, &now);

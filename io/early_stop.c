@@ -14,6 +14,8 @@ static bool is_better(const wg_early_stop *s, double number)
 
 wg_status wg_early_stop_update(wg_early_stop *s, double number, const wg_checkpoint *checkpoint, wg_error *error)
 {
+    if (!s || (s->path && !checkpoint))
+        return wg_error_set(error, WG_ERR_ARGUMENT, "early stop: %s is NULL", s ? "checkpoint" : "stop");
     if (!is_better(s, number)) {
         s->since++;
         return WG_OK;
@@ -28,11 +30,11 @@ wg_status wg_early_stop_update(wg_early_stop *s, double number, const wg_checkpo
     return WG_OK;
 }
 
-bool wg_early_stop_due(const wg_early_stop *s) { return s->since >= s->patience; }
+bool wg_early_stop_due(const wg_early_stop *s) { return s && s->since >= s->patience; }
 
 wg_status wg_early_stop_restore(const wg_early_stop *s, wg_checkpoint *checkpoint, wg_error *error)
 {
-    if (!s->path || isnan(s->best))
+    if (!s || !s->path || isnan(s->best))
         return wg_error_set(error, WG_ERR_ARGUMENT, "early stop: no best checkpoint was saved");
     wg_error reason = {0};
     wg_safetensors *file = wg_safetensors_open(s->path, &reason);

@@ -96,6 +96,7 @@ wg_status wg_idx_read(const char *path, wg_idx *idx, wg_error *error)
 
 wg_status wg_idx_read_limited(const char *path, uint64_t limit, wg_idx *idx, wg_error *error)
 {
+    if (!idx) return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "idx is NULL", path ? path : "");
     *idx = (wg_idx){0};
     wg__reader reader;
     wg_status status = wg__reader_open(&reader, path, error);
@@ -116,7 +117,7 @@ void wg_idx_fini(wg_idx *idx)
 double wg_idx_at(const wg_idx *idx, int64_t i)
 {
     int64_t numel;
-    if (!idx->data || !wg_shape_numel(&idx->shape, &numel) || i < 0 || i >= numel) return NAN;
+    if (!idx || !idx->data || !wg_shape_numel(&idx->shape, &numel) || i < 0 || i >= numel) return NAN;
     switch (idx->type) {
     case WG_IDX_U8: return ((const uint8_t *)idx->data)[i];
     case WG_IDX_I8: return ((const int8_t *)idx->data)[i];

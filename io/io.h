@@ -122,7 +122,7 @@ WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 typedef struct wg_checkpoint {
     wg_params *params;              /* parameters and buffers; tied ones are saved under every name */
     struct wg_optimizer *optimizer; /* its state is saved as "optim.*"; NULL: none */
-    uint64_t step;
+    uint64_t step; /* for wg_set_step when the run is resumed: the program's own, or wg_next_step */
     uint64_t seed;
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
     size_t n_metadata;

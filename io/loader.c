@@ -123,11 +123,11 @@ static void make_epoch(wg_loader *l, uint64_t epoch)
 
 int64_t wg_loader_batch(wg_loader *l, uint64_t step, const int64_t **samples)
 {
-    *samples = NULL;
+    if (samples) *samples = NULL;
     if (!l) return 0;
     uint64_t epoch = step / (uint64_t)l->n_batches;
     if (!l->made || epoch != l->epoch) make_epoch(l, epoch);
     int64_t first = l->batch[step % (uint64_t)l->n_batches] * l->options.batch, left = l->n - first;
-    *samples = l->order + first;
+    if (samples) *samples = l->order + first;
     return left < l->options.batch ? left : l->options.batch;
 }

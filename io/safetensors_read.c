@@ -354,13 +354,13 @@ void wg_safetensors_close(wg_safetensors *file)
 
 /* ---- access ---- */
 
-size_t wg_safetensors_count(const wg_safetensors *file) { return file->n_tensors; }
-const char *wg_safetensors_path(const wg_safetensors *file) { return file->path; }
-size_t wg_safetensors_metadata_count(const wg_safetensors *file) { return file->n_pairs; }
+size_t wg_safetensors_count(const wg_safetensors *file) { return file ? file->n_tensors : 0; }
+const char *wg_safetensors_path(const wg_safetensors *file) { return file ? file->path : ""; }
+size_t wg_safetensors_metadata_count(const wg_safetensors *file) { return file ? file->n_pairs : 0; }
 
 wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index)
 {
-    if (index >= file->n_tensors) return (wg_entry){.dtype = WG_DTYPES, .shape = {.rank = -1}};
+    if (!file || index >= file->n_tensors) return (wg_entry){.dtype = WG_DTYPES, .shape = {.rank = -1}};
     const indexed_tensor *t = &file->tensors[index];
     wg_shape shape;
     wg__json json =
@@ -390,21 +390,21 @@ size_t wg__safetensors_index(const wg_safetensors *file, const char *name)
 
 bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry)
 {
-    const size_t index = wg__safetensors_index(file, name);
-    const bool found = index < file->n_tensors;
-    *entry = found ? wg_safetensors_at(file, index) : (wg_entry){0};
+    const size_t index = file && name ? wg__safetensors_index(file, name) : 0;
+    const bool found = file && name && index < file->n_tensors;
+    if (entry) *entry = found ? wg_safetensors_at(file, index) : (wg_entry){0};
     return found;
 }
 
 wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t index)
 {
-    if (index >= file->n_pairs) return (wg_pair){0};
+    if (!file || index >= file->n_pairs) return (wg_pair){0};
     return (wg_pair){file->header + file->pairs[index].key, file->header + file->pairs[index].value};
 }
 
 const char *wg_safetensors_metadata(const wg_safetensors *file, const char *key)
 {
-    for (size_t i = 0; i < file->n_pairs; i++)
+    for (size_t i = 0; file && key && i < file->n_pairs; i++)
         if (strcmp(file->header + file->pairs[i].key, key) == 0) return file->header + file->pairs[i].value;
     return NULL;
 }

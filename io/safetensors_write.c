@@ -210,6 +210,8 @@ wg_status wg_safetensors_write(const char *path, const wg_entry *tensors, size_t
                                size_t n_metadata, wg_error *error)
 {
     writer w = {path ? path : "", tensors, metadata, n_tensors, n_metadata, NULL, error};
+    if (n_tensors > 0 && !tensors) return reject(&w, "tensors", "NULL");
+    if (n_metadata > 0 && !metadata) return reject(&w, "metadata", "NULL");
     if (n_tensors > SIZE_MAX / sizeof(wg_entry)) return reject(&w, "tensors", "too many");
     w.order = malloc((n_tensors + 1) * sizeof(size_t));
     if (!w.order) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", w.path);

@@ -69,6 +69,7 @@ static wg_status map_copy(wg__reader *reader, int fd, wg_text *text, uint64_t li
 
 static wg_status load(const char *path, bool map, uint64_t limit, wg_text *text, wg_error *error)
 {
+    if (!text) return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "text is NULL", path ? path : "");
     *text = (wg_text){0};
     wg__reader reader;
     wg_status status = wg__reader_open(&reader, path, error);

@@ -25,6 +25,7 @@ static const char *score_invalid_reason(const wg_score_options *o, int64_t query
 wg_status wg_score_init(wg_score_layer *layer, wg_params *set, const char *name, int64_t query, int64_t key,
                         wg_score_options options)
 {
+    if (!layer) return wg__null_init(set, "score", name);
     const wg_init init = wg_init_fan_in_uniform();
     *layer = (wg_score_layer){0};
     const char *reason = score_invalid_reason(&options, query, key);
@@ -76,6 +77,7 @@ static wg_tensor seen_of(wg_tensor x, wg_tensor mask)
 wg_keys wg_score_keys(const wg_score_layer *layer, wg_tensor keys, wg_tensor values, wg_tensor mask)
 {
     wg_keys result = {.keys = keys, .values = values, .mask = mask};
+    if (!layer) return result.keys = wg__null_apply(keys, "score_keys"), result;
     if (mask.tape && keys.tape && values.tape) {
         result.keys = seen_of(keys, mask);
         result.values = same_tensor(keys, values) ? result.keys : seen_of(values, mask);
@@ -122,6 +124,7 @@ static wg_tensor choose(const wg_score_options *o, wg_tensor scores, wg_tensor m
 wg_tensor wg_attend(const wg_score_layer *layer, wg_tensor q, const wg_keys *keys, wg_tensor mask,
                     wg_tensor *weights)
 {
+    if (!layer || !keys) return wg__null_apply(q, "attend");
     const bool single = wg_rank(q) == 2; /* one query per sequence */
     wg_tensor key_mask = keys->mask;
     if (key_mask.tape && wg_rank(key_mask) == 2) key_mask = wg_unsqueeze(key_mask, 1);
@@ -167,6 +170,7 @@ static const char *mha_invalid_reason(const wg_mha_options *o, int64_t size, int
 wg_status wg_mha_init(wg_mha *layer, wg_params *set, const char *name, int64_t size, int64_t heads,
                       wg_mha_options options)
 {
+    if (!layer) return wg__null_init(set, "mha", name);
     const wg_init in_init = options.in_init ? *options.in_init : wg_init_glorot(), zeros = wg_init_zeros();
     *layer = (wg_mha){0};
     const char *reason = mha_invalid_reason(&options, size, heads);
@@ -265,6 +269,7 @@ wg_tensor wg__mha_attend(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tenso
 wg_tensor wg_mha_apply(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options,
                        wg_tensor *weights)
 {
+    if (!layer) return wg__null_apply(q, "mha");
     wg_tensor heads[3];
     if (same_tensor(q, k) && same_tensor(k, v) && layer->in_proj_weight) {
         wg__mha_self(layer, q, heads);
@@ -292,6 +297,7 @@ wg_tensor wg_sinusoid(wg_tensor position, int64_t size, wg_dtype dtype)
 wg_status wg_position_init(wg_position_layer *layer, wg_params *set, const char *name, wg_position_kind kind,
                            int64_t length, int64_t size, double deviation)
 {
+    if (!layer) return wg__null_init(set, "position", name);
     *layer = (wg_position_layer){0};
     if (kind < WG_POSITION_NONE || kind > WG_POSITION_LEARNED)
         return wg_params_fail(set, WG_ERR_ARGUMENT, "position %s: kind is not a wg_position_kind",
@@ -304,6 +310,7 @@ wg_status wg_position_init(wg_position_layer *layer, wg_params *set, const char 
 
 wg_tensor wg_position_apply_at(const wg_position_layer *layer, wg_tensor x, wg_tensor position)
 {
+    if (!layer) return wg__null_apply(x, "position");
     switch (layer->kind) {
     case WG_POSITION_SINUSOID: return wg_add(x, wg_sinusoid(position, wg_size(x, -1), wg_dtype_get(x)));
     case WG_POSITION_LEARNED: return wg_add(x, wg_embedding(wg_use(x.tape, layer->weight), position));
@@ -313,7 +320,8 @@ wg_tensor wg_position_apply_at(const wg_position_layer *layer, wg_tensor x, wg_t
 
 wg_tensor wg_position_apply(const wg_position_layer *layer, wg_tensor x)
 {
-    if (layer->kind == WG_POSITION_NONE || wg_is_nil(x)) return x;
+    if (!layer) return wg__null_apply(x, "position");
+    if (layer->kind == WG_POSITION_NONE) return x;
     if (wg_rank(x) < 2)
         return wg_fail(x, WG_ERR_SHAPE, "position", "x must have 2 axes or more: [..., time, size]");
     const int64_t T = wg_size(x, -2);

@@ -16,12 +16,13 @@ static wg_tensor normalize(wg_tensor x, bool by_row, wg_tensor *scale)
 /* d loss / d h[t] for t < T, to be freed by the caller. Returns NULL on error, and the nil tensor in *failed. */
 static wg_tensor *gradients(wg_tensor loss, const wg_tensor *h, int T, const char *op, wg_tensor *failed)
 {
-    wg_tensor *g = T > 0 ? malloc((size_t)T * sizeof *g) : NULL;
+    wg_tensor *g = T > 0 && h ? malloc((size_t)T * sizeof *g) : NULL;
     if (g)
         wg_grad(loss, h, T, WG_NONE, g);
     else
-        *failed = T > 0 ? wg_fail(loss, WG_ERR_MEMORY, op, "out of memory for %d steps", T)
-                        : wg_fail(loss, WG_ERR_ARGUMENT, op, "%d steps; at least 1 is required", T);
+        *failed = !h      ? wg_fail(loss, WG_ERR_ARGUMENT, op, "the states are NULL")
+                  : T > 0 ? wg_fail(loss, WG_ERR_MEMORY, op, "out of memory for %d steps", T)
+                          : wg_fail(loss, WG_ERR_ARGUMENT, op, "%d steps; at least 1 is required", T);
     return g;
 }
 
@@ -62,7 +63,7 @@ wg_tensor wg_vanishing_penalty(wg_tensor loss, const wg_tensor *h, int T)
 
 void wg_random_truncation(wg_tensor *state, int n, double probability)
 {
-    if (n < 1) return;
+    if (n < 1 || !state) return;
     if (!(probability >= 0 && probability < 1)) {
         wg_tensor failed =
             wg_fail(state[0], WG_ERR_ARGUMENT, "random_truncation", "probability %g is not in [0, 1)", probability);

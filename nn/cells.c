@@ -20,6 +20,7 @@ wg_jordan_options wg_jordan_defaults(void) { return (wg_jordan_options){.bias = 
 wg_status wg_jordan_init(wg_jordan *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
                          int64_t output, wg_jordan_options options)
 {
+    if (!layer) return wg__null_init(set, "jordan", name);
     const wg_init init = hidden_uniform(hidden);
     *layer = (wg_jordan){.options = options, .dtype = wg_params_dtype(set), .output = output};
     if (input < 1 || hidden < 1 || output < 1)
@@ -40,12 +41,14 @@ wg_status wg_jordan_init(wg_jordan *layer, wg_params *set, const char *name, int
 
 wg_tensor wg_jordan_initial(const wg_jordan *layer, wg_tape *tape, int64_t batch)
 {
+    if (!layer) return wg_fail_on(tape, WG_ERR_ARGUMENT, "jordan", "the layer is NULL");
     wg_shape shape = WG_DIMS(batch, layer->output);
     return layer->y0 ? wg_expand(wg_use(tape, layer->y0), shape) : wg_zeros(tape, layer->dtype, shape);
 }
 
 wg_tensor wg_jordan_step(const wg_jordan *layer, wg_tensor x, wg_tensor y)
 {
+    if (!layer) return wg__null_apply(x, "jordan");
     wg_tape *tape = x.tape;
     wg_tensor in = wg_linear(x, wg_use(tape, layer->weight_ih), wg__use_or_none(tape, layer->bias_h));
     wg_tensor h = wg_add(in, wg_linear(y, wg_use(tape, layer->weight_yh), WG_NONE));
@@ -59,6 +62,7 @@ wg_tensor wg_jordan_step(const wg_jordan *layer, wg_tensor x, wg_tensor y)
 wg_status wg_simple_gru_init(wg_simple_gru *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
                              bool bias)
 {
+    if (!layer) return wg__null_init(set, "simple_gru", name);
     const wg_init init = hidden_uniform(hidden);
     *layer = (wg_simple_gru){.dtype = wg_params_dtype(set), .hidden = hidden};
     if (input < 1 || hidden < 1 || hidden > INT64_MAX / 8)
@@ -72,6 +76,7 @@ wg_status wg_simple_gru_init(wg_simple_gru *layer, wg_params *set, const char *n
 
 wg_tensor wg_simple_gru_step(const wg_simple_gru *layer, wg_tensor x, wg_tensor h)
 {
+    if (!layer) return wg__null_apply(x, "simple_gru");
     wg_tape *tape = x.tape;
     wg_tensor gate[2];
     wg_tensor in = wg_linear(x, wg_use(tape, layer->weight_ih), wg__use_or_none(tape, layer->bias));

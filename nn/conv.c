@@ -24,6 +24,7 @@ static const char *invalid_reason(const wg_conv_layer_options *o, int64_t in, in
 wg_status wg_conv_init(wg_conv_layer *layer, wg_params *set, const char *name, int64_t in, int64_t out,
                        wg_shape kernel, wg_conv_layer_options options)
 {
+    if (!layer) return wg__null_init(set, "conv", name);
     *layer = (wg_conv_layer){.options = options};
     const char *reason = kernel.rank == options.axes ? invalid_reason(&options, in, out, kernel.size)
                                                      : "the kernel must have one size for each spatial axis";
@@ -45,7 +46,7 @@ wg_tensor wg_conv_apply(const wg_conv_layer *layer, wg_tensor x)
 {
     static wg_tensor (*const convolutions[2][WG_CONV_AXES])(wg_tensor, wg_tensor, wg_tensor, wg_conv_options) = {
         {wg_conv1d, wg_conv2d, wg_conv3d}, {wg_conv_transpose1d, wg_conv_transpose2d, wg_conv_transpose3d}};
-    if (!layer->weight) return wg_fail(x, WG_ERR_ARGUMENT, "conv", "the layer was not initialized");
+    if (!layer || !layer->weight) return wg_fail(x, WG_ERR_ARGUMENT, "conv", "the layer was not initialized");
     wg_tensor bias = wg__use_or_none(x.tape, layer->bias);
     return convolutions[layer->options.transposed][layer->options.axes - 1](x, wg_use(x.tape, layer->weight), bias,
                                                                             layer->options.conv);

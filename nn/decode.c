@@ -15,7 +15,7 @@ wg_sampling wg_sampling_defaults(void) { return (wg_sampling){.temperature = 1, 
 int64_t wg_choose_greedy(const float *logits, int64_t n)
 {
     int64_t best = -1;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && logits; i++)
         if (!isnan(logits[i]) && (best < 0 || logits[i] > logits[best])) best = i;
     return best;
 }
@@ -90,7 +90,7 @@ int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, uint64_t 
 {
     if (!(options.temperature >= 0) || options.top_k < 0 || !(options.top_p > 0 && options.top_p <= 1)) return -1;
     if (options.temperature == 0) return wg_choose_greedy(logits, n);
-    if (n < 1 || (uint64_t)n > SIZE_MAX / sizeof(candidate_token)) return -1;
+    if (n < 1 || !logits || (uint64_t)n > SIZE_MAX / sizeof(candidate_token)) return -1;
     candidate_token *tokens = malloc((size_t)n * sizeof *tokens);
     if (!tokens) return -1;
     const wg__fp caller = wg__fp_begin();
@@ -256,8 +256,9 @@ static wg_status run(search *s, wg_beam_fn score, void *context, int32_t start)
 wg_status wg_beam_search(wg_beam_fn score, void *context, int32_t start, int32_t classes, wg_beam_options options,
                          wg_beam_result *result)
 {
-    *result = (wg_beam_result){0};
-    if (options.beams < 1 || options.max_length < 1 || classes < 1 || !isfinite(options.length_power))
+    if (result) *result = (wg_beam_result){0};
+    if (!score || !result || options.beams < 1 || options.max_length < 1 || classes < 1 ||
+        !isfinite(options.length_power))
         return WG_ERR_ARGUMENT;
     search s = {.o = options, .classes = classes};
     wg_status status = search_init(&s, result) ? run(&s, score, context, start) : WG_ERR_MEMORY;
@@ -268,6 +269,7 @@ wg_status wg_beam_search(wg_beam_fn score, void *context, int32_t start, int32_t
 
 void wg_beam_result_fini(wg_beam_result *result)
 {
+    if (!result) return;
     free(result->sequence);
     free(result->tokens);
     *result = (wg_beam_result){0};

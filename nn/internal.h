@@ -12,6 +12,10 @@
 wg_param *wg__layer_param(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init);
 wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name, wg_shape shape, wg_init init);
 
+/* Of functions that were passed NULL for a layer, a model or a state: the error, on the set or on x's tape. */
+wg_status wg__null_init(wg_params *set, const char *kind, const char *name);
+wg_tensor wg__null_apply(wg_tensor x, const char *op);
+
 /* The parameter on a tape; WG_NONE if it is NULL. */
 wg_tensor wg__use_or_none(wg_tape *tape, wg_param *param);
 

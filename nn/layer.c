@@ -23,6 +23,16 @@ wg_buffer *wg__layer_buffer(wg_params *set, const char *layer, const char *name,
     return wg_buffer_new(set, join_name(layer, name, text, sizeof text), shape, init);
 }
 
+wg_status wg__null_init(wg_params *set, const char *kind, const char *name)
+{
+    return wg_params_fail(set, WG_ERR_ARGUMENT, "%s %s: the layer is NULL", kind, name ? name : "");
+}
+
+wg_tensor wg__null_apply(wg_tensor x, const char *op)
+{
+    return wg_fail(x, WG_ERR_ARGUMENT, op, "the layer is NULL, or another argument that is needed");
+}
+
 wg_tensor wg__use_or_none(wg_tape *tape, wg_param *param) { return param ? wg_use(tape, param) : WG_NONE; }
 
 void wg__layer_scope_begin(wg_tape *tape, int l)

@@ -11,6 +11,7 @@ wg_linear_options wg_linear_defaults(void) { return (wg_linear_options){.bias = 
 wg_status wg_linear_init(wg_linear_layer *layer, wg_params *set, const char *name, int64_t in, int64_t out,
                          wg_linear_options options)
 {
+    if (!layer) return wg__null_init(set, "linear", name);
     double bound = in > 0 ? 1 / sqrt((double)in) : 0;
     wg_init default_init = wg_init_uniform(-bound, bound);
     *layer = (wg_linear_layer){0};
@@ -24,6 +25,7 @@ wg_status wg_linear_init(wg_linear_layer *layer, wg_params *set, const char *nam
 
 wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x)
 {
+    if (!layer) return wg__null_apply(x, "linear");
     return wg_linear(x, wg_use(x.tape, layer->weight), wg__use_or_none(x.tape, layer->bias));
 }
 
@@ -32,6 +34,7 @@ wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x)
 wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const char *name, int64_t rows, int64_t size,
                             int64_t padding)
 {
+    if (!layer) return wg__null_init(set, "embedding", name);
     *layer = (wg_embedding_layer){.padding = padding};
     if (padding >= 0 && padding >= rows)
         return wg_params_fail(set, WG_ERR_ARGUMENT, "embedding %s: padding %lld is not one of %lld rows",
@@ -47,6 +50,7 @@ wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const cha
 
 wg_tensor wg_embedding_apply(const wg_embedding_layer *layer, wg_tensor index)
 {
+    if (!layer) return wg__null_apply(index, "embedding");
     wg_tensor rows = wg_embedding(wg_use(index.tape, layer->weight), index);
     if (layer->padding < 0) return rows;
     wg_tensor is_padding = wg_equal(index, wg_scalar(index.tape, WG_I32, (double)layer->padding));
@@ -57,6 +61,7 @@ wg_tensor wg_embedding_apply(const wg_embedding_layer *layer, wg_tensor index)
 
 wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, const char *name, int64_t size)
 {
+    if (!layer) return wg__null_init(set, "layer_norm", name);
     *layer = (wg_layer_norm_layer){.epsilon = 1e-5};
     layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(size), wg_init_constant(1));
     layer->bias = wg__layer_param(set, name, "bias", WG_DIMS(size), wg_init_zeros());
@@ -65,6 +70,7 @@ wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, const c
 
 wg_tensor wg_layer_norm_apply(const wg_layer_norm_layer *layer, wg_tensor x)
 {
+    if (!layer) return wg__null_apply(x, "layer_norm");
     wg_tensor weight = wg__use_or_none(x.tape, layer->weight), bias = wg__use_or_none(x.tape, layer->bias);
     return wg_layer_norm(x, weight, bias, layer->epsilon);
 }

@@ -7,6 +7,7 @@
 
 wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const char *name, int64_t channels)
 {
+    if (!layer) return wg__null_init(set, "batch_norm", name);
     *layer = (wg_batch_norm_layer){.momentum = 0.1, .epsilon = 1e-5};
     layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(channels), wg_init_constant(1));
     layer->bias = wg__layer_param(set, name, "bias", WG_DIMS(channels), wg_init_zeros());
@@ -25,6 +26,7 @@ static void blend(wg_buffer *running, wg_tensor batch, wg_tensor share)
 
 wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x)
 {
+    if (!layer) return wg__null_apply(x, "batch_norm");
     wg_tensor weight = wg__use_or_none(x.tape, layer->weight), bias = wg__use_or_none(x.tape, layer->bias), mean,
               var;
     if (!x.tape || !wg_is_training(x.tape))
@@ -46,6 +48,7 @@ wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x)
 
 wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char *name, int64_t size)
 {
+    if (!layer) return wg__null_init(set, "rms_norm", name);
     *layer = (wg_rms_norm_layer){.epsilon = wg_params_dtype(set) == WG_F64 ? DBL_EPSILON : (double)FLT_EPSILON};
     layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(size), wg_init_constant(1));
     return wg_params_status(set);
@@ -53,5 +56,6 @@ wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char 
 
 wg_tensor wg_rms_norm_apply(const wg_rms_norm_layer *layer, wg_tensor x)
 {
+    if (!layer) return wg__null_apply(x, "rms_norm");
     return wg_rms_norm(x, wg__use_or_none(x.tape, layer->weight), layer->epsilon);
 }

@@ -67,6 +67,7 @@ static void cell_init(wg_rnn *layer, wg_params *set, const char *name, int l, in
 wg_status wg_rnn_init(wg_rnn *layer, wg_params *set, const char *name, int64_t input, int64_t hidden,
                       wg_rnn_options options)
 {
+    if (!layer) return wg__null_init(set, "rnn", name);
     *layer = (wg_rnn){0};
     const char *reason = invalid_reason(&options, input, hidden);
     if (reason) return wg_params_fail(set, WG_ERR_ARGUMENT, "rnn %s: %s", name ? name : "", reason);
@@ -92,6 +93,7 @@ WG__FP_CALLED static void add_value(void *x, wg_dtype dtype, int64_t first, int6
 
 wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
 {
+    if (!layer) return WG_ERR_ARGUMENT;
     if (layer->options.cell != WG_LSTM || layer->options.bias == WG_RNN_BIAS_NONE || !isfinite(value))
         return WG_ERR_ARGUMENT;
     for (int i = 0; i < cells_of(layer); i++) {
@@ -107,8 +109,16 @@ wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
 
 /* ---- states ---- */
 
+/* The state of a layer that is NULL. */
+static wg_rnn_state no_state(wg_tape *tape)
+{
+    wg_fail_on(tape, WG_ERR_ARGUMENT, "rnn_state", "the layer is NULL");
+    return (wg_rnn_state){0};
+}
+
 wg_rnn_state wg_rnn_zero_state(const wg_rnn *layer, wg_tape *tape, int64_t batch)
 {
+    if (!layer) return no_state(tape);
     wg_rnn_state state = {0};
     wg_tensor zeros = wg_zeros(tape, layer->dtype, WG_DIMS(batch, layer->hidden));
     for (int i = 0; i < cells_of(layer); i++) {
@@ -120,6 +130,7 @@ wg_rnn_state wg_rnn_zero_state(const wg_rnn *layer, wg_tape *tape, int64_t batch
 
 wg_rnn_state wg_rnn_initial_state(const wg_rnn *layer, wg_tape *tape, int64_t batch)
 {
+    if (!layer) return no_state(tape);
     if (!layer->options.learned_state) return wg_rnn_zero_state(layer, tape, batch);
     wg_rnn_state state = {0};
     wg_shape shape = WG_DIMS(batch, layer->hidden);
@@ -132,6 +143,7 @@ wg_rnn_state wg_rnn_initial_state(const wg_rnn *layer, wg_tape *tape, int64_t ba
 
 wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state *state)
 {
+    if (!layer || !state) return no_state(NULL);
     wg_rnn_state detached = {0};
     for (int i = 0; i < cells_of(layer); i++) {
         detached.h[i] = wg_detach(state->h[i]);
@@ -143,6 +155,7 @@ wg_rnn_state wg_rnn_detach_state(const wg_rnn *layer, const wg_rnn_state *state)
 wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params *set, const char *name,
                             int64_t batch)
 {
+    if (!carry || !layer) return wg__null_init(set, "rnn_carry", name);
     *carry = (wg_rnn_carry){.layer = layer};
     const wg_shape shape = WG_DIMS(batch, layer->hidden);
     char text[64];
@@ -159,6 +172,7 @@ wg_status wg_rnn_carry_init(wg_rnn_carry *carry, const wg_rnn *layer, wg_params 
 
 wg_rnn_state wg_rnn_carry_begin(const wg_rnn_carry *carry, wg_tape *tape)
 {
+    if (!carry || !carry->layer) return no_state(tape);
     wg_rnn_state state = {0};
     for (int i = 0; i < cells_of(carry->layer); i++) {
         state.h[i] = wg_use(tape, carry->h[i]);
@@ -169,6 +183,7 @@ wg_rnn_state wg_rnn_carry_begin(const wg_rnn_carry *carry, wg_tape *tape)
 
 void wg_rnn_carry_end(const wg_rnn_carry *carry, const wg_rnn_state *state)
 {
+    if (!carry || !carry->layer || !state) return;
     for (int i = 0; i < cells_of(carry->layer); i++) {
         wg_assign(carry->h[i], state->h[i]);
         if (carry->layer->options.cell == WG_LSTM) wg_assign(carry->c[i], state->c[i]);
@@ -184,6 +199,7 @@ static void clear(wg_buffer *buffer)
 
 void wg_rnn_carry_clear(const wg_rnn_carry *carry)
 {
+    if (!carry || !carry->layer) return;
     for (int i = 0; i < cells_of(carry->layer); i++) {
         clear(carry->h[i]);
         clear(carry->c[i]);
@@ -285,7 +301,8 @@ static wg_tensor gru_before_step(void *context, wg_tensor x, wg_tensor *state, i
 
 int wg_rnn_gates(const wg_rnn *layer, int cell, wg_tensor x, wg_tensor h, wg_tensor gate[4])
 {
-    for (int k = 0; k < 4; k++) gate[k] = WG_NONE;
+    for (int k = 0; k < 4 && gate; k++) gate[k] = WG_NONE;
+    if (!layer || !gate) return wg__null_apply(x, "rnn_gates"), 0;
     if (cell < 0 || cell >= cells_of(layer)) {
         wg_fail(x, WG_ERR_ARGUMENT, "rnn_gates", "no cell %d; the layer has %d", cell, cells_of(layer));
         return 0;
@@ -324,6 +341,7 @@ static wg_tensor drop_output(const wg_rnn *layer, int l, wg_tensor h)
 
 wg_tensor wg_rnn_step(const wg_rnn *layer, wg_tensor x, wg_rnn_state *state)
 {
+    if (!layer || !state) return wg__null_apply(x, "rnn_step");
     if (layer->directions == 0) return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "the layer was not initialized");
     if (layer->directions != 1)
         return wg_fail(x, WG_ERR_ARGUMENT, "rnn_step", "cannot step a layer with %d directions: use wg_rnn_unroll",
@@ -376,13 +394,16 @@ void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_tensor len
 {
     enum { ON_STACK = 512 };
     if (T <= 0) return;
-    wg_tape *tape = x[0].tape;
+    const bool null = !layer || !x || !state || !out;
+    const wg_tensor on = x ? x[0] : WG_NONE;
+    wg_tape *tape = on.tape;
     wg_tensor local[ON_STACK], *spare = local;
-    if (layer->directions == 2 && T > ON_STACK) spare = malloc((size_t)T * sizeof *spare);
-    if (!spare || layer->directions == 0) {
-        wg_tensor failed = spare ? wg_fail(x[0], WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialized")
-                                 : wg_fail(x[0], WG_ERR_MEMORY, "rnn_unroll", "out of memory for %d steps", T);
-        for (int t = 0; t < T; t++) out[t] = failed;
+    if (!null && layer->directions == 2 && T > ON_STACK) spare = malloc((size_t)T * sizeof *spare);
+    if (!spare || null || layer->directions == 0) {
+        wg_tensor failed = null    ? wg__null_apply(on, "rnn_unroll")
+                           : spare ? wg_fail(on, WG_ERR_ARGUMENT, "rnn_unroll", "the layer was not initialized")
+                                   : wg_fail(on, WG_ERR_MEMORY, "rnn_unroll", "out of memory for %d steps", T);
+        for (int t = 0; t < T && out; t++) out[t] = failed;
         return;
     }
     wg_scope_begin(tape, layer->name);

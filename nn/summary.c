@@ -23,6 +23,7 @@ static void put(writer *w, const char *format, ...)
 size_t wg_summary(const wg_params *set, char *text, size_t size)
 {
     writer w = {.text = text, .size = size};
+    if (!text) w.size = size = 0;
     if (size > 0) text[0] = '\0';
     size_t count = wg_params_count(set);
     int64_t total = 0;

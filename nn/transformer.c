@@ -72,6 +72,7 @@ static void norm_init(wg_layer_norm_layer *norm, wg_params *set, const char *nam
 wg_status wg_transformer_layer_init(wg_transformer_layer *layer, wg_params *set, const char *name, int64_t size,
                                     bool decoder, wg_transformer_options options)
 {
+    if (!layer) return wg__null_init(set, "transformer", name);
     *layer = (wg_transformer_layer){0};
     const char *reason = invalid_reason(&options, size);
     if (reason) return wg_params_fail(set, WG_ERR_ARGUMENT, "transformer %s: %s", name ? name : "", reason);
@@ -131,6 +132,7 @@ wg_tensor wg__transformer_feed_forward(const wg_transformer_layer *layer, wg_ten
 wg_tensor wg_transformer_layer_apply(const wg_transformer_layer *layer, wg_tensor x, wg_attention_options self,
                                      wg_tensor memory, wg_attention_options cross)
 {
+    if (!layer) return wg__null_apply(x, "transformer");
     wg_tensor in = wg__transformer_branch_input(layer, &layer->norm1, x);
     x = wg__transformer_add_branch(layer, &layer->norm1, x,
                                    wg_mha_apply(&layer->self_attn, in, in, in, self, NULL));
@@ -147,6 +149,7 @@ wg_tensor wg_transformer_layer_apply(const wg_transformer_layer *layer, wg_tenso
 wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set, const char *name, int64_t size,
                                     int layers, bool decoder, bool norm, wg_transformer_options options)
 {
+    if (!stack) return wg__null_init(set, "transformer", name);
     *stack = (wg_transformer_stack){0};
     if (layers < 0 || layers > WG_TRANSFORMER_MAX_LAYERS)
         return wg_params_fail(set, WG_ERR_ARGUMENT, "transformer %s: %d layers; at most %d, use two stacks",
@@ -171,6 +174,7 @@ wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set,
 wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tensor x, wg_attention_options self,
                                      wg_tensor memory, wg_attention_options cross)
 {
+    if (!stack) return wg__null_apply(x, "transformer");
     wg_tape *tape = x.tape;
     if (stack->size == 0) return wg_fail(x, WG_ERR_ARGUMENT, "transformer", "the stack was not initialized");
     wg_scope_begin(tape, stack->name);
@@ -189,6 +193,7 @@ wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, wg_tenso
 wg_status wg_transformer_init(wg_transformer *model, wg_params *set, const char *name, int64_t size,
                               int encoder_layers, int decoder_layers, wg_transformer_options options)
 {
+    if (!model) return wg__null_init(set, "transformer", name);
     *model = (wg_transformer){0};
     wg_transformer_stack_init(&model->encoder, set, join(name, "encoder").text, size, encoder_layers, false, true,
                               options);
@@ -199,6 +204,7 @@ wg_status wg_transformer_init(wg_transformer *model, wg_params *set, const char 
 wg_tensor wg_transformer_apply(const wg_transformer *model, wg_tensor source, wg_tensor target,
                                wg_tensor source_mask)
 {
+    if (!model) return wg__null_apply(source, "transformer");
     wg_attention_options cross = wg_attention_defaults(), self = wg_attention_defaults();
     cross.mask = source_mask;
     self.causal = true;
@@ -219,6 +225,7 @@ wg_lm_options wg_lm_defaults(void)
 wg_status wg_lm_init(wg_lm *model, wg_params *set, const char *name, int64_t vocabulary, int64_t context,
                      int64_t size, int layers, wg_lm_options options)
 {
+    if (!model) return wg__null_init(set, "lm", name);
     const double deviation = 0.02;
     const wg_init init = wg_init_normal(0, deviation),
                   last = wg_init_normal(0, deviation / sqrt(2.0 * (layers > 0 ? layers : 1)));
@@ -244,6 +251,7 @@ wg_status wg_lm_init(wg_lm *model, wg_params *set, const char *name, int64_t voc
 
 wg_tensor wg_lm_apply(const wg_lm *model, wg_tensor token)
 {
+    if (!model) return wg__null_apply(token, "lm");
     const double p = model->options.layer.dropout;
     wg_attention_options self = wg_attention_defaults();
     self.causal = true;

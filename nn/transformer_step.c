@@ -7,6 +7,7 @@
 wg_status wg_kv_cache_init(wg_kv_cache *cache, const wg_transformer_stack *stack, wg_params *set, const char *name,
                            int64_t batch, int64_t length, int64_t memory)
 {
+    if (!cache || !stack) return wg__null_init(set, "kv_cache", name);
     *cache = (wg_kv_cache){0};
     if (batch < 1 || length < 1 || memory < 0 || (stack->decoder && memory < 1))
         return wg_params_fail(set, WG_ERR_ARGUMENT,
@@ -33,6 +34,7 @@ wg_status wg_kv_cache_init(wg_kv_cache *cache, const wg_transformer_stack *stack
 
 void wg_kv_cache_begin(const wg_kv_cache *cache, wg_tensor memory)
 {
+    if (!cache) return;
     for (int l = 0; cache->stack && cache->stack->decoder && l < cache->stack->layers; l++) {
         wg_tensor k, v;
         wg__mha_keys(&cache->stack->layer[l].multihead_attn, memory, memory, &k, &v);
@@ -103,6 +105,7 @@ static bool in_range(const wg_kv_cache *cache, wg_tensor x, int64_t position, co
 wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t position, wg_attention_options cross,
                               wg_tensor parents)
 {
+    if (!cache) return wg__null_apply(x, "transformer_step");
     const wg_transformer_stack *stack = cache->stack;
     wg_tape *tape = x.tape;
     if (!in_range(cache, x, position, "transformer_step")) return (wg_tensor){.tape = tape};
@@ -126,6 +129,7 @@ wg_tensor wg_transformer_step(const wg_kv_cache *cache, wg_tensor x, int64_t pos
 wg_tensor wg_lm_step(const wg_lm *model, wg_tensor token, const wg_kv_cache *cache, int64_t position,
                      wg_tensor parents)
 {
+    if (!model || !cache) return wg__null_apply(token, "lm_step");
     if (!in_range(cache, token, position, "lm_step")) return (wg_tensor){.tape = token.tape};
     if (position >= model->context)
         return wg_fail(token, WG_ERR_ARGUMENT, "lm_step", "position %lld, but the context is %lld",

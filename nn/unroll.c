@@ -26,10 +26,13 @@ void wg_unroll(wg_step_fn step, void *context, const wg_tensor *x, int T, wg_ten
                wg_unroll_options options, wg_tensor *out)
 {
     if (T <= 0) return;
-    if (n < 0 || n > WG_UNROLL_MAX_STATE) {
+    const bool null = !step || !x || !out || (!state && n > 0);
+    if (null || n < 0 || n > WG_UNROLL_MAX_STATE) {
+        const wg_tensor on = x ? x[0] : WG_NONE;
         wg_tensor failed =
-            wg_fail(x[0], WG_ERR_ARGUMENT, "unroll", "%d state tensors; at most %d", n, WG_UNROLL_MAX_STATE);
-        for (int t = 0; t < T; t++) out[t] = failed;
+            null ? wg_fail(on, WG_ERR_ARGUMENT, "unroll", "step, x, state or out is NULL")
+                 : wg_fail(on, WG_ERR_ARGUMENT, "unroll", "%d state tensors; at most %d", n, WG_UNROLL_MAX_STATE);
+        for (int t = 0; t < T && out; t++) out[t] = failed;
         return;
     }
     bool masked = options.lengths.tape != NULL;

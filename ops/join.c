@@ -128,15 +128,17 @@ wg_tensor wg_stack(const wg_tensor *x, int n, int axis)
 
 /* ---- split ------------------------------------------------------------------------------------------- */
 
-static void all_nil(wg_tensor x, int n, wg_tensor *parts)
+/* False, with an error, if there is nothing to write the parts to. */
+static bool all_nil(wg_tensor x, int n, wg_tensor *parts, const char *op)
 {
-    for (int i = 0; i < n; i++) parts[i] = wg__nil_of(x);
+    if (!parts) wg_fail(x, WG_ERR_ARGUMENT, op, "parts is NULL");
+    for (int i = 0; i < n && parts; i++) parts[i] = wg__nil_of(x);
+    return parts;
 }
 
 void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts)
 {
-    all_nil(x, n, parts);
-    if (!wg__axis(x, &axis, "split")) return;
+    if (!all_nil(x, n, parts, "split") || !wg__axis(x, &axis, "split")) return;
     int64_t size = wg_size(x, axis);
     if (n < 1 || size % n != 0) {
         wg__refuse(x, WG_ERR_ARGUMENT, "split", "axis %d of size %lld cannot be split into %d equal parts", axis,
@@ -148,9 +150,8 @@ void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts)
 
 void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tensor *parts)
 {
-    all_nil(x, n, parts);
-    if (!wg__axis(x, &axis, "split_sizes")) return;
-    int64_t size = wg_size(x, axis), left = size;
+    if (!all_nil(x, n, parts, "split_sizes") || !wg__axis(x, &axis, "split_sizes")) return;
+    int64_t size = wg_size(x, axis), left = sizes ? size : -1;
     for (int i = 0; i < n && left >= 0; i++) left = sizes[i] < 0 || sizes[i] > left ? -1 : left - sizes[i];
     if (n < 1 || left != 0) {
         wg__refuse(x, WG_ERR_ARGUMENT, "split_sizes", "the sizes of %d parts must add up to axis %d, which is %lld",

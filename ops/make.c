@@ -17,6 +17,8 @@ wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value
     if (wg__infer_size(&check) != WG_OK)
         return wg_fail_on(tape, WG_ERR_SHAPE, op, "%s: %s", wg_shape_text(&check.out, text, sizeof text),
                           check.error.text);
+    if (!wg__has_number(dtype, value))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, op, "%g is not an i32; see wg_cast", value);
     wg__fill_attr attr = {.shape = check.out, .dtype = dtype, .value = value};
     return wg_record_on(tape, &wg__fill_op, NULL, 0, &attr, sizeof attr);
 }
@@ -66,16 +68,16 @@ const wg_op wg__arange_op = {.struct_size = sizeof(wg_op),
                              .select = arange_select,
                              .tasks = wg__random_tasks};
 
-static bool fits_i32(double x) { return x > -2147483649.0 && x < 2147483648.0; }
-
 wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, int64_t n)
 {
     if ((unsigned)dtype >= WG_DTYPES || dtype == WG_BOOL)
         return wg_fail_on(tape, WG_ERR_DTYPE, "arange", "dtype is %s: must be f32, f64 or i32",
                           wg_dtype_name(dtype));
     double last = start + (n > 0 ? (double)(n - 1) : 0) * step;
-    if (dtype == WG_I32 && !(fits_i32(start) && fits_i32(last)))
-        return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g .. %g does not fit into i32", start, last);
+    if (!wg__has_number(dtype, start) || !wg__has_number(dtype, last) ||
+        (n > 1 && !wg__has_number(dtype, start + step)))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "arange", "%g, %g .. %g does not fit into i32", start,
+                          start + step, last);
     wg__arange_attr attr = {.start = start, .step = step, .n = n, .dtype = dtype};
     return wg_record_on(tape, &wg__arange_op, NULL, 0, &attr, sizeof attr);
 }

@@ -6,8 +6,8 @@
  *
  * Errors are stored on the tape with the name of the op, and the result is nil: WG_ERR_SHAPE for shapes that do not
  * match, WG_ERR_DTYPE for dtypes, WG_ERR_ARGUMENT for an axis or a number out of range or for an operand that was never
- * set, WG_ERR_STALE for a handle from before a reset, WG_ERR_INDEX for an index that is out of range when the program
- * runs. */
+ * set (if another one was: see WG_NONE), WG_ERR_STALE for a handle from before a reset, WG_ERR_INDEX for an index that
+ * is out of range when the program runs. */
 #ifndef WG_OPS_H
 #define WG_OPS_H
 
@@ -59,7 +59,8 @@ WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
 WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* the same for the minimum */
 
-/* ---- elementwise with a number, which takes the tensor's dtype and is not part of the cached program ------------ */
+/* ---- elementwise with a number, which takes the tensor's dtype and is not part of the cached program ------------
+ * A number that an i32 cannot be (0.5, NaN, 1e10) is an error for that dtype; also in wg_scalar, wg_full, wg_arange. */
 
 WG_API wg_tensor wg_add_scalar(wg_tensor x, double c);     /* x + c; also i32 */
 WG_API wg_tensor wg_sub_scalar(wg_tensor x, double c);     /* x - c; also i32 */
@@ -162,8 +163,8 @@ WG_API wg_tensor wg_zeros_like(wg_tensor x);
 WG_API wg_tensor wg_ones_like(wg_tensor x);
 WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step,
                            int64_t n); /* [n]: start + i step; also i32 */
-/* Random numbers, drawn anew in each step (wg_set_step): uniform in [low, high), low <= high; normal with deviation >=
- * 0; bool, true with a probability in [0, 1]. */
+/* Random numbers, drawn anew in each step (see wg_set_step): uniform in [low, high), low <= high; normal with
+ * deviation >= 0; bool, true with a probability in [0, 1]. */
 WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high);
 WG_API wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation);
 WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability);
@@ -367,8 +368,8 @@ WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg
  * if these are not NULL. A channel with fewer than two values is an error. */
 WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
                                      wg_tensor *var);
-/* In train mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (wg_set_step); in eval mode
- * x (Srivastava et al. 2014). */
+/* In train mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (see wg_set_step); in eval
+ * mode x (Srivastava et al. 2014). */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
 /* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 wg_axes wg_axes_of(int n, const int *axis)
 {
     wg_axes axes = {0};
-    axes.n = n < 0 || n > WG_MAX_RANK ? -1 : n; /* -1: an error of the op that uses it */
+    axes.n = n < 0 || n > WG_MAX_RANK || (n > 0 && !axis) ? -1 : n; /* -1: an error of the op that uses it */
     for (int i = 0; i < axes.n; i++) axes.axis[i] = axis[i];
     return axes;
 }

@@ -36,7 +36,10 @@ def read_rooms(path):
 def library_objects(source, build):
     """(source file, object) for every compiled file outside of tests, bench and examples."""
     for row in json.loads((build / "compile_commands.json").read_text(encoding="utf-8")):
-        file = pathlib.Path(os.path.relpath((build / row["file"]).resolve(), source)).as_posix()
+        path = (build / row["file"]).resolve()
+        if build in path.parents:
+            continue  # generated: tests only
+        file = pathlib.Path(os.path.relpath(path, source)).as_posix()
         out = build / (row.get("output") or re.search(r"-o (\S+)", row["command"]).group(1))
         if file.split("/")[0] not in ("tests", "bench", "examples", "..") and out.exists():
             yield file, str(out)

@@ -251,6 +251,7 @@ static void begin(sampler *s, const op_samples *row, int i)
     }
     s->n_inputs = s->n_data = s->n_operands = s->n_shared = 0;
     s->dtype = wg_params_dtype(s->set);
+    wg_set_step(s->tape, 0);
 }
 
 wg_tensor sample_make(sampler *s, const op_samples *row, int i)
@@ -281,6 +282,22 @@ wg_tensor sample_loss(sampler *s, wg_tensor out)
     wg_tensor loss = wg_sum_all(wg_mul(out, data(s, wg_dtype_get(out), shape, numbers)));
     free(numbers);
     return loss;
+}
+
+wg_tensor sample_run(sampler *s, const op_samples *row, int i, int frozen)
+{
+    for (bool backward = true;; backward = false) {
+        wg_tensor out = wg_keep(sample_make(s, row, i));
+        if (frozen >= 0) wg_param_freeze(wg_params_at(s->set, (size_t)frozen), true);
+        wg_zero_grad(s->set);
+        if (!backward || !wg_dtype_is_float(wg_dtype_get(out)) || s->n_inputs == 0)
+            (void)wg_eval(&out, 1);
+        else if (wg_backward(sample_loss(s, out)) == WG_ERR_GRADIENT) {
+            wg_tape_reset(s->tape);
+            continue;
+        }
+        return out;
+    }
 }
 
 /* ---- tests ---- */

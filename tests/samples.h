@@ -80,6 +80,10 @@ wg_tensor sample_bad(sampler *s, const op_samples *row, int i);
 /* sum(out * fixed random weights): never a plain sum, whose gradient hides mistakes. */
 wg_tensor sample_loss(sampler *s, wg_tensor out);
 
+/* Records sample i and runs it backward, or only forward if no gradient flows to an operand. The operand `frozen` is
+ * frozen before; -1: none. Returns the result. */
+wg_tensor sample_run(sampler *s, const op_samples *row, int i, int frozen);
+
 /* ---- for the tests ---- */
 
 /* Whether --only admits sample i. */

@@ -199,8 +199,75 @@ static void functions_of_an_op(void)
     CLOSE(tape);
 }
 
+/* ---- functions that record: all but vjp are refused, whenever the engine calls them ---- */
+
+static int late; /* the function records from its call number `late` on */
+
+static void maybe_record(void)
+{
+    if (calls++ < late) return;
+    CHECK(wg_is_nil(wg_tanh(before)) && wg_is_nil(wg_ones(tape, WG_F64, WG_DIMS(2))) && wg_is_nil(wg_use(tape, w)));
+    CHECK(isnan(wg_item(before)) && wg_is_nil(wg_keep(before)));
+}
+
+static wg_status recording_infer(wg_infer *c) { return maybe_record(), infer(c); }
+static wg_kernel recording_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return maybe_record(), ones;
+}
+static int64_t recording_tasks(const wg_args *args) { return maybe_record(), 1; }
+static size_t recording_scratch(const wg_args *args) { return maybe_record(), 64; }
+static void recording_kernel(const wg_args *args, int64_t task) { maybe_record(), ones(args, task); }
+static wg_kernel choose_recording(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return recording_kernel;
+}
+static bool recording_view(const wg_shape *in, const wg_layout *layout_in, const wg_shape *out, const void *attr,
+                           wg_layout *layout_out)
+{
+    return maybe_record(), *layout_out = *layout_in, true;
+}
+
+static void case_record_in_rule(void)
+{
+    static wg_op op[7];
+    for (int i = 0; i < 7; i++) op[i] = no_vjp;
+    op[0].infer = recording_infer;
+    op[1].select = op[2].select = recording_select; /* op 1 while it is recorded, op 2 in the plan */
+    op[3].tasks = recording_tasks;
+    op[4].scratch = recording_scratch;
+    op[5].select = choose_recording;
+    op[6] = (wg_op){.struct_size = sizeof(wg_op),
+                    .name = "view",
+                    .kind = WG_KIND_VIEW,
+                    .min_in = 1,
+                    .max_in = 1,
+                    .infer = infer,
+                    .view = recording_view};
+    set = wg_params_new(WG_F64);
+    w = wg_param_new(set, "w", WG_DIMS(12, 12), wg_init_uniform(-1, 1));
+    for (int i = 0; i < 7; i++) {
+        tape = new_tape();
+        calls = 0;
+        late = i == 2;
+        before = wg_square(wg_use(tape, w));
+        wg_tensor y = wg_sum_all(wg_exp(wg_record(&op[i], &before, 1, NULL, 0)));
+        CHECK(wg_is_nil(y) == (i < 2) && isnan(wg_item(y)) && calls > late);
+        CHECK(wg_tape_status(tape) == WG_ERR_ARGUMENT);
+        CHECK(strstr(wg_tape_message(tape), "only derivative rules record") &&
+              !strchr(wg_tape_message(tape), '\n'));
+        CHECK(wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+        late = 1000; /* the op itself is right */
+        before = wg_square(wg_use(tape, w));
+        CHECK(isfinite(wg_item(wg_sum_all(wg_record(&op[i], &before, 1, NULL, 0)))));
+        CLOSE(tape);
+    }
+    wg_params_free(set);
+}
+
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(case_reset_in_callback), TEST_CASE(functions_of_an_op)};
+    static const test tests[] = {TEST_CASE(case_reset_in_callback), TEST_CASE(functions_of_an_op),
+                                 TEST_CASE(case_record_in_rule)};
     return RUN_TESTS(tests);
 }

@@ -102,7 +102,7 @@ static void steps(void)
 static void other_program(long i)
 {
     wg_tensor x = input(1 + i % 61);
-    for (long k = i; k > 0; k /= 3) x = k % 3 ? wg_tanh(wg_linear_apply(&leaf, x)) : wg_sin(x);
+    for (long k = i + 1; k > 0; k /= 3) x = k % 3 ? wg_tanh(wg_linear_apply(&leaf, x)) : wg_sin(x);
     learn(wg_mean_all(wg_square(x)));
 }
 

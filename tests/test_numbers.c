@@ -433,10 +433,12 @@ static void case_uniform_53_bits(void)
         assert_int_equal(wg_tape_reset(tape), WG_OK);
         wg_params_free(set);
     }
+    wg_set_step(tape, 0);
     wg_tensor f = wg_uniform(tape, WG_F32, WG_DIMS(4), 0, 1), d;
     double first[4];
     for (int i = 0; i < 4; i++) first[i] = value_at(f, i);
     wg_tape_reset(tape);
+    wg_set_step(tape, 0);
     d = wg_uniform(tape, WG_F64, WG_DIMS(4), 0, 1);
     for (int i = 0; i < 4; i++) CHECK(first[i] == floor(value_at(d, i) * 0x1p24) * 0x1p-24);
     wg_tape_reset(tape);
@@ -452,15 +454,18 @@ static void case_uniform_53_bits(void)
 static void case_dropout_threshold_53_bits(void)
 {
     enum { N = 1 << 22 };
+    wg_set_step(tape, 0);
     const double p = 0.5 - 0x1p-25; /* in f32 it would be 0.5, or less: a multiple of 2^-24 */
     wg_tensor ones = wg_ones(tape, WG_F64, WG_DIMS(4)), u = wg_uniform(tape, WG_F64, WG_DIMS(4), 0, 1);
     double at = value_at(u, 2); /* element 2 is dropped if p is larger than its number */
     assert_int_equal(wg_tape_reset(tape), WG_OK);
     for (int k = -1; k <= 1; k++) {
         double limit = at + k * 0x1p-40;
+        wg_set_step(tape, 0);
         ones = wg_ones(tape, WG_F64, WG_DIMS(4));
         CHECK((value_at(wg_dropout(ones, limit), 2) == 0) == (at < limit));
         assert_int_equal(wg_tape_reset(tape), WG_OK);
+        wg_set_step(tape, 0);
         CHECK((value_at(wg_bernoulli(tape, WG_DIMS(4), limit), 2) == 1) == (at < limit));
         assert_int_equal(wg_tape_reset(tape), WG_OK);
     }

@@ -217,13 +217,8 @@ static bool make_op(scenario *s)
 static wg_status step_op(scenario *s)
 {
     s->sampler.tape = s->tape;
-    wg_tensor out = wg_keep(sample_make(&s->sampler, s->row, s->number));
-    wg_zero_grad(s->set);
+    wg_tensor out = sample_run(&s->sampler, s->row, s->number, -1);
     s->result = (bits){0};
-    if (wg_dtype_is_float(wg_dtype_get(out)) && wg_params_count(s->set) > 0)
-        (void)wg_backward(sample_loss(&s->sampler, out));
-    else
-        (void)wg_eval(&out, 1);
     add_tensor(&s->result, out);
     wg_status status = wg_tape_reset(s->tape);
     bits set = bits_of_set(s->set, true);

@@ -181,13 +181,7 @@ static void outcome_free(outcome *o)
 
 static bool step(sampler *s, const op_samples *row, int i, int frozen, outcome *o)
 {
-    wg_tensor out = wg_keep(sample_make(s, row, i));
-    if (frozen >= 0) wg_param_freeze(wg_params_at(s->set, (size_t)frozen), true);
-    wg_zero_grad(s->set);
-    if (wg_dtype_is_float(wg_dtype_get(out)) && s->n_inputs > 0)
-        (void)wg_backward(sample_loss(s, out));
-    else
-        (void)wg_eval(&out, 1);
+    wg_tensor out = sample_run(s, row, i, frozen);
     const void *value = wg_value(out);
     outcome_free(o);
     outcome_add(o, wg_dtype_get(out), wg_numel(out), value);

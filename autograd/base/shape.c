@@ -64,7 +64,7 @@ bool wg_shape_bytes(const wg_shape *shape, wg_dtype dtype, size_t *bytes)
 
 bool wg_shape_equal(const wg_shape *a, const wg_shape *b)
 {
-    if (a->rank != b->rank || a->rank > WG_MAX_RANK) return false;
+    if (!a || !b || a->rank != b->rank || a->rank > WG_MAX_RANK) return false;
     for (int i = 0; i < a->rank; i++)
         if (a->size[i] != b->size[i]) return false;
     return true;
@@ -72,6 +72,7 @@ bool wg_shape_equal(const wg_shape *a, const wg_shape *b)
 
 bool wg_shape_broadcast(const wg_shape *a, const wg_shape *b, wg_shape *out)
 {
+    if (!a || !b) return false;
     const wg_shape *big = a->rank >= b->rank ? a : b, *small = big == a ? b : a;
     wg_shape result = *big; /* out may be a or b */
     if (small->rank < 0 || big->rank > WG_MAX_RANK) return false;
@@ -81,16 +82,16 @@ bool wg_shape_broadcast(const wg_shape *a, const wg_shape *b, wg_shape *out)
         if (x != y && x != 1 && y != 1) return false;
         result.size[i + shift] = x == 1 ? y : x;
     }
-    *out = result;
+    if (out) *out = result;
     return true;
 }
 
 char *wg_shape_text(const wg_shape *shape, char *text, size_t size)
 {
     size_t used = 0;
-    if (size == 0) return text;
+    if (size == 0 || !text) return text;
     text[0] = 0;
-    if (shape->rank < 0 || shape->rank > WG_MAX_RANK) {
+    if (!shape || shape->rank < 0 || shape->rank > WG_MAX_RANK) {
         snprintf(text, size, "[invalid]");
         return text;
     }

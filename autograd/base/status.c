@@ -14,6 +14,7 @@ const char *wg_status_name(wg_status status)
 wg_status wg_error_setv(wg_error *error, wg_status status, const char *format, va_list arguments)
 {
     if (!error || error->status != WG_OK) return status;
+    if (!format) format = "";
     error->status = status;
     char text[2 * sizeof error->text];
     vsnprintf(text, sizeof text, format, arguments);

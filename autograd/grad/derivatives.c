@@ -6,9 +6,13 @@
 void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx)
 {
     wg_tape *tape = y.tape;
-    for (int i = 0; i < n; i++) dx[i] = tape ? wg__nil(tape) : WG_NONE;
+    for (int i = 0; i < n && dx; i++) dx[i] = tape ? wg__nil(tape) : WG_NONE;
     const wg__node *node = wg__resolve(y, "grad");
     if (!node || n <= 0) return;
+    if (!x || !dx) {
+        wg_fail(y, WG_ERR_ARGUMENT, "grad", "%s is NULL", x ? "dx" : "x");
+        return;
+    }
     const wg__node *seed = dy.tape ? wg__resolve(dy, "grad") : NULL;
     if (dy.tape && dy.tape != tape) wg_fail(y, WG_ERR_ARGUMENT, "grad", "the output's gradient is on another tape");
     if (dy.tape && (!seed || dy.tape != tape)) return;
@@ -32,7 +36,7 @@ void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx
             wg_fail(y, WG_ERR_ARGUMENT, "grad", "tensor %d is %s", i + 1,
                     x[i].tape ? "on another tape" : "not set");
     }
-    if (ok && wg__differentiate(tape, y.node, dy.node, ids, (uint32_t)n, out, NULL) == WG_OK) {
+    if (ok && wg__differentiate(tape, y.node, seed ? dy.node : 0, ids, (uint32_t)n, out, NULL) == WG_OK) {
         for (int i = 0; i < n; i++) {
             const wg__node *xi = &tape->nodes[ids[i]];
             wg_shape shape = *wg__shape_of_node(tape, xi);
@@ -55,7 +59,7 @@ wg_tensor wg_vjp(wg_tensor y, wg_tensor x, wg_tensor u) { return wg_grad1(y, x, 
 wg_tensor wg_jvp(wg_tensor y, wg_tensor x, wg_tensor v)
 {
     const wg__node *node = wg__resolve(y, "jvp");
-    if (!node) return y;
+    if (!node) return y.tape ? wg__nil(y.tape) : WG_NONE;
     wg_shape shape = *wg__shape_of_node(y.tape, node);
     const bool outer = y.tape->modes.distinct;
     y.tape->modes.distinct = true; /* u is not one of the zeros that a rule around this call has recorded */
@@ -75,7 +79,9 @@ static wg_tensor reshaped(wg_tensor x, int64_t rows, int64_t cols)
 wg_tensor wg_jacobian(wg_tensor y, wg_tensor x)
 {
     const wg__node *node = wg__resolve(y, "jacobian");
-    if (!node || !wg__resolve(x, "jacobian")) return y.tape ? wg__handle(y.tape, 0) : WG_NONE;
+    if (node && x.tape != y.tape)
+        wg_fail(y, WG_ERR_ARGUMENT, "jacobian", "x is %s", x.tape ? "on another tape" : "not set");
+    if (!node || !wg__resolve(x, "jacobian")) return y.tape ? wg__nil(y.tape) : WG_NONE;
     wg_tape *tape = y.tape;
     wg_dtype dtype = (wg_dtype)node->dtype;
     wg_shape shape = *wg__shape_of_node(tape, node);

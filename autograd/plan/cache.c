@@ -180,7 +180,7 @@ static wg__plan *make(wg_tape *tape, const wg__request *r)
     wg__cache *cache = tape->cache;
     wg__plan *plan = wg__heap_alloc(&tape->heap, sizeof *plan);
     if (plan) *plan = (wg__plan){.memory = {.heap = &tape->heap, .most = PLAN_CHUNK}};
-    if (!plan || !copy_key(tape, plan, r) || !wg__plan_make(tape, plan, r)) {
+    if (!plan || !copy_key(tape, plan, r) || !wg__plan_make(tape, plan, r) || wg__failed(tape)) {
         if (plan) plan_free(tape, plan);
         wg__out_of_memory(tape); /* unless there is an error already */
         return NULL;
@@ -202,10 +202,10 @@ static bool may_plan(wg_tape *tape)
 {
     if (tape->modes.differentiating)
         wg__tape_error(tape, WG_ERR_GRADIENT, "a derivative rule must not evaluate tensors or run a backward pass");
-    else if (tape->modes.planning)
+    else if (tape->modes.planning || tape->modes.calls > 0)
         wg__tape_error(tape, WG_ERR_ARGUMENT,
-                       "the tape is planning or running: nothing can be evaluated from inside");
-    return !tape->modes.differentiating && !tape->modes.planning;
+                       "the tape is recording, planning or running: nothing can be evaluated from inside");
+    return !wg__failed(tape);
 }
 
 wg__plan *wg__plan_for(wg_tape *tape, const wg__wanted *wanted)

@@ -46,7 +46,8 @@ bool wg__packed_is_fresh(const wg_tape *tape, uint32_t id)
     assert(id && id < tape->cache->n_packed && packed->plans > 0);
     assert(packed->param_id == wg__param_id(packed->param));
     assert(!packed->filled || packed->version <= wg_param_version(packed->param));
-    return packed->filled && packed->version == wg_param_version(packed->param);
+    return packed->filled && packed->version == wg_param_version(packed->param) &&
+           !wg__param_is_open(packed->param);
 }
 
 void wg__packed_filled(wg_tape *tape, uint32_t id)

@@ -40,6 +40,15 @@ static void output_add(wg__planner *p, wg__output_kind kind, uint32_t node, uint
     p->plan->outputs[p->plan->n_outputs++] = output;
 }
 
+static bool no_gradient(wg__planner *p)
+{
+    wg__tape_error(
+        p->tape, WG_ERR_GRADIENT,
+        "backward: no gradient flows to a parameter: each is frozen, detached, unused or behind ops without "
+        "a derivative");
+    return false;
+}
+
 /* Lists each wanted value once, then gradients, then assigned values. */
 static bool list_outputs(wg__planner *p)
 {
@@ -54,8 +63,10 @@ static bool list_outputs(wg__planner *p)
     for (uint32_t id = 1; tape->n_kept && id < p->n_forward; id++)
         if ((tape->nodes[id].flags & (WG__NODE_KEPT | WG__NODE_VALUE)) == WG__NODE_KEPT && !seen[id]++)
             output_add(p, WG__OUTPUT_VALUE, id, 0);
+    const uint32_t n_values = p->plan->n_outputs;
     for (uint32_t i = 0; r->loss && i < r->n_x; i++)
         if (p->grads[i]) output_add(p, WG__OUTPUT_GRAD, p->grads[i], r->x[i]);
+    if (r->loss && p->plan->n_outputs == n_values) return no_gradient(p);
     p->grads = NULL; /* recompute renumbers the outputs, not these */
     for (uint32_t i = 0; i < tape->n_assigns; i++) output_add(p, WG__OUTPUT_ASSIGN, tape->assigns[i].node, i);
     assert(p->plan->n_outputs <= most);

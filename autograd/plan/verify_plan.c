@@ -361,7 +361,8 @@ static void check_memory(const wg__verifier *v)
     memory m = {.v = v};
     m.addresses = calloc(plan->n_fixups + 1u, sizeof *m.addresses);
     m.written = calloc(plan->block_bytes + 1, 1);
-    if (!m.addresses || !m.written) abort();
+    if (!m.addresses) abort();
+    if (!m.written) return free(m.addresses); /* nor can the run allocate the block */
     for (uint32_t s = 0, n = 0; s < plan->n_slots; s++)
         for (uint32_t i = 0; i < plan->slots[s].n_fixups; i++) {
             const wg__fixup *fixup = &plan->fixups[plan->slots[s].first_fixup + i];

@@ -34,6 +34,7 @@ void wg__instr_run_all(const wg__instr *instr, wg_run *run, void *scratch)
 /* The smallest (node, position) is kept, so that the report is the same on any number of threads. */
 void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int64_t limit)
 {
+    if (!args || !args->run) return;
     wg_run *run = args->run;
     uint64_t place = ((uint64_t)args->node << 32) | (uint32_t)position;
     while (__atomic_exchange_n(&run->bad_lock, 1, __ATOMIC_ACQUIRE)) continue;
@@ -47,5 +48,13 @@ void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int
     __atomic_store_n(&run->bad_lock, 0, __ATOMIC_RELEASE);
 }
 
-uint64_t wg_args_seed(const wg_args *args) { return args->run->seed; }
-uint64_t wg_args_step(const wg_args *args) { return args->run->step; }
+uint64_t wg_args_seed(const wg_args *args) { return args && args->run ? args->run->seed : 0; }
+
+/* Called by kernels on all threads. */
+uint64_t wg_args_step(const wg_args *args)
+{
+    if (!args || !args->run) return 0;
+    if (!__atomic_load_n(&args->run->drawn, __ATOMIC_RELAXED))
+        __atomic_store_n(&args->run->drawn, true, __ATOMIC_RELAXED);
+    return args->run->step;
+}

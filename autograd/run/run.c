@@ -127,6 +127,7 @@ static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
 {
     const wg_run *run = w->run;
     char name[192];
+    if (wg__failed(tape)) return tape->errors.first.status; /* of a kernel that called the library */
     if (run->bad_count) {
         const wg__node *node = &tape->nodes[run->bad_index >> 32];
         bool known = (run->bad_index >> 32) < tape->n_nodes;
@@ -162,7 +163,8 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     else if (threads == 1 || !plan->parallel || !walk_together(&w))
         walk_alone(&w);
     note_packs(tape, plan);
-    const bool ok = !run.bad_count && !w.nonfinite;
+    const bool ok = !run.bad_count && !w.nonfinite && !wg__failed(tape);
+    tape->step_drawn |= run.drawn;
     if (ok)
         wg__run_commit(tape, plan);
     else

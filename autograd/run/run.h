@@ -23,6 +23,7 @@ typedef struct wg__run_state { /* memory that runs reuse */
 struct wg_run {
     wg_tape *tape;
     uint64_t seed, step;
+    bool drawn;         /* a kernel asked for the step */
     uint64_t bad_index; /* node << 32 | position of the first index out of range; ~0: none. Guarded by bad_lock */
     int64_t bad_value, bad_limit;
     const wg_op *bad_op;

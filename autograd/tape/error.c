@@ -31,6 +31,16 @@ wg_status wg__tape_error(wg_tape *tape, wg_status status, const char *format, ..
     return status;
 }
 
+bool wg__may_record(wg_tape *tape, const char *what)
+{
+    const wg__modes *modes = &tape->modes;
+    const bool inside = modes->calls > 0 || (modes->planning && !modes->differentiating);
+    if (inside)
+        wg_fail_on(tape, WG_ERR_ARGUMENT, what,
+                   "called from inside of another call on the tape; only derivative rules record");
+    return !inside;
+}
+
 wg_status wg__out_of_memory(wg_tape *tape)
 {
     return wg__tape_error(tape, WG_ERR_MEMORY, "out of memory (%zu bytes live)", tape->heap.memory.live);
@@ -52,7 +62,7 @@ wg_status wg_infer_fail(wg_infer *infer, wg_status status, const char *rule, ...
 {
     va_list arguments;
     va_start(arguments, rule);
-    wg_error_setv(&infer->error, status, rule, arguments);
+    if (infer) wg_error_setv(&infer->error, status, rule, arguments);
     va_end(arguments);
     return status;
 }
@@ -61,7 +71,7 @@ static wg_tensor failv(wg_tape *tape, wg_status status, const char *op, const ch
 {
     if (!tape) return WG_NONE;
     char text[256];
-    vsnprintf(text, sizeof text, rule, arguments);
+    vsnprintf(text, sizeof text, rule ? rule : "", arguments);
     wg__scope_text scope;
     wg__tape_error(tape, status, "%s%s: %s", op, wg__scope_label(tape, tape->scopes.current, &scope), text);
     return wg__nil(tape);

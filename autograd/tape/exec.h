@@ -144,6 +144,12 @@ typedef struct wg__structural {
                        void *out);
 } wg__structural;
 
+/* Whether a number that a caller gives has this dtype. Floats round it; an i32 does not. */
+static inline bool wg__has_number(wg_dtype dtype, double value)
+{
+    return dtype != WG_I32 || (value >= INT32_MIN && value <= INT32_MAX && value == (int32_t)value);
+}
+
 /* The shape of a tensor. Returns false for nil, and for an invalid handle with an error that names op. */
 bool wg__shape_for(wg_tensor tensor, wg_shape *shape, const char *op);
 

@@ -99,7 +99,7 @@ typedef struct wg__modes { /* scope.c */
         differentiating; /* derivative rules are recording: a node equal to an earlier one is not recorded again ... */
     bool distinct;       /* ... except now */
     bool planning;       /* a plan is made or run */
-    int calls;           /* error callbacks and shape rules that are running: no reset then */
+    int calls;           /* error callbacks and rules asked while recording that are running: no reset then */
     int no_grad;         /* nesting depth */
     int remat;           /* nesting depth */
     uint32_t n_regions; /* rematerialization regions opened since the reset */
@@ -135,6 +135,7 @@ struct wg_tape {
     unsigned passes;                  /* WG__PASS_* that are on; plan/passes.h */
     bool share_any_weight;            /* pass share_weight: weights of any size, for tests */
     uint64_t epoch, seed, step;
+    bool step_drawn; /* a run has drawn random numbers of this step */
     wg__errors errors;
     wg__scopes scopes;
     wg__modes modes;
@@ -229,6 +230,8 @@ static inline uint32_t wg__base_of(const wg_tape *tape, const wg__node *node)
 /* Stores the first error and calls the callback. Returns the status of the first error. */
 wg_status wg__tape_error(wg_tape *tape, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 wg_status wg__out_of_memory(wg_tape *tape);
+/* Whether code of users that runs inside of a call (rules, kernels, callbacks) may record; an error if not. */
+bool wg__may_record(wg_tape *tape, const char *what);
 /* Writes " [encoder.l0]", or "" for the outermost scope, to text. Returns its text. */
 typedef struct wg__scope_text {
     char text[264];
@@ -280,5 +283,6 @@ void wg__param_grad_written(wg_param *param);   /* a run wrote it or added to it
 void wg__param_grad_clobbered(wg_param *param); /* a failed run wrote to it: clears it if it is empty */
 void wg__param_grad_invalid(wg_param *param);   /* a run failed */
 void wg__param_written(wg_param *param);        /* a run wrote the values */
+bool wg__param_is_open(const wg_param *param);  /* the caller may be writing the values: no copy of them is valid */
 
 #endif

@@ -54,4 +54,4 @@ int64_t wg_numel(wg_tensor tensor)
     return node ? wg__numel_of(tensor.tape, node) : 0;
 }
 
-bool wg_is_nil(wg_tensor tensor) { return tensor.node == 0; }
+bool wg_is_nil(wg_tensor tensor) { return !tensor.tape || tensor.node == 0; }

@@ -31,7 +31,7 @@ static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, cons
 static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers, bool copy,
                            const char *name)
 {
-    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
+    if (!tape || wg__failed(tape) || !wg__may_record(tape, name)) return tape ? wg__nil(tape) : WG_NONE;
     size_t bytes;
     if ((unsigned)dtype >= WG_DTYPES) return wg_fail_on(tape, WG_ERR_DTYPE, name, "invalid dtype %d", (int)dtype);
     if (!wg_shape_bytes(&shape, dtype, &bytes)) {
@@ -62,6 +62,8 @@ wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *n
 wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 {
     double storage = 0;
+    if (tape && !wg__has_number(dtype, value))
+        return wg_fail_on(tape, WG_ERR_ARGUMENT, "scalar", "%g is not an i32; see wg_cast", value);
     const wg__fp caller = wg__fp_begin();
     if (tape && (unsigned)dtype < WG_DTYPES) tape->structural->from_f64(dtype, value, 1, &storage);
     wg__fp_end(&caller);
@@ -72,6 +74,7 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
 static uint32_t param_node(wg_tape *tape, wg_param *param)
 {
     const uint64_t key = wg__param_id(param);
+    if (!wg__may_record(tape, "use")) return 0;
     uint32_t id = wg__param_node(tape, key);
     assert(!id || tape->leaves[tape->nodes[id].slot].param == param); /* ids are unique */
     if (id && tape->leaves[tape->nodes[id].slot].state == WG__LEAF_CURRENT) return id;
@@ -87,9 +90,21 @@ static uint32_t param_node(wg_tape *tape, wg_param *param)
     return id;
 }
 
+/* After an error: a leaf without a node, by which wg_backward knows whose gradients become invalid. */
+static void use_in_vain(wg_tape *tape, wg_param *param)
+{
+    const wg_param *last = tape->n_leaves ? tape->leaves[tape->n_leaves - 1].param : NULL;
+    if (!param || (last && wg_param_set(last) == wg_param_set(param))) return;
+    if (wg__grow(&tape->heap, (void **)&tape->leaves, &tape->cap_leaves, tape->n_leaves + 1u, sizeof(wg__leaf)))
+        tape->leaves[tape->n_leaves++] = (wg__leaf){.param = param};
+    else
+        wg__param_grad_invalid(param);
+}
+
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
-    if (!tape || wg__failed(tape)) return tape ? wg__nil(tape) : WG_NONE;
+    if (!tape) return WG_NONE;
+    if (wg__failed(tape)) return use_in_vain(tape, param), wg__nil(tape);
     if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: see wg_params_message");
     const uint32_t id = param_node(tape, param);
     if (!id) return wg__nil(tape);
@@ -138,9 +153,10 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
 wg_tensor wg_keep(wg_tensor tensor)
 {
     wg__node *node = wg__resolve(tensor, "keep");
-    if (node && tensor.tape->modes.differentiating)
+    if (!node || !wg__may_record(tensor.tape, "keep")) return tensor.tape ? wg__nil(tensor.tape) : WG_NONE;
+    if (tensor.tape->modes.differentiating)
         return wg_fail(tensor, WG_ERR_GRADIENT, "keep", "a derivative rule must not keep a tensor");
-    if (node && !(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
+    if (!(node->flags & (WG__NODE_KEPT | WG__NODE_VALUE)) && node->leaf != WG__LEAF_DATA) {
         node->flags |= WG__NODE_KEPT;
         tensor.tape->n_kept++;
         wg__hash_mix(tensor.tape, tensor.node, 11);

@@ -30,6 +30,7 @@ struct wg_param {
     uint64_t id, version;
     uint32_t index; /* of the member of its own name */
     bool buffer, frozen;
+    bool open; /* between wg_param_write_begin and wg_param_write_end */
     _Atomic uint8_t grad_state;
 };
 
@@ -322,10 +323,17 @@ bool wg_param_is_frozen(const wg_param *param) { return param && param->frozen; 
 const void *wg_param_value(const wg_param *param) { return param ? param->value : NULL; }
 uint64_t wg_param_version(const wg_param *param) { return param ? param->version : 0; }
 
-void *wg_param_write_begin(wg_param *param) { return param ? param->value : NULL; }
+void *wg_param_write_begin(wg_param *param)
+{
+    if (!param) return NULL;
+    param->open = true;
+    return param->value;
+}
 void wg_param_write_end(wg_param *param)
 {
-    if (param) param->version++;
+    if (!param) return;
+    param->open = false;
+    param->version++;
 }
 
 static void set_grad_state(wg_param *param, uint8_t state)
@@ -359,6 +367,7 @@ void *wg_param_grad_write_begin(wg_param *param)
 {
     if (!param || param->buffer) return NULL;
     grad_clear(param);
+    set_grad_state(param, GRAD_WRITTEN); /* also if the end is forgotten */
     return param->grad;
 }
 
@@ -401,3 +410,4 @@ void wg__param_grad_clobbered(wg_param *param)
 }
 void wg__param_grad_invalid(wg_param *param) { param->set->grad_invalid = true; }
 void wg__param_written(wg_param *param) { param->version++; }
+bool wg__param_is_open(const wg_param *param) { return param->open; }

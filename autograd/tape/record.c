@@ -141,6 +141,15 @@ static wg_status infer_pointwise(wg_infer *c)
     return WG_OK;
 }
 
+/* Whether the op has a kernel for these dtypes. */
+static bool has_kernel(wg_tape *tape, const wg_op *op, const wg_dtype *in, int n, wg_dtype out)
+{
+    tape->modes.calls++;
+    const wg_kernel kernel = op->select(op, in, n, out);
+    tape->modes.calls--;
+    return kernel && !wg__failed(tape);
+}
+
 /* Applies the shape rule to operands with these shapes and dtypes. Sets shape and dtype of the node. */
 static bool infer_from(wg_tape *tape, wg_infer *c, wg__node *node)
 {
@@ -150,7 +159,7 @@ static bool infer_from(wg_tape *tape, wg_infer *c, wg__node *node)
     tape->modes.calls++;
     wg_status status = op->infer ? op->infer(c) : infer_pointwise(c);
     tape->modes.calls--;
-    if (status != WG_OK) {
+    if (status != WG_OK || wg__failed(tape)) {
         describe(tape, op, c->in, c->n_in, where, sizeof where);
         return wg__tape_error(tape, status, "%s%s", where, c->error.text), false;
     }
@@ -159,7 +168,7 @@ static bool infer_from(wg_tape *tape, wg_infer *c, wg__node *node)
         return wg__tape_error(tape, WG_ERR_DTYPE, "%sthe result's dtype, %d, is invalid", where, (int)c->dtype),
                false;
     }
-    if (op->kind != WG_KIND_VIEW && op->select && !op->select(op, c->dtype_in, c->n_in, c->dtype)) {
+    if (op->kind != WG_KIND_VIEW && op->select && !has_kernel(tape, op, c->dtype_in, c->n_in, c->dtype)) {
         describe(tape, op, c->in, c->n_in, where, sizeof where);
         const char *dtype = wg_dtype_name(c->n_in ? c->dtype_in[0] : c->dtype);
         return wg__tape_error(tape, WG_ERR_DTYPE, "%snot defined for %s", where, dtype), false;
@@ -196,7 +205,7 @@ static bool infer(wg_tape *tape, const wg_op *op, const uint32_t *in, int n, con
 }
 
 /* The common case, pointwise operands of one dtype and one shape or scalars, needs no rule. */
-static bool infer_fast(const wg_tape *tape, const wg_op *op, const uint32_t *in, int n, wg__node *node)
+static bool infer_fast(wg_tape *tape, const wg_op *op, const uint32_t *in, int n, wg__node *node)
 {
     if (op->kind != WG_KIND_POINTWISE || op->infer || n == 0) return false;
     const wg__node *first = &tape->nodes[in[0]];
@@ -210,7 +219,7 @@ static bool infer_fast(const wg_tape *tape, const wg_op *op, const uint32_t *in,
     wg_dtype dtypes[4];
     assert(n <= 4);
     for (int i = 0; i < n; i++) dtypes[i] = (wg_dtype)node->dtype;
-    return op->select(op, dtypes, n, (wg_dtype)node->dtype) != NULL;
+    return has_kernel(tape, op, dtypes, n, (wg_dtype)node->dtype);
 }
 
 /* ---- recording ----------------------------------------------------------------------------------------------- */
@@ -253,6 +262,7 @@ static uint32_t record(wg_tape *tape, uint32_t op_id, const uint32_t *ids, int n
 
 static bool arguments_ok(wg_tape *tape, const wg_op *op, const wg_tensor *in, int n, const void *attr, size_t size)
 {
+    if (!wg__may_record(tape, op->name)) return false;
     if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))
         wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "%d operands given, takes %d to %d", n, op->min_in, op->max_in);
     else if (n > 0 && !in)

@@ -38,7 +38,13 @@ void wg_set_seed(wg_tape *tape, uint64_t seed)
 }
 void wg_set_step(wg_tape *tape, uint64_t step)
 {
-    if (tape) tape->step = step;
+    if (!tape) return;
+    tape->step = step;
+    tape->step_drawn = false;
+}
+uint64_t wg_next_step(const wg_tape *tape)
+{
+    return tape ? tape->step + (tape->step_drawn && !wg__failed(tape)) : 0;
 }
 
 /* The entry of a scope is kept until the tape is freed; entering the scope again finds it. */

@@ -1,0 +1,95 @@
+/* The objects that the calls of null_arguments.py use, and what a call may return. Each call runs in a child of its own,
+ * which inherits them; after it the child checks that its tapes still work. */
+#ifndef WG_TEST_NULL_ARGUMENTS_H
+#define WG_TEST_NULL_ARGUMENTS_H
+
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+
+#include "wengert.h"
+
+typedef struct call_row {
+    void (*call)(int variant);
+    int variant;
+    const char *text;
+} call_row;
+extern const call_row call_rows[];
+extern const size_t n_call_rows;
+
+typedef struct layers {
+    wg_linear_layer linear_layer;
+    wg_conv_layer conv_layer;
+    wg_embedding_layer embedding_layer;
+    wg_layer_norm_layer layer_norm_layer;
+    wg_batch_norm_layer batch_norm_layer;
+    wg_rms_norm_layer rms_norm_layer;
+    wg_rnn rnn;
+    wg_rnn_carry rnn_carry;
+    wg_score_layer score_layer;
+    wg_mha mha;
+    wg_position_layer position_layer;
+    wg_jordan jordan;
+    wg_simple_gru simple_gru;
+    wg_transformer_layer transformer_layer;
+    wg_transformer_stack transformer_stack;
+    wg_transformer transformer;
+    wg_lm lm;
+    wg_kv_cache kv_cache;
+} layers;
+
+/* Valid objects. */
+typedef struct world {
+    wg_tape *tape, *other;
+    wg_pool *pool;
+    wg_params *set;
+    wg_param *param;
+    wg_buffer *buffer;
+    wg_optimizer *optimizer;
+    wg_average *average;
+    wg_loader *loader;
+    wg_safetensors *file;
+    wg_tensor x, weight, bias, index, mask, loss, nil, stale, elsewhere, many[8], out[64];
+    wg_infer infer;
+    wg_args args;
+    wg_error error;
+    FILE *null;
+    wg_idx idx;
+    wg_text text;
+    wg_entry entry;
+    wg_pair pair;
+    wg_checkpoint checkpoint;
+    wg_early_stop stop;
+    wg_difference difference;
+    wg_shape shape;
+    wg_keys keys;
+    wg_beam_result beams;
+    wg_rnn_state state;
+    wg_dtype dtype;
+    size_t size;
+    char bytes[4096], path[64], long_name[5000];
+    float floats[64];
+    double doubles[64];
+    int64_t integers[64];
+    int ints[64];
+    const char *string;
+    const int64_t *samples;
+    void *pointer;
+    layers l;
+} world;
+
+extern world w;
+extern layers fresh;         /* for init functions */
+extern va_list no_arguments; /* for formats without a conversion */
+extern const wg_op nop;
+
+void on_error(void *context, wg_status status, const char *message);
+wg_tensor loss(void *context, wg_tape *tape, wg_params *set);
+wg_tensor step(void *context, wg_tensor x, wg_tensor *state, int n);
+wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *parent, float *log_probabilities);
+
+/* End the child if the result is none that a call may return. */
+void check_status(wg_status status);
+void check_tensor(wg_tensor tensor);
+
+#endif
