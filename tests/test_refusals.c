@@ -2,6 +2,8 @@
  * that do not fit, dumps that cannot be written. */
 #include "tensors.h"
 
+#include <unistd.h>
+
 /* ---- a derivative rule ----------------------------------------------------------------------------------------- */
 
 static wg_param *w;
@@ -144,10 +146,81 @@ static void dumps_that_cannot_be_written(void)
     CLOSE(tape);
 }
 
+/* ---- files ----------------------------------------------------------------------------------------------------- */
+
+#define REFUSED(call, expected, words)                                                                             \
+    do {                                                                                                           \
+        wg_error error = {0};                                                                                      \
+        const wg_status status = (call);                                                                           \
+        if (status != (expected) || !strstr(error.text, words))                                                    \
+            FAIL("line %d: %d: %s", __LINE__, (int)status, error.text);                                            \
+    } while (0)
+
+static void names_of_files(void)
+{
+    static char path[6000];
+    memset(path, 'a', sizeof path - 1);
+    REFUSED(wg_file_write(NULL, "", 0, &error), WG_ERR_ARGUMENT, "no file name given");
+    REFUSED(wg_file_write("", "", 0, &error), WG_ERR_ARGUMENT, "no file name given");
+    REFUSED(wg_file_write(path, "", 0, &error), WG_ERR_IO, "file name is too long");
+    path[300] = 0;
+    REFUSED(wg_file_write(path, "", 0, &error), WG_ERR_IO, "cannot follow");
+    REFUSED(wg_file_write("/dev/null/file", "", 0, &error), WG_ERR_IO, "cannot follow");
+    REFUSED(wg_file_write("/nowhere/at/all", "", 0, &error), WG_ERR_IO, "cannot create");
+    const wg_entry t = {.name = "t", .dtype = WG_F32, .shape = WG_SCALAR, .data = "1234"};
+    const wg_pair keys[] = {{"\xff", "value"}, {NULL, "value"}, {"key", "\xff"}, {"key", NULL}};
+    REFUSED(wg_safetensors_write(NULL, &t, 1, NULL, 0, &error), WG_ERR_ARGUMENT, "no file name given");
+    for (int i = 0; i < 4; i++)
+        REFUSED(wg_safetensors_write("/tmp/never", &t, 1, &keys[i], 1, &error), WG_ERR_ARGUMENT, "is not UTF-8");
+    REFUSED(wg_safetensors_write("/tmp/never", &t, 1, keys, 1024, &error), WG_ERR_ARGUMENT, "more than 1023 keys");
+}
+
+static void checkpoints_without_numbers(void)
+{
+    static const char *const steps[] = {"12x", "", " 5", "+5", "99999999999999999999", "x"};
+    char path[] = "/tmp/wengert-refusals-XXXXXX";
+    const int fd = mkstemp(path);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_checkpoint c = {.params = set, .step = 3};
+    REFUSED(wg_checkpoint_save(path, NULL, &error), WG_ERR_ARGUMENT, "no parameters to save");
+    REFUSED(wg_checkpoint_save(path, &(wg_checkpoint){0}, &error), WG_ERR_ARGUMENT, "no parameters to save");
+    REFUSED(wg_checkpoint_save(NULL, &c, &error), WG_ERR_ARGUMENT, "no file name given");
+    REFUSED(wg_checkpoint_load(NULL, &c, NULL, NULL, &error), WG_ERR_ARGUMENT, "no file or no parameters");
+    for (int i = 0; i < 18; i++) {
+        const char *const key = i % 3 == 0   ? "wengert.step"
+                                : i % 3 == 1 ? "wengert.seed"
+                                             : "wengert.optimizer_steps";
+        CHECK(wg_safetensors_write(path, NULL, 0, &(wg_pair){key, steps[i / 3]}, 1, NULL) == WG_OK);
+        wg_safetensors *file = wg_safetensors_open(path, NULL);
+        REFUSED(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_FORMAT, "not an integer");
+        REFUSED(wg_checkpoint_load(file, NULL, NULL, NULL, &error), WG_ERR_ARGUMENT, "no file or no parameters");
+        CHECK(c.step == 3);
+        wg_safetensors_close(file);
+    }
+    wg_early_stop stop = wg_early_stop_defaults();
+    stop.best = 1;
+    REFUSED(wg_early_stop_restore(&stop, &c, &error), WG_ERR_ARGUMENT, "no best checkpoint was saved");
+    stop.path = "/nowhere/at/all";
+    REFUSED(wg_early_stop_restore(&stop, &c, &error), WG_ERR_IO, "cannot open");
+    wg_idx idx = {.type = WG_IDX_U8, .shape = WG_DIMS(2), .data = (uint8_t[]){1, 2}};
+    CHECK(wg_idx_at(&idx, 1) == 2 && isnan(wg_idx_at(&idx, -1)) && isnan(wg_idx_at(&idx, 2)));
+    idx.type = 0;
+    CHECK(isnan(wg_idx_at(&idx, 1)) && isnan(wg_idx_at(&(wg_idx){0}, 0)));
+    wg_idx_fini(NULL);
+    wg_text_fini(NULL);
+    const int64_t *samples;
+    CHECK(wg_loader_batch(NULL, 0, &samples) == 0 && !samples && wg_loader_batches(NULL) == 0);
+    wg_params_free(set);
+    close(fd);
+    remove(path);
+}
+
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(rules_must_not_use_assign_or_draw),
-                                 TEST_CASE(descriptors_that_add_or_update), TEST_CASE(sets_and_initial_values),
-                                 TEST_CASE(scalars_are_in_the_graph), TEST_CASE(dumps_that_cannot_be_written)};
+    static const test tests[] = {
+        TEST_CASE(rules_must_not_use_assign_or_draw), TEST_CASE(descriptors_that_add_or_update),
+        TEST_CASE(sets_and_initial_values),           TEST_CASE(scalars_are_in_the_graph),
+        TEST_CASE(dumps_that_cannot_be_written),      TEST_CASE(names_of_files),
+        TEST_CASE(checkpoints_without_numbers)};
     return RUN_TESTS(tests);
 }
