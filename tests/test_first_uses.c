@@ -2,6 +2,8 @@
  * never set, random numbers without a step. Each is an error of one line, or does what was meant. */
 #include "tensors.h"
 
+#include <unistd.h>
+
 static wg_params *set;
 static wg_param *w;
 static wg_optimizer *optimizer;
@@ -214,6 +216,43 @@ static void case_dropout_repeats_its_mask(void)
     CHECK(wg_next_step(NULL) == 0);
 }
 
+/* Trains with dropout, in a plain loop, until `stop`; saves after `save` steps, before the reset. */
+static void train(int from, int save, int stop, const char *path)
+{
+    wg_checkpoint checkpoint = {.params = set, .optimizer = optimizer};
+    wg_error error = {0};
+    if (from > 0) {
+        wg_safetensors *file = wg_safetensors_open(path, &error);
+        CHECK(wg_checkpoint_load(file, &checkpoint, NULL, NULL, &error) == WG_OK);
+        wg_safetensors_close(file);
+        wg_set_step(tape, checkpoint.step);
+    }
+    for (int i = from; i < stop; i++) {
+        wg_zero_grad(set);
+        CHECK(wg_backward(wg_sum_all(wg_square(wg_dropout(wg_exp(wg_use(tape, w)), 0.5)))) == WG_OK);
+        CHECK(wg_optimizer_step(optimizer) == WG_OK);
+        checkpoint.step = wg_next_step(tape);
+        if (i + 1 == save) CHECK(wg_checkpoint_save(path, &checkpoint, &error) == WG_OK);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+    CHECK(error.status == WG_OK);
+}
+
+static void a_resumed_run_has_the_same_bits(void)
+{
+    char path[64];
+    double of[2][3];
+    snprintf(path, sizeof path, "/tmp/wengert-first-uses-%d", (int)getpid());
+    for (int resumed = 0; resumed < 2; resumed++) {
+        begin();
+        train(resumed ? 4 : 0, resumed ? 0 : 4, 9, path);
+        memcpy(of[resumed], wg_param_value(w), sizeof of[resumed]);
+        end();
+    }
+    CHECK(!memcmp(of[0], of[1], sizeof of[0]));
+    remove(path);
+}
+
 static void set_step_overrides(void)
 {
     tape = new_tape();
@@ -266,11 +305,15 @@ static void gradcheck_keeps_the_step(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {
-        TEST_CASE(case_loss_without_parameters), TEST_CASE(case_step_after_failed_recording),
-        TEST_CASE(case_unset_operands),          TEST_CASE(numbers_that_are_no_i32),
-        TEST_CASE(writes_without_an_end),        TEST_CASE(case_dropout_repeats_its_mask),
-        TEST_CASE(set_step_overrides),           TEST_CASE(failed_steps_draw_again),
-        TEST_CASE(gradcheck_keeps_the_step)};
+    static const test tests[] = {TEST_CASE(case_loss_without_parameters),
+                                 TEST_CASE(case_step_after_failed_recording),
+                                 TEST_CASE(case_unset_operands),
+                                 TEST_CASE(numbers_that_are_no_i32),
+                                 TEST_CASE(writes_without_an_end),
+                                 TEST_CASE(case_dropout_repeats_its_mask),
+                                 TEST_CASE(a_resumed_run_has_the_same_bits),
+                                 TEST_CASE(set_step_overrides),
+                                 TEST_CASE(failed_steps_draw_again),
+                                 TEST_CASE(gradcheck_keeps_the_step)};
     return RUN_TESTS(tests);
 }
