@@ -172,7 +172,8 @@ static wg_tensor hidden_scores(int kind, wg_tensor x)
 {
     const wg_dtype dtype = wg_dtype_get(x);
     static const double hidden[9] = {0, -INFINITY, 0, -INFINITY, 0, 0, 0, 0, 0};
-    wg_tensor mask = numbers(dtype, WG_DIMS(3, 3), hidden), shown = wg_equal(mask, wg_zeros(tape, dtype, WG_SCALAR));
+    wg_tensor mask = numbers(dtype, WG_DIMS(3, 3), hidden),
+              shown = wg_equal(mask, wg_zeros(tape, dtype, WG_SCALAR));
     wg_tensor least = wg_full(tape, dtype, WG_SCALAR, -INFINITY);
     switch (kind) {
     case 0: return wg_where(shown, x, least);
