@@ -26,11 +26,11 @@ static wg__blis found[2]; /* f32, f64; written once, under `once`; kernel NULL: 
 static char name[64];
 
 #if defined WG__BLIS_LOOKUP_NATIVE
-static cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_nat_cntx(id); }
+static inline cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_nat_cntx(id); }
 #elif defined WG__BLIS_LOOKUP_ID
-static cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_id(id); }
+static inline cntx_t *lookup(arch_t id) { return (cntx_t *)bli_gks_lookup_id(id); }
 #else
-static cntx_t *lookup(arch_t id) { return NULL; }
+static inline cntx_t *lookup(arch_t id) { return NULL; }
 #endif
 
 /* The context for this processor, if this build of BLIS has one and offers a way to look it up; else BLIS' own
