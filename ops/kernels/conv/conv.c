@@ -151,12 +151,13 @@ void wg__conv_kernel(const wg_args *args, int64_t task)
     lay_out(&t, &c, batches, 1, args->scratch);
     wg__conv_output_offsets(&c, t.output);
     wg__conv_tap_offsets(&c, t.tap);
-    for (int64_t i = 0; i < batches; i++) {
+    t.window = (wg__window){.step = t.tap, .line = t.output, .end = image_end(&c)};
+    wg__product p = forward_product(&c, t.segments, &t.window);
+    int64_t last, first = wg__product_get(p.dtype)->batches(&p, task, &last);
+    for (int64_t i = first; i < last; i++) { /* not all: the time would be quadratic in the number of images */
         t.batch_a[i] = i % groups * c.out_channels * c.in_channels * c.taps;
         t.batch_b[i] = i * c.in_channels * c.padding.padded_plane;
     }
-    t.window = (wg__window){.step = t.tap, .line = t.output, .end = image_end(&c)};
-    wg__product p = forward_product(&c, t.segments, &t.window);
     run(&t, &p, task);
 }
 

@@ -81,16 +81,20 @@ static void pack_panels(const panels *f, wg__side from, int64_t k, int64_t step)
     }
 }
 
-/* Packs steps [k0, k0 + k) of a side's lines, gathered over the segments. Adjacent lines are packed PACK_STEPS steps at
+/* A step of a segment. */
+typedef struct cursor {
+    const wg__segment *segment;
+    int64_t step;
+} cursor;
+
+/* Packs the k steps of a side's lines that begin at `at`, gathered over the segments. Adjacent lines are packed PACK_STEPS steps at
  * a time into all panels, so that cache lines shared by two panels are read once. */
-static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const panels *f, int64_t k0, int64_t k)
+static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const panels *f, cursor at, int64_t k)
 {
-    const wg__segment *s = t->p->segments;
-    for (; k0 >= s->k; s++) k0 -= s->k;
-    for (int64_t step = 0; step < k; s++, k0 = 0) {
-        wg__side from = side_of(t, s, batch, wide);
-        from.data += f->line * from.line + k0 * from.k;
-        int64_t end = min64(k, step + s->k - k0), stride = from.line == 1 ? PACK_STEPS : end - step;
+    for (int64_t step = 0; step < k; at = (cursor){at.segment + 1, 0}) {
+        wg__side from = side_of(t, at.segment, batch, wide);
+        from.data += f->line * from.line + at.step * from.k;
+        int64_t end = min64(k, step + at.segment->k - at.step), stride = from.line == 1 ? PACK_STEPS : end - step;
         for (; step < end; step += stride, from.data += stride * from.k)
             pack_panels(f, from, min64(stride, end - step), step);
         step = end;
@@ -98,14 +102,13 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
 }
 
 /* The same through a window, one panel at a time: packing may write past a panel's end, into the next one. */
-static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, int64_t k0, int64_t k)
+static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, cursor at, int64_t k)
 {
     const wg__window *w = t->p->window;
     for (int64_t i = 0; i < f->count; i++) {
-        const wg__segment *s = t->p->segments;
-        int64_t start = panel_start(f, i), skip = k0;
+        const wg__segment *s = at.segment;
+        int64_t start = panel_start(f, i), skip = at.step;
         int lines = (int)min64(f->width, f->lines - start);
-        for (; skip >= s->k; s++) skip -= s->k;
         for (int64_t step = 0, n; step < k; step += n, s++, skip = 0) {
             n = min64(k - step, s->k - skip);
             wg__windowed from = {.data = side_of(t, s, batch, true).data,
@@ -153,7 +156,7 @@ static void pack(const wg__product *p, void *packed, int64_t task)
     wg__problem t = packing_problem(p);
     int64_t col = task * t.wide * PANELS_PER_TASK, cols = min64(t.n - col, t.wide * PANELS_PER_TASK);
     panels f = col_panels_of(&t, col, cols, t.k, (real *)packed + col * t.k);
-    if (t.k > 0) pack_steps(&t, 0, true, &f, 0, t.k);
+    if (t.k > 0) pack_steps(&t, 0, true, &f, (cursor){p->segments, 0}, t.k);
 }
 
 /* ---- one block of C ------------------------------------------------------------------------------------------ */
@@ -161,7 +164,8 @@ static void pack(const wg__product *p, void *packed, int64_t task)
 typedef struct block {
     int64_t batch, batch_stop;    /* the problem; past the last one that shares its B */
     int64_t row, col, rows, cols; /* of C, or of C^T if transposed */
-    int64_t k0, k;                /* steps [k0, k0 + k) */
+    int64_t k0, k;                /* steps [k0, k0 + k) ... */
+    cursor from;                  /* ... from this one on */
     bool add;
     real *c; /* the block's first element */
     real *a_panels, *b_panels;
@@ -173,9 +177,9 @@ static void pack_b_block(const wg__problem *t, const wg__cut *c, const block *b)
     int64_t first = c->pack_b ? 0 : b->cols / t->wide * t->wide;
     panels f = col_panels_of(t, b->col + first, b->cols - first, b->k, b->b_panels);
     if (t->p->window)
-        pack_windows(t, b->batch, &f, b->k0, b->k);
+        pack_windows(t, b->batch, &f, b->from, b->k);
     else if (f.count > 0)
-        pack_steps(t, b->batch, true, &f, b->k0, b->k);
+        pack_steps(t, b->batch, true, &f, b->from, b->k);
 }
 
 /* The panel of columns [j, j + wide) of the block; *b_k is set to its stride along k. */
@@ -213,7 +217,7 @@ static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b
 static void run_rows(const wg__problem *t, const wg__cut *c, const block *b, int64_t row, int64_t rows)
 {
     panels f = row_panels_of(t, c, b->row + row, rows, b->a_panels);
-    if (c->pack_a) pack_steps(t, b->batch, false, &f, b->k0, b->k);
+    if (c->pack_a) pack_steps(t, b->batch, false, &f, b->from, b->k);
     for (int64_t i = 0; i < f.count; i++) {
         int64_t start = panel_start(&f, i);
         wg__side a = {.data = f.data + i * f.stride, .line = 1, .k = f.width};
@@ -235,7 +239,9 @@ static real *result_of(const wg__problem *t, const block *b)
 static void run_block(const wg__problem *t, const wg__cut *c, block *b)
 {
     int64_t first = b->batch;
-    for (b->k0 = 0; b->k0 < t->k; b->k0 += b->k) {
+    b->from = (cursor){t->p->segments, 0};
+    for (b->k0 = 0; b->k0 < t->k; b->k0 += b->k, b->from.step += b->k) {
+        for (; b->from.step >= b->from.segment->k; b->from.segment++) b->from.step -= b->from.segment->k;
         b->k = min64(t->kc, t->k - b->k0);
         b->add = b->k0 > 0 || t->p->accumulate;
         b->batch = first;
@@ -280,14 +286,29 @@ static int64_t tasks(const wg__product *p)
     return c.row_tasks * c.col_tasks * ceil_div(p->batches, c.batches);
 }
 
+/* The batches that the task computes. */
+static int64_t batches_of(const wg__product *p, const wg__cut *c, int64_t task, int64_t *last)
+{
+    const int64_t first = task / (c->row_tasks * c->col_tasks) * c->batches;
+    *last = min64(p->batches, first + c->batches);
+    return first;
+}
+
+static int64_t batches(const wg__product *p, int64_t task, int64_t *last)
+{
+    wg__problem t = WG__K(problem)(p);
+    wg__cut c = WG__K(cut)(&t);
+    return batches_of(p, &c, task, last);
+}
+
 static void run(const wg__product *p, int64_t task, void *memory)
 {
     wg__problem t = WG__K(problem)(p);
     wg__cut c = WG__K(cut)(&t);
-    int64_t blocks = c.row_tasks * c.col_tasks, group = task / blocks;
+    int64_t blocks = c.row_tasks * c.col_tasks;
     int64_t row = task % blocks / c.col_tasks * c.rows, col = task % c.col_tasks * c.cols;
-    int64_t last = min64(p->batches, (group + 1) * c.batches), next;
-    for (int64_t batch = group * c.batches; batch < last; batch = next) {
+    int64_t last, next;
+    for (int64_t batch = batches_of(p, &c, task, &last); batch < last; batch = next) {
         next = p->shared_b && t.k > 0 ? last : batch + 1;
         block b = {.batch = batch,
                    .batch_stop = next,
@@ -307,4 +328,4 @@ static void run(const wg__product *p, int64_t task, void *memory)
     }
 }
 
-const wg__product_kernels WG__K(product) = {tasks, scratch, run, wants_packed, packed_bytes, pack_tasks, pack};
+const wg__product_kernels WG__K(product) = {tasks, scratch, batches, run, wants_packed, packed_bytes, pack_tasks, pack};
