@@ -18,10 +18,9 @@ for file in $files wengert.pc wengert-config.cmake LICENSE; do
 done
 pc=$(find "$work" -name wengert.pc)
 folder=$(dirname "$(dirname "$pc")")
-prefix=$(sed -n 's/^prefix=//p' "$pc")
 
 if [ "$kind" != static ]; then
-    foreign=$(nm -D --defined-only "$folder/libwengert.so.0" | awk '$2 ~ /[A-TV-Z]/ && $3 !~ /^wg_/ { print $3 }')
+    foreign=$(nm -D --defined-only "$folder/libwengert.so.0" | awk '$2 ~ /[A-TV-Z]/ && $3 !~ /^(wg_|_init$|_fini$)/ { print $3 }')
     [ -z "$foreign" ] || { echo "install.sh: exported without prefix: $foreign" >&2; exit 1; }
     internal=$(nm -D --defined-only "$folder/libwengert.so.0" | awk '$3 ~ /^wg__/ { print $3 }')
     [ -z "$internal" ] || { echo "install.sh: internal names exported: $internal" >&2; exit 1; }
@@ -86,7 +85,7 @@ foreach(kind wengert $targets)
   target_link_libraries(by-\${kind} wengert::\${kind})
 endforeach()
 EOF
-    if ! { cmake -S "$work" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/$prefix" &&
+    if ! { cmake -S "$work" -B "$work/cmake" -Dwengert_DIR="$(dirname "$(find "$work" -name wengert-config.cmake)")" &&
         cmake --build "$work/cmake"; } >"$work/log" 2>&1; then
         cat "$work/log" >&2
         exit 1

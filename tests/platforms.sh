@@ -7,7 +7,7 @@
 #     ubuntu22                       meson is too old there: ./run says so before it installs anything
 #     clang                          ./run test on Debian 13 by its clang
 #     musl                           musl-gcc, cmocka compiled from source; neither SLEEF, BLIS nor zlib: no musl packages
-#     aarch64                        cross compiler of Debian 12, with BLIS, SLEEF and zlib, under qemu-user
+#     aarch64                        cross compiler of Debian 12, with SLEEF and zlib, under qemu-user
 #
 # Systems and logs are in $WG_PLATFORMS, or in /var/tmp/wengert-platforms. The sources are those of the last commit.
 set -eu
@@ -96,7 +96,7 @@ platform() { # NAME
         ;;
     aarch64)
         enter "dpkg --add-architecture arm64 && $(get "$packages" gcc libc6-dev gcc-aarch64-linux-gnu qemu-user \
-            libc6-dev:arm64 libcmocka-dev:arm64 libblis-serial-dev:arm64 libsleef-dev:arm64 zlib1g-dev:arm64)"
+            libc6-dev:arm64 libcmocka-dev:arm64 libsleef-dev:arm64 zlib1g-dev:arm64)"
         enter "export CC=aarch64-linux-gnu-gcc
             meson setup build --cross-file tests/cross/aarch64.ini -Dwerror=true -Dtests=enabled && ninja -C build &&
             meson test -C build --no-rebuild --print-errorlogs -t 20"

@@ -215,6 +215,25 @@ static void test_scratch(void)
 }
 
 /* Twice the same operands under two masks: gradients that differ in their last operand only are two. */
+/* A mask that shows query i the keys up to i: each query of a block hides other trailing keys. As causal attention. */
+static void test_trailing_keys(void)
+{
+    enum { N = 200 };
+    static uint8_t seen[N * N];
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) seen[i * N + j] = j <= i;
+    wg_tape *tape = new_tape();
+    wg_tensor x = wg_uniform(tape, WG_F64, WG_DIMS(N, 4), -1, 1), y[2];
+    wg_attention_options o = wg_attention_defaults();
+    o.mask = wg_data(tape, WG_BOOL, WG_DIMS(N, N), seen);
+    y[0] = wg_attention(x, x, x, o);
+    o = wg_attention_defaults();
+    o.causal = true;
+    y[1] = wg_attention(x, x, x, o);
+    CHECK(wg_item(wg_max(wg_abs(wg_sub(y[0], y[1])), WG_ALL_AXES, false)) < 1e-14);
+    CLOSE(tape);
+}
+
 static void test_two_masks(void)
 {
     const uint8_t seen[2][9] = {{1, 0, 0, 1, 1, 0, 0, 1, 1}, {1, 1, 1, 0, 0, 1, 1, 0, 1}};
@@ -236,6 +255,6 @@ int main(int argc, char **argv)
     static const test tests[] = {
         TEST_CASE(test_op),          TEST_CASE(test_nothing_to_see), TEST_CASE(test_dropout),
         TEST_CASE(test_two_vectors), TEST_CASE(test_worked_example), TEST_CASE(test_scale),
-        TEST_CASE(test_scratch),     TEST_CASE(test_two_masks)};
+        TEST_CASE(test_scratch),     TEST_CASE(test_two_masks),      TEST_CASE(test_trailing_keys)};
     return RUN_TESTS(tests);
 }

@@ -21,6 +21,15 @@ static const long double PI = 3.14159265358979323846264338327950288L;
 
 typedef long double number;
 
+/* musl's powl forgets the sign of a result that overflows or underflows. */
+static number signed_pow(number x, number y)
+{
+    number power = powl(x, y);
+    return x < 0 && fabsl(fmodl(y, 2)) == 1 ? -fabsl(power) : power;
+}
+#undef pow
+#define pow(x, y) signed_pow(x, y)
+
 #define REFERENCE(name, reference, ...)                                                                            \
     static number name##_reference(const number *in)                                                               \
     {                                                                                                              \

@@ -6,11 +6,12 @@
  * choices: fewer, larger tasks, and packing A where its rows are a multiple of 4 KiB apart. */
 #include "cut.h"
 
-/* BLIS' micro-kernel if its panels are whole tiles of ours, so that our tile can compute the edges; else NULL. */
+/* BLIS' micro-kernel if its panels are whole tiles of ours, and no higher, so that our tile can compute the edges; else
+ * NULL. */
 static const wg__blis *fitting_blis(void)
 {
     const wg__blis *blis = wg__blis_get(sizeof(real) == 4 ? WG_F32 : WG_F64);
-    return blis && blis->wide % TILE_COLS == 0 ? blis : NULL;
+    return blis && blis->wide % TILE_COLS == 0 && blis->narrow <= TILE_ROWS ? blis : NULL;
 }
 
 wg__problem WG__K(problem)(const wg__product *p)
