@@ -328,4 +328,5 @@ static void run(const wg__product *p, int64_t task, void *memory)
     }
 }
 
-const wg__product_kernels WG__K(product) = {tasks, scratch, batches, run, wants_packed, packed_bytes, pack_tasks, pack};
+const wg__product_kernels WG__K(product) = {tasks,        scratch,      batches,    run,
+                                            wants_packed, packed_bytes, pack_tasks, pack};
