@@ -154,8 +154,9 @@ class Tree:
         targets = set()
         for name, *_ in runs:
             for word in self.test(name)["cmd"]:
-                if word.startswith(self.build + os.sep):
-                    targets.add(os.path.relpath(word, self.build))
+                target = os.path.relpath(os.path.join(self.build, word), self.build)
+                if word.startswith(self.build + os.sep) and not target.startswith(os.pardir):
+                    targets.add(target)
         self.must(["ninja", "-C", self.build, *sorted(targets)])
 
     def first_failure(self, runs):
