@@ -153,6 +153,7 @@ void wg__conv_kernel(const wg_args *args, int64_t task)
     wg__conv_tap_offsets(&c, t.tap);
     t.window = (wg__window){.step = t.tap, .line = t.output, .end = image_end(&c)};
     wg__product p = forward_product(&c, t.segments, &t.window);
+    t.batch_a[0] = t.batch_b[0] = 0; /* how a product is cut depends on the sides of its first problem */
     int64_t last, first = wg__product_get(p.dtype)->batches(&p, task, &last);
     for (int64_t i = first; i < last; i++) { /* not all: the time would be quadratic in the number of images */
         t.batch_a[i] = i % groups * c.out_channels * c.in_channels * c.taps;
