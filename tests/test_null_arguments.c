@@ -7,11 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Under a sanitizer an allocation of 2^42 bytes is NULL, as without. */
+/* Under AddressSanitizer an allocation of 2^42 bytes is NULL, as without. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
-__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
-const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
 
 world w;
 layers fresh;
