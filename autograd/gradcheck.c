@@ -218,8 +218,11 @@ static bool check_direction(checker *c, const char *name, int64_t index)
     return true;
 }
 
+/* A number in [-unit, unit] for each of n elements: directions have length 1 on average. */
+WG__FP_CALLED static double unit_of(int64_t n) { return sqrt(3.0 / (double)(n > 0 ? n : 1)); }
+
 /* The i-th of n elements to check: one is drawn from each of n equal parts of the parameter. */
-static int64_t element_at(const checker *c, const subject *s, int64_t i, int64_t n)
+WG__FP_CALLED static int64_t draw_element(const checker *c, const subject *s, int64_t i, int64_t n)
 {
     if (n == s->numel) return i;
     uint32_t bits[4];
@@ -229,11 +232,21 @@ static int64_t element_at(const checker *c, const subject *s, int64_t i, int64_t
     return element < s->numel ? element : s->numel - 1;
 }
 
+static int64_t element_at(const checker *c, const subject *s, int64_t i, int64_t n)
+{
+    const wg__fp caller = wg__fp_begin();
+    const int64_t element = draw_element(c, s, i, n);
+    wg__fp_end(&caller);
+    return element;
+}
+
 static bool check_order(checker *c, int order)
 {
     c->order = order;
     if (!differentiate(c)) return false;
-    double unit = sqrt(3.0 / (double)(c->total_checked ? c->total_checked : 1));
+    const wg__fp caller = wg__fp_begin();
+    const double unit = unit_of(c->total_checked);
+    wg__fp_end(&caller);
     for (int i = 0; i < c->options.directions && c->total_checked > 0; i++) {
         fill_random(c, KEY_DIRECTION, (uint64_t)i, unit, c->direction);
         if (!check_direction(c, "all parameters", -1)) return false;
