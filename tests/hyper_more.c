@@ -15,8 +15,9 @@ void classified(program *p)
     double weight[MATRIX_MOST];
     wg_cross_entropy_options o = wg_cross_entropy_defaults();
     o.reduction = WG_REDUCE_NONE;
-    o.label_smoothing = roll(p, 2) ? 0.2 : 0;
-    for (int64_t r = 0; r < n; r++) label[r] = roll(p, 5) ? (int32_t)roll(p, (uint32_t)classes) : -100;
+    o.label_smoothing = roll(&p->dice, 2) ? 0.2 : 0;
+    for (int64_t r = 0; r < n; r++)
+        label[r] = roll(&p->dice, 5) ? (int32_t)roll(&p->dice, (uint32_t)classes) : -100;
     for (int64_t c = 0; c < classes; c++) weight[c] = 1.5 + real_of(p);
     o.class_weights = wg_data(p->tape, WG_F64, WG_DIMS(classes), weight);
     matrix *y =
@@ -61,7 +62,7 @@ void linear(program *p)
 void weighted(program *p)
 {
     const value *a = any(p), *w = as_wide(p, a);
-    const bool rms = roll(p, 2);
+    const bool rms = roll(&p->dice, 2);
     const wg_tensor weight = wg_select(w->t, 0, 0), bias = wg_select(a->t, 0, -1);
     const wg_tensor t = rms ? wg_rms_norm(a->t, weight, 0.01) : wg_layer_norm(a->t, weight, bias, 0.01);
     matrix *y = next(p, rms ? "weighted_rms_norm" : "weighted_layer_norm", t, a->m.rows, a->m.cols);
@@ -79,7 +80,7 @@ void masked(program *p)
 {
     const value *a = any(p);
     uint8_t seen[MATRIX_MOST];
-    EACH(&a->m, r, c) seen[r * a->m.cols + c] = roll(p, 3) > 0;
+    EACH(&a->m, r, c) seen[r * a->m.cols + c] = roll(&p->dice, 3) > 0;
     const wg_tensor mask = wg_data(p->tape, WG_BOOL, WG_DIMS(a->m.rows, a->m.cols), seen);
     matrix *y = next(p, "masked_softmax", wg_masked_softmax(a->t, mask, 1), a->m.rows, a->m.cols);
     for (int64_t r = 0; r < y->rows; r++) {
@@ -97,7 +98,7 @@ void gathered(program *p)
 {
     const value *a = any(p);
     int32_t index[MATRIX_MOST];
-    EACH(&a->m, r, c) index[r * a->m.cols + c] = (int32_t)roll(p, (uint32_t)a->m.cols);
+    EACH(&a->m, r, c) index[r * a->m.cols + c] = (int32_t)roll(&p->dice, (uint32_t)a->m.cols);
     const wg_tensor where = wg_data(p->tape, WG_I32, WG_DIMS(a->m.rows, a->m.cols), index);
     matrix *y = next(p, "gather", wg_gather(a->t, 1, where), a->m.rows, a->m.cols);
     EACH(y, r, c) AT(y, r, c) = AT(&a->m, r, index[r * a->m.cols + c]);
@@ -106,9 +107,9 @@ void gathered(program *p)
 void padded(program *p)
 {
     const value *a = any(p);
-    const int64_t before = roll(p, 3), after = roll(p, 2);
+    const int64_t before = roll(&p->dice, 3), after = roll(&p->dice, 2);
     if ((a->m.rows + before + after) * a->m.cols > MATRIX_MOST) return;
-    const double number = roll(p, 2) ? 0.5 : 0;
+    const double number = roll(&p->dice, 2) ? 0.5 : 0;
     const wg_tensor t = number > 0 ? wg_pad_value(a->t, 0, before, after, number) : wg_pad(a->t, 0, before, after);
     matrix *y = next(p, "pad", t, a->m.rows + before + after, a->m.cols);
     EACH(y, r, c) AT(y, r, c) = r < before || r >= before + a->m.rows ? h_of(number) : AT(&a->m, r - before, c);
@@ -134,10 +135,11 @@ void ctc(program *p)
 {
     const value *a = any(p);
     const int64_t steps = a->m.rows, classes = a->m.cols;
-    const int n = (int)roll(p, 3), length = 2 * n + 1; /* of the target, and with blanks, which are class 0 */
+    const int n = (int)roll(&p->dice, 3),
+              length = 2 * n + 1; /* of the target, and with blanks, which are class 0 */
     int32_t target[2], lengths[2] = {(int32_t)steps, n};
     if (classes < 2 || steps < length) return;
-    for (int i = 0; i < n; i++) target[i] = 1 + (int32_t)roll(p, (uint32_t)classes - 1);
+    for (int i = 0; i < n; i++) target[i] = 1 + (int32_t)roll(&p->dice, (uint32_t)classes - 1);
     const wg_tensor log_p = wg_unsqueeze(wg_log_softmax(a->t, 1), 1);
     const wg_tensor t = wg_ctc_loss(log_p, wg_data(p->tape, WG_I32, WG_DIMS(1, n), target), indices(p, 1, lengths),
                                     indices(p, 1, lengths + 1), 0, WG_SUM);

@@ -2,18 +2,12 @@
  * kinks, the derivative there is the one that ops.h states. */
 #include "hyper_programs.h"
 
-uint32_t roll(program *p, uint32_t sides)
-{
-    p->dice = p->dice * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((p->dice >> 33) % sides);
-}
-
-double real_of(program *p) { return (double)roll(p, 1 << 20) / (1 << 19) - 1; }
+double real_of(program *p) { return (double)roll(&p->dice, 1 << 20) / (1 << 19) - 1; }
 
 const value *any(program *p)
 {
-    const int recent = p->n < 6 || roll(p, 3) == 0 ? p->n : 6;
-    return &p->value[p->n - 1 - (int)roll(p, (uint32_t)recent)];
+    const int recent = p->n < 6 || roll(&p->dice, 3) == 0 ? p->n : 6;
+    return &p->value[p->n - 1 - (int)roll(&p->dice, (uint32_t)recent)];
 }
 
 matrix *next(program *p, const char *op, wg_tensor t, int64_t rows, int64_t cols)
@@ -123,7 +117,7 @@ void unary(program *p)
                {"sqrt", t_sqrt, h_sqrt_positive},
                {"rsqrt", t_rsqrt, h_rsqrt_positive},
                {"reciprocal", t_reciprocal, h_reciprocal_positive}};
-    const uint32_t i = roll(p, sizeof ops / sizeof *ops);
+    const uint32_t i = roll(&p->dice, sizeof ops / sizeof *ops);
     const value *a = any(p);
     matrix *y = next(p, ops[i].name, ops[i].op(a->t), a->m.rows, a->m.cols);
     EACH(y, r, c) AT(y, r, c) = ops[i].of(AT(&a->m, r, c));
@@ -204,7 +198,7 @@ void binary(program *p)
                {"mse", t_mse, h_mse},
                {"where", t_where, h_where},
                {"lerp", t_lerp, h_lerp}};
-    const uint32_t i = roll(p, sizeof ops / sizeof *ops);
+    const uint32_t i = roll(&p->dice, sizeof ops / sizeof *ops);
     const value *a = any(p), *b = partner(p, a);
     const int64_t rows = larger(a->m.rows, b->m.rows), cols = larger(a->m.cols, b->m.cols);
     matrix *y = next(p, ops[i].name, ops[i].op(a->t, b->t), rows, cols);
@@ -347,8 +341,8 @@ void along(program *p)
                {"sort", t_sort, l_sort, false, NULL},
                {"norm", t_layer_norm, l_normal, false, NULL},
                {"rms_norm", t_rms_norm, l_rms, false, NULL}};
-    const uint32_t k = roll(p, sizeof ops / sizeof *ops);
-    const int axis = (int)roll(p, 2);
+    const uint32_t k = roll(&p->dice, sizeof ops / sizeof *ops);
+    const int axis = (int)roll(&p->dice, 2);
     const value *a = any(p);
     const int64_t n = axis ? a->m.cols : a->m.rows, lines = axis ? a->m.rows : a->m.cols;
     const int64_t rows = !axis && ops[k].one ? 1 : a->m.rows, cols = axis && ops[k].one ? 1 : a->m.cols;

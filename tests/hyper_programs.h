@@ -3,6 +3,7 @@
 #define WG_TEST_HYPER_PROGRAMS_H
 
 #include "check.h"
+#include "dice.h"
 #include "hyperdual.h"
 #include "wengert.h"
 
@@ -15,7 +16,7 @@ typedef struct value {
 } value;
 
 typedef struct program {
-    uint64_t dice;
+    dice dice;
     wg_tape *tape;
     int n;
     bool tiny; /* so are the parameters */
@@ -23,7 +24,6 @@ typedef struct program {
     value value[VALUES];
 } program;
 
-uint32_t roll(program *p, uint32_t sides);
 double real_of(program *p); /* -1 to 1 */
 
 /* An earlier value, a recent one more often. */

@@ -67,45 +67,32 @@ static wg_op *fresh(wg_kind kind)
     return &ops[n++];
 }
 
+/* A descriptor with one field set to something else is refused. */
+#define REFUSED(kind, setting, words)                                                                              \
+    do {                                                                                                           \
+        wg_op *mine = fresh(kind);                                                                                 \
+        mine->setting;                                                                                             \
+        refused(tape, mine, words);                                                                                \
+    } while (0)
+
 static void case_op_without_select(void)
 {
     static const wg_kind reserved[] = {WG_KIND_LEAF,   WG_KIND_SINK, WG_KIND_PRODUCT,
                                        WG_KIND_CONCAT, (wg_kind)99,  (wg_kind)-1};
     wg_tape *tape = new_tape();
-    wg_op *op;
-    op = fresh(WG_KIND_POINTWISE);
-    op->select = NULL;
-    refused(tape, op, "mine: invalid descriptor: select is NULL");
-    op = fresh(WG_KIND_GENERAL);
-    op->select = NULL;
-    refused(tape, op, "mine: invalid descriptor: select is NULL");
-    op = fresh(WG_KIND_GENERAL);
-    op->infer = NULL;
-    refused(tape, op, "mine: invalid descriptor: infer is NULL");
-    op = fresh(WG_KIND_VIEW);
-    op->infer = NULL;
-    refused(tape, op, "mine: invalid descriptor: infer is NULL");
-    op = fresh(WG_KIND_VIEW);
-    op->view = NULL;
-    refused(tape, op, "mine: invalid descriptor: view is NULL");
+    REFUSED(WG_KIND_POINTWISE, select = NULL, "mine: invalid descriptor: select is NULL");
+    REFUSED(WG_KIND_GENERAL, select = NULL, "mine: invalid descriptor: select is NULL");
+    REFUSED(WG_KIND_GENERAL, infer = NULL, "mine: invalid descriptor: infer is NULL");
+    REFUSED(WG_KIND_VIEW, infer = NULL, "mine: invalid descriptor: infer is NULL");
+    REFUSED(WG_KIND_VIEW, view = NULL, "mine: invalid descriptor: view is NULL");
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
         refused(tape, fresh(reserved[i]), "mine: invalid descriptor: ");
     }
-    op = fresh(WG_KIND_GENERAL);
-    op->name = NULL;
-    refused(tape, op, "record: the descriptor has no name");
-    op = fresh(WG_KIND_GENERAL);
-    op->name = "";
-    refused(tape, op, "record: the descriptor has no name");
-    op = fresh(WG_KIND_GENERAL);
-    op->struct_size = 16;
-    refused(tape, op, "struct_size");
-    op = fresh(WG_KIND_GENERAL);
-    op->struct_size = 0;
-    refused(tape, op, "struct_size");
-    op = fresh(WG_KIND_GENERAL);
-    op->struct_size = SIZE_MAX;
-    refused(tape, op, "struct_size");
+    REFUSED(WG_KIND_GENERAL, name = NULL, "record: the descriptor has no name");
+    REFUSED(WG_KIND_GENERAL, name = "", "record: the descriptor has no name");
+    REFUSED(WG_KIND_GENERAL, struct_size = 16, "struct_size");
+    REFUSED(WG_KIND_GENERAL, struct_size = 0, "struct_size");
+    REFUSED(WG_KIND_GENERAL, struct_size = SIZE_MAX, "struct_size");
     refused(tape, NULL, "record: the descriptor is NULL");
     wg_tape_free(tape);
 }
@@ -114,34 +101,18 @@ static void flags_and_counts_are_checked(void)
 {
     wg_tape *tape = new_tape();
     wg_op *op;
-    op = fresh(WG_KIND_GENERAL);
-    op->flags = WG_OP_ADDS_TO;
-    refused(tape, op, "mine: invalid descriptor: WG_OP_ADDS_TO");
+    REFUSED(WG_KIND_GENERAL, flags = WG_OP_ADDS_TO, "mine: invalid descriptor: WG_OP_ADDS_TO");
     op = fresh(WG_KIND_POINTWISE);
     op->flags = WG_OP_ADDS_TO;
     op->max_in = 2;
     refused(tape, op, "mine: invalid descriptor: WG_OP_ADDS_TO");
-    op = fresh(WG_KIND_GENERAL);
-    op->flags = 1u << 20;
-    refused(tape, op, "mine: invalid descriptor: unknown flags");
-    op = fresh(WG_KIND_GENERAL);
-    op->min_in = -1;
-    refused(tape, op, "mine: invalid descriptor: min_in");
-    op = fresh(WG_KIND_GENERAL);
-    op->min_in = 2;
-    refused(tape, op, "mine: invalid descriptor: min_in");
-    op = fresh(WG_KIND_POINTWISE);
-    op->min_in = 0;
-    refused(tape, op, "mine: invalid descriptor: a pointwise op");
-    op = fresh(WG_KIND_POINTWISE);
-    op->max_in = 5;
-    refused(tape, op, "mine: invalid descriptor: a pointwise op");
-    op = fresh(WG_KIND_POINTWISE);
-    op->max_in = -1;
-    refused(tape, op, "mine: invalid descriptor: a pointwise op");
-    op = fresh(WG_KIND_VIEW);
-    op->max_in = 2;
-    refused(tape, op, "mine: invalid descriptor: a view");
+    REFUSED(WG_KIND_GENERAL, flags = 1u << 20, "mine: invalid descriptor: unknown flags");
+    REFUSED(WG_KIND_GENERAL, min_in = -1, "mine: invalid descriptor: min_in");
+    REFUSED(WG_KIND_GENERAL, min_in = 2, "mine: invalid descriptor: min_in");
+    REFUSED(WG_KIND_POINTWISE, min_in = 0, "mine: invalid descriptor: a pointwise op");
+    REFUSED(WG_KIND_POINTWISE, max_in = 5, "mine: invalid descriptor: a pointwise op");
+    REFUSED(WG_KIND_POINTWISE, max_in = -1, "mine: invalid descriptor: a pointwise op");
+    REFUSED(WG_KIND_VIEW, max_in = 2, "mine: invalid descriptor: a view");
     wg_tensor x = wg_uniform(tape, WG_F32, WG_DIMS(5, 3), 0, 1);
     static const wg_kind allowed[] = {WG_KIND_GENERAL, WG_KIND_POINTWISE, WG_KIND_VIEW};
     for (size_t i = 0; i < 3; i++) {

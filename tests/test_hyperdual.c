@@ -35,7 +35,7 @@ static void attention(program *p)
     for (int i = 0; i < 6 && a->m.cols != b->m.cols; i++) b = any(p);
     if (a->m.cols != b->m.cols) b = a;
     wg_attention_options o = wg_attention_defaults();
-    o.causal = roll(p, 2);
+    o.causal = roll(&p->dice, 2);
     o.scale = 0.7;
     matrix *y = next(p, "attention", wg_attention(a->t, b->t, b->t, o), a->m.rows, a->m.cols);
     for (int64_t r = 0; r < y->rows; r++) {
@@ -55,7 +55,7 @@ static void convolution(program *p)
 {
     const value *a = any(p), *b = any(p);
     if (b->m.cols > a->m.cols) b = a;
-    const int64_t stride = 1 + roll(p, 2), before = roll(p, 2), taps = b->m.cols;
+    const int64_t stride = 1 + roll(&p->dice, 2), before = roll(&p->dice, 2), taps = b->m.cols;
     const int64_t n = (a->m.cols + before - taps) / stride + 1, filters = b->m.rows;
     if (a->m.rows * filters * n > MATRIX_MOST) return;
     wg_conv_options o = wg_conv_defaults();
@@ -79,8 +79,8 @@ static void convolution(program *p)
 static void pooling(program *p)
 {
     const value *a = any(p);
-    const int64_t taps = 2 + roll(p, 2);
-    const bool mean = roll(p, 2);
+    const int64_t taps = 2 + roll(&p->dice, 2);
+    const bool mean = roll(&p->dice, 2);
     if (a->m.cols < taps) return;
     wg_pool_options o = wg_pool_square(taps);
     o.stride[0] = 1;
@@ -107,14 +107,15 @@ static void pooling(program *p)
 static void rows(program *p)
 {
     const value *a = any(p);
-    const bool across = roll(p, 2);
+    const bool across = roll(&p->dice, 2);
     const int64_t n = across ? a->m.cols : a->m.rows, others = across ? a->m.rows : a->m.cols;
     const wg_tensor x = across ? wg_t(a->t) : a->t;
-    const int64_t start = roll(p, (uint32_t)n), step = 1 + roll(p, 2), count = (n - start + step - 1) / step;
+    const int64_t start = roll(&p->dice, (uint32_t)n), step = 1 + roll(&p->dice, 2),
+                  count = (n - start + step - 1) / step;
     int32_t index[MATRIX_MOST];
     int64_t m = n;
     wg_tensor t = x;
-    const uint32_t way = roll(p, 4);
+    const uint32_t way = roll(&p->dice, 4);
     for (int64_t i = 0; i < n; i++) index[i] = (int32_t)i;
     if (way == 0) {
         t = wg_slice_step(x, 0, start, n, step);
@@ -123,8 +124,8 @@ static void rows(program *p)
         t = wg_flip(x, 0);
         for (int64_t i = 0; i < n; i++) index[i] = (int32_t)(n - 1 - i);
     } else if (way == 2) {
-        for (int64_t i = 0; i < n; i++) index[i] = (int32_t)roll(p, (uint32_t)n);
-        t = roll(p, 2) ? wg_index_select(x, 0, indices(p, n, index)) : wg_embedding(x, indices(p, n, index));
+        for (int64_t i = 0; i < n; i++) index[i] = (int32_t)roll(&p->dice, (uint32_t)n);
+        t = roll(&p->dice, 2) ? wg_index_select(x, 0, indices(p, n, index)) : wg_embedding(x, indices(p, n, index));
     }
     static const char *const names[] = {"slice", "flip", "lookup", "itself"};
     matrix *y = next(p, names[way], across ? wg_t(t) : t, across ? others : m, across ? m : others);
@@ -134,7 +135,7 @@ static void rows(program *p)
 static void reshaped(program *p)
 {
     const value *a = any(p);
-    const bool turned = roll(p, 2);
+    const bool turned = roll(&p->dice, 2);
     const wg_tensor t = turned ? wg_t(a->t) : wg_reshape(a->t, WG_DIMS(a->m.cols, a->m.rows));
     matrix *y = next(p, turned ? "t" : "reshape", t, a->m.cols, a->m.rows);
     EACH(y, r, c) AT(y, r, c) = turned ? AT(&a->m, c, r) : a->m.x[r * y->cols + c];
@@ -143,7 +144,7 @@ static void reshaped(program *p)
 static void joined(program *p)
 {
     const value *part[3];
-    const int n = 2 + (int)roll(p, 2);
+    const int n = 2 + (int)roll(&p->dice, 2);
     wg_tensor t[3];
     int64_t total = 0;
     part[0] = any(p);
@@ -164,9 +165,9 @@ static void placed(program *p)
 {
     const value *a = any(p), *b = any(p);
     if (b->m.cols != a->m.cols || b->m.rows > a->m.rows) b = a;
-    const bool adds = roll(p, 2);
-    int32_t index[MATRIX_MOST], start = (int32_t)roll(p, (uint32_t)a->m.rows);
-    EACH(&b->m, r, c) index[r * b->m.cols + c] = (int32_t)roll(p, (uint32_t)a->m.rows);
+    const bool adds = roll(&p->dice, 2);
+    int32_t index[MATRIX_MOST], start = (int32_t)roll(&p->dice, (uint32_t)a->m.rows);
+    EACH(&b->m, r, c) index[r * b->m.cols + c] = (int32_t)roll(&p->dice, (uint32_t)a->m.rows);
     const wg_tensor where = wg_data(p->tape, WG_I32, WG_DIMS(b->m.rows, b->m.cols), index);
     const wg_tensor t = adds ? wg_scatter_add(a->t, 0, where, b->t)
                              : wg_update_slice(a->t, 0, wg_scalar(p->tape, WG_I32, start), b->t);
@@ -188,7 +189,7 @@ static void step(program *p)
                                                product, product,    attention,   rows,       reshaped, joined,
                                                placed,  classified, convolution, pooling,    linear,   weighted,
                                                masked,  gathered,   padded,      divergence, ctc};
-    kinds[roll(p, sizeof kinds / sizeof *kinds)](p);
+    kinds[roll(&p->dice, sizeof kinds / sizeof *kinds)](p);
 }
 
 /* The parameters of a seed; p->value has their numbers and the two directions. */
@@ -196,10 +197,10 @@ static wg_params *make_params(program *p)
 {
     static const int sizes[] = {1, 2, 3, 5, 9, 17};
     wg_params *set = wg_params_new(WG_F64);
-    const int64_t n = sizes[roll(p, 6)];
+    const int64_t n = sizes[roll(&p->dice, 6)];
     const int64_t shape[PARAMS][2] = {
-        {n, n}, {sizes[roll(p, 6)], n}, {sizes[roll(p, 5)], sizes[roll(p, 5)]}, {1, n}};
-    const uint32_t style = roll(p, 5);
+        {n, n}, {sizes[roll(&p->dice, 6)], n}, {sizes[roll(&p->dice, 5)], sizes[roll(&p->dice, 5)]}, {1, n}};
+    const uint32_t style = roll(&p->dice, 5);
     p->tiny = style == 3;
     for (int k = 0; k < PARAMS; k++) {
         char name[8];
@@ -210,7 +211,8 @@ static wg_params *make_params(program *p)
         double *to = wg_param_write_begin(param);
         EACH(m, r, c)
         {
-            const double number = style == 1            ? (double)((int)roll(p, 5) - 2) * (roll(p, 2) ? 1 : -1) / 2
+            const double number = style == 1
+                                      ? (double)((int)roll(&p->dice, 5) - 2) * (roll(&p->dice, 2) ? 1 : -1) / 2
                                   : style == 2 && r > 0 ? AT(m, r - 1, c).x
                                   : style == 3          ? real_of(p) * 1e-30
                                                         : real_of(p);
@@ -230,7 +232,7 @@ static wg_tensor record(program *p, wg_tape *tape, wg_params *set, hyper *loss)
     p->n = PARAMS;
     p->kink = false;
     for (int k = 0; k < PARAMS; k++) p->value[k].t = wg_use(tape, wg_params_at(set, (size_t)k));
-    for (int i = 3 + (int)roll(p, OPS - 3); i > 0; i--) step(p);
+    for (int i = 3 + (int)roll(&p->dice, OPS - 3); i > 0; i--) step(p);
     for (int i = 0; i < p->n; i++) /* of large numbers, exponentials and logarithms keep few digits */
         for (int64_t k = 0; k < p->value[i].m.rows * p->value[i].m.cols; k++)
             p->kink |= fabs(p->value[i].m.x[k].x) > 30;
@@ -307,16 +309,16 @@ static wg_tensor derivative_along_u(const program *p, wg_tensor loss)
 static void check_program(uint64_t seed)
 {
     static program p;
-    p.dice = seed * 2 + 1;
+    p.dice = (dice){seed * 2 + 1};
     wg_tape_options options = wg_tape_defaults();
-    options.eager = roll(&p, 6) == 0;
-    options.plan = roll(&p, 4) == 0 ? "-all" : "";
+    options.eager = roll(&p.dice, 6) == 0;
+    options.plan = roll(&p.dice, 4) == 0 ? "-all" : "";
     wg_tape *tape = wg_tape_new(options);
     wg_params *set = make_params(&p);
-    const uint64_t dice = p.dice;
+    const dice start = p.dice;
     hyper want;
     for (int order = 1; order <= 2; order++) {
-        p.dice = dice;
+        p.dice = start;
         wg_tensor loss = record(&p, tape, set, &want), y = order == 1 ? loss : derivative_along_u(&p, loss);
         double size;
         wg_zero_grad(set);
@@ -328,7 +330,7 @@ static void check_program(uint64_t seed)
                 compare(&p, "the loss", wg_item(loss), want.x, fabs(want.x));
                 compare(&p, "the derivative along u", u, want.u, u_size);
                 compare(&p, "the derivative along v", v, want.v, size);
-                if (roll(&p, 2)) check_values(&p);
+                if (roll(&p.dice, 2)) check_values(&p);
             } else {
                 compare(&p, "the second derivative", v, want.uv, size);
             }

@@ -1,6 +1,7 @@
 /* Random runs of every optimizer against its formula in scalar f64 code: parameters of groups with learning rates and
  * decays of their own, frozen for some steps, created later, under a schedule and clipping; and their state. */
 #include "check.h"
+#include "dice.h"
 #include "wengert.h"
 
 enum { PARAMS = 5, MOST = 19, STEPS = 9 };
@@ -21,22 +22,12 @@ typedef struct setting {
     bool nesterov, centered, inside;
 } setting;
 
-typedef struct random {
-    uint64_t state;
-} random_state;
-
-static uint32_t roll(random_state *r, uint32_t sides)
-{
-    r->state = r->state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((r->state >> 33) % sides);
-}
-
-static double number(random_state *r, double low, double high)
+static double number(dice *r, double low, double high)
 {
     return low + (high - low) * (double)roll(r, 1 << 20) / (1 << 20);
 }
 
-static setting any_setting(random_state *r)
+static setting any_setting(dice *r)
 {
     setting s = {
         .kind = (kind)roll(r, KINDS), .lr = number(r, 0.01, 0.1), .decay = roll(r, 2) ? number(r, 0, 0.5) : 0};
@@ -92,7 +83,7 @@ static void update(const setting *s, double lr, scalar *x, int i)
     }
 }
 
-static void create(wg_params *set, random_state *r, scalar *x, int number_of)
+static void create(wg_params *set, dice *r, scalar *x, int number_of)
 {
     char name[16];
     *x = (scalar){.n = 1 + (int)roll(r, MOST), .vector = roll(r, 2), .lr_scale = 1, .decay = -1};
@@ -104,7 +95,7 @@ static void create(wg_params *set, random_state *r, scalar *x, int number_of)
 }
 
 /* Two groups, which also hold for parameters that are created later. */
-static void add_groups(wg_optimizer *o, random_state *r, double *odd_lr, bool *vectors)
+static void add_groups(wg_optimizer *o, dice *r, double *odd_lr, bool *vectors)
 {
     wg_group odd = wg_group_defaults();
     odd.pattern = "odd*";
@@ -115,7 +106,7 @@ static void add_groups(wg_optimizer *o, random_state *r, double *odd_lr, bool *v
 }
 
 /* New gradients, the same in both; clipped to a norm over those that a step updates, one time in two. */
-static void make_gradients(wg_params *set, random_state *r, scalar *x)
+static void make_gradients(wg_params *set, dice *r, scalar *x)
 {
     const double most = roll(r, 2) ? number(r, 0.1, 1) : INFINITY;
     double sum = 0, norm;
@@ -166,7 +157,7 @@ static void check_state(wg_optimizer *o, const scalar *x)
 
 static void check_run(uint64_t seed)
 {
-    random_state r = {seed * 2 + 1};
+    dice r = {seed * 2 + 1};
     const setting s = any_setting(&r);
     wg_params *set = wg_params_new(WG_F64);
     scalar x[PARAMS] = {{0}};

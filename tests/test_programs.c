@@ -5,19 +5,10 @@
  * bits must be equal. Eager runs (where views are contiguous, so that a product may add in another order) and passes
  * that round are compared within a tolerance. */
 #include "check.h"
+#include "dice.h"
 #include "wengert.h"
 
 enum { PARAMS = 4, OPS = 40, VALUES = PARAMS + 4 * OPS };
-
-typedef struct dice {
-    uint64_t state;
-} dice;
-
-static uint32_t roll(dice *d, uint32_t sides)
-{
-    d->state = d->state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((d->state >> 33) % sides);
-}
 
 typedef struct program {
     wg_tensor value[VALUES];

@@ -1,4 +1,5 @@
 /* Sizes that no machine holds: a status, never a sum that wraps around. And shapes with a zero among such sizes. */
+#include "dice.h"
 #include "tensors.h"
 
 static const int64_t sizes[] = {(INT64_C(1) << 60) - 1, INT64_C(1) << 59, INT64_C(1) << 55, INT64_C(1) << 50};
@@ -131,7 +132,7 @@ static void shapes_are_bounded(void)
 }
 
 /* An option of a window op, from ordinary to the largest. */
-static int64_t extreme(uint64_t *random)
+static int64_t extreme(dice *d)
 {
     static const int64_t list[] = {0,
                                    1,
@@ -147,46 +148,43 @@ static int64_t extreme(uint64_t *random)
                                    INT64_MAX,
                                    INT64_MIN,
                                    -1};
-    *random = *random * 6364136223846793005u + 1442695040888963407u;
-    return list[(*random >> 33) % (sizeof list / sizeof *list)];
+    return list[roll(d, sizeof list / sizeof *list)];
 }
 
-static wg_tensor windows(wg_tape *tape, wg_tensor x, wg_tensor w, uint64_t *random)
+static wg_tensor windows(wg_tape *tape, wg_tensor x, wg_tensor w, dice *d)
 {
     wg_conv_options c = wg_conv_defaults();
     wg_pool_options p = wg_pool_square(3);
-    uint64_t choice = *random >> 20;
+    uint64_t choice = d->state >> 20;
     c.floor = p.floor = choice & 1;
     c.same = choice & 2;
-    if (choice & 4) c.before[0] = extreme(random);
-    if (choice & 8) c.after[0] = extreme(random);
-    if (choice & 16) c.stride[0] = extreme(random);
-    if (choice & 32) c.dilation[0] = extreme(random);
-    if (choice & 64) c.extra[0] = extreme(random);
-    if (choice & 128) c.groups = extreme(random);
-    if (choice & 256) p.kernel[0] = extreme(random);
-    if (choice & 512) p.stride[0] = extreme(random);
-    if (choice & 1024) p.dilation[0] = extreme(random);
-    if (choice & 2048) p.before[0] = extreme(random);
-    if (choice & 4096) p.after[0] = extreme(random);
+    if (choice & 4) c.before[0] = extreme(d);
+    if (choice & 8) c.after[0] = extreme(d);
+    if (choice & 16) c.stride[0] = extreme(d);
+    if (choice & 32) c.dilation[0] = extreme(d);
+    if (choice & 64) c.extra[0] = extreme(d);
+    if (choice & 128) c.groups = extreme(d);
+    if (choice & 256) p.kernel[0] = extreme(d);
+    if (choice & 512) p.stride[0] = extreme(d);
+    if (choice & 1024) p.dilation[0] = extreme(d);
+    if (choice & 2048) p.before[0] = extreme(d);
+    if (choice & 4096) p.after[0] = extreme(d);
     switch (choice % 5) {
     case 0: return wg_conv1d(x, w, WG_NONE, c);
     case 1: return wg_conv_transpose1d(x, w, WG_NONE, c);
     case 2: return wg_max_pool1d(x, p);
     case 3: return wg_avg_pool1d(x, p);
-    default:
-        CHECK(wg_window_count(extreme(random), extreme(random), extreme(random), extreme(random), c.floor) >= -1);
-        return x;
+    default: CHECK(wg_window_count(extreme(d), extreme(d), extreme(d), extreme(d), c.floor) >= -1); return x;
     }
 }
 
-static wg_tensor others(wg_tape *tape, wg_tensor x, uint64_t *random)
+static wg_tensor others(wg_tape *tape, wg_tensor x, dice *d)
 {
-    int64_t a = extreme(random), b = extreme(random), c = extreme(random);
+    int64_t a = extreme(d), b = extreme(d), c = extreme(d);
     wg_attention_options o = wg_attention_defaults();
     o.window = a;
-    o.causal = *random >> 40 & 1;
-    switch ((*random >> 20) % 14) {
+    o.causal = d->state >> 40 & 1;
+    switch ((d->state >> 20) % 14) {
     case 0: return wg_pad(x, 2, a, b);
     case 1: return wg_pad_value(x, 2, a, b, 1);
     case 2: return wg_slice_step(x, 2, a, b, c);
@@ -207,14 +205,14 @@ static wg_tensor others(wg_tape *tape, wg_tensor x, uint64_t *random)
 /* Recorded, and if x is empty and the result small, run; UBSan sees what overflows. */
 static void extremes(uint64_t seed)
 {
-    uint64_t random = seed * 0x9E3779B97F4A7C15u;
+    dice d = {seed * 0x9E3779B97F4A7C15u};
     static wg_tape *tape;
     if (!tape) tape = new_tape();
-    int64_t n = extreme(&random), m = extreme(&random);
-    bool ordinary = random >> 40 & 1;
+    int64_t n = extreme(&d), m = extreme(&d);
+    bool ordinary = d.state >> 40 & 1;
     wg_tensor x = wg_zeros(tape, WG_F32, ordinary ? WG_DIMS(2, 1, 5) : WG_DIMS(n, 1, m));
     wg_tensor w = wg_ones(tape, WG_F32, WG_DIMS(1, 1, 3));
-    wg_tensor y = random >> 41 & 1 ? windows(tape, x, w, &random) : others(tape, x, &random);
+    wg_tensor y = d.state >> 41 & 1 ? windows(tape, x, w, &d) : others(tape, x, &d);
     if (wg_numel(x) == 0 && wg_numel(y) < 1000) (void)wg_value(y);
     wg_status status = wg_tape_reset(tape);
     CHECK(status == WG_OK || status == WG_ERR_SHAPE || status == WG_ERR_ARGUMENT || status == WG_ERR_MEMORY ||
