@@ -76,10 +76,11 @@ static void move_to(checker *c, const double *direction, double step)
     wg__fp_end(&caller);
 }
 
-/* Uniform in [-scale, scale). */
-static void fill_random(const checker *c, uint64_t key, uint64_t number, double scale, double *out)
+/* Uniform in [-1, 1) or, as a direction, in a range in which its length is 1 on average. */
+static void fill_random(const checker *c, uint64_t key, uint64_t number, bool direction, double *out)
 {
     const wg__fp caller = wg__fp_begin();
+    const double scale = direction ? sqrt(3.0 / (double)c->total_checked) : 1;
     for (int64_t i = 0; i < c->total_checked; i++) {
         uint32_t bits[4];
         wg__random4(c->options.seed, number, key, (uint64_t)i, bits);
@@ -218,9 +219,6 @@ static bool check_direction(checker *c, const char *name, int64_t index)
     return true;
 }
 
-/* A number in [-unit, unit] for each of n elements: directions have length 1 on average. */
-WG__FP_CALLED static double unit_of(int64_t n) { return sqrt(3.0 / (double)(n > 0 ? n : 1)); }
-
 /* The i-th of n elements to check: one is drawn from each of n equal parts of the parameter. */
 WG__FP_CALLED static int64_t draw_element(const checker *c, const subject *s, int64_t i, int64_t n)
 {
@@ -244,11 +242,8 @@ static bool check_order(checker *c, int order)
 {
     c->order = order;
     if (!differentiate(c)) return false;
-    const wg__fp caller = wg__fp_begin();
-    const double unit = unit_of(c->total_checked);
-    wg__fp_end(&caller);
     for (int i = 0; i < c->options.directions && c->total_checked > 0; i++) {
-        fill_random(c, KEY_DIRECTION, (uint64_t)i, unit, c->direction);
+        fill_random(c, KEY_DIRECTION, (uint64_t)i, true, c->direction);
         if (!check_direction(c, "all parameters", -1)) return false;
     }
     memset(c->direction, 0, (size_t)c->total_checked * sizeof *c->direction);
@@ -324,7 +319,7 @@ static void check(checker *c)
 {
     c->step = wg_next_step(c->tape);
     list_subjects(c);
-    fill_random(c, KEY_WEIGHTS, 0, 1, c->weights);
+    fill_random(c, KEY_WEIGHTS, 0, false, c->weights);
     bool done = check_repeats(c) && check_order(c, 1) && (!c->options.second_order || check_order(c, 2));
     move_to(c, NULL, 0);
     wg_tape_reset(c->tape);

@@ -72,9 +72,10 @@ WG_API wg_status wg_infer_fail(wg_infer *infer, wg_status status, const char *ru
 
 /* ---- differentiating -------------------------------------------------------------------------------------- */
 
-/* A rule records ops. It must not evaluate tensors, use parameters or random numbers, assign, keep or reset: an error on
- * the tape. Operands may be equal tensors or depend on each other: a rule that differentiates a formula of its own (wg_vjp)
- * counts such an operand several times, unless the formula is recorded on a wg_detach of each operand. */
+/* A rule records ops. It must not evaluate tensors, use parameters or random numbers, assign, keep or reset: an
+ * error on the tape. Operands may be equal tensors or depend on each other: a rule that differentiates a formula of
+ * its own (wg_vjp) counts such an operand several times, unless the formula is recorded on a wg_detach of each
+ * operand. */
 
 typedef struct wg_vjp_args {
     const wg_op *op;
@@ -141,9 +142,9 @@ struct wg_op {
     size_t struct_size; /* sizeof(wg_op): lets a newer library detect an older struct */
     const char *name;
     wg_kind kind;
-    int min_in,
-        max_in; /* number of operands; those past min_in may be WG_NONE; max_in < 0: no limit. A pointwise op
-                           takes 1 to 4, a view exactly one */
+    /* Number of operands; those past min_in may be WG_NONE; max_in < 0: no limit. A pointwise op takes 1 to 4, a view
+     * exactly one. */
+    int min_in, max_in;
     unsigned flags;
 
     /* Shape rule: sets shape and dtype of the result. NULL, for pointwise ops only: operands broadcast, their dtypes

@@ -89,25 +89,31 @@ static wg_tensor lead_as(wg_tensor x, const wg_shape *like)
     return wg_shape_equal(&own, &shape) ? x : wg_expand(x, shape);
 }
 
+/* The common leading sizes of a and b, with room for two more. */
+static bool common_lead(wg_tensor a, wg_tensor b, wg_shape *lead)
+{
+    wg_shape sa = wg_shape_get(a), sb = wg_shape_get(b);
+    sa.rank -= 2, sb.rank -= 2;
+    if (sa.rank < 0 || sb.rank < 0 || !wg_shape_broadcast(&sa, &sb, lead)) return false;
+    lead->rank += 2;
+    return true;
+}
+
 wg_tensor wg__masked_product(wg_tensor a, wg_tensor b, wg_tensor mask)
 {
-    wg_shape sa = wg_shape_get(a), sb = wg_shape_get(b), lead;
+    wg_shape lead;
     if (!mask.tape) return wg_matmul(a, b);
-    sa.rank -= 2, sb.rank -= 2;
-    if (sa.rank < 0 || sb.rank < 0 || !wg_shape_broadcast(&sa, &sb, &lead)) return wg__nil_of(a);
-    lead.rank += 2;
+    if (!common_lead(a, b, &lead)) return wg__nil_of(a);
     wg_tensor whole = lead_as(a, &lead);
     return product(whole, lead_as(b, &lead), wg_expand(mask, wg_shape_get(whole)));
 }
 
 wg_tensor wg__masked_dots(wg_tensor a, wg_tensor b, wg_tensor mask)
 {
-    wg_shape sa = wg_shape_get(a), sb = wg_shape_get(b), lead;
+    wg_shape lead;
     if (!mask.tape) return wg_matmul(a, wg_t(b));
-    sa.rank -= 2, sb.rank -= 2;
-    if (sa.rank < 0 || sb.rank < 0 || !wg_shape_broadcast(&sa, &sb, &lead)) return wg__nil_of(a);
-    lead.rank += 2;
-    lead.size[lead.rank - 2] = sa.size[sa.rank];
-    lead.size[lead.rank - 1] = sb.size[sb.rank];
+    if (!common_lead(a, b, &lead)) return wg__nil_of(a);
+    lead.size[lead.rank - 2] = wg_size(a, -2);
+    lead.size[lead.rank - 1] = wg_size(b, -2);
     return dots(lead_as(a, &lead), lead_as(b, &lead), wg_expand(mask, lead));
 }

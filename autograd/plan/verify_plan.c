@@ -232,9 +232,10 @@ static bool same_address(const address *a, const address *b)
 static void add_range(memory *m, range r)
 {
     if (m->n == m->cap) {
-        range *more = realloc(m->ranges, (m->cap = 2 * m->cap + 64) * sizeof *more);
-        if (!more) abort();
+        range *more = realloc(m->ranges, (2 * m->cap + 64) * sizeof *more);
+        if (!more) return; /* out of memory: conflicts with it are not seen */
         m->ranges = more;
+        m->cap = 2 * m->cap + 64;
     }
     m->ranges[m->n++] = r;
 }
@@ -361,8 +362,11 @@ static void check_memory(const wg__verifier *v)
     memory m = {.v = v};
     m.addresses = calloc(plan->n_fixups + 1u, sizeof *m.addresses);
     m.written = calloc(plan->block_bytes + 1, 1);
-    if (!m.addresses) abort();
-    if (!m.written) return free(m.addresses); /* nor can the run allocate the block */
+    if (!m.addresses || !m.written) { /* nor can the run allocate the block */
+        free(m.addresses);
+        free(m.written);
+        return;
+    }
     for (uint32_t s = 0, n = 0; s < plan->n_slots; s++)
         for (uint32_t i = 0; i < plan->slots[s].n_fixups; i++) {
             const wg__fixup *fixup = &plan->fixups[plan->slots[s].first_fixup + i];

@@ -82,7 +82,7 @@ static matrix take_scores(const problem *p, char **memory)
     return m;
 }
 
-/* ---- what is masked is not read: a product with it may be 0 times NaN, so results that are NaN are computed again --- */
+/* ---- what is masked is not read: products with it may be 0 times NaN; what is NaN is computed again ------------ */
 
 /* A line of P V. Overwrites the line of P. */
 static void sum_seen(const problem *p, const block *b, int64_t n, int64_t line, real *weights, matrix v, real *out)
@@ -165,7 +165,7 @@ static void add_seen_gradients(const problem *p, const block *b, int64_t n, cons
 {
     int64_t count = b->high - b->low;
     matrix weights = take_scores(p, &memory), lines = take_scores(p, &memory);
-    compute_weights(p, b, n, weights, (char *)memory);
+    compute_weights(p, b, n, weights, memory);
     for (int64_t i = 0; i < b->rows; i++) {
         real *w = line_of(weights, i), *d = lines.data, mean = 0;
         const real *g = line_of(x->g, b->first + i), *q = line_of(x->q, b->first + i);

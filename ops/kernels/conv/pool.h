@@ -6,8 +6,8 @@
 
 enum { WG__POOL_AXES = 3 };
 
-typedef struct
-    wg__pool_attr { /* the last `axes` axes are pooled: of the arrays the last; the others are 1, and before 0 */
+/* The last `axes` axes are pooled: of the arrays the last elements; the others are 1, and before 0. */
+typedef struct wg__pool_attr {
     int64_t axes;
     int64_t kernel[WG__POOL_AXES], stride[WG__POOL_AXES], dilation[WG__POOL_AXES];
     int64_t before[WG__POOL_AXES];    /* the first window begins so many elements before x */

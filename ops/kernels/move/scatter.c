@@ -28,10 +28,10 @@ static void units(const wg_args *args, wg__extents out, int64_t task, int64_t *u
 
 /* ---- index_add: rows --------------------------------------------------------------------------------------------- */
 
-/* Rows with more than WG__SCATTER_RUN terms, whose sums are accumulated in f64. */
+/* Rows with more than WG__SCATTER_RUN terms, whose sums are accumulated in f64. slot[rows]: the number of terms or,
+ * of a long row, -1 - the number of its sums; NULL: none is long. */
 typedef struct long_rows {
-    int32_t
-        *slot; /* [rows] the number of terms or, of a long row, -1 - the number of its sums; NULL: none is long */
+    int32_t *slot;
     double *sums; /* [long rows][width] */
     int32_t n;
 } long_rows;
