@@ -121,15 +121,16 @@ WG_API bool wg_params_grad_valid(const wg_params *set);
 
 /* ---- on a tape ------------------------------------------------------------------------------------------- */
 
-/* Records the parameter or buffer as a tensor. Repeated calls return the same node, after wg_assign the assigned tensor,
- * detached. The value is read when the program runs; if it was written after wg_use, other than by wg_assign, the run
- * fails with WG_ERR_CHANGED. */
+/* Records the parameter or buffer as a tensor. Repeated calls return the same node, after wg_assign the assigned
+ * tensor, detached. The value is read when the program runs; if it was written after wg_use, other than by
+ * wg_assign, the run fails with WG_ERR_CHANGED. */
 WG_API wg_tensor wg_use(wg_tape *tape, wg_param *param);
 
-/* Assigns the tensor's value to the buffer: a wg_use from here on returns it, and the next run that succeeds writes it to
- * the buffer. If a buffer is assigned several times before a run, the last value is written. Shapes and dtypes must be
- * equal. Tensors recorded from the buffer before keep its old value, of which the tape keeps a copy until the reset. If the buffer was only used inside of wg_no_grad_begin, no copy is kept, and
- * tensors recorded from the old value cannot be computed after the run (WG_ERR_CHANGED). */
+/* Assigns the tensor's value to the buffer: a wg_use from here on returns it, and the next run that succeeds writes
+ * it to the buffer. If a buffer is assigned several times before a run, the last value is written. Shapes and dtypes
+ * must be equal. Tensors recorded from the buffer before keep its old value, of which the tape keeps a copy until
+ * the reset. If the buffer was only used inside of wg_no_grad_begin, no copy is kept, and tensors recorded from the
+ * old value cannot be computed after the run (WG_ERR_CHANGED). */
 WG_API void wg_assign(wg_buffer *buffer, wg_tensor tensor);
 
 /* Memory taken from the set's allocator. */

@@ -64,8 +64,8 @@ WG_API wg_tape_options wg_tape_defaults(void);
 
 /* Returns NULL if out of memory. */
 WG_API wg_tape *wg_tape_new(wg_tape_options options);
-/* Frees the tape and all its memory; accepts NULL. Parameter sets and the pool are not freed. Does nothing if called from
- * inside of another call on the tape, by a callback. */
+/* Frees the tape and all its memory; accepts NULL. Parameter sets and the pool are not freed. Does nothing if called
+ * from inside of another call on the tape, by a callback. */
 WG_API void wg_tape_free(wg_tape *tape);
 
 /* Creates a pool of `threads` threads, the calling thread included: threads - 1 workers are started. threads <= 0: one

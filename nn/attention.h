@@ -71,8 +71,8 @@ typedef struct wg_keys {
     wg_tensor values; /* [B, T, dv] */
     wg_tensor mask;   /* bool, broadcastable to [B, T], true for keys to attend to; or WG_NONE */
 } wg_keys;
-/* keys[B, T, key]; values[B, T, dv], often the keys themselves; mask as in wg_keys (see wg_length_mask in ops.h). Keys and
- * values that it hides are not read, even NaN: the result holds zeros for them. */
+/* keys[B, T, key]; values[B, T, dv], often the keys themselves; mask as in wg_keys (see wg_length_mask in ops.h).
+ * Keys and values that it hides are not read, even NaN: the result holds zeros for them. */
 WG_API wg_keys wg_score_keys(const wg_score_layer *layer, wg_tensor keys, wg_tensor values, wg_tensor mask);
 
 /* The context for one query per sequence, q[B, query] -> [B, dv], or for several, q[B, Tq, query] -> [B, Tq, dv].

@@ -63,8 +63,8 @@ extern const wg_op wg__attention_op;
 /* The weights of attention as composed ops; attr is a wg__attention_attr. *whole: the mask of all that is masked. */
 wg_tensor wg__attention_weights(wg_tensor q, wg_tensor k, wg_tensor mask, const void *attr, wg_tensor *whole);
 
-/* Products of batches of matrices that do not read masked pairs (masked.c). mask: bool, broadcasts to a (product; a must
- * be 0 or NaN where it is false) or to a b^T (dots); WG_NONE: all are read. */
+/* Products of batches of matrices that do not read masked pairs (masked.c). mask: bool, broadcasts to a (product; a
+ * must be 0 or NaN where it is false) or to a b^T (dots); WG_NONE: all are read. */
 wg_tensor wg__masked_product(wg_tensor a, wg_tensor b, wg_tensor mask); /* a b */
 wg_tensor wg__masked_dots(wg_tensor a, wg_tensor b, wg_tensor mask);    /* a b^T, 0 where masked */
 

@@ -220,8 +220,8 @@ WG_API wg_tensor wg_conv_transpose1d(wg_tensor x, wg_tensor weight, wg_tensor bi
 WG_API wg_tensor wg_conv_transpose2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 WG_API wg_tensor wg_conv_transpose3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
 
-/* Along an axis of size n the first window begins `before` elements before x, the others at multiples of the stride from
- * there. How many there are is one of these rules, with r = n + before + after - dilation (kernel - 1) - 1:
+/* Along an axis of size n the first window begins `before` elements before x, the others at multiples of the stride
+ * from there. How many there are is one of these rules, with r = n + before + after - dilation (kernel - 1) - 1:
  *
  *     (none)       r / stride + 1, which must be whole
  *     floor        the same, rounded down: elements at the end that the stride skips are ignored, as in PyTorch
@@ -238,8 +238,8 @@ typedef struct wg_pool_options {
 } wg_pool_options;
 WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride equals the kernel */
 
-/* The maximum of each window of each channel; padding is not read. The gradient goes to the first of equal maxima, also of
- * minus infinities; NaN propagates. */
+/* The maximum of each window of each channel; padding is not read. The gradient goes to the first of equal maxima,
+ * also of minus infinities; NaN propagates. */
 WG_API wg_tensor wg_max_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
@@ -284,9 +284,10 @@ WG_API wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index); /* ind
 WG_API wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index); /* out[i][j] = x[index[i][j]][j] for axis 0 */
 WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source); /* x with
                                            x[index[i][j]][j] += source[i][j] for axis 0; in order of i */
-/* x with x[start : start + n] along axis replaced by slice, which has n along axis and x's other sizes. start is one i32,
- * clamped to 0 .. size - n (as in XLA's dynamic_update_slice): a value, so that one plan serves every position. If the
- * result is assigned to x, a buffer that is only used inside of wg_no_grad_begin, only the slice is written. Any dtype. */
+/* x with x[start : start + n] along axis replaced by slice, which has n along axis and x's other sizes. start is one
+ * i32, clamped to 0 .. size - n (as in XLA's dynamic_update_slice): a value, so that one plan serves every position.
+ * If the result is assigned to x, a buffer that is only used inside of wg_no_grad_begin, only the slice is written.
+ * Any dtype. */
 WG_API wg_tensor wg_update_slice(wg_tensor x, int axis, wg_tensor start, wg_tensor slice);
 WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes,
                             wg_dtype dtype); /* [..., classes], classes >= 1; any dtype */

@@ -147,8 +147,8 @@ static wg_tensor padded(wg_tensor x, const windows *w, int axes, double value, d
     return x;
 }
 
-/* Gathers the maximum by its index, so that its gradient goes to that element only. The op reads no padding, but each of
- * its windows must have an element: if dilation lets one jump over all of x, the padding is written out. */
+/* Gathers the maximum by its index, so that its gradient goes to that element only. The op reads no padding, but
+ * each of its windows must have an element: if dilation lets one jump over all of x, the padding is written out. */
 static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape, out;
@@ -189,8 +189,8 @@ static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, dou
     return wg_reshape(y, single);
 }
 
-/* The elements that each mean counts are the sum of ones: over x, over its padding too if that counts, but not over what
- * hangs over the padding. */
+/* The elements that each mean counts are the sum of ones: over x, over its padding too if that counts, but not over
+ * what hangs over the padding. */
 static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape;

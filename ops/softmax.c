@@ -71,7 +71,7 @@ const wg_op wg__softmax_op = {.struct_size = sizeof(wg_op),
                               .select = softmax_select,
                               .tasks = tasks};
 
-/* ---- softmax of what a mask allows; its gradient is that of a softmax, whose masked results are 0 ---------------------- */
+/* ---- softmax of what a mask allows; its gradient is that of a softmax, whose masked results are 0 ---------------- */
 
 static wg_status masked_infer(wg_infer *c)
 {

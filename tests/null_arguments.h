@@ -1,5 +1,5 @@
-/* The objects that the calls of null_arguments.py use, and what a call may return. Each call runs in a child of its own,
- * which inherits them; after it the child checks that its tapes still work. */
+/* The objects that the calls of null_arguments.py use, and what a call may return. Each call runs in a child of its
+ * own, which inherits them; after it the child checks that its tapes still work. */
 #ifndef WG_TEST_NULL_ARGUMENTS_H
 #define WG_TEST_NULL_ARGUMENTS_H
 

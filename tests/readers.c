@@ -152,7 +152,8 @@ static const char *text_read(const unsigned char *bytes, size_t size, bool *acce
 
 /* ---- words ---- */
 
-/* The first byte chooses the flags; the rest is a text, without NUL. The words of a dictionary are those of the text, and come back from its own text. */
+/* The first byte chooses the flags; the rest is a text, without NUL. The words of a dictionary are those of the
+ * text, and come back from its own text. */
 static const char *words_read_text(const unsigned char *bytes, size_t size, bool *accepted)
 {
     const char *broken = NULL;

@@ -215,7 +215,8 @@ static void test_scratch(void)
 }
 
 /* Twice the same operands under two masks: gradients that differ in their last operand only are two. */
-/* Every second query sees all keys, the others the first one only: the queries of a block hide different trailing keys. */
+/* Every second query sees all keys, the others the first one only: the queries of a block hide different trailing
+ * keys. */
 static void test_trailing_keys(void)
 {
     enum { N = 200 };

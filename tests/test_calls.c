@@ -1,5 +1,6 @@
-/* Random sequences of public calls, with valid and with invalid arguments: no call may crash, none may leave the tape in
- * a state in which the next step is wrong. A round is a few steps; a sanitizer that stops it does not print the seed. */
+/* Random sequences of public calls, with valid and with invalid arguments: no call may crash, none may leave the
+ * tape in a state in which the next step is wrong. A round is a few steps; a sanitizer that stops it does not print
+ * the seed. */
 #include "check.h"
 #include "random.h"
 #include "wengert.h"

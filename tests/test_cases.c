@@ -79,7 +79,7 @@ static void value_in_vjp(void)
         for (look = LOOK_NOT; look < LOOK_COUNT; look++) check_look(depth);
 }
 
-/* ---- batch_norm_shared: two branches of a step take part in the running statistics, as in PyTorch ------------------ */
+/* ---- batch_norm_shared: two branches of a step take part in the running statistics, as in PyTorch ---------------- */
 
 static void batch_norm_shared(void)
 {
@@ -137,7 +137,7 @@ static void no_gradient_through_a_buffer(void)
     wg_tape_free(tape);
 }
 
-/* ---- kv_room: a decoding step writes one row of its cache, in place ------------------------------------------------ */
+/* ---- kv_room: a decoding step writes one row of its cache, in place ---------------------------------------------- */
 
 static size_t bytes_of_a_step(int64_t room)
 {
@@ -169,7 +169,7 @@ static void kv_room(void)
     CHECK(many < few + 2048 * 64); /* a cache's buffer takes 2048 * 384 bytes, and there are four */
 }
 
-/* ---- linear_permute: the gradient of a linear layer's weight is computed in place, not transposed by a copy --------- */
+/* ---- linear_permute: the gradient of a linear layer's weight is computed in place, not transposed by a copy ------ */
 
 static void linear_permute(void)
 {

@@ -25,9 +25,9 @@ static bool past_length(int64_t row) { return row >= 5; }
 static bool future(int64_t row) { return row >= QUERIES; }
 static bool far(int64_t row) { return row >= QUERIES + 2; }
 
-/* 0: a mask of keys; 1: causal; 2: a window; 3: a mask of keys, and a bias; 4: the same, dropout; 5: queries and keys of
- * other leading sizes, causal; 6: weights and values one after the other; 7: written out; 8: the causal mask written out,
- * large enough that it becomes the op. */
+/* 0: a mask of keys; 1: causal; 2: a window; 3: a mask of keys, and a bias; 4: the same, dropout; 5: queries and
+ * keys of other leading sizes, causal; 6: weights and values one after the other; 7: written out; 8: the causal mask
+ * written out, large enough that it becomes the op. */
 static attended attend(wg_dtype dtype, int kind, double what)
 {
     bool (*hidden)(int64_t) = kind == 1 || kind == 5 || kind == 8 ? future : kind == 2 ? far : past_length;

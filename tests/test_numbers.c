@@ -311,8 +311,8 @@ static void case_long_sums(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* Over 1000 steps in f32, with soft and with wild scores: the loss is off by a few units in its last place, gradients by
- * 1e-4 and 3e-3 (PyTorch 2.13: 2e-3 and 0.13). */
+/* Over 1000 steps in f32, with soft and with wild scores: the loss is off by a few units in its last place,
+ * gradients by 1e-4 and 3e-3 (PyTorch 2.13: 2e-3 and 0.13). */
 static void long_ctc(void)
 {
     enum { T = 1000, B = 2, C = 8, S = 100 };

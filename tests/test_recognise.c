@@ -119,8 +119,8 @@ static void memory_is_linear_in_the_length(void)
     CHECK(bytes_of(some[3], 512, "-attention") > 2 * bytes_of(some[3], 512, "")); /* the mask itself is a matrix */
 }
 
-/* The op does not read what a mask hides: query 0 does not see the last key, and its infinite value does not make the row
- * NaN (0 times infinity). In one form it does see it. */
+/* The op does not read what a mask hides: query 0 does not see the last key, and its infinite value does not make
+ * the row NaN (0 times infinity). In one form it does see it. */
 static void hidden_keys_are_not_read(void)
 {
     enum { T = 256 };

@@ -1,5 +1,5 @@
-/* Paths that only a mistake takes, each with its message: what derivative rules and descriptors must not do, names and sets
- * that do not fit, dumps that cannot be written. */
+/* Paths that only a mistake takes, each with its message: what derivative rules and descriptors must not do, names
+ * and sets that do not fit, dumps that cannot be written. */
 #include "tensors.h"
 
 #include <unistd.h>

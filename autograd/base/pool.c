@@ -1,7 +1,7 @@
-/* The thread pool. Workers wait, spinning briefly and then parked, until they call one function together with the caller.
- * The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for. After fork() the
- * child has none of the workers: there the pool runs on the caller alone and touches neither threads nor locks, which a
- * worker may have held. */
+/* The thread pool. Workers wait, spinning briefly and then parked, until they call one function together with the
+ * caller. The pool knows nothing of tasks. A worker that the machine does not schedule in time is not waited for.
+ * After fork() the child has none of the workers: there the pool runs on the caller alone and touches neither
+ * threads nor locks, which a worker may have held. */
 #include "pool.h"
 
 #include <assert.h>

@@ -42,8 +42,8 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
     return true;
 }
 
-/* The operand that `whole` adds to or updates shares its storage, if `whole` is its only reader. A concatenation does not: its
- * pieces may be read where they are. */
+/* The operand that `whole` adds to or updates shares its storage, if `whole` is its only reader. A concatenation
+ * does not: its pieces may be read where they are. */
 static void alias_base(wg__planner *p, uint32_t whole)
 {
     const wg__node *node = wg__node_at(p, whole);

@@ -1,6 +1,7 @@
-/* Pass merge: sums of products, and a product whose transpose is wanted. p1 + p2 + ... + pT, each a product of two matrices or of two batches of them, is one
- * product whose inner dimension is all of theirs: dW = sum over time of dY_t^T X_t. The sum is cut into runs that fit
- * the cache; each run is a unit that adds to the result of the one before. Rounding: the order of additions changes. */
+/* Pass merge: sums of products, and a product whose transpose is wanted. p1 + p2 + ... + pT, each a product of two
+ * matrices or of two batches of them, is one product whose inner dimension is all of theirs: dW = sum over time of
+ * dY_t^T X_t. The sum is cut into runs that fit the cache; each run is a unit that adds to the result of the one
+ * before. Rounding: the order of additions changes. */
 #include "planner.h"
 
 #include <stdlib.h>
@@ -169,8 +170,8 @@ static bool collect(merge *m, uint32_t root, uint32_t *open)
     return add_runs(p, root, first);
 }
 
-/* An output that is the transpose of a product, such as the gradient of a linear layer's weight: the product is computed
- * transposed, so that it need not be copied. */
+/* An output that is the transpose of a product, such as the gradient of a linear layer's weight: the product is
+ * computed transposed, so that it need not be copied. */
 static bool transpose(merge *m, uint32_t id)
 {
     wg__planner *p = m->p;

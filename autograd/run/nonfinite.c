@@ -1,6 +1,6 @@
-/* The option locate_nonfinite: which instruction made the first NaN or infinity. One whose result has minus infinity does
- * not count if it was written (a constant) or if an operand had one: masks of minus infinity pass through additions,
- * choices, scaling and log-softmax until a softmax or a maximum takes them away. */
+/* The option locate_nonfinite: which instruction made the first NaN or infinity. One whose result has minus infinity
+ * does not count if it was written (a constant) or if an operand had one: masks of minus infinity pass through
+ * additions, choices, scaling and log-softmax until a softmax or a maximum takes them away. */
 #include "run.h"
 
 #include <math.h>

@@ -214,8 +214,8 @@ static inline bool wg__op_is(const wg_tape *tape, const wg__node *node, const wg
     return tape->interned.ops[node->op] == op;
 }
 static inline bool wg__failed(const wg_tape *tape) { return tape->errors.first.status != WG_OK; }
-/* Whether the op can add its result to an operand (WG_OP_ADDS_TO); whether its result can be stored over that operand or
- * over one that it updates; and that operand's node; 0: none. */
+/* Whether the op can add its result to an operand (WG_OP_ADDS_TO); whether its result can be stored over that
+ * operand or over one that it updates; and that operand's node; 0: none. */
 static inline bool wg__adds_to(const wg_op *op) { return (op->flags & WG_OP_ADDS_TO) && op->max_in > op->min_in; }
 static inline bool wg__has_base(const wg_op *op) { return wg__adds_to(op) || (op->flags & WG_OP_UPDATES); }
 static inline uint32_t wg__base_of(const wg_tape *tape, const wg__node *node)

@@ -34,8 +34,8 @@ struct wg_param {
     _Atomic uint8_t grad_state;
 };
 
-/* Of a gradient. Nothing was added to it since wg_zero_grad unless it is WRITTEN. Readers, which may be several threads,
- * clear an EMPTY one. */
+/* Of a gradient. Nothing was added to it since wg_zero_grad unless it is WRITTEN. Readers, which may be several
+ * threads, clear an EMPTY one. */
 enum { GRAD_WRITTEN, GRAD_EMPTY /* the contents are undefined */, GRAD_CLEARING, GRAD_ZEROS };
 
 struct wg_params {

@@ -27,10 +27,10 @@ typedef struct wg__masked_attr {
     int64_t transposed; /* masked_product: the result is out^T[..., n, m] */
 } wg__masked_attr;
 
-/* Products in which masked pairs are not read, equal leading sizes. masked_product: in0 a[..., m, k], in1 b[..., k, n],
- * in2 mask[..., m, k]; out_ij = the sum of a_ip b_pj over the p that row i of the mask allows; where it allows none, a_ip must
- * be 0, or NaN. masked_dots: in0
- * a[..., m, k], in1 b[..., n, k], in2 mask[..., m, n]; out_ij = the sum of a_ip b_jp, 0 where masked. */
+/* Products in which masked pairs are not read, equal leading sizes. masked_product: in0 a[..., m, k], in1 b[..., k,
+ * n], in2 mask[..., m, k]; out_ij = the sum of a_ip b_pj over the p that row i of the mask allows; where it allows
+ * none, a_ip must be 0, or NaN. masked_dots: in0 a[..., m, k], in1 b[..., n, k], in2 mask[..., m, n]; out_ij = the
+ * sum of a_ip b_jp, 0 where masked. */
 int64_t wg__masked_tasks(const wg_args *args);
 size_t wg__masked_product_scratch(const wg_args *args);
 size_t wg__masked_dots_scratch(const wg_args *args);

@@ -163,8 +163,8 @@ VINLINE V v_softplus(V x) { return v_max(x, v_set(0)) + v_log1p_unit(v_exp(-v_ab
 VINLINE V v_normal_density(V x) { return v_exp(x * x * R(-0.5)) * R(0.39894228040143267794); }
 VINLINE V v_normal(V x) { return R(0.5) * (1 + v_erf(x * R(0.70710678118654752440))); }
 
-/* Derivatives of gelu and silu are products of a function that vanishes for large |x| with a polynomial in x, which must
- * stay finite there. At NEAR the first is 0. */
+/* Derivatives of gelu and silu are products of a function that vanishes for large |x| with a polynomial in x, which
+ * must stay finite there. At NEAR the first is 0. */
 #define NEAR R(40)
 VINLINE V v_near(V x) { return v_clamp(x, -NEAR, NEAR); }
 

@@ -63,8 +63,8 @@ static void find_inside(const plane *p, int axis, int64_t *low, int64_t *high)
     *high = room < 0 ? *low : clamp64(room / a->stride[axis] + 1, *low, p->positions[axis]);
 }
 
-/* Windows of rows with the extents i and j along the other axes; they begin at start[0 .. n) in the plane, `step` apart,
- * or unevenly if step is 0. The taps of a window are compared in order. */
+/* Windows of rows with the extents i and j along the other axes; they begin at start[0 .. n) in the plane, `step`
+ * apart, or unevenly if step is 0. The taps of a window are compared in order. */
 static void chunk(const plane *p, extent i, extent j, const int32_t *start, int n, int64_t step, int32_t *out)
 {
     const wg__pool_attr *a = p->a;

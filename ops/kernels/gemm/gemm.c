@@ -87,8 +87,8 @@ typedef struct cursor {
     int64_t step;
 } cursor;
 
-/* Packs the k steps of a side's lines that begin at `at`, gathered over the segments. Adjacent lines are packed PACK_STEPS steps at
- * a time into all panels, so that cache lines shared by two panels are read once. */
+/* Packs the k steps of a side's lines that begin at `at`, gathered over the segments. Adjacent lines are packed
+ * PACK_STEPS steps at a time into all panels, so that cache lines shared by two panels are read once. */
 static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const panels *f, cursor at, int64_t k)
 {
     for (int64_t step = 0; step < k; at = (cursor){at.segment + 1, 0}) {

@@ -59,8 +59,8 @@ VINLINE real mean_distance(bool squared, const real *x, int64_t n, moments m)
 /* Squares were in the range in which none of their bits are lost. */
 VINLINE bool is_sound(real variance) { return variance > REAL_LEAST && variance <= REAL_MOST; }
 
-/* The power of two by which the larger of top, the largest |x|, and sqrt(epsilon) is near 1; 1 if that is 0, infinite or
- * NaN. */
+/* The power of two by which the larger of top, the largest |x|, and sqrt(epsilon) is near 1; 1 if that is 0,
+ * infinite or NaN. */
 static inline real unit_of(real top, double epsilon)
 {
     int exponent;
