@@ -9,9 +9,9 @@
 
 /* Bounds of a tape's cache (chosen: the plan of an LSTM step takes 6 KB a time step, that of 25 trees of a Tree-LSTM
  * 9 MB; 1000 plans are searched in 5 us). */
-enum { MOST_PLANS = 1000, PLAN_CHUNK = 1 << 18 };
+enum { MOST_PLANS = 1000, PLAN_CHUNK = 1 << 15 };
 static const size_t DEFAULT_BYTES = (size_t)512 << 20;
-enum { ONCE_SHARE = 4 }; /* plans that do not repeat get a quarter of the bytes */
+enum { ONCE_SHARE = 3 }; /* plans that do not repeat get a third of the bytes */
 
 static void plan_free(wg_tape *tape, wg__plan *plan)
 {
@@ -49,27 +49,36 @@ static void evict(wg_tape *tape, wg__plan **at)
     plan_free(tape, plan);
 }
 
-/* The least recently used plan but the first; one that does not repeat, if `once`. NULL: none. */
-static wg__plan **oldest(wg__cache *cache, bool once)
+/* The most recently used plan that does not repeat, but the first plan, which is about to run. NULL: none. */
+static wg__plan **newest_once(wg__cache *cache)
 {
-    wg__plan **found = NULL;
-    for (wg__plan **at = &cache->plans->next; *at; at = &(*at)->next)
-        if (!once || !(*at)->repeats) found = at;
-    return found;
+    wg__plan **at = &cache->plans->next;
+    while (*at && (*at)->repeats) at = &(*at)->next;
+    return *at ? at : NULL;
 }
 
-/* Evicts plans until the rest is within the bounds. The first, which is about to run, stays. */
+/* A plan but the first one, drawn by a number. */
+static wg__plan **drawn(wg__cache *cache, uint64_t number)
+{
+    assert(cache->n_plans > 1);
+    wg__plan **at = &cache->plans->next;
+    for (uint64_t skip = number % (cache->n_plans - 1); skip > 0; skip--) at = &(*at)->next;
+    return at;
+}
+
+/* Evicts plans until the rest is within the bounds. The first stays. */
 static void make_room(wg_tape *tape)
 {
     wg__cache *cache = tape->cache;
     const bool caching = tape->passes & WG__PASS_CACHE;
     const size_t most = !caching ? 0 : tape->options.plan_bytes ? tape->options.plan_bytes : DEFAULT_BYTES;
     wg__plan **at;
-    while (cache->once_bytes > most / ONCE_SHARE && (at = oldest(cache, true))) {
+    while (cache->once_bytes > most / ONCE_SHARE && (at = newest_once(cache))) {
         if (caching) note_evicted(tape, (*at)->hash);
         evict(tape, at);
     }
-    while ((cache->bytes > most || cache->n_plans > MOST_PLANS) && (at = oldest(cache, false))) evict(tape, at);
+    while ((cache->bytes > most || cache->n_plans > MOST_PLANS) && cache->n_plans > 1)
+        evict(tape, drawn(cache, tape->counts.plan_misses));
 }
 
 void wg__cache_clear(wg_tape *tape)

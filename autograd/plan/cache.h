@@ -26,8 +26,9 @@ typedef struct wg__packed {
 enum { WG__EVICTED = 4096 };
 
 /* Plans are kept by bytes, in two classes. A program that was seen once may never return (a structure that the data
- * decide): such plans get a small share. One that was seen again, in the cache or by its hash after it was evicted,
- * gets the rest. In each class the least recently used plan is evicted first. */
+ * decide): such plans get a third, and the newest one is evicted first. One that was seen again, in the cache or by its
+ * hash after it was evicted, gets the rest; of those, one drawn at random is evicted. Either way some of the programs
+ * that come in turn are found even if not all fit; of the least recently used order, none would be. */
 typedef struct wg__cache {
     wg__plan *plans; /* most recently used first */
     uint32_t n_plans;

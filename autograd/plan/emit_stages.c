@@ -2,6 +2,7 @@
 #include "emit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool group_fixups(wg__emit *e)
 {
@@ -88,8 +89,8 @@ static bool make_stages(wg__emit *e)
     wg__plan *plan = e->plan;
     const wg__tag *tags = e->tags;
     wg__stage *serial = NULL;
-    plan->stages = wg__arena_array(&plan->memory, plan->n_instrs, sizeof *plan->stages);
-    plan->items = wg__arena_array(&plan->memory, plan->n_instrs, sizeof *plan->items);
+    plan->stages = wg__arena_array(e->p->scratch, plan->n_instrs, sizeof *plan->stages);
+    plan->items = wg__arena_array(e->p->scratch, plan->n_instrs, sizeof *plan->items);
     if (!plan->stages || !plan->items) return false;
     for (uint32_t first = 0, end; first < plan->n_instrs; first = end) {
         for (end = first + 1; end < plan->n_instrs && same_time(&tags[first], &tags[end]);) end++;
@@ -111,4 +112,20 @@ static bool make_stages(wg__emit *e)
     return true;
 }
 
-bool wg__emit_finish(wg__emit *e) { return group_fixups(e) && sort_instrs(e) && make_stages(e); }
+/* Moves the stages and items, as many as there are, to the plan. */
+static bool keep_stages(wg__plan *plan)
+{
+    wg__stage *stages = wg__arena_array(&plan->memory, plan->n_stages, sizeof *stages);
+    wg__item *items = wg__arena_array(&plan->memory, plan->n_items, sizeof *items);
+    if (!stages || !items) return false;
+    if (plan->n_stages) memcpy(stages, plan->stages, plan->n_stages * sizeof *stages);
+    if (plan->n_items) memcpy(items, plan->items, plan->n_items * sizeof *items);
+    plan->stages = stages;
+    plan->items = items;
+    return true;
+}
+
+bool wg__emit_finish(wg__emit *e)
+{
+    return group_fixups(e) && sort_instrs(e) && make_stages(e) && keep_stages(e->plan);
+}
