@@ -27,6 +27,14 @@
  * be finite there. */
 static wg_tensor near(wg_tensor x) { return wg_maximum(wg_minimum(x, wg__constant(x, 40)), wg__constant(x, -40)); }
 
+/* g, and 0 elsewhere even if g is infinite there */
+static wg_tensor only_where(wg_tensor mask, wg_tensor g) { return wg_where(mask, g, wg__constant(g, 0)); }
+
+static wg_tensor inside(wg_tensor x, wg_tensor low, wg_tensor high)
+{
+    return wg_logical_and(wg_greater_equal(x, low), wg_less_equal(x, high));
+}
+
 /* h d^3/dx^3 (x Phi(x)) = h phi(x) (x^3 - 4 x), phi the standard normal density. */
 static wg_tensor gelu_third(wg_tensor h, wg_tensor x)
 {

@@ -79,6 +79,8 @@ static void gradients_at_corners(void)
     EXPECT("abs at 0", wg_grad1(wg_abs(e), e, WG_NONE), -1, 0, 1);
     EXPECT("clamp at its edges", wg_grad1(wg_clamp(e, -1, 1), e, WG_NONE), 1, 1, 1);
     EXPECT("clamp past its edges", wg_grad1(wg_clamp(e, -0.5, 0.5), e, WG_NONE), 0, 1, 0);
+    EXPECT("clamp past its edges: infinite gradients stay out",
+           wg_grad1(wg_clamp(e, -0.5, 0.5), e, list(LIST(inf, 1, NAN))), 0, 1, 0);
     wg_tensor base = list(LIST(0, 0, 2)), power = list(LIST(2, 1, 3));
     EXPECT("pow by its base at 0", wg_grad1(wg_pow(base, power), base, WG_NONE), 0, 1, 12);
     EXPECT("pow by its power at 0", wg_grad1(wg_pow(base, power), power, WG_NONE), 0, 0, 8 * log(2));
