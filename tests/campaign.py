@@ -26,7 +26,7 @@ JOBS = [
     ("products avx2", 0, "product", [], {"WENGERT_ISA": "avx2"}, "products", 1),
     ("chains", 0, "chain", ["--test", "chains"], {}, "pointwise chains", 1),
     ("values", 0, "values", [], {}, "rounds of values against loops", 1),
-    ("scalar programs", 0, "hyperdual", [], {}, "programs against scalar code to second order", 1),
+    ("scalar programs", 0, "hyperdual", [], {}, "programs against scalar code to third order", 1),
     ("optimizers", 0, "optim_formulas", [], {}, "runs of optimizers against their formulas", 1),
     ("calls", 1, "calls", [], {}, "random calls", 240),
     ("safetensors", 1, "fuzz", ["--test", "safetensors"], {}, "safetensors inputs", 1),

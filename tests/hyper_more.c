@@ -144,7 +144,7 @@ void ctc(program *p)
     const wg_tensor t = wg_ctc_loss(log_p, wg_data(p->tape, WG_I32, WG_DIMS(1, n), target), indices(p, 1, lengths),
                                     indices(p, 1, lengths + 1), 0, WG_SUM);
     matrix *y = next(p, "ctc_loss", wg_reshape(t, WG_DIMS(1, 1)), 1, 1);
-    hyper alpha[5] = {{1, 0, 0, 0}}; /* before the first step: a path may begin at the first blank or label */
+    hyper alpha[5] = {{.x = 1}}; /* before the first step: a path may begin at the first blank or label */
     for (int64_t step = 0; step < steps; step++) {
         hyper log_row[MATRIX_MOST];
         l_log_softmax(&AT(&a->m, step, 0), log_row, classes);

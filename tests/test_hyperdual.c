@@ -1,5 +1,6 @@
 /* Random programs against the same program in scalar code with exact derivatives (hyperdual.h): the loss, values that
- * are kept, products of the gradient with two vectors, and of the Hessian with both.
+ * are kept, products of the gradient with three vectors, of the Hessian with two of them, and of the third derivative
+ * with all.
  *
  * Every value is a matrix. Operands are any earlier values, so they coincide, are views of each other, depend on each
  * other and are outputs, too; losses multiply values, so that cotangents depend on operands. Numbers are random, or
@@ -192,7 +193,7 @@ static void step(program *p)
     kinds[roll(&p->dice, sizeof kinds / sizeof *kinds)](p);
 }
 
-/* The parameters of a seed; p->value has their numbers and the two directions. */
+/* The parameters of a seed; p->value has their numbers and the three directions. */
 static wg_params *make_params(program *p)
 {
     static const int sizes[] = {1, 2, 3, 5, 9, 17};
@@ -217,7 +218,7 @@ static wg_params *make_params(program *p)
                                   : style == 3          ? real_of(p) * 1e-30
                                                         : real_of(p);
             to[r * m->cols + c] = number;
-            AT(m, r, c) = (hyper){number, real_of(p), real_of(p), 0};
+            AT(m, r, c) = (hyper){.x = number, .u = real_of(p), .v = real_of(p), .w = real_of(p)};
         }
         wg_param_write_end(param);
         p->value[k].op = name[1] == '0' ? "p0" : "p";
@@ -250,8 +251,10 @@ static wg_tensor record(program *p, wg_tape *tape, wg_params *set, hyper *loss)
     return sum;
 }
 
-/* The sum of gradients times direction u or v; *size is that of the terms' magnitudes. */
-static double along_direction(const program *p, const wg_params *set, bool v, double *size)
+enum { U = 1, V = 2, W = 4 }; /* hyper.of */
+
+/* The sum of gradients times a direction; *size is that of the terms' magnitudes. */
+static double along_direction(const program *p, const wg_params *set, int direction, double *size)
 {
     double sum = 0;
     *size = 0;
@@ -259,7 +262,7 @@ static double along_direction(const program *p, const wg_params *set, bool v, do
         const matrix *m = &p->value[k].m;
         const double *g = wg_param_grad(wg_params_at(set, (size_t)k));
         for (int64_t i = 0; i < m->rows * m->cols; i++) {
-            const double term = g[i] * (v ? m->x[i].v : m->x[i].u);
+            const double term = g[i] * m->x[i].of[direction];
             sum += term;
             *size += fabs(term);
         }
@@ -291,19 +294,56 @@ static void check_values(const program *p)
     }
 }
 
-/* d/du of the gradient: the gradient of (gradient . u), by every parameter. */
-static wg_tensor derivative_along_u(const program *p, wg_tensor loss)
+/* The derivative of y along a direction, recorded: its gradient by every parameter times the direction. */
+static wg_tensor derivative(const program *p, wg_tensor y, int direction)
 {
     wg_tensor x[PARAMS], dx[PARAMS], sum = wg_scalar(p->tape, WG_F64, 0);
     for (int k = 0; k < PARAMS; k++) x[k] = p->value[k].t;
-    wg_grad(loss, x, PARAMS, WG_NONE, dx);
+    wg_grad(y, x, PARAMS, WG_NONE, dx);
     for (int k = 0; k < PARAMS; k++) {
         const matrix *m = &p->value[k].m;
-        double u[MATRIX_MOST];
-        for (int64_t i = 0; i < m->rows * m->cols; i++) u[i] = m->x[i].u;
-        sum = wg_add(sum, wg_sum_all(wg_mul(dx[k], wg_data(p->tape, WG_F64, WG_DIMS(m->rows, m->cols), u))));
+        double by[MATRIX_MOST];
+        for (int64_t i = 0; i < m->rows * m->cols; i++) by[i] = m->x[i].of[direction];
+        sum = wg_add(sum, wg_sum_all(wg_mul(dx[k], wg_data(p->tape, WG_F64, WG_DIMS(m->rows, m->cols), by))));
     }
     return sum;
+}
+
+/* Compares the program's derivatives of the order: all but the last one recorded along a direction, the last one by a
+ * backward run. */
+static void check_order(program *p, wg_params *set, wg_tensor loss, const hyper *want, int order)
+{
+    wg_tensor y = loss;
+    double size;
+    if (order >= 2) y = derivative(p, y, U);
+    if (order >= 3) y = derivative(p, y, V);
+    /* a gradient flows even if the derivatives so far are constants */
+    const wg_tensor zero = wg_scale(wg_sum_all(p->value[0].t), 0);
+    if (wg_backward(wg_add(y, zero)) != WG_OK) FAIL("%s", wg_tape_message(p->tape));
+    if (order == 1) {
+        compare(p, "the loss", wg_item(loss), want->x, fabs(want->x));
+        if (roll(&p->dice, 2)) check_values(p);
+    }
+    static const struct {
+        int order, last, all;
+        const char *what;
+    } rows[] = {{1, U, U, "the derivative along u"},
+                {1, V, V, "the derivative along v"},
+                {2, V, U | V, "the second derivative, u v"},
+                {2, W, U | W, "the second derivative, u w"},
+                {3, W, U | V | W, "the third derivative, u v w"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].order != order) continue;
+        const double got = along_direction(p, set, rows[i].last, &size);
+        compare(p, rows[i].what, got, want->of[rows[i].all], size);
+    }
+}
+
+static bool is_smooth(const program *p, const hyper *loss)
+{
+    bool finite = true;
+    for (int s = 0; s < 8; s++) finite &= isfinite(loss->of[s]) != 0;
+    return finite && !p->kink;
 }
 
 static void check_program(uint64_t seed)
@@ -317,24 +357,11 @@ static void check_program(uint64_t seed)
     wg_params *set = make_params(&p);
     const dice start = p.dice;
     hyper want;
-    for (int order = 1; order <= 2; order++) {
+    for (int order = 1; order <= 3; order++) {
         p.dice = start;
-        wg_tensor loss = record(&p, tape, set, &want), y = order == 1 ? loss : derivative_along_u(&p, loss);
-        double size;
+        wg_tensor loss = record(&p, tape, set, &want);
         wg_zero_grad(set);
-        if (!p.kink && isfinite(want.x) && isfinite(want.u) && isfinite(want.v) && isfinite(want.uv)) {
-            if (wg_backward(y) != WG_OK) FAIL("%s", wg_tape_message(tape));
-            const double u = along_direction(&p, set, false, &size), u_size = size;
-            const double v = along_direction(&p, set, true, &size);
-            if (order == 1) {
-                compare(&p, "the loss", wg_item(loss), want.x, fabs(want.x));
-                compare(&p, "the derivative along u", u, want.u, u_size);
-                compare(&p, "the derivative along v", v, want.v, size);
-                if (roll(&p.dice, 2)) check_values(&p);
-            } else {
-                compare(&p, "the second derivative", v, want.uv, size);
-            }
-        }
+        if (is_smooth(&p, &want)) check_order(&p, set, loss, &want, order);
         if (wg_tape_reset(tape) != WG_OK) FAIL("%s", wg_tape_message(tape));
     }
     wg_params_free(set);
