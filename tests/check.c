@@ -24,6 +24,8 @@ bool check_wants(const char *name)
 
 bool check_long(void) { return getenv("WG_TEST_LONG") != NULL; }
 
+bool check_emulated(void) { return getenv("MESON_EXE_WRAPPER") != NULL; }
+
 void check_failed(const char *format, ...)
 {
     if (++failures > MOST_PRINTED) return;

@@ -61,4 +61,7 @@ void check_rounds(uint64_t rounds, void (*round)(uint64_t seed));
 /* WG_TEST_LONG is set: there is time for more rounds and longer figures. */
 bool check_long(void);
 
+/* In a cross build: qemu-user, where a child of a process with threads can start none. */
+bool check_emulated(void);
+
 #endif

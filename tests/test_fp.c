@@ -193,9 +193,10 @@ static void case_fp_environment(void)
         const uint64_t wanted = everything(tape);
         feclearexcept(FE_ALL_EXCEPT);
         feenableexcept(TRAPS);
+        const int trapped = fegetexcept(); /* none where the processor has no traps, as many ARMs, and qemu */
         functions(tape);
         const uint64_t got = everything(tape); /* or SIGFPE */
-        CHECK(fegetexcept() == TRAPS);
+        CHECK(fegetexcept() == trapped);
         fedisableexcept(FE_ALL_EXCEPT);
         CHECK(got == wanted);
         wg_tape_free(tape);

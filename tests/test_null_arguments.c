@@ -225,6 +225,7 @@ static void case_null_arguments(void)
         running = &call_rows[i];
         int status = 0;
         if (part && !strstr(running->text, part)) continue;
+        if (check_emulated() && begins("wg_pool_new(")) continue;
         if (part) in_child();
         fflush(NULL);
         const pid_t child = part ? 0 : fork();

@@ -314,6 +314,15 @@ static void plans(void)
     }
 }
 
+static bool is_product(const op_samples *row)
+{
+    const op_samples *first = samples_product, *end = first;
+    while (end->name) end++;
+    return row >= first && row < end;
+}
+
+/* The same bits, but of products: run at once, a view is contiguous, and a product of one row with it may add in
+ * another order (docs/numerics.md). */
 static void eager(void)
 {
     const op_samples *row;
@@ -321,8 +330,12 @@ static void eager(void)
     {
         outcome lazy, eager;
         if (run(row, i, (way){.dtype = WG_F64, .plan = "-merge", .frozen = -1}, &lazy) &
-            run(row, i, (way){.dtype = WG_F64, .plan = "-merge", .eager = true, .frozen = -1}, &eager))
-            check_same_bits(row, i, &lazy, &eager, "eager");
+            run(row, i, (way){.dtype = WG_F64, .plan = "-merge", .eager = true, .frozen = -1}, &eager)) {
+            if (is_product(row))
+                check_close(row, i, &lazy, &eager, 1e-14, "eager");
+            else
+                check_same_bits(row, i, &lazy, &eager, "eager");
+        }
         outcome_free(&lazy);
         outcome_free(&eager);
     }

@@ -51,9 +51,15 @@ static inline void store(real *to, vector v) { *(unaligned_vector *)to = v; }
 #define SPLAT(x)            ((x) - (vector){0})
 #define VECTOR_FMA(a, b, c) ((a) * (b) + (c))
 #endif
-#if defined __FMA__ && WG__T == 32
+/* By name, since contraction does not reach a sum that gcc vectorizes in order: it multiplies vectors, then adds. */
+#if defined __FMA__ || defined __ARM_FEATURE_FMA
+#define HAS_FMA 1
+#else
+#define HAS_FMA 0
+#endif
+#if HAS_FMA && WG__T == 32
 #define SCALAR_FMA(a, b, c) __builtin_fmaf(a, b, c)
-#elif defined __FMA__
+#elif HAS_FMA
 #define SCALAR_FMA(a, b, c) __builtin_fma(a, b, c)
 #else
 #define SCALAR_FMA(a, b, c) ((a) * (b) + (c))
