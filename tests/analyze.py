@@ -4,8 +4,8 @@
     tests/analyze.py [BUILD] [--only gcc|clang|cppcheck] [--file WORD]
 
 Reads the compile commands of BUILD (a new one in build-analyze if it is not given). Of sources that are compiled many
-times, the baseline f32 variant is analyzed. Fails with a finding that tests/analyze.txt does not explain, or if a line
-there explains nothing."""
+times, the baseline f32 variant is analyzed. Asserts are compiled. An analysis that takes too much time or memory is a
+finding. Fails with a finding that tests/analyze.txt does not explain, or if a line there explains nothing."""
 import argparse
 import concurrent.futures
 import json
@@ -23,7 +23,7 @@ FINDING = re.compile(r"^(\S+?):(\d+):\d+: (?:warning|error|performance|portabili
 
 
 def commands(build):
-    """Source file -> its compiler arguments, without the compiler and the output; with asserts, as they are invariants."""
+    """Source file -> its compiler arguments, without the compiler and the output, with asserts."""
     found = {}
     for row in json.loads((build / "compile_commands.json").read_text(encoding="utf-8")):
         file = os.path.relpath((pathlib.Path(row["directory"]) / row["file"]).resolve(), ROOT)
