@@ -78,7 +78,8 @@ def main():
     if not (build / "compile_commands.json").exists():
         subprocess.run(["meson", "setup", build, "-Dtests=disabled"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     tools = [args.only] if args.only else ["gcc", "clang", "cppcheck"]
-    work = [(tool, file, words, build) for file, words in sorted(commands(build).items()) for tool in tools if args.file in file]
+    work = [(tool, file, words, build) for file, words in sorted(commands(build).items()) if args.file in file
+            for tool in tools]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         found = sorted({f for one in pool.map(lambda w: run(*w), work) for f in one})
     known, used = list(explanations(ROOT / "tests/analyze.txt")), set()
@@ -94,7 +95,8 @@ def main():
         for entry in set(known) - used:
             open_findings += 1
             print(f"tests/analyze.txt: explains nothing: {entry}")
-    print(f"{len({w[1] for w in work})} files by {', '.join(tools)}: {len(found)} findings, {open_findings} of them not explained")
+    print(f"{len({w[1] for w in work})} files by {', '.join(tools)}: {len(found)} findings, "
+          f"{open_findings} of them not explained")
     return 1 if open_findings else 0
 
 
