@@ -17,7 +17,7 @@ wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 /* "-merge" turns a pass off and "+merge" on again; "+remat" and "+share_weight" do more than the default. */
 static void choose_passes(wg_tape *tape, const char *text)
 {
-    tape->passes = ~0u;
+    tape->passes = ~(unsigned)WG__PASS_BF16;
     for (const char *at = text; at && *at; at += strspn(at, ", ")) {
         size_t n = strcspn(at, ", ");
         unsigned pass = n > 1 && (*at == '-' || *at == '+') ? wg__pass_switch(at + 1, n - 1) : 0;

@@ -89,6 +89,7 @@ typedef struct wg__conv {
     int64_t images, in_channels, out_channels; /* channels of a group */
     int64_t taps, outputs;                     /* taps of one channel's window; outputs of one channel */
     wg__padding padding;                       /* of x */
+    bool bf16;
 } wg__conv;
 
 wg__conv wg__conv_of(const wg_args *args);
