@@ -31,7 +31,10 @@ wg__problem WG__K(problem)(const wg__product *p)
 /* Rows of A that are multiplied with the same B. */
 static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
 
-static double work_of(const wg__problem *t) { return 2.0 * (double)rows_of(t) * (double)t->n * (double)(t->k * STEP); }
+static double work_of(const wg__problem *t)
+{
+    return 2.0 * (double)rows_of(t) * (double)t->n * (double)(t->k * STEP);
+}
 
 /* The number of tasks of a problem, a power of two up to 32. No task is too small to be worth a thread, and there
  * are fewer if each of them packs on its own. The limits are floating-point operations of a task. */
