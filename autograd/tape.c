@@ -70,6 +70,11 @@ wg_tape *wg__tape_new(wg_tape_options options, const wg__structural *structural)
         return NULL;
     }
     choose_passes(tape, options.plan ? options.plan : getenv("WG_PLAN"));
+    if (options.products == WG_BF16)
+        tape->passes |= WG__PASS_BF16;
+    else if (options.products != WG_F32)
+        wg__tape_error(tape, WG_ERR_ARGUMENT, "the tape's option products must be WG_F32 or WG_BF16, not %s",
+                       wg_dtype_name(options.products));
     if (options.eager) tape->run_now = wg__run_now;
     if (getenv("WG_DUMP")) wg_trace_passes(tape, getenv("WG_DUMP"), stderr);
     return tape;

@@ -37,6 +37,7 @@ typedef struct wg__conv_attr {
     int64_t stride[WG__CONV_AXES], dilation[WG__CONV_AXES];
     int64_t before[WG__CONV_AXES], after[WG__CONV_AXES]; /* zero padding of the image x */
     int64_t size[WG__CONV_AXES];                         /* conv_weight, conv_input: of the result */
+    int64_t never_bf16;                                  /* a sum over windows, not a product with weights */
 } wg__conv_attr;
 
 /* in0 padded with zeros: along the i-th of the last `axes` axes it starts at before[i] of size[i]. */
