@@ -31,9 +31,11 @@ wg__problem WG__K(problem)(const wg__product *p)
 /* Rows of A that are multiplied with the same B. */
 static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
 
+/* In bf16 one row is a product like any other: of few rows, reading packed weights takes the time. */
 static double work_of(const wg__problem *t)
 {
-    return 2.0 * (double)rows_of(t) * (double)t->n * (double)(t->k * STEP);
+    const int64_t rows = STEP > 1 && t->p->packed_b ? max64(rows_of(t), 8) : rows_of(t);
+    return 2.0 * (double)rows * (double)t->n * (double)(t->k * STEP);
 }
 
 /* The number of tasks of a problem, a power of two up to 32. No task is too small to be worth a thread, and there
