@@ -6,14 +6,14 @@
 
 extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, f32), WG__EVERY_ISA(WG__VARIANT, product, f64),
     WG__EVERY_ISA(WG__VARIANT, product, bf16);
-#if defined __x86_64__
+#ifdef WG__VDPBF16
 extern const wg__product_kernels wg__product_vdpbf16_avx512;
 #endif
 
 static const wg__product_kernels *bf16(void)
 {
     static const wg__product_kernels *const emulated[WG__ISA_COUNT] = {WG__EVERY_ISA(&WG__VARIANT, product, bf16)};
-#if defined __x86_64__
+#ifdef WG__VDPBF16
     if (wg__isa_has_bf16()) return &wg__product_vdpbf16_avx512;
 #endif
     return emulated[wg__isa_get()];

@@ -82,7 +82,8 @@ static inline __attribute__((always_inline)) vector multiply_add(vector x, vecto
 }
 #else
 typedef uint32_t bits __attribute__((vector_size(VECTOR_BYTES)));
-#define ELEMENT(x) ((vector)((bits){0} + *(const uint32_t *)&(x)))
+typedef uint32_t pair_bits __attribute__((may_alias));
+#define ELEMENT(x) ((vector)((bits){0} + *(const pair_bits *)&(x)))
 
 /* What vdpbf16ps does, and the same where there is none: sum + x1 b1, then that + x0 b0, each rounded once to nearest,
  * with denormals flushed (the floating-point environment of all kernels). */
