@@ -147,7 +147,7 @@ wg_status wg__reader_take(wg__reader *reader, uint64_t most, char **bytes, size_
         if (grown) *bytes = grown;
         wg_status status = grown ? wg__reader_read(reader, grown + *size, (size_t)room - *size, &got, error)
                                  : wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", reader->path);
-        if (status != WG_OK) {
+        if (!grown || status != WG_OK) {
             free(*bytes);
             *bytes = NULL;
             return status;

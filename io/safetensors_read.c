@@ -4,6 +4,7 @@
  * caller requests it, so the block and a small index are all the memory that is needed. */
 #include "safetensors.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -224,6 +225,7 @@ static wg_status check_crc(wg_safetensors *file, uint64_t header_size, wg_error 
 /* Parses file->bytes, a file of this size, at least 8 bytes. */
 static wg_status parse_file(wg_safetensors *file, size_t size, wg_error *error)
 {
+    assert(file->bytes && size >= 8);
     uint64_t header_size;
     memcpy(&header_size, file->bytes, 8);
     file->header = file->bytes + 8;
@@ -319,26 +321,24 @@ wg_safetensors *wg_safetensors_open(const char *path, wg_error *error)
     return NULL;
 }
 
+/* A copy of these bytes, parsed. */
+static wg_status parse_copy(wg_safetensors *file, const void *bytes, size_t size, wg_error *error)
+{
+    if (!bytes || size < 8) return format_error(file, error, "not a safetensors file: fewer than 8 bytes");
+    uint64_t header_size;
+    memcpy(&header_size, bytes, 8);
+    wg_status status = check_length(file, header_size, size, error);
+    if (status != WG_OK) return status;
+    file->bytes = malloc(size);
+    if (!file->bytes) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", file->path);
+    memcpy(file->bytes, bytes, size);
+    return parse_file(file, size, error);
+}
+
 wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error)
 {
     wg_safetensors *file = new_file(name ? name : "", error);
-    if (!file) return NULL;
-    uint64_t header_size;
-    if (!bytes) size = 0;
-    wg_status status = size < 8 ? format_error(file, error, "not a safetensors file: fewer than 8 bytes") : WG_OK;
-    if (status == WG_OK) {
-        memcpy(&header_size, bytes, 8);
-        status = check_length(file, header_size, size, error);
-    }
-    if (status == WG_OK) {
-        file->bytes = malloc(size);
-        if (!file->bytes) status = wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", file->path);
-    }
-    if (status == WG_OK) {
-        memcpy(file->bytes, bytes, size);
-        status = parse_file(file, size, error);
-    }
-    if (status == WG_OK) return file;
+    if (file && parse_copy(file, bytes, size, error) == WG_OK) return file;
     wg_safetensors_close(file);
     return NULL;
 }

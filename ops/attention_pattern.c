@@ -86,8 +86,10 @@ static uint32_t skip_scale(pattern *p, uint32_t id, uint32_t reader)
 
 static bool is_minus_infinity(const pattern *p, uint32_t id)
 {
+    if (!is(p, id, &wg__fill_op)) return false;
     const wg__fill_attr *attr = wg__attr_of(p->r->tape, node_of(p, id));
-    return is(p, id, &wg__fill_op) && attr->value == -INFINITY;
+    assert(attr);
+    return attr->value == -INFINITY;
 }
 
 /* Whether `id` is a matrix of consecutive integers from *start along axis 0 or 1. */

@@ -3,6 +3,8 @@
 
 #include "kernels/move/move.h"
 
+#include <assert.h>
+
 /* ---- concat ------------------------------------------------------------------------------------------ */
 
 static wg_status concat_infer(wg_infer *c)
@@ -86,6 +88,7 @@ static wg_tensor stack_last(const wg_tensor *x, int n)
 {
     wg_tensor part[STACK_AT_ONCE];
     int each = 1, parts = 0;
+    assert(n > 0);
     while (n > (int64_t)each * STACK_AT_ONCE) each *= STACK_AT_ONCE;
     for (int i = 0; i < n; i += each) {
         part[parts++] = each == 1 ? wg_unsqueeze(x[i], -1) : stack_last(x + i, n - i < each ? n - i : each);

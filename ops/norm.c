@@ -4,6 +4,8 @@
 #include "kernels/reduce/reduce.h"
 #include "kernels/kernels.h"
 
+#include <assert.h>
+
 /* The first `full` operands have the shape of x; the others are vectors over the last axis, or WG_NONE. */
 static wg_status check(wg_infer *c, int full)
 {
@@ -15,6 +17,7 @@ static wg_status check(wg_infer *c, int full)
     int64_t n = c->out.size[c->out.rank - 1];
     if (n == 0 && !((const wg__norm_attr *)c->attr)->centered)
         return wg_infer_fail(c, WG_ERR_SHAPE, "the last axis must have elements");
+    assert(c->n_in <= full + 2);
     for (int i = 1; i < c->n_in; i++) {
         const wg_shape *s = &c->in[i];
         if (s->rank < 0) continue;

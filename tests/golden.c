@@ -81,7 +81,7 @@ void compare(run *r, const char *what, const void *have)
 {
     wg_entry entry = need(r, what);
     int64_t n = numel(&entry), worst = -1;
-    double largest = 0, error = 0, limit = r->dtype == WG_F64 ? 1e-10 : 1e-5;
+    double largest = 0, error = 0, limit = r->dtype == WG_F64 ? 1e-10 : 2e-5;
     for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs(reference(&entry, i)));
     for (int64_t i = 0; have && i < n; i++) {
         double e = fabs(number(r->dtype, have, i) - reference(&entry, i)) / largest;

@@ -9,6 +9,7 @@ void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx
     for (int i = 0; i < n && dx; i++) dx[i] = tape ? wg__nil(tape) : WG_NONE;
     const wg__node *node = wg__resolve(y, "grad");
     if (!node || n <= 0) return;
+    assert(tape); /* since y is a node of it */
     if (!x || !dx) {
         wg_fail(y, WG_ERR_ARGUMENT, "grad", "%s is NULL", x ? "dx" : "x");
         return;
@@ -83,6 +84,7 @@ wg_tensor wg_jacobian(wg_tensor y, wg_tensor x)
         wg_fail(y, WG_ERR_ARGUMENT, "jacobian", "x is %s", x.tape ? "on another tape" : "not set");
     if (!node || !wg__resolve(x, "jacobian")) return y.tape ? wg__nil(y.tape) : WG_NONE;
     wg_tape *tape = y.tape;
+    assert(tape); /* since y is a node of it */
     wg_dtype dtype = (wg_dtype)node->dtype;
     wg_shape shape = *wg__shape_of_node(tape, node);
     int64_t rows = wg_numel(y), cols = wg_numel(x);

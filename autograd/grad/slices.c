@@ -93,9 +93,9 @@ wg_tensor wg__sum_pads(wg_tape *tape, const uint32_t *pads, uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         const wg__node *pad = &tape->nodes[pads[i]];
         const wg__pad_attr *attr = wg__attr_of(tape, pad);
+        assert(attr && wg__op_is(tape, pad, tape->structural->pad) && pad->shape == tape->nodes[pads[0]].shape);
         uint32_t inner = wg__inputs(tape, pad)[0];
         int64_t extent = wg__shape_of_node(tape, &tape->nodes[inner])->size[attr->axis];
-        assert(wg__op_is(tape, pad, tape->structural->pad) && pad->shape == tape->nodes[pads[0]].shape);
         assert(attr->start >= 0 && attr->start + extent <= attr->size);
         pieces[i] = (piece){attr->axis, attr->start, attr->start + extent, inner};
     }

@@ -82,16 +82,23 @@ static void mark(sweep *s, const uint32_t *x, uint32_t n_x)
 
 /* ---- accumulating -------------------------------------------------------------------------------------------- */
 
+/* The entry of s->pads, of s->onto, or next to another one. */
+static const pending *pending_at(const sweep *s, uint32_t at)
+{
+    assert(at && at < s->n_list);
+    return &s->list[at];
+}
+
 /* The sum so far and the pending gradients of slices. */
 static wg_tensor add_pads(sweep *s, uint32_t id)
 {
     wg_tape *tape = s->tape;
     uint32_t few[FEW], *pads = few, n = 0;
-    for (uint32_t at = s->pads[id]; at; at = s->list[at].next) n++;
+    for (uint32_t at = s->pads[id]; at; at = pending_at(s, at)->next) n++;
     if (n > FEW && !(pads = wg__heap_alloc(&tape->heap, n * sizeof *pads)))
         return wg__out_of_memory(tape), wg__nil(tape);
     n = 0;
-    for (uint32_t at = s->pads[id]; at; at = s->list[at].next) pads[n++] = s->list[at].node;
+    for (uint32_t at = s->pads[id]; at; at = pending_at(s, at)->next) pads[n++] = pending_at(s, at)->node;
     wg_tensor sum = wg__record_add(tape, wg__handle(tape, s->grad[id]), wg__sum_pads(tape, pads, n));
     if (pads != few) wg__heap_release(&tape->heap, pads, n * sizeof *pads);
     return sum;
@@ -101,8 +108,8 @@ static wg_tensor add_pads(sweep *s, uint32_t id)
 static wg_tensor collect(sweep *s, uint32_t id)
 {
     wg_tensor sum = add_pads(s, id);
-    for (uint32_t at = s->onto[id]; at; at = s->list[at].next)
-        sum = add_onto(s->tape, sum, wg__handle(s->tape, s->list[at].node));
+    for (uint32_t at = s->onto[id]; at; at = pending_at(s, at)->next)
+        sum = add_onto(s->tape, sum, wg__handle(s->tape, pending_at(s, at)->node));
     return sum;
 }
 

@@ -21,6 +21,7 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
     const uint32_t *in = wg__inputs(p->tape, node);
     wg_layout contiguous = wg__contiguous_layout(shape);
     int64_t outer = 1, at = 0;
+    assert(attr && wg__op_at(p, whole)->kind == WG_KIND_CONCAT);
     for (int i = 0; i < attr->axis; i++) outer *= shape->size[i];
     const bool strided = outer != 1;
     if (p->storage.view[whole]) return true; /* itself a strided piece: its pieces are copied */

@@ -61,10 +61,11 @@ static wg_args *emit_copy(wg__emit *e, uint32_t id)
 
 static const void *attr_copy(wg__emit *e, const wg__node *node)
 {
-    if (!node->attr) return NULL;
+    const void *attr = wg__attr_of(e->tape, node);
+    if (!attr) return NULL;
     uint32_t size = e->tape->interned.attr_sizes[node->attr];
     void *copy = wg__arena_alloc(&e->plan->memory, size, 16);
-    if (copy) memcpy(copy, wg__attr_of(e->tape, node), size);
+    if (copy) memcpy(copy, attr, size);
     return copy;
 }
 
@@ -109,6 +110,7 @@ static bool emit_concat(wg__emit *e, const wg__unit *unit)
     wg_layout whole = wg__layout_of(p, unit->node);
     whole.offset = 0;
     int64_t at = 0;
+    assert(attr);
     for (uint32_t k = 0; k < node->n_in; k++) {
         wg_layout piece = whole;
         piece.offset = at * whole.stride[attr->axis];

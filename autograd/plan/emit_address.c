@@ -29,6 +29,7 @@ static void *constant(wg__emit *e, uint32_t id)
     const wg__fill_attr *attr = wg__attr_of(e->tape, wg__node_at(e->p, id));
     void *memory = wg__arena_alloc(&e->plan->memory, 128, 64);
     if (!memory) return NULL;
+    assert(attr);
     const wg__fp caller = wg__fp_begin();
     e->tape->structural->from_f64(attr->dtype, attr->value, 1, memory);
     wg__fp_end(&caller);

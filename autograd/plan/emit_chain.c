@@ -24,6 +24,7 @@ static void collapse(wg__chain *chain)
     int rank = 0, n = chain->n_loads + chain->n_stores;
     for (int64_t d = 0, inner = chain->numel; d < chain->rank; d++) {
         if (chain->size[d] == 1 && chain->rank > 1) continue;
+        assert(chain->size[d] > 0); /* a chain without elements is not emitted */
         bool joins = rank > 0 && inner != chain->line;
         inner /= chain->size[d];
         for (int i = 0; i < n && joins; i++) {

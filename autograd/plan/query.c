@@ -76,7 +76,7 @@ bool wg__concat_is_free(const wg__planner *p, uint32_t whole)
     const wg__node *node = wg__node_at(p, whole);
     const wg__concat_attr *attr = wg__attr_of(p->tape, node);
     const uint32_t *in = wg__inputs(p->tape, node);
-    assert(wg__op_at(p, whole)->kind == WG_KIND_CONCAT);
+    assert(attr && wg__op_at(p, whole)->kind == WG_KIND_CONCAT);
     int64_t stride = wg__layout_of(p, whole).stride[attr->axis], at = 0;
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (!wg__piece_is_in_place(p, in[k], whole, at * stride)) return false;

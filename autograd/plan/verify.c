@@ -84,6 +84,7 @@ static void check_owner(const wg__verifier *v, uint32_t whole, bool *placed)
         return;
     }
     const wg__concat_attr *attr = wg__attr_of(p->tape, node);
+    assert(attr);
     const int64_t stride = wg__contiguous_layout(wg__shape_at(p, whole)).stride[attr->axis];
     for (uint32_t k = 0; k < node->n_in; k++) {
         if (p->storage.owner[in[k]] != whole) continue;

@@ -1,6 +1,8 @@
 /* Products in which masked pairs are not read: what is masked may be NaN. Compiled per variant. */
 #include "matrices.h"
 
+#include <assert.h>
+
 typedef struct mask_line {
     const uint8_t *seen;
     int64_t step;
@@ -35,6 +37,7 @@ static bool row_has_nan(const real *x, int64_t step, int64_t n)
 void WG__K(masked_product)(const wg_args *args, int64_t task)
 {
     wg__masked p = wg__masked_sizes(args, false);
+    assert(p.blocks > 0); /* there is no task without one */
     int64_t n = task / p.blocks, first = task % p.blocks * p.rows, rows = min64(p.m - first, p.rows);
     matrix a = lines_from(matrix_of(&args->in[0], n), first), b = matrix_of(&args->in[1], n);
     matrix out = {(real *)args->out.data + n * p.m * p.n, p.n, 1};
@@ -66,6 +69,7 @@ static void hide(real *line, mask_line m, int64_t n)
 void WG__K(masked_dots)(const wg_args *args, int64_t task)
 {
     wg__masked p = wg__masked_sizes(args, true);
+    assert(p.blocks > 0); /* there is no task without one */
     int64_t n = task / p.blocks, first = task % p.blocks * p.rows, rows = min64(p.m - first, p.rows);
     matrix a = lines_from(matrix_of(&args->in[0], n), first), b = matrix_of(&args->in[1], n);
     matrix out = {(real *)args->out.data + (n * p.m + first) * p.n, p.n, 1};

@@ -4,6 +4,8 @@
 
 #include "../base/lanes.h"
 
+#include <assert.h>
+
 typedef void (*row_kernel)(const real *x, const real *g, real *out, int64_t n);
 
 VINLINE void each_row(row_kernel fn, const wg_args *args, int64_t task)
@@ -21,6 +23,7 @@ static void softmax_row(const real *x, const real *g, real *out, int64_t n) { ro
 /* y (g - sum g y) */
 static void softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
 {
+    assert(g);
     real s = row_dot(g, y, n);
     for (int64_t i = 0; i < n; i += VLANES)
         store_some(out + i, load_some(y + i, n - i) * (load_some(g + i, n - i) - s), n - i);
@@ -36,6 +39,7 @@ static void log_softmax_row(const real *x, const real *g, real *out, int64_t n)
 /* g - e^y sum g */
 static void log_softmax_grad_row(const real *y, const real *g, real *out, int64_t n)
 {
+    assert(g);
     real s = row_combine(COMBINE_SUM, g, n);
     exp_shifted(y, 0, out, n);
     for (int64_t i = 0; i < n; i += VLANES)
