@@ -19,7 +19,7 @@ typedef enum wg_dtype {
     WG_I32,     /* indices */
     WG_BOOL,    /* masks: one byte, 0 or 1 */
     WG_DTYPES,  /* number of dtypes of tensors */
-    WG_BF16     /* no dtype of a tensor: the upper half of an f32, for operands of products (tape option products) */
+    WG_BF16 /* no dtype of a tensor: the upper half of an f32, for operands of products (tape option products) */
 } wg_dtype;
 
 /* Size of an element in bytes; 0 for an invalid dtype. */

@@ -318,38 +318,6 @@ static void test_checkpoint_refused(void)
     example_free(&x);
 }
 
-/* Parameters from files in half precision: F16 and BF16 are exact in f32. */
-static void test_checkpoint_halves(void)
-{
-    static const char header[] = "{\"b\":{\"dtype\":\"BF16\",\"shape\":[8],\"data_offsets\":[0,16]},"
-                                 "\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[16,32]}}";
-    const uint16_t halves[16] = {0x3f80, 0xc040, 0x0001, 0x7f80, 0xff80, 0x7fc0, 0x8000, 0x7f7f,  /* b */
-                                 0x3c00, 0xc200, 0x0001, 0x7c00, 0xfc00, 0x7e00, 0x8000, 0x7bff}; /* h */
-    const double want[16] = {1, -3, 0x1p-133, INFINITY, -INFINITY, NAN, -0.0, 0x1.fep127,
-                             1, -3, 0x1p-24,  INFINITY, -INFINITY, NAN, -0.0, 65504};
-    char bytes[8 + sizeof header - 1 + sizeof halves] = {sizeof header - 1};
-    memcpy(bytes + 8, header, sizeof header - 1);
-    memcpy(bytes + 8 + sizeof header - 1, halves, sizeof halves);
-    wg_error error = {0};
-    wg_safetensors *file = wg_safetensors_parse(bytes, sizeof bytes, "file", &error);
-    assert_non_null(file);
-    for (int dtype = WG_F32; dtype <= WG_F64; dtype++) {
-        wg_params *set = wg_params_new((wg_dtype)dtype);
-        const wg_param *p[2] = {wg_param_new(set, "b", WG_DIMS(8), wg_init_zeros()),
-                                wg_param_new(set, "h", WG_DIMS(8), wg_init_zeros())};
-        wg_checkpoint c = {.params = set};
-        assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK);
-        for (int i = 0; i < 16; i++) {
-            const void *got = wg_param_value(p[i / 8]);
-            const double number =
-                dtype == WG_F64 ? ((const double *)got)[i % 8] : (double)((const float *)got)[i % 8];
-            CHECK(isnan(want[i]) ? isnan(number) : number == want[i] && !signbit(number) == !signbit(want[i]));
-        }
-        wg_params_free(set);
-    }
-    wg_safetensors_close(file);
-}
-
 /* PyTorch's batch norm counts its batches in I64. Such numbers load into buffers of floats, and into nothing else. */
 static void test_checkpoint_whole_numbers(void)
 {
@@ -510,7 +478,6 @@ int main(int argc, char **argv)
         TEST_CASE(test_checkpoint_state_tolerated),
         TEST_CASE(test_checkpoint_refused),
         TEST_CASE(test_checkpoint_whole_numbers),
-        TEST_CASE(test_checkpoint_halves),
         TEST_CASE(case_f64_file),
         TEST_CASE(case_escape_in_message),
         TEST_CASE(test_memory_faults),

@@ -134,8 +134,8 @@ typedef struct wg__structural {
     /* One task of a chain; there are ceil(span / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
-    wg_pointwise (*identity)(size_t element_size);         /* y = x */
-    const wg__line_sums *(*line_sums)(wg_dtype dtype);     /* of floats */
+    wg_pointwise (*identity)(size_t element_size);                    /* y = x */
+    const wg__line_sums *(*line_sums)(wg_dtype dtype);                /* of floats */
     const wg__product_kernels *(*product)(wg_dtype dtype, bool bf16); /* NULL: no product of this dtype */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);
     void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);  /* fills */

@@ -152,12 +152,14 @@ static void add_block_gradients(const problem *p, const block *b, int64_t n, con
     matrix weights = take_scores(p, &memory), d = take_scores(p, &memory);
     matrix g = lines_from(x->g, b->first);
     compute_weights(p, b, n, weights, memory);
-    multiply(p->bf16, count, p->values, b->rows, lines_from(x->dv, b->low), wg__transposed(weights), g, true, memory);
+    multiply(p->bf16, count, p->values, b->rows, lines_from(x->dv, b->low), wg__transposed(weights), g, true,
+             memory);
     multiply(p->bf16, b->rows, count, p->values, d, g, wg__transposed(lines_from(x->v, b->low)), false, memory);
     softmax_backward(b, weights, d, (real)p->attr->scale);
-    multiply(p->bf16, b->rows, p->size, count, lines_from(x->dq, b->first), d, lines_from(x->k, b->low), false, memory);
-    multiply(p->bf16, count, p->size, b->rows, lines_from(x->dk, b->low), wg__transposed(d), lines_from(x->q, b->first),
-             true, memory);
+    multiply(p->bf16, b->rows, p->size, count, lines_from(x->dq, b->first), d, lines_from(x->k, b->low), false,
+             memory);
+    multiply(p->bf16, count, p->size, b->rows, lines_from(x->dk, b->low), wg__transposed(d),
+             lines_from(x->q, b->first), true, memory);
 }
 
 /* The same, one pair of query and key that is not masked after the other. dq must be 0. */

@@ -68,7 +68,8 @@ typedef struct wg__attention {
 static inline wg__attention wg__attention_sizes(const wg_args *args)
 {
     const wg_operand *q = &args->in[0], *v = &args->in[2];
-    wg__attention p = {.args = args, .attr = args->attr, .mask = &args->in[args->n_in - 1], .leading = 1, .bf16 = args->bf16};
+    wg__attention p = {
+        .args = args, .attr = args->attr, .mask = &args->in[args->n_in - 1], .leading = 1, .bf16 = args->bf16};
     for (int i = 0; i < q->rank - 2; i++) p.leading *= q->size[i];
     p.queries = q->size[q->rank - 2];
     p.size = q->size[q->rank - 1];

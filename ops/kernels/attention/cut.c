@@ -18,7 +18,8 @@ typedef struct need {
 static void add(need *most, int64_t m, int64_t n, int64_t k, wg__matrix a, wg__matrix b)
 {
     wg__segment segment;
-    wg__product p = wg__product_of(most->dtype, most->bf16, m, n, k, (wg__matrix){NULL, n, 1}, a, b, true, &segment);
+    wg__product p =
+        wg__product_of(most->dtype, most->bf16, m, n, k, (wg__matrix){NULL, n, 1}, a, b, true, &segment);
     size_t bytes = m && n ? wg__product_get(p.dtype, p.bf16)->scratch(&p) : 0;
     if (bytes > most->bytes) most->bytes = bytes;
 }

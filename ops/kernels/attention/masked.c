@@ -44,7 +44,8 @@ void WG__K(masked_product)(const wg_args *args, int64_t task)
     bool nan;
     if (((const wg__masked_attr *)args->attr)->transposed) {
         out = lines_from((matrix){out.data, 1, p.m}, first);
-        multiply(args->bf16, p.n, rows, p.k, wg__transposed(out), wg__transposed(b), wg__transposed(a), false, args->scratch);
+        multiply(args->bf16, p.n, rows, p.k, wg__transposed(out), wg__transposed(b), wg__transposed(a), false,
+                 args->scratch);
         nan = false;
         for (int64_t c = 0; c < p.n && !nan; c++) nan = has_nan((real *)out.data + c * p.m, rows);
     } else {

@@ -30,7 +30,8 @@ static inline real *line_of(matrix m, int64_t i) { return (real *)m.data + i * m
 static inline matrix lines_from(matrix m, int64_t i) { return (matrix){line_of(m, i), m.rs, m.cs}; }
 
 /* C[m,n] (+)= A[m,k] B[k,n] */
-static inline void multiply(bool bf16, int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix b, bool add, void *scratch)
+static inline void multiply(bool bf16, int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix b, bool add,
+                            void *scratch)
 {
     wg__segment segment;
     if (m == 0 || n == 0) return;

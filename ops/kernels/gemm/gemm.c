@@ -128,8 +128,8 @@ enum { PANELS_PER_TASK = 4 }; /* chosen, not measured */
 
 static bool wants_packed(const wg__product *p)
 {
-    return (p->batches == 1 || p->shared_b) && p->n_segments == 1 && (p->m > 1 || STEP > 1) && p->n >= TILE_COLS / 2 &&
-           p->segments[0].k >= 8 && (p->c_rs != 1 || p->c_cs == 1);
+    return (p->batches == 1 || p->shared_b) && p->n_segments == 1 && (p->m > 1 || STEP > 1) &&
+           p->n >= TILE_COLS / 2 && p->segments[0].k >= 8 && (p->c_rs != 1 || p->c_cs == 1);
 }
 
 static wg__problem packing_problem(const wg__product *p)
