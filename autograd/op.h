@@ -110,6 +110,7 @@ typedef struct wg_args {
     wg_run *run;
     uint64_t key;  /* WG_OP_RANDOM: a function of the scope and the op's ordinal in it */
     uint32_t node; /* for error messages */
+    bool bf16;     /* products round their f32 operands to bf16 */
 } wg_args;
 
 /* Runs task `task`, 0 <= task < op->tasks(args). Tasks run in any order on any thread and must write disjoint parts of

@@ -17,7 +17,7 @@ wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 /* "-merge" turns a pass off and "+merge" on again; "+remat" and "+share_weight" do more than the default. */
 static void choose_passes(wg_tape *tape, const char *text)
 {
-    tape->passes = ~0u;
+    tape->passes = ~(unsigned)WG__PASS_BF16;
     for (const char *at = text; at && *at; at += strspn(at, ", ")) {
         size_t n = strcspn(at, ", ");
         unsigned pass = n > 1 && (*at == '-' || *at == '+') ? wg__pass_switch(at + 1, n - 1) : 0;
@@ -70,6 +70,11 @@ wg_tape *wg__tape_new(wg_tape_options options, const wg__structural *structural)
         return NULL;
     }
     choose_passes(tape, options.plan ? options.plan : getenv("WG_PLAN"));
+    if (options.products == WG_BF16)
+        tape->passes |= WG__PASS_BF16;
+    else if (options.products != WG_F32)
+        wg__tape_error(tape, WG_ERR_ARGUMENT, "the tape's option products must be WG_F32 or WG_BF16, not %s",
+                       wg_dtype_name(options.products));
     if (options.eager) tape->run_now = wg__run_now;
     if (getenv("WG_DUMP")) wg_trace_passes(tape, getenv("WG_DUMP"), stderr);
     return tape;

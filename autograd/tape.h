@@ -53,11 +53,16 @@ typedef struct wg_tape_options {
     bool remat;             /* choose rematerialization regions: less memory, more time; see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_dump_profile */
     size_t plan_bytes;      /* of cached plans and their packed weights; the last plan is always kept. 0: 512 MiB */
+    wg_dtype products;      /* WG_F32 (the default) or WG_BF16: matmul, convolutions and attention round their f32
+                               operands to bf16, to nearest even, and add the products in f32: up to twice as fast.
+                               All else stays f32: parameters, sums, norms, softmax, losses, optimizers. f64 stays f64.
+                               The same bits on every machine whose instruction set is the same, with AVX512-BF16 or
+                               without, where it is slow (docs/numerics.md) */
     const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("-all,+fuse", "+remat"):
                                attention, lookup, remat, recompute, residuals, merge, fuse, share_weight, schedule,
-                               pack, place, cache, or all. All are on by default; "+remat" also sets the option
-                               remat, "+share_weight" applies that pass to weights of any size. NULL: the environment
-                               variable WG_PLAN. An unknown name is an error of the tape */
+                               pack, place, cache, or all. All are on by default; "+bf16" sets products; "+remat" also
+                               sets the option remat, "+share_weight" applies that pass to weights of any size.
+                               NULL: the environment variable WG_PLAN. An unknown name is an error of the tape */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);

@@ -47,14 +47,16 @@ static void arguments_of(const char **out, const char *name, const char *model, 
 {
     const char *python = getenv("WG_PYTHON");
     if (!python) python = "python3";
-    if (!strcmp(name, "wengert")) {
+    if (!strncmp(name, "wengert", 7)) {
         *out++ = "/proc/self/exe", *out++ = "serve", *out++ = "--model", *out++ = model;
+        if (!strcmp(name, "wengert-bf16")) plan = "+bf16";
         if (plan) *out++ = "--plan", *out++ = plan;
     } else {
         *out++ = python;
         *out++ = strcmp(name, "jax") ? BENCH_PEERS "/torch_models.py" : BENCH_PEERS "/jax_models.py";
         *out++ = model;
         if (!strcmp(name, "torch-compile")) *out++ = "--compile";
+        if (!strcmp(name, "torch-bf16")) *out++ = "--bf16";
     }
     *out++ = "--threads", *out++ = threads, *out = NULL;
 }

@@ -240,7 +240,7 @@ int main(int argc, char **argv)
     if (s.tiny) app_preset(options, "stories=3000 epochs=24 embedding=16 hidden=32 lr=0.01");
     app_catch_signals();
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
+    wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     run(tape, &s);
     if (app_signal()) app_note("stopped");
     wg_tape_free(tape);

@@ -40,9 +40,9 @@ void *app_room(int64_t n, size_t size);
 wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
 /* Ends the program if the set has an error; path: of that file. */
 void app_check_params(const wg_params *params, const char *path);
-/* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. A failure ends the program.
- * */
-wg_tape *app_tape_new(int64_t threads, int64_t seed, wg_pool **pool);
+/* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. precision is that of
+ * products, "f32" or "bf16"; NULL: "f32". A failure ends the program. */
+wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);
 /* Resets the tape after a step. Ends the program if the step failed. */
 void app_end_step(wg_tape *tape);
 /* A loader of batches of n samples; one that cannot be made ends the program. lengths[n] (or NULL): batches of similar
@@ -89,6 +89,12 @@ typedef struct app_option {
 #define APP_THREADS(value)                                                                                         \
     {                                                                                                              \
         APP_INT, "threads", value, "N", "0: all there are; changes no bit of the result", 0, 1024                  \
+    }
+
+extern const char *const app_precisions[];
+#define APP_PRECISION(value, saved)                                                                                \
+    {                                                                                                              \
+        APP_CHOICE, "precision", value, "KIND", "of products: bf16 is faster", 0, 0, app_precisions, saved         \
     }
 
 /* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".

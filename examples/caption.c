@@ -413,7 +413,7 @@ int main(int argc, char **argv)
     if (s.tiny) make_tiny(&s, options);
     if (s.batch < 2 && strcmp(s.feature, "input") == 0) app_usage("--feature input needs a --batch of 2 at least");
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
+    wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     captioner c = captioner_new(&s);
     app_catch_signals();
     double started = app_now();

@@ -228,7 +228,7 @@ static int train(int argc, char **argv, bool demo)
 
 static int sample(int argc, char **argv)
 {
-    const char *path = "charlm.safetensors", *prime = NULL;
+    const char *path = "charlm.safetensors", *prime = NULL, *precision = "f32";
     int64_t length = 500, seed = 0, threads = 1;
     double temperature = 1;
     app_option options[] = {
@@ -238,6 +238,7 @@ static int sample(int argc, char **argv)
         {APP_REAL, "temperature", &temperature, "X", "below 1: sharper; 0: the most probable", 0, 100},
         {APP_INT, "seed", &seed, "N", "of the choices", 0, 9e18},
         APP_THREADS(&threads),
+        APP_PRECISION(&precision, false),
         {APP_END}};
     app_parse(argc, argv, "charlm sample [options]", "Writes text with a trained model.", options);
     vocabulary v;
@@ -248,7 +249,7 @@ static int sample(int argc, char **argv)
         if (v.number[(unsigned char)*p] < 0)
             app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(threads, seed, &pool);
+    wg_tape *tape = app_tape_new(threads, seed, precision, &pool);
     write_text(&m, &v, tape, prime, length, temperature);
     wg_tape_free(tape);
     wg_pool_free(pool);

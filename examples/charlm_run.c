@@ -15,6 +15,7 @@ settings settings_defaults(void)
 {
     return (settings){.cell = "lstm",
                       .optimizer = "rmsprop",
+                      .precision = "f32",
                       .out = "charlm.safetensors",
                       .layers = 2,
                       .hidden = 128,
@@ -62,6 +63,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_REAL, "dropout", &s->dropout, "X", "dropout between layers", 0, 0.99, NULL, true},
         {APP_INT, "seed", &s->seed, "N", "of initial values and dropout", 0, most, NULL, true, true},
         APP_THREADS(&s->threads),
+        APP_PRECISION(&s->precision, true),
         {APP_TEXT, "out", &s->out, "FILE", "write the model, and the loss curve as .svg"},
         {APP_FLAG, "resume", &s->resume, NULL, "continue the run of the model in --out, bit for bit"},
         {APP_TEXT, "init-from", &s->init_from, "FILE", "initial weights, from safetensors"},
@@ -313,7 +315,7 @@ void run_begin(run *r)
     if (file) resume(r, file, &theirs);
     wg_safetensors_close(file);
     if (r->s.init_from) init_from(r);
-    r->tape = app_tape_new(r->s.threads, r->s.seed, &r->pool);
+    r->tape = app_tape_new(r->s.threads, r->s.seed, r->s.precision, &r->pool);
     open_losses(r);
 }
 

@@ -24,7 +24,7 @@
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 typedef struct settings {
-    const char *images, *labels, *model, *loss, *optimizer, *init_out, *order_out;
+    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out;
     int64_t drawn, test, n1, n2, n3, epochs, batch, seed, threads;
     double dropout, lr, momentum;
     bool tiny;
@@ -321,7 +321,7 @@ static void run(const settings *s)
     loader_options.seed = (uint64_t)s->seed;
     trainer t = {.net = network_new(s),
                  .loss = choose_loss(s->loss),
-                 .tape = app_tape_new(s->threads, s->seed, &pool),
+                 .tape = app_tape_new(s->threads, s->seed, s->precision, &pool),
                  .data = data,
                  .trained_on = data.n - s->test,
                  .order = open_order(s->order_out)};
@@ -346,7 +346,12 @@ int main(int argc, char **argv)
     static const char *const models[] = {"convnet", "mlp", NULL}, *const losses[] = {"cross_entropy", "brier",
                                                                                      NULL};
     static const char *const optimizers[] = {"sgd", "adam", NULL};
-    settings s = {.model = "convnet", .loss = "cross_entropy", .optimizer = "sgd", .drawn = 6000, .test = 1000};
+    settings s = {.model = "convnet",
+                  .loss = "cross_entropy",
+                  .optimizer = "sgd",
+                  .precision = "f32",
+                  .drawn = 6000,
+                  .test = 1000};
     s.n1 = 32, s.n2 = 64, s.n3 = 128, s.epochs = 5, s.batch = 32, s.seed = 1;
     s.dropout = 0.5, s.lr = 0.01, s.momentum = 0.9;
     app_option options[] = {
@@ -369,6 +374,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
         APP_THREADS(&s.threads),
+        APP_PRECISION(&s.precision, false),
         {APP_FLAG, "tiny", &s.tiny, NULL, "a small setting, for a few seconds"},
         {APP_END}};
     app_name("digits");

@@ -20,7 +20,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *out, *model, *prime, *position;
+    const char *data, *out, *model, *prime, *position, *precision;
     int64_t layers, heads, width, context, batch, steps, warmup, eval_every, seed, threads, length, top_k;
     double lr, dropout, temperature, top_p;
     bool untied, nano, tiny;
@@ -45,7 +45,7 @@ static void gpt_init(gpt *g, const settings *s, const wg_safetensors *file)
     o.position = strcmp(s->position, "learned") == 0 ? WG_POSITION_LEARNED : WG_POSITION_SINUSOID;
     o.tied = !s->untied;
     g->params = app_params_new(file, s->seed);
-    g->tape = app_tape_new(s->threads, s->seed, &g->pool);
+    g->tape = app_tape_new(s->threads, s->seed, s->precision, &g->pool);
     wg_lm_init(&g->lm, g->params, "", g->v.size, s->context, s->width, (int)s->layers, o);
     app_check_params(g->params, s->model);
 }
@@ -322,14 +322,13 @@ static const char *const positions[] = {"learned", "sinusoid", NULL};
         {APP_REAL, "temperature", &(s)->temperature, "X", "below 1: sharper; 0: the most probable", 0, 100},         \
         {APP_INT, "top-k", &(s)->top_k, "N", "sample from the N most probable; 0: all", 0, 256},                     \
         {APP_REAL, "top-p", &(s)->top_p, "X", "sample from the most probable with this total probability", 1e-6, 1}, \
-        {APP_INT, "seed", &(s)->seed, "N", "of initial values and choices", 0, 9e18},                                \
-    {                                                                                                                \
-        APP_INT, "threads", &(s)->threads, "N", "0: all there are; changes no bit of the result", 0, 1024            \
-    }
+        {APP_INT, "seed", &(s)->seed, "N", "of initial values and choices", 0, 9e18}, APP_THREADS(&(s)->threads),    \
+        APP_PRECISION(&(s)->precision, false)
 
 static settings settings_defaults(void)
 {
     return (settings){.position = "learned",
+                      .precision = "f32",
                       .layers = 3,
                       .heads = 4,
                       .width = 96,
@@ -399,6 +398,7 @@ static int sample(int argc, char **argv)
     if (!s.model) app_usage("--model FILE is needed");
     saved.model = s.model;
     saved.threads = s.threads;
+    saved.precision = s.precision;
     gpt g = {0};
     load(&g, &saved, of_model);
     s.context = saved.context;

@@ -298,7 +298,7 @@ int main(int argc, char **argv)
     if (o.tiny) o.length = 40, o.hidden = 8, o.steps = 100, o.runs = 1;
     app_catch_signals();
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(o.threads, o.seed, &pool);
+    wg_tape *tape = app_tape_new(o.threads, o.seed, NULL, &pool);
 
     const int T = (int)o.length;
     for (int i = 0; i < NETS; i++) measure(&subjects[i], &o, tape, norm[i]);

@@ -158,7 +158,7 @@ int main(int argc, char **argv)
               options);
     check_word(word);
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(threads, seed, &pool);
+    wg_tape *tape = app_tape_new(threads, seed, NULL, &pool);
 
     net m = net_new(word, hidden, lr, seed, true), without = net_new(word, hidden, lr, seed, false);
     char text[MOST_LETTERS + 1];

@@ -363,7 +363,7 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) app_preset(options, "houses=1000 hidden=8 steps=600");
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
+    wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     app_catch_signals();
 
     houses h = {.n = 0};

@@ -486,7 +486,7 @@ int main(int argc, char **argv)
     choose_sizes(&s);
     const plan p = choose(&s);
     wg_pool *pool;
-    trainer t = {.s = &s, .tape = app_tape_new(s.threads, s.seed, &pool)};
+    trainer t = {.s = &s, .tape = app_tape_new(s.threads, s.seed, NULL, &pool)};
     app_catch_signals();
     static result r[MODELS][TASKS];
     run(&t, &p, r);

@@ -291,7 +291,7 @@ int main(int argc, char **argv)
     if (s.sentence) check_sentence(s.sentence);
     app_catch_signals();
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
+    wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     run(tape, &s);
     if (app_signal()) app_note("stopped");
     wg_tape_free(tape);

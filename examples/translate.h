@@ -25,8 +25,8 @@ typedef struct translator {
 } translator;
 
 typedef struct settings {
-    const char *model, *score, *source, *target, *test_source, *test_target, *picture, *weights, *init_out,
-        *order_out;
+    const char *model, *score, *precision, *source, *target, *test_source, *test_target, *picture, *weights,
+        *init_out, *order_out;
     int64_t size, layers, heads, window, batch, steps, warmup, beam, max_words, minimum, tests, show, seed, threads;
     double lr, dropout, seconds, length_power;
     bool reverse, tiny;

@@ -342,7 +342,7 @@ static void run_begin(run *r)
     r->target = dictionary_of(targets, 1, (size_t)s->minimum, 0);
     order_lines(r);
     translator_init(&r->m, s, r->source.size, r->target.size);
-    r->tape = app_tape_new(s->threads, s->seed, &r->pool);
+    r->tape = app_tape_new(s->threads, s->seed, s->precision, &r->pool);
 }
 
 static void run_end(run *r)
@@ -404,6 +404,7 @@ static void parse(int argc, char **argv, settings *s)
                     .tests = 200,
                     .show = 3,
                     .threads = 2,
+                    .precision = "f32",
                     .lr = 3e-3};
     app_option options[] = {
         {APP_CHOICE, "model", &s->model, "KIND", "the model", 0, 0, models},
@@ -437,6 +438,7 @@ static void parse(int argc, char **argv, settings *s)
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for a few seconds"},
         {APP_INT, "seed", &s->seed, "N", "of initial values, batches and dropout", 0, 9e18},
         APP_THREADS(&s->threads),
+        APP_PRECISION(&s->precision, false),
         {APP_END}};
     app_parse(
         argc, argv, "translate [options]",

@@ -269,7 +269,7 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) make_tiny(&s, options);
     wg_pool *pool;
-    wg_tape *tape = app_tape_new(s.threads, s.seed, &pool);
+    wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     app_catch_signals();
     double accuracy[3], started = app_now();
     for (int i = 0; i < 3; i++)

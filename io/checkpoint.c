@@ -6,6 +6,7 @@
 
 #include "../optim/optim.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -158,23 +159,65 @@ static bool find_any_name(const loader *l, const wg_param *p, wg_entry *e)
 
 /* ---- numbers of other types ---- */
 
-/* F32 and F64 convert to each other. Counters such as batch norm's num_batches_tracked are 64-bit integers in PyTorch's
- * files, floats in our buffers. */
-static bool converts(const wg_entry *e, wg_dtype dtype, bool buffer)
+static double f32_at(const char *from)
 {
-    if (e->dtype == dtype) return true;
-    return wg_dtype_is_float(dtype) && (wg_dtype_is_float(e->dtype) || (buffer && strcmp(e->type, "I64") == 0));
+    float x;
+    return memcpy(&x, from, sizeof x), (double)x;
 }
 
-static double number_at(const wg_entry *e, size_t i)
+static double f64_at(const char *from)
 {
-    const char *from = e->data;
-    float f32;
-    double f64;
-    int64_t i64;
-    if (e->dtype == WG_F32) return memcpy(&f32, from + 4 * i, 4), (double)f32;
-    if (e->dtype == WG_F64) return memcpy(&f64, from + 8 * i, 8), f64;
-    return memcpy(&i64, from + 8 * i, 8), (double)i64;
+    double x;
+    return memcpy(&x, from, sizeof x), x;
+}
+
+/* The upper half of an f32. */
+static double bf16_at(const char *from)
+{
+    uint16_t half;
+    memcpy(&half, from, sizeof half);
+    const uint32_t bits = (uint32_t)half << 16;
+    return f32_at((const char *)&bits);
+}
+
+/* A sign, 5 bits of an exponent with bias 15, 10 bits of a fraction. */
+static double f16_at(const char *from)
+{
+    uint16_t half;
+    memcpy(&half, from, sizeof half);
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    const double size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                        : exponent     ? ldexp(1024 + fraction, exponent - 25)
+                                       : ldexp(fraction, -24);
+    return half >> 15 ? -size : size;
+}
+
+static double i64_at(const char *from)
+{
+    int64_t x;
+    return memcpy(&x, from, sizeof x), (double)x;
+}
+
+/* The types that convert to floats. Counters such as batch norm's num_batches_tracked are 64-bit integers in PyTorch's
+ * files, floats in our buffers. */
+typedef struct converter {
+    const char *type;
+    size_t size;
+    double (*at)(const char *from);
+    bool buffers; /* for buffers only */
+} converter;
+
+static const converter *converter_of(const wg_entry *e, wg_dtype dtype, bool buffer)
+{
+    static const converter converters[] = {{"F32", 4, f32_at, false},
+                                           {"F64", 8, f64_at, false},
+                                           {"BF16", 2, bf16_at, false},
+                                           {"F16", 2, f16_at, false},
+                                           {"I64", 8, i64_at, true}};
+    for (size_t i = 0; i < sizeof converters / sizeof *converters; i++)
+        if (!strcmp(e->type, converters[i].type))
+            return wg_dtype_is_float(dtype) && (buffer || !converters[i].buffers) ? &converters[i] : NULL;
+    return NULL;
 }
 
 /* Whether a finite number would become infinite. */
@@ -182,7 +225,7 @@ static bool overflows(const wg_entry *e, wg_dtype dtype)
 {
     if (e->dtype != WG_F64 || dtype != WG_F32) return false;
     for (size_t i = 0; i < e->bytes / sizeof(double); i++) {
-        const double number = number_at(e, i);
+        const double number = f64_at((const char *)e->data + 8 * i);
         if (isfinite(number) && isinf((float)number)) return true;
     }
     return false;
@@ -195,9 +238,15 @@ static void copy_numbers(const wg_entry *e, wg_dtype dtype, void *to)
         if (e->bytes) memcpy(to, e->data, e->bytes);
         return;
     }
-    const size_t n = e->bytes / (e->dtype == WG_F32 ? 4 : 8);
-    for (size_t i = 0; i < n && dtype == WG_F32; i++) ((float *)to)[i] = (float)number_at(e, i);
-    for (size_t i = 0; i < n && dtype == WG_F64; i++) ((double *)to)[i] = number_at(e, i);
+    const converter *from = converter_of(e, dtype, true);
+    assert(from && e->bytes % from->size == 0);
+    for (size_t i = 0; i < e->bytes / from->size; i++) {
+        const double number = from->at((const char *)e->data + i * from->size);
+        if (dtype == WG_F32)
+            ((float *)to)[i] = (float)number;
+        else
+            ((double *)to)[i] = number;
+    }
 }
 
 /* ---- members and states ---- */
@@ -212,7 +261,7 @@ static bool compare(loader *l, const wg_entry *e, wg_dtype dtype, bool buffer, c
     if (!wg_shape_equal(&e->shape, shape))
         return differs(l, WG_OTHER_SHAPE, e->name, "shape differs: %.100s is %s in the file, %s in the model",
                        e->name, theirs, ours);
-    if (!converts(e, dtype, buffer))
+    if (e->dtype != dtype && !converter_of(e, dtype, buffer))
         return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s is %s in the file, %s in the model",
                        e->name, e->type, wg_dtype_name(dtype));
     if (overflows(e, dtype))

@@ -156,8 +156,8 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
  * file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called for every difference and decides. On error
  * nothing is changed. Without an optimizer, its state in the file is ignored. Takes O(n log n) for n tensors.
  *
- * F32 and F64 convert to each other: to the nearest number; one that would become infinite is a difference. 64-bit
- * integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */
+ * F32, F64, F16 and BF16 convert to f32 and f64: to the nearest number; one that would become infinite is a difference.
+ * 64-bit integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */
 WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint,
                                                wg_tolerate tolerate, void *context, wg_error *error);
 

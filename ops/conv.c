@@ -330,7 +330,8 @@ static void pad_same(wg_conv_options *o, int axis, int64_t size, int64_t kernel)
     o->after[axis] = needed - needed / 2;
 }
 
-wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes, const char *op)
+wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options o, int axes, bool never_bf16,
+                       const char *op)
 {
     wg_shape sx, sw;
     if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
@@ -346,6 +347,7 @@ wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options
     }
     bool wide = wg__conv_is_wide(sw.size[0] / o.groups);
     wg__conv_attr attr = attr_of(&o, axes, wide);
+    attr.never_bf16 = never_bf16;
     wg_tensor y = conv(wide ? x : pad_image(x, &f), w, &attr);
     return wg_is_nil(y) ? y : add_bias(y, bias, sw.size[0], op);
 }
@@ -380,7 +382,7 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
 #define CONVOLUTIONS(axes)                                                                                         \
     wg_tensor wg_conv##axes##d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options)             \
     {                                                                                                              \
-        return wg__convolve(x, weight, bias, options, axes, "conv" #axes "d");                                     \
+        return wg__convolve(x, weight, bias, options, axes, false, "conv" #axes "d");                              \
     }                                                                                                              \
     wg_tensor wg_conv_transpose##axes##d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options)   \
     {                                                                                                              \

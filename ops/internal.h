@@ -122,7 +122,8 @@ bool wg__window_is_whole(wg_tensor x, int axis, int64_t size, int64_t kernel, in
                          const char *op);
 
 /* The convolution over `axes` spatial axes; errors name op. */
-wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options options, int axes, const char *op);
+wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options options, int axes, bool never_bf16,
+                       const char *op);
 
 /* ---- helpers for shape rules ------------------------------------------------------------------------- */
 

@@ -182,7 +182,7 @@ static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, dou
     memcpy(conv.dilation, o->dilation, sizeof conv.dilation);
     conv.floor = true;
     wg_tensor w = wg_full(x.tape, wg_dtype_get(x), kernel, factor);
-    wg_tensor y = wg__convolve(wg_reshape(x, single), w, WG_NONE, conv, axes, op);
+    wg_tensor y = wg__convolve(wg_reshape(x, single), w, WG_NONE, conv, axes, true, op);
     single = wg_shape_get(y);
     single.size[0] = shape.size[0];
     single.size[1] = shape.size[1];

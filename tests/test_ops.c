@@ -153,7 +153,8 @@ typedef struct way {
     const char *plan;
     wg_pool *pool;
     bool eager, twice; /* twice: a second step, whose plan comes from the cache */
-    int frozen;        /* operand without gradient; -1: none */
+    bool bf16;
+    int frozen; /* operand without gradient; -1: none */
 } way;
 
 typedef struct outcome { /* the result, and after it the gradient of each operand */
@@ -200,6 +201,7 @@ static bool run(const op_samples *row, int i, way w, outcome *o)
     options.plan = w.plan;
     options.pool = w.pool;
     options.eager = w.eager;
+    options.products = w.bf16 ? WG_BF16 : WG_F32;
     sampler s = {.tape = wg_tape_new(options), .set = wg_params_new(w.dtype), .spoil_at = -1};
     *o = (outcome){0};
     bool ok = step(&s, row, i, w.frozen, o) && (!w.twice || step(&s, row, i, w.frozen, o));
@@ -341,6 +343,39 @@ static void eager(void)
     }
 }
 
+static bool may_be_bf16(const op_samples *row)
+{
+    static const char *const names[] = {"matmul",    "linear",         "outer",          "einsum",
+                                        "conv",      "conv_input",     "conv_weight",    "conv_transpose",
+                                        "attention", "attention_grad", "masked_product", "masked_dots"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(row->name, names[i])) return true;
+    return is_product(row);
+}
+
+/* Products in bf16 are close to f64; all other ops have the bits of f32. */
+static void bf16(void)
+{
+    const op_samples *row;
+    FOR_EACH_SAMPLE(row, i)
+    {
+        if (row->flags & SAMPLE_TWO_SETS) continue;
+        outcome single, half, full;
+        if (run(row, i, (way){.dtype = WG_F32, .plan = "", .frozen = -1}, &single) &
+            run(row, i, (way){.dtype = WG_F32, .plan = "", .bf16 = true, .frozen = -1}, &half) &
+            run(row, i, (way){.dtype = WG_F64, .plan = "", .frozen = -1}, &full)) {
+            bool same = true;
+            for (int k = 0; k < half.n; k++)
+                same &= !memcmp(half.data[k], single.data[k], (size_t)half.numel[k] * wg_dtype_size(half.dtype[k]));
+            if (!same && !may_be_bf16(row)) sample_failed(row, i, "products in bf16 change it");
+            check_close(row, i, &half, &full, 0.05, "bf16 against f64");
+        }
+        outcome_free(&single);
+        outcome_free(&half);
+        outcome_free(&full);
+    }
+}
+
 static void threads(void)
 {
     const op_samples *row;
@@ -366,6 +401,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(operands_without_gradient),
                                  TEST_CASE(plans),
                                  TEST_CASE(eager),
-                                 TEST_CASE(threads)};
+                                 TEST_CASE(threads),
+                                 TEST_CASE(bf16)};
     return RUN_TESTS(tests);
 }

@@ -1,6 +1,7 @@
 /* The product kernels against a naive product in f64: sizes, strides, segments, batches, operands packed ahead, tasks
  * in any order, and operands that end at the end of readable memory. WENGERT_ISA chooses the kernels. */
 #include "ops/kernels/gemm/gemm.h"
+#include "autograd/base/fp.h"
 #include "autograd/base/isa.h"
 #include "ops/kernels/base/integers.h"
 
@@ -11,6 +12,17 @@
 enum { MAX_SEGMENTS = 64, FEW_SEGMENTS = 5, MAX_BATCHES = 40 };
 
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
+
+/* Rounded to bf16, to nearest even. */
+static double bf16_of(double x)
+{
+    float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
 
 /* ---- matrices with any strides ---- */
 
@@ -94,7 +106,8 @@ static void trial_new(trial *t)
 {
     memset(t, 0, sizeof(*t));
     wg__product *p = &t->p;
-    p->dtype = below(2) ? WG_F64 : WG_F32;
+    p->dtype = below(3) ? WG_F32 : WG_F64;
+    p->bf16 = p->dtype == WG_F32 && below(2);
     p->batches = below(4) ? 1 : below(MAX_BATCHES + 1);
     bool large = p->batches == 1;
     p->m = random_size(large);
@@ -142,7 +155,8 @@ static void element(const trial *t, int64_t batch, int64_t i, int64_t j, double 
             int64_t at = s * p->batch_step + batch;
             int64_t a = i * g->a_rs + q * g->a_cs + (p->batch_a ? p->batch_a[at] : 0);
             int64_t b = q * g->b_rs + j * g->b_cs + (p->batch_b ? p->batch_b[at] : 0);
-            double term = get(p->dtype, g->a, a) * get(p->dtype, g->b, b);
+            double x = get(p->dtype, g->a, a), y = get(p->dtype, g->b, b);
+            double term = p->bf16 ? bf16_of(x) * bf16_of(y) : x * y;
             *sum += term;
             *magnitude += fabs(term);
         }
@@ -177,10 +191,12 @@ static void run_shuffled(const wg__product_kernels *k, const wg__product *p)
         order[i] = order[j];
         order[j] = i;
     }
+    const wg__fp caller = wg__fp_begin();
     for (int64_t i = 0; i < n; i++) {
         memset(scratch.data, 0xff, bytes); /* NaN */
         k->run(p, order[i], scratch.data);
     }
+    wg__fp_end(&caller);
     free(order);
     guarded_free(&scratch);
 }
@@ -207,7 +223,9 @@ static guarded pack_shuffled(const wg__product_kernels *k, const wg__product *p)
     guarded packed = guarded_new(aligned_bytes(k->packed_bytes(p)));
     memset(packed.data, 0xff, packed.bytes);
     int64_t n = k->pack_tasks(p);
+    const wg__fp caller = wg__fp_begin();
     for (int64_t i = n - 1; i >= 0; i--) k->pack(p, packed.data, i);
+    wg__fp_end(&caller);
     return packed;
 }
 
@@ -244,13 +262,74 @@ static void try_shared(trial *t, const wg__product_kernels *k, const void *befor
     free(alone);
 }
 
+extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, bf16);
+
+/* The same bits, or NaN in the same places. */
+static bool same_numbers(const float *a, const float *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) return false;
+    return true;
+}
+
+/* Products in bf16 have the same bits on every instruction set, with vdpbf16ps and without. */
+static void try_every_isa(trial *t, const void *before, const void *first, size_t bytes)
+{
+    static const wg__product_kernels *const kernels[] = {WG__EVERY_ISA(&WG__VARIANT, product, bf16)};
+    for (int isa = 0; isa <= (int)wg__isa_get(); isa++) {
+        memcpy(t->p.c, before, bytes);
+        run_shuffled(kernels[isa], &t->p);
+        if (!same_numbers(first, t->p.c, t->c.count)) FAIL("bf16 emulated, instruction set %d: other bits", isa);
+    }
+}
+
+static const float specials[] = {0,       -0.0f,     INFINITY, -INFINITY,       NAN,    1e-40f,
+                                 -1e-39f, 1.2e-38f,  -3e-38f,  1.17549435e-38f, 1e-19f, 3e-20f,
+                                 3.4e38f, -3.39e38f, 1.84e19f, -2e19f,          1,      1.00390625f,
+                                 -1,      256,       65535};
+
+/* Infinities, NaN, denormals, and numbers whose products are next to overflow or underflow, among others. */
+static void make_special(trial *t)
+{
+    for (int s = 0; s < t->p.n_segments; s++)
+        for (int side = 0; side < 2; side++) {
+            matrix *m = side ? &t->a[s] : &t->b[s];
+            const int64_t among = below(2) ? 3 : 200;
+            for (int64_t i = 0; i < m->count; i++)
+                if (below(among) == 0)
+                    ((float *)m->memory.data)[i] = specials[below(sizeof specials / sizeof *specials)];
+        }
+}
+
+static void random_special(uint64_t seed)
+{
+    random_state = seed;
+    trial t;
+    trial_new(&t);
+    wg__product *p = &t.p;
+    if (p->bf16) {
+        make_special(&t);
+        size_t bytes = (size_t)t.c.count * sizeof(float);
+        void *before = malloc(bytes + 1), *first = malloc(bytes + 1);
+        memcpy(before, p->c, bytes);
+        run_shuffled(wg__product_get(WG_F32, true), p);
+        memcpy(first, p->c, bytes);
+        try_every_isa(&t, before, first, bytes);
+        free(before);
+        free(first);
+    }
+    trial_free(&t);
+}
+
+static void bf16_has_the_same_bits_everywhere(void) { check_rounds(400, random_special); }
+
 static void random_product(uint64_t seed)
 {
     random_state = seed;
     trial t;
     trial_new(&t);
     wg__product *p = &t.p;
-    const wg__product_kernels *k = wg__product_get(p->dtype);
+    const wg__product_kernels *k = wg__product_get(p->dtype, p->bf16);
     expect(&t);
     size_t bytes = (size_t)t.c.count * size_of(p->dtype);
     void *before = malloc(bytes + 1), *first = malloc(bytes + 1);
@@ -271,14 +350,17 @@ static void random_product(uint64_t seed)
         p->packed_b = packed.data;
         run_shuffled(k, p);
         check_close(&t, "packed");
-        if (p->m > 1 && p->n > 1 && memcmp(first, p->c, bytes) != 0) FAIL("packing ahead changes bits");
+        if ((p->bf16 || (p->m > 1 && p->n > 1)) && memcmp(first, p->c, bytes) != 0)
+            FAIL("packing ahead changes bits");
+        p->packed_b = NULL;
         guarded_free(&packed);
     }
+    if (p->bf16) try_every_isa(&t, before, first, bytes);
     if (p->n_segments == 1 && p->batches > 1 && p->m > 1 && p->n > 1) try_shared(&t, k, before, bytes);
     if (check_failures() > before_failures)
-        printf("%s m %lld n %lld k %lld (%d segments) batches %lld%s\n", p->dtype == WG_F32 ? "f32" : "f64",
-               (long long)p->m, (long long)p->n, (long long)t.segments[0].k, p->n_segments, (long long)p->batches,
-               p->accumulate ? " accumulate" : "");
+        printf("%s%s m %lld n %lld k %lld (%d segments) batches %lld%s\n", p->dtype == WG_F32 ? "f32" : "f64",
+               p->bf16 ? " in bf16" : "", (long long)p->m, (long long)p->n, (long long)t.segments[0].k,
+               p->n_segments, (long long)p->batches, p->accumulate ? " accumulate" : "");
     free(before);
     free(first);
     trial_free(&t);
@@ -309,7 +391,7 @@ static wg__product product_of(wg_dtype dtype, int64_t m, int64_t n, const matrix
 /* An infinity in row m - 1 of A, times zero, makes that row NaN, and no other. */
 static void check_nan(wg_dtype dtype, int64_t m, int64_t n, int64_t k)
 {
-    const wg__product_kernels *kernels = wg__product_get(dtype);
+    const wg__product_kernels *kernels = wg__product_get(dtype, false);
     matrix a = matrix_new(dtype, m, k, DENSE, 1), b = matrix_new(dtype, k, n, DENSE, 1),
            c = matrix_new(dtype, m, n, DENSE, 1);
     for (int64_t i = 0; i < b.count; i++) set(dtype, b.memory.data, i, 0);
@@ -344,7 +426,7 @@ static void nan_propagates(void)
 static void check_rows(wg_dtype dtype)
 {
     enum { M = 131, N = 77, K = 700 };
-    const wg__product_kernels *kernels = wg__product_get(dtype);
+    const wg__product_kernels *kernels = wg__product_get(dtype, false);
     matrix a = matrix_new(dtype, M, K, DENSE, 1), b = matrix_new(dtype, K, N, DENSE, 1);
     matrix c = matrix_new(dtype, M, N, DENSE, 1), d = matrix_new(dtype, M, N, DENSE, 1);
     wg__segment s = {a.memory.data, b.memory.data, K, a.rs, a.cs, b.rs, b.cs};
@@ -371,11 +453,15 @@ static void rows_are_independent(void)
     check_rows(WG_F64);
 }
 
-static void integers_have_no_product(void) { CHECK(!wg__product_get(WG_I32)); }
+static void integers_have_no_product(void)
+{
+    CHECK(!wg__product_get(WG_I32, false) && !wg__product_get(WG_I32, true));
+}
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(random_products), TEST_CASE(nan_propagates),
-                                 TEST_CASE(rows_are_independent), TEST_CASE(integers_have_no_product)};
+    static const test tests[] = {TEST_CASE(random_products), TEST_CASE(bf16_has_the_same_bits_everywhere),
+                                 TEST_CASE(nan_propagates), TEST_CASE(rows_are_independent),
+                                 TEST_CASE(integers_have_no_product)};
     return RUN_TESTS(tests);
 }

@@ -351,14 +351,52 @@ static void test_crashes(void)
     empty_folder();
 }
 
+/* Parameters from files in half precision: F16 and BF16 are exact in f32. */
+static void halves_load(void)
+{
+    static const char header[] = "{\"b\":{\"dtype\":\"BF16\",\"shape\":[8],\"data_offsets\":[0,16]},"
+                                 "\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[16,32]}}";
+    const uint16_t halves[16] = {0x3f80, 0xc040, 0x0001, 0x7f80, 0xff80, 0x7fc0, 0x8000, 0x7f7f,  /* b */
+                                 0x3c00, 0xc200, 0x0001, 0x7c00, 0xfc00, 0x7e00, 0x8000, 0x7bff}; /* h */
+    const double want[16] = {1, -3, 0x1p-133, INFINITY, -INFINITY, NAN, -0.0, 0x1.fep127,
+                             1, -3, 0x1p-24,  INFINITY, -INFINITY, NAN, -0.0, 65504};
+    char bytes[8 + sizeof header - 1 + sizeof halves] = {sizeof header - 1};
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, halves, sizeof halves);
+    wg_error error = {0};
+    wg_safetensors *file = wg_safetensors_parse(bytes, sizeof bytes, "file", &error);
+    assert_non_null(file);
+    for (int dtype = WG_F32; dtype <= WG_F64; dtype++) {
+        wg_params *set = wg_params_new((wg_dtype)dtype);
+        const wg_param *p[2] = {wg_param_new(set, "b", WG_DIMS(8), wg_init_zeros()),
+                                wg_param_new(set, "h", WG_DIMS(8), wg_init_zeros())};
+        wg_checkpoint c = {.params = set};
+        assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_OK);
+        for (int i = 0; i < 16; i++) {
+            const void *got = wg_param_value(p[i / 8]);
+            const double number =
+                dtype == WG_F64 ? ((const double *)got)[i % 8] : (double)((const float *)got)[i % 8];
+            CHECK(isnan(want[i]) ? isnan(number) : number == want[i] && !signbit(number) == !signbit(want[i]));
+        }
+        wg_params_free(set);
+    }
+    wg_safetensors_close(file);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(test_safetensors_accepted),  TEST_CASE(test_safetensors_refused),
-        TEST_CASE(test_safetensors_too_short), TEST_CASE(case_pt_file),
-        TEST_CASE(test_safetensors_many_keys), TEST_CASE(test_safetensors_round_trip),
-        TEST_CASE(test_safetensors_damaged),   TEST_CASE(test_safetensors_write_refused),
-        TEST_CASE(test_write_faults),          TEST_CASE(test_crashes),
+        TEST_CASE(halves_load),
+        TEST_CASE(test_safetensors_accepted),
+        TEST_CASE(test_safetensors_refused),
+        TEST_CASE(test_safetensors_too_short),
+        TEST_CASE(case_pt_file),
+        TEST_CASE(test_safetensors_many_keys),
+        TEST_CASE(test_safetensors_round_trip),
+        TEST_CASE(test_safetensors_damaged),
+        TEST_CASE(test_safetensors_write_refused),
+        TEST_CASE(test_write_faults),
+        TEST_CASE(test_crashes),
     };
     make_folder();
     int failed = RUN_TESTS(tests);

@@ -10,6 +10,7 @@ static const char *const names[WG__ISA_COUNT] = {"baseline", "avx2", "avx512"};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static wg__isa found; /* written once, under `once` */
+static bool has_bf16; /* the same */
 
 static wg__isa detect(void)
 {
@@ -29,6 +30,9 @@ static void find(void)
 {
     found = detect();
     const char *wanted = getenv("WENGERT_ISA");
+#if defined __x86_64__
+    has_bf16 = found == WG__ISA_avx512 && !wanted && __builtin_cpu_supports("avx512bf16");
+#endif
     for (int i = 0; wanted && i < (int)found; i++)
         if (strcmp(wanted, names[i]) == 0) found = (wg__isa)i;
 }
@@ -37,6 +41,12 @@ wg__isa wg__isa_get(void)
 {
     pthread_once(&once, find);
     return found;
+}
+
+bool wg__isa_has_bf16(void)
+{
+    pthread_once(&once, find);
+    return has_bf16;
 }
 
 const char *wg__isa_name(void) { return names[wg__isa_get()]; }

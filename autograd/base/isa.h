@@ -2,11 +2,15 @@
 #ifndef WG_ISA_H
 #define WG_ISA_H
 
+#include <stdbool.h>
+
 typedef enum wg__isa { WG__ISA_baseline, WG__ISA_avx2, WG__ISA_avx512, WG__ISA_COUNT } wg__isa;
 
 /* The best instruction set of this machine, or the lower one that WENGERT_ISA asks for. */
 wg__isa wg__isa_get(void);
 const char *wg__isa_name(void); /* "avx512" */
+/* AVX512-BF16 is there and WENGERT_ISA is not set. */
+bool wg__isa_has_bf16(void);
 
 /* of(name, type, isa) for each instruction set of this architecture, separated by commas: an initializer that is
  * indexed by wg__isa, or a list of declarators. */

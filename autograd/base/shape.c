@@ -12,10 +12,13 @@ static const size_t MOST_BYTES = SIZE_MAX / 4;
 static const struct {
     const char *name;
     size_t size;
-} dtypes[WG_DTYPES] = {{"f32", 4}, {"f64", 8}, {"i32", 4}, {"bool", 1}};
+} dtypes[] = {
+    [WG_F32] = {"f32", 4},   [WG_F64] = {"f64", 8},  [WG_I32] = {"i32", 4},
+    [WG_BOOL] = {"bool", 1}, [WG_DTYPES] = {"?", 0}, [WG_BF16] = {"bf16", 2},
+};
 
-size_t wg_dtype_size(wg_dtype dtype) { return (unsigned)dtype < WG_DTYPES ? dtypes[dtype].size : 0; }
-const char *wg_dtype_name(wg_dtype dtype) { return (unsigned)dtype < WG_DTYPES ? dtypes[dtype].name : "?"; }
+size_t wg_dtype_size(wg_dtype dtype) { return (unsigned)dtype <= WG_BF16 ? dtypes[dtype].size : 0; }
+const char *wg_dtype_name(wg_dtype dtype) { return (unsigned)dtype <= WG_BF16 ? dtypes[dtype].name : "?"; }
 bool wg_dtype_is_float(wg_dtype dtype) { return dtype == WG_F32 || dtype == WG_F64; }
 
 wg_shape wg_shape_of(int rank, const int64_t *size)

@@ -44,7 +44,12 @@ static wg_args *args_new(wg__emit *e, const wg_op *op, uint32_t id, uint32_t n_i
     wg_operand *in = wg__arena_array(&e->plan->memory, n_in, sizeof *in);
     if (!args || !in) return NULL;
     const wg__node *node = wg__node_at(e->p, id);
-    *args = (wg_args){.op = op, .in = in, .n_in = (int)n_in, .node = id, .key = node->key};
+    *args = (wg_args){.op = op,
+                      .in = in,
+                      .n_in = (int)n_in,
+                      .node = id,
+                      .key = node->key,
+                      .bf16 = e->tape->passes & WG__PASS_BF16};
     return args;
 }
 

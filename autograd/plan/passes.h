@@ -16,7 +16,8 @@ enum {
     WG__PASS_SCHEDULE = 256,     /* exact */
     WG__PASS_PACK = 512,         /* exact */
     WG__PASS_PLACE = 1024,       /* exact */
-    WG__PASS_CACHE = 2048        /* exact */
+    WG__PASS_CACHE = 2048,       /* exact */
+    WG__PASS_BF16 = 4096         /* rounding; off by default and by "all" */
 };
 
 #endif

@@ -123,7 +123,7 @@ enum { PASSES = sizeof pipeline / sizeof *pipeline };
 static const struct {
     const char *name;
     unsigned pass;
-} switches[] = {{"all", ~0u},
+} switches[] = {{"all", ~(unsigned)WG__PASS_BF16},
                 {"attention", WG__PASS_ATTENTION},
                 {"lookup", WG__PASS_LOOKUP},
                 {"remat", WG__PASS_REMAT},
@@ -135,7 +135,8 @@ static const struct {
                 {"schedule", WG__PASS_SCHEDULE},
                 {"pack", WG__PASS_PACK},
                 {"place", WG__PASS_PLACE},
-                {"cache", WG__PASS_CACHE}};
+                {"cache", WG__PASS_CACHE},
+                {"bf16", WG__PASS_BF16}};
 
 unsigned wg__pass_switch(const char *name, size_t length)
 {

@@ -16,6 +16,7 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
     assert((unit->kind == WG__UNIT_PRODUCT || unit->kind == WG__UNIT_PRODUCTS) && unit->count > 0 && r >= 2);
     bool shared = unit->kind == WG__UNIT_PRODUCTS;
     *product = (wg__product){.dtype = (wg_dtype)out->dtype,
+                             .bf16 = tape->passes & WG__PASS_BF16,
                              .m = shape->size[r - 2],
                              .n = shape->size[r - 1],
                              .batches = shared ? unit->count : 1,
@@ -54,7 +55,7 @@ bool wg__packs_b(const wg__planner *p, const wg__unit *unit, wg__product *produc
     if (wg__shape_at(p, b)->rank != 2 || (p->flags[id] & WG__MERGED)) return false;
     if (!wg__is_source(p, root) || (p->flags[root] & WG__CONSTANT)) return false;
     wg__product_describe(p, unit, product, segment);
-    const wg__product_kernels *kernels = p->tape->structural->product(product->dtype);
+    const wg__product_kernels *kernels = p->tape->structural->product(product->dtype, product->bf16);
     if (!kernels->wants_packed(product)) return false; /* a single row, say, reads B unpacked */
     *pack = (wg__pack){.root = root,
                        .key = {wg__layout_of(p, b).offset, segment->b_rs, segment->b_cs, segment->k, product->n},

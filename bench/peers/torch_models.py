@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The peer of `./run bench models --vs torch`: the same steps in PyTorch, one at a time (process.py).
 
-    torch_models.py MODEL [--threads N] [--compile]
+    torch_models.py MODEL [--threads N] [--compile] [--bf16]
 
-The models are in torch_rows.py; sizes come from the file's tensors. --compile uses torch.compile for the loss."""
+The models are in torch_rows.py; sizes come from the file's tensors. --compile uses torch.compile for the loss,
+--bf16 torch.autocast."""
 import argparse
 
 import torch
@@ -48,13 +49,15 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
     o = parser.parse_args()
     torch.set_num_threads(o.threads)
     warm_up()
 
     def load(path):
         row = torch_rows.ROWS[o.model.partition(":")[0]](tensorfile.read(path))
-        return stepper(row, torch.compile(row.loss) if o.compile else row.loss)
+        loss = torch.compile(row.loss) if o.compile else row.loss
+        return stepper(row, torch.autocast("cpu", torch.bfloat16)(loss) if o.bf16 else loss)
 
     process.serve(torch.__version__, load)
 

@@ -65,7 +65,7 @@ static void compute_weights(const problem *p, const block *b, int64_t n, matrix 
            k = lines_from(matrix_of(&p->args->in[1], n), b->low);
     int64_t count = b->high - b->low;
     real scale = (real)p->attr->scale;
-    multiply(b->rows, count, p->size, weights, q, wg__transposed(k), false, scratch);
+    multiply(p->bf16, b->rows, count, p->size, weights, q, wg__transposed(k), false, scratch);
     for (int64_t i = 0; i < b->rows; i++) {
         real *line = line_of(weights, i);
         for (int64_t j = 0; j < count; j += VLANES)
@@ -106,7 +106,7 @@ void WG__K(attention)(const wg_args *args, int64_t task)
     matrix out = {(real *)args->out.data + (n * p.queries + b.first) * p.values, p.values, 1};
     compute_weights(&p, &b, n, weights, memory);
     matrix v = lines_from(matrix_of(&args->in[2], n), b.low);
-    multiply(b.rows, p.values, b.high - b.low, out, weights, v, false, memory);
+    multiply(p.bf16, b.rows, p.values, b.high - b.low, out, weights, v, false, memory);
     if (!masks(&p) || !has_nan(out.data, b.rows * p.values)) return;
     for (int64_t i = 0; i < b.rows; i++)
         if (has_nan(line_of(out, i), p.values)) sum_seen(&p, &b, n, i, line_of(weights, i), v, line_of(out, i));
@@ -152,12 +152,14 @@ static void add_block_gradients(const problem *p, const block *b, int64_t n, con
     matrix weights = take_scores(p, &memory), d = take_scores(p, &memory);
     matrix g = lines_from(x->g, b->first);
     compute_weights(p, b, n, weights, memory);
-    multiply(count, p->values, b->rows, lines_from(x->dv, b->low), wg__transposed(weights), g, true, memory);
-    multiply(b->rows, count, p->values, d, g, wg__transposed(lines_from(x->v, b->low)), false, memory);
+    multiply(p->bf16, count, p->values, b->rows, lines_from(x->dv, b->low), wg__transposed(weights), g, true,
+             memory);
+    multiply(p->bf16, b->rows, count, p->values, d, g, wg__transposed(lines_from(x->v, b->low)), false, memory);
     softmax_backward(b, weights, d, (real)p->attr->scale);
-    multiply(b->rows, p->size, count, lines_from(x->dq, b->first), d, lines_from(x->k, b->low), false, memory);
-    multiply(count, p->size, b->rows, lines_from(x->dk, b->low), wg__transposed(d), lines_from(x->q, b->first),
-             true, memory);
+    multiply(p->bf16, b->rows, p->size, count, lines_from(x->dq, b->first), d, lines_from(x->k, b->low), false,
+             memory);
+    multiply(p->bf16, count, p->size, b->rows, lines_from(x->dk, b->low), wg__transposed(d),
+             lines_from(x->q, b->first), true, memory);
 }
 
 /* The same, one pair of query and key that is not masked after the other. dq must be 0. */

@@ -59,6 +59,7 @@ typedef struct wg__attention {
     int64_t leading, queries, keys, size, values; /* problems; Tq, Tk, d, dv */
     int64_t rows, blocks;                         /* queries of a block, blocks of a problem */
     int64_t stride;                               /* of a row of scores in the scratch */
+    bool bf16;
 } wg__attention;
 
 /* The scores of a block, for all its keys, stay in the second-level cache: 32768 of them (128 KiB in f32), 8 to 64
@@ -67,7 +68,8 @@ typedef struct wg__attention {
 static inline wg__attention wg__attention_sizes(const wg_args *args)
 {
     const wg_operand *q = &args->in[0], *v = &args->in[2];
-    wg__attention p = {.args = args, .attr = args->attr, .mask = &args->in[args->n_in - 1], .leading = 1};
+    wg__attention p = {
+        .args = args, .attr = args->attr, .mask = &args->in[args->n_in - 1], .leading = 1, .bf16 = args->bf16};
     for (int i = 0; i < q->rank - 2; i++) p.leading *= q->size[i];
     p.queries = q->size[q->rank - 2];
     p.size = q->size[q->rank - 1];
@@ -109,12 +111,13 @@ typedef struct wg__matrix {
 static inline wg__matrix wg__transposed(wg__matrix m) { return (wg__matrix){m.data, m.cs, m.rs}; }
 
 /* The product C[m,n] (+)= A[m,k] B[k,n]; it refers to *segment. */
-static inline wg__product wg__product_of(wg_dtype dtype, int64_t m, int64_t n, int64_t k, wg__matrix c,
+static inline wg__product wg__product_of(wg_dtype dtype, bool bf16, int64_t m, int64_t n, int64_t k, wg__matrix c,
                                          wg__matrix a, wg__matrix b, bool add, wg__segment *segment)
 {
     *segment =
         (wg__segment){.a = a.data, .b = b.data, .k = k, .a_rs = a.rs, .a_cs = a.cs, .b_rs = b.rs, .b_cs = b.cs};
     return (wg__product){.dtype = dtype,
+                         .bf16 = bf16,
                          .m = m,
                          .n = n,
                          .batches = 1,

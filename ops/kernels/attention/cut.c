@@ -11,14 +11,16 @@ static wg__matrix matrix_of(const wg_operand *x)
 /* The largest scratch of the products so far. */
 typedef struct need {
     wg_dtype dtype;
+    bool bf16;
     size_t bytes;
 } need;
 
 static void add(need *most, int64_t m, int64_t n, int64_t k, wg__matrix a, wg__matrix b)
 {
     wg__segment segment;
-    wg__product p = wg__product_of(most->dtype, m, n, k, (wg__matrix){NULL, n, 1}, a, b, true, &segment);
-    size_t bytes = m && n ? wg__product_get(p.dtype)->scratch(&p) : 0;
+    wg__product p =
+        wg__product_of(most->dtype, most->bf16, m, n, k, (wg__matrix){NULL, n, 1}, a, b, true, &segment);
+    size_t bytes = m && n ? wg__product_get(p.dtype, p.bf16)->scratch(&p) : 0;
     if (bytes > most->bytes) most->bytes = bytes;
 }
 
@@ -58,7 +60,7 @@ size_t wg__attention_scratch(const wg_args *args)
     wg__attention p = wg__attention_sizes(args);
     wg__matrix q = matrix_of(&args->in[0]), k = matrix_of(&args->in[1]), v = matrix_of(&args->in[2]);
     wg__matrix w = {NULL, p.stride, 1};
-    need most = {.dtype = args->out.dtype};
+    need most = {.dtype = args->out.dtype, .bf16 = args->bf16};
     block_size b = {0};
     for (int64_t i = 0; i < p.blocks; i++) {
         if (!next_size(&p, i, &b)) continue;
@@ -77,7 +79,7 @@ size_t wg__attention_grad_scratch(const wg_args *args)
     wg__attention p = wg__attention_sizes(args);
     wg__matrix q = matrix_of(&args->in[0]), k = matrix_of(&args->in[1]), v = matrix_of(&args->in[2]);
     wg__matrix g = matrix_of(&args->in[3]), w = {NULL, p.stride, 1};
-    need most = {.dtype = args->out.dtype};
+    need most = {.dtype = args->out.dtype, .bf16 = args->bf16};
     block_size b = {0};
     for (int64_t i = 0; i < p.blocks; i++) {
         if (!next_size(&p, i, &b)) continue;
@@ -104,7 +106,7 @@ int64_t wg__masked_tasks(const wg_args *args)
 size_t wg__masked_product_scratch(const wg_args *args)
 {
     wg__masked p = wg__masked_sizes(args, false);
-    need most = {.dtype = args->out.dtype};
+    need most = {.dtype = args->out.dtype, .bf16 = args->bf16};
     wg__matrix a = matrix_of(&args->in[0]), b = matrix_of(&args->in[1]);
     int64_t rows[] = {p.rows, p.m - max64(0, p.blocks - 1) * p.rows};
     for (int i = 0; i < 2; i++) {
@@ -119,7 +121,7 @@ size_t wg__masked_product_scratch(const wg_args *args)
 size_t wg__masked_dots_scratch(const wg_args *args)
 {
     wg__masked p = wg__masked_sizes(args, true);
-    need most = {.dtype = args->out.dtype};
+    need most = {.dtype = args->out.dtype, .bf16 = args->bf16};
     wg__matrix a = matrix_of(&args->in[0]), b = wg__transposed(matrix_of(&args->in[1]));
     add(&most, p.rows, p.n, p.k, a, b);
     add(&most, p.m - max64(0, p.blocks - 1) * p.rows, p.n, p.k, a, b);

@@ -44,12 +44,13 @@ void WG__K(masked_product)(const wg_args *args, int64_t task)
     bool nan;
     if (((const wg__masked_attr *)args->attr)->transposed) {
         out = lines_from((matrix){out.data, 1, p.m}, first);
-        multiply(p.n, rows, p.k, wg__transposed(out), wg__transposed(b), wg__transposed(a), false, args->scratch);
+        multiply(args->bf16, p.n, rows, p.k, wg__transposed(out), wg__transposed(b), wg__transposed(a), false,
+                 args->scratch);
         nan = false;
         for (int64_t c = 0; c < p.n && !nan; c++) nan = has_nan((real *)out.data + c * p.m, rows);
     } else {
         out = lines_from(out, first);
-        multiply(rows, p.n, p.k, out, a, b, false, args->scratch);
+        multiply(args->bf16, rows, p.n, p.k, out, a, b, false, args->scratch);
         nan = has_nan(out.data, rows * p.n);
     }
     for (int64_t i = 0; i < rows && nan; i++)
@@ -73,6 +74,6 @@ void WG__K(masked_dots)(const wg_args *args, int64_t task)
     int64_t n = task / p.blocks, first = task % p.blocks * p.rows, rows = min64(p.m - first, p.rows);
     matrix a = lines_from(matrix_of(&args->in[0], n), first), b = matrix_of(&args->in[1], n);
     matrix out = {(real *)args->out.data + (n * p.m + first) * p.n, p.n, 1};
-    multiply(rows, p.n, p.k, out, a, wg__transposed(b), false, args->scratch);
+    multiply(args->bf16, rows, p.n, p.k, out, a, wg__transposed(b), false, args->scratch);
     for (int64_t i = 0; i < rows; i++) hide(line_of(out, i), mask_line_of(&args->in[2], n, first + i), p.n);
 }

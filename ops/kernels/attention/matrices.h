@@ -30,12 +30,13 @@ static inline real *line_of(matrix m, int64_t i) { return (real *)m.data + i * m
 static inline matrix lines_from(matrix m, int64_t i) { return (matrix){line_of(m, i), m.rs, m.cs}; }
 
 /* C[m,n] (+)= A[m,k] B[k,n] */
-static inline void multiply(int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix b, bool add, void *scratch)
+static inline void multiply(bool bf16, int64_t m, int64_t n, int64_t k, matrix c, matrix a, matrix b, bool add,
+                            void *scratch)
 {
     wg__segment segment;
     if (m == 0 || n == 0) return;
-    wg__product p = wg__product_of(WG__T == 32 ? WG_F32 : WG_F64, m, n, k, c, a, b, add, &segment);
-    const wg__product_kernels *kernels = wg__product_get(p.dtype);
+    wg__product p = wg__product_of(WG__T == 32 ? WG_F32 : WG_F64, bf16, m, n, k, c, a, b, add, &segment);
+    const wg__product_kernels *kernels = wg__product_get(p.dtype, p.bf16);
     for (int64_t task = 0, tasks = kernels->tasks(&p); task < tasks; task++) kernels->run(&p, task, scratch);
 }
 

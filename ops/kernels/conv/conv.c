@@ -61,6 +61,7 @@ static wg__product forward_product(const wg__conv *c, wg__segment *segment, cons
     int64_t k = c->in_channels * c->taps;
     *segment = (wg__segment){.a = c->w.data, .b = c->x.data, .k = k, .a_rs = k, .a_cs = 1};
     return (wg__product){.dtype = c->y.dtype,
+                         .bf16 = c->bf16,
                          .m = c->out_channels,
                          .n = c->outputs,
                          .batches = c->images * c->attr->groups,
@@ -90,6 +91,7 @@ static wg__product weight_product(const wg__conv *c, wg__segment *segments, bool
                           .a_cs = 1};
     }
     return (wg__product){.dtype = c->y.dtype,
+                         .bf16 = c->bf16,
                          .m = c->out_channels,
                          .n = k,
                          .batches = groups,
@@ -112,7 +114,7 @@ static void run(tables *t, const wg__product *product, int64_t task)
     t->product = *product;
     t->product.batch_a = t->batch_a;
     t->product.batch_b = t->batch_b;
-    wg__product_get(product->dtype)->run(&t->product, task, t->rest);
+    wg__product_get(product->dtype, product->bf16)->run(&t->product, task, t->rest);
 }
 
 static const wg__window any_window; /* for the cut, which only asks whether there is a window */
@@ -123,7 +125,7 @@ int64_t wg__conv_tasks(const wg_args *args)
     if (wg__conv_is_wide(c.out_channels)) return wg__correlation_tasks(wg__correlate(&c, NULL, NULL));
     wg__segment segment;
     wg__product p = forward_product(&c, &segment, &any_window);
-    return wg__product_get(p.dtype)->tasks(&p);
+    return wg__product_get(p.dtype, p.bf16)->tasks(&p);
 }
 
 size_t wg__conv_scratch(const wg_args *args)
@@ -136,7 +138,7 @@ size_t wg__conv_scratch(const wg_args *args)
     }
     wg__segment segment;
     wg__product p = forward_product(&c, &segment, &any_window);
-    return lay_out(&(tables){0}, &c, p.batches, 1, NULL) + wg__product_get(p.dtype)->scratch(&p);
+    return lay_out(&(tables){0}, &c, p.batches, 1, NULL) + wg__product_get(p.dtype, p.bf16)->scratch(&p);
 }
 
 void wg__conv_kernel(const wg_args *args, int64_t task)
@@ -154,7 +156,7 @@ void wg__conv_kernel(const wg_args *args, int64_t task)
     t.window = (wg__window){.step = t.tap, .line = t.output, .end = image_end(&c)};
     wg__product p = forward_product(&c, t.segments, &t.window);
     t.batch_a[0] = t.batch_b[0] = 0; /* how a product is cut depends on the sides of its first problem */
-    int64_t last, first = wg__product_get(p.dtype)->batches(&p, task, &last);
+    int64_t last, first = wg__product_get(p.dtype, p.bf16)->batches(&p, task, &last);
     for (int64_t i = first; i < last; i++) { /* not all: the time would be quadratic in the number of images */
         t.batch_a[i] = i % groups * c.out_channels * c.in_channels * c.taps;
         t.batch_b[i] = i * c.in_channels * c.padding.padded_plane;
@@ -168,7 +170,7 @@ int64_t wg__conv_weight_tasks(const wg_args *args)
     if (wg__conv_is_wide(c.out_channels)) return wg__weight_grad_tasks(wg__weight_grad_of(&c, NULL, NULL));
     wg__segment segments[2];
     wg__product p = weight_product(&c, segments, false, &any_window);
-    return wg__product_get(p.dtype)->tasks(&p);
+    return wg__product_get(p.dtype, p.bf16)->tasks(&p);
 }
 
 size_t wg__conv_weight_scratch(const wg_args *args)
@@ -181,7 +183,7 @@ size_t wg__conv_weight_scratch(const wg_args *args)
     }
     wg__segment segments[2];
     wg__product p = weight_product(&c, segments, false, &any_window);
-    return lay_out(&(tables){0}, &c, p.batches, c.images, NULL) + wg__product_get(p.dtype)->scratch(&p);
+    return lay_out(&(tables){0}, &c, p.batches, c.images, NULL) + wg__product_get(p.dtype, p.bf16)->scratch(&p);
 }
 
 void wg__conv_weight_kernel(const wg_args *args, int64_t task)
@@ -225,6 +227,7 @@ static wg__product input_product(const wg__conv *c, int64_t channels, void *sums
                              .b_rs = c->outputs,
                              .b_cs = 1};
     return (wg__product){.dtype = c->y.dtype,
+                         .bf16 = c->bf16,
                          .m = channels * c->taps,
                          .n = c->outputs,
                          .batches = 1,
@@ -283,7 +286,7 @@ size_t wg__conv_input_scratch(const wg_args *args)
     for (int i = 0; i < 2; i++) {
         wg__segment segment;
         wg__product p = input_product(&c, i ? last : block, NULL, &segment);
-        size_t bytes = p.m && p.n ? wg__product_get(p.dtype)->scratch(&p) : 0;
+        size_t bytes = p.m && p.n ? wg__product_get(p.dtype, p.bf16)->scratch(&p) : 0;
         product = bytes > product ? bytes : product;
     }
     return tables_bytes(&c) + padded_bytes(&c) + sums_bytes(&c) + product;
@@ -326,7 +329,7 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
     char *padded = (char *)args->scratch + tables_bytes(&c), *sums = padded + padded_bytes(&c);
     char *result = (char *)c.x.data + task * c.in_channels * c.padding.plane * size,
          *image = padded_bytes(&c) ? padded : result;
-    const wg__product_kernels *kernels = wg__product_get(c.y.dtype);
+    const wg__product_kernels *kernels = wg__product_get(c.y.dtype, c.bf16);
     memset(image, 0, (size_t)(c.in_channels * c.padding.padded_plane * size));
     if (c.outputs > 0) wg__conv_output_offsets(&c, output);
     wg__conv_tap_offsets(&c, tap);

@@ -37,6 +37,7 @@ typedef struct wg__conv_attr {
     int64_t stride[WG__CONV_AXES], dilation[WG__CONV_AXES];
     int64_t before[WG__CONV_AXES], after[WG__CONV_AXES]; /* zero padding of the image x */
     int64_t size[WG__CONV_AXES];                         /* conv_weight, conv_input: of the result */
+    int64_t never_bf16;                                  /* a sum over windows, not a product with weights */
 } wg__conv_attr;
 
 /* in0 padded with zeros: along the i-th of the last `axes` axes it starts at before[i] of size[i]. */
@@ -89,6 +90,7 @@ typedef struct wg__conv {
     int64_t images, in_channels, out_channels; /* channels of a group */
     int64_t taps, outputs;                     /* taps of one channel's window; outputs of one channel */
     wg__padding padding;                       /* of x */
+    bool bf16;
 } wg__conv;
 
 wg__conv wg__conv_of(const wg_args *args);

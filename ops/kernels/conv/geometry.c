@@ -1,9 +1,17 @@
 /* The geometry of a convolution, and the tables of offsets of its taps and outputs (conv.h). By shapes alone. */
 #include "conv.h"
 
-static wg__conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, wg_operand y)
+static wg__conv describe(const wg_args *args, wg_operand x, wg_operand w, wg_operand y)
 {
-    wg__conv c = {.x = x, .w = w, .y = y, .attr = attr, .axes = x.rank - 2, .taps = 1, .outputs = 1};
+    const wg__conv_attr *attr = args->attr;
+    wg__conv c = {.x = x,
+                  .w = w,
+                  .y = y,
+                  .attr = attr,
+                  .bf16 = args->bf16 && !attr->never_bf16,
+                  .axes = x.rank - 2,
+                  .taps = 1,
+                  .outputs = 1};
     wg__padding f = {.plane = 1, .padded_plane = 1};
     c.images = x.size[0];
     c.in_channels = w.size[1];
@@ -23,15 +31,9 @@ static wg__conv describe(const wg__conv_attr *attr, wg_operand x, wg_operand w, 
     return c;
 }
 
-wg__conv wg__conv_of(const wg_args *args) { return describe(args->attr, args->in[0], args->in[1], args->out); }
-wg__conv wg__conv_weight_of(const wg_args *args)
-{
-    return describe(args->attr, args->in[1], args->out, args->in[0]);
-}
-wg__conv wg__conv_input_of(const wg_args *args)
-{
-    return describe(args->attr, args->out, args->in[1], args->in[0]);
-}
+wg__conv wg__conv_of(const wg_args *args) { return describe(args, args->in[0], args->in[1], args->out); }
+wg__conv wg__conv_weight_of(const wg_args *args) { return describe(args, args->in[1], args->out, args->in[0]); }
+wg__conv wg__conv_input_of(const wg_args *args) { return describe(args, args->out, args->in[1], args->in[0]); }
 
 void wg__offsets(int64_t *to, int64_t first, int axes, const int64_t *size, const int64_t *step)
 {

@@ -10,7 +10,7 @@
  * NULL. */
 static const wg__blis *fitting_blis(void)
 {
-    const wg__blis *blis = wg__blis_get(sizeof(real) == 4 ? WG_F32 : WG_F64);
+    const wg__blis *blis = STEP > 1 ? NULL : wg__blis_get(sizeof(real) == 4 ? WG_F32 : WG_F64);
     return blis && blis->wide % TILE_COLS == 0 && blis->narrow <= TILE_ROWS ? blis : NULL;
 }
 
@@ -18,7 +18,7 @@ wg__problem WG__K(problem)(const wg__product *p)
 {
     const wg__blis *blis = fitting_blis();
     wg__problem t = {.p = p, .wide = blis ? blis->wide : TILE_COLS, .kc = blis ? blis->kc : 256};
-    for (int s = 0; s < p->n_segments; s++) t.k += p->segments[s].k;
+    for (int s = 0; s < p->n_segments; s++) t.k += steps_of(&p->segments[s]);
     t.transposed =
         !p->packed_b && !p->shared_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
     t.m = t.transposed ? p->n : p->m;
@@ -31,7 +31,12 @@ wg__problem WG__K(problem)(const wg__product *p)
 /* Rows of A that are multiplied with the same B. */
 static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
 
-static double work_of(const wg__problem *t) { return 2.0 * (double)rows_of(t) * (double)t->n * (double)t->k; }
+/* In bf16 one row is a product like any other: of few rows, reading packed weights takes the time. */
+static double work_of(const wg__problem *t)
+{
+    const int64_t rows = STEP > 1 && t->p->packed_b ? max64(rows_of(t), 8) : rows_of(t);
+    return 2.0 * (double)rows * (double)t->n * (double)(t->k * STEP);
+}
 
 /* The number of tasks of a problem, a power of two up to 32. No task is too small to be worth a thread, and there
  * are fewer if each of them packs on its own. The limits are floating-point operations of a task. */
@@ -77,14 +82,14 @@ static bool is_vector(const wg__problem *t)
     if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
     for (int s = 0; s < t->p->n_segments; s++) {
         wg__side b = side_of(t, &t->p->segments[s], 0, true);
-        if (b.line != 1 && b.k != 1) return false;
+        if (b.line != 1 && (b.k != 1 || STEP > 1)) return false;
     }
     return true;
 }
 
 static void cut_vector(const wg__problem *t, wg__cut *c)
 {
-    int64_t tasks = 1 + min64(15, t->n * t->k / (1 << 17));
+    int64_t tasks = 1 + min64(15, t->n * t->k * STEP / (1 << 17));
     c->vector = true;
     c->rows = c->row_tasks = 1;
     c->cols = round_up(ceil_div(t->n, tasks), 8 * LANES);
@@ -102,8 +107,8 @@ static void cut_matrix(const wg__problem *t, wg__cut *c)
         b = side_of(t, t->p->segments, 0, true);
     }
     bool few_col_panels = t->n <= 2 * t->wide, few_row_panels = t->m <= 2 * TILE_ROWS;
-    c->pack_a = !whole || (!few_col_panels && a.k != 1);
-    c->pack_b = !t->p->packed_b && !(whole && !t->p->window && b.line == 1 && few_row_panels);
+    c->pack_a = STEP > 1 || !whole || (!few_col_panels && a.k != 1);
+    c->pack_b = !t->p->packed_b && (STEP > 1 || !(whole && !t->p->window && b.line == 1 && few_row_panels));
     split(t, c);
     if (c->pack_a && t->c_cs == 1) c->blis = fitting_blis();
 }

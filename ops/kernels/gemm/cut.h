@@ -18,10 +18,10 @@ enum {
 typedef struct wg__problem {
     const wg__product *p;
     bool transposed;
-    int64_t m, n, k;
+    int64_t m, n, k; /* k: steps of panels */
     int64_t c_rs, c_cs;
     int wide; /* columns of a panel */
-    int kc;   /* steps of k in a block */
+    int kc;   /* steps in a block */
 } wg__problem;
 
 typedef struct wg__cut {
@@ -35,6 +35,8 @@ typedef struct wg__cut {
 
 wg__problem WG__K(problem)(const wg__product *p);
 wg__cut WG__K(cut)(const wg__problem *t);
+
+static inline int64_t steps_of(const wg__segment *s) { return ceil_div(s->k, STEP); }
 
 /* A segment's operand as a side: the narrow one (lines are rows of the result) or the wide one (columns). */
 static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64_t batch, bool wide)

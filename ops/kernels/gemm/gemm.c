@@ -64,20 +64,21 @@ static size_t scratch(const wg__product *p)
 {
     wg__problem t = WG__K(problem)(p);
     wg__cut c = WG__K(cut)(&t);
-    if (c.vector) return (size_t)steps(&t) * sizeof(real);
+    if (c.vector) return (size_t)(steps(&t) * STEP) * sizeof(real);
     int64_t count = c.pack_b ? ceil_div(c.cols, t.wide) : 1; /* unpacked: 1 for the last, incomplete one */
     return (size_t)(a_size(&t, &c) + count * t.wide * steps(&t) + SLACK) * sizeof(real);
 }
 
 /* ---- packing ------------------------------------------------------------------------------------------------- */
 
-static void pack_panels(const panels *f, wg__side from, int64_t k, int64_t step)
+/* `numbers` of each line, from one step of the panels on. */
+static void pack_panels(const panels *f, wg__side from, int64_t numbers, int64_t step)
 {
     for (int64_t i = 0; i < f->count; i++) {
         int64_t start = panel_start(f, i), lines = min64(f->width, f->lines - start);
         wg__side part = {from.data + start * from.line, from.line, from.k};
         WG__K(pack_panel)
-        (f->data + i * f->stride + step * f->width, f->width, (int)lines, f->lines - start, k, part);
+        (f->data + i * f->stride + step * f->width, f->width, (int)lines, f->lines - start, numbers, part);
     }
 }
 
@@ -93,10 +94,11 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
 {
     for (int64_t step = 0; step < k; at = (cursor){at.segment + 1, 0}) {
         wg__side from = side_of(t, at.segment, batch, wide);
-        from.data += f->line * from.line + at.step * from.k;
-        int64_t end = min64(k, step + at.segment->k - at.step), stride = from.line == 1 ? PACK_STEPS : end - step;
-        for (; step < end; step += stride, from.data += stride * from.k)
-            pack_panels(f, from, min64(stride, end - step), step);
+        from.data += f->line * from.line + at.step * STEP * from.k;
+        int64_t numbers = min64(at.segment->k - at.step * STEP, (k - step) * STEP);
+        const int64_t end = step + ceil_div(numbers, STEP), stride = from.line == 1 ? PACK_STEPS : end - step;
+        for (; step < end; step += stride, numbers -= stride * STEP, from.data += stride * STEP * from.k)
+            pack_panels(f, from, min64(stride * STEP, numbers), step);
         step = end;
     }
 }
@@ -109,13 +111,13 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, c
         const wg__segment *s = at.segment;
         int64_t start = panel_start(f, i), skip = at.step;
         int lines = (int)min64(f->width, f->lines - start);
-        for (int64_t step = 0, n; step < k; step += n, s++, skip = 0) {
-            n = min64(k - step, s->k - skip);
+        for (int64_t step = 0, numbers; step < k; step += ceil_div(numbers, STEP), s++, skip = 0) {
+            numbers = min64((k - step) * STEP, s->k - skip * STEP);
             wg__windowed from = {.data = side_of(t, s, batch, true).data,
                                  .end = w->end,
                                  .line = w->line + f->line + start,
-                                 .step = w->step + skip};
-            WG__K(pack_window)(f->data + i * f->stride + step * f->width, f->width, lines, n, from);
+                                 .step = w->step + skip * STEP};
+            WG__K(pack_window)(f->data + i * f->stride + step * f->width, f->width, lines, numbers, from);
         }
     }
 }
@@ -126,8 +128,8 @@ enum { PANELS_PER_TASK = 4 }; /* chosen, not measured */
 
 static bool wants_packed(const wg__product *p)
 {
-    return (p->batches == 1 || p->shared_b) && p->n_segments == 1 && p->m > 1 && p->n >= TILE_COLS / 2 &&
-           p->segments[0].k >= 8 && (p->c_rs != 1 || p->c_cs == 1);
+    return (p->batches == 1 || p->shared_b) && p->n_segments == 1 && (p->m > 1 || STEP > 1) &&
+           p->n >= TILE_COLS / 2 && p->segments[0].k >= 8 && (p->c_rs != 1 || p->c_cs == 1);
 }
 
 static wg__problem packing_problem(const wg__product *p)
@@ -241,7 +243,8 @@ static void run_block(const wg__problem *t, const wg__cut *c, block *b)
     int64_t first = b->batch;
     b->from = (cursor){t->p->segments, 0};
     for (b->k0 = 0; b->k0 < t->k; b->k0 += b->k, b->from.step += b->k) {
-        for (; b->from.step >= b->from.segment->k; b->from.segment++) b->from.step -= b->from.segment->k;
+        for (; b->from.step >= steps_of(b->from.segment); b->from.segment++)
+            b->from.step -= steps_of(b->from.segment);
         b->k = min64(t->kc, t->k - b->k0);
         b->add = b->k0 > 0 || t->p->accumulate;
         b->batch = first;
@@ -266,8 +269,8 @@ static void run_vector(const wg__problem *t, block *b, real *x_copy)
     for (int s = 0; s < t->p->n_segments; s++) {
         const wg__segment *segment = &t->p->segments[s];
         wg__side x = side_of(t, segment, b->batch, false), from = side_of(t, segment, b->batch, true);
-        for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc) {
-            int64_t k = min64(t->kc, segment->k - k0);
+        for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc * STEP) {
+            int64_t k = min64(t->kc * STEP, segment->k - k0);
             const real *values = x.data + k0 * x.k;
             for (int64_t p = 0; x.k != 1 && p < k; p++) x_copy[p] = values[p * x.k];
             wg__side part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k};

@@ -35,8 +35,9 @@
 
 #include "../base/kernel.h"
 
-/* The product kernels of f32 or f64 on this machine; NULL for other dtypes. */
-const wg__product_kernels *wg__product_get(wg_dtype dtype);
+/* The product kernels of f32 or f64 on this machine; NULL for other dtypes. in_bf16, for f32: operands are rounded to
+ * bf16, and their products are added in f32. */
+const wg__product_kernels *wg__product_get(wg_dtype dtype, bool in_bf16);
 const char *wg__product_name(void); /* "BLIS 0.9.0 skx"; "reference" without BLIS */
 
 #endif

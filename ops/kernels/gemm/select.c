@@ -4,13 +4,27 @@
 
 #include "../../../autograd/base/isa.h"
 
-extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, f32), WG__EVERY_ISA(WG__VARIANT, product, f64);
+extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, f32), WG__EVERY_ISA(WG__VARIANT, product, f64),
+    WG__EVERY_ISA(WG__VARIANT, product, bf16);
+#ifdef WG__VDPBF16
+extern const wg__product_kernels wg__product_vdpbf16_avx512;
+#endif
 
-const wg__product_kernels *wg__product_get(wg_dtype dtype)
+static const wg__product_kernels *bf16(void)
+{
+    static const wg__product_kernels *const emulated[WG__ISA_COUNT] = {WG__EVERY_ISA(&WG__VARIANT, product, bf16)};
+#ifdef WG__VDPBF16
+    if (wg__isa_has_bf16()) return &wg__product_vdpbf16_avx512;
+#endif
+    return emulated[wg__isa_get()];
+}
+
+const wg__product_kernels *wg__product_get(wg_dtype dtype, bool in_bf16)
 {
     static const wg__product_kernels *const kernels[][WG__ISA_COUNT] = {
         {WG__EVERY_ISA(&WG__VARIANT, product, f32)}, {WG__EVERY_ISA(&WG__VARIANT, product, f64)}};
     if (dtype != WG_F32 && dtype != WG_F64) return NULL;
+    if (dtype == WG_F32 && in_bf16) return bf16();
     wg__blis_get(dtype); /* initializes BLIS now rather than during a run */
     return kernels[dtype == WG_F64][wg__isa_get()];
 }

@@ -46,9 +46,9 @@ INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const r
         b += b_k;
         UNROLL
         for (int i = 0; i < rows; i++) {
-            vector x = SPLAT(row[i / GROUP][i % GROUP * a.line]);
-            sum[i][0] = VECTOR_FMA(x, b0, sum[i][0]);
-            if (vectors == 2) sum[i][1] = VECTOR_FMA(x, b1, sum[i][1]);
+            vector x = ELEMENT(row[i / GROUP][i % GROUP * a.line]);
+            sum[i][0] = multiply_add(x, b0, sum[i][0]);
+            if (vectors == 2) sum[i][1] = multiply_add(x, b1, sum[i][1]);
         }
         UNROLL
         for (int g = 0; g < GROUPS; g++) row[g] += a.k;

@@ -33,6 +33,14 @@ typedef real unaligned_vector __attribute__((vector_size(VECTOR_BYTES), aligned(
 static inline vector load(const real *from) { return *(const unaligned_vector *)from; }
 static inline void store(real *to, vector v) { *(unaligned_vector *)to = v; }
 
+/* Numbers of a line that one element of a panel holds. In the variant bf16 it is a pair of bf16 in the bits of a float:
+ * two consecutive numbers of a line, rounded, the first one in the lower half; an odd line ends with a zero. */
+#ifdef WG__BF16
+enum { STEP = 2 };
+#else
+enum { STEP = 1 };
+#endif
+
 /* a b + c, rounded once where the machine has fused multiply-add. As intrinsics, since every kernel must give an
  * element the same bits at any optimization level; elsewhere -ffp-contract=fast has the same effect. */
 #if defined __AVX512F__ && WG__T == 32
@@ -63,6 +71,41 @@ static inline void store(real *to, vector v) { *(unaligned_vector *)to = v; }
 #define SCALAR_FMA(a, b, c) __builtin_fma(a, b, c)
 #else
 #define SCALAR_FMA(a, b, c) ((a) * (b) + (c))
+#endif
+
+/* The sum of a tile plus the product of an element of A, in all lanes, and elements of B. */
+#ifndef WG__BF16
+#define ELEMENT(x) SPLAT(x)
+static inline __attribute__((always_inline)) vector multiply_add(vector x, vector b, vector sum)
+{
+    return VECTOR_FMA(x, b, sum);
+}
+#else
+typedef uint32_t bits __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint32_t pair_bits __attribute__((may_alias));
+#define ELEMENT(x) ((vector)((bits){0} + *(const pair_bits *)&(x)))
+
+/* What vdpbf16ps does, and the same where there is none: sum + x1 b1, then that + x0 b0, each rounded once to nearest,
+ * with denormals flushed (the floating-point environment of all kernels). */
+static inline __attribute__((always_inline)) vector multiply_add(vector x, vector b, vector sum)
+{
+#if defined __AVX512BF16__
+    return (vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)b);
+#else
+    const vector x1 = (vector)((bits)x & 0xffff0000u), x0 = (vector)((bits)x << 16);
+    const vector b1 = (vector)((bits)b & 0xffff0000u), b0 = (vector)((bits)b << 16);
+#if HAS_FMA
+    return VECTOR_FMA(x0, b0, VECTOR_FMA(x1, b1, sum));
+#else
+    /* in f64 the product is exact, and a sum rounded to f64 and then to f32 is rounded as if once (53 >= 2 * 24 + 2) */
+    typedef double wide __attribute__((vector_size(2 * VECTOR_BYTES)));
+#define WIDE(v) __builtin_convertvector(v, wide)
+    sum = __builtin_convertvector(WIDE(x1) * WIDE(b1) + WIDE(sum), vector);
+    return __builtin_convertvector(WIDE(x0) * WIDE(b0) + WIDE(sum), vector);
+#undef WIDE
+#endif
+#endif
+}
 #endif
 
 /* Index lists for __builtin_shufflevector on two vectors: from every 2 s lanes, LIST(LOW, s) takes the lower s of both,

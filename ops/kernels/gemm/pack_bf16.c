@@ -1,0 +1,103 @@
+/* Packs one side of a product in bf16 into panels of pairs: panel[p][width] holds numbers 2 p and 2 p + 1 of `width`
+ * lines. Compiled per variant. Reads no memory but the numbers. */
+#include "pair.h"
+#include "transpose.h"
+
+#include <string.h>
+
+#include "../base/integers.h"
+
+/* ---- by way of f32: any strides ------------------------------------------------------------------------------ */
+
+enum { NUMBERS = 2 * PACK_STEPS, WIDTH_MOST = 64 };
+
+#define F32_(name, isa) wg__##name##_f32_##isa
+#define F32(name, isa)  F32_(name, isa)
+void F32(pack_panel, WG__ISA)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from);
+void F32(pack_window, WG__ISA)(real *panel, int width, int lines, int64_t k, wg__windowed from);
+
+/* A few numbers of each line, packed by pack.c or window.c, in the first-level cache. */
+typedef real rows[(NUMBERS + LANES) * WIDTH_MOST] __attribute__((aligned(64)));
+
+static void pair_rows(real *panel, int width, int64_t k, const real *from)
+{
+    for (int64_t p = 0; p < k; p += 2)
+        for (int l = 0; l < width; l += LANES) {
+            const real *first = from + p * width + l;
+            store(panel + p / 2 * width + l, paired(load(first), p + 1 < k ? load(first + width) : (vector){0}));
+        }
+}
+
+static void pack_by_rows(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+{
+    rows some;
+    for (int64_t p = 0; p < k; p += NUMBERS, panel += NUMBERS / 2 * width, from.data += NUMBERS * from.k) {
+        F32(pack_panel, WG__ISA)(some, width, lines, readable, min64(NUMBERS, k - p), from);
+        pair_rows(panel, width, min64(NUMBERS, k - p), some);
+    }
+}
+
+void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from)
+{
+    rows some;
+    for (int64_t p = 0; p < k; p += NUMBERS, panel += NUMBERS / 2 * width, from.step += NUMBERS) {
+        F32(pack_window, WG__ISA)(some, width, lines, min64(NUMBERS, k - p), from);
+        pair_rows(panel, width, min64(NUMBERS, k - p), some);
+    }
+}
+
+/* ---- unit stride along k, or along the lines ------------------------------------------------------------------- */
+
+/* LANES pairs of up to LANES lines. */
+static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__side from)
+{
+    vector v[LANES];
+    UNROLL
+    for (int i = 0; i < LANES; i++) {
+        const real *line = from.data + i * from.line;
+        v[i] = i < lines ? pairs_along(load(line), load(line + LANES)) : (vector){0};
+    }
+    transpose(v);
+    UNROLL
+    for (int i = 0; i < LANES; i++) store(panel + i * width, v[i]);
+}
+
+static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    int64_t p = 0;
+    for (; p + 2 * LANES <= k; p += 2 * LANES)
+        for (int l = 0; l < width; l += LANES) {
+            const wg__side block = {from.data + l * from.line + p, from.line, 1};
+            if (lines - l >= LANES)
+                pack_block(panel + p / 2 * width + l, width, LANES, block);
+            else
+                pack_block(panel + p / 2 * width + l, width, lines - l, block);
+        }
+    from.data += p;
+    if (p < k) pack_by_rows(panel + p / 2 * width, width, lines, lines, k - p, from);
+}
+
+/* Prefetches as pack.c does. */
+static inline void pack_adjacent(int vectors, real *panel, int width, int64_t k, wg__side from)
+{
+    for (int64_t p = 0; p < k; p += 2)
+        for (int v = 0; v < vectors; v++) {
+            const real *first = from.data + p * from.k + v * LANES;
+            __builtin_prefetch(first + NUMBERS * from.k, 0, 2);
+            __builtin_prefetch(first + (NUMBERS + 1) * from.k, 0, 2);
+            store(panel + p / 2 * width + v * LANES,
+                  paired(load(first), p + 1 < k ? load(first + from.k) : (vector){0}));
+        }
+}
+
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+{
+    if (from.line == 1 && width == LANES && readable >= LANES)
+        pack_adjacent(1, panel, width, k, from);
+    else if (from.line == 1 && width == 2 * LANES && readable >= 2 * LANES)
+        pack_adjacent(2, panel, width, k, from);
+    else if (from.k == 1 && from.line != 1)
+        pack_transposed(panel, width, lines, k, from);
+    else
+        pack_by_rows(panel, width, lines, readable, k, from);
+}

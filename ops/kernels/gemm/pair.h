@@ -1,0 +1,43 @@
+/* Internal. Pairs of numbers rounded to bf16. For files compiled with WG__ISA and WG__BF16. */
+#ifndef WG_GEMM_PAIR_H
+#define WG_GEMM_PAIR_H
+
+#include "tile.h"
+
+/* Rounded to nearest even; denormals to zero, NaN quiet: vcvtneps2bf16. In the upper half of each lane; the lower half
+ * is zero. */
+static inline bits rounded(vector v)
+{
+    const bits b = (bits)v;
+    const bits tiny = (bits)((b & 0x7f800000u) == 0), nan = (bits)((b & 0x7fffffffu) > 0x7f800000u);
+    const bits number = b + 0x7fffu + ((b >> 16) & 1);
+    return ((nan & (b | 0x00400000u)) | (~nan & number)) & (~tiny | 0x80000000u) & 0xffff0000u;
+}
+
+/* Two steps of LANES lines as pairs. */
+static inline vector paired(vector first, vector second)
+{
+#if defined __AVX512BF16__
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
+                                           6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return (vector)_mm512_permutexvar_epi16(order, both);
+#else
+    return (vector)(rounded(second) | rounded(first) >> 16);
+#endif
+}
+
+/* Consecutive numbers of a line, in two vectors, as pairs. */
+static inline vector pairs_along(vector low, vector high)
+{
+#if defined __AVX512BF16__
+    return (vector)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+#else
+#define EVEN(s, j) (2 * (j))
+#define ODD(s, j)  (2 * (j) + 1)
+    const vector first = __builtin_shufflevector(low, high, LIST(EVEN, 0));
+    return paired(first, __builtin_shufflevector(low, high, LIST(ODD, 0)));
+#endif
+}
+
+#endif
