@@ -29,8 +29,22 @@ static double bf16_of(double x)
 typedef struct matrix {
     guarded memory;
     int64_t rows, cols, rs, cs, count, batch; /* count: elements in memory; batch: between problems */
+    bool half;                                /* of bf16 */
 } matrix;
 
+static uint16_t upper_half(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+static float f32_of(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
 static size_t size_of(wg_dtype t) { return t == WG_F32 ? 4 : 8; }
 static double get(wg_dtype t, const void *p, int64_t i)
 {
@@ -65,6 +79,17 @@ static matrix matrix_new(wg_dtype t, int64_t rows, int64_t cols, int layout, int
     m.memory = guarded_new((size_t)m.count * size_of(t));
     for (int64_t i = 0; i < m.count; i++) set(t, m.memory.data, i, real_value());
     return m;
+}
+
+/* Stores the numbers as bf16. */
+static void halve(matrix *m)
+{
+    guarded memory = guarded_new((size_t)m->count * 2);
+    for (int64_t i = 0; i < m->count; i++)
+        ((uint16_t *)memory.data)[i] = upper_half((float)bf16_of((double)((float *)m->memory.data)[i]));
+    guarded_free(&m->memory);
+    m->memory = memory;
+    m->half = true;
 }
 
 /* ---- one random product ---- */
@@ -120,7 +145,11 @@ static void trial_new(trial *t)
         int64_t k = p->n_segments == 1 ? random_size(large || below(8) == 0) : below(4) ? same : random_size(false);
         t->a[s] = matrix_new(p->dtype, p->m, k, (int)(below(8) ? layout_a : below(LAYOUTS)), p->batches);
         t->b[s] = matrix_new(p->dtype, k, p->n, (int)(below(8) ? layout_b : below(LAYOUTS)), p->batches);
+        if (p->bf16 && below(3) == 0) halve(&t->a[s]);
+        if (p->bf16 && below(3) == 0) halve(&t->b[s]);
         t->segments[s] = (wg__segment){.a = t->a[s].memory.data,
+                                       .a_bf16 = t->a[s].half,
+                                       .b_bf16 = t->b[s].half,
                                        .b = t->b[s].memory.data,
                                        .k = k,
                                        .a_rs = t->a[s].rs,
@@ -155,7 +184,8 @@ static void element(const trial *t, int64_t batch, int64_t i, int64_t j, double 
             int64_t at = s * p->batch_step + batch;
             int64_t a = i * g->a_rs + q * g->a_cs + (p->batch_a ? p->batch_a[at] : 0);
             int64_t b = q * g->b_rs + j * g->b_cs + (p->batch_b ? p->batch_b[at] : 0);
-            double x = get(p->dtype, g->a, a), y = get(p->dtype, g->b, b);
+            double x = g->a_bf16 ? (double)f32_of(((const uint16_t *)g->a)[a]) : get(p->dtype, g->a, a);
+            double y = g->b_bf16 ? (double)f32_of(((const uint16_t *)g->b)[b]) : get(p->dtype, g->b, b);
             double term = p->bf16 ? bf16_of(x) * bf16_of(y) : x * y;
             *sum += term;
             *magnitude += fabs(term);
@@ -241,7 +271,7 @@ static void try_shared(trial *t, const wg__product_kernels *k, const void *befor
     memcpy(all.c, before, bytes);
     for (int64_t i = 0; i < all.batches; i++) {
         wg__segment s = t->segments[0];
-        each_a[i] = s.a = (const char *)s.a + (size_t)t->offset_a[i] * size;
+        each_a[i] = s.a = (const char *)s.a + (size_t)t->offset_a[i] * (s.a_bf16 ? 2 : size);
         each_c[i] = one.c = (char *)all.c + (size_t)(i * all.batch_c) * size;
         one.segments = &s;
         run_shuffled(k, &one);
@@ -296,8 +326,13 @@ static void make_special(trial *t)
             matrix *m = side ? &t->a[s] : &t->b[s];
             const int64_t among = below(2) ? 3 : 200;
             for (int64_t i = 0; i < m->count; i++)
-                if (below(among) == 0)
-                    ((float *)m->memory.data)[i] = specials[below(sizeof specials / sizeof *specials)];
+                if (below(among) == 0) {
+                    const float special = specials[below(sizeof specials / sizeof *specials)];
+                    if (m->half)
+                        ((uint16_t *)m->memory.data)[i] = upper_half(special);
+                    else
+                        ((float *)m->memory.data)[i] = special;
+                }
         }
 }
 

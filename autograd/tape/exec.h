@@ -74,6 +74,7 @@ typedef struct wg__segment {
     const void *a, *b;
     int64_t k;
     int64_t a_rs, a_cs, b_rs, b_cs;
+    bool a_bf16, b_bf16; /* stored as bf16: strides and offsets count numbers of two bytes */
 } wg__segment;
 
 /* The right operand of a convolution, an image seen through a sliding window: element (p, j) of a segment is
@@ -135,6 +136,7 @@ typedef struct wg__structural {
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
     wg_pointwise (*identity)(size_t element_size);                    /* y = x */
+    wg_pointwise narrow;                                              /* y in bf16, x in f32 */
     const wg__line_sums *(*line_sums)(wg_dtype dtype);                /* of floats */
     const wg__product_kernels *(*product)(wg_dtype dtype, bool bf16); /* NULL: no product of this dtype */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);

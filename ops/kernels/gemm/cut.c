@@ -82,7 +82,9 @@ static bool is_vector(const wg__problem *t)
     if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
     for (int s = 0; s < t->p->n_segments; s++) {
         wg__side b = side_of(t, &t->p->segments[s], 0, true);
-        if (b.line != 1 && (b.k != 1 || STEP > 1)) return false;
+        const bool half = b.half || side_of(t, &t->p->segments[s], 0, false).half;
+        if (STEP > 1 && (half || b.line != unit_of(b))) return false;
+        if (STEP == 1 && b.line != 1 && b.k != 1) return false;
     }
     return true;
 }

@@ -42,13 +42,15 @@ static inline int64_t steps_of(const wg__segment *s) { return ceil_div(s->k, STE
 static inline wg__side side_of(const wg__problem *t, const wg__segment *s, int64_t batch, bool wide)
 {
     const wg__product *p = t->p;
-    bool b = wide != t->transposed;
+    const bool b = wide != t->transposed, half = b ? s->b_bf16 : s->a_bf16;
+    const int64_t unit = unit_of((wg__side){.half = half});
     const int64_t *offset = b ? p->batch_b : p->batch_a;
-    const real *data = b ? s->b : p->each_a ? p->each_a[batch] : s->a;
+    const wg__item *data = b ? s->b : p->each_a ? p->each_a[batch] : s->a;
     if (offset) offset += (s - p->segments) * p->batch_step;
-    return (wg__side){.data = offset && data ? data + offset[batch] : data,
-                      .line = b ? s->b_cs : s->a_rs,
-                      .k = b ? s->b_rs : s->a_cs};
+    return (wg__side){.data = offset && data ? data + offset[batch] * unit : data,
+                      .line = (b ? s->b_cs : s->a_rs) * unit,
+                      .k = (b ? s->b_rs : s->a_cs) * unit,
+                      .half = half};
 }
 
 #endif

@@ -76,7 +76,7 @@ static void pack_panels(const panels *f, wg__side from, int64_t numbers, int64_t
 {
     for (int64_t i = 0; i < f->count; i++) {
         int64_t start = panel_start(f, i), lines = min64(f->width, f->lines - start);
-        wg__side part = {from.data + start * from.line, from.line, from.k};
+        wg__side part = {from.data + start * from.line, from.line, from.k, from.half};
         WG__K(pack_panel)
         (f->data + i * f->stride + step * f->width, f->width, (int)lines, f->lines - start, numbers, part);
     }
@@ -96,7 +96,8 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
         wg__side from = side_of(t, at.segment, batch, wide);
         from.data += f->line * from.line + at.step * STEP * from.k;
         int64_t numbers = min64(at.segment->k - at.step * STEP, (k - step) * STEP);
-        const int64_t end = step + ceil_div(numbers, STEP), stride = from.line == 1 ? PACK_STEPS : end - step;
+        const int64_t end = step + ceil_div(numbers, STEP),
+                      stride = from.line == unit_of(from) ? PACK_STEPS : end - step;
         for (; step < end; step += stride, numbers -= stride * STEP, from.data += stride * STEP * from.k)
             pack_panels(f, from, min64(stride * STEP, numbers), step);
         step = end;
@@ -113,7 +114,7 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, c
         int lines = (int)min64(f->width, f->lines - start);
         for (int64_t step = 0, numbers; step < k; step += ceil_div(numbers, STEP), s++, skip = 0) {
             numbers = min64((k - step) * STEP, s->k - skip * STEP);
-            wg__windowed from = {.data = side_of(t, s, batch, true).data,
+            wg__windowed from = {.data = reals_of(side_of(t, s, batch, true)).data,
                                  .end = w->end,
                                  .line = w->line + f->line + start,
                                  .step = w->step + skip * STEP};
@@ -191,13 +192,13 @@ static const real *col_panel_at(const wg__problem *t, const wg__cut *c, const bl
     if (t->p->packed_b) return (const real *)t->p->packed_b + (b->col + j) * t->k + b->k0 * t->wide;
     if (c->pack_b) return b->b_panels + j * b->k;
     if (j + t->wide > b->cols) return b->b_panels;
-    wg__side from = side_of(t, t->p->segments, b->batch, true);
+    const wg__reals from = reals_of(side_of(t, t->p->segments, b->batch, true));
     *b_k = from.k;
     return from.data + (b->col + j) + b->k0 * from.k;
 }
 
 /* One row panel times all column panels of the block. Our own tile computes the edges, where BLIS' is slow. */
-static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b, wg__side a, int rows, real *to)
+static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b, wg__reals a, int rows, real *to)
 {
     for (int64_t j = 0; j < b->cols; j += t->wide) {
         int64_t b_k;
@@ -222,9 +223,9 @@ static void run_rows(const wg__problem *t, const wg__cut *c, const block *b, int
     if (c->pack_a) pack_steps(t, b->batch, false, &f, b->from, b->k);
     for (int64_t i = 0; i < f.count; i++) {
         int64_t start = panel_start(&f, i);
-        wg__side a = {.data = f.data + i * f.stride, .line = 1, .k = f.width};
+        wg__reals a = {.data = f.data + i * f.stride, .line = 1, .k = f.width};
         if (!c->pack_a) {
-            a = side_of(t, t->p->segments, b->batch, false);
+            a = reals_of(side_of(t, t->p->segments, b->batch, false));
             a.data += (f.line + start) * a.line + b->k0 * a.k;
         }
         run_row_panel(t, c, b, a, (int)(panel_start(&f, i + 1) - start), b->c + (row + start) * t->c_rs);
@@ -268,12 +269,13 @@ static void run_vector(const wg__problem *t, block *b, real *x_copy)
     b->add = t->p->accumulate;
     for (int s = 0; s < t->p->n_segments; s++) {
         const wg__segment *segment = &t->p->segments[s];
-        wg__side x = side_of(t, segment, b->batch, false), from = side_of(t, segment, b->batch, true);
+        const wg__reals x = reals_of(side_of(t, segment, b->batch, false)),
+                        from = reals_of(side_of(t, segment, b->batch, true));
         for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc * STEP) {
             int64_t k = min64(t->kc * STEP, segment->k - k0);
             const real *values = x.data + k0 * x.k;
             for (int64_t p = 0; x.k != 1 && p < k; p++) x_copy[p] = values[p * x.k];
-            wg__side part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k};
+            wg__reals part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k};
             WG__K(vector_matrix)(b->cols, k, x.k == 1 ? values : x_copy, part, b->add, b->c, t->c_cs);
             b->add = true;
         }

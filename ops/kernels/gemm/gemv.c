@@ -6,7 +6,7 @@
 INLINE void store_sum(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
 
 /* `vectors` vectors of columns: each column is one chain of multiply-adds over p, as in a tile. */
-INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+INLINE void columns(int vectors, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     vector sum[8];
     for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
@@ -16,7 +16,7 @@ INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add,
         for (int j = 0; j < LANES; j++) store_sum(add, y + (v * LANES + j) * y_stride, sum[v][j]);
 }
 
-static void by_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+static void by_columns(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     int64_t j = 0;
     for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES)
@@ -50,7 +50,7 @@ INLINE real total(vector v)
 enum { DOTS = 4 }; /* inner products at a time; chosen, not measured */
 
 /* `count` inner products over contiguous k. Prefetches the lines of the next ones: B is read once, from memory. */
-INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+INLINE void dots(int count, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     vector even[DOTS], odd[DOTS];
     for (int j = 0; j < count; j++) even[j] = odd[j] = (vector){0};
@@ -73,7 +73,7 @@ INLINE void dots(int count, int64_t k, const real *x, wg__side b, bool add, real
     }
 }
 
-void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     if (b.line == 1) {
         by_columns(n, k, x, b, add, y, y_stride);

@@ -4,7 +4,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* `vectors` vectors of columns. */
-INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+INLINE void columns(int vectors, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     const vector zero = {0};
     vector sum[8];
@@ -26,7 +26,7 @@ INLINE void columns(int vectors, int64_t k, const real *x, wg__side b, bool add,
 }
 
 /* Fewer columns than a vector has. */
-static void last_columns(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+static void last_columns(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     vector sum = {0};
     for (int64_t p = 0; p < k; p += 2) {
@@ -39,7 +39,7 @@ static void last_columns(int64_t n, int64_t k, const real *x, wg__side b, bool a
     for (int64_t j = 0; j < n; j++) y[j * y_stride] = add ? y[j * y_stride] + sum[j] : sum[j];
 }
 
-void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     int64_t j = 0;
     for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES)

@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-static void pack_elements(real *panel, int width, int lines, int64_t k, wg__side from)
+static void pack_elements(real *panel, int width, int lines, int64_t k, wg__reals from)
 {
     for (int64_t p = 0; p < k; p++)
         for (int l = 0; l < lines; l++) panel[p * width + l] = from.data[l * from.line + p * from.k];
 }
 
 /* LANES steps of up to LANES lines. */
-static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__side from)
+static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__reals from)
 {
     vector v[LANES];
     UNROLL
@@ -23,12 +23,12 @@ static inline __attribute__((always_inline)) void pack_block(real *panel, int wi
 
 /* Unit stride along k. A block may write past the panel's width, into the next step. Blocks of lines are packed from
  * last to first and steps in order, so that every element is written last with its own value. */
-static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__side from)
+static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__reals from)
 {
     int64_t p = 0;
     for (; p + LANES <= k; p += LANES)
         for (int l = (lines - 1) / LANES * LANES; l >= 0; l -= LANES) {
-            wg__side block = {from.data + l * from.line + p, from.line, 1};
+            wg__reals block = {from.data + l * from.line + p, from.line, 1};
             if (lines - l >= LANES)
                 pack_block(panel + p * width + l, width, LANES, block);
             else
@@ -44,7 +44,7 @@ static inline void prefetch_steps(const real *step, int64_t k) { __builtin_prefe
 
 /* Unit stride along the lines. Copies whole vectors where they can be read; what a vector writes past the panel's width
  * belongs to the next step and is overwritten. */
-static void pack_adjacent(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+static void pack_adjacent(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from)
 {
     if (lines <= LANES && readable >= LANES) {
         for (int64_t p = 0; p < k; p++) {
@@ -64,7 +64,7 @@ static void pack_adjacent(real *panel, int width, int lines, int64_t readable, i
     }
 }
 
-void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+void WG__K(pack_reals)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from)
 {
     if (lines < width) memset(panel, 0, (size_t)(k * width) * sizeof(real));
     if (from.line == 1)
@@ -73,4 +73,9 @@ void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int6
         pack_transposed(panel, width, lines, k, from);
     else
         pack_elements(panel, width, lines, k, from);
+}
+
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+{
+    WG__K(pack_reals)(panel, width, lines, readable, k, reals_of(from));
 }

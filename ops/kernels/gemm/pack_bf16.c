@@ -13,7 +13,7 @@ enum { NUMBERS = 2 * PACK_STEPS, WIDTH_MOST = 64 };
 
 #define F32_(name, isa) wg__##name##_f32_##isa
 #define F32(name, isa)  F32_(name, isa)
-void F32(pack_panel, WG__ISA)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from);
+void F32(pack_reals, WG__ISA)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from);
 void F32(pack_window, WG__ISA)(real *panel, int width, int lines, int64_t k, wg__windowed from);
 
 /* A few numbers of each line, packed by pack.c or window.c, in the first-level cache. */
@@ -28,11 +28,11 @@ static void pair_rows(real *panel, int width, int64_t k, const real *from)
         }
 }
 
-static void pack_by_rows(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+static void pack_by_rows(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from)
 {
     rows some;
     for (int64_t p = 0; p < k; p += NUMBERS, panel += NUMBERS / 2 * width, from.data += NUMBERS * from.k) {
-        F32(pack_panel, WG__ISA)(some, width, lines, readable, min64(NUMBERS, k - p), from);
+        F32(pack_reals, WG__ISA)(some, width, lines, readable, min64(NUMBERS, k - p), from);
         pair_rows(panel, width, min64(NUMBERS, k - p), some);
     }
 }
@@ -49,7 +49,7 @@ void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__window
 /* ---- unit stride along k, or along the lines ------------------------------------------------------------------- */
 
 /* LANES pairs of up to LANES lines. */
-static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__side from)
+static inline __attribute__((always_inline)) void pack_block(real *panel, int width, int lines, wg__reals from)
 {
     vector v[LANES];
     UNROLL
@@ -62,12 +62,12 @@ static inline __attribute__((always_inline)) void pack_block(real *panel, int wi
     for (int i = 0; i < LANES; i++) store(panel + i * width, v[i]);
 }
 
-static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__side from)
+static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__reals from)
 {
     int64_t p = 0;
     for (; p + 2 * LANES <= k; p += 2 * LANES)
         for (int l = 0; l < width; l += LANES) {
-            const wg__side block = {from.data + l * from.line + p, from.line, 1};
+            const wg__reals block = {from.data + l * from.line + p, from.line, 1};
             if (lines - l >= LANES)
                 pack_block(panel + p / 2 * width + l, width, LANES, block);
             else
@@ -78,7 +78,7 @@ static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__si
 }
 
 /* Prefetches as pack.c does. */
-static inline void pack_adjacent(int vectors, real *panel, int width, int64_t k, wg__side from)
+static inline void pack_adjacent(int vectors, real *panel, int width, int64_t k, wg__reals from)
 {
     for (int64_t p = 0; p < k; p += 2)
         for (int v = 0; v < vectors; v++) {
@@ -90,7 +90,7 @@ static inline void pack_adjacent(int vectors, real *panel, int width, int64_t k,
         }
 }
 
-void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+static void pack_f32(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from)
 {
     if (from.line == 1 && width == LANES && readable >= LANES)
         pack_adjacent(1, panel, width, k, from);
@@ -100,4 +100,62 @@ void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int6
         pack_transposed(panel, width, lines, k, from);
     else
         pack_by_rows(panel, width, lines, readable, k, from);
+}
+
+/* ---- numbers that are bf16 already --------------------------------------------------------------------------- */
+
+typedef uint16_t halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
+typedef uint32_t pairs __attribute__((vector_size(VECTOR_BYTES), aligned(2), may_alias));
+
+static inline bits widened(const wg__item *from) { return __builtin_convertvector(*(const halves *)from, bits); }
+
+static void pack_half_elements(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    for (int64_t p = 0; p < k; p += 2)
+        for (int l = 0; l < width; l++) {
+            const wg__item *first = from.data + l * from.line + p * from.k;
+            const uint32_t low = l < lines ? *first : 0, high = l < lines && p + 1 < k ? first[from.k] : 0;
+            ((pair_bits *)panel)[p / 2 * width + l] = low | high << 16;
+        }
+}
+
+static void pack_half_adjacent(real *panel, int width, int64_t k, wg__side from)
+{
+    for (int64_t p = 0; p < k; p += 2)
+        for (int l = 0; l < width; l += LANES) {
+            const wg__item *first = from.data + p * from.k + l;
+            const bits second = p + 1 < k ? widened(first + from.k) : (bits){0};
+            __builtin_prefetch(first + NUMBERS * from.k, 0, 2);
+            store(panel + p / 2 * width + l, (vector)(widened(first) | second << 16));
+        }
+}
+
+static void pack_half_transposed(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    int64_t p = 0;
+    for (; p + 2 * LANES <= k; p += 2 * LANES)
+        for (int l = 0; l < width; l += LANES) {
+            vector v[LANES];
+            UNROLL
+            for (int i = 0; i < LANES; i++)
+                v[i] =
+                    l + i < lines ? (vector) * (const pairs *)(from.data + (l + i) * from.line + p) : (vector){0};
+            transpose(v);
+            UNROLL
+            for (int i = 0; i < LANES; i++) store(panel + (p / 2 + i) * width + l, v[i]);
+        }
+    from.data += p;
+    pack_half_elements(panel + p / 2 * width, width, lines, k - p, from);
+}
+
+void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
+{
+    if (!from.half)
+        pack_f32(panel, width, lines, readable, k, reals_of(from));
+    else if (from.line == 1 && readable >= width)
+        pack_half_adjacent(panel, width, k, from);
+    else if (from.k == 1 && from.line != 1)
+        pack_half_transposed(panel, width, lines, k, from);
+    else
+        pack_half_elements(panel, width, lines, k, from);
 }

@@ -31,7 +31,7 @@ INLINE void store_tile(int rows, int vectors, int cols, vector sum[TILE_ROWS][2]
         }
 }
 
-INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add,
+INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add,
                  real *c, int64_t c_rs, int64_t c_cs)
 {
     vector sum[TILE_ROWS][2];
@@ -58,7 +58,7 @@ INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const r
 
 /* One function for each number of rows and vectors, in which both are constants. */
 #define FUNCTION(rows, vectors)                                                                                    \
-    static void tile_##rows##_##vectors(int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add,     \
+    static void tile_##rows##_##vectors(int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add,    \
                                         real *c, int64_t c_rs, int64_t c_cs)                                       \
     {                                                                                                              \
         tile(rows, vectors, cols, k, a, b, b_k, add, c, c_rs, c_cs);                                               \
@@ -68,11 +68,11 @@ INLINE void tile(int rows, int vectors, int cols, int64_t k, wg__side a, const r
 
 EACH_ROWS(BOTH)
 
-typedef void (*tile_function)(int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
+typedef void (*tile_function)(int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
                               int64_t c_rs, int64_t c_cs);
 static const tile_function functions[TILE_ROWS][2] = {EACH_ROWS(ENTRY)};
 
-void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
+void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs)
 {
     functions[rows - 1][cols > LANES](cols, k, a, b, b_k, add, c, c_rs, c_cs);

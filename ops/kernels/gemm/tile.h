@@ -126,15 +126,36 @@ static inline __attribute__((always_inline)) vector multiply_add(vector x, vecto
 #define LIST(f, s) LIST2(f, s, 0)
 #endif
 
-/* One side of a product: lines (rows of A, columns of B) of k elements. */
+/* One side of a product: lines (rows of A, columns of B) of k numbers. In the variant bf16 they are f32, or bf16 if
+ * `half`, and pointers and strides count halves of an f32: the unit is 2 or 1. */
+#ifdef WG__BF16
+typedef uint16_t wg__item;
+#else
+typedef real wg__item;
+#endif
 typedef struct wg__side {
-    const real *data;
-    int64_t line, k; /* strides, in elements */
+    const wg__item *data;
+    int64_t line, k; /* strides */
+    bool half;
 } wg__side;
+
+static inline int64_t unit_of(wg__side side) { return STEP > 1 && !side.half ? 2 : 1; }
+
+/* Lines of reals: a side that is not half, or a row panel of packed elements. */
+typedef struct wg__reals {
+    const real *data;
+    int64_t line, k; /* strides */
+} wg__reals;
+
+static inline wg__reals reals_of(wg__side side)
+{
+    const int64_t unit = unit_of(side);
+    return (wg__reals){(const real *)(const void *)side.data, side.line / unit, side.k / unit};
+}
 
 /* C[rows,cols] (+)= A B for rows <= TILE_ROWS, cols <= TILE_COLS. Reads b[p * b_k + j] for j < LANES if cols <= LANES,
  * else for j < TILE_COLS. */
-void WG__K(tile)(int rows, int cols, int64_t k, wg__side a, const real *b, int64_t b_k, bool add, real *c,
+void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs);
 
 /* Adjacent lines are packed this many steps at a time, into all their panels, and as many steps are prefetched: 83 to
@@ -144,18 +165,19 @@ enum { PACK_STEPS = 16 };
 /* Packs steps [0, k) of `lines` lines as panel[p][width], with zeros past the last line. `readable` >= lines lines may
  * be read. May write LANES elements past the panel's end. */
 void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from);
+void WG__K(pack_reals)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from);
 
 /* The same for lines seen through a window: element p of line l is data[step[p] + line[l]]. May write LANES rows of the
  * panel past its end. */
 typedef struct wg__windowed {
-    const real *data;
-    const void *end; /* of the memory that may be read */
+    const real *data; /* f32 in the variant bf16, too */
+    const void *end;  /* of the memory that may be read */
     const int64_t *line, *step;
 } wg__windowed;
 void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from);
 
 /* y[j] (+)= sum over p of x[p] B[p,j], j < n; B has unit stride along one of its two axes. */
-void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride);
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride);
 
 extern const wg__product_kernels WG__K(product);
 
