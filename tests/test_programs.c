@@ -388,7 +388,8 @@ static void check_program(uint64_t seed)
 {
     wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
     outcome plain, merged;
-    bool ok = run_plan(seed, dtype, "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place", &plain);
+    bool ok =
+        run_plan(seed, dtype, "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place,-narrow", &plain);
     ok &= run_plan(seed, dtype, "-attention", &merged);
     int failures = check_failures();
     for (size_t i = 0; i < sizeof ways / sizeof *ways && ok && check_failures() == failures; i++)

@@ -60,7 +60,7 @@ static void print_flags(const wg__planner *p, uint32_t id, FILE *out)
         const char *name;
     } names[] = {{WG__STORED, "stored"},         {WG__CONTIGUOUS, "contiguous"}, {WG__MERGED, "merged"},
                  {WG__OUTPUT, "output"},         {WG__VIEW_COPY, "view-copy"},   {WG__CONSTANT, "constant"},
-                 {WG__SLICE_COPY, "slice-copy"}, {WG__DEFERRED, "deferred"}};
+                 {WG__SLICE_COPY, "slice-copy"}, {WG__DEFERRED, "deferred"},     {WG__NARROW, "bf16"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (p->flags[id] & names[i].flag) fprintf(out, " %s", names[i].name);
 }
@@ -108,7 +108,7 @@ static void print_place(const wg__planner *p, uint32_t id, FILE *out)
     int64_t shift;
     if (!p->places.slot || !(p->flags[id] & WG__LIVE) || p->storage.root[id] != id) return;
     const uint32_t owner = wg__owner_of(p, id, &shift), slot = p->places.slot[owner];
-    const int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
+    const int64_t size = wg__element_of(p, id);
     if (slot)
         fprintf(out, " %%%u -> slot %u", id, slot);
     else

@@ -62,7 +62,7 @@ static uint32_t source_slot(wg__emit *e, uint32_t id)
 bool wg__emit_bind_at(wg__emit *e, void **where, uint32_t root, int64_t at)
 {
     const wg__planner *p = e->p;
-    int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, root)->dtype), shift;
+    int64_t size = wg__element_of(p, root), shift;
     uint32_t owner = wg__owner_of(p, root, &shift);
     return wg__emit_fix(e, where, p->places.slot[owner], p->places.offset[owner] + (at + shift) * size);
 }
@@ -73,7 +73,7 @@ bool wg__emit_bind(wg__emit *e, void **where, uint32_t id)
     assert(id && id < p->n && p->storage.root[id]);
     const wg_layout *view = p->storage.view[id];
     uint32_t root = p->storage.root[id];
-    int64_t size = (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
+    int64_t size = wg__element_of(p, id);
     if (p->flags[root] & WG__CONSTANT) return (*where = constant(e, root)) != NULL;
     int64_t at =
         view && wg__numel_of(e->tape, wg__node_at(p, id)) ? view->offset : 0; /* an empty view may point past */

@@ -66,7 +66,7 @@ static void set_strides(wg__emit *e, wg__chain_operand *operand, uint32_t id, co
 {
     const wg__node *node = wg__node_at(e->p, id);
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    operand->size = (uint8_t)wg_dtype_size((wg_dtype)node->dtype);
+    operand->size = (uint8_t)wg__element_of(e->p, id);
     memset(operand->stride, 0, WG_MAX_RANK * sizeof *operand->stride);
     int shift = space->rank - shape->rank;
     for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout->stride[i];
@@ -158,7 +158,7 @@ typedef struct builder {
     uint32_t n, unit;                      /* members; the unit's id */
     uint32_t *loaded;                      /* nodes to load; e->at holds their index */
     uint16_t last_read[WG__CHAIN_STEPS];   /* by member: the last step that reads it */
-    uint16_t last[WG__CHAIN_STEPS];        /* by register: the last step that reads its value */
+    uint16_t last[WG__CHAIN_STEPS];        /* by register: the last member that reads its value */
     uint16_t free[WG__CHAIN_STEPS];        /* free registers */
     int n_free, n_steps, n_stores, n_sums; /* so far */
 } builder;
@@ -170,6 +170,8 @@ static bool is_inside(const builder *b, uint32_t id)
 {
     return b->e->p->units.of[id] == b->unit && b->e->p->storage.root[id] == id;
 }
+
+static bool is_narrow(const builder *b, uint32_t id) { return is_step(b, id) && (b->e->p->flags[id] & WG__NARROW); }
 
 static bool is_stored(const builder *b, uint32_t id) { return is_step(b, id) && (b->e->p->flags[id] & WG__STORED); }
 
@@ -183,6 +185,7 @@ static wg__chain count(builder *b)
         const wg__node *node = &b->e->tape->nodes[b->members[i]];
         const uint32_t *in = wg__inputs(b->e->tape, node);
         counts.n_stores += is_stored(b, b->members[i]);
+        counts.n_steps += is_narrow(b, b->members[i]);
         counts.n_sums += !is_step(b, b->members[i]);
         if (is_slice_copy(b, b->members[i])) b->loaded[counts.n_loads++] = b->members[i];
         for (uint32_t k = 0; k < node->n_in && !is_slice_copy(b, b->members[i]); k++) {
@@ -234,6 +237,19 @@ static uint16_t register_take(builder *b)
     return b->n_free ? b->free[--b->n_free] : (uint16_t)b->chain->n_registers++;
 }
 
+/* A further step, which rounds a register to bf16. */
+static wg__chain_step *narrow_step(builder *b, uint16_t from)
+{
+    wg__chain_step *step = &b->chain->steps[b->n_steps++];
+    *step = (wg__chain_step){.fn = b->e->tape->structural->narrow,
+                             .in = {(uint16_t)(from + b->chain->n_loads)},
+                             .n_in = 1,
+                             .size = 2,
+                             .out = register_take(b)};
+    register_free(b, step->out);
+    return step;
+}
+
 /* Step i: computes a member from its operands. */
 static bool value_step(builder *b, uint32_t i)
 {
@@ -259,9 +275,11 @@ static bool value_step(builder *b, uint32_t i)
     e->at[id] = step->out = register_take(b);
     b->last[step->out] = b->last_read[i];
     if (is_stored(b, id)) {
-        if (b->n_stores == 0) b->chain->float_result = wg_dtype_is_float((wg_dtype)node->dtype);
-        step->store = (int16_t)b->n_stores++;
-        if (!chain_operand(e, &b->chain->stores[step->store], id, wg__shape_of_node(e->tape, node))) return false;
+        if (b->n_stores == 0)
+            b->chain->float_result = !is_narrow(b, id) && wg_dtype_is_float((wg_dtype)node->dtype);
+        wg__chain_step *last = is_narrow(b, id) ? narrow_step(b, step->out) : step;
+        last->store = (int16_t)b->n_stores++;
+        if (!chain_operand(e, &b->chain->stores[last->store], id, wg__shape_of_node(e->tape, node))) return false;
     }
     if (b->last_read[i] <= i) register_free(b, step->out); /* no step reads it */
     return true;
@@ -324,7 +342,7 @@ bool wg__emit_move(wg__emit *e, uint32_t from, uint32_t whole, const wg_layout *
     strides room[2];
     wg__chain *chain = chain_new(e, shape, wg__numel_of(e->tape, node), counts, room);
     if (!chain || !chain_operand(e, &chain->loads[0], from, shape)) return false;
-    int64_t size = (int64_t)wg_dtype_size((wg_dtype)node->dtype);
+    int64_t size = wg__element_of(e->p, from);
     chain->steps[0] =
         (wg__chain_step){.fn = e->tape->structural->identity((size_t)size), .n_in = 1, .size = (uint8_t)size};
     chain->stores[0].size = (uint8_t)size;

@@ -12,11 +12,9 @@ static bool ends_in(const wg__planner *p, const wg__lifetime *lifetimes, uint32_
            l->member == i && l->direct && !p->places.slot[node] && !p->storage.view[node];
 }
 
-static bool same_size(const wg_tape *tape, uint32_t a, uint32_t b)
+static bool same_size(const wg__planner *p, uint32_t a, uint32_t b)
 {
-    const wg__node *x = &tape->nodes[a], *y = &tape->nodes[b];
-    return wg__numel_of(tape, x) == wg__numel_of(tape, y) &&
-           wg_dtype_size((wg_dtype)x->dtype) == wg_dtype_size((wg_dtype)y->dtype);
+    return wg__element_of(p, a) == wg__element_of(p, b) && wg__bytes_of(p, a) == wg__bytes_of(p, b);
 }
 
 void wg__inplace_operands(const wg__planner *p, wg__lifetime *lifetimes, uint32_t unit)
@@ -37,7 +35,7 @@ void wg__inplace_operands(const wg__planner *p, wg__lifetime *lifetimes, uint32_
         if (!lifetimes[id].first || p->places.slot[id] || p->storage.view[id]) continue;
         if (wg__op_at(p, id)->kind != WG_KIND_POINTWISE) continue;
         for (uint32_t j = 0; j < n && !lifetimes[id].in_place_of; j++) {
-            if (!same_size(p->tape, ended[j], id)) continue;
+            if (!same_size(p, ended[j], id)) continue;
             lifetimes[id].in_place_of = ended[j];
             ended[j] = ended[--n];
         }

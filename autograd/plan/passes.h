@@ -17,7 +17,8 @@ enum {
     WG__PASS_PACK = 512,         /* exact */
     WG__PASS_PLACE = 1024,       /* exact */
     WG__PASS_CACHE = 2048,       /* exact */
-    WG__PASS_BF16 = 4096         /* rounding; off by default and by "all" */
+    WG__PASS_BF16 = 4096,        /* rounding; off by default and by "all" */
+    WG__PASS_NARROW = 8192       /* exact */
 };
 
 #endif

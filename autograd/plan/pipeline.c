@@ -110,6 +110,7 @@ static const struct pass {
     {"merge", WG__PASS_MERGE, wg__plan_merge},
     {"fuse", 0, wg__plan_fuse, .leaves_scratch = true},
     {"lower", 0, wg__plan_lower},
+    {"narrow", WG__PASS_NARROW, wg__plan_narrow},
     {"alias", 0, wg__plan_alias},
     {"order", 0, wg__plan_order},
     {"share_weight", WG__PASS_SHARE_WEIGHT, wg__plan_share_weight},
@@ -123,20 +124,12 @@ enum { PASSES = sizeof pipeline / sizeof *pipeline };
 static const struct {
     const char *name;
     unsigned pass;
-} switches[] = {{"all", ~(unsigned)WG__PASS_BF16},
-                {"attention", WG__PASS_ATTENTION},
-                {"lookup", WG__PASS_LOOKUP},
-                {"remat", WG__PASS_REMAT},
-                {"recompute", WG__PASS_RECOMPUTE},
-                {"residuals", WG__PASS_RESIDUALS},
-                {"merge", WG__PASS_MERGE},
-                {"fuse", WG__PASS_FUSE},
-                {"share_weight", WG__PASS_SHARE_WEIGHT},
-                {"schedule", WG__PASS_SCHEDULE},
-                {"pack", WG__PASS_PACK},
-                {"place", WG__PASS_PLACE},
-                {"cache", WG__PASS_CACHE},
-                {"bf16", WG__PASS_BF16}};
+} switches[] = {
+    {"all", ~(unsigned)WG__PASS_BF16}, {"attention", WG__PASS_ATTENTION}, {"lookup", WG__PASS_LOOKUP},
+    {"remat", WG__PASS_REMAT},         {"recompute", WG__PASS_RECOMPUTE}, {"residuals", WG__PASS_RESIDUALS},
+    {"merge", WG__PASS_MERGE},         {"fuse", WG__PASS_FUSE},           {"share_weight", WG__PASS_SHARE_WEIGHT},
+    {"schedule", WG__PASS_SCHEDULE},   {"pack", WG__PASS_PACK},           {"place", WG__PASS_PLACE},
+    {"cache", WG__PASS_CACHE},         {"bf16", WG__PASS_BF16},           {"narrow", WG__PASS_NARROW}};
 
 unsigned wg__pass_switch(const char *name, size_t length)
 {
@@ -151,7 +144,7 @@ const char *wg__pass_name(int index) { return index >= 0 && index < PASSES ? pip
 
 /* Passes that would hide which operation computed the first NaN. */
 static const unsigned HIDING = WG__PASS_ATTENTION | WG__PASS_LOOKUP | WG__PASS_RECOMPUTE | WG__PASS_MERGE |
-                               WG__PASS_FUSE | WG__PASS_SHARE_WEIGHT | WG__PASS_SCHEDULE;
+                               WG__PASS_FUSE | WG__PASS_SHARE_WEIGHT | WG__PASS_SCHEDULE | WG__PASS_NARROW;
 
 static bool run_passes(wg__planner *p)
 {

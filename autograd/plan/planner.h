@@ -22,7 +22,8 @@ enum {
     WG__VIEW_COPY = 32,   /* a view that strides cannot express: its operand is copied first */
     WG__CONSTANT = 64,    /* one number for all elements, known while planning */
     WG__SLICE_COPY = 128, /* a slice that a chain copies, since the backward pass reads little else of the whole */
-    WG__DEFERRED = 256    /* gradient node that could run in the forward pass but is left to the backward pass */
+    WG__DEFERRED = 256,   /* gradient node that could run in the forward pass but is left to the backward pass */
+    WG__NARROW = 512      /* a root in f32 that is stored as bf16 */
 };
 
 typedef enum wg__unit_kind {
@@ -127,6 +128,7 @@ bool wg__plan_layout(wg__planner *p);
 bool wg__plan_merge(wg__planner *p);
 bool wg__plan_fuse(wg__planner *p);
 bool wg__plan_lower(wg__planner *p);
+bool wg__plan_narrow(wg__planner *p);
 bool wg__plan_alias(wg__planner *p);
 bool wg__plan_order(wg__planner *p);
 bool wg__plan_share_weight(wg__planner *p);
@@ -146,9 +148,19 @@ static inline const wg_shape *wg__shape_at(const wg__planner *p, uint32_t id)
 {
     return wg__shape_of_node(p->tape, wg__node_at(p, id));
 }
+/* Whether the memory of a value holds bf16. */
+static inline bool wg__is_narrow(const wg__planner *p, uint32_t id)
+{
+    return p->lowered && (p->flags[p->storage.root[id]] & WG__NARROW);
+}
+/* Bytes of an element in memory, and of all. */
+static inline int64_t wg__element_of(const wg__planner *p, uint32_t id)
+{
+    return wg__is_narrow(p, id) ? 2 : (int64_t)wg_dtype_size((wg_dtype)wg__node_at(p, id)->dtype);
+}
 static inline int64_t wg__bytes_of(const wg__planner *p, uint32_t id)
 {
-    return wg__size_of(p->tape, wg__node_at(p, id));
+    return wg__numel_of(p->tape, wg__node_at(p, id)) * wg__element_of(p, id);
 }
 /* A node that no unit computes: a leaf, a value of an earlier run, a constant. */
 static inline bool wg__is_source(const wg__planner *p, uint32_t id)

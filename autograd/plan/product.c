@@ -39,9 +39,17 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
                            .a_rs = a.stride[ra - 2],
                            .a_cs = a.stride[ra - 1],
                            .b_rs = b.stride[rb - 2],
-                           .b_cs = b.stride[rb - 1]};
+                           .b_cs = b.stride[rb - 1],
+                           .a_bf16 = wg__is_narrow(p, in[0]),
+                           .b_bf16 = wg__is_narrow(p, in[1])};
         if (wg__term_is_transposed(p, term))
-            *s = (wg__segment){.k = s->k, .a_rs = s->b_cs, .a_cs = s->b_rs, .b_rs = s->a_cs, .b_cs = s->a_rs};
+            *s = (wg__segment){.k = s->k,
+                               .a_rs = s->b_cs,
+                               .a_cs = s->b_rs,
+                               .b_rs = s->a_cs,
+                               .b_cs = s->a_rs,
+                               .a_bf16 = s->b_bf16,
+                               .b_bf16 = s->a_bf16};
     }
 }
 

@@ -46,6 +46,7 @@ static int by_form(const void *x, const void *y)
     if (!order) order = wg__compare(a->product.m, b->product.m);
     if (!order) order = wg__compare(a->segment.a_rs, b->segment.a_rs);
     if (!order) order = wg__compare(a->segment.a_cs, b->segment.a_cs);
+    if (!order) order = wg__compare(a->segment.a_bf16, b->segment.a_bf16);
     if (!order) order = wg__compare(a->product.c_rs, b->product.c_rs);
     return order ? order : wg__compare(a->product.c_cs, b->product.c_cs);
 }

@@ -327,16 +327,17 @@ static void touch_product(memory *m, const wg__product *p, bool pack)
     const int64_t element = (int64_t)wg_dtype_size(p->dtype), one = 1;
     for (int i = 0; i < p->n_segments; i++) {
         const wg__segment *s = &p->segments[i];
+        const int64_t a_size = s->a_bf16 ? 2 : element, b_size = s->b_bf16 ? 2 : element;
         const int64_t a[] = {p->m, s->k}, a_stride[] = {s->a_rs, s->a_cs};
         const int64_t b[] = {s->k, p->n}, b_stride[] = {s->b_rs, s->b_cs};
         for (int64_t k = 0; k < (pack || p->shared_b ? 1 : p->batches); k++) {
             const int64_t at = i * p->batch_step + k;
             if (!pack && !p->shared_b)
-                touch(m, (operand){&s->a, p->batch_a ? p->batch_a[at] : 0, 2, a, a_stride, element, false});
-            touch(m, (operand){&s->b, p->batch_b ? p->batch_b[at] : 0, 2, b, b_stride, element, false});
+                touch(m, (operand){&s->a, p->batch_a ? p->batch_a[at] : 0, 2, a, a_stride, a_size, false});
+            touch(m, (operand){&s->b, p->batch_b ? p->batch_b[at] : 0, 2, b, b_stride, b_size, false});
         }
         for (int64_t k = 0; p->shared_b && !pack && k < p->batches; k++)
-            touch(m, (operand){&p->each_a[k], 0, 2, a, a_stride, element, false});
+            touch(m, (operand){&p->each_a[k], 0, 2, a, a_stride, a_size, false});
     }
     if (pack || p->packed_b) touch(m, (operand){&p->packed_b, 0, 1, &one, &one, element, pack});
     if (pack) return;

@@ -15,7 +15,7 @@ enum { WG__CHAIN_TILE = 512, WG__CHAIN_STEPS = 48, WG__CHAIN_OPERANDS = 64 };
 typedef struct wg__chain_operand {
     void *data;
     int64_t *stride; /* [rank] elements; 0 where broadcast; NULL if all operands are flat or uniform */
-    uint8_t size;    /* bytes of an element: 1, 4 or 8 */
+    uint8_t size;    /* bytes of an element: 1, 2, 4 or 8 */
     bool flat;       /* element i of the space is data[i] */
     bool uniform;    /* one element for the whole space */
 } wg__chain_operand;

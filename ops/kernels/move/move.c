@@ -145,11 +145,15 @@ void wg__copy_kernel(const wg_args *args, int64_t task)
 
 static void identity_4(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n * 4); }
 static void identity_8(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n * 8); }
+static void identity_2(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n * 2); }
 static void identity_1(int64_t n, void *y, const void *const *x) { memmove(y, x[0], (size_t)n); }
 
 wg_pointwise wg__identity(size_t element_size)
 {
-    return element_size == 4 ? identity_4 : element_size == 8 ? identity_8 : identity_1;
+    return element_size == 4   ? identity_4
+           : element_size == 8 ? identity_8
+           : element_size == 2 ? identity_2
+                               : identity_1;
 }
 
 /* ---- accumulation -------------------------------------------------------------------------------------- */

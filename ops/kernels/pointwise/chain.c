@@ -34,7 +34,7 @@ typedef struct run_state {
     tile tile;
 } run_state;
 
-/* ---- moving elements of 1, 4 or 8 bytes ------------------------------------------------------------------- */
+/* ---- moving elements of 1, 2, 4 or 8 bytes ------------------------------------------------------------------- */
 
 static void fill(void *out, const void *in, int64_t n, unsigned size)
 {
@@ -43,6 +43,9 @@ static void fill(void *out, const void *in, int64_t n, unsigned size)
         for (int64_t i = 0; i < n; i++) to[i] = value;
     } else if (size == 8) {
         uint64_t *to = out, value = *(const uint64_t *)in;
+        for (int64_t i = 0; i < n; i++) to[i] = value;
+    } else if (size == 2) {
+        uint16_t *to = out, value = *(const uint16_t *)in;
         for (int64_t i = 0; i < n; i++) to[i] = value;
     } else {
         memset(out, *(const uint8_t *)in, (size_t)n);
@@ -59,6 +62,10 @@ static void move(void *out, int64_t out_stride, const void *in, int64_t in_strid
     } else if (size == 8) {
         uint64_t *to = out;
         const uint64_t *from = in;
+        for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
+    } else if (size == 2) {
+        uint16_t *to = out;
+        const uint16_t *from = in;
         for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
     } else {
         uint8_t *to = out;
