@@ -59,8 +59,8 @@ typedef struct wg_tape_options {
                                The same bits on every machine whose instruction set is the same, with AVX512-BF16 or
                                without, where it is slow (docs/numerics.md) */
     const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("-all,+fuse", "+remat"):
-                               attention, lookup, remat, recompute, residuals, merge, fuse, share_weight, schedule,
-                               pack, place, cache, or all. All are on by default; "+bf16" sets products; "+remat" also
+                               attention, lookup, remat, recompute, residuals, merge, fuse, narrow, share_weight,
+                               schedule, pack, place, cache, or all. All are on by default; "+bf16" sets products; "+remat" also
                                sets the option remat, "+share_weight" applies that pass to weights of any size.
                                NULL: the environment variable WG_PLAN. An unknown name is an error of the tape */
 } wg_tape_options;

@@ -76,7 +76,6 @@ static bool agree(const narrow *n, uint32_t whole)
 bool wg__plan_narrow(wg__planner *p)
 {
     narrow n = {.p = p};
-    if (!(p->tape->passes & WG__PASS_BF16)) return true;
     n.wide = wg__arena_array(p->scratch, p->n, sizeof *n.wide);
     if (!n.wide) return false;
     for (uint32_t id = 1; id < p->n; id++) n.wide[id] = !(p->flags[id] & WG__LIVE) || !can_be_narrow(p, id);
