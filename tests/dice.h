@@ -1,5 +1,5 @@
-/* Random choices of a test that has several streams of them: a linear congruential generator (Knuth's MMIX), whose state
- * is the caller's. (One stream for a whole test: random.h.) */
+/* Random choices of a test that has several streams of them: a linear congruential generator (Knuth's MMIX), whose
+ * state is the caller's. (One stream for a whole test: random.h.) */
 #ifndef WG_TEST_DICE_H
 #define WG_TEST_DICE_H
 

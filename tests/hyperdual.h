@@ -1,6 +1,6 @@
 /* Scalar f64 code with its derivatives: hyper-dual numbers (Fike, Alonso 2011) of three directions. A number x, its
- * derivatives along u, v and w, the second ones along two of them and the third one along all: exact, without a rule for
- * any op but the few below. */
+ * derivatives along u, v and w, the second ones along two of them and the third one along all: exact, without a rule
+ * for any op but the few below. */
 #ifndef WG_TEST_HYPERDUAL_H
 #define WG_TEST_HYPERDUAL_H
 

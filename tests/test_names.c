@@ -12,7 +12,7 @@ static double seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
 static double started, of_few[STAGES];
 static int stage;
 
-/* Ends a stage with n names, FEW before MANY. Ten times as many take 10 to 20 times as long; in a quadratic loop 100. */
+/* Ends a stage with n names, FEW before MANY. Ten times as many take 10 to 20 times as long, in a quadratic one 100. */
 static void stage_end(int n, const char *what)
 {
     const double taken = seconds() - started;

@@ -34,16 +34,20 @@ typedef struct matrix {
 
 static uint16_t upper_half(float x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (uint16_t)(bits >> 16);
+    return (uint16_t)((union {
+                          float x;
+                          uint32_t bits;
+                      }){x}
+                          .bits >>
+                      16);
 }
 static float f32_of(uint16_t half)
 {
-    const uint32_t bits = (uint32_t)half << 16;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
+    return (union {
+               uint32_t bits;
+               float x;
+           }){(uint32_t)half << 16}
+        .x;
 }
 static size_t size_of(wg_dtype t) { return t == WG_F32 ? 4 : 8; }
 static double get(wg_dtype t, const void *p, int64_t i)
