@@ -289,6 +289,36 @@ static void the_same_bits_on_any_number_of_threads(void)
 
 /* ---- the ConvNet ---- */
 
+/* In bf16 each image of a weight's gradient takes whole pairs of outputs, also if it has an odd number. Small whole
+ * numbers are exact. */
+static void a_weights_gradient_of_many_images_in_bf16(void)
+{
+    enum { IMAGES = 67, MOST = 5 };
+    wg_tape_options options = wg_tape_defaults();
+    options.products = WG_BF16;
+    for (int dtype = WG_F32; dtype <= WG_F64; dtype++)
+        for (int outputs = 1; outputs <= MOST; outputs++) {
+            wg_tape *t = wg_tape_new(options);
+            wg_params *params = wg_params_new((wg_dtype)dtype);
+            wg_param *w = wg_param_new(params, "w", WG_DIMS(40, 1, 2), wg_init_zeros());
+            wg_tensor n = wg_arange(t, WG_F32, 0, 1, IMAGES * (outputs + 1));
+            wg_tensor x = wg_cast(wg_mod(n, wg_scalar(t, WG_F32, 7)), (wg_dtype)dtype);
+            wg_tensor y = wg_conv1d(wg_reshape(x, WG_DIMS(IMAGES, 1, outputs + 1)), wg_use(t, w), WG_NONE,
+                                    wg_conv_defaults());
+            CHECK(wg_backward(wg_sum_all(y)) == WG_OK);
+            double want[2] = {0, 0};
+            for (int i = 0; i < IMAGES; i++)
+                for (int p = 0; p < outputs; p++)
+                    for (int k = 0; k < 2; k++) want[k] += (i * (outputs + 1) + p + k) % 7;
+            const void *got = wg_param_grad(w);
+            for (int i = 0; i < 80; i++)
+                CHECK((dtype == WG_F64 ? ((const double *)got)[i] : (double)((const float *)got)[i]) ==
+                      want[i % 2]);
+            wg_tape_free(t);
+            wg_params_free(params);
+        }
+}
+
 /* 28x28x1, 5x5 valid, pool 2, 5x5, pool 2, fc n3, ReLU, dropout, fc 10:
  * 26 n1 + n2 (25 n1 + 1) + n3 (16 n2 + 1) + 10 (n3 + 1) numbers. */
 static void the_conv_net(void)
@@ -390,6 +420,7 @@ int main(int argc, char **argv)
         ON_TAPE(nan_spreads_through_a_maximum),
         ON_TAPE(no_matrix_of_windows_is_built),
         ON_TAPE(the_same_bits_on_any_number_of_threads),
+        TEST_CASE(a_weights_gradient_of_many_images_in_bf16),
         ON_TAPE(the_conv_net),
         ON_TAPE(layers_that_cannot_be),
         ON_TAPE(pools_that_cannot_be),

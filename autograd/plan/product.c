@@ -16,7 +16,7 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
     assert((unit->kind == WG__UNIT_PRODUCT || unit->kind == WG__UNIT_PRODUCTS) && unit->count > 0 && r >= 2);
     bool shared = unit->kind == WG__UNIT_PRODUCTS;
     *product = (wg__product){.dtype = (wg_dtype)out->dtype,
-                             .bf16 = tape->passes & WG__PASS_BF16,
+                             .bf16 = (tape->passes & WG__PASS_BF16) && out->dtype == WG_F32,
                              .m = shape->size[r - 2],
                              .n = shape->size[r - 1],
                              .batches = shared ? unit->count : 1,

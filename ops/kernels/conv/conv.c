@@ -77,16 +77,17 @@ static wg__product forward_product(const wg__conv *c, wg__segment *segment, cons
 /* Base plus bytes; base may be NULL when only sizes are computed. */
 static void *offset_by(const void *base, int64_t bytes) { return (void *)((uintptr_t)base + (uintptr_t)bytes); }
 
-/* One segment an image. For the cut into tasks two segments represent all of them. */
+/* One segment an image. For the cut into tasks two segments represent all of them; in bf16 each image takes whole pairs
+ * of outputs. */
 static wg__product weight_product(const wg__conv *c, wg__segment *segments, bool all, const wg__window *window)
 {
     int64_t n = all ? c->images : min64(c->images, 2), k = c->in_channels * c->taps, groups = c->attr->groups;
-    int64_t size = (int64_t)wg_dtype_size(c->y.dtype);
+    int64_t size = (int64_t)wg_dtype_size(c->y.dtype), taken = c->bf16 ? round_up(c->outputs, 2) : c->outputs;
     for (int64_t i = 0; i < n; i++) {
         segments[i] =
             (wg__segment){.a = offset_by(c->y.data, i * groups * c->out_channels * c->outputs * size),
                           .b = offset_by(c->x.data, i * groups * c->in_channels * c->padding.padded_plane * size),
-                          .k = all || n < 2 || i == 0 ? c->outputs : (c->images - 1) * c->outputs,
+                          .k = all || n < 2 || i == 0 ? c->outputs : (c->images - 1) * taken,
                           .a_rs = c->outputs,
                           .a_cs = 1};
     }

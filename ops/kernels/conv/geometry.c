@@ -8,7 +8,7 @@ static wg__conv describe(const wg_args *args, wg_operand x, wg_operand w, wg_ope
                   .w = w,
                   .y = y,
                   .attr = attr,
-                  .bf16 = args->bf16 && !attr->never_bf16,
+                  .bf16 = args->bf16 && x.dtype == WG_F32 && !attr->never_bf16,
                   .axes = x.rank - 2,
                   .taps = 1,
                   .outputs = 1};
