@@ -405,8 +405,17 @@ static void random_programs(void)
     wg_pool_free(pool);
 }
 
+/* Programs that failed once: bf16, a slice that a chain copies and stores as bf16. */
+static void programs_that_failed(void)
+{
+    static const uint64_t seeds[] = {777004891, 777014050};
+    pool = wg_pool_new(3);
+    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) check_program(seeds[i]);
+    wg_pool_free(pool);
+}
+
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(random_programs)};
+    static const test tests[] = {TEST_CASE(random_programs), TEST_CASE(programs_that_failed)};
     return RUN_TESTS(tests);
 }

@@ -210,6 +210,7 @@ static bool slice_operand(builder *b, int load, const wg_shape *space)
     wg__op_at(e->p, id)->view(wg__shape_at(e->p, whole), &over, space, wg__attr_of(e->tape, node), &layout);
     e->at[id] = (uint32_t)load;
     set_strides(e, &b->chain->loads[load], id, &layout, space);
+    b->chain->loads[load].size = (uint8_t)wg__element_of(e->p, whole);
     return wg__emit_bind_at(e, &b->chain->loads[load].data, whole, layout.offset);
 }
 
