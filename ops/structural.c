@@ -122,7 +122,6 @@ const wg__structural wg__structural_ops = {
     .chain = wg__chain_run,
     .chain_scratch = wg__chain_scratch,
     .identity = wg__identity,
-    .narrow = wg__f32_to_bf16,
     .line_sums = wg__line_sums_get,
     .product = wg__product_get,
     .to_f64 = wg__to_f64,

@@ -66,7 +66,6 @@ static void set_strides(wg__emit *e, wg__chain_operand *operand, uint32_t id, co
 {
     const wg__node *node = wg__node_at(e->p, id);
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
-    operand->size = (uint8_t)wg__element_of(e->p, id);
     memset(operand->stride, 0, WG_MAX_RANK * sizeof *operand->stride);
     int shift = space->rank - shape->rank;
     for (int i = 0; i < shape->rank; i++) operand->stride[i + shift] = shape->size[i] == 1 ? 0 : layout->stride[i];
@@ -76,6 +75,7 @@ static bool chain_operand(wg__emit *e, wg__chain_operand *operand, uint32_t id, 
 {
     wg_layout layout = wg__layout_of(e->p, id);
     set_strides(e, operand, id, &layout, space);
+    operand->size = (uint8_t)wg__element_of(e->p, id);
     return wg__emit_bind(e, &operand->data, id);
 }
 
@@ -171,8 +171,6 @@ static bool is_inside(const builder *b, uint32_t id)
     return b->e->p->units.of[id] == b->unit && b->e->p->storage.root[id] == id;
 }
 
-static bool is_narrow(const builder *b, uint32_t id) { return is_step(b, id) && (b->e->p->flags[id] & WG__NARROW); }
-
 static bool is_stored(const builder *b, uint32_t id) { return is_step(b, id) && (b->e->p->flags[id] & WG__STORED); }
 
 /* Counts loads, steps, stores and sums. Leaves each member's position in e->at. */
@@ -185,7 +183,7 @@ static wg__chain count(builder *b)
         const wg__node *node = &b->e->tape->nodes[b->members[i]];
         const uint32_t *in = wg__inputs(b->e->tape, node);
         counts.n_stores += is_stored(b, b->members[i]);
-        counts.n_steps += is_narrow(b, b->members[i]);
+        counts.n_steps += wg__is_narrow(b->e->p, b->members[i]);
         counts.n_sums += !is_step(b, b->members[i]);
         if (is_slice_copy(b, b->members[i])) b->loaded[counts.n_loads++] = b->members[i];
         for (uint32_t k = 0; k < node->n_in && !is_slice_copy(b, b->members[i]); k++) {
@@ -242,7 +240,7 @@ static uint16_t register_take(builder *b)
 static wg__chain_step *narrow_step(builder *b, uint16_t from)
 {
     wg__chain_step *step = &b->chain->steps[b->n_steps++];
-    *step = (wg__chain_step){.fn = b->e->tape->structural->narrow,
+    *step = (wg__chain_step){.fn = b->e->tape->structural->product(WG_F32, true)->narrow,
                              .in = {(uint16_t)(from + b->chain->n_loads)},
                              .n_in = 1,
                              .size = 2,
@@ -276,9 +274,9 @@ static bool value_step(builder *b, uint32_t i)
     e->at[id] = step->out = register_take(b);
     b->last[step->out] = b->last_read[i];
     if (is_stored(b, id)) {
-        if (b->n_stores == 0)
-            b->chain->float_result = !is_narrow(b, id) && wg_dtype_is_float((wg_dtype)node->dtype);
-        wg__chain_step *last = is_narrow(b, id) ? narrow_step(b, step->out) : step;
+        const bool narrow = wg__is_narrow(e->p, id);
+        if (b->n_stores == 0) b->chain->float_result = !narrow && wg_dtype_is_float((wg_dtype)node->dtype);
+        wg__chain_step *last = narrow ? narrow_step(b, step->out) : step;
         last->store = (int16_t)b->n_stores++;
         if (!chain_operand(e, &b->chain->stores[last->store], id, wg__shape_of_node(e->tape, node))) return false;
     }

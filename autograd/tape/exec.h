@@ -114,6 +114,7 @@ typedef struct wg__product_kernels {
     size_t (*packed_bytes)(const wg__product *p);
     int64_t (*pack_tasks)(const wg__product *p);
     void (*pack)(const wg__product *p, void *packed, int64_t task); /* B of p into packed */
+    wg_pointwise narrow; /* y in bf16, x in f32: rounded as operands are; NULL: these are not rounded */
 } wg__product_kernels;
 
 /* ---- the table that ops/ provides to the engine -------------------------------------------------------------- */
@@ -136,7 +137,6 @@ typedef struct wg__structural {
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
     wg_pointwise (*identity)(size_t element_size);                    /* y = x */
-    wg_pointwise narrow;                                              /* y in bf16, x in f32 */
     const wg__line_sums *(*line_sums)(wg_dtype dtype);                /* of floats */
     const wg__product_kernels *(*product)(wg_dtype dtype, bool bf16); /* NULL: no product of this dtype */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);

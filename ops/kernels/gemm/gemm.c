@@ -333,5 +333,11 @@ static void run(const wg__product *p, int64_t task, void *memory)
     }
 }
 
-const wg__product_kernels WG__K(product) = {tasks,        scratch,      batches,    run,
-                                            wants_packed, packed_bytes, pack_tasks, pack};
+#ifdef WG__BF16
+#define NARROW WG__K(narrow)
+#else
+#define NARROW NULL
+#endif
+
+const wg__product_kernels WG__K(product) = {tasks,        scratch,    batches, run,   wants_packed,
+                                            packed_bytes, pack_tasks, pack,    NARROW};

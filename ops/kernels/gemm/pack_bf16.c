@@ -3,8 +3,6 @@
 #include "pair.h"
 #include "transpose.h"
 
-#include <string.h>
-
 #include "../base/integers.h"
 
 /* ---- by way of f32: any strides ------------------------------------------------------------------------------ */
@@ -77,25 +75,24 @@ static void pack_transposed(real *panel, int width, int lines, int64_t k, wg__re
     if (p < k) pack_by_rows(panel + p / 2 * width, width, lines, lines, k - p, from);
 }
 
-/* Prefetches as pack.c does. */
-static inline void pack_adjacent(int vectors, real *panel, int width, int64_t k, wg__reals from)
+/* Prefetches as pack.c does. Inlined with a constant width: 6 % of a product of 512^3. */
+static inline __attribute__((always_inline)) void pack_adjacent(real *panel, int width, int64_t k, wg__reals from)
 {
     for (int64_t p = 0; p < k; p += 2)
-        for (int v = 0; v < vectors; v++) {
-            const real *first = from.data + p * from.k + v * LANES;
+        for (int l = 0; l < width; l += LANES) {
+            const real *first = from.data + p * from.k + l;
             __builtin_prefetch(first + NUMBERS * from.k, 0, 2);
             __builtin_prefetch(first + (NUMBERS + 1) * from.k, 0, 2);
-            store(panel + p / 2 * width + v * LANES,
-                  paired(load(first), p + 1 < k ? load(first + from.k) : (vector){0}));
+            store(panel + p / 2 * width + l, paired(load(first), p + 1 < k ? load(first + from.k) : (vector){0}));
         }
 }
 
 static void pack_f32(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from)
 {
     if (from.line == 1 && width == LANES && readable >= LANES)
-        pack_adjacent(1, panel, width, k, from);
+        pack_adjacent(panel, LANES, k, from);
     else if (from.line == 1 && width == 2 * LANES && readable >= 2 * LANES)
-        pack_adjacent(2, panel, width, k, from);
+        pack_adjacent(panel, 2 * LANES, k, from);
     else if (from.k == 1 && from.line != 1)
         pack_transposed(panel, width, lines, k, from);
     else
@@ -104,7 +101,6 @@ static void pack_f32(real *panel, int width, int lines, int64_t readable, int64_
 
 /* ---- numbers that are bf16 already --------------------------------------------------------------------------- */
 
-typedef uint16_t halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
 typedef uint32_t pairs __attribute__((vector_size(VECTOR_BYTES), aligned(2), may_alias));
 
 static inline bits widened(const wg__item *from) { return __builtin_convertvector(*(const halves *)from, bits); }

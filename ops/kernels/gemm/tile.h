@@ -179,6 +179,10 @@ void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__window
 /* y[j] (+)= sum over p of x[p] B[p,j], j < n; B has unit stride along one of its two axes. */
 void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride);
 
+#ifdef WG__BF16
+void WG__K(narrow)(int64_t n, void *y, const void *const *x);
+#endif
+
 extern const wg__product_kernels WG__K(product);
 
 #endif

@@ -49,18 +49,3 @@ wg_pointwise wg__cast_get(wg_dtype from, wg_dtype to)
                                                              {b8_to_f32, b8_to_f64, b8_to_i32, b8_to_b8}};
     return (unsigned)from < WG_DTYPES && (unsigned)to < WG_DTYPES ? casts[from][to] : NULL;
 }
-
-typedef uint32_t bits __attribute__((may_alias));
-
-/* To nearest even; denormals to zero, NaN quiet: as gemm/pair.h. */
-void wg__f32_to_bf16(int64_t n, void *y_, const void *const *in)
-{
-    const bits *x = in[0];
-    uint16_t *y = y_;
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t b = x[i], tiny = -(uint32_t)((b & 0x7f800000u) == 0);
-        const uint32_t nan = -(uint32_t)((b & 0x7fffffffu) > 0x7f800000u);
-        const uint32_t rounded = (nan & (b | 0x00400000u)) | (~nan & (b + 0x7fffu + (b >> 16 & 1)));
-        y[i] = (uint16_t)((rounded & (~tiny | 0x80000000u)) >> 16);
-    }
-}
