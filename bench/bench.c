@@ -23,23 +23,20 @@ wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
     return tape;
 }
 
-const char *const bench_peer_names[BENCH_PEERS_MAX] = {"torch", "torch-compile", "torch-bf16", "jax",
-                                                       "wengert-bf16"};
-
 /* Parses a list such as "torch,jax". */
 static void read_peers(bench_settings *s, const char *vs)
 {
+    static const char *const known[BENCH_PEERS_MAX] = {"torch", "torch-compile", "torch-bf16" /* autocast */, "jax",
+                                                       "wengert-bf16" /* this program, products in bf16 */};
     for (const char *at = vs; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] != 0)) {
         size_t length = strcspn(at, ",");
         int p = 0;
-        while (p < BENCH_PEERS_MAX &&
-               (strlen(bench_peer_names[p]) != length || strncmp(bench_peer_names[p], at, length) != 0))
-            p++;
+        while (p < BENCH_PEERS_MAX && (strlen(known[p]) != length || strncmp(known[p], at, length) != 0)) p++;
         if (p == BENCH_PEERS_MAX || s->n_peers == BENCH_PEERS_MAX)
             app_usage(
                 "--vs takes torch, torch-compile, torch-bf16, jax, wengert-bf16, separated by commas, not '%s'",
                 vs);
-        s->peers[s->n_peers++] = bench_peer_names[p];
+        s->peers[s->n_peers++] = known[p];
     }
 }
 

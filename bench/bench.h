@@ -7,13 +7,10 @@
 
 enum { BENCH_PEERS_MAX = 5 };
 
-/* torch-bf16: torch.autocast; wengert-bf16: this program with products in bf16. */
-extern const char *const bench_peer_names[BENCH_PEERS_MAX];
-
 typedef struct bench_settings {
     const char *json;                   /* file to write the rows to; NULL: none */
     const char *filter;                 /* only rows whose id contains this text; NULL: all */
-    const char *peers[BENCH_PEERS_MAX]; /* names of bench_peer_names */
+    const char *peers[BENCH_PEERS_MAX]; /* "torch", ...: names that --vs takes */
     int n_peers;
     int64_t threads;
     int64_t steps; /* samples per row; 0: the section's default */
