@@ -323,12 +323,8 @@ static void test_checkpoint_whole_numbers(void)
 {
     static const char header[] = "{\"n\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}";
     const int64_t numbers[2] = {1234567, -3};
-    char bytes[8 + sizeof header - 1 + sizeof numbers] = {sizeof header - 1};
-    memcpy(bytes + 8, header, sizeof header - 1);
-    memcpy(bytes + 8 + sizeof header - 1, numbers, sizeof numbers);
     wg_error error = {0};
-    wg_safetensors *file = wg_safetensors_parse(bytes, sizeof bytes, "file", &error);
-    assert_non_null(file);
+    wg_safetensors *file = file_with(header, numbers, sizeof numbers);
     for (int dtype = WG_F32; dtype <= WG_F64; dtype++) {
         wg_params *set = wg_params_new((wg_dtype)dtype);
         wg_buffer *n = wg_buffer_new(set, "n", WG_DIMS(2), wg_init_zeros());

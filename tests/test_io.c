@@ -139,6 +139,20 @@ char *get_file(const char *path, size_t *size)
     return bytes;
 }
 
+wg_safetensors *file_with(const char *header, const void *data, size_t size)
+{
+    const uint64_t length = strlen(header);
+    char *bytes = malloc(8 + length + size);
+    memcpy(bytes, &length, 8);
+    memcpy(bytes + 8, header, length);
+    memcpy(bytes + 8 + length, data, size);
+    wg_error error = {0};
+    wg_safetensors *file = wg_safetensors_parse(bytes, 8 + length + size, "file", &error);
+    free(bytes);
+    assert_non_null(file);
+    return file;
+}
+
 int count_files(void)
 {
     int n = 0;

@@ -28,6 +28,8 @@ extern char folder[64];
 const char *in_folder(const char *name); /* a path, valid until the call after next */
 void put_file(const char *path, const void *bytes, size_t size);
 char *get_file(const char *path, size_t *size);
+/* A safetensors file of this header and data, in memory. */
+wg_safetensors *file_with(const char *header, const void *data, size_t size);
 int count_files(void);
 void empty_folder(void);
 /* Makes the folder, before all tests; removes it, after them. */

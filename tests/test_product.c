@@ -13,15 +13,26 @@ enum { MAX_SEGMENTS = 64, FEW_SEGMENTS = 5, MAX_BATCHES = 40 };
 
 static double real_value(void) { return (double)(random_bits() >> 11) / (double)(1ull << 52) - 1; }
 
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+static float float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+static uint16_t upper_half(float x) { return (uint16_t)(bits_of(x) >> 16); }
+static float f32_of(uint16_t half) { return float_of((uint32_t)half << 16); }
+
 /* Rounded to bf16, to nearest even. */
 static double bf16_of(double x)
 {
-    float f = (float)x;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-    memcpy(&f, &bits, sizeof f);
-    return f;
+    const uint32_t bits = bits_of((float)x);
+    return (double)f32_of((uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16));
 }
 
 /* ---- matrices with any strides ---- */
@@ -32,23 +43,6 @@ typedef struct matrix {
     bool half;                                /* of bf16 */
 } matrix;
 
-static uint16_t upper_half(float x)
-{
-    return (uint16_t)((union {
-                          float x;
-                          uint32_t bits;
-                      }){x}
-                          .bits >>
-                      16);
-}
-static float f32_of(uint16_t half)
-{
-    return (union {
-               uint32_t bits;
-               float x;
-           }){(uint32_t)half << 16}
-        .x;
-}
 static size_t size_of(wg_dtype t) { return t == WG_F32 ? 4 : 8; }
 static double get(wg_dtype t, const void *p, int64_t i)
 {

@@ -360,12 +360,8 @@ static void halves_load(void)
                                  0x3c00, 0xc200, 0x0001, 0x7c00, 0xfc00, 0x7e00, 0x8000, 0x7bff}; /* h */
     const double want[16] = {1, -3, 0x1p-133, INFINITY, -INFINITY, NAN, -0.0, 0x1.fep127,
                              1, -3, 0x1p-24,  INFINITY, -INFINITY, NAN, -0.0, 65504};
-    char bytes[8 + sizeof header - 1 + sizeof halves] = {sizeof header - 1};
-    memcpy(bytes + 8, header, sizeof header - 1);
-    memcpy(bytes + 8 + sizeof header - 1, halves, sizeof halves);
     wg_error error = {0};
-    wg_safetensors *file = wg_safetensors_parse(bytes, sizeof bytes, "file", &error);
-    assert_non_null(file);
+    wg_safetensors *file = file_with(header, halves, sizeof halves);
     for (int dtype = WG_F32; dtype <= WG_F64; dtype++) {
         wg_params *set = wg_params_new((wg_dtype)dtype);
         const wg_param *p[2] = {wg_param_new(set, "b", WG_DIMS(8), wg_init_zeros()),
