@@ -1,4 +1,6 @@
-/* Internal. The instruction sets that kernels are compiled for, and the one that this machine gets. */
+/* Internal. The instruction sets that kernels are compiled for, and those that this machine gets: the best that both
+ * the processor and the operating system offer, or the lower ones that WENGERT_ISA asks for. They are steps of one
+ * ladder: baseline, avx2, avx512, avx512bf16, amx; the last two differ from avx512 in products in bf16 alone. */
 #ifndef WG_ISA_H
 #define WG_ISA_H
 
@@ -6,11 +8,13 @@
 
 typedef enum wg__isa { WG__ISA_baseline, WG__ISA_avx2, WG__ISA_avx512, WG__ISA_COUNT } wg__isa;
 
-/* The best instruction set of this machine, or the lower one that WENGERT_ISA asks for. */
+/* What multiplies in bf16: wg__isa_get by widening, vdpbf16ps of AVX512-BF16, or tdpbf16ps of AMX. */
+typedef enum wg__isa_bf16 { WG__BF16_WIDENED, WG__BF16_AVX512, WG__BF16_AMX } wg__isa_bf16;
+
 wg__isa wg__isa_get(void);
-const char *wg__isa_name(void); /* "avx512" */
-/* AVX512-BF16 is there and WENGERT_ISA is not set. */
-bool wg__isa_has_bf16(void);
+/* The first call asks Linux for the use of AMX' registers, which makes the signal frames of the process larger. */
+wg__isa_bf16 wg__isa_get_bf16(void);
+const char *wg__isa_name(void); /* "avx512bf16": the step of the ladder */
 
 /* of(name, type, isa) for each instruction set of this architecture, separated by commas: an initializer that is
  * indexed by wg__isa, or a list of declarators. */

@@ -14,7 +14,10 @@
 #ifdef WG__ISA
 #define WG__CAT4_(a, b, c, d) a##b##c##d
 #define WG__CAT4(a, b, c, d)  WG__CAT4_(a, b, c, d)
-#if defined WG__BF16 && defined __AVX512BF16__
+#if defined WG__BF16 && defined __AMX_BF16__
+typedef float real;
+#define WG__K(name) WG__CAT4(wg__##name, _amx_, WG__ISA, )
+#elif defined WG__BF16 && defined __AVX512BF16__
 typedef float real;
 #define WG__K(name) WG__CAT4(wg__##name, _vdpbf16_, WG__ISA, )
 #elif defined WG__BF16

@@ -19,6 +19,7 @@ wg__problem WG__K(problem)(const wg__product *p)
     const wg__blis *blis = fitting_blis();
     wg__problem t = {.p = p, .wide = blis ? blis->wide : TILE_COLS, .kc = blis ? blis->kc : 256};
     for (int s = 0; s < p->n_segments; s++) t.k += steps_of(&p->segments[s]);
+    t.k = round_up(t.k, GROUP_STEPS);
     t.transposed =
         !p->packed_b && !p->shared_b && !p->window && p->m > 1 && (p->n == 1 || (p->c_rs == 1 && p->c_cs != 1));
     t.m = t.transposed ? p->n : p->m;

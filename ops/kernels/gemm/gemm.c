@@ -5,6 +5,8 @@
  * time, it packs A into row panels and computes one tile for each pair of panels. */
 #include "cut.h"
 
+#include <string.h>
+
 enum { ALIGNED = 64 / (int)sizeof(real) }; /* panels start on cache lines */
 /* Elements past the panels of B: BLIS' micro-kernel prefetches from there, and pack_window writes past a panel's
  * end. */
@@ -88,11 +90,20 @@ typedef struct cursor {
     int64_t step;
 } cursor;
 
+/* Steps [step, k) of a panel: past the last segment, in the last group. */
+static void clear_steps(const panels *f, int64_t i, int64_t step, int64_t k)
+{
+    memset(f->data + i * f->stride + step * f->width, 0, (size_t)((k - step) * f->width) * sizeof(real));
+}
+
+static bool ended(const wg__problem *t, const wg__segment *s) { return s == t->p->segments + t->p->n_segments; }
+
 /* Packs the k steps of a side's lines that begin at `at`, gathered over the segments. Adjacent lines are packed
  * PACK_STEPS steps at a time into all panels, so that cache lines shared by two panels are read once. */
 static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const panels *f, cursor at, int64_t k)
 {
-    for (int64_t step = 0; step < k; at = (cursor){at.segment + 1, 0}) {
+    int64_t step = 0;
+    for (; step < k && !ended(t, at.segment); at = (cursor){at.segment + 1, 0}) {
         wg__side from = side_of(t, at.segment, batch, wide);
         from.data += f->line * from.line + at.step * STEP * from.k;
         int64_t numbers = min64(at.segment->k - at.step * STEP, (k - step) * STEP);
@@ -102,6 +113,7 @@ static void pack_steps(const wg__problem *t, int64_t batch, bool wide, const pan
             pack_panels(f, from, min64(stride * STEP, numbers), step);
         step = end;
     }
+    for (int64_t i = 0; step < k && i < f->count; i++) clear_steps(f, i, step, k);
 }
 
 /* The same through a window, one panel at a time: packing may write past a panel's end, into the next one. */
@@ -110,16 +122,18 @@ static void pack_windows(const wg__problem *t, int64_t batch, const panels *f, c
     const wg__window *w = t->p->window;
     for (int64_t i = 0; i < f->count; i++) {
         const wg__segment *s = at.segment;
-        int64_t start = panel_start(f, i), skip = at.step;
+        int64_t start = panel_start(f, i), skip = at.step, step = 0;
         int lines = (int)min64(f->width, f->lines - start);
-        for (int64_t step = 0, numbers; step < k; step += ceil_div(numbers, STEP), s++, skip = 0) {
-            numbers = min64((k - step) * STEP, s->k - skip * STEP);
+        for (; step < k && !ended(t, s); s++, skip = 0) {
+            const int64_t numbers = min64((k - step) * STEP, s->k - skip * STEP);
             wg__windowed from = {.data = reals_of(side_of(t, s, batch, true)).data,
                                  .end = w->end,
                                  .line = w->line + f->line + start,
                                  .step = w->step + skip * STEP};
             WG__K(pack_window)(f->data + i * f->stride + step * f->width, f->width, lines, numbers, from);
+            step += ceil_div(numbers, STEP);
         }
+        if (step < k) clear_steps(f, i, step, k);
     }
 }
 
@@ -224,7 +238,9 @@ static void run_rows(const wg__problem *t, const wg__cut *c, const block *b, int
     for (int64_t i = 0; i < f.count; i++) {
         int64_t start = panel_start(&f, i);
         wg__reals a = {.data = f.data + i * f.stride, .line = 1, .k = f.width};
-        if (!c->pack_a) {
+        if (c->pack_a) {
+            WG__K(turn)(f.data + i * f.stride, f.width, b->k);
+        } else {
             a = reals_of(side_of(t, t->p->segments, b->batch, false));
             a.data += (f.line + start) * a.line + b->k0 * a.k;
         }
@@ -313,6 +329,7 @@ static void run(const wg__product *p, int64_t task, void *memory)
     int64_t blocks = c.row_tasks * c.col_tasks;
     int64_t row = task % blocks / c.col_tasks * c.rows, col = task % c.col_tasks * c.cols;
     int64_t last, next;
+    WG__K(start)();
     for (int64_t batch = batches_of(p, &c, task, &last); batch < last; batch = next) {
         next = p->shared_b && t.k > 0 ? last : batch + 1;
         block b = {.batch = batch,
@@ -331,6 +348,7 @@ static void run(const wg__product *p, int64_t task, void *memory)
         else
             run_block(&t, &c, &b);
     }
+    WG__K(stop)();
 }
 
 #ifdef WG__BF16

@@ -13,7 +13,8 @@
  *     3    ic: m in steps of mc   tasks, run_block: rows of C, at most MC; packs A into row panels, panel[p][narrow]
  *     2     jr: nc in steps of nr run_row_panel: the column panels, `wide` columns each
  *     1      ir: mc in steps of mr run_rows: the row panels, `narrow` rows for BLIS' tile, up to TILE_ROWS for ours
- *     0       micro-kernel        BLIS' tile (micro.h); ours (tile.c) at edges and if A or B is not packed
+ *     0       micro-kernel        BLIS' tile (micro.h); ours (tile.c) at edges and if A or B is not packed; in bf16
+ *                                 always ours, by AMX tile_amx.c
  *
  *                      <- n ->
  *                  +-----+--+--+-----+     B is the wide side: its columns are in vector registers. A is the narrow

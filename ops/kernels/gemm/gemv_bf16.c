@@ -3,47 +3,80 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+enum { MOST = 8 }; /* vectors at once */
+
+/* A vector of sums, added up as a tile's are. */
+typedef struct sums {
+    vector total;
+#if defined __AMX_BF16__
+    vector first, second; /* of the group */
+#endif
+} sums;
+
+INLINE void add_step(sums *s, vector x, vector b)
+{
+#if defined __AMX_BF16__
+    s->first = VECTOR_FMA((vector)((bits)x << 16), (vector)((bits)b << 16), s->first);
+    s->second = VECTOR_FMA((vector)((bits)x & 0xffff0000u), (vector)((bits)b & 0xffff0000u), s->second);
+#else
+    s->total = multiply_add(x, b, s->total);
+#endif
+}
+
+INLINE void end_group(sums *s)
+{
+#if defined __AMX_BF16__
+    s->total += s->first + s->second;
+    s->first = s->second = (vector){0};
+#else
+    (void)s;
+#endif
+}
+
 /* `vectors` vectors of columns. */
 INLINE void columns(int vectors, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     const vector zero = {0};
-    vector sum[8];
-    for (int v = 0; v < vectors; v++) sum[v] = zero;
+    sums sum[MOST];
+    for (int v = 0; v < vectors; v++) sum[v] = (sums){.total = zero};
     for (int64_t p = 0; p < k; p += 2) {
         const bool both = p + 1 < k;
         const vector pair = paired(SPLAT(x[p]), both ? SPLAT(x[p + 1]) : zero);
         UNROLL
         for (int v = 0; v < vectors; v++) {
             const real *first = b.data + p * b.k + v * LANES;
-            sum[v] = multiply_add(pair, paired(load(first), both ? load(first + b.k) : zero), sum[v]);
+            add_step(&sum[v], pair, paired(load(first), both ? load(first + b.k) : zero));
         }
+        if (p + 2 >= k || (p / 2 + 1) % GROUP_STEPS == 0)
+            for (int v = 0; v < vectors; v++) end_group(&sum[v]);
     }
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < LANES; j++) {
             real *to = y + (v * LANES + j) * y_stride;
-            *to = add ? *to + sum[v][j] : sum[v][j];
+            *to = add ? *to + sum[v].total[j] : sum[v].total[j];
         }
 }
 
 /* Fewer columns than a vector has. */
 static void last_columns(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
-    vector sum = {0};
+    sums sum = {.total = {0}};
     for (int64_t p = 0; p < k; p += 2) {
         vector first = {0}, second = {0};
         for (int64_t j = 0; j < n; j++) first[j] = b.data[p * b.k + j];
         for (int64_t j = 0; j < n && p + 1 < k; j++) second[j] = b.data[(p + 1) * b.k + j];
         const vector pair = paired(SPLAT(x[p]), p + 1 < k ? SPLAT(x[p + 1]) : (vector){0});
-        sum = multiply_add(pair, paired(first, second), sum);
+        add_step(&sum, pair, paired(first, second));
+        if (p + 2 >= k || (p / 2 + 1) % GROUP_STEPS == 0) end_group(&sum);
     }
-    for (int64_t j = 0; j < n; j++) y[j * y_stride] = add ? y[j * y_stride] + sum[j] : sum[j];
+    for (int64_t j = 0; j < n; j++) y[j * y_stride] = add ? y[j * y_stride] + sum.total[j] : sum.total[j];
 }
 
 void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
 {
     int64_t j = 0;
-    for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES)
-        columns(8, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + MOST * LANES <= n; j += MOST * LANES, b.data += MOST * LANES)
+        columns(MOST, k, x, b, add, y + j * y_stride, y_stride);
     for (; j + LANES <= n; j += LANES, b.data += LANES) columns(1, k, x, b, add, y + j * y_stride, y_stride);
     if (j < n) last_columns(n - j, k, x, b, add, y + j * y_stride, y_stride);
 }

@@ -6,17 +6,20 @@
 
 extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, f32), WG__EVERY_ISA(WG__VARIANT, product, f64),
     WG__EVERY_ISA(WG__VARIANT, product, bf16);
-#ifdef WG__VDPBF16
-extern const wg__product_kernels wg__product_vdpbf16_avx512;
-#endif
+extern const wg__product_kernels wg__product_vdpbf16_avx512, wg__product_amx_avx512;
 
 static const wg__product_kernels *bf16(void)
 {
-    static const wg__product_kernels *const emulated[WG__ISA_COUNT] = {WG__EVERY_ISA(&WG__VARIANT, product, bf16)};
-#ifdef WG__VDPBF16
-    if (wg__isa_has_bf16()) return &wg__product_vdpbf16_avx512;
+    static const wg__product_kernels *const widened[WG__ISA_COUNT] = {WG__EVERY_ISA(&WG__VARIANT, product, bf16)};
+    const wg__isa_bf16 isa = wg__isa_get_bf16();
+#ifdef WG__AMX
+    if (isa == WG__BF16_AMX) return &wg__product_amx_avx512;
 #endif
-    return emulated[wg__isa_get()];
+#ifdef WG__VDPBF16
+    if (isa != WG__BF16_WIDENED) return &wg__product_vdpbf16_avx512;
+#endif
+    (void)isa;
+    return widened[wg__isa_get()];
 }
 
 const wg__product_kernels *wg__product_get(wg_dtype dtype, bool in_bf16)

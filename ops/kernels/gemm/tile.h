@@ -16,7 +16,9 @@
 #endif
 
 /* The size of a vector register, and the most rows of a tile of two vectors whose sums fit the registers. */
-#if defined __AVX512F__
+#if defined __AMX_BF16__
+enum { VECTOR_BYTES = 64, TILE_ROWS = 32 };
+#elif defined __AVX512F__
 enum { VECTOR_BYTES = 64, TILE_ROWS = 14 };
 #define EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
 #elif defined __AVX2__
@@ -39,6 +41,15 @@ static inline void store(real *to, vector v) { *(unaligned_vector *)to = v; }
 enum { STEP = 2 };
 #else
 enum { STEP = 1 };
+#endif
+
+/* The steps of k that are added to a tile's sum at once. The steps of a product are rounded up to whole groups, by zeros
+ * in the panels. AMX adds the products of the first and of the second numbers of 16 pairs, each from zero on, and then
+ * the sum of both to the tile's; and it reads 16 steps of a row as one line: row panels are turned (WG__K(turn)). */
+#if defined __AMX_BF16__
+enum { GROUP_STEPS = 16 };
+#else
+enum { GROUP_STEPS = 1 };
 #endif
 
 /* a b + c, rounded once where the machine has fused multiply-add. As intrinsics, since every kernel must give an
@@ -154,9 +165,20 @@ static inline wg__reals reals_of(wg__side side)
 }
 
 /* C[rows,cols] (+)= A B for rows <= TILE_ROWS, cols <= TILE_COLS. Reads b[p * b_k + j] for j < LANES if cols <= LANES,
- * else for j < TILE_COLS. */
+ * else for j < TILE_COLS. Between start and stop, which set up and release the registers of a thread. */
 void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs);
+
+#if defined __AMX_BF16__
+void WG__K(start)(void);
+void WG__K(stop)(void);
+/* Transposes each square of 16 steps and 16 lines of a panel. */
+void WG__K(turn)(real *panel, int width, int64_t k);
+#else
+static inline void WG__K(start)(void) {}
+static inline void WG__K(stop)(void) {}
+static inline void WG__K(turn)(real *panel, int width, int64_t k) { (void)panel, (void)width, (void)k; }
+#endif
 
 /* Adjacent lines are packed this many steps at a time, into all their panels, and as many steps are prefetched: 83 to
  * 92 GFLOP/s for a weight's gradient of 512x128x350 (docs/performance.md, "Packing fetches the next 16 steps"). */

@@ -1,0 +1,157 @@
+/* Products in bf16, bit for bit: each instruction set against scalar code, on random numbers and special ones. */
+#include "product_trial.h"
+
+extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, bf16);
+
+/* ---- scalar code: the formulas of docs/numerics.md ---- */
+
+enum { BLOCK = 512, LANE_PAIRS = 16 }; /* numbers of k in a block; pairs that tdpbf16ps adds at once */
+
+/* As vcvtneps2bf16 rounds: to nearest even, denormals to zero, NaN quiet. */
+static float rounded(float x)
+{
+    const uint32_t bits = bits_of(x);
+    if (isnan(x)) return float_of((bits | 0x00400000u) & 0xffff0000u);
+    if ((bits & 0x7f800000u) == 0) return float_of(bits & 0x80000000u);
+    return float_of((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
+}
+
+/* The numbers of one element's sum, as both sides have them after rounding; a segment of odd length ends with 0. */
+static int64_t terms_of(const trial *t, int64_t batch, int64_t i, int64_t j, float *x, float *y)
+{
+    const wg__product *p = &t->p;
+    int64_t n = 0;
+    for (int s = 0; s < p->n_segments; s++) {
+        const wg__segment *g = &p->segments[s];
+        const int64_t at = s * p->batch_step + batch;
+        for (int64_t q = 0; q < g->k; q++, n++) {
+            const int64_t a = i * g->a_rs + q * g->a_cs + (p->batch_a ? p->batch_a[at] : 0);
+            const int64_t b = q * g->b_rs + j * g->b_cs + (p->batch_b ? p->batch_b[at] : 0);
+            x[n] = g->a_bf16 ? f32_of(((const uint16_t *)g->a)[a]) : rounded(((const float *)g->a)[a]);
+            y[n] = g->b_bf16 ? f32_of(((const uint16_t *)g->b)[b]) : rounded(((const float *)g->b)[b]);
+        }
+        if (n % 2) x[n] = y[n] = 0, n++;
+    }
+    return n;
+}
+
+/* The sum of n terms: by vdpbf16ps each pair is added to the sum, its second product first; by tdpbf16ps the first and
+ * the second products of 16 pairs are added on their own. */
+static float sum_of(bool amx, int64_t n, const float *x, const float *y)
+{
+    float sum = 0;
+    for (int64_t p = 0; p < n; p += 2 * LANE_PAIRS) {
+        float first = 0, second = 0;
+        for (int64_t q = p; q < n && q < p + 2 * LANE_PAIRS; q += 2)
+            if (amx)
+                first = fmaf(x[q], y[q], first), second = fmaf(x[q + 1], y[q + 1], second);
+            else
+                sum = fmaf(x[q], y[q], fmaf(x[q + 1], y[q + 1], sum));
+        if (amx) sum += first + second;
+    }
+    return sum;
+}
+
+static void scalar(const trial *t, bool amx, float *c)
+{
+    const wg__product *p = &t->p;
+    float x[BLOCK * MAX_SEGMENTS], y[BLOCK * MAX_SEGMENTS];
+    const wg__fp caller = wg__fp_begin();
+    for (int64_t batch = 0; batch < p->batches; batch++)
+        for (int64_t i = 0; i < p->m; i++)
+            for (int64_t j = 0; j < p->n; j++) {
+                float *to = c + batch * p->batch_c + i * p->c_rs + j * p->c_cs;
+                const int64_t n = terms_of(t, batch, i, j, x, y);
+                if (n == 0 && !p->accumulate) *to = 0;
+                for (int64_t from = 0; from < n; from += BLOCK) {
+                    const float sum = sum_of(amx, min64(BLOCK, n - from), x + from, y + from);
+                    *to = from || p->accumulate ? *to + sum : sum;
+                }
+            }
+    wg__fp_end(&caller);
+}
+
+/* ---- trials ---- */
+
+/* The same bits, or NaN in the same places. */
+static bool same_numbers(const float *a, const float *b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) return false;
+    return true;
+}
+
+static void try_kernels(const wg__product_kernels *k, const char *name, trial *t, const float *before,
+                        const float *expected)
+{
+    memcpy(t->p.c, before, (size_t)t->c.count * sizeof *before);
+    run_shuffled(k, &t->p);
+    if (!same_numbers(expected, t->p.c, t->c.count)) FAIL("%s: other bits than scalar code", name);
+}
+
+static const float specials[] = {0,       -0.0f,     INFINITY, -INFINITY,       NAN,    1e-40f,
+                                 -1e-39f, 1.2e-38f,  -3e-38f,  1.17549435e-38f, 1e-19f, 3e-20f,
+                                 3.4e38f, -3.39e38f, 1.84e19f, -2e19f,          1,      1.00390625f,
+                                 -1,      256,       65535};
+
+/* Infinities, NaN, denormals, and numbers whose products are next to overflow or underflow, among others. */
+static void make_special(trial *t)
+{
+    for (int s = 0; s < t->p.n_segments; s++)
+        for (int side = 0; side < 2; side++) {
+            matrix *m = side ? &t->a[s] : &t->b[s];
+            const int64_t among = below(2) ? 3 : 200;
+            for (int64_t i = 0; i < m->count; i++)
+                if (below(among) == 0) {
+                    const float special = specials[below(sizeof specials / sizeof *specials)];
+                    if (m->half)
+                        ((uint16_t *)m->memory.data)[i] = upper_half(special);
+                    else
+                        ((float *)m->memory.data)[i] = special;
+                }
+        }
+}
+
+/* A product whose segments are one sum, whatever kernel adds it: gemv_bf16.c adds segment by segment. */
+static bool is_one_sum(const wg__product *p) { return p->n_segments == 1 || (p->m > 1 && p->n > 1); }
+
+static void try_product(uint64_t seed, bool special)
+{
+    random_state = seed;
+    trial t;
+    do {
+        trial_new(&t);
+        if (t.p.bf16 && is_one_sum(&t.p)) break;
+        trial_free(&t);
+    } while (true);
+    if (special) make_special(&t);
+
+    const size_t bytes = (size_t)t.c.count * sizeof(float);
+    float *before = malloc(bytes + 1), *expected = malloc(bytes + 1);
+    memcpy(before, t.p.c, bytes);
+    memcpy(expected, before, bytes);
+    scalar(&t, false, expected);
+    static const wg__product_kernels *const widened[] = {WG__EVERY_ISA(&WG__VARIANT, product, bf16)};
+    static const char *const names[] = {"baseline", "avx2", "avx512"};
+    for (int isa = 0; isa <= (int)wg__isa_get(); isa++) try_kernels(widened[isa], names[isa], &t, before, expected);
+
+    memcpy(expected, before, bytes);
+    scalar(&t, wg__isa_get_bf16() == WG__BF16_AMX, expected);
+    try_kernels(wg__product_get(WG_F32, true), wg__isa_name(), &t, before, expected);
+    free(before);
+    free(expected);
+    trial_free(&t);
+}
+
+static void random_product(uint64_t seed) { try_product(seed, false); }
+static void special_product(uint64_t seed) { try_product(seed, true); }
+
+static void products_have_the_bits_of_scalar_code(void) { check_rounds(150, random_product); }
+static void special_values_have_the_bits_of_scalar_code(void) { check_rounds(150, special_product); }
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {TEST_CASE(products_have_the_bits_of_scalar_code),
+                                 TEST_CASE(special_values_have_the_bits_of_scalar_code)};
+    return RUN_TESTS(tests);
+}
