@@ -199,6 +199,31 @@ static void pack_b_block(const wg__problem *t, const wg__cut *c, const block *b)
         pack_steps(t, b->batch, true, &f, b->from, b->k);
 }
 
+#if defined __AMX_BF16__
+static void pack_rows(const wg__problem *t, const block *b, const panels *f)
+{
+    wg__side from = side_of(t, b->from.segment, b->batch, false);
+    const bool adjacent = t->p->n_segments == 1 && from.k == unit_of(from);
+    if (!adjacent) pack_steps(t, b->batch, false, f, b->from, b->k);
+    from.data += f->line * from.line + b->from.step * STEP * from.k;
+    const int64_t numbers = min64(b->from.segment->k - b->from.step * STEP, b->k * STEP);
+    for (int64_t i = 0; i < f->count; i++) {
+        real *panel = f->data + i * f->stride;
+        const int64_t start = panel_start(f, i);
+        const wg__side part = {from.data + start * from.line, from.line, from.k, from.half};
+        if (adjacent)
+            WG__K(pack_turned)(panel, f->width, (int)(panel_start(f, i + 1) - start), numbers, part);
+        else
+            WG__K(turn)(panel, f->width, b->k);
+    }
+}
+#else
+static void pack_rows(const wg__problem *t, const block *b, const panels *f)
+{
+    pack_steps(t, b->batch, false, f, b->from, b->k);
+}
+#endif
+
 /* The panel of columns [j, j + wide) of the block; *b_k is set to its stride along k. */
 static const real *col_panel_at(const wg__problem *t, const wg__cut *c, const block *b, int64_t j, int64_t *b_k)
 {
@@ -234,13 +259,11 @@ static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b
 static void run_rows(const wg__problem *t, const wg__cut *c, const block *b, int64_t row, int64_t rows)
 {
     panels f = row_panels_of(t, c, b->row + row, rows, b->a_panels);
-    if (c->pack_a) pack_steps(t, b->batch, false, &f, b->from, b->k);
+    if (c->pack_a) pack_rows(t, b, &f);
     for (int64_t i = 0; i < f.count; i++) {
         int64_t start = panel_start(&f, i);
         wg__reals a = {.data = f.data + i * f.stride, .line = 1, .k = f.width};
-        if (c->pack_a) {
-            WG__K(turn)(f.data + i * f.stride, f.width, b->k);
-        } else {
+        if (!c->pack_a) {
             a = reals_of(side_of(t, t->p->segments, b->batch, false));
             a.data += (f.line + start) * a.line + b->k0 * a.k;
         }

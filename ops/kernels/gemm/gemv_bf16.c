@@ -23,13 +23,15 @@ INLINE void add_step(sums *s, vector x, vector b)
 #endif
 }
 
-INLINE void end_group(sums *s)
+/* A group that is not full is filled up by zeros, as a panel's last one is: they turn -0 into 0. */
+INLINE void end_group(sums *s, bool full)
 {
 #if defined __AMX_BF16__
+    if (!full) s->first += (vector){0}, s->second += (vector){0};
     s->total += s->first + s->second;
     s->first = s->second = (vector){0};
 #else
-    (void)s;
+    (void)s, (void)full;
 #endif
 }
 
@@ -47,8 +49,9 @@ INLINE void columns(int vectors, int64_t k, const real *x, wg__reals b, bool add
             const real *first = b.data + p * b.k + v * LANES;
             add_step(&sum[v], pair, paired(load(first), both ? load(first + b.k) : zero));
         }
-        if (p + 2 >= k || (p / 2 + 1) % GROUP_STEPS == 0)
-            for (int v = 0; v < vectors; v++) end_group(&sum[v]);
+        const bool full = (p / 2 + 1) % GROUP_STEPS == 0;
+        if (full || p + 2 >= k)
+            for (int v = 0; v < vectors; v++) end_group(&sum[v], full);
     }
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < LANES; j++) {
@@ -67,7 +70,8 @@ static void last_columns(int64_t n, int64_t k, const real *x, wg__reals b, bool 
         for (int64_t j = 0; j < n && p + 1 < k; j++) second[j] = b.data[(p + 1) * b.k + j];
         const vector pair = paired(SPLAT(x[p]), p + 1 < k ? SPLAT(x[p + 1]) : (vector){0});
         add_step(&sum, pair, paired(first, second));
-        if (p + 2 >= k || (p / 2 + 1) % GROUP_STEPS == 0) end_group(&sum);
+        const bool full = (p / 2 + 1) % GROUP_STEPS == 0;
+        if (full || p + 2 >= k) end_group(&sum, full);
     }
     for (int64_t j = 0; j < n; j++) y[j * y_stride] = add ? y[j * y_stride] + sum.total[j] : sum.total[j];
 }

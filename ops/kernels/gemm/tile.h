@@ -172,12 +172,12 @@ void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int6
 #if defined __AMX_BF16__
 void WG__K(start)(void);
 void WG__K(stop)(void);
-/* Transposes each square of 16 steps and 16 lines of a panel. */
+/* Transposes each square of 16 steps and 16 lines of a panel; packs k numbers of lines of unit stride along k so. */
 void WG__K(turn)(real *panel, int width, int64_t k);
+void WG__K(pack_turned)(real *panel, int width, int lines, int64_t k, wg__side from);
 #else
 static inline void WG__K(start)(void) {}
 static inline void WG__K(stop)(void) {}
-static inline void WG__K(turn)(real *panel, int width, int64_t k) { (void)panel, (void)width, (void)k; }
 #endif
 
 /* Adjacent lines are packed this many steps at a time, into all their panels, and as many steps are prefetched: 83 to

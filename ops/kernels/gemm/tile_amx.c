@@ -1,7 +1,6 @@
 /* The register tile of AMX: up to 32 rows of C by 32 columns, in four of its eight tile registers of 16 rows of 64 bytes.
  * tdpbf16ps multiplies 16 rows of 16 pairs with 16 steps of 16 pairs. Compiled for AMX. */
 #include "tile.h"
-#include "transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -97,17 +96,4 @@ void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int6
         tile(false, true, rows, cols, k, a, b, b_k, add, c, c_rs, c_cs);
     else
         tile(false, false, rows, cols, k, a, b, b_k, add, c, c_rs, c_cs);
-}
-
-void WG__K(turn)(real *panel, int width, int64_t k)
-{
-    for (real *square = panel; square < panel + k * width; square += SIDE * width)
-        for (int l = 0; l < width; l += SIDE) {
-            vector v[LANES];
-            UNROLL
-            for (int i = 0; i < SIDE; i++) v[i] = load(square + i * width + l);
-            transpose(v);
-            UNROLL
-            for (int i = 0; i < SIDE; i++) store(square + i * width + l, v[i]);
-        }
 }
