@@ -234,9 +234,9 @@ static wg_tensor record(program *p, wg_tape *tape, wg_params *set, hyper *loss)
     p->kink = false;
     for (int k = 0; k < PARAMS; k++) p->value[k].t = wg_use(tape, wg_params_at(set, (size_t)k));
     for (int i = 3 + (int)roll(&p->dice, OPS - 3); i > 0; i--) step(p);
-    for (int i = 0; i < p->n; i++) /* of large numbers, exponentials and logarithms keep few digits */
+    for (int i = 0; i < p->n; i++) /* of scores, which are squares of them, the scalar code keeps few digits */
         for (int64_t k = 0; k < p->value[i].m.rows * p->value[i].m.cols; k++)
-            p->kink |= fabs(p->value[i].m.x[k].x) > 30;
+            p->kink |= fabs(p->value[i].m.x[k].x) > 12;
     wg_tensor sum = wg_scalar(tape, WG_F64, 0);
     *loss = h_of(0);
     for (int i = 0; i < 3; i++) {
