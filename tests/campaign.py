@@ -24,6 +24,8 @@ JOBS = [
     ("programs baseline", 0, "programs", [], {"WENGERT_ISA": "baseline"}, "programs in 19 ways", 1),
     ("products", 0, "product", [], {}, "products", 1),
     ("products avx2", 0, "product", [], {"WENGERT_ISA": "avx2"}, "products", 1),
+    ("bf16 products", 0, "product_bf16", ["--test", "products_have_the_bits_of_scalar_code"], {}, "products in bf16", 1),
+    ("bf16 tiles", 0, "product_bf16", ["--test", "tiles_have_the_bits_of_scalar_code"], {}, "tiles in bf16", 100),
     ("chains", 0, "chain", ["--test", "chains"], {}, "pointwise chains", 1),
     ("values", 0, "values", [], {}, "rounds of values against loops", 1),
     ("scalar programs", 0, "hyperdual", [], {}, "programs against scalar code to third order", 1),

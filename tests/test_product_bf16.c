@@ -150,15 +150,67 @@ static void try_product(uint64_t seed, bool special)
     trial_free(&t);
 }
 
+/* ---- tiles ---- */
+
+enum { TILES = 100, TILE = 16, DEPTH = 32 };
+
+/* A float: between -1 and 1; of any bits; so small that products are about the smallest normal number; or special. */
+static float number_of(int64_t kind)
+{
+    const uint32_t bits = (uint32_t)random_bits();
+    switch (kind) {
+    case 0: return (float)real_value();
+    case 1: return float_of(bits);
+    case 2: return float_of((bits & 0x83ffffffu) + 0x1e000000u);
+    default: return specials[below(sizeof specials / sizeof *specials)];
+    }
+}
+
+static void fill(float *x, int64_t n)
+{
+    const int64_t most = below(4), other = below(4), among = below(2) ? 2 : 50;
+    for (int64_t i = 0; i < n; i++) x[i] = number_of(below(among) ? most : other);
+}
+
+/* 100 tiles of 16 x 16 x 32, and of a random size up to that, one more time each. */
+static void random_tiles(uint64_t seed)
+{
+    random_state = seed;
+    float a[TILE * DEPTH], b[DEPTH * TILE], c[TILE * TILE];
+    for (int i = 0; i < TILES; i++) {
+        trial t = {.c.count = TILE * TILE};
+        t.segments[0] = (wg__segment){a, b, DEPTH - below(2) * below(DEPTH), DEPTH, 1, TILE, 1, false, false};
+        t.p = (wg__product){.dtype = WG_F32,
+                            .bf16 = true,
+                            .m = TILE,
+                            .n = TILE,
+                            .batches = 1,
+                            .c = c,
+                            .c_rs = TILE,
+                            .c_cs = 1,
+                            .n_segments = 1};
+        t.p.segments = t.segments;
+        t.p.m -= below(2) * below(TILE), t.p.n -= below(2) * below(TILE);
+        t.p.accumulate = below(2);
+        float before[TILE * TILE], expected[TILE * TILE];
+        fill(a, TILE * DEPTH), fill(b, DEPTH * TILE), fill(before, TILE * TILE);
+        memcpy(expected, before, sizeof before);
+        scalar(&t, wg__isa_get_bf16() == WG__BF16_AMX, expected);
+        try_kernels(wg__product_get(WG_F32, true), wg__isa_name(), &t, before, expected);
+    }
+}
+
 static void random_product(uint64_t seed) { try_product(seed, false); }
 static void special_product(uint64_t seed) { try_product(seed, true); }
 
+static void tiles_have_the_bits_of_scalar_code(void) { check_rounds(100, random_tiles); }
 static void products_have_the_bits_of_scalar_code(void) { check_rounds(150, random_product); }
 static void special_values_have_the_bits_of_scalar_code(void) { check_rounds(150, special_product); }
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(products_have_the_bits_of_scalar_code),
+    static const test tests[] = {TEST_CASE(tiles_have_the_bits_of_scalar_code),
+                                 TEST_CASE(products_have_the_bits_of_scalar_code),
                                  TEST_CASE(special_values_have_the_bits_of_scalar_code)};
     return RUN_TESTS(tests);
 }
