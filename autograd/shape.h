@@ -19,12 +19,13 @@ typedef enum wg_dtype {
     WG_I32,     /* indices */
     WG_BOOL,    /* masks: one byte, 0 or 1 */
     WG_DTYPES,  /* number of dtypes of tensors */
-    WG_BF16 /* no dtype of a tensor: the upper half of an f32, for operands of products (tape option products) */
+    WG_BF16, /* no dtype of a tensor: the upper half of an f32, for operands of products (tape option products) */
+    WG_INT8  /* no dtype of a tensor: for weights that products read (the same option) */
 } wg_dtype;
 
 /* Size of an element in bytes; 0 for an invalid dtype. */
 WG_API size_t wg_dtype_size(wg_dtype dtype);
-/* "f32", "f64", "i32", "bool" or "bf16"; "?" for an invalid dtype. */
+/* "f32", "f64", "i32", "bool", "bf16" or "int8"; "?" for an invalid dtype. */
 WG_API const char *wg_dtype_name(wg_dtype dtype);
 /* True for f32 and f64. */
 WG_API bool wg_dtype_is_float(wg_dtype dtype);

@@ -1,6 +1,8 @@
 /* Creating, freeing and resetting a tape: the functions that know all of its parts. */
 #include "engine.h"
 
+#include "base/isa.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +14,14 @@ typedef struct whole {
     wg__run_state run;
 } whole;
 
+bool wg_bf16_is_fast(void) { return wg__isa_bf16_is_fast(); }
+
 wg_tape_options wg_tape_defaults(void) { return (wg_tape_options){0}; }
 
 /* "-merge" turns a pass off and "+merge" on again; "+remat" and "+share_weight" do more than the default. */
 static void choose_passes(wg_tape *tape, const char *text)
 {
-    tape->passes = ~(unsigned)WG__PASS_BF16;
+    tape->passes = ~(unsigned)WG__PASS_PRECISION;
     for (const char *at = text; at && *at; at += strspn(at, ", ")) {
         size_t n = strcspn(at, ", ");
         unsigned pass = n > 1 && (*at == '-' || *at == '+') ? wg__pass_switch(at + 1, n - 1) : 0;
@@ -72,9 +76,13 @@ wg_tape *wg__tape_new(wg_tape_options options, const wg__structural *structural)
     choose_passes(tape, options.plan ? options.plan : getenv("WG_PLAN"));
     if (options.products == WG_BF16)
         tape->passes |= WG__PASS_BF16;
+    else if (options.products == WG_INT8)
+        tape->passes |= WG__PASS_INT8;
     else if (options.products != WG_F32)
-        wg__tape_error(tape, WG_ERR_ARGUMENT, "the tape's option products must be WG_F32 or WG_BF16, not %s",
+        wg__tape_error(tape, WG_ERR_ARGUMENT,
+                       "the tape's option products must be WG_F32, WG_BF16 or WG_INT8, not %s",
                        wg_dtype_name(options.products));
+    if (tape->passes & WG__PASS_INT8) tape->options.products = WG_INT8;
     if (options.eager) tape->run_now = wg__run_now;
     if (getenv("WG_DUMP")) wg_trace_passes(tape, getenv("WG_DUMP"), stderr);
     return tape;

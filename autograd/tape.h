@@ -53,11 +53,14 @@ typedef struct wg_tape_options {
     bool remat;             /* choose rematerialization regions: less memory, more time; see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_dump_profile */
     size_t plan_bytes;      /* of cached plans and their packed weights; the last plan is always kept. 0: 512 MiB */
-    wg_dtype products;      /* WG_F32 (the default) or WG_BF16: matmul, convolutions and attention round their f32
-                               operands to bf16, to nearest even, and add the products in f32: up to twice as fast.
-                               All else stays f32: parameters, sums, norms, softmax, losses, optimizers. f64 stays f64.
-                               The same bits on every machine whose instruction set is the same, with AVX512-BF16 or
-                               without, where it is slow (docs/numerics.md) */
+    wg_dtype products;      /* WG_F32: the default.
+                               WG_BF16: matmul, convolutions and attention round their f32 operands to bf16, to nearest
+                               even, and add the products in f32: about twice as fast as f32 with AVX512-BF16 on AMD,
+                               more by AMX; elsewhere slower (wg_bf16_is_fast). All else stays f32: parameters, sums,
+                               norms, softmax, losses, optimizers. f64 stays f64 (docs/numerics.md).
+                               WG_INT8, to evaluate and to generate: products with a matrix that is a parameter read
+                               it in 8 bits, with a scale for each column: a token takes the time of reading a quarter
+                               of the bytes. It has no gradients */
     const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("-all,+fuse", "+remat"):
                                attention, lookup, remat, recompute, residuals, merge, fuse, narrow, share_weight,
                                schedule, pack, place, cache, or all. All are on by default; "+bf16" sets products;
@@ -102,6 +105,10 @@ WG_API const char *wg_tape_message(const wg_tape *tape);
  * parameter sets and the pool that the tape uses. */
 typedef void (*wg_error_callback)(void *context, wg_status status, const char *message);
 WG_API void wg_tape_on_error(wg_tape *tape, wg_error_callback callback, void *context);
+
+/* Whether products in bf16 take less time than in f32 on this machine: by AMX, or by AVX512-BF16 of AMD. Elsewhere they
+ * work, by widening, and take longer. */
+WG_API bool wg_bf16_is_fast(void);
 
 /* ---- modes and names ---------------------------------------------------------------------------- */
 

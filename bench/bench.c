@@ -26,17 +26,15 @@ wg_tape *bench_tape_new(wg_pool *pool, const char *plan, bool profile)
 /* Parses a list such as "torch,jax". */
 static void read_peers(bench_settings *s, const char *vs)
 {
-    static const char *const known[BENCH_PEERS_MAX] = {"torch", "torch-compile", "torch-bf16" /* autocast */, "jax",
-                                                       "wengert-bf16" /* this program, products in bf16 */};
     for (const char *at = vs; *at; at += strcspn(at, ",") + (at[strcspn(at, ",")] != 0)) {
         size_t length = strcspn(at, ",");
         int p = 0;
-        while (p < BENCH_PEERS_MAX && (strlen(known[p]) != length || strncmp(known[p], at, length) != 0)) p++;
+        while (p < BENCH_PEERS_MAX &&
+               (strlen(bench_peers[p].name) != length || strncmp(bench_peers[p].name, at, length) != 0))
+            p++;
         if (p == BENCH_PEERS_MAX || s->n_peers == BENCH_PEERS_MAX)
-            app_usage(
-                "--vs takes torch, torch-compile, torch-bf16, jax, wengert-bf16, separated by commas, not '%s'",
-                vs);
-        s->peers[s->n_peers++] = known[p];
+            app_usage("--vs takes " BENCH_PEERS_NAMES ", separated by commas, not '%s'", vs);
+        s->peers[s->n_peers++] = bench_peers[p].name;
     }
 }
 
@@ -67,8 +65,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "json", &s.json, "FILE", "write the rows as JSON"},
         {APP_TEXT, "filter", &s.filter, "TEXT", "only rows whose id contains TEXT (scaling: T, B or H)"},
         {APP_INT, "steps", &s.steps, "N", "samples per row; 0: the default", 0, 1e6},
-        {APP_TEXT, "vs", &vs, "PEERS",
-         "models: the same steps in torch,torch-compile,torch-bf16,jax,wengert-bf16, interleaved"},
+        {APP_TEXT, "vs", &vs, "PEERS", "models: the same steps in " BENCH_PEERS_NAMES ", interleaved"},
         {APP_FLAG, "passes", &s.passes, NULL, "models: each planner pass on and off, interleaved"},
         {APP_FLAG, "profile", &s.profile, NULL, "models: the time of each op of a step"},
         {APP_FLAG, "metrics", &s.metrics, NULL, "models: counts and bytes of each plan; runs no benchmark"},

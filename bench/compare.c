@@ -17,7 +17,11 @@
 enum { TURN = 5, CHECKED = 10, MAX_SIDES = 8 };
 
 /* Of losses, relative. */
-static double tolerance_of(const char *name) { return strstr(name, "bf16") ? 2e-2 : 1e-4; }
+static double tolerance_of(const char *name)
+{
+    const bench_peer_kind *kind = bench_peer_find(name);
+    return kind ? kind->tolerance : 1e-4;
+}
 
 typedef struct side {
     const char *name, *plan;

@@ -11,6 +11,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+const bench_peer_kind bench_peers[] = {
+    {"torch", BENCH_PEERS "/torch_models.py", NULL, NULL, 1e-4},
+    {"torch-compile", BENCH_PEERS "/torch_models.py", "--compile", NULL, 1e-4},
+    {"torch-bf16", BENCH_PEERS "/torch_models.py", "--bf16", NULL, 2e-2}, /* autocast */
+    {"jax", BENCH_PEERS "/jax_models.py", NULL, NULL, 1e-4},
+    {"wengert-bf16", NULL, NULL, "+bf16", 2e-2},
+    {"wengert-int8", NULL, NULL, "+int8", 2e-2}};
+
+const bench_peer_kind *bench_peer_find(const char *name)
+{
+    for (size_t i = 0; i < BENCH_PEERS_MAX; i++)
+        if (!strcmp(bench_peers[i].name, name)) return &bench_peers[i];
+    return NULL;
+}
+
 double bench_json_number(const char *line, const char *name)
 {
     char key[32], *end;
@@ -46,17 +61,14 @@ static void arguments_of(const char **out, const char *name, const char *model, 
                          const char *plan)
 {
     const char *python = getenv("WG_PYTHON");
-    if (!python) python = "python3";
-    if (!strncmp(name, "wengert", 7)) {
+    const bench_peer_kind *kind = bench_peer_find(name);
+    if (!kind || !kind->script) {
         *out++ = "/proc/self/exe", *out++ = "serve", *out++ = "--model", *out++ = model;
-        if (!strcmp(name, "wengert-bf16")) plan = "+bf16";
+        if (kind) plan = kind->plan;
         if (plan) *out++ = "--plan", *out++ = plan;
     } else {
-        *out++ = python;
-        *out++ = strcmp(name, "jax") ? BENCH_PEERS "/torch_models.py" : BENCH_PEERS "/jax_models.py";
-        *out++ = model;
-        if (!strcmp(name, "torch-compile")) *out++ = "--compile";
-        if (!strcmp(name, "torch-bf16")) *out++ = "--bf16";
+        *out++ = python ? python : "python3", *out++ = kind->script, *out++ = model;
+        if (kind->option) *out++ = kind->option;
     }
     *out++ = "--threads", *out++ = threads, *out = NULL;
 }

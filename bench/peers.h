@@ -17,6 +17,16 @@
 
 #include "bench.h"
 
+/* What --vs takes. */
+typedef struct bench_peer_kind {
+    const char *name;
+    const char *script, *option; /* of bench/peers; NULL: this program, with the plan */
+    const char *plan;
+    double tolerance; /* of losses, relative */
+} bench_peer_kind;
+extern const bench_peer_kind bench_peers[BENCH_PEERS_MAX];
+const bench_peer_kind *bench_peer_find(const char *name); /* NULL: "wengert" itself */
+
 typedef struct bench_peer {
     pid_t pid;
     FILE *to, *from;

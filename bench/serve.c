@@ -40,7 +40,7 @@ static void reset_peak(void)
 /* Runs a tiny model, so that code and libraries are loaded. */
 static void warm_up(wg_pool *pool)
 {
-    model *m = model_new("scaled-lstm:2,2,2", pool, NULL, false);
+    model *m = model_new("scaled-lstm:2,2,2", pool, "", false);
     model_step(m);
     model_free(m);
 }

@@ -164,14 +164,17 @@ void app_check_params(const wg_params *params, const char *path)
     if (wg_params_status(params) != WG_OK) app_fail("%s", wg_params_message(params));
 }
 
-const char *const app_precisions[] = {"f32", "bf16", NULL};
+const char *const app_precisions[] = {"f32", "bf16", "int8", NULL};
 
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool)
 {
     wg_tape_options options = wg_tape_defaults();
     options.pool = *pool = wg_pool_new((int)threads);
     options.seed = (uint64_t)seed;
-    options.products = precision && !strcmp(precision, "bf16") ? WG_BF16 : WG_F32;
+    if (precision && !strcmp(precision, "int8")) options.products = WG_INT8;
+    if (precision && !strcmp(precision, "bf16")) options.products = WG_BF16;
+    if (options.products == WG_BF16 && !wg_bf16_is_fast())
+        fputs("note: products in bf16 take longer than in f32 on this processor\n", stderr);
     if (!*pool) app_fail("cannot start %lld threads", (long long)threads);
     wg_tape *tape = wg_tape_new(options);
     if (!tape) app_fail("out of memory");

@@ -94,7 +94,7 @@ typedef struct app_option {
 extern const char *const app_precisions[];
 #define APP_PRECISION(value, saved)                                                                                \
     {                                                                                                              \
-        APP_CHOICE, "precision", value, "KIND", "of products: bf16 is faster", 0, 0, app_precisions, saved         \
+        APP_CHOICE, "precision", value, "KIND", "of products; int8: not to train", 0, 0, app_precisions, saved     \
     }
 
 /* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".

@@ -107,6 +107,11 @@ static const wg__rule rules[] = {{&wg__softmax_op, WG__PASS_ATTENTION, true, wg_
                                  {&wg__matmul_op, WG__PASS_LOOKUP, false, wg__one_hot_recognise},
                                  {0}};
 
+static const wg__product_kernels *product_kernels(const wg__product *p)
+{
+    return p->int8_b ? wg__product_get_int8() : wg__product_get(p->dtype, p->bf16);
+}
+
 const wg__structural wg__structural_ops = {
     .add = &wg__pointwise_ops[ROW_add],
     .fill = &wg__fill_op,
@@ -123,7 +128,7 @@ const wg__structural wg__structural_ops = {
     .chain_scratch = wg__chain_scratch,
     .identity = wg__identity,
     .line_sums = wg__line_sums_get,
-    .product = wg__product_get,
+    .product = product_kernels,
     .to_f64 = wg__to_f64,
     .from_f64 = wg__from_f64,
     .first_nonfinite = wg__first_nonfinite,

@@ -80,4 +80,14 @@ wg__isa_bf16 wg__isa_get_bf16(void)
     return amx_usable ? WG__BF16_AMX : WG__BF16_AVX512;
 }
 
+bool wg__isa_bf16_is_fast(void)
+{
+#if defined __x86_64__
+    const wg__isa_bf16 isa = wg__isa_get_bf16();
+    return isa == WG__BF16_AMX || (isa == WG__BF16_AVX512 && __builtin_cpu_is("amd"));
+#else
+    return false;
+#endif
+}
+
 const char *wg__isa_name(void) { return names[step()]; }

@@ -13,12 +13,12 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[] = {
-    [WG_F32] = {"f32", 4},   [WG_F64] = {"f64", 8},  [WG_I32] = {"i32", 4},
-    [WG_BOOL] = {"bool", 1}, [WG_DTYPES] = {"?", 0}, [WG_BF16] = {"bf16", 2},
+    [WG_F32] = {"f32", 4},  [WG_F64] = {"f64", 8},   [WG_I32] = {"i32", 4},   [WG_BOOL] = {"bool", 1},
+    [WG_DTYPES] = {"?", 0}, [WG_BF16] = {"bf16", 2}, [WG_INT8] = {"int8", 1},
 };
 
-size_t wg_dtype_size(wg_dtype dtype) { return (unsigned)dtype <= WG_BF16 ? dtypes[dtype].size : 0; }
-const char *wg_dtype_name(wg_dtype dtype) { return (unsigned)dtype <= WG_BF16 ? dtypes[dtype].name : "?"; }
+size_t wg_dtype_size(wg_dtype dtype) { return (unsigned)dtype <= WG_INT8 ? dtypes[dtype].size : 0; }
+const char *wg_dtype_name(wg_dtype dtype) { return (unsigned)dtype <= WG_INT8 ? dtypes[dtype].name : "?"; }
 bool wg_dtype_is_float(wg_dtype dtype) { return dtype == WG_F32 || dtype == WG_F64; }
 
 wg_shape wg_shape_of(int rank, const int64_t *size)

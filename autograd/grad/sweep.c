@@ -270,6 +270,9 @@ wg_status wg__differentiate(wg_tape *tape, uint32_t y, uint32_t dy, const uint32
     if (!wg_dtype_is_float((wg_dtype)tape->nodes[y].dtype))
         return wg__tape_error(tape, WG_ERR_GRADIENT, "gradient of a %s tensor: only f32 and f64 have one",
                               wg_dtype_name((wg_dtype)tape->nodes[y].dtype));
+    if (tape->options.products == WG_INT8)
+        return wg__tape_error(tape, WG_ERR_GRADIENT,
+                              "gradient on a tape whose products are int8: only f32 and bf16 have gradients");
     sweep s = {.tape = tape, .remat = remat, .n = y + 1, .n_list = 1};
     if (sweep_init(&s)) {
         mark(&s, x, n_x);

@@ -9,6 +9,7 @@
 
 typedef struct wg__pack_key { /* a matrix in the memory of a parameter or another source */
     int64_t offset, rs, cs, k, n;
+    int64_t int8; /* packed in 8 bits */
 } wg__pack_key;
 
 /* A parameter's matrix in the layout of the product kernels, valid for one version of the parameter. */

@@ -240,11 +240,12 @@ static uint16_t register_take(builder *b)
 static wg__chain_step *narrow_step(builder *b, uint16_t from)
 {
     wg__chain_step *step = &b->chain->steps[b->n_steps++];
-    *step = (wg__chain_step){.fn = b->e->tape->structural->product(WG_F32, true)->narrow,
-                             .in = {(uint16_t)(from + b->chain->n_loads)},
-                             .n_in = 1,
-                             .size = 2,
-                             .out = register_take(b)};
+    *step = (wg__chain_step){
+        .fn = b->e->tape->structural->product(&(wg__product){.dtype = WG_F32, .bf16 = true})->narrow,
+        .in = {(uint16_t)(from + b->chain->n_loads)},
+        .n_in = 1,
+        .size = 2,
+        .out = register_take(b)};
     register_free(b, step->out);
     return step;
 }

@@ -86,8 +86,9 @@ bool wg__emit_product(wg__emit *e, const wg__unit *unit)
     const wg__pack *pack = wg__pack_find(p, unit);
     if (pack && !wg__emit_fix(e, (void **)(uintptr_t)&product->packed_b, pack->slot, pack->offset)) return false;
     product->packed_b = pack ? product : NULL; /* kernels->tasks needs to know that it is packed, not where */
+    product->int8_b = pack && pack->key.int8;
     wg__instr instr = {.kind = WG__INSTR_PRODUCT, .node = p->units.members[unit->first], .product = product};
-    instr.kernels = e->tape->structural->product(product->dtype, product->bf16);
+    instr.kernels = e->tape->structural->product(product);
     instr.tasks = instr.kernels->tasks(product);
     instr.scratch = instr.kernels->scratch(product);
     return wg__emit_instr(e, instr);
@@ -104,7 +105,8 @@ static bool emit_pack(wg__emit *e, const wg__pack *pack)
     wg__product_describe(p, unit, product, segment);
     uint32_t b = wg__inputs(e->tape, wg__node_at(p, p->units.members[unit->first]))[1];
     if (!wg__emit_bind(e, (void **)(uintptr_t)&segment->b, b)) return false;
-    const wg__product_kernels *kernels = e->tape->structural->product(product->dtype, product->bf16);
+    product->int8_b = pack->key.int8;
+    const wg__product_kernels *kernels = e->tape->structural->product(product);
     wg__instr instr = {.kind = WG__INSTR_PACK, .node = b, .product = product, .kernels = kernels};
     instr.tasks = kernels->pack_tasks(product);
     if (pack->where == WG__PACK_CACHED) instr.packed = e->plan->slots[pack->slot].index;

@@ -54,7 +54,7 @@ static bool is_term(const merge *m, uint32_t id)
     const wg__node *node = wg__node_at(p, id);
     if (wg__is_source(p, id) || wg__op_at(p, id)->kind != WG_KIND_PRODUCT || !has_one_use(m, id)) return false;
     if (reads_param(p, node->in[0]) || reads_param(p, node->in[1])) return false;
-    return p->tape->structural->product((wg_dtype)node->dtype, false) != NULL;
+    return p->tape->structural->product(&(wg__product){.dtype = (wg_dtype)node->dtype}) != NULL;
 }
 
 static void swap(int64_t *a, int64_t *b)

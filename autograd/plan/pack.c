@@ -43,10 +43,7 @@ static bool list_packs(wg__planner *p)
  * step that only evaluates finds a parameter packed the next time. */
 static void choose(const wg__planner *p, wg__pack *pack, bool trains)
 {
-    const wg__node *root = wg__node_at(p, pack->root);
-    bool cached =
-        !root->op && root->leaf == WG__LEAF_PARAM &&
-        !wg_param_is_buffer(p->tape->leaves[root->slot].param); /* a buffer's leaf may hold an old value */
+    const bool cached = wg__is_weight(p, pack->root);
     if (pack->users < 2 && (!cached || trains)) return;
     pack->where = cached ? WG__PACK_CACHED : WG__PACK_BLOCK;
 }

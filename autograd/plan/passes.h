@@ -18,7 +18,9 @@ enum {
     WG__PASS_PLACE = 1024,       /* exact */
     WG__PASS_CACHE = 2048,       /* exact */
     WG__PASS_BF16 = 4096,        /* rounding; off by default and by "all" */
-    WG__PASS_NARROW = 8192       /* exact */
+    WG__PASS_NARROW = 8192,      /* exact */
+    WG__PASS_INT8 = 16384,       /* as bf16 */
+    WG__PASS_PRECISION = WG__PASS_BF16 | WG__PASS_INT8
 };
 
 #endif

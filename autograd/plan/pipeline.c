@@ -124,12 +124,22 @@ enum { PASSES = sizeof pipeline / sizeof *pipeline };
 static const struct {
     const char *name;
     unsigned pass;
-} switches[] = {
-    {"all", ~(unsigned)WG__PASS_BF16}, {"attention", WG__PASS_ATTENTION}, {"lookup", WG__PASS_LOOKUP},
-    {"remat", WG__PASS_REMAT},         {"recompute", WG__PASS_RECOMPUTE}, {"residuals", WG__PASS_RESIDUALS},
-    {"merge", WG__PASS_MERGE},         {"fuse", WG__PASS_FUSE},           {"share_weight", WG__PASS_SHARE_WEIGHT},
-    {"schedule", WG__PASS_SCHEDULE},   {"pack", WG__PASS_PACK},           {"place", WG__PASS_PLACE},
-    {"cache", WG__PASS_CACHE},         {"bf16", WG__PASS_BF16},           {"narrow", WG__PASS_NARROW}};
+} switches[] = {{"all", ~(unsigned)WG__PASS_PRECISION},
+                {"attention", WG__PASS_ATTENTION},
+                {"lookup", WG__PASS_LOOKUP},
+                {"remat", WG__PASS_REMAT},
+                {"recompute", WG__PASS_RECOMPUTE},
+                {"residuals", WG__PASS_RESIDUALS},
+                {"merge", WG__PASS_MERGE},
+                {"fuse", WG__PASS_FUSE},
+                {"share_weight", WG__PASS_SHARE_WEIGHT},
+                {"schedule", WG__PASS_SCHEDULE},
+                {"pack", WG__PASS_PACK},
+                {"place", WG__PASS_PLACE},
+                {"cache", WG__PASS_CACHE},
+                {"bf16", WG__PASS_BF16},
+                {"narrow", WG__PASS_NARROW},
+                {"int8", WG__PASS_INT8}};
 
 unsigned wg__pass_switch(const char *name, size_t length)
 {

@@ -223,6 +223,9 @@ void wg__each_dependency(const wg__planner *p, uint32_t unit, void (*fn)(void *c
 bool wg__term_is_transposed(const wg__planner *p, uint32_t term);
 /* The product of a unit, without addresses. segments: room for unit->count. */
 void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__product *product, wg__segment *segments);
+/* A parameter, and no buffer. */
+bool wg__is_weight(const wg__planner *p, uint32_t root);
+
 /* Whether the right operand of a product can be packed ahead and the product's kernel wants it packed. Then fills the
  * product, its segment, and root, key and bytes of the pack. */
 bool wg__packs_b(const wg__planner *p, const wg__unit *unit, wg__product *product, wg__segment *segment,

@@ -53,6 +53,13 @@ void wg__product_describe(const wg__planner *p, const wg__unit *unit, wg__produc
     }
 }
 
+bool wg__is_weight(const wg__planner *p, uint32_t root)
+{
+    const wg__node *node = wg__node_at(p, root);
+    return !node->op && node->leaf == WG__LEAF_PARAM &&
+           !wg_param_is_buffer(p->tape->leaves[node->slot].param); /* a buffer's leaf may hold an old value */
+}
+
 bool wg__packs_b(const wg__planner *p, const wg__unit *unit, wg__product *product, wg__segment *segment,
                  wg__pack *pack)
 {
@@ -63,11 +70,15 @@ bool wg__packs_b(const wg__planner *p, const wg__unit *unit, wg__product *produc
     if (wg__shape_at(p, b)->rank != 2 || (p->flags[id] & WG__MERGED)) return false;
     if (!wg__is_source(p, root) || (p->flags[root] & WG__CONSTANT)) return false;
     wg__product_describe(p, unit, product, segment);
-    const wg__product_kernels *kernels = p->tape->structural->product(product->dtype, product->bf16);
+    const wg__product_kernels *(*kernels_of)(const wg__product *) = p->tape->structural->product;
+    product->int8_b = (p->passes & WG__PASS_INT8) && product->dtype == WG_F32 && wg__is_weight(p, root);
+    product->int8_b = product->int8_b && kernels_of(product)->wants_packed(product);
+    const wg__product_kernels *kernels = kernels_of(product);
     if (!kernels->wants_packed(product)) return false; /* a single row, say, reads B unpacked */
-    *pack = (wg__pack){.root = root,
-                       .key = {wg__layout_of(p, b).offset, segment->b_rs, segment->b_cs, segment->k, product->n},
-                       .bytes = kernels->packed_bytes(product)};
+    *pack = (wg__pack){
+        .root = root,
+        .key = {wg__layout_of(p, b).offset, segment->b_rs, segment->b_cs, segment->k, product->n, product->int8_b},
+        .bytes = kernels->packed_bytes(product)};
     return true;
 }
 
@@ -78,7 +89,8 @@ int wg__compare_packs(const wg__pack *a, const wg__pack *b)
     if (!order) order = wg__compare(a->key.rs, b->key.rs);
     if (!order) order = wg__compare(a->key.cs, b->key.cs);
     if (!order) order = wg__compare(a->key.k, b->key.k);
-    return order ? order : wg__compare(a->key.n, b->key.n);
+    if (!order) order = wg__compare(a->key.n, b->key.n);
+    return order ? order : wg__compare(a->key.int8, b->key.int8);
 }
 
 wg__pack *wg__pack_find(const wg__planner *p, const wg__unit *unit)

@@ -79,7 +79,7 @@ static cost cost_of_product(const wg__planner *p, const wg__unit *unit, wg__segm
     int64_t k = 0;
     wg__product_describe(p, unit, &product, segments);
     for (int i = 0; i < product.n_segments; i++) k += segments[i].k;
-    int64_t n = p->tape->structural->product(product.dtype, product.bf16)->tasks(&product);
+    int64_t n = p->tape->structural->product(&product)->tasks(&product);
     return (cost){n < 1      ? 1
                   : n > FULL ? FULL
                              : (uint32_t)n,

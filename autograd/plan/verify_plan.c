@@ -317,7 +317,7 @@ static void check_packed(const memory *m, const wg__product *p)
         const wg__segment *t = &from->segments[0];
         found = same_address(address_of(m, &p->packed_b), address_of(m, &from->packed_b)) &&
                 same_address(address_of(m, &s->b), address_of(m, &t->b)) && s->k == t->k && p->n == from->n &&
-                s->b_rs == t->b_rs && s->b_cs == t->b_cs;
+                s->b_rs == t->b_rs && s->b_cs == t->b_cs && p->int8_b == from->int8_b;
     }
     WG__HOLDS(m->v, found, m->node, "reads a matrix that is not packed, or another one");
 }

@@ -87,6 +87,7 @@ typedef struct wg__window {
 typedef struct wg__product {
     wg_dtype dtype; /* of A, B and C */
     bool bf16;      /* A and B are rounded to bf16 */
+    bool int8_b;    /* B is packed in 8 bits, with a scale for each column */
     int64_t m, n;
     int64_t batches;
     const int64_t *batch_a, *batch_b; /* [batches] element offsets of each problem; NULL when batches is 1 */
@@ -136,9 +137,9 @@ typedef struct wg__structural {
     /* One task of a chain; there are ceil(span / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
-    wg_pointwise (*identity)(size_t element_size);                    /* y = x */
-    const wg__line_sums *(*line_sums)(wg_dtype dtype);                /* of floats */
-    const wg__product_kernels *(*product)(wg_dtype dtype, bool bf16); /* NULL: no product of this dtype */
+    wg_pointwise (*identity)(size_t element_size);               /* y = x */
+    const wg__line_sums *(*line_sums)(wg_dtype dtype);           /* of floats */
+    const wg__product_kernels *(*product)(const wg__product *p); /* by dtype, bf16, int8_b; NULL: no such product */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);
     void (*from_f64)(wg_dtype dtype, double value, int64_t n, void *out);  /* fills */
     int64_t (*first_nonfinite)(wg_dtype dtype, const void *in, int64_t n); /* -1: none */

@@ -39,6 +39,8 @@
 /* The product kernels of f32 or f64 on this machine; NULL for other dtypes. in_bf16, for f32: operands are rounded to
  * bf16, and their products are added in f32. */
 const wg__product_kernels *wg__product_get(wg_dtype dtype, bool in_bf16);
+/* Those of f32 by a packed B in 8 bits; they run nothing else. */
+const wg__product_kernels *wg__product_get_int8(void);
 const char *wg__product_name(void); /* "BLIS 0.9.0 skx"; "reference" without BLIS */
 
 #endif

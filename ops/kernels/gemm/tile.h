@@ -205,6 +205,6 @@ void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool
 void WG__K(narrow)(int64_t n, void *y, const void *const *x);
 #endif
 
-extern const wg__product_kernels WG__K(product);
+extern const wg__product_kernels WG__K(product), WG__K(product_int8);
 
 #endif
