@@ -40,7 +40,50 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
         if (c->metadata[i].key && strncmp(c->metadata[i].key, WG__RESERVED, sizeof WG__RESERVED - 1) == 0)
             return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are reserved",
                                 path, c->metadata[i].key, WG__RESERVED);
+    if (c->saved_as != WG_F32 && c->saved_as != WG_BF16)
+        return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "parameters are saved as WG_F32 or WG_BF16, not %s",
+                            path, wg_dtype_name(c->saved_as));
+    if (c->saved_as == WG_BF16 && wg_params_dtype(c->params) != WG_F32)
+        return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "only parameters of f32 are saved as bf16, not of %s",
+                            path, wg_dtype_name(wg_params_dtype(c->params)));
     return adopt(path, c->optimizer, error);
+}
+
+static bool is_rounded(const wg_checkpoint *c, const wg_param *p)
+{
+    return c->saved_as == WG_BF16 && !wg_param_is_buffer(p);
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static uint16_t bf16_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((isnan(x) ? bits | 0x00400000u : bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+/* Memory for the rounded parameters; one more number, so that it is not of size 0. */
+static uint16_t *rounded_new(const wg_checkpoint *c)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < wg_params_count(c->params); i++) {
+        const wg_param *p = wg_params_at(c->params, i);
+        if (is_rounded(c, p)) n += (size_t)wg_param_numel(p);
+    }
+    return malloc(n * sizeof(uint16_t));
+}
+
+/* Rounds the parameters among the entries. */
+static void round_entries(const wg_checkpoint *c, size_t n_params, wg_entry *entries, uint16_t *rounded)
+{
+    for (size_t i = 0; i < n_params; i++) {
+        const wg_param *p = wg_params_at(c->params, i);
+        if (!is_rounded(c, p)) continue;
+        const float *from = entries[i].data;
+        entries[i].dtype = WG_BF16;
+        entries[i].data = rounded;
+        for (int64_t k = 0; k < wg_param_numel(p); k++) *rounded++ = bf16_of(from[k]);
+    }
 }
 
 /* The file's tensors: the set's members under all their names, then the optimizer's state. */
@@ -70,7 +113,8 @@ wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *c, wg_error 
            n_states = c->optimizer ? wg_optimizer_state_count(c->optimizer) : 0;
     wg_entry *entries = malloc((n_params + n_states + 1) * sizeof *entries);
     wg_pair *pairs = malloc((c->n_metadata + 5) * sizeof *pairs);
-    if (entries && pairs) {
+    uint16_t *rounded = rounded_new(c);
+    if (entries && pairs && rounded) {
         char step[24], seed[24], steps[24];
         uint64_t taken = c->optimizer ? wg_optimizer_steps(c->optimizer) : 0;
         snprintf(step, sizeof step, "%" PRIu64, c->step);
@@ -86,12 +130,14 @@ wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *c, wg_error 
         }
         for (size_t i = 0; i < c->n_metadata; i++) pairs[n++] = c->metadata[i];
         fill_entries(c, n_params, n_states, entries);
+        round_entries(c, n_params, entries, rounded);
         status = wg_safetensors_write(path, entries, n_params + n_states, pairs, n, error);
     } else {
         status = wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path ? path : "");
     }
     free(entries);
     free(pairs);
+    free(rounded);
     return status;
 }
 

@@ -78,7 +78,7 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 typedef struct wg_entry {
     const char *name;
     const char *type; /* the file's name of the dtype: "F32", "BF16", ... Ignored by the writer. */
-    wg_dtype dtype;   /* WG_DTYPES for a type that Wengert does not support */
+    wg_dtype dtype;   /* WG_DTYPES for a type that Wengert does not support, but for WG_BF16 */
     wg_shape shape;
     const void *data; /* from a reader, it may be unaligned: copy it with memcpy */
     size_t bytes;     /* size of data. Ignored by the writer. */
@@ -126,10 +126,14 @@ typedef struct wg_checkpoint {
     uint64_t seed;
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
     size_t n_metadata;
+    wg_dtype
+        saved_as; /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even,
+                          for a file of half the size; buffers and the optimizer's state are not. A run resumed from it
+                          is not bit for bit the same */
 } wg_checkpoint;
 
-/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters or a metadata key is reserved; other
- * errors as of wg_safetensors_write. */
+/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, or
+ * parameters of f64 are to be saved in bf16; other errors as of wg_safetensors_write. */
 WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 typedef enum wg_difference_kind {

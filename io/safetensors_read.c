@@ -46,11 +46,11 @@ static const struct {
     uint8_t bits;
     uint8_t dtype;
 } types[] = {
-    {"F32", 32, WG_F32},       {"F64", 64, WG_F64},     {"I32", 32, WG_I32},       {"BOOL", 8, WG_BOOL},
-    {"F16", 16, WG_DTYPES},    {"BF16", 16, WG_DTYPES}, {"I64", 64, WG_DTYPES},    {"U8", 8, WG_DTYPES},
-    {"I8", 8, WG_DTYPES},      {"I16", 16, WG_DTYPES},  {"U16", 16, WG_DTYPES},    {"U32", 32, WG_DTYPES},
-    {"U64", 64, WG_DTYPES},    {"C64", 64, WG_DTYPES},  {"F8_E4M3", 8, WG_DTYPES}, {"F8_E5M2", 8, WG_DTYPES},
-    {"F8_E8M0", 8, WG_DTYPES}, {"F4", 4, WG_DTYPES},    {"F6_E2M3", 6, WG_DTYPES}, {"F6_E3M2", 6, WG_DTYPES},
+    {"F32", 32, WG_F32},       {"F64", 64, WG_F64},    {"I32", 32, WG_I32},       {"BOOL", 8, WG_BOOL},
+    {"F16", 16, WG_DTYPES},    {"BF16", 16, WG_BF16},  {"I64", 64, WG_DTYPES},    {"U8", 8, WG_DTYPES},
+    {"I8", 8, WG_DTYPES},      {"I16", 16, WG_DTYPES}, {"U16", 16, WG_DTYPES},    {"U32", 32, WG_DTYPES},
+    {"U64", 64, WG_DTYPES},    {"C64", 64, WG_DTYPES}, {"F8_E4M3", 8, WG_DTYPES}, {"F8_E5M2", 8, WG_DTYPES},
+    {"F8_E8M0", 8, WG_DTYPES}, {"F4", 4, WG_DTYPES},   {"F6_E2M3", 6, WG_DTYPES}, {"F6_E3M2", 6, WG_DTYPES},
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 

@@ -29,7 +29,13 @@ void wg__sort(void *items, size_t n, size_t size, wg__less less, const void *con
 
 /* ---- checks ---- */
 
-static const char *const type_names[WG_DTYPES] = {"F32", "F64", "I32", "BOOL"};
+static const char *const type_names[] = {
+    [WG_F32] = "F32", [WG_F64] = "F64", [WG_I32] = "I32", [WG_BOOL] = "BOOL", [WG_BF16] = "BF16"};
+
+static bool has_type(wg_dtype dtype)
+{
+    return (unsigned)dtype < sizeof type_names / sizeof *type_names && type_names[dtype];
+}
 
 /* The arguments of wg_safetensors_write. */
 typedef struct writer {
@@ -70,7 +76,7 @@ static wg_status check_tensors(const writer *w)
         w->order[i] = i;
         if (!is_utf8(t->name)) return reject(w, "a tensor", "name is not UTF-8");
         if (strcmp(t->name, "__metadata__") == 0) return reject(w, t->name, "name is reserved by the format");
-        if ((unsigned)t->dtype >= WG_DTYPES) return reject(w, t->name, "unknown dtype");
+        if (!has_type(t->dtype)) return reject(w, t->name, "unknown dtype");
         if (!wg_shape_bytes(&t->shape, t->dtype, &bytes)) return reject(w, t->name, "invalid shape");
         if (!t->data && bytes) return reject(w, t->name, "no data");
     }

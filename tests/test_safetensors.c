@@ -379,10 +379,54 @@ static void halves_load(void)
     wg_safetensors_close(file);
 }
 
+/* Parameters saved in bf16: rounded to nearest, ties to even; buffers and state as they are; loaded into f32. */
+static void halves_are_saved(void)
+{
+    const float from[8] = {1, 1.00390625f, 1.01171875f, -0.1f, INFINITY, NAN, 3.4e38f, 1e-40f};
+    const float want[8] = {1, 1, 1.015625f, -0.10009765625f, INFINITY, NAN, INFINITY, 0x1p-133f};
+    wg_error error = {0};
+    wg_params *set = wg_params_new(WG_F32), *other = wg_params_new(WG_F32);
+    wg_param *p = wg_param_new(set, "w", WG_DIMS(8), wg_init_zeros());
+    wg_buffer *b = wg_buffer_new(set, "seen", WG_DIMS(1), wg_init_constant(1.00390625));
+    wg_param_tie(set, "tied", p);
+    wg_param *q = wg_param_new(other, "w", WG_DIMS(8), wg_init_zeros());
+    wg_buffer *seen = wg_buffer_new(other, "seen", WG_DIMS(1), wg_init_zeros());
+    wg_param_tie(other, "tied", q);
+    memcpy(wg_param_write_begin(p), from, sizeof from);
+    wg_param_write_end(p);
+    wg_checkpoint c = {.params = set, .saved_as = WG_BF16};
+    assert_int_equal(wg_checkpoint_save(in_folder("halves"), &c, &error), WG_OK);
+    wg_safetensors *file = wg_safetensors_open(in_folder("halves"), &error);
+    assert_non_null(file);
+    wg_entry e;
+    CHECK(wg_safetensors_find(file, "w", &e) && !strcmp(e.type, "BF16") && e.dtype == WG_BF16 && e.bytes == 16);
+    CHECK(wg_safetensors_find(file, "tied", &e) && !strcmp(e.type, "BF16"));
+    CHECK(wg_safetensors_find(file, "seen", &e) && !strcmp(e.type, "F32"));
+    wg_checkpoint d = {.params = other};
+    assert_int_equal(wg_checkpoint_load(file, &d, NULL, NULL, &error), WG_OK);
+    for (int i = 0; i < 8; i++) {
+        const float got = ((const float *)wg_param_value(q))[i];
+        CHECK(isnan(want[i]) ? isnan(got) : got == want[i]);
+    }
+    CHECK(((const float *)wg_param_value(seen))[0] == 1.00390625f && b);
+    wg_safetensors_close(file);
+
+    c.saved_as = WG_INT8;
+    CHECK(wg_checkpoint_save(in_folder("halves"), &c, &error) == WG_ERR_ARGUMENT);
+    CHECK(strstr(error.text, "saved as WG_F32 or WG_BF16, not int8"));
+    wg_params *wide = wg_params_new(WG_F64);
+    c = (wg_checkpoint){.params = wide, .saved_as = WG_BF16};
+    error = (wg_error){0};
+    CHECK(wg_checkpoint_save(in_folder("halves"), &c, &error) == WG_ERR_ARGUMENT);
+    CHECK(strstr(error.text, "only parameters of f32 are saved as bf16, not of f64"));
+    wg_params_free(set), wg_params_free(other), wg_params_free(wide);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
         TEST_CASE(halves_load),
+        TEST_CASE(halves_are_saved),
         TEST_CASE(test_safetensors_accepted),
         TEST_CASE(test_safetensors_refused),
         TEST_CASE(test_safetensors_too_short),
