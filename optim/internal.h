@@ -36,6 +36,18 @@ wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
 /* The loops for a dtype, in the best instruction set of this machine. */
 const wg__update_kernels *wg__update_get(wg_dtype dtype);
 
+/* Elements of n arrays, `size` of one array at a time. run is called for each piece, in any order, on several threads:
+ * which one runs it must change no bit. */
+typedef struct wg__pieces {
+    size_t n;
+    int64_t size; /* WG__PIECE, or WG__WHOLE arrays */
+    int64_t (*numel)(const void *context, size_t array);
+    void (*run)(void *context, size_t array, int64_t at, int64_t n);
+    void *context;
+} wg__pieces;
+static const int64_t WG__PIECE = 1 << 14, WG__WHOLE = (int64_t)1 << 60;
+void wg__pieces_run(const wg_params *set, const wg__pieces *pieces);
+
 /* The trainable parameter at this index of the set; NULL for a buffer and for a tied parameter's second name. */
 wg_param *wg__trainable_at(const wg_params *set, size_t index);
 

@@ -5,6 +5,7 @@
 #include "../autograd/base/isa.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@ typedef struct member {
     double weight_decay; /* < 0: that of the optimizer */
     void *slot[WG__UPDATE_SLOTS];
     int32_t *steps; /* NULL: no state yet (the parameter is new, or has always been frozen) */
-    char *names;    /* of the arrays, NUL-terminated, `name_size` bytes apart */
+    void *value;    /* during a step */
+    double c[WG__COEFFICIENTS];
+    char *names; /* of the arrays, NUL-terminated, `name_size` bytes apart */
     size_t name_size;
     void *memory;
     size_t memory_size;
@@ -265,18 +268,47 @@ const wg__update_kernels *wg__update_get(wg_dtype dtype)
     return f64 ? &wg__update_f64_baseline : &wg__update_f32_baseline;
 }
 
+/* Of a loop over the members that are trained. */
+typedef struct loop {
+    wg_optimizer *o;
+    const wg__update_kernels *kernels;
+    _Atomic int64_t wrong; /* the first member whose gradient is not finite */
+} loop;
+
+static int64_t numel_of(const void *context, size_t i)
+{
+    const member *m = &((const loop *)context)->o->members[i];
+    return wg_param_is_frozen(m->param) ? 0 : m->numel;
+}
+
+static void run_loop(loop *l, void (*run)(void *context, size_t i, int64_t at, int64_t n))
+{
+    wg__pieces_run(l->o->set, &(wg__pieces){l->o->n_members, WG__PIECE, numel_of, run, l});
+}
+
+static const char *gradient_at(const loop *l, const member *m, int64_t at)
+{
+    return (const char *)wg_param_grad(m->param) + (size_t)at * wg_dtype_size(wg_params_dtype(l->o->set));
+}
+
+static void search(void *context, size_t i, int64_t at, int64_t n)
+{
+    loop *l = context;
+    if (l->kernels->first_nonfinite(n, gradient_at(l, &l->o->members[i], at)) < 0) return;
+    int64_t first = l->wrong;
+    while ((int64_t)i < first && !atomic_compare_exchange_weak(&l->wrong, &first, (int64_t)i)) {}
+}
+
 static wg_status check_gradients(wg_optimizer *o, const wg__update_kernels *kernels)
 {
-    for (uint32_t i = 0; i < o->n_members; i++) {
-        const member *m = &o->members[i];
-        if (wg_param_is_frozen(m->param)) continue;
-        int64_t at = kernels->first_nonfinite(m->numel, wg_param_grad(m->param));
-        if (at < 0) continue;
-        o->error = (wg_error){0};
-        return wg_error_set(&o->error, WG_ERR_NONFINITE, "%s: gradient of %s is not finite at element %lld",
-                            o->kind->name, wg_param_name(m->param), (long long)at);
-    }
-    return WG_OK;
+    loop l = {.o = o, .kernels = kernels, .wrong = o->n_members};
+    run_loop(&l, search);
+    if (l.wrong == o->n_members) return WG_OK;
+    const member *m = &o->members[l.wrong];
+    o->error = (wg_error){0};
+    return wg_error_set(&o->error, WG_ERR_NONFINITE, "%s: gradient of %s is not finite at element %lld",
+                        o->kind->name, wg_param_name(m->param),
+                        (long long)kernels->first_nonfinite(m->numel, wg_param_grad(m->param)));
 }
 
 wg_status wg_optimizer_adopt(wg_optimizer *o)
@@ -297,9 +329,19 @@ static wg_status check(wg_optimizer *o)
     return WG_OK;
 }
 
+static void update_piece(void *context, size_t i, int64_t at, int64_t n)
+{
+    const loop *l = context;
+    const member *m = &l->o->members[i];
+    const size_t bytes = (size_t)at * wg_dtype_size(wg_params_dtype(l->o->set));
+    void *slot[WG__UPDATE_SLOTS];
+    for (int k = 0; k < WG__UPDATE_SLOTS; k++) slot[k] = m->slot[k] ? (char *)m->slot[k] + bytes : NULL;
+    const wg__update_fn update = *(const wg__update_fn *)((const char *)l->kernels + l->o->kind->update);
+    update(n, (char *)m->value + bytes, gradient_at(l, m, at), slot, m->c);
+}
+
 static void update(wg_optimizer *o, const wg__update_kernels *kernels)
 {
-    wg__update_fn loop = *(const wg__update_fn *)((const char *)kernels + o->kind->update);
     double c[WG__COEFFICIENTS] = {0}, last_lr = -1, last_decay = -1; /* arguments that c was computed from */
     int32_t last_steps = -1;
     for (uint32_t i = 0; i < o->n_members; i++) {
@@ -313,10 +355,12 @@ static void update(wg_optimizer *o, const wg__update_kernels *kernels)
             last_decay = decay;
             last_steps = *m->steps;
         }
-        void *value = wg_param_write_begin(m->param);
-        loop(m->numel, value, wg_param_grad(m->param), m->slot, c);
-        wg_param_write_end(m->param);
+        memcpy(m->c, c, sizeof c);
+        m->value = wg_param_write_begin(m->param);
     }
+    run_loop(&(loop){.o = o, .kernels = kernels}, update_piece);
+    for (uint32_t i = 0; i < o->n_members; i++)
+        if (!wg_param_is_frozen(o->members[i].param)) wg_param_write_end(o->members[i].param);
 }
 
 wg_status wg_optimizer_step(wg_optimizer *o)

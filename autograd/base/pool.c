@@ -13,7 +13,13 @@
 enum { SPINS = 4000, YIELDS = 64 };
 #define CLOSED 0x80000000u
 
+struct wg__pool_handle {
+    _Atomic(wg_pool *) pool;
+    _Atomic int users; /* the pool itself, and those that hold it */
+};
+
 struct wg_pool {
+    wg__pool_handle *handle;
     int threads;
     unsigned forks; /* when it was created; another number now: in a child of that process */
     pthread_t *workers;
@@ -106,10 +112,15 @@ wg_pool *wg_pool_new(int threads)
     if (!pool) return NULL;
     pool->forks = forks;
     pool->workers = calloc((size_t)threads, sizeof *pool->workers);
-    if (!pool->workers) {
+    pool->handle = calloc(1, sizeof *pool->handle);
+    if (!pool->workers || !pool->handle) {
+        free(pool->workers);
+        free(pool->handle);
         free(pool);
         return NULL;
     }
+    pool->handle->pool = pool;
+    pool->handle->users = 1;
     pthread_mutex_init(&pool->in_use, NULL);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
@@ -130,6 +141,8 @@ wg_pool *wg_pool_new(int threads)
 void wg_pool_free(wg_pool *pool)
 {
     if (!pool) return;
+    pool->handle->pool = NULL;
+    wg__pool_drop(pool->handle);
     if (!is_inherited(pool)) {
         pool->stop = true;
         begin_round(pool);
@@ -141,6 +154,20 @@ void wg_pool_free(wg_pool *pool)
     free(pool->workers);
     free(pool);
 }
+
+wg__pool_handle *wg__pool_hold(wg_pool *pool)
+{
+    if (!pool) return NULL;
+    pool->handle->users++;
+    return pool->handle;
+}
+
+void wg__pool_drop(wg__pool_handle *handle)
+{
+    if (handle && --handle->users == 0) free(handle);
+}
+
+wg_pool *wg__pool_of(const wg__pool_handle *handle) { return handle ? handle->pool : NULL; }
 
 int wg_pool_threads(const wg_pool *pool) { return pool ? pool->threads : 1; }
 

@@ -14,4 +14,10 @@ bool wg__pool_run(wg_pool *pool, void (*work)(void *context, int thread), void *
 /* Waits until *value == wanted: spins briefly, then yields. */
 void wg__pool_wait(const uint32_t *value, uint32_t wanted);
 
+/* A pointer to a pool that becomes NULL when the pool is freed. Of NULL: NULL. */
+typedef struct wg__pool_handle wg__pool_handle;
+wg__pool_handle *wg__pool_hold(wg_pool *pool);
+void wg__pool_drop(wg__pool_handle *handle);
+wg_pool *wg__pool_of(const wg__pool_handle *handle);
+
 #endif

@@ -25,6 +25,7 @@ static void write_grad(const wg_tape *tape, const wg__output *output, wg_param *
     else if (output->memory != grad)
         memcpy(grad, output->memory, output->bytes);
     wg__param_grad_written(param);
+    wg__params_use_pool(wg_param_set(param), tape->options.pool);
 }
 
 /* Writes a buffer. Tensors recorded from it before keep its old value. */

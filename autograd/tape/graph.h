@@ -275,6 +275,7 @@ void wg__intern_clear(wg_tape *tape); /* forgets shapes and attributes: only whi
 /* ---- param.c ---- */
 
 wg_params *wg__params_new(wg_dtype dtype, wg_allocator allocator, uint64_t seed, const wg__structural *structural);
+void wg__params_use_pool(wg_params *set, wg_pool *pool); /* for wg_params_pool */
 uint64_t wg__param_id(const wg_param *param); /* unique in the process */
 void *wg__param_data(wg_param *param);        /* values */
 void *wg__param_grad_data(wg_param *param);

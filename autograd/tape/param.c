@@ -1,5 +1,6 @@
 /* Parameters and buffers: named values in slabs that never move. */
 #include "../base/fp.h"
+#include "../base/pool.h"
 #include "../base/random.h"
 #include "graph.h"
 
@@ -45,6 +46,7 @@ struct wg_params {
     wg_dtype dtype;
     uint64_t seed;
     bool grad_invalid;
+    wg__pool_handle *pool;
     slab *slabs;
     wg__arena names;
     member *members;
@@ -71,9 +73,19 @@ wg_params *wg__params_new(wg_dtype dtype, wg_allocator allocator, uint64_t seed,
     return set;
 }
 
+void wg__params_use_pool(wg_params *set, wg_pool *pool)
+{
+    if (wg__pool_of(set->pool) == pool) return;
+    wg__pool_drop(set->pool);
+    set->pool = wg__pool_hold(pool);
+}
+
+wg_pool *wg_params_pool(const wg_params *set) { return set ? wg__pool_of(set->pool) : NULL; }
+
 void wg_params_free(wg_params *set)
 {
     if (!set) return;
+    wg__pool_drop(set->pool);
     for (uint32_t i = set->n_members; i-- > 0;) { /* ties before the parameter they name */
         wg_param *param = set->members[i].param;
         if (param->index == i) wg__heap_release(&set->heap, param, sizeof *param);
