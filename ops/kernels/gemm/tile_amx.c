@@ -52,8 +52,7 @@ INLINE void store_sums(bool rows_2, bool cols_2, real *to, int64_t stride)
     if (rows_2 && cols_2) _tile_stored(3, to + SIDE * stride + SIDE, bytes);
 }
 
-static void copy_sums(int rows, int cols, real from[TILE_ROWS][TILE_COLS], bool add, real *c, int64_t c_rs,
-                      int64_t c_cs)
+static void copy_sums(int rows, int cols, real from[][TILE_COLS], bool add, real *c, int64_t c_rs, int64_t c_cs)
 {
     const __mmask16 low = _cvtu32_mask16((1u << (cols < LANES ? cols : LANES)) - 1),
                     high = _cvtu32_mask16(cols > LANES ? (1u << (cols - LANES)) - 1 : 0);
@@ -85,10 +84,37 @@ INLINE void tile(bool rows_2, bool cols_2, int rows, int cols, int64_t k, wg__re
     copy_sums(rows, cols, sums, add, c, c_rs, c_cs);
 }
 
+/* One row, by vectors and to the same bits: it reads B as fast as memory gives it, which tile registers do not. */
+static void row(int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c, int64_t c_rs,
+                int64_t c_cs)
+{
+    real sums[1][TILE_COLS] __attribute__((aligned(64)));
+    vector total[2] = {{0}, {0}};
+    for (int64_t p = 0; p < k; p += GROUP_STEPS) {
+        vector first[2] = {{0}, {0}}, second[2] = {{0}, {0}};
+        UNROLL
+        for (int i = 0; i < GROUP_STEPS; i++) {
+            const bits x = (bits)ELEMENT(a.data[p * a.k + i]);
+            UNROLL
+            for (int v = 0; v < 2; v++) {
+                const bits y = (bits)load(b + (p + i) * b_k + v * LANES);
+                first[v] = VECTOR_FMA((vector)(x << 16), (vector)(y << 16), first[v]);
+                second[v] = VECTOR_FMA((vector)(x & 0xffff0000u), (vector)(y & 0xffff0000u), second[v]);
+            }
+        }
+        for (int v = 0; v < 2; v++) total[v] += first[v] + second[v];
+    }
+    store(sums[0], total[0]);
+    store(sums[0] + LANES, total[1]);
+    copy_sums(1, cols, sums, add, c, c_rs, c_cs);
+}
+
 void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs)
 {
-    if (rows > SIDE && cols > SIDE)
+    if (rows == 1)
+        row(cols, k, a, b, b_k, add, c, c_rs, c_cs);
+    else if (rows > SIDE && cols > SIDE)
         tile(true, true, rows, cols, k, a, b, b_k, add, c, c_rs, c_cs);
     else if (rows > SIDE)
         tile(true, false, rows, cols, k, a, b, b_k, add, c, c_rs, c_cs);
