@@ -4,8 +4,8 @@
  * and reductions in a fixed order; it knows no op, no other room, and defines no symbol.
  *
  * A file that is compiled per variant sees WG__ISA (baseline, avx2, avx512) and WG__T (32 or 64: float; 0 together
- * with WG__I32 or WG__BOOL; products in bf16: 32 and WG__BF16). It names its functions with WG__K(name): WG__K(max) is
- * wg__max_f32_avx2, say. */
+ * with WG__I32 or WG__BOOL; products in bf16: 32 and WG__BF16, and WG__AMX if they are for AMX). It names its functions
+ * with WG__K(name): WG__K(max) is wg__max_f32_avx2, say. */
 #ifndef WG_KERNEL_H
 #define WG_KERNEL_H
 
@@ -14,7 +14,7 @@
 #ifdef WG__ISA
 #define WG__CAT4_(a, b, c, d) a##b##c##d
 #define WG__CAT4(a, b, c, d)  WG__CAT4_(a, b, c, d)
-#if defined WG__BF16 && defined __AMX_BF16__
+#if defined WG__BF16 && defined WG__AMX
 typedef float real;
 #define WG__K(name) WG__CAT4(wg__##name, _amx_, WG__ISA, )
 #elif defined WG__BF16 && defined __AVX512BF16__

@@ -199,7 +199,7 @@ static void pack_b_block(const wg__problem *t, const wg__cut *c, const block *b)
         pack_steps(t, b->batch, true, &f, b->from, b->k);
 }
 
-#if defined __AMX_BF16__
+#if defined WG__AMX
 static void pack_rows(const wg__problem *t, const block *b, const panels *f)
 {
     wg__side from = side_of(t, b->from.segment, b->batch, false);

@@ -16,7 +16,7 @@
 #endif
 
 /* The size of a vector register, and the most rows of a tile of two vectors whose sums fit the registers. */
-#if defined __AMX_BF16__
+#if defined WG__AMX
 enum { VECTOR_BYTES = 64, TILE_ROWS = 32 };
 #elif defined __AVX512F__
 enum { VECTOR_BYTES = 64, TILE_ROWS = 14 };
@@ -46,7 +46,7 @@ enum { STEP = 1 };
 /* The steps of k that are added to a tile's sum at once. The steps of a product are rounded up to whole groups, by zeros
  * in the panels. AMX adds the products of the first and of the second numbers of 16 pairs, each from zero on, and then
  * the sum of both to the tile's; and it reads 16 steps of a row as one line: row panels are turned (WG__K(turn)). */
-#if defined __AMX_BF16__
+#if defined WG__AMX
 enum { GROUP_STEPS = 16 };
 #else
 enum { GROUP_STEPS = 1 };
@@ -169,7 +169,7 @@ static inline wg__reals reals_of(wg__side side)
 void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
                  int64_t c_rs, int64_t c_cs);
 
-#if defined __AMX_BF16__
+#if defined WG__AMX
 void WG__K(start)(void);
 void WG__K(stop)(void);
 /* Transposes each square of 16 steps and 16 lines of a panel; packs k numbers of lines of unit stride along k so. */
