@@ -270,9 +270,10 @@ static double along_direction(const program *p, const wg_params *set, int direct
     return sum;
 }
 
-static void compare(const program *p, const char *what, double got, double want, double size)
+/* tolerance: relative. 1 - tanh^2 near 1 has few digits, here and in the engine: ten times more in the third order. */
+static void compare(const program *p, const char *what, double got, double want, double size, double tolerance)
 {
-    if (fabs(got - want) <= 1e-9 * (size + fabs(want)) + 1e-12) return;
+    if (fabs(got - want) <= tolerance * (size + fabs(want)) + 1e-12) return;
     char ops[512] = "";
     for (int i = PARAMS; i < p->n; i++)
         snprintf(ops + strlen(ops), sizeof ops - strlen(ops), " %s", p->value[i].op);
@@ -321,7 +322,7 @@ static void check_order(program *p, wg_params *set, wg_tensor loss, const hyper 
     const wg_tensor zero = wg_scale(wg_sum_all(p->value[0].t), 0);
     if (wg_backward(wg_add(y, zero)) != WG_OK) FAIL("%s", wg_tape_message(p->tape));
     if (order == 1) {
-        compare(p, "the loss", wg_item(loss), want->x, fabs(want->x));
+        compare(p, "the loss", wg_item(loss), want->x, fabs(want->x), 1e-9);
         if (roll(&p->dice, 2)) check_values(p);
     }
     static const struct {
@@ -335,7 +336,7 @@ static void check_order(program *p, wg_params *set, wg_tensor loss, const hyper 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].order != order) continue;
         const double got = along_direction(p, set, rows[i].last, &size);
-        compare(p, rows[i].what, got, want->of[rows[i].all], size);
+        compare(p, rows[i].what, got, want->of[rows[i].all], size, order == 3 ? 1e-8 : 1e-9);
     }
 }
 
