@@ -276,8 +276,8 @@ void wg__intern_clear(wg_tape *tape); /* forgets shapes and attributes: only whi
 
 wg_params *wg__params_new(wg_dtype dtype, wg_allocator allocator, uint64_t seed, const wg__structural *structural);
 void wg__params_use_pool(wg_params *set, wg_pool *pool); /* for wg_params_pool */
-uint64_t wg__param_id(const wg_param *param); /* unique in the process */
-void *wg__param_data(wg_param *param);        /* values */
+uint64_t wg__param_id(const wg_param *param);            /* unique in the process */
+void *wg__param_data(wg_param *param);                   /* values */
 void *wg__param_grad_data(wg_param *param);
 bool wg__param_grad_empty(const wg_param *param);
 void wg__param_grad_written(wg_param *param);   /* a run wrote it or added to it */
