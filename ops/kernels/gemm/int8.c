@@ -217,10 +217,10 @@ static void run_problem(const wg__product *p, int64_t batch, int64_t first, int6
 
 /* ---- the interface: wg__product_kernels ---------------------------------------------------------------------- */
 
-/* Panels of a task: it reads at least 128 KiB, once for every eight rows. */
+/* Panels of a task: it reads at least 64 KiB, once for every eight rows. */
 static int64_t panels_of_task(const wg__product *p)
 {
-    enum { MOST_TASKS = 32, LEAST_BYTES = 1 << 17 };
+    enum { MOST_TASKS = 32, LEAST_BYTES = 1 << 16 };
     const int64_t times = ceil_div(p->m * p->batches, 8), bytes = panels_of(p) * (int64_t)panel_bytes(p);
     const int64_t tasks = p->one_task ? 1 : min64(MOST_TASKS, 1 + bytes * times / LEAST_BYTES);
     return ceil_div(panels_of(p), tasks);
