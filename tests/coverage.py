@@ -21,7 +21,8 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("autograd", "ops", "nn", "optim", "io")
 LINES, BRANCHES = 95, 90
-SETUP = ["--buildtype=plain", "-Doptimization=1", "-Db_ndebug=true", "-Db_coverage=true"]
+SETUP = ["--buildtype=plain", "-Doptimization=1", "-Db_ndebug=true", "-Db_coverage=true",
+         "-Dc_args=-DWG_COVERAGE"]
 BROKEN = ("charlm", "install")  # by the counters: they fill a disk, and are exported
 UNCOUNTED = re.compile(r"\bassert\(|\bassert_")
 

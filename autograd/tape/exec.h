@@ -108,8 +108,9 @@ typedef struct wg__product {
 /* The product kernels of one dtype. */
 typedef struct wg__product_kernels {
     int64_t (*tasks)(const wg__product *p);
-    size_t (*scratch)(const wg__product *p);                               /* per task */
-    int64_t (*batches)(const wg__product *p, int64_t task, int64_t *last); /* the first one, and past the last */
+    size_t (*scratch)(const wg__product *p); /* per task */
+    int64_t (*batches)(const wg__product *p, int64_t task,
+                       int64_t *last); /* the first, and past the last; or NULL */
     void (*run)(const wg__product *p, int64_t task, void *scratch);
     bool (*wants_packed)(const wg__product *p); /* packing B ahead pays at this shape */
     size_t (*packed_bytes)(const wg__product *p);

@@ -233,17 +233,11 @@ static size_t scratch(const wg__product *p)
     return (size_t)(min64(p->m, MOST_ROWS) * row_stride(p)) * sizeof(int16_t);
 }
 
-static int64_t batches(const wg__product *p, int64_t task, int64_t *last)
-{
-    *last = p->batches;
-    return 0;
-}
-
 static void run(const wg__product *p, int64_t task, void *memory)
 {
     const int64_t each = panels_of_task(p), first = task * each, last = min64(panels_of(p), first + each);
     for (int64_t batch = 0; batch < p->batches; batch++) run_problem(p, batch, first, last, memory);
 }
 
-const wg__product_kernels WG__K(product_int8) = {tasks,        scratch,    batches, run, wants_packed,
-                                                 packed_bytes, pack_tasks, pack,    NULL};
+const wg__product_kernels WG__K(product_int8) = {tasks,        scratch,    NULL, run, wants_packed,
+                                                 packed_bytes, pack_tasks, pack, NULL};
