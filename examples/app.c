@@ -171,8 +171,9 @@ wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_p
     wg_tape_options options = wg_tape_defaults();
     options.pool = *pool = wg_pool_new((int)threads);
     options.seed = (uint64_t)seed;
-    if (precision && !strcmp(precision, "int8")) options.products = WG_INT8;
-    if (precision && !strcmp(precision, "bf16")) options.products = WG_BF16;
+    static const wg_dtype products[] = {WG_F32, WG_BF16, WG_INT8}; /* of app_precisions */
+    for (int i = 0; precision && app_precisions[i]; i++)
+        if (!strcmp(precision, app_precisions[i])) options.products = products[i];
     if (options.products == WG_BF16 && !wg_bf16_is_fast())
         fputs("note: products in bf16 take longer than in f32 on this processor\n", stderr);
     if (!*pool) app_fail("cannot start %lld threads", (long long)threads);

@@ -78,7 +78,7 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 typedef struct wg_entry {
     const char *name;
     const char *type; /* the file's name of the dtype: "F32", "BF16", ... Ignored by the writer. */
-    wg_dtype dtype;   /* WG_DTYPES for a type that Wengert does not support, but for WG_BF16 */
+    wg_dtype dtype;   /* WG_DTYPES for a type that is neither a tensor's nor WG_BF16 */
     wg_shape shape;
     const void *data; /* from a reader, it may be unaligned: copy it with memcpy */
     size_t bytes;     /* size of data. Ignored by the writer. */
@@ -126,10 +126,9 @@ typedef struct wg_checkpoint {
     uint64_t seed;
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
     size_t n_metadata;
-    wg_dtype
-        saved_as; /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even,
-                          for a file of half the size; buffers and the optimizer's state are not. A run resumed from it
-                          is not bit for bit the same */
+    /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even, for a file of half
+     * the size; buffers and the optimizer's state are not. A run resumed from it is not bit for bit the same. */
+    wg_dtype saved_as;
 } wg_checkpoint;
 
 /* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, or

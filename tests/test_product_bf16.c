@@ -172,7 +172,7 @@ static void fill(float *x, int64_t n)
     for (int64_t i = 0; i < n; i++) x[i] = number_of(below(among) ? most : other);
 }
 
-/* 100 tiles of 16 x 16 x 32, and of a random size up to that, one more time each. */
+/* 100 tiles of up to 16 x 16 x 32: each size is whole half of the time. */
 static void random_tiles(uint64_t seed)
 {
     random_state = seed;

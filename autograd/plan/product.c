@@ -72,7 +72,7 @@ bool wg__packs_b(const wg__planner *p, const wg__unit *unit, wg__product *produc
     wg__product_describe(p, unit, product, segment);
     const wg__product_kernels *(*kernels_of)(const wg__product *) = p->tape->structural->product;
     product->int8_b = (p->passes & WG__PASS_INT8) && product->dtype == WG_F32 && wg__is_weight(p, root);
-    product->int8_b = product->int8_b && kernels_of(product)->wants_packed(product);
+    if (product->int8_b) product->int8_b = kernels_of(product)->wants_packed(product);
     const wg__product_kernels *kernels = kernels_of(product);
     if (!kernels->wants_packed(product)) return false; /* a single row, say, reads B unpacked */
     *pack = (wg__pack){

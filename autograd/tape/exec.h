@@ -109,8 +109,8 @@ typedef struct wg__product {
 typedef struct wg__product_kernels {
     int64_t (*tasks)(const wg__product *p);
     size_t (*scratch)(const wg__product *p); /* per task */
-    int64_t (*batches)(const wg__product *p, int64_t task,
-                       int64_t *last); /* the first, and past the last; or NULL */
+    /* the first one of a task, and past the last; NULL if nothing asks */
+    int64_t (*batches)(const wg__product *p, int64_t task, int64_t *last);
     void (*run)(const wg__product *p, int64_t task, void *scratch);
     bool (*wants_packed)(const wg__product *p); /* packing B ahead pays at this shape */
     size_t (*packed_bytes)(const wg__product *p);

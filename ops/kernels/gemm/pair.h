@@ -44,4 +44,34 @@ static inline vector pairs_along(vector low, vector high)
 #endif
 }
 
+/* A vector of sums, added up as a tile's are. */
+typedef struct sums {
+    vector total;
+#if defined WG__AMX
+    vector first, second; /* of the group */
+#endif
+} sums;
+
+static inline __attribute__((always_inline)) void add_step(sums *s, vector x, vector b)
+{
+#if defined WG__AMX
+    s->first = VECTOR_FMA((vector)((bits)x << 16), (vector)((bits)b << 16), s->first);
+    s->second = VECTOR_FMA((vector)((bits)x & 0xffff0000u), (vector)((bits)b & 0xffff0000u), s->second);
+#else
+    s->total = multiply_add(x, b, s->total);
+#endif
+}
+
+/* A group that is not full is filled up by zeros, as a panel's last one is: they turn -0 into 0. */
+static inline __attribute__((always_inline)) void end_group(sums *s, bool full)
+{
+#if defined WG__AMX
+    if (!full) s->first += (vector){0}, s->second += (vector){0};
+    s->total += s->first + s->second;
+    s->first = s->second = (vector){0};
+#else
+    (void)s, (void)full;
+#endif
+}
+
 #endif

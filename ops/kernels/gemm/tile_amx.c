@@ -1,6 +1,6 @@
 /* The register tile of AMX: up to 32 rows of C by 32 columns, in four of its eight tile registers of 16 rows of 64 bytes.
  * tdpbf16ps multiplies 16 rows of 16 pairs with 16 steps of 16 pairs. Compiled for AMX. */
-#include "tile.h"
+#include "pair.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -79,34 +79,28 @@ INLINE void tile(bool rows_2, bool cols_2, int rows, int cols, int64_t k, wg__re
         store_sums(true, true, c, c_rs);
         return;
     }
-    real sums[TILE_ROWS][TILE_COLS] __attribute__((aligned(64)));
-    store_sums(rows_2, cols_2, sums[0], TILE_COLS);
-    copy_sums(rows, cols, sums, add, c, c_rs, c_cs);
+    real totals[TILE_ROWS][TILE_COLS] __attribute__((aligned(64)));
+    store_sums(rows_2, cols_2, totals[0], TILE_COLS);
+    copy_sums(rows, cols, totals, add, c, c_rs, c_cs);
 }
 
 /* One row, by vectors and to the same bits: it reads B as fast as memory gives it, which tile registers do not. */
 static void row(int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c, int64_t c_rs,
                 int64_t c_cs)
 {
-    real sums[1][TILE_COLS] __attribute__((aligned(64)));
-    vector total[2] = {{0}, {0}};
+    real totals[1][TILE_COLS] __attribute__((aligned(64)));
+    sums sum[2] = {{.total = {0}}, {.total = {0}}};
     for (int64_t p = 0; p < k; p += GROUP_STEPS) {
-        vector first[2] = {{0}, {0}}, second[2] = {{0}, {0}};
         UNROLL
         for (int i = 0; i < GROUP_STEPS; i++) {
-            const bits x = (bits)ELEMENT(a.data[p * a.k + i]);
+            const vector x = ELEMENT(a.data[p * a.k + i]);
             UNROLL
-            for (int v = 0; v < 2; v++) {
-                const bits y = (bits)load(b + (p + i) * b_k + v * LANES);
-                first[v] = VECTOR_FMA((vector)(x << 16), (vector)(y << 16), first[v]);
-                second[v] = VECTOR_FMA((vector)(x & 0xffff0000u), (vector)(y & 0xffff0000u), second[v]);
-            }
+            for (int v = 0; v < 2; v++) add_step(&sum[v], x, load(b + (p + i) * b_k + v * LANES));
         }
-        for (int v = 0; v < 2; v++) total[v] += first[v] + second[v];
+        for (int v = 0; v < 2; v++) end_group(&sum[v], true);
     }
-    store(sums[0], total[0]);
-    store(sums[0] + LANES, total[1]);
-    copy_sums(1, cols, sums, add, c, c_rs, c_cs);
+    for (int v = 0; v < 2; v++) store(totals[0] + v * LANES, sum[v].total);
+    copy_sums(1, cols, totals, add, c, c_rs, c_cs);
 }
 
 void WG__K(tile)(int rows, int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bool add, real *c,
