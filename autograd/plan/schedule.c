@@ -78,6 +78,9 @@ static cost cost_of_product(const wg__planner *p, const wg__unit *unit, wg__segm
     wg__product product;
     int64_t k = 0;
     wg__product_describe(p, unit, &product, segments);
+    wg__pack pack;
+    if ((p->passes & WG__PASS_PACK) && wg__packs_b(p, unit, &product, segments, &pack))
+        product.packed_b = &product; /* packed is cut into other tasks */
     for (int i = 0; i < product.n_segments; i++) k += segments[i].k;
     int64_t n = p->tape->structural->product(&product)->tasks(&product);
     return (cost){n < 1      ? 1
