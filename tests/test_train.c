@@ -262,7 +262,11 @@ static wg_tensor loss_by_step(void *context, const wg_fit_batch *batch)
     return record(l, batch->tape, sample, 2);
 }
 
-static double halved(void *context, uint64_t step) { return 0.1 / (double)(1 + step); }
+static double halved(void *context, uint64_t step, uint64_t steps)
+{
+    CHECK(steps == 7);
+    return 0.1 / (double)(1 + step);
+}
 
 static void without_samples(void)
 {

@@ -11,6 +11,8 @@
 
 #include "progress.h"
 
+enum { RECENT = 50 }; /* steps */
+
 struct wg_trainer {
     wg_fit_options o;
     wg_fit_result now;
@@ -180,10 +182,13 @@ static void update_result(wg_trainer *t)
 
 static bool is_multiple(uint64_t step, int64_t of) { return of > 0 && step % (uint64_t)of == 0; }
 
-/* Whether the mean of the losses begins anew with the next step. */
-static bool begins_mean(const wg_trainer *t)
+/* The loss of the step that was made: the mean begins anew with an epoch, or is one of about RECENT steps. */
+static void add_to_mean(wg_trainer *t, double loss)
 {
-    return is_multiple(t->now.step, t->batches ? t->batches : t->o.validate_every);
+    if (is_multiple(t->now.step, t->batches)) t->sum = 0, t->counted = 0;
+    if (!t->batches && t->counted == RECENT) t->sum -= t->sum / RECENT, t->counted--;
+    t->sum += loss;
+    t->counted++;
 }
 
 /* ---- making a trainer -------------------------------------------------------------------------------------------- */
@@ -316,7 +321,7 @@ static void update_params(wg_trainer *t, wg_error *error)
     t->now.norm = 0;
     if (o->clip > 0) status = wg_clip_grad_norm(o->params, o->clip, &t->now.norm);
     if (status == WG_OK && o->lr) {
-        t->now.lr = o->lr(o->context, t->now.step);
+        t->now.lr = o->lr(o->context, t->now.step, t->now.steps);
         status = wg_optimizer_set_lr(o->optimizer, t->now.lr);
     }
     snprintf(text, sizeof text, "step %" PRIu64 ": the learning rate is %g", t->now.step + 1, t->now.lr);
@@ -351,10 +356,8 @@ static void make_step(wg_trainer *t, wg_error *error)
     update_params(t, error);
     if (t->now.end == WG_FIT_FAILED) return;
     t->now.seconds += wg_seconds() - before;
-    if (begins_mean(t)) t->sum = 0, t->counted = 0;
     t->now.loss = value;
-    t->sum += value;
-    t->counted++;
+    add_to_mean(t, value);
     t->seen += t->loader ? batch.n : 1;
     t->now.step++;
     update_result(t);

@@ -13,7 +13,7 @@
  *     fit.loss = loss_of, fit.context = &program;
  *     fit.samples = 1000, fit.held_out = 200, fit.batch = 32, fit.epochs = 20;
  *     fit.path = "net.safetensors", fit.resume = true;
- *     wg_progress bar = wg_progress_defaults();           // progress.h
+ *     wg_progress bar = {0};                              // progress.h
  *     fit.watch = wg_fit_progress, fit.watched = &bar;
  *     wg_fit_result end;
  *     if (wg_fit(&fit, &end, &error) != WG_OK) fprintf(stderr, "%s\n", error.text);
@@ -55,12 +55,12 @@ typedef struct wg_fit_result {
     uint64_t step, steps; /* made, those of earlier parts of a resumed run included; in all, 0: no limit */
     uint64_t epoch;       /* complete epochs; 0 without samples */
     double loss;          /* of the last step */
-    double mean_loss;  /* of the steps since the epoch began, or since the last validation if there are no epochs */
-    double validation; /* the last one; NaN: none yet */
-    double best;       /* the best one; NaN: none yet */
-    uint64_t best_step;      /* steps made when it was the best */
-    double lr, norm;         /* of the last step; norm of its gradient before it was clipped, 0 if clip is 0 */
-    double seconds;          /* of this run's training, without validation */
+    double mean_loss;   /* of the steps since the epoch began; without samples, a running mean of about 50 steps */
+    double validation;  /* the last one; NaN: none yet */
+    double best;        /* the best one; NaN: none yet */
+    uint64_t best_step; /* steps made when it was the best */
+    double lr, norm;    /* of the last step; norm of its gradient before it was clipped, 0 if clip is 0 */
+    double seconds;     /* of this run's training, without validation */
     double samples_a_second; /* of this run's training; steps a second without samples */
 } wg_fit_result;
 
@@ -98,8 +98,8 @@ typedef struct wg_fit_options {
     double seconds;
 
     double clip; /* largest global norm of the gradient; 0: any */
-    /* The learning rate of a step; NULL: the optimizer's. */
-    double (*lr)(void *context, uint64_t step);
+    /* The learning rate of a step; NULL: the optimizer's. steps: in all, 0: not known. */
+    double (*lr)(void *context, uint64_t step, uint64_t steps);
 
     /* Validates every so many steps; 0: after every epoch. Always after the last step. validate returns the number that
      * is to become smaller (or, with `higher`, larger); it is called with the tape in evaluation mode and resets it after

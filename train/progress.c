@@ -16,8 +16,6 @@ void wg_progress_clear(void)
     bar_shown = false;
 }
 
-wg_progress wg_progress_defaults(void) { return (wg_progress){.unit = "steps", .units = 1}; }
-
 static bool set_in_environment(const char *name)
 {
     const char *value = getenv(name);
@@ -54,7 +52,7 @@ bool wg_progress_timeout(const wg_progress *p) { return p && p->limit > 0 && ela
 double wg_progress_rate(const wg_progress *p, int64_t done)
 {
     const double seconds = p ? elapsed(p) : 0;
-    return seconds > 0 ? (double)(done - p->first - p->skipped) * p->units / seconds : 0;
+    return seconds > 0 ? (double)(done - p->first - p->skipped) * (p->unit ? p->units : 1) / seconds : 0;
 }
 
 /* The part of the run that is done, by steps or by time, whichever is larger. */
@@ -109,10 +107,11 @@ void wg_progress_show(wg_progress *p, int64_t done, double loss)
     double now = wg_seconds(), fraction = fraction_done(p, done);
     bool last = done == p->total;
     if (p->terminal ? now - p->drawn < 0.1 && !last : fraction - p->printed < 0.05 && !last) return;
-    char left[32], text[200];
+    char left[32], number[32], text[200];
+    snprintf(number, sizeof number, fabs(loss) < 1e6 ? "%.4f" : "%.3e", loss);
     duration_text(fraction > 0 ? elapsed(p) * (1 - fraction) / fraction : 0, left, sizeof left);
-    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %.4f  %.0f %s/s  %s left", p->label ? p->label : "",
-             p->label ? ": " : "", (long long)done, loss, wg_progress_rate(p, done), p->unit ? p->unit : "steps",
+    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %s  %.0f %s/s  %s left", p->label ? p->label : "",
+             p->label ? ": " : "", (long long)done, number, wg_progress_rate(p, done), p->unit ? p->unit : "steps",
              left);
     if (p->terminal)
         draw_bar(p, fraction, text);

@@ -12,12 +12,14 @@ extern "C" {
 
 /* On a terminal a bar on stderr, redrawn at most ten times a second; elsewhere about twenty plain lines:
  *
- *     [========>                 ] step 412  loss 1.6022  43110 chars/s  38s left */
+ *     [========>                 ] step 412  loss 1.6022  43110 chars/s  38s left
+ *
+ * Initialize with {0}, or with {.unit = "chars", .units = 3200}. */
 typedef struct wg_progress {
-    const char *unit;  /* of the rate; default "steps" */
-    double units;      /* of a step; default 1 */
-    const char *label; /* which of several models it is about; default NULL: there is one */
-    double limit;      /* seconds, if time is what ends the run; default 0 */
+    const char *unit;  /* of the rate, "chars"; NULL: steps */
+    double units;      /* of a step */
+    const char *label; /* which of several models it is about; NULL: there is one */
+    double limit;      /* seconds, if time is what ends the run; 0: none */
     /* State. */
     int64_t first, total; /* steps */
     int64_t skipped;      /* steps that count as done, but were not made */
@@ -27,7 +29,6 @@ typedef struct wg_progress {
     double paused;         /* seconds that do not count */
 } wg_progress;
 
-WG_API wg_progress wg_progress_defaults(void);
 /* Steps first .. total - 1 are about to be made. */
 WG_API void wg_progress_begin(wg_progress *progress, int64_t first, int64_t total);
 /* Shows that `done` steps of the total are done. */
