@@ -32,9 +32,20 @@ WG_API wg_tensor wg_square(wg_tensor x);     /* x^2; also i32 */
 WG_API wg_tensor wg_reciprocal(wg_tensor x); /* 1/x */
 WG_API wg_tensor wg_sin(wg_tensor x);
 WG_API wg_tensor wg_cos(wg_tensor x);
+WG_API wg_tensor wg_tan(wg_tensor x);
+WG_API wg_tensor wg_asin(wg_tensor x); /* NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_acos(wg_tensor x); /* the same */
+WG_API wg_tensor wg_atan(wg_tensor x);
+WG_API wg_tensor wg_sinh(wg_tensor x);
+WG_API wg_tensor wg_cosh(wg_tensor x);
 WG_API wg_tensor wg_tanh(wg_tensor x);
+WG_API wg_tensor wg_asinh(wg_tensor x);
+WG_API wg_tensor wg_acosh(wg_tensor x);                    /* NaN below 1 */
+WG_API wg_tensor wg_atanh(wg_tensor x);                    /* NaN outside of -1 .. 1 */
 WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
 WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
+WG_API wg_tensor wg_ceil(wg_tensor x);                     /* derivative 0 */
+WG_API wg_tensor wg_round(wg_tensor x);                    /* to the nearest integer, ties to even; derivative 0 */
 WG_API wg_tensor wg_sigmoid(wg_tensor x);                  /* 1 / (1 + e^-x) */
 WG_API wg_tensor wg_relu(wg_tensor x);                     /* max(0, x); derivative 0 at 0 */
 WG_API wg_tensor wg_leaky_relu(wg_tensor x, double slope); /* x > 0 ? x : slope x (PyTorch's slope: 0.01) */
@@ -50,12 +61,14 @@ WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i
 
 /* ---- elementwise, two operands ------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_add(wg_tensor a, wg_tensor b);     /* a + b; also i32 */
-WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b);     /* a - b; also i32 */
-WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b);     /* a b; also i32 */
-WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);     /* a / b */
-WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);     /* a^b; the gradient to b is 0 where a is 0 */
-WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as % in Python */
+WG_API wg_tensor wg_add(wg_tensor a, wg_tensor b);       /* a + b; also i32 */
+WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b);       /* a - b; also i32 */
+WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b);       /* a b; also i32 */
+WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);       /* a / b */
+WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);       /* a^b; the gradient to b is 0 where a is 0 */
+WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);       /* a - b floor(a / b), as % in Python */
+WG_API wg_tensor wg_atan2(wg_tensor a, wg_tensor b);     /* the angle of the point with x = b, y = a, -pi .. pi */
+WG_API wg_tensor wg_logaddexp(wg_tensor a, wg_tensor b); /* ln(e^a + e^b), without overflow */
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
 WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* the same for the minimum */
 
