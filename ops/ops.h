@@ -144,6 +144,8 @@ WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep);
 WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* the gradient is exact even if elements are 0 */
 WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
                         int correction); /* sum (x - mean)^2 / (n - correction), which must be > 0 */
+WG_API wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep); /* sqrt(sum x^2); its derivatives at 0 are 0 */
+WG_API wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction); /* sqrt(var); at 0 the same */
 WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, shifted by the maximum */
 WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
 WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);
@@ -287,6 +289,13 @@ WG_API void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts); /* n equal
 WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tensor *parts);
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value);
+typedef enum wg_pad_mode {
+    WG_PAD_REFLECT,   /* 2 1 | 0 1 2 3 | 2 1: the axis reversed, without its end */
+    WG_PAD_REPLICATE, /* 0 0 | 0 1 2 3 | 3 3 */
+    WG_PAD_CIRCULAR   /* 2 3 | 0 1 2 3 | 0 1 */
+} wg_pad_mode;
+/* By elements of the axis of size n: before, after < n to reflect, <= n to go around. */
+WG_API wg_tensor wg_pad_by(wg_tensor x, int axis, int64_t before, int64_t after, wg_pad_mode mode);
 
 /* ---- by index (i32; out of range is reported when the program runs) ---------------------------------------------
  * Any dtype, except scatter_add and gradients. gather, scatter_add: x and index have equal sizes except for the
@@ -341,8 +350,31 @@ WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction); 
 WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction);
 /* t ln(1 + e^-x) + (1 - t) ln(1 + e^x): x are logits, t probabilities. */
 WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction);
+/* The same with the first term times positive_weight, which broadcasts to the logits: of rare positives. */
+WG_API wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, wg_tensor positive_weight,
+                                                  wg_reduction reduction);
+/* -t ln p - (1 - t) ln(1 - p), p probabilities; a logarithm below -100 counts as -100, as in PyTorch, no gradient. */
+WG_API wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction);
 /* t (ln t - log_q), 0 where t is 0; log_q are log-probabilities, as in PyTorch's kl_div. */
 WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction);
+
+/* ---- distances, and losses by them ------------------------------------------------------------------------------ */
+
+/* x / max(|x|, epsilon), |x| the norm along the axis (PyTorch's epsilon: 1e-12). */
+WG_API wg_tensor wg_normalize(wg_tensor x, int axis, double epsilon);
+/* sum a b / (max(|a|, epsilon) max(|b|, epsilon)) along the axis of a; b broadcasts (PyTorch's epsilon: 1e-8). */
+WG_API wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilon);
+/* |a_i - b_j|: a[..., m, d], b[..., n, d] = [..., m, n]; by differences, so that near points keep their digits. */
+WG_API wg_tensor wg_cdist(wg_tensor a, wg_tensor b);
+/* max(0, |a - p| - |a - n| + margin), |.| along the last axis (Schroff et al. 2015; PyTorch's margin: 1). */
+WG_API wg_tensor wg_triplet_loss(wg_tensor anchor, wg_tensor positive, wg_tensor negative, double margin,
+                                 wg_reduction reduction);
+/* max(0, -order (a - b) + margin); order: 1 where a is to be larger, -1 where b is. */
+WG_API wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, double margin,
+                                        wg_reduction reduction);
+/* 1 - cos(a, b) where `same`, a bool, is true, else max(0, cos(a, b) - margin), along the last axis. */
+WG_API wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin,
+                                          wg_reduction reduction);
 
 /* Connectionist temporal classification (Graves et al. 2006): -ln of the sum over all alignments of the target with T
  * steps, in which labels repeat and blanks may be in between. log_probs[T, B, C] (after wg_log_softmax), targets i32
@@ -374,6 +406,9 @@ WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int 
 WG_API wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon);
 /* x / sqrt(mean(x^2) + epsilon) weight over the last axis; weight[n] or WG_NONE (Zhang, Sennrich 2019). */
 WG_API wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon);
+/* The same over groups of channels, axis 1 of x[N, C, ...], with all positions; C a multiple of groups; weight[C],
+ * bias[C] or WG_NONE (Wu, He 2018). groups = C: instance norm (Ulyanov et al. 2016). */
+WG_API wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor bias, double epsilon);
 /* (x - mean) / sqrt(var + epsilon) weight + bias per channel, axis 1: x[N, C] or [N, C, ...], mean[C], var[C];
  * weight[C], bias[C] or WG_NONE; epsilon >= 0 (Ioffe, Szegedy 2015). */
 WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor mean, wg_tensor var,
@@ -385,6 +420,15 @@ WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bi
 /* In train mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (see wg_set_step); in eval
  * mode x (Srivastava et al. 2014). */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
+
+/* ---- parts of transformers --------------------------------------------------------------------------------------- */
+
+/* silu(gate) x (Shazeer 2020). */
+WG_API wg_tensor wg_swiglu(wg_tensor gate, wg_tensor x);
+/* Rotary positions (Su et al. 2021): pairs of the last axis of x[..., T, d], d even, turned by the angle
+ * position base^(-2 i / d), i = 0 .. d/2 - 1; position i32 [T] or [..., T]; base usually 10000. The pair is
+ * (x_i, x_(i + d/2)), as in Llama; with `interleaved`, (x_2i, x_(2i + 1)), as in the paper. */
+WG_API wg_tensor wg_rotary(wg_tensor x, wg_tensor position, double base, bool interleaved);
 
 /* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */
 
