@@ -158,6 +158,10 @@ WG_API wg_tensor wg_mean_all(wg_tensor x);
 
 WG_API wg_tensor wg_cumsum(wg_tensor x, int axis); /* y_i = x_0 + ... + x_i */
 /* e^(x_i - max) / sum; zeros for a row of all -inf; all NaN if one is inf or NaN */
+WG_API wg_tensor wg_cumprod(wg_tensor x, int axis);
+WG_API wg_tensor wg_cummax(wg_tensor x, int axis); /* the gradient of equal maxima is shared, as of wg_maximum */
+WG_API wg_tensor wg_cummin(wg_tensor x, int axis);
+WG_API wg_tensor wg_logcumsumexp(wg_tensor x, int axis); /* y_i = ln(e^x_0 + ... + e^x_i) */
 WG_API wg_tensor wg_softmax(wg_tensor x, int axis);
 /* Over the elements for which mask is true (bool, broadcasts to x); 0 for the others, which are not read: they may be
  * NaN, and have no gradient. Zeros if the mask allows none. */
@@ -262,6 +266,22 @@ WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);
+
+/* The mean, or the maximum, of `size` parts of an axis of n: part i are elements floor(i n / size) to
+ * ceil((i + 1) n / size) - 1, as in PyTorch. Pool images by one call for each axis. */
+WG_API wg_tensor wg_adaptive_avg_pool(wg_tensor x, int axis, int64_t size);
+WG_API wg_tensor wg_adaptive_max_pool(wg_tensor x, int axis, int64_t size);
+
+/* How element i of an axis of n elements is found that is resized to m. */
+typedef enum wg_resize_mode {
+    WG_RESIZE_NEAREST,       /* x[floor(i n / m)] */
+    WG_RESIZE_LINEAR,        /* between the neighbours of (i + 1/2) n / m - 1/2: pixels are areas */
+    WG_RESIZE_LINEAR_CORNERS /* between the neighbours of i (n - 1) / (m - 1): the ends stay (align_corners) */
+} wg_resize_mode;
+/* The axis resized; bilinear: one call for each axis. */
+WG_API wg_tensor wg_resize(wg_tensor x, int axis, int64_t size, wg_resize_mode mode);
+/* The windows of an axis as a new last axis: out[..., i, ..., k] = x[..., i step + k, ...], k < size. Any dtype. */
+WG_API wg_tensor wg_unfold(wg_tensor x, int axis, int64_t size, int64_t step);
 
 /* ---- views: copied only if strides cannot express the result; any dtype -------------------------------------- */
 
@@ -448,6 +468,9 @@ WG_API wg_attention_options wg_attention_defaults(void);
  * value, of which NaN or infinities are none of the query's business, changes the query's result or gradient. A query
  * that sees no key gives zeros and no gradient. */
 WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options);
+/* x[..., heads, T, d], each head `times` times in a row: keys and values of grouped queries (Ainslie et al. 2023), of
+ * which several heads of q share one. */
+WG_API wg_tensor wg_repeat_heads(wg_tensor x, int64_t times);
 /* Only the weights, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 if the query sees no key. */
 WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options options);
 /* weights v: weights[..., Tq, Tk], v[..., Tk, dv]. Neither the weights nor the values of masked keys are read (mask,

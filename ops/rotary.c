@@ -34,3 +34,17 @@ wg_tensor wg_rotary(wg_tensor x, wg_tensor position, double base, bool interleav
     wg_tensor turned[] = {wg_sub(wg_mul(a, c), wg_mul(b, s)), wg_add(wg_mul(a, s), wg_mul(b, c))};
     return interleaved ? wg_flatten(wg_stack(turned, 2, -1), -2, -1) : wg_concat(turned, 2, -1);
 }
+
+wg_tensor wg_repeat_heads(wg_tensor x, int64_t times)
+{
+    wg_shape shape;
+    if (!wg__shape(x, &shape, "repeat_heads")) return wg__nil_of(x);
+    if (shape.rank < 3 || shape.rank == WG_MAX_RANK)
+        return wg__refuse(x, WG_ERR_SHAPE, "repeat_heads", "must be [..., heads, T, d]");
+    if (times < 1) return wg__refuse(x, WG_ERR_ARGUMENT, "repeat_heads", "%lld times", (long long)times);
+    const int heads = shape.rank - 3;
+    wg_shape several = shape;
+    several.rank++;
+    for (int d = heads + 1; d < several.rank; d++) several.size[d] = d == heads + 1 ? times : shape.size[d - 1];
+    return wg_flatten(wg_expand(wg_unsqueeze(x, heads + 1), several), heads, heads + 1);
+}

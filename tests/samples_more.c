@@ -170,6 +170,89 @@ static wg_tensor bad_rotary(sampler *s, const op_samples *row, int i)
     return wg_rotary(x, x_i32(s, "3", 0, 9), i == 2 ? 0 : i == 3 ? INFINITY : 100, false);
 }
 
+enum { CUMPROD, CUMMAX, CUMMIN, LOGCUMSUMEXP };
+
+static wg_tensor make_scan(sampler *s, const op_samples *row, int i)
+{
+    static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
+    return scan[row->op](x_in(s, specs[i]), i % 3 == 1 ? 0 : -1);
+}
+
+static wg_tensor bad_scan(sampler *s, const op_samples *row, int i)
+{
+    static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
+    expect(s, i == 0 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT, row->name);
+    return scan[row->op](i == 0 ? x_i32(s, "2,3", 0, 5) : x_in(s, "2,3"), i == 1 ? 2 : 0);
+}
+
+typedef struct resize_case {
+    const char *x;
+    int axis;
+    int64_t size;
+} resize_case;
+
+static const resize_case resizes[] = {{"4", 0, 7},     {"7", 0, 3},     {"2,5", -1, 5},  {"1", 0, 4},
+                                      {"2,3,4", 1, 1}, {"5,7 t", 0, 9}, {"4,6 f", 1, 4}, {"33,31", 0, 50}};
+
+enum { AVG_POOL, MAX_POOL };
+
+static wg_tensor make_adaptive(sampler *s, const op_samples *row, int i)
+{
+    wg_tensor x = x_in(s, resizes[i].x);
+    return (row->op == AVG_POOL ? wg_adaptive_avg_pool : wg_adaptive_max_pool)(x, resizes[i].axis, resizes[i].size);
+}
+
+static wg_tensor bad_adaptive(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_DTYPE : i == 1 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, row->name);
+    wg_tensor x = i == 0 ? x_i32(s, "4,3", 0, 4) : x_in(s, i == 2 ? "0,3" : "4,3");
+    return (row->op == AVG_POOL ? wg_adaptive_avg_pool : wg_adaptive_max_pool)(x, i == 1 ? 2 : 0,
+                                                                               i == 3   ? 0
+                                                                               : i == 4 ? INT64_MAX
+                                                                                        : 2);
+}
+
+static wg_tensor make_resize(sampler *s, const op_samples *row, int i)
+{
+    const resize_case *c = &resizes[i % 8];
+    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i / 8));
+}
+
+static wg_tensor bad_resize(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_DTYPE : i < 3 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, "resize");
+    wg_tensor x = i == 0 ? x_i32(s, "4,3", 0, 4) : x_in(s, i == 4 ? "0,3" : "4,3");
+    return wg_resize(x, i == 1 ? 2 : 0, i == 3 ? 0 : 2, i == 2 ? (wg_resize_mode)3 : WG_RESIZE_LINEAR);
+}
+
+static wg_tensor make_unfold(sampler *s, const op_samples *row, int i)
+{
+    static const struct {
+        const char *x;
+        int axis;
+        int64_t size, step;
+    } all[] = {{"7", 0, 3, 1}, {"7", 0, 3, 2}, {"2,5", 1, 5, 9}, {"5,7 t", 0, 2, 3}, {"4,6 p", -1, 1, 1}};
+    return wg_unfold(x_in(s, all[i].x), all[i].axis, all[i].size, all[i].step);
+}
+
+static wg_tensor bad_unfold(sampler *s, const op_samples *row, int i)
+{
+    expect(s, WG_ERR_ARGUMENT, "unfold");
+    return wg_unfold(x_in(s, "4,3"), i == 0 ? 2 : 0, i == 1 ? 0 : i == 2 ? 5 : 2, i == 3 ? 0 : 1);
+}
+
+static wg_tensor make_heads(sampler *s, const op_samples *row, int i)
+{
+    static const char *const x[] = {"2,3,4", "1,2,2,3", "2,1,1", "4,3,2 t"};
+    return wg_repeat_heads(x_in(s, x[i]), 1 + i);
+}
+
+static wg_tensor bad_heads(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_SHAPE : WG_ERR_ARGUMENT, "repeat_heads");
+    return wg_repeat_heads(x_in(s, i == 0 ? "3,4" : "2,3,4"), i == 1 ? 0 : 2);
+}
+
 enum { SMOOTH = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME };
 
 #define ROW(text, number, more, count, maker, n_wrong, wrong)                                                      \
@@ -192,4 +275,13 @@ const op_samples samples_more[] = {
     ROW("group_norm", 0, SMOOTH, 6, make_group, 5, bad_group),
     ROW("swiglu", 0, SMOOTH, COUNT(pairs), make_swiglu, 1, bad_swiglu),
     ROW("rotary", 0, SMOOTH | SAMPLE_NO_SPOIL, 6, make_rotary, 5, bad_rotary),
+    ROW("cumprod", CUMPROD, SMOOTH, COUNT(specs), make_scan, 2, bad_scan),
+    ROW("cummax", CUMMAX, SAMPLE_OTHER_NAME, COUNT(specs), make_scan, 2, bad_scan),
+    ROW("cummin", CUMMIN, SAMPLE_OTHER_NAME, COUNT(specs), make_scan, 2, bad_scan),
+    ROW("logcumsumexp", LOGCUMSUMEXP, SMOOTH, COUNT(specs), make_scan, 2, bad_scan),
+    ROW("adaptive_avg_pool", AVG_POOL, SMOOTH, COUNT(resizes), make_adaptive, 5, bad_adaptive),
+    ROW("adaptive_max_pool", MAX_POOL, SMOOTH, COUNT(resizes), make_adaptive, 5, bad_adaptive),
+    ROW("resize", 0, SMOOTH, 3 * COUNT(resizes), make_resize, 5, bad_resize),
+    ROW("unfold", 0, SMOOTH | SAMPLE_NO_SPOIL, 5, make_unfold, 4, bad_unfold),
+    ROW("repeat_heads", 0, SMOOTH, 4, make_heads, 2, bad_heads),
     {0}};

@@ -148,6 +148,66 @@ void distances(void)
     rotary();
 }
 
+static double combined(int kind, double a, double b)
+{
+    switch (kind) {
+    case 0: return a * b;
+    case 1: return fmax(a, b);
+    case 2: return fmin(a, b);
+    default: return log(exp(a) + exp(b));
+    }
+}
+
+void scanned_by(void)
+{
+    static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
+    static const char *const name[] = {"cumprod", "cummax", "cummin", "logcumsumexp"};
+    const int64_t rows = 1 + draw(3), n = 1 + draw(9);
+    const int kind = (int)draw(4);
+    fill_random(&x, WG_DIMS(rows, n));
+    want = x;
+    for (int64_t i = 0; i < rows * n; i++)
+        if (i % n) want.x[i] = combined(kind, want.x[i - 1], x.x[i]);
+    expect_values(name[kind], scan[kind](strided(&x), -1), &want);
+}
+
+static double between(const double *v, int64_t n, double at)
+{
+    const int64_t left = (int64_t)at, right = left + 1 < n ? left + 1 : n - 1;
+    return v[left] + (at - (double)left) * (v[right] - v[left]);
+}
+
+void resized(void)
+{
+    const int64_t rows = 1 + draw(3), n = 1 + draw(6), m = 1 + draw(8);
+    fill_random(&x, WG_DIMS(rows, n));
+    shape_set(&want, WG_DIMS(rows, m));
+    for (int mode = 0; mode < 3; mode++) {
+        for (int64_t i = 0; i < rows * m; i++) {
+            const double *v = x.x + i / m * n, k = (double)(i % m);
+            const double corners = m > 1 ? k * (double)(n - 1) / (double)(m - 1) : 0;
+            want.x[i] = mode == 0   ? v[i % m * n / m]
+                        : mode == 1 ? between(v, n, fmax(0, (k + 0.5) * (double)n / (double)m - 0.5))
+                                    : between(v, n, corners);
+        }
+        expect_values("resize", wg_resize(strided(&x), 1, m, (wg_resize_mode)mode), &want);
+    }
+    for (int64_t i = 0; i < rows * m; i++) {
+        const int64_t first = i % m * n / m, end = ((i % m + 1) * n + m - 1) / m;
+        want.x[i] = 0;
+        for (int64_t k = first; k < end; k++) want.x[i] += x.x[i / m * n + k] / (double)(end - first);
+    }
+    expect_values("adaptive_avg_pool", wg_adaptive_avg_pool(strided(&x), 1, m), &want);
+    const int64_t size = 1 + draw((uint32_t)n), step = 1 + draw(3), count = (n - size) / step + 1;
+    shape_set(&want, WG_DIMS(rows, count, size));
+    for (int64_t i = 0; i < want.n; i++) want.x[i] = x.x[i / size / count * n + i / size % count * step + i % size];
+    expect_values("unfold", wg_unfold(strided(&x), 1, size, step), &want);
+    fill_random(&y, WG_DIMS(rows, 2, n));
+    shape_set(&want, WG_DIMS(rows * 3, 2, n));
+    for (int64_t i = 0; i < want.n; i++) want.x[i] = y.x[i / (6 * n) * 2 * n + i % (2 * n)];
+    expect_values("repeat_heads", wg_repeat_heads(strided(&y), 3), &want);
+}
+
 /* The element that stands at place i of an axis of n, which may be outside. */
 static int64_t source(int64_t i, int64_t n, wg_pad_mode mode)
 {
