@@ -220,42 +220,113 @@ static row_map map_row(const wg__conv *c, int64_t tap)
     return m;
 }
 
+/* Numbers from[0], from[step], ... Writes and reads past them. */
+INLINE void pack_numbers(const float *from, int64_t step, int64_t n, uint16_t *to)
+{
+    for (int64_t i = 0; i < n; i += LANES, from += LANES * step) {
+        vector v;
+        if (step == 1) {
+            v = load(from);
+        } else if (step == 2) { /* the lower half of each pair */
+            v = pairs_along(load(from), n - i > LANES / 2 ? load(from + LANES) : (vector){0});
+            *(halves *)(to + i) = __builtin_convertvector((bits)v, halves);
+            continue;
+        } else {
+            float some[LANES] = {0};
+            for (int64_t j = 0; j < min64(LANES, n - i); j++) some[j] = from[j * step];
+            v = load(some);
+        }
+        *(halves *)(to + i) = halves_of(v);
+    }
+}
+
+/* Rows that are adjacent in the image and as long as their outputs: in one, if there is no stride. */
+static void pack_adjacent_rows(const row_map *m, const float *row, int64_t rows, uint16_t *to)
+{
+    pack_numbers(row + m->first + m->low, 1, (rows - 1) * m->outputs + m->high - m->low, to + m->low);
+    for (; rows > 0; rows--, to += m->outputs) {
+        for (int64_t i = 0; i < m->low; i++) to[i] = 0;
+        for (int64_t i = m->high; i < m->outputs; i++) to[i] = 0;
+    }
+}
+
 /* Writes past the outputs. */
-INLINE void pack_row(const row_map *m, const float *row, uint16_t *to)
+INLINE void pack_row(const row_map *m, int64_t step, const float *row, uint16_t *to)
 {
     for (int64_t i = 0; i < m->low; i++) to[i] = 0;
-    for (int64_t i = m->low; i < m->high; i += LANES) {
-        float some[LANES] = {0};
-        const float *from = row + m->first + i * m->step;
-        for (int64_t j = 0; m->step > 1 && j < min64(LANES, m->high - i); j++) some[j] = from[j * m->step];
-        *(halves *)(to + i) = halves_of(load(m->step > 1 ? some : from));
-    }
+    pack_numbers(row + m->first + m->low * step, step, m->high - m->low, to + m->low);
     for (int64_t i = m->high; i < m->outputs; i++) to[i] = 0;
 }
 
-/* A copy of a channel, shifted by a tap of the inner axes: `middle`, that between the first and the last one if there
- * are three, and the last. */
+/* One axis of a copy: rows at first, first + step, ... of an image with `size` rows. */
+typedef struct row_axis {
+    int64_t rows, first, step, size;
+} row_axis;
+
+static row_axis rows_along(const wg__conv *c, int axis, int64_t rows, int64_t at)
+{
+    return (row_axis){.rows = rows,
+                      .first = at - c->padding.before[axis],
+                      .step = wg__conv_value(c, c->attr->stride, axis, 1),
+                      .size = c->padding.size[axis]};
+}
+
+/* Rows of the last axis for all rows of the middle one (of three axes). */
+INLINE void pack_slab(const row_axis *middle, const row_map *m, int64_t step, const float *slab, int64_t across,
+                      uint16_t *to)
+{
+    for (int64_t j = 0; j < middle->rows; j++, to += m->outputs) {
+        const int64_t row = middle->first + j * middle->step;
+        if (row < 0 || row >= middle->size)
+            memset(to, 0, (size_t)m->outputs * sizeof *to);
+        else
+            pack_row(m, step, slab + row * across, to);
+    }
+}
+
+INLINE void pack_slabs(const row_axis *first, const row_axis *middle, const row_map *m, int64_t step,
+                       const float *x, int64_t across, uint16_t *to)
+{
+    const int64_t row = middle->rows * m->outputs;
+    for (int64_t i = 0; i < first->rows; i++, to += row) {
+        const int64_t at = first->first + i * first->step;
+        if (at < 0 || at >= first->size)
+            memset(to, 0, (size_t)row * sizeof *to);
+        else
+            pack_slab(middle, m, step, x + at * middle->size * across, across, to);
+    }
+}
+
+/* All rows of an image that is padded to as many outputs, and has no stride. */
+static void pack_plane(const row_axis *first, const row_map *m, const float *x, uint16_t *to)
+{
+    const int64_t before = -first->first;
+    memset(to, 0, (size_t)(before * m->outputs) * sizeof *to);
+    pack_adjacent_rows(m, x, first->size, to + before * m->outputs);
+    memset(to + (before + first->size) * m->outputs, 0,
+           (size_t)((first->rows - before - first->size) * m->outputs) * sizeof *to);
+}
+
+/* A copy of a channel, shifted by a tap of the inner axes: the middle one and the last. */
 static void pack_copy(const wg__bf16_weight_grad *t, const float *x, int64_t tap_middle, const row_map *m,
                       uint16_t *to)
 {
     const wg__conv *c = &t->c;
-    const wg__padding *f = &c->padding;
-    const int first = t->first, middle = 1 - first;
-    const int64_t stride = wg__conv_value(c, c->attr->stride, first, 1), across = f->size[2];
-    const int64_t step = wg__conv_value(c, c->attr->stride, middle, 1),
-                  from = tap_middle * wg__conv_value(c, c->attr->dilation, middle, 1) - f->before[middle];
-    const int64_t rows = wg__conv_size(c, &c->y, middle), slab = first == 0 ? f->size[1] * across : across;
-    for (int64_t phase = 0; phase < t->phases; phase++)
-        for (int64_t i = 0; i < t->rows; i++) {
-            const int64_t at = i * stride + phase - f->before[first];
-            for (int64_t j = 0; j < rows; j++, to += m->outputs) {
-                const int64_t row = from + j * step;
-                if (at < 0 || at >= f->size[first] || row < 0 || row >= f->size[middle])
-                    memset(to, 0, (size_t)m->outputs * sizeof *to);
-                else
-                    pack_row(m, x + at * slab + row * across, to);
-            }
-        }
+    const int axis = 1 - t->first;
+    const int64_t across = c->padding.size[2];
+    const row_axis middle = rows_along(c, axis, wg__conv_size(c, &c->y, axis),
+                                       tap_middle * wg__conv_value(c, c->attr->dilation, axis, 1));
+    for (int64_t phase = 0; phase < t->phases; phase++, to += t->rows * t->row) {
+        const row_axis first = rows_along(c, t->first, t->rows, phase);
+        if (t->first == 1 && first.step == 1 && m->step == 1 && m->outputs == across && m->low < m->high)
+            pack_plane(&first, m, x, to);
+        else if (m->step == 1)
+            pack_slabs(&first, &middle, m, 1, x, across, to);
+        else if (m->step == 2)
+            pack_slabs(&first, &middle, m, 2, x, across, to);
+        else
+            pack_slabs(&first, &middle, m, m->step, x, across, to);
+    }
 }
 
 /* Where the numbers of a tap begin in a copy. */
@@ -344,7 +415,8 @@ static void add_units(const wg__bf16_weight_grad *t, const unit *u, int count, i
 }
 
 /* dw of a unit, from its totals [channel of x][channel of dy]. */
-static void store_unit(const wg__bf16_weight_grad *t, const unit *u, const float *totals, int64_t channels, float *to)
+static void store_unit(const wg__bf16_weight_grad *t, const unit *u, const float *totals, int64_t channels,
+                       float *to)
 {
     const wg__conv *c = &t->c;
     for (int64_t i = 0; i < min64(SET, c->in_channels - u->channel); i++)

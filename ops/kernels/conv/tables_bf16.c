@@ -143,7 +143,8 @@ wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group
 
 /* ---- the weight's gradient ----------------------------------------------------------------------------------- */
 
-/* Parts first, as each panel task packs x; but a part should have whole sets of channels. */
+/* In parts of whole sets of channels: tasks of other panels would pack the same x, which takes the time. Only of a few
+ * channels it does not. */
 static void cut_weight(wg__bf16_weight_grad *t)
 {
     enum { PARALLEL = 8 };
@@ -151,7 +152,7 @@ static void cut_weight(wg__bf16_weight_grad *t)
                   units = wg__bf16_units(t);
     t->cut = (wg__conv_cut){.panels = ceil_div(t->c.out_channels, WG__PANEL), .image_tasks = 1};
     t->cut.part_tasks = min64(tasks, sets > 1 ? sets : clamp64(units, 1, 2));
-    t->cut.panel_tasks = clamp64(tasks / t->cut.part_tasks, 1, t->cut.panels);
+    t->cut.panel_tasks = sets > 1 ? 1 : clamp64(tasks / t->cut.part_tasks, 1, t->cut.panels);
     const int64_t of_set = t->inner_taps * t->first_taps;
     t->sets = min64(sets, ceil_div(ceil_div(units, t->cut.part_tasks), of_set) + 1);
 }
