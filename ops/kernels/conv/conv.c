@@ -14,7 +14,7 @@
 #include "../gemm/gemm.h"
 #include "../../../autograd/base/isa.h"
 
-/* The kernels of direct.c, or of direct_bf16.c, for this machine. */
+/* The kernels of direct.c, or of direct_bf16.h, for this machine. */
 #define DIRECT(name)                                                                                               \
     static void direct_##name(const wg__conv *c, const wg_args *args, int64_t task)                                \
     {                                                                                                              \

@@ -1,6 +1,6 @@
 /* Internal. Direct convolutions in bf16: operands are rounded while they are packed, in pairs of consecutive terms of a
  * sum, and a tile reads the image in place, its lines a constant stride apart, as AMX needs it. tables_bf16.c plans them,
- * direct_bf16.c packs and runs, tile_bf16.c computes tiles.
+ * correlate_bf16.c and weight_bf16.c pack and run, tile_bf16.c computes tiles.
  *
  * A correlation (the convolution, or the image's gradient) packs an image as packed[position][pair of channels], with its
  * zero padding. A position's neighbours are a constant stride away, so 32 positions in a row of the padded image are the
@@ -13,10 +13,12 @@
  *
  *     s = 2         0  2  4  6  | 1  3  5  7        tap 0 from position 0, tap 1 from 4, tap 2 from 1
  *
- * The weight's gradient sums over positions, so it packs x as packed[channel][inner tap][row][outputs of a row]: for each
- * tap along the axes after the first one a copy of the image shifted by it, cut to the outputs. A tap along the first
- * axis is an offset of whole rows (with a stride there are phases of rows). What remains of an image's outputs after the
- * last whole group (GROUP_STEPS pairs) follows for each tap, filled up by zeros. */
+ * By AMX all taps of a row whose numbers (tap, channel) fit a group are one tap, `folded`: a position has them all.
+ *
+ * The weight's gradient sums over positions, so it packs x as lines (channel, inner tap) of all outputs: for each tap
+ * along the axes after the first one a copy of the channel shifted by it, its rows cut to the outputs. A tap along the
+ * first axis is an offset of whole rows (with a stride there are phases of rows). What remains of an image's outputs after
+ * the last whole group (GROUP_STEPS pairs) follows for each of these taps, filled up by zeros. */
 #ifndef WG_KERNELS_CONV_DIRECT_BF16_H
 #define WG_KERNELS_CONV_DIRECT_BF16_H
 
@@ -60,7 +62,7 @@ extern const wg__conv_kernels WG__K(conv_kernels);
 typedef struct wg__bf16_residue {
     wg__progression axis[WG__CONV_AXES];
     int64_t lines, taps;
-    wg__piece *piece; /* of each tap */
+    wg__piece *piece; /* of each tap; of taps / folded */
     int64_t *weight;  /* offsets of (channel, tap) in a result channel's weights */
 } wg__bf16_residue;
 
@@ -69,15 +71,16 @@ typedef struct wg__bf16_correlation {
     float *result;
     wg__padding padding;                               /* of the image */
     int64_t images, groups, in_channels, out_channels; /* channels of a group: of the image, of the result */
-    int64_t pairs;                                     /* of channels at a position, whole groups */
-    int64_t grid[WG__CONV_AXES];                       /* from a position to the next of its phase along an axis */
-    int64_t positions;                                 /* of all phases */
-    int64_t plane, result_stride[WG__CONV_AXES];       /* of a channel of the result */
-    int64_t weight_group, weight_line;                 /* strides of a group's and a result channel's weights */
-    int64_t residues, taps;                            /* taps of all residues */
-    wg__conv_cut cut;                                  /* its parts are of the rows of residues */
-    wg__bf16_residue *residue;                         /* in the scratch, as is all that follows */
-    int64_t *place;                                    /* of an image's elements in `packed` */
+    int64_t folded;                              /* taps along the last axis that a position has; 1: its own */
+    int64_t pairs;                               /* of numbers at a position, whole groups */
+    int64_t grid[WG__CONV_AXES];                 /* from a position to the next of its phase along an axis */
+    int64_t positions;                           /* of all phases */
+    int64_t plane, result_stride[WG__CONV_AXES]; /* of a channel of the result */
+    int64_t weight_group, weight_line;           /* strides of a group's and a result channel's weights */
+    int64_t residues, taps;                      /* taps of all residues */
+    wg__conv_cut cut;                            /* its parts are of the rows of residues */
+    wg__bf16_residue *residue;                   /* in the scratch, as is all that follows */
+    int64_t *place;                              /* of an image's elements in `packed` */
     uint16_t *packed;
     float *panels; /* of weights: [residue][tap][pair][PANEL] */
     float *rows;   /* weights of a residue on their way there, in f32 */
@@ -86,27 +89,22 @@ typedef struct wg__bf16_correlation {
 /* Of the convolution, or of the image's gradient. group: GROUP_STEPS. With memory NULL only the sizes and the cut. */
 wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group, void *memory, size_t *bytes);
 
-/* The weight's gradient. A unit is a tap of WG__SET channels of x. */
+/* The weight's gradient. A unit is a tap along the first axis, for WG__SET lines (channel, inner tap). */
 typedef struct wg__bf16_weight_grad {
     wg__conv c;
     int first;                      /* the axis along which taps are offsets: 0 of three axes, else 1 */
     int64_t first_taps, inner_taps; /* along that axis, and along those after it */
-    int64_t phases, rows, row;      /* of a shifted copy; outputs of a row */
-    int64_t copy, tail;             /* numbers of a shifted copy, and of what remains for a tap */
-    int64_t channel, image;         /* strides of packed x */
-    int64_t whole, steps;           /* pairs of an image in whole groups, and all of them */
-    int64_t sets, images;           /* sets of channels that a task packs at most, and images at a time */
-    wg__conv_cut cut;               /* its parts are of the units */
+    int64_t phases, rows, row;      /* of a copy; outputs of a row */
+    int64_t lines, units;           /* of all channels of a group */
+    int64_t copy, tail, line; /* numbers of a copy, of what remains for a tap, and of both: packed x's stride */
+    int64_t whole, steps;     /* pairs of an image in whole groups, and all of them */
+    int64_t image, images;    /* stride of packed x; images that a task packs at a time */
+    wg__conv_cut cut;         /* its parts are of the units */
     uint16_t *packed;
     float *panel, *sums; /* of dy: [image][step][PANEL]; [panel][unit][WG__SET][PANEL] */
     wg__piece *piece;
 } wg__bf16_weight_grad;
 
 wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void *memory, size_t *bytes);
-
-static inline int64_t wg__bf16_units(const wg__bf16_weight_grad *t)
-{
-    return ceil_div(t->c.in_channels, WG__SET) * t->inner_taps * t->first_taps;
-}
 
 #endif

@@ -62,13 +62,13 @@ static void fill(const wg__bf16_correlation *r, wg__bf16_residue *p, const axes 
     }
     if (p->taps) wg__offsets(p->weight, first, 1 + AXES, sizes, steps);
     const int64_t line = 2 * r->pairs;
-    for (int64_t tap = 0; tap < p->taps; tap++) {
+    for (int64_t tap = 0; tap < p->taps; tap += r->folded) {
         int64_t at = 0, rest = tap;
         for (int i = AXES - 1; i >= 0; rest /= p->axis[i].taps, i--) {
             const wg__progression *x = &p->axis[i];
             at += position(r, a, stride, i, x->image_start + rest % x->taps * x->image_stride);
         }
-        p->piece[tap] = (wg__piece){{at * line, (at + WG__SET) * line}, r->pairs};
+        p->piece[tap / r->folded] = (wg__piece){{at * line, (at + WG__SET) * line}, r->pairs};
     }
 }
 
@@ -81,7 +81,7 @@ static void lay_out(wg__bf16_correlation *r, arena *a)
     if (a->memory) r->residue[0] = (wg__bf16_residue){.piece = piece, .weight = weight};
     r->place = take_offsets(a, r->padding.plane);
     r->packed = take(a, (r->positions + 2 * WG__SET) * r->pairs, 2 * sizeof *r->packed);
-    r->panels = take(a, panels * r->taps * r->pairs * WG__PANEL, sizeof *r->panels);
+    r->panels = take(a, panels * (r->taps / r->folded) * r->pairs * WG__PANEL, sizeof *r->panels);
     r->rows = take(a, r->taps * r->in_channels * WG__PANEL + WG__CONV_SLACK, sizeof *r->rows);
 }
 
@@ -116,6 +116,14 @@ static wg__bf16_correlation describe(const wg__conv *c, bool input)
     return r;
 }
 
+/* Without a stride, if all taps of a row fit a group. */
+static int64_t folded_taps(const wg__bf16_correlation *r, const wg__conv *c, int group)
+{
+    const int64_t stride = wg__conv_value(c, c->attr->stride, AXES - 1, 1),
+                  taps = wg__conv_size(c, &c->w, AXES - 1);
+    return r->residues == 1 && stride == 1 && taps * r->in_channels <= (group > 1 ? 2 * group : 0) ? taps : 1;
+}
+
 wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group, void *memory, size_t *bytes)
 {
     wg__bf16_correlation r = describe(c, input);
@@ -123,7 +131,8 @@ wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group
     int64_t stride[AXES], window[AXES];
     for (int i = 0; i < AXES; i++) stride[i] = input ? 1 : wg__conv_value(c, c->attr->stride, i, 1);
     const axes a = grid_of(&r, stride);
-    r.pairs = round_up(ceil_div(r.in_channels, 2), group);
+    r.folded = folded_taps(&r, c, group);
+    r.pairs = round_up(ceil_div(r.in_channels * r.folded, 2), group);
     r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &scratch);
     if (bytes) *bytes = scratch.used;
@@ -143,18 +152,25 @@ wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group
 
 /* ---- the weight's gradient ----------------------------------------------------------------------------------- */
 
-/* In parts of whole sets of channels: tasks of other panels would pack the same x, which takes the time. Only of a few
- * channels it does not. */
+/* In parts of many lines, for each packs all of dy. Not by panels too, which would pack the same x, unless that is few
+ * lines. */
 static void cut_weight(wg__bf16_weight_grad *t)
 {
-    enum { PARALLEL = 8 };
-    const int64_t tasks = min64(wg__conv_most_tasks(&t->c), PARALLEL), sets = ceil_div(t->c.in_channels, WG__SET),
-                  units = wg__bf16_units(t);
+    enum { PARALLEL = 8, LINES = 48 };
+    const int64_t tasks = min64(wg__conv_most_tasks(&t->c), PARALLEL);
     t->cut = (wg__conv_cut){.panels = ceil_div(t->c.out_channels, WG__PANEL), .image_tasks = 1};
-    t->cut.part_tasks = min64(tasks, sets > 1 ? sets : clamp64(units, 1, 2));
-    t->cut.panel_tasks = sets > 1 ? 1 : clamp64(tasks / t->cut.part_tasks, 1, t->cut.panels);
-    const int64_t of_set = t->inner_taps * t->first_taps;
-    t->sets = min64(sets, ceil_div(ceil_div(units, t->cut.part_tasks), of_set) + 1);
+    t->cut.part_tasks = clamp64(max64(2, t->lines / LINES), 1, min64(tasks, t->units));
+    t->cut.panel_tasks = t->lines >= LINES ? 1 : clamp64(tasks / t->cut.part_tasks, 1, t->cut.panels);
+}
+
+static void lay_out_weight(wg__bf16_weight_grad *t, arena *a)
+{
+    const int64_t panels = ceil_div(t->cut.panels, t->cut.panel_tasks),
+                  units = ceil_div(t->units, t->cut.part_tasks);
+    t->packed = take(a, t->images * t->image + WG__CONV_SLACK, sizeof *t->packed);
+    t->panel = take(a, t->images * t->steps * WG__PANEL + WG__CONV_SLACK, sizeof *t->panel);
+    t->sums = take(a, panels * units * WG__SET * WG__PANEL, sizeof *t->sums);
+    t->piece = take(a, 2 * t->images, sizeof *t->piece);
 }
 
 wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void *memory, size_t *bytes)
@@ -168,21 +184,19 @@ wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void 
     }
     t.phases = clamp64(stride, 1, max64(1, padded));
     t.rows = ceil_div(padded, stride);
+    t.lines = c->in_channels * t.inner_taps;
+    t.units = ceil_div(t.lines, WG__SET) * t.first_taps;
     t.copy = t.phases * t.rows * t.row;
     t.whole = c->outputs / (2 * group) * group;
     t.tail = c->outputs % (2 * group) ? 2 * group : 0;
     t.steps = t.whole + t.tail / 2;
-    t.channel = t.inner_taps * (t.copy + t.first_taps * t.tail);
+    t.line = t.copy + t.first_taps * t.tail;
     cut_weight(&t);
-    t.image = t.sets * WG__SET * t.channel;
+    const int64_t sets = ceil_div(ceil_div(t.units, t.cut.part_tasks), t.first_taps) + 1; /* of a part, at most */
+    t.image = min64(sets, ceil_div(t.lines, WG__SET)) * WG__SET * t.line;
     t.images = clamp64(WG__AHEAD / (t.image + 1), 1, max64(1, c->images));
-    const int64_t panels = ceil_div(t.cut.panels, t.cut.panel_tasks),
-                  units = ceil_div(wg__bf16_units(&t), t.cut.part_tasks);
     arena a = {memory, 0};
-    t.packed = take(&a, t.images * t.image + WG__CONV_SLACK, sizeof *t.packed);
-    t.panel = take(&a, t.images * t.steps * WG__PANEL + WG__CONV_SLACK, sizeof *t.panel);
-    t.sums = take(&a, panels * units * WG__SET * WG__PANEL, sizeof *t.sums);
-    t.piece = take(&a, 2 * t.images, sizeof *t.piece);
+    lay_out_weight(&t, &a);
     if (bytes) *bytes = a.used;
     return t;
 }
