@@ -15,7 +15,7 @@ typedef struct trial_conv {
     int axes;
     int64_t images, groups, in, out; /* channels of a group */
     int64_t x[AXES], w[AXES], y[AXES];
-    int64_t stride[AXES], dilation[AXES], before[AXES], residues; /* of x modulo the stride */
+    int64_t stride[AXES], dilation[AXES], before[AXES];
     wg__conv_attr attr;
     guarded memory[3]; /* x, w, y */
     wg_operand operand[3];
@@ -69,8 +69,6 @@ static void choose(trial_conv *t)
             if (i >= AXES - t->axes) choose_axis(t, i);
         }
         t->attr.groups = t->groups;
-        t->residues = 1;
-        for (int i = 0; i < AXES; i++) t->residues *= clamp64(t->stride[i], 1, max64(1, t->x[i]));
     } while (work_of(t) > MOST_WORK || t->images * (volume(t->y) + 32) > MOST_TERMS ||
              (t->out + 31) * volume(t->w) > MOST_TERMS);
 }
@@ -148,28 +146,17 @@ static float met(const trial_conv *t, const float *channel, const int64_t *p, co
     return element(channel, t->x, at);
 }
 
-/* Whether the sum over `channels` and a row of taps is one group of AMX. */
-static bool is_folded(const trial_conv *t, bool amx, int64_t channels, bool strided)
-{
-    return amx && !strided && channels * t->w[2] <= 2 * LANE_PAIRS;
-}
-
-/* After the last tap of a row; unless it is folded, after each. */
-static void end_tap(const trial_conv *t, bool amx, bool folded, int64_t tap)
-{
-    if (!folded || (tap + 1) % t->w[2] == 0) fill_up(amx);
-}
-
-/* y[n, o, p]: over taps, and for each over channels. */
+/* y[n, o, p]: over taps, and for each over channels; by AMX all taps of a row are one group, if they fit. */
 static float scalar_conv(const trial_conv *t, bool amx, int64_t n, int64_t o, const int64_t *p)
 {
-    const bool folded = is_folded(t, amx, t->in, t->stride[2] > 1);
+    const bool folded = amx && t->stride[2] == 1 && t->dilation[2] == 1 && t->in * t->w[2] <= 2 * LANE_PAIRS;
     terms.n = 0;
-    for (int64_t tap = 0, k[AXES]; tap < volume(t->w); end_tap(t, amx, folded, tap++)) {
+    for (int64_t tap = 0, k[AXES]; tap < volume(t->w); tap++) {
         split(tap, t->w, k);
         for (int64_t c = 0; c < t->in; c++)
             add_term(met(t, channel_of(t, X, n, o / t->out * t->in + c, t->x), p, k),
                      channel_of(t, W, o, c, t->w)[tap]);
+        if (!folded || (tap + 1) % t->w[2] == 0) fill_up(amx);
     }
     return sum_of(amx, terms.n, terms.x, terms.y);
 }
@@ -178,7 +165,6 @@ static float scalar_conv(const trial_conv *t, bool amx, int64_t n, int64_t o, co
  * channels. */
 static float scalar_conv_input(const trial_conv *t, bool amx, int64_t n, int64_t c, const int64_t *q)
 {
-    const bool folded = is_folded(t, amx, t->out, t->residues > 1 || t->stride[2] > 1);
     terms.n = 0;
     for (int64_t tap = 0, k[AXES]; tap < volume(t->w); tap++) {
         int64_t at[AXES];
@@ -192,7 +178,7 @@ static float scalar_conv_input(const trial_conv *t, bool amx, int64_t n, int64_t
         const int64_t group = c / t->in;
         for (int64_t o = group * t->out; meets && o < (group + 1) * t->out; o++)
             add_term(element(channel_of(t, Y, n, o, t->y), t->y, at), channel_of(t, W, o, c % t->in, t->w)[tap]);
-        end_tap(t, amx, folded, tap);
+        fill_up(amx);
     }
     return sum_of(amx, terms.n, terms.x, terms.y);
 }

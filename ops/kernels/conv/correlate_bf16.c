@@ -58,19 +58,23 @@ static void pack_image(const wg__bf16_correlation *r, const float *from)
     }
 }
 
-/* The same where a position has the numbers (tap, channel) of a row: those of a tap are its neighbour's. */
+/* The same for folded taps: each position gets the numbers of a few positions from itself on, from a dense copy. */
 static void pack_folded(const wg__bf16_correlation *r, const float *from)
 {
-    const int64_t line = 2 * r->pairs, step = r->residue->axis[2].image_stride * line, end = r->positions * line;
-    for (int64_t c = 0; c < r->in_channels; c++, from += r->padding.plane)
-        for (int64_t p = 0; p < r->padding.plane; p += LANES) {
+#if defined WG__AMX
+    const int64_t plane = r->padding.plane;
+    for (int64_t c = 0; c < r->in_channels; c++, from += plane)
+        for (int64_t p = 0; p < plane; p += LANES) {
             const halves numbers = halves_of(load(from + p));
-            for (int64_t i = 0; i < min64(LANES, r->padding.plane - p); i++)
-                for (int64_t tap = 0; tap < r->folded; tap++) {
-                    const int64_t at = r->place[p + i] - tap * step;
-                    if (at >= 0 && at < end) r->packed[at + tap * r->in_channels + c] = numbers[i];
-                }
+            for (int64_t i = 0; i < min64(LANES, plane - p); i++) r->dense[r->place[p + i] + c] = numbers[i];
         }
+    const __mmask32 window = _cvtu32_mask32((uint32_t)((1ull << (r->folded * r->in_channels)) - 1));
+    for (int64_t i = 0; i < r->positions; i++)
+        _mm512_storeu_si512(r->packed + i * 2 * r->pairs,
+                            _mm512_maskz_loadu_epi16(window, r->dense + i * r->in_channels));
+#else
+    (void)r, (void)from; /* other instruction sets fold no taps: folded_taps */
+#endif
 }
 
 /* Those of number n of a position, in f32; NULL: zeros. */
@@ -113,6 +117,21 @@ INLINE void copy_numbers(float *to, const float *from, int64_t n)
 #endif
 }
 
+/* to[2 * i] = from[i] */
+INLINE void copy_alternating(float *to, const float *from, int64_t n)
+{
+#if defined __AVX512F__
+    enum { EVEN = 0x5555, HALF = LANES / 2 };
+    for (int64_t i = 0; i < n; i += HALF) {
+        const __mmask16 some = _cvtu32_mask16(((1u << 2 * min64(HALF, n - i)) - 1) & EVEN);
+        const __m512 x = _mm512_castps256_ps512(_mm256_loadu_ps(from + i));
+        _mm512_mask_storeu_ps(to + 2 * i, some, _mm512_maskz_expand_ps(EVEN, x));
+    }
+#else
+    for (int64_t i = 0; i < n; i++) to[2 * i] = from[i];
+#endif
+}
+
 /* turned[channel][line] = totals[line][channel] */
 static void turn(const float *totals, int64_t lines, int64_t channels, float *turned)
 {
@@ -133,6 +152,8 @@ static void store_run(const float *turned, int64_t n, int64_t channels, float *t
     for (int64_t c = 0; c < channels; c++, turned += LINES, to += plane)
         if (step == 1)
             copy_numbers(to, turned, n);
+        else if (step == 2)
+            copy_alternating(to, turned, n);
         else
             for (int64_t i = 0; i < n; i++) to[i * step] = turned[i];
 }
@@ -153,7 +174,8 @@ static void run_rows(const wg__bf16_correlation *r, const wg__bf16_residue *p, i
 {
     const int64_t width = p->axis[2].lines, step = p->axis[2].result_stride;
     const int64_t end = place_of_row(p->axis, r->grid, stop - 1, false) + width;
-    float totals[LINES * PANEL] __attribute__((aligned(64))), turned[LINES * PANEL] __attribute__((aligned(64)));
+    float totals[LINES * PANEL] __attribute__((aligned(64))),
+        turned[LINES * PANEL + LANES] __attribute__((aligned(64)));
     for (int64_t x = 0; row < stop;) {
         const int64_t from = place_of_row(p->axis, r->grid, row, false) + x, lines = min64(LINES, end - from);
         const wg__bf16_tile t = {.image = r->packed + from * 2 * r->pairs,
@@ -205,7 +227,10 @@ static void correlate(const wg__bf16_correlation *r, int64_t task)
             if (p->taps) pack_weights(r, p, w, min64(PANEL, r->out_channels - i * PANEL), panel);
             panel += p->taps / r->folded * r->pairs * PANEL;
         }
-    memset(r->packed, 0, (size_t)(r->positions * r->pairs) * 2 * sizeof *r->packed);
+    if (r->folded > 1)
+        memset(r->dense, 0, (size_t)(r->positions * r->in_channels) * sizeof *r->dense);
+    else
+        memset(r->packed, 0, (size_t)(r->positions * r->pairs) * 2 * sizeof *r->packed);
     WG__K(start)();
     for (int64_t i = s.first_image; i < s.last_image; i++) run_image(r, &s, i);
     WG__K(stop)();

@@ -80,10 +80,11 @@ typedef struct wg__bf16_correlation {
     int64_t residues, taps;                      /* taps of all residues */
     wg__conv_cut cut;                            /* its parts are of the rows of residues */
     wg__bf16_residue *residue;                   /* in the scratch, as is all that follows */
-    int64_t *place;                              /* of an image's elements in `packed` */
+    int64_t *place;                              /* of an image's elements in `packed`, or in `dense` */
     uint16_t *packed;
-    float *panels; /* of weights: [residue][tap][pair][PANEL] */
-    float *rows;   /* weights of a residue on their way there, in f32 */
+    uint16_t *dense; /* if taps are folded: [position][channel] */
+    float *panels;   /* of weights: [residue][tap][pair][PANEL] */
+    float *rows;     /* weights of a residue on their way there, in f32 */
 } wg__bf16_correlation;
 
 /* Of the convolution, or of the image's gradient. group: GROUP_STEPS. With memory NULL only the sizes and the cut. */

@@ -222,11 +222,10 @@ int64_t wg__taps_used(const wg__conv *c)
     return n;
 }
 
-/* Not if too many multiplications, 15 % or more, would be by the gradient's padding. */
-bool wg__conv_input_is_direct(const wg__conv *c)
+bool wg__conv_input_is_direct(const wg__conv *c, double most)
 {
     return wg__conv_is_wide(c->in_channels) && wg__residues_along(c, WG__CONV_AXES - 1) <= WG__INTERLEAVED &&
-           (double)multiplications(c) <= 1.15 * (double)(c->taps * c->outputs);
+           (double)multiplications(c) <= most * (double)(c->taps * c->outputs);
 }
 
 wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *bytes)

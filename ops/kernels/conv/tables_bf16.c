@@ -37,6 +37,7 @@ static int64_t position(const wg__bf16_correlation *r, const axes *a, const int6
 
 static void place_image(const wg__bf16_correlation *r, const axes *a, const int64_t *stride)
 {
+    const int64_t numbers = r->folded > 1 ? r->in_channels : 2 * r->pairs;
     const wg__padding *f = &r->padding;
     int64_t *to = r->place;
     for (int64_t z = 0; z < f->size[0]; z++)
@@ -44,7 +45,7 @@ static void place_image(const wg__bf16_correlation *r, const axes *a, const int6
             const int64_t row =
                 position(r, a, stride, 0, f->before[0] + z) + position(r, a, stride, 1, f->before[1] + y);
             for (int64_t x = 0; x < f->size[2]; x++)
-                *to++ = (row + position(r, a, stride, 2, f->before[2] + x)) * 2 * r->pairs;
+                *to++ = (row + position(r, a, stride, 2, f->before[2] + x)) * numbers;
         }
 }
 
@@ -81,6 +82,8 @@ static void lay_out(wg__bf16_correlation *r, arena *a)
     if (a->memory) r->residue[0] = (wg__bf16_residue){.piece = piece, .weight = weight};
     r->place = take_offsets(a, r->padding.plane);
     r->packed = take(a, (r->positions + 2 * WG__SET) * r->pairs, 2 * sizeof *r->packed);
+    const int64_t dense = (r->positions + 2 * WG__SET) * r->in_channels;
+    r->dense = take(a, r->folded > 1 ? dense : 0, sizeof *r->dense);
     r->panels = take(a, panels * (r->taps / r->folded) * r->pairs * WG__PANEL, sizeof *r->panels);
     r->rows = take(a, r->taps * r->in_channels * WG__PANEL + WG__CONV_SLACK, sizeof *r->rows);
 }
@@ -116,12 +119,14 @@ static wg__bf16_correlation describe(const wg__conv *c, bool input)
     return r;
 }
 
-/* Without a stride, if all taps of a row fit a group. */
-static int64_t folded_taps(const wg__bf16_correlation *r, const wg__conv *c, int group)
+/* By AMX, if all taps of a row are adjacent and fit a group. */
+static int64_t folded_taps(const wg__conv *c, bool input, int group)
 {
-    const int64_t stride = wg__conv_value(c, c->attr->stride, AXES - 1, 1),
-                  taps = wg__conv_size(c, &c->w, AXES - 1);
-    return r->residues == 1 && stride == 1 && taps * r->in_channels <= (group > 1 ? 2 * group : 0) ? taps : 1;
+    const int64_t taps = wg__conv_size(c, &c->w, AXES - 1),
+                  stride = wg__conv_value(c, c->attr->stride, AXES - 1, 1),
+                  dilation = wg__conv_value(c, c->attr->dilation, AXES - 1, 1);
+    const bool adjacent = !input && stride == 1 && dilation == 1;
+    return group > 1 && adjacent && taps * c->in_channels <= 2 * group ? taps : 1;
 }
 
 wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group, void *memory, size_t *bytes)
@@ -131,7 +136,7 @@ wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group
     int64_t stride[AXES], window[AXES];
     for (int i = 0; i < AXES; i++) stride[i] = input ? 1 : wg__conv_value(c, c->attr->stride, i, 1);
     const axes a = grid_of(&r, stride);
-    r.folded = folded_taps(&r, c, group);
+    r.folded = folded_taps(c, input, group);
     r.pairs = round_up(ceil_div(r.in_channels * r.folded, 2), group);
     r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &scratch);
