@@ -237,10 +237,11 @@ static void no_matrix_of_windows_is_built(void)
 }
 
 /* Gradients of a convolution with few channels, and of two with many: with padding, and with a stride. */
-static void run_on_threads(int threads, int64_t images, int64_t side, wg_params *f32, wg_conv_layer *layers,
-                           wg_param **x)
+static void run_on_threads(int threads, wg_dtype products, int64_t images, int64_t side, wg_params *f32,
+                           wg_conv_layer *layers, wg_param **x)
 {
     wg_tape_options o = wg_tape_defaults();
+    o.products = products;
     wg_pool *pool = wg_pool_new(threads);
     o.pool = pool;
     wg_tape *own = wg_tape_new(o);
@@ -260,17 +261,17 @@ static void run_on_threads(int threads, int64_t images, int64_t side, wg_params 
     wg_pool_free(pool);
 }
 
-static void same_bits_on_threads(int64_t images, int64_t side)
+static void same_bits_on_threads(wg_dtype products, int64_t images, int64_t side)
 {
     wg_params *set_one = wg_params_new(WG_F32);
     wg_conv_layer one[3];
     wg_param *x_one;
-    run_on_threads(1, images, side, set_one, one, &x_one);
+    run_on_threads(1, products, images, side, set_one, one, &x_one);
     for (int threads = 2; threads <= 4; threads++) {
         wg_params *set_more = wg_params_new(WG_F32);
         wg_conv_layer more[3];
         wg_param *x_more;
-        run_on_threads(threads, images, side, set_more, more, &x_more);
+        run_on_threads(threads, products, images, side, set_more, more, &x_more);
         assert_memory_equal(wg_param_grad(x_one), wg_param_grad(x_more), (size_t)wg_param_numel(x_one) * 4);
         for (int i = 0; i < 3; i++)
             assert_memory_equal(wg_param_grad(one[i].weight), wg_param_grad(more[i].weight),
@@ -283,8 +284,11 @@ static void same_bits_on_threads(int64_t images, int64_t side)
 /* Several images per task, and several tasks per image. */
 static void the_same_bits_on_any_number_of_threads(void)
 {
-    same_bits_on_threads(20, 14);
-    same_bits_on_threads(1, 61);
+    for (int i = 0; i < 2; i++) {
+        const wg_dtype products = i ? WG_BF16 : WG_F32;
+        same_bits_on_threads(products, 20, 14);
+        same_bits_on_threads(products, 1, 61);
+    }
 }
 
 /* ---- the ConvNet ---- */

@@ -1,20 +1,11 @@
 /* Products in bf16, bit for bit: each instruction set against scalar code, on random numbers and special ones. */
-#include "product_trial.h"
+#include "bf16_sums.h"
 
 extern const wg__product_kernels WG__EVERY_ISA(WG__VARIANT, product, bf16);
 
 /* ---- scalar code: the formulas of docs/numerics.md ---- */
 
-enum { BLOCK = 512, LANE_PAIRS = 16 }; /* numbers of k in a block; pairs that tdpbf16ps adds at once */
-
-/* As vcvtneps2bf16 rounds: to nearest even, denormals to zero, NaN quiet. */
-static float rounded(float x)
-{
-    const uint32_t bits = bits_of(x);
-    if (isnan(x)) return float_of((bits | 0x00400000u) & 0xffff0000u);
-    if ((bits & 0x7f800000u) == 0) return float_of(bits & 0x80000000u);
-    return float_of((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
-}
+enum { BLOCK = 512 }; /* numbers of k in a block */
 
 /* The numbers of one element's sum, as both sides have them after rounding; a segment of odd length ends with 0. */
 static int64_t terms_of(const trial *t, int64_t batch, int64_t i, int64_t j, float *x, float *y)
@@ -33,24 +24,6 @@ static int64_t terms_of(const trial *t, int64_t batch, int64_t i, int64_t j, flo
         if (n % 2) x[n] = y[n] = 0, n++;
     }
     return n;
-}
-
-/* The sum of n terms: by vdpbf16ps each pair is added to the sum, its second product first; by tdpbf16ps the first and
- * the second products of 16 pairs are added on their own, the last pairs filled up by zeros, which turn -0 into 0. */
-static float sum_of(bool amx, int64_t n, const float *x, const float *y)
-{
-    float sum = 0;
-    for (int64_t p = 0; p < n; p += 2 * LANE_PAIRS) {
-        float first = 0, second = 0;
-        for (int64_t q = p; q < n && q < p + 2 * LANE_PAIRS; q += 2)
-            if (amx)
-                first = fmaf(x[q], y[q], first), second = fmaf(x[q + 1], y[q + 1], second);
-            else
-                sum = fmaf(x[q], y[q], fmaf(x[q + 1], y[q + 1], sum));
-        if (n - p < 2 * LANE_PAIRS) first += 0, second += 0;
-        if (amx) sum += first + second;
-    }
-    return sum;
 }
 
 static void scalar(const trial *t, bool amx, float *c)
@@ -74,14 +47,6 @@ static void scalar(const trial *t, bool amx, float *c)
 
 /* ---- trials ---- */
 
-/* The same bits, or NaN in the same places. */
-static bool same_numbers(const float *a, const float *b, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) return false;
-    return true;
-}
-
 static void try_kernels(const wg__product_kernels *k, const char *name, trial *t, const float *before,
                         const float *expected)
 {
@@ -89,11 +54,6 @@ static void try_kernels(const wg__product_kernels *k, const char *name, trial *t
     run_shuffled(k, &t->p);
     if (!same_numbers(expected, t->p.c, t->c.count)) FAIL("%s: other bits than scalar code", name);
 }
-
-static const float specials[] = {0,       -0.0f,     INFINITY, -INFINITY,       NAN,    1e-40f,
-                                 -1e-39f, 1.2e-38f,  -3e-38f,  1.17549435e-38f, 1e-19f, 3e-20f,
-                                 3.4e38f, -3.39e38f, 1.84e19f, -2e19f,          1,      1.00390625f,
-                                 -1,      256,       65535};
 
 /* Infinities, NaN, denormals, and numbers whose products are next to overflow or underflow, among others. */
 static void make_special(trial *t)
@@ -104,7 +64,7 @@ static void make_special(trial *t)
             const int64_t among = below(2) ? 3 : 200;
             for (int64_t i = 0; i < m->count; i++)
                 if (below(among) == 0) {
-                    const float special = specials[below(sizeof specials / sizeof *specials)];
+                    const float special = special_number();
                     if (m->half)
                         ((uint16_t *)m->memory.data)[i] = upper_half(special);
                     else
@@ -162,7 +122,7 @@ static float number_of(int64_t kind)
     case 0: return (float)real_value();
     case 1: return float_of(bits);
     case 2: return float_of((bits & 0x83ffffffu) + 0x1e000000u);
-    default: return specials[below(sizeof specials / sizeof *specials)];
+    default: return special_number();
     }
 }
 

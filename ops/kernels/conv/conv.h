@@ -119,9 +119,9 @@ enum {
  * convolution and in the weight's gradient: the other kernels need an image that is padded in memory. */
 bool wg__conv_is_wide(int64_t channels);
 
-/* Whether the image's gradient is computed as correlations, one for each residue. Otherwise sums over output channels
- * are added to it tap by tap. */
-bool wg__conv_input_is_direct(const wg__conv *c);
+/* Whether the image's gradient is computed as correlations, one for each residue: not if with the gradient's padding they
+ * are more than `most` times the multiplications. Otherwise sums over output channels are added to it tap by tap. */
+bool wg__conv_input_is_direct(const wg__conv *c, double most);
 
 /* The cut into tasks. A task computes some panels and, of some images, a part of the lines. */
 typedef struct wg__conv_cut {

@@ -9,11 +9,10 @@
  * An element is one chain of fused multiply-adds (in the weight's gradient one for each block of images, added in
  * order), whatever task or tile computes it. Results have their channels a plane apart, so tiles are transposed when
  * stored. */
-#include "conv.h"
+#include "plan.h"
 
 #include <string.h>
 
-#include "../base/integers.h"
 #include "../gemm/transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -136,25 +135,6 @@ static void copy_to_padded(const wg__padding *f, const real *from, int64_t first
     }
 }
 
-/* ---- tasks --------------------------------------------------------------------------------------------------- */
-
-/* The part of a group that a task computes. */
-typedef struct task_range {
-    int64_t group, first_panel, last_panel, first_image, last_image, part;
-} task_range;
-
-static task_range range_of(const wg__conv_cut *cut, int64_t images, int64_t task)
-{
-    int64_t part = task % cut->part_tasks, image = task / cut->part_tasks % cut->image_tasks;
-    int64_t rest = task / (cut->part_tasks * cut->image_tasks), panel = rest % cut->panel_tasks;
-    return (task_range){.group = rest / cut->panel_tasks,
-                        .first_panel = panel * cut->panels / cut->panel_tasks,
-                        .last_panel = (panel + 1) * cut->panels / cut->panel_tasks,
-                        .first_image = image * images / cut->image_tasks,
-                        .last_image = (image + 1) * images / cut->image_tasks,
-                        .part = part};
-}
-
 /* ---- correlations -------------------------------------------------------------------------------------------- */
 
 /* panel[p][channel], for all steps of all residues, whose tables are adjacent. Writes past its end. */
@@ -195,7 +175,7 @@ static void run_residues(const wg__correlation *r, const wg__residue *p, int64_t
     }
 }
 
-static void run_image(const wg__correlation *r, const task_range *s, int64_t image)
+static void run_image(const wg__correlation *r, const wg__task_range *s, int64_t image)
 {
     int64_t problem = image * r->groups + s->group;
     const real *from = (const real *)r->image + problem * r->in_channels * r->padding.plane, *panel = r->panels;
@@ -214,7 +194,7 @@ static void run_image(const wg__correlation *r, const task_range *s, int64_t ima
 
 static void correlate(const wg__correlation *r, int64_t task)
 {
-    task_range s = range_of(&r->cut, r->images, task);
+    wg__task_range s = wg__task_range_of(&r->cut, r->images, task);
     for (int64_t i = s.first_panel; i < s.last_panel; i++) {
         const real *w = (const real *)r->weight + s.group * r->weight_group + i * PANEL * r->weight_line;
         pack_weights(r, w, min64(PANEL, r->out_channels - i * PANEL),
@@ -285,7 +265,7 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task)
 {
     wg__conv c = wg__conv_weight_of(args);
     wg__weight_grad t = wg__weight_grad_of(&c, args->scratch, NULL);
-    task_range s = range_of(&t.cut, 1, task);
+    wg__task_range s = wg__task_range_of(&t.cut, 1, task);
     int64_t first = s.part * t.lines / t.cut.part_tasks, last = (s.part + 1) * t.lines / t.cut.part_tasks;
     int64_t n = last - first, panels = s.last_panel - s.first_panel;
     memset(t.sums, 0, (size_t)(panels * n * PANEL) * sizeof(real));

@@ -1,46 +1,29 @@
 /* Plans direct convolutions (direct.c) from shapes alone: the tables of offsets drawn in conv.h, the cut into tasks,
  * and the layout of the scratch. The limits below were chosen with the direct kernels (commit b4604a5: 64 channels 3x3
  * from 95 to 103 GFLOP/s forward, 76 to 103 for the image's gradient, docs/performance.md); none was measured alone. */
-#include "conv.h"
+#include "plan.h"
 
-#include "../base/integers.h"
-
-enum {
-    LANES = 16,   /* of a vector when wasted lanes are counted; the same on all machines */
-    SLACK = 1024, /* elements past the panels, which packing may overwrite */
-};
+enum { LANES = 16 /* of a vector when wasted lanes are counted; the same on all machines */ };
 
 /* At least 7 of 8 lanes are used. */
 bool wg__conv_is_wide(int64_t channels) { return 8 * channels >= 7 * LANES * ceil_div(channels, LANES); }
 
-/* ---- scratch ------------------------------------------------------------------------------------------------- */
-
-typedef struct arena {
-    char *memory; /* NULL: only counted */
-    size_t used;
-} arena;
-
-static void *take(arena *a, int64_t n, size_t size)
-{
-    void *at = a->memory ? a->memory + a->used : NULL;
-    a->used += aligned_bytes((size_t)n * size);
-    return at;
-}
-
-static int64_t *take_offsets(arena *a, int64_t n) { return take(a, n, sizeof(int64_t)); }
-
 /* ---- the cut ------------------------------------------------------------------------------------------------- */
 
-/* The most tasks that are each worth a thread; work in floating-point operations. */
-static int64_t most_tasks(double work) { return work < 16 * 2e6 ? 1 + (int64_t)(work / 2e6) : 16; }
+int64_t wg__conv_most_tasks(const wg__conv *c)
+{
+    const double work = 2.0 * (double)c->images * (double)c->attr->groups * (double)(c->in_channels * c->taps) *
+                        (double)c->out_channels * (double)c->outputs; /* floating-point operations */
+    return work < 16 * 2e6 ? 1 + (int64_t)(work / 2e6) : 16;
+}
 
 /* Every task packs its panels, so it should have many lines to use them for. */
-static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64_t outputs)
+wg__conv_cut wg__cut_correlation(const wg__conv *c, int64_t channels)
 {
     enum { LINES = 512, PARALLEL = 8 };
-    wg__conv_cut cut = {.panels = ceil_div(r->out_channels, WG__PANEL)};
-    int64_t tasks = most_tasks(work), enough = r->images * outputs / LINES;
-    cut.image_tasks = clamp64(min64(tasks, enough), 1, max64(1, r->images));
+    wg__conv_cut cut = {.panels = ceil_div(channels, WG__PANEL)};
+    int64_t tasks = wg__conv_most_tasks(c), enough = c->images * c->outputs / LINES;
+    cut.image_tasks = clamp64(min64(tasks, enough), 1, max64(1, c->images));
     tasks = min64(tasks, PARALLEL);
     cut.panel_tasks = clamp64(tasks / cut.image_tasks, 1, cut.panels);
     cut.part_tasks = clamp64(enough / cut.image_tasks, 1, tasks / (cut.image_tasks * cut.panel_tasks));
@@ -48,42 +31,21 @@ static wg__conv_cut cut_correlation(const wg__correlation *r, double work, int64
 }
 
 /* Every task packs the gradient, so it should have many taps to use it for. */
-static wg__conv_cut cut_weight(const wg__weight_grad *t, double work)
+static wg__conv_cut cut_weight(const wg__weight_grad *t)
 {
     enum { LINES = 192, PARALLEL = 8 };
     wg__conv_cut cut = {.panels = ceil_div(t->c.out_channels, WG__PANEL), .image_tasks = 1};
-    int64_t tasks = min64(most_tasks(work), PARALLEL);
+    int64_t tasks = min64(wg__conv_most_tasks(&t->c), PARALLEL);
     cut.panel_tasks = clamp64(tasks, 1, cut.panels);
     cut.part_tasks = clamp64(t->lines / LINES, 1, tasks / cut.panel_tasks);
     if (cut.panel_tasks * cut.part_tasks == 1 && tasks == PARALLEL) cut.part_tasks = min64(2, t->lines);
     return cut;
 }
 
-static int64_t tasks_of(int64_t groups, const wg__conv_cut *cut)
-{
-    return groups * cut->panel_tasks * cut->image_tasks * cut->part_tasks;
-}
-
-int64_t wg__correlation_tasks(wg__correlation r) { return tasks_of(r.groups, &r.cut); }
-int64_t wg__weight_grad_tasks(wg__weight_grad t) { return tasks_of(t.c.attr->groups, &t.cut); }
+int64_t wg__correlation_tasks(wg__correlation r) { return wg__cut_tasks(r.groups, &r.cut); }
+int64_t wg__weight_grad_tasks(wg__weight_grad t) { return wg__cut_tasks(t.c.attr->groups, &t.cut); }
 
 /* ---- correlations -------------------------------------------------------------------------------------------- */
-
-/* One axis of a residue: its lines and its taps, each an arithmetic progression of offsets. */
-typedef struct progression {
-    int64_t lines, line_stride;              /* how many; in the image */
-    int64_t result_start, result_stride;     /* of the lines, in the result */
-    int64_t taps, image_start, image_stride; /* how many; in the image */
-    int64_t window_start, window_stride;     /* of the taps, in the window */
-} progression;
-
-static double work_of(const wg__conv *c)
-{
-    return 2.0 * (double)c->images * (double)c->attr->groups * (double)(c->in_channels * c->taps) *
-           (double)c->out_channels * (double)c->outputs;
-}
-
-static bool is_padded(const wg__padding *f) { return f->padded_plane != f->plane; }
 
 /* Places what every correlation needs in the scratch; the tables of all residues are adjacent. */
 static void lay_out(wg__correlation *r, arena *a)
@@ -94,12 +56,12 @@ static void lay_out(wg__correlation *r, arena *a)
     first.weight = take_offsets(a, r->steps);
     if (a->memory) r->residue[0] = first;
     size_t size = wg_dtype_size(r->dtype);
-    r->padded = take(a, is_padded(&r->padding) ? r->in_channels * r->padding.padded_plane : 0, size);
-    r->panels = take(a, ceil_div(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + SLACK, size);
+    r->padded = take(a, wg__is_padded(&r->padding) ? r->in_channels * r->padding.padded_plane : 0, size);
+    r->panels = take(a, ceil_div(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + WG__CONV_SLACK, size);
 }
 
 /* Fills the tables of a residue from its axes. */
-static void fill(const wg__correlation *r, wg__residue *p, const progression *axis, int64_t weight_in,
+static void fill(const wg__correlation *r, wg__residue *p, const wg__progression *axis, int64_t weight_in,
                  const int64_t *window, const int64_t *result_plane)
 {
     enum { AXES = WG__CONV_AXES };
@@ -127,24 +89,34 @@ static void fill(const wg__correlation *r, wg__residue *p, const progression *ax
 }
 
 /* The size of a tensor along the i-th of three axes, of which the first may be missing. */
-static int64_t size_of(const wg__conv *c, const wg_operand *x, int i)
+int64_t wg__conv_size(const wg__conv *c, const wg_operand *x, int i)
 {
     int axis = i - WG__CONV_AXES + c->axes;
     return axis < 0 ? 1 : x->size[2 + axis];
 }
 
-static int64_t of_axis(const wg__conv *c, const int64_t *values, int i, int64_t missing)
+int64_t wg__conv_value(const wg__conv *c, const int64_t *values, int i, int64_t missing)
 {
     int axis = i - WG__CONV_AXES + c->axes;
     return axis < 0 ? missing : values[axis];
 }
 
-static void strides_of(const wg__conv *c, const wg_operand *x, int64_t *stride)
+void wg__conv_strides(const wg__conv *c, const wg_operand *x, int64_t *stride)
 {
     for (int64_t i = WG__CONV_AXES - 1, n = 1; i >= 0; i--) {
         stride[i] = n;
-        n *= size_of(c, x, (int)i);
+        n *= wg__conv_size(c, x, (int)i);
     }
+}
+
+wg__progression wg__output_axis(const wg__conv *c, int i)
+{
+    return (wg__progression){.lines = wg__conv_size(c, &c->y, i),
+                             .line_stride = wg__conv_value(c, c->attr->stride, i, 1),
+                             .result_stride = 1,
+                             .taps = wg__conv_size(c, &c->w, i),
+                             .image_stride = wg__conv_value(c, c->attr->dilation, i, 1),
+                             .window_stride = 1};
 }
 
 wg__correlation wg__correlate(const wg__conv *c, void *memory, size_t *bytes)
@@ -166,21 +138,15 @@ wg__correlation wg__correlate(const wg__conv *c, void *memory, size_t *bytes)
                          .interleaved = 1,
                          .row = c->outputs};
     arena a = {memory, 0};
-    r.cut = cut_correlation(&r, work_of(c), c->outputs);
+    r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
     if (!memory) return r;
-    progression axis[WG__CONV_AXES];
+    wg__progression axis[WG__CONV_AXES];
     int64_t window[WG__CONV_AXES], plane[WG__CONV_AXES];
-    for (int i = 0; i < WG__CONV_AXES; i++)
-        axis[i] = (progression){.lines = size_of(c, &c->y, i),
-                                .line_stride = of_axis(c, c->attr->stride, i, 1),
-                                .result_stride = 1,
-                                .taps = size_of(c, &c->w, i),
-                                .image_stride = of_axis(c, c->attr->dilation, i, 1),
-                                .window_stride = 1};
-    strides_of(c, &c->w, window);
-    strides_of(c, &c->y, plane);
+    for (int i = 0; i < WG__CONV_AXES; i++) axis[i] = wg__output_axis(c, i);
+    wg__conv_strides(c, &c->w, window);
+    wg__conv_strides(c, &c->y, plane);
     fill(&r, r.residue, axis, c->taps, window, plane);
     return r;
 }
@@ -188,15 +154,15 @@ wg__correlation wg__correlate(const wg__conv *c, void *memory, size_t *bytes)
 /* Elements r, r + s, ... of the image along axis i, with s the stride: their taps are the k for which r + before - k
  * dilation is a multiple of s; tap k joins element r + j s with output j + (r + before - k dilation) / s. The gradient
  * has `padding` zeros before it. */
-static progression residue_of(const wg__conv *c, int i, int64_t residue, int64_t padding)
+wg__progression wg__residue_axis(const wg__conv *c, int i, int64_t residue, int64_t padding)
 {
-    int64_t s = of_axis(c, c->attr->stride, i, 1), dilation = of_axis(c, c->attr->dilation, i, 1);
-    int64_t size = size_of(c, &c->x, i), from = residue + of_axis(c, c->attr->before, i, 0);
-    progression a = {.lines = residue < size ? ceil_div(size - residue, s) : 0,
-                     .line_stride = 1,
-                     .result_start = residue,
-                     .result_stride = s};
-    for (int64_t k = 0; k < size_of(c, &c->w, i); k++) {
+    int64_t s = wg__conv_value(c, c->attr->stride, i, 1), dilation = wg__conv_value(c, c->attr->dilation, i, 1);
+    int64_t size = wg__conv_size(c, &c->x, i), from = residue + wg__conv_value(c, c->attr->before, i, 0);
+    wg__progression a = {.lines = residue < size ? ceil_div(size - residue, s) : 0,
+                         .line_stride = 1,
+                         .result_start = residue,
+                         .result_stride = s};
+    for (int64_t k = 0; k < wg__conv_size(c, &c->w, i); k++) {
         if ((from - k * dilation) % s) continue;
         if (a.taps == 0) a.window_start = k, a.image_start = padding + (from - k * dilation) / s;
         if (a.taps == 1) a.window_stride = k - a.window_start, a.image_stride = -a.window_stride * dilation / s;
@@ -206,20 +172,20 @@ static progression residue_of(const wg__conv *c, int i, int64_t residue, int64_t
 }
 
 /* Residues along axis i that have elements. */
-static int64_t residues_along(const wg__conv *c, int i)
+int64_t wg__residues_along(const wg__conv *c, int i)
 {
-    return clamp64(of_axis(c, c->attr->stride, i, 1), 1, max64(1, size_of(c, &c->x, i)));
+    return clamp64(wg__conv_value(c, c->attr->stride, i, 1), 1, max64(1, wg__conv_size(c, &c->x, i)));
 }
 
 /* The padding of the result's gradient, as the first and the last element of the image need it. */
-static wg__padding gradient_padding(const wg__conv *c)
+wg__padding wg__gradient_padding(const wg__conv *c)
 {
     wg__padding f = {.plane = 1, .padded_plane = 1};
     for (int i = WG__CONV_AXES - 1; i >= 0; i--) {
-        int64_t s = of_axis(c, c->attr->stride, i, 1), before = of_axis(c, c->attr->before, i, 0);
-        int64_t reach = (size_of(c, &c->w, i) - 1) * of_axis(c, c->attr->dilation, i, 1);
-        int64_t last = size_of(c, &c->x, i) > 0 ? (size_of(c, &c->x, i) - 1 + before) / s : 0;
-        f.size[i] = size_of(c, &c->y, i);
+        int64_t s = wg__conv_value(c, c->attr->stride, i, 1), before = wg__conv_value(c, c->attr->before, i, 0);
+        int64_t reach = (wg__conv_size(c, &c->w, i) - 1) * wg__conv_value(c, c->attr->dilation, i, 1);
+        int64_t last = wg__conv_size(c, &c->x, i) > 0 ? (wg__conv_size(c, &c->x, i) - 1 + before) / s : 0;
+        f.size[i] = wg__conv_size(c, &c->y, i);
         f.before[i] = reach > before ? (reach - before) / s : 0;
         f.padded[i] = f.before[i] + max64(last + 1, f.size[i]);
         f.stride[i] = f.padded_plane;
@@ -235,8 +201,8 @@ static int64_t multiplications(const wg__conv *c)
     int64_t n = 1;
     for (int i = 0; i < WG__CONV_AXES; i++) {
         int64_t along = 0;
-        for (int64_t residue = 0; residue < residues_along(c, i); residue++) {
-            progression a = residue_of(c, i, residue, 0);
+        for (int64_t residue = 0; residue < wg__residues_along(c, i); residue++) {
+            wg__progression a = wg__residue_axis(c, i, residue, 0);
             along += a.lines * a.taps;
         }
         n *= along;
@@ -244,24 +210,22 @@ static int64_t multiplications(const wg__conv *c)
     return n;
 }
 
-/* Taps that some element of the image has: not all, if the image is smaller than the stride. */
-static int64_t taps_used(const wg__conv *c)
+int64_t wg__taps_used(const wg__conv *c)
 {
     int64_t n = 1;
     for (int i = 0; i < WG__CONV_AXES; i++) {
         int64_t along = 0;
-        for (int64_t residue = 0; residue < residues_along(c, i); residue++)
-            along += residue_of(c, i, residue, 0).taps;
+        for (int64_t residue = 0; residue < wg__residues_along(c, i); residue++)
+            along += wg__residue_axis(c, i, residue, 0).taps;
         n *= along;
     }
     return n;
 }
 
-/* Not if too many multiplications, 15 % or more, would be by the gradient's padding. */
-bool wg__conv_input_is_direct(const wg__conv *c)
+bool wg__conv_input_is_direct(const wg__conv *c, double most)
 {
-    return wg__conv_is_wide(c->in_channels) && residues_along(c, WG__CONV_AXES - 1) <= WG__INTERLEAVED &&
-           (double)multiplications(c) <= 1.15 * (double)(c->taps * c->outputs);
+    return wg__conv_is_wide(c->in_channels) && wg__residues_along(c, WG__CONV_AXES - 1) <= WG__INTERLEAVED &&
+           (double)multiplications(c) <= most * (double)(c->taps * c->outputs);
 }
 
 wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *bytes)
@@ -270,7 +234,7 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
                          .image = c->y.data,
                          .weight = c->w.data,
                          .result = c->x.data,
-                         .padding = gradient_padding(c),
+                         .padding = wg__gradient_padding(c),
                          .images = c->images,
                          .groups = c->attr->groups,
                          .in_channels = c->out_channels,
@@ -278,21 +242,21 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
                          .plane = c->padding.plane,
                          .weight_group = c->out_channels * c->in_channels * c->taps,
                          .weight_line = c->taps,
-                         .steps = c->out_channels * taps_used(c),
+                         .steps = c->out_channels * wg__taps_used(c),
                          .residues = 1};
-    for (int i = 0; i < WG__CONV_AXES; i++) r.residues *= residues_along(c, i);
-    r.interleaved = residues_along(c, WG__CONV_AXES - 1);
-    r.row = r.residues == 1 ? r.plane : size_of(c, &c->x, WG__CONV_AXES - 1);
+    for (int i = 0; i < WG__CONV_AXES; i++) r.residues *= wg__residues_along(c, i);
+    r.interleaved = wg__residues_along(c, WG__CONV_AXES - 1);
+    r.row = r.residues == 1 ? r.plane : wg__conv_size(c, &c->x, WG__CONV_AXES - 1);
     arena a = {memory, 0};
-    r.cut = cut_correlation(&r, work_of(c), c->outputs);
+    r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
     if (!memory) return r;
     int64_t window[WG__CONV_AXES], plane[WG__CONV_AXES];
-    strides_of(c, &c->w, window);
-    strides_of(c, &c->x, plane);
+    wg__conv_strides(c, &c->w, window);
+    wg__conv_strides(c, &c->x, plane);
     for (int64_t n = 0; n < r.residues; n++) {
-        progression axis[WG__CONV_AXES];
+        wg__progression axis[WG__CONV_AXES];
         wg__residue *p = &r.residue[n];
         if (n)
             *p = (wg__residue){.line = p[-1].line + p[-1].lines,
@@ -301,8 +265,8 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
                                .weight = p[-1].weight + p[-1].steps};
         int64_t rest = n;
         for (int i = WG__CONV_AXES - 1; i >= 0; i--) {
-            axis[i] = residue_of(c, i, rest % residues_along(c, i), r.padding.before[i]);
-            rest /= residues_along(c, i);
+            axis[i] = wg__residue_axis(c, i, rest % wg__residues_along(c, i), r.padding.before[i]);
+            rest /= wg__residues_along(c, i);
         }
         fill(&r, p, axis, c->in_channels * c->taps, window, plane);
     }
@@ -314,18 +278,19 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
 wg__weight_grad wg__weight_grad_of(const wg__conv *c, void *memory, size_t *bytes)
 {
     wg__weight_grad t = {.c = *c, .lines = c->in_channels * c->taps};
-    int64_t padded = is_padded(&c->padding) ? c->in_channels * c->padding.padded_plane : 0;
+    int64_t padded = wg__is_padded(&c->padding) ? c->in_channels * c->padding.padded_plane : 0;
     int64_t image = padded ? padded : c->attr->groups * c->in_channels * c->padding.padded_plane;
     arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
     t.images = clamp64(WG__STEPS / (c->outputs + 1), 1, max64(1, c->images));
-    t.cut = cut_weight(&t, work_of(c));
+    t.cut = cut_weight(&t);
     t.line = take_offsets(&a, t.lines);
     t.step = take_offsets(&a, t.images * c->outputs);
     t.padded = take(&a, t.images * padded, size);
-    t.panel = take(&a, max64(WG__STEPS, t.images * min64(WG__STEPS, c->outputs)) * WG__PANEL + SLACK, size);
+    t.panel =
+        take(&a, max64(WG__STEPS, t.images * min64(WG__STEPS, c->outputs)) * WG__PANEL + WG__CONV_SLACK, size);
     int64_t panels = ceil_div(t.cut.panels, t.cut.panel_tasks), lines = ceil_div(t.lines, t.cut.part_tasks);
-    t.sums = take(&a, panels * lines * WG__PANEL + SLACK, size);
+    t.sums = take(&a, panels * lines * WG__PANEL + WG__CONV_SLACK, size);
     if (bytes) *bytes = a.used;
     if (!memory) return t;
     wg__conv_tap_offsets(c, t.line);

@@ -16,7 +16,14 @@ static inline bits rounded(vector v)
 
 typedef uint16_t halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
 
-static inline halves halves_of(vector v) { return __builtin_convertvector(rounded(v) >> 16, halves); }
+static inline halves halves_of(vector v)
+{
+#if defined __AVX512BF16__
+    return (halves)_mm512_cvtneps_pbh((__m512)v);
+#else
+    return __builtin_convertvector(rounded(v) >> 16, halves);
+#endif
+}
 
 /* Two steps of LANES lines as pairs. */
 static inline vector paired(vector first, vector second)
