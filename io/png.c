@@ -97,10 +97,10 @@ wg_status wg__png_decode(const wg__encoded *from, wg__raster *raster, wg_error *
     job.png =
         png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, take_memory, free_memory);
     job.info = job.png ? png_create_info_struct(job.png) : NULL;
-    const bool done = job.info && run(&job);
+    const bool begun = job.info != NULL, done = begun && run(&job);
     if (job.png) png_destroy_read_struct(&job.png, &job.info, NULL);
     if (done) return job.status;
-    if (!job.info || job.no_memory) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", from->path);
+    if (!begun || job.no_memory) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", from->path);
     return wg_error_set(error, WG_ERR_FORMAT, WG__AT "damaged PNG file: %s", from->path, job.reason);
 }
 #else
