@@ -1,7 +1,7 @@
 /* Data sets, batches of tensors from them, and augmentation of pictures.
  *
- * A data set is arrays of samples, or a function that makes a sample. A feed stacks samples into batches, in the order of
- * a wg_loader, and makes the next batches on a thread of its own while the caller computes:
+ * A data set is arrays of samples, or a function that makes a sample. A feed stacks samples into batches, in the order
+ * of a wg_loader, and makes the next batches on a thread of its own while the caller computes:
  *
  *     wg_dataset data = {.n = n, .n_fields = 2};
  *     data.field[0] = (wg_field){WG_F32, WG_DIMS(1, 28, 28), pixels};       // [n, 1, 28, 28]
@@ -18,8 +18,8 @@
  *     }
  *     wg_feed_free(feed);
  *
- * A batch is a function of the data set, the options and the step: it has the same bits with and without the thread, and a
- * run resumes with nothing but its step, which a checkpoint has. */
+ * A batch is a function of the data set, the options and the step: it has the same bits with and without the thread, and
+ * a run resumes with nothing but its step, which a checkpoint has. */
 #ifndef WG_DATASET_H
 #define WG_DATASET_H
 
@@ -46,8 +46,8 @@ typedef struct wg_sample {
 } wg_sample;
 
 /* Writes sample->index: field f to out[f], which has room for its shape and holds the sample if the field has data,
- * else zeros. On error returns a status and sets *error, and wg_feed_batch returns that. Called on the feed's thread, by
- * one thread at a time; must not use the feed, nor a tape that another thread uses. */
+ * else zeros. On error returns a status and sets *error, which the call of wg_feed_batch for this batch reports. Called
+ * on the feed's thread, by one thread at a time; must not use the feed, nor a tape that another thread uses. */
 typedef wg_status (*wg_make_sample)(void *context, const wg_sample *sample, void *const *out, wg_error *error);
 
 typedef struct wg_dataset {
@@ -67,8 +67,8 @@ WG_API wg_feed_options wg_feed_defaults(void);
 typedef struct wg_feed wg_feed;
 
 /* Takes memory for prefetch + 1 batches. The data set is copied; its arrays and context must outlive the feed. NULL on
- * error: WG_ERR_ARGUMENT if a field is invalid or has neither data nor `make`, or as of wg_loader_new; WG_ERR_MEMORY also
- * if no thread can be started. */
+ * error: WG_ERR_ARGUMENT if a field is invalid or has neither data nor `make`, or as of wg_loader_new; WG_ERR_MEMORY,
+ * also if no thread can be started. */
 WG_API wg_feed *wg_feed_new(const wg_dataset *data, wg_feed_options options, wg_error *error);
 /* Ends the thread, after the sample that it is making. */
 WG_API void wg_feed_free(wg_feed *feed);

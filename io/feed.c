@@ -1,8 +1,8 @@
 /* A feed: batches made in advance on a thread.
  *
  * There are prefetch + 1 slots in a ring. From slot `at` on, `ready` of them hold the batches of the steps from `held`
- * on; the caller reads the first of these, the thread fills the slot behind the last. A caller that jumps to another step
- * starts a new generation: what the thread is making is then dropped. */
+ * on; the caller reads the first of these, the thread fills the slot behind the last. A caller that jumps to another
+ * step starts a new generation: what the thread is making is then dropped. */
 #include "batch.h"
 
 #include <pthread.h>
@@ -125,8 +125,8 @@ int64_t wg_feed_batches(const wg_feed *feed) { return feed ? wg_loader_batches(f
 
 /* ---- the next batch ---- */
 
-/* Makes `step` the first batch of the ring: drops those before it, or all if it is not the next one at most, or if it was
- * an error that is to be tried again. */
+/* Makes `step` the first batch of the ring: drops those before it; or all, if it is neither there nor the next one, or
+ * was an error that is to be tried again. */
 static void move_to(wg_feed *feed, uint64_t step)
 {
     const uint64_t ahead = step - feed->held;

@@ -30,8 +30,8 @@ void wg__reader_close(wg__reader *reader);
 /* Reads at most `most` bytes, into memory that grows with what arrives: at most twice that, or the file's size. *bytes
  * is followed by a NUL, and is NULL on error; the caller frees it. */
 wg_status wg__reader_take(wg__reader *reader, uint64_t most, char **bytes, size_t *size, wg_error *error);
-/* Reads a whole file as it is on disk; WG_ERR_FORMAT if it has more than `limit` bytes. The caller frees *bytes, also on
- * error. */
+/* Reads a whole file as it is on disk; WG_ERR_FORMAT if it has more than `limit` bytes. The caller frees *bytes, also
+ * on error. */
 wg_status wg__file_take(const char *path, uint64_t limit, char **bytes, size_t *size, wg_error *error);
 /* Whether the stream is a file that is not gzipped: file_size bytes. */
 bool wg__reader_is_plain(const wg__reader *reader);

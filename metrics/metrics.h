@@ -48,7 +48,7 @@ typedef struct wg_scores {
 
 /* Of one class; zeros if there is no such class. */
 WG_API wg_scores wg_confusion_scores(const wg_confusion *confusion, int64_t class_index);
-/* The mean of precision, of recall and of F1 over the classes that are true or predicted somewhere; the sum of support. */
+/* The mean of precision, of recall and of F1 over the classes that are true or predicted somewhere; support of all. */
 WG_API wg_scores wg_confusion_macro(const wg_confusion *confusion);
 
 /* ---- language models ---- */

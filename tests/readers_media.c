@@ -83,7 +83,8 @@ static const char *same_tables(wg_csv *a, wg_csv *b)
     return NULL;
 }
 
-/* The first byte chooses the options. An accepted file, written anew with quotes around each field, is the same table. */
+/* The first byte chooses the options. An accepted file, written anew with quotes around each field, is the same
+ * table. */
 const char *csv_read(const unsigned char *bytes, size_t size, bool *accepted)
 {
     *accepted = false;

@@ -47,7 +47,8 @@ def write_png(name, header, rows, *chunks):
 def write_interlaced(name):
     """Adam7 (PNG specification, section 8.2)."""
     rows = b""
-    for x0, y0, dx, dy in (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2):
+    passes = (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+    for x0, y0, dx, dy in passes:
         for y in range(y0, H, dy):
             line = b"".join(bytes(RGB[y * W + x]) for x in range(x0, W, dx))
             rows += b"\0" + line if line else b""
@@ -74,8 +75,8 @@ def pictures():
     write_pixels("interlaced", Image.open("interlaced.png"), "RGB")
     write_16_bits("sixteen.png")
     big = picture("RGB").resize((19, 21))
-    for name, mode, options in (("color", "RGB", {}), ("grayscale", "L", {}), ("progressive", "RGB", {"progressive": True})):
-        big.convert(mode).save(name + ".jpg", quality=90, **options)
+    for name, mode in ("color", "RGB"), ("grayscale", "L"), ("progressive", "RGB"):
+        big.convert(mode).save(name + ".jpg", quality=90, progressive=name == "progressive")
         write_pixels(name, Image.open(name + ".jpg"), mode)
     big.convert("CMYK").save("cmyk.jpg")
 
@@ -84,7 +85,8 @@ def sounds():
     for name, size, channels in ("u8", 1, 1), ("s16", 2, 2), ("s24", 3, 1), ("s32", 4, 2):
         top = 1 << (8 * size - 1)
         numbers = [(37 * i * i + 11 * i) % (2 * top) - top for i in range(20 * channels)]
-        raw = b"".join(struct.pack("B", n + top) if size == 1 else n.to_bytes(size, "little", signed=True) for n in numbers)
+        raw = b"".join(struct.pack("B", n + top) if size == 1 else n.to_bytes(size, "little", signed=True)
+                       for n in numbers)
         with wave.open(name + ".wav", "wb") as out:
             out.setparams((channels, size, 8000 + size, 0, "NONE", None))
             out.writeframes(raw)
@@ -94,7 +96,8 @@ def sounds():
     data = struct.pack("<16f", *floats)
     with open("f32.wav", "wb") as out:
         out.write(b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt "
-                  + struct.pack("<IHHIIHH", 16, 3, 2, 44100, 8 * 44100, 8, 32) + b"data" + struct.pack("<I", len(data)) + data)
+                  + struct.pack("<IHHIIHH", 16, 3, 2, 44100, 8 * 44100, 8, 32)
+                  + b"data" + struct.pack("<I", len(data)) + data)
     write_text("f32", (2, 8, 44100), floats[::2] + floats[1::2])
 
 
