@@ -162,6 +162,7 @@ static void refused(void)
                  {"a,b\n1,x\"y\n", "line 2, column 2 (b): a quote inside of a field that is not quoted"},
                  {"a,b\n\"x\"y,1\n", "line 2, column 1 (a): text behind a closing quote"},
                  {"a,\"b\n", "line 1, column 2: a quote that is not closed"},
+                 {"a,b\n\"x\ny\",1\n\n\n3\n", "line 6 has less than 2 fields"},
                  {"a\n1\r2\n", "line 2, column 1 (a): a carriage return"},
                  {"a\n\x01\n", "not a text file: byte 0x01"}},
       columns[] = {{"x", "line 4, column 1 (x): 'one' is not a number"},
@@ -202,6 +203,22 @@ static void refused(void)
     assert_null(wg_csv_numbers(csv, "x", &error));
     assert_null(wg_csv_categories(csv, "x", NULL, &error));
     ASSERT_HAS(error.text, "no file name");
+}
+
+/* What strtof reads, and a CSV must not hold. */
+static void not_numbers(void)
+{
+    static const char *const texts[] = {"1e",  "1e+", ".",      "-",    "+.e3", "1.2.3", "--1",      "1,5",  "0x1",
+                                        "inf", "NAN", "nan(1)", "1e5x", "x1",   "1 2",   "infinity", "1'000"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char text[64];
+        wg_error error = {0};
+        snprintf(text, sizeof text, "x,y\n\"%s\",1\n", texts[i]);
+        wg_csv *csv = open_plain(text);
+        if (wg_csv_numbers(csv, "x", &error)) fail_msg("%s", texts[i]);
+        ASSERT_HAS(error.text, "is not a number");
+        wg_csv_close(csv);
+    }
 }
 
 /* A header of a megabyte: neither its memory nor its time is more than linear. */
@@ -318,6 +335,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(a_locale_with_commas),
                                  TEST_CASE(no_rows),
                                  TEST_CASE(refused),
+                                 TEST_CASE(not_numbers),
                                  TEST_CASE(too_many_columns),
                                  TEST_CASE(memory_is_bounded),
                                  TEST_CASE(allocations_fail),

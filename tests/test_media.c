@@ -67,14 +67,17 @@ static void png(void)
     expect_picture("rgb.png", "rgb", 3, 0);
 }
 
+/* 35 pixels in a file of 75 bytes. */
 static void gray_in_three_channels(void)
 {
     wg_picture one, three;
-    wg_picture_options options = {.channels = 3, .limit = 3 * 35};
-    assert_int_equal(wg_picture_read(media("gray.png"), wg_picture_defaults(), &one, NULL), WG_OK);
-    assert_int_equal(wg_picture_read(media("gray.png"), options, &three, NULL), WG_ERR_FORMAT);
-    options.limit = 200; /* the file has 106 bytes */
-    assert_int_equal(wg_picture_read(media("gray.png"), options, &three, NULL), WG_OK);
+    wg_error error = {0};
+    wg_picture_options options = {.channels = 3, .limit = 104};
+    assert_int_equal(wg_picture_read(media("bits.png"), wg_picture_defaults(), &one, NULL), WG_OK);
+    assert_int_equal(wg_picture_read(media("bits.png"), options, &three, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "7 x 5 pixels take more than 104 bytes");
+    options.limit = 105;
+    assert_int_equal(wg_picture_read(media("bits.png"), options, &three, NULL), WG_OK);
     for (int c = 0; c < 3; c++) assert_memory_equal(three.pixels + 35 * c, one.pixels, 35);
     wg_picture_fini(&one);
     wg_picture_fini(&three);
