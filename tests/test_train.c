@@ -188,6 +188,66 @@ static void a_trainer_can_be_driven(void)
     learner_fini(&b);
 }
 
+/* ---- data sets ---- */
+
+static wg_status make_sample(void *context, const wg_sample *sample, void *const *out, wg_error *error)
+{
+    const int64_t number = sample->index + *(const int64_t *)context;
+    float *x = out[0], *y = out[1];
+    if (number >= SAMPLES + HELD_OUT)
+        return wg_error_set(error, WG_ERR_FORMAT, "sample %d is missing", (int)number);
+    *y = 0;
+    for (int i = 0; i < IN; i++) *y += (float)(i + 1) * (x[i] = input(number, i));
+    return WG_OK;
+}
+
+static wg_dataset dataset_of(int64_t n, int64_t *first)
+{
+    wg_dataset set = {.n = n, .n_fields = 2, .make = make_sample, .context = first};
+    set.field[0] = (wg_field){WG_F32, WG_DIMS(IN), NULL};
+    set.field[1] = (wg_field){WG_F32, WG_DIMS(1), NULL};
+    return set;
+}
+
+static wg_tensor loss_of_data(void *context, const wg_fit_batch *batch)
+{
+    const learner *l = context;
+    wg_tensor x = wg_dropout(wg_batch_tensor(batch->data, batch->tape, 0), 0.2);
+    wg_tensor out = wg_matmul(x, wg_use(batch->tape, wg_params_at(l->params, 0)));
+    return wg_mse(out, wg_batch_tensor(batch->data, batch->tape, 1), WG_MEAN);
+}
+
+static void data_sets_are_the_same_samples(void)
+{
+    int64_t first[] = {0, SAMPLES};
+    const wg_dataset training = dataset_of(SAMPLES, &first[0]), validation = dataset_of(HELD_OUT, &first[1]);
+    learner a = learner_new(), b = learner_new();
+    wg_fit_options o = options_of(&a), p = options_of(&b);
+    p.samples = p.held_out = 0;
+    p.data = &training, p.held_out_data = &validation;
+    p.loss = loss_of_data;
+    const wg_fit_result want = fit(&o), got = fit(&p);
+    CHECK(same_params(&a, &b) && got.validation == want.validation && got.mean_loss == want.mean_loss);
+    learner_fini(&a);
+    learner_fini(&b);
+}
+
+static void a_sample_that_cannot_be_made_ends_the_run(void)
+{
+    for (int held_out = 0; held_out < 2; held_out++) {
+        int64_t first[] = {held_out ? 0 : HELD_OUT + 5, held_out ? SAMPLES + 3 : 0};
+        const wg_dataset training = dataset_of(SAMPLES, &first[0]), validation = dataset_of(HELD_OUT, &first[1]);
+        learner l = learner_new();
+        wg_fit_options o = options_of(&l);
+        wg_error error = {0};
+        o.samples = o.held_out = 0;
+        o.data = &training, o.held_out_data = &validation;
+        o.loss = loss_of_data;
+        CHECK(wg_fit(&o, NULL, &error) == WG_ERR_FORMAT && strstr(error.text, "is missing"));
+        learner_fini(&l);
+    }
+}
+
 /* ---- resuming ---- */
 
 static double falling(void *context, wg_tape *tape)
@@ -329,6 +389,8 @@ static void options_are_checked(void)
     REFUSES(o.epochs = 0, WG_ERR_ARGUMENT, "no end");
     REFUSES(o.samples = 0, WG_ERR_ARGUMENT, "epochs need samples");
     REFUSES(o.batch = 0, WG_ERR_ARGUMENT, "batch is 0");
+    REFUSES(o.data = &(const wg_dataset){0}, WG_ERR_ARGUMENT, "both data and samples");
+    REFUSES((o.samples = o.held_out = 0, o.data = &(const wg_dataset){0}), WG_ERR_ARGUMENT, "fit: ");
     REFUSES(o.held_out = -1, WG_ERR_ARGUMENT, "negative");
     REFUSES(o.held_out = INT64_MAX, WG_ERR_ARGUMENT, "held_out");
     REFUSES(o.clip = NAN, WG_ERR_ARGUMENT, "NaN");
@@ -381,6 +443,8 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(equals_a_loop_by_hand),
                                  TEST_CASE(a_trainer_can_be_driven),
+                                 TEST_CASE(data_sets_are_the_same_samples),
+                                 TEST_CASE(a_sample_that_cannot_be_made_ends_the_run),
                                  TEST_CASE_WITH(a_resumed_run_is_the_same_run, begin, end),
                                  TEST_CASE_WITH(early_stopping_keeps_the_best, begin, end),
                                  TEST_CASE(validation_as_asked),

@@ -1,5 +1,5 @@
 /* The training loop. Its state is in the checkpoint: the step, and under "fit." what validation has seen. */
-#include "fit.h"
+#include "fit_data.h"
 
 #include "../autograd/grad.h"
 
@@ -18,9 +18,7 @@ struct wg_trainer {
     wg_fit_result now;
     wg_pool *pool; /* of its own tape */
     wg_tape *tape;
-    wg_loader *loader; /* NULL: no samples */
-    int64_t batches;   /* of an epoch; 0: no samples */
-    int64_t *held;     /* [batch] samples that are validated at once */
+    wg__fit_data data;
     wg_early_stop best;
     double sum;                      /* of `counted` losses: mean_loss */
     int64_t counted, seen;           /* samples of this run */
@@ -55,7 +53,9 @@ static const char *wrong(const wg_fit_options *o)
     if (!(o->seconds >= 0) || !(o->clip >= 0)) return "seconds or clip is negative or NaN";
     if (!o->epochs && !o->steps && !(o->seconds > 0))
         return "no end: one of epochs, steps and seconds must be given";
-    if (o->epochs && !o->samples) return "epochs need samples";
+    if (o->data && (o->samples || o->held_out)) return "both data and samples are given";
+    if (o->held_out_data && !o->data) return "held_out_data needs data";
+    if (o->epochs && !o->samples && !o->data) return "epochs need samples";
     if (o->held_out && (!o->samples || o->samples > INT64_MAX - o->held_out))
         return "held_out needs samples before it";
     if (o->n_metadata && !o->metadata) return "metadata is NULL";
@@ -89,7 +89,7 @@ static bool record_init(record *r, const wg_trainer *t)
     r->pairs = malloc((n + 2) * sizeof *r->pairs);
     if (!r->pairs) return false;
     snprintf(r->run, sizeof r->run, "seed %" PRIu64 " batch %" PRId64 " samples %" PRId64, o->seed, o->batch,
-             o->samples);
+             t->data.samples);
     snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64, t->now.loss,
              t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted);
     if (n) memcpy(r->pairs, o->metadata, n * sizeof *r->pairs);
@@ -173,7 +173,7 @@ static wg_status resume(wg_trainer *t, wg_error *error)
 static void update_result(wg_trainer *t)
 {
     wg_fit_result *now = &t->now;
-    now->epoch = t->batches ? now->step / (uint64_t)t->batches : 0;
+    now->epoch = t->data.batches ? now->step / (uint64_t)t->data.batches : 0;
     now->mean_loss = t->counted ? t->sum / (double)t->counted : now->loss;
     now->best = t->best.best;
     now->best_step = t->best.step;
@@ -185,8 +185,8 @@ static bool is_multiple(uint64_t step, int64_t of) { return of > 0 && step % (ui
 /* The loss of the step that was made: the mean begins anew with an epoch, or is one of about RECENT steps. */
 static void add_to_mean(wg_trainer *t, double loss)
 {
-    if (is_multiple(t->now.step, t->batches)) t->sum = 0, t->counted = 0;
-    if (!t->batches && t->counted == RECENT) t->sum -= t->sum / RECENT, t->counted--;
+    if (is_multiple(t->now.step, t->data.batches)) t->sum = 0, t->counted = 0;
+    if (!t->data.batches && t->counted == RECENT) t->sum -= t->sum / RECENT, t->counted--;
     t->sum += loss;
     t->counted++;
 }
@@ -195,19 +195,9 @@ static void add_to_mean(wg_trainer *t, double loss)
 
 static wg_status open_data(wg_trainer *t, wg_error *error)
 {
-    const wg_fit_options *o = &t->o;
-    if (!o->samples) return WG_OK;
-    wg_loader_options options = wg_loader_defaults();
     wg_error reason = {0};
-    options.batch = o->batch;
-    options.seed = o->seed;
-    options.lengths = o->lengths;
-    t->loader = wg_loader_new(o->samples, options, &reason);
-    if (!t->loader) return wg_error_set(error, reason.status, "fit: %s", reason.text);
-    t->batches = wg_loader_batches(t->loader);
-    t->held =
-        o->held_out ? calloc((size_t)(o->batch < o->held_out ? o->batch : o->held_out), sizeof *t->held) : NULL;
-    return o->held_out && !t->held ? wg_error_set(error, WG_ERR_MEMORY, "fit: out of memory") : WG_OK;
+    if (wg__fit_data_init(&t->data, &t->o, &reason) == WG_OK) return WG_OK;
+    return wg_error_set(error, reason.status, "fit: %s", reason.text);
 }
 
 static wg_status open_tape(wg_trainer *t, wg_error *error)
@@ -247,7 +237,7 @@ wg_trainer *wg_trainer_new(const wg_fit_options *options, wg_error *error)
         wg_trainer_free(t);
         return NULL;
     }
-    t->now.steps = steps_of(&t->o, t->batches);
+    t->now.steps = steps_of(&t->o, t->data.batches);
     t->now.lr = wg_optimizer_lr(t->o.optimizer);
     update_result(t);
     tell(t, WG_FIT_BEGIN);
@@ -257,8 +247,7 @@ wg_trainer *wg_trainer_new(const wg_fit_options *options, wg_error *error)
 void wg_trainer_free(wg_trainer *t)
 {
     if (!t) return;
-    wg_loader_free(t->loader);
-    free(t->held);
+    wg__fit_data_fini(&t->data);
     if (t->pool) wg_tape_free(t->tape);
     wg_pool_free(t->pool);
     free(t);
@@ -269,34 +258,35 @@ wg_tape *wg_trainer_tape(const wg_trainer *t) { return t ? t->tape : NULL; }
 
 /* ---- validation -------------------------------------------------------------------------------------------------- */
 
-static double held_out_loss(const wg_trainer *t)
+/* The mean over the held-out samples. */
+static double held_out_loss(wg_trainer *t, wg_error *error)
 {
-    const wg_fit_options *o = &t->o;
     double sum = 0;
-    for (int64_t first = 0; first < o->held_out && wg_tape_status(t->tape) == WG_OK; first += o->batch) {
-        const int64_t n = o->held_out - first < o->batch ? o->held_out - first : o->batch;
-        const wg_fit_batch batch = {.tape = t->tape, .step = t->now.step, .sample = t->held, .n = n};
-        for (int64_t i = 0; i < n; i++) t->held[i] = o->samples + first + i;
+    const int64_t batches = wg__fit_data_held_out_batches(&t->data);
+    for (int64_t i = 0; i < batches && wg_tape_status(t->tape) == WG_OK; i++) {
+        wg_fit_batch batch = {.tape = t->tape, .step = t->now.step};
+        if (wg__fit_data_held_out(&t->data, i, &batch, error) != WG_OK) break;
         wg_no_grad_begin(t->tape);
-        sum += wg_item(o->loss(o->context, &batch)) * (double)n;
+        sum += wg_item(t->o.loss(t->o.context, &batch)) * (double)batch.n;
         wg_no_grad_end(t->tape);
         if (wg_tape_status(t->tape) == WG_OK && wg_tape_reset(t->tape) != WG_OK) break;
     }
-    return sum / (double)o->held_out;
+    return sum / (double)t->data.held_out;
 }
 
 static void validate(wg_trainer *t, wg_error *error)
 {
     record r;
     wg_error reason = {0};
-    if ((!t->o.validate && !t->o.held_out) || t->validated_at == t->now.step) return;
+    if ((!t->o.validate && !t->data.held_out) || t->validated_at == t->now.step) return;
     tell(t, WG_FIT_VALIDATE);
     const bool training = wg_set_training(t->tape, false);
-    t->now.validation = t->o.validate ? t->o.validate(t->o.context, t->tape) : held_out_loss(t);
+    t->now.validation = t->o.validate ? t->o.validate(t->o.context, t->tape) : held_out_loss(t, &reason);
     wg_set_training(t->tape, training);
     const wg_status status = wg_tape_reset(t->tape);
-    if (status != WG_OK) {
-        fail(t, error, status, wg_tape_message(t->tape));
+    if (status != WG_OK || reason.status != WG_OK) {
+        fail(t, error, status != WG_OK ? status : reason.status,
+             status != WG_OK ? wg_tape_message(t->tape) : reason.text);
         return;
     }
     t->validated_at = t->now.step;
@@ -335,8 +325,12 @@ static void make_step(wg_trainer *t, wg_error *error)
 {
     const wg_fit_options *o = &t->o;
     wg_fit_batch batch = {.tape = t->tape, .step = t->now.step, .training = true};
-    if (t->loader) batch.n = wg_loader_batch(t->loader, batch.step, &batch.sample);
+    wg_error reason = {0};
     const double before = wg_seconds();
+    if (wg__fit_data_step(&t->data, batch.step, &batch, &reason) != WG_OK) {
+        fail(t, error, reason.status, reason.text);
+        return;
+    }
     wg_set_step(t->tape, batch.step);
     wg_tensor loss = wg_keep(o->loss(o->context, &batch));
     wg_zero_grad(o->params);
@@ -358,7 +352,7 @@ static void make_step(wg_trainer *t, wg_error *error)
     t->now.seconds += wg_seconds() - before;
     t->now.loss = value;
     add_to_mean(t, value);
-    t->seen += t->loader ? batch.n : 1;
+    t->seen += t->data.batches ? batch.n : 1;
     t->now.step++;
     update_result(t);
     tell(t, WG_FIT_STEP);
@@ -379,7 +373,7 @@ static wg_fit_end end_of(const wg_trainer *t)
 static void follow_up(wg_trainer *t, wg_error *error)
 {
     const uint64_t step = t->now.step;
-    const bool epoch = is_multiple(step, t->batches);
+    const bool epoch = is_multiple(step, t->data.batches);
     wg_fit_end end = end_of(t);
     const bool ends = end == WG_FIT_DONE || end == WG_FIT_TIME;
     const bool due = t->o.validate_every ? is_multiple(step, t->o.validate_every) : epoch;

@@ -2,16 +2,16 @@
  *
  *     static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
  *     {
- *         const program *p = context;
- *         ... put the samples batch->sample[0 .. n - 1] on batch->tape as x and y ...
- *         return wg_cross_entropy(classify(p, x), y);
+ *         wg_tensor x = wg_batch_tensor(batch->data, batch->tape, 0), y = wg_batch_tensor(batch->data, batch->tape, 1);
+ *         return wg_cross_entropy(classify(context, x), y);
  *     }
  *     ...
  *     wg_fit_options fit = wg_fit_defaults();
  *     fit.params = params;
  *     fit.optimizer = wg_adam_new(params, wg_adam_defaults());
- *     fit.loss = loss_of, fit.context = &program;
- *     fit.samples = 1000, fit.held_out = 200, fit.batch = 32, fit.epochs = 20;
+ *     fit.loss = loss_of, fit.context = &net;
+ *     fit.data = &training, fit.held_out_data = &validation;        // wg_dataset
+ *     fit.batch = 32, fit.epochs = 20;
  *     fit.path = "net.safetensors", fit.resume = true;
  *     wg_progress bar = {0};                              // progress.h
  *     fit.watch = wg_fit_progress, fit.watched = &bar;
@@ -23,6 +23,7 @@
 #ifndef WG_FIT_H
 #define WG_FIT_H
 
+#include "../io/dataset.h"
 #include "../io/io.h"
 #include "../optim/optim.h"
 
@@ -36,7 +37,8 @@ typedef struct wg_fit_batch {
     uint64_t step;         /* of the run, from 0 */
     const int64_t *sample; /* [n] numbers of the samples; NULL if the options have no samples */
     int64_t n;
-    bool training; /* false: a batch of samples that are held out; no gradients, dropout off */
+    const wg_batch *data; /* the samples themselves, if the options have data sets: see wg_batch_tensor */
+    bool training;        /* false: a batch of samples that are held out; no gradients, dropout off */
 } wg_fit_batch;
 
 /* Why a run ended. */
@@ -88,8 +90,11 @@ typedef struct wg_fit_options {
     wg_tensor (*loss)(void *context, const wg_fit_batch *batch);
     void *context;
 
-    /* Samples 0 .. samples - 1 are trained on, in a new order every epoch, `batch` at a time (default 32); the next
-     * held_out ones are for validation. samples 0: the loss chooses its data by batch->step. */
+    /* Data sets to train on and to validate on (dataset.h), read by threads of their own; or NULL, and ... */
+    const wg_dataset *data, *held_out_data;
+    /* ... numbers: samples 0 .. samples - 1 are trained on, in a new order every epoch, `batch` at a time (default 32); the next
+     * held_out ones are for validation. samples 0: the loss chooses its data by batch->step. With data sets both are
+     * theirs, and the numbers of held-out samples begin at 0. */
     int64_t samples, held_out, batch;
     const int32_t *lengths; /* [samples], or NULL: batches of samples of similar length */
 
