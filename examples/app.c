@@ -188,9 +188,9 @@ wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress)
     wg_error error = {0};
     fit.tape = tape;
     fit.watch = show_progress, fit.watched = &progress;
-    fit.stop = wg_signal_noted;
+    if (!fit.stop) fit.stop = wg_signal_noted;
     if (wg_fit(&fit, &end, &error) != WG_OK) app_fail("%s", error.text);
-    if (end.end == WG_FIT_STOPPED) exit(128 + wg_signal_number());
+    if (end.end == WG_FIT_STOPPED && wg_signal_noted(NULL)) exit(128 + wg_signal_number());
     return end;
 }
 

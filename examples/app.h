@@ -45,7 +45,8 @@ void app_check_params(const wg_params *params, const char *path);
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);
 /* Resets the tape after a step. Ends the program if the step failed. */
 void app_end_step(wg_tape *tape);
-/* Trains on the tape, with a progress bar: of steps of so many units. An error ends the program, and so does Ctrl-C. */
+/* Trains on the tape, with a progress bar. An error ends the program, and so does Ctrl-C (fit.stop, if set, must look
+ * for it, too). */
 wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress);
 /* A loader of batches of n samples; one that cannot be made ends the program. lengths[n] (or NULL): batches of similar
  * lengths. */

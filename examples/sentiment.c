@@ -167,30 +167,26 @@ static batch batch_of(const model *m, wg_tape *tape, const corpus *c, const int6
 
 /* ---- training ---- */
 
-typedef struct trainer {
-    const settings *s;
-    wg_tape *tape;
-    wg_progress progress;
-    int64_t done, planned; /* steps, of all models and tasks */
-    double smooth;
-} trainer;
+typedef struct result {
+    double accuracy, seconds; /* on held-out samples, at the best validation accuracy */
+    int64_t epoch;
+} result;
 
-static void train_step(trainer *t, model *m, wg_optimizer *optimizer, const corpus *c, wg_loader *loader,
-                       uint64_t step)
+/* A model that learns from a corpus. */
+typedef struct learner {
+    const settings *s;
+    model *model;
+    const corpus *corpus;
+    double best; /* validation accuracy */
+    int64_t epoch;
+    result result;
+} learner;
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *x)
 {
-    const int64_t *samples;
-    int64_t n = wg_loader_batch(loader, step, &samples);
-    wg_set_step(t->tape, step);
-    batch b = batch_of(m, t->tape, c, samples, n, 0);
-    wg_tensor loss = wg_keep(wg_cross_entropy(predict(m, &b), b.labels));
-    wg_zero_grad(m->params);
-    wg_backward(loss);
-    double value = wg_item(loss);
-    app_end_step(t->tape);
-    wg_clip_grad_norm(m->params, 5, NULL);
-    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-    t->smooth += (value - t->smooth) * 0.05;
-    wg_progress_show(&t->progress, ++t->done, t->smooth);
+    learner *l = context;
+    batch b = batch_of(l->model, x->tape, l->corpus, x->sample, x->n, 0);
+    return wg_cross_entropy(predict(l->model, &b), b.labels);
 }
 
 /* The accuracy on samples first .. last - 1. */
@@ -214,42 +210,42 @@ static double accuracy(wg_tape *tape, const model *m, const corpus *c, int64_t b
     return right / (double)(last - first);
 }
 
-typedef struct result {
-    double accuracy, seconds; /* on held-out samples, at the best validation accuracy */
-    int64_t epoch;
-} result;
-
-static result train(trainer *t, model *m, const corpus *c)
+/* The accuracy on validation samples; where it is the best, those that are held out are tested. */
+static double validate(void *context, wg_tape *tape)
 {
-    const settings *s = t->s;
+    learner *l = context;
+    const corpus *c = l->corpus;
+    const double chosen = accuracy(tape, l->model, c, l->s->batch, c->train, c->n - c->held);
+    l->epoch++;
+    if (chosen > l->best) {
+        l->best = chosen;
+        l->result.accuracy = accuracy(tape, l->model, c, l->s->batch, c->n - c->held, c->n);
+        l->result.epoch = l->epoch;
+    }
+    return chosen;
+}
+
+static bool is_perfect(void *context) { return wg_signal_noted(NULL) || ((const learner *)context)->best >= 1; }
+
+static result train(const settings *s, wg_tape *tape, model *m, const corpus *c, const char *name)
+{
+    learner l = {.s = s, .model = m, .corpus = c, .best = -1};
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = s->lr;
-    wg_optimizer *optimizer = wg_adam_new(m->params, adam);
-    wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->text.lengths);
-    wg_early_stop stop = wg_early_stop_defaults();
-    stop.higher = true;
-    stop.patience = s->patience;
-    result r = {0};
-    int64_t batches = wg_loader_batches(loader), end = t->done + s->epochs * batches;
-    double begin = wg_seconds();
-    if (!optimizer) app_fail("out of memory");
-    t->smooth = log(CLASSES);
-    for (int64_t epoch = 0; epoch < s->epochs && !wg_early_stop_due(&stop) && !(stop.best >= 1); epoch++) {
-        for (int64_t i = 0; i < batches && !wg_signal_number(); i++)
-            train_step(t, m, optimizer, c, loader, (uint64_t)(epoch * batches + i));
-        if (wg_signal_number()) break;
-        double chosen = accuracy(t->tape, m, c, s->batch, c->train, c->n - c->held);
-        if (wg_early_stop_update(&stop, chosen, NULL, NULL) != WG_OK) app_fail("out of memory");
-        if (stop.since > 0) continue;
-        r.accuracy = accuracy(t->tape, m, c, s->batch, c->n - c->held, c->n);
-        r.epoch = epoch + 1;
-    }
-    r.seconds = wg_seconds() - begin;
-    wg_progress_skip(&t->progress, end - t->done);
-    t->done = end;
-    wg_loader_free(loader);
-    wg_optimizer_free(optimizer);
-    return r;
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = m->params;
+    fit.optimizer = wg_adam_new(m->params, adam);
+    fit.loss = loss_of, fit.validate = validate, fit.stop = is_perfect, fit.context = &l;
+    fit.samples = c->train, fit.lengths = c->text.lengths;
+    fit.batch = s->batch, fit.epochs = s->epochs;
+    fit.seed = (uint64_t)s->seed;
+    fit.clip = 5;
+    fit.higher = true, fit.patience = s->patience;
+    const double begin = wg_seconds();
+    app_fit(fit, tape, (wg_progress){.unit = "sentences", .units = (double)s->batch, .label = name});
+    l.result.seconds = wg_seconds() - begin;
+    wg_optimizer_free(fit.optimizer);
+    return l.result;
 }
 
 /* ---- files for comparison; single sentences ---- */
@@ -396,9 +392,8 @@ static plan choose(const settings *s)
     return p;
 }
 
-static void run(trainer *t, const plan *p, result r[MODELS][TASKS])
+static void run(const settings *s, wg_tape *tape, const plan *p, result r[MODELS][TASKS])
 {
-    const settings *s = t->s;
     corpus c[TASKS];
     char label[32];
     for (int k = 0; k < p->n_tasks; k++) {
@@ -406,21 +401,16 @@ static void run(trainer *t, const plan *p, result r[MODELS][TASKS])
                                           : corpus_generate(p->tasks[k], s->sentences, (uint64_t)s->seed);
         if (s->sentence) check_sentence(&c[k], s->sentence);
         if (s->order_out) write_order_file(s->order_out, &c[k], s);
-        t->planned += (p->last - p->first + 1) * s->epochs * ((c[k].train + s->batch - 1) / s->batch);
     }
-    t->progress = (wg_progress){.unit = "sentences", .units = (double)s->batch};
-    wg_progress_begin(&t->progress, 0, t->planned);
     for (int kind = p->first; kind <= p->last; kind++)
-        for (int k = 0; k < p->n_tasks && !wg_signal_number(); k++) {
+        for (int k = 0; k < p->n_tasks; k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
             snprintf(label, sizeof label, "%s, %s", model_names[kind], p->tasks[k]->name);
-            t->progress.label = label;
             if (s->init_out) write_model(s->init_out, &m, s);
-            r[kind][k] = train(t, &m, &c[k]);
-            if (s->sentence && !wg_signal_number()) classify(t->tape, &m, &c[k], s->sentence);
+            r[kind][k] = train(s, tape, &m, &c[k], label);
+            if (s->sentence) classify(tape, &m, &c[k], s->sentence);
             wg_params_free(m.params);
         }
-    wg_progress_clear();
     for (int k = 0; k < p->n_tasks; k++) {
         printf("%s: %lld sentences to learn from, %lld held out, %d words\n", c[k].task->name,
                (long long)c[k].train, (long long)c[k].held, (int)c[k].dictionary.size - WORD_FIRST);
@@ -487,13 +477,12 @@ int main(int argc, char **argv)
     choose_sizes(&s);
     const plan p = choose(&s);
     wg_pool *pool;
-    trainer t = {.s = &s, .tape = app_tape_new(s.threads, s.seed, NULL, &pool)};
+    wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     wg_signal_catch();
     static result r[MODELS][TASKS];
-    run(&t, &p, r);
-    if (!wg_signal_number()) print_results(t.tape, &s, &p, r);
-    if (wg_signal_number()) app_note("stopped");
-    wg_tape_free(t.tape);
+    run(&s, tape, &p, r);
+    print_results(tape, &s, &p, r);
+    wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();
 }
