@@ -9,6 +9,7 @@
 #include "autograd/tape.h"
 #include "autograd/trace.h"
 #include "io/io.h"
+#include "io/log.h"
 #include "nn/attention.h"
 #include "nn/bptt.h"
 #include "nn/cells.h"
