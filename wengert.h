@@ -18,5 +18,7 @@
 #include "nn/transformer.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
+#include "train/chart.h"
+#include "train/report.h"
 
 #endif

@@ -24,7 +24,7 @@
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 typedef struct settings {
-    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out;
+    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *logdir;
     int64_t drawn, test, n1, n2, n3, epochs, batch, seed, threads;
     double dropout, lr, momentum;
     bool tiny;
@@ -234,10 +234,28 @@ static double train_step(trainer *t, int64_t step)
     return value;
 }
 
-/* The accuracy on held-out pictures, in per cent. */
-static double test(trainer *t)
+/* Counts in confusion[CLASSES][CLASSES] what the model says, by the true digit. After the last step (else 0), shows some
+ * pictures that it got wrong; *shown counts them. */
+static void note_answers(const trainer *t, int64_t first, int64_t n, const int32_t *said, float *confusion,
+                         int64_t last, int *shown)
+{
+    enum { MOST_SHOWN = 16 };
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t is = t->data.labels[first + i];
+        char caption[32];
+        confusion[is * CLASSES + said[i]]++;
+        if (is == said[i] || last == 0 || *shown == MOST_SHOWN) continue;
+        snprintf(caption, sizeof caption, "a %d, says %d", is, said[i]);
+        app_watch_picture("wrong", ++*shown, caption, last, t->data.pixels + (first + i) * PIXELS, SIDE, SIDE);
+    }
+}
+
+/* The accuracy on held-out pictures, in per cent. last: the number of steps, after the last one; else 0. */
+static double test(trainer *t, int64_t last)
 {
     enum { AT_ONCE = 250 };
+    float confusion[CLASSES * CLASSES] = {0};
+    int shown = 0;
     int64_t right = 0, all = t->data.n - t->trained_on, samples[AT_ONCE];
     bool training = wg_set_training(t->tape, false);
     for (int64_t first = t->trained_on; first < t->data.n; first += AT_ONCE) {
@@ -246,12 +264,17 @@ static double test(trainer *t)
         wg_tensor x, y;
         wg_no_grad_begin(t->tape);
         put_batch(t->tape, &t->data, samples, n, &x, &y);
-        wg_tensor hits = wg_equal(wg_argmax(classify(&t->net, x), -1, false), y);
-        right += (int64_t)wg_item(wg_sum_all(wg_cast(hits, WG_F32)));
+        const int32_t *said = wg_value(wg_argmax(classify(&t->net, x), -1, false));
+        if (said) note_answers(t, first, n, said, confusion, last, &shown);
         wg_no_grad_end(t->tape);
         app_end_step(t->tape);
     }
     wg_set_training(t->tape, training);
+    static const char *const digits[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    if (last > 0)
+        app_watch_matrix("confusion", "A row for each digit, a column for each answer.", CLASSES, CLASSES, digits,
+                         digits, confusion);
+    for (int i = 0; i < CLASSES; i++) right += (int64_t)confusion[i * CLASSES + i];
     return 100 * (double)right / (double)all;
 }
 
@@ -263,12 +286,15 @@ static void train(trainer *t, const settings *s)
     app_progress progress;
     app_progress_begin(&progress, 0, 0, steps, "pictures", (double)s->batch);
     for (; step < steps && !app_signal(); step++) {
-        sum += train_step(t, step);
+        const double loss = train_step(t, step);
+        sum += loss;
+        app_watch_step(t->tape, t->net.params, step + 1, loss);
         int64_t in_epoch = step % batches + 1;
         app_progress_show(&progress, step + 1, sum / (double)in_epoch);
         if (in_epoch < batches) continue;
         double before = app_now();
-        accuracy = test(t);
+        accuracy = test(t, step + 1 == steps ? steps : 0);
+        app_watch_test(t->net.params, "accuracy", "held out", step + 1, accuracy);
         tested += app_now() - before;
         app_progress_end(&progress);
         printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
@@ -278,6 +304,8 @@ static void train(trainer *t, const settings *s)
     }
     app_progress_end(&progress);
     if (app_signal()) exit(128 + app_signal());
+    app_watch_result("accuracy", "%.2f %%", accuracy);
+    app_watch_result("seconds", "%.1f", app_now() - started - tested);
     printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
            (long long)wg_params_trainable(t->net.params), (long long)steps, app_now() - started - tested);
 }
@@ -372,6 +400,7 @@ int main(int argc, char **argv)
         {APP_REAL, "momentum", &s.momentum, "X", "of SGD", 0, 1},
         {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights (safetensors)"},
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
+        APP_LOGDIR(&s.logdir),
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
         APP_THREADS(&s.threads),
         APP_PRECISION(&s.precision, false),
@@ -384,6 +413,7 @@ int main(int argc, char **argv)
               options);
     if (!s.images != !s.labels) app_usage("--images and --labels go together");
     if (s.tiny) make_tiny(&s, options);
+    app_watch_begin(s.logdir, options);
     run(&s);
     return app_end();
 }
