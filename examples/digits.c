@@ -234,19 +234,38 @@ static double train_step(trainer *t, int64_t step)
     return value;
 }
 
-/* Counts in confusion[CLASSES][CLASSES] what the model says, by the true digit. After the last step (else 0), shows some
- * pictures that it got wrong; *shown counts them. */
-static void note_answers(const trainer *t, int64_t first, int64_t n, const int32_t *said, float *confusion,
-                         int64_t last, int *shown)
+/* What the model says to the held-out pictures. */
+typedef struct answers {
+    float confusion[CLASSES * CLASSES]; /* [digit, answer] */
+    struct {
+        int64_t picture;
+        int32_t is, said;
+    } wrong[16]; /* the first of them */
+    int n_wrong;
+} answers;
+
+static void note_answers(answers *a, const pictures *p, int64_t first, int64_t n, const int32_t *said)
 {
-    enum { MOST_SHOWN = 16 };
+    const int room = (int)(sizeof a->wrong / sizeof *a->wrong);
     for (int64_t i = 0; i < n; i++) {
-        const int32_t is = t->data.labels[first + i];
+        const int32_t is = p->labels[first + i];
+        a->confusion[is * CLASSES + said[i]]++;
+        if (is == said[i] || a->n_wrong == room) continue;
+        a->wrong[a->n_wrong].picture = first + i;
+        a->wrong[a->n_wrong].is = is;
+        a->wrong[a->n_wrong++].said = said[i];
+    }
+}
+
+static void watch_answers(const answers *a, const pictures *p, int64_t step)
+{
+    static const char *const digits[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    app_watch_matrix("Confusion", "A row for each digit, a column for each answer.", CLASSES, CLASSES, digits,
+                     digits, a->confusion);
+    for (int i = 0; i < a->n_wrong; i++) {
         char caption[32];
-        confusion[is * CLASSES + said[i]]++;
-        if (is == said[i] || last == 0 || *shown == MOST_SHOWN) continue;
-        snprintf(caption, sizeof caption, "a %d, says %d", is, said[i]);
-        app_watch_picture("wrong", ++*shown, caption, last, t->data.pixels + (first + i) * PIXELS, SIDE, SIDE);
+        snprintf(caption, sizeof caption, "a %d, says %d", a->wrong[i].is, a->wrong[i].said);
+        app_watch_picture("Wrong answers", i, caption, step, p->pixels + a->wrong[i].picture * PIXELS, SIDE, SIDE);
     }
 }
 
@@ -254,8 +273,7 @@ static void note_answers(const trainer *t, int64_t first, int64_t n, const int32
 static double test(trainer *t, int64_t last)
 {
     enum { AT_ONCE = 250 };
-    float confusion[CLASSES * CLASSES] = {0};
-    int shown = 0;
+    answers a = {.n_wrong = 0};
     int64_t right = 0, all = t->data.n - t->trained_on, samples[AT_ONCE];
     bool training = wg_set_training(t->tape, false);
     for (int64_t first = t->trained_on; first < t->data.n; first += AT_ONCE) {
@@ -265,16 +283,13 @@ static double test(trainer *t, int64_t last)
         wg_no_grad_begin(t->tape);
         put_batch(t->tape, &t->data, samples, n, &x, &y);
         const int32_t *said = wg_value(wg_argmax(classify(&t->net, x), -1, false));
-        if (said) note_answers(t, first, n, said, confusion, last, &shown);
+        if (said) note_answers(&a, &t->data, first, n, said);
         wg_no_grad_end(t->tape);
         app_end_step(t->tape);
     }
     wg_set_training(t->tape, training);
-    static const char *const digits[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
-    if (last > 0)
-        app_watch_matrix("confusion", "A row for each digit, a column for each answer.", CLASSES, CLASSES, digits,
-                         digits, confusion);
-    for (int i = 0; i < CLASSES; i++) right += (int64_t)confusion[i * CLASSES + i];
+    if (last > 0) watch_answers(&a, &t->data, last);
+    for (int i = 0; i < CLASSES; i++) right += (int64_t)a.confusion[i * CLASSES + i];
     return 100 * (double)right / (double)all;
 }
 

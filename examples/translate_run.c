@@ -317,7 +317,7 @@ void write_matrix(const run *r, const words *source, const words *target, size_t
     snprintf(title, sizeof title, "%s: attention weights", r->s.model);
     if (r->s.picture && app_matrix_write(r->s.picture, title, T, S, rows, cols, weights, &error) != WG_OK)
         app_fail("%s", error.text);
-    app_watch_matrix("attention", "A row for each word of the translation, a column for each word of the source.",
+    app_watch_matrix("Attention", "A row for each word of the translation, a column for each word of the source.",
                      T, S, rows, cols, weights);
     if (r->s.weights && app_matrix_write_csv(r->s.weights, T, S, rows, cols, weights, &error) != WG_OK)
         app_fail("%s", error.text);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* The trace is of a few steps, once the plans are made and the caches warm. */
-enum { TRACE_AFTER = 3, TRACE_STEPS = 2, TRACE_EVENTS = 1 << 14 };
+enum { TRACE_AFTER = 3, TRACE_STEPS = 5, TRACE_EVENTS = 1 << 14 };
 
 static struct watch {
     const char *folder; /* NULL: nobody watches */
@@ -65,12 +65,22 @@ static void finish(void)
     _exit(1);
 }
 
+/* As people write it: app_option_text has all digits. NULL: nothing was set. */
+static const char *setting_text(const app_option *o, char text[64])
+{
+    switch (o->type) {
+    case APP_FLAG: return *(bool *)o->value ? "yes" : NULL;
+    case APP_REAL: snprintf(text, 64, "%g", *(double *)o->value); return text;
+    default: return o->type == APP_LIST ? NULL : app_option_text(o, text);
+    }
+}
+
 static void add_settings(const app_option *options)
 {
-    char text[64];
+    char room[64];
     for (const app_option *o = options; o->type != APP_END; o++) {
-        const bool is_empty = o->type == APP_LIST || (o->type == APP_TEXT && !*(const char **)o->value);
-        if (!is_empty) check_report(wg_report_setting(watch.report, o->name, app_option_text(o, text)));
+        const char *text = setting_text(o, room);
+        if (text) check_report(wg_report_setting(watch.report, o->name, text));
     }
 }
 
@@ -164,7 +174,7 @@ void app_watch_sample_end(int64_t step)
     if (!watch.folder) return;
     app_copy_bytes(NULL);
     if (fclose(watch.sample) != 0) app_fail("out of memory");
-    if (watch.size > 0) app_watch_text("sample", step, watch.text);
+    if (watch.size > 0) app_watch_text("Samples", step, watch.text);
     free(watch.text);
 }
 

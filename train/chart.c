@@ -81,7 +81,7 @@ static frame frame_of(const wg_series *series, size_t n)
     for (size_t i = 0; i < n; i++) include_points(&f, &series[i]);
     widen(&f.x0, &f.x1);
     widen(&f.y0, &f.y1);
-    if (f.x0 > 0 && f.x0 < 0.1 * f.x1) f.x0 = 0;
+    if (f.x0 > 0 && f.x0 < 0.5 * f.x1) f.x0 = 0;
     double tick = tick_distance(f.y1 - f.y0);
     f.y0 = floor(f.y0 / tick) * tick;
     f.y1 = ceil(f.y1 / tick) * tick;

@@ -166,7 +166,7 @@ static double cell_of(float number) { return isfinite(number) && number > 0 ? (d
 static void put_cell(wg__bytes *out, double number, double most)
 {
     const double part = most > 0 ? number / most : 0;
-    wg__bytes_print(out, "<td%s style=\"--p:%.3f\">", part > 0.55 ? " class=\"dark\"" : "", part);
+    wg__bytes_print(out, "<td%s style=\"--p:%.3f\">", part > 0.7 ? " class=\"dark\"" : "", part);
     if (number > 0) wg__bytes_print(out, number == floor(number) && most > 1 ? "%.0f" : "%.2f", number);
     wg__bytes_print(out, "</td>");
 }

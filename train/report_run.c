@@ -56,6 +56,8 @@ typedef struct costs {
     int threads;
 } costs;
 
+static const char outside[] = "outside of all scopes";
+
 static void add_event(void *context, const wg_trace_event *e)
 {
     costs *c = context;
@@ -63,12 +65,12 @@ static void add_event(void *context, const wg_trace_event *e)
     if (e->thread >= c->threads) c->threads = e->thread + 1;
     if (!e->op) return;
     add(&c->ops, e->op, e->forward, e->seconds);
-    add(&c->scopes, *e->scope ? e->scope : "outside of all scopes", false, e->seconds);
+    add(&c->scopes, *e->scope ? e->scope : outside, false, e->seconds);
 }
 
 static void add_memory(void *context, const char *scope, size_t bytes)
 {
-    add(context, *scope ? scope : "outside of all scopes", false, (double)bytes);
+    add(context, *scope ? scope : outside, false, (double)bytes);
 }
 
 /* ---- tables ---- */
@@ -87,12 +89,12 @@ static void put_row(wg__bytes *out, const char *name, const char *mark, double a
         largest > 0 ? 100 * amount / largest : 0);
 }
 
-/* The largest rows, and the sum of the rest; nothing for no rows. */
+/* The largest rows, and the sum of the rest. No rows, or no scopes, are no table. */
 static void put_table(wg__bytes *out, const char *title, const char *unit, double scale, rows *r)
 {
     char rest[64];
     double others = 0;
-    if (r->n == 0) return;
+    if (r->n == 0 || (r->n == 1 && r->list[0].name == outside)) return;
     qsort(r->list, r->n, sizeof *r->list, by_amount);
     for (size_t i = MOST_ROWS; i < r->n; i++) others += r->list[i].amount;
     const double largest = others > r->list[0].amount ? others : r->list[0].amount;
