@@ -10,10 +10,8 @@
 #include <unistd.h>
 
 #include "event_file.h"
+#include "png_file.h"
 #include "test_io.h"
-#ifdef WG_HAVE_ZLIB
-#include <zlib.h>
-#endif
 
 /* The clock stands still, so that bytes can be compared. */
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
@@ -60,7 +58,7 @@ static message next_value(log_bytes *l, uint64_t step, const char *tag)
 static void expect_version(log_bytes *l)
 {
     message record;
-    field f;
+    field f = {0};
     if (!CHECK(next_record(&l->file, &record) == 1 && find_field(record, VERSION, &f))) return;
     CHECK(f.bytes.end - f.bytes.at == 13 && !memcmp(f.bytes.at, "brain.Event:2", 13));
 }
@@ -226,66 +224,6 @@ static void texts_and_sessions(void)
 }
 
 /* ---- pictures ---- */
-
-static uint32_t big(const unsigned char *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint32_t crc_of_chunk(const unsigned char *bytes, size_t n)
-{
-    uint32_t crc = 0xffffffffu;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= bytes[i];
-        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-    }
-    return ~crc;
-}
-
-/* Inflates a zlib stream: by zlib, or of stored blocks. */
-static size_t inflated(const unsigned char *in, size_t n, unsigned char *out, size_t room)
-{
-#ifdef WG_HAVE_ZLIB
-    uLongf got = room;
-    CHECK(uncompress(out, &got, in, n) == Z_OK);
-    return got;
-#else
-    size_t got = 0, at = 2;
-    for (bool last = false; !last;) {
-        const size_t length = in[at + 1] | (size_t)in[at + 2] << 8;
-        CHECK(at + 5 + length <= n && (in[at + 3] | (size_t)in[at + 4] << 8) == (length ^ 0xffff));
-        if (!CHECK(got + length <= room)) return 0;
-        memcpy(out + got, in + at + 5, length);
-        last = in[at] & 1;
-        got += length;
-        at += 5 + length;
-    }
-    return got;
-#endif
-}
-
-static void expect_png(message png, const uint8_t *pixels, uint32_t height, uint32_t width, int channels)
-{
-    static unsigned char rows[1 << 21];
-    static const int colour_types[] = {0, 0, 0, 2, 6};
-    const size_t row = (size_t)width * (size_t)channels;
-    if (!CHECK(png.end - png.at > 45 && !memcmp(png.at, "\x89PNG\r\n\x1a\n", 8))) return;
-    png.at += 8;
-    for (int i = 0; i < 3; i++) {
-        const size_t length = big(png.at);
-        const unsigned char *data = png.at + 8;
-        CHECK(!memcmp(png.at + 4, i == 0 ? "IHDR" : i == 1 ? "IDAT" : "IEND", 4));
-        CHECK(big(data + length) == crc_of_chunk(data - 4, length + 4));
-        if (i == 0)
-            CHECK(length == 13 && big(data) == width && big(data + 4) == height && data[8] == 8 &&
-                  data[9] == colour_types[channels] && !data[10] && !data[11] && !data[12]);
-        if (i == 1) CHECK(inflated(data, length, rows, sizeof rows) == height * (row + 1));
-        png.at = data + length + 4;
-    }
-    CHECK(png.at == png.end);
-    for (uint32_t y = 0; y < height; y++)
-        CHECK(rows[y * (row + 1)] == 0 && !memcmp(rows + y * (row + 1) + 1, pixels + y * row, row));
-}
 
 static void pictures(void)
 {

@@ -137,8 +137,8 @@ wg_status wg_report_run(wg_report *report, const wg_tape *tape, const wg_params 
     wg_memory_each(tape, add_memory, &c.memory);
     wg__bytes_clear(out);
     if (c.runs > 0)
-        wg__bytes_print(out, "<p>Traced: %lld runs on %d thread%s.</p>\n", (long long)c.runs, c.threads,
-                        c.threads == 1 ? "" : "s");
+        wg__bytes_print(out, "<p>Traced: %lld run%s on %d thread%s.</p>\n", (long long)c.runs,
+                        c.runs == 1 ? "" : "s", c.threads, c.threads == 1 ? "" : "s");
     wg__bytes_print(out, "<div class=\"tables\">\n");
     put_table(out, "Time by op", "ms", 1e3, &c.ops);
     put_table(out, "Time by scope", "ms", 1e3, &c.scopes);
