@@ -45,6 +45,9 @@ wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *
     return WG_OK;
 }
 
+void on_trace(void *context, const wg_trace_event *event) {}
+void on_scope(void *context, const char *scope, size_t bytes) {}
+
 static wg_status nop_infer(wg_infer *c)
 {
     c->out = c->in[0];
@@ -129,6 +132,17 @@ static void write_file(void)
         FAIL("%s", error.text);
 }
 
+/* A log whose file is gone when the process ends. */
+static wg_log_file *make_log(void)
+{
+    char made[80];
+    snprintf(made, sizeof made, "%s.log", w.path);
+    wg_log_file *log = wg_log_open(made, NULL);
+    if (log) unlink(wg_log_path(log));
+    rmdir(made);
+    return log;
+}
+
 static void make_world(void)
 {
     w.tape = wg_tape_new(wg_tape_defaults());
@@ -144,6 +158,10 @@ static void make_world(void)
     make_tensors();
     snprintf(w.path, sizeof w.path, "/tmp/wengert-null-%d", (int)getpid());
     write_file();
+    w.log = make_log();
+    w.report = wg_report_new("report");
+    w.string = "word";
+    w.series[0] = w.series[1] = (wg_series){.name = "a", .x = w.doubles, .y = w.doubles, .n = 8};
     w.file = wg_safetensors_open(w.path, NULL);
     w.null = fopen("/dev/null", "w");
     memset(w.long_name, 'a', sizeof w.long_name - 1);
@@ -156,7 +174,8 @@ static void make_world(void)
     w.stop.path = w.path;
     w.stop.best = 3;
     w.difference = (wg_difference){.kind = WG_MISSING, .name = "a", .text = "missing: a"};
-    assert_true(w.pool && w.optimizer && w.average && w.loader && w.file && w.null && w.idx.data);
+    assert_true(w.pool && w.optimizer && w.log && w.report && w.average && w.loader && w.file && w.null &&
+                w.idx.data);
 }
 
 /* ---- results ---- */

@@ -28,6 +28,9 @@ struct wg_report {
     size_t n_curves;
 };
 
+/* ---- report_check.c ---- */
+
+bool wg__is_name(const char *text);
 /* Keeps the first error. */
 wg_status wg__report_fail(wg_report *report, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 /* Checks the report and a name; false: *status is the error. */
