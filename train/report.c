@@ -1,7 +1,6 @@
 /* What a report is told: results, settings and exhibits, each turned to HTML at once. */
 #include "report.h"
 
-#include "../io/file.h"
 #include "../io/png.h"
 #include "page.h"
 
