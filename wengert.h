@@ -11,6 +11,7 @@
 #include "io/csv.h"
 #include "io/dataset.h"
 #include "io/io.h"
+#include "io/log.h"
 #include "io/picture.h"
 #include "metrics/metrics.h"
 #include "nn/attention.h"
@@ -21,7 +22,9 @@
 #include "nn/transformer.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
+#include "train/chart.h"
 #include "train/fit.h"
 #include "train/progress.h"
+#include "train/report.h"
 
 #endif

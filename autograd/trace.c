@@ -92,16 +92,14 @@ static void plan_line(const wg__instr *instr, FILE *out)
         fprintf(out, " chain of %d, %d in, %d out, %lld elements", instr->chain->n_steps, instr->chain->n_loads,
                 instr->chain->n_stores, (long long)instr->chain->numel);
         break;
-    case WG__INSTR_PRODUCT: {
-        long long k = 0;
-        for (int i = 0; i < instr->product->n_segments; i++) k += instr->product->segments[i].k;
-        fprintf(out, " %lld x %lld x %lld", (long long)instr->product->m, (long long)instr->product->n, k);
+    case WG__INSTR_PRODUCT:
+        fprintf(out, " %lld x %lld x %lld", (long long)instr->product->m, (long long)instr->product->n,
+                (long long)wg__product_depth(instr->product));
         if (instr->product->n_segments > 1) fprintf(out, ", %d merged", instr->product->n_segments);
         if (instr->product->batches > 1) fprintf(out, ", %lld times", (long long)instr->product->batches);
         if (instr->product->packed_b) fputs(", packed", out);
         if (instr->product->accumulate) fputs(", added", out);
         break;
-    }
     }
 }
 
@@ -142,7 +140,7 @@ wg_status wg_dump_plan(const wg_tape *tape, FILE *out)
         const wg__origin *origin = &plan->origins[i];
         wg__scope_text scope;
         fprintf(out, "%5u ", i);
-        wg__print_text(origin->op ? tape->interned.ops[origin->op]->name : "leaf", out);
+        wg__print_text(wg__op_name(tape, origin->op), out);
         plan_line(instr, out);
         fprintf(out, ", %lld task%s", (long long)instr->tasks, instr->tasks == 1 ? "" : "s");
         fputs(wg__scope_label(tape, origin->scope, &scope), out);

@@ -30,8 +30,48 @@ WG_API void wg_trace_passes(wg_tape *tape, const char *passes, FILE *out);
 WG_API wg_status wg_dump_profile(const wg_tape *tape, FILE *out);
 /* Discards the profile. */
 WG_API void wg_profile_clear(wg_tape *tape);
-/* Writes the last profiled run as Chrome trace events (chrome://tracing, Perfetto). */
-WG_API wg_status wg_dump_chrome(const wg_tape *tape, FILE *out);
+
+/* ---- traces: when each task ran, and on which thread ----
+ *
+ *     wg_trace_runs(tape, 10000);      from here on
+ *     wg_backward(loss);
+ *     wg_dump_trace(tape, file);       open it in ui.perfetto.dev or chrome://tracing
+ *     wg_trace_runs(tape, 0);
+ */
+
+/* Records from now on, for each thread of the tape's pool, its last `events` tasks, at most 2^24: 24 bytes each, taken
+ * now. What is known of an instruction is stored once; when that has as many entries as there is room for events, the
+ * trace starts over. A task costs two readings of the clock, about 50 ns; runs compute the same bits. Discards what an
+ * earlier call recorded. 0: records no longer; what was recorded can still be read. WG_ERR_ARGUMENT if events is out of
+ * range; WG_ERR_MEMORY. */
+WG_API wg_status wg_trace_runs(wg_tape *tape, int64_t events);
+
+/* Writes the trace as JSON in Chrome's trace event format: one lane a thread, an event for each task, named by its op,
+ * sorted by start, in microseconds from the first; in its arguments scope, shape and dtype of the result, m x n x k of
+ * a product, the number of ops in a fused chain, the op that it is the gradient of. Around the tasks of a run stands an
+ * event "run" in the lane of the calling thread. */
+WG_API wg_status wg_dump_trace(const wg_tape *tape, FILE *out);
+
+typedef struct wg_trace_event {
+    const char *op;      /* NULL: a run as a whole */
+    const char *scope;   /* "encoder.l0"; "": the outermost */
+    const char *forward; /* the op that this is part of the gradient of; NULL: none */
+    int thread;          /* 0: the calling thread */
+    int64_t task;        /* its number; -1: all tasks of the instruction */
+    wg_shape shape;      /* of the result of the whole instruction; a run: [instructions] */
+    wg_dtype dtype;
+    double start, seconds; /* start: after the first event */
+} wg_trace_event;
+typedef void (*wg_trace_fn)(void *context, const wg_trace_event *event);
+/* Calls visit, which must not use the tape, for each event of the trace, in the order of starts. The strings are valid
+ * until the tape is freed. */
+WG_API wg_status wg_trace_each(const wg_tape *tape, wg_trace_fn visit, void *context);
+
+typedef void (*wg_scope_fn)(void *context, const char *scope, size_t bytes);
+/* Calls visit for each scope with the bytes of its values at the moment when the plan that ran last needs most memory:
+ * what is computed or saved for the backward pass. Parameters, gradients and values that can be read after the run have
+ * memory of their own and are not counted. */
+WG_API wg_status wg_memory_each(const wg_tape *tape, wg_scope_fn visit, void *context);
 
 #ifdef __cplusplus
 }

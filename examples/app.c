@@ -50,12 +50,22 @@ void app_usage(const char *format, ...)
     exit(2);
 }
 
-void app_print(const char *text)
+static FILE *copy_to;
+
+void app_copy_bytes(FILE *to) { copy_to = to; }
+
+static void print_to(FILE *out, const char *text)
 {
     const size_t size = 4 * strlen(text) + 1; /* an escape takes at most four times its bytes */
     char *shown = app_room((int64_t)size, 1);
-    fputs(wg_printable(text, shown, size), stdout);
+    fputs(wg_printable(text, shown, size), out);
     free(shown);
+}
+
+void app_print(const char *text)
+{
+    print_to(stdout, text);
+    if (copy_to) print_to(copy_to, text);
 }
 
 void app_put_byte(char byte)
@@ -63,6 +73,7 @@ void app_put_byte(char byte)
     static char line[1024];
     static size_t n;
     const bool ends = byte == '\n' || byte == '\t';
+    if (copy_to) putc(byte, copy_to);
     if (!isatty(STDOUT_FILENO)) {
         putchar(byte);
         return;
@@ -70,7 +81,7 @@ void app_put_byte(char byte)
     if (!ends) line[n++] = byte;
     if (!ends && n + 1 < sizeof line) return;
     line[n] = 0;
-    app_print(line);
+    print_to(stdout, line);
     n = 0;
     if (ends) putchar(byte);
 }

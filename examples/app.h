@@ -22,6 +22,8 @@ _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
 void app_print(const char *text);
 /* Writes a byte of generated text to stdout; on a terminal, a line at a time and printable. End it with a newline. */
 void app_put_byte(char byte);
+/* From now on, app_print and app_put_byte also write to this file; NULL: no longer. */
+void app_copy_bytes(FILE *to);
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
 /* Checks that, and returns the result of main: 128 + the number of a signal that was noted, or 0. */
@@ -109,6 +111,36 @@ bool app_option_set(app_option *option, const char *text);
 void app_preset(app_option *table, const char *settings);
 /* The value as text that app_option_set reads back exactly. */
 const char *app_option_text(const app_option *option, char text[64]);
+
+/* ---- what a run leaves ----
+ * In the folder of --logdir: event files for TensorBoard, report.html, which is one page with all there is to see, and
+ * trace.json, the threads' work in two training steps, for ui.perfetto.dev. Without a folder these functions do nothing.
+ * An error ends the program. */
+
+#define APP_LOGDIR(value)                                                                                          \
+    {                                                                                                              \
+        APP_TEXT, "logdir", value, "DIR", "leave TensorBoard's events, report.html and trace.json there"           \
+    }
+
+/* The report is written when numbers of app_watch_test come in, and when the program ends, however it does. */
+void app_watch_begin(const char *folder, const app_option *options);
+/* The run goes on after this step. */
+void app_watch_resume(int64_t step);
+/* After a training step: its loss. */
+void app_watch_step(wg_tape *tape, const wg_params *params, int64_t step, double loss);
+/* After a test: its number, and the distribution of the parameters. */
+void app_watch_test(const wg_params *params, const char *chart, const char *series, int64_t step, double number);
+/* A figure at the top of the report. */
+void app_watch_result(const char *name, const char *format, ...) WG_PRINTF(2, 3);
+void app_watch_text(const char *heading, int64_t step, const char *text);
+/* What app_print and app_put_byte write between these is a sample. */
+void app_watch_sample_begin(void);
+void app_watch_sample_end(int64_t step);
+void app_watch_matrix(const char *heading, const char *caption, int rows, int cols, const char *const *row_words,
+                      const char *const *col_words, const float *numbers);
+/* A grey picture, pixels[height][width], the number-th one with this heading. */
+void app_watch_picture(const char *heading, int number, const char *caption, int64_t step, const uint8_t *pixels,
+                       int64_t height, int64_t width);
 
 /* ---- the loss curve ---- */
 

@@ -92,6 +92,7 @@ static double validate_and_note(run *r)
     double before = wg_seconds(), loss = validate(r);
     wg_progress_pause(&r->progress, wg_seconds() - before);
     app_points_add(&r->validation_curve, (double)r->step, loss);
+    app_watch_test(r->m.params, "loss", "validation", r->step, loss);
     return loss;
 }
 
@@ -109,6 +110,7 @@ static void learn(run *r)
         r->step++;
         r->smooth += (loss - r->smooth) / (double)(r->step < SMOOTH_OVER ? r->step : SMOOTH_OVER);
         app_points_add(&r->training_curve, (double)r->step, loss);
+        app_watch_step(r->tape, r->m.params, r->step, loss);
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
         wg_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
@@ -183,7 +185,9 @@ static void show_sample(run *r)
     enum { LENGTH = 200 };
     double before = wg_seconds(), loss = validate_and_note(r);
     printf("step %lld: val_loss=%.4f bits_per_char=%.4f\n", (long long)r->step, loss, loss / log(2));
+    app_watch_sample_begin();
     write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8);
+    app_watch_sample_end(r->step);
     fflush(stdout);
     wg_progress_pause(&r->progress, wg_seconds() - before);
 }
@@ -197,6 +201,9 @@ static void print_final(run *r, double rate)
     printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld "
            "peak_bytes=%zu\n",
            r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params), peak);
+    app_watch_result("validation loss", "%.4f", loss);
+    app_watch_result("bits per character", "%.3f", loss / log(2));
+    app_watch_result("characters per second", "%.0f", rate);
 }
 
 /* train, or demo: with a time limit, and a sample at the end. */
@@ -221,7 +228,9 @@ static int train(int argc, char **argv, bool demo)
     else
         print_final(&r, rate);
     run_write_curve(&r);
+    app_watch_sample_begin();
     if (demo && !signal_number) write_text(&r.m, &r.v, r.tape, default_prime(&r.v, (char[2]){0}), 600, 0.7);
+    app_watch_sample_end(r.step);
     run_end(&r);
     app_check_output();
     return signal_number ? 128 + signal_number : 0;

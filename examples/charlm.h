@@ -16,13 +16,13 @@ typedef struct model {
 
 typedef struct settings {
     app_list data;
-    const char *cell, *optimizer, *precision, *out, *init_from, *losses;
+    const char *cell, *optimizer, *precision, *out, *init_from, *losses, *logdir;
     int64_t layers, hidden, batch, unroll, steps, seed, threads, sample_every, eval_every, save_every;
     double lr, decay, clip, dropout, seconds;
     bool resume, lenient, tiny;
 } settings;
 
-enum { N_OPTIONS = 26 };
+enum { N_OPTIONS = 27 };
 
 settings settings_defaults(void);
 settings settings_demo(void); /* a minute of training, the model next to the program */

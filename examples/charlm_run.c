@@ -69,6 +69,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_TEXT, "init-from", &s->init_from, "FILE", "initial weights, from safetensors"},
         {APP_FLAG, "lenient", &s->lenient, NULL, "report where --init-from differs from the model, and go on"},
         {APP_TEXT, "losses", &s->losses, "FILE", "write the loss of every step, one a line"},
+        APP_LOGDIR(&s->logdir),
         {APP_INT, "sample-every", &s->sample_every, "N", "print 200 characters every N steps; 0: never", 0, many},
         {APP_INT, "eval-every", &s->eval_every, "N", "validate every N steps; 0: at the end", 0, many},
         {APP_INT, "save-every", &s->save_every, "N", "save every N steps; 0: at the end", 0, many},
@@ -194,6 +195,7 @@ static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
     if (c.step > INT64_MAX) app_fail("%s: step %llu is too large", r->s.out, (unsigned long long)c.step);
     r->step = (int64_t)c.step;
     r->smooth = loss ? strtod(loss, NULL) : 0;
+    app_watch_resume(r->step + 1);
     if (curve_path(r, path)) app_curve_read(path, (double)r->step, &r->training_curve, &r->validation_curve);
 }
 
@@ -312,6 +314,7 @@ void run_begin(run *r)
     wg_rnn_carry_init(&r->carry, &r->m.rnn, r->m.params, "state", r->s.batch);
     app_check_params(r->m.params, r->s.out);
     r->optimizer = optimizer_new(&r->s, r->m.params);
+    app_watch_begin(r->s.logdir, r->options);
     if (file) resume(r, file, &theirs);
     wg_safetensors_close(file);
     if (r->s.init_from) init_from(r);

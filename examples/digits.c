@@ -24,7 +24,7 @@
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 typedef struct settings {
-    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out;
+    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *logdir;
     int64_t drawn, test, n1, n2, n3, epochs, batch, seed, threads;
     double dropout, lr, momentum;
     bool tiny;
@@ -234,10 +234,46 @@ static double train_step(trainer *t, int64_t step)
     return value;
 }
 
-/* The accuracy on held-out pictures, in per cent. */
-static double test(trainer *t)
+/* What the model says to the held-out pictures. */
+typedef struct answers {
+    float confusion[CLASSES * CLASSES]; /* [digit, answer] */
+    struct {
+        int64_t picture;
+        int32_t is, said;
+    } wrong[16]; /* the first of them */
+    int n_wrong;
+} answers;
+
+static void note_answers(answers *a, const pictures *p, int64_t first, int64_t n, const int32_t *said)
+{
+    const int room = (int)(sizeof a->wrong / sizeof *a->wrong);
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t is = p->labels[first + i];
+        a->confusion[is * CLASSES + said[i]]++;
+        if (is == said[i] || a->n_wrong == room) continue;
+        a->wrong[a->n_wrong].picture = first + i;
+        a->wrong[a->n_wrong].is = is;
+        a->wrong[a->n_wrong++].said = said[i];
+    }
+}
+
+static void watch_answers(const answers *a, const pictures *p, int64_t step)
+{
+    static const char *const digits[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+    app_watch_matrix("Confusion", "A row for each digit, a column for each answer.", CLASSES, CLASSES, digits,
+                     digits, a->confusion);
+    for (int i = 0; i < a->n_wrong; i++) {
+        char caption[32];
+        snprintf(caption, sizeof caption, "a %d, says %d", a->wrong[i].is, a->wrong[i].said);
+        app_watch_picture("Wrong answers", i, caption, step, p->pixels + a->wrong[i].picture * PIXELS, SIDE, SIDE);
+    }
+}
+
+/* The accuracy on held-out pictures, in per cent. last: the number of steps, after the last one; else 0. */
+static double test(trainer *t, int64_t last)
 {
     enum { AT_ONCE = 250 };
+    answers a = {.n_wrong = 0};
     int64_t right = 0, all = t->data.n - t->trained_on, samples[AT_ONCE];
     bool training = wg_set_training(t->tape, false);
     for (int64_t first = t->trained_on; first < t->data.n; first += AT_ONCE) {
@@ -246,12 +282,14 @@ static double test(trainer *t)
         wg_tensor x, y;
         wg_no_grad_begin(t->tape);
         put_batch(t->tape, &t->data, samples, n, &x, &y);
-        wg_tensor hits = wg_equal(wg_argmax(classify(&t->net, x), -1, false), y);
-        right += (int64_t)wg_item(wg_sum_all(wg_cast(hits, WG_F32)));
+        const int32_t *said = wg_value(wg_argmax(classify(&t->net, x), -1, false));
+        if (said) note_answers(&a, &t->data, first, n, said);
         wg_no_grad_end(t->tape);
         app_end_step(t->tape);
     }
     wg_set_training(t->tape, training);
+    if (last > 0) watch_answers(&a, &t->data, last);
+    for (int i = 0; i < CLASSES; i++) right += (int64_t)a.confusion[i * CLASSES + i];
     return 100 * (double)right / (double)all;
 }
 
@@ -263,12 +301,15 @@ static void train(trainer *t, const settings *s)
     wg_progress progress = {.unit = "pictures", .units = (double)s->batch};
     wg_progress_begin(&progress, 0, steps);
     for (; step < steps && !wg_signal_number(); step++) {
-        sum += train_step(t, step);
+        const double loss = train_step(t, step);
+        sum += loss;
+        app_watch_step(t->tape, t->net.params, step + 1, loss);
         int64_t in_epoch = step % batches + 1;
         wg_progress_show(&progress, step + 1, sum / (double)in_epoch);
         if (in_epoch < batches) continue;
         double before = wg_seconds();
-        accuracy = test(t);
+        accuracy = test(t, step + 1 == steps ? steps : 0);
+        app_watch_test(t->net.params, "accuracy", "held out", step + 1, accuracy);
         tested += wg_seconds() - before;
         wg_progress_clear();
         printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
@@ -278,6 +319,8 @@ static void train(trainer *t, const settings *s)
     }
     wg_progress_clear();
     if (wg_signal_number()) exit(128 + wg_signal_number());
+    app_watch_result("accuracy", "%.2f %%", accuracy);
+    app_watch_result("seconds", "%.1f", wg_seconds() - started - tested);
     printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
            (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
 }
@@ -372,6 +415,7 @@ int main(int argc, char **argv)
         {APP_REAL, "momentum", &s.momentum, "X", "of SGD", 0, 1},
         {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights (safetensors)"},
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
+        APP_LOGDIR(&s.logdir),
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
         APP_THREADS(&s.threads),
         APP_PRECISION(&s.precision, false),
@@ -384,6 +428,7 @@ int main(int argc, char **argv)
               options);
     if (!s.images != !s.labels) app_usage("--images and --labels go together");
     if (s.tiny) make_tiny(&s, options);
+    app_watch_begin(s.logdir, options);
     run(&s);
     return app_end();
 }

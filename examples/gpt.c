@@ -20,7 +20,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *out, *model, *prime, *position, *precision;
+    const char *data, *out, *model, *prime, *position, *precision, *logdir;
     int64_t layers, heads, width, context, batch, steps, warmup, eval_every, seed, threads, length, top_k;
     double lr, dropout, temperature, top_p;
     bool untied, nano, tiny;
@@ -159,11 +159,13 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
     wg_progress_begin(&progress, 0, s->steps);
     while (step < s->steps && !wg_signal_number()) {
         double loss = train_step(g, optimizer, s, &w, training, step++);
+        app_watch_step(g->tape, g->params, step, loss);
         end.train_loss += (loss - end.train_loss) / (double)(step < 50 ? step : 50);
         wg_progress_show(&progress, step, end.train_loss);
         if (s->eval_every > 0 && step % s->eval_every == 0 && step < s->steps) {
             double before = wg_seconds(), val = validate(g, &w, validation);
             wg_progress_pause(&progress, wg_seconds() - before);
+            app_watch_test(g->params, "loss", "validation", step, val);
             app_note("step %lld: train_loss=%.4f val_loss=%.4f", (long long)step, end.train_loss, val);
         }
     }
@@ -171,6 +173,7 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
     wg_progress_clear();
     if (wg_signal_number()) app_note("stopped after step %lld", (long long)step);
     end.val_loss = validate(g, &w, validation);
+    app_watch_test(g->params, "loss", "validation", step, end.val_loss);
     wg_optimizer_free(optimizer);
     free(w.x);
     free(w.y);
@@ -359,6 +362,7 @@ static int train(int argc, char **argv)
         {APP_REAL, "dropout", &s.dropout, "X", "dropout", 0, 0.99},
         {APP_INT, "eval-every", &s.eval_every, "N", "validate every N steps; 0: at the end", 0, 1e9},
         {APP_TEXT, "out", &s.out, "FILE", "write the model"},
+        APP_LOGDIR(&s.logdir),
         SAMPLE_OPTIONS(&s),
         {APP_END}};
     app_parse(
@@ -377,11 +381,17 @@ static int train(int argc, char **argv)
     int32_t *text = read_text(&g, &s, &size);
     const size_t cut = size / 10 * 9;
     gpt_init(&g, &s, NULL);
+    app_watch_begin(s.logdir, options);
     wg_signal_catch();
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);
     if (s.out) save(&g, &s, options);
+    app_watch_sample_begin();
     write_text(&g, &s);
+    app_watch_sample_end(s.steps);
+    app_watch_result("validation loss", "%.4f", end.val_loss);
+    app_watch_result("bits per character", "%.3f", end.val_loss / log(2));
+    app_watch_result("characters per second", "%.0f", end.rate);
     printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld\n",
            end.train_loss, end.val_loss, end.val_loss / log(2), end.rate, (long long)wg_params_trainable(g.params));
     gpt_fini(&g);

@@ -174,6 +174,7 @@ learnt learn(run *r)
     while (number < r->s.steps && !wg_signal_number() && !wg_progress_timeout(&progress)) {
         batch_fill(&b, r, number);
         double loss = train_step(r, optimizer, &b, number++);
+        app_watch_step(r->tape, r->m.params, number, loss);
         smooth += (loss - smooth) / (double)(number < 50 ? number : 50);
         wg_progress_show(&progress, number, smooth);
     }
@@ -313,6 +314,7 @@ quality test(const run *r, const words *source, const words *target, int64_t sho
     int64_t S = (int64_t)words_longest(source);
     decoding_init(&d, r, S < 1 ? 1 : S < r->s.max_words ? S : r->s.max_words);
     wg_set_training(r->tape, false);
+    app_watch_sample_begin();
     for (size_t i = 0; i < source->lines && !wg_signal_number(); i++) {
         int32_t out[MOST_WORDS + 1];
         const char *text[MOST_WORDS + 1];
@@ -327,6 +329,7 @@ quality test(const run *r, const words *source, const words *target, int64_t sho
         q.lines++;
         if ((int64_t)i < show) show_pair(source, target, i, text, n);
     }
+    app_watch_sample_end(r->s.steps);
     wg_set_training(r->tape, true);
     wg_params_free(d.scratch);
     return q;

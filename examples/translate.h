@@ -25,7 +25,7 @@ typedef struct translator {
 
 typedef struct settings {
     const char *model, *score, *precision, *source, *target, *test_source, *test_target, *picture, *weights,
-        *init_out, *order_out;
+        *init_out, *order_out, *logdir;
     int64_t size, layers, heads, window, batch, steps, warmup, beam, max_words, minimum, tests, show, seed, threads;
     double lr, dropout, seconds, length_power;
     bool reverse, tiny;

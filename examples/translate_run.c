@@ -292,9 +292,9 @@ static void write_model(const char *path, const run *r)
 
 static void print_words(const char *what, const char *const *text, size_t n)
 {
-    printf("%s", what);
-    for (size_t i = 0; i < n; i++) putchar(' '), app_print(text[i]);
-    putchar('\n');
+    app_print(what);
+    for (size_t i = 0; i < n; i++) app_print(" "), app_print(text[i]);
+    app_put_byte('\n');
 }
 
 void show_pair(const words *source, const words *target, size_t line, const char *const *text, size_t n)
@@ -317,6 +317,8 @@ void write_matrix(const run *r, const words *source, const words *target, size_t
     snprintf(title, sizeof title, "%s: attention weights", r->s.model);
     if (r->s.picture && app_matrix_write(r->s.picture, title, T, S, rows, cols, weights, &error) != WG_OK)
         app_fail("%s", error.text);
+    app_watch_matrix("Attention", "A row for each word of the translation, a column for each word of the source.",
+                     T, S, rows, cols, weights);
     if (r->s.weights && app_matrix_write_csv(r->s.weights, T, S, rows, cols, weights, &error) != WG_OK)
         app_fail("%s", error.text);
 }
@@ -435,6 +437,7 @@ static void parse(int argc, char **argv, settings *s)
         {APP_TEXT, "weights", &s->weights, "FILE.csv", "... and write them as numbers"},
         {APP_TEXT, "init-out", &s->init_out, "FILE", "write the initial weights (safetensors)"},
         {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and the batches"},
+        APP_LOGDIR(&s->logdir),
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for a few seconds"},
         {APP_INT, "seed", &s->seed, "N", "of initial values, batches and dropout", 0, 9e18},
         APP_THREADS(&s->threads),
@@ -447,6 +450,7 @@ static void parse(int argc, char **argv, settings *s)
         options);
     if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
     check(s);
+    app_watch_begin(s->logdir, options);
 }
 
 int main(int argc, char **argv)
@@ -464,7 +468,11 @@ int main(int argc, char **argv)
     learnt l = learn(&r);
     quality q = test(&r, &r.test_source, &r.test_target, s->show);
     if (!s->source && !s->tiny) test_lengths(&r);
-    if (s->picture || s->weights) write_weights(&r, &r.test_source, &r.test_target, 0);
+    if (s->picture || s->weights || (s->logdir && strcmp(s->model, "plain") != 0))
+        write_weights(&r, &r.test_source, &r.test_target, 0);
+    app_watch_result("exact", "%.4f", q.lines ? (double)q.exact / (double)q.lines : 0);
+    app_watch_result("BLEU", "%.4f", wg_bleu_score(&q.bleu));
+    app_watch_result("seconds", "%.1f", l.seconds);
     printf(
         "final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld seconds=%.1f\n",
         s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),

@@ -192,12 +192,12 @@ wg_status wg__file_take(const char *path, uint64_t limit, char **bytes, size_t *
 
 /* ---- shared checks ---- */
 
-uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size)
+static uint32_t crc_of(uint32_t polynomial, uint32_t crc, const void *bytes, size_t size)
 {
     uint32_t table[256];
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t r = i;
-        for (int bit = 0; bit < 8; bit++) r = (r >> 1) ^ (r & 1 ? 0xEDB88320u : 0);
+        for (int bit = 0; bit < 8; bit++) r = (r >> 1) ^ (r & 1 ? polynomial : 0);
         table[i] = r;
     }
     const unsigned char *p = bytes;
@@ -205,6 +205,9 @@ uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size)
     for (size_t i = 0; i < size; i++) crc = (crc >> 8) ^ table[(crc ^ p[i]) & 255];
     return ~crc;
 }
+
+uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size) { return crc_of(0xEDB88320u, crc, bytes, size); }
+uint32_t wg__crc32c(uint32_t crc, const void *bytes, size_t size) { return crc_of(0x82F63B78u, crc, bytes, size); }
 
 size_t wg__utf8_error(const void *bytes, size_t size)
 {

@@ -59,6 +59,8 @@ wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, 
 
 /* CRC-32 (the polynomial of zlib and PNG), continued from crc; start from 0. */
 uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size);
+/* CRC-32C (Castagnoli's polynomial, of TFRecords). */
+uint32_t wg__crc32c(uint32_t crc, const void *bytes, size_t size);
 
 /* The offset of the first byte that is not part of well-formed UTF-8; size if there is none. */
 size_t wg__utf8_error(const void *bytes, size_t size);

@@ -60,6 +60,22 @@ extern wg_error error;
 extern wg_tensor logits;
 extern const int32_t labels[];
 extern int64_t n;
+#elif defined EXAMPLE_OF_log
+extern wg_params *params;
+extern double loss;
+#elif defined EXAMPLE_OF_trace
+extern wg_tape *tape;
+extern wg_tensor loss;
+extern FILE *file;
+#elif defined EXAMPLE_OF_chart
+extern double *steps, *losses, *at, *tested;
+extern size_t n, m;
+extern FILE *file;
+#elif defined EXAMPLE_OF_report
+extern wg_tape *tape;
+extern wg_params *params;
+extern int64_t steps;
+extern double loss, accuracy;
 #elif defined EXAMPLE_OF_tape
 extern const float numbers[];
 extern wg_tape *tape;

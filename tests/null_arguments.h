@@ -54,6 +54,10 @@ typedef struct world {
     wg_csv *csv;
     wg_feed *feed;
     wg_confusion *confusion;
+    wg_log_file *log;
+    wg_report *report;
+    wg_series series[2];
+    uint8_t pixels[64];
     wg_safetensors *file;
     wg_tensor x, weight, bias, index, mask, loss, nil, stale, elsewhere, many[8], out[64];
     wg_infer infer;
@@ -106,6 +110,8 @@ extern const wg_op nop;
 void on_error(void *context, wg_status status, const char *message);
 wg_tensor loss(void *context, wg_tape *tape, wg_params *set);
 wg_tensor step(void *context, wg_tensor x, wg_tensor *state, int n);
+void on_trace(void *context, const wg_trace_event *event);
+void on_scope(void *context, const char *scope, size_t bytes);
 wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *parent, float *log_probabilities);
 
 /* End the child if the result is none that a call may return. */

@@ -18,7 +18,9 @@ VALUES = {
     'wg_tape *': 'w.tape', 'wg_pool *': 'w.pool', 'wg_params *': 'w.set', 'wg_param *': 'w.param',
     'wg_buffer *': 'w.buffer', 'wg_tensor': 'w.x', 'const wg_tensor *': 'w.many', 'wg_tensor *': 'w.out',
     'wg_optimizer *': 'w.optimizer', 'struct wg_optimizer *': 'w.optimizer', 'wg_average *': 'w.average',
-    'wg_loader *': 'w.loader', 'wg_safetensors *': 'w.file', 'wg_op *': '&nop', 'wg_infer *': '&w.infer',
+    'wg_loader *': 'w.loader', 'wg_log_file *': 'w.log', 'wg_report *': 'w.report', 'wg_series *': 'w.series',
+    'wg_trace_fn': 'on_trace', 'wg_scope_fn': 'on_scope', 'uint8_t *': 'w.pixels',
+    'wg_safetensors *': 'w.file', 'wg_op *': '&nop', 'wg_infer *': '&w.infer',
     'wg_args *': '&w.args', 'wg_error *': '&w.error', 'FILE *': 'w.null', 'wg_idx *': '&w.idx',
     'wg_text *': '&w.text', 'wg_entry *': '&w.entry', 'wg_pair *': '&w.pair', 'wg_checkpoint *': '&w.checkpoint',
     'wg_trainer *': 'w.trainer', 'wg_fit_options *': '&w.fit', 'wg_fit_result *': '&w.result',
@@ -37,7 +39,8 @@ VALUES = {
     'int64_t *': 'w.integers', 'int *': 'w.ints', 'size_t *': '&w.size', 'double *': 'w.doubles',
     'wg_dtype *': '&w.dtype', 'const char **': '&w.string', 'const int64_t **': '&w.samples',
     'void **': '&w.pointer', 'va_list': 'no_arguments',
-    ('const char *', 'path'): 'w.path', ('const char *', 'formula'): '"ij,kj,lj->ikl"',
+    ('const char *', 'path'): 'w.path', ('const char *', 'folder'): '"/proc"',
+    ('const char *', 'formula'): '"ij,kj,lj->ikl"',
     ('const char *', 'column'): '"a"', ('const char *', 'columns'): '"a"', ('size_t', 'm'): '1',
     ('const char *', 'rule'): '"x"', ('const char *', 'format'): '"x"', ('const char *', 'passes'): '"after-fuse"',
     ('wg_tensor', 'index'): 'w.index', ('wg_tensor', 'labels'): 'w.index', ('wg_tensor', 'lengths'): 'w.index',
@@ -49,7 +52,8 @@ VALUES = {
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
          'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED', 'wg_pad_mode': 'WG_PAD_REFLECT',
          'wg_resize_mode': 'WG_RESIZE_LINEAR', 'wg_fit_event': 'WG_FIT_STEP'}
-CALLBACKS = ('wg_error_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate')
+CALLBACKS = ('wg_error_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate', 'wg_trace_fn',
+             'wg_scope_fn')
 SKIP = {('wg_pool_new', 'threads'): 'a large number starts as many threads'}
 TENSORS = ['WG_NONE', 'w.nil', 'w.stale', 'w.elsewhere', '(wg_tensor){.node = 5}',
            '(wg_tensor){.tape = w.tape, .epoch = w.x.epoch, .node = 1u << 30}']
@@ -62,7 +66,7 @@ NUMBERS = {
     'double': (['0', '-1', 'NAN', 'INFINITY', '-INFINITY', '1e308', '-1e-310'], []),
 }
 ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int32_t *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *',
-          'wg_param *const *', 'char *const *')
+          'wg_param *const *', 'char *const *', 'uint8_t *', 'const char *const *', 'wg_series *')
 
 
 def split(text):

@@ -47,6 +47,9 @@ wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *
     return WG_OK;
 }
 
+void on_trace(void *context, const wg_trace_event *event) {}
+void on_scope(void *context, const char *scope, size_t bytes) {}
+
 static wg_status nop_infer(wg_infer *c)
 {
     c->out = c->in[0];
@@ -154,6 +157,17 @@ static void make_data(void)
     assert_true(w.confusion && w.picture.pixels && w.sound.samples && w.csv);
 }
 
+/* A log whose file is gone when the process ends. */
+static wg_log_file *make_log(void)
+{
+    char made[80];
+    snprintf(made, sizeof made, "%s.log", w.path);
+    wg_log_file *log = wg_log_open(made, NULL);
+    if (log) unlink(wg_log_path(log));
+    rmdir(made);
+    return log;
+}
+
 static void make_world(void)
 {
     w.tape = wg_tape_new(wg_tape_defaults());
@@ -172,6 +186,10 @@ static void make_world(void)
     make_tensors();
     snprintf(w.path, sizeof w.path, "/tmp/wengert-null-%d", (int)getpid());
     write_file();
+    w.log = make_log();
+    w.report = wg_report_new("report");
+    w.string = "word";
+    w.series[0] = w.series[1] = (wg_series){.name = "a", .x = w.doubles, .y = w.doubles, .n = 8};
     w.file = wg_safetensors_open(w.path, NULL);
     make_data();
     w.null = fopen("/dev/null", "w");
@@ -185,7 +203,8 @@ static void make_world(void)
     w.stop.path = w.path;
     w.stop.best = 3;
     w.difference = (wg_difference){.kind = WG_MISSING, .name = "a", .text = "missing: a"};
-    assert_true(w.pool && w.optimizer && w.average && w.loader && w.trainer && w.file && w.null && w.idx.data);
+    assert_true(w.pool && w.optimizer && w.log && w.report && w.average && w.loader && w.trainer && w.file &&
+                w.null && w.idx.data);
 }
 
 /* ---- results ---- */

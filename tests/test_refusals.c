@@ -130,7 +130,7 @@ static void dumps_that_cannot_be_written(void)
     wg_tape *tape = profiled_tape("");
     wg_tensor x = wg_ones(tape, WG_F64, WG_DIMS(4, 4)), y = wg_tanh(wg_matmul(x, x));
     wg_status (*const dumps[])(const wg_tape *, FILE *) = {wg_dump_text, wg_dump_graphviz, wg_dump_plan,
-                                                           wg_dump_profile, wg_dump_chrome};
+                                                           wg_dump_profile, wg_dump_trace};
     for (int run = 0; run < 2; run++) { /* before a run there is no plan and no profile */
         for (size_t i = 0; i < sizeof dumps / sizeof *dumps; i++) {
             FILE *full = fopen("/dev/full", "w"), *null = fopen("/dev/null", "w");

@@ -19,6 +19,7 @@ static void dumps(void)
     wg_tape *tape = wg_tape_new(options);
     wg_params *set = wg_params_new(WG_F32);
     wg_param *w = wg_param_new(set, "w", WG_DIMS(4, 3), wg_init_uniform(-1, 1));
+    CHECK(wg_trace_runs(tape, 100) == WG_OK);
     wg_tensor loss = model(tape, w);
     CHECK(wg_plan_bytes(&loss, 1) > 0);
     CHECK(wg_backward_bytes(loss) > wg_plan_bytes(&loss, 1));
@@ -45,7 +46,7 @@ static void dumps(void)
     text = dumped(wg_dump_profile, tape);
     CHECK(strstr(text, "matmul 2x4x3 [encoder.l\"0]"));
     free(text);
-    text = dumped(wg_dump_chrome, tape);
+    text = dumped(wg_dump_trace, tape);
     CHECK(strstr(text, "\"traceEvents\"") && strstr(text, "encoder.l\\\"0") && strstr(text, "\"dur\""));
     free(text);
     wg_profile_clear(tape);
@@ -68,13 +69,14 @@ static void case_escape_in_dumps(void)
     wg_params *set = wg_params_new(WG_F32);
     wg_param *w = wg_param_new(set, "w\n\x1b[2J\"", WG_DIMS(4, 3), wg_init_uniform(-1, 1));
     wg_trace_passes(tape, "all", passes);
+    CHECK(wg_trace_runs(tape, 100) == WG_OK);
     wg_scope_begin(tape, "s\n\x1b[2J\xc2\x9b\"");
     wg_tensor loss = model(tape, w);
     wg_scope_end(tape);
     CHECK(wg_backward(loss) == WG_OK);
     fclose(passes);
     wg_status (*const dump[])(const wg_tape *, FILE *) = {wg_dump_text, wg_dump_graphviz, wg_dump_plan,
-                                                          wg_dump_profile, wg_dump_chrome};
+                                                          wg_dump_profile, wg_dump_trace};
     for (int i = 0; i < 5; i++) text[1 + i] = dumped(dump[i], tape);
     text[6] = calloc(1, 4096);
     wg_summary(set, text[6], 4096);

@@ -46,7 +46,8 @@ static bool sort_instrs(wg__emit *e)
         plan->instrs[i] = e->instrs[e->tags[i].instr];
         const wg__node *node = wg__node_at(e->p, plan->instrs[i].node);
         plan->origins[i] =
-            (wg__origin){node->op, node->scope, node->forward ? wg__node_at(e->p, node->forward)->op : 0};
+            (wg__origin){node->op, node->scope, node->forward ? wg__node_at(e->p, node->forward)->op : 0,
+                         node->shape, (wg_dtype)node->dtype};
     }
     return true;
 }

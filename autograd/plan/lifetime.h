@@ -18,6 +18,11 @@ enum { WG__SEVERAL = UINT32_MAX };
 /* [n] for nodes that own storage. Returns NULL if out of memory. */
 wg__lifetime *wg__lifetimes_of(wg__planner *p);
 
+/* ---- peak.c ---- */
+
+/* Fills plan->peak, once the pass place knows which values are in the block. False if out of memory. */
+bool wg__peak_by_scope(wg__planner *p, const wg__lifetime *lifetimes);
+
 /* ---- inplace.c ---- */
 
 /* Results of a chain take over the storage of operands whose last use is in it. */

@@ -119,6 +119,7 @@ static bool place(block *b)
     for (uint32_t i = 0; i < p->schedule.n && reuse; i++)
         wg__inplace_operands(p, lifetimes, p->schedule.sequence[i]);
     if (!add_packs(b) || !add_copies(b) || !add_values(b, lifetimes)) return false;
+    if (!wg__peak_by_scope(p, lifetimes)) return false;
     int64_t bytes = wg__fit(&p->tape->heap, p->scratch, b->intervals, b->n, reuse);
     for (uint32_t id = 1; id < p->n; id++)
         if (lifetimes[id].in_place_of) p->places.offset[id] = p->places.offset[lifetimes[id].in_place_of];

@@ -76,7 +76,15 @@ typedef struct wg__output {
 /* The origin of an instruction, for error messages and dumps. */
 typedef struct wg__origin {
     uint32_t op, scope, forward_op; /* forward_op: of a gradient node; 0: none */
+    uint32_t shape;                 /* of the value that it computes; interned */
+    wg_dtype dtype;
 } wg__origin;
+
+/* Bytes of values. */
+typedef struct wg__scope_bytes {
+    uint32_t scope;
+    int64_t bytes;
+} wg__scope_bytes;
 
 typedef struct wg__plan wg__plan;
 struct wg__plan {
@@ -109,6 +117,8 @@ struct wg__plan {
     uint32_t *params; /* parameter leaves that it reads; a run checks their versions */
     uint32_t n_params;
     size_t block_bytes, scratch_bytes, output_bytes, packed_bytes;
+    wg__scope_bytes *peak; /* by scope, the values of the block that are live when most bytes are */
+    uint32_t n_peak;
     bool bound; /* by an earlier run */
 };
 

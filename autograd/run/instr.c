@@ -29,6 +29,15 @@ void wg__instr_run_all(const wg__instr *instr, wg_run *run, void *scratch)
     for (int64_t task = 0; task < instr->tasks; task++) wg__instr_run(instr, task, run, scratch);
 }
 
+int64_t wg__product_depth(const wg__product *product)
+{
+    int64_t k = 0;
+    for (int i = 0; i < product->n_segments; i++) k += product->segments[i].k;
+    return k;
+}
+
+const char *wg__op_name(const wg_tape *tape, uint32_t op) { return op ? tape->interned.ops[op]->name : "leaf"; }
+
 /* ---- reports from kernels ---------------------------------------------------------------------------------- */
 
 /* The smallest (node, position) is kept, so that the report is the same on any number of threads. */

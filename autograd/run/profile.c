@@ -1,13 +1,13 @@
-/* The profile: time per op, scope and size of product, and the last run as Chrome trace events. A profiled run uses the
- * calling thread only, one instruction after the other. */
+/* The profile: time per op, scope and size of product. A profiled run uses the calling thread only, one instruction after
+ * the other. */
 #include "run.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "../base/text.h"
 #include "../trace.h"
+#include "timeline.h"
 
 /* The key of a total. batches to k: the size of a product, k summed over its segments; zeros for other ops. */
 typedef struct place {
@@ -20,31 +20,16 @@ typedef struct total {
     uint64_t calls, nanoseconds;
 } total;
 
-typedef struct event {
-    place at;
-    uint64_t start, nanoseconds;
-} event;
-
 struct wg__profile {
     total *totals;
     uint32_t n_totals, cap_totals;
-    event *events; /* of the last run */
-    uint32_t n_events, cap_events;
 };
-
-static uint64_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void wg__profile_free(wg_tape *tape)
 {
     wg__profile *profile = tape->run->profile;
     if (!profile) return;
     wg__heap_release(&tape->heap, profile->totals, profile->cap_totals * sizeof *profile->totals);
-    wg__heap_release(&tape->heap, profile->events, profile->cap_events * sizeof *profile->events);
     wg__heap_release(&tape->heap, profile, sizeof *profile);
     tape->run->profile = NULL;
 }
@@ -54,7 +39,7 @@ void wg_profile_clear(wg_tape *tape)
     if (tape) wg__profile_free(tape);
 }
 
-/* Makes room for a run's events. Returns NULL if out of memory: the run is then not profiled. */
+/* Makes room for a run's totals. Returns NULL if out of memory: the run is then not profiled. */
 static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
 {
     if (!tape->run->profile) {
@@ -62,11 +47,9 @@ static wg__profile *profile_for(wg_tape *tape, uint32_t instrs)
         if (tape->run->profile) memset(tape->run->profile, 0, sizeof *tape->run->profile);
     }
     wg__profile *p = tape->run->profile;
-    if (!p || !wg__grow(&tape->heap, (void **)&p->events, &p->cap_events, instrs, sizeof *p->events) ||
-        !wg__grow(&tape->heap, (void **)&p->totals, &p->cap_totals, (uint64_t)p->n_totals + instrs,
-                  sizeof *p->totals))
+    if (!p || !wg__grow(&tape->heap, (void **)&p->totals, &p->cap_totals, (uint64_t)p->n_totals + instrs,
+                        sizeof *p->totals))
         return NULL;
-    p->n_events = 0;
     return p;
 }
 
@@ -81,12 +64,9 @@ static int by_time(const void *a, const void *b)
     return x->nanoseconds > y->nanoseconds ? -1 : x->nanoseconds < y->nanoseconds;
 }
 
-/* Adds the events of the run to the totals. */
+/* Adds totals of the same place to one. */
 static void add_up(wg__profile *p)
 {
-    assert((uint64_t)p->n_totals + p->n_events <= p->cap_totals);
-    for (uint32_t i = 0; i < p->n_events; i++)
-        p->totals[p->n_totals++] = (total){p->events[i].at, 1, p->events[i].nanoseconds};
     if (p->n_totals > 0) qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
     uint32_t kept = 0;
     for (uint32_t i = 1; i < p->n_totals; i++) {
@@ -106,26 +86,24 @@ static place place_of(const wg__plan *plan, uint32_t i)
     place at = {.op = plan->origins[i].op, .scope = plan->origins[i].scope};
     if (instr->kind != WG__INSTR_PRODUCT) return at;
     const wg__product *p = instr->product;
-    at.batches = p->batches, at.m = p->m, at.n = p->n;
-    for (int s = 0; s < p->n_segments; s++) at.k += p->segments[s].k;
+    at.batches = p->batches, at.m = p->m, at.n = p->n, at.k = wg__product_depth(p);
     return at;
 }
 
-void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run)
+void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run, wg__timeline *timeline)
 {
     wg__profile *p = profile_for(tape, plan->n_instrs);
     for (uint32_t i = 0; i < plan->n_instrs; i++) {
         const wg__instr *instr = &plan->instrs[i];
-        uint64_t start = now();
+        uint64_t start = wg__now();
         wg__instr_run_all(instr, run, tape->run->scratch);
+        if (timeline) wg__timeline_add(timeline, 0, i, WG__ALL_TASKS, start);
         if (!p) continue;
-        assert(p->n_events < p->cap_events);
-        p->events[p->n_events++] = (event){place_of(plan, i), start, now() - start};
+        assert(p->n_totals < p->cap_totals);
+        p->totals[p->n_totals++] = (total){place_of(plan, i), 1, wg__now() - start};
     }
     if (p) add_up(p);
 }
-
-static const char *op_name(const wg_tape *tape, uint32_t op) { return op ? tape->interned.ops[op]->name : "leaf"; }
 
 static void profile_line(const wg_tape *tape, const total *t, uint64_t sum, FILE *out)
 {
@@ -137,7 +115,7 @@ static void profile_line(const wg_tape *tape, const total *t, uint64_t sum, FILE
     else
         fprintf(out, "%8s", "");
     fputs("  ", out);
-    wg__print_text(op_name(tape, t->at.op), out);
+    wg__print_text(wg__op_name(tape, t->at.op), out);
     if (t->at.batches > 1) fprintf(out, " %lld of", (long long)t->at.batches);
     if (t->at.batches) fprintf(out, " %lldx%lldx%lld", (long long)t->at.m, (long long)t->at.n, (long long)t->at.k);
     wg__scope_text scope;
@@ -155,23 +133,5 @@ wg_status wg_dump_profile(const wg_tape *tape, FILE *out)
     fprintf(out, "%10s %6s %8s %8s  %s\n", "ms", "share", "calls", "GFLOP/s", "op, m x n x k of a product [scope]");
     for (uint32_t i = 0; i < p->n_totals; i++) profile_line(tape, &p->totals[i], sum, out);
     qsort(p->totals, p->n_totals, sizeof *p->totals, by_place);
-    return ferror(out) ? WG_ERR_IO : WG_OK;
-}
-
-wg_status wg_dump_chrome(const wg_tape *tape, FILE *out)
-{
-    if (!tape || !out) return WG_ERR_ARGUMENT;
-    const wg__profile *p = tape->run->profile;
-    fputs("{\"traceEvents\":[", out);
-    for (uint32_t i = 0; p && i < p->n_events; i++) {
-        const event *e = &p->events[i];
-        fprintf(out, "%s\n{\"name\":\"", i ? "," : "");
-        wg__print_quoted(op_name(tape, e->at.op), out);
-        fputs("\",\"cat\":\"", out);
-        wg__print_quoted(tape->scopes.list[e->at.scope].path, out);
-        fprintf(out, "\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":1}",
-                (double)(e->start - p->events[0].start) * 1e-3, (double)e->nanoseconds * 1e-3);
-    }
-    fputs("\n]}\n", out);
     return ferror(out) ? WG_ERR_IO : WG_OK;
 }

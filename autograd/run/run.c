@@ -4,6 +4,7 @@
 
 #include "../base/fp.h"
 #include "../base/pool.h"
+#include "timeline.h"
 
 #include <stdio.h>
 
@@ -13,28 +14,35 @@ typedef struct walk {
     wg_tape *tape;
     wg__plan *plan;
     wg_run *run;
-    size_t scratch; /* bytes per thread */
-    bool nonfinite; /* option locate_nonfinite: a NaN or Inf was found, ... */
+    wg__timeline *timeline; /* NULL: nobody asked for one */
+    size_t scratch;         /* bytes per thread */
+    bool nonfinite;         /* option locate_nonfinite: a NaN or Inf was found, ... */
     uint32_t nonfinite_instr;
     int64_t nonfinite_at; /* ... at this element */
 } walk;
 
-static void walk_alone(walk *w)
+static void run_all(const walk *w, uint32_t i, int thread, void *scratch)
 {
-    for (uint32_t i = 0; i < w->plan->n_instrs; i++)
-        wg__instr_run_all(&w->plan->instrs[i], w->run, w->tape->run->scratch);
+    const uint64_t start = w->timeline ? wg__now() : 0;
+    wg__instr_run_all(&w->plan->instrs[i], w->run, scratch);
+    if (w->timeline) wg__timeline_add(w->timeline, thread, i, WG__ALL_TASKS, start);
 }
 
-static void run_item(const walk *w, const wg__item *item, uint32_t task, void *scratch)
+static void walk_alone(walk *w)
+{
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) run_all(w, i, 0, w->tape->run->scratch);
+}
+
+static void run_item(const walk *w, const wg__item *item, uint32_t task, int thread, void *scratch)
 {
     const wg__instr *instr = &w->plan->instrs[item->first];
     assert(item->count > 0 && item->first + item->count <= w->plan->n_instrs);
     assert(item->count == 1 ? task - item->first_task < instr->tasks : task == item->first_task);
-    if (item->count == 1) {
-        wg__instr_run(instr, task - item->first_task, w->run, scratch);
-        return;
-    }
-    for (uint32_t i = 0; i < item->count; i++) wg__instr_run_all(&instr[i], w->run, scratch);
+    for (uint32_t i = 0; i < item->count && item->count > 1; i++) run_all(w, item->first + i, thread, scratch);
+    if (item->count > 1) return;
+    const uint64_t start = w->timeline ? wg__now() : 0;
+    wg__instr_run(instr, task - item->first_task, w->run, scratch);
+    if (w->timeline) wg__timeline_add(w->timeline, thread, item->first, task - item->first_task, start);
 }
 
 /* Threads take the tasks of a stage in order and continue when all are done. A thread that the machine does not
@@ -51,7 +59,7 @@ static void walk_thread(void *context, int thread)
         while (__atomic_load_n(&stage->taken, __ATOMIC_RELAXED) < stage->tasks &&
                (task = __atomic_fetch_add(&stage->taken, 1, __ATOMIC_RELAXED)) < stage->tasks) {
             while (item < last && task >= item[1].first_task) item++;
-            run_item(w, item, task, scratch);
+            run_item(w, item, task, thread, scratch);
             __atomic_fetch_add(&stage->done, 1, __ATOMIC_ACQ_REL);
         }
         wg__pool_wait(&stage->done, stage->tasks);
@@ -71,7 +79,7 @@ static void walk_searching(walk *w)
     for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
         const wg__instr *instr = &w->plan->instrs[i];
         const bool minus_infinity = !w->nonfinite && wg__reads_minus_infinity(instr); /* it may be overwritten */
-        wg__instr_run_all(instr, w->run, w->tape->run->scratch);
+        run_all(w, i, 0, w->tape->run->scratch);
         int64_t at = w->nonfinite ? -1 : wg__first_bad(w->tape, instr, minus_infinity);
         if (at < 0) continue;
         w->nonfinite = true;
@@ -115,7 +123,7 @@ static void name_of(const wg_tape *tape, const wg__plan *plan, uint32_t instr, c
     const wg__origin *origin = &plan->origins[instr];
     wg__scope_text scope;
     const char *label = wg__scope_label(tape, origin->scope, &scope);
-    const char *op = origin->op ? tape->interned.ops[origin->op]->name : "leaf";
+    const char *op = wg__op_name(tape, origin->op);
     if (origin->forward_op)
         snprintf(text, size, "%s in the gradient of %s%s", op, tape->interned.ops[origin->forward_op]->name, label);
     else
@@ -150,7 +158,8 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     if (status != WG_OK) return status;
     if (!wg__run_bind(tape, plan, threads)) return wg__out_of_memory(tape);
     wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
-    walk w = {.tape = tape, .plan = plan, .run = &run};
+    walk w = {.tape = tape, .plan = plan, .run = &run, .timeline = wg__timeline_begin(tape, plan)};
+    const uint64_t start = w.timeline ? wg__now() : 0;
     w.scratch = wg__thread_scratch(plan);
     assert(plan->bound && w.scratch * (size_t)threads <= tape->run->scratch_bytes);
     tape->cache->last_plan = plan;
@@ -159,9 +168,10 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     if (tape->options.locate_nonfinite)
         walk_searching(&w);
     else if (tape->options.profile)
-        wg__profile_walk(tape, plan, &run);
+        wg__profile_walk(tape, plan, &run, w.timeline);
     else if (threads == 1 || !plan->parallel || !walk_together(&w))
         walk_alone(&w);
+    if (w.timeline) wg__timeline_end(w.timeline, plan, start);
     note_packs(tape, plan);
     const bool ok = !run.bad_count && !w.nonfinite && !wg__failed(tape);
     tape->step_drawn |= run.drawn;
@@ -178,6 +188,7 @@ void wg__run_state_release(wg_tape *tape)
     wg__heap *heap = &tape->heap;
     wg__run_state *run = tape->run;
     wg__profile_free(tape);
+    wg__timeline_free(tape);
     wg__heap_release(heap, run->block, run->block_bytes);
     wg__heap_release(heap, run->scratch, run->scratch_bytes);
     wg__heap_release(heap, run->staging, run->staging_bytes);

@@ -8,6 +8,7 @@
 #include "../plan/cache.h"
 
 typedef struct wg__profile wg__profile;
+typedef struct wg__timeline wg__timeline;
 
 typedef struct wg__run_state { /* memory that runs reuse */
     void *block;               /* values of the running plan */
@@ -17,6 +18,7 @@ typedef struct wg__run_state { /* memory that runs reuse */
     void *staging; /* gradients that will be added to others; values of buffers whose old value is still needed */
     size_t staging_bytes;
     wg__profile *profile;
+    wg__timeline *timeline; /* NULL: none was asked for */
 } wg__run_state;
 
 /* The state of a run that kernels access through wg_args. */
@@ -60,6 +62,11 @@ void wg__instr_run(const wg__instr *instr, int64_t task, wg_run *run, void *scra
 /* Runs all its tasks. */
 void wg__instr_run_all(const wg__instr *instr, wg_run *run, void *scratch);
 
+/* k of a product: the sum over its segments. */
+int64_t wg__product_depth(const wg__product *product);
+/* The name of an interned op; of 0, "leaf". */
+const char *wg__op_name(const wg_tape *tape, uint32_t op);
+
 /* ---- nonfinite.c ---- */
 
 /* Before it runs: whether its result may have minus infinity, for it reads one, or is a constant. */
@@ -70,7 +77,7 @@ int64_t wg__first_bad(const wg_tape *tape, const wg__instr *instr, bool minus_in
 /* ---- profile.c ---- */
 
 /* Runs the plan on the calling thread and adds up the time of each instruction. */
-void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run);
+void wg__profile_walk(wg_tape *tape, wg__plan *plan, wg_run *run, wg__timeline *timeline);
 void wg__profile_free(wg_tape *tape);
 
 #endif
