@@ -1,8 +1,8 @@
 /* Internal. Convolution and pooling over one to three spatial axes (pooling: pool.h).
  *
  * Two ways to convolve: with few output channels as a product whose B is the image seen through the window (conv.c),
- * with enough of them to fill vectors by direct kernels (direct.c), which tables.c plans. Both address the padded image
- * by tables of offsets and never build a matrix of patches. The room knows gemm's packing and tiles; it knows no op.
+ * with enough of them to fill vectors by direct kernels (direct.c, which tables.c plans; in bf16 those of
+ * direct_bf16.h). Both address the padded image by tables of offsets and never build a matrix of patches. The room knows gemm's packing and tiles; it knows no op.
  *
  * The tables in one dimension: x of 5 elements, padding 1 on either side, a window of 3 taps, stride 2.
  *

@@ -19,7 +19,8 @@ void F32(pack_window, WG__ISA)(real *panel, int width, int lines, int64_t k, wg_
 
 /* ---- correlations: packing ----------------------------------------------------------------------------------- */
 
-/* Channels [c, c + channels) of elements [p, p + count) of an image, at most 2 LANES by LANES. Reads LANES elements. */
+/* Elements [p, p + count) of some channels, at most LANES of 2 LANES, to `pairs` pairs of their positions. Reads LANES
+ * elements. */
 INLINE void pack_square(const wg__bf16_correlation *r, const float *from, int64_t channels, int64_t p,
                         int64_t count, uint16_t *to, int64_t pairs)
 {
@@ -107,13 +108,13 @@ static void pack_weights(const wg__bf16_correlation *r, const wg__bf16_residue *
 
 INLINE void copy_numbers(float *to, const float *from, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) store(to + i, load(from + i));
-#if defined __AVX512F__
-    const __mmask16 rest = _cvtu32_mask16((1u << (n - i)) - 1);
-    _mm512_mask_storeu_ps(to + i, rest, _mm512_maskz_loadu_ps(rest, from + i));
+#if defined __AVX512F__ /* by name, or gcc calls memcpy */
+    for (int64_t i = 0; i < n; i += LANES) {
+        const __mmask16 some = _cvtu32_mask16((1u << min64(LANES, n - i)) - 1);
+        _mm512_mask_storeu_ps(to + i, some, _mm512_maskz_loadu_ps(some, from + i));
+    }
 #else
-    for (; i < n; i++) to[i] = from[i];
+    for (int64_t i = 0; i < n; i++) to[i] = from[i];
 #endif
 }
 

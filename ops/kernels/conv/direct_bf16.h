@@ -62,7 +62,7 @@ extern const wg__conv_kernels WG__K(conv_kernels);
 typedef struct wg__bf16_residue {
     wg__progression axis[WG__CONV_AXES];
     int64_t lines, taps;
-    wg__piece *piece; /* of each tap; of taps / folded */
+    wg__piece *piece; /* of each tap; if they are folded, of each row of taps */
     int64_t *weight;  /* offsets of (channel, tap) in a result channel's weights */
 } wg__bf16_residue;
 

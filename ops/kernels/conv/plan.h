@@ -11,19 +11,19 @@ enum { WG__CONV_SLACK = 1024 /* elements past panels, which packing may overwrit
 
 /* ---- scratch ------------------------------------------------------------------------------------------------- */
 
-typedef struct arena {
+typedef struct wg__arena {
     char *memory; /* NULL: only counted */
     size_t used;
-} arena;
+} wg__arena;
 
-static inline void *take(arena *a, int64_t n, size_t size)
+static inline void *wg__take(wg__arena *a, int64_t n, size_t size)
 {
     void *at = a->memory ? a->memory + a->used : NULL;
     a->used += aligned_bytes((size_t)n * size);
     return at;
 }
 
-static inline int64_t *take_offsets(arena *a, int64_t n) { return take(a, n, sizeof(int64_t)); }
+static inline int64_t *wg__take_offsets(wg__arena *a, int64_t n) { return wg__take(a, n, sizeof(int64_t)); }
 
 static inline bool wg__is_padded(const wg__padding *f) { return f->padded_plane != f->plane; }
 

@@ -48,16 +48,17 @@ int64_t wg__weight_grad_tasks(wg__weight_grad t) { return wg__cut_tasks(t.c.attr
 /* ---- correlations -------------------------------------------------------------------------------------------- */
 
 /* Places what every correlation needs in the scratch; the tables of all residues are adjacent. */
-static void lay_out(wg__correlation *r, arena *a)
+static void lay_out(wg__correlation *r, wg__arena *a)
 {
-    r->residue = take(a, r->residues, sizeof *r->residue);
-    wg__residue first = {.line = take_offsets(a, r->plane), .result = take_offsets(a, r->plane)};
-    first.step = take_offsets(a, r->steps);
-    first.weight = take_offsets(a, r->steps);
+    r->residue = wg__take(a, r->residues, sizeof *r->residue);
+    wg__residue first = {.line = wg__take_offsets(a, r->plane), .result = wg__take_offsets(a, r->plane)};
+    first.step = wg__take_offsets(a, r->steps);
+    first.weight = wg__take_offsets(a, r->steps);
     if (a->memory) r->residue[0] = first;
     size_t size = wg_dtype_size(r->dtype);
-    r->padded = take(a, wg__is_padded(&r->padding) ? r->in_channels * r->padding.padded_plane : 0, size);
-    r->panels = take(a, ceil_div(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + WG__CONV_SLACK, size);
+    r->padded = wg__take(a, wg__is_padded(&r->padding) ? r->in_channels * r->padding.padded_plane : 0, size);
+    r->panels =
+        wg__take(a, ceil_div(r->cut.panels, r->cut.panel_tasks) * r->steps * WG__PANEL + WG__CONV_SLACK, size);
 }
 
 /* Fills the tables of a residue from its axes. */
@@ -137,7 +138,7 @@ wg__correlation wg__correlate(const wg__conv *c, void *memory, size_t *bytes)
                          .residues = 1,
                          .interleaved = 1,
                          .row = c->outputs};
-    arena a = {memory, 0};
+    wg__arena a = {memory, 0};
     r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
@@ -247,7 +248,7 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
     for (int i = 0; i < WG__CONV_AXES; i++) r.residues *= wg__residues_along(c, i);
     r.interleaved = wg__residues_along(c, WG__CONV_AXES - 1);
     r.row = r.residues == 1 ? r.plane : wg__conv_size(c, &c->x, WG__CONV_AXES - 1);
-    arena a = {memory, 0};
+    wg__arena a = {memory, 0};
     r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
@@ -280,17 +281,17 @@ wg__weight_grad wg__weight_grad_of(const wg__conv *c, void *memory, size_t *byte
     wg__weight_grad t = {.c = *c, .lines = c->in_channels * c->taps};
     int64_t padded = wg__is_padded(&c->padding) ? c->in_channels * c->padding.padded_plane : 0;
     int64_t image = padded ? padded : c->attr->groups * c->in_channels * c->padding.padded_plane;
-    arena a = {memory, 0};
+    wg__arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
     t.images = clamp64(WG__STEPS / (c->outputs + 1), 1, max64(1, c->images));
     t.cut = cut_weight(&t);
-    t.line = take_offsets(&a, t.lines);
-    t.step = take_offsets(&a, t.images * c->outputs);
-    t.padded = take(&a, t.images * padded, size);
+    t.line = wg__take_offsets(&a, t.lines);
+    t.step = wg__take_offsets(&a, t.images * c->outputs);
+    t.padded = wg__take(&a, t.images * padded, size);
     t.panel =
-        take(&a, max64(WG__STEPS, t.images * min64(WG__STEPS, c->outputs)) * WG__PANEL + WG__CONV_SLACK, size);
+        wg__take(&a, max64(WG__STEPS, t.images * min64(WG__STEPS, c->outputs)) * WG__PANEL + WG__CONV_SLACK, size);
     int64_t panels = ceil_div(t.cut.panels, t.cut.panel_tasks), lines = ceil_div(t.lines, t.cut.part_tasks);
-    t.sums = take(&a, panels * lines * WG__PANEL + WG__CONV_SLACK, size);
+    t.sums = wg__take(&a, panels * lines * WG__PANEL + WG__CONV_SLACK, size);
     if (bytes) *bytes = a.used;
     if (!memory) return t;
     wg__conv_tap_offsets(c, t.line);

@@ -73,19 +73,19 @@ static void fill(const wg__bf16_correlation *r, wg__bf16_residue *p, const axes 
     }
 }
 
-static void lay_out(wg__bf16_correlation *r, arena *a)
+static void lay_out(wg__bf16_correlation *r, wg__arena *a)
 {
     const int64_t panels = ceil_div(r->cut.panels, r->cut.panel_tasks);
-    r->residue = take(a, r->residues, sizeof *r->residue);
-    wg__piece *piece = take(a, r->taps, sizeof *piece);
-    int64_t *weight = take_offsets(a, r->taps * r->in_channels);
+    r->residue = wg__take(a, r->residues, sizeof *r->residue);
+    wg__piece *piece = wg__take(a, r->taps, sizeof *piece);
+    int64_t *weight = wg__take_offsets(a, r->taps * r->in_channels);
     if (a->memory) r->residue[0] = (wg__bf16_residue){.piece = piece, .weight = weight};
-    r->place = take_offsets(a, r->padding.plane);
-    r->packed = take(a, (r->positions + 2 * WG__SET) * r->pairs, 2 * sizeof *r->packed);
+    r->place = wg__take_offsets(a, r->padding.plane);
+    r->packed = wg__take(a, (r->positions + 2 * WG__SET) * r->pairs, 2 * sizeof *r->packed);
     const int64_t dense = (r->positions + 2 * WG__SET) * r->in_channels;
-    r->dense = take(a, r->folded > 1 ? dense : 0, sizeof *r->dense);
-    r->panels = take(a, panels * (r->taps / r->folded) * r->pairs * WG__PANEL, sizeof *r->panels);
-    r->rows = take(a, r->taps * r->in_channels * WG__PANEL + WG__CONV_SLACK, sizeof *r->rows);
+    r->dense = wg__take(a, r->folded > 1 ? dense : 0, sizeof *r->dense);
+    r->panels = wg__take(a, panels * (r->taps / r->folded) * r->pairs * WG__PANEL, sizeof *r->panels);
+    r->rows = wg__take(a, r->taps * r->in_channels * WG__PANEL + WG__CONV_SLACK, sizeof *r->rows);
 }
 
 /* The axes of residue n of the image's gradient; of the convolution, which has one. */
@@ -132,7 +132,7 @@ static int64_t folded_taps(const wg__conv *c, bool input, int group)
 wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group, void *memory, size_t *bytes)
 {
     wg__bf16_correlation r = describe(c, input);
-    arena scratch = {memory, 0};
+    wg__arena scratch = {memory, 0};
     int64_t stride[AXES], window[AXES];
     for (int i = 0; i < AXES; i++) stride[i] = input ? 1 : wg__conv_value(c, c->attr->stride, i, 1);
     const axes a = grid_of(&r, stride);
@@ -168,14 +168,14 @@ static void cut_weight(wg__bf16_weight_grad *t)
     t->cut.panel_tasks = t->lines >= LINES ? 1 : clamp64(tasks / t->cut.part_tasks, 1, t->cut.panels);
 }
 
-static void lay_out_weight(wg__bf16_weight_grad *t, arena *a)
+static void lay_out_weight(wg__bf16_weight_grad *t, wg__arena *a)
 {
     const int64_t panels = ceil_div(t->cut.panels, t->cut.panel_tasks),
                   units = ceil_div(t->units, t->cut.part_tasks);
-    t->packed = take(a, t->images * t->image + WG__CONV_SLACK, sizeof *t->packed);
-    t->panel = take(a, t->images * t->steps * WG__PANEL + WG__CONV_SLACK, sizeof *t->panel);
-    t->sums = take(a, panels * units * WG__SET * WG__PANEL, sizeof *t->sums);
-    t->piece = take(a, 2 * t->images, sizeof *t->piece);
+    t->packed = wg__take(a, t->images * t->image + WG__CONV_SLACK, sizeof *t->packed);
+    t->panel = wg__take(a, t->images * t->steps * WG__PANEL + WG__CONV_SLACK, sizeof *t->panel);
+    t->sums = wg__take(a, panels * units * WG__SET * WG__PANEL, sizeof *t->sums);
+    t->piece = wg__take(a, 2 * t->images, sizeof *t->piece);
 }
 
 wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void *memory, size_t *bytes)
@@ -200,7 +200,7 @@ wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void 
     const int64_t sets = ceil_div(ceil_div(t.units, t.cut.part_tasks), t.first_taps) + 1; /* of a part, at most */
     t.image = min64(sets, ceil_div(t.lines, WG__SET)) * WG__SET * t.line;
     t.images = clamp64(WG__AHEAD / (t.image + 1), 1, max64(1, c->images));
-    arena a = {memory, 0};
+    wg__arena a = {memory, 0};
     lay_out_weight(&t, &a);
     if (bytes) *bytes = a.used;
     return t;
