@@ -12,6 +12,7 @@ static const char *media(const char *name)
     return path[which];
 }
 
+#if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
 /* Reads NAME.txt: three sizes, and the numbers of an array of the first two or three. */
 static double *expected_numbers(const char *name, int n_sizes, long size[3])
 {
@@ -27,8 +28,11 @@ static double *expected_numbers(const char *name, int n_sizes, long size[3])
     return numbers;
 }
 
+#endif
+
 /* ---- pictures ---- */
 
+#if defined WG_HAVE_PNG || defined WG_HAVE_JPEG
 /* largest: the largest difference to Pillow's pixels that may be. */
 static void expect_picture(const char *file, const char *name, int channels, int largest)
 {
@@ -53,6 +57,8 @@ static void expect_picture(const char *file, const char *name, int channels, int
     wg_picture_fini(&p);
     assert_null(p.pixels);
 }
+
+#endif
 
 #ifdef WG_HAVE_PNG
 static void png(void)
