@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Writes the library as two files, wengert.c and wengert.h, that one command compiles: cc -O2 -c wengert.c
+
+    packaging/amalgamate.py [-v] SOURCE FOLDER
+
+The result needs libc, libm and pthreads alone: the reference product instead of BLIS, libm instead of SLEEF, no zlib
+(-DWG_HAVE_ZLIB -lz: with it), and kernels for one instruction set, that of the compiler's flags. The files come from
+the lists in the meson.build files. Each is copied as it is, but
+
+  - a header stands where it is first included; headers of the C library stand at the top, once;
+  - the macros of a file end with it;
+  - kernels that are compiled per element type stand once for each type, and their names get its suffix;
+  - file-scope names that two files define, or that the C library declares, get the file's name as suffix.
+
+-v prints the table of these."""
+import argparse
+import pathlib
+import re
+import sys
+
+import c_names
+
+CONDITIONAL = {"cpuid.h", "immintrin.h", "sleef.h", "zlib.h", "sys/syscall.h"}  # stay where they are, inside of #if
+LIBC = {"accept", "bind", "connect", "dup", "find", "index", "link", "listen", "pause", "pipe", "poll", "read",
+        "remove", "rename", "rindex", "select", "send", "signal", "sleep", "split", "step", "sync", "truncate",
+        "unlink", "wait", "write", "y0", "y1", "yn", "j0", "j1", "jn", "gamma", "scalb", "drem", "round"}
+NOT_HERE = {"blis.c"}  # no_blis.c takes its place
+VERIFIER = "verifier_sources"
+KERNEL_H = "ops/kernels/base/kernel.h"  # for other files than kernels it is but an #include of exec.h
+DEPENDS_ON_TYPE = re.compile(r"\b(?:real|WG__T|WG__ISA|WG__K|WG__BF16|WG__I32|WG__BOOL)\b")
+
+F32, F64 = {"WG__T": "32"}, {"WG__T": "64"}
+I32, BOOL = {"WG__T": "0", "WG__I32": ""}, {"WG__T": "0", "WG__BOOL": ""}
+BF16 = {"WG__T": "32", "WG__BF16": ""}
+PLAIN, PRODUCT = ["integer", "variant"], ["product_variant", "product_both", "product_tile"]
+# suffix, macros, lists of meson.build, mode of arithmetic: as meson.build compiles them
+GROUPS = [("f32", F32, PLAIN, ""), ("f64", F64, PLAIN, ""),
+          ("i32", I32, ["integer"], "WRAPPING"), ("bool", BOOL, ["integer"], ""),
+          ("product_f32", F32, PRODUCT + ["product_f32"], "CONTRACTED"),
+          ("product_f64", F64, PRODUCT, "CONTRACTED"),
+          ("product_bf16", BF16, ["product_bf16", "product_both", "product_tile"], "CONTRACTED"),
+          ("update_f32", {"REAL_BITS": "32", "WG__UPDATE": "wg__update_f32_baseline"}, ["update"], ""),
+          ("update_f64", {"REAL_BITS": "64", "WG__UPDATE": "wg__update_f64_baseline"}, ["update"], "")]
+
+HEAD = """\
+/* Wengert @VERSION@ in one file, made by packaging/amalgamate.py. Do not edit it: the sources are better to read.
+ *
+ *     cc -O2 -c wengert.c          and link the program with -lm -pthread
+ *
+ * Flags such as -O3 -march=native make it faster, -DWG_HAVE_ZLIB -lz lets it read .gz, -DWG__VERIFY switches the
+ * asserts and the verifier of plans on.
+ *
+@LICENSE@ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#define WG__ONE_ISA /* autograd/base/isa.h */
+#if !defined WG__VERIFY && !defined NDEBUG
+#define NDEBUG
+#endif
+#if defined __clang__
+#pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic ignored "-Wbitwise-instead-of-logical"
+#elif defined __GNUC__
+#pragma GCC optimize("fp-contract=off")
+#pragma GCC diagnostic ignored "-Wformat-truncation" /* of messages, where they are cut */
+#endif
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wpsabi"
+"""
+MODES = {
+    "": ("", ""),
+    "WRAPPING": ("""\
+#if defined __GNUC__ && !defined __clang__ /* clang wraps vectors always */
+#pragma GCC push_options
+#pragma GCC optimize("wrapv")
+#endif
+""", """\
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC pop_options
+#endif
+"""),
+    "CONTRACTED": ("""\
+#if defined __clang__
+#pragma clang fp contract(fast)
+#elif defined __GNUC__
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=fast")
+#endif
+""", """\
+#if defined __clang__
+#pragma clang fp contract(off)
+#elif defined __GNUC__
+#pragma GCC pop_options
+#endif
+"""),
+}
+
+
+class Sources:
+    """The files of the library: texts, lists of meson.build, which headers depend on the element type."""
+
+    def __init__(self, root):
+        self.root, self.texts = root, {}
+        self.lists = {"update": ["optim/update.c"]}
+        for build in sorted(root.glob("*/**/meson.build")):
+            folder = build.parent.relative_to(root)
+            if folder.parts[0] not in ("autograd", "ops", "nn", "optim", "io"):
+                continue
+            for name, files in re.findall(r"^\s*(\w+_sources) \+?= files\(([^)]*)\)", build.read_text(), re.M):
+                self.lists.setdefault(name.removesuffix("_sources"), []).extend(
+                    str(folder / f) for f in re.findall(r"'([^']*)'", files) if f not in NOT_HERE)
+
+    def text(self, name):
+        if name not in self.texts:
+            self.texts[name] = (self.root / name).read_text(encoding="utf-8")
+        return self.texts[name]
+
+    def include(self, name, file):
+        """The path from the root of #include "file" in `name`."""
+        for folder in ((self.root / name).parent, self.root):
+            if (folder / file).is_file():
+                return str((folder / file).resolve().relative_to(self.root.resolve()))
+        sys.exit(f'amalgamate: {name}: no file for #include "{file}"')
+
+    def includes(self, name):
+        return [self.include(name, f) for f in re.findall(r'^\s*#\s*include "([^"]*)"', self.text(name), re.M)]
+
+    def depends_on_type(self, name):
+        code = c_names.without_comments(self.text(name))
+        return name == KERNEL_H or DEPENDS_ON_TYPE.search(code) is not None or any(
+            self.depends_on_type(h) for h in self.includes(name) if h != KERNEL_H and h.endswith(".h"))
+
+
+class Amalgamation:
+    """Appends files to `out`, each header once; those that depend on the type once in each group."""
+
+    def __init__(self, sources, suffixes):
+        self.sources, self.suffixes = sources, suffixes
+        self.out, self.seen, self.group, self.system = [], set(), None, set()
+        self.declared = False  # the kernels of kernels.def are; again, in another mode of arithmetic, gcc warns
+
+    def expand(self, name, names=None):
+        """The file's text, renamed, with its includes in it."""
+        text = self.sources.text(name)
+        guard = re.search(r"^#ifndef (\w+_H)\n#define \1\n", text, re.M) if name.endswith(".h") else None
+        if guard:
+            text = text[:guard.start()] + text[guard.end():].rstrip().removesuffix("#endif")
+        names = self.names(name) if names is None else names
+        text = c_names.rename(text, names, f"_{stem(name)}_{self.group['name']}" if self.group else "")
+        return re.sub(r'^[ \t]*#\s*include ([<"])([^">]*)[">].*\n', lambda m: self.included(name, m, names), text,
+                      flags=re.M)
+
+    def names(self, name):
+        """What the names that the file uses become."""
+        if self.group is None:
+            return self.suffixes.get(name, {})
+        return {**self.group["names"][""], **self.group["names"].get(name, {})}
+
+    def included(self, name, match, names):
+        kind, file = match.groups()
+        if kind == "<":
+            if file in CONDITIONAL or file.startswith("blis"):
+                return match[0]
+            self.system.add(file)
+            return ""
+        path = self.sources.include(name, file)
+        if path.endswith(".def"):
+            return "" if self.declared and name == KERNEL_H else self.expand(path, names)
+        typed = self.sources.depends_on_type(path)
+        if typed and self.group is None:
+            if path != KERNEL_H:
+                sys.exit(f"amalgamate: {name} includes {path}, which depends on the element type")
+            return "".join(self.header(h) for h in self.sources.includes(path) if h.endswith(".h"))
+        return self.header(path)
+
+    def header(self, path):
+        """Its text where it is first included; in a group, texts that do not depend on the type go before it."""
+        typed = self.sources.depends_on_type(path)
+        done = self.group["seen"] if typed else self.seen
+        if path in done:
+            return ""
+        done.add(path)
+        if typed:
+            self.group["macros"] |= c_names.macros(self.sources.text(path))
+            return banner(path) + self.expand(path)
+        group, self.group = self.group, None
+        text = banner(path) + self.expand(path)
+        self.group = group
+        if group is None:
+            return text
+        self.out.append(text)
+        return ""
+
+    def file(self, name, condition=None):
+        if name.endswith("wengert.h"):
+            return
+        text = self.expand(name)
+        ends = "".join(f"#undef {m}\n" for m in sorted(c_names.macros(self.sources.text(name))))
+        if condition:
+            text, ends = f"#ifdef {condition}\n" + text, ends + "#endif\n"
+        self.out.append(banner(name) + text + ends)
+
+    def one_group(self, name, macros, files, mode):
+        headers = set()
+        for file in files:
+            headers |= closure(self.sources, file)
+        typed = {h for h in headers if self.sources.depends_on_type(h)}
+        names = {"": {n: f"{n}_{name}" for h in typed for n in c_names.defined(self.sources.text(h))}}
+        for file in files:
+            names[file] = {n: f"{n}_{stem(file)}_{name}" for n in c_names.defined(self.sources.text(file))}
+        self.group = {"name": name, "seen": set(), "macros": set(), "names": names}
+        self.declared = mode != ""
+        before, after = MODES[mode]
+        self.out.append(f"\n/* ======== kernels: {name} ======== */\n" + before)
+        if "REAL_BITS" not in macros:
+            self.out.append("#define WG__ISA baseline\n")
+            self.group["macros"].add("WG__ISA")
+        self.out.append("".join(f"#define {m} {value}".rstrip() + "\n" for m, value in macros.items()))
+        for file in files:
+            self.file(file)
+        ends = self.group["macros"] | set(macros)
+        self.out.append("".join(f"#undef {m}\n" for m in sorted(ends)) + after)
+        self.group = None
+
+
+def banner(name):
+    return f"\n/* ---- {name} ---- */\n"
+
+
+def stem(name):
+    return "_".join(pathlib.PurePath(name).with_suffix("").parts[-2:])
+
+
+def closure(sources, name):
+    found, todo = set(), [name]
+    while todo:
+        for header in sources.includes(todo.pop()):
+            if header.endswith(".h") and header not in found:
+                found.add(header)
+                todo.append(header)
+    return found
+
+
+def clashes(sources, files):
+    """{name: files} of file-scope names that a C library declares, or more than one file or header defines."""
+    places = {}
+    headers = {h for f in files for h in closure(sources, f) if not sources.depends_on_type(h)}
+    for file in sorted(headers) + files:
+        for name in c_names.defined(sources.text(file)):
+            places.setdefault(name, []).append(file)
+    return {n: [f for f in fs if f.endswith(".c")] for n, fs in places.items() if (len(set(fs)) > 1 or n in LIBC) and not n.startswith("wg_")}
+
+
+def public_header(sources):
+    whole = Amalgamation(sources, {})
+    text = whole.expand("wengert.h")
+    head, rest = text.split("\n", 1)
+    system = "".join(f"#include <{h}>\n" for h in sorted(whole.system))
+    return whole, f"{head}\n#ifndef WENGERT_H\n#define WENGERT_H\n\n{system}{rest.rstrip()}\n\n#endif\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-v", action="store_true", dest="verbose")
+    parser.add_argument("source", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    args = parser.parse_args()
+    sources = Sources(args.source)
+    once = sources.lists["engine"] + sources.lists["wengert"] + sources.lists["product"]
+    verifier = sources.lists["verifier"]
+    clash = clashes(sources, once + verifier)
+    suffixes = {}
+    for name, files in clash.items():
+        for file in files:
+            suffixes.setdefault(file, {})[name] = f"{name}_{stem(file)}"
+    if args.verbose:
+        for name, files in sorted(clash.items()):
+            print(f"{name}: {', '.join(files)}")
+
+    public, header = public_header(sources)
+    whole = Amalgamation(sources, suffixes)
+    whole.seen = public.seen | {"wengert.h"}
+    for file in once:
+        whole.file(file)
+    for file in verifier:
+        whole.file(file, "WG__VERIFY")
+    for name, macros, lists, mode in GROUPS:
+        whole.one_group(name, macros, [f for part in lists for f in sources.lists[part]], mode)
+    version = re.search(r"version: '([^']*)'", (args.source / "meson.build").read_text())[1]
+    license_text = "".join(f" * {line}".rstrip() + "\n" for line in
+                           (args.source / "LICENSE").read_text().split("\n---")[0].strip().splitlines())
+    system = "".join(f"#include <{h}>\n" for h in sorted(whole.system))
+    head = HEAD.replace("@VERSION@", version).replace("@LICENSE@\n", license_text).replace("@LICENSE@", license_text)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    (args.folder / "wengert.h").write_text(header, encoding="utf-8")
+    (args.folder / "wengert.c").write_text(head + system + '\n#include "wengert.h"\n' + "".join(whole.out), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
