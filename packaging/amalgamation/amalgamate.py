@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the library as two files, wengert.c and wengert.h, that one command compiles: cc -O2 -c wengert.c
 
-    packaging/amalgamate.py [-v] SOURCE FOLDER
+    packaging/amalgamation/amalgamate.py [-v] SOURCE FOLDER
 
 The result needs libc, libm and pthreads alone: the reference product instead of BLIS, libm instead of SLEEF, no zlib
 (-DWG_HAVE_ZLIB -lz: with it), and kernels for one instruction set, that of the compiler's flags. The files come from
@@ -25,7 +25,6 @@ LIBC = {"accept", "bind", "connect", "dup", "find", "index", "link", "listen", "
         "remove", "rename", "rindex", "select", "send", "signal", "sleep", "split", "step", "sync", "truncate",
         "unlink", "wait", "write", "y0", "y1", "yn", "j0", "j1", "jn", "gamma", "scalb", "drem", "round"}
 NOT_HERE = {"blis.c"}  # no_blis.c takes its place
-VERIFIER = "verifier_sources"
 KERNEL_H = "ops/kernels/base/kernel.h"  # for other files than kernels it is but an #include of exec.h
 DEPENDS_ON_TYPE = re.compile(r"\b(?:real|WG__T|WG__ISA|WG__K|WG__BF16|WG__I32|WG__BOOL)\b")
 
@@ -43,7 +42,7 @@ GROUPS = [("f32", F32, PLAIN, ""), ("f64", F64, PLAIN, ""),
           ("update_f64", {"REAL_BITS": "64", "WG__UPDATE": "wg__update_f64_baseline"}, ["update"], "")]
 
 HEAD = """\
-/* Wengert @VERSION@ in one file, made by packaging/amalgamate.py. Do not edit it: the sources are better to read.
+/* Wengert @VERSION@ in one file, made by packaging/amalgamation/amalgamate.py. Do not edit it: the sources are better to read.
  *
  *     cc -O2 -c wengert.c          and link the program with -lm -pthread
  *
@@ -68,7 +67,13 @@ HEAD = """\
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #pragma GCC diagnostic ignored "-Wpsabi"
+#pragma GCC diagnostic ignored "-Wshadow" /* names at file scope of earlier files */
 """
+MIDDLE = """
+#include "wengert.h"
+#pragma GCC visibility push(hidden)
+"""
+END = "#pragma GCC visibility pop\n"
 MODES = {
     "": ("", ""),
     "WRAPPING": ("""\
@@ -162,7 +167,7 @@ class Amalgamation:
         kind, file = match.groups()
         if kind == "<":
             if file in CONDITIONAL or file.startswith("blis"):
-                return match[0]
+                return f"#pragma GCC visibility push(default)\n{match[0]}#pragma GCC visibility pop\n"
             self.system.add(file)
             return ""
         path = self.sources.include(name, file)
@@ -257,17 +262,21 @@ def public_header(sources):
     whole = Amalgamation(sources, {})
     text = whole.expand("wengert.h")
     head, rest = text.split("\n", 1)
-    system = "".join(f"#include <{h}>\n" for h in sorted(whole.system))
-    return whole, f"{head}\n#ifndef WENGERT_H\n#define WENGERT_H\n\n{system}{rest.rstrip()}\n\n#endif\n"
+    guarded = f"#ifndef WENGERT_H\n#define WENGERT_H\n\n{system_includes(whole)}{rest.rstrip()}\n\n#endif\n"
+    return whole, f"{head}\n{guarded}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-v", action="store_true", dest="verbose")
-    parser.add_argument("source", type=pathlib.Path)
-    parser.add_argument("folder", type=pathlib.Path)
-    args = parser.parse_args()
-    sources = Sources(args.source)
+def system_includes(whole):
+    return "".join(f"#include <{h}>\n" for h in sorted(whole.system))
+
+
+def license_comment(root):
+    mit = (root / "LICENSE").read_text(encoding="utf-8").split("\n---")[0].strip()
+    return "\n".join(f" * {line}".rstrip() for line in mit.splitlines())
+
+
+def library(sources, public):
+    """The text of wengert.c, and the table of clashes."""
     once = sources.lists["engine"] + sources.lists["wengert"] + sources.lists["product"]
     verifier = sources.lists["verifier"]
     clash = clashes(sources, once + verifier)
@@ -275,11 +284,6 @@ def main():
     for name, files in clash.items():
         for file in files:
             suffixes.setdefault(file, {})[name] = f"{name}_{stem(file)}"
-    if args.verbose:
-        for name, files in sorted(clash.items()):
-            print(f"{name}: {', '.join(files)}")
-
-    public, header = public_header(sources)
     whole = Amalgamation(sources, suffixes)
     whole.seen = public.seen | {"wengert.h"}
     for file in once:
@@ -288,14 +292,30 @@ def main():
         whole.file(file, "WG__VERIFY")
     for name, macros, lists, mode in GROUPS:
         whole.one_group(name, macros, [f for part in lists for f in sources.lists[part]], mode)
-    version = re.search(r"version: '([^']*)'", (args.source / "meson.build").read_text())[1]
-    license_text = "".join(f" * {line}".rstrip() + "\n" for line in
-                           (args.source / "LICENSE").read_text().split("\n---")[0].strip().splitlines())
-    system = "".join(f"#include <{h}>\n" for h in sorted(whole.system))
-    head = HEAD.replace("@VERSION@", version).replace("@LICENSE@\n", license_text).replace("@LICENSE@", license_text)
+    version = re.search(r"version: '([^']*)'", sources.text("meson.build"))[1]
+    head = HEAD.replace("@VERSION@", version).replace("@LICENSE@", license_comment(sources.root))
+    return head + system_includes(whole) + MIDDLE + "".join(whole.out) + END, clash
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-v", action="store_true", dest="verbose")
+    parser.add_argument("--depfile", type=pathlib.Path, help="of the files that were read, for make")
+    parser.add_argument("source", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path)
+    args = parser.parse_args()
+    sources = Sources(args.source)
+    public, header = public_header(sources)
+    text, clash = library(sources, public)
+    if args.verbose:
+        for name, files in sorted(clash.items()):
+            print(f"{name}: {', '.join(files)}")
     args.folder.mkdir(parents=True, exist_ok=True)
     (args.folder / "wengert.h").write_text(header, encoding="utf-8")
-    (args.folder / "wengert.c").write_text(head + system + '\n#include "wengert.h"\n' + "".join(whole.out), encoding="utf-8")
+    (args.folder / "wengert.c").write_text(text, encoding="utf-8")
+    if args.depfile:
+        read = " ".join(str(args.source / name) for name in sorted(sources.texts))
+        args.depfile.write_text(f"{args.folder / 'wengert.c'}: {read}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
