@@ -24,6 +24,9 @@ if ! { $as meson setup "$work/build" "$work/project" --force-fallback-for=wenger
     tail -40 "$work/log" >&2
     exit 1
 fi
-[ "$("$work/build/twin" | wc -l)" = 41 ] || { echo "subproject.sh: the program printed something else" >&2; exit 1; }
+[ "$("$work/build/twin" | wc -l)" = 41 ] || {
+    echo "subproject.sh: the program printed something else" >&2
+    exit 1
+}
 chmod -R u+w "$work/project"
 echo "a subproject, built from sources that are read-only, and run"

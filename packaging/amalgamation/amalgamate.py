@@ -21,9 +21,9 @@ import sys
 import c_names
 
 CONDITIONAL = {"cpuid.h", "immintrin.h", "sleef.h", "zlib.h", "sys/syscall.h"}  # stay where they are, inside of #if
-LIBC = {"accept", "bind", "connect", "dup", "find", "index", "link", "listen", "pause", "pipe", "poll", "read",
-        "remove", "rename", "rindex", "select", "send", "signal", "sleep", "split", "step", "sync", "truncate",
-        "unlink", "wait", "write", "y0", "y1", "yn", "j0", "j1", "jn", "gamma", "scalb", "drem", "round"}
+LIBC = {"accept", "bind", "connect", "drem", "dup", "gamma", "index", "j0", "j1", "jn", "link", "listen", "pause",
+        "pipe", "poll", "read", "remove", "rename", "rindex", "round", "scalb", "select", "send", "signal", "sleep",
+        "sync", "truncate", "unlink", "wait", "write", "y0", "y1", "yn"}  # short ones of the headers that are included
 NOT_HERE = {"blis.c"}  # no_blis.c takes its place
 KERNEL_H = "ops/kernels/base/kernel.h"  # for other files than kernels it is but an #include of exec.h
 DEPENDS_ON_TYPE = re.compile(r"\b(?:real|WG__T|WG__ISA|WG__K|WG__BF16|WG__I32|WG__BOOL)\b")
@@ -42,7 +42,7 @@ GROUPS = [("f32", F32, PLAIN, ""), ("f64", F64, PLAIN, ""),
           ("update_f64", {"REAL_BITS": "64", "WG__UPDATE": "wg__update_f64_baseline"}, ["update"], "")]
 
 HEAD = """\
-/* Wengert @VERSION@ in one file, made by packaging/amalgamation/amalgamate.py. Do not edit it: the sources are better to read.
+/* Wengert @VERSION@ in one file, by packaging/amalgamation/amalgamate.py. Do not edit it: edit the sources.
  *
  *     cc -O2 -c wengert.c          and link the program with -lm -pthread
  *
@@ -249,13 +249,15 @@ def closure(sources, name):
 
 
 def clashes(sources, files):
-    """{name: files} of file-scope names that a C library declares, or more than one file or header defines."""
+    """{name: files} of file-scope names that a C library declares, or more than one file or header defines. Names with
+    the prefix are declared in one file and defined in another."""
     places = {}
     headers = {h for f in files for h in closure(sources, f) if not sources.depends_on_type(h)}
     for file in sorted(headers) + files:
         for name in c_names.defined(sources.text(file)):
             places.setdefault(name, []).append(file)
-    return {n: [f for f in fs if f.endswith(".c")] for n, fs in places.items() if (len(set(fs)) > 1 or n in LIBC) and not n.startswith("wg_")}
+    return {name: [f for f in found if f.endswith(".c")] for name, found in places.items()
+            if (len(set(found)) > 1 or name in LIBC) and not name.startswith("wg_")}
 
 
 def public_header(sources):

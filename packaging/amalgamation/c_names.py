@@ -2,8 +2,9 @@
 finds what it misses, since an amalgamation with a clash does not compile."""
 import re
 
-TOKEN = re.compile(r"""\#\s*include[^\n]*|/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[A-Za-z_]\w*|\d[\w.]*|\#\#|->|\s+|.""", re.S)
-WORD = re.compile(r"[A-Za-z_]\w*\Z")
+STRING = r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+TOKEN = re.compile(r"\#\s*include[^\n]*|/\*.*?\*/|" + STRING + r"|[A-Za-z_]\w*|\d[\w.]*|->|\s+|.", re.S)
+DIRECTIVE = re.compile(r"^[ \t]*#(?:.*\\\n)*.*$", re.M)
 ATTRIBUTE = re.compile(r"__attribute__\(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\)")
 MEMBER_ENDS = (",", ";", "[", ":")
 KEYWORDS = {"static", "inline", "const", "void", "struct", "union", "enum", "typedef", "extern", "volatile", "restrict",
@@ -22,7 +23,7 @@ def macros(text):
 def statements(text):
     """The declarations at file scope, as (text before the first brace, text inside of it, text after it)."""
     code = ATTRIBUTE.sub(" ", without_comments(text))
-    code = re.sub(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', "0", re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", code, flags=re.M))
+    code = re.sub(STRING, "0", DIRECTIVE.sub("", code))
     depth, parts = 0, ["", "", ""]
     for token in re.findall(r"[{};]|[^{};]+", code):
         if token == "{":
@@ -56,7 +57,7 @@ def defined(text):
     for before, inside, after in statements(text):
         tag = re.search(r"\b(struct|union|enum)\s*(\w+)?\s*$", before)
         if tag and inside:
-            names |= {tag[2]} if tag[2] else set()
+            names |= {tag[2]} - {None}
             if tag[1] == "enum":
                 body = inside.replace(";", "")
                 names |= set(re.findall(r"(?:^|,)\s*(\w+)", re.sub(r"\([^()]*(?:\([^()]*\)[^()]*)*\)", "", body)))
