@@ -16,11 +16,15 @@ chmod -R a-w,a+rX "$work/project"
 as=
 if [ "$(id -u)" = 0 ] && setpriv --bounding-set=-dac_override true 2>/dev/null; then # else root may write everything
     as="setpriv --bounding-set=-dac_override"
-    ! $as touch "$work/project/new" 2>/dev/null || { echo "subproject.sh: the sources can be written" >&2; exit 1; }
+    if $as touch "$work/project/new" 2>/dev/null; then
+        echo "subproject.sh: the sources can be written" >&2
+        exit 1
+    fi
 fi
+options="--force-fallback-for=wengert -Dbuildtype=debug -Dwengert:default_library=static -Dwengert:amalgamation=true"
 # shellcheck disable=SC2086 # words
-if ! { $as meson setup "$work/build" "$work/project" --force-fallback-for=wengert -Dbuildtype=debug \
-    -Dwengert:default_library=static -Dwengert:amalgamation=true && $as ninja -C "$work/build" -j2 twin; } >"$work/log" 2>&1; then
+if ! { $as meson setup "$work/build" "$work/project" $options && $as ninja -C "$work/build" -j2 twin; } >"$work/log" 2>&1
+then
     tail -40 "$work/log" >&2
     exit 1
 fi
