@@ -60,15 +60,22 @@ wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *
 wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)
 {
     wg_status status = wg__reader_open_plain(reader, path, error);
-#ifdef WG_HAVE_ZLIB
     if (status != WG_OK) return status;
+#ifdef WG_HAVE_ZLIB
     reader->gz = gzdopen(reader->fd, "rb"); /* passes files through that are not gzipped */
     if (!reader->gz) {
         wg__reader_close(reader);
         return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
     }
+#else
+    uint8_t magic[2]; /* pread fails for a pipe, which is read as it is */
+    if (pread(reader->fd, magic, 2, 0) == 2 && magic[0] == 0x1f && magic[1] == 0x8b) {
+        wg__reader_close(reader);
+        return wg_error_set(error, WG_ERR_FORMAT,
+                            WG__AT "gzipped, and this library was built without zlib: gunzip it", path);
+    }
 #endif
-    return status;
+    return WG_OK;
 }
 
 void wg__reader_close(wg__reader *reader)

@@ -261,7 +261,7 @@ wg_status wg_optimizer_no_decay(wg_optimizer *o)
 const wg__update_kernels *wg__update_get(wg_dtype dtype)
 {
     bool f64 = dtype == WG_F64;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined WG__ONE_ISA
     if (wg__isa_get() == WG__ISA_avx512) return f64 ? &wg__update_f64_avx512 : &wg__update_f32_avx512;
     if (wg__isa_get() == WG__ISA_avx2) return f64 ? &wg__update_f64_avx2 : &wg__update_f32_avx2;
 #endif

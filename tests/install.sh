@@ -27,9 +27,11 @@ if [ "$kind" != static ]; then
 fi
 
 include=$(dirname "$(find "$work" -name wengert.h)")
-for header in $(cd "$include" && find . -name '*.h'); do
+for header in $(cd "$include" && find . -name '*.h*'); do
     echo "#include \"$header\"" >"$work/one.c"
-    ${CC:-cc} -std=c11 -Wall -Wextra -pedantic -Werror -I"$include" -fsyntax-only "$work/one.c"
+    case $header in
+    *.h) ${CC:-cc} -std=c11 -Wall -Wextra -pedantic -Werror -I"$include" -fsyntax-only "$work/one.c" ;;
+    esac
     if command -v c++ >/dev/null 2>&1; then
         c++ -x c++ -std=c++17 -Wall -Wextra -pedantic -Werror -I"$include" -fsyntax-only "$work/one.c"
     fi
@@ -65,7 +67,13 @@ if [ "$kind" != shared ]; then
     flags=$(pkg-config --static --cflags --libs wengert)
     static=-static
     for library in sleef sndfile; do
-        case $flags in *-l$library*) [ -f "$(${CC:-cc} -print-file-name=lib$library.a)" ] || static= ;; esac
+        case $flags in
+        *-l$library*)
+            [ -f "$(${CC:-cc} -print-file-name=lib$library.a)" ] && continue
+            echo "install.sh: not linked wholly statically: there is no lib$library.a (Debian has none; -D$library=disabled)"
+            static=
+            ;;
+        esac
     done
     # shellcheck disable=SC2046,SC2086 # words
     ${CC:-cc} "$work/consumer.c" -o "$work/consumer" ${static:-} $(echo "$flags" | sed "s|-lwengert|$folder/libwengert.a|")
@@ -79,13 +87,23 @@ if cmake --version >/dev/null 2>&1; then
     cat >"$work/CMakeLists.txt" <<EOF
 cmake_minimum_required(VERSION 3.10)
 project(consumer C)
-find_package(wengert 0.1 REQUIRED)
+set(folder \${Wengert_DIR})
+foreach(wrong 0.2 0.0.9 1 "0.1;COMPONENTS;gpu")
+  find_package(Wengert \${wrong} QUIET)
+  if(Wengert_FOUND)
+    message(FATAL_ERROR "found: \${wrong}")
+  endif()
+  set(Wengert_DIR \${folder} CACHE PATH "" FORCE)
+endforeach()
+foreach(version 0 0.1 0.1.0)
+  find_package(Wengert \${version} REQUIRED)
+endforeach()
 foreach(kind wengert $targets)
   add_executable(by-\${kind} consumer.c)
-  target_link_libraries(by-\${kind} wengert::\${kind})
+  target_link_libraries(by-\${kind} Wengert::\${kind})
 endforeach()
 EOF
-    if ! { cmake -S "$work" -B "$work/cmake" -Dwengert_DIR="$(dirname "$(find "$work" -name wengert-config.cmake)")" &&
+    if ! { cmake -S "$work" -B "$work/cmake" -DWengert_DIR="$(dirname "$(find "$work" -name wengert-config.cmake)")" &&
         cmake --build "$work/cmake"; } >"$work/log" 2>&1; then
         cat "$work/log" >&2
         exit 1

@@ -297,6 +297,19 @@ static void case_gzip_without_cap(void)
     wg_idx_fini(&idx);
     empty_folder();
 }
+#else
+/* Not taken for a text or an IDX file with a strange first byte. */
+static void test_gzip_refused(void)
+{
+    static const uint8_t packed[] = {0x1f, 0x8b, 8, 0};
+    wg_text text;
+    wg_idx idx;
+    wg_error error = {0};
+    put_file(in_folder("a.gz"), packed, sizeof packed);
+    assert_int_equal(wg_text_read(in_folder("a.gz"), &text, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "a.gz: gzipped, and this library was built without zlib");
+    assert_int_equal(wg_idx_read(in_folder("a.gz"), &idx, NULL), WG_ERR_FORMAT);
+}
 #endif
 
 /* ---- IDX ---- */
@@ -448,6 +461,8 @@ int main(int argc, char **argv)
 #ifdef WG_HAVE_ZLIB
         TEST_CASE(test_gzip),
         TEST_CASE(case_gzip_without_cap),
+#else
+        TEST_CASE(test_gzip_refused),
 #endif
         TEST_CASE(test_idx),
         TEST_CASE(test_idx_as),

@@ -316,7 +316,7 @@ static void test_memory(void)
     }
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined WG__ONE_ISA
 /* Every kernel of the table against the baseline's, on the same numbers. */
 static void same_bits(const wg__update_kernels *a, const wg__update_kernels *b, size_t size)
 {

@@ -13,6 +13,10 @@
 #include <unistd.h>
 #endif
 
+#if defined __x86_64__ && !defined WG__ONE_ISA
+#define HAS_STEPS /* above the first one */
+#endif
+
 enum { STEPS = WG__ISA_avx512 + WG__BF16_AMX + 1 };
 static const char *const names[STEPS] = {"baseline", "avx2", "avx512", "avx512bf16", "amx"};
 
@@ -20,10 +24,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT, amx_once = PTHREAD_ONCE_INIT;
 static int found;       /* a step; written once, under `once` */
 static bool amx_usable; /* written once, under `amx_once` */
 
+#ifdef HAS_STEPS
 /* TILE and BF16 of AMX. Not in __builtin_cpu_supports of gcc 12. */
 static bool has_amx(void)
 {
-#if defined __x86_64__ && defined __linux__
+#if defined __linux__
     enum { BF16 = 1 << 22, TILE = 1 << 24 };
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & BF16) && (d & TILE);
@@ -31,6 +36,7 @@ static bool has_amx(void)
     return false;
 #endif
 }
+#endif
 
 /* A process needs leave to use the tile registers; Linux refuses if a signal stack is too small for them. */
 static void ask_for_amx(void)
@@ -43,7 +49,7 @@ static void ask_for_amx(void)
 
 static int detect(void)
 {
-#if defined __x86_64__
+#ifdef HAS_STEPS
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return WG__ISA_baseline;
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||

@@ -17,7 +17,7 @@
 #if defined WG__BF16 && defined WG__AMX
 typedef float real;
 #define WG__K(name) WG__CAT4(wg__##name, _amx_, WG__ISA, )
-#elif defined WG__BF16 && defined __AVX512BF16__
+#elif defined WG__BF16 && defined __AVX512BF16__ && !defined WG__ONE_ISA
 typedef float real;
 #define WG__K(name) WG__CAT4(wg__##name, _vdpbf16_, WG__ISA, )
 #elif defined WG__BF16

@@ -62,12 +62,6 @@ void wg__conv_weight_kernel(const wg_args *args, int64_t task);
 int64_t wg__conv_weight_tasks(const wg_args *args);
 size_t wg__conv_weight_scratch(const wg_args *args);
 
-#ifdef WG__ISA /* the direct kernels (direct.c) */
-void WG__K(conv)(const wg_args *args, int64_t task);
-void WG__K(conv_input)(const wg_args *args, int64_t task);
-void WG__K(conv_weight)(const wg_args *args, int64_t task);
-#endif
-
 void wg__pad_image_kernel(const wg_args *args, int64_t task);
 int64_t wg__pad_image_tasks(const wg_args *args);
 

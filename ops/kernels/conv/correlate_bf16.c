@@ -2,7 +2,7 @@
  *
  * An element is one chain of sums of pairs (AMX: of groups of pairs, gemm/tile.h) over the taps, and within a tap over
  * the channels. */
-#include "direct_bf16.h"
+#include "variant_bf16.h"
 
 #include <string.h>
 

@@ -9,6 +9,7 @@
  * An element is one chain of fused multiply-adds (in the weight's gradient one for each block of images, added in
  * order), whatever task or tile computes it. Results have their channels a plane apart, so tiles are transposed when
  * stored. */
+#include "direct.h"
 #include "plan.h"
 
 #include <string.h>

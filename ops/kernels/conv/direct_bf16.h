@@ -53,11 +53,6 @@ typedef struct wg__conv_kernels {
 
 const wg__conv_kernels *wg__conv_bf16_get(void); /* for this machine */
 
-#ifdef WG__BF16
-void WG__K(conv_tile)(const wg__bf16_tile *t);
-extern const wg__conv_kernels WG__K(conv_kernels);
-#endif
-
 /* The elements of a result that have the same taps. */
 typedef struct wg__bf16_residue {
     wg__progression axis[WG__CONV_AXES];

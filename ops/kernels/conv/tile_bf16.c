@@ -1,5 +1,5 @@
 /* The tile of direct convolutions in bf16 (direct_bf16.h): by AMX, or in vectors. Compiled per variant. */
-#include "direct_bf16.h"
+#include "variant_bf16.h"
 
 #include "../gemm/pair.h"
 

@@ -2,7 +2,7 @@
  *
  * An element is one chain of sums of pairs (AMX: of groups of pairs, gemm/tile.h) over the images, and within an image
  * over the outputs. */
-#include "direct_bf16.h"
+#include "variant_bf16.h"
 
 #include <string.h>
 

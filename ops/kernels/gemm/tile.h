@@ -2,6 +2,7 @@
 #ifndef WG_GEMM_TILE_H
 #define WG_GEMM_TILE_H
 
+#include "lines.h"
 #include "../base/kernel.h"
 
 #ifdef __AVX2__
@@ -153,10 +154,7 @@ typedef struct wg__side {
 static inline int64_t unit_of(wg__side side) { return STEP > 1 && !side.half ? 2 : 1; }
 
 /* Lines of reals: a side that is not half, or a row panel of packed elements. */
-typedef struct wg__reals {
-    const real *data;
-    int64_t line, k; /* strides */
-} wg__reals;
+typedef WG__CAT4(wg__reals_, WG__T, , ) wg__reals;
 
 static inline wg__reals reals_of(wg__side side)
 {
@@ -189,13 +187,8 @@ enum { PACK_STEPS = 16 };
 void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from);
 void WG__K(pack_reals)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from);
 
-/* The same for lines seen through a window: element p of line l is data[step[p] + line[l]]. May write LANES rows of the
- * panel past its end. */
-typedef struct wg__windowed {
-    const real *data; /* f32 in the variant bf16, too */
-    const void *end;  /* of the memory that may be read */
-    const int64_t *line, *step;
-} wg__windowed;
+/* The same for lines seen through a window. May write LANES rows of the panel past its end. */
+typedef WG__CAT4(wg__windowed_, WG__T, , ) wg__windowed;
 void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from);
 
 /* y[j] (+)= sum over p of x[p] B[p,j], j < n; B has unit stride along one of its two axes. */

@@ -3,11 +3,10 @@
  * y may alias an operand. */
 #include "../../pointwise_rows.h"
 #include "../base/kernel.h"
+#include "../base/vector.h"
 
 #if WG__T
 #include "../base/vmath.h"
-#else
-#include "../base/vector.h"
 #endif
 
 /* Selects the rows that exist for this element type. */
