@@ -81,5 +81,5 @@ wg_status wg__reduce(wg_dist *dist);
 /* The norm of the gradient, whose parts are with the ranks: squares of blocks, then of blocks in a tree. */
 wg_status wg__norm(wg_dist *dist, double *norm);
 /* The first element of the gradient that is not finite, of all ranks; -1: none. */
-wg_status wg__first_nonfinite(wg_dist *dist, int64_t *at);
+wg_status wg__dist_nonfinite(wg_dist *dist, int64_t *at);
 #endif

@@ -62,7 +62,7 @@ static double find_nonfinite(const wg_dist *d)
     return -1;
 }
 
-wg_status wg__first_nonfinite(wg_dist *d, int64_t *at)
+wg_status wg__dist_nonfinite(wg_dist *d, int64_t *at)
 {
     const int ranks = wg_world_size(d->world);
     const double ours = find_nonfinite(d);

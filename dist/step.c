@@ -9,6 +9,7 @@
 
 static wg_status fail(wg_dist *d, wg_status status, const char *text)
 {
+    if (!d->failed) d->error = (wg_error){0};
     d->failed = true;
     return wg_error_set(&d->error, status, "dist: rank %d, shard %lld: %s", wg_world_rank(d->world),
                         (long long)d->next, text);
@@ -205,7 +206,7 @@ static wg_status add_values(wg_dist *d, wg_dist_result *result)
 static wg_status refuse_nonfinite(wg_dist *d)
 {
     int64_t at;
-    const wg_status status = wg__first_nonfinite(d, &at);
+    const wg_status status = wg__dist_nonfinite(d, &at);
     if (status != WG_OK) return status;
     if (at < 0) return wg_error_set(&d->error, WG_ERR_NONFINITE, "dist: the norm of the gradient is not finite");
     const size_t i = wg__flat_find(&d->grads, at);
