@@ -18,16 +18,16 @@
  *     }
  *
  * The global batch is cut into S shards, a property of the run: R ranks, 1 <= R <= S, deal them out among themselves.
- * Gradients of shards are added in one fixed binary tree over the S shards, whoever holds them, random numbers depend on
- * (seed, step, shard), and the norm is summed in fixed blocks: so the bits depend on S and not on R, and a run that was
- * begun on 8 ranks may go on with 5. Each rank keeps the optimizer's state of about 1/R of the parameters and updates
- * these (ZeRO, stage 1; Rajbhandari et al. 2020). docs/distributed.md has the whole picture.
+ * Gradients of shards are added in one fixed binary tree over the S shards, whoever holds them, random numbers depend
+ * on (seed, step, shard), and the norm is summed in fixed blocks: so the bits depend on S and not on R, and a run that
+ * was begun on 8 ranks may go on with 5. Each rank keeps the optimizer's state of about 1/R of the parameters and
+ * updates these (ZeRO, stage 1; Rajbhandari et al. 2020). docs/distributed.md has the whole picture.
  *
- * A library of its own, libwengert-dist (pkg-config wengert-dist). No type of MPI appears here. In a build without MPI,
- * and in a program that no launcher (mpirun, srun) started, the same program is a world of one rank.
+ * A library of its own, libwengert-dist (pkg-config wengert-dist). No type of MPI appears here. In a build without
+ * MPI, and in a program that no launcher (mpirun, srun) started, the same program is a world of one rank.
  *
- * Functions marked [all] are called by all ranks, in the same order; they wait for each other, but never longer than the
- * world's time limit for a message. */
+ * Functions marked [all] are called by all ranks, in the same order; they wait for each other, but never longer than
+ * the world's time limit for a message. */
 #ifndef WG_DIST_H
 #define WG_DIST_H
 
@@ -63,15 +63,16 @@ WG_API const char *wg_world_engine(const wg_world *world);
 /* [all] Returns when all ranks have called it. */
 WG_CHECKED WG_API wg_status wg_world_barrier(wg_world *world);
 
-/* The first error of the world, or WG_OK. It is final: when a rank died, hangs or gave up, no call succeeds any more. The
- * ranks that live end with the same message: "rank 2 of 4 has not answered for 60 s". */
+/* The first error of the world, or WG_OK. It is final: when a rank died, hangs or gave up, no call succeeds any more.
+ * The ranks that live end with the same message: "rank 2 of 4 has not answered for 60 s". */
 WG_API wg_status wg_world_status(const wg_world *world);
 WG_API const char *wg_world_message(const wg_world *world);
-/* Whether this rank is the one that prints: rank 0; after a failure the lowest rank that lives, or the one that failed. */
+/* Whether this rank is the one that prints: rank 0; after a failure the lowest rank that lives, or the one that
+ * failed. */
 WG_API bool wg_world_speaks(const wg_world *world);
-/* Call it before the program ends with an error of its own (a file that cannot be read, ...): tells the other ranks, whose
- * next call fails with "rank 2: TEXT". Returns whether to print the text: of ranks that fail at the same time, the lowest
- * does. Waits half a second to know that. True for NULL. */
+/* Call it before the program ends with an error of its own (a file that cannot be read, ...): tells the other ranks,
+ * whose next call fails with "rank 2: TEXT". Returns whether to print the text: of ranks that fail at the same time,
+ * the lowest does. Waits half a second to know that. True for NULL. */
 WG_API bool wg_world_fail(wg_world *world, const char *text);
 
 /* What this rank has sent so far. */
@@ -103,8 +104,8 @@ WG_API wg_dist_options wg_dist_defaults(void);
 
 /* [all] Begins a run: cuts the parameters that are trained into one part for each rank and drops the optimizer's state
  * of the others (wg_optimizer_own). Parameters must not be added, frozen or unfrozen afterwards. NULL on error:
- * WG_ERR_ARGUMENT if there are more ranks than shards, if an option is out of range, if the optimizer has taken steps, or
- * if ranks differ in version, model, values, optimizer or options; WG_ERR_MEMORY. Free it before the world. */
+ * WG_ERR_ARGUMENT if there are more ranks than shards, if an option is out of range, if the optimizer has taken steps,
+ * or if ranks differ in version, model, values, optimizer or options; WG_ERR_MEMORY. Free it before the world. */
 WG_API wg_dist *wg_dist_new(wg_world *world, wg_params *params, wg_optimizer *optimizer, wg_dist_options options,
                             wg_error *error);
 WG_API void wg_dist_free(wg_dist *dist);
@@ -113,12 +114,12 @@ WG_API int64_t wg_dist_shards(const wg_dist *dist);
 /* The shards of a rank are those from *first to *end - 1: floor(S r / R) to floor(S (r + 1) / R) - 1. */
 WG_API void wg_dist_range(const wg_dist *dist, int rank, int64_t *first, int64_t *end);
 
-/* The next shard of this rank in this step; -1: there is none left, or an error, which wg_dist_step will return. Sets the
- * tape's step and seed, zeroes the gradients and gives the buffers the values that they have for this shard. */
+/* The next shard of this rank in this step; -1: there is none left, or an error, which wg_dist_step will return. Sets
+ * the tape's step and seed, zeroes the gradients and gives the buffers the values that they have for this shard. */
 WG_API int64_t wg_dist_next(wg_dist *dist, wg_tape *tape, uint64_t step);
-/* Ends the shard: its gradients are those of the parameters, of a mean over `count` samples (or tokens; any weight >= 0);
- * values[options.values] are means over the same. A shard without samples needs no backward pass: count 0, values NULL.
- * WG_ERR_ARGUMENT, WG_ERR_GRADIENT if gradients are invalid because the run failed. */
+/* Ends the shard: its gradients are those of the parameters, of a mean over `count` samples (or tokens; any weight >=
+ * 0); values[options.values] are means over the same. A shard without samples needs no backward pass: count 0, values
+ * NULL. WG_ERR_ARGUMENT, WG_ERR_GRADIENT if gradients are invalid because the run failed. */
 WG_CHECKED WG_API wg_status wg_dist_add(wg_dist *dist, double count, const double *values);
 
 typedef struct wg_dist_result {
@@ -128,13 +129,13 @@ typedef struct wg_dist_result {
     int stop;                      /* the largest that a rank gave */
 } wg_dist_result;
 
-/* [all] Ends the step: gradient = sum of count gradient / sum of count, over the shards; clips; updates the parameters and
- * hands them out. Buffers that are means are averaged like gradients; batch norm normalises each shard by its own
- * statistics. stop: 0, or a number that all ranks get to know in result->stop, such as that of a signal that one rank has
- * noted. Every rank returns the same status: WG_ERR_ARGUMENT if a shard was not added or all counts are 0, what
- * wg_dist_add returned on any rank, WG_ERR_NONFINITE if the gradient is not finite; then no parameter and no buffer has
- * changed, and the step may be tried again. After the world's error (wg_world_status) only checkpoints are of use. With
- * S = 1 the bits are those of wg_clip_grad_norm and wg_optimizer_step. */
+/* [all] Ends the step: gradient = sum of count gradient / sum of count, over the shards; clips; updates the parameters
+ * and hands them out. Buffers that are means are averaged like gradients; batch norm normalises each shard by its own
+ * statistics. stop: 0, or a number that all ranks get to know in result->stop, such as that of a signal that one rank
+ * has noted. Every rank returns the same status: WG_ERR_ARGUMENT if a shard was not added or all counts are 0, what
+ * wg_dist_add returned on any rank, WG_ERR_NONFINITE if the gradient is not finite; then no parameter and no buffer
+ * has changed, and the step may be tried again. After the world's error (wg_world_status) only checkpoints are of use.
+ * With S = 1 the bits are those of wg_clip_grad_norm and wg_optimizer_step. */
 WG_CHECKED WG_API wg_status wg_dist_step(wg_dist *dist, int stop, wg_dist_result *result);
 /* The last error in one line; "" if there was none. */
 WG_API const char *wg_dist_message(const wg_dist *dist);
@@ -146,9 +147,9 @@ WG_API uint64_t wg_params_hash(const wg_params *params);
  * One file for all ranks, as wg_checkpoint_save writes it, with the key "wengert.shards". Buffers that are carried have
  * an axis of S shards in front, unless S is 1. */
 
-/* [all] Rank 0 writes the file, the others send it their parts of the optimizer's state as they are needed: no rank holds
- * more than its own. params and optimizer are those of the run, and need not be set in *checkpoint; saved_as is ignored.
- * Errors are those of wg_checkpoint_save, on every rank. */
+/* [all] Rank 0 writes the file, the others send it their parts of the optimizer's state as they are needed: no rank
+ * holds more than its own. params and optimizer are those of the run, and need not be set in *checkpoint; saved_as is
+ * ignored. Errors are those of wg_checkpoint_save, on every rank. */
 WG_CHECKED WG_API wg_status wg_dist_save(wg_dist *dist, const char *path, const wg_checkpoint *checkpoint,
                                          wg_error *error);
 /* [all] Rank 0 reads the file and sends everyone what it needs; the file is in rank 0's memory meanwhile. The number of

@@ -16,8 +16,8 @@ typedef struct wg__side {
  * stored, or added. Bytes sent are added to *count. */
 wg_status wg__exchange(wg_world *world, wg__side send, wg__side receive, bool add, uint64_t *count);
 
-/* cut[ranks + 1]: place p has the elements from cut[p] to cut[p + 1] - 1. After a gather all ranks have all elements, by
- * recursive doubling, or directly if R is no power of two; (R - 1) / R of all elements are sent by each rank. */
+/* cut[ranks + 1]: place p has the elements from cut[p] to cut[p + 1] - 1. After a gather all ranks have all elements,
+ * by recursive doubling, or directly if R is no power of two; (R - 1) / R of all elements are sent by each rank. */
 wg_status wg__gather(wg_world *world, const wg__flat *flat, const int64_t *cut, uint64_t *count);
 
 #endif

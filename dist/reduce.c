@@ -1,9 +1,9 @@
 /* Adding the sums of the ranks along the tree, so that each rank ends with its part of the sum over all shards.
  *
- * If R is a power of two that divides S, each rank has one node, and ranks that differ in bit k alone hold siblings once
- * bits below k are added: recursive halving (Rabenseifner 2004). In each round a rank sends the half of its range that
- * it does not keep, R - 1 parts in all. Otherwise a rank may have several nodes, and sends each rank that one's part of
- * each; the part is then added along the tree where it is kept. */
+ * If R is a power of two that divides S, each rank has one node, and ranks that differ in bit k alone hold siblings
+ * once bits below k are added: recursive halving (Rabenseifner 2004). In each round a rank sends the half of its range
+ * that it does not keep, R - 1 parts in all. Otherwise a rank may have several nodes, and sends each rank that one's
+ * part of each; the part is then added along the tree where it is kept. */
 #include "internal.h"
 
 #include <string.h>

@@ -166,7 +166,8 @@ wg_status wg_dist_add(wg_dist *d, double count, const double *values)
 
 /* ---- all ranks together ---- */
 
-/* Every rank learns what each has to tell: d->table, the largest stop, whether means changed. Fails if a rank failed. */
+/* Every rank learns what each has to tell: d->table, the largest stop, whether means changed; the error of one that
+ * failed. */
 static wg_status tell_all(wg_dist *d, int stop, wg_dist_result *result)
 {
     const int ranks = wg_world_size(d->world);

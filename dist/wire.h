@@ -1,5 +1,5 @@
-/* Internal to dist/: messages between ranks. wire_mpi.c is the one file that includes mpi.h; wire_none.c stands for it in
- * a build without MPI. Nothing here blocks. */
+/* Internal to dist/: messages between ranks. wire_mpi.c is the one file that includes mpi.h; wire_none.c stands for it
+ * in a build without MPI. Nothing here blocks. */
 #ifndef WG_DIST_WIRE_H
 #define WG_DIST_WIRE_H
 

@@ -1,7 +1,7 @@
 /* Internal to dist/: a world of ranks, waiting with a time limit, and what is built of both.
  *
- * Room dist: data parallel training. It knows parameter sets, optimizers, tapes' step and seed, and files by their public
- * headers; no op, no layer and, but for wire_mpi.c, no MPI. */
+ * Room dist: data parallel training. It knows parameter sets, optimizers, tapes' step and seed, and files by their
+ * public headers; no op, no layer and, but for wire_mpi.c, no MPI. */
 #ifndef WG_DIST_WORLD_H
 #define WG_DIST_WORLD_H
 
