@@ -27,10 +27,18 @@ static void clear_bar(void)
     bar_shown = false;
 }
 
-static void say(const char *format, va_list arguments)
+static bool (*may_print)(const char *text);
+static bool is_quiet;
+
+void app_may_print(bool (*asked)(const char *text)) { may_print = asked; }
+void app_be_quiet(void) { is_quiet = true; }
+
+/* last: the program ends. */
+static void say(bool last, const char *format, va_list arguments)
 {
     wg_error line = {0};
     (void)wg_error_setv(&line, WG_ERR_ARGUMENT, format, arguments);
+    if (last ? may_print && !may_print(line.text) : is_quiet) return;
     clear_bar();
     fprintf(stderr, "%s: %s\n", program, line.text);
 }
@@ -39,7 +47,7 @@ void app_note(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say(false, format, arguments);
     va_end(arguments);
 }
 
@@ -47,7 +55,7 @@ void app_fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say(true, format, arguments);
     va_end(arguments);
     exit(1);
 }
@@ -56,7 +64,7 @@ void app_usage(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say(true, format, arguments);
     va_end(arguments);
     exit(2);
 }
@@ -174,7 +182,7 @@ wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_p
     static const wg_dtype products[] = {WG_F32, WG_BF16, WG_INT8}; /* of app_precisions */
     for (int i = 0; precision && app_precisions[i]; i++)
         if (!strcmp(precision, app_precisions[i])) options.products = products[i];
-    if (options.products == WG_BF16 && !wg_bf16_is_fast())
+    if (options.products == WG_BF16 && !wg_bf16_is_fast() && !is_quiet)
         fputs("note: products in bf16 take longer than in f32 on this processor\n", stderr);
     if (!*pool) app_fail("cannot start %lld threads", (long long)threads);
     wg_tape *tape = wg_tape_new(options);
@@ -344,11 +352,13 @@ void app_progress_show(app_progress *p, int64_t done, double loss)
 {
     double now = app_now(), fraction = fraction_done(p, done);
     bool last = done == p->total;
+    if (is_quiet) return;
     if (p->terminal ? now - p->drawn < 0.1 && !last : fraction - p->printed < 0.05 && !last) return;
     char left[32], text[200];
     duration_text(fraction > 0 ? elapsed(p) * (1 - fraction) / fraction : 0, left, sizeof left);
-    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %.4f  %.0f %s/s  %s left", p->label ? p->label : "",
-             p->label ? ": " : "", (long long)done, loss, app_progress_rate(p, done), p->unit, left);
+    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %.4f  %.0f %s/s%.20s  %s left", p->label ? p->label : "",
+             p->label ? ": " : "", (long long)done, loss, app_progress_rate(p, done), p->unit,
+             p->place ? p->place : "", left);
     if (p->terminal)
         draw_bar(p, fraction, text);
     else
