@@ -204,12 +204,14 @@ static wg_status give_up(wg_world *w, int peer)
     return wg_error_set(&w->error, WG_ERR_IO, "%s", text);
 }
 
-/* Spins for a short while, then leaves the processor to others: a rank may share it. */
-static void idle(int rounds)
+/* Spins while a message may be on its way, then leaves the processor to others: a rank may share it. */
+static void idle(double waited)
 {
-    if (rounds > 2000)
-        pause_for(rounds > 20000 ? 2e-4 : 2e-5);
-    else if (rounds > 50)
+    if (waited > 1e-2)
+        pause_for(2e-4);
+    else if (waited > 1e-4)
+        pause_for(1e-5);
+    else if (waited > 2e-5)
         sched_yield();
 }
 
@@ -218,7 +220,7 @@ wg_status wg__wait(wg_world *w, wg__request *request, int peer)
     const double start = wg__now();
     bool done = false;
     wg_error error = {0};
-    for (int rounds = 0;; rounds++) {
+    for (unsigned rounds = 0;; rounds++) {
         if (w->error.status != WG_OK) return w->error.status;
         if (wg__wire_test(request, &done, &error) != WG_OK) {
             char text[332];
@@ -227,8 +229,9 @@ wg_status wg__wait(wg_world *w, wg__request *request, int peer)
         }
         if (done) break;
         if (rounds % 64 == 63) read_notes(w);
-        if (wg__now() - start > w->timeout) return give_up(w, peer);
-        idle(rounds);
+        const double waited = wg__now() - start;
+        if (waited > w->timeout) return give_up(w, peer);
+        idle(waited);
     }
     w->counts.seconds += wg__now() - start;
     return WG_OK;

@@ -90,6 +90,7 @@ void on_error(void *context, wg_status status, const char *message);
 wg_tensor loss(void *context, wg_tape *tape, wg_params *set);
 wg_tensor step(void *context, wg_tensor x, wg_tensor *state, int n);
 wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *parent, float *log_probabilities);
+wg_status fill(void *context, size_t tensor, uint64_t offset, void *bytes, size_t size, wg_error *error);
 
 /* End the child if the result is none that a call may return. */
 void check_status(wg_status status);

@@ -45,6 +45,12 @@ wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *
     return WG_OK;
 }
 
+wg_status fill(void *context, size_t tensor, uint64_t offset, void *bytes, size_t size, wg_error *error)
+{
+    memset(bytes, 0, size);
+    return WG_OK;
+}
+
 static wg_status nop_infer(wg_infer *c)
 {
     c->out = c->in[0];
