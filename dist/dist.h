@@ -105,7 +105,8 @@ WG_API wg_dist_options wg_dist_defaults(void);
 /* [all] Begins a run: cuts the parameters that are trained into one part for each rank and drops the optimizer's state
  * of the others (wg_optimizer_own). Parameters must not be added, frozen or unfrozen afterwards. NULL on error:
  * WG_ERR_ARGUMENT if there are more ranks than shards, if an option is out of range, if the optimizer has taken steps,
- * or if ranks differ in version, model, values, optimizer or options; WG_ERR_MEMORY. Free it before the world. */
+ * or if ranks differ in version, build, instruction set, model, values,
+ * optimizer or options; WG_ERR_MEMORY. Free it before the world. */
 WG_API wg_dist *wg_dist_new(wg_world *world, wg_params *params, wg_optimizer *optimizer, wg_dist_options options,
                             wg_error *error);
 WG_API void wg_dist_free(wg_dist *dist);

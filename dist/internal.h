@@ -76,6 +76,8 @@ int64_t wg__count_roots(int64_t shards, int ranks);
 void wg__cut(int64_t numel, int ranks, int64_t *cut);
 wg__range wg__part(const wg_dist *dist, int place);
 
+/* A hash of numbers that depend on how this build rounds on this machine. */
+wg_status wg__probe(uint64_t *hash);
 /* Adds the sums of all ranks: this rank's part of the gradients is then the sum over all shards. */
 wg_status wg__reduce(wg_dist *dist);
 /* The norm of the gradient, whose parts are with the ranks: squares of blocks, then of blocks in a tree. */

@@ -229,11 +229,15 @@ uint64_t wg_params_hash(const wg_params *set)
 }
 
 /* What must be equal, and what to say if it is not. */
-static const char *const differs[] = {"another version of Wengert", "other options", "another model",
-                                      "another optimizer", "other initial values"};
+static const char *const differs[] = {"another version of Wengert",
+                                      "another build or instruction set",
+                                      "other options",
+                                      "another model",
+                                      "another optimizer",
+                                      "other initial values"};
 enum { FACTS = sizeof differs / sizeof *differs };
 
-static void facts_of(const wg_dist *d, uint64_t fact[FACTS])
+static wg_status facts_of(const wg_dist *d, uint64_t fact[FACTS])
 {
     const char *version = wg_version(), *optimizer = wg_optimizer_name(d->optimizer);
     const wg_dist_options *o = &d->options;
@@ -241,25 +245,27 @@ static void facts_of(const wg_dist *d, uint64_t fact[FACTS])
     const double reals[] = {o->clip_norm, wg_optimizer_lr(d->optimizer)};
     memset(fact, 0, FACTS * sizeof *fact);
     fact[0] = wg__hash_bytes(0, version, strlen(version));
-    fact[1] = wg__hash_bytes(wg__hash_bytes(0, numbers, sizeof numbers), reals, sizeof reals);
+    fact[2] = wg__hash_bytes(wg__hash_bytes(0, numbers, sizeof numbers), reals, sizeof reals);
     for (size_t i = 0; i < wg_params_count(d->params); i++) {
         const wg_param *p = wg_params_at(d->params, i);
         const char *name = wg_params_name_at(d->params, i);
         const wg_shape shape = wg_param_shape(p);
         const int64_t kind = wg_param_is_buffer(p) + 2 * wg_param_is_frozen(p);
-        fact[2] = wg__hash_bytes(fact[2], name, strlen(name));
-        fact[2] = wg__hash_bytes(fact[2], shape.size, (size_t)shape.rank * sizeof *shape.size);
-        fact[2] = wg__hash_bytes(fact[2], &kind, sizeof kind);
+        fact[3] = wg__hash_bytes(fact[3], name, strlen(name));
+        fact[3] = wg__hash_bytes(fact[3], shape.size, (size_t)shape.rank * sizeof *shape.size);
+        fact[3] = wg__hash_bytes(fact[3], &kind, sizeof kind);
     }
-    fact[3] = wg__hash_bytes(0, optimizer, strlen(optimizer));
-    fact[4] = wg_params_hash(d->params);
+    fact[4] = wg__hash_bytes(0, optimizer, strlen(optimizer));
+    fact[5] = wg_params_hash(d->params);
+    return wg__probe(&fact[1]);
 }
 
 /* Compares with rank 0; the lowest rank that differs says so to all. */
 static wg_status compare_ranks(wg_dist *d)
 {
     uint64_t ours[FACTS], theirs[FACTS];
-    facts_of(d, ours);
+    if (facts_of(d, ours) != WG_OK)
+        wg_error_set(&d->error, WG_ERR_MEMORY, "dist: out of memory for a comparison of ranks");
     memcpy(theirs, ours, sizeof ours);
     const wg_status status = wg__broadcast(d->world, 0, theirs, sizeof theirs);
     if (status != WG_OK) return status;

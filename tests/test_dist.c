@@ -333,6 +333,7 @@ static void memory_is_as_predicted(void)
 static void failing_allocations(void)
 {
     bool done = false;
+    int refused = 0;
     for (long k = 0; !done && k < 200; k++) {
         wg_dist_options o = wg_dist_defaults();
         o.shards = SHARDS;
@@ -344,10 +345,11 @@ static void failing_allocations(void)
         r.dist = wg_dist_new(r.world, r.params, r.optimizer, o, &error);
         done = left_to_fail >= 0;
         left_to_fail = -1;
-        CHECK(done ? r.dist != NULL : !r.dist && error.status == WG_ERR_MEMORY);
+        CHECK(r.dist || (!done && error.status == WG_ERR_MEMORY)); /* BLIS can do without some of its own */
+        refused += !r.dist;
         run_end(&r);
     }
-    CHECK(done);
+    CHECK(done && refused > 10);
 }
 
 int main(int argc, char **argv)
