@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Many ranks on this machine: the same bits on any number of them, ranks that die, hang or get bad input.
 
-    tests/dist.py PROGRAM WHAT [--mpirun COMMAND] [--long] [--seed N]
+    tests/dist.py PROGRAM WHAT [--mpirun COMMAND] [--examples FOLDER] [--long] [--seed N]
 
-PROGRAM is dist_train; WHAT is bits, bytes, killed or input. --long: 100 steps, 1 and 2 threads, 50 kills. With a
+PROGRAM is dist_train; WHAT is bits, bytes, killed, input or examples. --long: 100 steps, 1 and 2 threads, 50 kills. With a
 sanitizer WG_TEST_SLOW=N makes the time limits N times as long. A test that fails prints the commands that repeat it."""
 import argparse
 import os
@@ -11,6 +11,7 @@ import pathlib
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,15 @@ class Runs:
 
     def command(self, ranks, *words):
         return [*self.launcher, "-n", str(ranks), self.options.program, *map(str, words)]
+
+    def example(self, ranks, name, *words):
+        """Runs an example; its results, which one rank prints."""
+        command = [*self.launcher, "-n", str(ranks), f"{self.options.examples}/{name}", *map(str, words)]
+        self.last = shlex.join(command)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100 * self.slow, check=False)
+        if done.returncode != 0:
+            raise Failure(f"exit {done.returncode}, {done.stderr}: {self.last}")
+        return done.stdout, done.stderr
 
     def __call__(self, ranks, *words, limit=60.0):
         """exit code, what the program printed, its lines on stderr."""
@@ -101,10 +111,10 @@ def killed(run, long):
         model, ranks, path = MODELS[trial % 3], dice.choice([2, 3, 4]), run.file("killed")
         want = run.good(1, model, "steps=20")[0]["hash"]
         path.unlink(missing_ok=True)
-        at, signal = dice.randrange(1, 20), 9
+        at = dice.randrange(1, 20)
         words = [model, "steps=20", "timeout=3", f"save={path}", "every=1"]
         began = time.monotonic()
-        code, _, lines = run(ranks, *words, f"victim={dice.randrange(ranks)}", f"at={at}", f"signal={signal}")
+        code, _, lines = run(ranks, *words, f"victim={dice.randrange(ranks)}", f"at={at}", "signal=9")
         if code == 0 or len(lines) > 1 or time.monotonic() - began > 15 * run.slow:
             raise Failure(f"exit {code} after {time.monotonic() - began:.1f} s, {lines}: {run.last}")
         middle, again = dice.randrange(at, 21), [f"load={path}"]
@@ -145,22 +155,63 @@ def bad_input(run, long):
     refuse(run, "", 2, "gpt", f"load={full}")
     limit = f"{4 * run.slow:g}"
     refuse(run, f"rank 1 of 3 has not answered for {limit} s", 3, "gpt", "victim=1", "hangs=4", f"timeout={limit}")
-    for signal in (15, 10):
-        words = "gpt", "steps=20", f"save={path}", "every=100", "victim=2", "at=7", f"signal={signal}"
+    for number in (15, 10):
+        words = "gpt", "steps=20", f"save={path}", "every=100", "victim=2", "at=7", f"signal={number}"
         code, out, lines = run(3, *words)
-        if code != 128 + signal or lines or out.count("steps=8") != 3:
+        if code != 128 + number or lines or out.count("steps=8") != 3:
             raise Failure(f"exit {code}, {lines}, {out}: {run.last}")
     want = run.good(1, "gpt", "steps=20")[0]["hash"]
     if run.good(2, "gpt", "steps=20", f"load={path}")[0]["hash"] != want:
         raise Failure(f"another hash after a signal: {run.last}")
 
 
+EXAMPLES = {
+    "charlm": ["train", "--tiny", "--dropout", "0.2", "--layers", "2", "--optimizer", "adam"],
+    "gpt": ["--tiny", "--dropout", "0.1"],
+    "digits": ["--tiny", "--batch-norm", "--epochs", "1"],
+}
+
+
+def examples(run, long):
+    """charlm, gpt and digits: the same files from any number of ranks; one rank prints; a signal saves and ends all."""
+    for name, words in EXAMPLES.items():
+        files = {}
+        steps = [] if name == "digits" else ["--steps", "100" if long else "20"]
+        for ranks in [1, 2, 3, 4, 5, 8, 16] if long else [1, 3]:
+            for threads in [1, 2] if long else [1]:
+                path = run.file(f"{name}-{ranks}-{threads}")
+                out, err = run.example(ranks, name, *words, *steps, "--shards", 16, "--threads", threads, "--out", path)
+                if out.count("final: ") != 1 or (ranks > 1 and f" on {ranks} ranks" not in err):
+                    raise Failure(f"{out} {err}: {run.last}")
+                files[path.read_bytes()] = run.last
+        if len(files) != 1:
+            raise Failure("other files by " + " and ".join(files.values()))
+        print(f"{name}: the same file")
+    out, _ = run.example(3, "many")
+    if out.count("final: a=3.00") != 1:
+        raise Failure(f"{out}: {run.last}")
+    if run.example(2, "charlm", "train", "--help")[0].count("usage:") != 1:
+        raise Failure(f"not one help: {run.last}")
+    path = run.file("signal")
+    command = [*run.launcher, "-n", "2", f"{run.options.examples}/charlm", "train", "--tiny", "--steps", "1000000",
+               "--eval-every", "0", "--out", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        time.sleep(5 * run.slow)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=60 * run.slow)[1]
+    if process.returncode == 0 or err.count("is saved, --resume goes on") != 1 or not path.exists():
+        raise Failure(f"exit {process.returncode}, {err}: {shlex.join(command)}")
+    print(f"Ctrl-C: exit {process.returncode}, saved")
+
+
 def main():
-    tests = {"bits": bits, "bytes": bytes_moved, "killed": killed, "input": bad_input}
+    tests = {"bits": bits, "bytes": bytes_moved, "killed": killed, "input": bad_input,
+             "examples": examples}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("what", choices=tests)
     parser.add_argument("--mpirun", default=OPENMPI)
+    parser.add_argument("--examples")
     parser.add_argument("--long", action="store_true", default=bool(os.environ.get("WG_TEST_LONG")))
     parser.add_argument("--seed", type=int, default=1)
     run = Runs(parser.parse_args())
