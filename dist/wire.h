@@ -14,8 +14,10 @@ typedef struct wg__request {
     bool pending;
 } wg__request;
 
-/* Whether a launcher started this program: then MPI must be started too. */
-bool wg__wire_launched(void);
+/* Whether a launcher started this program, and its place as far as the environment tells: launch.c. */
+bool wg__launched(int *rank, int *size);
+/* Whether there is anything to open: in a build without MPI there never is. */
+extern const bool wg__has_wire;
 /* Starts MPI; *rank and *size are those of the world. */
 wg_status wg__wire_open(int *argc, char ***argv, int *rank, int *size, wg_error *error);
 void wg__wire_close(void);

@@ -2,7 +2,6 @@
 #include "wire.h"
 
 #include <mpi.h>
-#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(sizeof(MPI_Request) <= sizeof((wg__request){0}.handle), "a request has room for MPI's");
@@ -18,15 +17,7 @@ static wg_status check(int code, const char *what, wg_error *error)
     return wg_error_set(error, WG_ERR_IO, "MPI: %s: %.200s", what, text);
 }
 
-/* Each launcher tells its processes their place by one of these: Open MPI's, PMIx', those of MPICH and Slurm. A program
- * that is started without one would begin a world of one, which takes MPI a second or two. */
-bool wg__wire_launched(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_SIZE", "PMI_RANK"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i])) return true;
-    return false;
-}
+const bool wg__has_wire = true;
 
 wg_status wg__wire_open(int *argc, char ***argv, int *rank, int *size, wg_error *error)
 {

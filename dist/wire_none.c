@@ -8,7 +8,8 @@ static wg_status refuse(wg_error *error)
     return wg_error_set(error, WG_ERR_IO, "this build has no MPI: see the option mpi of meson");
 }
 
-bool wg__wire_launched(void) { return false; }
+const bool wg__has_wire = false;
+
 wg_status wg__wire_open(int *argc, char ***argv, int *rank, int *size, wg_error *error) { return refuse(error); }
 void wg__wire_close(void) {}
 void wg__wire_engine(char *text, size_t size) { snprintf(text, size, "none"); }

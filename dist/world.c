@@ -18,11 +18,18 @@ double wg__now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+static void pause_for(double seconds)
+{
+    const struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
+}
+
 /* ---- opening and closing ---- */
 
 wg_world_options wg_world_defaults(void) { return (wg_world_options){.timeout = 60}; }
 
 static bool is_open;
+static wg_world *left_behind; /* one that failed: messages may still arrive in its memory */
 
 static bool take_memory(wg_world *w)
 {
@@ -47,6 +54,23 @@ static void release(wg_world *w)
     is_open = false;
 }
 
+/* Starts MPI in a program that was launched. Without MPI that is an error, which rank 0 is the first to tell: the
+ * launcher then ends the others. */
+static wg_status open_wire(wg_world *w, int *argc, char ***argv, wg_error *error)
+{
+    int rank, size;
+    if (!wg__launched(&rank, &size)) return WG_OK;
+    if (wg__has_wire) {
+        const wg_status status = wg__wire_open(argc, argv, &w->rank, &w->size, error);
+        if (status == WG_OK) wg__wire_engine(w->engine, sizeof w->engine);
+        return status;
+    }
+    if (size == 1) return WG_OK;
+    if (rank > 0) pause_for(2);
+    return wg_error_set(error, WG_ERR_IO,
+                        "world: started on %d ranks, but this build has no MPI: see meson's option mpi", size);
+}
+
 wg_world *wg_world_open(int *argc, char ***argv, wg_world_options options, wg_error *error)
 {
     if (is_open || !(options.timeout > 0)) {
@@ -61,23 +85,15 @@ wg_world *wg_world_open(int *argc, char ***argv, wg_world_options options, wg_er
     }
     *w = (wg_world){.size = 1, .timeout = options.timeout, .engine = "none"};
     is_open = true;
-    const bool launched = wg__wire_launched();
-    if (launched && wg__wire_open(argc, argv, &w->rank, &w->size, error) != WG_OK) {
+    if (open_wire(w, argc, argv, error) != WG_OK) {
         release(w);
         return NULL;
     }
-    if (launched) wg__wire_engine(w->engine, sizeof w->engine);
     w->speaks = w->rank == 0;
     if (take_memory(w)) return w;
     wg_error_set(error, WG_ERR_MEMORY, "world: out of memory for %d ranks", w->size);
     release(w);
     return NULL;
-}
-
-static void pause_for(double seconds)
-{
-    const struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    nanosleep(&time, NULL);
 }
 
 /* After a failure MPI is left as it is: it would wait for the dead. The launcher kills all as soon as one ends with an
@@ -91,7 +107,7 @@ void wg_world_close(wg_world *w)
     if (ok)
         release(w);
     else
-        is_open = false; /* messages may still arrive in its memory */
+        left_behind = w;
 }
 
 int wg_world_rank(const wg_world *w) { return w ? w->rank : 0; }
