@@ -154,7 +154,8 @@ def bad_input(run, long):
     full.write_bytes(before[:-1])
     refuse(run, "", 2, "gpt", f"load={full}")
     limit = f"{4 * run.slow:g}"
-    refuse(run, f"rank 1 of 3 has not answered for {limit} s", 3, "gpt", "victim=1", "hangs=4", f"timeout={limit}")
+    refuse(run, f"rank 1 of 3 has not answered for {limit} s", 3, "gpt", "victim=1", "hangs=4", f"timeout={limit}",
+           "late=2")
     for number in (15, 10):
         words = "gpt", "steps=20", f"save={path}", "every=100", "victim=2", "at=7", f"signal={number}"
         code, out, lines = run(3, *words)

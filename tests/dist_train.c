@@ -229,7 +229,10 @@ int main(int argc, char **argv)
     const bool killed = rank == (int)number_of("victim", -1);
     for (; step < steps && result.stop == 0; step++) {
         if (killed && step == (uint64_t)number_of("at", 1e9)) raise((int)number_of("signal", SIGKILL));
-        if (killed && step == (uint64_t)number_of("hangs", 1e9)) pause();
+        if (step == (uint64_t)number_of("hangs", 1e9)) {
+            if (killed) pause();
+            if (rank == (int)number_of("late", -1)) sleep((unsigned)(0.75 * world_options.timeout));
+        }
         if (train_step(dist, &m, tape, loader, step, &result) != WG_OK) return give_up(wg_dist_message(dist));
         checkpoint.step = step + 1;
         if (save && (checkpoint.step % every == 0 || checkpoint.step == steps || result.stop) &&
