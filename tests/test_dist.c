@@ -239,6 +239,39 @@ static void refused_steps(void)
     run_end(&r);
 }
 
+/* f64, with gradients whose squares overflow, and others whose squares vanish. */
+static void norms_of_f64(void)
+{
+    static const double sizes[] = {1, 1e200, 1e-200};
+    for (int k = 0; k < 3; k++) {
+        wg_world *world = wg_world_open(NULL, NULL, wg_world_defaults(), NULL);
+        wg_params *set = wg_params_new(WG_F64);
+        wg_param *p = wg_param_new(set, "p", WG_DIMS(N), wg_init_zeros());
+        wg_optimizer *sgd = wg_sgd_new(set, wg_sgd_defaults());
+        wg_tape *tape = wg_tape_new(wg_tape_defaults());
+        wg_dist_options o = wg_dist_defaults();
+        o.shards = 3;
+        o.clip_norm = sizes[k] / 8;
+        wg_dist *d = wg_dist_new(world, set, sgd, o, NULL);
+        wg_optimizer_set_lr(sgd, 0.25);
+        while (wg_dist_next(d, tape, 0) >= 0) {
+            double *g = wg_param_grad_write_begin(p);
+            for (int i = 0; i < N; i++) g[i] = sizes[k] * (i % 2 ? 1 : -1);
+            wg_param_grad_write_end(p);
+            CHECK(wg_dist_add(d, 2, (const double[]){1}) == WG_OK);
+        }
+        wg_dist_result result;
+        CHECK(wg_dist_step(d, 0, &result) == WG_OK && fabs(result.norm / sizes[k] / sqrt(N) - 1) < 1e-12);
+        const double want = sizes[k] > 1e-100 ? -0.25 / 8 / sqrt(N) * sizes[k] : 0; /* 1e-6 is added to the norm */
+        CHECK(fabs(((const double *)wg_param_value(p))[1] - want) <= 2e-6 * sizes[k]);
+        wg_dist_free(d);
+        wg_tape_free(tape);
+        wg_optimizer_free(sgd);
+        wg_params_free(set);
+        wg_world_close(world);
+    }
+}
+
 static void expect_refusal(wg_dist_options options, const char *text)
 {
     run r;
@@ -358,6 +391,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(flat_arrays),
                                  TEST_CASE(shards_are_added_along_the_tree),
                                  TEST_CASE(refused_steps),
+                                 TEST_CASE(norms_of_f64),
                                  TEST_CASE(wrong_arguments),
                                  TEST_CASE(checkpoints),
                                  TEST_CASE(memory_is_as_predicted),
