@@ -132,17 +132,17 @@ static double train(const model *m, wg_tape *tape, const corpus *c, const settin
     wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->story.lengths);
     int64_t steps = s->epochs * wg_loader_batches(loader);
     double smooth = log(n_answers(c));
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, steps, "questions", (double)s->batch);
-    for (int64_t step = 0; step < steps && !app_signal(); step++) {
+    wg_progress progress = {.unit = "questions", .units = (double)s->batch};
+    wg_progress_begin(&progress, 0, steps);
+    for (int64_t step = 0; step < steps && !wg_signal_number(); step++) {
         const int64_t *samples;
         int64_t n = wg_loader_batch(loader, (uint64_t)step, &samples);
         wg_set_step(tape, (uint64_t)step);
         wg_optimizer_set_lr(optimizer, wg_schedule_cosine(s->lr, s->lr / 20, (uint64_t)step, (uint64_t)steps));
         smooth += 0.05 * (train_step(m, tape, optimizer, c, samples, n) - smooth);
-        app_progress_show(&progress, step + 1, smooth);
+        wg_progress_show(&progress, step + 1, smooth);
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
     wg_loader_free(loader);
     wg_optimizer_free(optimizer);
     return smooth;
@@ -193,7 +193,7 @@ static void run(wg_tape *tape, const settings *s)
     if (s->story) asked = corpus_of_question(&c, s->story);
     model m = model_new(&c, s);
     double loss = train(&m, tape, &c, s);
-    if (!app_signal()) {
+    if (!wg_signal_number()) {
         double right = accuracy(&m, tape, &c, c.train, c.n, NULL);
         printf("%lld questions to learn from, %lld held out, %d words, %d answers\n\n", (long long)c.train,
                (long long)(c.n - c.train), (int)c.words.size - WORD_FIRST, (int)n_answers(&c));
@@ -238,11 +238,11 @@ int main(int argc, char **argv)
               "Expected: accuracy above 0.95 on held-out stories, chance about 0.17.",
               options);
     if (s.tiny) app_preset(options, "stories=3000 epochs=24 embedding=16 hidden=32 lr=0.01");
-    app_catch_signals();
+    wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     run(tape, &s);
-    if (app_signal()) app_note("stopped");
+    if (wg_signal_number()) app_note("stopped");
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

@@ -306,18 +306,18 @@ static void train(const captioner *c, wg_tape *tape, const settings *s)
     wg_optimizer *adam = wg_adam_new(c->params, options);
     if (!adam) app_fail("out of memory");
     examples e = examples_new(s->batch);
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, s->steps, "pictures", (double)s->batch);
+    wg_progress progress = {.unit = "pictures", .units = (double)s->batch};
+    wg_progress_begin(&progress, 0, s->steps);
     double smooth = 0;
     for (int64_t step = 0; step < s->steps; step++) {
-        if (app_signal()) exit(128 + app_signal());
+        if (wg_signal_number()) exit(128 + wg_signal_number());
         draw_examples(&e, (uint64_t)(s->seed * 1000003 + step), false);
         wg_optimizer_set_lr(adam, wg_schedule_cosine(s->lr, s->lr / 20, (uint64_t)step, (uint64_t)s->steps));
         double loss = train_step(c, tape, adam, &e, step);
         smooth += (loss - smooth) / (double)(step < 20 ? step + 1 : 20);
-        app_progress_show(&progress, step + 1, smooth);
+        wg_progress_show(&progress, step + 1, smooth);
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
     examples_fini(&e);
     wg_optimizer_free(adam);
 }
@@ -415,10 +415,10 @@ int main(int argc, char **argv)
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     captioner c = captioner_new(&s);
-    app_catch_signals();
-    double started = app_now();
+    wg_signal_catch();
+    double started = wg_seconds();
     train(&c, tape, &s);
-    double seconds = app_now() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
+    double seconds = wg_seconds() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
     printf("final: exact=%.1f unseen=%.1f params=%lld steps=%lld seconds=%.1f\n", exact, unseen,
            (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
     wg_params_free(c.params);

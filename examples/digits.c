@@ -282,28 +282,28 @@ static double test(trainer *t)
 static void train(trainer *t, const settings *s)
 {
     int64_t batches = wg_loader_batches(t->loader), steps = s->epochs * batches, step = 0;
-    double sum = 0, accuracy = 0, tested = 0, started = app_now();
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, steps, "pictures", (double)s->batch);
+    double sum = 0, accuracy = 0, tested = 0, started = wg_seconds();
+    wg_progress progress = {.unit = "pictures", .units = (double)s->batch};
+    wg_progress_begin(&progress, 0, steps);
     progress.place = ranks_text();
     for (; step < steps && t->stop == 0; step++) {
         sum += train_step(t, step);
         int64_t in_epoch = step % batches + 1;
-        app_progress_show(&progress, step + 1, sum / (double)in_epoch);
+        wg_progress_show(&progress, step + 1, sum / (double)in_epoch);
         if (in_epoch < batches) continue;
-        double before = app_now();
+        double before = wg_seconds();
         accuracy = test(t);
-        tested += app_now() - before;
-        app_progress_end(&progress);
+        tested += wg_seconds() - before;
+        wg_progress_clear();
         printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
                sum / (double)batches, accuracy);
         fflush(stdout);
         sum = 0;
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
     if (t->stop) exit(128 + t->stop);
     printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
-           (long long)wg_params_trainable(t->net.params), (long long)steps, app_now() - started - tested);
+           (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
 }
 
 /* ---- the program ---- */
@@ -361,7 +361,7 @@ static void run(const settings *s)
     wg_checkpoint initial = {.params = t.net.params, .seed = (uint64_t)s->seed};
     save(s->init_out, &initial);
     t.dist = ranks_begin(t.net.params, t.optimizer, s->shards, s->seed, 0);
-    app_catch_signals();
+    wg_signal_catch();
     train(&t, s);
     save(s->out, &initial);
     if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));

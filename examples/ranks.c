@@ -53,7 +53,7 @@ wg_dist *ranks_begin(wg_params *params, wg_optimizer *optimizer, int64_t shards,
 double ranks_step(wg_dist *dist, bool timeout, int64_t step, int *stop)
 {
     wg_dist_result result;
-    const int ours = app_signal() ? app_signal() : timeout ? RANKS_TIMEOUT : 0;
+    const int ours = wg_signal_number() ? wg_signal_number() : timeout ? RANKS_TIMEOUT : 0;
     if (wg_dist_step(dist, ours, &result) != WG_OK)
         app_fail("step %lld: %s", (long long)step + 1, wg_dist_message(dist));
     *stop = result.stop;

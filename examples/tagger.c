@@ -132,7 +132,7 @@ static score evaluate(const model *m, wg_tape *tape, const corpus *c, int64_t si
     return (score){right / all, ambiguous > 0 ? right_ambiguous / ambiguous : 1, whole / (double)(c->n - c->train)};
 }
 
-static score train(const model *m, wg_tape *tape, const corpus *c, const settings *s, app_progress *progress,
+static score train(const model *m, wg_tape *tape, const corpus *c, const settings *s, wg_progress *progress,
                    int64_t done)
 {
     wg_adam_options adam = wg_adam_defaults();
@@ -142,9 +142,9 @@ static score train(const model *m, wg_tape *tape, const corpus *c, const setting
     wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->tokens.lengths);
     int64_t steps = s->epochs * wg_loader_batches(loader);
     double smooth = log(n_tags(c));
-    for (int64_t step = 0; step < steps && !app_signal(); step++) {
+    for (int64_t step = 0; step < steps && !wg_signal_number(); step++) {
         smooth += 0.05 * (train_step(m, tape, optimizer, c, loader, (uint64_t)step) - smooth);
-        app_progress_show(progress, done + step + 1, smooth);
+        wg_progress_show(progress, done + step + 1, smooth);
     }
     wg_loader_free(loader);
     wg_optimizer_free(optimizer);
@@ -224,18 +224,18 @@ static void run(wg_tape *tape, const settings *s)
     corpus c = corpus_new(s->data, s->sentences, (uint64_t)s->seed);
     score scores[2] = {0};
     double depends[2] = {0};
-    app_progress progress;
     int64_t steps = s->epochs * ((c.train + s->batch - 1) / s->batch);
     model models[2];
-    app_progress_begin(&progress, 0, 0, 2 * steps, "sentences", (double)s->batch);
+    wg_progress progress = {.unit = "sentences", .units = (double)s->batch};
+    wg_progress_begin(&progress, 0, 2 * steps);
     for (int k = 0; k < 2; k++) {
         models[k] = model_new(&c, s, k == 1);
         progress.label = direction[k];
         scores[k] = train(&models[k], tape, &c, s, &progress, k * steps);
         depends[k] = dependence(&models[k], tape, &c);
     }
-    app_progress_end(&progress);
-    if (!app_signal()) {
+    wg_progress_clear();
+    if (!wg_signal_number()) {
         const char *garden_path[] = {"the old man sleeps .", "the old man the boats .",
                                      "we saw her dog yesterday .", "we saw her yesterday ."};
         printf("%lld sentences to learn from, %lld held out, %d words, %d tags\n\n", (long long)c.train,
@@ -289,11 +289,11 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) app_preset(options, "sentences=400 hidden=16 embedding=16 lr=0.02");
     if (s.sentence) check_sentence(s.sentence);
-    app_catch_signals();
+    wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     run(tape, &s);
-    if (app_signal()) app_note("stopped");
+    if (wg_signal_number()) app_note("stopped");
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

@@ -211,18 +211,18 @@ static double learn(const settings *s, const char *name, predict_fn predict, wg_
     if (!adam) app_fail("out of memory");
     app_note("%s: %lld parameters", name, (long long)wg_params_trainable(net.params));
     clips c = clips_new(s->batch);
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, s->steps, "clips", (double)s->batch);
+    wg_progress progress = {.unit = "clips", .units = (double)s->batch};
+    wg_progress_begin(&progress, 0, s->steps);
     progress.label = name;
     double smooth = 0;
     for (int64_t step = 0; step < s->steps; step++) {
-        if (app_signal()) exit(128 + app_signal());
+        if (wg_signal_number()) exit(128 + wg_signal_number());
         draw_clips(&c, (uint64_t)(s->seed * 1000003 + step));
         double loss = train_step(&net, predict, tape, adam, &c, step);
         smooth += (loss - smooth) / (double)(step < 20 ? step + 1 : 20);
-        app_progress_show(&progress, step + 1, smooth);
+        wg_progress_show(&progress, step + 1, smooth);
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
     double accuracy = test(&net, predict, name, tape, s);
     clips_fini(&c);
     wg_optimizer_free(adam);
@@ -270,8 +270,8 @@ int main(int argc, char **argv)
     if (s.tiny) make_tiny(&s, options);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
-    app_catch_signals();
-    double accuracy[3], started = app_now();
+    wg_signal_catch();
+    double accuracy[3], started = wg_seconds();
     for (int i = 0; i < 3; i++)
         if (strcmp(s.model, "all") == 0 || strcmp(s.model, names[i]) == 0)
             accuracy[i] = learn(&s, names[i], nets[i], tape);
@@ -280,7 +280,7 @@ int main(int argc, char **argv)
     printf("\nfinal:");
     for (int i = 0; i < 3; i++)
         if (!isnan(accuracy[i])) printf(" %s=%.1f", names[i], accuracy[i]);
-    printf(" steps=%lld seconds=%.1f\n", (long long)s.steps, app_now() - started);
+    printf(" steps=%lld seconds=%.1f\n", (long long)s.steps, wg_seconds() - started);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();
