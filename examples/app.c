@@ -16,10 +16,19 @@ static const char *program = "app";
 void app_name(const char *name) { program = name; }
 const char *app_program(void) { return program; }
 
-static void say(const char *format, va_list arguments)
+static bool (*may_print)(const char *text);
+static bool is_quiet;
+
+void app_may_print(bool (*asked)(const char *text)) { may_print = asked; }
+void app_be_quiet(void) { is_quiet = true; }
+bool app_is_quiet(void) { return is_quiet; }
+
+/* last: the program ends. */
+static void say(bool last, const char *format, va_list arguments)
 {
     wg_error line = {0};
     (void)wg_error_setv(&line, WG_ERR_ARGUMENT, format, arguments);
+    if (last ? may_print && !may_print(line.text) : is_quiet) return;
     wg_progress_clear();
     fprintf(stderr, "%s: %s\n", program, line.text);
 }
@@ -28,7 +37,7 @@ void app_note(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say(false, format, arguments);
     va_end(arguments);
 }
 
@@ -36,7 +45,7 @@ void app_fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say(true, format, arguments);
     va_end(arguments);
     exit(1);
 }
@@ -45,7 +54,7 @@ void app_usage(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    say(format, arguments);
+    say(true, format, arguments);
     va_end(arguments);
     exit(2);
 }
@@ -174,7 +183,7 @@ wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_p
     static const wg_dtype products[] = {WG_F32, WG_BF16, WG_INT8}; /* of app_precisions */
     for (int i = 0; precision && app_precisions[i]; i++)
         if (!strcmp(precision, app_precisions[i])) options.products = products[i];
-    if (options.products == WG_BF16 && !wg_bf16_is_fast())
+    if (options.products == WG_BF16 && !wg_bf16_is_fast() && !is_quiet)
         fputs("note: products in bf16 take longer than in f32 on this processor\n", stderr);
     if (!*pool) app_fail("cannot start %lld threads", (long long)threads);
     wg_tape *tape = wg_tape_new(options);

@@ -23,13 +23,14 @@ static wg_tensor predict(const model *m, wg_tensor x, wg_rnn_state *state)
     return wg_linear_apply(&m->decoder, h);
 }
 
-/* The mean cross entropy over a window of the streams, in nats per character. */
-static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, wg_rnn_state *state)
+/* The mean cross entropy over a window of `rows` streams from `first` on, in nats per character. */
+static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, int64_t first, int64_t rows,
+                             wg_rnn_state *state)
 {
     wg_tensor loss = wg_scalar(tape, WG_F32, 0);
     for (int t = 0; t < s->unroll; t++) {
-        wg_tensor x = wg_data(tape, WG_I32, WG_DIMS(s->batch), s->x + t * s->batch);
-        wg_tensor y = wg_data(tape, WG_I32, WG_DIMS(s->batch), s->y + t * s->batch);
+        wg_tensor x = wg_data(tape, WG_I32, WG_DIMS(rows), s->x + t * s->batch + first);
+        wg_tensor y = wg_data(tape, WG_I32, WG_DIMS(rows), s->y + t * s->batch + first);
         loss = wg_add(loss, wg_cross_entropy(predict(m, x, state), y));
     }
     return wg_scale(loss, 1.0 / s->unroll);
@@ -39,28 +40,28 @@ static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, wg
 
 enum { SMOOTH_OVER = 50 };
 
-/* One step on the next window; returns the loss. */
-static double train_step(run *r)
+/* The gradient of a shard of the window: some of its streams. */
+static void train_shard(run *r, int64_t shard, bool starts)
 {
-    size_t window = (size_t)r->step % r->training.windows;
-    if (window == 0) wg_rnn_carry_clear(&r->carry); /* the streams start over */
-    streams_window(&r->training, window);
-
-    wg_set_step(r->tape, (uint64_t)r->step);
+    if (starts) wg_rnn_carry_clear(&r->carry);
     wg_rnn_state state = wg_rnn_carry_begin(&r->carry, r->tape);
-    wg_tensor loss = window_loss(&r->m, r->tape, &r->training, &state);
+    wg_tensor loss = wg_keep(window_loss(&r->m, r->tape, &r->training, shard * r->rows, r->rows, &state));
     wg_rnn_carry_end(&r->carry, &state);
-
-    wg_zero_grad(r->m.params);
-    wg_keep(loss);
     wg_status status = wg_backward(loss);
     double value = wg_item(loss);
     if (wg_tape_reset(r->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(r->tape));
     if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)r->step + 1);
-    if (r->s.clip > 0) wg_clip_grad_norm(r->m.params, r->s.clip, NULL);
-    if (wg_optimizer_step(r->optimizer) != WG_OK)
-        app_fail("step %lld: %s", (long long)r->step + 1, wg_optimizer_message(r->optimizer));
-    return value;
+    if (wg_dist_add(r->dist, (double)r->rows, &value) != WG_OK) app_fail("%s", wg_dist_message(r->dist));
+}
+
+/* One step on the next window; returns the loss. */
+static double train_step(run *r)
+{
+    size_t window = (size_t)r->step % r->training.windows;
+    streams_window(&r->training, window);
+    for (int64_t shard; (shard = wg_dist_next(r->dist, r->tape, (uint64_t)r->step)) >= 0;)
+        train_shard(r, shard, window == 0); /* after the last window the streams start over */
+    return ranks_step(r->dist, wg_progress_timeout(&r->progress), r->step, &r->stop);
 }
 
 /* The mean loss over all windows of the validation text, read as one sequence from a zero state. */
@@ -76,7 +77,7 @@ static double validate(run *r)
         streams_window(&r->validation, window);
         wg_no_grad_begin(r->tape);
         wg_rnn_state state = wg_rnn_carry_begin(&carry, r->tape);
-        wg_tensor loss = window_loss(&r->m, r->tape, &r->validation, &state);
+        wg_tensor loss = window_loss(&r->m, r->tape, &r->validation, 0, r->validation.batch, &state);
         wg_rnn_carry_end(&carry, &state);
         sum += wg_item(loss);
         wg_no_grad_end(r->tape);
@@ -102,10 +103,10 @@ static void show_sample(run *r);
 
 static void learn(run *r)
 {
-    r->progress =
-        (wg_progress){.unit = "chars", .units = (double)(r->s.batch * r->s.unroll), .limit = r->s.seconds};
+    r->progress = ranks_progress("chars", (double)(r->s.batch * r->s.unroll));
+    r->progress.limit = r->s.seconds;
     wg_progress_begin(&r->progress, r->step, r->s.steps);
-    while (r->step < r->s.steps && !wg_signal_number() && !wg_progress_timeout(&r->progress)) {
+    while (r->step < r->s.steps && r->stop == 0) {
         double loss = train_step(r);
         r->step++;
         r->smooth += (loss - r->smooth) / (double)(r->step < SMOOTH_OVER ? r->step : SMOOTH_OVER);
@@ -222,7 +223,7 @@ static int train(int argc, char **argv, bool demo)
     double rate = wg_progress_rate(&r.progress, r.step);
     wg_progress_clear();
     run_save(&r);
-    int signal_number = r.step < r.s.steps ? wg_signal_number() : 0;
+    int signal_number = r.step < r.s.steps && r.stop != RANKS_TIMEOUT ? r.stop : 0;
     if (signal_number)
         app_note("stopped after step %lld; %s is saved, --resume goes on", (long long)r.step, r.s.out);
     else
@@ -271,6 +272,7 @@ static int sample(int argc, char **argv)
 int main(int argc, char **argv)
 {
     app_name("charlm");
+    ranks_open(&argc, &argv);
     const char *command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "train") == 0) return train(argc - 1, argv + 1, false);
     if (strcmp(command, "demo") == 0) return train(argc - 1, argv + 1, true);

@@ -4,6 +4,7 @@
 
 #include "app.h"
 #include "chars.h"
+#include "ranks.h"
 
 #include <stdio.h>
 
@@ -17,12 +18,12 @@ typedef struct model {
 typedef struct settings {
     app_list data;
     const char *cell, *optimizer, *precision, *out, *init_from, *losses, *logdir;
-    int64_t layers, hidden, batch, unroll, steps, seed, threads, sample_every, eval_every, save_every;
+    int64_t layers, hidden, batch, unroll, shards, steps, seed, threads, sample_every, eval_every, save_every;
     double lr, decay, clip, dropout, seconds;
     bool resume, lenient, tiny;
 } settings;
 
-enum { N_OPTIONS = 27 };
+enum { N_OPTIONS = 28 };
 
 settings settings_defaults(void);
 settings settings_demo(void); /* a minute of training, the model next to the program */
@@ -38,6 +39,9 @@ typedef struct run {
     model m;
     wg_rnn_carry carry; /* the states between steps */
     wg_optimizer *optimizer;
+    wg_dist *dist;
+    int64_t rows; /* streams of a shard */
+    int stop;     /* a signal or a time limit, of any rank */
     wg_pool *pool;
     wg_tape *tape;
     int64_t step;  /* steps done */

@@ -54,6 +54,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_INT, "hidden", &s->hidden, "N", "size of a layer's state", 1, 1 << 16, NULL, true, true},
         {APP_INT, "batch", &s->batch, "N", "parallel streams of text", 1, 1 << 16, NULL, true, true},
         {APP_INT, "unroll", &s->unroll, "N", "characters of each stream per step", 1, 1 << 16, NULL, true, true},
+        RANKS_SHARDS(&s->shards, true),
         {APP_INT, "steps", &s->steps, "N", "steps of training in all", 1, many},
         {APP_REAL, "seconds", &s->seconds, "X", "time limit of training, in seconds; 0: none", 0, 1e9},
         {APP_CHOICE, "optimizer", &s->optimizer, "KIND", "optimizer", 0, 0, optimizers, true, true},
@@ -135,16 +136,11 @@ void run_save(run *r)
     for (int i = 0; r->options[i].type != APP_END; i++)
         if (r->options[i].saved)
             pairs[n++] = (wg_pair){r->options[i].name, app_option_text(&r->options[i], numbers[i])};
-    wg_checkpoint c = {.params = r->m.params,
-                       .optimizer = r->optimizer,
-                       .step = (uint64_t)r->step,
-                       .seed = (uint64_t)r->s.seed,
-                       .metadata = pairs,
-                       .n_metadata = n};
+    wg_checkpoint c = {.step = (uint64_t)r->step, .seed = (uint64_t)r->s.seed, .metadata = pairs, .n_metadata = n};
     wg_error error = {0};
     if (r->losses) app_sync(r->losses, r->s.losses);
     run_write_curve(r);
-    if (wg_checkpoint_save(r->s.out, &c, &error) != WG_OK) app_fail("%s", error.text);
+    if (wg_dist_save(r->dist, r->s.out, &c, &error) != WG_OK) app_fail("%s", error.text);
 }
 
 static wg_safetensors *open_model(const char *path, vocabulary *v)
@@ -189,9 +185,9 @@ static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
              (unsigned long long)text_hash(r->text.bytes, r->text.size));
     if (memcmp(theirs, &r->v, sizeof r->v) != 0 || !was || strcmp(was, text) != 0)
         app_fail("%s: was trained on another text", r->s.out);
-    wg_checkpoint c = {.params = r->m.params, .optimizer = r->optimizer};
+    wg_checkpoint c = {0};
     wg_error error = {0};
-    if (wg_checkpoint_load(file, &c, NULL, NULL, &error) != WG_OK) app_fail("%s", error.text);
+    if (wg_dist_load(r->dist, r->s.out, &c, &error) != WG_OK) app_fail("%s", error.text);
     if (c.step > INT64_MAX) app_fail("%s: step %llu is too large", r->s.out, (unsigned long long)c.step);
     r->step = (int64_t)c.step;
     r->smooth = loss ? strtod(loss, NULL) : 0;
@@ -262,6 +258,18 @@ static void read_texts(const app_list *files, wg_text *all)
     }
 }
 
+/* All shards have the same number of streams. */
+static void cut_batch(run *r)
+{
+    const int64_t asked = r->s.batch;
+    r->s.shards = ranks_shards(r->s.shards);
+    r->rows = (asked + r->s.shards - 1) / r->s.shards;
+    r->s.batch = r->rows * r->s.shards;
+    if (r->s.batch != asked)
+        app_note("a batch of %lld instead of %lld, for %lld shards", (long long)r->s.batch, (long long)asked,
+                 (long long)r->s.shards);
+}
+
 /* 90 % to train on, the rest to validate, in streams of the same shape if it is long enough. */
 static void cut_text(run *r)
 {
@@ -296,7 +304,7 @@ static void continue_losses(run *r)
 
 static void open_losses(run *r)
 {
-    if (!r->s.losses) return;
+    if (!r->s.losses || !ranks_first()) return;
     r->losses = fopen(r->s.losses, r->s.resume ? "a+" : "w");
     if (!r->losses) app_fail("%s: cannot open: %s", r->s.losses, strerror(errno));
     if (r->s.resume) continue_losses(r);
@@ -305,19 +313,21 @@ static void open_losses(run *r)
 void run_begin(run *r)
 {
     vocabulary theirs;
-    app_check_place(r->s.out);
+    if (ranks_first()) app_check_place(r->s.out);
     wg_safetensors *file = r->s.resume ? open_model(r->s.out, &theirs) : NULL;
     if (file) adopt_settings(file, r->options);
     read_texts(&r->s.data, &r->text);
+    cut_batch(r);
     cut_text(r);
     r->m = model_new(&r->s, r->v.size, file);
-    wg_rnn_carry_init(&r->carry, &r->m.rnn, r->m.params, "state", r->s.batch);
+    wg_rnn_carry_init(&r->carry, &r->m.rnn, r->m.params, "state", r->rows);
     app_check_params(r->m.params, r->s.out);
+    if (r->s.init_from) init_from(r);
     r->optimizer = optimizer_new(&r->s, r->m.params);
+    r->dist = ranks_begin(r->m.params, r->optimizer, r->s.shards, r->s.seed, r->s.clip);
     app_watch_begin(r->s.logdir, r->options);
     if (file) resume(r, file, &theirs);
     wg_safetensors_close(file);
-    if (r->s.init_from) init_from(r);
     r->tape = app_tape_new(r->s.threads, r->s.seed, r->s.precision, &r->pool);
     open_losses(r);
 }
@@ -330,6 +340,7 @@ void run_end(run *r)
     app_points_fini(&r->validation_curve);
     wg_tape_free(r->tape);
     wg_pool_free(r->pool);
+    wg_dist_free(r->dist);
     wg_optimizer_free(r->optimizer);
     wg_params_free(r->m.params);
     streams_fini(&r->training);
@@ -342,7 +353,7 @@ void run_write_curve(const run *r)
 {
     char path[4096], title[128];
     wg_error error = {0};
-    if (!curve_path(r, path)) return;
+    if (!ranks_first() || !curve_path(r, path)) return;
     snprintf(title, sizeof title, "%s, %lld x %lld: nats per character", r->s.cell, (long long)r->s.layers,
              (long long)r->s.hidden);
     if (app_curve_write(path, title, &r->training_curve, &r->validation_curve, &error) != WG_OK)

@@ -13,6 +13,7 @@
  * characters are cached. */
 #include "app.h"
 #include "chars.h"
+#include "ranks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 typedef struct settings {
     const char *data, *out, *model, *prime, *position, *precision, *logdir;
-    int64_t layers, heads, width, context, batch, steps, warmup, eval_every, seed, threads, length, top_k;
+    int64_t layers, heads, width, context, batch, shards, steps, warmup, eval_every, seed, threads, length, top_k;
     double lr, dropout, temperature, top_p;
     bool untied, nano, tiny;
 } settings;
@@ -90,30 +91,53 @@ static void windows_put(windows *w, int64_t b, const int32_t *at)
     memcpy(w->y + b * w->context, at + 1, (size_t)w->context * sizeof *at);
 }
 
-static void windows_at_random(windows *w, stretch text, uint64_t seed, uint64_t step)
+/* Windows first to first + n - 1 of the step's batch. */
+static void windows_at_random(windows *w, stretch text, uint64_t seed, uint64_t step, int64_t first, int64_t n)
 {
-    for (int64_t b = 0; b < w->batch; b++) {
-        uint64_t bits = app_random(seed, step, (uint64_t)b);
+    for (int64_t b = 0; b < n; b++) {
+        uint64_t bits = app_random(seed, step, (uint64_t)(first + b));
         windows_put(w, b, text.at + bits % (text.size - (size_t)w->context));
     }
 }
 
 /* ---- training ---- */
 
-static double train_step(gpt *g, wg_optimizer *optimizer, const settings *s, windows *w, stretch text, int64_t step)
+typedef struct trainer {
+    gpt *g;
+    const settings *s;
+    wg_optimizer *optimizer;
+    wg_dist *dist;
+    windows w;
+    stretch text;
+    int stop; /* a signal that a rank has noted */
+} trainer;
+
+/* The gradient of a shard: some of the batch's windows. */
+static void train_shard(trainer *t, int64_t step, int64_t shard)
 {
-    windows_at_random(w, text, (uint64_t)s->seed, (uint64_t)step);
-    wg_set_step(g->tape, (uint64_t)step);
-    wg_tensor loss = wg_keep(loss_of(g, w->x, w->y, w->batch, w->context));
-    wg_zero_grad(g->params);
-    wg_status status = wg_backward(loss);
-    double value = wg_item(loss);
-    if (wg_tape_reset(g->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(g->tape));
-    wg_clip_grad_norm(g->params, 1, NULL);
+    gpt *g = t->g;
+    windows *w = &t->w;
+    const int64_t shards = t->s->shards, first = w->batch * shard / shards,
+                  n = w->batch * (shard + 1) / shards - first;
+    double value = 0;
+    if (n > 0) {
+        windows_at_random(w, t->text, (uint64_t)t->s->seed, (uint64_t)step, first, n);
+        wg_tensor loss = wg_keep(loss_of(g, w->x, w->y, n, w->context));
+        wg_status status = wg_backward(loss);
+        value = wg_item(loss);
+        if (wg_tape_reset(g->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(g->tape));
+    }
+    if (wg_dist_add(t->dist, (double)n, &value) != WG_OK) app_fail("%s", wg_dist_message(t->dist));
+}
+
+static double train_step(trainer *t, int64_t step)
+{
+    const settings *s = t->s;
+    for (int64_t shard; (shard = wg_dist_next(t->dist, t->g->tape, (uint64_t)step)) >= 0;)
+        train_shard(t, step, shard);
     double lr = wg_schedule_cosine(s->lr, s->lr / 10, (uint64_t)step, (uint64_t)s->steps);
-    wg_optimizer_set_lr(optimizer, wg_schedule_warmup(lr, (uint64_t)step, (uint64_t)s->warmup));
-    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-    return value;
+    wg_optimizer_set_lr(t->optimizer, wg_schedule_warmup(lr, (uint64_t)step, (uint64_t)s->warmup));
+    return ranks_step(t->dist, false, step, &t->stop);
 }
 
 /* The mean loss over adjacent windows, at most 1000 of them. */
@@ -147,23 +171,25 @@ static wg_optimizer *optimizer_new(gpt *g, double lr)
 
 typedef struct outcome {
     double train_loss, val_loss, rate;
+    int stop;
 } outcome;
 
 static outcome learn(gpt *g, const settings *s, stretch training, stretch validation)
 {
-    wg_optimizer *optimizer = optimizer_new(g, s->lr);
-    windows w = windows_new(s->batch, s->context);
+    trainer t = {.g = g, .s = s, .optimizer = optimizer_new(g, s->lr), .text = training};
+    t.dist = ranks_begin(g->params, t.optimizer, s->shards, s->seed, 1);
+    t.w = windows_new(s->batch, s->context);
     outcome end = {0};
     int64_t step = 0;
-    wg_progress progress = {.unit = "chars", .units = (double)(s->batch * s->context)};
+    wg_progress progress = ranks_progress("chars", (double)(s->batch * s->context));
     wg_progress_begin(&progress, 0, s->steps);
-    while (step < s->steps && !wg_signal_number()) {
-        double loss = train_step(g, optimizer, s, &w, training, step++);
+    while (step < s->steps && t.stop == 0) {
+        double loss = train_step(&t, step++);
         app_watch_step(g->tape, g->params, step, loss);
         end.train_loss += (loss - end.train_loss) / (double)(step < 50 ? step : 50);
         wg_progress_show(&progress, step, end.train_loss);
         if (s->eval_every > 0 && step % s->eval_every == 0 && step < s->steps) {
-            double before = wg_seconds(), val = validate(g, &w, validation);
+            double before = wg_seconds(), val = validate(g, &t.w, validation);
             wg_progress_pause(&progress, wg_seconds() - before);
             app_watch_test(g->params, "loss", "validation", step, val);
             app_note("step %lld: train_loss=%.4f val_loss=%.4f", (long long)step, end.train_loss, val);
@@ -171,12 +197,14 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
     }
     end.rate = wg_progress_rate(&progress, step);
     wg_progress_clear();
-    if (wg_signal_number()) app_note("stopped after step %lld", (long long)step);
-    end.val_loss = validate(g, &w, validation);
+    if (t.stop) app_note("stopped after step %lld", (long long)step);
+    end.stop = t.stop;
+    end.val_loss = validate(g, &t.w, validation);
     app_watch_test(g->params, "loss", "validation", step, end.val_loss);
-    wg_optimizer_free(optimizer);
-    free(w.x);
-    free(w.y);
+    wg_dist_free(t.dist);
+    wg_optimizer_free(t.optimizer);
+    free(t.w.x);
+    free(t.w.y);
     return end;
 }
 
@@ -356,6 +384,7 @@ static int train(int argc, char **argv)
         {APP_FLAG, "tiny", &s.tiny, NULL, "a small model, for a few seconds"},
         MODEL_OPTIONS(&s),
         {APP_INT, "batch", &s.batch, "N", "windows per step", 1, 1 << 14},
+        RANKS_SHARDS(&s.shards, false),
         {APP_INT, "steps", &s.steps, "N", "steps of training", 1, 1e9},
         {APP_REAL, "lr", &s.lr, "X", "largest learning rate (AdamW, cosine to a tenth)", 0, 10},
         {APP_INT, "warmup", &s.warmup, "N", "steps of warmup", 0, 1e9},
@@ -375,7 +404,8 @@ static int train(int argc, char **argv)
     if (s.tiny)
         app_preset(options, "layers=2 heads=2 width=32 context=32 batch=8 steps=600 warmup=50 lr=0.005 length=100");
     if (s.width % s.heads != 0) app_usage("--width must be a multiple of --heads");
-    if (s.out) app_check_place(s.out);
+    if (s.out && ranks_first()) app_check_place(s.out);
+    s.shards = ranks_shards(s.shards);
     gpt g = {0};
     size_t size;
     int32_t *text = read_text(&g, &s, &size);
@@ -385,7 +415,7 @@ static int train(int argc, char **argv)
     wg_signal_catch();
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);
-    if (s.out) save(&g, &s, options);
+    if (s.out && ranks_first()) save(&g, &s, options);
     app_watch_sample_begin();
     write_text(&g, &s);
     app_watch_sample_end(s.steps);
@@ -395,7 +425,8 @@ static int train(int argc, char **argv)
     printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld\n",
            end.train_loss, end.val_loss, end.val_loss / log(2), end.rate, (long long)wg_params_trainable(g.params));
     gpt_fini(&g);
-    return app_end();
+    const int code = app_end();
+    return end.stop ? 128 + end.stop : code;
 }
 
 static int sample(int argc, char **argv)
@@ -421,5 +452,6 @@ static int sample(int argc, char **argv)
 int main(int argc, char **argv)
 {
     app_name("gpt");
+    ranks_open(&argc, &argv);
     return argc > 1 && strcmp(argv[1], "sample") == 0 ? sample(argc - 1, argv + 1) : train(argc, argv);
 }

@@ -89,7 +89,7 @@ void app_watch_begin(const char *folder, const app_option *options)
     char started[64];
     wg_error error = {0};
     const time_t now = time(NULL);
-    if (!folder) return;
+    if (!folder || app_is_quiet()) return;
     watch.folder = folder;
     watch.log = wg_log_open(folder, &error);
     if (!watch.log) app_fail("--logdir: %s", error.text);

@@ -52,6 +52,9 @@ typedef struct wg__piece {
 /* Writes all bytes; false with errno set on an error. */
 bool wg__write_all(int fd, const void *bytes, size_t size);
 
+/* wg_file_write of what `write` writes to the descriptor. It returns false if it failed, with *reason set, or errno. */
+typedef bool (*wg__write)(void *context, int fd, wg_error *reason);
+wg_status wg__file_replace_by(const char *path, wg__write write, void *context, wg_error *error);
 /* wg_file_write of the concatenation of the pieces. */
 wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error);
 

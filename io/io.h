@@ -98,6 +98,15 @@ typedef struct wg_pair {
 WG_CHECKED WG_API wg_status wg_safetensors_write(const char *path, const wg_entry *tensors, size_t n_tensors,
                                                  const wg_pair *metadata, size_t n_metadata, wg_error *error);
 
+/* Makes `size` bytes of a tensor, from `offset` on; calls go through each tensor from its beginning to its end. Returns
+ * WG_OK, or another status with *error set, which becomes the write's. */
+typedef wg_status (*wg_fill)(void *context, size_t tensor, uint64_t offset, void *bytes, size_t size,
+                             wg_error *error);
+/* The same for tensors that are not in memory: those whose data is NULL are made by fill as they are written. */
+WG_CHECKED WG_API wg_status wg_safetensors_write_from(const char *path, const wg_entry *tensors, size_t n_tensors,
+                                                      const wg_pair *metadata, size_t n_metadata, wg_fill fill,
+                                                      void *context, wg_error *error);
+
 typedef struct wg_safetensors wg_safetensors;
 
 /* Reads and validates a file: a header of at most 100 MB, JSON without duplicate keys, UTF-8, every offset against
@@ -244,6 +253,10 @@ WG_API int64_t wg_loader_batches(const wg_loader *loader);
 /* Returns the number of samples of batch `step`, counted from 0 through all epochs, and their indices in *samples,
  * valid until the next call. */
 WG_API int64_t wg_loader_batch(wg_loader *loader, uint64_t step, const int64_t **samples);
+/* The same for shard `shard` of `shards`, counted from 0, of that batch (dist/dist.h): of its n samples those from
+ * floor(n shard / shards) to floor(n (shard + 1) / shards), which may be none. 0 if shard is out of range. */
+WG_API int64_t wg_loader_shard(wg_loader *loader, uint64_t step, int64_t shard, int64_t shards,
+                               const int64_t **samples);
 
 #ifdef __cplusplus
 }

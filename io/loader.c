@@ -131,3 +131,14 @@ int64_t wg_loader_batch(wg_loader *l, uint64_t step, const int64_t **samples)
     if (samples) *samples = l->order + first;
     return left < l->options.batch ? left : l->options.batch;
 }
+
+int64_t wg_loader_shard(wg_loader *l, uint64_t step, int64_t shard, int64_t shards, const int64_t **samples)
+{
+    if (samples) *samples = NULL;
+    if (!l || shard < 0 || shard >= shards) return 0;
+    const int64_t *batch;
+    const __int128 n = wg_loader_batch(l, step, &batch);
+    const int64_t first = (int64_t)(n * shard / shards), end = (int64_t)(n * (shard + 1) / shards);
+    if (samples) *samples = batch + first;
+    return end - first;
+}

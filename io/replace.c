@@ -165,7 +165,7 @@ static bool sync_folder(const char *target, int file)
     return ok;
 }
 
-wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, wg_error *error)
+wg_status wg__file_replace_by(const char *path, wg__write write, void *context, wg_error *error)
 {
     char target[PATH_MAX], prefix[PREFIX_SIZE], temporary[PATH_MAX];
     struct stat old;
@@ -177,17 +177,36 @@ wg_status wg__file_replace(const char *path, const wg__piece *pieces, size_t n, 
     if (fd < 0) return wg__system_error(error, path, "cannot create");
     if (old.st_nlink) keep_owner(fd, &old);
 
-    const char *failed = NULL;
-    for (size_t i = 0; i < n && !failed; i++)
-        if (!wg__write_all(fd, pieces[i].data, pieces[i].size)) failed = "cannot write";
+    wg_error reason = {0};
+    const char *failed = write(context, fd, &reason) ? NULL : "cannot write";
     if (!failed && fsync(fd) != 0) failed = "cannot sync to disk";
     if (!failed && rename(temporary, target) != 0) failed = "cannot rename";
-    if (failed) status = wg__system_error(error, path, failed);
+    if (failed)
+        status = reason.status == WG_OK ? wg__system_error(error, path, failed)
+                                        : wg_error_set(error, reason.status, WG__AT "%s", path, reason.text);
     if (failed) unlink(temporary);
     if (!failed && !sync_folder(target, fd))
         status = wg__system_error(error, path, "written, but cannot sync its directory");
     close(fd); /* an error would concern bytes that are synced, or a file that is removed */
     return status;
+}
+
+typedef struct pieces {
+    const wg__piece *piece;
+    size_t n;
+} pieces;
+
+static bool write_pieces(void *context, int fd, wg_error *reason)
+{
+    const pieces *p = context;
+    for (size_t i = 0; i < p->n; i++)
+        if (!wg__write_all(fd, p->piece[i].data, p->piece[i].size)) return false;
+    return true;
+}
+
+wg_status wg__file_replace(const char *path, const wg__piece *piece, size_t n, wg_error *error)
+{
+    return wg__file_replace_by(path, write_pieces, &(pieces){piece, n}, error);
 }
 
 wg_status wg_file_write(const char *path, const void *bytes, size_t size, wg_error *error)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- sorting ---- */
 
@@ -45,7 +46,14 @@ typedef struct writer {
     size_t n_tensors, n_metadata;
     size_t *order; /* [n_tensors] */
     wg_error *error;
+    wg_fill fill; /* makes the tensors without data; NULL: there are none */
+    void *context;
+    char *head; /* the 8 bytes of the length and the header */
+    size_t head_size;
+    char *chunk; /* [CHUNK] for fill */
 } writer;
+
+enum { CHUNK = 1 << 18 };
 
 static bool larger_then_named(const void *context, const void *a, const void *b)
 {
@@ -78,7 +86,7 @@ static wg_status check_tensors(const writer *w)
         if (strcmp(t->name, "__metadata__") == 0) return reject(w, t->name, "name is reserved by the format");
         if (!has_type(t->dtype)) return reject(w, t->name, "unknown dtype");
         if (!wg_shape_bytes(&t->shape, t->dtype, &bytes)) return reject(w, t->name, "invalid shape");
-        if (!t->data && bytes) return reject(w, t->name, "no data");
+        if (!t->data && bytes && !w->fill) return reject(w, t->name, "no data");
     }
     wg__sort(w->order, w->n_tensors, sizeof(size_t), named_before, w->tensors);
     for (size_t i = 1; i < w->n_tensors; i++)
@@ -175,47 +183,70 @@ static void put_header(sink *s, const writer *w)
 
 /* ---- the file ---- */
 
-/* Fills head, the 8 bytes of the length and the header. pieces[0] is head, pieces[1..] are the tensors. */
-static void fill_pieces(const writer *w, char *head, size_t header_size, wg__piece *pieces)
+/* Writes a tensor that fill makes, and continues the checksum. */
+static bool write_filled(const writer *w, int fd, size_t tensor, uint32_t *crc, wg_error *reason)
 {
-    uint64_t length = header_size;
-    memcpy(head, &length, 8);
-    put_header(&(sink){.out = head + 8}, w);
-    pieces[0] = (wg__piece){head, header_size + 8};
-    uint32_t crc = wg__crc32(0, head, header_size + 8);
-    for (size_t i = 0; i < w->n_tensors; i++) {
-        const wg_entry *t = &w->tensors[w->order[i]];
-        pieces[i + 1] = (wg__piece){t->data, tensor_bytes(t)};
-        crc = wg__crc32(crc, t->data, pieces[i + 1].size);
+    const size_t bytes = tensor_bytes(&w->tensors[tensor]);
+    for (size_t at = 0; at < bytes; at += CHUNK) {
+        const size_t size = bytes - at < CHUNK ? bytes - at : CHUNK;
+        if (w->fill(w->context, tensor, at, w->chunk, size, reason) != WG_OK) {
+            wg_error_set(reason, WG_ERR_IO, "%.80s: no data", w->tensors[tensor].name); /* if fill gave no reason */
+            return false;
+        }
+        *crc = wg__crc32(*crc, w->chunk, size);
+        if (!wg__write_all(fd, w->chunk, size)) return false;
     }
-    char digits[WG__CRC_DIGITS + 1];
-    snprintf(digits, sizeof digits, "%08x", crc);
-    memcpy(head + 8 + WG__CRC_AT, digits, WG__CRC_DIGITS);
+    return true;
 }
 
-static wg_status write_file(const writer *w)
+/* Tensors may be made as they are written, so that the checksum is known last. */
+static bool write_contents(void *context, int fd, wg_error *reason)
+{
+    const writer *w = context;
+    char digits[WG__CRC_DIGITS + 1];
+    uint32_t crc = wg__crc32(0, w->head, w->head_size);
+    if (!wg__write_all(fd, w->head, w->head_size)) return false;
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const wg_entry *t = &w->tensors[w->order[i]];
+        if (!t->data) {
+            if (!write_filled(w, fd, w->order[i], &crc, reason)) return false;
+            continue;
+        }
+        crc = wg__crc32(crc, t->data, tensor_bytes(t));
+        if (!wg__write_all(fd, t->data, tensor_bytes(t))) return false;
+    }
+    snprintf(digits, sizeof digits, "%08x", crc);
+    return lseek(fd, 8 + WG__CRC_AT, SEEK_SET) >= 0 && wg__write_all(fd, digits, WG__CRC_DIGITS);
+}
+
+static wg_status write_file(writer *w)
 {
     sink header = {0};
     put_header(&header, w);
     if (header.size > WG__HEADER_LIMIT) return reject(w, "header", "larger than 100 MB");
-    char *head = malloc(header.size + 8);
-    wg__piece *pieces = malloc((w->n_tensors + 1) * sizeof *pieces);
+    const uint64_t length = header.size;
+    w->head_size = header.size + 8;
+    w->head = malloc(w->head_size);
+    w->chunk = w->fill ? malloc(CHUNK) : NULL;
     wg_status status;
-    if (head && pieces) {
-        fill_pieces(w, head, header.size, pieces);
-        status = wg__file_replace(w->path, pieces, w->n_tensors + 1, w->error);
+    if (w->head && (w->chunk || !w->fill)) {
+        memcpy(w->head, &length, 8);
+        put_header(&(sink){.out = w->head + 8}, w);
+        status = wg__file_replace_by(w->path, write_contents, w, w->error);
     } else {
         status = wg_error_set(w->error, WG_ERR_MEMORY, WG__AT "out of memory", w->path);
     }
-    free(head);
-    free(pieces);
+    free(w->head);
+    free(w->chunk);
     return status;
 }
 
-wg_status wg_safetensors_write(const char *path, const wg_entry *tensors, size_t n_tensors, const wg_pair *metadata,
-                               size_t n_metadata, wg_error *error)
+wg_status wg_safetensors_write_from(const char *path, const wg_entry *tensors, size_t n_tensors,
+                                    const wg_pair *metadata, size_t n_metadata, wg_fill fill, void *context,
+                                    wg_error *error)
 {
-    writer w = {path ? path : "", tensors, metadata, n_tensors, n_metadata, NULL, error};
+    writer w = {path ? path : "", tensors, metadata, n_tensors, n_metadata, .error = error, .fill = fill};
+    w.context = context;
     if (n_tensors > 0 && !tensors) return reject(&w, "tensors", "NULL");
     if (n_metadata > 0 && !metadata) return reject(&w, "metadata", "NULL");
     if (n_tensors > SIZE_MAX / sizeof(wg_entry)) return reject(&w, "tensors", "too many");
@@ -229,4 +260,10 @@ wg_status wg_safetensors_write(const char *path, const wg_entry *tensors, size_t
     }
     free(w.order);
     return status;
+}
+
+wg_status wg_safetensors_write(const char *path, const wg_entry *tensors, size_t n_tensors, const wg_pair *metadata,
+                               size_t n_metadata, wg_error *error)
+{
+    return wg_safetensors_write_from(path, tensors, n_tensors, metadata, n_metadata, NULL, NULL, error);
 }

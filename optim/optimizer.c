@@ -12,12 +12,12 @@
 /* A trainable parameter. Its state is one block of memory: the arrays, the step count, the names. */
 typedef struct member {
     wg_param *param;
-    int64_t numel;
+    int64_t first, numel; /* the elements that are updated: all, unless wg_optimizer_own says otherwise */
     double lr_scale;
-    double weight_decay; /* < 0: that of the optimizer */
-    void *slot[WG__UPDATE_SLOTS];
-    int32_t *steps; /* NULL: no state yet (the parameter is new, or has always been frozen) */
-    void *value;    /* during a step */
+    double weight_decay;          /* < 0: that of the optimizer */
+    void *slot[WG__UPDATE_SLOTS]; /* of these elements */
+    int32_t *steps;               /* NULL: no state yet (the parameter is new, or has always been frozen) */
+    void *value;                  /* during a step */
     double c[WG__COEFFICIENTS];
     char *names; /* of the arrays, NUL-terminated, `name_size` bytes apart */
     size_t name_size;
@@ -48,6 +48,12 @@ struct wg_optimizer {
     group *groups;
     uint32_t n_groups, cap_groups;
 };
+
+static wg_status fail(wg_optimizer *o, wg_status status, const char *text)
+{
+    o->error = (wg_error){0};
+    return wg_error_set(&o->error, status, "%s: %s", o->kind->name, text);
+}
 
 /* ---- selecting parameters ---- */
 
@@ -118,33 +124,41 @@ static const char *array_name(const wg__optimizer_kind *kind, int array)
     return array < count_slots(kind) ? kind->slots[array] : "step";
 }
 
-/* Creates the member's state, all zeros. */
-static bool create_state(wg_optimizer *o, uint32_t index)
+/* Gives the member a block for its state, all zeros, in place of the one that it may have. */
+static bool make_block(wg_optimizer *o, member *m)
 {
-    member *m = &o->members[index];
     const char *name = wg_param_name(m->param);
-    int slots = count_slots(o->kind), arrays = count_arrays(o->kind);
-    size_t array_size = wg__room_for((size_t)m->numel * wg_dtype_size(wg_params_dtype(o->set)));
-    m->name_size = strlen("optim..") + 32 + strlen(name) + 1;
-    m->memory_size = array_size * (size_t)slots + 64 + m->name_size * (size_t)arrays;
-    if (!wg__grow(&o->heap, (void **)&o->with_state, &o->cap_with_state, o->n_with_state + 1u,
-                  sizeof *o->with_state))
-        return false;
-    m->memory = wg__heap_alloc(&o->heap, m->memory_size);
-    if (!m->memory) return false;
-    memset(m->memory, 0, m->memory_size);
-    char *at = m->memory;
+    const int slots = count_slots(o->kind), arrays = count_arrays(o->kind);
+    const size_t array_size = wg__room_for((size_t)m->numel * wg_dtype_size(wg_params_dtype(o->set)));
+    const size_t name_size = strlen("optim..") + 32 + strlen(name) + 1;
+    const size_t size = array_size * (size_t)slots + 64 + name_size * (size_t)arrays;
+    char *at = wg__heap_alloc(&o->heap, size);
+    if (!at) return false;
+    wg__heap_release(&o->heap, m->memory, m->memory_size);
+    m->memory = memset(at, 0, size);
+    m->memory_size = size;
+    m->name_size = name_size;
     for (int i = 0; i < slots; i++, at += array_size) m->slot[i] = at;
     m->steps = (int32_t *)at;
     m->names = at + 64;
     for (int i = 0; i < arrays; i++)
-        snprintf(m->names + m->name_size * (size_t)i, m->name_size, "optim.%s.%s", array_name(o->kind, i), name);
+        snprintf(m->names + name_size * (size_t)i, name_size, "optim.%s.%s", array_name(o->kind, i), name);
+    return true;
+}
+
+/* Creates the member's state. */
+static bool create_state(wg_optimizer *o, uint32_t index)
+{
+    if (!wg__grow(&o->heap, (void **)&o->with_state, &o->cap_with_state, o->n_with_state + 1u,
+                  sizeof *o->with_state))
+        return false;
+    if (!make_block(o, &o->members[index])) return false;
     o->with_state[o->n_with_state++] = index;
     return true;
 }
 
-/* Adds parameters that were created or unfrozen since the last call. Returns false if out of memory. */
-static bool update_members(wg_optimizer *o)
+/* Adds parameters that were created since the last call. Returns false if out of memory. */
+static bool scan_members(wg_optimizer *o)
 {
     for (size_t count = wg_params_count(o->set); o->scanned < count; o->scanned++) {
         wg_param *param = wg__trainable_at(o->set, o->scanned);
@@ -155,6 +169,13 @@ static bool update_members(wg_optimizer *o)
         *m = (member){.param = param, .numel = wg_param_numel(param), .lr_scale = 1, .weight_decay = -1};
         for (uint32_t i = 0; i < o->n_groups; i++) apply_group(&o->groups[i], m);
     }
+    return true;
+}
+
+/* The same, with the state of those that were created or unfrozen. */
+static bool update_members(wg_optimizer *o)
+{
+    if (!scan_members(o)) return false;
     for (uint32_t i = 0; o->n_with_state < o->n_members && i < o->n_members; i++)
         if (!o->members[i].steps && !wg_param_is_frozen(o->members[i].param) && !create_state(o, i)) return false;
     return true;
@@ -178,6 +199,43 @@ bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_
     if (data) *data = is_step ? m->steps : m->slot[array];
     return true;
 }
+
+/* ---- a part of the elements ---- */
+
+static member *member_of(wg_optimizer *o, const wg_param *param)
+{
+    for (uint32_t i = 0; i < o->n_members; i++)
+        if (o->members[i].param == param) return &o->members[i];
+    return NULL;
+}
+
+wg_status wg_optimizer_own(wg_optimizer *o, const wg_param *param, int64_t begin, int64_t end)
+{
+    if (!o || !param) return WG_ERR_ARGUMENT;
+    if (!scan_members(o)) return fail(o, WG_ERR_MEMORY, "out of memory for new parameters");
+    member *m = member_of(o, param);
+    if (!m) return fail(o, WG_ERR_ARGUMENT, "own: not a parameter of the optimizer's set");
+    if (begin < 0 || end < begin || end > wg_param_numel(param))
+        return fail(o, WG_ERR_ARGUMENT, "own: the range is not inside of the parameter");
+    const member old = *m;
+    if (old.first == begin && old.numel == end - begin) return WG_OK;
+    if (o->steps > 0 || (m->steps && *m->steps > 0))
+        return fail(o, WG_ERR_ARGUMENT, "own: the optimizer has taken steps already");
+    m->first = begin;
+    m->numel = end - begin;
+    if (!m->steps || make_block(o, m)) return WG_OK;
+    *m = old;
+    return fail(o, WG_ERR_MEMORY, "out of memory for the state of a part");
+}
+
+bool wg_optimizer_is_whole(const wg_optimizer *o)
+{
+    for (uint32_t i = 0; o && i < o->n_members; i++)
+        if (o->members[i].numel != wg_param_numel(o->members[i].param)) return false;
+    return o != NULL;
+}
+
+int wg_optimizer_slots(const wg_optimizer *o) { return o ? count_slots(o->kind) : 0; }
 
 /* ---- creating and freeing ---- */
 
@@ -216,12 +274,6 @@ void wg_optimizer_free(wg_optimizer *o)
 /* ---- groups ---- */
 
 wg_group wg_group_defaults(void) { return (wg_group){.lr_scale = 1, .weight_decay = -1}; }
-
-static wg_status fail(wg_optimizer *o, wg_status status, const char *text)
-{
-    o->error = (wg_error){0};
-    return wg_error_set(&o->error, status, "%s: %s", o->kind->name, text);
-}
 
 wg_status wg_optimizer_group(wg_optimizer *o, wg_group options)
 {
@@ -288,7 +340,8 @@ static void run_loop(loop *l, void (*run)(void *context, size_t i, int64_t at, i
 
 static const char *gradient_at(const loop *l, const member *m, int64_t at)
 {
-    return (const char *)wg_param_grad(m->param) + (size_t)at * wg_dtype_size(wg_params_dtype(l->o->set));
+    return (const char *)wg_param_grad(m->param) +
+           (size_t)(m->first + at) * wg_dtype_size(wg_params_dtype(l->o->set));
 }
 
 static void search(void *context, size_t i, int64_t at, int64_t n)
@@ -308,7 +361,7 @@ static wg_status check_gradients(wg_optimizer *o, const wg__update_kernels *kern
     o->error = (wg_error){0};
     return wg_error_set(&o->error, WG_ERR_NONFINITE, "%s: gradient of %s is not finite at element %lld",
                         o->kind->name, wg_param_name(m->param),
-                        (long long)kernels->first_nonfinite(m->numel, wg_param_grad(m->param)));
+                        (long long)(m->first + kernels->first_nonfinite(m->numel, gradient_at(&l, m, 0))));
 }
 
 wg_status wg_optimizer_adopt(wg_optimizer *o)
@@ -333,11 +386,11 @@ static void update_piece(void *context, size_t i, int64_t at, int64_t n)
 {
     const loop *l = context;
     const member *m = &l->o->members[i];
-    const size_t bytes = (size_t)at * wg_dtype_size(wg_params_dtype(l->o->set));
+    const size_t size = wg_dtype_size(wg_params_dtype(l->o->set)), bytes = (size_t)at * size;
     void *slot[WG__UPDATE_SLOTS];
     for (int k = 0; k < WG__UPDATE_SLOTS; k++) slot[k] = m->slot[k] ? (char *)m->slot[k] + bytes : NULL;
     const wg__update_fn update = *(const wg__update_fn *)((const char *)l->kernels + l->o->kind->update);
-    update(n, (char *)m->value + bytes, gradient_at(l, m, at), slot, m->c);
+    update(n, (char *)m->value + (size_t)m->first * size + bytes, gradient_at(l, m, at), slot, m->c);
 }
 
 static void update(wg_optimizer *o, const wg__update_kernels *kernels)

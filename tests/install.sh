@@ -9,20 +9,20 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 DESTDIR="$work" meson install -C "$build" --no-rebuild --quiet
 case $kind in # default_library
-both) files="libwengert.so.0 libwengert.a" ;;
-shared) files=libwengert.so.0 ;;
+both) files="libwengert.so.0 libwengert.a libwengert-dist.so.0" ;;
+shared) files="libwengert.so.0 libwengert-dist.so.0" ;;
 static) files=libwengert.a ;;
 esac
-for file in $files wengert.pc wengert-config.cmake LICENSE; do
+for file in $files wengert.pc wengert-dist.pc wengert-config.cmake LICENSE; do
     [ -n "$(find "$work" -name "$file")" ] || { echo "install.sh: no $file" >&2; exit 1; }
 done
 pc=$(find "$work" -name wengert.pc)
 folder=$(dirname "$(dirname "$pc")")
 
 if [ "$kind" != static ]; then
-    foreign=$(nm -D --defined-only "$folder/libwengert.so.0" | awk '$2 ~ /[A-TV-Z]/ && $3 !~ /^(wg_|_init$|_fini$)/ { print $3 }')
+    foreign=$(nm -D --defined-only "$folder/libwengert.so.0" "$folder/libwengert-dist.so.0" | awk '$2 ~ /[A-TV-Z]/ && $3 !~ /^(wg_|_init$|_fini$)/ { print $3 }')
     [ -z "$foreign" ] || { echo "install.sh: exported without prefix: $foreign" >&2; exit 1; }
-    internal=$(nm -D --defined-only "$folder/libwengert.so.0" | awk '$3 ~ /^wg__/ { print $3 }')
+    internal=$(nm -D --defined-only "$folder/libwengert.so.0" "$folder/libwengert-dist.so.0" | awk '$3 ~ /^wg__/ { print $3 }')
     [ -z "$internal" ] || { echo "install.sh: internal names exported: $internal" >&2; exit 1; }
 fi
 
@@ -60,6 +60,23 @@ if [ "$kind" != static ]; then
     # shellcheck disable=SC2046,SC2086 # words
     ${CC:-cc} "$work/consumer.c" -o "$work/consumer" $flags -Wl,-rpath,"$folder" ${WG_TEST_LINK_ARGS:-}
     check "$work/consumer" "by pkg-config"
+
+    cat >"$work/ranks.c" <<'EOF'
+#include <stdio.h>
+#include <wengert-dist.h>
+int main(int argc, char **argv)
+{
+    wg_world *world = wg_world_open(&argc, &argv, wg_world_defaults(), NULL);
+    printf("%d 0.1.0\n", 5 + wg_world_size(world));
+    wg_world_close(world);
+    return 0;
+}
+EOF
+    sed -i "s|^prefix=|prefix=$work|" "$(dirname "$pc")/wengert-dist.pc"
+    flags=$(pkg-config --cflags --libs wengert-dist)
+    # shellcheck disable=SC2046,SC2086 # words
+    ${CC:-cc} "$work/ranks.c" -o "$work/ranks" $flags -Wl,-rpath,"$folder" ${WG_TEST_LINK_ARGS:-}
+    check "$work/ranks" "of ranks"
 fi
 
 # Wholly static, if there is a static library of each dependency: Debian's SLEEF and libsndfile have none.

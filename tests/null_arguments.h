@@ -113,6 +113,7 @@ wg_tensor step(void *context, wg_tensor x, wg_tensor *state, int n);
 void on_trace(void *context, const wg_trace_event *event);
 void on_scope(void *context, const char *scope, size_t bytes);
 wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *parent, float *log_probabilities);
+wg_status fill(void *context, size_t tensor, uint64_t offset, void *bytes, size_t size, wg_error *error);
 
 /* End the child if the result is none that a call may return. */
 void check_status(wg_status status);

@@ -45,6 +45,28 @@ static void loader_gives_each_sample_once_an_epoch(void)
     }
 }
 
+/* The shards of a batch are the batch, cut in order; some may be empty. */
+static void loader_cuts_batches_into_shards(void)
+{
+    wg_loader_options o = wg_loader_defaults();
+    o.batch = 10;
+    wg_loader *l = wg_loader_new(43, o, NULL);
+    for (uint64_t step = 0; step < 10; step++)
+        for (int64_t shards = 1; shards < 14; shards++) {
+            const int64_t *batch, *samples;
+            const int64_t n = wg_loader_batch(l, step, &batch);
+            int64_t at = 0;
+            for (int64_t shard = 0; shard < shards; shard++) {
+                const int64_t some = wg_loader_shard(l, step, shard, shards, &samples);
+                CHECK(samples == batch + at && (some == n / shards || some == n / shards + 1));
+                at += some;
+            }
+            CHECK(at == n && wg_loader_shard(l, step, shards, shards, &samples) == 0 && !samples);
+            CHECK(wg_loader_shard(l, step, -1, shards, &samples) == 0);
+        }
+    wg_loader_free(l);
+}
+
 /* The order is a function of seed and step: equal in a resumed run, different in the next epoch. */
 static void loader_resumes_from_a_step(void)
 {
@@ -340,6 +362,7 @@ static void averages_refuse(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(loader_gives_each_sample_once_an_epoch),
+                                 TEST_CASE(loader_cuts_batches_into_shards),
                                  TEST_CASE(loader_resumes_from_a_step),
                                  TEST_CASE(case_loader_last_step),
                                  TEST_CASE(loader_shuffles_evenly),

@@ -49,6 +49,11 @@ wg_status score(void *context, int64_t at, const int32_t *token, const int32_t *
 
 void on_trace(void *context, const wg_trace_event *event) {}
 void on_scope(void *context, const char *scope, size_t bytes) {}
+wg_status fill(void *context, size_t tensor, uint64_t offset, void *bytes, size_t size, wg_error *error)
+{
+    memset(bytes, 0, size);
+    return WG_OK;
+}
 
 static wg_status nop_infer(wg_infer *c)
 {

@@ -361,11 +361,78 @@ static void test_bits(void)
 static void test_bits(void) {}
 #endif
 
+/* Two optimizers that each own a part step as one does, and have its state between them. */
+static void test_parts(void)
+{
+    enum { N = 40000, CUT = 17001 };
+    wg_params *set[3];
+    wg_optimizer *o[3];
+    for (int k = 0; k < 3; k++) {
+        set[k] = wg_params_new(WG_F32);
+        wg_param *p = wg_param_new(set[k], "p", WG_DIMS(N), wg_init_normal(0, 1));
+        o[k] = wg_adamw_new(set[k], wg_adamw_defaults());
+        if (k > 0) CHECK(wg_optimizer_own(o[k], p, k == 1 ? 0 : CUT, k == 1 ? CUT : N) == WG_OK);
+        CHECK(wg_optimizer_is_whole(o[k]) == (k == 0) && wg_optimizer_slots(o[k]) == 2);
+        for (int step = 0; step < 3; step++) {
+            float *g = wg_param_grad_write_begin(p);
+            for (int i = 0; i < N; i++) g[i] = (float)((i * 7 + step) % 101) - 50;
+            if (k == 1) g[CUT] = (float)NAN; /* of another's part */
+            wg_param_grad_write_end(p);
+            CHECK(wg_optimizer_step(o[k]) == WG_OK);
+        }
+    }
+    const float *whole = value(wg_params_at(set[0], 0));
+    void *state[3];
+    for (int k = 0; k < 3; k++) wg_optimizer_state_at(o[k], 1, NULL, NULL, NULL, &state[k]);
+    CHECK(memcmp(value(wg_params_at(set[1], 0)), whole, CUT * sizeof *whole) == 0);
+    CHECK(memcmp(value(wg_params_at(set[2], 0)) + CUT, whole + CUT, (N - CUT) * sizeof *whole) == 0);
+    CHECK(memcmp(state[1], state[0], CUT * sizeof(float)) == 0);
+    CHECK(memcmp(state[2], (float *)state[0] + CUT, (N - CUT) * sizeof(float)) == 0);
+    CHECK(wg_optimizer_memory(o[1]).live < wg_optimizer_memory(o[0]).live * 6 / 10);
+    wg_param *p = wg_params_at(set[2], 0);
+    ((float *)wg_param_grad_write_begin(p))[CUT + 5] = (float)NAN;
+    wg_param_grad_write_end(p);
+    CHECK(wg_optimizer_step(o[2]) == WG_ERR_NONFINITE && strstr(wg_optimizer_message(o[2]), "element 17006"));
+    CHECK(wg_optimizer_own(o[2], p, 0, 1) == WG_ERR_ARGUMENT && wg_optimizer_own(o[2], p, CUT, N) == WG_OK);
+    CHECK(wg_optimizer_own(o[2], p, -1, 1) == WG_ERR_ARGUMENT &&
+          wg_optimizer_own(o[2], p, 0, N + 1) == WG_ERR_ARGUMENT);
+    CHECK(wg_optimizer_own(o[2], wg_params_at(set[1], 0), 0, 1) == WG_ERR_ARGUMENT);
+    const wg_checkpoint c = {.params = set[1], .optimizer = o[1]};
+    CHECK(wg_checkpoint_save("/tmp/never.safetensors", &c, NULL) == WG_ERR_ARGUMENT);
+    for (int k = 0; k < 3; k++) {
+        wg_optimizer_free(o[k]);
+        wg_params_free(set[k]);
+    }
+}
+
+static void *allocate_or_fail(void *context, size_t size)
+{
+    void *memory;
+    return *(bool *)context || posix_memalign(&memory, 64, size + 64) != 0 ? NULL : memory;
+}
+
+static void release(void *context, void *memory, size_t size) { free(memory); }
+
+/* Out of memory for the state of a part: the optimizer has the whole, as before. */
+static void test_part_without_memory(void)
+{
+    bool fails = false;
+    wg_params *set = wg_params_new_with(WG_F32, (wg_allocator){allocate_or_fail, release, &fails}, 0);
+    wg_param *p = param_of_ones(set, "p", WG_DIMS(100));
+    wg_optimizer *o = wg_sgd_new(set, sgd_with(0.5, 0.5));
+    fails = true;
+    CHECK(wg_optimizer_own(o, p, 10, 20) == WG_ERR_MEMORY && wg_optimizer_is_whole(o));
+    fails = false;
+    CHECK(wg_optimizer_step(o) == WG_OK && value(p)[99] == 0.5f);
+    wg_optimizer_free(o);
+    wg_params_free(set);
+}
+
 int main(int argc, char **argv)
 {
     const test tests[] = {TEST_CASE(test_members),   TEST_CASE(test_refused), TEST_CASE(test_options),
                           TEST_CASE(test_groups),    TEST_CASE(test_clip),    TEST_CASE(case_norm_overflow_1e30),
                           TEST_CASE(test_schedules), TEST_CASE(test_state),   TEST_CASE(test_memory),
-                          TEST_CASE(test_bits)};
+                          TEST_CASE(test_bits),      TEST_CASE(test_parts),   TEST_CASE(test_part_without_memory)};
     return RUN_TESTS(tests);
 }

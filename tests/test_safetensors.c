@@ -235,6 +235,54 @@ static void test_safetensors_round_trip(void)
     free(bytes);
 }
 
+/* Makes the tensors of made_tensors from tensors that are in memory; fails at tensor `fails`. */
+typedef struct maker {
+    const wg_entry *tensors;
+    size_t fails;
+    uint64_t next; /* offset that must come next */
+} maker;
+
+static wg_status make_tensor(void *context, size_t i, uint64_t offset, void *bytes, size_t size, wg_error *error)
+{
+    maker *m = context;
+    if (i == m->fails) return wg_error_set(error, WG_ERR_NONFINITE, "rank 3 is gone");
+    assert_true(offset == 0 || offset == m->next);
+    m->next = offset + size;
+    memcpy(bytes, (const char *)m->tensors[i].data + offset, size);
+    return WG_OK;
+}
+
+/* Tensors that are made as they are written: the same file; if one cannot be made, the old file stays. */
+static void test_safetensors_made(void)
+{
+    enum { N = 200000 };
+    float *large = calloc(N, sizeof *large);
+    for (int i = 0; i < N; i++) large[i] = (float)i;
+    const wg_entry whole[] = {{.name = "large", .dtype = WG_F32, .shape = WG_DIMS(N), .data = large},
+                              {.name = "none", .dtype = WG_F32, .shape = WG_DIMS(0), .data = large},
+                              {.name = "w", .dtype = WG_F32, .shape = WG_DIMS(2, 3), .data = numbers}};
+    wg_entry made[3];
+    memcpy(made, whole, sizeof made);
+    made[0].data = made[1].data = NULL;
+    wg_error error = {0};
+    maker m = {.tensors = whole, .fails = 9};
+    assert_int_equal(wg_safetensors_write(in_folder("a"), whole, 3, NULL, 0, &error), WG_OK);
+    assert_int_equal(wg_safetensors_write_from(in_folder("b"), made, 3, NULL, 0, make_tensor, &m, &error), WG_OK);
+    size_t size_a, size_b;
+    char *a = get_file(in_folder("a"), &size_a), *b = get_file(in_folder("b"), &size_b);
+    assert_true(size_a == size_b && memcmp(a, b, size_a) == 0);
+    m.fails = 0;
+    assert_int_equal(wg_safetensors_write_from(in_folder("b"), made, 3, NULL, 0, make_tensor, &m, &error),
+                     WG_ERR_NONFINITE);
+    assert_true(strstr(error.text, "b: rank 3 is gone") != NULL);
+    free(b);
+    b = get_file(in_folder("b"), &size_b);
+    assert_true(size_a == size_b && memcmp(a, b, size_a) == 0);
+    free(a);
+    free(b);
+    free(large);
+}
+
 /* Truncation at every byte, and a flip of every bit, is detected. */
 static void test_safetensors_damaged(void)
 {
@@ -433,6 +481,7 @@ int main(int argc, char **argv)
         TEST_CASE(case_pt_file),
         TEST_CASE(test_safetensors_many_keys),
         TEST_CASE(test_safetensors_round_trip),
+        TEST_CASE(test_safetensors_made),
         TEST_CASE(test_safetensors_damaged),
         TEST_CASE(test_safetensors_write_refused),
         TEST_CASE(test_write_faults),

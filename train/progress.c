@@ -103,16 +103,16 @@ static void draw_bar(const wg_progress *p, double fraction, const char *text)
 
 void wg_progress_show(wg_progress *p, int64_t done, double loss)
 {
-    if (!p) return;
+    if (!p || p->quiet) return;
     double now = wg_seconds(), fraction = fraction_done(p, done);
     bool last = done == p->total;
     if (p->terminal ? now - p->drawn < 0.1 && !last : fraction - p->printed < 0.05 && !last) return;
     char left[32], number[32], text[200];
     snprintf(number, sizeof number, fabs(loss) < 1e6 ? "%.4f" : "%.3e", loss);
     duration_text(fraction > 0 ? elapsed(p) * (1 - fraction) / fraction : 0, left, sizeof left);
-    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %s  %.0f %s/s  %s left", p->label ? p->label : "",
+    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %s  %.0f %s/s%.20s  %s left", p->label ? p->label : "",
              p->label ? ": " : "", (long long)done, number, wg_progress_rate(p, done), p->unit ? p->unit : "steps",
-             left);
+             p->place ? p->place : "", left);
     if (p->terminal)
         draw_bar(p, fraction, text);
     else

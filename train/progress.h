@@ -19,6 +19,8 @@ typedef struct wg_progress {
     const char *unit;  /* of the rate, "chars"; NULL: steps */
     double units;      /* of a step */
     const char *label; /* which of several models it is about; NULL: there is one */
+    const char *place; /* where it runs: " on 4 ranks"; NULL: here */
+    bool quiet;        /* show nothing */
     double limit;      /* seconds, if time is what ends the run; 0: none */
     /* State. */
     int64_t first, total; /* steps */

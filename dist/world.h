@@ -1,0 +1,54 @@
+/* Internal to dist/: a world of ranks, waiting with a time limit, and what is built of both.
+ *
+ * Room dist: data parallel training. It knows parameter sets, optimizers, tapes' step and seed, and files by their
+ * public headers; no op, no layer and, but for wire_mpi.c, no MPI. */
+#ifndef WG_DIST_WORLD_H
+#define WG_DIST_WORLD_H
+
+#include "dist.h"
+#include "wire.h"
+
+enum { WG__CHUNK = 1 << 18 }; /* bytes of a message of data, at most */
+
+/* A note between ranks: a question, its answer, an end. */
+typedef struct wg__note {
+    int32_t kind, speaker; /* of an end: the rank that prints */
+    char text[332];
+} wg__note;
+
+typedef struct wg__peer {
+    wg__note note; /* the last one sent to it */
+    wg__request sending;
+    bool answered; /* since it was asked */
+} wg__peer;
+
+struct wg_world {
+    int rank, size;
+    double timeout;
+    wg_error error;
+    bool speaks;
+    wg_world_counts counts;
+    wg__peer *peers;                 /* [size] */
+    char *outgoing[2], *incoming[2]; /* [WG__CHUNK] each */
+    char engine[64];
+};
+
+double wg__dist_now(void);
+size_t wg__world_bytes(const wg_world *world);
+
+/* Begin a message of data; its bytes are added to *count. */
+wg_status wg__send(wg_world *world, const void *bytes, size_t size, int to, uint64_t *count, wg__request *request);
+wg_status wg__receive(wg_world *world, void *bytes, size_t size, int from, wg__request *request);
+/* Waits until the message to or from this rank is done, for at most the time limit. */
+wg_status wg__wait(wg_world *world, wg__request *request, int peer);
+/* Receives `size` bytes that `root` has; [all]. */
+wg_status wg__broadcast(wg_world *world, int root, void *bytes, size_t size);
+/* Send or receive any number of bytes, in messages of WG__CHUNK. */
+wg_status wg__send_all(wg_world *world, const void *bytes, size_t size, int to);
+wg_status wg__receive_all(wg_world *world, void *bytes, size_t size, int from);
+/* Ends the world with an error; returns its status. */
+wg_status wg__world_fail(wg_world *world, wg_status status, const char *text);
+/* Makes *error, which a rank may have set, that of the lowest rank which has one; [all]. Returns its status. */
+wg_status wg__agree(wg_world *world, wg_error *error);
+
+#endif
