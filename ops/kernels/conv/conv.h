@@ -121,7 +121,8 @@ enum {
 bool wg__conv_is_wide(int64_t channels);
 
 /* Whether the image's gradient is computed as correlations, one for each residue: not if with the gradient's padding
- * they are more than `most` times the multiplications. Otherwise sums over output channels are added to it tap by tap. */
+ * they are more than `most` times the multiplications. Otherwise sums over output channels are added to it tap by
+ * tap. */
 bool wg__conv_input_is_direct(const wg__conv *c, double most);
 
 /* The cut into tasks. A task computes some panels and, of some images, a part of the lines. */
