@@ -2,7 +2,8 @@
  *
  * Two ways to convolve: with few output channels as a product whose B is the image seen through the window (conv.c),
  * with enough of them to fill vectors by direct kernels (direct.c, which tables.c plans; in bf16 those of
- * direct_bf16.h). Both address the padded image by tables of offsets and never build a matrix of patches. The room knows gemm's packing and tiles; it knows no op.
+ * direct_bf16.h). They address the padded image by tables of offsets and never build a matrix of patches. The room
+ * knows gemm's packing and tiles; it knows no op.
  *
  * The tables in one dimension: x of 5 elements, padding 1 on either side, a window of 3 taps, stride 2.
  *
@@ -113,8 +114,9 @@ enum {
  * convolution and in the weight's gradient: the other kernels need an image that is padded in memory. */
 bool wg__conv_is_wide(int64_t channels);
 
-/* Whether the image's gradient is computed as correlations, one for each residue: not if with the gradient's padding they
- * are more than `most` times the multiplications. Otherwise sums over output channels are added to it tap by tap. */
+/* Whether the image's gradient is computed as correlations, one for each residue: not if with the gradient's padding
+ * they are more than `most` times the multiplications. Otherwise sums over output channels are added to it tap by
+ * tap. */
 bool wg__conv_input_is_direct(const wg__conv *c, double most);
 
 /* The cut into tasks. A task computes some panels and, of some images, a part of the lines. */

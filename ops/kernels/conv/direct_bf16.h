@@ -1,10 +1,10 @@
 /* Internal. Direct convolutions in bf16: operands are rounded while they are packed, in pairs of consecutive terms of a
- * sum, and a tile reads the image in place, its lines a constant stride apart, as AMX needs it. tables_bf16.c plans them,
- * correlate_bf16.c and weight_bf16.c pack and run, tile_bf16.c computes tiles.
+ * sum, and a tile reads the image in place, its lines a constant stride apart, as AMX needs it. tables_bf16.c plans
+ * them, correlate_bf16.c and weight_bf16.c pack and run, tile_bf16.c computes tiles.
  *
- * A correlation (the convolution, or the image's gradient) packs an image as packed[position][pair of channels], with its
- * zero padding. A position's neighbours are a constant stride away, so 32 positions in a row of the padded image are the
- * lines of a tile for every tap; those that are no output, at the ends of rows, are computed and dropped:
+ * A correlation (the convolution, or the image's gradient) packs an image as packed[position][pair of channels], with
+ * its zero padding. A position's neighbours are a constant stride away, so 32 positions in a row of the padded image
+ * are the lines of a tile for every tap; those that are no output, at the ends of rows, are computed and dropped:
  *
  *     positions     0  1  2  3  4  5 | 6  7  8  9 10 11 | ...     3 x 3 taps, rows of 4 padded to 6:
  *     outputs      y0 y1 y2 y3  -  - | y4 y5 y6 y7  -  - |        y[p] = sum over taps of w[tap] packed[p + 6 ky + kx]
@@ -17,16 +17,18 @@
  *
  * The weight's gradient sums over positions, so it packs x as lines (channel, inner tap) of all outputs: for each tap
  * along the axes after the first one a copy of the channel shifted by it, its rows cut to the outputs. A tap along the
- * first axis is an offset of whole rows (with a stride there are phases of rows). What remains of an image's outputs after
- * the last whole group (GROUP_STEPS pairs) follows for each of these taps, filled up by zeros. */
+ * first axis is an offset of whole rows (with a stride there are phases of rows). What remains of an image's outputs
+ * after the last whole group (GROUP_STEPS pairs) follows for each of these taps, filled up by zeros. */
 #ifndef WG_KERNELS_CONV_DIRECT_BF16_H
 #define WG_KERNELS_CONV_DIRECT_BF16_H
 
 #include "plan.h"
 
 enum {
-    WG__SET = 16,      /* lines of a set; a tile has two of them */
-    WG__AHEAD = 65536, /* numbers of x that a weight's gradient packs at a time, about: they stay in cache */
+    WG__SET = 16, /* lines of a set; a tile has two of them */
+    WG__AHEAD =
+        65536, /* numbers of x that a weight's gradient packs at a time, about: they stay in cache. With half
+                          or twice of it the time is the same */
 };
 
 /* A part of the sums of a tile: the lines of both sets from numbers `at` on, `steps` pairs. */
@@ -34,8 +36,9 @@ typedef struct wg__piece {
     int64_t at[2], steps;
 } wg__piece;
 
-/* c[set * WG__SET + i][channel] (+)= sum over the steps of all pieces of image[at[set] + i * line, ...] b[step][channel],
- * i < lines[set]. b has PANEL pairs a step. By AMX all lines of a set that has any are read and written. */
+/* c[set * WG__SET + i][channel] (+)= sum over the steps of all pieces of image[at[set] + i * line, ...]
+ * b[step][channel], i < lines[set]. b has PANEL pairs a step. By AMX all lines of a set that has any are read and
+ * written. */
 typedef struct wg__bf16_tile {
     const uint16_t *image;
     const float *b;

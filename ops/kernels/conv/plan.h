@@ -1,4 +1,4 @@
-/* Internal. What the plans of direct convolutions have in common (tables.c in f32 and f64, pairs.c in bf16): scratch, the
+/* Internal. What the plans of direct convolutions have in common (tables.c in f32 and f64, tables_bf16.c): scratch, the
  * cut into tasks, and the axes of a correlation. */
 #ifndef WG_KERNELS_CONV_PLAN_H
 #define WG_KERNELS_CONV_PLAN_H
