@@ -174,16 +174,17 @@ static void jpeg_of_a_huge_size(void)
     }
     free(bytes);
 }
-/* A progressive file whose last scan stands there 200 times: each costs a pass over the picture. */
+/* A progressive file whose first scan stands there 200 times: each costs a pass over the picture. */
 static void jpeg_of_many_scans(void)
 {
-    size_t size, last;
+    size_t size, scan = 0, next;
     char *bytes = get_file(media("progressive.jpg"), &size);
-    for (last = size - 2; memcmp(bytes + last, "\xff\xda", 2) != 0;) last--;
+    while (memcmp(bytes + scan, "\xff\xda", 2) != 0) scan++;
+    for (next = scan + 2; bytes[next] != '\xff' || bytes[next + 1] == 0;) next++;
     FILE *out = fopen(in_folder("scans.jpg"), "wb");
-    fwrite(bytes, 1, last, out);
-    for (int i = 0; i < 200; i++) fwrite(bytes + last, 1, size - 2 - last, out);
-    fwrite("\xff\xd9", 1, 2, out);
+    fwrite(bytes, 1, scan, out);
+    for (int i = 0; i < 200; i++) fwrite(bytes + scan, 1, next - scan, out);
+    fwrite(bytes + next, 1, size - next, out);
     fclose(out);
     wg_picture p;
     wg_error error = {0};
