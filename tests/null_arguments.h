@@ -74,6 +74,10 @@ typedef struct world {
     wg_sample sample;
     wg_perplexity perplexity;
     wg_bleu bleu;
+    wg_trainer *trainer;
+    wg_fit_options fit;
+    wg_fit_result result;
+    wg_progress progress;
     wg_difference difference;
     wg_shape shape;
     wg_keys keys;
