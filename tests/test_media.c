@@ -174,6 +174,24 @@ static void jpeg_of_a_huge_size(void)
     }
     free(bytes);
 }
+/* A progressive file whose first scan stands there 200 times: each costs a pass over the picture. */
+static void jpeg_of_many_scans(void)
+{
+    size_t size, scan = 0, next;
+    char *bytes = get_file(media("progressive.jpg"), &size);
+    while (memcmp(bytes + scan, "\xff\xda", 2) != 0) scan++;
+    for (next = scan + 2; bytes[next] != '\xff' || bytes[next + 1] == 0;) next++;
+    FILE *out = fopen(in_folder("scans.jpg"), "wb");
+    fwrite(bytes, 1, scan, out);
+    for (int i = 0; i < 200; i++) fwrite(bytes + scan, 1, next - scan, out);
+    fwrite(bytes + next, 1, size - next, out);
+    fclose(out);
+    wg_picture p;
+    wg_error error = {0};
+    assert_int_equal(wg_picture_read(in_folder("scans.jpg"), wg_picture_defaults(), &p, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "more than 100 scans");
+    free(bytes);
+}
 #endif
 
 /* ---- sound ---- */
@@ -295,6 +313,7 @@ int main(int argc, char **argv)
 #ifdef WG_HAVE_JPEG
         TEST_CASE(jpeg),
         TEST_CASE(jpeg_of_a_huge_size),
+        TEST_CASE(jpeg_of_many_scans),
 #endif
 #ifdef WG_HAVE_SNDFILE
         TEST_CASE(wav),
