@@ -101,9 +101,14 @@ void app_watch_begin(const char *folder, const app_option *options)
     atexit(finish);
 }
 
-void app_watch_resume(int64_t step)
+void app_watch_resume(int64_t last, const app_points *training, const app_points *validation)
 {
-    if (watch.folder) check_log(wg_log_resume(watch.log, step));
+    if (!watch.folder) return;
+    check_log(wg_log_resume(watch.log, last + 1));
+    for (size_t i = 0; i < training->n; i++)
+        check_report(wg_report_line(watch.report, "loss", "training", training->x[i], training->y[i]));
+    for (size_t i = 0; i < validation->n; i++)
+        check_report(wg_report_dot(watch.report, "loss", "validation", validation->x[i], validation->y[i]));
 }
 
 static void log_number(const char *chart, const char *series, int64_t step, double number)

@@ -1,5 +1,5 @@
-/* Reports: one page that is well formed and needs nothing else; text from strangers is escaped; errors are sticky; faults
- * of memory and disk leave the old page; curves in bounded memory; what a traced run shows. Charts. */
+/* Reports: one page that is well formed and needs nothing else; text from strangers is escaped; errors are sticky;
+ * faults of memory and disk leave the old page; curves in bounded memory; what a traced run shows. Charts. */
 #include <math.h>
 #include <signal.h>
 #include <sys/resource.h>

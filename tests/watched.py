@@ -71,6 +71,8 @@ def check_charlm(program, logs, folder):
     run(program, *common, "--steps", "120", "--resume")
     shutil.copy(model + ".60", model)
     run(program, *common, "--steps", "150", "--resume")
+    page = check_report(os.path.join(logs, "charlm", "report.html"), "polyline", "pre", "dl")
+    assert page.tags.count("circle") == 4  # steps 50 and 60 of the first run, 100 and 150 of the last
     log = Logs(logs)
     scalars, wanted = log.scalars("charlm"), [float(line) for line in open(losses, encoding="ascii")]
     assert [step for step, _ in scalars["loss/training"]] == list(range(1, 151))
@@ -145,6 +147,7 @@ def check_report(path, *wanted):
     assert not page.open
     for tag in wanted:
         assert tag in page.tags, tag
+    return page
 
 
 def main():
@@ -153,9 +156,9 @@ def main():
         logs = os.path.join(folder, "logs")
         check_charlm(charlm, logs, folder)
         check_digits(digits, logs)
-        for name, wanted in (("charlm", ("polyline", "circle", "pre", "dl")), ("digits", ("img", "table", "circle"))):
+        check_report(os.path.join(logs, "digits", "report.html"), "img", "table", "circle")
+        for name in ("charlm", "digits"):
             check_trace(os.path.join(logs, name, "trace.json"))
-            check_report(os.path.join(logs, name, "report.html"), *wanted)
     print("scalars, histograms, pictures, texts, traces and reports are what was logged")
 
 
