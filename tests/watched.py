@@ -72,7 +72,7 @@ def check_charlm(program, logs, folder):
     shutil.copy(model + ".60", model)
     run(program, *common, "--steps", "150", "--resume")
     page = check_report(os.path.join(logs, "charlm", "report.html"), "polyline", "pre", "dl")
-    assert page.tags.count("circle") == 4  # steps 50 and 60 of the first run, 100 and 150 of the last
+    assert page.tags.count("circle") == 5  # steps 50 and 60 of the first run; 100, 150 and the end of the last
     log = Logs(logs)
     scalars, wanted = log.scalars("charlm"), [float(line) for line in open(losses, encoding="ascii")]
     assert [step for step, _ in scalars["loss/training"]] == list(range(1, 151))
