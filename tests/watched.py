@@ -80,6 +80,8 @@ def check_charlm(program, logs, folder):
     assert {50, 60, 100, 150} <= {step for step, _ in scalars["loss/validation"]}, scalars["loss/validation"]
     texts = log.tensors("charlm", "text")["Samples"]
     assert [step for step, _ in texts] == [50, 100, 150] and all(len(text[0]) > 150 for _, text in texts)
+    assert all(line.startswith(b"    ") for _, text in texts for line in text[0].split(b"\n"))  # Markdown: as it is
+    assert b"\n" in texts[-1][1][0] and b"\\x0a" not in texts[-1][1][0]
     histograms = log.tensors("charlm", "histograms")
     assert "values/rnn.weight_ih_l0" in histograms and "gradients/decoder.bias" in histograms
     _, rows = histograms["gradients/rnn.weight_hh_l0"][-1]
