@@ -120,8 +120,8 @@ const char *app_option_text(const app_option *option, char text[64]);
 
 /* ---- what a run leaves ----
  * In the folder of --logdir: event files for TensorBoard, report.html, which is one page with all there is to see, and
- * trace.json, the threads' work in two training steps, for ui.perfetto.dev. Without a folder these functions do nothing.
- * An error ends the program. */
+ * trace.json, the threads' work in five training steps, for ui.perfetto.dev. Without a folder these functions do
+ * nothing. An error ends the program. */
 
 #define APP_LOGDIR(value)                                                                                          \
     {                                                                                                              \
@@ -130,8 +130,6 @@ const char *app_option_text(const app_option *option, char text[64]);
 
 /* The report is written when numbers of app_watch_test come in, and when the program ends, however it does. */
 void app_watch_begin(const char *folder, const app_option *options);
-/* The run goes on after this step. */
-void app_watch_resume(int64_t step);
 /* After a training step: its loss. */
 void app_watch_step(wg_tape *tape, const wg_params *params, int64_t step, double loss);
 /* After a test: its number, and the distribution of the parameters. */
@@ -166,6 +164,10 @@ wg_status app_curve_write(const char *path, const char *title, const app_points 
 /* Adds the points of such a file up to step `last`, for a resumed run. Ignores a file that is missing or unreadable,
  * and steps that do not increase. */
 void app_curve_read(const char *path, double last, app_points *training, app_points *validation);
+
+/* With --logdir, of a run that goes on after step `last`: what TensorBoard has of later steps is void, and the report
+ * begins with these points. */
+void app_watch_resume(int64_t last, const app_points *training, const app_points *validation);
 
 /* Text in an SVG: printable, and its special characters escaped. */
 void app_put_svg(FILE *out, const char *text);

@@ -191,8 +191,8 @@ static void resume(run *r, const wg_safetensors *file, const vocabulary *theirs)
     if (c.step > INT64_MAX) app_fail("%s: step %llu is too large", r->s.out, (unsigned long long)c.step);
     r->step = (int64_t)c.step;
     r->smooth = loss ? strtod(loss, NULL) : 0;
-    app_watch_resume(r->step + 1);
     if (curve_path(r, path)) app_curve_read(path, (double)r->step, &r->training_curve, &r->validation_curve);
+    app_watch_resume(r->step, &r->training_curve, &r->validation_curve);
 }
 
 /* For --init-from: a carried state may be missing from the file, or have another shape. */

@@ -101,9 +101,14 @@ void app_watch_begin(const char *folder, const app_option *options)
     atexit(finish);
 }
 
-void app_watch_resume(int64_t step)
+void app_watch_resume(int64_t last, const app_points *training, const app_points *validation)
 {
-    if (watch.folder) check_log(wg_log_resume(watch.log, step));
+    if (!watch.folder) return;
+    check_log(wg_log_resume(watch.log, last + 1));
+    for (size_t i = 0; i < training->n; i++)
+        check_report(wg_report_line(watch.report, "loss", "training", training->x[i], training->y[i]));
+    for (size_t i = 0; i < validation->n; i++)
+        check_report(wg_report_dot(watch.report, "loss", "validation", validation->x[i], validation->y[i]));
 }
 
 static void log_number(const char *chart, const char *series, int64_t step, double number)
@@ -149,15 +154,34 @@ void app_watch_result(const char *name, const char *format, ...)
 
 /* ---- texts, matrices, pictures ---- */
 
+/* As Markdown that keeps the lines as they are: four blanks before each. The bytes of a sample may be no UTF-8. The
+ * caller frees it. */
+static char *as_markdown(const char *text)
+{
+    char *shown = app_room(8 * (int64_t)strlen(text) + 8, 1), *to = shown;
+    for (bool more = true; more;) {
+        const size_t length = strcspn(text, "\n");
+        char *line = strndup(text, length);
+        if (!line) app_fail("out of memory");
+        memcpy(to, "    ", 4);
+        wg_printable(line, to + 4, 4 * length + 1);
+        free(line);
+        to += strlen(to);
+        more = text[length] != 0;
+        if (more) *to++ = '\n';
+        text += length + more;
+    }
+    return shown;
+}
+
 void app_watch_text(const char *heading, int64_t step, const char *text)
 {
     char caption[64];
     if (!watch.folder) return;
     snprintf(caption, sizeof caption, "step %lld", (long long)step);
     check_report(wg_report_text(watch.report, heading, caption, text));
-    const size_t size = 4 * strlen(text) + 1;
-    char *shown = app_room((int64_t)size, 1); /* its bytes may be no UTF-8 */
-    check_log(wg_log_text(watch.log, heading, step, wg_printable(text, shown, size)));
+    char *shown = as_markdown(text);
+    check_log(wg_log_text(watch.log, heading, step, shown));
     free(shown);
 }
 

@@ -32,7 +32,7 @@ wg_status wg_log_scalar(wg_log_file *log, const char *tag, int64_t step, double 
     wg_status status = WG_OK;
     if (!wg__log_begin(log, "scalar", tag, step, &status)) return status;
     wg__proto_float(&log->value, VALUE_SIMPLE, (float)number);
-    return wg__log_end(log, tag, step);
+    return wg__log_end(log, step);
 }
 
 /* ---- histograms ---- */
@@ -113,7 +113,7 @@ wg_status wg_log_histogram(wg_log_file *log, const char *tag, int64_t step, wg_d
     if (h.number > 0) {
         put_histogram(&log->inner, &h);
         wg__proto_bytes(&log->value, VALUE_HISTOGRAM, log->inner.data, log->inner.size);
-        status = wg__log_end(log, tag, step);
+        status = wg__log_end(log, step);
     }
     if (status != WG_OK || h.number == (double)n) return status;
     return log_nonfinite(log, tag, step, (double)n - h.number);
@@ -168,7 +168,7 @@ wg_status wg_log_image(wg_log_file *log, const char *tag, int64_t step, const ui
     wg__proto_bytes(&log->inner, IMAGE_FILE, log->record.data, log->record.size);
     log->inner.failed |= log->record.failed;
     wg__proto_bytes(&log->value, VALUE_IMAGE, log->inner.data, log->inner.size);
-    return wg__log_end(log, tag, step);
+    return wg__log_end(log, step);
 }
 
 /* The metadata that says which plugin shows the value. */
@@ -199,5 +199,5 @@ wg_status wg_log_text(wg_log_file *log, const char *tag, int64_t step, const cha
     wg__proto_bytes(&log->inner, TENSOR_SHAPE, shape_of_one, sizeof shape_of_one);
     wg__proto_bytes(&log->inner, TENSOR_STRINGS, text, length);
     wg__proto_bytes(&log->value, VALUE_TENSOR, log->inner.data, log->inner.size);
-    return wg__log_end(log, tag, step);
+    return wg__log_end(log, step);
 }

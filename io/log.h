@@ -10,11 +10,11 @@
  *     }
  *     if (wg_log_close(log, &error) != WG_OK) fprintf(stderr, "%s\n", error.text);
  *
- * Every call writes one record (wg_log_params: one for each histogram) and hands it to the system before it returns: a
- * program that is killed leaves whole records, all that were written. After a power cut the last ones may be missing;
- * wg_log_close waits until they are on the disk. A record that does not fit on the disk is removed, the call returns
- * WG_ERR_IO, and later calls try again. The log keeps the first error, which wg_log_close returns, so that a program may
- * ignore the status of single calls. A log that is NULL is refused as any NULL: WG_ERR_ARGUMENT.
+ * Every call writes one record (wg_log_params: one for each histogram) and hands it to the system before it returns:
+ * a program that is killed leaves whole records, all that were written. After a power cut the last ones may be
+ * missing; wg_log_close waits until they are on the disk. A record that does not fit on the disk is removed, the call
+ * returns WG_ERR_IO, and later calls try again. The log keeps the first error, which wg_log_close returns, so that a
+ * program may ignore the status of single calls. A log that is NULL is refused as any NULL: WG_ERR_ARGUMENT.
  *
  * A tag names what is logged: "loss/training" is the chart training in the group loss. It is UTF-8 of 1 to 500 bytes
  * without control characters. A step is not negative. A log may be used by one thread at a time.
@@ -32,9 +32,9 @@ extern "C" {
 
 typedef struct wg_log_file wg_log_file;
 
-/* Begins a new file, events.out.tfevents.SECONDS.HOST.PROCESS.N, in the folder, which is created with its parents if it
- * is missing. Files that are there stay as they are: TensorBoard shows all files of a folder as one run. Returns NULL on
- * error: WG_ERR_ARGUMENT for an empty name, WG_ERR_IO, WG_ERR_MEMORY. */
+/* Begins a new file, events.out.tfevents.SECONDS.HOST.PROCESS.N, in the folder, which is created with its parents if
+ * it is missing. Files that are there stay as they are: TensorBoard shows all files of a folder as one run. Returns
+ * NULL on error: WG_ERR_ARGUMENT for an empty name, WG_ERR_IO, WG_ERR_MEMORY. */
 WG_API wg_log_file *wg_log_open(const char *folder, wg_error *error);
 /* Waits until the records are on the disk, closes the file and frees the log; accepts NULL. Returns the first error of
  * the log, and stores it in *error. */

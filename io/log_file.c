@@ -113,7 +113,7 @@ bool wg__log_begin(wg_log_file *log, const char *what, const char *tag, int64_t 
     return true;
 }
 
-wg_status wg__log_end(wg_log_file *log, const char *tag, int64_t step)
+wg_status wg__log_end(wg_log_file *log, int64_t step)
 {
     wg__bytes_clear(&log->record); /* room for the Summary message */
     wg__proto_bytes(&log->record, SUMMARY_VALUE, log->value.data, log->value.size);

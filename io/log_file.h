@@ -19,6 +19,6 @@ wg_status wg__log_fail(wg_log_file *log, const wg_error *error);
 /* Checks tag and step of a call and empties value and inner; false: *status is the error. */
 bool wg__log_begin(wg_log_file *log, const char *what, const char *tag, int64_t step, wg_status *status);
 /* Writes a record with log->value, the fields of a Summary.Value after the tag. */
-wg_status wg__log_end(wg_log_file *log, const char *tag, int64_t step);
+wg_status wg__log_end(wg_log_file *log, int64_t step);
 
 #endif

@@ -1,5 +1,5 @@
-/* Checks a PNG file chunk by chunk, with a CRC bit by bit. The picture is inflated by zlib or, in a build without it, read
- * from stored blocks. */
+/* Checks a PNG file chunk by chunk, with a CRC bit by bit. The picture is inflated by zlib or, in a build without it,
+ * read from stored blocks. */
 #ifndef WG_TEST_PNG_FILE_H
 #define WG_TEST_PNG_FILE_H
 

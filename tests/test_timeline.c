@@ -308,12 +308,13 @@ static void add_scope(void *context, const char *scope, size_t bytes)
     sums[!strcmp(scope, "a") ? 0 : !strcmp(scope, "b") ? 1 : 2] += bytes;
 }
 
-/* Both products are saved for the backward pass: a [8, 256] and b [8, 128] of f32 are live at the peak. */
+/* a [8, 256] and b [8, 128] of f32 are live at the peak, while the second product runs; c [8, 16] comes later. */
 static void memory_by_scope(void)
 {
     wg_params *set = wg_params_new(WG_F32);
     wg_param *w = wg_param_new(set, "w", WG_DIMS(64, 256), wg_init_glorot()),
-             *v = wg_param_new(set, "v", WG_DIMS(256, 128), wg_init_glorot());
+             *v = wg_param_new(set, "v", WG_DIMS(256, 128), wg_init_glorot()),
+             *u = wg_param_new(set, "u", WG_DIMS(128, 16), wg_init_glorot());
     wg_tape *tape = new_tape();
     size_t sums[3] = {0};
     CHECK(wg_memory_each(tape, add_scope, sums) == WG_OK && sums[0] + sums[1] + sums[2] == 0);
@@ -324,7 +325,10 @@ static void memory_by_scope(void)
     wg_scope_begin(tape, "b");
     wg_tensor b = wg_matmul(a, wg_use(tape, v));
     wg_scope_end(tape);
-    CHECK(!isnan(wg_item(wg_sum_all(wg_square(b)))));
+    wg_scope_begin(tape, "c");
+    wg_tensor c = wg_matmul(b, wg_use(tape, u));
+    wg_scope_end(tape);
+    CHECK(!isnan(wg_item(wg_sum_all(wg_square(c)))));
     CHECK(wg_memory_each(tape, add_scope, sums) == WG_OK);
     CHECK(sums[0] == 8 * 256 * 4 && sums[1] == 8 * 128 * 4 && sums[2] == 0);
     wg_tape_free(tape);

@@ -71,6 +71,8 @@ def check_charlm(program, logs, folder):
     run(program, *common, "--steps", "120", "--resume")
     shutil.copy(model + ".60", model)
     run(program, *common, "--steps", "150", "--resume")
+    page = check_report(os.path.join(logs, "charlm", "report.html"), "polyline", "pre", "dl")
+    assert page.tags.count("circle") == 5  # steps 50 and 60 of the first run; 100, 150 and the end of the last
     log = Logs(logs)
     scalars, wanted = log.scalars("charlm"), [float(line) for line in open(losses, encoding="ascii")]
     assert [step for step, _ in scalars["loss/training"]] == list(range(1, 151))
@@ -78,6 +80,8 @@ def check_charlm(program, logs, folder):
     assert {50, 60, 100, 150} <= {step for step, _ in scalars["loss/validation"]}, scalars["loss/validation"]
     texts = log.tensors("charlm", "text")["Samples"]
     assert [step for step, _ in texts] == [50, 100, 150] and all(len(text[0]) > 150 for _, text in texts)
+    assert all(line.startswith(b"    ") for _, text in texts for line in text[0].split(b"\n"))  # Markdown: as it is
+    assert b"\n" in texts[-1][1][0] and b"\\x0a" not in texts[-1][1][0]
     histograms = log.tensors("charlm", "histograms")
     assert "values/rnn.weight_ih_l0" in histograms and "gradients/decoder.bias" in histograms
     _, rows = histograms["gradients/rnn.weight_hh_l0"][-1]
@@ -145,6 +149,7 @@ def check_report(path, *wanted):
     assert not page.open
     for tag in wanted:
         assert tag in page.tags, tag
+    return page
 
 
 def main():
@@ -153,9 +158,9 @@ def main():
         logs = os.path.join(folder, "logs")
         check_charlm(charlm, logs, folder)
         check_digits(digits, logs)
-        for name, wanted in (("charlm", ("polyline", "circle", "pre", "dl")), ("digits", ("img", "table", "circle"))):
+        check_report(os.path.join(logs, "digits", "report.html"), "img", "table", "circle")
+        for name in ("charlm", "digits"):
             check_trace(os.path.join(logs, name, "trace.json"))
-            check_report(os.path.join(logs, name, "report.html"), *wanted)
     print("scalars, histograms, pictures, texts, traces and reports are what was logged")
 
 

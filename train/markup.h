@@ -8,7 +8,8 @@
 #include "../io/bytes.h"
 #include "chart.h"
 
-/* Appends text: printable, and the characters escaped that mean something in HTML. Ends of lines and tabs stay if `lines`. */
+/* Appends text: printable, and the characters escaped that mean something in HTML. Ends of lines and tabs stay if
+ * `lines`. */
 void wg__put_text(wg__bytes *out, const char *text, bool lines);
 /* The same of one line, cut to fit into `size` bytes. */
 void wg__put_short(wg__bytes *out, const char *text, size_t size);

@@ -1,5 +1,5 @@
-/* The profile: time per op, scope and size of product. A profiled run uses the calling thread only, one instruction after
- * the other. */
+/* The profile: time per op, scope and size of product. A profiled run uses the calling thread only, one instruction
+ * after the other. */
 #include "run.h"
 
 #include <stdlib.h>
