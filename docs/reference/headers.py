@@ -202,3 +202,7 @@ def read(source, path):
             item.members = members_of(item, body, item.line + item.code[:item.code.index("{")].count("\n"))
         header.sections[-1].symbols.append(item)
     return header
+
+
+if __name__ == "__main__":
+    print("\n".join(paths(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))))
