@@ -24,7 +24,7 @@
  * each): bleu=0.055 with plain, 0.077 with luong, 0.188 with transformer, as in PyTorch (bench/peers/translate.py).
  *
  * Training feeds the words of the translation to the decoder (teacher forcing); --beam 1 translates greedily. BLEU is
- * corpus BLEU-4 without smoothing (bleu.h), on the words of the files. */
+ * corpus BLEU-4 without smoothing (metrics/metrics.h), on the words of the files. */
 #include "translate.h"
 
 #include <stdio.h>
@@ -322,7 +322,7 @@ quality test(const run *r, const words *source, const words *target, int64_t sho
             text[k] = r->target.word[out[k]];
             exact = exact && strcmp(text[k], words_line(target, i)[k]) == 0;
         }
-        bleu_add(&q.bleu, text, n, words_line(target, i), m);
+        wg_bleu_add(&q.bleu, text, n, words_line(target, i), m);
         q.exact += exact;
         q.lines++;
         if ((int64_t)i < show) show_pair(source, target, i, text, n);

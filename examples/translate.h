@@ -3,7 +3,6 @@
 #define TRANSLATE_H
 
 #include "app.h"
-#include "bleu.h"
 #include "words.h"
 
 enum { MOST_WORDS = 256 }; /* of a sentence */
@@ -62,7 +61,7 @@ void batch_free(batch *b);
 int64_t encode_source(const run *r, const words *source, size_t line, int32_t *numbers);
 
 typedef struct quality {
-    bleu bleu;
+    wg_bleu bleu;
     size_t exact, lines;
 } quality;
 

@@ -467,8 +467,8 @@ int main(int argc, char **argv)
     if (s->picture || s->weights) write_weights(&r, &r.test_source, &r.test_target, 0);
     printf(
         "final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld seconds=%.1f\n",
-        s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, bleu_score(&q.bleu), (long long)s->beam,
-        q.lines, (long long)wg_params_trainable(r.m.params), l.seconds);
+        s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),
+        (long long)s->beam, q.lines, (long long)wg_params_trainable(r.m.params), l.seconds);
     run_end(&r);
     return app_end();
 }

@@ -174,6 +174,22 @@ uint64_t wg__reader_limit(const wg__reader *reader)
     return reader->file_size > 1 << 20 ? 64 * reader->file_size : 64 << 20;
 }
 
+wg_status wg__file_take(const char *path, uint64_t limit, char **bytes, size_t *size, wg_error *error)
+{
+    wg__reader reader;
+    *bytes = NULL;
+    *size = 0;
+    wg_status status = wg__reader_open_plain(&reader, path, error);
+    if (status != WG_OK) return status;
+    /* One byte more than the limit shows that the file is longer. */
+    status = wg__reader_take(&reader, limit < UINT64_MAX ? limit + 1 : limit, bytes, size, error);
+    wg__reader_close(&reader);
+    if (status == WG_OK && *size > limit)
+        status = wg_error_set(error, WG_ERR_FORMAT, WG__AT "a file of more than %llu bytes, the limit", path,
+                              (unsigned long long)limit);
+    return status;
+}
+
 /* ---- shared checks ---- */
 
 uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size)

@@ -1,7 +1,7 @@
 /* Internal to io/: reading byte streams, atomic writes, and checks that several formats share.
  *
- * Room io: files from strangers, files that survive a crash, and the order of samples. It knows parameter sets and
- * optimizers by their public headers and the room base; no tape, op or layer. */
+ * Room io: files from strangers, files that survive a crash, and batches of samples. It knows parameter sets and
+ * optimizers by their public headers, the room base, and of a tape that data can be put on it; no op or layer. */
 #ifndef WG_FILE_H
 #define WG_FILE_H
 
@@ -30,6 +30,9 @@ void wg__reader_close(wg__reader *reader);
 /* Reads at most `most` bytes, into memory that grows with what arrives: at most twice that, or the file's size. *bytes
  * is followed by a NUL, and is NULL on error; the caller frees it. */
 wg_status wg__reader_take(wg__reader *reader, uint64_t most, char **bytes, size_t *size, wg_error *error);
+/* Reads a whole file as it is on disk; WG_ERR_FORMAT if it has more than `limit` bytes. The caller frees *bytes, also
+ * on error. */
+wg_status wg__file_take(const char *path, uint64_t limit, char **bytes, size_t *size, wg_error *error);
 /* Whether the stream is a file that is not gzipped: file_size bytes. */
 bool wg__reader_is_plain(const wg__reader *reader);
 /* The bytes that a stream may have unless the caller says otherwise: 64 times the file's size, at least 64 MiB; of a

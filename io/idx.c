@@ -107,17 +107,10 @@ wg_status wg_idx_read_limited(const char *path, uint64_t limit, wg_idx *idx, wg_
     return status;
 }
 
-void wg_idx_fini(wg_idx *idx)
-{
-    if (!idx) return;
-    free(idx->data);
-    *idx = (wg_idx){0};
-}
+/* ---- elements ---- */
 
-double wg_idx_at(const wg_idx *idx, int64_t i)
+static double number_at(const wg_idx *idx, int64_t i)
 {
-    int64_t numel;
-    if (!idx || !idx->data || !wg_shape_numel(&idx->shape, &numel) || i < 0 || i >= numel) return NAN;
     switch (idx->type) {
     case WG_IDX_U8: return ((const uint8_t *)idx->data)[i];
     case WG_IDX_I8: return ((const int8_t *)idx->data)[i];
@@ -127,4 +120,60 @@ double wg_idx_at(const wg_idx *idx, int64_t i)
     case WG_IDX_F64: return ((const double *)idx->data)[i];
     }
     return NAN;
+}
+
+double wg_idx_at(const wg_idx *idx, int64_t i)
+{
+    int64_t numel;
+    if (!idx || !idx->data || !wg_shape_numel(&idx->shape, &numel) || i < 0 || i >= numel) return NAN;
+    return number_at(idx, i);
+}
+
+/* Whether an i32 holds every number of the file: integers; what i32 cannot hold is not in these types. */
+static bool is_integer(wg_idx_type type) { return type != WG_IDX_F32 && type != WG_IDX_F64; }
+
+/* Replaces the elements by scale times them, as floats, or by themselves, as i32. */
+static wg_status convert(const char *path, wg_dtype dtype, double scale, wg_idx *idx, wg_error *error)
+{
+    int64_t numel;
+    size_t bytes;
+    if (!wg_shape_numel(&idx->shape, &numel) || !wg_shape_bytes(&idx->shape, dtype, &bytes))
+        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file with too many elements", path);
+    void *to = malloc(bytes + 1);
+    if (!to) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
+    for (int64_t i = 0; i < numel; i++) {
+        const double number = number_at(idx, i);
+        if (dtype == WG_I32)
+            ((int32_t *)to)[i] = (int32_t)number;
+        else if (dtype == WG_F32)
+            ((float *)to)[i] = (float)(scale * number);
+        else
+            ((double *)to)[i] = scale * number;
+    }
+    free(idx->data);
+    idx->data = to;
+    idx->type = dtype == WG_I32 ? WG_IDX_I32 : dtype == WG_F32 ? WG_IDX_F32 : WG_IDX_F64;
+    return WG_OK;
+}
+
+wg_status wg_idx_read_as(const char *path, wg_dtype dtype, double scale, wg_idx *idx, wg_error *error)
+{
+    const bool known = dtype == WG_I32 ? scale == 1 : dtype == WG_F32 || dtype == WG_F64;
+    if (idx) *idx = (wg_idx){0};
+    if (!known)
+        return wg_error_set(error, WG_ERR_ARGUMENT, "IDX as %s times %g: it is read as f32, f64, or i32 times 1",
+                            wg_dtype_name(dtype), scale);
+    wg_status status = wg_idx_read(path, idx, error);
+    if (status == WG_OK && dtype == WG_I32 && !is_integer(idx->type))
+        status = wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of floats, not of integers", path);
+    if (status == WG_OK) status = convert(path, dtype, scale, idx, error);
+    if (status != WG_OK) wg_idx_fini(idx);
+    return status;
+}
+
+void wg_idx_fini(wg_idx *idx)
+{
+    if (!idx) return;
+    free(idx->data);
+    *idx = (wg_idx){0};
 }

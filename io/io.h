@@ -69,6 +69,11 @@ typedef struct wg_idx {
 WG_CHECKED WG_API wg_status wg_idx_read(const char *path, wg_idx *idx, wg_error *error);
 /* The same with a limit in bytes of the elements; 0: the default. */
 WG_CHECKED WG_API wg_status wg_idx_read_limited(const char *path, uint64_t limit, wg_idx *idx, wg_error *error);
+/* The same, with the elements as f32 or f64, times scale, or as i32, with a scale of 1, for wg_data: type is then that,
+ * whatever the file's was. Pictures: WG_F32, 1 / 255.0; labels: WG_I32, 1. WG_ERR_FORMAT also for floats as i32. Takes
+ * memory for both. */
+WG_CHECKED WG_API wg_status wg_idx_read_as(const char *path, wg_dtype dtype, double scale, wg_idx *idx,
+                                           wg_error *error);
 WG_API void wg_idx_fini(wg_idx *idx); /* frees the elements */
 /* Element i of the flattened array; NaN if i is out of range. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);

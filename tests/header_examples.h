@@ -78,6 +78,22 @@ extern uint64_t step, start, steps;
 extern int64_t n;
 extern int32_t lengths[];
 double validate(void);
+#elif defined EXAMPLE_OF_dataset
+extern wg_tape *tape;
+extern wg_checkpoint checkpoint;
+extern wg_error error;
+extern uint64_t steps;
+extern int64_t n;
+extern const float pixels[];
+extern const int32_t labels[];
+#elif defined EXAMPLE_OF_picture
+extern wg_error error;
+extern float numbers[];
+#elif defined EXAMPLE_OF_metrics
+extern wg_error error;
+extern wg_tensor logits;
+extern const int32_t labels[];
+extern int64_t n;
 #elif defined EXAMPLE_OF_tape
 extern const float numbers[];
 extern wg_tape *tape;

@@ -51,6 +51,9 @@ typedef struct world {
     wg_optimizer *optimizer;
     wg_average *average;
     wg_loader *loader;
+    wg_csv *csv;
+    wg_feed *feed;
+    wg_confusion *confusion;
     wg_safetensors *file;
     wg_tensor x, weight, bias, index, mask, loss, nil, stale, elsewhere, many[8], out[64];
     wg_infer infer;
@@ -67,6 +70,14 @@ typedef struct world {
     wg_fit_options fit;
     wg_fit_result result;
     wg_progress progress;
+    wg_categories categories;
+    wg_picture picture;
+    wg_sound sound;
+    wg_dataset dataset;
+    wg_batch batch;
+    wg_sample sample;
+    wg_perplexity perplexity;
+    wg_bleu bleu;
     wg_difference difference;
     wg_shape shape;
     wg_keys keys;
@@ -79,6 +90,8 @@ typedef struct world {
     double doubles[64];
     int64_t integers[64];
     int ints[64];
+    int32_t classes[64];
+    const char *words[8];
     const char *string;
     const int64_t *samples;
     void *pointer;

@@ -22,7 +22,12 @@ VALUES = {
     'wg_args *': '&w.args', 'wg_error *': '&w.error', 'FILE *': 'w.null', 'wg_idx *': '&w.idx',
     'wg_text *': '&w.text', 'wg_entry *': '&w.entry', 'wg_pair *': '&w.pair', 'wg_checkpoint *': '&w.checkpoint',
     'wg_trainer *': 'w.trainer', 'wg_fit_options *': '&w.fit', 'wg_fit_result *': '&w.result',
-    'wg_progress *': '&w.progress', ('void *', 'progress'): '&w.progress', 'wg_early_stop *': '&w.stop', 'wg_difference *': '&w.difference', 'wg_param *const *': '&w.param',
+    'wg_progress *': '&w.progress', ('void *', 'progress'): '&w.progress',
+    'wg_csv *': 'w.csv', 'wg_categories *': '&w.categories', 'wg_picture *': '&w.picture', 'wg_sound *': '&w.sound',
+    'wg_dataset *': '&w.dataset', 'wg_feed *': 'w.feed', 'wg_batch *': '&w.batch', 'wg_sample *': '&w.sample',
+    'wg_confusion *': 'w.confusion', 'wg_perplexity *': '&w.perplexity', 'wg_bleu *': '&w.bleu',
+    'int32_t *': 'w.classes', 'const char *const *': 'w.words',
+    'wg_early_stop *': '&w.stop', 'wg_difference *': '&w.difference', 'wg_param *const *': '&w.param',
     'wg_shape': 'WG_DIMS(4, 6)', 'wg_axes': 'WG_AXES(0)', 'wg_shape *': '&w.shape', 'wg_init': 'wg_init_zeros()',
     'wg_allocator': '(wg_allocator){0}', 'wg_pool_options': 'wg_pool_square(3)', 'wg_keys *': '&w.keys',
     'wg_beam_result *': '&w.beams', 'wg_rnn_state *': '&w.state', 'wg_error_callback': 'on_error',
@@ -33,6 +38,7 @@ VALUES = {
     'wg_dtype *': '&w.dtype', 'const char **': '&w.string', 'const int64_t **': '&w.samples',
     'void **': '&w.pointer', 'va_list': 'no_arguments',
     ('const char *', 'path'): 'w.path', ('const char *', 'formula'): '"ij,kj,lj->ikl"',
+    ('const char *', 'column'): '"a"', ('const char *', 'columns'): '"a"', ('size_t', 'm'): '1',
     ('const char *', 'rule'): '"x"', ('const char *', 'format'): '"x"', ('const char *', 'passes'): '"after-fuse"',
     ('wg_tensor', 'index'): 'w.index', ('wg_tensor', 'labels'): 'w.index', ('wg_tensor', 'lengths'): 'w.index',
     ('wg_tensor', 'token'): 'w.index', ('wg_tensor', 'position'): 'w.index', ('wg_tensor', 'mask'): 'w.mask',
@@ -54,8 +60,8 @@ NUMBERS = {
     'uint64_t': (['0', 'UINT64_MAX'], []), 'size_t': (['0'], ['SIZE_MAX', 'SIZE_MAX / 2']),
     'double': (['0', '-1', 'NAN', 'INFINITY', '-INFINITY', '1e308', '-1e-310'], []),
 }
-ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *',
-          'wg_param *const *')
+ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int32_t *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *',
+          'wg_param *const *', 'char *const *')
 
 
 def split(text):

@@ -33,7 +33,7 @@ static const char *safetensors_check(const wg_safetensors *file, size_t size)
     return NULL;
 }
 
-static const char *refused(const wg_error *error)
+const char *refused(const wg_error *error)
 {
     return error->status == WG_OK || !*error->text ? "refused without a reason" : NULL;
 }
@@ -76,8 +76,7 @@ static const char *checkpoint_read(const unsigned char *bytes, size_t size, bool
 
 /* ---- files that are read by their path ---- */
 
-/* The path of an in-memory file with these bytes, or NULL. */
-static const char *as_file(const unsigned char *bytes, size_t size)
+const char *as_file(const unsigned char *bytes, size_t size)
 {
     static int fd = -1;
     static char path[64];
@@ -179,4 +178,8 @@ const reader readers[READERS] = {{"safetensors", safetensors_read},
                                  {"checkpoint", checkpoint_read},
                                  {"idx", idx_read},
                                  {"text", text_read},
-                                 {"words", words_read_text}};
+                                 {"words", words_read_text},
+                                 {"csv", csv_read},
+                                 {"png", png_read},
+                                 {"jpeg", jpeg_read},
+                                 {"wav", wav_read}};

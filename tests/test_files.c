@@ -345,6 +345,44 @@ static void test_idx(void)
     }
 }
 
+/* The same numbers, whatever the type in the file. */
+static void test_idx_as(void)
+{
+    static const struct {
+        unsigned char bytes[24];
+        size_t size;
+        double number;
+    } rows[] = {{{0, 0, 0x08, 1, 0, 0, 0, 1, 200}, 9, 200},
+                {{0, 0, 0x09, 1, 0, 0, 0, 1, 0xFE}, 9, -2},
+                {{0, 0, 0x0B, 1, 0, 0, 0, 1, 0x80, 0}, 10, -32768},
+                {{0, 0, 0x0C, 1, 0, 0, 0, 1, 0x7F, 0xFF, 0xFF, 0xFF}, 12, 2147483647},
+                {{0, 0, 0x0D, 1, 0, 0, 0, 1, 0x3F, 0xC0, 0, 0}, 12, 1.5},
+                {{0, 0, 0x0E, 1, 0, 0, 0, 1, 0xC0, 0, 0, 0, 0, 0, 0, 0}, 16, -2}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_idx idx;
+        wg_error error = {0};
+        put_file(in_folder("i"), rows[i].bytes, rows[i].size);
+        assert_int_equal(wg_idx_read_as(in_folder("i"), WG_F32, 1 / 255.0, &idx, &error), WG_OK);
+        assert_true(idx.type == WG_IDX_F32 && idx.shape.rank == 1 && idx.shape.size[0] == 1);
+        assert_true(((const float *)idx.data)[0] == (float)(rows[i].number / 255));
+        wg_idx_fini(&idx);
+        assert_int_equal(wg_idx_read_as(in_folder("i"), WG_F64, 1, &idx, &error), WG_OK);
+        assert_true(idx.type == WG_IDX_F64 && ((const double *)idx.data)[0] == rows[i].number);
+        wg_idx_fini(&idx);
+        const bool is_integer = i < 4;
+        assert_int_equal(wg_idx_read_as(in_folder("i"), WG_I32, 1, &idx, &error),
+                         is_integer ? WG_OK : WG_ERR_FORMAT);
+        if (is_integer) assert_true(idx.type == WG_IDX_I32 && ((const int32_t *)idx.data)[0] == rows[i].number);
+        if (!is_integer) ASSERT_HAS(error.text, "IDX file of floats");
+        wg_idx_fini(&idx);
+    }
+    wg_idx idx;
+    assert_int_equal(wg_idx_read_as(in_folder("i"), WG_I32, 2, &idx, NULL), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_idx_read_as(in_folder("i"), WG_BOOL, 1, &idx, NULL), WG_ERR_ARGUMENT);
+    assert_int_equal(wg_idx_read_as(in_folder("none"), WG_F32, 1, &idx, NULL), WG_ERR_IO);
+    assert_null(idx.data);
+}
+
 static void test_idx_refused(void)
 {
     static const struct {
@@ -412,6 +450,7 @@ int main(int argc, char **argv)
         TEST_CASE(case_gzip_without_cap),
 #endif
         TEST_CASE(test_idx),
+        TEST_CASE(test_idx_as),
         TEST_CASE(test_idx_refused),
         TEST_CASE(case_idx_asks_memory),
     };

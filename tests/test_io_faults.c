@@ -111,6 +111,50 @@ static wg_status idx_of(const char *name, wg_error *error)
 
 static wg_status do_idx(wg_error *error) { return idx_of("idx", error); }
 
+static wg_status do_idx_as(wg_error *error)
+{
+    wg_idx idx;
+    const wg_status status = wg_idx_read_as(in_folder("idx"), WG_F32, 2, &idx, error);
+    fault_end();
+    CHECK(status == WG_OK ? ((const float *)idx.data)[7] == 2 * idx_bytes[12 + 7] : !idx.data);
+    wg_idx_fini(&idx);
+    return status;
+}
+
+static wg_status do_csv(wg_error *error)
+{
+    wg_csv *csv = wg_csv_open(in_folder("csv"), wg_csv_defaults(), error);
+    const float *x = wg_csv_numbers(csv, "x", error);
+    const wg_categories *y = x ? wg_csv_categories(csv, "y", NULL, error) : NULL;
+    fault_end();
+    CHECK(y ? x[1] == 2.5f && y->n == 2 && y->index[1] == 0 : error->status != WG_OK);
+    wg_csv_close(csv);
+    return y ? WG_OK : error->status;
+}
+
+#ifdef WG_HAVE_PNG
+static wg_status do_png(wg_error *error)
+{
+    wg_picture p;
+    const wg_status status = wg_picture_read(MEDIA "/palette.png", wg_picture_defaults(), &p, error);
+    fault_end();
+    CHECK(status == WG_OK ? p.channels == 3 && p.height == 5 && p.pixels[1] == 51 : !p.pixels);
+    wg_picture_fini(&p);
+    return status;
+}
+#endif
+#ifdef WG_HAVE_SNDFILE
+static wg_status do_wav(wg_error *error)
+{
+    wg_sound s;
+    const wg_status status = wg_sound_read(MEDIA "/s24.wav", 0, &s, error);
+    fault_end();
+    CHECK(status == WG_OK ? s.frames == 20 && s.samples[0] == -1 : !s.samples);
+    wg_sound_fini(&s);
+    return status;
+}
+#endif
+
 #ifdef WG_HAVE_ZLIB
 static wg_status do_text_gz(wg_error *error) { return text_of("text.gz", below(2), error); }
 static wg_status do_idx_gz(wg_error *error) { return idx_of("idx.gz", error); }
@@ -123,7 +167,14 @@ static void put_gz(const char *name, const void *content, size_t size)
 }
 #endif
 
-static wg_status (*const calls[])(wg_error *error) = {do_save,    do_load,  do_text, do_map, do_idx,
+static wg_status (*const calls[])(wg_error *error) = {do_save,    do_load,   do_text, do_map,
+                                                      do_idx,     do_idx_as, do_csv,
+#ifdef WG_HAVE_PNG
+                                                      do_png,
+#endif
+#ifdef WG_HAVE_SNDFILE
+                                                      do_wav,
+#endif
 #ifdef WG_HAVE_ZLIB
                                                       do_text_gz, do_idx_gz
 #endif
@@ -151,6 +202,7 @@ static void put_files(void)
     memcpy(idx_bytes, (unsigned char[]){0, 0, 8, 2, 0, 0, 0, 30, 0, 0, 0, 50}, 12);
     put_file(in_folder("text"), bytes, BYTES);
     put_file(in_folder("idx"), idx_bytes, sizeof idx_bytes);
+    put_file(in_folder("csv"), "x,y\n1,b\n2.5,a\n", 14);
 #ifdef WG_HAVE_ZLIB
     put_gz("text.gz", bytes, BYTES);
     put_gz("idx.gz", idx_bytes, sizeof idx_bytes);

@@ -131,6 +131,29 @@ static void write_file(void)
         FAIL("%s", error.text);
 }
 
+/* Data sets, tables and media: of 6 samples, a row, a pixel. */
+static void make_data(void)
+{
+    char path[80];
+    w.dataset = (wg_dataset){.n = 6, .n_fields = 1, .field = {{WG_F32, WG_DIMS(4), w.floats}}};
+    wg_feed_options options = wg_feed_defaults();
+    options.prefetch = 0; /* children have no thread */
+    w.feed = wg_feed_new(&w.dataset, options, NULL);
+    w.batch = (wg_batch){.n = 4, .n_fields = 1, .field = {{WG_F32, WG_DIMS(4, 6), w.floats}}};
+    w.confusion = wg_confusion_new(3, NULL);
+    w.picture = (wg_picture){1, 1, 1, calloc(1, 1)};
+    w.sound = (wg_sound){1, 1, 8000, calloc(1, sizeof(float))};
+    for (int i = 0; i < 8; i++) w.words[i] = "word";
+    snprintf(path, sizeof path, "%s.csv", w.path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("a,b\n1,x\n", file);
+    fclose(file);
+    w.csv = wg_csv_open(path, wg_csv_defaults(), NULL);
+    remove(path);
+    assert_true(w.confusion && w.picture.pixels && w.sound.samples && w.csv);
+}
+
 static void make_world(void)
 {
     w.tape = wg_tape_new(wg_tape_defaults());
@@ -150,6 +173,7 @@ static void make_world(void)
     snprintf(w.path, sizeof w.path, "/tmp/wengert-null-%d", (int)getpid());
     write_file();
     w.file = wg_safetensors_open(w.path, NULL);
+    make_data();
     w.null = fopen("/dev/null", "w");
     memset(w.long_name, 'a', sizeof w.long_name - 1);
     w.shape = WG_DIMS(4, 6);

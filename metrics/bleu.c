@@ -1,8 +1,7 @@
 /* BLEU of a corpus. */
-#include "bleu.h"
+#include "metrics.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 static bool same(const char *const *a, const char *const *b, size_t n)
@@ -20,11 +19,12 @@ static size_t count(const char *const *gram, size_t n, const char *const *text, 
     return found;
 }
 
-void bleu_add(bleu *b, const char *const *words, size_t n, const char *const *reference, size_t m)
+void wg_bleu_add(wg_bleu *b, const char *const *words, size_t n, const char *const *reference, size_t m)
 {
+    if (!b || (n > 0 && !words) || (m > 0 && !reference)) return;
     b->length += n;
     b->reference += m;
-    for (size_t order = 1; order <= BLEU_ORDER; order++)
+    for (size_t order = 1; order <= WG_BLEU_ORDER; order++)
         for (size_t i = 0; i + order <= n; i++) {
             b->total[order - 1]++;
             /* the k-th of equal n-grams counts if the reference has k of them */
@@ -33,12 +33,13 @@ void bleu_add(bleu *b, const char *const *words, size_t n, const char *const *re
         }
 }
 
-double bleu_score(const bleu *b)
+double wg_bleu_score(const wg_bleu *b)
 {
     double sum = 0;
-    for (int n = 0; n < BLEU_ORDER; n++) {
+    if (!b) return 0;
+    for (int n = 0; n < WG_BLEU_ORDER; n++) {
         if (b->matches[n] == 0) return 0;
-        sum += log((double)b->matches[n] / (double)b->total[n]) / BLEU_ORDER;
+        sum += log((double)b->matches[n] / (double)b->total[n]) / WG_BLEU_ORDER;
     }
     double brevity = b->length < b->reference ? 1 - (double)b->reference / (double)b->length : 0;
     return exp(brevity + sum);
