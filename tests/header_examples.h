@@ -27,10 +27,12 @@ extern wg_tensor logits;
 extern int64_t vocabulary;
 extern uint64_t seed, position;
 #elif defined EXAMPLE_OF_fit
-typedef struct program program;
+typedef struct program {
+    const float *pictures;
+    const int32_t *labels;
+} program;
 extern program net;
 extern wg_params *params;
-extern wg_tensor x, y;
 extern wg_error error;
 wg_tensor classify(const program *program, wg_tensor x);
 #elif defined EXAMPLE_OF_progress

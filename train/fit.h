@@ -3,7 +3,8 @@
  *     static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
  *     {
  *         const program *p = context;
- *         ... put the samples batch->sample[0 .. n - 1] on batch->tape as x and y ...
+ *         wg_tensor x = wg_fit_rows(batch, WG_F32, WG_DIMS(28, 28), p->pictures);
+ *         wg_tensor y = wg_fit_rows(batch, WG_I32, WG_SCALAR, p->labels);
  *         return wg_cross_entropy(classify(p, x), y);
  *     }
  *     ...
@@ -38,6 +39,10 @@ typedef struct wg_fit_batch {
     int64_t n;             /* number of samples; 0: the options have none */
     bool training;         /* false: a batch of samples that are held out; no gradients, dropout off */
 } wg_fit_batch;
+
+/* The samples of a batch as a tensor [n, shape...], by wg_data: those rows of data[all samples, shape...], which has the
+ * held out ones too. An error of the tape if the options have no samples (WG_ERR_ARGUMENT). */
+WG_API wg_tensor wg_fit_rows(const wg_fit_batch *batch, wg_dtype dtype, wg_shape shape, const void *data);
 
 /* Why a run ended. */
 typedef enum wg_fit_end {
