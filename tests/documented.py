@@ -6,7 +6,8 @@
 A function, type or macro needs a comment above or behind it (docs/reference/headers.py says when declarations share
 one). So does a field or an enumerator, unless the comment of its struct or enum names it. A `_defaults` function is
 documented by the struct that it returns. Each header introduces itself and has an example; header_examples.py compiles
-those."""
+those. The names in the tutorial and in docs/from-pytorch.md exist."""
+import glob
 import os
 import re
 import sys
@@ -31,8 +32,19 @@ def undocumented(header):
                     yield f"{what}: {member.kind} {member.name} is not documented"
 
 
+def unknown(names):
+    """Lines of text about names in pages that are no public symbols, nor the beginning of any, as wg_sgd is."""
+    known = {name + "_" for name in names}
+    for page in sorted(glob.glob(os.path.join(SOURCE, "docs", "tutorial", "*.md"))
+                       + [os.path.join(SOURCE, "docs", "from-pytorch.md")]):
+        with open(page, encoding="utf-8") as file:
+            for name in sorted(set(re.findall(r"\b(?:wg|WG)_\w+", file.read()))):
+                if not any(other.startswith(name.rstrip("_") + "_") for other in known):
+                    yield f"{os.path.relpath(page, SOURCE)}: there is no {name}"
+
+
 def main():
-    problems, count = [], 0
+    problems, names = [], []
     for path in headers.paths(SOURCE):
         header = headers.read(SOURCE, path)
         with open(os.path.join(SOURCE, path), encoding="utf-8") as file:
@@ -40,11 +52,14 @@ def main():
         if not header.head or not header_examples.examples_of(lines):
             problems.append(f"{path}: no introduction or no example in it")
         problems += undocumented(header)
-        count += sum(1 + len(symbol.members) for section in header.sections for symbol in section.symbols)
+        for section in header.sections:
+            for symbol in section.symbols:
+                names += [symbol.name] + [member.name for member in symbol.members]
+    problems += unknown(names)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{count} symbols, {len(problems)} problems")
-    return 1 if problems or count < 1000 else 0
+    print(f"{len(names)} symbols, {len(problems)} problems")
+    return 1 if problems or len(names) < 1000 else 0
 
 
 if __name__ == "__main__":

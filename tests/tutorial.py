@@ -98,7 +98,7 @@ def do_short(path, folder, env):
 def main():
     env = dict(os.environ, WENGERT=SOURCE, PKG_CONFIG_PATH=os.path.join(BUILD, "meson-uninstalled"),
                LD_LIBRARY_PATH=BUILD)
-    for path in sys.argv[3:]:
+    for path in map(os.path.abspath, sys.argv[3:]):
         with tempfile.TemporaryDirectory() as folder:
             for program in glob.glob(os.path.join(TUTORIAL, "*.c")):
                 shutil.copy(program, folder)
