@@ -6,7 +6,8 @@
 A function, type or macro needs a comment above or behind it (docs/reference/headers.py says when declarations share
 one). So does a field or an enumerator, unless the comment of its struct or enum names it. A `_defaults` function is
 documented by the struct that it returns. Each header introduces itself and has an example; header_examples.py compiles
-those. The names in the tutorial and in docs/from-pytorch.md exist."""
+those. The names in the tutorial and in docs/from-pytorch.md
+exist, and docs/README.md lists all pages."""
 import glob
 import os
 import re
@@ -56,6 +57,12 @@ def main():
             for symbol in section.symbols:
                 names += [symbol.name] + [member.name for member in symbol.members]
     problems += unknown(names)
+    with open(os.path.join(SOURCE, "docs", "README.md"), encoding="utf-8") as file:
+        index = file.read()
+    for page in glob.glob(os.path.join(SOURCE, "docs", "**", "*.md"), recursive=True):
+        page = os.path.relpath(page, os.path.join(SOURCE, "docs"))
+        if page != "README.md" and f"({page})" not in index:
+            problems.append(f"docs/README.md: does not list {page}")
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"{len(names)} symbols, {len(problems)} problems")
