@@ -225,7 +225,7 @@ static wg_status index_at(const wg_csv *csv, const wg__csv_walk *w, const wg_cat
 {
     const bool missing = is_missing(csv, &w->field);
     const char *const *found =
-        missing || !c->n ? NULL : bsearch(&w->field, c->names, (size_t)c->n, sizeof *c->names, compare_to_name);
+        missing || !c->names ? NULL : bsearch(&w->field, c->names, (size_t)c->n, sizeof *c->names, compare_to_name);
     *index = found ? (int32_t)(found - c->names) : -1;
     if (found || csv->options.allow_missing) return WG_OK;
     if (missing) return missing_value(csv, w, error);

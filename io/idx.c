@@ -158,15 +158,16 @@ static wg_status convert(const char *path, wg_dtype dtype, double scale, wg_idx 
 
 wg_status wg_idx_read_as(const char *path, wg_dtype dtype, double scale, wg_idx *idx, wg_error *error)
 {
-    const bool known = dtype == WG_I32 ? scale == 1 : dtype == WG_F32 || dtype == WG_F64;
-    if (idx) *idx = (wg_idx){0};
-    if (!known)
+    if (!idx) return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "idx is NULL", path ? path : "");
+    *idx = (wg_idx){0};
+    if (dtype == WG_I32 ? scale != 1 : !wg_dtype_is_float(dtype))
         return wg_error_set(error, WG_ERR_ARGUMENT, "IDX as %s times %g: it is read as f32, f64, or i32 times 1",
                             wg_dtype_name(dtype), scale);
     wg_status status = wg_idx_read(path, idx, error);
-    if (status == WG_OK && dtype == WG_I32 && !is_integer(idx->type))
-        status = wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of floats, not of integers", path);
-    if (status == WG_OK) status = convert(path, dtype, scale, idx, error);
+    if (status != WG_OK) return status;
+    status = dtype == WG_I32 && !is_integer(idx->type)
+                 ? wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file of floats, not of integers", path)
+                 : convert(path, dtype, scale, idx, error);
     if (status != WG_OK) wg_idx_fini(idx);
     return status;
 }

@@ -11,8 +11,8 @@
  * WG_ERR_IO and a message that says so. Other errors: WG_ERR_IO if the file cannot be read, WG_ERR_FORMAT if it is
  * damaged, truncated, of another format, or larger than the limit, WG_ERR_MEMORY. On error the result is zero.
  *
- * Memory: the file's size, plus at most three times the bytes of the result, which the limit bounds before they are
- * taken; a file that is too short for the size that it states is refused before as well. */
+ * Memory: the file's size, a constant, and at most 12 bytes a pixel (4 a sample of sound). The limit bounds them before
+ * they are taken; a file that is too short for the size that it states is refused before as well. */
 #ifndef WG_PICTURE_H
 #define WG_PICTURE_H
 

@@ -60,13 +60,13 @@ if [ "$kind" != static ]; then
     check "$work/consumer" "by pkg-config"
 fi
 
-# Wholly static, if there is a static library of each dependency: Debian's SLEEF has none.
+# Wholly static, if there is a static library of each dependency: Debian's SLEEF and libsndfile have none.
 if [ "$kind" != shared ]; then
     flags=$(pkg-config --static --cflags --libs wengert)
-    case $flags in
-    *-lsleef*) [ -f "$(${CC:-cc} -print-file-name=libsleef.a)" ] && static=-static ;;
-    *) static=-static ;;
-    esac
+    static=-static
+    for library in sleef sndfile; do
+        case $flags in *-l$library*) [ -f "$(${CC:-cc} -print-file-name=lib$library.a)" ] || static= ;; esac
+    done
     # shellcheck disable=SC2046,SC2086 # words
     ${CC:-cc} "$work/consumer.c" -o "$work/consumer" ${static:-} $(echo "$flags" | sed "s|-lwengert|$folder/libwengert.a|")
     check "$work/consumer" "static"

@@ -187,6 +187,8 @@ static void csv_fresh(input *in) { take(in, csv_files, COUNT(csv_files)); }
 
 /* ---- pictures and sound: the files of tests/media ---- */
 
+#if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
+
 static const blob media_words[] = {
     BLOB("\0"),       BLOB("\1"),   BLOB("\xff"), BLOB("\0\0\0\0"), BLOB("\xff\xff\xff\xff"), BLOB("\x7f\xff"),
     BLOB("IDAT"),     BLOB("tRNS"), BLOB("PLTE"), BLOB("IEND"),     BLOB("\xff\xc0"),         BLOB("\xff\xc2"),
@@ -218,6 +220,7 @@ static void load_media(const char *ending)
 }
 
 static void media_fresh(input *in) { *in = media[below((int64_t)n_media)]; }
+#endif
 
 /* ---- edits ---- */
 
@@ -293,11 +296,13 @@ static void text(void) { fuzz(&(format){text_words, COUNT(text_words), 0, text_f
 
 static void csv(void) { fuzz(&(format){csv_words, COUNT(csv_words), 0, csv_fresh, NULL, READ_CSV}, 100000); }
 
+#if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
 static void fuzz_media(const char *ending, int which)
 {
     load_media(ending);
     fuzz(&(format){media_words, COUNT(media_words), 0, media_fresh, NULL, which}, 20000);
 }
+#endif
 
 #ifdef WG_HAVE_PNG
 static void png(void) { fuzz_media(".png", READ_PNG); }

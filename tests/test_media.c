@@ -12,6 +12,7 @@ static const char *media(const char *name)
     return path[which];
 }
 
+#if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
 /* Reads NAME.txt: three sizes, and the numbers of an array of the first two or three. */
 static double *expected_numbers(const char *name, int n_sizes, long size[3])
 {
@@ -27,8 +28,11 @@ static double *expected_numbers(const char *name, int n_sizes, long size[3])
     return numbers;
 }
 
+#endif
+
 /* ---- pictures ---- */
 
+#if defined WG_HAVE_PNG || defined WG_HAVE_JPEG
 /* largest: the largest difference to Pillow's pixels that may be. */
 static void expect_picture(const char *file, const char *name, int channels, int largest)
 {
@@ -53,6 +57,8 @@ static void expect_picture(const char *file, const char *name, int channels, int
     wg_picture_fini(&p);
     assert_null(p.pixels);
 }
+
+#endif
 
 #ifdef WG_HAVE_PNG
 static void png(void)
@@ -166,6 +172,23 @@ static void jpeg_of_a_huge_size(void)
         ASSERT_HAS(error.text, i == 0 ? "wg_picture_options.limit" : "truncated: 4095 x 4095");
         memcpy(bytes + at + 5, "\x0f\xff\x0f\xff", 4);
     }
+    free(bytes);
+}
+/* A progressive file whose last scan stands there 200 times: each costs a pass over the picture. */
+static void jpeg_of_many_scans(void)
+{
+    size_t size, last;
+    char *bytes = get_file(media("progressive.jpg"), &size);
+    for (last = size - 2; memcmp(bytes + last, "\xff\xda", 2) != 0;) last--;
+    FILE *out = fopen(in_folder("scans.jpg"), "wb");
+    fwrite(bytes, 1, last, out);
+    for (int i = 0; i < 200; i++) fwrite(bytes + last, 1, size - 2 - last, out);
+    fwrite("\xff\xd9", 1, 2, out);
+    fclose(out);
+    wg_picture p;
+    wg_error error = {0};
+    assert_int_equal(wg_picture_read(in_folder("scans.jpg"), wg_picture_defaults(), &p, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "more than 100 scans");
     free(bytes);
 }
 #endif
@@ -289,6 +312,7 @@ int main(int argc, char **argv)
 #ifdef WG_HAVE_JPEG
         TEST_CASE(jpeg),
         TEST_CASE(jpeg_of_a_huge_size),
+        TEST_CASE(jpeg_of_many_scans),
 #endif
 #ifdef WG_HAVE_SNDFILE
         TEST_CASE(wav),
