@@ -1,7 +1,13 @@
 /* Derivatives.
  *
  * Differentiation traverses the tape in reverse and appends gradient nodes to it. They are ordinary tensors and can be
- * differentiated again. */
+ * differentiated again.
+ *
+ *     wg_zero_grad(model);
+ *     if (wg_backward(loss) == WG_OK) wg_optimizer_step(optimizer);
+ *
+ *     wg_tensor dy = wg_grad1(y, x, WG_NONE);                       // dy/dx, as a tensor
+ *     wg_tensor ddy = wg_grad1(dy, x, WG_NONE);                     // and its own derivative */
 #ifndef WG_GRAD_H
 #define WG_GRAD_H
 

@@ -1,4 +1,14 @@
-/* The gradient check: compares derivatives of the tape with central differences, in f64 and by signed value. */
+/* The gradient check: compares derivatives of the tape with central differences, in f64 and by signed value.
+ *
+ *     static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
+ *     {
+ *         wg_tensor w = wg_use(tape, wg_param_find(set, "w"));
+ *         return wg_mean_all(wg_square(wg_tanh(w)));
+ *     }
+ *     wg_params *set = wg_params_new(WG_F64);
+ *     wg_param_new(set, "w", WG_DIMS(3, 4), wg_init_normal(0, 1));
+ *     wg_verdict verdict = wg_gradcheck(tape, set, loss_of, NULL, wg_gradcheck_defaults());
+ *     printf("%s\n", verdict.text); */
 #ifndef WG_GRADCHECK_H
 #define WG_GRADCHECK_H
 
@@ -12,6 +22,7 @@ extern "C" {
  * program with the same data. */
 typedef wg_tensor (*wg_loss_fn)(void *context, wg_tape *tape, wg_params *set);
 
+/* What is compared, and how closely. */
 typedef struct wg_gradcheck_options {
     double epsilon;    /* step of the central difference; default 1e-6 */
     double atol, rtol; /* passes if |analytic - numeric| <= atol + rtol |numeric|; defaults 1e-7, 1e-5 */
@@ -23,8 +34,9 @@ typedef struct wg_gradcheck_options {
 
 WG_API wg_gradcheck_options wg_gradcheck_defaults(void);
 
+/* The result of a check, with its largest error. */
 typedef struct wg_verdict {
-    bool ok;
+    bool ok;           /* all comparisons passed */
     wg_status status;  /* not WG_OK: the options are invalid, or the loss failed to record or run; see text */
     const char *param; /* the largest error: parameter, ... */
     int64_t index;     /* ... element (-1: a random direction), ... */

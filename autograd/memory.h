@@ -1,4 +1,10 @@
-/* Memory: allocators supplied by the caller, and memory statistics. */
+/* Memory: allocators supplied by the caller, and memory statistics.
+ *
+ *     wg_tape_options options = wg_tape_defaults();
+ *     options.allocator = (wg_allocator){.alloc = take, .release = give_back, .context = &arena};
+ *     wg_tape *tape = wg_tape_new(options);
+ *     ...
+ *     printf("%zu bytes\n", wg_tape_memory(tape).peak); */
 #ifndef WG_MEMORY_H
 #define WG_MEMORY_H
 
@@ -14,7 +20,7 @@ extern "C" {
 typedef struct wg_allocator {
     void *(*alloc)(void *context, size_t size);
     void (*release)(void *context, void *memory, size_t size);
-    void *context;
+    void *context; /* the caller's own, passed to both */
 } wg_allocator;
 
 /* Memory that an object has taken from its allocator. */

@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-typedef struct wg_op wg_op;
+typedef struct wg_op wg_op; /* the descriptor of an op, below */
 
 /* What planner passes may assume about an op. */
 typedef enum wg_kind {
@@ -55,15 +55,16 @@ enum {
 
 /* ---- recording: the shape rule ------------------------------------------------------------------------ */
 
+/* What a shape rule is given, and what it sets. */
 typedef struct wg_infer {
-    const wg_op *op;
+    const wg_op *op;          /* whose rule is called */
     const wg_shape *in;       /* [n_in] shapes of the operands; rank -1: an omitted optional operand */
     const wg_dtype *dtype_in; /* [n_in] */
-    int n_in;
-    const void *attr; /* the bytes passed to wg_record, aligned for any type; NULL if there are none */
-    wg_shape out;     /* of the result: the rule sets it */
-    wg_dtype dtype;   /* of the result: initialized with the first operand's */
-    wg_error error;   /* set by wg_infer_fail */
+    int n_in;                 /* number of operands */
+    const void *attr;         /* the bytes passed to wg_record, aligned for any type; NULL if there are none */
+    wg_shape out;             /* of the result: the rule sets it */
+    wg_dtype dtype;           /* of the result: initialized with the first operand's */
+    wg_error error;           /* set by wg_infer_fail */
 } wg_infer;
 
 /* Rejects the operands. The text states the violated rule and the likely cause. The engine prepends op, scope and
@@ -77,40 +78,43 @@ WG_API wg_status wg_infer_fail(wg_infer *infer, wg_status status, const char *ru
  * its own (wg_vjp) counts such an operand several times, unless the formula is recorded on a wg_detach of each
  * operand. */
 
+/* What a rule for gradients is given. */
 typedef struct wg_vjp_args {
-    const wg_op *op;
+    const wg_op *op;     /* whose rule is called */
     wg_tensor grad;      /* d loss / d out, of the shape of out */
     wg_tensor out;       /* the result */
     const wg_tensor *in; /* [n_in] the operands */
-    int n_in;
-    const void *attr;
+    int n_in;            /* number of operands */
+    const void *attr;    /* as of wg_infer */
     int64_t *memo; /* [2] zeros at first; lets the rule pass values from one operand to the next (k increases) */
 } wg_vjp_args;
 
 /* ---- running ----------------------------------------------------------------------------------------------- */
 
+/* An operand or result while the program runs. */
 typedef struct wg_operand {
     void *data;                  /* first element; the last one is followed by 64 readable bytes */
     int64_t size[WG_MAX_RANK];   /* shape */
     int64_t stride[WG_MAX_RANK]; /* in elements; 0 in broadcast dimensions */
-    int32_t rank;
-    wg_dtype dtype;
-    int64_t numel;
+    int32_t rank;                /* of size and stride */
+    wg_dtype dtype;              /* of the elements */
+    int64_t numel;               /* number of elements */
 } wg_operand;
 
 typedef struct wg_run wg_run; /* internal state of a run: seed, step, errors */
 
+/* What a kernel is given. */
 typedef struct wg_args {
-    const wg_op *op;
+    const wg_op *op;      /* whose kernel is called */
     wg_operand out;       /* contiguous; the kernel writes every element */
     const wg_operand *in; /* [n_in] read only; data NULL and rank -1: an omitted optional operand */
-    int n_in;
-    const void *attr;
-    void *scratch; /* op->scratch bytes, 64-byte aligned, for this task only; contents undefined */
-    wg_run *run;
-    uint64_t key;  /* WG_OP_RANDOM: a function of the scope and the op's ordinal in it */
-    uint32_t node; /* for error messages */
-    bool bf16;     /* products round their f32 operands to bf16 */
+    int n_in;             /* number of operands */
+    const void *attr;     /* as of wg_infer */
+    void *scratch;        /* op->scratch bytes, 64-byte aligned, for this task only; contents undefined */
+    wg_run *run;          /* for wg_args_seed and the like */
+    uint64_t key;         /* WG_OP_RANDOM: a function of the scope and the op's ordinal in it */
+    uint32_t node;        /* for error messages */
+    bool bf16;            /* products round their f32 operands to bf16 */
 } wg_args;
 
 /* Runs task `task`, 0 <= task < op->tasks(args). Tasks run in any order on any thread and must write disjoint parts of
@@ -131,8 +135,8 @@ typedef void (*wg_pointwise)(int64_t n, void *y, const void *const *x);
 
 /* A view: offset and strides, in elements, of the result in the operand's memory. */
 typedef struct wg_layout {
-    int64_t offset;
-    int64_t stride[WG_MAX_RANK];
+    int64_t offset;              /* of the first element */
+    int64_t stride[WG_MAX_RANK]; /* of each axis of the result */
 } wg_layout;
 
 /* ---- the descriptor ------------------------------------------------------------------------------------------ */
@@ -141,12 +145,12 @@ typedef struct wg_layout {
  * tape, except for vjp, which records: an error on the tape. */
 struct wg_op {
     size_t struct_size; /* sizeof(wg_op): lets a newer library detect an older struct */
-    const char *name;
-    wg_kind kind;
+    const char *name;   /* for messages and dumps: "matmul" */
+    wg_kind kind;       /* what passes may assume */
     /* Number of operands; those past min_in may be WG_NONE; max_in < 0: no limit. A pointwise op takes 1 to 4, a view
      * exactly one. */
     int min_in, max_in;
-    unsigned flags;
+    unsigned flags; /* WG_OP_STRIDED and the like, added up */
 
     /* Shape rule: sets shape and dtype of the result. NULL, for pointwise ops only: operands broadcast, their dtypes
      * must be equal, and the result has that dtype. */

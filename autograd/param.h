@@ -2,7 +2,16 @@
  *
  * A set, independent of any tape, owns its members. Each has a name, a value and, if it is a parameter, a gradient.
  * Values are stored in slabs that never move, gradients in slabs of the same layout, so that an optimizer walks flat
- * memory and parameters can be added at any time. Errors are sticky on the set, as on a tape. */
+ * memory and parameters can be added at any time. Errors are sticky on the set, as on a tape.
+ *
+ *     wg_params *model = wg_params_new(WG_F32);
+ *     wg_param *weight = wg_param_new(model, "weight", WG_DIMS(10, 784), wg_init_glorot());
+ *     wg_param *bias = wg_param_new(model, "bias", WG_DIMS(10), wg_init_zeros());
+ *     if (wg_params_status(model) != WG_OK) fprintf(stderr, "%s\n", wg_params_message(model));
+ *     wg_tensor y = wg_linear(x, wg_use(tape, weight), wg_use(tape, bias));
+ *     ...
+ *     const float *numbers = wg_param_value(weight);                // [10, 784]
+ *     wg_params_free(model); */
 #ifndef WG_PARAM_H
 #define WG_PARAM_H
 
@@ -12,8 +21,8 @@
 extern "C" {
 #endif
 
-typedef struct wg_params wg_params;
-typedef struct wg_param wg_param;
+typedef struct wg_params wg_params; /* a set of parameters and buffers */
+typedef struct wg_param wg_param;   /* a member of a set */
 /* State that persists across steps and is not trained: a hidden state, running statistics. Saved with the set; written
  * with wg_assign. */
 typedef struct wg_param wg_buffer;
@@ -29,10 +38,11 @@ WG_API void wg_params_free(wg_params *set);
 WG_API wg_status wg_params_status(const wg_params *set);
 /* Its message, one line; "" if there was none. */
 WG_API const char *wg_params_message(const wg_params *set);
+/* Forgets the error: the set can be used again. */
 WG_API void wg_params_clear_error(wg_params *set);
 /* For layers that reject their options: stores the error, unless the set has one already. Returns status. */
 WG_API wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
-WG_API wg_dtype wg_params_dtype(const wg_params *set);
+WG_API wg_dtype wg_params_dtype(const wg_params *set); /* of all members */
 /* The pool of the tape that last computed gradients of the set: optimizers and clipping run on its threads, with the same
  * bits on any number of them. NULL: none, or it has been freed. */
 WG_API struct wg_pool *wg_params_pool(const wg_params *set);
@@ -42,19 +52,21 @@ WG_API void wg_params_seed(wg_params *set, uint64_t seed);
 
 /* ---- initial values -------------------------------------------------------------------------------- */
 
+/* A distribution: WG_INIT_CONSTANT a, WG_INIT_UNIFORM in [a, b), WG_INIT_NORMAL and WG_INIT_ORTHOGONAL below. */
 typedef enum wg_init_kind { WG_INIT_CONSTANT, WG_INIT_UNIFORM, WG_INIT_NORMAL, WG_INIT_ORTHOGONAL } wg_init_kind;
 
+/* Initial values of a parameter. Make one by a function below. */
 typedef struct wg_init {
-    wg_init_kind kind;
+    wg_init_kind kind; /* how a and b are read */
     double a, b; /* constant: a. uniform: in [a, b). normal: mean a, standard deviation b. orthogonal: gain a */
     bool by_fan; /* uniform, normal: a and b are multiplied by 1/sqrt(fan) */
     int fan;     /* 0: fan_in; 1: fan_out; 2: their mean */
 } wg_init;
 
-WG_API wg_init wg_init_zeros(void);
-WG_API wg_init wg_init_constant(double value);
-WG_API wg_init wg_init_uniform(double low, double high);
-WG_API wg_init wg_init_normal(double mean, double deviation);
+WG_API wg_init wg_init_zeros(void);                           /* all 0 */
+WG_API wg_init wg_init_constant(double value);                /* all `value` */
+WG_API wg_init wg_init_uniform(double low, double high);      /* in [low, high) */
+WG_API wg_init wg_init_normal(double mean, double deviation); /* Gaussian */
 /* Glorot and Bengio 2010: U(-l, l), l = sqrt(6 / (fan_in + fan_out)). For a shape [out, in, ...], fan_in is the product
  * of all sizes but the first, fan_out of all but the second. */
 WG_API wg_init wg_init_glorot(void);
@@ -71,6 +83,7 @@ WG_API wg_init wg_init_orthogonal(double gain);
 /* Creates a parameter or buffer. The name must be unique in the set. On error stores it on the set and returns NULL;
  * functions that take a wg_param accept NULL and do nothing. */
 WG_API wg_param *wg_param_new(wg_params *set, const char *name, wg_shape shape, wg_init init);
+/* The same for a buffer: state that is saved, but not trained. */
 WG_API wg_buffer *wg_buffer_new(wg_params *set, const char *name, wg_shape shape, wg_init init);
 /* Gives a parameter of the set a second name (tied weights): it is saved under both names. Returns param, or NULL on
  * error. */
@@ -81,19 +94,19 @@ WG_API wg_param *wg_param_find(const wg_params *set, const char *name);
 
 /* Members in the order of creation, ties included: index 0 to count - 1. NULL past the end. */
 WG_API size_t wg_params_count(const wg_params *set);
-WG_API wg_param *wg_params_at(const wg_params *set, size_t index);
-WG_API const char *wg_params_name_at(const wg_params *set, size_t index);
+WG_API wg_param *wg_params_at(const wg_params *set, size_t index);        /* the member */
+WG_API const char *wg_params_name_at(const wg_params *set, size_t index); /* its name */
 /* The number of trainable elements: tied parameters count once, frozen ones and buffers do not. */
 WG_API int64_t wg_params_trainable(const wg_params *set);
 
-WG_API const char *wg_param_name(const wg_param *param);
+WG_API const char *wg_param_name(const wg_param *param); /* the first one, if tied */
 /* The index of the member of that name; a tied parameter has more members, after it. */
 WG_API size_t wg_param_index(const wg_param *param);
-WG_API wg_shape wg_param_shape(const wg_param *param);
-WG_API wg_dtype wg_param_dtype(const wg_param *param);
-WG_API int64_t wg_param_numel(const wg_param *param);
-WG_API bool wg_param_is_buffer(const wg_param *param);
-WG_API wg_params *wg_param_set(const wg_param *param);
+WG_API wg_shape wg_param_shape(const wg_param *param); /* rank -1 for NULL */
+WG_API wg_dtype wg_param_dtype(const wg_param *param); /* that of the set */
+WG_API int64_t wg_param_numel(const wg_param *param);  /* the number of elements */
+WG_API bool wg_param_is_buffer(const wg_param *param); /* made by wg_buffer_new: not trained */
+WG_API wg_params *wg_param_set(const wg_param *param); /* the set that owns it */
 
 /* A frozen parameter receives no gradient and no update. */
 WG_API void wg_param_freeze(wg_param *param, bool frozen);

@@ -1,7 +1,13 @@
 /* Element types and shapes.
  *
  * A shape is a small value type: up to eight sizes, outermost first (row-major). A size may be zero. wg_shape_numel is
- * the only place that multiplies sizes; it checks for overflow. */
+ * the only place that multiplies sizes; it checks for overflow.
+ *
+ *     wg_shape shape = WG_DIMS(32, 28, 28);
+ *     int64_t numel;
+ *     char text[64];
+ *     if (wg_shape_numel(&shape, &numel))
+ *         printf("%s: %lld elements\n", wg_shape_text(&shape, text, sizeof text), (long long)numel); */
 #ifndef WG_SHAPE_H
 #define WG_SHAPE_H
 
@@ -11,8 +17,9 @@
 extern "C" {
 #endif
 
-enum { WG_MAX_RANK = 8 };
+enum { WG_MAX_RANK = 8 }; /* the largest number of axes */
 
+/* The type of a tensor's elements. */
 typedef enum wg_dtype {
     WG_F32 = 0, /* computation */
     WG_F64,     /* computation and gradient checks */
@@ -30,6 +37,7 @@ WG_API const char *wg_dtype_name(wg_dtype dtype);
 /* True for f32 and f64. */
 WG_API bool wg_dtype_is_float(wg_dtype dtype);
 
+/* The sizes of a tensor. Make one by WG_DIMS or wg_shape_of. */
 typedef struct wg_shape {
     int32_t rank;              /* 0 to WG_MAX_RANK; 0: a scalar; -1: an invalid shape */
     int32_t reserved;          /* 0; replaces padding, since shapes are hashed and compared as bytes */
@@ -45,7 +53,7 @@ WG_API wg_shape wg_shape_of(int rank, const int64_t *size);
 WG_API bool wg_shape_numel(const wg_shape *shape, int64_t *numel);
 /* Sets *bytes to the size of a contiguous tensor. Returns false if the shape is invalid or the size too large. */
 WG_API bool wg_shape_bytes(const wg_shape *shape, wg_dtype dtype, size_t *bytes);
-WG_API bool wg_shape_equal(const wg_shape *a, const wg_shape *b);
+WG_API bool wg_shape_equal(const wg_shape *a, const wg_shape *b); /* rank and all sizes are the same */
 
 /* Sets *out to the shape that a and b broadcast to, by NumPy's rule: shapes are aligned at the right, and two sizes
  * must be equal or one of them 1. Returns false, with *out unchanged, if they do not broadcast. out may be a or b. */

@@ -3,6 +3,11 @@
  * Every function that can fail returns a wg_status or stores one in the object it operates on (a tape, a parameter
  * set). Each error has a message of one line. The library never prints, aborts or exits.
  *
+ *     wg_error error = {0};
+ *     wg_text text;
+ *     if (wg_text_read("words.txt", &text, &error) != WG_OK)
+ *         fprintf(stderr, "%s (%s)\n", error.text, wg_status_name(error.status));
+ *
  * NULL for a pointer that must not be NULL, and an object that was never initialized, are errors as well, in every
  * function: WG_ERR_ARGUMENT where it can be returned or stored, with nil for a tensor; else the function does nothing
  * and returns NULL, 0 or false, or what its comment says. Where NULL is legal, the header says what it means. */
@@ -19,8 +24,11 @@
 #endif
 
 #if defined(__GNUC__)
-#define WG_API                 __attribute__((visibility("default")))
-#define WG_CHECKED             __attribute__((warn_unused_result))
+/* A public function: visible outside of the shared library. */
+#define WG_API __attribute__((visibility("default")))
+/* The compiler warns if the result is not used. */
+#define WG_CHECKED __attribute__((warn_unused_result))
+/* The compiler checks the arguments from number `first` on against the format, number `text`. */
 #define WG_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define WG_API
@@ -32,8 +40,9 @@
 extern "C" {
 #endif
 
+/* What a function that can fail returns, and what objects store as their first error. */
 typedef enum wg_status {
-    WG_OK = 0,
+    WG_OK = 0,        /* no error */
     WG_ERR_ARGUMENT,  /* an argument is out of range, or a handle was never set */
     WG_ERR_SHAPE,     /* shapes do not match */
     WG_ERR_DTYPE,     /* dtypes do not match; there is no implicit promotion: see wg_cast */
@@ -52,13 +61,14 @@ WG_API const char *wg_status_name(wg_status status);
 
 /* A status and its message of one line, in the caller's storage. Initialize with {0}. */
 typedef struct wg_error {
-    wg_status status;
-    char text[332];
+    wg_status status; /* WG_OK: no error */
+    char text[332];   /* the message; "" without an error */
 } wg_error;
 
 /* Sets *error, unless error is NULL or already contains an error: the first error is kept. Returns status. The text is
  * made printable (wg_printable) and cut to fit. */
 WG_API wg_status wg_error_set(wg_error *error, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
+/* The same with a va_list. */
 WG_API wg_status wg_error_setv(wg_error *error, wg_status status, const char *format, va_list arguments);
 
 /* Writes text to out, of `size` bytes, as one line of printable UTF-8: control characters, ends of lines, marks of
@@ -70,8 +80,11 @@ WG_API const char *wg_printable(const char *text, char *out, size_t size);
 /* The version of the library at run time: "0.1.0". WG_VERSION_* is the version of the header at compile time. */
 WG_API const char *wg_version(void);
 
+/* of the header: first number */
 #define WG_VERSION_MAJOR 0
+/* second number */
 #define WG_VERSION_MINOR 1
+/* third number */
 #define WG_VERSION_PATCH 0
 
 #ifdef __cplusplus

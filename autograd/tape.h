@@ -21,8 +21,8 @@
 extern "C" {
 #endif
 
-typedef struct wg_tape wg_tape;
-typedef struct wg_pool wg_pool;
+typedef struct wg_tape wg_tape; /* the recorded program of a step and its memory */
+typedef struct wg_pool wg_pool; /* worker threads */
 
 /* A handle of a value on a tape. Passed by value; owns nothing. node == 0: nil, the result of a failed operation. All
  * zeros: WG_NONE, an omitted operand. WG_NONE for one that must not be omitted is an error on the tape of the other
@@ -30,19 +30,21 @@ typedef struct wg_pool wg_pool;
  * that returns WG_ERR_ARGUMENT, NaN or NULL. */
 typedef struct wg_tensor {
     wg_tape *tape;
-    uint64_t epoch; /* of the tape when it was recorded; wg_tape_reset starts a new epoch */
-    uint32_t node;
-    uint32_t reserved;
+    uint64_t epoch;    /* of the tape when it was recorded; wg_tape_reset starts a new epoch */
+    uint32_t node;     /* number of the node on the tape; 0: nil */
+    uint32_t reserved; /* 0 */
 } wg_tensor;
 
 #ifdef __cplusplus
 #define WG_NONE (wg_tensor{})
 #else
+/* An omitted operand. */
 #define WG_NONE ((wg_tensor){0})
 #endif
 
 /* ---- creating and freeing ----------------------------------------------------------------------- */
 
+/* How a tape records and runs. Start from wg_tape_defaults. */
 typedef struct wg_tape_options {
     wg_allocator allocator; /* zero: malloc */
     wg_pool *pool;          /* worker threads, not owned by the tape; NULL: the calling thread only */
@@ -201,6 +203,7 @@ WG_API wg_memory wg_tape_memory(const wg_tape *tape);
  * error. */
 WG_API size_t wg_plan_bytes(const wg_tensor *tensors, int n);
 
+/* What a tape has recorded, planned and run. */
 typedef struct wg_tape_counts {
     uint64_t nodes;        /* recorded since the reset */
     uint64_t plans_cached; /* plans in the cache ... */
@@ -210,7 +213,7 @@ typedef struct wg_tape_counts {
     uint64_t instructions; /* of the last run */
     uint64_t packings;     /* operands of products packed in advance, in all runs */
 } wg_tape_counts;
-WG_API wg_tape_counts wg_tape_count(const wg_tape *tape);
+WG_API wg_tape_counts wg_tape_count(const wg_tape *tape); /* the counts now; zeros for NULL */
 
 #ifdef __cplusplus
 }

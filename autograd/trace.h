@@ -1,5 +1,12 @@
 /* Dumps of a tape: the program as text or graph, the plan, passes of the planner, the profile.
  *
+ *     wg_tape_options options = wg_tape_defaults();
+ *     options.profile = true;
+ *     wg_tape *tape = wg_tape_new(options);
+ *     ...
+ *     wg_dump_graphviz(tape, file);        the program, before the reset
+ *     wg_dump_profile(tape, stdout);       time by op, after some steps
+ *
  * Functions that return a status return WG_ERR_ARGUMENT if an argument is NULL, and WG_ERR_IO if writing fails. */
 #ifndef WG_TRACE_H
 #define WG_TRACE_H

@@ -30,8 +30,9 @@
 extern "C" {
 #endif
 
-typedef struct wg_csv wg_csv;
+typedef struct wg_csv wg_csv; /* an open table */
 
+/* The form of the file, and what counts as missing. */
 typedef struct wg_csv_options {
     char separator;      /* ',' (the default), ';', '|' or a tab */
     const char *missing; /* what stands for a missing value, separated by commas; default "NA,NaN,nan,null" */
@@ -48,7 +49,7 @@ WG_API void wg_csv_close(wg_csv *csv);
 
 /* The number of lines below the header that are not empty. */
 WG_API int64_t wg_csv_rows(const wg_csv *csv);
-WG_API int64_t wg_csv_columns(const wg_csv *csv);
+WG_API int64_t wg_csv_columns(const wg_csv *csv); /* as the header line has them */
 /* The name of column 0 .. columns - 1; NULL if there is none. */
 WG_API const char *wg_csv_name(const wg_csv *csv, int64_t column);
 /* The column of this name; -1 if there is none. */
@@ -62,6 +63,7 @@ WG_API const float *wg_csv_numbers(wg_csv *csv, const char *columns, wg_error *e
 /* Which fields of these columns are not missing, [rows, n]: a mask, for wg_data with WG_BOOL. */
 WG_API const bool *wg_csv_present(wg_csv *csv, const char *columns, wg_error *error);
 
+/* A column of strings as indices. */
 typedef struct wg_categories {
     int64_t n;                /* different strings */
     const char *const *names; /* [n], sorted by their bytes */

@@ -30,11 +30,11 @@
 extern "C" {
 #endif
 
-enum { WG_MAX_FIELDS = 8 };
+enum { WG_MAX_FIELDS = 8 }; /* the largest number of fields */
 
 /* A part of a sample: its input, its label. */
 typedef struct wg_field {
-    wg_dtype dtype;
+    wg_dtype dtype;   /* of the elements */
     wg_shape shape;   /* of one sample, of rank 0 to 7 */
     const void *data; /* [n, shape...], borrowed; NULL: `make` writes it */
 } wg_field;
@@ -50,21 +50,23 @@ typedef struct wg_sample {
  * on the feed's thread, by one thread at a time; must not use the feed, nor a tape that another thread uses. */
 typedef wg_status (*wg_make_sample)(void *context, const wg_sample *sample, void *const *out, wg_error *error);
 
+/* Samples. Initialize by names: {.n = n, .n_fields = 2}. */
 typedef struct wg_dataset {
-    int64_t n; /* samples */
-    int n_fields;
-    wg_field field[WG_MAX_FIELDS];
-    wg_make_sample make; /* NULL, if all fields have data */
-    void *context;       /* of make */
+    int64_t n;                     /* samples */
+    int n_fields;                  /* 1 to WG_MAX_FIELDS */
+    wg_field field[WG_MAX_FIELDS]; /* [n_fields] */
+    wg_make_sample make;           /* NULL, if all fields have data */
+    void *context;                 /* of make */
 } wg_dataset;
 
+/* The order of samples, and how far ahead they are made. */
 typedef struct wg_feed_options {
     wg_loader_options order; /* batch size, seed, shuffling ... */
     int64_t prefetch;        /* batches made in advance, by a thread; 0: none, no thread; default 2 */
 } wg_feed_options;
 WG_API wg_feed_options wg_feed_defaults(void);
 
-typedef struct wg_feed wg_feed;
+typedef struct wg_feed wg_feed; /* batches in the order of a loader */
 
 /* Takes memory for prefetch + 1 batches. The data set is copied; its arrays and context must outlive the feed. NULL on
  * error: WG_ERR_ARGUMENT if a field is invalid or has neither data nor `make`, or as of wg_loader_new; WG_ERR_MEMORY,
@@ -75,11 +77,12 @@ WG_API void wg_feed_free(wg_feed *feed);
 /* The number of batches in an epoch. Batch s is batch s % batches of epoch s / batches. */
 WG_API int64_t wg_feed_batches(const wg_feed *feed);
 
+/* Samples of a step, stacked. */
 typedef struct wg_batch {
-    int64_t n; /* samples: the batch size, or less at the end of an epoch */
-    uint64_t epoch;
-    const int64_t *samples; /* [n], their indices */
-    int n_fields;
+    int64_t n;                     /* samples: the batch size, or less at the end of an epoch */
+    uint64_t epoch;                /* of the step, from 0 */
+    const int64_t *samples;        /* [n], their indices */
+    int n_fields;                  /* as of the data set */
     wg_field field[WG_MAX_FIELDS]; /* stacked: shape [n, shape...], data */
 } wg_batch;
 
@@ -93,6 +96,7 @@ WG_API wg_tensor wg_batch_tensor(const wg_batch *batch, wg_tape *tape, int f);
 
 /* ---- augmentation of pictures (Krizhevsky et al. 2012, section 4.1) ---- */
 
+/* What a variant of a picture may differ in. */
 typedef struct wg_augment_options {
     int64_t shift;                   /* by up to so many pixels along both axes; zeros move in. Default 0 */
     bool flip;                       /* left and right, with a probability of 1/2. Default false */

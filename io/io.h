@@ -43,23 +43,25 @@ WG_CHECKED WG_API wg_status wg_text_read_limited(const char *path, uint64_t limi
 /* The same for a text that may be larger than memory: copies it to a file without a name, in its folder or in /var/tmp,
  * and maps that. (If the file itself were mapped, cutting it would end the program.) Reads it if neither works. */
 WG_CHECKED WG_API wg_status wg_text_map(const char *path, wg_text *text, wg_error *error);
-WG_API void wg_text_fini(wg_text *text);
+WG_API void wg_text_fini(wg_text *text); /* accepts NULL and an empty text */
 
 /* ---- IDX (MNIST's format; LeCun 1998) ---- */
 
+/* The type of an IDX file's elements, as the file has it. */
 typedef enum wg_idx_type {
-    WG_IDX_U8 = 0x08,
-    WG_IDX_I8 = 0x09,
-    WG_IDX_I16 = 0x0B,
-    WG_IDX_I32 = 0x0C,
-    WG_IDX_F32 = 0x0D,
-    WG_IDX_F64 = 0x0E
+    WG_IDX_U8 = 0x08,  /* uint8_t */
+    WG_IDX_I8 = 0x09,  /* int8_t */
+    WG_IDX_I16 = 0x0B, /* int16_t */
+    WG_IDX_I32 = 0x0C, /* int32_t */
+    WG_IDX_F32 = 0x0D, /* float */
+    WG_IDX_F64 = 0x0E  /* double */
 } wg_idx_type;
 
+/* The contents of an IDX file. */
 typedef struct wg_idx {
-    wg_idx_type type;
-    wg_shape shape; /* MNIST: [10000, 28, 28] and [10000] */
-    void *data;     /* contiguous, row-major, in host byte order */
+    wg_idx_type type; /* of the elements */
+    wg_shape shape;   /* MNIST: [10000, 28, 28] and [10000] */
+    void *data;       /* contiguous, row-major, in host byte order */
 } wg_idx;
 
 /* Reads an IDX file, plain or gzipped: bytes 0, 0, type, rank; rank sizes of 4 bytes; the elements; all big-endian.
@@ -72,7 +74,7 @@ WG_CHECKED WG_API wg_status wg_idx_read_limited(const char *path, uint64_t limit
  * memory for both. */
 WG_CHECKED WG_API wg_status wg_idx_read_as(const char *path, wg_dtype dtype, double scale, wg_idx *idx,
                                            wg_error *error);
-WG_API void wg_idx_fini(wg_idx *idx);
+WG_API void wg_idx_fini(wg_idx *idx); /* frees the elements */
 /* Element i of the flattened array; NaN if i is out of range. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 
@@ -80,6 +82,7 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
  * 8 bytes: length of the header, little-endian. The header, a JSON object: name -> {dtype, shape, data_offsets}, and
  * "__metadata__" -> a map of strings. Then the elements, little-endian, row-major, without gaps. */
 
+/* A tensor in a safetensors file. */
 typedef struct wg_entry {
     const char *name;
     const char *type; /* the file's name of the dtype: "F32", "BF16", ... Ignored by the writer. */
@@ -89,8 +92,9 @@ typedef struct wg_entry {
     size_t bytes;     /* size of data. Ignored by the writer. */
 } wg_entry;
 
+/* A line of metadata. */
 typedef struct wg_pair {
-    const char *key, *value;
+    const char *key, *value; /* as in the header of the file */
 } wg_pair;
 
 /* Writes tensors and metadata, with a checksum of the whole file (CRC-32, under "wengert.crc32"). Strings are UTF-8.
@@ -107,7 +111,7 @@ WG_CHECKED WG_API wg_status wg_safetensors_write_from(const char *path, const wg
                                                       const wg_pair *metadata, size_t n_metadata, wg_fill fill,
                                                       void *context, wg_error *error);
 
-typedef struct wg_safetensors wg_safetensors;
+typedef struct wg_safetensors wg_safetensors; /* an open file */
 
 /* Reads and validates a file: a header of at most 100 MB, JSON without duplicate keys, UTF-8, every offset against
  * shape and type, no gaps, no overlaps, no trailing bytes, and the checksum if there is one. Needs memory for the file
@@ -115,17 +119,19 @@ typedef struct wg_safetensors wg_safetensors;
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
+/* Frees the file and what was read from it; accepts NULL. */
 WG_API void wg_safetensors_close(wg_safetensors *file);
 
 /* The tensors, sorted by name: index 0 .. count - 1. Their pointers are valid until the file is closed. */
 WG_API size_t wg_safetensors_count(const wg_safetensors *file);
-WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index);
+WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index); /* zeros past the end */
 /* Finds a tensor by name. Returns false, with *entry zero, if there is none. */
 WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry);
 /* The metadata value of a key; NULL if there is none. */
 WG_API const char *wg_safetensors_metadata(const wg_safetensors *file, const char *key);
+/* The metadata: index 0 .. count - 1. */
 WG_API size_t wg_safetensors_metadata_count(const wg_safetensors *file);
-WG_API wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t index);
+WG_API wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t index); /* NULL, NULL past the end */
 /* The path that the file was read from. */
 WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 
@@ -133,13 +139,14 @@ WG_API const char *wg_safetensors_path(const wg_safetensors *file);
  * All the state that a training run needs to continue bit for bit. Random numbers are functions of (seed, step), so
  * these two are the whole random state. */
 
+/* What is saved and loaded. Initialize with {0} or by names: {.params = model}. */
 typedef struct wg_checkpoint {
     wg_params *params;              /* parameters and buffers; tied ones are saved under every name */
     struct wg_optimizer *optimizer; /* its state is saved as "optim.*"; NULL: none */
     uint64_t step; /* for wg_set_step when the run is resumed: the program's own, or wg_next_step */
     uint64_t seed;
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
-    size_t n_metadata;
+    size_t n_metadata;       /* pairs of metadata */
     /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even, for a file of half
      * the size; buffers and the optimizer's state are not. A run resumed from it is not bit for bit the same. */
     wg_dtype saved_as;
@@ -149,6 +156,7 @@ typedef struct wg_checkpoint {
  * parameters of f64 are to be saved in bf16; other errors as of wg_safetensors_write. */
 WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
+/* How a file and a set differ. */
 typedef enum wg_difference_kind {
     WG_MISSING,     /* in the set, not in the file: its values are unchanged */
     WG_UNEXPECTED,  /* in the file, not in the set: ignored */
@@ -156,10 +164,11 @@ typedef enum wg_difference_kind {
     WG_OTHER_DTYPE  /* dtypes differ and do not convert: its values are unchanged */
 } wg_difference_kind;
 
+/* A difference between a file and a set. */
 typedef struct wg_difference {
-    wg_difference_kind kind;
-    const char *name;
-    const char *text; /* one line: "missing: decoder.bias [65]" */
+    wg_difference_kind kind; /* what differs */
+    const char *name;        /* of the tensor or member */
+    const char *text;        /* one line: "missing: decoder.bias [65]" */
 } wg_difference;
 
 /* Returns whether to load despite this difference. */
@@ -193,6 +202,7 @@ WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_ch
  *
  * It is a plain struct: copy it, or store its fields in a checkpoint's metadata. */
 
+/* The rule, and what it has seen. Start from wg_early_stop_defaults. */
 typedef struct wg_early_stop {
     int64_t patience; /* stop after this many consecutive updates without improvement; default 5 */
     double min_delta; /* an improvement is larger than this; default 0 */
@@ -230,8 +240,9 @@ WG_CHECKED WG_API wg_status wg_early_stop_restore(const wg_early_stop *stop, wg_
  *     }
  */
 
-typedef struct wg_loader wg_loader;
+typedef struct wg_loader wg_loader; /* the order of a data set's samples */
 
+/* Batches and their order. */
 typedef struct wg_loader_options {
     int64_t batch;  /* batch size; default 1 */
     uint64_t seed;  /* default 0 */
@@ -247,7 +258,7 @@ WG_API wg_loader_options wg_loader_defaults(void);
 /* Returns NULL on error: WG_ERR_ARGUMENT if an option is out of range, or if with drop_last the n samples do not fill a
  * batch; WG_ERR_MEMORY. */
 WG_API wg_loader *wg_loader_new(int64_t n, wg_loader_options options, wg_error *error);
-WG_API void wg_loader_free(wg_loader *loader);
+WG_API void wg_loader_free(wg_loader *loader); /* accepts NULL */
 /* The number of batches in an epoch. Batch s is batch s % batches of epoch s / batches. */
 WG_API int64_t wg_loader_batches(const wg_loader *loader);
 /* Returns the number of samples of batch `step`, counted from 0 through all epochs, and their indices in *samples,

@@ -22,11 +22,13 @@
 extern "C" {
 #endif
 
+/* Pixels of 0 to 255. */
 typedef struct wg_picture {
     int64_t channels, height, width; /* channels: 1, gray; 3: red, green, blue */
     uint8_t *pixels;                 /* [channels, height, width] */
 } wg_picture;
 
+/* Channels and a limit. */
 typedef struct wg_picture_options {
     int channels;   /* 1 or 3; default 0: 3 of a picture in colour, else 1 */
     uint64_t limit; /* of channels * height * width, and of the file, in bytes; default 256 MiB */
@@ -39,19 +41,20 @@ WG_API wg_picture_options wg_picture_defaults(void);
  * refused, and one whose data is damaged, which decoders of pictures for the eye fill in. */
 WG_CHECKED WG_API wg_status wg_picture_read(const char *path, wg_picture_options options, wg_picture *picture,
                                             wg_error *error);
-WG_API void wg_picture_fini(wg_picture *picture);
+WG_API void wg_picture_fini(wg_picture *picture); /* frees the pixels */
 /* Writes pixel / 255 to numbers[channels, height, width]. */
 WG_API void wg_picture_floats(const wg_picture *picture, float *numbers);
 
+/* Samples of -1 to 1. */
 typedef struct wg_sound {
-    int64_t channels, frames;
-    int64_t rate;   /* frames per second */
-    float *samples; /* [channels, frames]; integers of the file are scaled to -1 .. 1 */
+    int64_t channels, frames; /* 1: mono; samples of a channel */
+    int64_t rate;             /* frames per second */
+    float *samples;           /* [channels, frames]; integers of the file are scaled to -1 .. 1 */
 } wg_sound;
 
 /* Reads a WAV file: PCM of 8 to 32 bits, f32, f64, A-law, mu-law. limit: of the result, in bytes; 0: 1 GiB. */
 WG_CHECKED WG_API wg_status wg_sound_read(const char *path, uint64_t limit, wg_sound *sound, wg_error *error);
-WG_API void wg_sound_fini(wg_sound *sound);
+WG_API void wg_sound_fini(wg_sound *sound); /* frees the samples */
 
 #ifdef __cplusplus
 }

@@ -29,16 +29,17 @@ typedef struct wg_confusion wg_confusion;
 
 /* WG_ERR_ARGUMENT unless classes is 1 to 65,536; WG_ERR_MEMORY. */
 WG_API wg_confusion *wg_confusion_new(int64_t classes, wg_error *error);
-WG_API void wg_confusion_free(wg_confusion *confusion);
+WG_API void wg_confusion_free(wg_confusion *confusion); /* accepts NULL */
 /* Adds n pairs. WG_ERR_INDEX, and nothing is added, if one of them is no class. */
 WG_CHECKED WG_API wg_status wg_confusion_add(wg_confusion *confusion, const int32_t *predicted,
                                              const int32_t *truth, int64_t n, wg_error *error);
-WG_API int64_t wg_confusion_classes(const wg_confusion *confusion);
+WG_API int64_t wg_confusion_classes(const wg_confusion *confusion); /* their number; 0 for NULL */
 /* How often `predicted` was predicted where `truth` is true; 0 if one of them is no class. */
 WG_API uint64_t wg_confusion_count(const wg_confusion *confusion, int64_t truth, int64_t predicted);
 /* The sum of count(k, k), over the number of pairs. */
 WG_API double wg_confusion_accuracy(const wg_confusion *confusion);
 
+/* Scores of a class, or means over classes. */
 typedef struct wg_scores {
     double precision; /* of what was predicted as the class: the part that is true */
     double recall;    /* of what is of the class: the part that was predicted */
@@ -73,8 +74,9 @@ WG_API double wg_perplexity_score(const wg_perplexity *perplexity);
  * occurs there; h and r are the total lengths of translations and references. One reference per sentence, words as
  * given, no smoothing: 0 without a common 4-gram. The range is 0 to 1; papers print 100 times that. */
 
-enum { WG_BLEU_ORDER = 4 };
+enum { WG_BLEU_ORDER = 4 }; /* n-grams of 1 to 4 words */
 
+/* Counts of a set of sentences. */
 typedef struct wg_bleu {
     uint64_t matches[WG_BLEU_ORDER], total[WG_BLEU_ORDER]; /* n-grams of translations: in the reference, and all */
     uint64_t length, reference;                            /* words */
@@ -82,7 +84,7 @@ typedef struct wg_bleu {
 
 /* Adds a sentence of n words and its reference of m. Start from {0}. Takes time n (n + m): for sentences. */
 WG_API void wg_bleu_add(wg_bleu *bleu, const char *const *words, size_t n, const char *const *reference, size_t m);
-WG_API double wg_bleu_score(const wg_bleu *bleu);
+WG_API double wg_bleu_score(const wg_bleu *bleu); /* 0 to 1; 0 without a sentence */
 
 #ifdef __cplusplus
 }

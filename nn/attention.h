@@ -29,6 +29,7 @@ extern "C" {
  *                                                                               (Bahdanau, Cho, Bengio 2015)
  *
  * The weights are softmax(e) over the keys that the mask allows; the context is sum_j weights_j values_j. */
+/* The score of a query and a key. */
 typedef enum wg_score_kind {
     WG_SCORE_DOT = 0,
     WG_SCORE_SCALED,
@@ -46,6 +47,7 @@ typedef enum wg_choice {
                            (Jang, Gu, Poole 2017; Maddison, Mnih, Teh 2017) */
 } wg_choice;
 
+/* Kind of score, and how weights follow from it. */
 typedef struct wg_score_options {
     wg_score_kind kind; /* default WG_SCORE_DOT */
     int64_t size;       /* of the hidden layer of CONCAT and ADDITIVE; default 0: the query's size */
@@ -54,10 +56,11 @@ typedef struct wg_score_options {
 } wg_score_options;
 WG_API wg_score_options wg_score_defaults(void);
 
+/* A score with its parameters. */
 typedef struct wg_score_layer {
-    wg_score_options options;
-    int64_t query, key;
-    wg_param *W, *U, *v; /* as above; NULL if the kind does not use it */
+    wg_score_options options; /* as given to init */
+    int64_t query, key;       /* sizes */
+    wg_param *W, *U, *v;      /* as above; NULL if the kind does not use it */
 } wg_score_layer;
 
 /* Creates those of name.W, name.U and name.v that the kind uses, from U(-1/sqrt(in), 1/sqrt(in)). WG_ERR_ARGUMENT if an
@@ -92,6 +95,7 @@ WG_API wg_tensor wg_key_mask(wg_tensor lengths, int64_t T);
  * Head h of H, of size d, uses its own rows of W_q, W_k and W_v:  z_h = attention(W_q q, W_k k, W_v v).
  * The result is W_o [z_1; ...; z_H] + b_o (Vaswani et al. 2017), or with `sum` z_1 + ... + z_H, which equals
  * W_o = [I ... I]. */
+/* Sizes, bias, dropout and initial values. */
 typedef struct wg_mha_options {
     bool bias;               /* default true */
     bool sum;                /* add the heads, without out_proj; default false */
@@ -104,15 +108,16 @@ typedef struct wg_mha_options {
 } wg_mha_options;
 WG_API wg_mha_options wg_mha_defaults(void);
 
+/* Multi-head attention with its parameters. */
 typedef struct wg_mha {
-    wg_mha_options options;
-    int64_t size, heads, head_size;
-    wg_param *in_proj_weight; /* [3 H d, E]: W_q, W_k, W_v; NULL if the sizes differ: the next three */
-    wg_param *q_proj_weight;  /* [H d, E] */
-    wg_param *k_proj_weight;  /* [H d, key_size] */
-    wg_param *v_proj_weight;  /* [H d, value_size] */
-    wg_param *in_proj_bias;   /* [3 H d] or NULL; initially zeros */
-    wg_linear_layer out_proj; /* [E, H d]; not with sum; its bias is initially zero */
+    wg_mha_options options;         /* as given to init */
+    int64_t size, heads, head_size; /* E, H, d */
+    wg_param *in_proj_weight;       /* [3 H d, E]: W_q, W_k, W_v; NULL if the sizes differ: the next three */
+    wg_param *q_proj_weight;        /* [H d, E] */
+    wg_param *k_proj_weight;        /* [H d, key_size] */
+    wg_param *v_proj_weight;        /* [H d, value_size] */
+    wg_param *in_proj_bias;         /* [3 H d] or NULL; initially zeros */
+    wg_linear_layer out_proj;       /* [E, H d]; not with sum; its bias is initially zero */
 } wg_mha;
 
 /* Creates name.in_proj_weight, name.in_proj_bias, name.out_proj.weight and name.out_proj.bias, as
@@ -133,11 +138,13 @@ WG_API wg_tensor wg_mha_apply(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_
  * is cos(position w_i) (Vaswani et al. 2017). */
 WG_API wg_tensor wg_sinusoid(wg_tensor position, int64_t size, wg_dtype dtype);
 
+/* How positions are encoded: WG_POSITION_NONE, not at all; WG_POSITION_SINUSOID, by wg_sinusoid; WG_POSITION_LEARNED, by a parameter. */
 typedef enum wg_position_kind { WG_POSITION_NONE = 0, WG_POSITION_SINUSOID, WG_POSITION_LEARNED } wg_position_kind;
 
+/* A vector for each position. */
 typedef struct wg_position_layer {
-    wg_position_kind kind;
-    wg_param *weight; /* [length, size] if learned, else NULL */
+    wg_position_kind kind; /* as given to init */
+    wg_param *weight;      /* [length, size] if learned, else NULL */
 } wg_position_layer;
 
 /* LEARNED creates name.weight [length, size], N(0, deviation^2); the other kinds have no parameters. */

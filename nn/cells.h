@@ -15,8 +15,9 @@ extern "C" {
  *     h_t = g1(W_ih x_t + W_yh y_{t-1} + b_h)
  *     y_t = g2(W_hy h_t + b_y)
  */
-typedef wg_tensor (*wg_jordan_fn)(wg_tensor x);
+typedef wg_tensor (*wg_jordan_fn)(wg_tensor x); /* g1 or g2: x[B, ...] to the same shape */
 
+/* Activations, bias and first output. */
 typedef struct wg_jordan_options {
     wg_jordan_fn hidden;   /* g1; NULL: wg_tanh */
     wg_jordan_fn output;   /* g2; NULL: the identity. For a softmax, pass a function that calls wg_softmax. */
@@ -26,9 +27,10 @@ typedef struct wg_jordan_options {
 } wg_jordan_options;
 WG_API wg_jordan_options wg_jordan_defaults(void);
 
+/* A Jordan network. */
 typedef struct wg_jordan {
-    wg_jordan_options options;
-    wg_dtype dtype;
+    wg_jordan_options options; /* as given to init */
+    wg_dtype dtype;            /* of the set */
     int64_t output;
     wg_param *weight_ih; /* [H, in] */
     wg_param *weight_yh; /* [H, out] */
@@ -54,9 +56,10 @@ WG_API wg_tensor wg_jordan_step(const wg_jordan *layer, wg_tensor x, wg_tensor y
  *     h' = z n + (1 - z) h
  *
  * It has 2 ((in + H) H + H) trainable numbers. For the full GRU see wg_rnn. */
+/* A GRU with an update gate only. */
 typedef struct wg_simple_gru {
-    wg_dtype dtype;
-    int64_t hidden;
+    wg_dtype dtype;      /* of the set */
+    int64_t hidden;      /* H */
     wg_param *weight_ih; /* [2 H, in] */
     wg_param *weight_hh; /* [2 H, H] */
     wg_param *bias;      /* [2 H] or NULL */

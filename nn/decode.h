@@ -1,5 +1,11 @@
 /* Decoding: choosing tokens from logits. Plain functions on arrays that the caller has read from a tape; nothing here
- * is recorded or differentiated. */
+ * is recorded or differentiated.
+ *
+ *     wg_sampling sampling = wg_sampling_defaults();
+ *     sampling.temperature = 0.8;
+ *     sampling.top_k = 20;
+ *     const float *numbers = wg_value(logits);
+ *     int64_t token = wg_choose(numbers, vocabulary, sampling, seed, position); */
 #ifndef WG_NN_DECODE_H
 #define WG_NN_DECODE_H
 
@@ -11,6 +17,7 @@ extern "C" {
 
 /* ---- one token ---- */
 
+/* How a token is drawn from logits. */
 typedef struct wg_sampling {
     double temperature; /* divides the logits; 0: take the largest logit (greedy); default 1 */
     int64_t top_k;      /* sample from the k largest logits; 0: from all; default 0 */
@@ -31,6 +38,7 @@ WG_API int64_t wg_choose(const float *logits, int64_t n, wg_sampling options, ui
  * keeps the best. A hypothesis that ends leaves the beam, which narrows by one, as in Sutskever et al. 2014. The search
  * stops when all have ended or have max_length tokens. With one beam it is greedy decoding. The score of a sequence is
  * log-probability / length^length_power; the length includes the end token. */
+/* Width, length and score of a beam search. */
 typedef struct wg_beam_options {
     int beams;           /* default 4 */
     int64_t max_length;  /* in tokens, including the end token; default 100 */
@@ -47,6 +55,7 @@ WG_API wg_beam_options wg_beam_defaults(void);
 typedef wg_status (*wg_beam_fn)(void *context, int64_t step, const int32_t *token, const int32_t *parent,
                                 float *log_probabilities);
 
+/* A sequence that the search has found. */
 typedef struct wg_sequence {
     int32_t *token; /* [length], without start and end token */
     int64_t length;
@@ -55,6 +64,7 @@ typedef struct wg_sequence {
     bool ended; /* false: truncated at max_length */
 } wg_sequence;
 
+/* What the search has found. */
 typedef struct wg_beam_result {
     int n;                 /* number of sequences, at most beams */
     wg_sequence *sequence; /* [n], best score first */
@@ -65,7 +75,7 @@ typedef struct wg_beam_result {
  * *result is then empty. NaN counts as -inf; a token of log-probability -inf is never chosen. */
 WG_CHECKED WG_API wg_status wg_beam_search(wg_beam_fn score, void *context, int32_t start, int32_t classes,
                                            wg_beam_options options, wg_beam_result *result);
-WG_API void wg_beam_result_fini(wg_beam_result *result);
+WG_API void wg_beam_result_fini(wg_beam_result *result); /* frees the sequences */
 
 #ifdef __cplusplus
 }

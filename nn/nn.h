@@ -26,11 +26,13 @@ extern "C" {
 
 /* ---- linear ---- */
 
+/* x W^T + b. */
 typedef struct wg_linear_layer {
     wg_param *weight; /* [out, in] */
     wg_param *bias;   /* [out] or NULL */
 } wg_linear_layer;
 
+/* Bias and initial values. */
 typedef struct wg_linear_options {
     bool bias;                  /* default true */
     const wg_init *weight_init; /* default NULL: U(-1/sqrt(in), 1/sqrt(in)) */
@@ -46,6 +48,7 @@ WG_API wg_tensor wg_linear_apply(const wg_linear_layer *layer, wg_tensor x);
 
 /* ---- convolution ---- */
 
+/* Axes, bias, stride and padding, initial values. */
 typedef struct wg_conv_layer_options {
     int axes;             /* number of spatial axes: 1, 2 or 3; default 2 */
     bool bias;            /* default true */
@@ -57,10 +60,11 @@ typedef struct wg_conv_layer_options {
 } wg_conv_layer_options;
 WG_API wg_conv_layer_options wg_conv_layer_defaults(void);
 
+/* A convolution and its filters. */
 typedef struct wg_conv_layer {
-    wg_conv_layer_options options;
-    wg_param *weight; /* [out, in / groups, kernel...]; transposed: [in, out / groups, kernel...] */
-    wg_param *bias;   /* [out] or NULL */
+    wg_conv_layer_options options; /* as given to init */
+    wg_param *weight;              /* [out, in / groups, kernel...]; transposed: [in, out / groups, kernel...] */
+    wg_param *bias;                /* [out] or NULL */
 } wg_conv_layer;
 
 /* Creates name.weight and name.bias. kernel has one size per spatial axis: WG_DIMS(5, 5). WG_ERR_ARGUMENT if it does
@@ -72,6 +76,7 @@ WG_API wg_tensor wg_conv_apply(const wg_conv_layer *layer, wg_tensor x);
 
 /* ---- embedding ---- */
 
+/* A vector for each index. */
 typedef struct wg_embedding_layer {
     wg_param *weight; /* [rows, size] */
     int64_t padding;  /* the padding index; < 0: none */
@@ -85,17 +90,20 @@ WG_API wg_tensor wg_embedding_apply(const wg_embedding_layer *layer, wg_tensor i
 
 /* ---- layer norm ---- */
 
+/* Normalization over the last axis, with a learned scale and shift. */
 typedef struct wg_layer_norm_layer {
     wg_param *weight, *bias; /* [size]; initially ones and zeros */
     double epsilon;          /* init sets 1e-5 */
 } wg_layer_norm_layer;
 
-WG_API wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, const char *name, int64_t size);
+WG_API wg_status wg_layer_norm_init(wg_layer_norm_layer *layer, wg_params *set, const char *name,
+                                    int64_t size); /* creates name.weight and name.bias */
 /* (x - mean) / sqrt(variance + epsilon) weight + bias over the last axis: x[..., size] -> the same shape. */
 WG_API wg_tensor wg_layer_norm_apply(const wg_layer_norm_layer *layer, wg_tensor x);
 
 /* ---- batch norm, RMS norm ---- */
 
+/* Normalization of channels by the statistics of the batch, or by running ones. */
 typedef struct wg_batch_norm_layer {
     wg_param *weight, *bias;               /* [C]; initially ones and zeros; NULL: none */
     wg_buffer *running_mean, *running_var; /* [C]; initially zeros and ones */
@@ -115,12 +123,14 @@ WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, 
  * error on the tape (WG_ERR_SHAPE). In eval mode it uses the running statistics and leaves them unchanged. */
 WG_API wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x);
 
+/* Normalization by the root of the mean square over the last axis. */
 typedef struct wg_rms_norm_layer {
     wg_param *weight; /* [size]; initially ones; NULL: none */
     double epsilon;   /* init sets the machine epsilon of the set's dtype, as PyTorch does */
 } wg_rms_norm_layer;
 
-WG_API wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char *name, int64_t size);
+WG_API wg_status wg_rms_norm_init(wg_rms_norm_layer *layer, wg_params *set, const char *name,
+                                  int64_t size); /* creates name.weight */
 /* x / sqrt(mean(x^2) + epsilon) weight over the last axis: x[..., size] -> the same shape. */
 WG_API wg_tensor wg_rms_norm_apply(const wg_rms_norm_layer *layer, wg_tensor x);
 
@@ -136,16 +146,20 @@ WG_API wg_tensor wg_rms_norm_apply(const wg_rms_norm_layer *layer, wg_tensor x);
  *       WG_GRU_RESET_BEFORE_UPDATE n as before;                            h' = z n + (1 - z) h   (Ng's course:
  *                                                                          the update gate weighs the new value)
  */
+/* The kind of a recurrent layer. */
 typedef enum wg_cell { WG_RNN_TANH = 0, WG_RNN_RELU, WG_LSTM, WG_GRU } wg_cell;
+/* Where a GRU's reset gate acts, and which value its update gate weighs. */
 typedef enum wg_gru_form { WG_GRU_RESET_AFTER = 0, WG_GRU_RESET_BEFORE, WG_GRU_RESET_BEFORE_UPDATE } wg_gru_form;
+/* Which biases a recurrent layer has. */
 typedef enum wg_rnn_bias {
     WG_RNN_BIAS_TWO = 0, /* bias_ih and bias_hh */
     WG_RNN_BIAS_ONE,     /* bias_ih */
-    WG_RNN_BIAS_NONE
+    WG_RNN_BIAS_NONE     /* none */
 } wg_rnn_bias;
 
 enum { WG_RNN_MAX_CELLS = 32 }; /* layers times directions of one wg_rnn; for more, use two wg_rnn in sequence */
 
+/* Kind, depth, directions and initial values of a recurrent layer. */
 typedef struct wg_rnn_options {
     wg_cell cell;       /* default WG_RNN_TANH */
     wg_gru_form gru;    /* default WG_GRU_RESET_AFTER */
@@ -158,7 +172,7 @@ typedef struct wg_rnn_options {
     const wg_init
         *ih_init; /* initial values; default NULL: U(-1/sqrt(H), 1/sqrt(H)). Fans are those of the whole matrix, */
     const wg_init *hh_init; /* with all gates. Biases use b_init. */
-    const wg_init *b_init;
+    const wg_init *b_init;  /* of the biases */
 } wg_rnn_options;
 WG_API wg_rnn_options wg_rnn_defaults(void);
 
@@ -170,12 +184,13 @@ typedef struct wg_rnn_cell {
     wg_param *h0, *c0;           /* [H] with learned_state, else NULL */
 } wg_rnn_cell;
 
+/* A stack of recurrent layers. */
 typedef struct wg_rnn {
-    wg_rnn_options options;
-    int64_t input, hidden;
-    wg_dtype dtype;
-    int directions; /* 1 or 2 */
-    char name[64];  /* the scope of its ops, truncated to this size */
+    wg_rnn_options options; /* as given to init */
+    int64_t input, hidden;  /* sizes of x[t] and of h */
+    wg_dtype dtype;         /* of the set */
+    int directions;         /* 1 or 2 */
+    char name[64];          /* the scope of its ops, truncated to this size */
     /* Layer l, direction d is cell[l * directions + d]; d = 1 is the reverse direction. */
     wg_rnn_cell cell[WG_RNN_MAX_CELLS];
 } wg_rnn;
@@ -214,7 +229,7 @@ WG_API void wg_rnn_unroll(const wg_rnn *layer, const wg_tensor *x, int T, wg_ten
 /* A state that one training step passes to the next (truncated backpropagation through time). It is kept in buffers, so
  * checkpoints of their set include it. */
 typedef struct wg_rnn_carry {
-    const wg_rnn *layer;
+    const wg_rnn *layer;            /* whose state it is */
     wg_buffer *h[WG_RNN_MAX_CELLS]; /* name.h_l0, name.h_l0_reverse, name.h_l1, ...: [B, H], initially zero */
     wg_buffer *c[WG_RNN_MAX_CELLS]; /* name.c_l0, ... */
 } wg_rnn_carry;
@@ -236,8 +251,9 @@ WG_API wg_status wg_init_forget_bias(const wg_rnn *layer, double value);
 /* Records one step of the caller's own cell: reads x and state[n], writes the new state[n], returns the output. */
 typedef wg_tensor (*wg_step_fn)(void *context, wg_tensor x, wg_tensor *state, int n);
 
-enum { WG_UNROLL_MAX_STATE = 8 };
+enum { WG_UNROLL_MAX_STATE = 8 }; /* the largest number of tensors in a state */
 
+/* Direction and lengths. */
 typedef struct wg_unroll_options {
     bool reverse;      /* run from the last step to the first; default false */
     wg_tensor lengths; /* i32 [B] or WG_NONE, as for wg_rnn_unroll; axis 0 of x, states and outputs is then B */

@@ -22,8 +22,10 @@ extern "C" {
  *     x = norm2(x + D(C(x)))            x = x + D(C(norm2(x)))        decoder
  *     x = norm3(x + D(F(x)))            x = x + D(F(norm3(x)))        an encoder uses norm2 here
  */
+/* The activation of F: WG_ACTIVATION_RELU wg_relu, WG_ACTIVATION_GELU wg_gelu, WG_ACTIVATION_GELU_TANH wg_gelu_tanh. */
 typedef enum wg_activation { WG_ACTIVATION_RELU = 0, WG_ACTIVATION_GELU, WG_ACTIVATION_GELU_TANH } wg_activation;
 
+/* Heads, sizes, norms, dropout and initial values of a layer. */
 typedef struct wg_transformer_options {
     int64_t heads;            /* default 1 */
     int64_t feedforward;      /* size of F's hidden layer; default 0: 4 E */
@@ -37,10 +39,11 @@ typedef struct wg_transformer_options {
 } wg_transformer_options;
 WG_API wg_transformer_options wg_transformer_defaults(void);
 
+/* A layer of an encoder or decoder. */
 typedef struct wg_transformer_layer {
-    wg_transformer_options options;
-    bool decoder; /* has cross-attention over a memory */
-    int64_t size;
+    wg_transformer_options options;          /* as given to init */
+    bool decoder;                            /* has cross-attention over a memory */
+    int64_t size;                            /* E */
     wg_mha self_attn, multihead_attn;        /* self-attention, cross-attention */
     wg_linear_layer linear1, linear2;        /* [feedforward, E], [E, feedforward] */
     wg_layer_norm_layer norm1, norm2, norm3; /* norm3 only in a decoder */
@@ -60,14 +63,15 @@ WG_API wg_tensor wg_transformer_layer_apply(const wg_transformer_layer *layer, w
 
 enum { WG_TRANSFORMER_MAX_LAYERS = 32 }; /* of one stack; for more, use two stacks in sequence */
 
+/* Layers in sequence. */
 typedef struct wg_transformer_stack {
-    bool decoder, has_norm;
-    int layers;
-    int64_t size;
-    wg_dtype dtype;
-    char name[64]; /* the scope of its ops, truncated to this size */
-    wg_transformer_layer layer[WG_TRANSFORMER_MAX_LAYERS];
-    wg_layer_norm_layer norm; /* after the last layer, if has_norm */
+    bool decoder, has_norm;                                /* has cross-attention; has a final norm */
+    int layers;                                            /* their number */
+    int64_t size;                                          /* E */
+    wg_dtype dtype;                                        /* of the set */
+    char name[64];                                         /* the scope of its ops, truncated to this size */
+    wg_transformer_layer layer[WG_TRANSFORMER_MAX_LAYERS]; /* the first `layers` of them */
+    wg_layer_norm_layer norm;                              /* after the last layer, if has_norm */
 } wg_transformer_stack;
 
 /* Creates name.layers.0.*, ... and, with norm, name.norm.*. decoder is false for an encoder, and for a decoder without
@@ -82,8 +86,9 @@ WG_API wg_tensor wg_transformer_stack_apply(const wg_transformer_stack *stack, w
 
 /* ---- encoder-decoder ---- */
 
+/* Encoder and decoder. */
 typedef struct wg_transformer {
-    wg_transformer_stack encoder, decoder;
+    wg_transformer_stack encoder, decoder; /* each with a final norm */
 } wg_transformer;
 
 /* Creates name.encoder.* and name.decoder.*, each with a final norm, as torch.nn.Transformer does. */
@@ -97,6 +102,7 @@ WG_API wg_tensor wg_transformer_apply(const wg_transformer *model, wg_tensor sou
 /* ---- language model (decoder-only; Radford et al. 2018) ----
  *     h = D(wte[token] + position);  h = stack(h), causal;  logits = h W^T,
  *     W = lm_head.weight, or wte.weight if tied */
+/* Layers, positions, tied weights. */
 typedef struct wg_lm_options {
     wg_transformer_options layer; /* default: norm_first, gelu, N(0, 0.02^2) for matrices */
     wg_position_kind position;    /* default WG_POSITION_LEARNED */
@@ -104,13 +110,14 @@ typedef struct wg_lm_options {
 } wg_lm_options;
 WG_API wg_lm_options wg_lm_defaults(void);
 
+/* A language model. */
 typedef struct wg_lm {
-    wg_lm_options options;
-    int64_t vocabulary, context, size;
-    wg_embedding_layer wte;
-    wg_position_layer wpe;
-    wg_transformer_stack stack;
-    wg_param *head; /* [vocabulary, E] */
+    wg_lm_options options;             /* as given to init */
+    int64_t vocabulary, context, size; /* tokens; largest T; E */
+    wg_embedding_layer wte;            /* vectors of tokens */
+    wg_position_layer wpe;             /* vectors of positions */
+    wg_transformer_stack stack;        /* causal */
+    wg_param *head;                    /* [vocabulary, E] */
 } wg_lm;
 
 /* Creates name.wte.weight, name.wpe.weight, name.layers.0.*, ..., name.norm.*, name.lm_head.weight. Embeddings are
@@ -136,9 +143,10 @@ WG_API wg_tensor wg_lm_apply(const wg_lm *model, wg_tensor token);
  *         wg_tape_reset(tape);
  *     }
  * Use it in eval mode (wg_set_training). No gradient flows to rows that earlier steps have written. */
+/* Keys and values of the positions so far. */
 typedef struct wg_kv_cache {
     const wg_transformer_stack *stack; /* must outlive the cache */
-    int64_t batch, length, memory;
+    int64_t batch, length, memory;     /* sequences; positions; positions of a decoder's memory */
     wg_buffer *k[WG_TRANSFORMER_MAX_LAYERS], *v[WG_TRANSFORMER_MAX_LAYERS]; /* [batch, H, length, d] */
     wg_buffer *memory_k[WG_TRANSFORMER_MAX_LAYERS],
         *memory_v[WG_TRANSFORMER_MAX_LAYERS]; /* [batch, H, memory, d] */

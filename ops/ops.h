@@ -1,5 +1,11 @@
 /* The primitives. This header is their reference: formula, shapes, errors, source.
  *
+ *     wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(32, 784), pixels);          // [32, 784]
+ *     wg_tensor h = wg_relu(wg_linear(x, w1, b1));                            // [32, 100]
+ *     wg_tensor logits = wg_linear(h, w2, b2);                                // [32, 10]
+ *     wg_tensor loss = wg_cross_entropy(logits, labels);                      // []
+ *     wg_tensor best = wg_argmax(logits, -1, false);                          // [32], i32
+ *
  * Rules for all ops: operands must be on the same tape. Elementwise operands broadcast as in NumPy. Dtypes must be
  * equal; there is no promotion (use wg_cast). A negative axis counts from the end (-1 is the last). All ops accept f32
  * and f64; other dtypes are listed with the op.
@@ -19,28 +25,28 @@ extern "C" {
 
 /* ---- elementwise, one operand: y = f(x) ------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_neg(wg_tensor x);        /* -x; also i32 */
-WG_API wg_tensor wg_abs(wg_tensor x);        /* |x|; derivative 0 at 0; also i32 */
-WG_API wg_tensor wg_sign(wg_tensor x);       /* -1, 0, 1; derivative 0 */
-WG_API wg_tensor wg_exp(wg_tensor x);        /* e^x */
-WG_API wg_tensor wg_log(wg_tensor x);        /* ln x */
-WG_API wg_tensor wg_log1p(wg_tensor x);      /* ln(1 + x), accurate near 0 */
-WG_API wg_tensor wg_expm1(wg_tensor x);      /* e^x - 1, accurate near 0 */
-WG_API wg_tensor wg_sqrt(wg_tensor x);       /* x^(1/2) */
-WG_API wg_tensor wg_rsqrt(wg_tensor x);      /* x^(-1/2) */
-WG_API wg_tensor wg_square(wg_tensor x);     /* x^2; also i32 */
-WG_API wg_tensor wg_reciprocal(wg_tensor x); /* 1/x */
-WG_API wg_tensor wg_sin(wg_tensor x);
-WG_API wg_tensor wg_cos(wg_tensor x);
-WG_API wg_tensor wg_tan(wg_tensor x);
-WG_API wg_tensor wg_asin(wg_tensor x); /* NaN outside of -1 .. 1 */
-WG_API wg_tensor wg_acos(wg_tensor x); /* the same */
-WG_API wg_tensor wg_atan(wg_tensor x);
-WG_API wg_tensor wg_sinh(wg_tensor x);
-WG_API wg_tensor wg_cosh(wg_tensor x);
-WG_API wg_tensor wg_tanh(wg_tensor x);
-WG_API wg_tensor wg_asinh(wg_tensor x);
-WG_API wg_tensor wg_acosh(wg_tensor x);                    /* NaN below 1 */
+WG_API wg_tensor wg_neg(wg_tensor x);                      /* -x; also i32 */
+WG_API wg_tensor wg_abs(wg_tensor x);                      /* |x|; derivative 0 at 0; also i32 */
+WG_API wg_tensor wg_sign(wg_tensor x);                     /* -1, 0, 1; derivative 0 */
+WG_API wg_tensor wg_exp(wg_tensor x);                      /* e^x */
+WG_API wg_tensor wg_log(wg_tensor x);                      /* ln x */
+WG_API wg_tensor wg_log1p(wg_tensor x);                    /* ln(1 + x), accurate near 0 */
+WG_API wg_tensor wg_expm1(wg_tensor x);                    /* e^x - 1, accurate near 0 */
+WG_API wg_tensor wg_sqrt(wg_tensor x);                     /* x^(1/2) */
+WG_API wg_tensor wg_rsqrt(wg_tensor x);                    /* x^(-1/2) */
+WG_API wg_tensor wg_square(wg_tensor x);                   /* x^2; also i32 */
+WG_API wg_tensor wg_reciprocal(wg_tensor x);               /* 1/x */
+WG_API wg_tensor wg_sin(wg_tensor x);                      /* sin x, x in radians */
+WG_API wg_tensor wg_cos(wg_tensor x);                      /* cos x, x in radians */
+WG_API wg_tensor wg_tan(wg_tensor x);                      /* tan x, x in radians */
+WG_API wg_tensor wg_asin(wg_tensor x);                     /* in -pi/2 .. pi/2; NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_acos(wg_tensor x);                     /* in 0 .. pi; NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_atan(wg_tensor x);                     /* in -pi/2 .. pi/2 */
+WG_API wg_tensor wg_sinh(wg_tensor x);                     /* (e^x - e^-x) / 2 */
+WG_API wg_tensor wg_cosh(wg_tensor x);                     /* (e^x + e^-x) / 2 */
+WG_API wg_tensor wg_tanh(wg_tensor x);                     /* (e^x - e^-x) / (e^x + e^-x) */
+WG_API wg_tensor wg_asinh(wg_tensor x);                    /* the x of which it is the sinh */
+WG_API wg_tensor wg_acosh(wg_tensor x);                    /* >= 0; NaN below 1 */
 WG_API wg_tensor wg_atanh(wg_tensor x);                    /* NaN outside of -1 .. 1 */
 WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
 WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
@@ -87,16 +93,16 @@ WG_API wg_tensor wg_minimum_scalar(wg_tensor x, double c); /* min(x, c); also i3
 
 /* ---- comparisons and logic: results are bool, no gradient ---------------------------------------------------- */
 
-WG_API wg_tensor wg_equal(wg_tensor a, wg_tensor b); /* all comparisons take f32, f64, i32 */
-WG_API wg_tensor wg_not_equal(wg_tensor a, wg_tensor b);
-WG_API wg_tensor wg_less(wg_tensor a, wg_tensor b);
-WG_API wg_tensor wg_less_equal(wg_tensor a, wg_tensor b);
-WG_API wg_tensor wg_greater(wg_tensor a, wg_tensor b);
-WG_API wg_tensor wg_greater_equal(wg_tensor a, wg_tensor b);
-WG_API wg_tensor wg_logical_and(wg_tensor a, wg_tensor b); /* bool operands */
-WG_API wg_tensor wg_logical_or(wg_tensor a, wg_tensor b);
-WG_API wg_tensor wg_logical_not(wg_tensor a);
-WG_API wg_tensor wg_is_finite(wg_tensor x); /* neither infinite nor NaN */
+WG_API wg_tensor wg_equal(wg_tensor a, wg_tensor b);         /* all comparisons take f32, f64, i32 */
+WG_API wg_tensor wg_not_equal(wg_tensor a, wg_tensor b);     /* a != b */
+WG_API wg_tensor wg_less(wg_tensor a, wg_tensor b);          /* a < b */
+WG_API wg_tensor wg_less_equal(wg_tensor a, wg_tensor b);    /* a <= b */
+WG_API wg_tensor wg_greater(wg_tensor a, wg_tensor b);       /* a > b */
+WG_API wg_tensor wg_greater_equal(wg_tensor a, wg_tensor b); /* a >= b */
+WG_API wg_tensor wg_logical_and(wg_tensor a, wg_tensor b);   /* bool operands */
+WG_API wg_tensor wg_logical_or(wg_tensor a, wg_tensor b);    /* a or b */
+WG_API wg_tensor wg_logical_not(wg_tensor a);                /* not a */
+WG_API wg_tensor wg_is_finite(wg_tensor x);                  /* neither infinite nor NaN */
 
 /* ---- selection ------------------------------------------------------------------------------------------------ */
 
@@ -117,11 +123,12 @@ WG_API wg_tensor wg_add_n(const wg_tensor *x, int n); /* x0 + x1 + ..., in this 
  * axes: a list of n axes; n = 0 means all. keep: reduced axes remain with size 1. The sum of no elements is 0, the
  * product 1; mean, var, max, min, argmax and argmin of no elements are errors. */
 
+/* A list of axes. Make one by WG_AXES. */
 typedef struct wg_axes {
-    int32_t n;
-    int32_t axis[WG_MAX_RANK];
+    int32_t n;                 /* 0: all axes */
+    int32_t axis[WG_MAX_RANK]; /* negative: from the end */
 } wg_axes;
-WG_API wg_axes wg_axes_of(int n, const int *axis);
+WG_API wg_axes wg_axes_of(int n, const int *axis); /* a list with a length known at run time */
 #ifdef __cplusplus
 }
 template <class... T> inline wg_axes wg_axes_list(T... axis)
@@ -133,14 +140,16 @@ template <class... T> inline wg_axes wg_axes_list(T... axis)
 #define WG_ALL_AXES  wg_axes_of(0, nullptr)
 extern "C" {
 #else
+/* WG_AXES(0, -1): the first and the last axis. */
 #define WG_AXES(...) wg_axes_of((int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (int[]){__VA_ARGS__})
+/* All axes of the operand. */
 #define WG_ALL_AXES  wg_axes_of(0, NULL)
 #endif
 
-WG_API wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep);
+WG_API wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep);  /* over the axes; also i32 */
+WG_API wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep); /* sum / n */
 WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep); /* ties share the gradient equally; NaN propagates */
-WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep);
+WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep); /* the same for the minimum */
 WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* the gradient is exact even if elements are 0 */
 WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
                         int correction); /* sum (x - mean)^2 / (n - correction), which must be > 0 */
@@ -148,19 +157,20 @@ WG_API wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep); /* sqrt(sum x^2)
 WG_API wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction); /* sqrt(var); at 0 the same */
 WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, shifted by the maximum */
 WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
-WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);
-WG_API wg_tensor wg_argmax(wg_tensor x, int axis, bool keep); /* i32, the first if equal; NaN is largest */
-WG_API wg_tensor wg_argmin(wg_tensor x, int axis, bool keep);
-WG_API wg_tensor wg_sum_all(wg_tensor x); /* to a scalar */
-WG_API wg_tensor wg_mean_all(wg_tensor x);
+WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
+WG_API wg_tensor wg_argmax(wg_tensor x, int axis, bool keep);        /* i32, the first if equal; NaN is largest */
+WG_API wg_tensor wg_argmin(wg_tensor x, int axis, bool keep);        /* the first of the smallest */
+WG_API wg_tensor wg_sum_all(wg_tensor x);                            /* to a scalar */
+WG_API wg_tensor wg_mean_all(wg_tensor x);                           /* to a scalar */
 
 /* ---- along one axis ------------------------------------------------------------------------------------------ */
 
 WG_API wg_tensor wg_cumsum(wg_tensor x, int axis); /* y_i = x_0 + ... + x_i */
 /* e^(x_i - max) / sum; zeros for a row of all -inf; all NaN if one is inf or NaN */
-WG_API wg_tensor wg_cumprod(wg_tensor x, int axis);
-WG_API wg_tensor wg_cummax(wg_tensor x, int axis); /* the gradient of equal maxima is shared, as of wg_maximum */
-WG_API wg_tensor wg_cummin(wg_tensor x, int axis);
+WG_API wg_tensor wg_cumprod(wg_tensor x, int axis); /* y_i = x_0 ... x_i */
+WG_API wg_tensor wg_cummax(wg_tensor x,
+                           int axis); /* max(x_0, ..., x_i); equal ones share the gradient, as of wg_maximum */
+WG_API wg_tensor wg_cummin(wg_tensor x, int axis);       /* min(x_0, ..., x_i); the same */
 WG_API wg_tensor wg_logcumsumexp(wg_tensor x, int axis); /* y_i = ln(e^x_0 + ... + e^x_i) */
 WG_API wg_tensor wg_softmax(wg_tensor x, int axis);
 /* Over the elements for which mask is true (bool, broadcasts to x); 0 for the others, which are not read: they may be
@@ -176,17 +186,17 @@ WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *
 
 WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,
                          double value); /* any dtype; the value is part of the program */
-WG_API wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape);
-WG_API wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape);
-WG_API wg_tensor wg_zeros_like(wg_tensor x);
-WG_API wg_tensor wg_ones_like(wg_tensor x);
+WG_API wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape); /* wg_full with 0 */
+WG_API wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape);  /* wg_full with 1 */
+WG_API wg_tensor wg_zeros_like(wg_tensor x);                              /* of shape and dtype of x */
+WG_API wg_tensor wg_ones_like(wg_tensor x);                               /* of shape and dtype of x */
 WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step,
                            int64_t n); /* [n]: start + i step; also i32 */
 /* Random numbers, drawn anew in each step (see wg_set_step): uniform in [low, high), low <= high; normal with
  * deviation >= 0; bool, true with a probability in [0, 1]. */
 WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high);
 WG_API wg_tensor wg_normal(wg_tape *tape, wg_dtype dtype, wg_shape shape, double mean, double deviation);
-WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability);
+WG_API wg_tensor wg_bernoulli(wg_tape *tape, wg_shape shape, double probability); /* true with this probability */
 
 /* ---- products ------------------------------------------------------------------------------------------------ */
 
@@ -210,8 +220,9 @@ WG_API wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n);
  * the C / g input channels of group o / (O / g): weight[O, C / g, kernel...], bias[O] or WG_NONE. The result is
  * [images, O, outputs...], with wg_window_count outputs along each axis. */
 
-enum { WG_CONV_AXES = 3 };
+enum { WG_CONV_AXES = 3 }; /* the largest number of spatial axes */
 
+/* Stride, dilation, padding and groups of a convolution. */
 typedef struct wg_conv_options {
     int64_t stride[WG_CONV_AXES];                      /* default 1; of the first, second, third spatial axis */
     int64_t dilation[WG_CONV_AXES];                    /* default 1: distance between taps of the window */
@@ -228,9 +239,12 @@ WG_API wg_conv_options wg_conv_square(int64_t stride, int64_t padding); /* the s
  * Returns -1 if the window does not fit or, unless floor, if the division has a remainder. */
 WG_API int64_t wg_window_count(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, bool floor);
 
-WG_API wg_tensor wg_conv1d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
-WG_API wg_tensor wg_conv2d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
-WG_API wg_tensor wg_conv3d(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_conv_options options);
+WG_API wg_tensor wg_conv1d(wg_tensor x, wg_tensor weight, wg_tensor bias,
+                           wg_conv_options options); /* one spatial axis */
+WG_API wg_tensor wg_conv2d(wg_tensor x, wg_tensor weight, wg_tensor bias,
+                           wg_conv_options options); /* height and width */
+WG_API wg_tensor wg_conv3d(wg_tensor x, wg_tensor weight, wg_tensor bias,
+                           wg_conv_options options); /* depth, height and width */
 
 /* Transposed convolution, the gradient of a convolution by its image: weight[C, O / g, kernel...]; the size of the
  * result along an axis is (size - 1) stride - before - after + dilation (kernel - 1) + extra + 1. same is an error;
@@ -270,7 +284,7 @@ WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);
 /* The mean, or the maximum, of `size` parts of an axis of n: part i are elements floor(i n / size) to
  * ceil((i + 1) n / size) - 1, as in PyTorch. Pool images by one call for each axis. */
 WG_API wg_tensor wg_adaptive_avg_pool(wg_tensor x, int axis, int64_t size);
-WG_API wg_tensor wg_adaptive_max_pool(wg_tensor x, int axis, int64_t size);
+WG_API wg_tensor wg_adaptive_max_pool(wg_tensor x, int axis, int64_t size); /* the maximum of the same parts */
 
 /* How element i of an axis of n elements is found that is resized to m. */
 typedef enum wg_resize_mode {
@@ -308,7 +322,9 @@ WG_API void wg_split(wg_tensor x, int axis, int n, wg_tensor *parts); /* n equal
 /* n parts; the sizes must add up to that of the axis */
 WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, wg_tensor *parts);
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
-WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after, double value);
+WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after,
+                              double value); /* a value instead of zeros */
+/* Where the padding comes from. */
 typedef enum wg_pad_mode {
     WG_PAD_REFLECT,   /* 2 1 | 0 1 2 3 | 2 1: the axis reversed, without its end */
     WG_PAD_REPLICATE, /* 0 0 | 0 1 2 3 | 3 3 */
@@ -344,9 +360,10 @@ WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
 
 /* ---- losses -------------------------------------------------------------------------------------------------- */
 
-/* Over all elements; WG_REDUCE_NONE: unreduced. */
+/* WG_MEAN and WG_SUM of the losses of all elements; WG_REDUCE_NONE: a tensor of them. */
 typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_REDUCE_NONE } wg_reduction;
 
+/* Weights, ignored labels, smoothing, reduction. */
 typedef struct wg_cross_entropy_options {
     wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as in PyTorch */
     int64_t ignore_index;    /* rows with this integer label are ignored; default -100 */
@@ -358,7 +375,8 @@ WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
 /* -sum_c t_c log softmax(logits)_c, classes along the last axis: logits[..., classes], labels i32 [...]
  * (indices) or float [..., classes] (probabilities). The mean, a scalar. */
 WG_API wg_tensor wg_cross_entropy(wg_tensor logits, wg_tensor labels);
-WG_API wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_entropy_options options);
+WG_API wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels,
+                                       wg_cross_entropy_options options); /* the same with options */
 /* logits[batch, time, classes], labels i32 [batch, time], lengths i32 [batch]: the mean over all time < length. */
 WG_API wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor lengths);
 /* -p[label]: p[..., classes] are log-probabilities, labels i32 [...]. */
@@ -452,6 +470,7 @@ WG_API wg_tensor wg_rotary(wg_tensor x, wg_tensor position, double base, bool in
 
 /* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */
 
+/* Which keys a query sees, and how it is scored. */
 typedef struct wg_attention_options {
     double scale;   /* of the scores, before the softmax; below 0 (default -1): 1/sqrt(d) */
     bool causal;    /* query i sees keys j <= i, both counted from the start even if Tq and Tk differ, as

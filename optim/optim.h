@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-typedef struct wg_optimizer wg_optimizer;
+typedef struct wg_optimizer wg_optimizer; /* parameters' state and rule of update */
 
 /* ---- the optimizers ----
  * A `_new` function returns NULL only if out of memory or if the set is NULL. If an option is out of range, the
@@ -42,7 +42,7 @@ typedef struct wg_sgd_options {
     bool nesterov;       /* default false; requires momentum > 0 and dampening 0 (Sutskever et al. 2013) */
 } wg_sgd_options;
 WG_API wg_sgd_options wg_sgd_defaults(void);
-WG_API wg_optimizer *wg_sgd_new(wg_params *set, wg_sgd_options options);
+WG_API wg_optimizer *wg_sgd_new(wg_params *set, wg_sgd_options options); /* of all parameters of the set */
 
 /* RMSprop (Hinton 2012, lecture 6e; Graves 2013 for the centered form):
  *   g += w p;   s = alpha s + (1 - alpha) g^2;   centered: a = alpha a + (1 - alpha) g, d = s - a^2, else d = s;
@@ -59,7 +59,7 @@ typedef struct wg_rmsprop_options {
     bool epsilon_inside; /* default false */
 } wg_rmsprop_options;
 WG_API wg_rmsprop_options wg_rmsprop_defaults(void);
-WG_API wg_optimizer *wg_rmsprop_new(wg_params *set, wg_rmsprop_options options);
+WG_API wg_optimizer *wg_rmsprop_new(wg_params *set, wg_rmsprop_options options); /* of all parameters of the set */
 
 /* Adam (Kingma, Ba 2015) and AdamW (Loshchilov, Hutter 2019):
  *   g += w p (Adam);  p -= lr w p (AdamW);   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2;
@@ -70,11 +70,11 @@ typedef struct wg_adam_options {
     double epsilon;      /* default 1e-8 */
     double weight_decay; /* default 0 (Adam), 1e-2 (AdamW) */
 } wg_adam_options;
-typedef wg_adam_options wg_adamw_options;
+typedef wg_adam_options wg_adamw_options; /* the same options */
 WG_API wg_adam_options wg_adam_defaults(void);
-WG_API wg_optimizer *wg_adam_new(wg_params *set, wg_adam_options options);
+WG_API wg_optimizer *wg_adam_new(wg_params *set, wg_adam_options options); /* of all parameters of the set */
 WG_API wg_adamw_options wg_adamw_defaults(void);
-WG_API wg_optimizer *wg_adamw_new(wg_params *set, wg_adamw_options options);
+WG_API wg_optimizer *wg_adamw_new(wg_params *set, wg_adamw_options options); /* of all parameters of the set */
 
 /* Accepts NULL. */
 WG_API void wg_optimizer_free(wg_optimizer *optimizer);
@@ -99,7 +99,7 @@ WG_API void wg_optimizer_set_steps(wg_optimizer *optimizer, uint64_t steps);
 
 /* The learning rate, from the next step on. WG_ERR_ARGUMENT if it is negative or not finite. */
 WG_API double wg_optimizer_lr(const wg_optimizer *optimizer);
-WG_API wg_status wg_optimizer_set_lr(wg_optimizer *optimizer, double lr);
+WG_API wg_status wg_optimizer_set_lr(wg_optimizer *optimizer, double lr); /* for schedules */
 
 /* The memory of the state, in bytes, from the set's allocator. */
 WG_API wg_memory wg_optimizer_memory(const wg_optimizer *optimizer);
@@ -109,7 +109,7 @@ WG_API const char *wg_optimizer_name(const wg_optimizer *optimizer);
 
 /* ---- groups of parameters ---- */
 
-typedef bool (*wg_param_match)(const wg_param *param, void *context);
+typedef bool (*wg_param_match)(const wg_param *param, void *context); /* Whether a parameter belongs to a group. */
 
 /* Selects parameters and overrides settings for them. */
 typedef struct wg_group {
@@ -197,13 +197,13 @@ WG_API int wg_optimizer_slots(const wg_optimizer *optimizer);
  * (Kingma, Ba 2015). decay 1 gives the mean over all k (Polyak, Juditsky 1992). The averages and k are buffers of the
  * set, "average.<name>" and "average_count", so checkpoints include them. */
 
-typedef struct wg_average wg_average;
+typedef struct wg_average wg_average; /* averages of a set's parameters */
 
 /* Averages the parameters that the set has now, tied ones once, including frozen ones. Reuses existing buffers of these
  * names. Returns NULL if out of memory, if the set is NULL or has an error, or if decay is outside [0, 1]; the set
  * stores the error. */
 WG_API wg_average *wg_average_new(wg_params *set, double decay);
-WG_API void wg_average_free(wg_average *average);
+WG_API void wg_average_free(wg_average *average); /* accepts NULL; the averages stay in the set */
 /* Updates the averages from the current parameters. WG_ERR_ARGUMENT while they are swapped. */
 WG_API wg_status wg_average_update(wg_average *average);
 /* Exchanges parameters and averages, bit for bit; before the first update only wg_average_is_swapped changes. A

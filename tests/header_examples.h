@@ -3,7 +3,43 @@
 
 #include <stdio.h>
 
-#if defined EXAMPLE_OF_attention
+#if defined EXAMPLE_OF_memory
+extern int arena;
+void *take(void *context, size_t size);
+void give_back(void *context, void *memory, size_t size);
+#elif defined EXAMPLE_OF_param
+extern wg_tape *tape;
+extern wg_tensor x;
+#elif defined EXAMPLE_OF_grad
+extern wg_params *model;
+extern wg_optimizer *optimizer;
+extern wg_tensor loss, x, y;
+#elif defined EXAMPLE_OF_gradcheck
+extern wg_tape *tape;
+#elif defined EXAMPLE_OF_trace
+extern FILE *file;
+#elif defined EXAMPLE_OF_ops
+extern wg_tape *tape;
+extern const float pixels[];
+extern wg_tensor w1, b1, w2, b2, labels;
+#elif defined EXAMPLE_OF_decode
+extern wg_tensor logits;
+extern int64_t vocabulary;
+extern uint64_t seed, position;
+#elif defined EXAMPLE_OF_fit
+typedef struct program {
+    const float *pictures;
+    const int32_t *labels;
+} program;
+extern program net;
+extern wg_params *params;
+extern wg_error error;
+wg_tensor classify(const program *program, wg_tensor x);
+#elif defined EXAMPLE_OF_progress
+extern int64_t steps;
+extern double loss;
+double train_step(void);
+#elif defined EXAMPLE_OF_attention
 extern wg_score_layer score;
 extern wg_rnn decoder;
 extern wg_rnn_state state;

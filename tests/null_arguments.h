@@ -72,6 +72,7 @@ typedef struct world {
     wg_early_stop stop;
     wg_trainer *trainer;
     wg_fit_options fit;
+    wg_fit_batch fit_batch;
     wg_fit_result result;
     wg_progress progress;
     wg_categories categories;

@@ -175,6 +175,7 @@ static wg_log_file *make_log(void)
 
 static void make_world(void)
 {
+    static const int64_t first_sample[1] = {0};
     w.tape = wg_tape_new(wg_tape_defaults());
     w.other = wg_tape_new(wg_tape_defaults());
     w.pool = wg_pool_new(2);
@@ -187,6 +188,7 @@ static void make_world(void)
     w.fit = (wg_fit_options){
         .params = w.set, .optimizer = w.optimizer, .tape = w.tape, .loss = loss_of_batch, .batch = 4, .steps = 2};
     w.trainer = wg_trainer_new(&w.fit, NULL);
+    w.fit_batch = (wg_fit_batch){.tape = w.tape, .sample = first_sample, .n = 1};
     make_layers(&w.l, w.set);
     make_tensors();
     snprintf(w.path, sizeof w.path, "/tmp/wengert-null-%d", (int)getpid());

@@ -439,6 +439,34 @@ static void another_run_is_not_resumed(void)
     learner_fini(&l);
 }
 
+/* wg_fit_rows picks rows of an array; what is wrong is an error of the tape. */
+static void rows_are_those_of_the_samples(void)
+{
+    const float table[4][2] = {{0, 1}, {10, 11}, {20, 21}, {30, 31}};
+    const int32_t labels[4] = {5, 6, 7, 8};
+    const int64_t sample[3] = {3, 0, 3};
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    wg_fit_batch b = {.tape = tape, .sample = sample, .n = 3};
+    const wg_tensor x = wg_fit_rows(&b, WG_F32, WG_DIMS(2), table), y = wg_fit_rows(&b, WG_I32, WG_SCALAR, labels);
+    const float *rows = wg_value(x);
+    const int32_t *picked = wg_value(y);
+    const wg_shape shape_x = wg_shape_get(x), shape_y = wg_shape_get(y), want_x = WG_DIMS(3, 2),
+                   want_y = WG_DIMS(3);
+    CHECK(rows && picked && wg_shape_equal(&shape_x, &want_x) && wg_shape_equal(&shape_y, &want_y));
+    for (int i = 0; i < 3; i++)
+        CHECK(rows[2 * i] == table[sample[i]][0] && rows[2 * i + 1] == table[sample[i]][1] &&
+              picked[i] == labels[sample[i]]);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    b.sample = NULL;
+    CHECK(wg_is_nil(wg_fit_rows(&b, WG_F32, WG_DIMS(2), table)));
+    CHECK(strstr(wg_tape_message(tape), "fit_rows") && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    b.sample = sample;
+    CHECK(wg_is_nil(wg_fit_rows(&b, WG_F32, WG_DIMS(1, 1, 1, 1, 1, 1, 1, 1), table)));
+    CHECK(strstr(wg_tape_message(tape), "rank 0 to 7") && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    CHECK(wg_is_nil(wg_fit_rows(NULL, WG_F32, WG_DIMS(2), table)));
+    wg_tape_free(tape);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(equals_a_loop_by_hand),
@@ -452,6 +480,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(a_time_limit_ends),
                                  TEST_CASE_WITH(a_complete_run_is_resumed, begin, end),
                                  TEST_CASE(options_are_checked),
+                                 TEST_CASE(rows_are_those_of_the_samples),
                                  TEST_CASE(a_step_that_fails_ends_the_run),
                                  TEST_CASE_WITH(another_run_is_not_resumed, begin, end)};
     return RUN_TESTS(tests);

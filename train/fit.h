@@ -33,27 +33,31 @@ extern "C" {
 
 /* What a step learns from, or what is validated at once. */
 typedef struct wg_fit_batch {
-    wg_tape *tape;
+    wg_tape *tape;         /* to record the loss on */
     uint64_t step;         /* of the run, from 0 */
     const int64_t *sample; /* [n] numbers of the samples; NULL if the options have no samples */
-    int64_t n;
-    const wg_batch *data; /* the samples themselves, if the options have data sets: see wg_batch_tensor */
-    bool training;        /* false: a batch of samples that are held out; no gradients, dropout off */
+    int64_t n;             /* number of samples; 0: the options have none */
+    const wg_batch *data;  /* the samples themselves, if the options have data sets: see wg_batch_tensor */
+    bool training;         /* false: a batch of samples that are held out; no gradients, dropout off */
 } wg_fit_batch;
+
+/* The samples of a batch as a tensor [n, shape...], by wg_data: those rows of data[all samples, shape...], which has the
+ * held out ones too. An error of the tape if the options have no samples (WG_ERR_ARGUMENT). */
+WG_API wg_tensor wg_fit_rows(const wg_fit_batch *batch, wg_dtype dtype, wg_shape shape, const void *data);
 
 /* Why a run ended. */
 typedef enum wg_fit_end {
-    WG_FIT_RUNNING,
+    WG_FIT_RUNNING, /* not ended */
     WG_FIT_DONE,    /* all epochs or steps are made */
     WG_FIT_EARLY,   /* the validation has not improved for too long */
     WG_FIT_TIME,    /* the time limit */
     WG_FIT_STOPPED, /* stop() asked for it */
-    WG_FIT_FAILED
+    WG_FIT_FAILED   /* an error ended it */
 } wg_fit_end;
 
 /* Where a run is; when it has ended, its result. */
 typedef struct wg_fit_result {
-    wg_fit_end end;
+    wg_fit_end end;       /* why it ended */
     uint64_t step, steps; /* made, those of earlier parts of a resumed run included; in all, 0: no limit */
     uint64_t epoch;       /* complete epochs; 0 without samples */
     double loss;          /* of the last step */
@@ -68,33 +72,34 @@ typedef struct wg_fit_result {
 
 /* What a watcher is told. */
 typedef enum wg_fit_event {
-    WG_FIT_BEGIN,
-    WG_FIT_STEP,     /* a step was made */
-    WG_FIT_VALIDATE, /* validation is about to begin */
-    WG_FIT_VALIDATED,
-    WG_FIT_EPOCH, /* an epoch is complete; after its validation */
-    WG_FIT_SAVED, /* a checkpoint was written */
-    WG_FIT_ENDED
+    WG_FIT_BEGIN,     /* the first step is about to be made */
+    WG_FIT_STEP,      /* a step was made */
+    WG_FIT_VALIDATE,  /* validation is about to begin */
+    WG_FIT_VALIDATED, /* it has been made: validation, best and best_step are new */
+    WG_FIT_EPOCH,     /* an epoch is complete; after its validation */
+    WG_FIT_SAVED,     /* a checkpoint was written */
+    WG_FIT_ENDED      /* the last event; end says why */
 } wg_fit_event;
 
+/* What is trained, how, how long, and who is told. Start from wg_fit_defaults. */
 typedef struct wg_fit_options {
     /* What is trained. All must outlive the run. */
     wg_params *params;
-    wg_optimizer *optimizer;
+    wg_optimizer *optimizer; /* of params */
     wg_tape *tape; /* NULL: one of the trainer's own, on `threads` threads (0: all processors) with the seed */
-    int threads;
+    int threads;   /* of the trainer's own tape; ignored with a tape */
     uint64_t seed; /* of the order of the samples and of that tape; it is saved */
 
     /* Records the loss of a batch, a scalar: the mean over its samples. On an error of the tape the run ends with its
      * message. */
     wg_tensor (*loss)(void *context, const wg_fit_batch *batch);
-    void *context;
+    void *context; /* passed to loss, lr, validate and stop */
 
-    /* Data sets to train on and to validate on (dataset.h), read by threads of their own; or NULL, and ... */
+    /* Data sets to train on and to validate on (dataset.h), read by threads of their own; or NULL, and numbers: samples
+     * 0 .. samples - 1 are trained on, in a new order every epoch, `batch` at a time (default 32); the next held_out ones
+     * are for validation. samples 0: the loss chooses its data by batch->step. With data sets both numbers are theirs,
+     * and those of held-out samples begin at 0. */
     const wg_dataset *data, *held_out_data;
-    /* ... numbers: samples 0 .. samples - 1 are trained on, in a new order every epoch, `batch` at a time (default 32); the next
-     * held_out ones are for validation. samples 0: the loss chooses its data by batch->step. With data sets both are
-     * theirs, and the numbers of held-out samples begin at 0. */
     int64_t samples, held_out, batch;
     const int32_t *lengths; /* [samples], or NULL: batches of samples of similar length */
 
@@ -121,18 +126,18 @@ typedef struct wg_fit_options {
     bool resume;
     const char *best_path;   /* the checkpoint of the best validation; at the end it is loaded; NULL: none */
     const wg_pair *metadata; /* the program's own, for both; keys must not start with "wengert." or "fit." */
-    size_t n_metadata;
+    size_t n_metadata;       /* pairs */
 
     /* Called after each event; NULL: nobody is. */
     void (*watch)(void *watched, wg_fit_event event, const wg_fit_result *now);
-    void *watched;
+    void *watched; /* passed to watch */
     /* Called after each step: whether to save and end now; NULL: never. wg_signal_noted (progress.h): on Ctrl-C. */
     bool (*stop)(void *context);
 } wg_fit_options;
 
 WG_API wg_fit_options wg_fit_defaults(void);
 
-typedef struct wg_trainer wg_trainer;
+typedef struct wg_trainer wg_trainer; /* a run in progress */
 
 /* A trainer that is about to make the first step, or the next one of a run that is resumed. Returns NULL on error:
  * WG_ERR_ARGUMENT for options that are missing or out of range, an error of the checkpoint that is resumed (WG_ERR_IO,
@@ -147,7 +152,7 @@ WG_API bool wg_trainer_step(wg_trainer *trainer, wg_error *error);
 WG_API const wg_fit_result *wg_trainer_result(const wg_trainer *trainer);
 /* The tape of its steps. */
 WG_API wg_tape *wg_trainer_tape(const wg_trainer *trainer);
-WG_API void wg_trainer_free(wg_trainer *trainer);
+WG_API void wg_trainer_free(wg_trainer *trainer); /* accepts NULL */
 
 /* Trains to the end. *result (or NULL) is set also on error. */
 WG_CHECKED WG_API wg_status wg_fit(const wg_fit_options *options, wg_fit_result *result, wg_error *error);

@@ -1,5 +1,14 @@
 /* What a training loop shows on a terminal: a progress bar; Ctrl-C that lets it end well.
  *
+ *     wg_signal_catch();
+ *     wg_progress bar = {0};
+ *     wg_progress_begin(&bar, 0, steps);
+ *     for (int64_t step = 0; step < steps && !wg_signal_number(); step++) {
+ *         loss = train_step();
+ *         wg_progress_show(&bar, step + 1, loss);
+ *     }
+ *     wg_progress_clear();
+ *
  * This is the only part of the library that prints or handles signals, and only for a program that asks for it. */
 #ifndef WG_PROGRESS_H
 #define WG_PROGRESS_H
@@ -23,9 +32,9 @@ typedef struct wg_progress {
     bool quiet;        /* show nothing */
     double limit;      /* seconds, if time is what ends the run; 0: none */
     /* State. */
-    int64_t first, total; /* steps */
-    int64_t skipped;      /* steps that count as done, but were not made */
-    bool terminal, colour;
+    int64_t first, total;  /* steps */
+    int64_t skipped;       /* steps that count as done, but were not made */
+    bool terminal, colour; /* stderr is a terminal; colours are wanted */
     double printed;        /* progress of the last plain line, 0 to 1 */
     double started, drawn; /* seconds */
     double paused;         /* seconds that do not count */
