@@ -17,5 +17,7 @@
 #include "nn/transformer.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
+#include "train/fit.h"
+#include "train/progress.h"
 
 #endif

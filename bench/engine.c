@@ -27,9 +27,9 @@ static void reset(wg_tape *tape)
 
 static double record_ms(wg_tape *tape)
 {
-    double began = app_now();
+    double began = wg_seconds();
     chain(tape, OPS);
-    double ms = (app_now() - began) * 1e3;
+    double ms = (wg_seconds() - began) * 1e3;
     reset(tape);
     return ms;
 }
@@ -38,9 +38,9 @@ static double record_ms(wg_tape *tape)
 static double replay_ms(wg_tape *tape)
 {
     wg_tensor y = chain(tape, OPS);
-    double began = app_now();
+    double began = wg_seconds();
     wg_eval(&y, 1);
-    double ms = (app_now() - began) * 1e3;
+    double ms = (wg_seconds() - began) * 1e3;
     reset(tape);
     return ms;
 }
@@ -49,9 +49,9 @@ static double differentiate_ms(wg_tape *tape)
 {
     wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(ELEMENTS), ones), y = x;
     for (int i = 0; i < OPS; i++) y = wg_mul(y, y);
-    double began = app_now();
+    double began = wg_seconds();
     wg_grad1(y, x, WG_NONE);
-    double ms = (app_now() - began) * 1e3;
+    double ms = (wg_seconds() - began) * 1e3;
     reset(tape);
     return ms;
 }
@@ -59,9 +59,9 @@ static double differentiate_ms(wg_tape *tape)
 static double plan_ms(wg_tape *tape)
 {
     wg_tensor y = chain(tape, MANY);
-    double began = app_now();
+    double began = wg_seconds();
     size_t bytes = wg_plan_bytes(&y, 1);
-    double ms = (app_now() - began) * 1e3;
+    double ms = (wg_seconds() - began) * 1e3;
     if (bytes == 0) app_fail("planning: %s", wg_tape_message(tape));
     reset(tape);
     return ms;

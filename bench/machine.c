@@ -101,13 +101,13 @@ static void *run_work(void *context)
     if (bytes && (!from || !to)) app_fail("out of memory");
     if (bytes) memset(from, 1, bytes), memset(to, 2, bytes);
     pthread_barrier_wait(w->start);
-    double began = app_now(), now = began;
+    double began = wg_seconds(), now = began;
     w->rate = 0;
     while (now < began + w->seconds) {
         double window = now, done = 0;
         do {
             done += bytes ? copy_once(w, to, from) : multiply_add_once(w);
-        } while ((now = app_now()) < window + w->seconds / WINDOWS);
+        } while ((now = wg_seconds()) < window + w->seconds / WINDOWS);
         if (done / (now - window) > w->rate) w->rate = done / (now - window);
     }
     free(from);

@@ -192,14 +192,14 @@ static void time_case(bench_report *report, context *c, const bench_case *k, boo
     bench_times times = {0};
     double began, ms;
     for (int warm = 0; warm < 3; warm++) step(c, k, types, gradient);
-    began = app_now();
+    began = wg_seconds();
     step(c, k, types, gradient);
-    ms = (app_now() - began) * 1e3;
+    ms = (wg_seconds() - began) * 1e3;
     int repeats = ms < 0.5 ? (int)(0.5 / ms) + 1 : 1; /* a sample takes at least half a millisecond */
     for (int64_t s = 0; s < samples; s++) {
-        began = app_now();
+        began = wg_seconds();
         for (int r = 0; r < repeats; r++) step(c, k, types, gradient);
-        bench_times_add(&times, (app_now() - began) * 1e3 / repeats);
+        bench_times_add(&times, (wg_seconds() - began) * 1e3 / repeats);
     }
     bench_row row = bench_row_new(id);
     row.ms = bench_median(&times);

@@ -48,9 +48,9 @@ static void warm_up(wg_pool *pool)
 static void step(model *m)
 {
     uint64_t before = model_allocations();
-    double began = app_now();
+    double began = wg_seconds();
     double loss = model_step(m);
-    double ms = (app_now() - began) * 1e3;
+    double ms = (wg_seconds() - began) * 1e3;
     printf("{\"ms\": %.9g, \"loss\": %.9g, \"allocations\": %.9g}\n", ms, loss,
            (double)(model_allocations() - before));
 }

@@ -83,21 +83,27 @@ static wg_tensor predict_samples(const model *m, wg_tape *tape, const corpus *c,
 
 /* ---- training ---- */
 
-static double train_step(const model *m, wg_tape *tape, wg_optimizer *optimizer, const corpus *c,
-                         const int64_t *samples, int64_t n)
+/* A model that learns from a corpus. */
+typedef struct learner {
+    const model *model;
+    const corpus *corpus;
+    double lr;
+} learner;
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
 {
-    int32_t *answers = app_room(n, sizeof *answers);
-    for (int64_t i = 0; i < n; i++) answers[i] = c->answer[samples[i]];
-    wg_tensor labels = wg_data(tape, WG_I32, WG_DIMS(n), answers);
-    wg_tensor loss = wg_keep(wg_cross_entropy(predict_samples(m, tape, c, samples, n), labels));
+    const learner *l = context;
+    int32_t *answers = app_room(batch->n, sizeof *answers);
+    for (int64_t i = 0; i < batch->n; i++) answers[i] = l->corpus->answer[batch->sample[i]];
+    wg_tensor labels = wg_data(batch->tape, WG_I32, WG_DIMS(batch->n), answers);
     free(answers);
-    wg_zero_grad(m->params);
-    wg_backward(loss);
-    double value = wg_item(loss);
-    app_end_step(tape);
-    wg_clip_grad_norm(m->params, 1, NULL);
-    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-    return value;
+    return wg_cross_entropy(predict_samples(l->model, batch->tape, l->corpus, batch->sample, batch->n), labels);
+}
+
+static double lr_of(void *context, uint64_t step, uint64_t steps)
+{
+    const double lr = ((const learner *)context)->lr;
+    return wg_schedule_cosine(lr, lr / 20, step, steps);
 }
 
 /* The accuracy on the questions first .. last - 1. Stores the answers in given, unless that is NULL. */
@@ -122,30 +128,21 @@ static double accuracy(const model *m, wg_tape *tape, const corpus *c, int64_t f
     return (double)right / (double)(last - first);
 }
 
-/* Returns the mean loss of the last steps. */
+/* Returns the mean loss of the last epoch. */
 static double train(const model *m, wg_tape *tape, const corpus *c, const settings *s)
 {
-    wg_adam_options adam = wg_adam_defaults();
-    adam.lr = s->lr;
-    wg_optimizer *optimizer = wg_adam_new(m->params, adam);
-    if (!optimizer) app_fail("out of memory");
-    wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->story.lengths);
-    int64_t steps = s->epochs * wg_loader_batches(loader);
-    double smooth = log(n_answers(c));
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, steps, "questions", (double)s->batch);
-    for (int64_t step = 0; step < steps && !app_signal(); step++) {
-        const int64_t *samples;
-        int64_t n = wg_loader_batch(loader, (uint64_t)step, &samples);
-        wg_set_step(tape, (uint64_t)step);
-        wg_optimizer_set_lr(optimizer, wg_schedule_cosine(s->lr, s->lr / 20, (uint64_t)step, (uint64_t)steps));
-        smooth += 0.05 * (train_step(m, tape, optimizer, c, samples, n) - smooth);
-        app_progress_show(&progress, step + 1, smooth);
-    }
-    app_progress_end(&progress);
-    wg_loader_free(loader);
-    wg_optimizer_free(optimizer);
-    return smooth;
+    learner l = {m, c, s->lr};
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = m->params;
+    fit.optimizer = wg_adam_new(m->params, wg_adam_defaults());
+    fit.loss = loss_of, fit.lr = lr_of, fit.context = &l;
+    fit.samples = c->train, fit.lengths = c->story.lengths;
+    fit.batch = s->batch, fit.epochs = s->epochs;
+    fit.seed = (uint64_t)s->seed;
+    fit.clip = 1;
+    wg_fit_result end = app_fit(fit, tape, (wg_progress){.unit = "questions", .units = (double)s->batch});
+    wg_optimizer_free(fit.optimizer);
+    return end.mean_loss;
 }
 
 /* ---- results ---- */
@@ -193,7 +190,7 @@ static void run(wg_tape *tape, const settings *s)
     if (s->story) asked = corpus_of_question(&c, s->story);
     model m = model_new(&c, s);
     double loss = train(&m, tape, &c, s);
-    if (!app_signal()) {
+    if (!wg_signal_number()) {
         double right = accuracy(&m, tape, &c, c.train, c.n, NULL);
         printf("%lld questions to learn from, %lld held out, %d words, %d answers\n\n", (long long)c.train,
                (long long)(c.n - c.train), (int)c.words.size - WORD_FIRST, (int)n_answers(&c));
@@ -238,11 +235,11 @@ int main(int argc, char **argv)
               "Expected: accuracy above 0.95 on held-out stories, chance about 0.17.",
               options);
     if (s.tiny) app_preset(options, "stories=3000 epochs=24 embedding=16 hidden=32 lr=0.01");
-    app_catch_signals();
+    wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     run(tape, &s);
-    if (app_signal()) app_note("stopped");
+    if (wg_signal_number()) app_note("stopped");
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

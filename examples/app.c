@@ -1,37 +1,26 @@
-/* Shared parts of the examples: messages, memory, signals, progress. */
+/* Shared parts of the examples: messages, memory. */
 #include "app.h"
 
 #include <errno.h>
-#include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- messages ---- */
 
 static const char *program = "app";
-static bool bar_shown; /* the line of the terminal has a bar */
 
 void app_name(const char *name) { program = name; }
 const char *app_program(void) { return program; }
-
-static void clear_bar(void)
-{
-    if (bar_shown) fputs("\r\033[K", stderr);
-    bar_shown = false;
-}
 
 static void say(const char *format, va_list arguments)
 {
     wg_error line = {0};
     (void)wg_error_setv(&line, WG_ERR_ARGUMENT, format, arguments);
-    clear_bar();
+    wg_progress_clear();
     fprintf(stderr, "%s: %s\n", program, line.text);
 }
 
@@ -187,6 +176,24 @@ void app_end_step(wg_tape *tape)
     if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
 }
 
+/* The programs print validations themselves. */
+static void show_progress(void *progress, wg_fit_event event, const wg_fit_result *now)
+{
+    if (event != WG_FIT_VALIDATED) wg_fit_progress(progress, event, now);
+}
+
+wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress)
+{
+    wg_fit_result end;
+    wg_error error = {0};
+    fit.tape = tape;
+    fit.watch = show_progress, fit.watched = &progress;
+    fit.stop = wg_signal_noted;
+    if (wg_fit(&fit, &end, &error) != WG_OK) app_fail("%s", error.text);
+    if (end.end == WG_FIT_STOPPED) exit(128 + wg_signal_number());
+    return end;
+}
+
 wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths)
 {
     wg_loader_options options = wg_loader_defaults();
@@ -228,133 +235,10 @@ int64_t *app_shuffled(int64_t n, uint64_t seed)
     return copy;
 }
 
-/* ---- signals and time ---- */
-
-static volatile sig_atomic_t noted_signal;
-
-static void note_signal(int number) { noted_signal = number; }
-
-void app_catch_signals(void)
-{
-    /* The first signal removes the handler, so that a second one has its default effect. */
-    struct sigaction action = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-int app_signal(void) { return noted_signal; }
+/* ---- the end ---- */
 
 int app_end(void)
 {
     app_check_output();
-    return noted_signal ? 128 + noted_signal : 0;
+    return wg_signal_noted(NULL) ? 128 + wg_signal_number() : 0;
 }
-
-double app_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* ---- progress ---- */
-
-static bool set_in_environment(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value;
-}
-
-void app_progress_begin(app_progress *p, double seconds, int64_t first, int64_t total, const char *unit,
-                        double units_per_step)
-{
-    const char *term = getenv("TERM");
-    bool terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
-    *p = (app_progress){.terminal = terminal,
-                        .colour = terminal && !set_in_environment("NO_COLOR"),
-                        .first = first,
-                        .total = total,
-                        .seconds = seconds,
-                        .started = app_now(),
-                        .unit = unit,
-                        .units_per_step = units_per_step};
-}
-
-void app_progress_pause(app_progress *p, double seconds) { p->paused += seconds; }
-
-void app_progress_skip(app_progress *p, int64_t n) { p->skipped += n; }
-
-static double elapsed(const app_progress *p) { return app_now() - p->started - p->paused; }
-
-bool app_progress_timeout(const app_progress *p) { return p->seconds > 0 && elapsed(p) >= p->seconds; }
-
-double app_progress_rate(const app_progress *p, int64_t done)
-{
-    double seconds = elapsed(p);
-    return seconds > 0 ? (double)(done - p->first - p->skipped) * p->units_per_step / seconds : 0;
-}
-
-/* The part of the run that is done, by steps or by time, whichever is larger. */
-static double fraction_done(const app_progress *p, int64_t done)
-{
-    double steps = p->total > p->first ? (double)(done - p->first) / (double)(p->total - p->first) : 1;
-    double time = p->seconds > 0 ? elapsed(p) / p->seconds : 0;
-    return fmin(fmax(steps, time), 1);
-}
-
-static int terminal_columns(void)
-{
-    struct winsize size;
-    int columns = set_in_environment("COLUMNS") ? atoi(getenv("COLUMNS")) : 0;
-    if (columns <= 0 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
-    return columns > 0 ? columns : 80;
-}
-
-/* "12m03s" */
-static const char *duration_text(double seconds, char *text, size_t size)
-{
-    int64_t s = seconds > 0 && seconds < 1e9 ? (int64_t)(seconds + 0.5) : 0;
-    if (s >= 3600)
-        snprintf(text, size, "%lldh%02lldm", (long long)(s / 3600), (long long)(s / 60 % 60));
-    else if (s >= 60)
-        snprintf(text, size, "%lldm%02llds", (long long)(s / 60), (long long)(s % 60));
-    else
-        snprintf(text, size, "%llds", (long long)s);
-    return text;
-}
-
-static void draw_bar(const app_progress *p, double fraction, const char *text)
-{
-    int columns = terminal_columns(), room = columns - (int)strlen(text) - 4;
-    int width = room > 40 ? 40 : room;
-    clear_bar();
-    if (width >= 8) {
-        int full = (int)(fraction * width);
-        fputs(p->colour ? "[\033[32m" : "[", stderr);
-        for (int i = 0; i < width; i++) fputc(i < full ? '=' : i == full ? '>' : ' ', stderr);
-        fputs(p->colour ? "\033[0m] " : "] ", stderr);
-    }
-    fprintf(stderr, "%.*s", columns > 1 ? columns - 1 : 1, text);
-    fflush(stderr);
-    bar_shown = true;
-}
-
-void app_progress_show(app_progress *p, int64_t done, double loss)
-{
-    double now = app_now(), fraction = fraction_done(p, done);
-    bool last = done == p->total;
-    if (p->terminal ? now - p->drawn < 0.1 && !last : fraction - p->printed < 0.05 && !last) return;
-    char left[32], text[200];
-    duration_text(fraction > 0 ? elapsed(p) * (1 - fraction) / fraction : 0, left, sizeof left);
-    snprintf(text, sizeof text, "%.30s%sstep %lld  loss %.4f  %.0f %s/s  %s left", p->label ? p->label : "",
-             p->label ? ": " : "", (long long)done, loss, app_progress_rate(p, done), p->unit, left);
-    if (p->terminal)
-        draw_bar(p, fraction, text);
-    else
-        fprintf(stderr, "%s\n", text);
-    p->drawn = now;
-    p->printed = fraction;
-}
-
-void app_progress_end(app_progress *p) { clear_bar(); }

@@ -1,4 +1,4 @@
-/* Shared parts of the examples: options, messages, signals, progress, a clock, a picture of the loss.
+/* Shared parts of the examples: options, messages, a picture of the loss. (Progress, signals: train/progress.h.)
  *
  * Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 wrong usage, 128 + n after
  * signal n. The library itself prints nothing, installs no handler and never exits. */
@@ -45,6 +45,8 @@ void app_check_params(const wg_params *params, const char *path);
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);
 /* Resets the tape after a step. Ends the program if the step failed. */
 void app_end_step(wg_tape *tape);
+/* Trains on the tape, with a progress bar: of steps of so many units. An error ends the program, and so does Ctrl-C. */
+wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress);
 /* A loader of batches of n samples; one that cannot be made ends the program. lengths[n] (or NULL): batches of similar
  * lengths. */
 wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths);
@@ -106,47 +108,6 @@ bool app_option_set(app_option *option, const char *text);
 void app_preset(app_option *table, const char *settings);
 /* The value as text that app_option_set reads back exactly. */
 const char *app_option_text(const app_option *option, char text[64]);
-
-/* ---- signals and time ---- */
-
-/* From now on, the first Ctrl-C (or SIGTERM) is only noted; the second one ends the program. */
-void app_catch_signals(void);
-/* The number of the signal that was noted, or 0. */
-int app_signal(void);
-/* Seconds of a monotonic clock. */
-double app_now(void);
-
-/* ---- progress ---- */
-
-/* On a terminal a bar, redrawn at most ten times a second; elsewhere about twenty plain lines. */
-typedef struct app_progress {
-    bool terminal, colour;
-    int64_t first, total;  /* steps */
-    double printed;        /* progress of the last plain line, 0 to 1 */
-    double started, drawn; /* seconds */
-    double paused;         /* seconds not counted */
-    double seconds;        /* time limit; 0: none */
-    const char *unit;      /* of the rate: "chars" */
-    double units_per_step;
-    const char *label; /* which of several models it is about; NULL: there is one */
-    int64_t skipped;   /* steps that count as done, but were not made */
-} app_progress;
-
-/* seconds: the time limit; 0: none. */
-void app_progress_begin(app_progress *progress, double seconds, int64_t first, int64_t total, const char *unit,
-                        double units_per_step);
-/* Shows that `done` steps of the total are done. */
-void app_progress_show(app_progress *progress, int64_t done, double loss);
-/* Excludes this time from the rate. */
-void app_progress_pause(app_progress *progress, double seconds);
-/* The next n steps will not be made (early stopping): they do not count for the rate. */
-void app_progress_skip(app_progress *progress, int64_t n);
-/* Whether the time limit is reached. */
-bool app_progress_timeout(const app_progress *progress);
-/* Units per second so far. */
-double app_progress_rate(const app_progress *progress, int64_t done);
-/* Removes the bar. */
-void app_progress_end(app_progress *progress);
 
 /* ---- the loss curve ---- */
 

@@ -285,41 +285,38 @@ static wg_tensor caption_loss(const captioner *c, wg_tape *tape, const examples 
     return wg_cross_entropy_lengths(wg_stack(logits, WORDS_MOST, 1), targets, lengths);
 }
 
-/* One step on new pictures; returns the loss. */
-static double train_step(const captioner *c, wg_tape *tape, wg_optimizer *optimizer, const examples *e,
-                         int64_t step)
+/* What learns, each step from new pictures. */
+typedef struct learner {
+    const captioner *captioner;
+    const settings *settings;
+    examples examples;
+} learner;
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
 {
-    wg_tensor loss = wg_keep(caption_loss(c, tape, e));
-    wg_zero_grad(c->params);
-    wg_backward(loss);
-    double value = wg_item(loss);
-    app_end_step(tape);
-    if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
-    wg_clip_grad_norm(c->params, 1, NULL);
-    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-    return value;
+    learner *l = context;
+    draw_examples(&l->examples, (uint64_t)(l->settings->seed * 1000003) + batch->step, false);
+    return caption_loss(l->captioner, batch->tape, &l->examples);
+}
+
+static double lr_of(void *context, uint64_t step, uint64_t steps)
+{
+    const double lr = ((const learner *)context)->settings->lr;
+    return wg_schedule_cosine(lr, lr / 20, step, steps);
 }
 
 static void train(const captioner *c, wg_tape *tape, const settings *s)
 {
-    wg_adam_options options = wg_adam_defaults();
-    wg_optimizer *adam = wg_adam_new(c->params, options);
-    if (!adam) app_fail("out of memory");
-    examples e = examples_new(s->batch);
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, s->steps, "pictures", (double)s->batch);
-    double smooth = 0;
-    for (int64_t step = 0; step < s->steps; step++) {
-        if (app_signal()) exit(128 + app_signal());
-        draw_examples(&e, (uint64_t)(s->seed * 1000003 + step), false);
-        wg_optimizer_set_lr(adam, wg_schedule_cosine(s->lr, s->lr / 20, (uint64_t)step, (uint64_t)s->steps));
-        double loss = train_step(c, tape, adam, &e, step);
-        smooth += (loss - smooth) / (double)(step < 20 ? step + 1 : 20);
-        app_progress_show(&progress, step + 1, smooth);
-    }
-    app_progress_end(&progress);
-    examples_fini(&e);
-    wg_optimizer_free(adam);
+    learner l = {c, s, examples_new(s->batch)};
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = c->params;
+    fit.optimizer = wg_adam_new(c->params, wg_adam_defaults());
+    fit.loss = loss_of, fit.lr = lr_of, fit.context = &l;
+    fit.steps = s->steps;
+    fit.clip = 1;
+    app_fit(fit, tape, (wg_progress){.unit = "pictures", .units = (double)s->batch});
+    examples_fini(&l.examples);
+    wg_optimizer_free(fit.optimizer);
 }
 
 /* ---- writing captions ---- */
@@ -415,10 +412,10 @@ int main(int argc, char **argv)
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     captioner c = captioner_new(&s);
-    app_catch_signals();
-    double started = app_now();
+    wg_signal_catch();
+    double started = wg_seconds();
     train(&c, tape, &s);
-    double seconds = app_now() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
+    double seconds = wg_seconds() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
     printf("final: exact=%.1f unseen=%.1f params=%lld steps=%lld seconds=%.1f\n", exact, unseen,
            (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
     wg_params_free(c.params);

@@ -89,8 +89,8 @@ static double validate(run *r)
 
 static double validate_and_note(run *r)
 {
-    double before = app_now(), loss = validate(r);
-    app_progress_pause(&r->progress, app_now() - before);
+    double before = wg_seconds(), loss = validate(r);
+    wg_progress_pause(&r->progress, wg_seconds() - before);
     app_points_add(&r->validation_curve, (double)r->step, loss);
     return loss;
 }
@@ -101,15 +101,16 @@ static void show_sample(run *r);
 
 static void learn(run *r)
 {
-    app_progress_begin(&r->progress, r->s.seconds, r->step, r->s.steps, "chars",
-                       (double)(r->s.batch * r->s.unroll));
-    while (r->step < r->s.steps && !app_signal() && !app_progress_timeout(&r->progress)) {
+    r->progress =
+        (wg_progress){.unit = "chars", .units = (double)(r->s.batch * r->s.unroll), .limit = r->s.seconds};
+    wg_progress_begin(&r->progress, r->step, r->s.steps);
+    while (r->step < r->s.steps && !wg_signal_number() && !wg_progress_timeout(&r->progress)) {
         double loss = train_step(r);
         r->step++;
         r->smooth += (loss - r->smooth) / (double)(r->step < SMOOTH_OVER ? r->step : SMOOTH_OVER);
         app_points_add(&r->training_curve, (double)r->step, loss);
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
-        app_progress_show(&r->progress, r->step, r->smooth);
+        wg_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
         if (is_due(r->step, r->s.sample_every)) show_sample(r);
         if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
@@ -180,11 +181,11 @@ static const char *default_prime(const vocabulary *v, char one[2])
 static void show_sample(run *r)
 {
     enum { LENGTH = 200 };
-    double before = app_now(), loss = validate_and_note(r);
+    double before = wg_seconds(), loss = validate_and_note(r);
     printf("step %lld: val_loss=%.4f bits_per_char=%.4f\n", (long long)r->step, loss, loss / log(2));
     write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8);
     fflush(stdout);
-    app_progress_pause(&r->progress, app_now() - before);
+    wg_progress_pause(&r->progress, wg_seconds() - before);
 }
 
 /* ---- commands ---- */
@@ -209,12 +210,12 @@ static int train(int argc, char **argv, bool demo)
     if (r.s.tiny) app_preset(r.options, "layers=1 hidden=32 batch=16 unroll=25 steps=300 lr=0.01");
     if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
     run_begin(&r);
-    app_catch_signals();
+    wg_signal_catch();
     learn(&r);
-    double rate = app_progress_rate(&r.progress, r.step);
-    app_progress_end(&r.progress);
+    double rate = wg_progress_rate(&r.progress, r.step);
+    wg_progress_clear();
     run_save(&r);
-    int signal_number = r.step < r.s.steps ? app_signal() : 0;
+    int signal_number = r.step < r.s.steps ? wg_signal_number() : 0;
     if (signal_number)
         app_note("stopped after step %lld; %s is saved, --resume goes on", (long long)r.step, r.s.out);
     else

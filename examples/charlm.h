@@ -44,7 +44,7 @@ typedef struct run {
     double smooth; /* running mean of the loss over about fifty steps */
     FILE *losses;
     app_points training_curve, validation_curve;
-    app_progress progress;
+    wg_progress progress;
 } run;
 
 /* A failure ends the program with a message. */

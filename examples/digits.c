@@ -259,27 +259,27 @@ static double test(trainer *t)
 static void train(trainer *t, const settings *s)
 {
     int64_t batches = wg_loader_batches(t->loader), steps = s->epochs * batches, step = 0;
-    double sum = 0, accuracy = 0, tested = 0, started = app_now();
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, steps, "pictures", (double)s->batch);
-    for (; step < steps && !app_signal(); step++) {
+    double sum = 0, accuracy = 0, tested = 0, started = wg_seconds();
+    wg_progress progress = {.unit = "pictures", .units = (double)s->batch};
+    wg_progress_begin(&progress, 0, steps);
+    for (; step < steps && !wg_signal_number(); step++) {
         sum += train_step(t, step);
         int64_t in_epoch = step % batches + 1;
-        app_progress_show(&progress, step + 1, sum / (double)in_epoch);
+        wg_progress_show(&progress, step + 1, sum / (double)in_epoch);
         if (in_epoch < batches) continue;
-        double before = app_now();
+        double before = wg_seconds();
         accuracy = test(t);
-        tested += app_now() - before;
-        app_progress_end(&progress);
+        tested += wg_seconds() - before;
+        wg_progress_clear();
         printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
                sum / (double)batches, accuracy);
         fflush(stdout);
         sum = 0;
     }
-    app_progress_end(&progress);
-    if (app_signal()) exit(128 + app_signal());
+    wg_progress_clear();
+    if (wg_signal_number()) exit(128 + wg_signal_number());
     printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
-           (long long)wg_params_trainable(t->net.params), (long long)steps, app_now() - started - tested);
+           (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
 }
 
 /* ---- the program ---- */
@@ -330,7 +330,7 @@ static void run(const settings *s)
     if (!t.loader) app_fail("%s", error.text);
     wg_checkpoint initial = {.params = t.net.params, .seed = (uint64_t)s->seed};
     if (s->init_out && wg_checkpoint_save(s->init_out, &initial, &error) != WG_OK) app_fail("%s", error.text);
-    app_catch_signals();
+    wg_signal_catch();
     train(&t, s);
     if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));
     wg_loader_free(t.loader);

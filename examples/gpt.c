@@ -153,23 +153,23 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
 {
     wg_optimizer *optimizer = optimizer_new(g, s->lr);
     windows w = windows_new(s->batch, s->context);
-    app_progress progress;
     outcome end = {0};
     int64_t step = 0;
-    app_progress_begin(&progress, 0, 0, s->steps, "chars", (double)(s->batch * s->context));
-    while (step < s->steps && !app_signal()) {
+    wg_progress progress = {.unit = "chars", .units = (double)(s->batch * s->context)};
+    wg_progress_begin(&progress, 0, s->steps);
+    while (step < s->steps && !wg_signal_number()) {
         double loss = train_step(g, optimizer, s, &w, training, step++);
         end.train_loss += (loss - end.train_loss) / (double)(step < 50 ? step : 50);
-        app_progress_show(&progress, step, end.train_loss);
+        wg_progress_show(&progress, step, end.train_loss);
         if (s->eval_every > 0 && step % s->eval_every == 0 && step < s->steps) {
-            double before = app_now(), val = validate(g, &w, validation);
-            app_progress_pause(&progress, app_now() - before);
+            double before = wg_seconds(), val = validate(g, &w, validation);
+            wg_progress_pause(&progress, wg_seconds() - before);
             app_note("step %lld: train_loss=%.4f val_loss=%.4f", (long long)step, end.train_loss, val);
         }
     }
-    end.rate = app_progress_rate(&progress, step);
-    app_progress_end(&progress);
-    if (app_signal()) app_note("stopped after step %lld", (long long)step);
+    end.rate = wg_progress_rate(&progress, step);
+    wg_progress_clear();
+    if (wg_signal_number()) app_note("stopped after step %lld", (long long)step);
     end.val_loss = validate(g, &w, validation);
     wg_optimizer_free(optimizer);
     free(w.x);
@@ -233,7 +233,7 @@ static void write_text(gpt *g, const settings *s)
         take(&w, g->v.number[(unsigned char)s->prime[i]]);
     }
     for (const char *p = s->prime; p && *p; p++) app_put_byte(*p);
-    for (int64_t i = 0; i < s->length && !app_signal(); i++) {
+    for (int64_t i = 0; i < s->length && !wg_signal_number(); i++) {
         int64_t c = wg_choose(w.logits, g->v.size, sampling, (uint64_t)s->seed, (uint64_t)i);
         if (c < 0) app_fail("the model's logits are not finite");
         app_put_byte((char)g->v.symbol[c]);
@@ -377,7 +377,7 @@ static int train(int argc, char **argv)
     int32_t *text = read_text(&g, &s, &size);
     const size_t cut = size / 10 * 9;
     gpt_init(&g, &s, NULL);
-    app_catch_signals();
+    wg_signal_catch();
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);
     if (s.out) save(&g, &s, options);
@@ -402,7 +402,7 @@ static int sample(int argc, char **argv)
     gpt g = {0};
     load(&g, &saved, of_model);
     s.context = saved.context;
-    app_catch_signals();
+    wg_signal_catch();
     write_text(&g, &s);
     gpt_fini(&g);
     return app_end();

@@ -210,7 +210,7 @@ static wg_tensor recall(const wg_rnn *rnn, const wg_linear_layer *head, const se
 }
 
 /* Returns the accuracy over the last tenth of the steps, on new batches. */
-static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *tape, app_progress *progress,
+static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *tape, wg_progress *progress,
                     int64_t done, int64_t *params)
 {
     wg_set_seed(tape, (uint64_t)seed);
@@ -230,7 +230,7 @@ static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *ta
     *params = wg_params_trainable(set);
     int64_t counted = 0;
     double right = 0;
-    for (int64_t step = 0; step < o->steps && !app_signal(); step++) {
+    for (int64_t step = 0; step < o->steps && !wg_signal_number(); step++) {
         wg_tensor sign;
         wg_set_step(tape, (uint64_t)step);
         wg_tensor logits = recall(&rnn, &head, o, tape, &sign), loss = wg_keep(wg_cross_entropy(logits, sign));
@@ -238,7 +238,7 @@ static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *ta
         wg_zero_grad(set);
         wg_backward(loss);
         if (step >= o->steps - o->steps / 10 - 1) right += wg_item(hits), counted++;
-        app_progress_show(progress, done + step + 1, wg_item(loss));
+        wg_progress_show(progress, done + step + 1, wg_item(loss));
         if (wg_tape_reset(tape) != WG_OK) app_fail("%s: %s", p->name, wg_tape_message(tape));
         wg_clip_grad_norm(set, 1, NULL);
         if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s: %s", p->name, wg_optimizer_message(optimizer));
@@ -253,8 +253,8 @@ static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *ta
 /* Trains each net with several seeds; accuracy[PUPILS] is the mean over them. */
 static void train_all(const settings *o, wg_tape *tape, double *accuracy)
 {
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, PUPILS * o->runs * o->steps, "sequences", (double)o->batch);
+    wg_progress progress = {.unit = "sequences", .units = (double)o->batch};
+    wg_progress_begin(&progress, 0, PUPILS * o->runs * o->steps);
     if (o->steps > 0)
         printf("%-16s %10s  %s %lld steps of training, mean and range of %lld seeds\n", "net", "parameters",
                "accuracy after", (long long)o->steps, (long long)o->runs);
@@ -270,7 +270,7 @@ static void train_all(const settings *o, wg_tape *tape, double *accuracy)
         }
         printf("%-16s %10lld  %.3f (%.3f to %.3f)\n", pupils[i].name, (long long)params, accuracy[i], low, high);
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
 }
 
 int main(int argc, char **argv)
@@ -296,7 +296,7 @@ int main(int argc, char **argv)
         "right above 0.98 after training, Elman's nets below 0.7.",
         options);
     if (o.tiny) o.length = 40, o.hidden = 8, o.steps = 100, o.runs = 1;
-    app_catch_signals();
+    wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(o.threads, o.seed, NULL, &pool);
 

@@ -314,14 +314,14 @@ static uint64_t learn(model *m, wg_tape *tape, const houses *h, const settings *
     wg_checkpoint checkpoint = {.params = m->params, .seed = (uint64_t)s->seed};
     if (s->out && wg_checkpoint_save(s->out, &checkpoint, &error) != WG_OK)
         app_fail("%s", error.text); /* the file can be written */
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, s->steps, "houses", (double)order.batch);
+    wg_progress progress = {.unit = "houses", .units = (double)order.batch};
+    wg_progress_begin(&progress, 0, s->steps);
     uint64_t step = 0;
-    while (step < (uint64_t)s->steps && !wg_early_stop_due(&stop) && !app_signal()) {
+    while (step < (uint64_t)s->steps && !wg_early_stop_due(&stop) && !wg_signal_number()) {
         double loss = train_step(m, tape, h, loader, step), of_mean;
         if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
         wg_average_update(average);
-        app_progress_show(&progress, (int64_t)++step, loss);
+        wg_progress_show(&progress, (int64_t)++step, loss);
         if (step % VALIDATE_EVERY != 0) continue;
         wg_average_swap(average);
         checkpoint.step = step;
@@ -329,7 +329,7 @@ static uint64_t learn(model *m, wg_tape *tape, const houses *h, const settings *
             app_fail("%s", error.text);
         wg_average_swap(average);
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
     wg_average_swap(average);
     if (s->out && stop.best == stop.best && wg_early_stop_restore(&stop, &checkpoint, &error) != WG_OK)
         app_fail("%s", error.text);
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
     if (s.tiny) app_preset(options, "houses=1000 hidden=8 steps=600");
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
-    app_catch_signals();
+    wg_signal_catch();
 
     houses h = {.n = 0};
     if (s.csv)

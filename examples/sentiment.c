@@ -170,7 +170,7 @@ static batch batch_of(const model *m, wg_tape *tape, const corpus *c, const int6
 typedef struct trainer {
     const settings *s;
     wg_tape *tape;
-    app_progress progress;
+    wg_progress progress;
     int64_t done, planned; /* steps, of all models and tasks */
     double smooth;
 } trainer;
@@ -190,7 +190,7 @@ static void train_step(trainer *t, model *m, wg_optimizer *optimizer, const corp
     wg_clip_grad_norm(m->params, 5, NULL);
     if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
     t->smooth += (value - t->smooth) * 0.05;
-    app_progress_show(&t->progress, ++t->done, t->smooth);
+    wg_progress_show(&t->progress, ++t->done, t->smooth);
 }
 
 /* The accuracy on samples first .. last - 1. */
@@ -231,21 +231,21 @@ static result train(trainer *t, model *m, const corpus *c)
     stop.patience = s->patience;
     result r = {0};
     int64_t batches = wg_loader_batches(loader), end = t->done + s->epochs * batches;
-    double begin = app_now();
+    double begin = wg_seconds();
     if (!optimizer) app_fail("out of memory");
     t->smooth = log(CLASSES);
     for (int64_t epoch = 0; epoch < s->epochs && !wg_early_stop_due(&stop) && !(stop.best >= 1); epoch++) {
-        for (int64_t i = 0; i < batches && !app_signal(); i++)
+        for (int64_t i = 0; i < batches && !wg_signal_number(); i++)
             train_step(t, m, optimizer, c, loader, (uint64_t)(epoch * batches + i));
-        if (app_signal()) break;
+        if (wg_signal_number()) break;
         double chosen = accuracy(t->tape, m, c, s->batch, c->train, c->n - c->held);
         if (wg_early_stop_update(&stop, chosen, NULL, NULL) != WG_OK) app_fail("out of memory");
         if (stop.since > 0) continue;
         r.accuracy = accuracy(t->tape, m, c, s->batch, c->n - c->held, c->n);
         r.epoch = epoch + 1;
     }
-    r.seconds = app_now() - begin;
-    app_progress_skip(&t->progress, end - t->done);
+    r.seconds = wg_seconds() - begin;
+    wg_progress_skip(&t->progress, end - t->done);
     t->done = end;
     wg_loader_free(loader);
     wg_optimizer_free(optimizer);
@@ -408,18 +408,19 @@ static void run(trainer *t, const plan *p, result r[MODELS][TASKS])
         if (s->order_out) write_order_file(s->order_out, &c[k], s);
         t->planned += (p->last - p->first + 1) * s->epochs * ((c[k].train + s->batch - 1) / s->batch);
     }
-    app_progress_begin(&t->progress, 0, 0, t->planned, "sentences", (double)s->batch);
+    t->progress = (wg_progress){.unit = "sentences", .units = (double)s->batch};
+    wg_progress_begin(&t->progress, 0, t->planned);
     for (int kind = p->first; kind <= p->last; kind++)
-        for (int k = 0; k < p->n_tasks && !app_signal(); k++) {
+        for (int k = 0; k < p->n_tasks && !wg_signal_number(); k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
             snprintf(label, sizeof label, "%s, %s", model_names[kind], p->tasks[k]->name);
             t->progress.label = label;
             if (s->init_out) write_model(s->init_out, &m, s);
             r[kind][k] = train(t, &m, &c[k]);
-            if (s->sentence && !app_signal()) classify(t->tape, &m, &c[k], s->sentence);
+            if (s->sentence && !wg_signal_number()) classify(t->tape, &m, &c[k], s->sentence);
             wg_params_free(m.params);
         }
-    app_progress_end(&t->progress);
+    wg_progress_clear();
     for (int k = 0; k < p->n_tasks; k++) {
         printf("%s: %lld sentences to learn from, %lld held out, %d words\n", c[k].task->name,
                (long long)c[k].train, (long long)c[k].held, (int)c[k].dictionary.size - WORD_FIRST);
@@ -487,11 +488,11 @@ int main(int argc, char **argv)
     const plan p = choose(&s);
     wg_pool *pool;
     trainer t = {.s = &s, .tape = app_tape_new(s.threads, s.seed, NULL, &pool)};
-    app_catch_signals();
+    wg_signal_catch();
     static result r[MODELS][TASKS];
     run(&t, &p, r);
-    if (!app_signal()) print_results(t.tape, &s, &p, r);
-    if (app_signal()) app_note("stopped");
+    if (!wg_signal_number()) print_results(t.tape, &s, &p, r);
+    if (wg_signal_number()) app_note("stopped");
     wg_tape_free(t.tape);
     wg_pool_free(pool);
     return app_end();

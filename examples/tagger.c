@@ -77,22 +77,18 @@ static wg_tensor predict(const model *m, wg_tensor tokens, wg_tensor lengths)
 
 /* ---- training ---- */
 
-static double train_step(const model *m, wg_tape *tape, wg_optimizer *optimizer, const corpus *c, wg_loader *loader,
-                         uint64_t step)
+/* A model that learns from a corpus. */
+typedef struct learner {
+    const model *model;
+    const corpus *corpus;
+} learner;
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
 {
-    const int64_t *samples;
-    int64_t n = wg_loader_batch(loader, step, &samples);
-    wg_set_step(tape, step);
-    sequence_batch x = sequences_batch(&c->tokens, tape, samples, n, 0),
-                   y = sequences_batch(&c->tags_of, tape, samples, n, 0);
-    wg_tensor loss = wg_keep(wg_cross_entropy_lengths(predict(m, x.tokens, x.lengths), y.tokens, x.lengths));
-    wg_zero_grad(m->params);
-    wg_backward(loss);
-    double value = wg_item(loss);
-    app_end_step(tape);
-    wg_clip_grad_norm(m->params, 5, NULL);
-    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-    return value;
+    const learner *l = context;
+    sequence_batch x = sequences_batch(&l->corpus->tokens, batch->tape, batch->sample, batch->n, 0),
+                   y = sequences_batch(&l->corpus->tags_of, batch->tape, batch->sample, batch->n, 0);
+    return wg_cross_entropy_lengths(predict(l->model, x.tokens, x.lengths), y.tokens, x.lengths);
 }
 
 typedef struct score {
@@ -132,22 +128,21 @@ static score evaluate(const model *m, wg_tape *tape, const corpus *c, int64_t si
     return (score){right / all, ambiguous > 0 ? right_ambiguous / ambiguous : 1, whole / (double)(c->n - c->train)};
 }
 
-static score train(const model *m, wg_tape *tape, const corpus *c, const settings *s, app_progress *progress,
-                   int64_t done)
+static score train(const model *m, wg_tape *tape, const corpus *c, const settings *s, const char *name)
 {
+    learner l = {m, c};
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = s->lr;
-    wg_optimizer *optimizer = wg_adam_new(m->params, adam);
-    if (!optimizer) app_fail("out of memory");
-    wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->tokens.lengths);
-    int64_t steps = s->epochs * wg_loader_batches(loader);
-    double smooth = log(n_tags(c));
-    for (int64_t step = 0; step < steps && !app_signal(); step++) {
-        smooth += 0.05 * (train_step(m, tape, optimizer, c, loader, (uint64_t)step) - smooth);
-        app_progress_show(progress, done + step + 1, smooth);
-    }
-    wg_loader_free(loader);
-    wg_optimizer_free(optimizer);
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = m->params;
+    fit.optimizer = wg_adam_new(m->params, adam);
+    fit.loss = loss_of, fit.context = &l;
+    fit.samples = c->train, fit.lengths = c->tokens.lengths;
+    fit.batch = s->batch, fit.epochs = s->epochs;
+    fit.seed = (uint64_t)s->seed;
+    fit.clip = 5;
+    app_fit(fit, tape, (wg_progress){.unit = "sentences", .units = (double)s->batch, .label = name});
+    wg_optimizer_free(fit.optimizer);
     return evaluate(m, tape, c, s->batch);
 }
 
@@ -219,43 +214,41 @@ static void check_sentence(const char *sentence)
 
 static const char *const direction[2] = {"forward", "bidirectional"};
 
+static void print_result(const settings *s, const corpus *c, wg_tape *tape, const model models[2],
+                         const score scores[2], const double depends[2])
+{
+    const char *garden_path[] = {"the old man sleeps .", "the old man the boats .", "we saw her dog yesterday .",
+                                 "we saw her yesterday ."};
+    printf("%lld sentences to learn from, %lld held out, %d words, %d tags\n\n", (long long)c->train,
+           (long long)(c->n - c->train), (int)c->words.size - WORD_FIRST, (int)n_tags(c));
+    printf("%-14s %-8s %-16s %s\n", "right", "words", "ambiguous words", "sentences");
+    for (int k = 0; k < 2; k++)
+        printf("%-14s %-8.4f %-16.4f %.3f\n", direction[k], scores[k].words, scores[k].ambiguous,
+               scores[k].sentences);
+    for (int k = 0; k < 2; k++) {
+        printf("\n%s (? not seen in training)\n", direction[k]);
+        if (s->sentence) print_tagged(&models[k], tape, c, s->sentence);
+        for (int i = 0; !s->sentence && !s->data && i < 4; i++) print_tagged(&models[k], tape, c, garden_path[i]);
+    }
+    printf("\nfinal:");
+    for (int k = 0; k < 2; k++)
+        printf(" %s=%.4f ambiguous_%s=%.4f depends_%s=%.3g", direction[k], scores[k].words, direction[k],
+               scores[k].ambiguous, direction[k], depends[k]);
+    printf("\n");
+}
+
 static void run(wg_tape *tape, const settings *s)
 {
     corpus c = corpus_new(s->data, s->sentences, (uint64_t)s->seed);
     score scores[2] = {0};
     double depends[2] = {0};
-    app_progress progress;
-    int64_t steps = s->epochs * ((c.train + s->batch - 1) / s->batch);
     model models[2];
-    app_progress_begin(&progress, 0, 0, 2 * steps, "sentences", (double)s->batch);
     for (int k = 0; k < 2; k++) {
         models[k] = model_new(&c, s, k == 1);
-        progress.label = direction[k];
-        scores[k] = train(&models[k], tape, &c, s, &progress, k * steps);
+        scores[k] = train(&models[k], tape, &c, s, direction[k]);
         depends[k] = dependence(&models[k], tape, &c);
     }
-    app_progress_end(&progress);
-    if (!app_signal()) {
-        const char *garden_path[] = {"the old man sleeps .", "the old man the boats .",
-                                     "we saw her dog yesterday .", "we saw her yesterday ."};
-        printf("%lld sentences to learn from, %lld held out, %d words, %d tags\n\n", (long long)c.train,
-               (long long)(c.n - c.train), (int)c.words.size - WORD_FIRST, (int)n_tags(&c));
-        printf("%-14s %-8s %-16s %s\n", "right", "words", "ambiguous words", "sentences");
-        for (int k = 0; k < 2; k++)
-            printf("%-14s %-8.4f %-16.4f %.3f\n", direction[k], scores[k].words, scores[k].ambiguous,
-                   scores[k].sentences);
-        for (int k = 0; k < 2; k++) {
-            printf("\n%s (? not seen in training)\n", direction[k]);
-            if (s->sentence) print_tagged(&models[k], tape, &c, s->sentence);
-            for (int i = 0; !s->sentence && !s->data && i < 4; i++)
-                print_tagged(&models[k], tape, &c, garden_path[i]);
-        }
-        printf("\nfinal:");
-        for (int k = 0; k < 2; k++)
-            printf(" %s=%.4f ambiguous_%s=%.4f depends_%s=%.3g", direction[k], scores[k].words, direction[k],
-                   scores[k].ambiguous, direction[k], depends[k]);
-        printf("\n");
-    }
+    print_result(s, &c, tape, models, scores, depends);
     for (int k = 0; k < 2; k++) wg_params_free(models[k].params);
     corpus_fini(&c);
 }
@@ -289,11 +282,11 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) app_preset(options, "sentences=400 hidden=16 embedding=16 lr=0.02");
     if (s.sentence) check_sentence(s.sentence);
-    app_catch_signals();
+    wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     run(tape, &s);
-    if (app_signal()) app_note("stopped");
+    if (wg_signal_number()) app_note("stopped");
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

@@ -166,21 +166,21 @@ learnt learn(run *r)
 {
     wg_optimizer *optimizer = wg_adam_new(r->m.params, wg_adam_defaults());
     if (!optimizer) app_fail("out of memory");
-    app_progress progress;
-    double smooth = 0, begin = app_now();
+    double smooth = 0, begin = wg_seconds();
     int64_t number = 0;
     batch b = batch_new(&r->s);
-    app_progress_begin(&progress, r->s.seconds, 0, r->s.steps, "sentences", (double)r->s.batch);
-    while (number < r->s.steps && !app_signal() && !app_progress_timeout(&progress)) {
+    wg_progress progress = {.unit = "sentences", .units = (double)r->s.batch, .limit = r->s.seconds};
+    wg_progress_begin(&progress, 0, r->s.steps);
+    while (number < r->s.steps && !wg_signal_number() && !wg_progress_timeout(&progress)) {
         batch_fill(&b, r, number);
         double loss = train_step(r, optimizer, &b, number++);
         smooth += (loss - smooth) / (double)(number < 50 ? number : 50);
-        app_progress_show(&progress, number, smooth);
+        wg_progress_show(&progress, number, smooth);
     }
-    app_progress_end(&progress);
+    wg_progress_clear();
     batch_free(&b);
     wg_optimizer_free(optimizer);
-    return (learnt){smooth, app_now() - begin};
+    return (learnt){smooth, wg_seconds() - begin};
 }
 
 /* ---- translation of one sentence by beam search ---- */
@@ -313,7 +313,7 @@ quality test(const run *r, const words *source, const words *target, int64_t sho
     int64_t S = (int64_t)words_longest(source);
     decoding_init(&d, r, S < 1 ? 1 : S < r->s.max_words ? S : r->s.max_words);
     wg_set_training(r->tape, false);
-    for (size_t i = 0; i < source->lines && !app_signal(); i++) {
+    for (size_t i = 0; i < source->lines && !wg_signal_number(); i++) {
         int32_t out[MOST_WORDS + 1];
         const char *text[MOST_WORDS + 1];
         const size_t n = translate_line(&d, source, i, out), m = words_count(target, i);

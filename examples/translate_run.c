@@ -362,7 +362,7 @@ static void run_end(run *r)
 /* Tests sentences longer than those of the training. */
 static void test_lengths(const run *r)
 {
-    for (int n = LONGEST - 1; n <= BEYOND && !app_signal(); n++) {
+    for (int n = LONGEST - 1; n <= BEYOND && !wg_signal_number(); n++) {
         words source, target;
         make_digits(&source, &target, 50, (uint64_t)(100 + n), n, n);
         quality q = test(r, &source, &target, 0);
@@ -460,7 +460,7 @@ int main(int argc, char **argv)
     run_begin(&r);
     if (s->init_out) write_model(s->init_out, &r);
     if (s->order_out) write_order(s->order_out, &r);
-    app_catch_signals();
+    wg_signal_catch();
     learnt l = learn(&r);
     quality q = test(&r, &r.test_source, &r.test_target, s->show);
     if (!s->source && !s->tiny) test_lengths(&r);

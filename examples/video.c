@@ -151,19 +151,20 @@ static network network_new(const settings *s, predict_fn predict)
 
 /* ---- training and testing ---- */
 
-/* One step on new clips; returns the loss. */
-static double train_step(const network *net, predict_fn predict, wg_tape *tape, wg_optimizer *optimizer,
-                         const clips *c, int64_t step)
+/* A net that learns, each step from new clips. */
+typedef struct learner {
+    network net;
+    predict_fn predict;
+    clips clips;
+    int64_t seed;
+} learner;
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
 {
-    wg_tensor labels = wg_borrow(tape, WG_I32, WG_DIMS(c->n), c->motion);
-    wg_tensor loss = wg_keep(wg_cross_entropy(predict(net, tape, c), labels));
-    wg_zero_grad(net->params);
-    wg_backward(loss);
-    double value = wg_item(loss);
-    app_end_step(tape);
-    if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
-    if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-    return value;
+    learner *l = context;
+    draw_clips(&l->clips, (uint64_t)(l->seed * 1000003) + batch->step);
+    wg_tensor labels = wg_borrow(batch->tape, WG_I32, WG_DIMS(l->clips.n), l->clips.motion);
+    return wg_cross_entropy(l->predict(&l->net, batch->tape, &l->clips), labels);
 }
 
 /* Adds a batch to the confusion matrix table[class][prediction]. */
@@ -204,29 +205,20 @@ static double test(const network *net, predict_fn predict, const char *name, wg_
 /* Trains a net from scratch; returns its accuracy in per cent. */
 static double learn(const settings *s, const char *name, predict_fn predict, wg_tape *tape)
 {
-    network net = network_new(s, predict);
+    learner l = {network_new(s, predict), predict, clips_new(s->batch), s->seed};
     wg_adam_options options = wg_adam_defaults();
     options.lr = s->lr;
-    wg_optimizer *adam = wg_adam_new(net.params, options);
-    if (!adam) app_fail("out of memory");
-    app_note("%s: %lld parameters", name, (long long)wg_params_trainable(net.params));
-    clips c = clips_new(s->batch);
-    app_progress progress;
-    app_progress_begin(&progress, 0, 0, s->steps, "clips", (double)s->batch);
-    progress.label = name;
-    double smooth = 0;
-    for (int64_t step = 0; step < s->steps; step++) {
-        if (app_signal()) exit(128 + app_signal());
-        draw_clips(&c, (uint64_t)(s->seed * 1000003 + step));
-        double loss = train_step(&net, predict, tape, adam, &c, step);
-        smooth += (loss - smooth) / (double)(step < 20 ? step + 1 : 20);
-        app_progress_show(&progress, step + 1, smooth);
-    }
-    app_progress_end(&progress);
-    double accuracy = test(&net, predict, name, tape, s);
-    clips_fini(&c);
-    wg_optimizer_free(adam);
-    wg_params_free(net.params);
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = l.net.params;
+    fit.optimizer = wg_adam_new(fit.params, options);
+    fit.loss = loss_of, fit.context = &l;
+    fit.steps = s->steps;
+    app_note("%s: %lld parameters", name, (long long)wg_params_trainable(l.net.params));
+    app_fit(fit, tape, (wg_progress){.unit = "clips", .units = (double)s->batch, .label = name});
+    double accuracy = test(&l.net, predict, name, tape, s);
+    clips_fini(&l.clips);
+    wg_optimizer_free(fit.optimizer);
+    wg_params_free(l.net.params);
     return accuracy;
 }
 
@@ -270,8 +262,8 @@ int main(int argc, char **argv)
     if (s.tiny) make_tiny(&s, options);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
-    app_catch_signals();
-    double accuracy[3], started = app_now();
+    wg_signal_catch();
+    double accuracy[3], started = wg_seconds();
     for (int i = 0; i < 3; i++)
         if (strcmp(s.model, "all") == 0 || strcmp(s.model, names[i]) == 0)
             accuracy[i] = learn(&s, names[i], nets[i], tape);
@@ -280,7 +272,7 @@ int main(int argc, char **argv)
     printf("\nfinal:");
     for (int i = 0; i < 3; i++)
         if (!isnan(accuracy[i])) printf(" %s=%.1f", names[i], accuracy[i]);
-    printf(" steps=%lld seconds=%.1f\n", (long long)s.steps, app_now() - started);
+    printf(" steps=%lld seconds=%.1f\n", (long long)s.steps, wg_seconds() - started);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

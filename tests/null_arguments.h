@@ -63,6 +63,10 @@ typedef struct world {
     wg_pair pair;
     wg_checkpoint checkpoint;
     wg_early_stop stop;
+    wg_trainer *trainer;
+    wg_fit_options fit;
+    wg_fit_result result;
+    wg_progress progress;
     wg_difference difference;
     wg_shape shape;
     wg_keys keys;

@@ -21,6 +21,8 @@ VALUES = {
     'wg_loader *': 'w.loader', 'wg_safetensors *': 'w.file', 'wg_op *': '&nop', 'wg_infer *': '&w.infer',
     'wg_args *': '&w.args', 'wg_error *': '&w.error', 'FILE *': 'w.null', 'wg_idx *': '&w.idx',
     'wg_text *': '&w.text', 'wg_entry *': '&w.entry', 'wg_pair *': '&w.pair', 'wg_checkpoint *': '&w.checkpoint',
+    'wg_trainer *': 'w.trainer', 'wg_fit_options *': '&w.fit', 'wg_fit_result *': '&w.result',
+    'wg_progress *': '&w.progress', ('void *', 'progress'): '&w.progress',
     'wg_early_stop *': '&w.stop', 'wg_difference *': '&w.difference', 'wg_param *const *': '&w.param',
     'wg_shape': 'WG_DIMS(4, 6)', 'wg_axes': 'WG_AXES(0)', 'wg_shape *': '&w.shape', 'wg_init': 'wg_init_zeros()',
     'wg_allocator': '(wg_allocator){0}', 'wg_pool_options': 'wg_pool_square(3)', 'wg_keys *': '&w.keys',
@@ -40,7 +42,8 @@ VALUES = {
     ('int64_t', 'heads'): '2', ('size_t', 'n'): '1', ('size_t', 'n_tensors'): '1', ('size_t', 'n_metadata'): '1',
 }
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
-         'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED'}
+         'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED', 'wg_pad_mode': 'WG_PAD_REFLECT',
+         'wg_resize_mode': 'WG_RESIZE_LINEAR', 'wg_fit_event': 'WG_FIT_STEP'}
 CALLBACKS = ('wg_error_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate')
 SKIP = {('wg_pool_new', 'threads'): 'a large number starts as many threads'}
 TENSORS = ['WG_NONE', 'w.nil', 'w.stale', 'w.elsewhere', '(wg_tensor){.node = 5}',

@@ -33,6 +33,8 @@ wg_tensor loss(void *context, wg_tape *tape, wg_params *set)
     return wg_sum_all(wg_square(wg_use(tape, wg_params_at(set, 0))));
 }
 
+static wg_tensor loss_of_batch(void *context, const wg_fit_batch *batch) { return loss(NULL, batch->tape, w.set); }
+
 wg_tensor step(void *context, wg_tensor x, wg_tensor *state, int n)
 {
     for (int i = 0; i < n; i++) state[i] = wg_tanh(state[i]);
@@ -140,6 +142,9 @@ static void make_world(void)
     w.optimizer = wg_adam_new(w.set, wg_adam_defaults());
     w.average = wg_average_new(w.set, 0.9);
     w.loader = wg_loader_new(10, wg_loader_defaults(), NULL);
+    w.fit = (wg_fit_options){
+        .params = w.set, .optimizer = w.optimizer, .tape = w.tape, .loss = loss_of_batch, .batch = 4, .steps = 2};
+    w.trainer = wg_trainer_new(&w.fit, NULL);
     make_layers(&w.l, w.set);
     make_tensors();
     snprintf(w.path, sizeof w.path, "/tmp/wengert-null-%d", (int)getpid());
@@ -156,7 +161,7 @@ static void make_world(void)
     w.stop.path = w.path;
     w.stop.best = 3;
     w.difference = (wg_difference){.kind = WG_MISSING, .name = "a", .text = "missing: a"};
-    assert_true(w.pool && w.optimizer && w.average && w.loader && w.file && w.null && w.idx.data);
+    assert_true(w.pool && w.optimizer && w.average && w.loader && w.trainer && w.file && w.null && w.idx.data);
 }
 
 /* ---- results ---- */

@@ -209,10 +209,39 @@ static void large_weights_are_read_once(void)
     wg_pool_free(pool);
 }
 
+/* ---- one row ---- */
+
+/* Reading the packed weight takes the time, so threads share it; the schedule knows, too, though the product's work
+ * alone would be too little for a stage of its own. */
+static void one_row_by_a_packed_weight_is_shared(void)
+{
+    wg_pool *pool = wg_pool_new(2);
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *W = wg_param_new(set, "W", WG_DIMS(1536, 384), wg_init_uniform(-.1, .1));
+    wg_tape *tape = tape_by("+bf16", pool);
+    wg_no_grad_begin(tape);
+    wg_tensor x = wg_cast(random_leaf(tape, WG_DIMS(1, 1536), 3), WG_F32);
+    wg_tensor y = wg_mean_all(wg_matmul(wg_tanh(x), wg_use(tape, W)));
+    wg_no_grad_end(tape);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    wg_trace_passes(tape, "after-emit", out);
+    CHECK(wg_eval(&y, 1) == WG_OK);
+    wg_trace_passes(tape, NULL, out);
+    fclose(out);
+    CHECK(strstr(text, ": 4 tasks\n")); /* a stage */
+    free(text);
+    CLOSE(tape);
+    wg_params_free(set);
+    wg_pool_free(pool);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(sums_of_batched_products_are_merged),
                                  TEST_CASE(the_backward_pass_saves_what_it_reads),
-                                 TEST_CASE(sums_are_part_of_the_chain), TEST_CASE(large_weights_are_read_once)};
+                                 TEST_CASE(sums_are_part_of_the_chain), TEST_CASE(large_weights_are_read_once),
+                                 TEST_CASE(one_row_by_a_packed_weight_is_shared)};
     return RUN_TESTS(tests);
 }

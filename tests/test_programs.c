@@ -354,12 +354,27 @@ static wg_pool *pool;
 
 static wg_dtype products_of(uint64_t seed) { return seed % 3 == 1 ? WG_BF16 : WG_F32; }
 
-static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, outcome *out)
+static const char plain_plan[] = "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place,-narrow";
+
+static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, wg_dtype products, outcome *out)
 {
     wg_tape_options options = wg_tape_defaults();
     options.plan = plan;
-    options.products = products_of(seed);
+    options.products = products;
     return run(seed, dtype, options, 1, false, out);
+}
+
+/* How far a run that rounds otherwise may be from `base`. In bf16, what differs a little may round to another number, and
+ * a program may make much of that: about as much as of rounding its products to bf16 at all. */
+static double tolerance_of(uint64_t seed, wg_dtype dtype, const outcome *base)
+{
+    if (dtype == WG_F64) return 1e-11;
+    if (products_of(seed) != WG_BF16) return 1e-3;
+    outcome f32;
+    const bool ok = run_plan(seed, dtype, plain_plan, WG_F32, &f32);
+    const double moved = ok ? worst(&f32, base, dtype) : 0;
+    free(f32.grads);
+    return fmax(0.02, 2 * moved);
 }
 
 /* Runs the program in this way, and compares it with `base`. */
@@ -371,14 +386,12 @@ static void check_way(uint64_t seed, wg_dtype dtype, const struct way *way, cons
     options.eager = way->eager;
     options.remat = way->remat;
     options.products = products_of(seed);
-    /* what rounds a little otherwise may round to another bf16 */
-    const double most = dtype == WG_F64 ? 1e-11 : options.products == WG_BF16 ? 0.1 : 1e-3;
     outcome other;
     if (run(seed, dtype, options, way->times, way->marks, &other)) {
         double apart = worst(base, &other, dtype);
         bool same =
             !memcmp(base->grads, other.grads, base->bytes) && !memcmp(&base->loss, &other.loss, sizeof base->loss);
-        if (way->rounds ? !(apart <= most) : !same)
+        if (way->rounds ? !(apart <= tolerance_of(seed, dtype, base)) : !same)
             FAIL("%s differs from the plain program by %.3g", way->name, apart);
     }
     free(other.grads);
@@ -388,9 +401,8 @@ static void check_program(uint64_t seed)
 {
     wg_dtype dtype = seed % 4 ? WG_F32 : WG_F64;
     outcome plain, merged;
-    bool ok =
-        run_plan(seed, dtype, "-attention,-lookup,-recompute,-merge,-residuals,-fuse,-pack,-place,-narrow", &plain);
-    ok &= run_plan(seed, dtype, "-attention", &merged);
+    bool ok = run_plan(seed, dtype, plain_plan, products_of(seed), &plain);
+    ok &= run_plan(seed, dtype, "-attention", products_of(seed), &merged);
     int failures = check_failures();
     for (size_t i = 0; i < sizeof ways / sizeof *ways && ok && check_failures() == failures; i++)
         check_way(seed, dtype, &ways[i], ways[i].merged ? &merged : &plain);
@@ -405,10 +417,10 @@ static void random_programs(void)
     wg_pool_free(pool);
 }
 
-/* Programs that failed once: bf16, a slice that a chain copies and stores as bf16. */
+/* Programs that failed once. bf16: a slice that a chain copies and stores as bf16; one that makes 0.15 of rounding. */
 static void programs_that_failed(void)
 {
-    static const uint64_t seeds[] = {777004891, 777014050};
+    static const uint64_t seeds[] = {777004891, 777014050, 1883137683491323};
     pool = wg_pool_new(3);
     for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) check_program(seeds[i]);
     wg_pool_free(pool);

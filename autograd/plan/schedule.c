@@ -80,6 +80,11 @@ static cost cost_of_product(const wg__planner *p, const wg__unit *unit, wg__segm
     wg__product_describe(p, unit, &product, segments);
     for (int i = 0; i < product.n_segments; i++) k += segments[i].k;
     int64_t n = p->tape->structural->product(&product)->tasks(&product);
+    wg__pack pack;
+    if (n == 1 && (p->passes & WG__PASS_PACK) && wg__packs_b(p, unit, &product, segments, &pack)) {
+        product.packed_b = &product; /* one row of bf16, say, is worth threads only then */
+        n = p->tape->structural->product(&product)->tasks(&product);
+    }
     return (cost){n < 1      ? 1
                   : n > FULL ? FULL
                              : (uint32_t)n,

@@ -32,7 +32,7 @@ wg__problem WG__K(problem)(const wg__product *p)
 /* Rows of A that are multiplied with the same B. */
 static int64_t rows_of(const wg__problem *t) { return t->p->shared_b ? t->m * t->p->batches : t->m; }
 
-/* In bf16 one row is a product like any other: of few rows, reading packed weights takes the time. */
+/* Of few rows, reading packed weights takes the time. */
 static double work_of(const wg__problem *t)
 {
     const int64_t rows = STEP > 1 && t->p->packed_b ? max64(rows_of(t), 8) : rows_of(t);
@@ -51,6 +51,15 @@ static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
         tasks *= 2;
     }
     return t->p->one_task || (t->p->batches >= 16 && !t->p->shared_b) ? 1 : tasks;
+}
+
+/* One row times packed weights: reading them takes the time, so a task is 2^17 numbers or more of them. */
+static int64_t count_reading_tasks(const wg__problem *t)
+{
+    const int64_t most = t->p->one_task ? 1 : min64(16, 1 + t->n * t->k * STEP / (1 << 17));
+    int64_t tasks = 1;
+    while (2 * tasks <= most) tasks *= 2;
+    return tasks;
 }
 
 /* The cost of a grid of tasks: each task packs, or at least reads, its rows of A and its columns of B. */
@@ -74,6 +83,13 @@ static void split(const wg__problem *t, wg__cut *c)
     c->rows = ceil_div(t->m, best);
     c->cols = min64(round_up(ceil_div(t->n, tasks / best), t->wide), NC);
     c->row_tasks = ceil_div(t->m, c->rows);
+    c->col_tasks = ceil_div(t->n, c->cols);
+}
+
+static void cut_reading(const wg__problem *t, wg__cut *c)
+{
+    c->rows = c->row_tasks = 1;
+    c->cols = round_up(ceil_div(t->n, count_reading_tasks(t)), t->wide);
     c->col_tasks = ceil_div(t->n, c->cols);
 }
 
@@ -109,10 +125,14 @@ static void cut_matrix(const wg__problem *t, wg__cut *c)
         a = side_of(t, t->p->segments, 0, false);
         b = side_of(t, t->p->segments, 0, true);
     }
+    const bool reads = t->p->packed_b && t->m == 1 && t->p->batches == 1;
     bool few_col_panels = t->n <= 2 * t->wide, few_row_panels = t->m <= 2 * TILE_ROWS;
     c->pack_a = STEP > 1 || !whole || (!few_col_panels && a.k != 1);
     c->pack_b = !t->p->packed_b && (STEP > 1 || !(whole && !t->p->window && b.line == 1 && few_row_panels));
-    split(t, c);
+    if (reads)
+        cut_reading(t, c);
+    else
+        split(t, c);
     if (c->pack_a && t->c_cs == 1) c->blis = fitting_blis();
 }
 

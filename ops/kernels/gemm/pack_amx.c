@@ -30,7 +30,8 @@ static inline vector line_of(wg__side from, int64_t numbers)
 
 void WG__K(pack_turned)(real *panel, int width, int lines, int64_t k, wg__side from)
 {
-    for (int l = 0; l < width; l++, from.data += from.line) {
+    const int all = lines == 1 ? 1 : width; /* of one row, the tile reads nothing else */
+    for (int l = 0; l < all; l++, from.data += from.line) {
         real *to = panel + l % SIDE * width + l / SIDE * SIDE;
         wg__side rest = from;
         for (int64_t p = 0; p < k; p += NUMBERS, to += SIDE * width, rest.data += NUMBERS * rest.k)

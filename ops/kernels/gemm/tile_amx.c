@@ -4,7 +4,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { SIDE = 16 };
+enum { SIDE = 16, AHEAD = 1024 /* bytes of B that are prefetched */ };
 
 /* All registers: 16 rows of 64 bytes. */
 #define EIGHT(x) x, x, x, x, x, x, x, x
@@ -91,6 +91,8 @@ static void row(int cols, int64_t k, wg__reals a, const real *b, int64_t b_k, bo
     real totals[1][TILE_COLS] __attribute__((aligned(64)));
     sums sum[2] = {{.total = {0}}, {.total = {0}}};
     for (int64_t p = 0; p < k; p += GROUP_STEPS) {
+        const char *ahead = (const char *)(b + p * b_k) + AHEAD;
+        for (int i = 0; i < 2 * GROUP_STEPS; i++) _mm_prefetch(ahead + i * 64, _MM_HINT_T0);
         UNROLL
         for (int i = 0; i < GROUP_STEPS; i++) {
             const vector x = ELEMENT(a.data[p * a.k + i]);

@@ -1,0 +1,394 @@
+/* wg_fit against a loop written by hand: the same bits; resuming, early stopping, limits, events, errors. */
+#include "tensors.h"
+
+#include <unistd.h>
+
+enum { SAMPLES = 23, HELD_OUT = 7, BATCH = 5, STEPS_OF_EPOCH = 5, IN = 3 };
+
+static char folder[] = "/tmp/wg_train_XXXXXX", path[64], best_path[64];
+
+static void begin(void)
+{
+    strcpy(folder + strlen(folder) - 6, "XXXXXX");
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/run.safetensors", folder);
+    snprintf(best_path, sizeof best_path, "%s/best.safetensors", folder);
+}
+
+static void end(void)
+{
+    unlink(path);
+    unlink(best_path);
+    CHECK(rmdir(folder) == 0);
+}
+
+/* ---- something to learn: y = w x with dropout on x, of f32 ---- */
+
+typedef struct learner {
+    wg_params *params;
+    wg_optimizer *optimizer;
+    int64_t steps, validated; /* calls so far */
+    int64_t stop_at;          /* asks to stop once so many steps are made; 0: never */
+    int64_t spoil_at;         /* the loss of this step is NaN; < 0: of none */
+    bool mistaken;            /* shapes that do not fit */
+    char events[400];
+} learner;
+
+static learner learner_new(void)
+{
+    learner l = {.params = wg_params_new(WG_F32), .spoil_at = -1};
+    wg_param_new(l.params, "w", WG_DIMS(IN, 1), wg_init_uniform(-1, 1));
+    l.optimizer = wg_adam_new(l.params, wg_adam_defaults());
+    return l;
+}
+
+static void learner_fini(learner *l)
+{
+    wg_optimizer_free(l->optimizer);
+    wg_params_free(l->params);
+}
+
+static float input(int64_t sample, int i) { return (float)((sample * 7 + i * 5) % 11) / 11 - 0.5f; }
+
+static wg_tensor record(const learner *l, wg_tape *tape, const int64_t *sample, int64_t n)
+{
+    float x[BATCH * IN], y[BATCH];
+    for (int64_t k = 0; k < n; k++) {
+        y[k] = 0;
+        for (int i = 0; i < IN; i++) y[k] += (float)(i + 1) * (x[k * IN + i] = input(sample[k], i));
+    }
+    wg_tensor in = wg_dropout(wg_data(tape, WG_F32, WG_DIMS(n, IN), x), 0.2);
+    wg_tensor out = wg_matmul(in, wg_use(tape, wg_params_at(l->params, 0)));
+    return wg_mse(out, wg_data(tape, WG_F32, WG_DIMS(n, 1), y), WG_MEAN);
+}
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
+{
+    learner *l = context;
+    if (batch->training) l->steps++;
+    wg_tensor loss = record(l, batch->tape, batch->sample, batch->n);
+    if (l->mistaken) loss = wg_add(loss, wg_zeros(batch->tape, WG_F64, WG_SCALAR));
+    return (int64_t)batch->step == l->spoil_at ? wg_scale(loss, NAN) : loss;
+}
+
+static bool stops(void *context)
+{
+    const learner *l = context;
+    return l->stop_at && l->steps >= l->stop_at;
+}
+
+static void note_event(void *context, wg_fit_event event, const wg_fit_result *now)
+{
+    learner *l = context;
+    const size_t n = strlen(l->events);
+    CHECK(now->step <= now->steps || !now->steps);
+    if (n + 1 < sizeof l->events) l->events[n] = "BsvVESN"[event];
+}
+
+static wg_fit_options options_of(learner *l)
+{
+    wg_fit_options o = wg_fit_defaults();
+    o.params = l->params;
+    o.optimizer = l->optimizer;
+    o.loss = loss_of, o.context = l;
+    o.samples = SAMPLES, o.held_out = HELD_OUT, o.batch = BATCH;
+    o.epochs = 3;
+    o.seed = 5;
+    o.threads = 1;
+    o.watch = note_event, o.watched = l;
+    return o;
+}
+
+static bool same_params(const learner *a, const learner *b)
+{
+    return set_hash(a->params, false) == set_hash(b->params, false);
+}
+
+static wg_fit_result fit(const wg_fit_options *o)
+{
+    wg_fit_result result;
+    wg_error error = {0};
+    if (wg_fit(o, &result, &error) != WG_OK) FAIL("%s", error.text);
+    return result;
+}
+
+/* ---- the same as by hand ---- */
+
+typedef struct by_hand {
+    double loss, mean, validation;
+} by_hand;
+
+static by_hand train_by_hand(learner *l, int epochs, double clip)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.seed = 5;
+    wg_tape *tape = wg_tape_new(options);
+    wg_loader_options order = wg_loader_defaults();
+    order.batch = BATCH, order.seed = 5;
+    wg_loader *loader = wg_loader_new(SAMPLES, order, NULL);
+    by_hand r = {0};
+    for (int step = 0; step < epochs * STEPS_OF_EPOCH; step++) {
+        const int64_t *sample;
+        const int64_t n = wg_loader_batch(loader, (uint64_t)step, &sample);
+        if (step % STEPS_OF_EPOCH == 0) r.mean = 0;
+        wg_set_step(tape, (uint64_t)step);
+        wg_tensor loss = wg_keep(record(l, tape, sample, n));
+        wg_zero_grad(l->params);
+        CHECK(wg_backward(loss) == WG_OK);
+        r.mean += r.loss = wg_item(loss);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+        if (clip > 0) CHECK(wg_clip_grad_norm(l->params, clip, NULL) == WG_OK);
+        CHECK(wg_optimizer_step(l->optimizer) == WG_OK);
+    }
+    r.mean /= STEPS_OF_EPOCH;
+    const int64_t held[2][BATCH] = {{23, 24, 25, 26, 27}, {28, 29}};
+    wg_set_training(tape, false);
+    for (int i = 0; i < 2; i++)
+        r.validation += wg_item(record(l, tape, held[i], i ? 2 : 5)) * (i ? 2 : 5) / HELD_OUT;
+    wg_loader_free(loader);
+    wg_tape_free(tape);
+    return r;
+}
+
+static void equals_a_loop_by_hand(void)
+{
+    for (int clipped = 0; clipped < 2; clipped++) {
+        learner a = learner_new(), b = learner_new();
+        wg_fit_options o = options_of(&a);
+        o.clip = clipped ? 0.1 : 0;
+        const wg_fit_result end = fit(&o);
+        const by_hand want = train_by_hand(&b, 3, o.clip);
+        CHECK(same_params(&a, &b));
+        CHECK(end.loss == want.loss && fabs(end.mean_loss - want.mean) < 1e-12);
+        CHECK(fabs(end.validation - want.validation) < 1e-6 && end.best <= end.validation);
+        CHECK(end.end == WG_FIT_DONE && end.step == 15 && end.steps == 15 && end.epoch == 3);
+        CHECK(clipped ? end.norm > 0.1 : end.norm == 0);
+        CHECK(!strcmp(a.events, "BsssssvVEsssssvVEsssssvVEN"));
+        learner_fini(&a);
+        learner_fini(&b);
+    }
+}
+
+/* A trainer that is driven by hand is the same loop. */
+static void a_trainer_can_be_driven(void)
+{
+    learner a = learner_new(), b = learner_new();
+    wg_fit_options o = options_of(&a), p = options_of(&b);
+    wg_error error = {0};
+    wg_trainer *t = wg_trainer_new(&p, &error);
+    uint64_t steps = 0;
+    fit(&o);
+    CHECK(wg_trainer_tape(t) && wg_trainer_result(t)->step == 0);
+    while (wg_trainer_step(t, &error)) CHECK(wg_trainer_result(t)->step == ++steps);
+    CHECK(error.status == WG_OK && steps == 14 && wg_trainer_result(t)->end == WG_FIT_DONE);
+    CHECK(!wg_trainer_step(t, &error) && b.steps == 15); /* it has ended */
+    wg_trainer_free(t);
+    CHECK(same_params(&a, &b));
+    learner_fini(&a);
+    learner_fini(&b);
+}
+
+/* ---- resuming ---- */
+
+static double falling(void *context, wg_tape *tape)
+{
+    static const double numbers[] = {5, 3, 2, 4, 4, 1, 4, 4, 4, 4};
+    learner *l = context;
+    CHECK(!wg_is_training(tape));
+    return numbers[l->validated++ % 10];
+}
+
+/* A run that is stopped after any step and resumed is the run that was not. */
+static void a_resumed_run_is_the_same_run(void)
+{
+    learner whole = learner_new();
+    wg_fit_options o = options_of(&whole);
+    const wg_fit_result want = fit(&o);
+    for (int stop = 1; stop <= 15; stop++) {
+        learner part = learner_new();
+        wg_fit_options p = options_of(&part);
+        p.path = path, p.stop = stops;
+        part.stop_at = stop;
+        wg_fit_result got = fit(&p);
+        CHECK(got.end == (stop < 15 ? WG_FIT_STOPPED : WG_FIT_DONE) && got.step == (uint64_t)stop);
+        learner_fini(&part);
+        part = learner_new(); /* as a new process */
+        p = options_of(&part);
+        p.path = path, p.resume = true;
+        got = fit(&p);
+        CHECK(same_params(&part, &whole) && part.steps == 15 - stop);
+        CHECK(got.end == WG_FIT_DONE && got.step == 15 && got.loss == want.loss && got.mean_loss == want.mean_loss);
+        CHECK(got.validation == want.validation && got.best == want.best && got.best_step == want.best_step);
+        learner_fini(&part);
+        unlink(path);
+    }
+    learner_fini(&whole);
+}
+
+static void early_stopping_keeps_the_best(void)
+{
+    learner l = learner_new(), third = learner_new();
+    wg_fit_options o = options_of(&l);
+    o.epochs = 10;
+    o.validate = falling, o.patience = 2, o.best_path = best_path;
+    const wg_fit_result end = fit(&o);
+    CHECK(end.end == WG_FIT_EARLY && end.epoch == 5 && end.best == 2 && end.best_step == 15 && l.validated == 5);
+    train_by_hand(&third, 3, 0);
+    CHECK(same_params(&l, &third));
+    learner_fini(&l);
+    learner_fini(&third);
+}
+
+/* Higher is better; patience 0 never ends; every second step. */
+static void validation_as_asked(void)
+{
+    learner l = learner_new();
+    wg_fit_options o = options_of(&l);
+    o.validate = falling, o.higher = true, o.validate_every = 2, o.epochs = 0, o.steps = 9;
+    const wg_fit_result end = fit(&o);
+    CHECK(end.end == WG_FIT_DONE && end.best == 5 && end.best_step == 2 &&
+          l.validated == 5); /* 2, 4, 6, 8 and the last */
+    learner_fini(&l);
+}
+
+/* ---- limits ---- */
+
+static wg_tensor loss_by_step(void *context, const wg_fit_batch *batch)
+{
+    learner *l = context;
+    const int64_t sample[] = {(int64_t)batch->step, (int64_t)batch->step + 1};
+    CHECK(!batch->sample && batch->n == 0);
+    l->steps++;
+    return record(l, batch->tape, sample, 2);
+}
+
+static double halved(void *context, uint64_t step, uint64_t steps)
+{
+    CHECK(steps == 7);
+    return 0.1 / (double)(1 + step);
+}
+
+static void without_samples(void)
+{
+    learner l = learner_new();
+    wg_fit_options o = options_of(&l);
+    o.samples = o.held_out = o.epochs = 0, o.steps = 7;
+    o.loss = loss_by_step, o.lr = halved;
+    const wg_fit_result end = fit(&o);
+    CHECK(end.step == 7 && l.steps == 7 && end.epoch == 0 && isnan(end.validation) && end.lr == 0.1 / 7);
+    CHECK(!strcmp(l.events, "BsssssssN"));
+    learner_fini(&l);
+}
+
+static void a_time_limit_ends(void)
+{
+    learner l = learner_new();
+    wg_fit_options o = options_of(&l);
+    o.epochs = 0, o.seconds = 1e-9;
+    const wg_fit_result end = fit(&o);
+    CHECK(end.end == WG_FIT_TIME && end.step == 1 && end.steps == 0 && !isnan(end.validation));
+    learner_fini(&l);
+}
+
+static void a_complete_run_is_resumed(void)
+{
+    for (int twice = 0; twice < 2; twice++) {
+        learner l = learner_new();
+        wg_fit_options o = options_of(&l);
+        o.path = path, o.resume = true;
+        const wg_fit_result end = fit(&o);
+        CHECK(end.end == WG_FIT_DONE && end.step == 15 && l.steps == (twice ? 0 : 15));
+        learner_fini(&l);
+    }
+}
+
+/* ---- errors ---- */
+
+static void expect_refusal(const wg_fit_options *o, wg_status status, const char *words, int line)
+{
+    wg_error error = {0};
+    wg_fit_result result;
+    if (wg_fit(o, &result, &error) != status || !strstr(error.text, words))
+        FAIL("line %d: %s: '%s' has no '%s'", line, wg_status_name(error.status), error.text, words);
+    CHECK(result.end == WG_FIT_FAILED);
+}
+#define REFUSES(change, status, words)                                                                             \
+    do {                                                                                                           \
+        wg_fit_options o = options_of(&l);                                                                         \
+        change;                                                                                                    \
+        expect_refusal(&o, status, words, __LINE__);                                                               \
+    } while (0)
+
+static void options_are_checked(void)
+{
+    learner l = learner_new();
+    const wg_pair reserved = {"fit.state", "x"};
+    REFUSES(o.params = NULL, WG_ERR_ARGUMENT, "fit: params is NULL");
+    REFUSES(o.optimizer = NULL, WG_ERR_ARGUMENT, "fit: optimizer is NULL");
+    REFUSES(o.loss = NULL, WG_ERR_ARGUMENT, "fit: loss is NULL");
+    REFUSES(o.epochs = 0, WG_ERR_ARGUMENT, "no end");
+    REFUSES(o.samples = 0, WG_ERR_ARGUMENT, "epochs need samples");
+    REFUSES(o.batch = 0, WG_ERR_ARGUMENT, "batch is 0");
+    REFUSES(o.held_out = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.held_out = INT64_MAX, WG_ERR_ARGUMENT, "held_out");
+    REFUSES(o.clip = NAN, WG_ERR_ARGUMENT, "NaN");
+    REFUSES((o.metadata = &reserved, o.n_metadata = 1), WG_ERR_ARGUMENT, "fit.");
+    REFUSES(o.n_metadata = 1, WG_ERR_ARGUMENT, "metadata is NULL");
+    REFUSES(o.path = "/nowhere/x", WG_ERR_IO, "/nowhere/x");
+    REFUSES(o.best_path = "/nowhere/y", WG_ERR_IO, "/nowhere/y");
+    wg_error error = {0};
+    CHECK(!wg_trainer_new(NULL, &error) && strstr(error.text, "options is NULL"));
+    CHECK(!wg_trainer_step(NULL, NULL) && !wg_trainer_result(NULL) && !wg_trainer_tape(NULL));
+    learner_fini(&l);
+}
+
+/* Nothing is lost: the parameters are those of the step before, and the last checkpoint is good. */
+static void a_step_that_fails_ends_the_run(void)
+{
+    learner l = learner_new(), four = learner_new();
+    wg_fit_options p = options_of(&four);
+    p.epochs = 0, p.steps = 4;
+    fit(&p);
+    l.spoil_at = 4;
+    REFUSES(o.save_every = 2, WG_ERR_NONFINITE, "step 5: the loss is nan");
+    CHECK(same_params(&l, &four));
+    l.spoil_at = -1, l.mistaken = true;
+    REFUSES(o.epochs = 1, WG_ERR_DTYPE, "add");
+    CHECK(same_params(&l, &four));
+    learner_fini(&l);
+    learner_fini(&four);
+}
+
+static void another_run_is_not_resumed(void)
+{
+    learner l = learner_new();
+    wg_fit_options first = options_of(&l);
+    first.path = path;
+    fit(&first);
+    const uint64_t hash = set_hash(l.params, false);
+    REFUSES((o.path = path, o.resume = true, o.seed = 6), WG_ERR_FORMAT, "seed 5 batch 5 samples 23");
+    REFUSES((o.path = path, o.resume = true, o.batch = 4), WG_ERR_FORMAT, "batch 4");
+    const wg_checkpoint foreign = {.params = l.params};
+    CHECK(wg_checkpoint_save(path, &foreign, NULL) == WG_OK);
+    REFUSES((o.path = path, o.resume = true), WG_ERR_FORMAT, "of another program");
+    CHECK(wg_file_write(path, "no model", 8, NULL) == WG_OK);
+    REFUSES((o.path = path, o.resume = true), WG_ERR_FORMAT, path);
+    CHECK(set_hash(l.params, false) == hash);
+    learner_fini(&l);
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {TEST_CASE(equals_a_loop_by_hand),
+                                 TEST_CASE(a_trainer_can_be_driven),
+                                 TEST_CASE_WITH(a_resumed_run_is_the_same_run, begin, end),
+                                 TEST_CASE_WITH(early_stopping_keeps_the_best, begin, end),
+                                 TEST_CASE(validation_as_asked),
+                                 TEST_CASE(without_samples),
+                                 TEST_CASE(a_time_limit_ends),
+                                 TEST_CASE_WITH(a_complete_run_is_resumed, begin, end),
+                                 TEST_CASE(options_are_checked),
+                                 TEST_CASE(a_step_that_fails_ends_the_run),
+                                 TEST_CASE_WITH(another_run_is_not_resumed, begin, end)};
+    return RUN_TESTS(tests);
+}

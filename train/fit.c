@@ -1,0 +1,423 @@
+/* The training loop. Its state is in the checkpoint: the step, and under "fit." what validation has seen. */
+#include "fit.h"
+
+#include "../autograd/grad.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "progress.h"
+
+enum { RECENT = 50 }; /* steps */
+
+struct wg_trainer {
+    wg_fit_options o;
+    wg_fit_result now;
+    wg_pool *pool; /* of its own tape */
+    wg_tape *tape;
+    wg_loader *loader; /* NULL: no samples */
+    int64_t batches;   /* of an epoch; 0: no samples */
+    int64_t *held;     /* [batch] samples that are validated at once */
+    wg_early_stop best;
+    double sum;                      /* of `counted` losses: mean_loss */
+    int64_t counted, seen;           /* samples of this run */
+    uint64_t validated_at, saved_at; /* steps made then; UINT64_MAX: not in this run */
+};
+
+wg_fit_options wg_fit_defaults(void) { return (wg_fit_options){.batch = 32}; }
+
+static void tell(const wg_trainer *t, wg_fit_event event)
+{
+    if (t->o.watch) t->o.watch(t->o.watched, event, &t->now);
+}
+
+/* The run ends with an error. */
+static void fail(wg_trainer *t, wg_error *error, wg_status status, const char *text)
+{
+    wg_error_set(error, status, "%s", text);
+    t->now.end = WG_FIT_FAILED;
+}
+
+/* ---- options ----------------------------------------------------------------------------------------------------- */
+
+/* What is wrong with them; NULL: nothing. */
+static const char *wrong(const wg_fit_options *o)
+{
+    const bool negative = o->samples < 0 || o->held_out < 0 || o->epochs < 0 || o->steps < 0 ||
+                          o->validate_every < 0 || o->patience < 0 || o->save_every < 0;
+    if (!o->params) return "params is NULL";
+    if (!o->optimizer) return "optimizer is NULL";
+    if (!o->loss) return "loss is NULL";
+    if (negative || o->batch < 1) return "a count is negative, or batch is 0";
+    if (!(o->seconds >= 0) || !(o->clip >= 0)) return "seconds or clip is negative or NaN";
+    if (!o->epochs && !o->steps && !(o->seconds > 0))
+        return "no end: one of epochs, steps and seconds must be given";
+    if (o->epochs && !o->samples) return "epochs need samples";
+    if (o->held_out && (!o->samples || o->samples > INT64_MAX - o->held_out))
+        return "held_out needs samples before it";
+    if (o->n_metadata && !o->metadata) return "metadata is NULL";
+    for (size_t i = 0; i < o->n_metadata; i++)
+        if (!o->metadata[i].key || !o->metadata[i].value || !strncmp(o->metadata[i].key, "fit.", 4))
+            return "a key of metadata is NULL or begins with \"fit.\"";
+    return NULL;
+}
+
+static uint64_t steps_of(const wg_fit_options *o, int64_t batches)
+{
+    uint64_t steps = (uint64_t)o->steps;
+    if (!o->epochs) return steps;
+    const int64_t all = o->epochs > INT64_MAX / batches ? INT64_MAX : o->epochs * batches;
+    return steps && steps < (uint64_t)all ? steps : (uint64_t)all;
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
+/* What the steps depend on, and what validation has seen. */
+typedef struct record {
+    char run[96], state[320];
+    wg_pair *pairs;
+    wg_checkpoint checkpoint;
+} record;
+
+static bool record_init(record *r, const wg_trainer *t)
+{
+    const wg_fit_options *o = &t->o;
+    const size_t n = o->n_metadata;
+    r->pairs = malloc((n + 2) * sizeof *r->pairs);
+    if (!r->pairs) return false;
+    snprintf(r->run, sizeof r->run, "seed %" PRIu64 " batch %" PRId64 " samples %" PRId64, o->seed, o->batch,
+             o->samples);
+    snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64, t->now.loss,
+             t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted);
+    if (n) memcpy(r->pairs, o->metadata, n * sizeof *r->pairs);
+    r->pairs[n] = (wg_pair){"fit.run", r->run};
+    r->pairs[n + 1] = (wg_pair){"fit.state", r->state};
+    r->checkpoint = (wg_checkpoint){.params = o->params,
+                                    .optimizer = o->optimizer,
+                                    .step = t->now.step,
+                                    .seed = o->seed,
+                                    .metadata = r->pairs,
+                                    .n_metadata = n + 2};
+    return true;
+}
+
+static void save(wg_trainer *t, wg_error *error)
+{
+    record r;
+    wg_error reason = {0};
+    if (!t->o.path || t->saved_at == t->now.step || t->now.end == WG_FIT_FAILED) return;
+    if (!record_init(&r, t)) {
+        fail(t, error, WG_ERR_MEMORY, "fit: out of memory");
+        return;
+    }
+    const wg_status status = wg_checkpoint_save(t->o.path, &r.checkpoint, &reason);
+    free(r.pairs);
+    if (status != WG_OK) {
+        fail(t, error, status, reason.text);
+        return;
+    }
+    t->saved_at = t->now.step;
+    tell(t, WG_FIT_SAVED);
+}
+
+static bool read_state(wg_trainer *t, const char *text)
+{
+    wg_fit_result *now = &t->now;
+    return text &&
+           sscanf(text, "%la %la %la %" SCNu64 " %" SCNd64 " %la %" SCNd64, &now->loss, &now->validation,
+                  &t->best.best, &t->best.step, &t->best.since, &t->sum, &t->counted) == 7 &&
+           t->best.since >= 0 && t->counted >= 0;
+}
+
+static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error *error)
+{
+    record r;
+    if (!record_init(&r, t)) return wg_error_set(error, WG_ERR_MEMORY, "fit: out of memory");
+    free(r.pairs);
+    const char *run = wg_safetensors_metadata(file, "fit.run");
+    if (!run || strcmp(run, r.run) != 0)
+        return wg_error_set(error, WG_ERR_FORMAT, "%s: is of the run \"%.90s\", not \"%s\"", t->o.path,
+                            run ? run : "of another program", r.run);
+    wg_checkpoint c = {.params = t->o.params, .optimizer = t->o.optimizer};
+    const wg_status status = wg_checkpoint_load(file, &c, NULL, NULL, error);
+    if (status != WG_OK) return status;
+    if (!read_state(t, wg_safetensors_metadata(file, "fit.state")))
+        return wg_error_set(error, WG_ERR_FORMAT, "%s: \"fit.state\" is wrong", t->o.path);
+    t->now.step = t->saved_at = t->validated_at = c.step;
+    return WG_OK;
+}
+
+static bool exists(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file) fclose(file);
+    return file;
+}
+
+static wg_status resume(wg_trainer *t, wg_error *error)
+{
+    if (!t->o.path || !t->o.resume || !exists(t->o.path)) return WG_OK;
+    wg_error reason = {0};
+    wg_safetensors *file = wg_safetensors_open(t->o.path, &reason);
+    if (!file) return wg_error_set(error, reason.status, "%s", reason.text);
+    const wg_status status = resume_from(t, file, error);
+    wg_safetensors_close(file);
+    return status;
+}
+
+/* ---- where the run is -------------------------------------------------------------------------------------------- */
+
+static void update_result(wg_trainer *t)
+{
+    wg_fit_result *now = &t->now;
+    now->epoch = t->batches ? now->step / (uint64_t)t->batches : 0;
+    now->mean_loss = t->counted ? t->sum / (double)t->counted : now->loss;
+    now->best = t->best.best;
+    now->best_step = t->best.step;
+    now->samples_a_second = now->seconds > 0 ? (double)t->seen / now->seconds : 0;
+}
+
+static bool is_multiple(uint64_t step, int64_t of) { return of > 0 && step % (uint64_t)of == 0; }
+
+/* The loss of the step that was made: the mean begins anew with an epoch, or is one of about RECENT steps. */
+static void add_to_mean(wg_trainer *t, double loss)
+{
+    if (is_multiple(t->now.step, t->batches)) t->sum = 0, t->counted = 0;
+    if (!t->batches && t->counted == RECENT) t->sum -= t->sum / RECENT, t->counted--;
+    t->sum += loss;
+    t->counted++;
+}
+
+/* ---- making a trainer -------------------------------------------------------------------------------------------- */
+
+static wg_status open_data(wg_trainer *t, wg_error *error)
+{
+    const wg_fit_options *o = &t->o;
+    if (!o->samples) return WG_OK;
+    wg_loader_options options = wg_loader_defaults();
+    wg_error reason = {0};
+    options.batch = o->batch;
+    options.seed = o->seed;
+    options.lengths = o->lengths;
+    t->loader = wg_loader_new(o->samples, options, &reason);
+    if (!t->loader) return wg_error_set(error, reason.status, "fit: %s", reason.text);
+    t->batches = wg_loader_batches(t->loader);
+    t->held =
+        o->held_out ? calloc((size_t)(o->batch < o->held_out ? o->batch : o->held_out), sizeof *t->held) : NULL;
+    return o->held_out && !t->held ? wg_error_set(error, WG_ERR_MEMORY, "fit: out of memory") : WG_OK;
+}
+
+static wg_status open_tape(wg_trainer *t, wg_error *error)
+{
+    t->tape = t->o.tape;
+    if (t->tape) return WG_OK;
+    wg_tape_options options = wg_tape_defaults();
+    options.pool = t->pool = wg_pool_new(t->o.threads);
+    options.seed = t->o.seed;
+    t->tape = t->pool ? wg_tape_new(options) : NULL;
+    return t->tape ? WG_OK : wg_error_set(error, WG_ERR_MEMORY, "fit: no memory or threads for a tape");
+}
+
+wg_trainer *wg_trainer_new(const wg_fit_options *options, wg_error *error)
+{
+    const char *reason = options ? wrong(options) : "options is NULL";
+    if (reason) {
+        wg_error_set(error, WG_ERR_ARGUMENT, "fit: %s", reason);
+        return NULL;
+    }
+    if (wg_params_status(options->params) != WG_OK) {
+        wg_error_set(error, wg_params_status(options->params), "%s", wg_params_message(options->params));
+        return NULL;
+    }
+    wg_trainer *t = calloc(1, sizeof *t);
+    if (!t) {
+        wg_error_set(error, WG_ERR_MEMORY, "fit: out of memory");
+        return NULL;
+    }
+    *t = (wg_trainer){
+        .o = *options, .best = wg_early_stop_defaults(), .saved_at = UINT64_MAX, .validated_at = UINT64_MAX};
+    t->best.patience = options->patience ? options->patience : INT64_MAX;
+    t->best.higher = options->higher;
+    t->best.path = options->best_path;
+    t->now.validation = t->now.loss = NAN;
+    if (open_data(t, error) != WG_OK || open_tape(t, error) != WG_OK || resume(t, error) != WG_OK) {
+        wg_trainer_free(t);
+        return NULL;
+    }
+    t->now.steps = steps_of(&t->o, t->batches);
+    t->now.lr = wg_optimizer_lr(t->o.optimizer);
+    update_result(t);
+    tell(t, WG_FIT_BEGIN);
+    return t;
+}
+
+void wg_trainer_free(wg_trainer *t)
+{
+    if (!t) return;
+    wg_loader_free(t->loader);
+    free(t->held);
+    if (t->pool) wg_tape_free(t->tape);
+    wg_pool_free(t->pool);
+    free(t);
+}
+
+const wg_fit_result *wg_trainer_result(const wg_trainer *t) { return t ? &t->now : NULL; }
+wg_tape *wg_trainer_tape(const wg_trainer *t) { return t ? t->tape : NULL; }
+
+/* ---- validation -------------------------------------------------------------------------------------------------- */
+
+static double held_out_loss(const wg_trainer *t)
+{
+    const wg_fit_options *o = &t->o;
+    double sum = 0;
+    for (int64_t first = 0; first < o->held_out && wg_tape_status(t->tape) == WG_OK; first += o->batch) {
+        const int64_t n = o->held_out - first < o->batch ? o->held_out - first : o->batch;
+        const wg_fit_batch batch = {.tape = t->tape, .step = t->now.step, .sample = t->held, .n = n};
+        for (int64_t i = 0; i < n; i++) t->held[i] = o->samples + first + i;
+        wg_no_grad_begin(t->tape);
+        sum += wg_item(o->loss(o->context, &batch)) * (double)n;
+        wg_no_grad_end(t->tape);
+        if (wg_tape_status(t->tape) == WG_OK && wg_tape_reset(t->tape) != WG_OK) break;
+    }
+    return sum / (double)o->held_out;
+}
+
+static void validate(wg_trainer *t, wg_error *error)
+{
+    record r;
+    wg_error reason = {0};
+    if ((!t->o.validate && !t->o.held_out) || t->validated_at == t->now.step) return;
+    tell(t, WG_FIT_VALIDATE);
+    const bool training = wg_set_training(t->tape, false);
+    t->now.validation = t->o.validate ? t->o.validate(t->o.context, t->tape) : held_out_loss(t);
+    wg_set_training(t->tape, training);
+    const wg_status status = wg_tape_reset(t->tape);
+    if (status != WG_OK) {
+        fail(t, error, status, wg_tape_message(t->tape));
+        return;
+    }
+    t->validated_at = t->now.step;
+    if (!record_init(&r, t)) {
+        fail(t, error, WG_ERR_MEMORY, "fit: out of memory");
+        return;
+    }
+    if (wg_early_stop_update(&t->best, t->now.validation, &r.checkpoint, &reason) != WG_OK)
+        fail(t, error, reason.status, reason.text);
+    free(r.pairs);
+    update_result(t);
+    tell(t, WG_FIT_VALIDATED);
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
+
+static void update_params(wg_trainer *t, wg_error *error)
+{
+    const wg_fit_options *o = &t->o;
+    wg_status status = WG_OK;
+    char text[128];
+    t->now.norm = 0;
+    if (o->clip > 0) status = wg_clip_grad_norm(o->params, o->clip, &t->now.norm);
+    if (status == WG_OK && o->lr) {
+        t->now.lr = o->lr(o->context, t->now.step, t->now.steps);
+        status = wg_optimizer_set_lr(o->optimizer, t->now.lr);
+    }
+    snprintf(text, sizeof text, "step %" PRIu64 ": the learning rate is %g", t->now.step + 1, t->now.lr);
+    if (status != WG_OK)
+        fail(t, error, status, text);
+    else if ((status = wg_optimizer_step(o->optimizer)) != WG_OK)
+        fail(t, error, status, wg_optimizer_message(o->optimizer));
+}
+
+static void make_step(wg_trainer *t, wg_error *error)
+{
+    const wg_fit_options *o = &t->o;
+    wg_fit_batch batch = {.tape = t->tape, .step = t->now.step, .training = true};
+    if (t->loader) batch.n = wg_loader_batch(t->loader, batch.step, &batch.sample);
+    const double before = wg_seconds();
+    wg_set_step(t->tape, batch.step);
+    wg_tensor loss = wg_keep(o->loss(o->context, &batch));
+    wg_zero_grad(o->params);
+    wg_status status = wg_backward(loss);
+    const double value = wg_item(loss);
+    const wg_status of_tape = wg_tape_reset(t->tape);
+    if (of_tape != WG_OK || status != WG_OK) {
+        fail(t, error, of_tape != WG_OK ? of_tape : status, wg_tape_message(t->tape));
+        return;
+    }
+    if (!isfinite(value)) {
+        char text[64];
+        snprintf(text, sizeof text, "step %" PRIu64 ": the loss is %g", batch.step + 1, value);
+        fail(t, error, WG_ERR_NONFINITE, text);
+        return;
+    }
+    update_params(t, error);
+    if (t->now.end == WG_FIT_FAILED) return;
+    t->now.seconds += wg_seconds() - before;
+    t->now.loss = value;
+    add_to_mean(t, value);
+    t->seen += t->loader ? batch.n : 1;
+    t->now.step++;
+    update_result(t);
+    tell(t, WG_FIT_STEP);
+}
+
+/* Why the run ends after this step. */
+static wg_fit_end end_of(const wg_trainer *t)
+{
+    const wg_fit_options *o = &t->o;
+    if (t->now.end == WG_FIT_FAILED) return WG_FIT_FAILED;
+    if (t->now.steps && t->now.step >= t->now.steps) return WG_FIT_DONE;
+    if (o->stop && o->stop(o->context)) return WG_FIT_STOPPED;
+    if (o->seconds > 0 && t->now.seconds >= o->seconds) return WG_FIT_TIME;
+    return wg_early_stop_due(&t->best) ? WG_FIT_EARLY : WG_FIT_RUNNING;
+}
+
+/* What is due after a step. */
+static void follow_up(wg_trainer *t, wg_error *error)
+{
+    const uint64_t step = t->now.step;
+    const bool epoch = is_multiple(step, t->batches);
+    wg_fit_end end = end_of(t);
+    const bool ends = end == WG_FIT_DONE || end == WG_FIT_TIME;
+    const bool due = t->o.validate_every ? is_multiple(step, t->o.validate_every) : epoch;
+    if (ends || due) validate(t, error);
+    if (t->now.end != WG_FIT_FAILED && epoch) tell(t, WG_FIT_EPOCH);
+    if (end == WG_FIT_RUNNING && wg_early_stop_due(&t->best)) end = WG_FIT_EARLY;
+    if (end != WG_FIT_RUNNING || due || is_multiple(step, t->o.save_every)) save(t, error);
+    if (t->now.end != WG_FIT_FAILED) t->now.end = end;
+}
+
+static void finish(wg_trainer *t, wg_error *error)
+{
+    wg_error reason = {0};
+    wg_checkpoint best = {.params = t->o.params};
+    if (t->now.end != WG_FIT_FAILED && t->now.end != WG_FIT_STOPPED && t->o.best_path && !isnan(t->best.best) &&
+        wg_early_stop_restore(&t->best, &best, &reason) != WG_OK)
+        fail(t, error, reason.status, reason.text);
+    tell(t, WG_FIT_ENDED);
+}
+
+bool wg_trainer_step(wg_trainer *t, wg_error *error)
+{
+    if (!t || t->now.end != WG_FIT_RUNNING) return false;
+    const bool over = t->now.steps && t->now.step >= t->now.steps; /* a run that was complete is resumed */
+    if (!over && !wg_early_stop_due(&t->best)) make_step(t, error);
+    if (t->now.end != WG_FIT_FAILED) follow_up(t, error);
+    if (t->now.end == WG_FIT_RUNNING) return true;
+    finish(t, error);
+    return false;
+}
+
+wg_status wg_fit(const wg_fit_options *options, wg_fit_result *result, wg_error *error)
+{
+    wg_error first = {0};
+    if (result) *result = (wg_fit_result){.end = WG_FIT_FAILED};
+    wg_trainer *t = wg_trainer_new(options, &first);
+    while (t && wg_trainer_step(t, &first)) continue;
+    if (t && result) *result = t->now;
+    wg_trainer_free(t);
+    return first.status == WG_OK ? WG_OK : wg_error_set(error, first.status, "%s", first.text);
+}
