@@ -195,12 +195,13 @@ def examples(run, long):
         raise Failure(f"not one help: {run.last}")
     path = run.file("signal")
     command = [*run.launcher, "-n", "2", f"{run.options.examples}/charlm", "train", "--tiny", "--steps", "1000000",
-               "--eval-every", "0", "--out", str(path)]
+               "--eval-every", "0", "--save-every", "5", "--out", str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        time.sleep(5 * run.slow)
+        while not path.exists() and process.poll() is None:
+            time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=60 * run.slow)[1]
-    if process.returncode == 0 or err.count("is saved, --resume goes on") != 1 or not path.exists():
+    if process.returncode == 0 or err.count("is saved, --resume goes on") != 1:
         raise Failure(f"exit {process.returncode}, {err}: {shlex.join(command)}")
     print(f"Ctrl-C: exit {process.returncode}, saved")
 
