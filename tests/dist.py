@@ -85,6 +85,13 @@ def bits(run, long):
                     raise Failure(f"{have[:3]}, not {want[:3]}, or another checkpoint: {run.last}")
                 want = have
         print(f"{model}: hash {want[0]} after {steps} steps")
+    for shards in [7, 10, 12] if long else [10]:  # uneven shards; ranks that are a power of two, but do not divide S
+        paths = [run.file(f"uneven-{ranks}") for ranks in (1, 2, 4, 7)]
+        for ranks, path in zip((1, 2, 4, 7), paths):
+            run.good(ranks, "conv", f"shards={shards}", f"save={path}", "every=1000")
+            if path.read_bytes() != paths[0].read_bytes():
+                raise Failure(f"another checkpoint than on one rank: {run.last}")
+        print(f"conv: the same with {shards} uneven shards")
 
 
 def bytes_moved(run, long):
