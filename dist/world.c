@@ -54,8 +54,8 @@ static void release(wg_world *w)
     is_open = false;
 }
 
-/* Starts MPI in a program that was launched. If the launcher and the build do not fit, each rank is alone; rank 0 is the
- * first to tell, and the launcher then ends the others. */
+/* Starts MPI in a program that was launched. If the launcher and the build do not fit, each rank is alone; rank 0 is
+ * the first to tell, and the launcher then ends the others. */
 static wg_status open_wire(wg_world *w, int *argc, char ***argv, wg_error *error)
 {
     int rank, size;
