@@ -3,9 +3,9 @@
  *     mpirun -n 4 bench_dist gpt-128 STEPS
  *     mpirun -n 2 bench_dist 1000000 STEPS
  *
- * Rank 0 prints medians, in seconds: "ranks=4 shard=0.02 step=0.005 bytes=3200000 elements=400000 wait=0.004"; shard is
- * the time of forward and backward pass, step that of wg_dist_step, without waiting for ranks that are still computing;
- * bytes are those that it sent in a step. bench/dist.py runs it and predicts from it. */
+ * Rank 0 prints medians, and the least, in seconds: "ranks=4 shard=0.02 step=0.005 ... bytes=3200000 elements=400000";
+ * shard is the time of forward and backward pass, step that of wg_dist_step, without waiting for ranks that are still
+ * computing; bytes are those that it sent in a step. bench/dist.py runs it and predicts from it. */
 #include "models.h"
 
 #include "../wengert-dist.h"
@@ -41,6 +41,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sorts x. */
 static double median(double *x, int n)
 {
     qsort(x, (size_t)n, sizeof *x, ascending);
@@ -94,9 +95,10 @@ int main(int argc, char **argv)
     }
     const wg_world_counts c = wg_world_count(world);
     const uint64_t bytes = c.gradient_bytes + c.parameter_bytes - before.gradient_bytes - before.parameter_bytes;
+    const double shard_time = median(in_shard, steps), step_time = median(in_step, steps);
     if (wg_world_rank(world) == 0)
-        printf("ranks=%d shard=%.9f step=%.9f bytes=%llu elements=%lld\n", ranks, median(in_shard, steps),
-               median(in_step, steps), (unsigned long long)bytes / (unsigned)steps,
+        printf("ranks=%d shard=%.9f step=%.9f least_shard=%.9f least_step=%.9f bytes=%llu elements=%lld\n", ranks,
+               shard_time, step_time, in_shard[0], in_step[0], (unsigned long long)bytes / (unsigned)steps,
                (long long)wg_params_trainable(m->set));
     wg_dist_free(dist);
     wg_world_close(world);

@@ -58,7 +58,7 @@ WG_API void wg_world_close(wg_world *world);
 /* This rank, from 0, and the number of ranks; 0 and 1 for NULL. */
 WG_API int wg_world_rank(const wg_world *world);
 WG_API int wg_world_size(const wg_world *world);
-/* "Open MPI v4.1.4, ..."; "none" for a world without MPI. */
+/* "Open MPI v4.1.4"; "none" for a world without MPI. */
 WG_API const char *wg_world_engine(const wg_world *world);
 /* [all] Returns when all ranks have called it. */
 WG_CHECKED WG_API wg_status wg_world_barrier(wg_world *world);

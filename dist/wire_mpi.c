@@ -49,7 +49,8 @@ void wg__wire_engine(char *text, size_t size)
     char version[MPI_MAX_LIBRARY_VERSION_STRING] = "";
     int length = 0;
     MPI_Get_library_version(version, &length);
-    version[strcspn(version, "\n")] = 0;
+    version[strcspn(version, ",\n")] = 0; /* "Open MPI v4.1.4", "MPICH Version: 4.0.2" */
+    for (char *tab; (tab = strchr(version, '\t'));) *tab = ' ';
     wg_printable(version, text, size);
 }
 

@@ -54,21 +54,24 @@ static void release(wg_world *w)
     is_open = false;
 }
 
-/* Starts MPI in a program that was launched. Without MPI that is an error, which rank 0 is the first to tell: the
- * launcher then ends the others. */
+/* Starts MPI in a program that was launched. If the launcher and the build do not fit, each rank is alone; rank 0 is
+ * the first to tell, and the launcher then ends the others. */
 static wg_status open_wire(wg_world *w, int *argc, char ***argv, wg_error *error)
 {
     int rank, size;
     if (!wg__launched(&rank, &size)) return WG_OK;
     if (wg__has_wire) {
         const wg_status status = wg__wire_open(argc, argv, &w->rank, &w->size, error);
-        if (status == WG_OK) wg__wire_engine(w->engine, sizeof w->engine);
-        return status;
+        if (status != WG_OK) return status;
+        wg__wire_engine(w->engine, sizeof w->engine);
     }
-    if (size == 1) return WG_OK;
+    if (size == 1 || w->size > 1) return WG_OK;
     if (rank > 0) pause_for(2);
-    return wg_error_set(error, WG_ERR_IO,
-                        "world: started on %d ranks, but this build has no MPI: see meson's option mpi", size);
+    if (!wg__has_wire)
+        return wg_error_set(error, WG_ERR_IO,
+                            "world: started on %d ranks, but this build has no MPI: see meson's option mpi", size);
+    return wg_error_set(error, WG_ERR_IO, "world: started on %d ranks, by a launcher that is not that of %s", size,
+                        w->engine);
 }
 
 wg_world *wg_world_open(int *argc, char ***argv, wg_world_options options, wg_error *error)

@@ -1,5 +1,5 @@
-/* The least that a program on several machines needs: mpirun -n 4 many. A line is fitted to noisy points; the result has
- * the same bits on 1, 2, 3 or 4 ranks. */
+/* The least that a program on several machines needs: mpirun -n 4 many. A line is fitted to noisy points; the result
+ * has the same bits on 1, 2, 3 or 4 ranks. */
 #include "../wengert-dist.h"
 
 #include <stdio.h>

@@ -85,6 +85,13 @@ def bits(run, long):
                     raise Failure(f"{have[:3]}, not {want[:3]}, or another checkpoint: {run.last}")
                 want = have
         print(f"{model}: hash {want[0]} after {steps} steps")
+    for shards in [7, 10, 12] if long else [10]:  # uneven shards; ranks that are a power of two, but do not divide S
+        paths = [run.file(f"uneven-{ranks}") for ranks in (1, 2, 4, 7)]
+        for ranks, path in zip((1, 2, 4, 7), paths):
+            run.good(ranks, "conv", f"shards={shards}", f"save={path}", "every=1000")
+            if path.read_bytes() != paths[0].read_bytes():
+                raise Failure(f"another checkpoint than on one rank: {run.last}")
+        print(f"conv: the same with {shards} uneven shards")
 
 
 def bytes_moved(run, long):
@@ -195,12 +202,13 @@ def examples(run, long):
         raise Failure(f"not one help: {run.last}")
     path = run.file("signal")
     command = [*run.launcher, "-n", "2", f"{run.options.examples}/charlm", "train", "--tiny", "--steps", "1000000",
-               "--eval-every", "0", "--out", str(path)]
+               "--eval-every", "0", "--save-every", "5", "--out", str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        time.sleep(5 * run.slow)
+        while not path.exists() and process.poll() is None:
+            time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=60 * run.slow)[1]
-    if process.returncode == 0 or err.count("is saved, --resume goes on") != 1 or not path.exists():
+    if process.returncode == 0 or err.count("is saved, --resume goes on") != 1:
         raise Failure(f"exit {process.returncode}, {err}: {shlex.join(command)}")
     print(f"Ctrl-C: exit {process.returncode}, saved")
 

@@ -184,6 +184,38 @@ static void print_end(const wg_dist *dist, const model *m, const wg_optimizer *o
     fflush(stdout);
 }
 
+/* What happens to this rank before a step. */
+static void suffer(uint64_t step)
+{
+    const int rank = wg_world_rank(world);
+    const bool is_victim = rank == (int)number_of("victim", -1);
+    if (is_victim && step == (uint64_t)number_of("at", 1e9)) raise((int)number_of("signal", SIGKILL));
+    if (step != (uint64_t)number_of("hangs", 1e9)) return;
+    if (is_victim) pause();
+    if (rank == (int)number_of("late", -1)) sleep((unsigned)(0.75 * number_of("timeout", 60)));
+}
+
+/* All steps; the exit code of the program. */
+static int train(wg_dist *dist, model *m, wg_tape *tape, wg_loader *loader, const wg_optimizer *optimizer)
+{
+    wg_error error = {0};
+    wg_checkpoint checkpoint = {.seed = 5};
+    wg_dist_result result = {0};
+    const char *save = word_of("save"), *load = word_of("load");
+    if (load && wg_dist_load(dist, load, &checkpoint, &error) != WG_OK) return give_up(error.text);
+    const uint64_t steps = (uint64_t)number_of("steps", 20), every = (uint64_t)number_of("every", 5);
+    for (uint64_t step = checkpoint.step; step < steps && result.stop == 0; step++) {
+        suffer(step);
+        if (train_step(dist, m, tape, loader, step, &result) != WG_OK) return give_up(wg_dist_message(dist));
+        checkpoint.step = step + 1;
+        if (save && (checkpoint.step % every == 0 || checkpoint.step == steps || result.stop) &&
+            wg_dist_save(dist, save, &checkpoint, &error) != WG_OK)
+            return give_up(error.text);
+    }
+    print_end(dist, m, optimizer, result);
+    return result.stop ? 128 + result.stop : 0;
+}
+
 int main(int argc, char **argv)
 {
     wg_error error = {0};
@@ -195,7 +227,6 @@ int main(int argc, char **argv)
     if (!world) return fprintf(stderr, "dist_train: %s\n", error.text), 1;
     const int rank = wg_world_rank(world);
     const int64_t shards = (int64_t)number_of("shards", 16);
-    const char *save = word_of("save"), *load = word_of("load");
     if (argc < 2) return give_up("say which model");
     signal(SIGTERM, note);
     signal(SIGUSR1, note);
@@ -221,25 +252,8 @@ int main(int argc, char **argv)
     wg_dist *dist = wg_dist_new(world, m.params, optimizer, options, &error);
     if (!dist) return give_up(error.text);
 
-    wg_checkpoint checkpoint = {.seed = 5};
-    if (load && wg_dist_load(dist, load, &checkpoint, &error) != WG_OK) return give_up(error.text);
-    wg_dist_result result = {0};
-    uint64_t step = checkpoint.step;
-    const uint64_t steps = (uint64_t)number_of("steps", 20), every = (uint64_t)number_of("every", 5);
-    const bool killed = rank == (int)number_of("victim", -1);
-    for (; step < steps && result.stop == 0; step++) {
-        if (killed && step == (uint64_t)number_of("at", 1e9)) raise((int)number_of("signal", SIGKILL));
-        if (step == (uint64_t)number_of("hangs", 1e9)) {
-            if (killed) pause();
-            if (rank == (int)number_of("late", -1)) sleep((unsigned)(0.75 * world_options.timeout));
-        }
-        if (train_step(dist, &m, tape, loader, step, &result) != WG_OK) return give_up(wg_dist_message(dist));
-        checkpoint.step = step + 1;
-        if (save && (checkpoint.step % every == 0 || checkpoint.step == steps || result.stop) &&
-            wg_dist_save(dist, save, &checkpoint, &error) != WG_OK)
-            return give_up(error.text);
-    }
-    print_end(dist, &m, optimizer, result);
+    const int code = train(dist, &m, tape, loader, optimizer);
+    if (code == 1) return code;
     wg_dist_free(dist);
     wg_loader_free(loader);
     wg_tape_free(tape);
@@ -247,5 +261,5 @@ int main(int argc, char **argv)
     wg_optimizer_free(optimizer);
     wg_params_free(m.params);
     wg_world_close(world);
-    return result.stop ? 128 + result.stop : 0;
+    return code;
 }

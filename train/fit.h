@@ -41,8 +41,8 @@ typedef struct wg_fit_batch {
     bool training;         /* false: a batch of samples that are held out; no gradients, dropout off */
 } wg_fit_batch;
 
-/* The samples of a batch as a tensor [n, shape...], by wg_data: those rows of data[all samples, shape...], which has the
- * held out ones too. An error of the tape if the options have no samples (WG_ERR_ARGUMENT). */
+/* The samples of a batch as a tensor [n, shape...], by wg_data: those rows of data[all samples, shape...], which has
+ * the held-out ones too. An error of the tape if the options have no samples (WG_ERR_ARGUMENT). */
 WG_API wg_tensor wg_fit_rows(const wg_fit_batch *batch, wg_dtype dtype, wg_shape shape, const void *data);
 
 /* Why a run ended. */
