@@ -59,7 +59,7 @@ WG_API wg_score_options wg_score_defaults(void);
 /* A score with its parameters. */
 typedef struct wg_score_layer {
     wg_score_options options; /* as given to init */
-    int64_t query, key;       /* sizes */
+    int64_t query, key;       /* sizes of a query and of a key */
     wg_param *W, *U, *v;      /* as above; NULL if the kind does not use it */
 } wg_score_layer;
 

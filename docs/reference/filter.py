@@ -38,7 +38,7 @@ def prose(text):
         part = re.sub(r"\b[wW][gG]_\w+", lambda m: f'@ref {m[0]} "{m[0]}"' if m[0] in NAMES else m[0],
                       escape(part)) if i % 2 == 0 else f"<tt>{escape(part)}</tt>"
         out.append(part)
-    return re.sub(r"\b(al|cf)\. ", r"\1.\\ ", "".join(out))  # where a sentence does not end
+    return re.sub(r"(\bal\.|\bcf\.|\.\.) ", r"\1&nbsp;", "".join(out))  # where a sentence does not end
 
 
 def markup(text):

@@ -192,7 +192,7 @@ def read(source, path):
         if isinstance(item, tuple):
             section = SECTION.match(item[1])
             if section:
-                header.sections.append(Section(section[1].strip(), section[2].strip("- \n")))
+                header.sections.append(Section(section[1].strip(), section[2].strip("-\n").rstrip()))
             else:
                 here = header.sections[-1]
                 here.text = (here.text + "\n\n" + item[1]).strip()
