@@ -113,7 +113,7 @@ class Sources:
         self.lists = {"update": ["optim/update.c"]}
         for build in sorted(root.glob("*/**/meson.build")):
             folder = build.parent.relative_to(root)
-            if folder.parts[0] not in ("autograd", "ops", "nn", "optim", "io"):
+            if folder.parts[0] not in ("autograd", "ops", "nn", "metrics", "optim", "io", "train"):
                 continue
             for name, files in re.findall(r"^\s*(\w+_sources) \+?= files\(([^)]*)\)", build.read_text(), re.M):
                 self.lists.setdefault(name.removesuffix("_sources"), []).extend(
