@@ -175,7 +175,8 @@ bool wg_world_fail(wg_world *w, const char *text)
     if (w->size == 1 || w->error.status != WG_OK) return w->speaks;
     snprintf(line, sizeof line, "rank %d: %s", w->rank, text ? text : "failed");
     wg__world_fail(w, WG_ERR_IO, line);
-    for (double start = wg__dist_now(); w->rank > 0 && w->speaks && wg__dist_now() - start < 0.5; pause_for(0.005)) {
+    for (double start = wg__dist_now(); w->rank > 0 && w->speaks && wg__dist_now() - start < 0.5;
+         pause_for(0.005)) {
         const int lowest = read_notes(w);
         if (lowest >= 0 && lowest < w->rank) w->speaks = false;
     }
@@ -206,7 +207,8 @@ static wg_status give_up(wg_world *w, int peer)
     char silent[200], text[300];
     for (int r = 0; r < w->size; r++) w->peers[r].answered = r == w->rank;
     note_all(w, ASKS, 0, "");
-    for (double start = wg__dist_now(); wg__dist_now() - start < grace && w->error.status == WG_OK; pause_for(0.005))
+    for (double start = wg__dist_now(); wg__dist_now() - start < grace && w->error.status == WG_OK;
+         pause_for(0.005))
         read_notes(w);
     if (w->error.status != WG_OK) return w->error.status; /* another rank was faster */
     if (name_silent(w, silent, sizeof silent) > 0)

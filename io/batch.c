@@ -66,9 +66,9 @@ void wg__stacker_fini(wg__stacker *s) { wg_loader_free(s->loader); }
 
 /* ---- slots ---- */
 
-bool wg__slot_init(wg__slot *slot, const wg__stacker *s)
+bool wg__batch_slot_init(wg__batch_slot *slot, const wg__stacker *s)
 {
-    *slot = (wg__slot){.samples = malloc((size_t)s->most * sizeof *slot->samples)};
+    *slot = (wg__batch_slot){.samples = malloc((size_t)s->most * sizeof *slot->samples)};
     bool complete = slot->samples != NULL;
     for (int f = 0; f < s->data.n_fields; f++) {
         slot->data[f] = malloc((size_t)s->most * s->sample_bytes[f] + 1);
@@ -77,17 +77,18 @@ bool wg__slot_init(wg__slot *slot, const wg__stacker *s)
     return complete;
 }
 
-void wg__slot_fini(wg__slot *slot)
+void wg__batch_slot_fini(wg__batch_slot *slot)
 {
     free(slot->samples);
     for (int f = 0; f < WG_MAX_FIELDS; f++) free(slot->data[f]);
-    *slot = (wg__slot){0};
+    *slot = (wg__batch_slot){0};
 }
 
 /* ---- a batch ---- */
 
 /* Puts sample `index` at `place` of the slot. */
-static wg_status put_sample(const wg__stacker *s, wg__slot *slot, uint64_t epoch, int64_t index, int64_t place)
+static wg_status put_sample(const wg__stacker *s, wg__batch_slot *slot, uint64_t epoch, int64_t index,
+                            int64_t place)
 {
     void *out[WG_MAX_FIELDS] = {0};
     for (int f = 0; f < s->data.n_fields; f++) {
@@ -108,7 +109,7 @@ static wg_status put_sample(const wg__stacker *s, wg__slot *slot, uint64_t epoch
     return status;
 }
 
-void wg__stack(wg__stacker *s, uint64_t step, wg__slot *slot)
+void wg__stack(wg__stacker *s, uint64_t step, wg__batch_slot *slot)
 {
     const int64_t *samples;
     const int64_t n = wg_loader_batch(s->loader, step, &samples);

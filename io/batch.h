@@ -5,13 +5,13 @@
 #include "dataset.h"
 
 /* Room for one batch, and what became of it. */
-typedef struct wg__slot {
+typedef struct wg__batch_slot {
     wg_batch batch;
     int64_t *samples;
     void *data[WG_MAX_FIELDS];
     wg_status status;
     wg_error error;
-} wg__slot;
+} wg__batch_slot;
 
 /* Makes batches: a function of the step. Used by one thread at a time. */
 typedef struct wg__stacker {
@@ -25,10 +25,10 @@ typedef struct wg__stacker {
 wg_status wg__stacker_init(wg__stacker *stacker, const wg_dataset *data, const wg_loader_options *order,
                            wg_error *error);
 void wg__stacker_fini(wg__stacker *stacker);
-/* Takes the memory of a batch. False if there is none; wg__slot_fini frees what there was. */
-bool wg__slot_init(wg__slot *slot, const wg__stacker *stacker);
-void wg__slot_fini(wg__slot *slot);
+/* Takes the memory of a batch. False if there is none; wg__batch_slot_fini frees what there was. */
+bool wg__batch_slot_init(wg__batch_slot *slot, const wg__stacker *stacker);
+void wg__batch_slot_fini(wg__batch_slot *slot);
 /* Fills the slot with batch `step`, or with the error of its first sample that could not be made. */
-void wg__stack(wg__stacker *stacker, uint64_t step, wg__slot *slot);
+void wg__stack(wg__stacker *stacker, uint64_t step, wg__batch_slot *slot);
 
 #endif

@@ -14,7 +14,7 @@ enum { MOST_PREFETCH = 1000 };
 
 struct wg_feed {
     wg__stacker stacker;
-    wg__slot *slot; /* [slots] */
+    wg__batch_slot *slot; /* [slots] */
     int64_t slots;
     pid_t owner; /* the process of the thread */
     bool has_thread;
@@ -40,7 +40,7 @@ static void *make_batches(void *argument)
             pthread_cond_wait(&feed->wanted, &feed->lock);
         if (feed->stop) break;
         const uint64_t step = feed->held + (uint64_t)feed->ready, generation = feed->generation;
-        wg__slot *slot = &feed->slot[(feed->at + feed->ready) % feed->slots];
+        wg__batch_slot *slot = &feed->slot[(feed->at + feed->ready) % feed->slots];
         pthread_mutex_unlock(&feed->lock);
         wg__stack(&feed->stacker, step, slot);
         pthread_mutex_lock(&feed->lock);
@@ -91,7 +91,8 @@ static wg_status init(wg_feed *feed, const wg_dataset *data, const wg_feed_optio
     feed->slots = options->prefetch + 1;
     feed->slot = calloc((size_t)feed->slots, sizeof *feed->slot);
     bool complete = feed->slot != NULL;
-    for (int64_t i = 0; complete && i < feed->slots; i++) complete = wg__slot_init(&feed->slot[i], &feed->stacker);
+    for (int64_t i = 0; complete && i < feed->slots; i++)
+        complete = wg__batch_slot_init(&feed->slot[i], &feed->stacker);
     if (!complete)
         return wg_error_set(error, WG_ERR_MEMORY, "feed: out of memory for %lld batches", (long long)feed->slots);
     if (options->prefetch > 0 && !start_thread(feed))
@@ -115,7 +116,7 @@ void wg_feed_free(wg_feed *feed)
 {
     if (!feed) return;
     if (feed->has_thread && feed->owner == getpid()) end_thread(feed);
-    for (int64_t i = 0; feed->slot && i < feed->slots; i++) wg__slot_fini(&feed->slot[i]);
+    for (int64_t i = 0; feed->slot && i < feed->slots; i++) wg__batch_slot_fini(&feed->slot[i]);
     free(feed->slot);
     wg__stacker_fini(&feed->stacker);
     free(feed);
@@ -142,13 +143,13 @@ static void move_to(wg_feed *feed, uint64_t step)
     feed->held = step;
 }
 
-static const wg__slot *wait_for(wg_feed *feed, uint64_t step)
+static const wg__batch_slot *wait_for(wg_feed *feed, uint64_t step)
 {
     pthread_mutex_lock(&feed->lock);
     move_to(feed, step);
     pthread_cond_signal(&feed->wanted);
     while (feed->ready == 0) pthread_cond_wait(&feed->made, &feed->lock);
-    const wg__slot *slot = &feed->slot[feed->at];
+    const wg__batch_slot *slot = &feed->slot[feed->at];
     pthread_mutex_unlock(&feed->lock);
     return slot;
 }
@@ -160,7 +161,7 @@ const wg_batch *wg_feed_batch(wg_feed *feed, uint64_t step, wg_error *error)
         return NULL;
     }
     if (!feed->has_thread) wg__stack(&feed->stacker, step, feed->slot);
-    const wg__slot *slot = feed->has_thread ? wait_for(feed, step) : feed->slot;
+    const wg__batch_slot *slot = feed->has_thread ? wait_for(feed, step) : feed->slot;
     if (slot->status == WG_OK) return &slot->batch;
     wg_error_set(error, slot->error.status ? slot->error.status : slot->status, "%s", slot->error.text);
     return NULL;

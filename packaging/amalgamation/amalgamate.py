@@ -3,9 +3,9 @@
 
     packaging/amalgamation/amalgamate.py [-v] SOURCE FOLDER
 
-The result needs libc, libm and pthreads alone: the reference product instead of BLIS, libm instead of SLEEF, no zlib
-(-DWG_HAVE_ZLIB -lz: with it), and kernels for one instruction set, that of the compiler's flags. The files come from
-the lists in the meson.build files. Each is copied as it is, but
+The result needs libc, libm and pthreads alone: the reference product instead of BLIS, libm instead of SLEEF, no zlib,
+libpng, libjpeg or libsndfile (-DWG_HAVE_ZLIB -lz: with it, and so on), and kernels for one instruction set, that of the
+compiler's flags. The files come from the lists in the meson.build files. Each is copied as it is, but
 
   - a header stands where it is first included; headers of the C library stand at the top, once;
   - the macros of a file end with it;
@@ -20,7 +20,8 @@ import sys
 
 import c_names
 
-CONDITIONAL = {"cpuid.h", "immintrin.h", "sleef.h", "zlib.h", "sys/syscall.h"}  # stay where they are, inside of #if
+CONDITIONAL = {"cpuid.h", "immintrin.h", "jerror.h", "jpeglib.h", "png.h", "sleef.h", "sndfile.h", "sys/syscall.h",
+               "zlib.h"}  # stay where they are, inside of #if
 LIBC = {"accept", "bind", "connect", "drem", "dup", "gamma", "index", "j0", "j1", "jn", "link", "listen", "pause",
         "pipe", "poll", "read", "remove", "rename", "rindex", "round", "scalb", "select", "send", "signal", "sleep",
         "sync", "truncate", "unlink", "wait", "write", "y0", "y1", "yn"}  # short ones of the headers that are included
@@ -46,8 +47,9 @@ HEAD = """\
  *
  *     cc -O2 -c wengert.c          and link the program with -lm -pthread
  *
- * Flags such as -O3 -march=native make it faster, -DWG_HAVE_ZLIB -lz lets it read .gz, -DWG__VERIFY switches the
- * asserts and the verifier of plans on.
+ * Flags such as -O3 -march=native make it faster. -DWG_HAVE_ZLIB -lz lets it read .gz, -DWG_HAVE_PNG -lpng PNG,
+ * -DWG_HAVE_JPEG -ljpeg JPEG, -DWG_HAVE_SNDFILE -lsndfile WAV. -DWG__VERIFY switches the asserts and the verifier of
+ * plans on.
  *
 @LICENSE@ */
 #ifndef _GNU_SOURCE
@@ -109,7 +111,7 @@ class Sources:
     def __init__(self, root):
         self.root, self.texts = root, {}
         self.lists = {"update": ["optim/update.c"]}
-        rooms = re.findall(r"^subdir\('(\w+)'\)", self.text("meson.build"), re.M)
+        rooms = re.findall(r"^subdir\('(\w+)'\)", self.text("meson.build").split("one_file_args")[0], re.M)
         for build in sorted(path for room in rooms for path in (root / room).rglob("meson.build")):
             folder = build.parent.relative_to(root)
             for name, files in re.findall(r"^\s*(\w+_sources) \+?= files\(([^)]*)\)", build.read_text(), re.M):

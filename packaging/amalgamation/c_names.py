@@ -9,7 +9,7 @@ ATTRIBUTE = re.compile(r"__attribute__\(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)
 MEMBER_ENDS = (",", ";", "[", ":")
 KEYWORDS = {"static", "inline", "const", "void", "struct", "union", "enum", "typedef", "extern", "volatile", "restrict",
             "unsigned", "signed", "int", "char", "short", "long", "float", "double", "bool", "sizeof", "_Atomic",
-            "INLINE", "VINLINE", "_Thread_local"}
+            "INLINE", "VINLINE", "_Thread_local", "WG__K"}
 
 
 def without_comments(text):

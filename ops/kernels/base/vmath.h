@@ -74,14 +74,14 @@ VINLINE V v_cosh(V x) { return MATH(cosh, u10, x); }
 VINLINE V v_atanh(V x) { return MATH(atanh, u10, x); }
 VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
 
-/* SLEEF squares x, which overflows; there they are ln 2x. */
-#define FAR R(0x1p32)
+/* SLEEF squares x, which overflows; from there on they are ln 2x. */
+#define ASYMPTOTIC R(0x1p32)
 VINLINE V v_log_twice(V x) { return v_log(x) + R(0.69314718055994530942); }
-VINLINE V v_acosh(V x) { return v_select(v_gt(x, v_set(FAR)), v_log_twice(x), MATH(acosh, u10, x)); }
+VINLINE V v_acosh(V x) { return v_select(v_gt(x, v_set(ASYMPTOTIC)), v_log_twice(x), MATH(acosh, u10, x)); }
 VINLINE V v_asinh(V x)
 {
     V t = v_abs(x), far = v_log_twice(t);
-    return v_select(v_gt(t, v_set(FAR)), v_select(v_lt(x, v_set(0)), -far, far), MATH(asinh, u10, x));
+    return v_select(v_gt(t, v_set(ASYMPTOTIC)), v_select(v_lt(x, v_set(0)), -far, far), MATH(asinh, u10, x));
 }
 
 /* SLEEF returns infinity near the largest number; there it is computed as ln(2^-k x) + k ln 2. */

@@ -32,9 +32,9 @@ enum {
 };
 
 /* A part of the sums of a tile: the lines of both sets from numbers `at` on, `steps` pairs. */
-typedef struct wg__piece {
+typedef struct wg__bf16_piece {
     int64_t at[2], steps;
-} wg__piece;
+} wg__bf16_piece;
 
 /* c[set * WG__SET + i][channel] (+)= sum over the steps of all pieces of image[at[set] + i * line, ...]
  * b[step][channel], i < lines[set]. b has PANEL pairs a step. By AMX all lines of a set that has any are read and
@@ -43,7 +43,7 @@ typedef struct wg__bf16_tile {
     const uint16_t *image;
     const float *b;
     float *c;
-    const wg__piece *piece;
+    const wg__bf16_piece *piece;
     int64_t pieces, line, lines[2], channels;
     bool add;
 } wg__bf16_tile;
@@ -60,8 +60,8 @@ const wg__conv_kernels *wg__conv_bf16_get(void); /* for this machine */
 typedef struct wg__bf16_residue {
     wg__progression axis[WG__CONV_AXES];
     int64_t lines, taps;
-    wg__piece *piece; /* of each tap; if they are folded, of each row of taps */
-    int64_t *weight;  /* offsets of (channel, tap) in a result channel's weights */
+    wg__bf16_piece *piece; /* of each tap; if they are folded, of each row of taps */
+    int64_t *weight;       /* offsets of (channel, tap) in a result channel's weights */
 } wg__bf16_residue;
 
 typedef struct wg__bf16_correlation {
@@ -101,7 +101,7 @@ typedef struct wg__bf16_weight_grad {
     wg__conv_cut cut;         /* its parts are of the units */
     uint16_t *packed;
     float *panel, *sums; /* of dy: [image][step][PANEL]; [panel][unit][WG__SET][PANEL] */
-    wg__piece *piece;
+    wg__bf16_piece *piece;
 } wg__bf16_weight_grad;
 
 wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void *memory, size_t *bytes);

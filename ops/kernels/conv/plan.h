@@ -1,5 +1,5 @@
-/* Internal. What the plans of direct convolutions have in common (tables.c in f32 and f64, tables_bf16.c): scratch, the
- * cut into tasks, and the axes of a correlation. */
+/* Internal. What the plans of direct convolutions have in common (tables.c in f32 and f64, tables_bf16.c in bf16):
+ * scratch, the cut into tasks, and the axes of a correlation. */
 #ifndef WG_KERNELS_CONV_PLAN_H
 #define WG_KERNELS_CONV_PLAN_H
 
@@ -11,19 +11,19 @@ enum { WG__CONV_SLACK = 1024 /* elements past panels, which packing may overwrit
 
 /* ---- scratch ------------------------------------------------------------------------------------------------- */
 
-typedef struct wg__arena {
+typedef struct wg__conv_arena {
     char *memory; /* NULL: only counted */
     size_t used;
-} wg__arena;
+} wg__conv_arena;
 
-static inline void *wg__take(wg__arena *a, int64_t n, size_t size)
+static inline void *wg__take(wg__conv_arena *a, int64_t n, size_t size)
 {
     void *at = a->memory ? a->memory + a->used : NULL;
     a->used += aligned_bytes((size_t)n * size);
     return at;
 }
 
-static inline int64_t *wg__take_offsets(wg__arena *a, int64_t n) { return wg__take(a, n, sizeof(int64_t)); }
+static inline int64_t *wg__take_offsets(wg__conv_arena *a, int64_t n) { return wg__take(a, n, sizeof(int64_t)); }
 
 static inline bool wg__is_padded(const wg__padding *f) { return f->padded_plane != f->plane; }
 

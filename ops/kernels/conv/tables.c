@@ -48,7 +48,7 @@ int64_t wg__weight_grad_tasks(wg__weight_grad t) { return wg__cut_tasks(t.c.attr
 /* ---- correlations -------------------------------------------------------------------------------------------- */
 
 /* Places what every correlation needs in the scratch; the tables of all residues are adjacent. */
-static void lay_out(wg__correlation *r, wg__arena *a)
+static void lay_out(wg__correlation *r, wg__conv_arena *a)
 {
     r->residue = wg__take(a, r->residues, sizeof *r->residue);
     wg__residue first = {.line = wg__take_offsets(a, r->plane), .result = wg__take_offsets(a, r->plane)};
@@ -138,7 +138,7 @@ wg__correlation wg__correlate(const wg__conv *c, void *memory, size_t *bytes)
                          .residues = 1,
                          .interleaved = 1,
                          .row = c->outputs};
-    wg__arena a = {memory, 0};
+    wg__conv_arena a = {memory, 0};
     r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
@@ -248,7 +248,7 @@ wg__correlation wg__correlate_input(const wg__conv *c, void *memory, size_t *byt
     for (int i = 0; i < WG__CONV_AXES; i++) r.residues *= wg__residues_along(c, i);
     r.interleaved = wg__residues_along(c, WG__CONV_AXES - 1);
     r.row = r.residues == 1 ? r.plane : wg__conv_size(c, &c->x, WG__CONV_AXES - 1);
-    wg__arena a = {memory, 0};
+    wg__conv_arena a = {memory, 0};
     r.cut = wg__cut_correlation(c, r.out_channels);
     lay_out(&r, &a);
     if (bytes) *bytes = a.used;
@@ -281,7 +281,7 @@ wg__weight_grad wg__weight_grad_of(const wg__conv *c, void *memory, size_t *byte
     wg__weight_grad t = {.c = *c, .lines = c->in_channels * c->taps};
     int64_t padded = wg__is_padded(&c->padding) ? c->in_channels * c->padding.padded_plane : 0;
     int64_t image = padded ? padded : c->attr->groups * c->in_channels * c->padding.padded_plane;
-    wg__arena a = {memory, 0};
+    wg__conv_arena a = {memory, 0};
     size_t size = wg_dtype_size(c->y.dtype);
     t.images = clamp64(WG__STEPS / (c->outputs + 1), 1, max64(1, c->images));
     t.cut = cut_weight(&t);

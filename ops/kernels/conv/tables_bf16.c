@@ -6,14 +6,14 @@ enum { AXES = WG__CONV_AXES };
 /* ---- correlations -------------------------------------------------------------------------------------------- */
 
 /* The padded image along an axis: positions of one phase are grid[i] apart, phases phase[i]. */
-typedef struct axes {
+typedef struct phase_axes {
     int64_t phases[AXES], phase[AXES];
-} axes;
+} phase_axes;
 
 /* The last axis fastest, phases outside of positions. */
-static axes grid_of(wg__bf16_correlation *r, const int64_t *stride)
+static phase_axes grid_of(wg__bf16_correlation *r, const int64_t *stride)
 {
-    axes a;
+    phase_axes a;
     int64_t n = 1;
     for (int i = AXES - 1; i >= 0; i--) {
         const int64_t s = stride[i], padded = r->padding.padded[i];
@@ -30,12 +30,13 @@ static axes grid_of(wg__bf16_correlation *r, const int64_t *stride)
 }
 
 /* Where the element at `at` of the padded image along axis i is. */
-static int64_t position(const wg__bf16_correlation *r, const axes *a, const int64_t *stride, int i, int64_t at)
+static int64_t position(const wg__bf16_correlation *r, const phase_axes *a, const int64_t *stride, int i,
+                        int64_t at)
 {
     return at % stride[i] * a->phase[i] + at / stride[i] * r->grid[i];
 }
 
-static void place_image(const wg__bf16_correlation *r, const axes *a, const int64_t *stride)
+static void place_image(const wg__bf16_correlation *r, const phase_axes *a, const int64_t *stride)
 {
     const int64_t numbers = r->folded > 1 ? r->in_channels : 2 * r->pairs;
     const wg__padding *f = &r->padding;
@@ -50,7 +51,7 @@ static void place_image(const wg__bf16_correlation *r, const axes *a, const int6
 }
 
 /* Fills the tables of a residue from its axes. */
-static void fill(const wg__bf16_correlation *r, wg__bf16_residue *p, const axes *a, const int64_t *stride,
+static void fill(const wg__bf16_correlation *r, wg__bf16_residue *p, const phase_axes *a, const int64_t *stride,
                  int64_t weight_in, const int64_t *window)
 {
     int64_t sizes[1 + AXES] = {r->in_channels}, steps[1 + AXES] = {weight_in}, first = 0;
@@ -69,15 +70,15 @@ static void fill(const wg__bf16_correlation *r, wg__bf16_residue *p, const axes 
             const wg__progression *x = &p->axis[i];
             at += position(r, a, stride, i, x->image_start + rest % x->taps * x->image_stride);
         }
-        p->piece[tap / r->folded] = (wg__piece){{at * line, (at + WG__SET) * line}, r->pairs};
+        p->piece[tap / r->folded] = (wg__bf16_piece){{at * line, (at + WG__SET) * line}, r->pairs};
     }
 }
 
-static void lay_out(wg__bf16_correlation *r, wg__arena *a)
+static void lay_out(wg__bf16_correlation *r, wg__conv_arena *a)
 {
     const int64_t panels = ceil_div(r->cut.panels, r->cut.panel_tasks);
     r->residue = wg__take(a, r->residues, sizeof *r->residue);
-    wg__piece *piece = wg__take(a, r->taps, sizeof *piece);
+    wg__bf16_piece *piece = wg__take(a, r->taps, sizeof *piece);
     int64_t *weight = wg__take_offsets(a, r->taps * r->in_channels);
     if (a->memory) r->residue[0] = (wg__bf16_residue){.piece = piece, .weight = weight};
     r->place = wg__take_offsets(a, r->padding.plane);
@@ -132,10 +133,10 @@ static int64_t folded_taps(const wg__conv *c, bool input, int group)
 wg__bf16_correlation wg__bf16_correlate(const wg__conv *c, bool input, int group, void *memory, size_t *bytes)
 {
     wg__bf16_correlation r = describe(c, input);
-    wg__arena scratch = {memory, 0};
+    wg__conv_arena scratch = {memory, 0};
     int64_t stride[AXES], window[AXES];
     for (int i = 0; i < AXES; i++) stride[i] = input ? 1 : wg__conv_value(c, c->attr->stride, i, 1);
-    const axes a = grid_of(&r, stride);
+    const phase_axes a = grid_of(&r, stride);
     r.folded = folded_taps(c, input, group);
     r.pairs = round_up(ceil_div(r.in_channels * r.folded, 2), group);
     r.cut = wg__cut_correlation(c, r.out_channels);
@@ -168,7 +169,7 @@ static void cut_weight(wg__bf16_weight_grad *t)
     t->cut.panel_tasks = t->lines >= LINES ? 1 : clamp64(tasks / t->cut.part_tasks, 1, t->cut.panels);
 }
 
-static void lay_out_weight(wg__bf16_weight_grad *t, wg__arena *a)
+static void lay_out_weight(wg__bf16_weight_grad *t, wg__conv_arena *a)
 {
     const int64_t panels = ceil_div(t->cut.panels, t->cut.panel_tasks),
                   units = ceil_div(t->units, t->cut.part_tasks);
@@ -200,7 +201,7 @@ wg__bf16_weight_grad wg__bf16_weight_grad_of(const wg__conv *c, int group, void 
     const int64_t sets = ceil_div(ceil_div(t.units, t.cut.part_tasks), t.first_taps) + 1; /* of a part, at most */
     t.image = min64(sets, ceil_div(t.lines, WG__SET)) * WG__SET * t.line;
     t.images = clamp64(WG__AHEAD / (t.image + 1), 1, max64(1, c->images));
-    wg__arena a = {memory, 0};
+    wg__conv_arena a = {memory, 0};
     lay_out_weight(&t, &a);
     if (bytes) *bytes = a.used;
     return t;

@@ -28,7 +28,7 @@ INLINE void tile(bool sets_2, bool cols_2, const wg__bf16_tile *t)
         if (sets_2) _tile_zero(2);
         if (sets_2 && cols_2) _tile_zero(3);
     }
-    for (const wg__piece *p = t->piece; p < t->piece + t->pieces; p++) {
+    for (const wg__bf16_piece *p = t->piece; p < t->piece + t->pieces; p++) {
         const uint16_t *first = t->image + p->at[0], *second = t->image + p->at[1];
         for (int64_t step = 0; step < p->steps; step += GROUP_STEPS) {
             _tile_loadd(4, first, line);
@@ -80,7 +80,7 @@ INLINE void tile(int rows, int vectors, const wg__bf16_tile *t, int set, int64_t
     UNROLL
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++) sum[i][v] = t->add ? load(c + i * PANEL + v * LANES) : (vector){0};
-    for (const wg__piece *p = t->piece; p < t->piece + t->pieces; p++) {
+    for (const wg__bf16_piece *p = t->piece; p < t->piece + t->pieces; p++) {
         const uint16_t *row[POINTERS];
         UNROLL
         for (int g = 0; g < POINTERS; g++)

@@ -206,10 +206,10 @@ static void add_units(const wg__bf16_weight_grad *t, const unit *u, int count, i
                       float *totals)
 {
     const unit *second = &u[count - 1];
-    wg__piece *p = t->piece;
+    wg__bf16_piece *p = t->piece;
     for (int64_t i = 0, at = 0; i < n; i++, at += t->image) {
-        if (t->whole) *p++ = (wg__piece){{u->at + at, second->at + at}, t->whole};
-        if (t->tail) *p++ = (wg__piece){{u->tail + at, second->tail + at}, t->tail / 2};
+        if (t->whole) *p++ = (wg__bf16_piece){{u->at + at, second->at + at}, t->whole};
+        if (t->tail) *p++ = (wg__bf16_piece){{u->tail + at, second->tail + at}, t->tail / 2};
     }
     const wg__bf16_tile tile = {.image = t->packed,
                                 .b = t->panel,
