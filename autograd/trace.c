@@ -34,7 +34,7 @@ static void print_scalar(const wg_tape *tape, const wg__node *node, FILE *out)
     }
 }
 
-/* Leaves: boxes; data in grey, with the number of a scalar; buffers dashed. */
+/* Leaves: boxes; data in grey, with the number of a scalar; parameters blue, buffers dashed. Gradients: red. */
 static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
 {
     const wg__node *node = &tape->nodes[id];
@@ -47,7 +47,9 @@ static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
             wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
     if (!node->op) fputs(", shape=box", out);
     if (node->leaf == WG__LEAF_DATA) fputs(", color=grey", out);
-    if (param && wg_param_is_buffer(param)) fputs(", style=dashed", out);
+    if (param) fputs(wg_param_is_buffer(param) ? ", style=dashed" : ", style=filled, fillcolor=lightblue", out);
+    if (node->forward)
+        fprintf(out, ", style=filled, fillcolor=mistyrose, tooltip=\"gradient of %%%u\"", node->forward);
     fputs("];\n", out);
 }
 
@@ -72,7 +74,8 @@ wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out)
     for (uint32_t id = 1; id < tape->n_nodes; id++) {
         const uint32_t *in = wg__inputs(tape, &tape->nodes[id]);
         for (uint32_t k = 0; k < tape->nodes[id].n_in; k++)
-            if (in[k]) fprintf(out, "  n%u -> n%u;\n", in[k], id);
+            if (in[k])
+                fprintf(out, "  n%u -> n%u%s;\n", in[k], id, tape->nodes[id].forward ? " [color=brown3]" : "");
     }
     fputs("}\n", out);
     return ferror(out) ? WG_ERR_IO : WG_OK;

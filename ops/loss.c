@@ -345,6 +345,26 @@ wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reducti
     return reduced(wg_add(yes, no), reduction);
 }
 
+wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, wg_tensor positive_weight,
+                                           wg_reduction reduction)
+{
+    const char *op = "binary_cross_entropy_weighted";
+    if (!same_shape(logits, target, reduction, op)) return wg__nil_of(logits);
+    if (!wg__both_set(logits, positive_weight, op) || !wg__both_float(logits, positive_weight, op))
+        return wg__nil_of(logits);
+    wg_tensor yes = wg_mul(wg_mul(target, positive_weight), wg_softplus(wg_neg(logits)));
+    wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
+    return reduced(wg_add(yes, no), reduction);
+}
+
+wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction)
+{
+    if (!same_shape(p, target, reduction, "binary_cross_entropy_probabilities")) return wg__nil_of(p);
+    wg_tensor one = wg__constant(p, 1), least = wg__constant(p, -100);
+    wg_tensor yes = wg_maximum(wg_log(p), least), no = wg_maximum(wg_log1p(wg_neg(p)), least);
+    return reduced(wg_neg(wg_add(wg_mul(target, yes), wg_mul(wg_sub(one, target), no))), reduction);
+}
+
 /* Where t is 0, neither ln t nor log_q is used, so that no inf enters the value or the gradient. */
 wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction)
 {

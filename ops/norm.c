@@ -105,3 +105,22 @@ wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon)
     wg__norm_attr attr = {epsilon, false};
     return wg_record(&rms_norm, (wg_tensor[]){x, weight}, 2, &attr, sizeof attr);
 }
+
+/* [N, C, ...] as rows of a group: [N, groups, C / groups ...]. */
+wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor bias, double epsilon)
+{
+    wg_shape shape;
+    if (!wg__shape(x, &shape, "group_norm") || !wg__both_float(x, x, "group_norm")) return wg__nil_of(x);
+    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "group_norm", "epsilon = %g is negative", epsilon);
+    if (shape.rank < 2) return wg__refuse(x, WG_ERR_SHAPE, "group_norm", "x must be [N, C, ...]");
+    const int64_t channels = shape.size[1];
+    if (groups < 1 || channels < 1 || channels % groups)
+        return wg__refuse(x, WG_ERR_SHAPE, "group_norm", "%lld channels are not a multiple of %lld groups",
+                          (long long)channels, (long long)groups);
+    wg_shape column = {.rank = shape.rank - 1};
+    for (int d = 0; d < column.rank; d++) column.size[d] = d ? 1 : channels;
+    wg_tensor y = wg_reshape(x, WG_DIMS(shape.size[0], groups, -1));
+    y = wg_reshape(wg_layer_norm(y, WG_NONE, WG_NONE, epsilon), shape);
+    if (weight.tape) y = wg_mul(y, wg_reshape(weight, column));
+    return bias.tape ? wg_add(y, wg_reshape(bias, column)) : y;
+}

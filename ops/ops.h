@@ -38,9 +38,20 @@ WG_API wg_tensor wg_square(wg_tensor x);                   /* x^2; also i32 */
 WG_API wg_tensor wg_reciprocal(wg_tensor x);               /* 1/x */
 WG_API wg_tensor wg_sin(wg_tensor x);                      /* sin x, x in radians */
 WG_API wg_tensor wg_cos(wg_tensor x);                      /* cos x, x in radians */
+WG_API wg_tensor wg_tan(wg_tensor x);                      /* tan x, x in radians */
+WG_API wg_tensor wg_asin(wg_tensor x);                     /* the angle whose sine is x; NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_acos(wg_tensor x);                     /* the same for the cosine */
+WG_API wg_tensor wg_atan(wg_tensor x);                     /* the angle in -pi/2 .. pi/2 whose tangent is x */
+WG_API wg_tensor wg_sinh(wg_tensor x);                     /* (e^x - e^-x) / 2 */
+WG_API wg_tensor wg_cosh(wg_tensor x);                     /* (e^x + e^-x) / 2 */
 WG_API wg_tensor wg_tanh(wg_tensor x);                     /* (e^x - e^-x) / (e^x + e^-x) */
+WG_API wg_tensor wg_asinh(wg_tensor x);                    /* ln(x + sqrt(x^2 + 1)) */
+WG_API wg_tensor wg_acosh(wg_tensor x);                    /* NaN below 1 */
+WG_API wg_tensor wg_atanh(wg_tensor x);                    /* NaN outside of -1 .. 1 */
 WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
 WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
+WG_API wg_tensor wg_ceil(wg_tensor x);                     /* derivative 0 */
+WG_API wg_tensor wg_round(wg_tensor x);                    /* to the nearest integer, ties to even; derivative 0 */
 WG_API wg_tensor wg_sigmoid(wg_tensor x);                  /* 1 / (1 + e^-x) */
 WG_API wg_tensor wg_relu(wg_tensor x);                     /* max(0, x); derivative 0 at 0 */
 WG_API wg_tensor wg_leaky_relu(wg_tensor x, double slope); /* x > 0 ? x : slope x (PyTorch's slope: 0.01) */
@@ -56,12 +67,14 @@ WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i
 
 /* ---- elementwise, two operands ------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_add(wg_tensor a, wg_tensor b);     /* a + b; also i32 */
-WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b);     /* a - b; also i32 */
-WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b);     /* a b; also i32 */
-WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);     /* a / b */
-WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);     /* a^b; the gradient to b is 0 where a is 0 */
-WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);     /* a - b floor(a / b), as % in Python */
+WG_API wg_tensor wg_add(wg_tensor a, wg_tensor b);       /* a + b; also i32 */
+WG_API wg_tensor wg_sub(wg_tensor a, wg_tensor b);       /* a - b; also i32 */
+WG_API wg_tensor wg_mul(wg_tensor a, wg_tensor b);       /* a b; also i32 */
+WG_API wg_tensor wg_div(wg_tensor a, wg_tensor b);       /* a / b */
+WG_API wg_tensor wg_pow(wg_tensor a, wg_tensor b);       /* a^b; the gradient to b is 0 where a is 0 */
+WG_API wg_tensor wg_mod(wg_tensor a, wg_tensor b);       /* a - b floor(a / b), as % in Python */
+WG_API wg_tensor wg_atan2(wg_tensor a, wg_tensor b);     /* the angle of the point with x = b, y = a, -pi .. pi */
+WG_API wg_tensor wg_logaddexp(wg_tensor a, wg_tensor b); /* ln(e^a + e^b), without overflow */
 WG_API wg_tensor wg_maximum(wg_tensor a, wg_tensor b); /* gradient halved where equal; NaN if either is; also i32 */
 WG_API wg_tensor wg_minimum(wg_tensor a, wg_tensor b); /* the same for the minimum */
 
@@ -140,6 +153,8 @@ WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep); /* the same for t
 WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* the gradient is exact even if elements are 0 */
 WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
                         int correction); /* sum (x - mean)^2 / (n - correction), which must be > 0 */
+WG_API wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep); /* sqrt(sum x^2); its derivatives at 0 are 0 */
+WG_API wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction); /* sqrt(var); at 0 the same */
 WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, shifted by the maximum */
 WG_API wg_tensor wg_any(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
 WG_API wg_tensor wg_all(wg_tensor x, wg_axes axes, bool keep);       /* bool operand and result */
@@ -150,7 +165,11 @@ WG_API wg_tensor wg_mean_all(wg_tensor x);                           /* to a sca
 
 /* ---- along one axis ------------------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_cumsum(wg_tensor x, int axis); /* y_i = x_0 + ... + x_i */
+WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);  /* y_i = x_0 + ... + x_i */
+WG_API wg_tensor wg_cumprod(wg_tensor x, int axis); /* y_i = x_0 ... x_i */
+WG_API wg_tensor wg_cummax(wg_tensor x, int axis);  /* the gradient of equal maxima is shared, as of wg_maximum */
+WG_API wg_tensor wg_cummin(wg_tensor x, int axis);  /* the same for the minimum */
+WG_API wg_tensor wg_logcumsumexp(wg_tensor x, int axis); /* y_i = ln(e^x_0 + ... + e^x_i) */
 /* e^(x_i - max) / sum; zeros for a row of all -inf; all NaN if one is inf or NaN */
 WG_API wg_tensor wg_softmax(wg_tensor x, int axis);
 /* Over the elements for which mask is true (bool, broadcasts to x); 0 for the others, which are not read: they may be
@@ -261,6 +280,22 @@ WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool3d(wg_tensor x, wg_pool_options options);
 
+/* The mean, or the maximum, of `size` parts of an axis of n: part i are elements floor(i n / size) to
+ * ceil((i + 1) n / size) - 1, as in PyTorch. Pool images by one call for each axis. */
+WG_API wg_tensor wg_adaptive_avg_pool(wg_tensor x, int axis, int64_t size);
+WG_API wg_tensor wg_adaptive_max_pool(wg_tensor x, int axis, int64_t size);
+
+/* How element i of an axis of n elements is found that is resized to m. */
+typedef enum wg_resize_mode {
+    WG_RESIZE_NEAREST,       /* x[floor(i n / m)] */
+    WG_RESIZE_LINEAR,        /* between the neighbours of (i + 1/2) n / m - 1/2: pixels are areas */
+    WG_RESIZE_LINEAR_CORNERS /* between the neighbours of i (n - 1) / (m - 1): the ends stay (align_corners) */
+} wg_resize_mode;
+/* The axis resized; bilinear: one call for each axis. */
+WG_API wg_tensor wg_resize(wg_tensor x, int axis, int64_t size, wg_resize_mode mode);
+/* The windows of an axis as a new last axis: out[..., i, ..., k] = x[..., i step + k, ...], k < size. Any dtype. */
+WG_API wg_tensor wg_unfold(wg_tensor x, int axis, int64_t size, int64_t step);
+
 /* ---- views: copied only if strides cannot express the result; any dtype -------------------------------------- */
 
 WG_API wg_tensor wg_reshape(wg_tensor x, wg_shape shape);      /* equal numel; one size may be -1: inferred */
@@ -288,6 +323,14 @@ WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, w
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after,
                               double value); /* a value instead of zeros */
+/* What stands beyond the ends. */
+typedef enum wg_pad_mode {
+    WG_PAD_REFLECT,   /* 2 1 | 0 1 2 3 | 2 1: the axis reversed, without its end */
+    WG_PAD_REPLICATE, /* 0 0 | 0 1 2 3 | 3 3 */
+    WG_PAD_CIRCULAR   /* 2 3 | 0 1 2 3 | 0 1 */
+} wg_pad_mode;
+/* By elements of the axis of size n: before, after < n to reflect, <= n to go around. */
+WG_API wg_tensor wg_pad_by(wg_tensor x, int axis, int64_t before, int64_t after, wg_pad_mode mode);
 
 /* ---- by index (i32; out of range is reported when the program runs) ---------------------------------------------
  * Any dtype, except scatter_add and gradients. gather, scatter_add: x and index have equal sizes except for the
@@ -344,8 +387,31 @@ WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction); 
 WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction);
 /* t ln(1 + e^-x) + (1 - t) ln(1 + e^x): x are logits, t probabilities. */
 WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction);
+/* The same with the first term times positive_weight, which broadcasts to the logits: of rare positives. */
+WG_API wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, wg_tensor positive_weight,
+                                                  wg_reduction reduction);
+/* -t ln p - (1 - t) ln(1 - p), p probabilities; a logarithm below -100 counts as -100, as in PyTorch, no gradient. */
+WG_API wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction);
 /* t (ln t - log_q), 0 where t is 0; log_q are log-probabilities, as in PyTorch's kl_div. */
 WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction);
+
+/* ---- distances, and losses by them ------------------------------------------------------------------------------ */
+
+/* x / max(|x|, epsilon), |x| the norm along the axis (PyTorch's epsilon: 1e-12). */
+WG_API wg_tensor wg_normalize(wg_tensor x, int axis, double epsilon);
+/* sum a b / (max(|a|, epsilon) max(|b|, epsilon)) along the axis of a; b broadcasts (PyTorch's epsilon: 1e-8). */
+WG_API wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilon);
+/* |a_i - b_j|: a[..., m, d], b[..., n, d] = [..., m, n]; by differences, so that near points keep their digits. */
+WG_API wg_tensor wg_cdist(wg_tensor a, wg_tensor b);
+/* max(0, |a - p| - |a - n| + margin), |.| along the last axis (Schroff et al. 2015; PyTorch's margin: 1). */
+WG_API wg_tensor wg_triplet_loss(wg_tensor anchor, wg_tensor positive, wg_tensor negative, double margin,
+                                 wg_reduction reduction);
+/* max(0, -order (a - b) + margin); order: 1 where a is to be larger, -1 where b is. */
+WG_API wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, double margin,
+                                        wg_reduction reduction);
+/* 1 - cos(a, b) where `same`, a bool, is true, else max(0, cos(a, b) - margin), along the last axis. */
+WG_API wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin,
+                                          wg_reduction reduction);
 
 /* Connectionist temporal classification (Graves et al. 2006): -ln of the sum over all alignments of the target with T
  * steps, in which labels repeat and blanks may be in between. log_probs[T, B, C] (after wg_log_softmax), targets i32
@@ -377,6 +443,9 @@ WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int 
 WG_API wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon);
 /* x / sqrt(mean(x^2) + epsilon) weight over the last axis; weight[n] or WG_NONE (Zhang, Sennrich 2019). */
 WG_API wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon);
+/* The same over groups of channels, axis 1 of x[N, C, ...], with all positions; C a multiple of groups; weight[C],
+ * bias[C] or WG_NONE (Wu, He 2018). groups = C: instance norm (Ulyanov et al. 2016). */
+WG_API wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor bias, double epsilon);
 /* (x - mean) / sqrt(var + epsilon) weight + bias per channel, axis 1: x[N, C] or [N, C, ...], mean[C], var[C];
  * weight[C], bias[C] or WG_NONE; epsilon >= 0 (Ioffe, Szegedy 2015). */
 WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor mean, wg_tensor var,
@@ -388,6 +457,15 @@ WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bi
 /* In train mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (see wg_set_step); in eval
  * mode x (Srivastava et al. 2014). */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
+
+/* ---- parts of transformers --------------------------------------------------------------------------------------- */
+
+/* silu(gate) x (Shazeer 2020). */
+WG_API wg_tensor wg_swiglu(wg_tensor gate, wg_tensor x);
+/* Rotary positions (Su et al. 2021): pairs of the last axis of x[..., T, d], d even, turned by the angle
+ * position base^(-2 i / d), i = 0 .. d/2 - 1; position i32 [T] or [..., T]; base usually 10000. The pair is
+ * (x_i, x_(i + d/2)), as in Llama; with `interleaved`, (x_2i, x_(2i + 1)), as in the paper. */
+WG_API wg_tensor wg_rotary(wg_tensor x, wg_tensor position, double base, bool interleaved);
 
 /* ---- attention (Vaswani et al. 2017) ------------------------------------------------------------------------- */
 
@@ -408,6 +486,9 @@ WG_API wg_attention_options wg_attention_defaults(void);
  * value, of which NaN or infinities are none of the query's business, changes the query's result or gradient. A query
  * that sees no key gives zeros and no gradient. */
 WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options);
+/* x[..., heads, T, d], each head `times` times in a row: keys and values of grouped queries (Ainslie et al. 2023), of
+ * which several heads of q share one. */
+WG_API wg_tensor wg_repeat_heads(wg_tensor x, int64_t times);
 /* Only the weights, softmax(scale q k^T + bias): [..., Tq, Tk]. A row sums to 1, or is 0 if the query sees no key. */
 WG_API wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options options);
 /* weights v: weights[..., Tq, Tk], v[..., Tk, dv]. Neither the weights nor the values of masked keys are read (mask,

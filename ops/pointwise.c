@@ -35,6 +35,14 @@ static wg_tensor inside(wg_tensor x, wg_tensor low, wg_tensor high)
     return wg_logical_and(wg_greater_equal(x, low), wg_less_equal(x, high));
 }
 
+static wg_tensor one_minus_square(wg_tensor x)
+{
+    wg_tensor one = wg__constant(x, 1);
+    return wg_mul(wg_sub(one, x), wg_add(one, x));
+}
+
+static wg_tensor sum_of_squares(wg_tensor a, wg_tensor b) { return wg_add(wg_square(a), wg_square(b)); }
+
 /* h d^3/dx^3 (x Phi(x)) = h phi(x) (x^3 - 4 x), phi the standard normal density. */
 static wg_tensor gelu_third(wg_tensor h, wg_tensor x)
 {

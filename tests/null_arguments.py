@@ -47,7 +47,8 @@ VALUES = {
     ('int64_t', 'heads'): '2', ('size_t', 'n'): '1', ('size_t', 'n_tensors'): '1', ('size_t', 'n_metadata'): '1',
 }
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
-         'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED', 'wg_fit_event': 'WG_FIT_STEP'}
+         'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED', 'wg_pad_mode': 'WG_PAD_REFLECT',
+         'wg_resize_mode': 'WG_RESIZE_LINEAR', 'wg_fit_event': 'WG_FIT_STEP'}
 CALLBACKS = ('wg_error_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate')
 SKIP = {('wg_pool_new', 'threads'): 'a large number starts as many threads'}
 TENSORS = ['WG_NONE', 'w.nil', 'w.stale', 'w.elsewhere', '(wg_tensor){.node = 5}',

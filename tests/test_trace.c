@@ -29,8 +29,16 @@ static void dumps(void)
     text = dumped(wg_dump_graphviz, tape);
     CHECK(strstr(text, "digraph") && strstr(text, "label=\"encoder.l\\\"0\"") && strstr(text, "->"));
     CHECK(strstr(text, "[label=\"data\\n%") && strstr(text, " f32 [2, 3]\", shape=box, color=grey]")); /* leaves */
-    CHECK(strstr(text, "[label=\"w\\n%") && strstr(text, " f32 [4, 3]\", shape=box]"));
+    CHECK(strstr(text, "[label=\"w\\n%") &&
+          strstr(text, " f32 [4, 3]\", shape=box, style=filled, fillcolor=lightblue]"));
+    CHECK(!strstr(text, "mistyrose"));
     free(text);
+    wg_tensor tanh_of = wg_tanh(wg_use(tape, w)), slope = wg_grad1(wg_sum_all(tanh_of), tanh_of, WG_NONE);
+    CHECK(wg_eval(&slope, 1) == WG_OK);
+    text = dumped(wg_dump_graphviz, tape);
+    CHECK(strstr(text, "fillcolor=mistyrose, tooltip=\"gradient of %") && strstr(text, " [color=brown3];"));
+    free(text);
+    CHECK(wg_backward(loss) == WG_OK);
     text = dumped(wg_dump_plan, tape);
     CHECK(strstr(text, "instructions") && strstr(text, "chain of") && strstr(text, "gradient of"));
     free(text);

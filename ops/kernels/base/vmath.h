@@ -64,7 +64,25 @@ VINLINE V v_expm1(V x) { return MATH(expm1, u10, x); }
 VINLINE V v_log(V x) { return MATH(log, u10, x); }
 VINLINE V v_sin(V x) { return MATH(sin, u10, x); }
 VINLINE V v_cos(V x) { return MATH(cos, u10, x); }
+VINLINE V v_tan(V x) { return MATH(tan, u10, x); }
+VINLINE V v_asin(V x) { return MATH(asin, u10, x); }
+VINLINE V v_acos(V x) { return MATH(acos, u10, x); }
+VINLINE V v_atan(V x) { return MATH(atan, u10, x); }
+VINLINE V v_atan2(V a, V b) { return MATH2(atan2, u10, a, b); }
+VINLINE V v_sinh(V x) { return MATH(sinh, u10, x); }
+VINLINE V v_cosh(V x) { return MATH(cosh, u10, x); }
+VINLINE V v_atanh(V x) { return MATH(atanh, u10, x); }
 VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
+
+/* SLEEF squares x, which overflows; there they are ln 2x. */
+#define FAR R(0x1p32)
+VINLINE V v_log_twice(V x) { return v_log(x) + R(0.69314718055994530942); }
+VINLINE V v_acosh(V x) { return v_select(v_gt(x, v_set(FAR)), v_log_twice(x), MATH(acosh, u10, x)); }
+VINLINE V v_asinh(V x)
+{
+    V t = v_abs(x), far = v_log_twice(t);
+    return v_select(v_gt(t, v_set(FAR)), v_select(v_lt(x, v_set(0)), -far, far), MATH(asinh, u10, x));
+}
 
 /* SLEEF returns infinity near the largest number; there it is computed as ln(2^-k x) + k ln 2. */
 VINLINE V v_log1p(V x)
@@ -158,6 +176,22 @@ VINLINE V v_sigmoid(V x)
 
 /* ln(1 + e^x) */
 VINLINE V v_softplus(V x) { return v_max(x, v_set(0)) + v_log1p_unit(v_exp(-v_abs(x))); }
+
+/* ln(e^a + e^b); of two equal infinities that infinity. */
+VINLINE V v_logaddexp(V a, V b)
+{
+    V apart = v_select(v_eq(a, b), v_set(0), v_abs(a - b));
+    return v_max(a, b) + v_log1p_unit(v_exp(-apart));
+}
+
+/* To the nearest integer, ties to even. */
+VINLINE V v_round(V x)
+{
+    V large = v_set(WG__T == 32 ? R(0x1p23) : R(0x1p52)), sign = v_set(-R(0));
+    V magic = (V)((I)large | ((I)x & (I)sign)), near = (x + magic) - magic;
+    near = (V)(((I)near & ~(I)sign) | ((I)x & (I)sign)); /* -0.3 becomes -0 */
+    return v_select(v_lt(v_abs(x), large), near, x);
+}
 
 /* The density and the distribution function of the standard normal distribution. */
 VINLINE V v_normal_density(V x) { return v_exp(x * x * R(-0.5)) * R(0.39894228040143267794); }

@@ -1,0 +1,107 @@
+/* Norms of vectors, distances, and losses made of them: compositions. The norm's derivative at 0 is 0, of any order. */
+#include "internal.h"
+
+/* sqrt(s), s >= 0, whose derivatives at 0 are 0 and not infinite: there the root is of a constant. */
+static wg_tensor root(wg_tensor s)
+{
+    wg_tensor none = wg_equal(s, wg__constant(s, 0));
+    wg_tensor r = wg_sqrt(wg_where(none, wg__constant(s, 1), s));
+    return wg_where(none, wg__constant(s, 0), r);
+}
+
+static wg_tensor length(wg_tensor x, wg_axes axes, bool keep) { return root(wg_sum(wg_square(x), axes, keep)); }
+
+wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep)
+{
+    if (!wg__both_float(x, x, "norm")) return wg__nil_of(x);
+    return length(x, axes, keep);
+}
+
+wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction)
+{
+    return root(wg_var(x, axes, keep, correction));
+}
+
+/* Whether the axis and epsilon are valid; *axis then counts from 0. */
+static bool along(wg_tensor x, int *axis, double epsilon, const char *op)
+{
+    if (!wg__both_float(x, x, op) || !wg__axis(x, axis, op)) return false;
+    if (epsilon >= 0) return true;
+    wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g is negative", epsilon);
+    return false;
+}
+
+wg_tensor wg_normalize(wg_tensor x, int axis, double epsilon)
+{
+    if (!along(x, &axis, epsilon, "normalize")) return wg__nil_of(x);
+    return wg_div(x, wg_maximum_scalar(length(x, WG_AXES(axis), true), epsilon));
+}
+
+wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilon)
+{
+    if (!wg__both_set(a, b, "cosine_similarity") || !wg__both_float(a, b, "cosine_similarity"))
+        return wg__nil_of(a);
+    if (!along(a, &axis, epsilon, "cosine_similarity")) return wg__nil_of(a);
+    wg_axes one = WG_AXES(axis - wg_rank(a)); /* from the end: b may have another rank */
+    wg_tensor by_a = wg_maximum_scalar(length(a, one, false), epsilon),
+              by_b = wg_maximum_scalar(length(b, one, false), epsilon);
+    return wg_div(wg_div(wg_sum(wg_mul(a, b), one, false), by_a), by_b);
+}
+
+wg_tensor wg_cdist(wg_tensor a, wg_tensor b)
+{
+    if (!wg__both_set(a, b, "cdist") || !wg__both_float(a, b, "cdist")) return wg__nil_of(a);
+    if (wg_rank(a) < 2 || wg_rank(b) < 2)
+        return wg_fail(a, WG_ERR_SHAPE, "cdist", "operands must have 2 axes or more: [..., points, size]");
+    return length(wg_sub(wg_unsqueeze(a, -2), wg_unsqueeze(b, -3)), WG_AXES(-1), false);
+}
+
+/* ---- losses ------------------------------------------------------------------------------------------------------ */
+
+static wg_tensor reduced(wg_tensor loss, wg_reduction reduction, const char *op)
+{
+    switch (reduction) {
+    case WG_REDUCE_NONE: return loss;
+    case WG_SUM: return wg_sum_all(loss);
+    case WG_MEAN: return wg_mean_all(loss);
+    }
+    return wg_fail(loss, WG_ERR_ARGUMENT, op, "reduction %d is none of wg_reduction", (int)reduction);
+}
+
+static bool margin_is_number(wg_tensor x, double margin, const char *op)
+{
+    if (margin == margin) return true;
+    wg_fail(x, WG_ERR_ARGUMENT, op, "the margin is NaN");
+    return false;
+}
+
+wg_tensor wg_triplet_loss(wg_tensor anchor, wg_tensor positive, wg_tensor negative, double margin,
+                          wg_reduction reduction)
+{
+    const char *op = "triplet_loss";
+    if (!wg__both_set(anchor, positive, op) || !wg__both_set(anchor, negative, op)) return wg__nil_of(anchor);
+    if (!wg__both_float(anchor, positive, op) || !wg__both_float(anchor, negative, op)) return wg__nil_of(anchor);
+    if (!margin_is_number(anchor, margin, op)) return wg__nil_of(anchor);
+    wg_tensor near = length(wg_sub(anchor, positive), WG_AXES(-1), false),
+              far = length(wg_sub(anchor, negative), WG_AXES(-1), false);
+    return reduced(wg_relu(wg_add_scalar(wg_sub(near, far), margin)), reduction, op);
+}
+
+wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, double margin, wg_reduction reduction)
+{
+    const char *op = "margin_ranking_loss";
+    if (!wg__both_set(a, b, op) || !wg__both_set(a, order, op)) return wg__nil_of(a);
+    if (!wg__both_float(a, b, op) || !wg__both_float(a, order, op)) return wg__nil_of(a);
+    if (!margin_is_number(a, margin, op)) return wg__nil_of(a);
+    return reduced(wg_relu(wg_add_scalar(wg_mul(order, wg_sub(b, a)), margin)), reduction, op);
+}
+
+wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin, wg_reduction reduction)
+{
+    const char *op = "cosine_embedding_loss";
+    if (!wg__both_set(a, b, op) || !wg__both_set(a, same, op)) return wg__nil_of(a);
+    if (!margin_is_number(a, margin, op)) return wg__nil_of(a);
+    wg_tensor cosine = wg_cosine_similarity(a, b, -1, 1e-8);
+    wg_tensor apart = wg_relu(wg_add_scalar(cosine, -margin));
+    return reduced(wg_where(same, wg_rsub_scalar(1, cosine), apart), reduction, op);
+}
