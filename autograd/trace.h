@@ -59,21 +59,24 @@ WG_API wg_status wg_trace_runs(wg_tape *tape, int64_t events);
  * event "run" in the lane of the calling thread. */
 WG_API wg_status wg_dump_trace(const wg_tape *tape, FILE *out);
 
+/* What a thread did, or a run as a whole. */
 typedef struct wg_trace_event {
-    const char *op;      /* NULL: a run as a whole */
-    const char *scope;   /* "encoder.l0"; "": the outermost */
-    const char *forward; /* the op that this is part of the gradient of; NULL: none */
-    int thread;          /* 0: the calling thread */
-    int64_t task;        /* its number; -1: all tasks of the instruction */
-    wg_shape shape;      /* of the result of the whole instruction; a run: [instructions] */
-    wg_dtype dtype;
+    const char *op;        /* NULL: a run as a whole */
+    const char *scope;     /* "encoder.l0"; "": the outermost */
+    const char *forward;   /* the op that this is part of the gradient of; NULL: none */
+    int thread;            /* 0: the calling thread */
+    int64_t task;          /* its number; -1: all tasks of the instruction */
+    wg_shape shape;        /* of the result of the whole instruction; a run: [instructions] */
+    wg_dtype dtype;        /* of the result */
     double start, seconds; /* start: after the first event */
 } wg_trace_event;
+/* What wg_trace_each calls. */
 typedef void (*wg_trace_fn)(void *context, const wg_trace_event *event);
 /* Calls visit, which must not use the tape, for each event of the trace, in the order of starts. The strings are valid
  * until the tape is freed. */
 WG_API wg_status wg_trace_each(const wg_tape *tape, wg_trace_fn visit, void *context);
 
+/* What wg_memory_each calls. */
 typedef void (*wg_scope_fn)(void *context, const char *scope, size_t bytes);
 /* Calls visit for each scope with the bytes of its values at the moment when the plan that ran last needs most memory:
  * what is computed or saved for the backward pass. Parameters, gradients and values that can be read after the run have

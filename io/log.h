@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-typedef struct wg_log_file wg_log_file;
+typedef struct wg_log_file wg_log_file; /* a file of events that is being written */
 
 /* Begins a new file, events.out.tfevents.SECONDS.HOST.PROCESS.N, in the folder, which is created with its parents if
  * it is missing. Files that are there stay as they are: TensorBoard shows all files of a folder as one run. Returns

@@ -51,6 +51,7 @@ wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilo
 wg_tensor wg_cdist(wg_tensor a, wg_tensor b)
 {
     if (!wg__both_set(a, b, "cdist") || !wg__both_float(a, b, "cdist")) return wg__nil_of(a);
+    if (wg_is_nil(a) || wg_is_nil(b)) return wg__nil_of(a);
     if (wg_rank(a) < 2 || wg_rank(b) < 2)
         return wg_fail(a, WG_ERR_SHAPE, "cdist", "operands must have 2 axes or more: [..., points, size]");
     return length(wg_sub(wg_unsqueeze(a, -2), wg_unsqueeze(b, -3)), WG_AXES(-1), false);

@@ -39,14 +39,14 @@ WG_API wg_tensor wg_reciprocal(wg_tensor x);               /* 1/x */
 WG_API wg_tensor wg_sin(wg_tensor x);                      /* sin x, x in radians */
 WG_API wg_tensor wg_cos(wg_tensor x);                      /* cos x, x in radians */
 WG_API wg_tensor wg_tan(wg_tensor x);                      /* tan x, x in radians */
-WG_API wg_tensor wg_asin(wg_tensor x);                     /* in -pi/2 .. pi/2; NaN outside of -1 .. 1 */
-WG_API wg_tensor wg_acos(wg_tensor x);                     /* in 0 .. pi; NaN outside of -1 .. 1 */
-WG_API wg_tensor wg_atan(wg_tensor x);                     /* in -pi/2 .. pi/2 */
+WG_API wg_tensor wg_asin(wg_tensor x);                     /* the angle whose sine is x; NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_acos(wg_tensor x);                     /* the same for the cosine */
+WG_API wg_tensor wg_atan(wg_tensor x);                     /* the angle in -pi/2 .. pi/2 whose tangent is x */
 WG_API wg_tensor wg_sinh(wg_tensor x);                     /* (e^x - e^-x) / 2 */
 WG_API wg_tensor wg_cosh(wg_tensor x);                     /* (e^x + e^-x) / 2 */
 WG_API wg_tensor wg_tanh(wg_tensor x);                     /* (e^x - e^-x) / (e^x + e^-x) */
-WG_API wg_tensor wg_asinh(wg_tensor x);                    /* the x of which it is the sinh */
-WG_API wg_tensor wg_acosh(wg_tensor x);                    /* >= 0; NaN below 1 */
+WG_API wg_tensor wg_asinh(wg_tensor x);                    /* ln(x + sqrt(x^2 + 1)) */
+WG_API wg_tensor wg_acosh(wg_tensor x);                    /* NaN below 1 */
 WG_API wg_tensor wg_atanh(wg_tensor x);                    /* NaN outside of -1 .. 1 */
 WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
 WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
@@ -165,13 +165,12 @@ WG_API wg_tensor wg_mean_all(wg_tensor x);                           /* to a sca
 
 /* ---- along one axis ------------------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_cumsum(wg_tensor x, int axis); /* y_i = x_0 + ... + x_i */
-/* e^(x_i - max) / sum; zeros for a row of all -inf; all NaN if one is inf or NaN */
+WG_API wg_tensor wg_cumsum(wg_tensor x, int axis);  /* y_i = x_0 + ... + x_i */
 WG_API wg_tensor wg_cumprod(wg_tensor x, int axis); /* y_i = x_0 ... x_i */
-WG_API wg_tensor wg_cummax(wg_tensor x,
-                           int axis); /* max(x_0, ..., x_i); equal ones share the gradient, as of wg_maximum */
-WG_API wg_tensor wg_cummin(wg_tensor x, int axis);       /* min(x_0, ..., x_i); the same */
+WG_API wg_tensor wg_cummax(wg_tensor x, int axis);  /* the gradient of equal maxima is shared, as of wg_maximum */
+WG_API wg_tensor wg_cummin(wg_tensor x, int axis);  /* the same for the minimum */
 WG_API wg_tensor wg_logcumsumexp(wg_tensor x, int axis); /* y_i = ln(e^x_0 + ... + e^x_i) */
+/* e^(x_i - max) / sum; zeros for a row of all -inf; all NaN if one is inf or NaN */
 WG_API wg_tensor wg_softmax(wg_tensor x, int axis);
 /* Over the elements for which mask is true (bool, broadcasts to x); 0 for the others, which are not read: they may be
  * NaN, and have no gradient. Zeros if the mask allows none. */
@@ -324,7 +323,7 @@ WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, w
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after,
                               double value); /* a value instead of zeros */
-/* Where the padding comes from. */
+/* What stands beyond the ends. */
 typedef enum wg_pad_mode {
     WG_PAD_REFLECT,   /* 2 1 | 0 1 2 3 | 2 1: the axis reversed, without its end */
     WG_PAD_REPLICATE, /* 0 0 | 0 1 2 3 | 3 3 */

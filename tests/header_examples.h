@@ -27,6 +27,7 @@ extern wg_tensor logits;
 extern int64_t vocabulary;
 extern uint64_t seed, position;
 #elif defined EXAMPLE_OF_fit
+extern wg_dataset training, validation;
 typedef struct program {
     const float *pictures;
     const int32_t *labels;

@@ -11,7 +11,7 @@ enum { NORM, STD, NORMALIZE };
 
 static wg_tensor make_length(sampler *s, const op_samples *row, int i)
 {
-    wg_tensor x = x_in(s, specs[i]);
+    wg_tensor x = x_in(s, specs[i % COUNT(specs)]);
     wg_axes axes = i % 3 == 0 ? WG_ALL_AXES : i % 3 == 1 ? WG_AXES(-1) : WG_AXES(0);
     switch (row->op) {
     case NORM: return wg_norm(x, axes, i % 2);
@@ -38,7 +38,8 @@ static const char *const pairs[][2] = {{"2,3", "2,3"},   {"4,6 s", "4,6 p"}, {"5
 
 static wg_tensor make_cosine(sampler *s, const op_samples *row, int i)
 {
-    return wg_cosine_similarity(x_in(s, pairs[i][0]), x_in(s, pairs[i][1]), -1, i % 2 ? 1e-8 : 0.9);
+    return wg_cosine_similarity(x_in(s, pairs[i % COUNT(pairs)][0]), x_in(s, pairs[i % COUNT(pairs)][1]), -1,
+                                i % 2 ? 1e-8 : 0.9);
 }
 
 static wg_tensor bad_cosine(sampler *s, const op_samples *row, int i)
@@ -52,7 +53,7 @@ static wg_tensor make_cdist(sampler *s, const op_samples *row, int i)
 {
     static const char *const both[][2] = {
         {"3,2", "4,2"}, {"2,3,2", "2,5,2"}, {"1,1", "1,1"}, {"7,5 t", "5,5 f"}, {"2,3,4", "5,4"}};
-    return wg_cdist(x_in(s, both[i][0]), x_in(s, both[i][1]));
+    return wg_cdist(x_in(s, both[i % COUNT(both)][0]), x_in(s, both[i % COUNT(both)][1]));
 }
 
 static wg_tensor bad_cdist(sampler *s, const op_samples *row, int i)
@@ -66,7 +67,7 @@ enum { TRIPLET, RANKING, EMBEDDING, WEIGHTED, PROBABILITIES };
 static wg_tensor make_loss(sampler *s, const op_samples *row, int i)
 {
     const wg_reduction reduction = (wg_reduction)(i % 3);
-    const char *spec = specs[i + 6];
+    const char *spec = specs[6 + i % 9];
     switch (row->op) {
     case TRIPLET: return wg_triplet_loss(x_in(s, spec), x_in(s, spec), x_in(s, spec), 3, reduction);
     case RANKING:
@@ -113,7 +114,8 @@ static const pad_case pads[] = {{"4", 0, 2, 3, WG_PAD_REFLECT},       {"4", 0, 2
 
 static wg_tensor make_pad(sampler *s, const op_samples *row, int i)
 {
-    return wg_pad_by(x_in(s, pads[i].x), pads[i].axis, pads[i].before, pads[i].after, pads[i].mode);
+    return wg_pad_by(x_in(s, pads[i % COUNT(pads)].x), pads[i % COUNT(pads)].axis, pads[i % COUNT(pads)].before,
+                     pads[i % COUNT(pads)].after, pads[i % COUNT(pads)].mode);
 }
 
 static wg_tensor bad_pad(sampler *s, const op_samples *row, int i)
@@ -133,8 +135,9 @@ static wg_tensor make_group(sampler *s, const op_samples *row, int i)
         int64_t groups;
     } all[] = {{"2,6", "6", 2},     {"2,4,3", "4", 4},   {"3,4,5", "4", 1},
                {"2,6,3,2", "6", 3}, {"2,3,4 t", "3", 3}, {"4,6 s", "6", 2}};
-    wg_tensor x = x_in(s, all[i].x), w = i % 3 == 2 ? WG_NONE : x_in(s, all[i].channels);
-    return wg_group_norm(x, all[i].groups, w, i % 2 ? WG_NONE : x_in(s, all[i].channels), 0.1);
+    wg_tensor x = x_in(s, all[i % COUNT(all)].x), w = i % 3 == 2 ? WG_NONE : x_in(s, all[i % COUNT(all)].channels);
+    return wg_group_norm(x, all[i % COUNT(all)].groups, w, i % 2 ? WG_NONE : x_in(s, all[i % COUNT(all)].channels),
+                         0.1);
 }
 
 static wg_tensor bad_group(sampler *s, const op_samples *row, int i)
@@ -146,7 +149,7 @@ static wg_tensor bad_group(sampler *s, const op_samples *row, int i)
 
 static wg_tensor make_swiglu(sampler *s, const op_samples *row, int i)
 {
-    return wg_swiglu(x_in(s, pairs[i][0]), x_in(s, pairs[i][1]));
+    return wg_swiglu(x_in(s, pairs[i % COUNT(pairs)][0]), x_in(s, pairs[i % COUNT(pairs)][1]));
 }
 
 static wg_tensor bad_swiglu(sampler *s, const op_samples *row, int i)
@@ -158,7 +161,7 @@ static wg_tensor bad_swiglu(sampler *s, const op_samples *row, int i)
 static wg_tensor make_rotary(sampler *s, const op_samples *row, int i)
 {
     static const char *const x[] = {"3,4", "2,3,6", "1,2", "2,2,5,4", "4,6 s", "3,2 t"};
-    wg_tensor in = x_in(s, x[i]);
+    wg_tensor in = x_in(s, x[i % COUNT(x)]);
     wg_tensor position = wg_arange(s->tape, WG_I32, i * 7, 1, wg_size(in, -2));
     return wg_rotary(in, position, i % 2 ? 10000 : 100, i % 3 == 1);
 }
@@ -175,7 +178,7 @@ enum { CUMPROD, CUMMAX, CUMMIN, LOGCUMSUMEXP };
 static wg_tensor make_scan(sampler *s, const op_samples *row, int i)
 {
     static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
-    return scan[row->op](x_in(s, specs[i]), i % 3 == 1 ? 0 : -1);
+    return scan[row->op](x_in(s, specs[i % COUNT(specs)]), i % 3 == 1 ? 0 : -1);
 }
 
 static wg_tensor bad_scan(sampler *s, const op_samples *row, int i)
@@ -198,8 +201,9 @@ enum { AVG_POOL, MAX_POOL };
 
 static wg_tensor make_adaptive(sampler *s, const op_samples *row, int i)
 {
-    wg_tensor x = x_in(s, resizes[i].x);
-    return (row->op == AVG_POOL ? wg_adaptive_avg_pool : wg_adaptive_max_pool)(x, resizes[i].axis, resizes[i].size);
+    wg_tensor x = x_in(s, resizes[i % COUNT(resizes)].x);
+    return (row->op == AVG_POOL ? wg_adaptive_avg_pool : wg_adaptive_max_pool)(x, resizes[i % COUNT(resizes)].axis,
+                                                                               resizes[i % COUNT(resizes)].size);
 }
 
 static wg_tensor bad_adaptive(sampler *s, const op_samples *row, int i)
@@ -214,8 +218,8 @@ static wg_tensor bad_adaptive(sampler *s, const op_samples *row, int i)
 
 static wg_tensor make_resize(sampler *s, const op_samples *row, int i)
 {
-    const resize_case *c = &resizes[i % 8];
-    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i / 8));
+    const resize_case *c = &resizes[i % COUNT(resizes)];
+    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i % 3));
 }
 
 static wg_tensor bad_resize(sampler *s, const op_samples *row, int i)
@@ -232,7 +236,8 @@ static wg_tensor make_unfold(sampler *s, const op_samples *row, int i)
         int axis;
         int64_t size, step;
     } all[] = {{"7", 0, 3, 1}, {"7", 0, 3, 2}, {"2,5", 1, 5, 9}, {"5,7 t", 0, 2, 3}, {"4,6 p", -1, 1, 1}};
-    return wg_unfold(x_in(s, all[i].x), all[i].axis, all[i].size, all[i].step);
+    return wg_unfold(x_in(s, all[i % COUNT(all)].x), all[i % COUNT(all)].axis, all[i % COUNT(all)].size,
+                     all[i % COUNT(all)].step);
 }
 
 static wg_tensor bad_unfold(sampler *s, const op_samples *row, int i)
@@ -244,7 +249,7 @@ static wg_tensor bad_unfold(sampler *s, const op_samples *row, int i)
 static wg_tensor make_heads(sampler *s, const op_samples *row, int i)
 {
     static const char *const x[] = {"2,3,4", "1,2,2,3", "2,1,1", "4,3,2 t"};
-    return wg_repeat_heads(x_in(s, x[i]), 1 + i);
+    return wg_repeat_heads(x_in(s, x[i % COUNT(x)]), 1 + i % 4);
 }
 
 static wg_tensor bad_heads(sampler *s, const op_samples *row, int i)
@@ -253,7 +258,7 @@ static wg_tensor bad_heads(sampler *s, const op_samples *row, int i)
     return wg_repeat_heads(x_in(s, i == 0 ? "3,4" : "2,3,4"), i == 1 ? 0 : 2);
 }
 
-enum { SMOOTH = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME };
+enum { SMOOTH = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME, MANY = 24 };
 
 #define ROW(text, number, more, count, maker, n_wrong, wrong)                                                      \
     {                                                                                                              \
@@ -261,27 +266,27 @@ enum { SMOOTH = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME };
         .bad = (wrong)                                                                                             \
     }
 const op_samples samples_more[] = {
-    ROW("norm", NORM, SMOOTH, COUNT(specs), make_length, 2, bad_length),
-    ROW("std", STD, SMOOTH, COUNT(specs), make_length, 2, bad_length),
-    ROW("normalize", NORMALIZE, SAMPLE_OTHER_NAME, COUNT(specs), make_length, 3, bad_length),
-    ROW("cosine_similarity", 0, SAMPLE_OTHER_NAME, COUNT(pairs), make_cosine, 3, bad_cosine),
-    ROW("cdist", 0, SMOOTH, 5, make_cdist, 2, bad_cdist),
-    ROW("triplet_loss", TRIPLET, SMOOTH, 9, make_loss, 3, bad_loss),
-    ROW("margin_ranking_loss", RANKING, SMOOTH, 9, make_loss, 3, bad_loss),
-    ROW("cosine_embedding_loss", EMBEDDING, SMOOTH, 9, make_loss, 3, bad_loss),
-    ROW("binary_cross_entropy_weighted", WEIGHTED, SMOOTH, 9, make_loss, 2, bad_loss),
-    ROW("binary_cross_entropy_probabilities", PROBABILITIES, SMOOTH, 9, make_loss, 2, bad_loss),
-    ROW("pad_by", 0, SMOOTH | SAMPLE_NO_SPOIL, COUNT(pads), make_pad, 8, bad_pad),
-    ROW("group_norm", 0, SMOOTH, 6, make_group, 5, bad_group),
-    ROW("swiglu", 0, SMOOTH, COUNT(pairs), make_swiglu, 1, bad_swiglu),
-    ROW("rotary", 0, SMOOTH | SAMPLE_NO_SPOIL, 6, make_rotary, 5, bad_rotary),
-    ROW("cumprod", CUMPROD, SMOOTH, COUNT(specs), make_scan, 2, bad_scan),
-    ROW("cummax", CUMMAX, SAMPLE_OTHER_NAME, COUNT(specs), make_scan, 2, bad_scan),
-    ROW("cummin", CUMMIN, SAMPLE_OTHER_NAME, COUNT(specs), make_scan, 2, bad_scan),
-    ROW("logcumsumexp", LOGCUMSUMEXP, SMOOTH, COUNT(specs), make_scan, 2, bad_scan),
-    ROW("adaptive_avg_pool", AVG_POOL, SMOOTH, COUNT(resizes), make_adaptive, 5, bad_adaptive),
-    ROW("adaptive_max_pool", MAX_POOL, SMOOTH, COUNT(resizes), make_adaptive, 5, bad_adaptive),
-    ROW("resize", 0, SMOOTH, 3 * COUNT(resizes), make_resize, 5, bad_resize),
-    ROW("unfold", 0, SMOOTH | SAMPLE_NO_SPOIL, 5, make_unfold, 4, bad_unfold),
-    ROW("repeat_heads", 0, SMOOTH, 4, make_heads, 2, bad_heads),
+    ROW("norm", NORM, SMOOTH, MANY, make_length, 2, bad_length),
+    ROW("std", STD, SMOOTH, MANY, make_length, 2, bad_length),
+    ROW("normalize", NORMALIZE, SAMPLE_OTHER_NAME, MANY, make_length, 3, bad_length),
+    ROW("cosine_similarity", 0, SAMPLE_OTHER_NAME, MANY, make_cosine, 3, bad_cosine),
+    ROW("cdist", 0, SMOOTH, MANY, make_cdist, 2, bad_cdist),
+    ROW("triplet_loss", TRIPLET, SMOOTH, MANY, make_loss, 3, bad_loss),
+    ROW("margin_ranking_loss", RANKING, SMOOTH, MANY, make_loss, 3, bad_loss),
+    ROW("cosine_embedding_loss", EMBEDDING, SMOOTH, MANY, make_loss, 3, bad_loss),
+    ROW("binary_cross_entropy_weighted", WEIGHTED, SMOOTH, MANY, make_loss, 2, bad_loss),
+    ROW("binary_cross_entropy_probabilities", PROBABILITIES, SMOOTH, MANY, make_loss, 2, bad_loss),
+    ROW("pad_by", 0, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_pad, 8, bad_pad),
+    ROW("group_norm", 0, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_group, 5, bad_group),
+    ROW("swiglu", 0, SMOOTH, MANY, make_swiglu, 1, bad_swiglu),
+    ROW("rotary", 0, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_rotary, 5, bad_rotary),
+    ROW("cumprod", CUMPROD, SMOOTH, MANY, make_scan, 2, bad_scan),
+    ROW("cummax", CUMMAX, SAMPLE_OTHER_NAME, MANY, make_scan, 2, bad_scan),
+    ROW("cummin", CUMMIN, SAMPLE_OTHER_NAME, MANY, make_scan, 2, bad_scan),
+    ROW("logcumsumexp", LOGCUMSUMEXP, SMOOTH, MANY, make_scan, 2, bad_scan),
+    ROW("adaptive_avg_pool", AVG_POOL, SMOOTH, MANY, make_adaptive, 5, bad_adaptive),
+    ROW("adaptive_max_pool", MAX_POOL, SMOOTH, MANY, make_adaptive, 5, bad_adaptive),
+    ROW("resize", 0, SMOOTH, MANY, make_resize, 5, bad_resize),
+    ROW("unfold", 0, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_unfold, 4, bad_unfold),
+    ROW("repeat_heads", 0, SMOOTH, MANY, make_heads, 2, bad_heads),
     {0}};

@@ -3,11 +3,11 @@
 
     tutorial.py SOURCE BUILD CHAPTER.md|PROGRAM.c ...
 
-In a chapter, a block ```c FILE is from docs/tutorial/FILE: its lines stand there in one piece, or in pieces if the block
-has lines of dots. The blocks ```sh are run in an empty folder that has the tutorial's programs; ```sh install and ```sh
-long are not, the latter only if WG_TEST_LONG is not set. The block ```text that follows is what is printed on standard
-output; in ```text about, numbers may differ by a tenth or 0.05, since they depend on the instruction set; ```text sample is
-not compared. A program of examples/short may have 25, 40 and 50 lines of C, must learn, and save a file."""
+In a chapter, a block ```c FILE is from docs/tutorial/FILE: its lines stand there in one piece, or in pieces if the
+block has lines of dots. The blocks ```sh are run in an empty folder that has the tutorial's programs; ```sh install is
+not run, ```sh long only with WG_TEST_LONG. The block ```text that follows is what is printed on standard output; in
+```text about, numbers may differ by a tenth or 0.05, since they depend on the instruction set; ```text sample is not
+compared. A program of examples/short has at most 25, 40 or 50 lines of C, learns, and saves a file."""
 import glob
 import os
 import re
@@ -85,8 +85,8 @@ def do_short(path, folder, env):
     with open(path, encoding="utf-8") as file:
         code = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
     count = sum(1 for line in code.split("\n") if line.strip())
-    run(f"cc -std=c11 -Wall -Wextra -Wno-unused-parameter -Werror {path} -o short $(pkg-config --cflags --libs wengert)",
-        folder, env)
+    run(f"cc -std=c11 -Wall -Wextra -Wno-unused-parameter -Werror {path} -o short "
+        "$(pkg-config --cflags --libs wengert)", folder, env)
     before = set(os.listdir(folder))
     found = re.findall(r"validation (\d+\.\d+)", run("./short", folder, env).stderr)
     saved = [file for file in set(os.listdir(folder)) - before if file.endswith(".safetensors")]

@@ -15,11 +15,12 @@
 extern "C" {
 #endif
 
+/* A line, or dots, of a chart. */
 typedef struct wg_series {
-    const char *name;
+    const char *name;    /* in the legend */
     const double *x, *y; /* [n] x must be finite; a y that is not, or beyond 1e300, is left out */
-    size_t n;
-    bool dots; /* a dot for each point, instead of a line through them */
+    size_t n;            /* points */
+    bool dots;           /* a dot for each point, instead of a line through them */
 } wg_series;
 
 /* Writes an SVG element of 720 x 360: title, axes, a legend with the last number of each series. It follows the

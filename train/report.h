@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-typedef struct wg_report wg_report;
+typedef struct wg_report wg_report; /* a page in the making */
 
 /* Returns NULL if the title is no name (see above) or out of memory. */
 WG_API wg_report *wg_report_new(const char *title);
@@ -35,8 +35,9 @@ WG_API void wg_report_free(wg_report *report); /* accepts NULL */
 WG_API wg_status wg_report_status(const wg_report *report);
 WG_API const char *wg_report_message(const wg_report *report);
 
-/* A row of the settings; a figure at the top of the page. */
+/* A row of the settings. */
 WG_API wg_status wg_report_setting(wg_report *report, const char *name, const char *text);
+/* A figure at the top of the page. */
 WG_API wg_status wg_report_result(wg_report *report, const char *name, const char *text);
 
 /* Adds a point to a series of a chart: of a line, or of dots. Steps are finite and should increase. A series takes

@@ -188,7 +188,8 @@ def read(source, path):
     header = Header(path)
     head = TOKEN.match(text)[0]
     header.head = plain(head)
-    for item in scan(c_part(text[len(head):]), 1 + head.count("\n"), lambda word, depth: word == ";" and depth == 0, name_of):
+    ends = lambda word, depth: word == ";" and depth == 0  # noqa: E731
+    for item in scan(c_part(text[len(head):]), 1 + head.count("\n"), ends, name_of):
         if isinstance(item, tuple):
             section = SECTION.match(item[1])
             if section:
