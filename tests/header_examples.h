@@ -16,8 +16,6 @@ extern wg_optimizer *optimizer;
 extern wg_tensor loss, x, y;
 #elif defined EXAMPLE_OF_gradcheck
 extern wg_tape *tape;
-#elif defined EXAMPLE_OF_trace
-extern FILE *file;
 #elif defined EXAMPLE_OF_ops
 extern wg_tape *tape;
 extern const float pixels[];
