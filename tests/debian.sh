@@ -3,6 +3,7 @@
 # them alone, with the shared library and with the static one. Usage: debian.sh SOURCE
 set -eu
 source=$1
+[ "${WG_TEST_LONG:-}" ] || { echo "debian.sh: skipped: takes minutes: ./run test --long"; exit 77; }
 for tool in dpkg-buildpackage dh; do
     command -v "$tool" >/dev/null 2>&1 || { echo "debian.sh: skipped: no $tool (dpkg-dev, debhelper)"; exit 77; }
 done

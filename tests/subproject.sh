@@ -3,6 +3,7 @@
 # compiled in seconds. Usage: subproject.sh SOURCE
 set -eu
 source=$1
+[ "${WG_TEST_LONG:-}" ] || { echo "subproject.sh: skipped: takes minutes: ./run test --long"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/project/subprojects/wengert" "$work/build"
