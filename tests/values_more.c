@@ -68,7 +68,8 @@ static void pair_losses(void)
     }
     expect_values("cosine_embedding_loss", wg_cosine_embedding_loss(a, b, same, 0.2, WG_REDUCE_NONE), &want);
     shape_set(&want, WG_DIMS(m, d));
-    for (int64_t i = 0; i < m * d; i++) want.x[i] = fmax(0, (z.x[i] > 0 ? -1 : 1) * (x.x[i] - y.x[i]) + 0.1);
+    for (int64_t i = 0; i < m * d; i++)
+        want.x[i] = fmax(0, ((z.x[i] < 0) - (z.x[i] > 0)) * (x.x[i] - y.x[i]) + 0.1);
     expect_values("margin_ranking_loss", wg_margin_ranking_loss(a, b, wg_sign(c), 0.1, WG_REDUCE_NONE), &want);
     for (int64_t i = 0; i < m * d; i++) y.x[i] = (y.x[i] + 2) / 4, z.x[i] = (z.x[i] + 2.1) / 4.2;
     for (int64_t i = 0; i < m * d; i++) {
