@@ -37,8 +37,7 @@ static bool check(wg_tensor log_probs, wg_tensor targets, wg_tensor input_length
         return wg__refuse(log_probs, WG_ERR_ARGUMENT, "ctc_loss", "blank = %lld is not one of %lld classes",
                           (long long)blank, (long long)x.size[2]),
                false;
-    if ((unsigned)reduction > WG_REDUCE_NONE)
-        return wg_fail(log_probs, WG_ERR_ARGUMENT, "ctc_loss", "unknown reduction %d", (int)reduction), false;
+    if (!wg__is_reduction(log_probs, reduction, "ctc_loss")) return false;
     if (!check_i32(log_probs, input_lengths, 1, x.size[1], "input lengths", &y) ||
         !check_i32(log_probs, target_lengths, 1, x.size[1], "target lengths", &y) ||
         !check_i32(log_probs, targets, 2, x.size[1], "targets", &y))

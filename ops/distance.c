@@ -59,19 +59,15 @@ wg_tensor wg_cdist(wg_tensor a, wg_tensor b)
 
 /* ---- losses ------------------------------------------------------------------------------------------------------ */
 
-static wg_tensor reduced(wg_tensor loss, wg_reduction reduction, const char *op)
+/* Of three operands, the first one's tape takes the error. */
+static bool are_floats(wg_tensor a, wg_tensor b, wg_tensor c, const char *op)
 {
-    switch (reduction) {
-    case WG_REDUCE_NONE: return loss;
-    case WG_SUM: return wg_sum_all(loss);
-    case WG_MEAN: return wg_mean_all(loss);
-    }
-    return wg_fail(loss, WG_ERR_ARGUMENT, op, "reduction %d is none of wg_reduction", (int)reduction);
+    return wg__both_set(a, b, op) && wg__both_set(a, c, op) && wg__both_float(a, b, op) && wg__both_float(a, c, op);
 }
 
-static bool margin_is_number(wg_tensor x, double margin, const char *op)
+static bool fits(wg_tensor x, double margin, wg_reduction reduction, const char *op)
 {
-    if (margin == margin) return true;
+    if (margin == margin) return wg__is_reduction(x, reduction, op);
     wg_fail(x, WG_ERR_ARGUMENT, op, "the margin is NaN");
     return false;
 }
@@ -80,29 +76,26 @@ wg_tensor wg_triplet_loss(wg_tensor anchor, wg_tensor positive, wg_tensor negati
                           wg_reduction reduction)
 {
     const char *op = "triplet_loss";
-    if (!wg__both_set(anchor, positive, op) || !wg__both_set(anchor, negative, op)) return wg__nil_of(anchor);
-    if (!wg__both_float(anchor, positive, op) || !wg__both_float(anchor, negative, op)) return wg__nil_of(anchor);
-    if (!margin_is_number(anchor, margin, op)) return wg__nil_of(anchor);
+    if (!are_floats(anchor, positive, negative, op) || !fits(anchor, margin, reduction, op))
+        return wg__nil_of(anchor);
     wg_tensor near = length(wg_sub(anchor, positive), WG_AXES(-1), false),
               far = length(wg_sub(anchor, negative), WG_AXES(-1), false);
-    return reduced(wg_relu(wg_add_scalar(wg_sub(near, far), margin)), reduction, op);
+    return wg__reduced(wg_relu(wg_add_scalar(wg_sub(near, far), margin)), reduction);
 }
 
 wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, double margin, wg_reduction reduction)
 {
     const char *op = "margin_ranking_loss";
-    if (!wg__both_set(a, b, op) || !wg__both_set(a, order, op)) return wg__nil_of(a);
-    if (!wg__both_float(a, b, op) || !wg__both_float(a, order, op)) return wg__nil_of(a);
-    if (!margin_is_number(a, margin, op)) return wg__nil_of(a);
-    return reduced(wg_relu(wg_add_scalar(wg_mul(order, wg_sub(b, a)), margin)), reduction, op);
+    if (!are_floats(a, b, order, op) || !fits(a, margin, reduction, op)) return wg__nil_of(a);
+    return wg__reduced(wg_relu(wg_add_scalar(wg_mul(order, wg_sub(b, a)), margin)), reduction);
 }
 
 wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin, wg_reduction reduction)
 {
     const char *op = "cosine_embedding_loss";
     if (!wg__both_set(a, b, op) || !wg__both_set(a, same, op)) return wg__nil_of(a);
-    if (!margin_is_number(a, margin, op)) return wg__nil_of(a);
+    if (!fits(a, margin, reduction, op)) return wg__nil_of(a);
     wg_tensor cosine = wg_cosine_similarity(a, b, -1, 1e-8);
     wg_tensor apart = wg_relu(wg_add_scalar(cosine, -margin));
-    return reduced(wg_where(same, wg_rsub_scalar(1, cosine), apart), reduction, op);
+    return wg__reduced(wg_where(same, wg_rsub_scalar(1, cosine), apart), reduction);
 }

@@ -103,6 +103,13 @@ wg_tensor wg__constant(wg_tensor like, double value);
 /* x summed to a shape that broadcasts to it (the op sum); x itself if it has that shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 
+/* ---- losses (loss.c) ---------------------------------------------------------------------------------- */
+
+/* False, with an error, if it is none of wg_reduction. */
+bool wg__is_reduction(wg_tensor x, wg_reduction reduction, const char *op);
+/* The losses x reduced. The mean over nothing is 0, as is the mean over labels that are all ignored. */
+wg_tensor wg__reduced(wg_tensor x, wg_reduction reduction);
+
 /* ---- centering (center.c) ---------------------------------------------------------------------------- */
 
 /* x seen from its mean over the axes of a mask; all but x have sizes of 1 there. The mean of equal numbers is exactly

@@ -176,8 +176,14 @@ const wg_op *const wg__loss_ops[] = {&loss, &loss_grad, &target_weight, &label_s
 
 /* ---- cross-entropy ------------------------------------------------------------------------------------- */
 
-/* The mean over nothing is 0, as is the mean over labels that are all ignored. */
-static wg_tensor reduced(wg_tensor x, wg_reduction reduction)
+bool wg__is_reduction(wg_tensor x, wg_reduction reduction, const char *op)
+{
+    if ((unsigned)reduction <= WG_REDUCE_NONE) return true;
+    wg_fail(x, WG_ERR_ARGUMENT, op, "unknown reduction %d", (int)reduction);
+    return false;
+}
+
+wg_tensor wg__reduced(wg_tensor x, wg_reduction reduction)
 {
     if (reduction == WG_REDUCE_NONE) return x;
     return reduction == WG_MEAN && wg_numel(x) > 0 ? wg_mean_all(x) : wg_sum_all(x);
@@ -194,7 +200,7 @@ static wg_tensor by_index(wg_tensor logits, wg_tensor labels, const wg_cross_ent
     attributes attr = {.ignore_index = o->ignore_index, .classes = classes, .smoothing = o->label_smoothing};
     attr.dtype = (int32_t)wg_dtype_get(logits);
     wg_tensor rows = wg_record(&loss, (wg_tensor[]){logits, labels, o->class_weights}, 3, &attr, sizeof attr);
-    if (o->reduction != WG_MEAN) return reduced(rows, o->reduction);
+    if (o->reduction != WG_MEAN) return wg__reduced(rows, o->reduction);
     attr.smoothing = 0;
     wg_tensor scale = wg_record(&label_scale, (wg_tensor[]){labels, o->class_weights}, 2, &attr, sizeof attr);
     return wg_mul(wg_sum_all(rows), scale);
@@ -211,7 +217,7 @@ static wg_tensor by_probability(wg_tensor logits, wg_tensor labels, const wg_cro
     }
     if (o->class_weights.tape) target = wg_mul(target, o->class_weights);
     wg_tensor each = wg_mul(target, wg_log_softmax(logits, -1));
-    return reduced(wg_neg(wg_sum(each, WG_AXES(-1), false)), o->reduction);
+    return wg__reduced(wg_neg(wg_sum(each, WG_AXES(-1), false)), o->reduction);
 }
 
 wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_entropy_options options)
@@ -288,8 +294,7 @@ static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, co
     if (!wg__shape(x, &a, op)) return false;
     if (!target.tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "operand 2, the target, was never set"), false;
     if (!wg__shape(target, &b, op)) return false;
-    if ((unsigned)reduction > WG_REDUCE_NONE)
-        return wg_fail(x, WG_ERR_ARGUMENT, op, "unknown reduction %d", (int)reduction), false;
+    if (!wg__is_reduction(x, reduction, op)) return false;
     if (wg_shape_equal(&a, &b)) return wg__both_float(x, target, op);
     wg_fail(x, WG_ERR_SHAPE, op, "%s, %s: x and target must have equal shapes (see wg_expand)",
             wg_shape_text(&a, text_a, sizeof text_a), wg_shape_text(&b, text_b, sizeof text_b));
@@ -306,8 +311,7 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
     if (!labels.tape)
         return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
     if (!wg__shape(labels, &target, "nll")) return wg__nil_of(log_probabilities);
-    if ((unsigned)reduction > WG_REDUCE_NONE)
-        return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "unknown reduction %d", (int)reduction);
+    if (!wg__is_reduction(log_probabilities, reduction, "nll")) return wg__nil_of(log_probabilities);
     rows = p;
     if (rows.rank > 0) rows.size[--rows.rank] = 0;
     if (p.rank == 0 || !wg_shape_equal(&rows, &target) || wg_dtype_get(labels) != WG_I32)
@@ -317,13 +321,13 @@ wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction red
                        wg_dtype_name(wg_dtype_get(labels)));
     if (!wg__both_float(log_probabilities, log_probabilities, "nll")) return wg__nil_of(log_probabilities);
     wg_tensor chosen = wg_gather(log_probabilities, -1, wg_unsqueeze(labels, -1));
-    return reduced(wg_neg(wg_squeeze(chosen, -1)), reduction);
+    return wg__reduced(wg_neg(wg_squeeze(chosen, -1)), reduction);
 }
 
 wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction)
 {
     if (!same_shape(x, target, reduction, "mse")) return wg__nil_of(x);
-    return reduced(wg_square(wg_sub(x, target)), reduction);
+    return wg__reduced(wg_square(wg_sub(x, target)), reduction);
 }
 
 /* With e = x - target and q = e clipped to [-delta, delta]: q (e - q / 2), whose second derivative at 0 is 1. */
@@ -333,7 +337,7 @@ wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction red
     if (!(delta > 0)) return wg_fail(x, WG_ERR_ARGUMENT, "huber", "delta = %g is not positive", delta);
     wg_tensor e = wg_sub(x, target);
     wg_tensor q = wg_maximum(wg_minimum(e, wg__constant(x, delta)), wg__constant(x, -delta));
-    return reduced(wg_mul(q, wg_sub(e, wg_mul(q, wg__constant(x, 0.5)))), reduction);
+    return wg__reduced(wg_mul(q, wg_sub(e, wg_mul(q, wg__constant(x, 0.5)))), reduction);
 }
 
 /* Each term is small where the prediction is right, so nothing cancels. */
@@ -342,7 +346,7 @@ wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reducti
     if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return wg__nil_of(logits);
     wg_tensor yes = wg_mul(target, wg_softplus(wg_neg(logits)));
     wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
-    return reduced(wg_add(yes, no), reduction);
+    return wg__reduced(wg_add(yes, no), reduction);
 }
 
 wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, wg_tensor positive_weight,
@@ -354,7 +358,7 @@ wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, w
         return wg__nil_of(logits);
     wg_tensor yes = wg_mul(wg_mul(target, positive_weight), wg_softplus(wg_neg(logits)));
     wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
-    return reduced(wg_add(yes, no), reduction);
+    return wg__reduced(wg_add(yes, no), reduction);
 }
 
 wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction)
@@ -362,7 +366,7 @@ wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, w
     if (!same_shape(p, target, reduction, "binary_cross_entropy_probabilities")) return wg__nil_of(p);
     wg_tensor one = wg__constant(p, 1), least = wg__constant(p, -100);
     wg_tensor yes = wg_maximum(wg_log(p), least), no = wg_maximum(wg_log1p(wg_neg(p)), least);
-    return reduced(wg_neg(wg_add(wg_mul(target, yes), wg_mul(wg_sub(one, target), no))), reduction);
+    return wg__reduced(wg_neg(wg_add(wg_mul(target, yes), wg_mul(wg_sub(one, target), no))), reduction);
 }
 
 /* Where t is 0, neither ln t nor log_q is used, so that no inf enters the value or the gradient. */
@@ -371,5 +375,5 @@ wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction)
     if (!same_shape(log_q, target, reduction, "kl")) return wg__nil_of(log_q);
     wg_tensor zero = wg__constant(target, 0), counts = wg_not_equal(target, zero);
     wg_tensor t = wg_where(counts, target, wg__constant(target, 1)), q = wg_where(counts, log_q, zero);
-    return reduced(wg_mul(target, wg_sub(wg_log(t), q)), reduction);
+    return wg__reduced(wg_mul(target, wg_sub(wg_log(t), q)), reduction);
 }
