@@ -87,7 +87,7 @@ typedef struct wg_batch {
 } wg_batch;
 
 /* Returns batch `step`, valid until the next call, or NULL on error. Steps that count up find it made; any other step
- * starts from there. After an error the same step is made again. One thread at a time may call it; a child of fork()
+ * starts from there. After an error the same step can be repeated. One thread at a time may call it; a child of fork()
  * must make a feed of its own (WG_ERR_ARGUMENT). */
 WG_API const wg_batch *wg_feed_batch(wg_feed *feed, uint64_t step, wg_error *error);
 /* Field f of a batch on a tape, by wg_data. Without a copy: wg_borrow of batch->field[f], if the tape is reset before

@@ -175,15 +175,15 @@ static wg_tensor bad_rotary(sampler *s, const op_samples *row, int i)
 
 enum { CUMPROD, CUMMAX, CUMMIN, LOGCUMSUMEXP };
 
+static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
+
 static wg_tensor make_scan(sampler *s, const op_samples *row, int i)
 {
-    static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
     return scan[row->op](x_in(s, specs[i % COUNT(specs)]), i % 3 == 1 ? 0 : -1);
 }
 
 static wg_tensor bad_scan(sampler *s, const op_samples *row, int i)
 {
-    static wg_tensor (*const scan[])(wg_tensor, int) = {wg_cumprod, wg_cummax, wg_cummin, wg_logcumsumexp};
     expect(s, i == 0 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT, row->name);
     return scan[row->op](i == 0 ? x_i32(s, "2,3", 0, 5) : x_in(s, "2,3"), i == 1 ? 2 : 0);
 }

@@ -75,9 +75,18 @@ static uint64_t steps_of(const wg_fit_options *o, int64_t batches)
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
-/* What the steps depend on, and what validation has seen. */
+enum { RUN_TEXT = 96 };
+
+/* What the steps depend on. */
+static void write_run(const wg_trainer *t, char text[RUN_TEXT])
+{
+    snprintf(text, RUN_TEXT, "seed %" PRIu64 " batch %" PRId64 " samples %" PRId64, t->o.seed, t->o.batch,
+             t->data.samples);
+}
+
+/* That, and what validation has seen. */
 typedef struct record {
-    char run[96], state[320];
+    char run[RUN_TEXT], state[320];
     wg_pair *pairs;
     wg_checkpoint checkpoint;
 } record;
@@ -88,8 +97,7 @@ static bool record_init(record *r, const wg_trainer *t)
     const size_t n = o->n_metadata;
     r->pairs = malloc((n + 2) * sizeof *r->pairs);
     if (!r->pairs) return false;
-    snprintf(r->run, sizeof r->run, "seed %" PRIu64 " batch %" PRId64 " samples %" PRId64, o->seed, o->batch,
-             t->data.samples);
+    write_run(t, r->run);
     snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64, t->now.loss,
              t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted);
     if (n) memcpy(r->pairs, o->metadata, n * sizeof *r->pairs);
@@ -134,13 +142,12 @@ static bool read_state(wg_trainer *t, const char *text)
 
 static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error *error)
 {
-    record r;
-    if (!record_init(&r, t)) return wg_error_set(error, WG_ERR_MEMORY, "fit: out of memory");
-    free(r.pairs);
+    char ours[RUN_TEXT];
+    write_run(t, ours);
     const char *run = wg_safetensors_metadata(file, "fit.run");
-    if (!run || strcmp(run, r.run) != 0)
+    if (!run || strcmp(run, ours) != 0)
         return wg_error_set(error, WG_ERR_FORMAT, "%s: is of the run \"%.90s\", not \"%s\"", t->o.path,
-                            run ? run : "of another program", r.run);
+                            run ? run : "of another program", ours);
     wg_checkpoint c = {.params = t->o.params, .optimizer = t->o.optimizer};
     const wg_status status = wg_checkpoint_load(file, &c, NULL, NULL, error);
     if (status != WG_OK) return status;

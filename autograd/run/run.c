@@ -38,8 +38,10 @@ static void run_item(const walk *w, const wg__item *item, uint32_t task, int thr
     const wg__instr *instr = &w->plan->instrs[item->first];
     assert(item->count > 0 && item->first + item->count <= w->plan->n_instrs);
     assert(item->count == 1 ? task - item->first_task < instr->tasks : task == item->first_task);
-    for (uint32_t i = 0; i < item->count && item->count > 1; i++) run_all(w, item->first + i, thread, scratch);
-    if (item->count > 1) return;
+    if (item->count > 1) {
+        for (uint32_t i = 0; i < item->count; i++) run_all(w, item->first + i, thread, scratch);
+        return;
+    }
     const uint64_t start = w->timeline ? wg__now() : 0;
     wg__instr_run(instr, task - item->first_task, w->run, scratch);
     if (w->timeline) wg__timeline_add(w->timeline, thread, item->first, task - item->first_task, start);

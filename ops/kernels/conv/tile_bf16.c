@@ -31,18 +31,7 @@ INLINE void tile(bool sets_2, bool cols_2, const wg__bf16_tile *t)
     for (const wg__bf16_piece *p = t->piece; p < t->piece + t->pieces; p++) {
         const uint16_t *first = t->image + p->at[0], *second = t->image + p->at[1];
         for (int64_t step = 0; step < p->steps; step += GROUP_STEPS) {
-            _tile_loadd(4, first, line);
-            _tile_loadd(6, b, ROW);
-            _tile_dpbf16ps(0, 4, 6);
-            if (cols_2) {
-                _tile_loadd(7, b + WG__SET, ROW);
-                _tile_dpbf16ps(1, 4, 7);
-            }
-            if (sets_2) {
-                _tile_loadd(5, second, line);
-                _tile_dpbf16ps(2, 5, 6);
-            }
-            if (sets_2 && cols_2) _tile_dpbf16ps(3, 5, 7);
+            add_products(sets_2, cols_2, first, second, line, b, b + WG__SET, ROW);
             first += NUMBERS, second += NUMBERS, b += GROUP_STEPS * PANEL;
         }
     }

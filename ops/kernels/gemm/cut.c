@@ -53,10 +53,13 @@ static int64_t count_tasks(const wg__problem *t, const wg__cut *c)
     return t->p->one_task || (t->p->batches >= 16 && !t->p->shared_b) ? 1 : tasks;
 }
 
-/* One row times packed weights: reading them takes the time, so a task is 2^17 numbers or more of them. */
+/* One row: reading B takes the time, so a task is 2^17 numbers or more of it. */
+static int64_t most_tasks_of_row(const wg__problem *t) { return min64(16, 1 + t->n * t->k * STEP / (1 << 17)); }
+
+/* The same of packed weights, a power of two. */
 static int64_t count_reading_tasks(const wg__problem *t)
 {
-    const int64_t most = t->p->one_task ? 1 : min64(16, 1 + t->n * t->k * STEP / (1 << 17));
+    const int64_t most = t->p->one_task ? 1 : most_tasks_of_row(t);
     int64_t tasks = 1;
     while (2 * tasks <= most) tasks *= 2;
     return tasks;
@@ -108,10 +111,9 @@ static bool is_vector(const wg__problem *t)
 
 static void cut_vector(const wg__problem *t, wg__cut *c)
 {
-    int64_t tasks = 1 + min64(15, t->n * t->k * STEP / (1 << 17));
     c->vector = true;
     c->rows = c->row_tasks = 1;
-    c->cols = round_up(ceil_div(t->n, tasks), 8 * LANES);
+    c->cols = round_up(ceil_div(t->n, most_tasks_of_row(t)), 8 * LANES);
     c->col_tasks = ceil_div(t->n, c->cols);
 }
 

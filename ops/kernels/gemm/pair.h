@@ -51,6 +51,28 @@ static inline vector pairs_along(vector low, vector high)
 #endif
 }
 
+#if defined WG__AMX
+/* Adds the products of a group to the tile registers 0 to 3: of lines a, and with rows_2 those of a_2, with columns b, and
+ * with cols_2 those of b_2; the strides of lines in bytes. */
+static inline __attribute__((always_inline)) void add_products(bool rows_2, bool cols_2, const void *a,
+                                                               const void *a_2, size_t a_bytes, const void *b,
+                                                               const void *b_2, size_t b_bytes)
+{
+    _tile_loadd(4, a, a_bytes);
+    _tile_loadd(6, b, b_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    if (cols_2) {
+        _tile_loadd(7, b_2, b_bytes);
+        _tile_dpbf16ps(1, 4, 7);
+    }
+    if (rows_2) {
+        _tile_loadd(5, a_2, a_bytes);
+        _tile_dpbf16ps(2, 5, 6);
+    }
+    if (rows_2 && cols_2) _tile_dpbf16ps(3, 5, 7);
+}
+#endif
+
 /* A vector of sums, added up as a tile's are. */
 typedef struct sums {
     vector total;

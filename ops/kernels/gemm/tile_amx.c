@@ -28,18 +28,7 @@ INLINE void multiply(bool rows_2, bool cols_2, int64_t k, wg__reals a, const rea
     if (rows_2 && cols_2) _tile_zero(3);
     for (int64_t p = 0; p < k; p += GROUP_STEPS) {
         const real *group = a.data + p * a.k, *steps = b + p * b_k;
-        _tile_loadd(4, group, a_bytes);
-        _tile_loadd(6, steps, b_bytes);
-        _tile_dpbf16ps(0, 4, 6);
-        if (cols_2) {
-            _tile_loadd(7, steps + SIDE, b_bytes);
-            _tile_dpbf16ps(1, 4, 7);
-        }
-        if (rows_2) {
-            _tile_loadd(5, group + SIDE, a_bytes);
-            _tile_dpbf16ps(2, 5, 6);
-        }
-        if (rows_2 && cols_2) _tile_dpbf16ps(3, 5, 7);
+        add_products(rows_2, cols_2, group, group + SIDE, a_bytes, steps, steps + SIDE, b_bytes);
     }
 }
 
