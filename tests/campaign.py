@@ -5,11 +5,12 @@
 
 BUILD and SANITIZED are build folders; the second one has -Db_sanitize=address,undefined. Each job below runs in turns of
 about 20 seconds, from a seed that no turn before it had. A turn that fails prints the command that repeats it. The last
-line has the figures. Exit status: 0 if nothing failed.
+line has the figures, also after an interrupt (SIGINT, SIGTERM), which lets turns end. Exit status: 0 if nothing failed.
 """
 import argparse
 import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ JOBS = [
     ("products avx2", 0, "product", [], {"WENGERT_ISA": "avx2"}, "products", 1),
     ("bf16 products", 0, "product_bf16", ["--test", "products_have_the_bits_of_scalar_code"], {}, "products in bf16", 1),
     ("bf16 tiles", 0, "product_bf16", ["--test", "tiles_have_the_bits_of_scalar_code"], {}, "tiles in bf16", 100),
+    ("bf16 convolutions", 0, "conv_bf16", ["--test", "convolutions_have_the_bits_of_scalar_code"], {}, "convolutions in bf16", 1),
     ("chains", 0, "chain", ["--test", "chains"], {}, "pointwise chains", 1),
     ("values", 0, "values", [], {}, "rounds of values against loops", 1),
     ("scalar programs", 0, "hyperdual", [], {}, "programs against scalar code to third order", 1),
@@ -56,7 +58,8 @@ class Job:
         """Runs once, and adapts the rounds of the next turn to the time it took."""
         command = [self.program, *self.arguments, "--seed", str(self.seed), "--rounds", str(self.rounds)]
         began = time.monotonic()
-        run = subprocess.run(command, env=self.env, capture_output=True, text=True, errors="replace", check=False)
+        run = subprocess.run(command, env=self.env, capture_output=True, text=True, errors="replace", check=False,
+                             start_new_session=True)  # an interrupt is for the campaign alone
         took = time.monotonic() - began
         if run.returncode:
             self.failed += 1
@@ -67,8 +70,8 @@ class Job:
         self.rounds = max(1, int(self.rounds * min(10.0, TURN / max(took, 0.05))))
 
 
-def work(jobs, lock, end):
-    while time.monotonic() < end:
+def work(jobs, lock, end, interrupted):
+    while time.monotonic() < end and not interrupted.is_set():
         with lock:
             if not jobs:
                 return
@@ -89,10 +92,13 @@ def main():
     args = parser.parse_args()
     folders = [args.build, args.sanitized]
     jobs = [Job(row, folders, args.seed) for row in JOBS if args.only in row[0]]
-    queue, lock, began = list(jobs), threading.Lock(), time.monotonic()
+    queue, lock, interrupted = list(jobs), threading.Lock(), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
     print(f"campaign: {args.hours:g} hours from seed {args.seed}", flush=True)
+    end = time.monotonic() + 3600 * args.hours
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for future in [pool.submit(work, queue, lock, began + 3600 * args.hours) for _ in range(args.jobs)]:
+        for future in [pool.submit(work, queue, lock, end, interrupted) for _ in range(args.jobs)]:
             future.result()
     failed = sum(job.failed for job in jobs)
     figures = {}
