@@ -25,6 +25,16 @@ WG_API wg_status wg_backward(wg_tensor loss);
 /* The same for the n given parameters only; with none of them (n == 0) it is the same error. */
 WG_API wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_t n);
 
+/* Called by wg_backward when the gradient of a parameter is final, once for each parameter, while other gradients are
+ * still computed: to send it to another machine, to record its norm. `gradient` is its memory, as of wg_param_grad; it
+ * may be changed. The order is that in which the backward pass ends with them, about the reverse of the forward pass,
+ * and the same for any number of threads. A gradient that was not zero before is added to when the run ends, and given
+ * then. The run may still fail after the call; the gradients then are invalid, as wg_backward says. The callback is
+ * called on the thread that called wg_backward, while threads of the pool go on; on the tape it must not call anything,
+ * which is refused as in wg_error_callback. NULL ends it. */
+typedef void (*wg_gradient_callback)(void *context, wg_param *param, void *gradient);
+WG_API void wg_tape_on_gradient(wg_tape *tape, wg_gradient_callback callback, void *context);
+
 /* Additional bytes that wg_backward(loss) would take, without running it. Adding to gradients that exist already takes
  * extra memory. Returns 0 on error. */
 WG_API size_t wg_backward_bytes(wg_tensor loss);

@@ -108,6 +108,7 @@ extern layers fresh;         /* for init functions */
 extern va_list no_arguments; /* for formats without a conversion */
 extern const wg_op nop;
 
+void on_gradient(void *context, wg_param *param, void *gradient);
 void on_error(void *context, wg_status status, const char *message);
 wg_tensor loss(void *context, wg_tape *tape, wg_params *set);
 wg_tensor step(void *context, wg_tensor x, wg_tensor *state, int n);

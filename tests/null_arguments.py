@@ -33,6 +33,7 @@ VALUES = {
     'wg_shape': 'WG_DIMS(4, 6)', 'wg_axes': 'WG_AXES(0)', 'wg_shape *': '&w.shape', 'wg_init': 'wg_init_zeros()',
     'wg_allocator': '(wg_allocator){0}', 'wg_pool_options': 'wg_pool_square(3)', 'wg_keys *': '&w.keys',
     'wg_beam_result *': '&w.beams', 'wg_rnn_state *': '&w.state', 'wg_error_callback': 'on_error',
+    'wg_gradient_callback': 'on_gradient',
     'wg_loss_fn': 'loss', 'wg_step_fn': 'step', 'wg_beam_fn': 'score', 'wg_tolerate': 'wg_tolerate_all', 'wg_fill': 'fill',
     'int': '1', 'int32_t': '1', 'int64_t': '2', 'uint64_t': '2', 'size_t': '8', 'double': '0.5', 'bool': 'true',
     'const char *': '"name"', 'char *': 'w.bytes', 'void *': 'w.bytes', 'float *': 'w.floats',
@@ -52,7 +53,7 @@ VALUES = {
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
          'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED', 'wg_pad_mode': 'WG_PAD_REFLECT',
          'wg_resize_mode': 'WG_RESIZE_LINEAR', 'wg_fit_event': 'WG_FIT_STEP'}
-CALLBACKS = ('wg_error_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate', 'wg_trace_fn',
+CALLBACKS = ('wg_error_callback', 'wg_gradient_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate', 'wg_trace_fn',
              'wg_scope_fn', 'wg_fill')
 SKIP = {('wg_pool_new', 'threads'): 'a large number starts as many threads'}
 TENSORS = ['WG_NONE', 'w.nil', 'w.stale', 'w.elsewhere', '(wg_tensor){.node = 5}',

@@ -26,6 +26,7 @@ static const char *const reasons[] = {"the status is none of wg_status", "the te
 
 /* ---- callbacks ---- */
 
+void on_gradient(void *context, wg_param *param, void *gradient) {}
 void on_error(void *context, wg_status status, const char *message) {}
 
 wg_tensor loss(void *context, wg_tape *tape, wg_params *set)

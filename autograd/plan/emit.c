@@ -145,7 +145,7 @@ static bool emit_store(wg__emit *e, const wg__unit *unit)
     return args && bind_stored(e, &args->out.data, unit->node);
 }
 
-/* The addresses where a run leaves the outputs. */
+/* The addresses where a run leaves the outputs. The end of a run reads an address that two of them share. */
 static bool bind_outputs(wg__emit *e)
 {
     for (uint32_t i = 0; i < e->plan->n_outputs; i++) {
@@ -153,6 +153,8 @@ static bool bind_outputs(wg__emit *e)
         bool direct = wg__output_is_direct(e->p, output);
         if (!(direct ? wg__emit_bind(e, &output->memory, output->node) : bind_stored(e, &output->memory, i)))
             return false;
+        const wg__slot *slot = direct ? &e->plan->slots[e->p->places.slot[output->node]] : NULL;
+        if (slot && slot->kind == WG__SLOT_TARGET && slot->index != i) e->last_use[slot->index] = WG__NO_STAGE;
     }
     return true;
 }
@@ -179,13 +181,16 @@ static bool emit_all(wg__emit *e)
     const wg__planner *p = e->p;
     e->source_slot = wg__arena_array(p->scratch, p->n, sizeof *e->source_slot);
     e->at = wg__arena_array(p->scratch, p->n, sizeof *e->at);
+    e->last_use = wg__arena_array(p->scratch, e->plan->n_outputs, sizeof *e->last_use);
     e->plan->params = wg__arena_array(&e->plan->memory, p->tape->n_leaves, sizeof *e->plan->params);
-    if (!e->source_slot || !e->at || !e->plan->params || !wg__emit_packs(e)) return false;
+    if (!e->source_slot || !e->at || !e->last_use || !e->plan->params || !wg__emit_packs(e)) return false;
+    for (uint32_t i = 0; i < e->plan->n_outputs; i++) e->last_use[i] = WG__NO_STAGE;
     for (uint32_t i = 0; i < p->schedule.n; i++) {
         const uint32_t unit = p->schedule.sequence[i];
         e->now = (wg__tag){.stage = p->schedule.stage[unit], .serial = p->schedule.serial[unit]};
         if (!emit_unit(e, unit)) return false;
     }
+    e->now.stage = WG__NO_STAGE;
     return bind_outputs(e) && wg__emit_finish(e);
 }
 

@@ -10,14 +10,17 @@ typedef struct wg__tag {
     uint32_t stage, step, serial, instr;
 } wg__tag;
 
+enum { WG__NO_STAGE = UINT32_MAX };
+
 typedef struct wg__emit {
     wg__planner *p;
     wg__plan *plan;
     wg_tape *tape;
     uint32_t *source_slot; /* [n] of sources; 0: not bound yet */
+    uint32_t *last_use;    /* [n_outputs] the stage of the last unit that uses its TARGET slot, or WG__NO_STAGE */
     uint32_t *at;          /* [n] while a chain is emitted: the load or register of a node */
     uint32_t next_copy;
-    wg__tag now; /* of the current unit */
+    wg__tag now; /* of the current unit; no stage after the last one */
     wg__tag *tags;
     wg__instr *instrs;
     uint32_t n_instrs, cap_instrs, cap_tags;

@@ -18,6 +18,8 @@ bool wg__emit_fix(wg__emit *e, void **where, uint32_t slot, int64_t offset)
     if (!wg__grow(heap, (void **)&e->fixups, &e->cap_fixups, e->n_fixups + 1u, sizeof *e->fixups) ||
         !wg__grow(heap, (void **)&e->fixup_slots, &e->cap_fixup_slots, e->n_fixups + 1u, sizeof slot))
         return false;
+    const wg__slot *of = &e->plan->slots[slot];
+    if (of->kind == WG__SLOT_TARGET && e->now.stage != WG__NO_STAGE) e->last_use[of->index] = e->now.stage;
     e->fixup_slots[e->n_fixups] = slot;
     e->fixups[e->n_fixups++] = (wg__fixup){where, offset};
     return true;

@@ -1,4 +1,5 @@
-/* The last step of emitting: instructions sorted into stages and items, fixups grouped by slot. */
+/* The last step of emitting: instructions sorted into stages and items, fixups grouped by slot, when gradients are
+ * final. */
 #include "emit.h"
 
 #include <stdlib.h>
@@ -126,7 +127,43 @@ static bool keep_stages(wg__plan *plan)
     return true;
 }
 
+static int by_end(const void *x, const void *y)
+{
+    const wg__final *a = x, *b = y;
+    const int order = wg__compare(a->end, b->end);
+    return order ? order : wg__compare(a->output, b->output);
+}
+
+/* The first instruction after those of a stage. */
+static uint32_t end_of(const wg__emit *e, uint32_t stage)
+{
+    uint32_t low = 0, high = e->n_instrs;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (e->tags[middle].stage <= stage)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool list_finals(wg__emit *e)
+{
+    wg__plan *plan = e->plan;
+    plan->finals = wg__arena_array(&plan->memory, plan->n_outputs, sizeof *plan->finals);
+    if (!plan->finals) return false;
+    for (uint32_t i = 0; i < plan->n_outputs; i++) {
+        if (plan->outputs[i].kind != WG__OUTPUT_GRAD) continue;
+        const uint32_t stage = e->last_use[i];
+        plan->finals[plan->n_finals++] =
+            (wg__final){stage == WG__NO_STAGE ? plan->n_instrs + 1 : end_of(e, stage), i};
+    }
+    if (plan->n_finals) qsort(plan->finals, plan->n_finals, sizeof *plan->finals, by_end);
+    return true;
+}
+
 bool wg__emit_finish(wg__emit *e)
 {
-    return group_fixups(e) && sort_instrs(e) && make_stages(e) && keep_stages(e->plan);
+    return group_fixups(e) && sort_instrs(e) && make_stages(e) && keep_stages(e->plan) && list_finals(e);
 }

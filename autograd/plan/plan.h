@@ -73,6 +73,12 @@ typedef struct wg__output {
     void *memory; /* where the run leaves the value */
 } wg__output;
 
+/* A gradient, and the instruction from which on nothing uses the memory of its parameter, to which it was written;
+ * n_instrs + 1: the end of the run writes it, or copies it to other outputs. */
+typedef struct wg__final {
+    uint32_t end, output;
+} wg__final;
+
 /* The origin of an instruction, for error messages and dumps. */
 typedef struct wg__origin {
     uint32_t op, scope, forward_op; /* forward_op: of a gradient node; 0: none */
@@ -114,6 +120,8 @@ struct wg__plan {
     uint32_t n_slots, n_fixups;
     wg__output *outputs;
     uint32_t n_outputs;
+    wg__final *finals; /* [n_finals], by end */
+    uint32_t n_finals;
     uint32_t *params; /* parameter leaves that it reads; a run checks their versions */
     uint32_t n_params;
     size_t block_bytes, scratch_bytes, output_bytes, packed_bytes;

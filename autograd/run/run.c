@@ -2,7 +2,6 @@
  * stop before its last instruction. */
 #include "run.h"
 
-#include "../base/fp.h"
 #include "../base/pool.h"
 #include "timeline.h"
 
@@ -15,7 +14,9 @@ typedef struct walk {
     wg__plan *plan;
     wg_run *run;
     wg__timeline *timeline; /* NULL: nobody asked for one */
+    const wg__fp *caller;   /* the environment of callbacks */
     size_t scratch;         /* bytes per thread */
+    uint32_t given;         /* gradients that were final so far */
     bool nonfinite;         /* option locate_nonfinite: a NaN or Inf was found, ... */
     uint32_t nonfinite_instr;
     int64_t nonfinite_at; /* ... at this element */
@@ -30,7 +31,10 @@ static void run_all(const walk *w, uint32_t i, int thread, void *scratch)
 
 static void walk_alone(walk *w)
 {
-    for (uint32_t i = 0; i < w->plan->n_instrs; i++) run_all(w, i, 0, w->tape->run->scratch);
+    for (uint32_t i = 0; i < w->plan->n_instrs; i++) {
+        run_all(w, i, 0, w->tape->run->scratch);
+        wg__give_finals(w->tape, w->plan, i + 1, &w->given, w->caller);
+    }
 }
 
 static void run_item(const walk *w, const wg__item *item, uint32_t task, int thread, void *scratch)
@@ -48,7 +52,8 @@ static void run_item(const walk *w, const wg__item *item, uint32_t task, int thr
 }
 
 /* Threads take the tasks of a stage in order and continue when all are done. A thread that the machine does not
- * schedule delays the others only while it holds a task. Which thread runs a task changes no bit. */
+ * schedule delays the others only while it holds a task. Which thread runs a task changes no bit. Thread 0 gives away
+ * what is final while the others go on. */
 static void walk_thread(void *context, int thread)
 {
     walk *w = context;
@@ -65,6 +70,8 @@ static void walk_thread(void *context, int thread)
             __atomic_fetch_add(&stage->done, 1, __ATOMIC_ACQ_REL);
         }
         wg__pool_wait(&stage->done, stage->tasks);
+        const uint32_t next = last->first + last->count;
+        if (thread == 0) wg__give_finals(w->tape, w->plan, next, &w->given, w->caller);
     }
     wg__fp_end(&caller);
 }
@@ -167,6 +174,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     tape->cache->last_plan = plan;
     tape->counts.instructions = plan->n_instrs;
     const wg__fp caller = wg__fp_begin();
+    w.caller = &caller;
     if (tape->options.locate_nonfinite)
         walk_searching(&w);
     else if (tape->options.profile)
@@ -177,10 +185,13 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     note_packs(tape, plan);
     const bool ok = !run.bad_count && !w.nonfinite && !wg__failed(tape);
     tape->step_drawn |= run.drawn;
-    if (ok)
+    if (ok) {
         wg__run_commit(tape, plan);
-    else
+        wg__give_finals(tape, plan, plan->n_instrs, &w.given, &caller);
+        wg__give_committed(tape, plan, &caller);
+    } else {
         wg__run_discard(tape, plan);
+    }
     wg__fp_end(&caller);
     return ok ? WG_OK : report(tape, plan, &w);
 }

@@ -5,6 +5,7 @@
 #ifndef WG_RUN_H
 #define WG_RUN_H
 
+#include "../base/fp.h"
 #include "../plan/cache.h"
 
 typedef struct wg__profile wg__profile;
@@ -54,6 +55,13 @@ wg_param *wg__trained(const wg_tape *tape, const wg__output *output); /* the par
 
 void wg__run_commit(wg_tape *tape, const wg__plan *plan);
 void wg__run_discard(const wg_tape *tape, const wg__plan *plan); /* after a failed run */
+
+/* ---- final.c ---- */
+
+/* Gives the tape's callback the gradients that no instruction from `next` on uses; *given of them are done. */
+void wg__give_finals(wg_tape *tape, const wg__plan *plan, uint32_t next, uint32_t *given, const wg__fp *caller);
+/* Those that the commit has written. */
+void wg__give_committed(wg_tape *tape, const wg__plan *plan, const wg__fp *caller);
 
 /* ---- instr.c ---- */
 

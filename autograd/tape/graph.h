@@ -79,6 +79,11 @@ typedef struct wg__errors { /* error.c */
     void *context;
 } wg__errors;
 
+typedef struct wg__on_gradient { /* run/final.c */
+    wg_gradient_callback callback;
+    void *context;
+} wg__on_gradient;
+
 typedef struct wg__scope {
     uint32_t parent;
     uint32_t ordinal; /* of the next random op in it; restarts with each epoch */
@@ -137,6 +142,7 @@ struct wg_tape {
     uint64_t epoch, seed, step;
     bool step_drawn; /* a run has drawn random numbers of this step */
     wg__errors errors;
+    wg__on_gradient on_gradient;
     wg__scopes scopes;
     wg__modes modes;
     wg__interned interned;
