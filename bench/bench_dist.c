@@ -54,7 +54,7 @@ static void shard(model *m, wg_dist *dist, uint64_t step)
     require(wg_dist_next(dist, m->tape, step) >= 0, wg_dist_message(dist));
     if (m->kind.loss) {
         wg_tensor loss = wg_keep(m->kind.loss(m));
-        wg_backward(loss);
+        wg_dist_backward(dist, loss, 1);
         value = wg_item(loss);
         require(wg_tape_reset(m->tape) == WG_OK, wg_tape_message(m->tape));
     }

@@ -8,7 +8,7 @@
  *     for (uint64_t step = 0; step < steps; step++) {
  *         for (int64_t shard; (shard = wg_dist_next(dist, tape, step)) >= 0;) { // the shards of this rank
  *             wg_tensor loss = wg_keep(loss_of(shard, step));                   // a mean over `count` samples
- *             wg_backward(loss);
+ *             wg_dist_backward(dist, loss, count);
  *             double value = wg_item(loss);
  *             wg_dist_add(dist, count, &value);
  *             wg_tape_reset(tape);
@@ -78,6 +78,7 @@ WG_API bool wg_world_fail(wg_world *world, const char *text);
 /* What this rank has sent so far. */
 typedef struct wg_world_counts {
     uint64_t gradient_bytes;  /* sums of gradients; (R - 1) / R of the parameters' bytes a step at best */
+    uint64_t early_bytes;     /* of these, begun while a backward pass went on */
     uint64_t parameter_bytes; /* updated parameters; the same */
     uint64_t other_bytes;     /* values, norms, checkpoints */
     uint64_t messages;
@@ -95,6 +96,7 @@ typedef struct wg_dist_options {
     int64_t shards;   /* S; 0: the number of ranks */
     uint64_t seed;    /* of the tape's random numbers; shard 0 has this one, default 0 */
     double clip_norm; /* largest norm of the gradient, as of wg_clip_grad_norm; 0: any. Default 0 */
+    bool overlap;     /* wg_dist_backward sends gradients while others are computed; the same bits. Default true */
     int values;       /* of each shard: the loss, metrics; 1 to WG_DIST_VALUES. Default 1 */
     /* Buffers that a shard writes, by patterns as of wg_group. Another buffer that a shard writes is an error. */
     const char *means;   /* are averaged over the shards: "*running_mean *running_var *num_batches_tracked" */
@@ -118,6 +120,11 @@ WG_API void wg_dist_range(const wg_dist *dist, int rank, int64_t *first, int64_t
 /* The next shard of this rank in this step; -1: there is none left, or an error, which wg_dist_step will return. Sets
  * the tape's step and seed, zeroes the gradients and gives the buffers the values that they have for this shard. */
 WG_API int64_t wg_dist_next(wg_dist *dist, wg_tape *tape, uint64_t step);
+/* wg_backward(loss), of the mean over `count` samples. In the last shard of this rank, sums of gradients that are final
+ * are sent while others are still computed, by wg_tape_on_gradient. For that the number of ranks must be a power of two
+ * that divides S, and parameters should be created in the order in which they are used. Returns what wg_backward does,
+ * or WG_ERR_ARGUMENT. wg_backward itself does as well, and then all is sent at the end. */
+WG_API wg_status wg_dist_backward(wg_dist *dist, wg_tensor loss, double count);
 /* Ends the shard: its gradients are those of the parameters, of a mean over `count` samples (or tokens; any weight >=
  * 0); values[options.values] are means over the same. A shard without samples needs no backward pass: count 0, values
  * NULL. WG_ERR_ARGUMENT, WG_ERR_GRADIENT if gradients are invalid because the run failed. */

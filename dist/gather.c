@@ -1,4 +1,4 @@
-/* Gathering parts: recursive doubling, the reverse of the halving in reduce.c, or each rank to each other. */
+/* Gathering parts: recursive doubling, the reverse of the halving in halving.c, or each rank to each other. */
 #include "exchange.h"
 #include "tree.h"
 

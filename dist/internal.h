@@ -22,6 +22,14 @@ typedef struct wg__kept {
     uint64_t version; /* when the shard began */
 } wg__kept;
 
+/* A round of recursive halving: buckets go through it one after the other. */
+typedef struct wg__round {
+    int other; /* rank */
+    wg__range kept, sent;
+    int64_t begun, done; /* buckets */
+    wg__request sending[2], receiving[2];
+} wg__round;
+
 struct wg_dist {
     wg_world *world;
     wg_params *params;
@@ -49,8 +57,19 @@ struct wg_dist {
     int n_inbox; /* roots of all ranks, unless the sums are halved; their places in inbox */
     char *inbox; /* [n_inbox, the elements of this part] */
 
+    wg__round *rounds; /* [n_rounds]; none unless the sums are halved */
+    int n_rounds;
+    int64_t n_ready;     /* buckets whose sums over the shards of this rank are done */
+    bool *final;         /* [n_trained] whether the last shard's gradient is final */
+    int32_t *trained_at; /* [parameters of the set] place in `trained`; -1: not trained */
+    size_t n_waiting;    /* `final` is true from here on */
+    int n_merges;        /* nodes that the last shard of the rank completes */
+    double count;        /* of the shard */
+
     int64_t next;      /* shard */
     bool begun;        /* this rank has begun the step */
+    bool counted;      /* wg_dist_backward has set count */
+    bool sending;      /* wg_dist_backward has begun to send the last shard's gradients */
     bool open;         /* wg_dist_next has given one that was not added yet */
     bool changed;      /* a shard of this step has written means */
     bool failed;       /* a shard of this step has failed: d->error */
@@ -78,8 +97,26 @@ wg__range wg__part(const wg_dist *dist, int place);
 
 /* A hash of numbers that depend on how this build rounds on this machine. */
 wg_status wg__probe(uint64_t *hash);
-/* Adds the sums of all ranks: this rank's part of the gradients is then the sum over all shards. */
-wg_status wg__reduce(wg_dist *dist);
+/* Notes an error of a shard, which ends the step. */
+wg_status wg__shard_fail(wg_dist *dist, wg_status status, const char *text);
+/* Buffers that are means become what they were before the step. */
+void wg__restore_means(wg_dist *dist);
+/* After a step, or one that failed. */
+void wg__step_clear(wg_dist *dist);
+/* Adds to the gradients of a range, which are the shard's times d->count then, the sums of the nodes to the left that it
+ * completes. */
+void wg__merge(wg_dist *dist, wg__range range);
+/* The gradient of this parameter is final, in the last shard's backward pass; the last shard has been added. */
+void wg__halving_final(wg_dist *dist, size_t param);
+void wg__halving_rest(wg_dist *dist);
+/* Begins and ends what can be without waiting; *moved: there was something. */
+wg_status wg__halving_go_on(wg_dist *dist, bool *moved);
+/* Either of them adds the sums of all ranks: this rank's part of the gradients is then the sum over all shards. */
+wg_status wg__halving_finish(wg_dist *dist);
+wg_status wg__trade_roots(wg_dist *dist);
+/* Lists the rounds; no step has begun. */
+bool wg__halving_new(wg_dist *dist);
+void wg__halving_clear(wg_dist *dist);
 /* The norm of the gradient, whose parts are with the ranks: squares of blocks, then of blocks in a tree. */
 wg_status wg__norm(wg_dist *dist, double *norm);
 /* The first element of the gradient that is not finite, of all ranks; -1: none. */

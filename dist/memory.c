@@ -35,7 +35,7 @@ static size_t partial_bytes(const wg_dist *d, int ranks, int rank, wg__range par
     const size_t row = 1 + (size_t)d->options.values;
     sum += ((size_t)(ranks * WG__HEAD) + 2 * (size_t)d->shards * row + 3 * (size_t)(ranks + 1)) * sizeof(double);
     sum += (size_t)((d->n_elements + WG__BLOCK - 1) / WG__BLOCK) * sizeof(double);
-    return sum + wg_params_count(d->params) * (sizeof(wg_param *) + 3 * sizeof(wg__kept)) +
+    return sum + wg_params_count(d->params) * (sizeof(wg_param *) + 3 * sizeof(wg__kept) + sizeof(int32_t)) +
            (d->n_trained + d->n_means) * 3 * sizeof(int64_t);
 }
 
@@ -57,7 +57,7 @@ wg_dist_bytes wg_dist_predict(const wg_params *params, const wg_optimizer *optim
             bytes.partials = most(bytes.partials, partial_bytes(&d, ranks, r, part));
         }
         bytes.parameters = wg_params_memory(params).live;
-        bytes.messages = ranks > 1 ? 4 * (size_t)WG__CHUNK : 0;
+        bytes.messages = wg__world_bytes(ranks);
     }
     wg__release(&d);
     free(cut);
@@ -68,5 +68,5 @@ wg_dist_bytes wg_dist_memory(const wg_dist *d)
 {
     if (!d) return (wg_dist_bytes){0};
     return (wg_dist_bytes){wg_params_memory(d->params).live, wg_optimizer_memory(d->optimizer).live, d->bytes,
-                           wg__world_bytes(d->world)};
+                           wg__world_bytes(wg_world_size(d->world))};
 }

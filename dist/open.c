@@ -10,8 +10,10 @@
 
 wg_dist_options wg_dist_defaults(void)
 {
-    return (wg_dist_options){
-        .values = 1, .means = "*running_mean *running_var *num_batches_tracked", .carried = "state.*"};
+    return (wg_dist_options){.values = 1,
+                             .overlap = true,
+                             .means = "*running_mean *running_var *num_batches_tracked",
+                             .carried = "state.*"};
 }
 
 void *wg__take(wg_dist *d, size_t n, size_t size)
@@ -101,13 +103,17 @@ static bool list_members(wg_dist *d)
     d->means = wg__take(d, n, sizeof *d->means);
     d->carried = wg__take(d, n, sizeof *d->carried);
     d->others = wg__take(d, n, sizeof *d->others);
-    if (!d->trained || !d->means || !d->carried || !d->others) return false;
+    d->trained_at = wg__take(d, n, sizeof *d->trained_at);
+    if (!d->trained_at || !d->trained || !d->means || !d->carried || !d->others) return false;
     for (size_t i = 0; i < n; i++) {
         wg_param *p = wg_params_at(d->params, i);
         const wg__kept kept = {p, value_bytes(p), NULL, 0};
+        d->trained_at[i] = -1;
         if (!is_own_name(d->params, i)) continue;
         if (!wg_param_is_buffer(p)) {
-            if (!wg_param_is_frozen(p)) d->trained[d->n_trained++] = p;
+            if (wg_param_is_frozen(p)) continue;
+            d->trained_at[i] = (int32_t)d->n_trained;
+            d->trained[d->n_trained++] = p;
         } else if (matches(d->options.carried, wg_param_name(p))) {
             d->carried[d->n_carried++] = kept;
         } else if (matches(d->options.means, wg_param_name(p))) {
@@ -308,7 +314,7 @@ static wg_status prepare(wg_dist *d)
     d->cut = wg__take(d, (size_t)ranks + 1, sizeof *d->cut);
     if (!d->cut || !wg__list(d)) return wg_error_set(&d->error, WG_ERR_MEMORY, "dist: out of memory");
     wg__cut(d->grads.numel, ranks, d->cut);
-    if (!take_sums(d) || !take_buffers(d) || !take_tables(d))
+    if (!wg__halving_new(d) || !take_sums(d) || !take_buffers(d) || !take_tables(d))
         return wg_error_set(&d->error, WG_ERR_MEMORY, "dist: out of memory for sums of gradients");
     if (own_part(d) != WG_OK) return d->error.status;
     if (wg_optimizer_adopt(d->optimizer) == WG_OK) return WG_OK;

@@ -1,6 +1,7 @@
 /* A world of ranks: opening and closing, messages that are waited for with a time limit, and how it ends when a rank
  * fails. A rank that waits answers questions of others meanwhile. One that has waited too long asks all: who does not
  * answer is dead or stuck, is named, and everybody else is told to end. */
+#include "tree.h"
 #include "world.h"
 
 #include <sched.h>
@@ -31,24 +32,36 @@ wg_world_options wg_world_defaults(void) { return (wg_world_options){.timeout = 
 static bool is_open;
 static wg_world *left_behind; /* one that failed: messages may still arrive in its memory */
 
+int wg__count_lanes(int size)
+{
+    int lanes = size > 1;
+    for (int n = size; wg__is_power(size) && n > 2; n /= 2) lanes++;
+    return lanes;
+}
+
+size_t wg__world_bytes(int size) { return (size_t)wg__count_lanes(size) * 4 * WG__CHUNK; }
+
 static bool take_memory(wg_world *w)
 {
     w->peers = calloc((size_t)w->size, sizeof *w->peers);
     bool ok = w->peers != NULL;
-    for (int i = 0; i < 2 && w->size > 1; i++) {
-        w->outgoing[i] = malloc(WG__CHUNK);
-        w->incoming[i] = malloc(WG__CHUNK);
-        ok = ok && w->outgoing[i] && w->incoming[i];
-    }
+    for (w->n_lanes = 0; ok && w->n_lanes < wg__count_lanes(w->size); w->n_lanes++)
+        for (int i = 0; i < 2; i++) {
+            wg__lane *lane = &w->lanes[w->n_lanes];
+            lane->out[i] = malloc(WG__CHUNK);
+            lane->in[i] = malloc(WG__CHUNK);
+            ok = ok && lane->out[i] && lane->in[i];
+        }
     return ok;
 }
 
 static void release(wg_world *w)
 {
-    for (int i = 0; i < 2; i++) {
-        free(w->outgoing[i]);
-        free(w->incoming[i]);
-    }
+    for (int lane = 0; lane < w->n_lanes; lane++)
+        for (int i = 0; i < 2; i++) {
+            free(w->lanes[lane].out[i]);
+            free(w->lanes[lane].in[i]);
+        }
     free(w->peers);
     free(w);
     is_open = false;
@@ -120,7 +133,6 @@ wg_status wg_world_status(const wg_world *w) { return w ? w->error.status : WG_E
 const char *wg_world_message(const wg_world *w) { return w ? w->error.text : "no world"; }
 bool wg_world_speaks(const wg_world *w) { return !w || w->speaks; }
 wg_world_counts wg_world_count(const wg_world *w) { return w ? w->counts : (wg_world_counts){0}; }
-size_t wg__world_bytes(const wg_world *w) { return w->size > 1 ? 4 * (size_t)WG__CHUNK : 0; }
 
 /* ---- notes ---- */
 
@@ -236,18 +248,22 @@ static void idle(double waited)
         sched_yield();
 }
 
+wg_status wg__test(wg_world *w, wg__request *request, int peer, bool *done)
+{
+    wg_error error = {0};
+    if (w->error.status != WG_OK || wg__wire_test(request, done, &error) == WG_OK) return w->error.status;
+    char text[332];
+    snprintf(text, sizeof text, "rank %d of %d: %.250s", peer, w->size, error.text);
+    return wg__world_fail(w, WG_ERR_IO, text);
+}
+
 wg_status wg__wait(wg_world *w, wg__request *request, int peer)
 {
     const double start = wg__dist_now();
     bool done = false;
-    wg_error error = {0};
     for (unsigned rounds = 0;; rounds++) {
-        if (w->error.status != WG_OK) return w->error.status;
-        if (wg__wire_test(request, &done, &error) != WG_OK) {
-            char text[332];
-            snprintf(text, sizeof text, "rank %d of %d: %.250s", peer, w->size, error.text);
-            return wg__world_fail(w, WG_ERR_IO, text);
-        }
+        const wg_status status = wg__test(w, request, peer, &done);
+        if (status != WG_OK) return status;
         if (done) break;
         if (rounds % 64 == 63) read_notes(w);
         const double waited = wg__dist_now() - start;

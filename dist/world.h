@@ -9,6 +9,12 @@
 #include "wire.h"
 
 enum { WG__CHUNK = 1 << 18 }; /* bytes of a message of data, at most */
+enum { WG__LANES = 31 };      /* rounds of recursive halving, at most */
+
+/* Memory of messages on their way, two in each direction. [WG__CHUNK] each. */
+typedef struct wg__lane {
+    char *out[2], *in[2];
+} wg__lane;
 
 /* A note between ranks: a question, its answer, an end. */
 typedef struct wg__note {
@@ -28,17 +34,22 @@ struct wg_world {
     wg_error error;
     bool speaks;
     wg_world_counts counts;
-    wg__peer *peers;                 /* [size] */
-    char *outgoing[2], *incoming[2]; /* [WG__CHUNK] each */
+    wg__peer *peers; /* [size] */
+    wg__lane lanes[WG__LANES];
+    int n_lanes; /* one for each round of halving, at least one */
     char engine[64];
 };
 
 double wg__dist_now(void);
-size_t wg__world_bytes(const wg_world *world);
+/* Lanes of a world of this size, and their bytes. */
+int wg__count_lanes(int size);
+size_t wg__world_bytes(int size);
 
 /* Begin a message of data; its bytes are added to *count. */
 wg_status wg__send(wg_world *world, const void *bytes, size_t size, int to, uint64_t *count, wg__request *request);
 wg_status wg__receive(wg_world *world, void *bytes, size_t size, int from, wg__request *request);
+/* Whether the message to or from this rank is done. */
+wg_status wg__test(wg_world *world, wg__request *request, int peer, bool *done);
 /* Waits until the message to or from this rank is done, for at most the time limit. */
 wg_status wg__wait(wg_world *world, wg__request *request, int peer);
 /* Receives `size` bytes that `root` has; [all]. */

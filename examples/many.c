@@ -37,7 +37,7 @@ int main(int argc, char **argv)
             wg_tensor y = wg_add(wg_add_scalar(wg_scale(x, 3), -1), noise);
             wg_tensor fit = wg_add(wg_mul(x, wg_use(tape, a)), wg_use(tape, b));
             wg_tensor loss = wg_keep(wg_mse(fit, y, WG_MEAN));
-            wg_backward(loss);
+            wg_dist_backward(dist, loss, ROWS);
             const double value = wg_item(loss);
             if (wg_tape_reset(tape) != WG_OK) return fail(world, wg_tape_message(tape));
             if (wg_dist_add(dist, ROWS, &value) != WG_OK) break; /* wg_dist_step says why, on every rank */

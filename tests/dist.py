@@ -78,12 +78,17 @@ def bits(run, long):
         want = None
         for ranks in [1, 2, 3, 4, 5, 8, 16] if long else [1, 3, 4]:
             for threads in [1, 2] if long else [1 + (ranks == 4)]:
-                path = run.file(f"{model}-{ranks}-{threads}")
-                said = run.good(ranks, model, f"steps={steps}", f"threads={threads}", f"save={path}", "every=1000")
-                have = said[0]["hash"], said[0]["loss"], said[0]["norm"], path.read_bytes()
-                if want and have != want:
-                    raise Failure(f"{have[:3]}, not {want[:3]}, or another checkpoint: {run.last}")
-                want = have
+                for overlap in [1, 0] if ranks in (2, 4, 8, 16) else [1]:
+                    path = run.file(f"{model}-{ranks}-{threads}-{overlap}")
+                    said = run.good(ranks, model, f"steps={steps}", f"threads={threads}", f"overlap={overlap}",
+                                    f"save={path}", "every=1000")
+                    have = said[0]["hash"], said[0]["loss"], said[0]["norm"], path.read_bytes()
+                    if want and have != want:
+                        raise Failure(f"{have[:3]}, not {want[:3]}, or another checkpoint: {run.last}")
+                    want = have
+                    early = [int(one["early_bytes"]) for one in said]
+                    if (min(early) == 0) if overlap and ranks in (2, 4, 8, 16) else (max(early) > 0):
+                        raise Failure(f"bytes sent during a backward pass: {early}: {run.last}")
         print(f"{model}: hash {want[0]} after {steps} steps")
     for shards in [7, 10, 12] if long else [10]:  # uneven shards; ranks that are a power of two, but do not divide S
         paths = [run.file(f"uneven-{ranks}") for ranks in (1, 2, 4, 7)]
@@ -150,6 +155,8 @@ def bad_input(run, long):
     refuse(run, "cannot open", 3, "gpt", "missing=0")
     refuse(run, "cannot open", 3, "gpt", "missing=2")
     refuse(run, "is not finite at element", 3, "gpt", "nan=3")
+    for ranks in 2, 3, 4:  # the others have begun to send their gradients, or not
+        refuse(run, "rank 1, shard", ranks, "gpt", "victim=1", "fails=3")
     run.good(2, "gpt", "steps=4", f"save={path}")
     before = path.read_bytes()
     refuse(run, "cannot write", 3, "gpt", f"save={path}", "limit=20000")

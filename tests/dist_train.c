@@ -61,7 +61,7 @@ static void model_init(model *m, const char *kind, int64_t rows)
         wg_lm_options o = wg_lm_defaults();
         o.layer.heads = 2;
         o.layer.dropout = 0.1;
-        wg_lm_init(&m->lm, m->params, "", SYMBOLS, CONTEXT, 32, 2, o);
+        wg_lm_init(&m->lm, m->params, "", SYMBOLS, CONTEXT, 128, 2, o); /* several messages */
     } else {
         wg_conv_init(&m->conv, m->params, "conv", 1, 6, WG_DIMS(3, 3), wg_conv_layer_defaults());
         wg_batch_norm_init(&m->norm, m->params, "norm", 6);
@@ -154,10 +154,12 @@ static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, wg_loader *l
                                  : m->kind[0] == 'g' ? gpt_loss(m, tape, step, first, n)
                                                      : conv_loss(m, tape, samples, n));
         if (step == (uint64_t)number_of("nan", 1e9) && shard == 1) loss = wg_scale(loss, (double)INFINITY);
-        wg_status status = wg_backward(loss);
+        wg_status status = wg_dist_backward(dist, loss, (double)n);
         double value = wg_item(loss);
         if (wg_tape_reset(tape) != WG_OK || status != WG_OK) fprintf(stderr, "%s\n", wg_tape_message(tape));
-        if (wg_dist_add(dist, (double)n, &value) != WG_OK) break;
+        const bool fails =
+            step == (uint64_t)number_of("fails", 1e9) && wg_world_rank(world) == (int)number_of("victim", 0);
+        if (wg_dist_add(dist, fails ? -1 : (double)n, &value) != WG_OK) break;
     }
     return wg_dist_step(dist, noted, result);
 }
@@ -175,12 +177,14 @@ static void print_end(const wg_dist *dist, const model *m, const wg_optimizer *o
     wg_dist_options o = wg_dist_defaults();
     o.shards = wg_dist_shards(dist);
     const wg_dist_bytes p = wg_dist_predict(m->params, optimizer, o, wg_world_size(world));
-    printf("rank=%d hash=%016llx loss=%.9g norm=%.9g steps=%llu gradient_bytes=%llu parameter_bytes=%llu "
+    printf("rank=%d hash=%016llx loss=%.9g norm=%.9g steps=%llu gradient_bytes=%llu early_bytes=%llu "
+           "parameter_bytes=%llu "
            "elements=%lld memory=%zu predicted=%zu\n",
            wg_world_rank(world), (unsigned long long)wg_params_hash(m->params), result.values[0], result.norm,
            (unsigned long long)wg_optimizer_steps(optimizer), (unsigned long long)c.gradient_bytes,
-           (unsigned long long)c.parameter_bytes, (long long)wg_params_trainable(m->params),
-           b.parameters + b.state + b.partials + b.messages, p.parameters + p.state + p.partials + p.messages);
+           (unsigned long long)c.early_bytes, (unsigned long long)c.parameter_bytes,
+           (long long)wg_params_trainable(m->params), b.parameters + b.state + b.partials + b.messages,
+           p.parameters + p.state + p.partials + p.messages);
     fflush(stdout);
 }
 
@@ -242,6 +246,7 @@ int main(int argc, char **argv)
     wg_dist_options options = wg_dist_defaults();
     options.shards = shards;
     options.clip_norm = number_of("clip", 1);
+    options.overlap = number_of("overlap", 1) != 0;
     options.seed = 5;
     wg_tape_options tape_options = wg_tape_defaults();
     tape_options.pool = wg_pool_new((int)number_of("threads", 1));

@@ -157,7 +157,7 @@ static void record(run *r, int64_t shard, double factor)
     wg_tensor loss = wg_sum_all(wg_mul(wg_data(r->tape, WG_F32, WG_DIMS(N), x), wg_use(r->tape, r->w)));
     wg_assign(r->mean, wg_add_scalar(wg_use(r->tape, r->mean), (double)shard));
     wg_assign(r->state, wg_add_scalar(wg_use(r->tape, r->state), (double)(1 + shard)));
-    CHECK(wg_backward(loss) == WG_OK && wg_tape_reset(r->tape) == WG_OK);
+    CHECK(wg_dist_backward(r->dist, loss, count_of(shard)) == WG_OK && wg_tape_reset(r->tape) == WG_OK);
 }
 
 static wg_status step(run *r, uint64_t number, double factor, wg_dist_result *result)
@@ -219,6 +219,7 @@ static void refused_steps(void)
     CHECK(step(&r, 0, 1, &result) == WG_OK);
     const uint64_t hash = wg_params_hash(r.params);
     const float mean = ((const float *)wg_param_value(r.mean))[0];
+    const double value = 1;
     CHECK(step(&r, 1, 1e39, &result) == WG_ERR_NONFINITE);
     CHECK(strcmp(wg_dist_message(r.dist), "dist: gradient of w is not finite at element 0") == 0);
     CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT && strstr(wg_dist_message(r.dist), "was not added"));
@@ -226,6 +227,16 @@ static void refused_steps(void)
     CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT);
     CHECK(wg_dist_next(r.dist, r.tape, 1) == 0 && wg_dist_add(r.dist, -1, NULL) == WG_ERR_ARGUMENT);
     CHECK(wg_dist_add(r.dist, 0, NULL) == WG_ERR_ARGUMENT && wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT);
+    const wg_tensor loss = wg_sum_all(wg_use(r.tape, r.w)); /* with one rank, a backward pass as any other */
+    CHECK(wg_dist_backward(r.dist, loss, 1) == WG_ERR_ARGUMENT && strstr(wg_dist_message(r.dist), "wg_dist_next"));
+    CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT && wg_dist_next(r.dist, r.tape, 1) == 0);
+    CHECK(wg_dist_backward(r.dist, loss, (double)NAN) == WG_ERR_ARGUMENT);
+    CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT && wg_dist_next(r.dist, r.tape, 1) == 0);
+    CHECK(wg_dist_backward(r.dist, loss, 2) == WG_OK && wg_dist_backward(r.dist, loss, 2) == WG_ERR_ARGUMENT);
+    CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT && wg_dist_next(r.dist, r.tape, 1) == 0);
+    CHECK(wg_dist_backward(r.dist, loss, 2) == WG_OK && wg_dist_add(r.dist, 1, &value) == WG_ERR_ARGUMENT);
+    CHECK(strstr(wg_dist_message(r.dist), "not the one that wg_dist_backward"));
+    CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT && wg_tape_reset(r.tape) == WG_OK);
     CHECK(wg_dist_next(r.dist, r.tape, 1) == 0);
     wg_param_write_begin(r.other);
     wg_param_write_end(r.other);
@@ -298,6 +309,7 @@ static void wrong_arguments(void)
     CHECK(!wg_dist_new(NULL, r.params, r.optimizer, o, NULL) && !wg_dist_new(r.world, NULL, r.optimizer, o, NULL));
     CHECK(!wg_dist_new(r.world, r.params, NULL, o, NULL));
     CHECK(wg_dist_next(NULL, r.tape, 0) == -1 && wg_dist_add(NULL, 1, NULL) != WG_OK);
+    CHECK(wg_dist_backward(NULL, WG_NONE, 1) != WG_OK);
     CHECK(wg_dist_step(NULL, 0, NULL) != WG_OK && wg_dist_save(NULL, "x", &(wg_checkpoint){0}, NULL) != WG_OK);
     CHECK(wg_dist_save(r.dist, "x", NULL, NULL) != WG_OK && wg_dist_load(r.dist, "x", NULL, NULL) != WG_OK);
     CHECK(wg_dist_shards(NULL) == 0 && wg_dist_shards(r.dist) == 3 && wg_dist_saved_shards(NULL) == 0);

@@ -1,28 +1,9 @@
-/* Adding the sums of the ranks along the tree, so that each rank ends with its part of the sum over all shards.
- *
- * If R is a power of two that divides S, each rank has one node, and ranks that differ in bit k alone hold siblings
- * once bits below k are added: recursive halving (Rabenseifner 2004). In each round a rank sends the half of its range
- * that it does not keep, R - 1 parts in all. Otherwise a rank may have several nodes, and sends each rank that one's
- * part of each; the part is then added along the tree where it is kept. */
+/* Adding the sums of any number of ranks along the tree: a rank may have several nodes. It sends each other rank that
+ * one's part of each; the part is then added along the tree where it is kept. See halving.c for the number of ranks that
+ * needs less memory. */
 #include "internal.h"
 
 #include <string.h>
-
-static wg_status halving(wg_dist *d)
-{
-    wg_world *w = d->world;
-    const int ranks = wg_world_size(w), rank = wg_world_rank(w);
-    wg_status status = WG_OK;
-    for (int distance = 1, n = ranks; distance < ranks && status == WG_OK; distance *= 2, n /= 2) {
-        const int other = rank ^ distance, own = d->place / (n / 2) * (n / 2), theirs = own ^ (n / 2);
-        const wg__range kept = {d->cut[own], d->cut[own + n / 2]}, sent = {d->cut[theirs], d->cut[theirs + n / 2]};
-        status = wg__exchange(w, (wg__side){&d->grads, sent, other}, (wg__side){&d->grads, kept, other}, true,
-                              &w->counts.gradient_bytes);
-    }
-    return status;
-}
-
-/* ---- any number of ranks ---- */
 
 /* Where this rank has the sum of its i-th root. */
 static wg__flat root_at(const wg_dist *d, int i)
@@ -97,12 +78,13 @@ static void add_inbox(wg_dist *d)
     }
 }
 
-static wg_status direct(wg_dist *d)
+wg_status wg__trade_roots(wg_dist *d)
 {
     const int ranks = wg_world_size(d->world), rank = wg_world_rank(d->world);
     const wg__range part = wg__part(d, d->place);
     wg__node roots[WG__DEPTH];
     int64_t first;
+    if (ranks == 1) return WG_OK;
     roots_of(d, rank, &first, roots);
     for (int i = 0; i < d->n_roots; i++) {
         const wg__flat root = root_at(d, i);
@@ -115,11 +97,4 @@ static wg_status direct(wg_dist *d)
     add_inbox(d);
     wg__flat_write(&d->grads, part, inbox_at(d, 0));
     return WG_OK;
-}
-
-wg_status wg__reduce(wg_dist *d)
-{
-    const int ranks = wg_world_size(d->world);
-    if (ranks == 1) return WG_OK;
-    return (wg__halves(d->shards, ranks) ? halving : direct)(d);
 }
