@@ -103,8 +103,9 @@ wg_status wg__shard_fail(wg_dist *dist, wg_status status, const char *text);
 void wg__restore_means(wg_dist *dist);
 /* After a step, or one that failed. */
 void wg__step_clear(wg_dist *dist);
-/* Adds to the gradients of a range, which are the shard's times d->count then, the sums of the nodes to the left that it
- * completes. */
+/* The shard d->next becomes a node, and one with the d->n_merges last ones. */
+void wg__join_nodes(wg_dist *dist);
+/* Multiplies the gradients of a range by d->count and adds the sums of the nodes that became one with the shard. */
 void wg__merge(wg_dist *dist, wg__range range);
 /* The gradient of this parameter is final, in the last shard's backward pass; the last shard has been added. */
 void wg__halving_final(wg_dist *dist, size_t param);

@@ -1,6 +1,5 @@
 /* Adding the sums of any number of ranks along the tree: a rank may have several nodes. It sends each other rank that
- * one's part of each; the part is then added along the tree where it is kept. See halving.c for the number of ranks that
- * needs less memory. */
+ * one's part of each; the part is then added along the tree where it is kept. Halving (halving.c) sends less. */
 #include "internal.h"
 
 #include <string.h>

@@ -124,23 +124,6 @@ static const char *refuse_reason(const wg_dist *d, double count, const double *v
     return NULL;
 }
 
-/* The shard joins the nodes; d->n_merges of them, the last ones, become one with it. Their sums wait in slabs. */
-static void join_nodes(wg_dist *d)
-{
-    d->roots[d->n_roots++] = (wg__node){d->next, d->next + 1};
-    for (d->n_merges = 0;
-         d->n_roots > 1 && wg__siblings(d->shards, d->roots[d->n_roots - 2], d->roots[d->n_roots - 1]);
-         d->n_roots--, d->n_merges++)
-        d->roots[d->n_roots - 2].hi = d->roots[d->n_roots - 1].hi;
-}
-
-void wg__merge(wg_dist *d, wg__range range)
-{
-    if (d->count != 1) wg__flat_scale(&d->grads, range, d->count);
-    for (int i = d->n_roots + d->n_merges - 2; i >= d->n_roots - 1; i--)
-        wg__flat_add(&d->grads, range, d->slabs[i] + (size_t)range.begin * d->grads.size);
-}
-
 /* Whether sums are halved and this is the last shard: its gradients may be sent at once. */
 static bool is_last_to_halve(const wg_dist *d) { return d->n_rounds > 0 && d->next + 1 == d->end; }
 
@@ -153,7 +136,7 @@ static void add_gradients(wg_dist *d, double count)
         wg_param_grad_write_end(d->trained[i]);
     }
     d->count = count;
-    if (!d->sending) join_nodes(d);
+    if (!d->sending) wg__join_nodes(d);
     if (is_last_to_halve(d))
         wg__halving_rest(d);
     else
@@ -182,7 +165,7 @@ wg_status wg_dist_backward(wg_dist *d, wg_tensor loss, double count)
     d->counted = true;
     d->count = count;
     if (!d->options.overlap || !is_last_to_halve(d) || count == 0) return wg_backward(loss);
-    join_nodes(d);
+    wg__join_nodes(d);
     d->sending = true;
     wg_tape_on_gradient(loss.tape, on_gradient, d);
     const wg_status status = wg_backward(loss);
