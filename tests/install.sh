@@ -119,6 +119,10 @@ foreach(kind wengert $targets)
   add_executable(by-\${kind} consumer.c)
   target_link_libraries(by-\${kind} Wengert::\${kind})
 endforeach()
+if(TARGET Wengert::dist)
+  add_executable(by-dist ranks.c)
+  target_link_libraries(by-dist Wengert::dist)
+endif()
 EOF
     if ! { cmake -S "$work" -B "$work/cmake" -DWengert_DIR="$(dirname "$(find "$work" -name wengert-config.cmake)")" &&
         cmake --build "$work/cmake"; } >"$work/log" 2>&1; then
@@ -126,6 +130,7 @@ EOF
         exit 1
     fi
     with=" by CMake, too"
+    if [ "$kind" != static ]; then targets="$targets dist"; fi
     for target in wengert $targets; do check "$work/cmake/by-$target" "by CMake, $target"; done
 fi
 echo "installed, linked and run${static:+, statically}${with:-}"
