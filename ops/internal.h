@@ -7,7 +7,8 @@
 #define WG_OPS_INTERNAL_H
 
 #include "../autograd/tape/exec.h"
-#include "ops.h"
+#include "indexing.h"
+#include "loss.h"
 
 /* ---- the families ------------------------------------------------------------------------------------ */
 
