@@ -118,6 +118,9 @@ wg_tensor wg__constant(wg_tensor like, double value);
 /* x summed to a shape that broadcasts to it (the op sum); x itself if it has that shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 
+/* The derivative of trigamma; gamma.c. */
+wg_tensor wg__tetragamma(wg_tensor x);
+
 /* ---- losses (loss.c) ---------------------------------------------------------------------------------- */
 
 /* False, with an error, if it is none of wg_reduction. */

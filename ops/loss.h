@@ -36,6 +36,9 @@ WG_API wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg
 /* -p[label]: p[..., classes] are log-probabilities, labels i32 [...]. */
 WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction);
 
+/* The same with class weights, ignored labels and a reduction, as in wg_cross_entropy_with, but no label_smoothing. */
+WG_API wg_tensor wg_nll_with(wg_tensor log_probabilities, wg_tensor labels, wg_cross_entropy_options options);
+
 /* For the following losses x and the target t have equal shapes. */
 WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction); /* (x - t)^2 */
 /* With d = |x - t|: d^2 / 2 up to delta, then delta (d - delta / 2); delta > 0 (Huber 1964). */

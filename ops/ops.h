@@ -50,6 +50,10 @@ WG_API wg_tensor wg_asinh(wg_tensor x);                    /* ln(x + sqrt(x^2 + 
 WG_API wg_tensor wg_acosh(wg_tensor x);                    /* NaN below 1 */
 WG_API wg_tensor wg_atanh(wg_tensor x);                    /* NaN outside of -1 .. 1 */
 WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
+WG_API wg_tensor wg_erfinv(wg_tensor x);                   /* the y whose erf is x; NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_lgamma(wg_tensor x);                   /* ln |Gamma(x)|; infinite at 0, -1, -2, ... */
+WG_API wg_tensor wg_digamma(wg_tensor x);                  /* the derivative of ln |Gamma(x)|; NaN at -1, -2, ... */
+WG_API wg_tensor wg_trigamma(wg_tensor x);                 /* the derivative of digamma */
 WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
 WG_API wg_tensor wg_ceil(wg_tensor x);                     /* derivative 0 */
 WG_API wg_tensor wg_round(wg_tensor x);                    /* to the nearest integer, ties to even; derivative 0 */
@@ -209,9 +213,10 @@ WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* the sum of a b over all 
 WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
 /* The sum of products of n operands by Einstein's convention, with a letter (a-z, A-Z) for each axis: "mnd,d,n->m" is
  * out[m] = sum over n, d of x0[m][n][d] x1[d] x2[n]; "ii->i" is a diagonal, "ij->ji" a transpose. The letters after the
- * arrow are the axes of the result, each once; all other letters are summed over. Blanks are ignored. There is no
- * ellipsis and no broadcasting: all axes of one letter must have equal sizes. Operands are multiplied pairwise from the
- * left, so their order determines the cost; a product of two operands may have at most 8 axes. */
+ * arrow are the axes of the result, each once; all other letters are summed over. Blanks are ignored. All axes of one
+ * letter must have equal sizes. "..." stands for all further axes of an operand, which broadcast, and for theirs of the
+ * result; without it there they are summed over. Operands are multiplied pairwise from the left, so their order
+ * determines the cost; a product of two operands may have at most 8 axes. */
 WG_API wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n);
 
 /* ---- convolution: x[images, channels, spatial axes...] ----------------------------------------------------------
@@ -268,6 +273,8 @@ typedef struct wg_pool_options {
     int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* padding, less than the window; default 0 */
     bool floor, ceil, same, same_lower;                /* at most one */
     bool count_padding; /* avg: the mean counts padding, never what hangs over it; default true, as in PyTorch */
+    double
+        divisor; /* avg: the sum of each window is divided by it; default 0: by the elements that the mean counts */
 } wg_pool_options;
 WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride equals the kernel */
 
@@ -276,6 +283,12 @@ WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the st
 WG_API wg_tensor wg_max_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
+/* Where these maxima are: for x of one to three spatial axes the index of the element, i32, in its channel as one axis,
+ * of max_pool's shape. An error if a dilation is larger than its axis. */
+WG_API wg_tensor wg_max_pool_indices(wg_tensor x, wg_pool_options options);
+/* Zeros of a shape, x's but for the spatial axes, with the elements of x at those indices, of which equal ones take the
+ * last: undoes max_pool. */
+WG_API wg_tensor wg_max_unpool(wg_tensor x, wg_tensor indices, wg_shape shape);
 /* The mean of each window of each channel; padding is 0. */
 WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
@@ -288,14 +301,20 @@ WG_API wg_tensor wg_adaptive_max_pool(wg_tensor x, int axis, int64_t size); /* t
 
 /* How element i of an axis of n elements is found that is resized to m. */
 typedef enum wg_resize_mode {
-    WG_RESIZE_NEAREST,       /* x[floor(i n / m)] */
-    WG_RESIZE_LINEAR,        /* between the neighbours of (i + 1/2) n / m - 1/2: pixels are areas */
-    WG_RESIZE_LINEAR_CORNERS /* between the neighbours of i (n - 1) / (m - 1): the ends stay (align_corners) */
+    WG_RESIZE_NEAREST,        /* x[floor(i n / m)] */
+    WG_RESIZE_LINEAR,         /* between the neighbours of (i + 1/2) n / m - 1/2: pixels are areas */
+    WG_RESIZE_LINEAR_CORNERS, /* between the neighbours of i (n - 1) / (m - 1): the ends stay (align_corners) */
+    WG_RESIZE_NEAREST_EXACT,  /* x[floor((i + 1/2) n / m)]: pixels are areas */
+    WG_RESIZE_CUBIC,        /* as linear, between four neighbours, by cubic convolution with a = -3/4 (Keys 1981) */
+    WG_RESIZE_CUBIC_CORNERS /* the same with align_corners */
 } wg_resize_mode;
-/* The axis resized; bilinear: one call for each axis. */
+/* The axis resized; bilinear, bicubic: one call for each axis. */
 WG_API wg_tensor wg_resize(wg_tensor x, int axis, int64_t size, wg_resize_mode mode);
 /* The windows of an axis as a new last axis: out[..., i, ..., k] = x[..., i step + k, ...], k < size. Any dtype. */
 WG_API wg_tensor wg_unfold(wg_tensor x, int axis, int64_t size, int64_t step);
+/* The adjoint of unfold: the windows, whose elements are the last axis, are added at their places on an axis of n
+ * elements: out[..., i step + k, ...] += x[..., i, ..., k]. Elements that are in no window are 0. */
+WG_API wg_tensor wg_fold(wg_tensor x, int axis, int64_t n, int64_t step);
 
 /* ---- views: copied only if strides cannot express the result; any dtype -------------------------------------- */
 

@@ -219,14 +219,14 @@ static wg_tensor bad_adaptive(sampler *s, const op_samples *row, int i)
 static wg_tensor make_resize(sampler *s, const op_samples *row, int i)
 {
     const resize_case *c = &resizes[i % COUNT(resizes)];
-    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i % 3));
+    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i % 6));
 }
 
 static wg_tensor bad_resize(sampler *s, const op_samples *row, int i)
 {
     expect(s, i == 0 ? WG_ERR_DTYPE : i < 3 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, "resize");
     wg_tensor x = i == 0 ? x_i32(s, "4,3", 0, 4) : x_in(s, i == 4 ? "0,3" : "4,3");
-    return wg_resize(x, i == 1 ? 2 : 0, i == 3 ? 0 : 2, i == 2 ? (wg_resize_mode)3 : WG_RESIZE_LINEAR);
+    return wg_resize(x, i == 1 ? 2 : 0, i == 3 ? 0 : 2, i == 2 ? (wg_resize_mode)6 : WG_RESIZE_LINEAR);
 }
 
 static wg_tensor make_unfold(sampler *s, const op_samples *row, int i)
