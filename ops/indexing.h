@@ -30,8 +30,8 @@ WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tenso
 
 /* How the elements that go to one place are combined. */
 typedef enum wg_scatter_mode {
-    WG_SCATTER_SUM,
-    WG_SCATTER_MEAN,
+    WG_SCATTER_SUM,  /* the sum */
+    WG_SCATTER_MEAN, /* the sum divided by their number */
     WG_SCATTER_MAX, /* the first of equal elements has the gradient (PyTorch: shared); NaN propagates */
     WG_SCATTER_MIN, /* the same for the minimum */
     WG_SCATTER_PROD /* the gradient is exact even if elements are 0; the second derivative is not, there */

@@ -92,17 +92,16 @@ static inline double special_erfinv(double x)
     return copysign(y, x);
 }
 
-static inline real special_of(real x, double (*f)(double)) { return (real)f((double)x); }
-#define SPECIAL(name)                                                                                              \
-    VINLINE V v_##name(V x)                                                                                        \
-    {                                                                                                              \
-        for (int i = 0; i < VLANES; i++) x[i] = special_of(x[i], special_##name);                                  \
-        return x;                                                                                                  \
-    }
-SPECIAL(lgamma)
-SPECIAL(digamma)
-SPECIAL(trigamma)
-SPECIAL(erfinv)
-#undef SPECIAL
+/* Lane by lane, in double. */
+VINLINE V v_map_double(V x, double (*f)(double))
+{
+    for (int i = 0; i < VLANES; i++) x[i] = (real)f((double)x[i]);
+    return x;
+}
+
+VINLINE V v_lgamma(V x) { return v_map_double(x, special_lgamma); }
+VINLINE V v_digamma(V x) { return v_map_double(x, special_digamma); }
+VINLINE V v_trigamma(V x) { return v_map_double(x, special_trigamma); }
+VINLINE V v_erfinv(V x) { return v_map_double(x, special_erfinv); }
 
 #endif
