@@ -20,6 +20,8 @@
 #include "nn/decode.h"
 #include "nn/nn.h"
 #include "nn/transformer.h"
+#include "ops/indexing.h"
+#include "ops/loss.h"
 #include "ops/ops.h"
 #include "optim/optim.h"
 #include "train/chart.h"

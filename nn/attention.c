@@ -4,6 +4,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "../ops/indexing.h"
 #include "internal.h"
 
 /* ---- attention of a recurrent decoder ---- */

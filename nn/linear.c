@@ -1,4 +1,5 @@
 /* Linear, embedding and layer norm layers. */
+#include "../ops/indexing.h"
 #include "internal.h"
 
 #include <math.h>

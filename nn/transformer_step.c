@@ -1,6 +1,7 @@
 /* Decoding one position at a time, with keys and values cached in buffers. */
 #include <stdio.h>
 
+#include "../ops/indexing.h"
 #include "internal.h"
 #include "transformer.h"
 

@@ -1,6 +1,8 @@
 /* Unrolls a step over time, with sequences of different lengths. */
 #include "nn.h"
 
+#include "../ops/indexing.h"
+
 #include <string.h>
 
 wg_unroll_options wg_unroll_defaults(void) { return (wg_unroll_options){.reverse = false}; }

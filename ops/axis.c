@@ -63,6 +63,13 @@ wg_tensor wg__constant(wg_tensor like, double value)
     return wg_full(like.tape, wg_dtype_get(like), WG_SCALAR, value);
 }
 
+wg_tensor wg__along(wg_tensor numbers, int axis, int rank)
+{
+    wg_shape shape = {.rank = rank};
+    for (int i = 0; i < rank; i++) shape.size[i] = i == axis ? wg_size(numbers, 0) : 1;
+    return wg_reshape(numbers, shape);
+}
+
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape)
 {
     wg_shape from = wg_shape_get(x);

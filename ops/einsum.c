@@ -4,13 +4,15 @@
 
 #include <string.h>
 
-enum { LETTERS = 52 };
+/* Letters, and after them the axes of the ellipsis, counted from its end. */
+enum { LETTERS = 52, SYMBOLS = LETTERS + WG_MAX_RANK };
 
 typedef struct spec {
     const char *text;      /* the formula */
     wg_tensor on;          /* an operand that is set; errors are stored on its tape */
     wg_dtype dtype;        /* of all operands */
-    int64_t size[LETTERS]; /* of each letter; -1: not seen yet */
+    int64_t size[SYMBOLS]; /* of each letter; -1: not seen yet */
+    int dots;              /* axes of the ellipsis */
 } spec;
 
 /* A tensor with the letter of each axis. */
@@ -32,13 +34,23 @@ static char name_of(int letter) { return (char)(letter < 26 ? 'a' + letter : 'A'
 
 static uint64_t bit(int letter) { return (uint64_t)1 << letter; }
 
-/* The set of letters in a text. */
+/* The set of letters in a text. An ellipsis stands for all of its axes. */
 static uint64_t letters_in(const char *text)
 {
     uint64_t set = 0;
-    for (; *text; text++)
+    for (; *text; text++) {
         if (letter_of(*text) >= 0) set |= bit(letter_of(*text));
+        for (int i = 0; *text == '.' && i < WG_MAX_RANK; i++) set |= bit(LETTERS + i);
+    }
     return set;
+}
+
+/* Moves *at past an ellipsis, to its last dot; false if there is none. */
+static bool is_ellipsis(const char **at)
+{
+    if (strncmp(*at, "...", 3) != 0) return false;
+    *at += 2;
+    return true;
 }
 
 /* The text after "->"; NULL, with an error, if the formula is not one for n operands. */
@@ -46,15 +58,19 @@ static const char *check(const spec *s, int n)
 {
     const char *arrow = strstr(s->text, "->"), *at;
     uint64_t known = 0, used = 0;
-    int terms = 1;
+    int terms = 1, dots = 0; /* dots: of this term */
     if (!arrow)
         return wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": the result's letters must follow a ->", s->text),
                NULL;
     for (at = s->text; *at; at++) {
         int letter = letter_of(*at);
+        if (at == arrow) dots = 0;
         if (at == arrow || at == arrow + 1 || *at == ' ') continue;
         if (*at == ',' && at < arrow) {
             terms++;
+            dots = 0;
+        } else if (dots == 0 && is_ellipsis(&at)) {
+            dots = 1;
         } else if (letter < 0) {
             wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "\"%s\": '%c' is not a letter a-z, A-Z", s->text, *at);
             return NULL;
@@ -74,12 +90,56 @@ static const char *check(const spec *s, int n)
     return NULL;
 }
 
+/* How many letters the term at `at` has, and how many of them are before its ellipsis; -1: it has none. */
+static int count_letters(const char *at, int *before)
+{
+    int n = 0;
+    for (*before = -1; *at != ',' && *at != '-'; at++) {
+        if (is_ellipsis(&at)) *before = n;
+        n += letter_of(*at) >= 0;
+    }
+    return n;
+}
+
+/* Finds the axes of the ellipsis, which broadcast; false, with an error, if they cannot. What else is wrong with an
+ * operand is found when it is read. */
+static bool measure_ellipsis(spec *s, const wg_tensor *x, int n)
+{
+    const char *at = s->text;
+    wg_shape all = WG_SCALAR, shape;
+    for (int i = 0; i < n; i++, at += strcspn(at, ",-") + 1) {
+        int before, letters = count_letters(at, &before);
+        if (before < 0 || !x[i].tape) continue;
+        if (!wg__shape(x[i], &shape, "einsum")) return false;
+        if (letters > shape.rank) continue;
+        const wg_shape part = wg_shape_of(shape.rank - letters, shape.size + before), others = all;
+        if (wg_shape_broadcast(&others, &part, &all)) continue;
+        wg_fail(s->on, WG_ERR_SHAPE, "einsum",
+                "\"%s\": the ellipsis of operand %d does not broadcast to the others'", s->text, i + 1);
+        return false;
+    }
+    s->dots = all.rank;
+    for (int i = 0; i < all.rank; i++) s->size[LETTERS + i] = all.size[all.rank - 1 - i];
+    return true;
+}
+
+/* The axes of the ellipsis from axis *n of the shape on. One that is broadcast is left out. */
+static void read_ellipsis(const spec *s, const wg_shape *shape, int axes, int *n, term *out, wg_shape *kept)
+{
+    for (int i = axes - 1; i >= 0; i--, ++*n) {
+        if (shape->size[*n] == 1 && s->size[LETTERS + i] != 1) continue;
+        out->letter[kept->rank] = LETTERS + i;
+        kept->size[kept->rank++] = shape->size[*n];
+    }
+}
+
 /* Reads the letters of operand x at *at, which is moved to the comma or arrow after them. */
 static bool read_term(spec *s, const char **at, int operand, wg_tensor x, term *out)
 {
     wg_shape shape;
     char text[128];
-    int n = 0;
+    int n = 0, before, letters = count_letters(*at, &before);
+    wg_shape kept = {.rank = 0};
     if (!x.tape) return wg_fail(s->on, WG_ERR_ARGUMENT, "einsum", "operand %d was never set", operand), false;
     if (!wg__shape(x, &shape, "einsum")) return false;
     wg_dtype dtype = wg_dtype_get(x);
@@ -89,18 +149,24 @@ static bool read_term(spec *s, const char **at, int operand, wg_tensor x, term *
                        operand, wg_dtype_name(dtype)),
                false;
     wg_shape_text(&shape, text, sizeof text);
-    *out = (term){.x = x, .rank = shape.rank};
+    *out = (term){.x = x};
     for (; **at != ',' && **at != '-'; ++*at) {
+        if (is_ellipsis(at)) read_ellipsis(s, &shape, shape.rank - letters, &n, out, &kept);
         int letter = letter_of(**at);
         if (letter < 0 || n++ >= shape.rank) continue;
-        out->letter[n - 1] = letter;
+        out->letter[kept.rank] = letter;
+        kept.size[kept.rank++] = shape.size[n - 1];
         if (s->size[letter] < 0) s->size[letter] = shape.size[n - 1];
         if (s->size[letter] == shape.size[n - 1]) continue;
         wg_fail(s->on, WG_ERR_SHAPE, "einsum", "\"%s\": operand %d is %s: %c is %lld here and %lld before", s->text,
                 operand, text, name_of(letter), (long long)shape.size[n - 1], (long long)s->size[letter]);
         return false;
     }
-    if (n == shape.rank) return true;
+    out->rank = kept.rank;
+    if (n == shape.rank) {
+        if (kept.rank < n) out->x = wg_reshape(x, kept);
+        return true;
+    }
     wg_fail(s->on, WG_ERR_SHAPE, "einsum", "\"%s\": operand %d is %s and has %d letter%s", s->text, operand, text,
             n, n == 1 ? "" : "s");
     return false;
@@ -269,10 +335,10 @@ wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n)
     spec s = {.text = formula, .on = x[0]};
     for (int i = 1; i < n && !s.on.tape; i++) s.on = x[i];
     if (!formula) return wg_fail(s.on, WG_ERR_ARGUMENT, "einsum", "the formula is NULL");
-    for (int i = 0; i < LETTERS; i++) s.size[i] = -1;
+    for (int i = 0; i < SYMBOLS; i++) s.size[i] = -1;
     const char *result = check(&s, n), *at = formula;
     term sum = {.rank = 0}, next;
-    if (!result) return wg__nil_of(s.on);
+    if (!result || !measure_ellipsis(&s, x, n)) return wg__nil_of(s.on);
     for (int i = 0; i < n; i++) {
         if (!read_term(&s, &at, i + 1, x[i], &next)) return wg__nil_of(s.on);
         diagonals(&s, &next);
@@ -284,7 +350,10 @@ wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n)
     }
     sum_out(&sum, letters_in(result));
     group order = {.n = 0};
-    for (; *result; result++)
-        if (*result != ' ') order.letter[order.n++] = letter_of(*result);
+    for (; *result; result++) {
+        if (letter_of(*result) >= 0) order.letter[order.n++] = letter_of(*result);
+        if (!is_ellipsis(&result)) continue;
+        for (int i = s.dots - 1; i >= 0; i--) order.letter[order.n++] = LETTERS + i;
+    }
     return ordered(&sum, order.letter, order.n);
 }

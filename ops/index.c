@@ -79,6 +79,13 @@ wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t s
     return wg_record(&index_add_op, in, 2, &attr, sizeof attr);
 }
 
+wg_tensor wg__index_add_to(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
+{
+    wg_tensor in[3] = {index, source, x};
+    wg__index_add_attr attr = {.axis = axis, .size = wg_size(x, axis)};
+    return wg_record(&index_add_op, in, 3, &attr, sizeof attr);
+}
+
 /* ---- embedding, index_select ------------------------------------------------------------------------- */
 
 static wg_status embedding_infer(wg_infer *c)
@@ -232,6 +239,56 @@ wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor sourc
     return wg_record(&scatter_add_op, in, 3, &attr, sizeof attr);
 }
 
+/* ---- scatter_prod ------------------------------------------------------------------------------------ */
+
+static wg_tensor is_zero(wg_tensor x) { return wg_equal(x, wg__constant(x, 0)); }
+
+/* The product of the terms of a product except one, e: product is that of all terms that are not 0, zeros the number of
+ * those that are. */
+static wg_tensor other_terms(wg_tensor e, wg_tensor product, wg_tensor zeros)
+{
+    wg_tensor none = is_zero(e), one = wg__constant(e, 1);
+    wg_tensor others_none = wg_sub(zeros, wg_cast(none, wg_dtype_get(e)));
+    return wg_where(is_zero(others_none), wg_div(product, wg_where(none, one, e)), wg__constant(e, 0));
+}
+
+/* Exact where terms are 0; the second derivative is not, there: a zero's dependence is not seen from the others. */
+static wg_tensor scatter_prod_vjp(const wg_vjp_args *v, int k)
+{
+    if (k == 1) return WG_NONE;
+    const int axis = (int)((const wg__axis_attr *)v->attr)->axis;
+    wg_tensor x = v->in[0], index = v->in[1], source = v->in[2], one = wg__constant(x, 1);
+    wg_dtype dtype = wg_dtype_get(x);
+    wg_tensor zeros = wg_scatter_add(wg_cast(is_zero(x), dtype), axis, index, wg_cast(is_zero(source), dtype));
+    wg_tensor product =
+        wg__scatter_prod(wg_where(is_zero(x), one, x), axis, index, wg_where(is_zero(source), one, source));
+    if (k == 0) return wg_mul(v->grad, other_terms(x, product, zeros));
+    wg_tensor others = other_terms(source, wg_gather(product, axis, index), wg_gather(zeros, axis, index));
+    return wg_mul(wg_gather(v->grad, axis, index), others);
+}
+
+static wg_kernel scatter_prod_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
+{
+    return wg__kernel_get(WG__KERNEL_scatter_prod, out);
+}
+
+static const wg_op scatter_prod_op = {.struct_size = sizeof(wg_op),
+                                      .name = "scatter_prod",
+                                      .min_in = 3,
+                                      .max_in = 3,
+                                      .flags = WG_OP_CHECKS_INDEX | WG_OP_SMOOTH,
+                                      .infer = scatter_add_infer,
+                                      .vjp = scatter_prod_vjp,
+                                      .select = scatter_prod_select,
+                                      .tasks = wg__scatter_tasks};
+
+wg_tensor wg__scatter_prod(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
+{
+    wg_tensor in[3] = {x, index, source};
+    wg__axis_attr attr = {.axis = axis};
+    return wg_record(&scatter_prod_op, in, 3, &attr, sizeof attr);
+}
+
 /* ---- one_hot ----------------------------------------------------------------------------------------- */
 
 static wg_status one_hot_infer(wg_infer *c)
@@ -348,5 +405,5 @@ wg_tensor wg_length_mask(wg_tensor lengths, int64_t size)
     return wg_less(count(lengths.tape, 0, size, 1), wg_unsqueeze(lengths, 1));
 }
 
-const wg_op *const wg__index_ops[] = {&embedding_op,   &index_select_op, &index_add_op, &gather_op,
-                                      &scatter_add_op, &wg__one_hot_op,  NULL};
+const wg_op *const wg__index_ops[] = {&embedding_op,   &index_select_op, &index_add_op,   &gather_op,
+                                      &scatter_add_op, &scatter_prod_op, &wg__one_hot_op, NULL};

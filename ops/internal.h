@@ -7,7 +7,8 @@
 #define WG_OPS_INTERNAL_H
 
 #include "../autograd/tape/exec.h"
-#include "ops.h"
+#include "indexing.h"
+#include "loss.h"
 
 /* ---- the families ------------------------------------------------------------------------------------ */
 
@@ -20,6 +21,7 @@ extern const wg_op *const wg__view_ops[];
 extern const wg_op *const wg__join_ops[];
 extern const wg_op *const wg__matmul_ops[];
 extern const wg_op *const wg__index_ops[];
+extern const wg_op *const wg__scatter_ops[];
 extern const wg_op *const wg__make_ops[];
 extern const wg_op *const wg__reduce_ops[];
 extern const wg_op *const wg__softmax_ops[];
@@ -58,6 +60,19 @@ extern const wg_op wg__one_hot_op, wg__lookup_op;
 bool wg__one_hot_recognise(struct wg__rewrite *r, uint32_t product);
 /* The rows of grad added by index along an axis of `size`: the gradient of a lookup; index.c. */
 wg_tensor wg__index_add(wg_tensor index, wg_tensor grad, int64_t axis, int64_t size);
+/* x with the rows of the source added by index, unchecked. */
+wg_tensor wg__index_add_to(wg_tensor x, int axis, wg_tensor index, wg_tensor source);
+/* x with x[index[i][j]][j] *= source[i][j] for axis 0. */
+wg_tensor wg__scatter_prod(wg_tensor x, int axis, wg_tensor index, wg_tensor source);
+/* That the place of an element to be read was found (it is not -1), and a place that can be read in any case. */
+wg_tensor wg__is_place(wg_tensor place);
+wg_tensor wg__readable_place(wg_tensor place);
+/* For each of `size` rows, i32, the row of x[n, ...] that is largest (or smallest) in each column, or -1; scatter.c. */
+wg_tensor wg__extreme_rows(wg_tensor x, wg_tensor index, int64_t size, bool largest);
+/* False, with an error, if it is none of wg_scatter_mode. */
+bool wg__is_scatter_mode(wg_tensor x, wg_scatter_mode mode, const char *op);
+/* A tensor [n] as one of `rank` axes that lies along `axis`; axis.c. */
+wg_tensor wg__along(wg_tensor numbers, int axis, int rank);
 
 extern const wg_op wg__attention_op;
 /* The weights of attention as composed ops; attr is a wg__attention_attr. *whole: the mask of all that is masked. */
@@ -102,6 +117,9 @@ wg_tensor wg__constant(wg_tensor like, double value);
 
 /* x summed to a shape that broadcasts to it (the op sum); x itself if it has that shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
+
+/* The derivative of trigamma; gamma.c. */
+wg_tensor wg__tetragamma(wg_tensor x);
 
 /* ---- losses (loss.c) ---------------------------------------------------------------------------------- */
 

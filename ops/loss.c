@@ -301,27 +301,62 @@ static bool same_shape(wg_tensor x, wg_tensor target, wg_reduction reduction, co
     return false;
 }
 
+/* log-probabilities p[..., classes] and labels i32 [...] */
+static bool are_log_probabilities(wg_tensor p, wg_tensor labels, const char *op)
+{
+    wg_shape rows, target;
+    char a[128], b[128];
+    if (!p.tape)
+        return wg_fail(labels, WG_ERR_ARGUMENT, op, "operand 1, the log-probabilities, was never set"), false;
+    if (!wg__shape(p, &rows, op)) return false;
+    if (!labels.tape) return wg_fail(p, WG_ERR_ARGUMENT, op, "operand 2, the labels, was never set"), false;
+    if (!wg__shape(labels, &target, op)) return false;
+    wg_shape_text(&rows, a, sizeof a);
+    const bool scalar = rows.rank == 0;
+    if (!scalar) rows.size[--rows.rank] = 0;
+    if (!scalar && wg_shape_equal(&rows, &target) && wg_dtype_get(labels) == WG_I32)
+        return wg__both_float(p, p, op);
+    wg_fail(p, WG_ERR_SHAPE, op, "%s, %s %s: log-probabilities must be [..., classes], labels i32 [...]", a,
+            wg_shape_text(&target, b, sizeof b), wg_dtype_name(wg_dtype_get(labels)));
+    return false;
+}
+
+/* -p[label] of each row */
+static wg_tensor chosen(wg_tensor p, wg_tensor labels)
+{
+    return wg_neg(wg_squeeze(wg_gather(p, -1, wg_unsqueeze(labels, -1)), -1));
+}
+
 wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction)
 {
-    wg_shape p, rows, target;
-    char a[128], b[128];
-    if (!log_probabilities.tape)
-        return wg_fail(labels, WG_ERR_ARGUMENT, "nll", "operand 1, the log-probabilities, was never set");
-    if (!wg__shape(log_probabilities, &p, "nll")) return wg__nil_of(log_probabilities);
-    if (!labels.tape)
-        return wg_fail(log_probabilities, WG_ERR_ARGUMENT, "nll", "operand 2, the labels, was never set");
-    if (!wg__shape(labels, &target, "nll")) return wg__nil_of(log_probabilities);
-    if (!wg__is_reduction(log_probabilities, reduction, "nll")) return wg__nil_of(log_probabilities);
-    rows = p;
-    if (rows.rank > 0) rows.size[--rows.rank] = 0;
-    if (p.rank == 0 || !wg_shape_equal(&rows, &target) || wg_dtype_get(labels) != WG_I32)
-        return wg_fail(log_probabilities, WG_ERR_SHAPE, "nll",
-                       "%s, %s %s: log-probabilities must be [..., classes], labels i32 [...]",
-                       wg_shape_text(&p, a, sizeof a), wg_shape_text(&target, b, sizeof b),
-                       wg_dtype_name(wg_dtype_get(labels)));
-    if (!wg__both_float(log_probabilities, log_probabilities, "nll")) return wg__nil_of(log_probabilities);
-    wg_tensor chosen = wg_gather(log_probabilities, -1, wg_unsqueeze(labels, -1));
-    return wg__reduced(wg_neg(wg_squeeze(chosen, -1)), reduction);
+    if (!are_log_probabilities(log_probabilities, labels, "nll") ||
+        !wg__is_reduction(log_probabilities, reduction, "nll"))
+        return wg__nil_of(log_probabilities);
+    return wg__reduced(chosen(log_probabilities, labels), reduction);
+}
+
+/* An ignored row reads class 0, with the weight 0. */
+wg_tensor wg_nll_with(wg_tensor log_probabilities, wg_tensor labels, wg_cross_entropy_options options)
+{
+    static const char *const op = "nll";
+    wg_tensor p = log_probabilities;
+    if (!are_log_probabilities(p, labels, op) || !wg__is_reduction(p, options.reduction, op)) return wg__nil_of(p);
+    if (options.label_smoothing != 0)
+        return wg_fail(p, WG_ERR_ARGUMENT, op, "label_smoothing = %g: only cross_entropy smooths labels",
+                       options.label_smoothing);
+    attributes attr = {.ignore_index = options.ignore_index, .classes = wg_size(p, -1)};
+    attr.dtype = (int32_t)wg_dtype_get(p);
+    if (attr.classes == 0) return wg__refuse(p, WG_ERR_SHAPE, op, "there are no classes");
+    wg_tensor by[] = {labels, options.class_weights};
+    wg_tensor weight = wg_record(&target_weight, by, 2, &attr, sizeof attr), zero = wg__constant(p, 0);
+    if (options.ignore_index >= INT32_MIN && options.ignore_index <= INT32_MAX) {
+        wg_tensor ignored = wg_equal(labels, wg__constant(labels, (double)options.ignore_index));
+        labels = wg_where(ignored, wg__constant(labels, 0), labels);
+    }
+    wg_tensor counts = wg_not_equal(weight, zero);
+    wg_tensor rows = wg_where(counts, wg_mul(weight, wg_where(counts, chosen(p, labels), zero)), zero);
+    if (options.reduction != WG_MEAN) return wg__reduced(rows, options.reduction);
+    return wg_mul(wg_sum_all(rows), wg_record(&label_scale, by, 2, &attr, sizeof attr));
 }
 
 wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction)

@@ -1,4 +1,5 @@
-/* The primitives. This header is their reference: formula, shapes, errors, source.
+/* The primitives. This header is their reference: formula, shapes, errors, source. Ops by index are in indexing.h,
+ * losses in loss.h.
  *
  *     wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(32, 784), pixels);          // [32, 784]
  *     wg_tensor h = wg_relu(wg_linear(x, w1, b1));                            // [32, 100]
@@ -49,6 +50,10 @@ WG_API wg_tensor wg_asinh(wg_tensor x);                    /* ln(x + sqrt(x^2 + 
 WG_API wg_tensor wg_acosh(wg_tensor x);                    /* NaN below 1 */
 WG_API wg_tensor wg_atanh(wg_tensor x);                    /* NaN outside of -1 .. 1 */
 WG_API wg_tensor wg_erf(wg_tensor x);                      /* 2/sqrt(pi) integral of e^(-t^2), 0 to x */
+WG_API wg_tensor wg_erfinv(wg_tensor x);                   /* the y whose erf is x; NaN outside of -1 .. 1 */
+WG_API wg_tensor wg_lgamma(wg_tensor x);                   /* ln |Gamma(x)|; infinite at 0, -1, -2, ... */
+WG_API wg_tensor wg_digamma(wg_tensor x);                  /* the derivative of ln |Gamma(x)|; NaN at -1, -2, ... */
+WG_API wg_tensor wg_trigamma(wg_tensor x);                 /* the derivative of digamma */
 WG_API wg_tensor wg_floor(wg_tensor x);                    /* derivative 0 */
 WG_API wg_tensor wg_ceil(wg_tensor x);                     /* derivative 0 */
 WG_API wg_tensor wg_round(wg_tensor x);                    /* to the nearest integer, ties to even; derivative 0 */
@@ -208,9 +213,10 @@ WG_API wg_tensor wg_dot(wg_tensor a, wg_tensor b);   /* the sum of a b over all 
 WG_API wg_tensor wg_outer(wg_tensor a, wg_tensor b); /* a[m] b[n] = [m, n] */
 /* The sum of products of n operands by Einstein's convention, with a letter (a-z, A-Z) for each axis: "mnd,d,n->m" is
  * out[m] = sum over n, d of x0[m][n][d] x1[d] x2[n]; "ii->i" is a diagonal, "ij->ji" a transpose. The letters after the
- * arrow are the axes of the result, each once; all other letters are summed over. Blanks are ignored. There is no
- * ellipsis and no broadcasting: all axes of one letter must have equal sizes. Operands are multiplied pairwise from the
- * left, so their order determines the cost; a product of two operands may have at most 8 axes. */
+ * arrow are the axes of the result, each once; all other letters are summed over. Blanks are ignored. All axes of one
+ * letter must have equal sizes. "..." stands for all further axes of an operand, which broadcast, and for theirs of the
+ * result; without it there they are summed over. Operands are multiplied pairwise from the left, so their order
+ * determines the cost; a product of two operands may have at most 8 axes. */
 WG_API wg_tensor wg_einsum(const char *formula, const wg_tensor *x, int n);
 
 /* ---- convolution: x[images, channels, spatial axes...] ----------------------------------------------------------
@@ -267,6 +273,8 @@ typedef struct wg_pool_options {
     int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* padding, less than the window; default 0 */
     bool floor, ceil, same, same_lower;                /* at most one */
     bool count_padding; /* avg: the mean counts padding, never what hangs over it; default true, as in PyTorch */
+    double
+        divisor; /* avg: the sum of each window is divided by it; default 0: by the elements that the mean counts */
 } wg_pool_options;
 WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride equals the kernel */
 
@@ -275,6 +283,12 @@ WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the st
 WG_API wg_tensor wg_max_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool2d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_max_pool3d(wg_tensor x, wg_pool_options options);
+/* Where these maxima are: for x of one to three spatial axes the index of the element, i32, in its channel as one axis,
+ * of max_pool's shape. An error if a dilation is larger than its axis. */
+WG_API wg_tensor wg_max_pool_indices(wg_tensor x, wg_pool_options options);
+/* Zeros of a shape, x's but for the spatial axes, with the elements of x at those indices, of which equal ones take the
+ * last: undoes max_pool. */
+WG_API wg_tensor wg_max_unpool(wg_tensor x, wg_tensor indices, wg_shape shape);
 /* The mean of each window of each channel; padding is 0. */
 WG_API wg_tensor wg_avg_pool1d(wg_tensor x, wg_pool_options options);
 WG_API wg_tensor wg_avg_pool2d(wg_tensor x, wg_pool_options options);
@@ -287,14 +301,20 @@ WG_API wg_tensor wg_adaptive_max_pool(wg_tensor x, int axis, int64_t size); /* t
 
 /* How element i of an axis of n elements is found that is resized to m. */
 typedef enum wg_resize_mode {
-    WG_RESIZE_NEAREST,       /* x[floor(i n / m)] */
-    WG_RESIZE_LINEAR,        /* between the neighbours of (i + 1/2) n / m - 1/2: pixels are areas */
-    WG_RESIZE_LINEAR_CORNERS /* between the neighbours of i (n - 1) / (m - 1): the ends stay (align_corners) */
+    WG_RESIZE_NEAREST,        /* x[floor(i n / m)] */
+    WG_RESIZE_LINEAR,         /* between the neighbours of (i + 1/2) n / m - 1/2: pixels are areas */
+    WG_RESIZE_LINEAR_CORNERS, /* between the neighbours of i (n - 1) / (m - 1): the ends stay (align_corners) */
+    WG_RESIZE_NEAREST_EXACT,  /* x[floor((i + 1/2) n / m)]: pixels are areas */
+    WG_RESIZE_CUBIC,        /* as linear, between four neighbours, by cubic convolution with a = -3/4 (Keys 1981) */
+    WG_RESIZE_CUBIC_CORNERS /* the same with align_corners */
 } wg_resize_mode;
-/* The axis resized; bilinear: one call for each axis. */
+/* The axis resized; bilinear, bicubic: one call for each axis. */
 WG_API wg_tensor wg_resize(wg_tensor x, int axis, int64_t size, wg_resize_mode mode);
 /* The windows of an axis as a new last axis: out[..., i, ..., k] = x[..., i step + k, ...], k < size. Any dtype. */
 WG_API wg_tensor wg_unfold(wg_tensor x, int axis, int64_t size, int64_t step);
+/* The adjoint of unfold: the windows, whose elements are the last axis, are added at their places on an axis of n
+ * elements: out[..., i step + k, ...] += x[..., i, ..., k]. Elements that are in no window are 0. */
+WG_API wg_tensor wg_fold(wg_tensor x, int axis, int64_t n, int64_t step);
 
 /* ---- views: copied only if strides cannot express the result; any dtype -------------------------------------- */
 
@@ -331,98 +351,6 @@ typedef enum wg_pad_mode {
 } wg_pad_mode;
 /* By elements of the axis of size n: before, after < n to reflect, <= n to go around. */
 WG_API wg_tensor wg_pad_by(wg_tensor x, int axis, int64_t before, int64_t after, wg_pad_mode mode);
-
-/* ---- by index (i32; out of range is reported when the program runs) ---------------------------------------------
- * Any dtype, except scatter_add and gradients. gather, scatter_add: x and index have equal sizes except for the
- * axis. */
-
-WG_API wg_tensor wg_embedding(wg_tensor weight, wg_tensor index);         /* weight[v, d], index[...] = [..., d] */
-WG_API wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index); /* index[n]; result has n along axis */
-WG_API wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index); /* out[i][j] = x[index[i][j]][j] for axis 0 */
-WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source); /* x with
-                                           x[index[i][j]][j] += source[i][j] for axis 0; in order of i */
-/* x with x[start : start + n] along axis replaced by slice, which has n along axis and x's other sizes. start is one
- * i32, clamped to 0 .. size - n (as in XLA's dynamic_update_slice): a value, so that one plan serves every position.
- * If the result is assigned to x, a buffer that is only used inside of wg_no_grad_begin, only the slice is written.
- * Any dtype. */
-WG_API wg_tensor wg_update_slice(wg_tensor x, int axis, wg_tensor start, wg_tensor slice);
-WG_API wg_tensor wg_one_hot(wg_tensor index, int64_t classes,
-                            wg_dtype dtype); /* [..., classes], classes >= 1; any dtype */
-WG_API wg_tensor wg_tril_mask(wg_tape *tape, int64_t rows, int64_t cols,
-                              int64_t diagonal); /* bool: col <= row + diagonal */
-WG_API wg_tensor wg_triu_mask(wg_tape *tape, int64_t rows, int64_t cols,
-                              int64_t diagonal);         /* bool: col >= row + diagonal */
-WG_API wg_tensor wg_tril(wg_tensor x, int64_t diagonal); /* x where col <= row + diagonal, else 0; any dtype */
-WG_API wg_tensor wg_triu(wg_tensor x, int64_t diagonal); /* x where col >= row + diagonal, else 0 */
-/* bool [n, size]: position < lengths[i]; lengths is i32 [n]. */
-WG_API wg_tensor wg_length_mask(wg_tensor lengths, int64_t size);
-
-/* ---- losses -------------------------------------------------------------------------------------------------- */
-
-/* WG_MEAN and WG_SUM of the losses of all elements; WG_REDUCE_NONE: a tensor of them. */
-typedef enum wg_reduction { WG_MEAN = 0, WG_SUM, WG_REDUCE_NONE } wg_reduction;
-
-/* Weights, ignored labels, smoothing, reduction. */
-typedef struct wg_cross_entropy_options {
-    wg_tensor class_weights; /* [classes] or WG_NONE; the mean is then weighted, as in PyTorch */
-    int64_t ignore_index;    /* rows with this integer label are ignored; default -100 */
-    double label_smoothing;  /* epsilon in [0, 1]: (1 - eps) onehot + eps / classes; default 0 */
-    wg_reduction reduction;  /* default: the mean over rows not ignored (0 if all are); none: a loss per row */
-} wg_cross_entropy_options;
-WG_API wg_cross_entropy_options wg_cross_entropy_defaults(void);
-
-/* -sum_c t_c log softmax(logits)_c, classes along the last axis: logits[..., classes], labels i32 [...]
- * (indices) or float [..., classes] (probabilities). The mean, a scalar. */
-WG_API wg_tensor wg_cross_entropy(wg_tensor logits, wg_tensor labels);
-WG_API wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels,
-                                       wg_cross_entropy_options options); /* the same with options */
-/* logits[batch, time, classes], labels i32 [batch, time], lengths i32 [batch]: the mean over all time < length. */
-WG_API wg_tensor wg_cross_entropy_lengths(wg_tensor logits, wg_tensor labels, wg_tensor lengths);
-/* -p[label]: p[..., classes] are log-probabilities, labels i32 [...]. */
-WG_API wg_tensor wg_nll(wg_tensor log_probabilities, wg_tensor labels, wg_reduction reduction);
-
-/* For the following losses x and the target t have equal shapes. */
-WG_API wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction); /* (x - t)^2 */
-/* With d = |x - t|: d^2 / 2 up to delta, then delta (d - delta / 2); delta > 0 (Huber 1964). */
-WG_API wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction);
-/* t ln(1 + e^-x) + (1 - t) ln(1 + e^x): x are logits, t probabilities. */
-WG_API wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction);
-/* The same with the first term times positive_weight, which broadcasts to the logits: of rare positives. */
-WG_API wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, wg_tensor positive_weight,
-                                                  wg_reduction reduction);
-/* -t ln p - (1 - t) ln(1 - p), p probabilities; a logarithm below -100 counts as -100, as in PyTorch, no gradient. */
-WG_API wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction);
-/* t (ln t - log_q), 0 where t is 0; log_q are log-probabilities, as in PyTorch's kl_div. */
-WG_API wg_tensor wg_kl(wg_tensor log_q, wg_tensor target, wg_reduction reduction);
-
-/* ---- distances, and losses by them ------------------------------------------------------------------------------ */
-
-/* x / max(|x|, epsilon), |x| the norm along the axis (PyTorch's epsilon: 1e-12). */
-WG_API wg_tensor wg_normalize(wg_tensor x, int axis, double epsilon);
-/* sum a b / (max(|a|, epsilon) max(|b|, epsilon)) along the axis of a; b broadcasts (PyTorch's epsilon: 1e-8). */
-WG_API wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilon);
-/* |a_i - b_j|: a[..., m, d], b[..., n, d] = [..., m, n]; by differences, so that near points keep their digits. */
-WG_API wg_tensor wg_cdist(wg_tensor a, wg_tensor b);
-/* max(0, |a - p| - |a - n| + margin), |.| along the last axis (Schroff et al. 2015; PyTorch's margin: 1). */
-WG_API wg_tensor wg_triplet_loss(wg_tensor anchor, wg_tensor positive, wg_tensor negative, double margin,
-                                 wg_reduction reduction);
-/* max(0, -order (a - b) + margin); order: 1 where a is to be larger, -1 where b is. */
-WG_API wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, double margin,
-                                        wg_reduction reduction);
-/* 1 - cos(a, b) where `same`, a bool, is true, else max(0, cos(a, b) - margin), along the last axis. */
-WG_API wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin,
-                                          wg_reduction reduction);
-
-/* Connectionist temporal classification (Graves et al. 2006): -ln of the sum over all alignments of the target with T
- * steps, in which labels repeat and blanks may be in between. log_probs[T, B, C] (after wg_log_softmax), targets i32
- * [B, S], input_lengths and target_lengths i32 [B]; elements past a length are ignored, even NaN. WG_MEAN first divides
- * each loss by its target's length (at least 1), as PyTorch does. The loss is inf, with no gradient, if a target does
- * not fit into its steps or its length is not in [0, S]; to ignore it (PyTorch's zero_infinity), use WG_REDUCE_NONE and
- * wg_where(wg_is_finite(loss), loss, wg_zeros_like(loss)). An input length beyond T counts as T. The gradient is that
- * by log_probs; PyTorch's differs from it by e^log_probs, and both are the same by the logits. A target that is not a
- * class is reported when the program runs, by gather. */
-WG_API wg_tensor wg_ctc_loss(wg_tensor log_probs, wg_tensor targets, wg_tensor input_lengths,
-                             wg_tensor target_lengths, int64_t blank, wg_reduction reduction);
 
 /* ---- discrete choices with a gradient ------------------------------------------------------------------------ */
 

@@ -147,27 +147,70 @@ static wg_tensor padded(wg_tensor x, const windows *w, int axes, double value, d
     return x;
 }
 
-/* Gathers the maximum by its index, so that its gradient goes to that element only. The op reads no padding, but
- * each of its windows must have an element: if dilation lets one jump over all of x, the padding is written out. */
-static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
+/* The place of each window's maximum in *x, the last axes as one. The op reads no padding, but each of its windows must
+ * have an element: if dilation lets one jump over all of x, the padding is written out, and *x is the padded x. */
+static wg_tensor find_maxima(wg_tensor *x, const wg_pool_options *o, int axes, const char *op)
 {
-    wg_shape shape, out;
+    wg_shape shape;
     windows w[WG_CONV_AXES];
     wg__pool_attr attr = {.axes = axes, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
-    if (!acceptable(x, &o, axes, op, &shape, w)) return wg__nil_of(x);
+    if (!acceptable(*x, o, axes, op, &shape, w)) return wg__nil_of(*x);
     bool jumps = false;
-    for (int i = 0; i < axes; i++) jumps |= o.dilation[i] > shape.size[2 + i];
-    if (jumps) x = padded(x, w, axes, -INFINITY, -INFINITY);
+    for (int i = 0; i < axes; i++) jumps |= o->dilation[i] > shape.size[2 + i];
+    if (jumps) *x = padded(*x, w, axes, -INFINITY, -INFINITY);
     for (int i = 0, at = WG__POOL_AXES - axes; i < axes; i++, at++) {
-        attr.kernel[at] = o.kernel[i];
-        attr.stride[at] = o.stride[i];
-        attr.dilation[at] = o.dilation[i];
+        attr.kernel[at] = o->kernel[i];
+        attr.stride[at] = o->stride[i];
+        attr.dilation[at] = o->dilation[i];
         attr.before[at] = jumps ? 0 : w[i].before;
         attr.positions[at] = w[i].positions;
     }
-    wg_tensor at = wg_record(&argmax_op, &x, 1, &attr, sizeof attr);
+    return wg_record(&argmax_op, x, 1, &attr, sizeof attr);
+}
+
+/* Gathers the maximum by its index, so that its gradient goes to that element only. */
+static wg_tensor max_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
+{
+    wg_shape out;
+    wg_tensor at = find_maxima(&x, &o, axes, op);
     if (!wg__shape(at, &out, op)) return wg__nil_of(x);
     return wg_reshape(wg_gather(wg_flatten(x, 2, -1), 2, wg_flatten(at, 2, -1)), out);
+}
+
+/* The number of spatial axes of x[images, channels, spatial axes...], 1 to 3; 0, with an error, if it has another. */
+static int spatial_axes(wg_tensor x, wg_shape *shape, const char *op)
+{
+    if (!wg__shape(x, shape, op)) return 0;
+    if (shape->rank >= 3 && shape->rank <= 2 + WG_CONV_AXES) return shape->rank - 2;
+    wg__refuse(x, WG_ERR_SHAPE, op, "x must be [images, channels, 1 to %d spatial axes]", WG_CONV_AXES);
+    return 0;
+}
+
+wg_tensor wg_max_pool_indices(wg_tensor x, wg_pool_options options)
+{
+    wg_shape shape;
+    wg_tensor image = x;
+    const int axes = spatial_axes(x, &shape, "max_pool_indices");
+    if (axes == 0) return wg__nil_of(x);
+    wg_tensor at = find_maxima(&image, &options, axes, "max_pool_indices");
+    if (wg_is_nil(at) || image.node == x.node) return at;
+    return wg__refuse(x, WG_ERR_SHAPE, "max_pool_indices",
+                      "a window may lie in the padding only: no element has its index");
+}
+
+wg_tensor wg_max_unpool(wg_tensor x, wg_tensor indices, wg_shape shape)
+{
+    static const char *const op = "max_unpool";
+    wg_shape from, by;
+    if (!wg__both_set(x, indices, op) || !wg__both_float(x, x, op)) return wg__nil_of(x);
+    if (spatial_axes(x, &from, op) == 0 || !wg__shape(indices, &by, op)) return wg__nil_of(x);
+    if (wg_dtype_get(indices) != WG_I32 || !wg_shape_equal(&from, &by))
+        return wg__refuse(x, WG_ERR_SHAPE, op, "indices must be i32 and of x's shape");
+    if (shape.rank != from.rank || shape.size[0] != from.size[0] || shape.size[1] != from.size[1])
+        return wg__refuse(x, WG_ERR_SHAPE, op, "the result must have x's number of axes, images and channels");
+    wg_tensor zeros = wg__filled(x.tape, wg_dtype_get(x), shape, 0, op);
+    wg_tensor flat = wg_scatter(wg_flatten(zeros, 2, -1), 2, wg_flatten(indices, 2, -1), wg_flatten(x, 2, -1));
+    return wg_reshape(flat, shape);
 }
 
 /* The sum over each window times `factor`: a convolution of each channel with a constant. */
@@ -190,12 +233,14 @@ static wg_tensor window_sum(wg_tensor x, const wg_pool_options *o, int axes, dou
 }
 
 /* The elements that each mean counts are the sum of ones: over x, over its padding too if that counts, but not over
- * what hangs over the padding. */
+ * what hangs over the padding; unless it is divided by a number. */
 static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *op)
 {
     wg_shape shape;
     windows w[WG_CONV_AXES];
     if (!acceptable(x, &o, axes, op, &shape, w)) return wg__nil_of(x);
+    if (!isfinite(o.divisor))
+        return wg__refuse(x, WG_ERR_ARGUMENT, op, "the divisor is %g: must be finite, 0 for none", o.divisor);
     double taps = 1;
     bool pads = false, over = false;
     for (int i = 0; i < axes; i++) {
@@ -204,6 +249,7 @@ static wg_tensor avg_pool(wg_tensor x, wg_pool_options o, int axes, const char *
         over |= w[i].over > 0;
     }
     wg_tensor image = padded(x, w, axes, 0, 0);
+    if (o.divisor != 0) return window_sum(image, &o, axes, 1 / o.divisor, op);
     if (!over && (!pads || o.count_padding)) return window_sum(image, &o, axes, 1 / taps, op);
     shape.size[0] = shape.size[1] = 1;
     wg_tensor ones = padded(wg_full(x.tape, wg_dtype_get(x), shape, 1), w, axes, o.count_padding, 0);

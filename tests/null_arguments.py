@@ -52,9 +52,10 @@ VALUES = {
 }
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
          'wg_gate_order': 'WG_GATES_TORCH', 'wg_position_kind': 'WG_POSITION_LEARNED', 'wg_pad_mode': 'WG_PAD_REFLECT',
-         'wg_resize_mode': 'WG_RESIZE_LINEAR', 'wg_fit_event': 'WG_FIT_STEP'}
-CALLBACKS = ('wg_error_callback', 'wg_gradient_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate', 'wg_trace_fn',
-             'wg_scope_fn', 'wg_fill')
+         'wg_resize_mode': 'WG_RESIZE_LINEAR', 'wg_fit_event': 'WG_FIT_STEP',
+         'wg_scatter_mode': 'WG_SCATTER_SUM'}
+CALLBACKS = ('wg_error_callback', 'wg_gradient_callback', 'wg_loss_fn', 'wg_step_fn', 'wg_beam_fn', 'wg_tolerate',
+             'wg_trace_fn', 'wg_scope_fn', 'wg_fill')
 SKIP = {('wg_pool_new', 'threads'): 'a large number starts as many threads'}
 TENSORS = ['WG_NONE', 'w.nil', 'w.stale', 'w.elsewhere', '(wg_tensor){.node = 5}',
            '(wg_tensor){.tape = w.tape, .epoch = w.x.epoch, .node = 1u << 30}']

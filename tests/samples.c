@@ -5,7 +5,7 @@
 
 static const op_samples *const families[] = {samples_pointwise, samples_scalar,   samples_reduce, samples_view,
                                              samples_product,   samples_index,    samples_loss,   samples_make,
-                                             samples_conv,      samples_composed, samples_more};
+                                             samples_conv,      samples_composed, samples_more,   samples_scatter};
 
 const op_samples *samples_at(int index)
 {

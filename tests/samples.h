@@ -126,6 +126,7 @@ const wg_op *op_named(const char *name);
 
 /* Families: rows up to one with no name. */
 extern const op_samples samples_pointwise[], samples_scalar[], samples_reduce[], samples_view[], samples_product[],
-    samples_index[], samples_loss[], samples_make[], samples_composed[], samples_conv[], samples_more[];
+    samples_index[], samples_loss[], samples_make[], samples_composed[], samples_conv[], samples_more[],
+    samples_scatter[];
 
 #endif

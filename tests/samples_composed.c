@@ -41,6 +41,15 @@ static const einsum_case einsums[] = {
     {"ab,cd,ef,gh->aceg", {"1,2", "2,1", "2,2", "1,2"}},
     {"abcdefgh,h->abcdefg", {"1,2,1,2,1,2,1,2", "2"}},
     {"ij,ij,ij->ij", {"5,7 t", "5,7", "5,7"}},
+    {"...ij,...jk->...ik", {"2,3,4", "2,4,5"}},
+    {"...ij,jk->...ik", {"2,2,3,4", "4,5"}},
+    {"...i,...i->...", {"3,1,4", "2,4"}},
+    {"i...,i->...", {"3,2,4", "3"}},
+    {"i...j->j...i", {"3,2,2,4"}},
+    {"...i->i", {"2,3,4"}},
+    {"...,...->...", {"1,3", "2,1"}},
+    {"...->...", {""}},
+    {"b...i,...ij->b...j", {"2,3,4", "1,4,5"}},
     {"ij,jk->ik", {"33,31", "31,17"}}};
 
 static wg_tensor make_einsum(sampler *s, const op_samples *row, int i)
@@ -74,7 +83,10 @@ static wg_tensor bad_einsum(sampler *s, const op_samples *row, int i)
                {WG_ERR_ARGUMENT, "einsum|has 1 operands, 2 are given", "ij->ji", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|->", "ij,jk", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|->", "", "2,3", "3,4"},
-               {WG_ERR_ARGUMENT, "einsum|'.' is not a letter", "...j,jk->...k", "2,3", "3,4"},
+               {WG_ERR_ARGUMENT, "einsum|'.' is not a letter", "..j,jk->..k", "2,3", "3,4"},
+               {WG_ERR_ARGUMENT, "einsum|'.' is not a letter", "......j,jk->jk", "2,3", "3,4"},
+               {WG_ERR_SHAPE, "einsum|operand 2|does not broadcast", "...,...->...", "2,3", "3,4"},
+               {WG_ERR_SHAPE, "einsum|operand 1|[2, 3]|3 letters", "ijk...,...->i", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|'-' is not a letter", "ij,jk->i->k", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|',' is not a letter", "ij,jk->i,k", "2,3", "3,4"},
                {WG_ERR_ARGUMENT, "einsum|'1' is not a letter", "i1,1k->ik", "2,3", "3,4"},
@@ -84,7 +96,7 @@ static wg_tensor bad_einsum(sampler *s, const op_samples *row, int i)
     expect(s, all[i].status, all[i].words);
     wg_tensor x[2] = {x_in(s, all[i].a), all[i].b ? x_in(s, all[i].b) : x_i32(s, "3,4", 0, 5)};
     /* Nothing is summed before the product if all letters are wanted later. */
-    return wg_einsum(i == 14 ? "abcde,fghij->abcdefghij" : all[i].formula, x, 2);
+    return wg_einsum(i == 17 ? "abcde,fghij->abcdefghij" : all[i].formula, x, 2);
 }
 
 /* ---- discrete choices ---- */
@@ -266,7 +278,7 @@ const op_samples samples_composed[] = {
      .flags = SAMPLE_SMOOTH,
      .n = COUNT(einsums),
      .make = make_einsum,
-     .n_bad = 17,
+     .n_bad = 20,
      .bad = bad_einsum},
     {.name = "einsum", .flags = SAMPLE_SMOOTH, .n = 3, .make = make_einsum_same},
     {.name = "straight_through",

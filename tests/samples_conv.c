@@ -7,7 +7,7 @@
 #include "../ops/kernels/conv/conv.h"
 #include "../ops/kernels/conv/pool.h"
 
-enum { CONV, TRANSPOSED, CONV_WEIGHT, CONV_INPUT, MAX_POOL, AVG_POOL, PAD_IMAGE, POOL_ARGMAX };
+enum { CONV, TRANSPOSED, CONV_WEIGHT, CONV_INPUT, MAX_POOL, AVG_POOL, PAD_IMAGE, POOL_ARGMAX, POOL_INDICES };
 
 /* Per axis the same: stride, dilation, zeros before and after; groups; same; floor; extra. */
 typedef struct conv_case {
@@ -139,9 +139,8 @@ static wg_tensor apply_pool(int op, int axes, wg_tensor x, wg_pool_options o)
     return forms[op == AVG_POOL][axes - 1](x, o);
 }
 
-static wg_tensor make_pool(sampler *s, const op_samples *row, int i)
+static wg_pool_options pool_options(const conv_case *c)
 {
-    const conv_case *c = &pools[i % COUNT(pools)];
     wg_shape kernel = shape_of_spec(c->w);
     wg_pool_options o = wg_pool_square(2);
     for (int a = 0; a < kernel.rank; a++) {
@@ -152,8 +151,43 @@ static wg_tensor make_pool(sampler *s, const op_samples *row, int i)
         o.after[a] = c->after <= kernel.size[a] / 2 ? c->after : 0;
     }
     o.floor = true;
+    return o;
+}
+
+static wg_tensor make_pool(sampler *s, const op_samples *row, int i)
+{
+    const conv_case *c = &pools[i % COUNT(pools)];
+    wg_pool_options o = pool_options(c);
     o.count_padding = i < COUNT(pools);
-    return apply_pool(row->op, kernel.rank, x_in(s, c->x), o);
+    if (i % 5 == 4) o.divisor = 1.5;
+    return apply_pool(row->op, shape_of_spec(c->w).rank, x_in(s, c->x), o);
+}
+
+/* The maxima at their places again, and only these places. */
+static wg_tensor make_unpool(sampler *s, const op_samples *row, int i)
+{
+    const conv_case *c = &pools[i % COUNT(pools)];
+    wg_pool_options o = pool_options(c);
+    for (int a = 0; a < WG_CONV_AXES; a++) o.dilation[a] = 1;
+    wg_tensor x = x_in(s, c->x), at = wg_max_pool_indices(x, o);
+    if (row->op == POOL_INDICES) return at;
+    return wg_max_unpool(apply_pool(MAX_POOL, shape_of_spec(c->w).rank, x, o), at, shape_of_spec(c->x));
+}
+
+static wg_tensor bad_indices(sampler *s, const op_samples *row, int i)
+{
+    wg_pool_options o = wg_pool_square(2);
+    expect(s, i == 1 ? WG_ERR_DTYPE : WG_ERR_SHAPE, "max_pool_indices");
+    if (i == 2) o = (wg_pool_options){.kernel = {2, 2}, .stride = {1, 1}, .dilation = {9, 9}, .before = {9, 9}};
+    return wg_max_pool_indices(i == 1 ? x_i32(s, "1,3,4,4", 0, 5) : x_in(s, i == 0 ? "3,4" : "1,3,4,4"), o);
+}
+
+static wg_tensor bad_unpool(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_DTYPE : WG_ERR_SHAPE, i == 5 ? "" : "max_unpool");
+    wg_tensor x = i == 0 ? x_i32(s, "1,3,2", 0, 2) : x_in(s, i == 1 ? "1,3" : "1,3,2");
+    wg_tensor at = i == 2 ? x_in(s, "1,3,2") : x_i32(s, i == 3 ? "1,3,1" : "1,3,2", 0, 4);
+    return wg_max_unpool(x, at, i == 4 ? WG_DIMS(1, 2, 4) : i == 5 ? WG_DIMS(1, 3, -1) : WG_DIMS(1, 3, 4));
 }
 
 /* The ops behind, as their callers record them. */
@@ -271,12 +305,13 @@ static wg_tensor bad_conv(sampler *s, const op_samples *row, int i)
 static wg_tensor bad_pool(sampler *s, const op_samples *row, int i)
 {
     wg_pool_options o = wg_pool_square(2);
-    static const char *const words[] = {"pool2d|[3, 4, 4]",     "kernels", "does not fit",
-                                        "not an integer|floor", "padding", "i32"};
-    expect(s, i == 5 ? WG_ERR_DTYPE : i == 1 || i == 4 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, words[i]);
+    static const char *const words[] = {"pool2d|[3, 4, 4]", "kernels", "does not fit", "not an integer|floor",
+                                        "padding",          "i32",     "divisor"};
+    expect(s, i == 5 ? WG_ERR_DTYPE : i == 1 || i == 4 || i == 6 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, words[i]);
     if (i == 1) o.stride[0] = 0;
     if (i == 2) o.kernel[1] = 9;
     if (i == 3) o.stride[0] = 3;
+    if (i == 6) o.divisor = NAN;
     if (i == 4) o.before[0] = 2; /* of 2: the first window has no element */
     return apply_pool(row->op, 2, i == 5 ? x_i32(s, "1,3,4,4", 0, 5) : x_in(s, i == 0 ? "3,4,4" : "1,3,4,4"), o);
 }
@@ -308,8 +343,21 @@ const op_samples samples_conv[] = {
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
      .n = 2 * COUNT(pools),
      .make = make_pool,
-     .n_bad = 6,
+     .n_bad = 7,
      .bad = bad_pool},
+    {.name = "max_pool_indices",
+     .op = POOL_INDICES,
+     .flags = SAMPLE_OTHER_NAME,
+     .n = COUNT(pools),
+     .make = make_unpool,
+     .n_bad = 3,
+     .bad = bad_indices},
+    {.name = "max_unpool",
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
+     .n = COUNT(pools),
+     .make = make_unpool,
+     .n_bad = 6,
+     .bad = bad_unpool},
     {.name = "conv_weight",
      .op = CONV_WEIGHT,
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,

@@ -269,6 +269,36 @@ static wg_tensor bad_nll(sampler *s, const op_samples *row, int i)
     return wg_nll(x, labels, i == 4 ? (wg_reduction)9 : WG_MEAN);
 }
 
+/* Weights, an ignored class and a reduction; one of the classes has the weight 0. */
+static wg_tensor make_nll_with(sampler *s, const op_samples *row, int i)
+{
+    static const char *const specs[] = {"4,3",   "3",     "7,5",   "2,3,4", "515,2",
+                                        "5,7 t", "4,6 s", "4,6 f", "0,5",   "2,1"};
+    char text[32], classes[16];
+    const char *spec = specs[i % COUNT(specs)];
+    wg_shape shape = shape_of_spec(spec);
+    const int n = (int)shape.size[shape.rank - 1];
+    snprintf(classes, sizeof classes, "%d", n);
+    wg_tensor x = x_in(s, spec), labels = x_i32(s, without_last(spec, text), 0, n);
+    wg_cross_entropy_options o = wg_cross_entropy_defaults();
+    if (i % 2) o.class_weights = wg_relu(x_data(s, classes, -0.2, 2));
+    if (i % 3 == 1) o.ignore_index = i % 4;
+    o.reduction = (wg_reduction)(i % 3);
+    return wg_nll_with(x, labels, o);
+}
+
+static wg_tensor bad_nll_with(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i < 2 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, "nll");
+    if (i == 5) expect(s, WG_ERR_SHAPE, "class weights must be [3]");
+    wg_cross_entropy_options o = wg_cross_entropy_defaults();
+    if (i == 0) o.label_smoothing = 0.1;
+    if (i == 1) o.reduction = (wg_reduction)3;
+    wg_tensor x = x_in(s, i == 2 ? "" : i == 4 ? "4,0" : "4,3");
+    if (i == 5) o.class_weights = x_data(s, "4", 0, 1);
+    return wg_nll_with(x, x_i32(s, i == 3 ? "3" : "4", 0, 3), o);
+}
+
 /* ---- layer norm, dropout ---- */
 
 typedef struct norm_case {
@@ -394,6 +424,12 @@ const op_samples samples_loss[] = {
      .n_bad = 6,
      .bad = bad_loss},
     {.name = "nll", .flags = SAMPLE_SMOOTH, .n = 20, .make = make_nll, .n_bad = 6, .bad = bad_nll},
+    {.name = "nll_with",
+     .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,
+     .n = 30,
+     .make = make_nll_with,
+     .n_bad = 6,
+     .bad = bad_nll_with},
     {.name = "layer_norm",
      .flags = SAMPLE_SMOOTH,
      .n = COUNT(norms),

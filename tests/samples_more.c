@@ -219,14 +219,14 @@ static wg_tensor bad_adaptive(sampler *s, const op_samples *row, int i)
 static wg_tensor make_resize(sampler *s, const op_samples *row, int i)
 {
     const resize_case *c = &resizes[i % COUNT(resizes)];
-    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i % 3));
+    return wg_resize(x_in(s, c->x), c->axis, c->size, (wg_resize_mode)(i % 6));
 }
 
 static wg_tensor bad_resize(sampler *s, const op_samples *row, int i)
 {
     expect(s, i == 0 ? WG_ERR_DTYPE : i < 3 ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, "resize");
     wg_tensor x = i == 0 ? x_i32(s, "4,3", 0, 4) : x_in(s, i == 4 ? "0,3" : "4,3");
-    return wg_resize(x, i == 1 ? 2 : 0, i == 3 ? 0 : 2, i == 2 ? (wg_resize_mode)3 : WG_RESIZE_LINEAR);
+    return wg_resize(x, i == 1 ? 2 : 0, i == 3 ? 0 : 2, i == 2 ? (wg_resize_mode)6 : WG_RESIZE_LINEAR);
 }
 
 static wg_tensor make_unfold(sampler *s, const op_samples *row, int i)
@@ -244,6 +244,26 @@ static wg_tensor bad_unfold(sampler *s, const op_samples *row, int i)
 {
     expect(s, WG_ERR_ARGUMENT, "unfold");
     return wg_unfold(x_in(s, "4,3"), i == 0 ? 2 : 0, i == 1 ? 0 : i == 2 ? 5 : 2, i == 3 ? 0 : 1);
+}
+
+static wg_tensor make_fold(sampler *s, const op_samples *row, int i)
+{
+    static const struct {
+        const char *x;
+        int axis;
+        int64_t n, step;
+    } all[] = {{"5,3", 0, 7, 1},   {"3,3", 0, 9, 2}, {"2,1,5", 1, 5, 9},     {"4,2,3 t", 0, 12, 3},
+               {"4,6 p", 0, 9, 1}, {"0,3", 0, 4, 1}, {"2,5,3,4", -3, 30, 6}, {"3,1", 0, 40, 7}};
+    const int k = i % COUNT(all);
+    return wg_fold(x_in(s, all[k].x), all[k].axis, all[k].n, all[k].step);
+}
+
+static wg_tensor bad_fold(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_DTYPE : i == 1 ? WG_ERR_SHAPE : WG_ERR_ARGUMENT, "fold");
+    wg_tensor x = i == 0 ? x_i32(s, "5,3", 0, 2) : x_in(s, "5,3");
+    const int64_t n = i == 2 ? 6 : i == 3 ? INT64_MAX : i == 6 ? -1 : 7, step = i == 4 ? 0 : i == 5 ? INT64_MAX : 1;
+    return wg_fold(x, i == 1 ? -1 : i == 7 ? 2 : 0, n, step);
 }
 
 static wg_tensor make_heads(sampler *s, const op_samples *row, int i)
@@ -288,5 +308,6 @@ const op_samples samples_more[] = {
     ROW("adaptive_max_pool", MAX_POOL, SMOOTH, MANY, make_adaptive, 5, bad_adaptive),
     ROW("resize", 0, SMOOTH, MANY, make_resize, 5, bad_resize),
     ROW("unfold", 0, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_unfold, 4, bad_unfold),
+    ROW("fold", 0, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_fold, 8, bad_fold),
     ROW("repeat_heads", 0, SMOOTH, MANY, make_heads, 2, bad_heads),
     {0}};

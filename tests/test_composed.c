@@ -125,6 +125,26 @@ static void multiplicative_module(void)
     well();
 }
 
+/* The same as with letters for the axes of the ellipsis, of operands that were expanded before. */
+static void ellipsis(void)
+{
+    fill_random(&x[0], WG_DIMS(3, 1, 2, 4));
+    fill_random(&x[1], WG_DIMS(5, 4, 2));
+    wg_tensor a = leaf(&x[0], WG_F64), b = leaf(&x[1], WG_F64), both[] = {a, b};
+    wg_tensor wide[] = {wg_expand(a, WG_DIMS(3, 5, 2, 4)), wg_expand(b, WG_DIMS(3, 5, 4, 2))};
+    static const char *const pairs[][2] = {{"...ij,...jk->...ik", "abij,abjk->abik"},
+                                           {"...ij,...ji->...", "abij,abji->ab"},
+                                           {"...ij,...jk->ik", "abij,abjk->ik"},
+                                           {"...ij,...jk->k...i", "abij,abjk->kabi"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        wg_tensor by_letters = wg_einsum(pairs[i][1], wide, 2);
+        shape_set(&want, wg_shape_get(by_letters));
+        for (int64_t k = 0; k < want.n; k++) want.x[k] = value_at(by_letters, k);
+        expect_values(pairs[i][0], wg_einsum(pairs[i][0], both, 2), &want);
+    }
+    well();
+}
+
 static void einsum_refuses(void)
 {
     wg_tensor a = wg_ones(tape, WG_F64, WG_DIMS(2, 3));
@@ -425,6 +445,7 @@ int main(int argc, char **argv)
     static const test tests[] = {
         ON_TAPE(einsum_against_loop),
         ON_TAPE(multiplicative_module),
+        ON_TAPE(ellipsis),
         ON_TAPE(einsum_refuses),
         ON_TAPE(straight_through),
         ON_TAPE(hardmax),

@@ -65,6 +65,35 @@ static void values(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+static wg_tensor numbers(int n, const int32_t *list_of) { return wg_data(tape, WG_I32, WG_DIMS(n), list_of); }
+
+/* NaN, equal elements, places that nothing goes to; of an index tuple what is outside. */
+static void written_by_index(void)
+{
+    const double nan = NAN, inf = INFINITY;
+    const int32_t to[4] = {0, 2, 0, 2}, one[2] = {0, 2}, other[2] = {1, 5};
+    wg_tensor x = list(LIST(1, 2, 3)), index = numbers(4, to), source = list(LIST(5, 5, 5, nan));
+    EXPECT("the last one", wg_scatter(x, 0, index, list(LIST(4, 5, nan, 7))), nan, 2, 7);
+    EXPECT("max with NaN", wg_scatter_reduce(x, 0, index, source, WG_SCATTER_MAX, false), 5, 2, nan);
+    EXPECT("min with NaN", wg_scatter_reduce(x, 0, index, source, WG_SCATTER_MIN, true), 1, 2, nan);
+    wg_tensor same = list(LIST(5, 4, 5, 4)), most = wg_scatter_reduce(x, 0, index, same, WG_SCATTER_MAX, false);
+    EXPECT("of equal ones the first has the gradient", wg_grad1(most, same, WG_NONE), 1, 1, 0, 0);
+    wg_tensor far = wg_scatter_reduce(x, 0, index, list(LIST(-inf, -inf, -inf, -inf)), WG_SCATTER_MAX, false);
+    EXPECT("max of -inf", far, -inf, 2, -inf);
+    wg_tensor set = wg_scatter(x, 0, index, same);
+    EXPECT("what is overwritten has no gradient", wg_grad1(set, x, WG_NONE), 0, 1, 0);
+    EXPECT("nor has a source that is", wg_grad1(set, same, WG_NONE), 0, 0, 1, 1);
+    wg_tensor zeros = list(LIST(0, 3, 0, 2));
+    wg_tensor product = wg_scatter_reduce(wg_ones_like(x), 0, index, zeros, WG_SCATTER_PROD, true);
+    EXPECT("a product with two zeros, and without", wg_grad1(product, zeros, WG_NONE), 0, 2, 0, 3);
+    EXPECT("segments without rows", wg_segment_reduce(same, index, 4, WG_SCATTER_MIN), 5, 0, 4, 0);
+    EXPECT("of i32", wg_scatter(numbers(2, one), 0, numbers(1, one), numbers(1, other)), 1, 2);
+    wg_tensor pair[] = {numbers(2, one), numbers(2, other)};
+    wg_tensor put = wg_index_put(wg_zeros(tape, WG_F64, WG_DIMS(3, 4)), pair, 2, list(LIST(1, 2)), false);
+    assert_int_equal(wg_eval(&put, 1), WG_ERR_INDEX); /* (2, 5) of [3, 4] */
+    assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
+}
+
 static void gradients_at_corners(void)
 {
     const double inf = INFINITY;
@@ -128,10 +157,11 @@ static void ignored_labels(void)
 /* An index out of range is known only when run: op, index and limit are in the text. */
 static void indices_out_of_range(void)
 {
-    static const char *const names[] = {"embedding", "index_select",  "gather", "scatter_add",
-                                        "one_hot",   "cross_entropy", "nll"};
+    static const char *const names[] = {
+        "embedding",   "index_select", "gather",       "scatter_add", "one_hot",     "cross_entropy", "gather",
+        "scatter_arg", "scatter_arg",  "scatter_prod", "index_add",   "scatter_arg", "index_add"};
     const int32_t wrong[3] = {1, 7, -2};
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
         wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(3), wrong), t = wg_ones(tape, WG_F64, WG_DIMS(4, 2)), out;
         wg_tensor rows = wg_ones(tape, WG_F64, WG_DIMS(4)), logits = wg_ones(tape, WG_F64, WG_DIMS(3, 4));
         switch (i) {
@@ -141,12 +171,20 @@ static void indices_out_of_range(void)
         case 3: out = wg_scatter_add(rows, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3))); break;
         case 4: out = wg_one_hot(index, 4, WG_F64); break;
         case 5: out = wg_cross_entropy(logits, index); break;
-        default: out = wg_nll(logits, index, WG_MEAN); break;
+        case 6: out = wg_nll(logits, index, WG_MEAN); break;
+        case 7: out = wg_scatter(rows, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3))); break;
+        case 8: out = wg_index_copy(t, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3, 2))); break;
+        case 9:
+            out = wg_scatter_reduce(rows, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3)), WG_SCATTER_PROD, true);
+            break;
+        case 10: out = wg_segment_reduce(logits, index, 4, WG_SCATTER_MEAN); break;
+        case 11: out = wg_segment_reduce(logits, index, 4, WG_SCATTER_MAX); break;
+        default: out = wg_index_add(t, 0, index, wg_ones(tape, WG_F64, WG_DIMS(3, 2))); break;
         }
         assert_int_equal(wg_eval(&out, 1), WG_ERR_INDEX);
         assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
         const char *text = wg_tape_message(tape);
-        if (!strstr(text, i == 6 ? "gather" : names[i]) || !strstr(text, "7") || !strstr(text, "0 to 3"))
+        if (!strstr(text, names[i]) || !strstr(text, "7") || !strstr(text, "0 to 3"))
             FAIL("%s: '%s'", names[i], text);
     }
     wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(3), wrong), none = wg_zeros(tape, WG_F64, WG_DIMS(0));
@@ -208,7 +246,7 @@ int main(int argc, char **argv)
     static const test tests[] = {
         ON_TAPE(values),          ON_TAPE(gradients_at_corners), ON_TAPE(case_huber_at_its_target),
         ON_TAPE(ignored_labels),  ON_TAPE(indices_out_of_range), ON_TAPE(random_numbers),
-        ON_TAPE(names_in_errors),
+        ON_TAPE(names_in_errors), ON_TAPE(written_by_index),
     };
     return RUN_TESTS(tests);
 }

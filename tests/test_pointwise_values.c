@@ -30,6 +30,42 @@ static number signed_pow(number x, number y)
 #undef pow
 #define pow(x, y) signed_pow(x, y)
 
+/* By recurrence, up to where few terms of the asymptotic series do; far below 0 by reflection. */
+static number digamma_of(number x)
+{
+    number sum = 0, rest = x - rint(x);
+    if (x == 0) return -1 / x;
+    if (x < 0 && floor(x) == x) return NAN;
+    if (x < -1000) return digamma_of(1 - x) - PI / tan(PI * rest);
+    for (; x < 60; x++) sum -= 1 / x;
+    return sum + log(x) - 1 / (2 * x) - 1 / (12 * x * x) + 1 / (120 * pow(x, 4)) - 1 / (252 * pow(x, 6)) +
+           1 / (240 * pow(x, 8));
+}
+
+static number trigamma_of(number x)
+{
+    number sum = 0, s = sin(PI * (x - rint(x)));
+    if (x <= 0 && floor(x) == x) return isinf(x) ? NAN : INFINITY;
+    if (x < -1000) return PI * PI / (s * s) - trigamma_of(1 - x);
+    for (; x < 60; x++) sum += 1 / (x * x);
+    return sum + 1 / x + 1 / (2 * x * x) + 1 / (6 * pow(x, 3)) - 1 / (30 * pow(x, 5)) + 1 / (42 * pow(x, 7)) -
+           1 / (30 * pow(x, 9));
+}
+
+/* By bisection. */
+static number erfinv_of(number x)
+{
+    number size = fabs(x), low = size * 0.88L, high = size < 0.5L ? size : 7;
+    if (!(size < 1)) return size > 1 || isnan(x) ? NAN : x * INFINITY;
+    if (size < 1e-5L) return x * sqrt(PI) / 2 * (1 + PI * x * x / 12);
+    for (int i = 0; i < 80; i++) {
+        const number middle = (low + high) / 2;
+        const bool below = size < 0.5L ? erf(middle) < size : erfc(middle) > 1 - size;
+        *(below ? &low : &high) = middle;
+    }
+    return copysign(low, x);
+}
+
 #define REFERENCE(name, reference, ...)                                                                            \
     static number name##_reference(const number *in)                                                               \
     {                                                                                                              \

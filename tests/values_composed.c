@@ -50,6 +50,26 @@ static void probability_losses(void)
     for (int64_t r = 0; r < rows; r++) want.x[r] = -x.x[r * classes + (int64_t)z.x[r]];
     expect_reductions("nll", wg_nll(logits, index, WG_REDUCE_NONE), wg_nll(logits, index, WG_SUM),
                       wg_nll(logits, index, WG_MEAN));
+    fill_random(&weight, WG_DIMS(classes));
+    for (int64_t c = 0; c < classes; c++) weight.x[c] = fabs(weight.x[c]);
+    wg_cross_entropy_options o = wg_cross_entropy_defaults();
+    o.class_weights = leaf(&weight, WG_F64);
+    o.ignore_index = draw((uint32_t)classes);
+    o.reduction = WG_REDUCE_NONE;
+    double weighted = 0, weights = 0;
+    shape_set(&want, WG_DIMS(rows));
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t c = (int64_t)z.x[r];
+        const double w = c == o.ignore_index ? 0 : weight.x[c];
+        want.x[r] = -w * x.x[r * classes + c];
+        weighted += want.x[r];
+        weights += w;
+    }
+    expect_values("nll_with", wg_nll_with(logits, index, o), &want);
+    o.reduction = WG_MEAN;
+    shape_set(&want, WG_SCALAR);
+    want.x[0] = weights > 0 ? weighted / weights : 0;
+    expect_values("nll_with, its mean", wg_nll_with(logits, index, o), &want);
     double total = 0;
     for (int64_t r = 0; r < rows; r++) {
         double sum = 0;

@@ -178,18 +178,38 @@ static double between(const double *v, int64_t n, double at)
     return v[left] + (at - (double)left) * (v[right] - v[left]);
 }
 
+/* Keys' cubic convolution, by its definition over the distance, with a = -3/4. */
+static double convolved(const double *v, int64_t n, double at)
+{
+    const double a = -0.75;
+    double sum = 0;
+    for (int64_t i = (int64_t)floor(at) - 1; i <= (int64_t)floor(at) + 2; i++) {
+        const double d = fabs(at - (double)i);
+        const double w = d <= 1  ? ((a + 2) * d - (a + 3)) * d * d + 1
+                         : d < 2 ? ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+                                 : 0;
+        sum += w * v[i < 0 ? 0 : i < n ? i : n - 1];
+    }
+    return sum;
+}
+
 void resized(void)
 {
     const int64_t rows = 1 + draw(3), n = 1 + draw(6), m = 1 + draw(8);
     fill_random(&x, WG_DIMS(rows, n));
     shape_set(&want, WG_DIMS(rows, m));
-    for (int mode = 0; mode < 3; mode++) {
+    for (int mode = 0; mode < 6; mode++) {
         for (int64_t i = 0; i < rows * m; i++) {
-            const double *v = x.x + i / m * n, k = (double)(i % m);
+            const double *v = x.x + i / m * n, k = (double)(i % m), middle = (k + 0.5) * (double)n / (double)m;
             const double corners = m > 1 ? k * (double)(n - 1) / (double)(m - 1) : 0;
-            want.x[i] = mode == 0   ? v[i % m * n / m]
-                        : mode == 1 ? between(v, n, fmax(0, (k + 0.5) * (double)n / (double)m - 0.5))
-                                    : between(v, n, corners);
+            switch (mode) {
+            case WG_RESIZE_NEAREST: want.x[i] = v[i % m * n / m]; break;
+            case WG_RESIZE_NEAREST_EXACT: want.x[i] = v[(2 * (i % m) + 1) * n / (2 * m)]; break;
+            case WG_RESIZE_LINEAR: want.x[i] = between(v, n, fmax(0, middle - 0.5)); break;
+            case WG_RESIZE_LINEAR_CORNERS: want.x[i] = between(v, n, corners); break;
+            case WG_RESIZE_CUBIC: want.x[i] = convolved(v, n, middle - 0.5); break;
+            default: want.x[i] = convolved(v, n, corners); break;
+            }
         }
         expect_values("resize", wg_resize(strided(&x), 1, m, (wg_resize_mode)mode), &want);
     }
@@ -203,6 +223,11 @@ void resized(void)
     shape_set(&want, WG_DIMS(rows, count, size));
     for (int64_t i = 0; i < want.n; i++) want.x[i] = x.x[i / size / count * n + i / size % count * step + i % size];
     expect_values("unfold", wg_unfold(strided(&x), 1, size, step), &want);
+    fill_random(&z, WG_DIMS(rows, count, size));
+    shape_set(&want, WG_DIMS(rows, n));
+    for (int64_t i = 0; i < want.n; i++) want.x[i] = 0;
+    for (int64_t i = 0; i < z.n; i++) want.x[i / size / count * n + i / size % count * step + i % size] += z.x[i];
+    expect_values("fold", wg_fold(strided(&z), 1, n, step), &want);
     fill_random(&y, WG_DIMS(rows, 2, n));
     shape_set(&want, WG_DIMS(rows * 3, 2, n));
     for (int64_t i = 0; i < want.n; i++) want.x[i] = y.x[i / (6 * n) * 2 * n + i % (2 * n)];

@@ -219,4 +219,21 @@ void pools(void)
     expect_values("max_pool", max, &want);
     if (!framed) expect_values("pool_argmax", node_of("pool_argmax", max), &place_in_frame);
     expect_values("avg_pool", pool(v.axes, false, image, o), &second);
+    o.divisor = 0.25 * (1 + (double)draw(9));
+    for (int64_t i = 0; i < second.n; i++) {
+        second.x[i] = 0;
+        for (int64_t k = 0; k < v.taps; k++) {
+            const int64_t q = place_of(&v, i % v.results, k);
+            if (q >= 0) second.x[i] += x.x[i / v.results * v.places + q] / o.divisor;
+        }
+    }
+    expect_values("avg_pool with a divisor", pool(v.axes, false, image, o), &second);
+    for (int d = 0; d < v.axes; d++)
+        if (v.dilation[d] > v.image[d]) return;
+    wg_tensor at = wg_max_pool_indices(image, o);
+    expect_values("max_pool_indices", at, &place_in_frame);
+    zero(&second, x.shape);
+    for (int64_t i = 0; i < want.n; i++)
+        second.x[i / v.results * v.places + (int64_t)place_in_frame.x[i]] = want.x[i];
+    expect_values("max_unpool", wg_max_unpool(max, at, x.shape), &second);
 }

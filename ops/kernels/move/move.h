@@ -25,6 +25,11 @@ typedef struct wg__index_add_attr { /* result: zeros, `size` along axis */
     int64_t axis, size;
 } wg__index_add_attr;
 
+typedef enum wg__arg_mode { WG__ARG_LAST, WG__ARG_MAX, WG__ARG_MIN } wg__arg_mode;
+typedef struct wg__scatter_arg_attr { /* result: `size` along axis */
+    int64_t axis, size, mode;
+} wg__scatter_arg_attr;
+
 typedef struct wg__one_hot_attr {
     int64_t classes;
     int64_t dtype;

@@ -184,3 +184,75 @@ void WG__K(scatter_add)(const wg_args *args, int64_t task)
             add_elements(args, out, &s, y, x, n);
     }
 }
+
+/* ---- scatter_prod ------------------------------------------------------------------------------------------------ */
+
+/* in0 x, in1 index, in2 source: out = x with out[o, index[o, i, j], j] *= source[o, i, j], in the order of i. */
+void WG__K(scatter_prod)(const wg_args *args, int64_t task)
+{
+    int64_t axis = ((const wg__axis_attr *)args->attr)->axis, unit, stop, n = args->in[1].size[axis];
+    wg__extents out = wg__extents_at(&args->out, axis);
+    units(args, out, task, &unit, &stop);
+    for (; unit < stop; unit++) {
+        strip s = strip_of(out, unit);
+        int64_t to = s.outer * out.n * out.inner + s.column, from = s.outer * n * out.inner + s.column;
+        real *y = (real *)args->out.data + to;
+        const real *x = (const real *)args->in[0].data + to, *source = (const real *)args->in[2].data + from;
+        const int32_t *index = (const int32_t *)args->in[1].data + from;
+        for (int64_t r = 0; r < out.n; r++)
+            memcpy(y + r * out.inner, x + r * out.inner, (size_t)s.width * sizeof *y);
+        for (int64_t i = 0; i < n; i++) {
+            for (int64_t j = 0; j < s.width; j++) {
+                int64_t at = i * out.inner + j, row = index[at];
+                if (in_range(row, out.n))
+                    y[row * out.inner + j] *= source[at];
+                else
+                    wg_args_bad_index(args, from + at, row, out.n);
+            }
+        }
+    }
+}
+
+/* ---- scatter_arg ------------------------------------------------------------------------------------------------- */
+
+/* Whether a takes the place of b: of equal numbers the first one stays; NaN is before all. */
+static inline bool is_before(real a, real b, int64_t mode)
+{
+    if (b != b) return false;
+    return a != a || (mode == WG__ARG_MAX ? a > b : a < b);
+}
+
+/* in0 index, in1 source, or none if the mode is last: out[o, r, j] is the i of the last, largest or smallest element
+ * source[o, i, j] of those with index[o, i, j] = r; -1 if there is none. An index with fewer
+ * axes than the source is one of rows: index[i]. */
+void WG__K(scatter_arg)(const wg_args *args, int64_t task)
+{
+    const wg__scatter_arg_attr *attr = args->attr;
+    const wg_operand *terms = &args->in[args->in[1].rank >= 0];
+    const bool by_rows = terms->rank > args->in[0].rank;
+    const int32_t *index = args->in[0].data;
+    const wg__extents out = wg__extents_at(&args->out, attr->axis);
+    const int64_t n = terms->size[attr->axis];
+    int64_t unit, stop;
+    units(args, out, task, &unit, &stop);
+    for (; unit < stop; unit++) {
+        const strip s = strip_of(out, unit);
+        const int64_t from = s.outer * n * out.inner + s.column;
+        const real *source = attr->mode == WG__ARG_LAST ? NULL : (const real *)args->in[1].data + from;
+        int32_t *y = (int32_t *)args->out.data + s.outer * out.n * out.inner + s.column;
+        for (int64_t r = 0; r < out.n; r++)
+            for (int64_t j = 0; j < s.width; j++) y[r * out.inner + j] = -1;
+        for (int64_t i = 0; i < n; i++) {
+            for (int64_t j = 0; j < s.width; j++) {
+                const int64_t at = i * out.inner + j, place = by_rows ? i : from + at;
+                if (!in_range(index[place], out.n)) {
+                    wg_args_bad_index(args, place, index[place], out.n);
+                    continue;
+                }
+                int32_t *best = y + index[place] * out.inner + j;
+                if (*best < 0 || !source || is_before(source[at], source[*best * out.inner + j], attr->mode))
+                    *best = (int32_t)i;
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@
 #include "../base/vector.h"
 
 #if WG__T
-#include "../base/vmath.h"
+#include "../base/special.h"
 #endif
 
 /* Selects the rows that exist for this element type. */
