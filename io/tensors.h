@@ -91,6 +91,13 @@ wg_status wg__read_safetensors(wg_safetensors *file, wg__source *source, wg_erro
 wg_status wg__read_npy(wg_safetensors *file, wg__source *source, wg_error *error);
 wg_status wg__read_archive(wg_safetensors *file, wg__source *source, wg_error *error); /* .npz or .pt */
 
+/* ---- for writers ---- */
+
+/* Checks the tensors that a writer is given: names in UTF-8, each once; dtypes, shapes and, unless they are filled
+ * later, data. order[n] is their order by name. WG_ERR_ARGUMENT. */
+wg_status wg__entries_check(const char *path, const wg_entry *tensors, size_t n, bool filled, size_t *order,
+                            wg_error *error);
+
 /* ---- sorting ---- */
 
 /* Sorts in place in O(n log n), without allocating. less(context, a, b) is the order. */
