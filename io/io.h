@@ -181,25 +181,30 @@ WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 /* Where tensors of a file go, if not to the member of their own name: a row of a map.
  *
  *     const wg_map_row map[] = {
- *         {"model.*.q.weight", "*.in_proj_weight"},                                 // three tensors, one member:
- *         {"model.*.k.weight", "*.in_proj_weight", .row = 64},                      // rows 64 to 127 of it
+ *         {"model.*.q.weight", "*.in_proj_weight"},               // three tensors, one member:
+ *         {"model.*.k.weight", "*.in_proj_weight", .row = 64},    // its rows 64 to 127
  *         {"model.*.v.weight", "*.in_proj_weight", .row = 128},
- *         {"model.lstm.kernel", "lstm.weight_ih_l0", "io->oi", .gates = "ifco->ifco"}, // transposed, as Keras has it
- *         {"model.*", "*"},                                                         // all others without the prefix
- *         {"optimizer.*", NULL}};                                                   // not wanted
+ *         {"dense/kernel", "dense.weight", "io->oi"},             // transposed, as Keras has it
+ *         {"W", "lstm.weight_ih_l0", "1oi->oi", "iofc->ifco"},    // ONNX: one direction, another order of gates
+ *         {"B", "lstm.bias_ih_l0", "1o->o", "iofc->ifco", .rows = 256},              // one tensor, two members
+ *         {"B", "lstm.bias_hh_l0", "1o->o", "iofc->ifco", .take = 256, .rows = 256},
+ *         {"model.*", "*"},                                       // all others, without the prefix
+ *         {"optimizer.*", NULL}};                                 // not wanted
+ *     wg_checkpoint c = {.params = set, .map = map, .n_map = sizeof map / sizeof *map};
  *
- * The first row whose `from` matches a name counts, with all later ones that have the same `from`: one tensor can fill
- * several members. A tensor that no row matches goes to the member of its own name. */
+ * The first row whose `from` matches a name counts, with all later ones that have the same `from`. A tensor that no row
+ * matches goes to the member of its own name. The tensors that go to a member must fill all its rows, each once. */
 typedef struct wg_map_row {
-    const char
-        *from; /* name in the file. A star, of which there may be 4, stands for any characters, as few as match */
-    const char *to; /* name of the member, with what the stars stood for; NULL: the tensor is not wanted */
-    /* Axes of the tensor in the file -> axes as the member has them, a letter each, as in einops: "io->oi" transposes,
-     * "hwio->oihw" is a kernel of a Keras convolution, "ihk->(hk)i" joins two axes, "1oi->oi" drops one of size 1.
-     * NULL: as they are. What follows counts rows after this. */
+    /* The name in the file. A star, of which there may be 4, stands for any characters, as few as match. */
+    const char *from;
+    /* The name of the member, with what the stars stood for. NULL: the tensor is not wanted. */
+    const char *to;
+    /* Axes of the tensor in the file -> axes of the member, a letter each, as in einops: "io->oi" transposes,
+     * "hwio->oihw" is for a kernel of a Keras convolution, "ihk->(hk)i" joins two axes, "1oi->oi" drops one of size 1.
+     * NULL: as they are. What follows counts rows, the first axis, after this. */
     const char *axes;
-    const char
-        *gates; /* blocks of rows in the file -> their order in the member: "iofg->ifgo"; NULL: as they are */
+    /* Blocks of rows in the file -> their order in the member, a letter each. NULL: as they are. */
+    const char *gates;
     int64_t take, rows; /* only rows [take, take + rows) of the tensor; rows 0: all from `take` on */
     int64_t row;        /* the row of the member that the first of them goes to */
 } wg_map_row;

@@ -135,11 +135,11 @@ static bool write_member(archive *a, const wg_entry *t)
     return ok && !d->failed;
 }
 
-/* The three records at the end: of 64 bits, where that is, and the old one, which refers to it. */
-static void put_end(archive *a, uint64_t directory)
+/* The place of the directory in 64 bits, and where that is. */
+static void put_end64(archive *a, uint64_t directory)
 {
     wg__bytes *d = &a->directory;
-    const uint64_t at = directory + d->size;
+    const uint64_t size = d->size;
     put32(d, WG__ZIP64_END);
     put64(d, WG__END64_SIZE - 12); /* of what follows */
     put16(d, 45);
@@ -148,18 +148,25 @@ static void put_end(archive *a, uint64_t directory)
     put32(d, 0);
     put64(d, a->n);
     put64(d, a->n);
-    put64(d, at - directory);
+    put64(d, size);
     put64(d, directory);
     put32(d, WG__ZIP64_LOCATOR);
     put32(d, 0);
-    put64(d, at);
+    put64(d, directory + size);
     put32(d, 1);
-    put32(d, WG__ZIP_END);
-    put32(d, 0);
-    put32(d, UINT32_MAX); /* members here, and in all */
-    put32(d, UINT32_MAX);
-    put32(d, UINT32_MAX);
-    put16(d, 0); /* comment */
+}
+
+/* The old end record, which refers to the one of 64 bits; NumPy wants an archive without members to begin with it. */
+static void put_end(archive *a, uint64_t directory)
+{
+    const uint32_t see64 = a->n > 0 ? UINT32_MAX : 0;
+    if (a->n > 0) put_end64(a, directory);
+    put32(&a->directory, WG__ZIP_END);
+    put32(&a->directory, 0);
+    put32(&a->directory, see64); /* members here, and in all */
+    put32(&a->directory, see64);
+    put32(&a->directory, see64);
+    put16(&a->directory, 0); /* comment */
 }
 
 static bool write_archive(void *context, int fd, wg_error *reason)
