@@ -155,8 +155,8 @@ static wg_status add_tensor(checkpoint *c, const wg__ptensor *t, const wg__membe
         strides[i] = wg__pickle_cell(&c->pickle, t->strides + i)->at;
     }
     const wg_shape shape = wg_shape_of(t->rank, size);
-    /* The pickle can name a tensor many times. Honest ones take more than 64 bytes, and more than their names. */
-    if (c->file->n_tensors > 64 + c->zip->source->size / 64 ||
+    /* The pickle can name a tensor many times. Honest ones take more than 16 bytes, and more than their names. */
+    if (c->file->n_tensors > 64 + c->zip->source->size / 16 ||
         c->file->text.size > (1 << 16) + c->zip->source->size)
         return fail(c, "up to it, there are more tensors than a file of this size has");
     if (!wg_shape_numel(&shape, &numel)) return fail(c, "it has too many elements");
