@@ -181,16 +181,20 @@ WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 /* Where tensors of a file go, if not to the member of their own name: a row of a map.
  *
  *     const wg_map_row map[] = {
- *         {"model.*.q.weight", "*.in_proj_weight"},               // three tensors, one member:
- *         {"model.*.k.weight", "*.in_proj_weight", .row = 64},    // its rows 64 to 127
- *         {"model.*.v.weight", "*.in_proj_weight", .row = 128},
- *         {"dense/kernel", "dense.weight", "io->oi"},             // transposed, as Keras has it
- *         {"W", "lstm.weight_ih_l0", "1oi->oi", "iofc->ifco"},    // ONNX: one direction, another order of gates
- *         {"B", "lstm.bias_ih_l0", "1o->o", "iofc->ifco", .rows = 256},              // one tensor, two members
- *         {"B", "lstm.bias_hh_l0", "1o->o", "iofc->ifco", .take = 256, .rows = 256},
- *         {"model.*", "*"},                                       // all others, without the prefix
- *         {"optimizer.*", NULL}};                                 // not wanted
- *     wg_checkpoint c = {.params = set, .map = map, .n_map = sizeof map / sizeof *map};
+ *         // q, k and v into one member: its rows 0 to 63, 64 to 127, 128 to 191
+ *         {.from = "model.*.q.weight", .to = "*.in_proj_weight"},
+ *         {.from = "model.*.k.weight", .to = "*.in_proj_weight", .row = 64},
+ *         {.from = "model.*.v.weight", .to = "*.in_proj_weight", .row = 128},
+ *         // Keras: transposed
+ *         {.from = "dense/kernel", .to = "dense.weight", .axes = "io->oi"},
+ *         // ONNX: one direction, another order of gates, one tensor for two members
+ *         {.from = "W", .to = "lstm.weight_ih_l0", .axes = "1oi->oi", .gates = "iofc->ifco"},
+ *         {.from = "B", .to = "lstm.bias_ih_l0", .axes = "1o->o", .gates = "iofc->ifco", .rows = 256},
+ *         {.from = "B", .to = "lstm.bias_hh_l0", .axes = "1o->o", .gates = "iofc->ifco", .take = 256, .rows = 256},
+ *         // all others, without the prefix; what is not wanted
+ *         {.from = "model.*", .to = "*"},
+ *         {.from = "optimizer.*"}};
+ *     wg_checkpoint c = {.params = model, .map = map, .n_map = sizeof map / sizeof *map};
  *
  * The first row whose `from` matches a name counts, with all later ones that have the same `from`. A tensor that no row
  * matches goes to the member of its own name. The tensors that go to a member must fill all its rows, each once. */

@@ -204,17 +204,19 @@ static wg_status read_directory(wg__zip *zip, const place *d, wg_error *error)
     if (!zip->directory || !zip->members) return no_memory(zip, error);
     wg_status status = wg__source_read(zip->source, d->at, zip->directory, d->size, error);
     size_t at = 0;
-    for (uint64_t i = 0; i < d->n && status == WG_OK; i++) {
+    if (status != WG_OK) return status;
+    for (uint64_t i = 0; i < d->n; i++) {
         wg__member *m = &zip->members[zip->n++];
         status = parse_member(zip, d, &at, m, error);
         if (status == WG_OK) status = find_bytes(zip, d, m, error);
-        if (status == WG_OK && m->size > limit - zip->total)
+        if (status != WG_OK) return status;
+        if (m->size > limit - zip->total)
             return wg_error_set(error, WG_ERR_FORMAT, WG__AT "its members have more than %llu bytes, the limit",
                                 zip->source->path, (unsigned long long)limit);
         zip->total += m->size;
         if (!m->deflated) zip->stored += m->size;
     }
-    return status == WG_OK ? check_members(zip, error) : status;
+    return check_members(zip, error);
 }
 
 wg_status wg__zip_open(wg__zip *zip, wg__source *source, wg_error *error)
