@@ -286,9 +286,10 @@ static bool is_text(const wg__pickle *p, const wg__pvalue *value, const char *te
 static bool op_persid(wg__pickle *p, int n)
 {
     if (!need(p, 1)) return false;
-    const wg__pvalue id = *top(p, 0), *cell = wg__pickle_cell(p, id.at);
-    if (id.kind != WG__P_TUPLE || id.n != 5 || !is_text(p, &cell[0], "storage") || cell[1].kind != WG__P_GLOBAL ||
-        !names[cell[1].at].type || cell[2].kind != WG__P_TEXT || cell[4].kind != WG__P_INT || cell[4].at < 0)
+    const wg__pvalue id = *top(p, 0);
+    const wg__pvalue *cell = id.kind == WG__P_TUPLE && id.n == 5 ? wg__pickle_cell(p, id.at) : NULL;
+    if (!cell || !is_text(p, &cell[0], "storage") || cell[1].kind != WG__P_GLOBAL || !names[cell[1].at].type ||
+        cell[2].kind != WG__P_TEXT || cell[4].kind != WG__P_INT || cell[4].at < 0)
         return fail(p, "a persistent id that is not ('storage', class, key, device, size)");
     const int64_t at = (int64_t)(p->storages.size / sizeof(wg__pstorage));
     const wg__pstorage storage = {
@@ -309,9 +310,9 @@ static bool is_sizes(const wg__pickle *p, const wg__pvalue *tuple)
 
 static bool rebuild_tensor(wg__pickle *p, const wg__pvalue *arguments)
 {
-    const wg__pvalue *a = wg__pickle_cell(p, arguments->at);
-    if (arguments->n < 4 || a[0].kind != WG__P_STORAGE || a[1].kind != WG__P_INT || a[1].at < 0 ||
-        !is_sizes(p, &a[2]) || !is_sizes(p, &a[3]) || a[2].n != a[3].n)
+    const wg__pvalue *a = arguments->n >= 4 ? wg__pickle_cell(p, arguments->at) : NULL;
+    if (!a || a[0].kind != WG__P_STORAGE || a[1].kind != WG__P_INT || a[1].at < 0 || !is_sizes(p, &a[2]) ||
+        !is_sizes(p, &a[3]) || a[2].n != a[3].n)
         return fail(p, "a tensor that is not (storage, offset, sizes, strides) of up to 8 axes");
     const int64_t at = (int64_t)(p->tensors.size / sizeof(wg__ptensor));
     const wg__ptensor tensor = {

@@ -202,6 +202,7 @@ static void test_pickle_refused(void)
         {PICKLE("\x80\2ccollections\nOrderedDict\nN\x85R."), "other arguments"},
         {PICKLE("\x80\2ctorch._utils\n_rebuild_parameter\nN\x85R."), "parameter that is no tensor"},
         {PICKLE("\x80\2NQ."), "persistent id"},
+        {PICKLE("\x80\2J\xff\xff\xff\xffQ."), "persistent id"},
         {PICKLE("\x80\2(" S "ccollections\nOrderedDict\n" KEY CPU "K\6tQ."), "persistent id"},
         {PICKLE(REBUILD("K\6", "K\1K\6\x85K\1\x85")), "w: it reads past its storage"},
         {PICKLE(REBUILD("K\6", "K\0K\2\x85K\6\x85")), "reads past"},
