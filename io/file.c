@@ -216,6 +216,17 @@ static uint32_t crc_of(uint32_t polynomial, uint32_t crc, const void *bytes, siz
 uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size) { return crc_of(0xEDB88320u, crc, bytes, size); }
 uint32_t wg__crc32c(uint32_t crc, const void *bytes, size_t size) { return crc_of(0x82F63B78u, crc, bytes, size); }
 
+void wg__reverse_each(void *bytes, size_t n, size_t size)
+{
+    unsigned char *p = bytes;
+    for (size_t at = 0; size > 1 && at + size <= n; at += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            const unsigned char t = p[at + i];
+            p[at + i] = p[at + size - 1 - i];
+            p[at + size - 1 - i] = t;
+        }
+}
+
 size_t wg__utf8_error(const void *bytes, size_t size)
 {
     const char *p = bytes;

@@ -65,6 +65,9 @@ uint32_t wg__crc32(uint32_t crc, const void *bytes, size_t size);
 /* CRC-32C (Castagnoli's polynomial, of TFRecords). */
 uint32_t wg__crc32c(uint32_t crc, const void *bytes, size_t size);
 
+/* Reverses the bytes of each element of `size` bytes: big-endian to little-endian. */
+void wg__reverse_each(void *bytes, size_t n, size_t size);
+
 /* The offset of the first byte that is not part of well-formed UTF-8; size if there is none. */
 size_t wg__utf8_error(const void *bytes, size_t size);
 

@@ -60,19 +60,6 @@ static wg_status read_header(wg__reader *reader, uint64_t limit, wg_idx *idx, si
                         reader->path, *bytes);
 }
 
-/* Converts big-endian elements to host byte order. */
-static void swap_to_host(unsigned char *p, size_t bytes, size_t size)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    for (size_t at = 0; at + size <= bytes && size > 1; at += size)
-        for (size_t i = 0; i < size / 2; i++) {
-            unsigned char t = p[at + i];
-            p[at + i] = p[at + size - 1 - i];
-            p[at + size - 1 - i] = t;
-        }
-#endif
-}
-
 static wg_status read_all(wg__reader *reader, uint64_t limit, wg_idx *idx, wg_error *error)
 {
     size_t bytes = 0, size, extra;
@@ -85,7 +72,7 @@ static wg_status read_all(wg__reader *reader, uint64_t limit, wg_idx *idx, wg_er
     if ((status = wg__reader_read(reader, &one, 1, &extra, error)) != WG_OK) return status;
     if (extra)
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file is longer than its header says", reader->path);
-    swap_to_host(idx->data, bytes, type_size(idx->type));
+    wg__reverse_each(idx->data, bytes, type_size(idx->type)); /* the host is little-endian */
     return WG_OK;
 }
 

@@ -1,4 +1,4 @@
-/* Files: text, IDX, safetensors, checkpoints; early stopping; a data loader.
+/* Files: text, IDX, tensors (safetensors, .npy, .npz, .pt), checkpoints; early stopping; a data loader.
  *
  * Input files are untrusted. Readers check every length against the file's size before they allocate, multiply sizes
  * with overflow checks, and do not crash on any input. Text and IDX files may be gzipped (in a build with zlib) or
@@ -78,18 +78,35 @@ WG_API void wg_idx_fini(wg_idx *idx); /* frees the elements */
 /* Element i of the flattened array; NaN if i is out of range. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 
-/* ---- safetensors (github.com/huggingface/safetensors) ----
- * 8 bytes: length of the header, little-endian. The header, a JSON object: name -> {dtype, shape, data_offsets}, and
- * "__metadata__" -> a map of strings. Then the elements, little-endian, row-major, without gaps. */
+/* ---- files of named tensors: safetensors, and those of NumPy and PyTorch ----
+ * The same functions read them all; what a file is, its first bytes say:
+ *
+ *     safetensors   github.com/huggingface/safetensors; written by wg_safetensors_write and as checkpoints
+ *     .npy          numpy.save: one array, here named "arr_0"; written by wg_npy_write
+ *     .npz          numpy.savez and savez_compressed; written by wg_npz_write
+ *     .pt, .pth     torch.save, PyTorch 1.6 or later, of a state dict or of a checkpoint dict
+ *
+ * NumPy: versions 1 to 3 of the header, C and Fortran order, little- and big-endian; integers, floats, bool, and
+ * bfloat16 (V2, of ml_dtypes). Compressed members need zlib.
+ *
+ * PyTorch: tensors at any depth of dicts, lists and tuples are named by the path to them, "state_dict.encoder.weight";
+ * one that is saved alone is "tensor". All else, such as an epoch, is ignored. Tensors may share storages and be
+ * strided; they are contiguous here. The pickle is not executed: the opcodes that torch.save writes for dicts of tensors
+ * are followed, and names of classes are compared with a list. Anything else, such as a whole module or TorchScript, is
+ * refused by its name.
+ *
+ * A safetensors file is 8 bytes, the length of the header, little-endian; the header, a JSON object: name -> {dtype,
+ * shape, data_offsets}, and "__metadata__" -> a map of strings; then the elements, little-endian, row-major, without
+ * gaps. */
 
-/* A tensor in a safetensors file. */
+/* A tensor in a file. */
 typedef struct wg_entry {
     const char *name;
-    const char *type; /* the file's name of the dtype: "F32", "BF16", ... Ignored by the writer. */
+    const char *type; /* safetensors' name of the dtype: "F32", "BF16", "I64", ... Ignored by the writers. */
     wg_dtype dtype;   /* WG_DTYPES for a type that is neither a tensor's nor WG_BF16 */
     wg_shape shape;
     const void *data; /* from a reader, it may be unaligned: copy it with memcpy */
-    size_t bytes;     /* size of data. Ignored by the writer. */
+    size_t bytes;     /* size of data. Ignored by the writers. */
 } wg_entry;
 
 /* A line of metadata. */
@@ -111,11 +128,22 @@ WG_CHECKED WG_API wg_status wg_safetensors_write_from(const char *path, const wg
                                                       const wg_pair *metadata, size_t n_metadata, wg_fill fill,
                                                       void *context, wg_error *error);
 
-typedef struct wg_safetensors wg_safetensors; /* an open file */
+/* Writes a tensor as .npy (its name is ignored), or tensors as .npz, stored. Names are then relative paths without "..";
+ * NumPy sees them without ".npy". bf16 is written as V2: view(ml_dtypes.bfloat16). WG_ERR_ARGUMENT for a duplicate or
+ * an invalid name, or an invalid shape. */
+WG_CHECKED WG_API wg_status wg_npy_write(const char *path, const wg_entry *tensor, wg_error *error);
+WG_CHECKED WG_API wg_status wg_npz_write(const char *path, const wg_entry *tensors, size_t n, wg_error *error);
 
-/* Reads and validates a file: a header of at most 100 MB, JSON without duplicate keys, UTF-8, every offset against
- * shape and type, no gaps, no overlaps, no trailing bytes, and the checksum if there is one. Needs memory for the file
- * and 32 bytes per tensor. Returns NULL on error. */
+typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any of the formats */
+
+/* Reads and validates a file. safetensors: a header of at most 100 MB, JSON without duplicate keys, UTF-8, every offset
+ * against shape and type, no gaps, no overlaps, no trailing bytes, and the checksum if there is one. Archives: members
+ * that overlap, leave a folder by "..", are there twice, are encrypted, or do not match their CRC-32 or size are
+ * errors; so are a data.pkl of more than 4 MiB and tensors that reach out of their storage.
+ *
+ * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
+ * contiguous its own size, at most the file's in all; for a pickle 32 times its size; for deflated members what arrives,
+ * at most the limit above. Returns NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -127,7 +155,18 @@ WG_API size_t wg_safetensors_count(const wg_safetensors *file);
 WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index); /* zeros past the end */
 /* Finds a tensor by name. Returns false, with *entry zero, if there is none. */
 WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry);
-/* The metadata value of a key; NULL if there is none. */
+/* Converts a tensor's elements to f32, f64, i32 or bool, in `to`, of its number of elements: floats to the nearest
+ * number, integers and bool to any of these. WG_ERR_DTYPE if the type does not convert; WG_ERR_FORMAT for an integer
+ * that i32 does not hold (bool: other than 0 and 1), or a number that would become infinite. The contents of `to` are
+ * then undefined.
+ *
+ *     wg_entry e;
+ *     int32_t labels[1000];
+ *     if (wg_safetensors_find(file, "labels", &e) && wg_shape_equal(&e.shape, &shape))
+ *         status = wg_entry_read(&e, WG_I32, labels, &error);
+ */
+WG_CHECKED WG_API wg_status wg_entry_read(const wg_entry *entry, wg_dtype dtype, void *to, wg_error *error);
+/* The metadata value of a key; NULL if there is none. Files of NumPy and PyTorch have no metadata. */
 WG_API const char *wg_safetensors_metadata(const wg_safetensors *file, const char *key);
 /* The metadata: index 0 .. count - 1. */
 WG_API size_t wg_safetensors_metadata_count(const wg_safetensors *file);
@@ -138,6 +177,41 @@ WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 /* ---- checkpoints ----
  * All the state that a training run needs to continue bit for bit. Random numbers are functions of (seed, step), so
  * these two are the whole random state. */
+
+/* Where tensors of a file go, if not to the member of their own name: a row of a map.
+ *
+ *     const wg_map_row map[] = {
+ *         // q, k and v into one member: its rows 0 to 63, 64 to 127, 128 to 191
+ *         {.from = "model.*.q.weight", .to = "*.in_proj_weight"},
+ *         {.from = "model.*.k.weight", .to = "*.in_proj_weight", .row = 64},
+ *         {.from = "model.*.v.weight", .to = "*.in_proj_weight", .row = 128},
+ *         // Keras: transposed
+ *         {.from = "dense/kernel", .to = "dense.weight", .axes = "io->oi"},
+ *         // ONNX: one direction, another order of gates, one tensor for two members
+ *         {.from = "W", .to = "lstm.weight_ih_l0", .axes = "1oi->oi", .gates = "iofc->ifco"},
+ *         {.from = "B", .to = "lstm.bias_ih_l0", .axes = "1o->o", .gates = "iofc->ifco", .rows = 256},
+ *         {.from = "B", .to = "lstm.bias_hh_l0", .axes = "1o->o", .gates = "iofc->ifco", .take = 256, .rows = 256},
+ *         // all others, without the prefix; what is not wanted
+ *         {.from = "model.*", .to = "*"},
+ *         {.from = "optimizer.*"}};
+ *     wg_checkpoint c = {.params = model, .map = map, .n_map = sizeof map / sizeof *map};
+ *
+ * The first row whose `from` matches a name counts, with all later ones that have the same `from`. A tensor that no row
+ * matches goes to the member of its own name. The tensors that go to a member must fill all its rows, each once. */
+typedef struct wg_map_row {
+    /* The name in the file. A star, of which there may be 4, stands for any characters, as few as match. */
+    const char *from;
+    /* The name of the member, with what the stars stood for. NULL: the tensor is not wanted. */
+    const char *to;
+    /* Axes of the tensor in the file -> axes of the member, a letter each, as in einops: "io->oi" transposes,
+     * "hwio->oihw" is for a kernel of a Keras convolution, "ihk->(hk)i" joins two axes, "1oi->oi" drops one of size 1.
+     * NULL: as they are. What follows counts rows, the first axis, after this. */
+    const char *axes;
+    /* Blocks of rows in the file -> their order in the member, a letter each. NULL: as they are. */
+    const char *gates;
+    int64_t take, rows; /* only rows [take, take + rows) of the tensor; rows 0: all from `take` on */
+    int64_t row;        /* the row of the member that the first of them goes to */
+} wg_map_row;
 
 /* What is saved and loaded. Initialize with {0} or by names: {.params = model}. */
 typedef struct wg_checkpoint {
@@ -150,6 +224,8 @@ typedef struct wg_checkpoint {
     /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even, for a file of half
      * the size; buffers and the optimizer's state are not. A run resumed from it is not bit for bit the same. */
     wg_dtype saved_as;
+    const wg_map_row *map; /* for loading; NULL: each tensor goes to the member of its own name */
+    size_t n_map;          /* rows of the map */
 } wg_checkpoint;
 
 /* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, or
@@ -158,8 +234,8 @@ WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkp
 
 /* How a file and a set differ. */
 typedef enum wg_difference_kind {
-    WG_MISSING,     /* in the set, not in the file: its values are unchanged */
-    WG_UNEXPECTED,  /* in the file, not in the set: ignored */
+    WG_MISSING, /* in the set, not in the file, or not all of its rows: its values, or those rows, are unchanged */
+    WG_UNEXPECTED,  /* in the file, not in the set, or sent by the map to no member of the set: ignored */
     WG_OTHER_SHAPE, /* shapes differ: its values are unchanged */
     WG_OTHER_DTYPE  /* dtypes differ and do not convert: its values are unchanged */
 } wg_difference_kind;
@@ -177,7 +253,7 @@ typedef bool (*wg_tolerate)(void *context, const wg_difference *difference);
 /* Accepts every difference. */
 WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
 
-/* Loads parameters, buffers and, if checkpoint->optimizer is set, the optimizer's state, and sets step and seed (0 if
+/* Loads parameters, buffers, by names or by checkpoint->map, and, if checkpoint->optimizer is set, the optimizer's state, and sets step and seed (0 if
  * the file has none, so that files of other programs can be loaded). With tolerate NULL the first difference between
  * file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called for every difference and decides. On error
  * nothing is changed. Without an optimizer, its state in the file is ignored. Takes O(n log n) for n tensors.

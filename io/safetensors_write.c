@@ -69,30 +69,43 @@ static bool named_before(const void *context, const void *a, const void *b)
     return strcmp(tensors[*(const size_t *)a].name, tensors[*(const size_t *)b].name) < 0;
 }
 
+static wg_status reject_at(const char *path, wg_error *error, const char *name, const char *reason)
+{
+    return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: %s", path, name ? name : "(null)", reason);
+}
+
 static wg_status reject(const writer *w, const char *name, const char *reason)
 {
-    return wg_error_set(w->error, WG_ERR_ARGUMENT, WG__AT "%.80s: %s", w->path, name ? name : "(null)", reason);
+    return reject_at(w->path, w->error, name, reason);
 }
 
 static bool is_utf8(const char *s) { return s && wg__utf8_error(s, strlen(s)) == strlen(s); }
 
+wg_status wg__entries_check(const char *path, const wg_entry *tensors, size_t n, bool filled, size_t *order,
+                            wg_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        const wg_entry *t = &tensors[i];
+        size_t bytes;
+        order[i] = i;
+        if (!is_utf8(t->name)) return reject_at(path, error, "a tensor", "name is not UTF-8");
+        if (!has_type(t->dtype)) return reject_at(path, error, t->name, "unknown dtype");
+        if (!wg_shape_bytes(&t->shape, t->dtype, &bytes)) return reject_at(path, error, t->name, "invalid shape");
+        if (!t->data && bytes && !filled) return reject_at(path, error, t->name, "no data");
+    }
+    wg__sort(order, n, sizeof(size_t), named_before, tensors);
+    for (size_t i = 1; i < n; i++)
+        if (!named_before(tensors, &order[i - 1], &order[i]))
+            return reject_at(path, error, tensors[order[i]].name, "duplicate name");
+    return WG_OK;
+}
+
 static wg_status check_tensors(const writer *w)
 {
-    for (size_t i = 0; i < w->n_tensors; i++) {
-        const wg_entry *t = &w->tensors[i];
-        size_t bytes;
-        w->order[i] = i;
-        if (!is_utf8(t->name)) return reject(w, "a tensor", "name is not UTF-8");
-        if (strcmp(t->name, "__metadata__") == 0) return reject(w, t->name, "name is reserved by the format");
-        if (!has_type(t->dtype)) return reject(w, t->name, "unknown dtype");
-        if (!wg_shape_bytes(&t->shape, t->dtype, &bytes)) return reject(w, t->name, "invalid shape");
-        if (!t->data && bytes && !w->fill) return reject(w, t->name, "no data");
-    }
-    wg__sort(w->order, w->n_tensors, sizeof(size_t), named_before, w->tensors);
-    for (size_t i = 1; i < w->n_tensors; i++)
-        if (!named_before(w->tensors, &w->order[i - 1], &w->order[i]))
-            return reject(w, w->tensors[w->order[i]].name, "duplicate name");
-    return WG_OK;
+    for (size_t i = 0; i < w->n_tensors; i++)
+        if (w->tensors[i].name && strcmp(w->tensors[i].name, "__metadata__") == 0)
+            return reject(w, "__metadata__", "name is reserved by the format");
+    return wg__entries_check(w->path, w->tensors, w->n_tensors, w->fill != NULL, w->order, w->error);
 }
 
 static wg_status check_metadata(const writer *w)

@@ -77,6 +77,10 @@ extern double lr;
 extern int64_t s, steps;
 double validate(void);
 #elif defined EXAMPLE_OF_io
+extern wg_params *model;
+extern wg_safetensors *file;
+extern wg_shape shape;
+extern wg_status status;
 extern wg_checkpoint checkpoint;
 extern wg_error error;
 extern uint64_t step, start, steps;

@@ -48,6 +48,37 @@ static const char *safetensors_read(const unsigned char *bytes, size_t size, boo
     return broken;
 }
 
+/* ---- NumPy and PyTorch ---- */
+
+/* Every element is there and converts, or there is a reason. */
+static const char *elements_check(const wg_safetensors *file, size_t size)
+{
+    for (size_t i = 0; i < wg_safetensors_count(file); i++) {
+        wg_error error = {0};
+        const wg_entry e = wg_safetensors_at(file, i);
+        wg_entry found;
+        int64_t numel;
+        if (!wg_shape_numel(&e.shape, &numel)) return "a tensor with an invalid shape";
+        if (!wg_safetensors_find(file, e.name, &found) || found.data != e.data) return "a tensor that is not found";
+        if (e.bytes > (64 << 20) + size) return "more data than the limit";
+        double *numbers = malloc((size_t)numel * sizeof *numbers + 1);
+        const wg_status status = numbers ? wg_entry_read(&e, WG_F64, numbers, &error) : WG_OK;
+        free(numbers);
+        if (status != WG_OK && refused(&error)) return "a tensor that is refused without a reason";
+    }
+    return NULL;
+}
+
+static const char *tensors_read(const unsigned char *bytes, size_t size, bool *accepted)
+{
+    wg_error error = {0};
+    wg_safetensors *file = wg_safetensors_open(as_file(bytes, size), &error);
+    const char *broken = file ? elements_check(file, size) : refused(&error);
+    *accepted = file != NULL;
+    wg_safetensors_close(file);
+    return broken;
+}
+
 /* ---- checkpoints ---- */
 
 /* Into a set with all that a checkpoint may hold. Anything but WG_OK leaves it as it was. */
@@ -182,4 +213,7 @@ const reader readers[READERS] = {{"safetensors", safetensors_read},
                                  {"csv", csv_read},
                                  {"png", png_read},
                                  {"jpeg", jpeg_read},
-                                 {"wav", wav_read}};
+                                 {"wav", wav_read},
+                                 {"npy", tensors_read},
+                                 {"npz", tensors_read},
+                                 {"pt", tensors_read}};

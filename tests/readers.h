@@ -23,6 +23,9 @@ enum {
     READ_PNG,
     READ_JPEG,
     READ_WAV,
+    READ_NPY,
+    READ_NPZ,
+    READ_PT,
     READERS
 };
 extern const reader readers[READERS];

@@ -7,26 +7,8 @@
 #include <inttypes.h>
 
 #include "check.h"
-#include "random.h"
+#include "fuzz_tensors.h"
 #include "readers.h"
-
-enum { ROOM = 1024 };
-
-typedef struct input {
-    unsigned char bytes[ROOM];
-    size_t size;
-} input;
-
-/* Bytes, zeros among them. */
-typedef struct blob {
-    const char *bytes;
-    size_t size;
-} blob;
-#define BLOB(literal)                                                                                              \
-    {                                                                                                              \
-        literal, sizeof(literal) - 1                                                                               \
-    }
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 typedef struct format {
     const blob *words;
@@ -34,16 +16,10 @@ typedef struct format {
     void (*fresh)(input *in);
     void (*grown)(input *in, size_t at, size_t by); /* NULL, or corrects a length stored in the file */
     int reader;
+    void (*wrap)(input *in); /* NULL, or makes the file of what was edited */
 } format;
 
 static const format *fuzzed;
-
-static void take(input *in, const blob *from, size_t n)
-{
-    const blob *one = &from[below(n)];
-    memcpy(in->bytes, one->bytes, one->size);
-    in->size = one->size;
-}
 
 /* ---- safetensors ---- */
 
@@ -262,6 +238,7 @@ static void one_input(uint64_t seed)
     random_state = seed;
     fuzzed->fresh(&in);
     for (size_t edits = below(6); edits > 0; edits--) edit(&in);
+    if (fuzzed->wrap) fuzzed->wrap(&in);
     /* An exact copy on the heap, so that a sanitizer sees a read past its end. */
     unsigned char *bytes = malloc(in.size ? in.size : 1);
     assert_non_null(bytes);
@@ -286,21 +263,36 @@ static void fuzz(const format *f, uint64_t rounds)
 static void safetensors(void)
 {
     fuzz(&(format){safetensors_words, COUNT(safetensors_words), 8, safetensors_fresh, safetensors_grown,
-                   READ_SAFETENSORS},
+                   READ_SAFETENSORS, NULL},
          1000000);
 }
 
-static void idx(void) { fuzz(&(format){idx_words, COUNT(idx_words), 0, idx_fresh, NULL, READ_IDX}, 200000); }
+static void idx(void) { fuzz(&(format){idx_words, COUNT(idx_words), 0, idx_fresh, NULL, READ_IDX, NULL}, 200000); }
 
-static void text(void) { fuzz(&(format){text_words, COUNT(text_words), 0, text_fresh, NULL, READ_TEXT}, 200000); }
+static void text(void)
+{
+    fuzz(&(format){text_words, COUNT(text_words), 0, text_fresh, NULL, READ_TEXT, NULL}, 200000);
+}
 
-static void csv(void) { fuzz(&(format){csv_words, COUNT(csv_words), 0, csv_fresh, NULL, READ_CSV}, 100000); }
+static void npy(void) { fuzz(&(format){npy_words, COUNT(npy_words), 0, npy_fresh, NULL, READ_NPY, NULL}, 100000); }
+
+static void npz(void)
+{
+    fuzz(&(format){npy_words, COUNT(npy_words), 0, npy_fresh, NULL, READ_NPZ, npz_wrap}, 100000);
+}
+
+static void pt(void)
+{
+    fuzz(&(format){pickle_words, COUNT(pickle_words), 0, pt_fresh, NULL, READ_PT, pt_wrap}, 100000);
+}
+
+static void csv(void) { fuzz(&(format){csv_words, COUNT(csv_words), 0, csv_fresh, NULL, READ_CSV, NULL}, 100000); }
 
 #if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
 static void fuzz_media(const char *ending, int which)
 {
     load_media(ending);
-    fuzz(&(format){media_words, COUNT(media_words), 0, media_fresh, NULL, which}, 20000);
+    fuzz(&(format){media_words, COUNT(media_words), 0, media_fresh, NULL, which, NULL}, 20000);
 }
 #endif
 
@@ -374,6 +366,7 @@ static void corpus(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx), TEST_CASE(text), TEST_CASE(csv),
+                                 TEST_CASE(npy),         TEST_CASE(npz), TEST_CASE(pt),
 #ifdef WG_HAVE_PNG
                                  TEST_CASE(png),
 #endif

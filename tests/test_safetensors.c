@@ -143,10 +143,8 @@ static void case_pt_file(void)
 {
     static const struct {
         const char *bytes, *said;
-    } rows[] = {{"PK\3\4\0\0\x08\x08 and so on", "zip archive, such as PyTorch's .pt: torch.load it"},
-                {"\x80\2\x8a\x0al\xfc\x9c\x46\xf9", "pickle, such as an old .pt of PyTorch: torch.load it"},
+    } rows[] = {{"\x80\2\x8a\x0al\xfc\x9c\x46\xf9", "pickle, such as an old .pt of PyTorch: torch.load it"},
                 {"\x80\4\x95\x10\0\0\0\1", "a pickle"},
-                {"\x93NUMPY\1\0", "NumPy"},
                 {"\x89HDF\r\n\x1a\n", "Keras"},
                 {"GGUF\3\0\0\1", "GGUF"},
                 {"\x1f\x8b\x08\0\0\0\0\1", "gunzip"},

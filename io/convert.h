@@ -1,0 +1,19 @@
+/* Internal to io/: numbers of a file's types as ours. */
+#ifndef WG_CONVERT_H
+#define WG_CONVERT_H
+
+#include "tensors.h"
+
+typedef struct wg__converter wg__converter;
+
+/* How a parameter or a buffer of this dtype takes numbers of the entry's type; NULL: it does not. */
+const wg__converter *wg__converter_of(const wg_entry *e, wg_dtype dtype, bool buffer);
+/* Whether a finite number of the entry would become infinite. */
+bool wg__overflows(const wg_entry *e, wg_dtype dtype);
+/* Converts n numbers that are `stride` elements apart, rounded to nearest; to has dtype f32 or f64. */
+void wg__convert(const wg__converter *converter, const char *from, int64_t stride, int64_t n, wg_dtype dtype,
+                 void *to);
+/* Bytes of an element of the file. */
+size_t wg__converter_size(const wg__converter *converter);
+
+#endif

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Writes the files of this folder, which tests/test_doors.c reads: by PyTorch 2.13 and NumPy 2.4. Element i of a tensor
+that holds n of them before it is (n + i) / 8, so that the test knows all values."""
+import pathlib
+import zipfile
+
+import numpy
+import torch
+
+HERE = pathlib.Path(__file__).parent
+
+
+def numbered(state):
+    """The same dict with values that count through it."""
+    n = 0
+    for tensor in state.values():
+        tensor.copy_(torch.arange(n, n + tensor.numel()).reshape(tensor.shape) / 8)
+        n += tensor.numel()
+    return state
+
+
+def count(*shape):
+    return torch.arange(float(torch.Size(shape).numel())).reshape(shape) / 8
+
+
+torch.save(numbered(torch.nn.LSTM(2, 3).state_dict()), HERE / "lstm.pt")
+
+x = count(3, 4)
+torch.save({"transposed": x.t(), "column": x[:, 1], "row": x[1], "all": x, "again": x, "every_other": x[::2, 1::2],
+            "expanded": x[0, :2].expand(3, 2), "scalar": torch.tensor(0.5), "empty": torch.zeros(0, 3)},
+           HERE / "strided.pt")
+torch.save({"f64": count(3).double(), "f16": count(3).half(), "bf16": count(3).bfloat16(),
+            "i64": torch.tensor([1, -2, 3]), "i32": torch.tensor([1, -2, 3], dtype=torch.int32),
+            "i16": torch.tensor([1, -2, 3], dtype=torch.int16), "i8": torch.tensor([1, -2, 3], dtype=torch.int8),
+            "u8": torch.tensor([1, 2, 3], dtype=torch.uint8), "bool": torch.tensor([True, False, True])},
+           HERE / "types.pt")
+
+linear = torch.nn.Linear(3, 2)
+adam = torch.optim.Adam(linear.parameters())
+linear(torch.ones(1, 3)).sum().backward()
+adam.step()
+with torch.no_grad():
+    numbered(linear.state_dict())
+torch.save({"epoch": 3, "loss": 0.1, "note": None, "done": False, "large": 2**70, "state_dict": linear.state_dict(),
+            "optimizer": adam.state_dict(), "parameters": dict(linear.named_parameters()), "list": [1, (x, x[0])]},
+           HERE / "checkpoint.pt")
+torch.save(x, HERE / "tensor.pt")
+torch.save(torch.nn.Linear(1, 1), HERE / "module.pt")
+
+y = x.numpy()
+numpy.savez(HERE / "arrays.npz", c=y, fortran=numpy.asfortranarray(y), big=y.astype(">f8"), half=y.astype("f2"),
+            scalar=numpy.float64(0.5), empty=numpy.zeros((0, 3), "f4"), i64=numpy.array([1, -2, 3]),
+            fortran_big=numpy.asfortranarray(y.reshape(3, 2, 2).astype(">i4")))
+numpy.savez_compressed(HERE / "deflated.npz", c=y, zeros=numpy.zeros((100, 200), "f4"))
+numpy.save(HERE / "strings.npy", numpy.array(["a", "b"]))
+
+# A .pt that the fuzzer can hold: without padding.
+with zipfile.ZipFile(HERE / "small.pt", "w") as small:
+    torch.save({"a": x.t(), "b": [x]}, HERE / "padded.pt")
+    with zipfile.ZipFile(HERE / "padded.pt") as padded:
+        for name in ("data.pkl", "data/0"):
+            small.writestr(zipfile.ZipInfo("a/" + name), padded.read("padded/" + name))
+(HERE / "padded.pt").unlink()
