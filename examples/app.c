@@ -254,11 +254,3 @@ int64_t *app_shuffled(int64_t n, uint64_t seed)
     wg_loader_free(loader);
     return copy;
 }
-
-/* ---- the end ---- */
-
-int app_end(void)
-{
-    app_check_output();
-    return wg_signal_noted(NULL) ? 128 + wg_signal_number() : 0;
-}

@@ -185,7 +185,8 @@ static void show_sample(run *r)
 {
     enum { LENGTH = 200 };
     double before = wg_seconds(), loss = validate_and_note(r);
-    printf("step %lld: val_loss=%.4f bits_per_char=%.4f\n", (long long)r->step, loss, loss / log(2));
+    printf("step %lld: validation loss %.4f nats, bits per character %.4f\n", (long long)r->step, loss,
+           loss / log(2));
     app_watch_sample_begin();
     write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8);
     app_watch_sample_end(r->step);
@@ -199,12 +200,13 @@ static void print_final(run *r, double rate)
 {
     double loss = validate_and_note(r);
     size_t peak = wg_tape_memory(r->tape).peak + wg_params_memory(r->m.params).peak;
-    printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld "
-           "peak_bytes=%zu\n",
-           r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params), peak);
-    app_watch_result("validation loss", "%.4f", loss);
-    app_watch_result("bits per character", "%.3f", loss / log(2));
-    app_watch_result("characters per second", "%.0f", rate);
+    app_result("training loss", "%.4f nats", r->smooth);
+    app_result("validation loss", "%.4f nats", loss);
+    app_result("bits per character", "%.4f", loss / log(2));
+    app_result("speed", "%.0f characters/s", rate);
+    app_result("parameters", "%lld", (long long)wg_params_trainable(r->m.params));
+    app_result("peak memory", "%.1f MiB", (double)peak / (1 << 20));
+    app_print_results();
 }
 
 /* train, or demo: with a time limit, and a sample at the end. */

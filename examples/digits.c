@@ -335,17 +335,17 @@ static void train(trainer *t, const settings *s)
         app_watch_test(t->net.params, "accuracy", "held out", step + 1, accuracy);
         tested += wg_seconds() - before;
         wg_progress_clear();
-        printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
+        printf("epoch %lld: training loss %.4f, accuracy %.2f %%\n", (long long)(step + 1) / batches,
                sum / (double)batches, accuracy);
         fflush(stdout);
         sum = 0;
     }
     wg_progress_clear();
     if (t->stop) exit(128 + t->stop);
-    app_watch_result("accuracy", "%.2f %%", accuracy);
-    app_watch_result("seconds", "%.1f", wg_seconds() - started - tested);
-    printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
-           (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
+    app_result("accuracy", "%.2f %%", accuracy);
+    app_result("parameters", "%lld", (long long)wg_params_trainable(t->net.params));
+    app_result("steps", "%lld", (long long)steps);
+    app_result("time", "%.1f s", wg_seconds() - started - tested);
 }
 
 /* ---- the program ---- */

@@ -3,8 +3,8 @@
  *     gpt --data shakespeare.txt --nano --out gpt.safetensors
  *     gpt sample --model gpt.safetensors --prime "ROMEO:" --length 500 --top-k 20
  *
- * Without --data it learns the start of Pride and Prejudice. Expected: val_loss=2.02 after the 1000 steps, half a
- * minute on two threads. With --nano (nanoGPT's setting for a CPU) on tinyshakespeare: val_loss=1.90, in one to three
+ * Without --data it learns the start of Pride and Prejudice. Expected: a validation loss of 2.02 after the 1000 steps, half a
+ * minute on two threads. With --nano (nanoGPT's setting for a CPU) on tinyshakespeare: 1.90, in one to three
  * minutes.
  *
  * A character is its embedding plus the embedding of its position. Layers of masked self-attention and feed-forward
@@ -192,7 +192,8 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
             double before = wg_seconds(), val = validate(g, &t.w, validation);
             wg_progress_pause(&progress, wg_seconds() - before);
             app_watch_test(g->params, "loss", "validation", step, val);
-            app_note("step %lld: train_loss=%.4f val_loss=%.4f", (long long)step, end.train_loss, val);
+            app_note("step %lld: training loss %.4f nats, validation loss %.4f nats", (long long)step,
+                     end.train_loss, val);
         }
     }
     end.rate = wg_progress_rate(&progress, step);
@@ -397,7 +398,8 @@ static int train(int argc, char **argv)
     app_parse(
         argc, argv, "gpt [options]",
         "Learns a text, character by character, with a decoder-only transformer, and writes some. 'gpt sample'\n"
-        "samples from a model written with --out. Expected: val_loss=2.02; with --nano on tinyshakespeare 1.90.",
+        "samples from a model written with --out. Expected: a validation loss of 2.02; with --nano on "
+        "tinyshakespeare 1.90.",
         options);
     if (s.nano && s.tiny) app_usage("--nano and --tiny exclude each other");
     if (s.nano) app_preset(options, "layers=4 heads=4 width=128 context=64 batch=12 steps=2000");
@@ -419,11 +421,11 @@ static int train(int argc, char **argv)
     app_watch_sample_begin();
     write_text(&g, &s);
     app_watch_sample_end(s.steps);
-    app_watch_result("validation loss", "%.4f", end.val_loss);
-    app_watch_result("bits per character", "%.3f", end.val_loss / log(2));
-    app_watch_result("characters per second", "%.0f", end.rate);
-    printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld\n",
-           end.train_loss, end.val_loss, end.val_loss / log(2), end.rate, (long long)wg_params_trainable(g.params));
+    app_result("training loss", "%.4f nats", end.train_loss);
+    app_result("validation loss", "%.4f nats", end.val_loss);
+    app_result("bits per character", "%.4f", end.val_loss / log(2));
+    app_result("speed", "%.0f characters/s", end.rate);
+    app_result("parameters", "%lld", (long long)wg_params_trainable(g.params));
     gpt_fini(&g);
     const int code = app_end();
     return end.stop ? 128 + end.stop : code;

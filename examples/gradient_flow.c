@@ -307,11 +307,9 @@ int main(int argc, char **argv)
 
     double accuracy[PUPILS] = {0};
     train_all(&o, tape, accuracy);
-    printf("final:");
-    for (int i = 0; i < NETS; i++) printf(" growth_%s=%.4f", subjects[i].key, growth(norm[i], T));
-    printf(" attention_gain=%.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);
-    for (int i = 0; i < PUPILS && o.steps > 0; i++) printf(" accuracy_%s=%.3f", pupils[i].key, accuracy[i]);
-    printf("\n");
+    for (int i = 0; i < NETS; i++) app_result_of("growth", subjects[i].key, "%.4f", growth(norm[i], T));
+    app_result("gain by attention", "%.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);
+    for (int i = 0; i < PUPILS && o.steps > 0; i++) app_result_of("accuracy", pupils[i].key, "%.3f", accuracy[i]);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

@@ -154,7 +154,8 @@ int main(int argc, char **argv)
     app_name("hello");
     app_parse(argc, argv, "hello [options]",
               "Learns to spell a word with a recurrent net of 40 parameters, and cannot without recurrence.\n"
-              "Expected: HELLO within 40 steps, p_min > 0.9, without recurrence p_min <= 0.5.",
+              "Expected: HELLO within 40 steps, each letter with a probability > 0.9; without recurrence one is at "
+              "most 0.5.",
               options);
     check_word(word);
     wg_pool *pool;
@@ -181,9 +182,13 @@ int main(int argc, char **argv)
            (long long)steps);
     for (int t = 0; t + 1 < m.length; t++)
         printf("%c after %-*.*s  %.3f  %.3f\n", word[t + 1], m.length - 1, t + 1, word, p[t], p_without[t]);
-    printf("final: params=%lld loss=%.4f rises=%lld text=%s spelled_at=%lld p_min=%.3f p_min_without=%.3f\n",
-           (long long)wg_params_trainable(m.params), loss, (long long)rises, text, (long long)spelled, least,
-           least_without);
+    app_result("parameters", "%lld", (long long)wg_params_trainable(m.params));
+    app_result("loss", "%.4f nats", loss);
+    app_result("rises of the loss", "%lld", (long long)rises);
+    app_result("text", "%s", text);
+    if (spelled >= 0) app_result("spelled at step", "%lld", (long long)spelled);
+    app_result("smallest probability", "%.3f", least);
+    app_result("without recurrence", "%.3f", least_without);
     net_free(&m);
     net_free(&without);
     wg_tape_free(tape);

@@ -435,12 +435,12 @@ static void print_results(wg_tape *tape, const settings *s, const plan *p, resul
     double other_order[MODELS], padded;
     show_order(tape, s, other_order, &padded);
     print_table(p, r);
-    printf("final:");
     for (int k = 0; k < p->n_tasks; k++)
         for (int kind = p->first; kind <= p->last; kind++)
-            printf(" %s_%s=%.3f", p->tasks[k]->name, model_names[kind], r[kind][k].accuracy);
-    for (int kind = 0; kind < MODELS; kind++) printf(" ice_cream_%s=%.3g", model_names[kind], other_order[kind]);
-    printf(" padding=%.3g\n", padded);
+            app_result_of(p->tasks[k]->name, model_names[kind], "%.3f", r[kind][k].accuracy);
+    for (int kind = 0; kind < MODELS; kind++)
+        app_result_of("ice cream", model_names[kind], "%.3g", other_order[kind]);
+    app_result("padding", "%.3g", padded);
 }
 
 int main(int argc, char **argv)

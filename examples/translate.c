@@ -4,7 +4,7 @@
  *     translate --source train.en --target train.de --test-source test.en --test-target test.de --model transformer
  *
  * Without files the task is to translate 1 to 8 digits to German and reverse them: "three one four" becomes "vier eins
- * drei". Expected after 1000 steps, within a minute: all 200 test sentences right (exact=1.0000) with luong, bahdanau
+ * drei". Expected after 1000 steps, within a minute: all 200 test sentences right (exact 1.0000) with luong, bahdanau
  * and transformer, at least 0.9 of them with plain. The program also tests sentences longer than those of training: of
  * 9 digits more than 0.8 are right with luong and bahdanau, 0.4 to 0.6 with plain, 0.1 to 0.3 with transformer; of 12
  * digits almost none.

@@ -368,7 +368,7 @@ static void test_lengths(const run *r)
         words source, target;
         make_digits(&source, &target, 50, (uint64_t)(100 + n), n, n);
         quality q = test(r, &source, &target, 0);
-        printf("length %d%s: exact=%.2f\n", n, n > LONGEST ? ", never seen" : "",
+        printf("length %d%s: exact %.2f\n", n, n > LONGEST ? ", never seen" : "",
                (double)q.exact / (double)q.lines);
         words_fini(&source);
         words_fini(&target);
@@ -446,7 +446,7 @@ static void parse(int argc, char **argv, settings *s)
     app_parse(
         argc, argv, "translate [options]",
         "Learns to translate sentences with an encoder and a decoder; without files: digits to German, backwards.\n"
-        "Expected of that: exact=1.0000 with luong, bahdanau and transformer, at least 0.9 with plain.",
+        "Expected of that: exact 1.0000 with luong, bahdanau and transformer, at least 0.9 with plain.",
         options);
     if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
     check(s);
@@ -470,13 +470,14 @@ int main(int argc, char **argv)
     if (!s->source && !s->tiny) test_lengths(&r);
     if (s->picture || s->weights || (s->logdir && strcmp(s->model, "plain") != 0))
         write_weights(&r, &r.test_source, &r.test_target, 0);
-    app_watch_result("exact", "%.4f", q.lines ? (double)q.exact / (double)q.lines : 0);
-    app_watch_result("BLEU", "%.4f", wg_bleu_score(&q.bleu));
-    app_watch_result("seconds", "%.1f", l.seconds);
-    printf(
-        "final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld seconds=%.1f\n",
-        s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),
-        (long long)s->beam, q.lines, (long long)wg_params_trainable(r.m.params), l.seconds);
+    app_result("model", "%s", s->model);
+    app_result("training loss", "%.4f nats", l.loss);
+    app_result("exact", "%.4f", q.lines ? (double)q.exact / (double)q.lines : 0);
+    app_result("BLEU", "%.4f", wg_bleu_score(&q.bleu));
+    app_result("beam", "%lld", (long long)s->beam);
+    app_result("sentences", "%zu", q.lines);
+    app_result("parameters", "%lld", (long long)wg_params_trainable(r.m.params));
+    app_result("time", "%.1f s", l.seconds);
     run_end(&r);
     return app_end();
 }

@@ -141,15 +141,9 @@ void app_watch_test(const wg_params *params, const char *chart, const char *seri
     if (!write_report()) exit(1);
 }
 
-void app_watch_result(const char *name, const char *format, ...)
+void app_watch_result(const char *name, const char *text)
 {
-    char text[200];
-    va_list arguments;
-    if (!watch.folder) return;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    check_report(wg_report_result(watch.report, name, text));
+    if (watch.folder) check_report(wg_report_result(watch.report, name, text));
 }
 
 /* ---- texts, matrices, pictures ---- */

@@ -48,7 +48,7 @@ for cell in rnn lstm gru; do
     for optimizer in sgd rmsprop adam; do
         "$charlm" train $tiny --cell $cell --optimizer $optimizer --steps 3 --out m.safetensors >out.txt 2>err.txt ||
             fail "$cell with $optimizer: $(tail -1 err.txt)"
-        tail -1 out.txt | grep -Eq '^final: train_loss=[0-9.]+ val_loss=[0-9.]+ bits_per_char=[0-9.]+ chars_per_second=[0-9]+ params=[0-9]+ peak_bytes=[0-9]+$' ||
+        tail -1 out.txt | grep -Eq '^final: training loss [0-9.]+ nats, validation loss [0-9.]+ nats, bits per character [0-9.]+, speed [0-9]+ characters/s, parameters [0-9]+, peak memory [0-9.]+ MiB$' ||
             fail "last line of $cell with $optimizer: $(tail -1 out.txt)"
     done
 done
@@ -56,7 +56,7 @@ done
 
 "$charlm" train $tiny --steps 150 --lr 0.01 --out learned.safetensors --losses losses.txt >out.txt 2>err.txt || fail "150 steps"
 [ "$(wc -l <losses.txt)" = 150 ] || fail "not 150 losses"
-loss=$(sed -n 's/^final: train_loss=\([0-9.]*\).*/\1/p' out.txt)
+loss=$(sed -n 's/^final: training loss \([0-9.]*\) .*/\1/p' out.txt)
 awk "BEGIN { exit !($loss < 2.2) }" || fail "did not learn: $loss"
 
 # The same bits: another number of threads; stopped and resumed, dropout included; the same text again.
@@ -76,7 +76,7 @@ points() { sed -n "/^<!-- points/,/^-->/s/^$1 //p" "$2"; }
 
 # Samples during training change no bit of the model.
 "$charlm" train $tiny --dropout 0.3 --steps 40 --sample-every 20 --out b.safetensors >out.txt 2>/dev/null
-[ "$(grep -Ec '^step (20|40): val_loss=[0-9.]+ bits_per_char=[0-9.]+$' out.txt)" = 2 ] || fail "samples on the way"
+[ "$(grep -Ec '^step (20|40): validation loss [0-9.]+ nats, bits per character [0-9.]+$' out.txt)" = 2 ] || fail "samples on the way"
 cmp -s a.safetensors b.safetensors || fail "samples on the way change the model"
 
 # Killed after its last save: losses written since then are written again, once.

@@ -93,7 +93,7 @@ def check_digits(program, logs):
     out = run(program, "--tiny", "--logdir", os.path.join(logs, "digits"), "--threads", "2")
     log = Logs(logs)
     accuracy = log.scalars("digits")["accuracy/held out"]
-    assert f"accuracy={accuracy[-1][1]:.2f}" in out and len(accuracy) == 4
+    assert f"final: accuracy {accuracy[-1][1]:.2f} %," in out and len(accuracy) == 4
     pictures = log.images("digits")
     assert pictures and all(tag.startswith("Wrong answers/") for tag in pictures)
     for width, height, picture in pictures.values():
