@@ -134,17 +134,26 @@ void app_preset(app_option *table, const char *settings);
 const char *app_option_text(const app_option *option, char text[64]);
 
 /* ---- what a run leaves ----
- * In the folder of --logdir: event files for TensorBoard, report.html, which is one page with all there is to see, and
- * trace.json, the threads' work in five training steps, for ui.perfetto.dev. Without a folder these functions do
- * nothing. An error ends the program. */
+ * A report, which is one page with all there is to see; in the folder of --logdir, as report.html, with event files for
+ * TensorBoard and trace.json, the threads' work in five training steps, for ui.perfetto.dev; or without that folder in
+ * the file of --report, of programs that have this option. Without either these functions do nothing. An error ends the
+ * program. */
 
 #define APP_LOGDIR(value)                                                                                          \
     {                                                                                                              \
         APP_TEXT, "logdir", value, "DIR", "leave TensorBoard's events, report.html and trace.json there"           \
     }
+/* Its value is by default a file in the current folder, which is left out if that cannot be written. */
+#define APP_REPORT(value)                                                                                          \
+    {                                                                                                              \
+        APP_TEXT, "report", value, "FILE", "without --logdir: leave the report there, as HTML; '': nowhere"        \
+    }
 
-/* The report is written when numbers of app_watch_test come in, and when the program ends, however it does. */
-void app_watch_begin(const char *folder, const app_option *options);
+/* page: of --report, or NULL. The report is written when numbers of app_watch_test come in, and when the program ends,
+ * however it does. */
+void app_watch_begin(const char *folder, const char *page, const app_option *options);
+/* Says where the page is, unless --logdir did; app_end calls it. */
+void app_watch_end(void);
 /* After a training step: its loss. */
 void app_watch_step(wg_tape *tape, const wg_params *params, int64_t step, double loss);
 /* After a test: its number, and the distribution of the parameters. */

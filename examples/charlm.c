@@ -99,12 +99,19 @@ static double validate_and_note(run *r)
 
 static bool is_due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
+static bool sample_is_due(const run *r)
+{
+    const double every = r->s.sample_seconds;
+    return is_due(r->step, r->s.sample_every) || (every > 0 && wg_seconds() - r->sampled >= every);
+}
+
 static void show_sample(run *r);
 
 static void learn(run *r)
 {
     r->progress = ranks_progress("chars", (double)(r->s.batch * r->s.unroll));
     r->progress.limit = r->s.seconds;
+    r->sampled = wg_seconds();
     wg_progress_begin(&r->progress, r->step, r->s.steps);
     while (r->step < r->s.steps && r->stop == 0) {
         double loss = train_step(r);
@@ -115,7 +122,7 @@ static void learn(run *r)
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
         wg_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
-        if (is_due(r->step, r->s.sample_every)) show_sample(r);
+        if (sample_is_due(r)) show_sample(r);
         if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
     }
 }
@@ -148,8 +155,9 @@ static int32_t next_character(const model *m, wg_tape *tape, const wg_rnn_carry 
     return chosen;
 }
 
+/* Texts of the same seed and temperature differ by `number`. */
 static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const char *prime, int64_t length,
-                       double temperature)
+                       double temperature, uint64_t number)
 {
     wg_params *scratch = wg_params_new(WG_F32);
     wg_rnn_carry carry;
@@ -161,7 +169,7 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
     for (const char *p = prime; *p; p++) app_put_byte(*p);
     int32_t c = v->number[(unsigned char)prime[0]];
     for (int64_t i = 1; i < (int64_t)primed + length; i++) {
-        wg_set_step(tape, (uint64_t)i);
+        wg_set_step(tape, (number << 40) + (uint64_t)i);
         int32_t next = next_character(m, tape, &carry, c, temperature);
         bool given = i < (int64_t)primed;
         c = given ? v->number[(unsigned char)prime[i]] : next;
@@ -185,13 +193,16 @@ static void show_sample(run *r)
 {
     enum { LENGTH = 200 };
     double before = wg_seconds(), loss = validate_and_note(r);
+    wg_progress_clear();
     printf("step %lld: validation loss %.4f nats, bits per character %.4f\n", (long long)r->step, loss,
            loss / log(2));
     app_watch_sample_begin();
-    write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8);
+    write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8, (uint64_t)r->step);
     app_watch_sample_end(r->step);
+    putchar('\n');
     fflush(stdout);
-    wg_progress_pause(&r->progress, wg_seconds() - before);
+    r->sampled = wg_seconds();
+    wg_progress_pause(&r->progress, r->sampled - before);
 }
 
 /* ---- commands ---- */
@@ -212,7 +223,7 @@ static void print_final(run *r, double rate)
 /* train, or demo: with a time limit, and a sample at the end. */
 static int train(int argc, char **argv, bool demo)
 {
-    run r = {.s = demo ? settings_demo() : settings_defaults()};
+    run r = {.s = demo ? demo_settings() : settings_defaults()};
     settings_table(&r.s, r.options);
     app_parse(argc, argv, demo ? "charlm demo [options] [FILE...]" : "charlm train [options] [FILE...]",
               "Learns a text, character by character. Without a FILE: the start of Pride and Prejudice.",
@@ -220,6 +231,7 @@ static int train(int argc, char **argv, bool demo)
     if (r.s.tiny) app_preset(r.options, "layers=1 hidden=32 batch=16 unroll=25 steps=300 lr=0.01");
     if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
     run_begin(&r);
+    if (demo) demo_begin(&r);
     wg_signal_catch();
     learn(&r);
     double rate = wg_progress_rate(&r.progress, r.step);
@@ -232,8 +244,9 @@ static int train(int argc, char **argv, bool demo)
         print_final(&r, rate);
     run_write_curve(&r);
     app_watch_sample_begin();
-    if (demo && !signal_number) write_text(&r.m, &r.v, r.tape, default_prime(&r.v, (char[2]){0}), 600, 0.7);
+    if (demo && !signal_number) write_text(&r.m, &r.v, r.tape, default_prime(&r.v, (char[2]){0}), 600, 0.7, 0);
     app_watch_sample_end(r.step);
+    if (demo && !signal_number) demo_end(&r);
     run_end(&r);
     app_check_output();
     return signal_number ? 128 + signal_number : 0;
@@ -263,7 +276,7 @@ static int sample(int argc, char **argv)
             app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(threads, seed, precision, &pool);
-    write_text(&m, &v, tape, prime, length, temperature);
+    write_text(&m, &v, tape, prime, length, temperature, 0);
     wg_tape_free(tape);
     wg_pool_free(pool);
     wg_params_free(m.params);

@@ -25,7 +25,8 @@
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 typedef struct settings {
-    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *out, *logdir;
+    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *out, *logdir,
+        *report;
     int64_t drawn, test, n1, n2, n3, epochs, batch, shards, seed, threads;
     double dropout, lr, momentum;
     bool norm, tiny;
@@ -425,6 +426,7 @@ int main(int argc, char **argv)
                   .loss = "cross_entropy",
                   .optimizer = "sgd",
                   .precision = "f32",
+                  .report = "digits.html",
                   .drawn = 6000,
                   .test = 1000};
     s.n1 = 32, s.n2 = 64, s.n3 = 128, s.epochs = 5, s.batch = 32, s.seed = 1;
@@ -451,6 +453,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "out", &s.out, "FILE", "write the trained weights (safetensors)"},
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
         APP_LOGDIR(&s.logdir),
+        APP_REPORT(&s.report),
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
         APP_THREADS(&s.threads),
         APP_PRECISION(&s.precision, false),
@@ -465,7 +468,7 @@ int main(int argc, char **argv)
     if (!s.images != !s.labels) app_usage("--images and --labels go together");
     if (s.tiny) make_tiny(&s, options);
     s.shards = ranks_shards(s.shards);
-    app_watch_begin(s.logdir, options);
+    app_watch_begin(s.logdir, s.report, options);
     run(&s);
     return app_end();
 }

@@ -21,7 +21,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *out, *model, *prime, *position, *precision, *logdir;
+    const char *data, *out, *model, *prime, *position, *precision, *logdir, *report;
     int64_t layers, heads, width, context, batch, shards, steps, warmup, eval_every, seed, threads, length, top_k;
     double lr, dropout, temperature, top_p;
     bool untied, nano, tiny;
@@ -361,6 +361,7 @@ static settings settings_defaults(void)
 {
     return (settings){.position = "learned",
                       .precision = "f32",
+                      .report = "gpt.html",
                       .layers = 3,
                       .heads = 4,
                       .width = 96,
@@ -393,6 +394,7 @@ static int train(int argc, char **argv)
         {APP_INT, "eval-every", &s.eval_every, "N", "validate every N steps; 0: at the end", 0, 1e9},
         {APP_TEXT, "out", &s.out, "FILE", "write the model"},
         APP_LOGDIR(&s.logdir),
+        APP_REPORT(&s.report),
         SAMPLE_OPTIONS(&s),
         {APP_END}};
     app_parse(
@@ -413,7 +415,7 @@ static int train(int argc, char **argv)
     int32_t *text = read_text(&g, &s, &size);
     const size_t cut = size / 10 * 9;
     gpt_init(&g, &s, NULL);
-    app_watch_begin(s.logdir, options);
+    app_watch_begin(s.logdir, s.report, options);
     wg_signal_catch();
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);

@@ -37,5 +37,6 @@ int app_end(void)
 {
     app_print_results();
     app_check_output();
+    app_watch_end();
     return wg_signal_noted(NULL) ? 128 + wg_signal_number() : 0;
 }

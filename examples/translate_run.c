@@ -450,7 +450,7 @@ static void parse(int argc, char **argv, settings *s)
         options);
     if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
     check(s);
-    app_watch_begin(s->logdir, options);
+    app_watch_begin(s->logdir, NULL, options);
 }
 
 int main(int argc, char **argv)
