@@ -196,24 +196,6 @@ void app_end_step(wg_tape *tape)
     if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
 }
 
-/* The programs print validations themselves. */
-static void show_progress(void *progress, wg_fit_event event, const wg_fit_result *now)
-{
-    if (event != WG_FIT_VALIDATED) wg_fit_progress(progress, event, now);
-}
-
-wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress)
-{
-    wg_fit_result end;
-    wg_error error = {0};
-    fit.tape = tape;
-    fit.watch = show_progress, fit.watched = &progress;
-    if (!fit.stop) fit.stop = wg_signal_noted;
-    if (wg_fit(&fit, &end, &error) != WG_OK) app_fail("%s", error.text);
-    if (end.end == WG_FIT_STOPPED && wg_signal_noted(NULL)) exit(128 + wg_signal_number());
-    return end;
-}
-
 wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths)
 {
     wg_loader_options options = wg_loader_defaults();

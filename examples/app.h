@@ -51,7 +51,8 @@ void app_result(const char *name, const char *format, ...) WG_PRINTF(2, 3);
 void app_result_of(const char *name, const char *of, const char *format, double number);
 /* Prints the line, if there are figures and it has not been printed. */
 void app_print_results(void);
-/* Prints it; app_check_output; returns the result of main: 128 + the number of a signal that was noted, or 0. */
+/* Prints it, unless a signal ended the program; app_check_output, app_watch_end; returns the result of main: 128 + the
+ * number of that signal, or 0. */
 int app_end(void);
 
 /* ---- memory, tapes, random numbers ---- */
@@ -68,8 +69,8 @@ void app_check_params(const wg_params *params, const char *path);
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);
 /* Resets the tape after a step. Ends the program if the step failed. */
 void app_end_step(wg_tape *tape);
-/* Trains on the tape, with a progress bar. An error ends the program, and so does Ctrl-C (fit.stop, if set, must look
- * for it, too). */
+/* Trains on the tape, with a progress bar, app_watch_step and fit.watch, if that is set. An error ends the program, and
+ * so does Ctrl-C (fit.stop, if set, must look for it, too). */
 wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress);
 /* A loader of batches of n samples; one that cannot be made ends the program. lengths[n] (or NULL): batches of similar
  * lengths. */

@@ -40,28 +40,23 @@ static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, in
 
 enum { SMOOTH_OVER = 50 };
 
-/* The gradient of a shard of the window: some of its streams. */
-static void train_shard(run *r, int64_t shard, bool starts)
+/* The loss of a shard of the window: some of its streams. After the last window the streams start over. */
+static wg_tensor shard_loss(void *context, wg_tape *tape, int64_t step, int64_t shard, int64_t *rows)
 {
-    if (starts) wg_rnn_carry_clear(&r->carry);
-    wg_rnn_state state = wg_rnn_carry_begin(&r->carry, r->tape);
-    wg_tensor loss = wg_keep(window_loss(&r->m, r->tape, &r->training, shard * r->rows, r->rows, &state));
+    run *r = context;
+    *rows = r->rows;
+    if ((size_t)step % r->training.windows == 0) wg_rnn_carry_clear(&r->carry);
+    wg_rnn_state state = wg_rnn_carry_begin(&r->carry, tape);
+    wg_tensor loss = window_loss(&r->m, tape, &r->training, shard * r->rows, r->rows, &state);
     wg_rnn_carry_end(&r->carry, &state);
-    wg_status status = wg_backward(loss);
-    double value = wg_item(loss);
-    if (wg_tape_reset(r->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(r->tape));
-    if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)r->step + 1);
-    if (wg_dist_add(r->dist, (double)r->rows, &value) != WG_OK) app_fail("%s", wg_dist_message(r->dist));
+    return loss;
 }
 
 /* One step on the next window; returns the loss. */
 static double train_step(run *r)
 {
-    size_t window = (size_t)r->step % r->training.windows;
-    streams_window(&r->training, window);
-    for (int64_t shard; (shard = wg_dist_next(r->dist, r->tape, (uint64_t)r->step)) >= 0;)
-        train_shard(r, shard, window == 0); /* after the last window the streams start over */
-    return ranks_step(r->dist, wg_progress_timeout(&r->progress), r->step, &r->stop);
+    streams_window(&r->training, (size_t)r->step % r->training.windows);
+    return ranks_step(r->dist, r->tape, r->step, shard_loss, r, wg_progress_timeout(&r->progress), &r->stop);
 }
 
 /* The mean loss over all windows of the validation text, read as one sequence from a zero state. */

@@ -232,30 +232,23 @@ static void write_order(const trainer *t, int64_t step)
     for (int64_t i = 0; i < n; i++) fprintf(t->order, "%lld%c", (long long)samples[i], i + 1 < n ? ' ' : '\n');
 }
 
-/* The gradient of a shard of the minibatch. */
-static void train_shard(trainer *t, int64_t step, int64_t shard)
+/* The loss of a shard of the minibatch. */
+static wg_tensor shard_loss(void *context, wg_tape *tape, int64_t step, int64_t shard, int64_t *rows)
 {
-    const int64_t *samples,
-        n = wg_loader_shard(t->loader, (uint64_t)step, shard, wg_dist_shards(t->dist), &samples);
-    double value = 0;
-    if (n > 0) {
-        wg_tensor x, y;
-        put_batch(t->tape, &t->data, samples, n, &x, &y);
-        wg_tensor loss = wg_keep(t->loss(classify(&t->net, x), y));
-        wg_backward(loss);
-        value = wg_item(loss);
-        app_end_step(t->tape);
-        if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
-    }
-    if (wg_dist_add(t->dist, (double)n, &value) != WG_OK) app_fail("%s", wg_dist_message(t->dist));
+    trainer *t = context;
+    const int64_t *samples;
+    *rows = wg_loader_shard(t->loader, (uint64_t)step, shard, wg_dist_shards(t->dist), &samples);
+    if (*rows == 0) return WG_NONE;
+    wg_tensor x, y;
+    put_batch(tape, &t->data, samples, *rows, &x, &y);
+    return t->loss(classify(&t->net, x), y);
 }
 
 /* One step on the next minibatch; returns the loss. */
 static double train_step(trainer *t, int64_t step)
 {
     if (t->order) write_order(t, step);
-    for (int64_t shard; (shard = wg_dist_next(t->dist, t->tape, (uint64_t)step)) >= 0;) train_shard(t, step, shard);
-    return ranks_step(t->dist, false, step, &t->stop);
+    return ranks_step(t->dist, t->tape, step, shard_loss, t, false, &t->stop);
 }
 
 /* What the model says to the held-out pictures. */
@@ -342,7 +335,10 @@ static void train(trainer *t, const settings *s)
         sum = 0;
     }
     wg_progress_clear();
-    if (t->stop) exit(128 + t->stop);
+    if (t->stop) {
+        app_note("stopped after step %lld", (long long)step);
+        exit(128 + t->stop);
+    }
     app_result("accuracy", "%.2f %%", accuracy);
     app_result("parameters", "%lld", (long long)wg_params_trainable(t->net.params));
     app_result("steps", "%lld", (long long)steps);

@@ -112,32 +112,25 @@ typedef struct trainer {
     int stop; /* a signal that a rank has noted */
 } trainer;
 
-/* The gradient of a shard: some of the batch's windows. */
-static void train_shard(trainer *t, int64_t step, int64_t shard)
+/* The loss of a shard: some of the batch's windows. */
+static wg_tensor shard_loss(void *context, wg_tape *tape, int64_t step, int64_t shard, int64_t *rows)
 {
-    gpt *g = t->g;
+    trainer *t = context;
     windows *w = &t->w;
-    const int64_t shards = t->s->shards, first = w->batch * shard / shards,
-                  n = w->batch * (shard + 1) / shards - first;
-    double value = 0;
-    if (n > 0) {
-        windows_at_random(w, t->text, (uint64_t)t->s->seed, (uint64_t)step, first, n);
-        wg_tensor loss = wg_keep(loss_of(g, w->x, w->y, n, w->context));
-        wg_status status = wg_backward(loss);
-        value = wg_item(loss);
-        if (wg_tape_reset(g->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(g->tape));
-    }
-    if (wg_dist_add(t->dist, (double)n, &value) != WG_OK) app_fail("%s", wg_dist_message(t->dist));
+    const int64_t shards = t->s->shards, first = w->batch * shard / shards;
+    (void)tape;
+    *rows = w->batch * (shard + 1) / shards - first;
+    if (*rows == 0) return WG_NONE;
+    windows_at_random(w, t->text, (uint64_t)t->s->seed, (uint64_t)step, first, *rows);
+    return loss_of(t->g, w->x, w->y, *rows, w->context);
 }
 
 static double train_step(trainer *t, int64_t step)
 {
     const settings *s = t->s;
-    for (int64_t shard; (shard = wg_dist_next(t->dist, t->g->tape, (uint64_t)step)) >= 0;)
-        train_shard(t, step, shard);
     double lr = wg_schedule_cosine(s->lr, s->lr / 10, (uint64_t)step, (uint64_t)s->steps);
     wg_optimizer_set_lr(t->optimizer, wg_schedule_warmup(lr, (uint64_t)step, (uint64_t)s->warmup));
-    return ranks_step(t->dist, false, step, &t->stop);
+    return ranks_step(t->dist, t->g->tape, step, shard_loss, t, false, &t->stop);
 }
 
 /* The mean loss over adjacent windows, at most 1000 of them. */
@@ -377,6 +370,15 @@ static settings settings_defaults(void)
                       .top_p = 1};
 }
 
+static void add_results(const gpt *g, outcome end)
+{
+    app_result("training loss", "%.4f nats", end.train_loss);
+    app_result("validation loss", "%.4f nats", end.val_loss);
+    app_result("bits per character", "%.4f", end.val_loss / log(2));
+    app_result("speed", "%.0f characters/s", end.rate);
+    app_result("parameters", "%lld", (long long)wg_params_trainable(g->params));
+}
+
 static int train(int argc, char **argv)
 {
     settings s = settings_defaults();
@@ -423,11 +425,7 @@ static int train(int argc, char **argv)
     app_watch_sample_begin();
     write_text(&g, &s);
     app_watch_sample_end(s.steps);
-    app_result("training loss", "%.4f nats", end.train_loss);
-    app_result("validation loss", "%.4f nats", end.val_loss);
-    app_result("bits per character", "%.4f", end.val_loss / log(2));
-    app_result("speed", "%.0f characters/s", end.rate);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(g.params));
+    if (!end.stop) add_results(&g, end);
     gpt_fini(&g);
     const int code = app_end();
     return end.stop ? 128 + end.stop : code;

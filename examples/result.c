@@ -1,8 +1,11 @@
 /* The result of a program: its last line, and the figures at the top of its report. */
 #include "app.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static char results[2048]; /* "name number unit, name number unit" */
 
@@ -27,16 +30,38 @@ void app_result_of(const char *name, const char *of, const char *format, double 
     app_result(both, "%s", text);
 }
 
+static int columns(void)
+{
+    struct winsize size;
+    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col
+                                                                                                    : INT_MAX;
+}
+
+/* On a terminal, a line goes on below its first figure where it is too long. */
 void app_print_results(void)
 {
-    if (*results) printf("final: %s\n", results);
+    enum { INDENT = 7 };
+    const int room = columns() - 1;
+    int used = INDENT;
+    if (!*results) return;
+    fputs("final: ", stdout);
+    for (const char *figure = results, *next; *figure; figure = next) {
+        const char *comma = strstr(figure, ", ");
+        next = comma ? comma + 2 : figure + strlen(figure);
+        const int length = (int)(next - figure) - (comma ? 1 : 0);
+        if (used > INDENT && used + length > room) printf("\n%*s", used = INDENT, "");
+        used += printf("%.*s%s", length, figure, comma ? " " : "");
+    }
+    putchar('\n');
     *results = 0;
 }
 
 int app_end(void)
 {
-    app_print_results();
+    const int number = wg_signal_number();
+    if (number && *results) app_note("stopped before the end: no result");
+    if (!number) app_print_results();
     app_check_output();
     app_watch_end();
-    return wg_signal_noted(NULL) ? 128 + wg_signal_number() : 0;
+    return number ? 128 + number : 0;
 }

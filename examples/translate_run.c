@@ -465,19 +465,19 @@ int main(int argc, char **argv)
     if (s->init_out) write_model(s->init_out, &r);
     if (s->order_out) write_order(s->order_out, &r);
     wg_signal_catch();
-    learnt l = learn(&r);
+    wg_fit_result end = learn(&r);
     quality q = test(&r, &r.test_source, &r.test_target, s->show);
     if (!s->source && !s->tiny) test_lengths(&r);
     if (s->picture || s->weights || (s->logdir && strcmp(s->model, "plain") != 0))
         write_weights(&r, &r.test_source, &r.test_target, 0);
     app_result("model", "%s", s->model);
-    app_result("training loss", "%.4f nats", l.loss);
+    app_result("training loss", "%.4f nats", end.mean_loss);
     app_result("exact", "%.4f", q.lines ? (double)q.exact / (double)q.lines : 0);
     app_result("BLEU", "%.4f", wg_bleu_score(&q.bleu));
     app_result("beam", "%lld", (long long)s->beam);
     app_result("sentences", "%zu", q.lines);
     app_result("parameters", "%lld", (long long)wg_params_trainable(r.m.params));
-    app_result("time", "%.1f s", l.seconds);
+    app_result("time", "%.1f s", end.seconds);
     run_end(&r);
     return app_end();
 }
