@@ -204,9 +204,7 @@ static void run(wg_tape *tape, const settings *s)
             putchar('\n');
         }
         putchar('\n');
-        app_result("accuracy", "%.4f", right);
-        app_result("chance", "%.4f", chance(&c));
-        app_result("training loss", "%.4f nats", loss);
+        app_result("accuracy: %.4f, chance: %.4f, training loss: %.4f nats", right, chance(&c), loss);
     }
     wg_params_free(m.params);
     corpus_fini(&c);

@@ -45,10 +45,9 @@ void app_sync(FILE *file, const char *path);
  * Each figure is its name, its number (or word), and the unit if it has one. Only time, speed and memory differ from run
  * to run. */
 
-/* Adds a figure, which the report of --logdir shows, too; format: the number and its unit, "%.1f s". */
-void app_result(const char *name, const char *format, ...) WG_PRINTF(2, 3);
-/* The figure "NAME OF" of several that have the same name. */
-void app_result_of(const char *name, const char *of, const char *format, double number);
+/* Adds figures, "accuracy: %.2f %%, time: %.1f s": the line has them without the colons. The report of --logdir shows
+ * them, too. */
+void app_result(const char *format, ...) WG_PRINTF(1, 2);
 /* Prints the line, if there are figures and it has not been printed. */
 void app_print_results(void);
 /* Prints it, unless a signal ended the program; app_check_output, app_watch_end; returns the result of main: 128 + the

@@ -416,11 +416,8 @@ int main(int argc, char **argv)
     double started = wg_seconds();
     train(&c, tape, &s);
     double seconds = wg_seconds() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
-    app_result("exact", "%.1f %%", exact);
-    app_result("unseen", "%.1f %%", unseen);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(c.params));
-    app_result("steps", "%lld", (long long)s.steps);
-    app_result("time", "%.1f s", seconds);
+    app_result("exact: %.1f %%, unseen: %.1f %%, parameters: %lld, steps: %lld, time: %.1f s", exact, unseen,
+               (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
     wg_params_free(c.params);
     wg_tape_free(tape);
     wg_pool_free(pool);

@@ -206,12 +206,10 @@ static void print_final(run *r, double rate)
 {
     double loss = validate_and_note(r);
     size_t peak = wg_tape_memory(r->tape).peak + wg_params_memory(r->m.params).peak;
-    app_result("training loss", "%.4f nats", r->smooth);
-    app_result("validation loss", "%.4f nats", loss);
-    app_result("bits per character", "%.4f", loss / log(2));
-    app_result("speed", "%.0f characters/s", rate);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(r->m.params));
-    app_result("peak memory", "%.1f MiB", (double)peak / (1 << 20));
+    app_result("training loss: %.4f nats, validation loss: %.4f nats, bits per character: %.4f, speed: %.0f "
+               "characters/s, parameters: %lld, peak memory: %.1f MiB",
+               r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params),
+               (double)peak / (1 << 20));
     app_print_results();
 }
 

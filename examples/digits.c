@@ -339,10 +339,8 @@ static void train(trainer *t, const settings *s)
         app_note("stopped after step %lld", (long long)step);
         exit(128 + t->stop);
     }
-    app_result("accuracy", "%.2f %%", accuracy);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(t->net.params));
-    app_result("steps", "%lld", (long long)steps);
-    app_result("time", "%.1f s", wg_seconds() - started - tested);
+    app_result("accuracy: %.2f %%, parameters: %lld, steps: %lld, time: %.1f s", accuracy,
+               (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
 }
 
 /* ---- the program ---- */

@@ -372,11 +372,10 @@ static settings settings_defaults(void)
 
 static void add_results(const gpt *g, outcome end)
 {
-    app_result("training loss", "%.4f nats", end.train_loss);
-    app_result("validation loss", "%.4f nats", end.val_loss);
-    app_result("bits per character", "%.4f", end.val_loss / log(2));
-    app_result("speed", "%.0f characters/s", end.rate);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(g->params));
+    app_result("training loss: %.4f nats, validation loss: %.4f nats, bits per character: %.4f, speed: %.0f "
+               "characters/s, parameters: %lld",
+               end.train_loss, end.val_loss, end.val_loss / log(2), end.rate,
+               (long long)wg_params_trainable(g->params));
 }
 
 static int train(int argc, char **argv)

@@ -321,9 +321,9 @@ int main(int argc, char **argv)
 
     double accuracy[PUPILS] = {0};
     train_all(&o, tape, accuracy);
-    for (int i = 0; i < NETS; i++) app_result_of("growth", subjects[i].key, "%.4f", growth(norm[i], T));
-    app_result("gain by attention", "%.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);
-    for (int i = 0; i < PUPILS && o.steps > 0; i++) app_result_of("accuracy", pupils[i].key, "%.3f", accuracy[i]);
+    for (int i = 0; i < NETS; i++) app_result("growth %s: %.4f", subjects[i].key, growth(norm[i], T));
+    app_result("gain by attention: %.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);
+    for (int i = 0; i < PUPILS && o.steps > 0; i++) app_result("accuracy %s: %.3f", pupils[i].key, accuracy[i]);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

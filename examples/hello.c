@@ -178,17 +178,14 @@ int main(int argc, char **argv)
     }
     spell(&m, tape, text);
     double least = probabilities(&m, tape, p), least_without = probabilities(&without, tape, p_without);
-    printf("\nafter %lld steps, probability of the next letter, with and without recurrent weights\n",
-           (long long)steps);
+    printf("\nafter %lld steps it spells %s\nprobability of the next letter, with and without recurrent weights\n",
+           (long long)steps, text);
     for (int t = 0; t + 1 < m.length; t++)
         printf("%c after %-*.*s  %.3f  %.3f\n", word[t + 1], m.length - 1, t + 1, word, p[t], p_without[t]);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(m.params));
-    app_result("loss", "%.4f nats", loss);
-    app_result("rises of the loss", "%lld", (long long)rises);
-    app_result("text", "%s", text);
-    if (spelled >= 0) app_result("spelled at step", "%lld", (long long)spelled);
-    app_result("smallest probability", "%.3f", least);
-    app_result("without recurrence", "%.3f", least_without);
+    app_result("parameters: %lld, loss: %.4f nats, rises of the loss: %lld, spelled at step: %lld, "
+               "smallest probability: %.3f, without recurrence: %.3f",
+               (long long)wg_params_trainable(m.params), loss, (long long)rises, (long long)spelled, least,
+               least_without);
     net_free(&m);
     net_free(&without);
     wg_tape_free(tape);

@@ -325,11 +325,8 @@ int main(int argc, char **argv)
     printf("%lld houses to train on, %lld to validate, %lld zip codes, %lld parameters\n", (long long)h.n_train,
            (long long)(h.n - h.n_train), (long long)h.n_places - 1, (long long)wg_params_trainable(m.params));
     print_some(&m, tape, &h);
-    app_result("RMSE", "%.0f", before);
-    app_result("RMSE of the mean", "%.0f", of_mean);
-    app_result("ratio", "%.3f", before / of_mean);
-    app_result("R squared", "%.4f", 1 - pow(before / of_mean, 2));
-    app_result("steps", "%llu", (unsigned long long)steps);
+    app_result("RMSE: %.0f, RMSE of the mean: %.0f, ratio: %.3f, R squared: %.4f, steps: %llu", before, of_mean,
+               before / of_mean, 1 - pow(before / of_mean, 2), (unsigned long long)steps);
     free(h.house);
     wg_params_free(m.params);
     wg_tape_free(tape);

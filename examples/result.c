@@ -9,25 +9,29 @@
 
 static char results[2048]; /* "name number unit, name number unit" */
 
-void app_result(const char *name, const char *format, ...)
+static void add(const char *name, const char *text)
 {
-    char text[200];
+    const size_t n = strlen(results);
+    const int added = snprintf(results + n, sizeof results - n, "%s%s %s", n ? ", " : "", name, text);
+    if (added < 0 || (size_t)added >= sizeof results - n) app_fail("too many results for a line");
+    app_watch_result(name, text);
+}
+
+void app_result(const char *format, ...)
+{
+    char text[1024];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    app_watch_result(name, text);
-    const size_t n = strlen(results);
-    const int added = snprintf(results + n, sizeof results - n, "%s%s %s", n ? ", " : "", name, text);
-    if (added < 0 || (size_t)added >= sizeof results - n) app_fail("too many results for a line");
-}
-
-void app_result_of(const char *name, const char *of, const char *format, double number)
-{
-    char both[100], text[64];
-    snprintf(both, sizeof both, "%s %s", name, of);
-    snprintf(text, sizeof text, format, number);
-    app_result(both, "%s", text);
+    for (char *figure = text, *next; figure; figure = next) {
+        next = strstr(figure, ", ");
+        if (next) *next = 0, next += 2;
+        char *colon = strstr(figure, ": ");
+        if (!colon) app_fail("a result without a name");
+        *colon = 0;
+        add(figure, colon + 2);
+    }
 }
 
 static int columns(void)

@@ -437,10 +437,10 @@ static void print_results(wg_tape *tape, const settings *s, const plan *p, resul
     print_table(p, r);
     for (int k = 0; k < p->n_tasks; k++)
         for (int kind = p->first; kind <= p->last; kind++)
-            app_result_of(p->tasks[k]->name, model_names[kind], "%.3f", r[kind][k].accuracy);
+            app_result("%s %s: %.3f", p->tasks[k]->name, model_names[kind], r[kind][k].accuracy);
     for (int kind = 0; kind < MODELS; kind++)
-        app_result_of("ice cream", model_names[kind], "%.3g", other_order[kind]);
-    app_result("padding", "%.3g", padded);
+        app_result("ice cream %s: %.3g", model_names[kind], other_order[kind]);
+    app_result("padding: %.3g", padded);
 }
 
 int main(int argc, char **argv)

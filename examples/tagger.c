@@ -232,9 +232,8 @@ static void print_result(const settings *s, const corpus *c, wg_tape *tape, cons
     }
     putchar('\n');
     for (int k = 0; k < 2; k++) {
-        app_result(direction[k], "%.4f", scores[k].words);
-        app_result_of(direction[k], "on ambiguous words", "%.4f", scores[k].ambiguous);
-        app_result_of(direction[k], "change by later words", "%.3g", depends[k]);
+        app_result("%s: %.4f, %s on ambiguous words: %.4f, %s change by later words: %.3g", direction[k],
+                   scores[k].words, direction[k], scores[k].ambiguous, direction[k], depends[k]);
     }
 }
 

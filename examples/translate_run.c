@@ -470,14 +470,10 @@ int main(int argc, char **argv)
     if (!s->source && !s->tiny) test_lengths(&r);
     if (s->picture || s->weights || (s->logdir && strcmp(s->model, "plain") != 0))
         write_weights(&r, &r.test_source, &r.test_target, 0);
-    app_result("model", "%s", s->model);
-    app_result("training loss", "%.4f nats", end.mean_loss);
-    app_result("exact", "%.4f", q.lines ? (double)q.exact / (double)q.lines : 0);
-    app_result("BLEU", "%.4f", wg_bleu_score(&q.bleu));
-    app_result("beam", "%lld", (long long)s->beam);
-    app_result("sentences", "%zu", q.lines);
-    app_result("parameters", "%lld", (long long)wg_params_trainable(r.m.params));
-    app_result("time", "%.1f s", end.seconds);
+    app_result("model: %s, training loss: %.4f nats, exact: %.4f, BLEU: %.4f, beam: %lld, sentences: %zu, "
+               "parameters: %lld, time: %.1f s",
+               s->model, end.mean_loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),
+               (long long)s->beam, q.lines, (long long)wg_params_trainable(r.m.params), end.seconds);
     run_end(&r);
     return app_end();
 }

@@ -271,9 +271,8 @@ int main(int argc, char **argv)
             accuracy[i] = NAN;
     putchar('\n');
     for (int i = 0; i < 3; i++)
-        if (!isnan(accuracy[i])) app_result(names[i], "%.1f %%", accuracy[i]);
-    app_result("steps", "%lld", (long long)s.steps);
-    app_result("time", "%.1f s", wg_seconds() - started);
+        if (!isnan(accuracy[i])) app_result("%s: %.1f %%", names[i], accuracy[i]);
+    app_result("steps: %lld, time: %.1f s", (long long)s.steps, wg_seconds() - started);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();
