@@ -44,17 +44,17 @@ static int columns(void)
 /* On a terminal, a line goes on below its first figure where it is too long. */
 void app_print_results(void)
 {
-    enum { INDENT = 7 };
+    enum { INDENT = 6 };
     const int room = columns() - 1;
     int used = INDENT;
     if (!*results) return;
-    fputs("final: ", stdout);
+    fputs("final:", stdout);
     for (const char *figure = results, *next; *figure; figure = next) {
         const char *comma = strstr(figure, ", ");
         next = comma ? comma + 2 : figure + strlen(figure);
-        const int length = (int)(next - figure) - (comma ? 1 : 0);
-        if (used > INDENT && used + length > room) printf("\n%*s", used = INDENT, "");
-        used += printf("%.*s%s", length, figure, comma ? " " : "");
+        const int length = (int)((comma ? comma + 1 : next) - figure);
+        if (used > INDENT && used + 1 + length > room) printf("\n%*s", used = INDENT, "");
+        used += printf(" %.*s", length, figure);
     }
     putchar('\n');
     *results = 0;

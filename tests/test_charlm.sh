@@ -184,6 +184,20 @@ expect 1 "not a model of charlm" "$charlm" sample --model stranger.safetensors
 # The smallest setting.
 (cd "$dir" && "$charlm" --tiny --steps 20 >out.txt 2>err.txt && [ -s charlm.safetensors ]) || fail "--tiny: $(tail -1 err.txt)"
 
+# The demo: what it does, samples on the way, the result, a text, and commands that can be given; into a pipe, plain.
+# (--out: the default is next to the program.)
+"$charlm" demo --hidden 12 --batch 4 --unroll 8 --seconds 3 --sample-seconds 0.4 --steps 100000 --data text.txt \
+    --out d/demo.safetensors >out.txt 2>err.txt && fail "demo without a folder for its model"
+mkdir d
+"$charlm" demo --hidden 12 --batch 4 --unroll 8 --seconds 3 --sample-seconds 0.4 --steps 100000 --data text.txt \
+    --out d/demo.safetensors >out.txt 2>err.txt || fail "demo: $(tail -1 err.txt)"
+grep -q "^A recurrent neural network (lstm, 2 x 12) learns to write" out.txt || fail "the demo does not say what it does"
+[ "$(grep -c '^step [0-9]*: validation loss' out.txt)" -ge 3 ] || fail "the demo shows no samples"
+grep -q "^final: training loss" out.txt || fail "no result of the demo"
+[ "$(sed -n '/^What to try next:/,$p' out.txt | wc -l)" = 4 ] || fail "the end of the demo: $(tail -4 out.txt)"
+grep -q "charlm sample --model d/demo.safetensors$" out.txt && [ -s d/demo.safetensors ] || fail "the demo's model"
+LC_ALL=C grep -q "$(printf '[\033\r]')" out.txt err.txt && fail "the demo's output is not plain"
+
 # A full disk: no file may grow past a few blocks.
 (
     trap '' XFSZ
