@@ -57,8 +57,8 @@ void demo_end(const run *r)
     char path[PATH];
     const char *folder = program_folder(path);
     printf("\nWhat to try next:\n"
-           "  more of its text      %scharlm sample --model %s%s\n"
-           "  a text of yours       %scharlm demo --data FILE\n"
-           "  a Transformer         %sgpt\n",
-           folder, r->s.out, r->s.data.n ? "" : " --prime \"Elizabeth \"", folder, folder);
+           "  more text      %scharlm sample --model %s%s\n"
+           "  your own text  %scharlm demo --data FILE\n"
+           "  a Transformer  %sgpt\n",
+           folder, r->s.out, r->s.data.n ? "" : " --prime \"She \"", folder, folder);
 }
