@@ -173,6 +173,13 @@ void app_check_params(const wg_params *params, const char *path)
     if (wg_params_status(params) != WG_OK) app_fail("%s", wg_params_message(params));
 }
 
+void app_save(const char *path, wg_params *params, int64_t seed)
+{
+    wg_error error = {0};
+    const wg_checkpoint checkpoint = {.params = params, .seed = (uint64_t)seed};
+    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
+}
+
 const char *const app_precisions[] = {"f32", "bf16", "int8", NULL};
 
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool)

@@ -63,6 +63,8 @@ void *app_room(int64_t n, size_t size);
 wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
 /* Ends the program if the set has an error; path: of that file. */
 void app_check_params(const wg_params *params, const char *path);
+/* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
+void app_save(const char *path, wg_params *params, int64_t seed);
 /* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. precision is that of
  * products, "f32" or "bf16"; NULL: "f32". A failure ends the program. */
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);

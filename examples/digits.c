@@ -345,22 +345,6 @@ static void train(trainer *t, const settings *s)
 
 /* ---- the program ---- */
 
-/* A few hundred drawn digits and a small net, for a few seconds. Options on the command line take precedence. */
-static void make_tiny(settings *s, const app_option *o)
-{
-    for (; o->type != APP_END; o++) {
-        if (o->given) continue;
-        if (o->value == &s->drawn) s->drawn = 1200;
-        if (o->value == &s->test) s->test = s->images ? 1 : 200;
-        if (o->value == &s->n1) s->n1 = 8;
-        if (o->value == &s->n2) s->n2 = 16;
-        if (o->value == &s->n3) s->n3 = 32;
-        if (o->value == &s->epochs) s->epochs = 4;
-        if (o->value == &s->batch) s->batch = 20;
-        if (o->value == &s->dropout) s->dropout = 0.2;
-    }
-}
-
 static FILE *open_order(const char *path)
 {
     if (!path || !ranks_first()) return NULL;
@@ -369,23 +353,13 @@ static FILE *open_order(const char *path)
     return file;
 }
 
-static void save(const char *path, const wg_checkpoint *c)
-{
-    wg_error error = {0};
-    if (path && ranks_first() && wg_checkpoint_save(path, c, &error) != WG_OK) app_fail("%s", error.text);
-}
-
 static void run(const settings *s)
 {
-    wg_error error = {0};
     pictures data = s->images ? pictures_read(s->images, s->labels) : pictures_draw(s->drawn, (uint64_t)s->seed);
     if (data.n <= s->test)
         app_fail("%lld pictures, of which --test %lld are kept back: none is left for training", (long long)data.n,
                  (long long)s->test);
     wg_pool *pool;
-    wg_loader_options loader_options = wg_loader_defaults();
-    loader_options.batch = s->batch;
-    loader_options.seed = (uint64_t)s->seed;
     trainer t = {.net = network_new(s),
                  .loss = choose_loss(s->loss),
                  .tape = app_tape_new(s->threads, s->seed, s->precision, &pool),
@@ -393,14 +367,12 @@ static void run(const settings *s)
                  .trained_on = data.n - s->test,
                  .order = open_order(s->order_out)};
     t.optimizer = choose_optimizer(s, t.net.params);
-    t.loader = wg_loader_new(t.trained_on, loader_options, &error);
-    if (!t.loader) app_fail("%s", error.text);
-    wg_checkpoint initial = {.params = t.net.params, .seed = (uint64_t)s->seed};
-    save(s->init_out, &initial);
+    t.loader = app_loader_new(t.trained_on, s->batch, s->seed, NULL);
+    if (s->init_out && ranks_first()) app_save(s->init_out, t.net.params, s->seed);
     t.dist = ranks_begin(t.net.params, t.optimizer, s->shards, s->seed, 0);
     wg_signal_catch();
     train(&t, s);
-    save(s->out, &initial);
+    if (s->out && ranks_first()) app_save(s->out, t.net.params, s->seed);
     if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));
     wg_loader_free(t.loader);
     wg_dist_free(t.dist);
@@ -460,7 +432,8 @@ int main(int argc, char **argv)
               "test pictures after 5 epochs of the first 9,000 (the MLP 92 %); 98 % of the digits that it draws.",
               options);
     if (!s.images != !s.labels) app_usage("--images and --labels go together");
-    if (s.tiny) make_tiny(&s, options);
+    if (s.tiny) app_preset(options, "drawn=1200 n1=8 n2=16 n3=32 epochs=4 batch=20 dropout=0.2");
+    if (s.tiny) app_preset(options, s.images ? "test=1" : "test=200");
     s.shards = ranks_shards(s.shards);
     app_watch_begin(s.logdir, s.report, options);
     run(&s);

@@ -309,7 +309,7 @@ int main(int argc, char **argv)
         "Expected: growth per step 0.9, 1.0, 1.1 for Elman's nets, above 0.97 for GRU and LSTM; these two are\n"
         "right above 0.98 after training, Elman's nets below 0.7.",
         options);
-    if (o.tiny) o.length = 40, o.hidden = 8, o.steps = 100, o.runs = 1;
+    if (o.tiny) app_preset(options, "length=40 hidden=8 steps=100 runs=1");
     wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(o.threads, o.seed, NULL, &pool);

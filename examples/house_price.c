@@ -98,17 +98,11 @@ static int compare_zips(const void *a, const void *b) { return strcmp(*(char *co
 /* Shuffles, holds out a fifth for validation, and numbers the zip codes that occur at least RARE times in the rest. */
 static void prepare(houses *h, uint64_t seed)
 {
-    const int64_t *order;
-    wg_loader_options options = wg_loader_defaults();
-    options.batch = h->n;
-    options.seed = seed;
-    wg_loader *all = wg_loader_new(h->n, options, NULL);
-    house *shuffled = malloc((size_t)h->n * sizeof *shuffled);
-    const char **zips = malloc((size_t)h->n * sizeof *zips);
-    if (!all || !shuffled || !zips) app_fail("out of memory");
-    wg_loader_batch(all, 0, &order);
+    int64_t *order = app_shuffled(h->n, seed);
+    house *shuffled = app_room(h->n, sizeof *shuffled);
+    const char **zips = app_room(h->n, sizeof *zips);
     for (int64_t i = 0; i < h->n; i++) shuffled[i] = h->house[order[i]];
-    wg_loader_free(all);
+    free(order);
     free(h->house);
     h->house = shuffled;
     h->n_train = h->n - h->n / 5;
@@ -175,9 +169,8 @@ static model model_new(const houses *h, int64_t hidden, int64_t seed)
 static wg_tensor predict(const model *m, wg_tape *tape, const houses *h, const int64_t *which, int64_t n,
                          wg_tensor *truth)
 {
-    float *rows = malloc((size_t)n * SHIFT * sizeof *rows);
-    int32_t *places = malloc((size_t)n * sizeof *places);
-    if (!rows || !places) app_fail("out of memory");
+    float *rows = app_room(n * SHIFT, sizeof *rows);
+    int32_t *places = app_room(n, sizeof *places);
     for (int64_t i = 0; i < n; i++) {
         const house *one = &h->house[which ? which[i] : h->n_train + i];
         for (int c = 0; c < NUMBERS; c++) rows[i * SHIFT + c] = (float)one->number[c];

@@ -275,13 +275,6 @@ static void write_order_file(const char *path, const corpus *c, const settings *
     wg_loader_free(loader);
 }
 
-static void write_model(const char *path, const model *m, const settings *s)
-{
-    wg_error error = {0};
-    wg_checkpoint checkpoint = {.params = m->params, .seed = (uint64_t)s->seed};
-    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
-}
-
 /* The logits of one sample. */
 static void logits_of(wg_tape *tape, const model *m, const corpus *c, int64_t sample, int64_t padding,
                       float out[CLASSES])
@@ -406,7 +399,7 @@ static void run(const settings *s, wg_tape *tape, const plan *p, result r[MODELS
         for (int k = 0; k < p->n_tasks; k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
             snprintf(label, sizeof label, "%s, %s", model_names[kind], p->tasks[k]->name);
-            if (s->init_out) write_model(s->init_out, &m, s);
+            if (s->init_out) app_save(s->init_out, m.params, s->seed);
             r[kind][k] = train(s, tape, &m, &c[k], label);
             if (s->sentence) classify(tape, &m, &c[k], s->sentence);
             wg_params_free(m.params);

@@ -281,13 +281,6 @@ static void write_order(const char *path, const run *r)
     free(order);
 }
 
-static void write_model(const char *path, const run *r)
-{
-    wg_error error = {0};
-    wg_checkpoint checkpoint = {.params = r->m.params, .seed = (uint64_t)r->s.seed};
-    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
-}
-
 /* ---- output ---- */
 
 static void print_words(const char *what, const char *const *text, size_t n)
@@ -462,7 +455,7 @@ int main(int argc, char **argv)
     if (s->picture) app_check_place(s->picture);
     if (s->weights) app_check_place(s->weights);
     run_begin(&r);
-    if (s->init_out) write_model(s->init_out, &r);
+    if (s->init_out) app_save(s->init_out, r.m.params, s->seed);
     if (s->order_out) write_order(s->order_out, &r);
     wg_signal_catch();
     wg_fit_result end = learn(&r);
