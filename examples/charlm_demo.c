@@ -28,21 +28,23 @@ settings demo_settings(void)
     s.seconds = 55; /* with samples and validation about a minute */
     s.sample_seconds = 6;
     s.steps = 100000;
-    strcat((char *)program_folder(path), "demo.safetensors");
+    program_folder(path);
+    strcat(path, "demo.safetensors");
     s.out = path;
     return s;
 }
 
 void demo_begin(const run *r)
 {
-    printf("A recurrent neural network (%s, %lld x %lld) learns to write, character by character, from\n",
-           r->s.cell, (long long)r->s.layers, (long long)r->s.hidden);
-    if (r->s.data.n == 0) fputs("the first thirty chapters of Jane Austen's Pride and Prejudice: ", stdout);
-    printf("%zu characters, %d distinct ones.\n"
-           "It reads the text, keeps what it has seen in its state, and says how probable each next\n"
-           "character is. At first it knows nothing, not even that there are words. Training changes its\n"
-           "%lld parameters, step by step, so that the right character becomes more probable.\n\n",
-           r->text.size, r->v.size, (long long)wg_params_trainable(r->m.params));
+    printf("A character %s learns to write. This recurrent neural network,\n"
+           "%lld x %lld units, reads a text character by character, keeps in its state what matters, and\n"
+           "says how probable each next character is. At first it knows nothing, not even that there\n"
+           "are words. Training changes its %lld parameters, step by step, so that the right character\n"
+           "becomes more probable.\n",
+           strcmp(r->s.cell, "lstm") == 0 ? "LSTM (long short-term memory)" : r->s.cell, (long long)r->s.layers,
+           (long long)r->s.hidden, (long long)wg_params_trainable(r->m.params));
+    printf("The text: %s%zu characters, %d distinct.\n\n",
+           r->s.data.n ? "" : "thirty chapters of Jane Austen's Pride and Prejudice, ", r->text.size, r->v.size);
     printf("Now and then it writes a sample of its own, and these numbers say how well it does:\n"
            "  loss                how much the next character surprises it, in nats: %.2f is a blind guess\n"
            "  validation loss     the same, on a tenth of the text that it does not learn from\n"

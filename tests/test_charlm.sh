@@ -191,7 +191,7 @@ expect 1 "not a model of charlm" "$charlm" sample --model stranger.safetensors
 mkdir d
 "$charlm" demo --hidden 12 --batch 4 --unroll 8 --seconds 3 --sample-seconds 0.4 --steps 100000 --data text.txt \
     --out d/demo.safetensors >out.txt 2>err.txt || fail "demo: $(tail -1 err.txt)"
-grep -q "^A recurrent neural network (lstm, 2 x 12) learns to write" out.txt || fail "the demo does not say what it does"
+grep -q "^A character LSTM (long short-term memory) learns to write" out.txt || fail "the demo does not say what it does"
 [ "$(grep -c '^step [0-9]*: validation loss' out.txt)" -ge 3 ] || fail "the demo shows no samples"
 grep -q "^final: training loss" out.txt || fail "no result of the demo"
 [ "$(sed -n '/^What to try next:/,$p' out.txt | wc -l)" = 4 ] || fail "the end of the demo: $(tail -4 out.txt)"
