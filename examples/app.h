@@ -42,8 +42,8 @@ void app_sync(FILE *file, const char *path);
  *
  *     final: validation loss 1.3812 nats, bits per character 1.9927, speed 43110 characters/s, time 60.1 s
  *
- * Each figure is its name, its number (or word), and the unit if it has one. Only time, speed and memory differ from run
- * to run. */
+ * Each figure is its name, its number (or word), and the unit if it has one. Only time, speed and memory differ from
+ * run to run. */
 
 /* Adds figures, "accuracy: %.2f %%, time: %.1f s": the line has them without the colons. The report of --logdir shows
  * them, too. */

@@ -3,8 +3,8 @@
  *     gpt --data shakespeare.txt --nano --out gpt.safetensors
  *     gpt sample --model gpt.safetensors --prime "ROMEO:" --length 500 --top-k 20
  *
- * Without --data it learns the start of Pride and Prejudice. Expected: a validation loss of 2.02 after the 1000 steps, half a
- * minute on two threads. With --nano (nanoGPT's setting for a CPU) on tinyshakespeare: 1.90, in one to three
+ * Without --data it learns the start of Pride and Prejudice. Expected: a validation loss of 2.02 after the 1000 steps,
+ * half a minute on two threads. With --nano (nanoGPT's setting for a CPU) on tinyshakespeare: 1.90, in one to three
  * minutes.
  *
  * A character is its embedding plus the embedding of its position. Layers of masked self-attention and feed-forward

@@ -1,4 +1,4 @@
-/* What a run leaves: the report as a page; with --logdir in that folder, with event files for TensorBoard and a trace. */
+/* What a run leaves: a page with its report; with --logdir in that folder, next to event files and a trace. */
 #include "app.h"
 
 #include <errno.h>

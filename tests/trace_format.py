@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A trace by wg_dump_trace follows the Trace Event Format (Nduca, Sinclair 2016), which Perfetto and chrome://tracing read.
+"""A trace by wg_dump_trace follows the Trace Event Format (Nduca, Sinclair 2016), which Perfetto reads.
 
     trace_format.py PROGRAM OPTIONS...       # a program with --logdir, such as digits
 
@@ -91,16 +91,16 @@ def check_trace(text, runs):
 def mutants(trace):
     """Traces with one thing wrong."""
     task = next(i for i, event in enumerate(trace["traceEvents"]) if event["ph"] == "X" and event["name"] != "run")
-    changes = [("name", 7), ("ph", "Z"), ("ts", -1), ("ts", "0"), ("ts", 1e12), ("dur", None), ("dur", 1e12), ("pid", "1"),
-               ("tid", 1.5), ("tid", 99), ("cat", 0), ("args", []), ("unknown", 1)]
+    changes = [("name", 7), ("ph", "Z"), ("ts", -1), ("ts", "0"), ("ts", 1e12), ("dur", None), ("dur", 1e12),
+               ("pid", "1"), ("tid", 1.5), ("tid", 99), ("cat", 0), ("args", []), ("unknown", 1)]
     for key, value in changes:
         other = copy.deepcopy(trace)
         other["traceEvents"][task][key] = value
         yield f"{key} = {value}", other
     for what, change in {"no events": {"traceEvents": []}, "a list": [], "a unit": {**trace, "displayTimeUnit": "s"},
                          "no names": {"traceEvents": trace["traceEvents"][1:2] + trace["traceEvents"][task:]},
-                         "a name without text": {"traceEvents": [{"name": "thread_name", "ph": "M", "pid": 1, "tid": 0}]}
-                         }.items():
+                         "a name without text": {"traceEvents": [
+                             {"name": "thread_name", "ph": "M", "pid": 1, "tid": 0}]}}.items():
         yield what, change
 
 

@@ -108,7 +108,8 @@ def main():
     val = validate(model, valid, o.unroll)
     last = losses[-100:]
     print(f"final: training loss {sum(last) / max(1, len(last)):.4f} nats, validation loss {val:.4f} nats, "
-          f"bits per character {val / math.log(2):.4f}, speed {o.steps * o.batch * o.unroll / seconds:.0f} characters/s, "
+          f"bits per character {val / math.log(2):.4f}, "
+          f"speed {o.steps * o.batch * o.unroll / seconds:.0f} characters/s, "
           f"parameters {sum(p.numel() for p in model.parameters())}")
 
 
