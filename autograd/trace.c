@@ -43,13 +43,18 @@ static void graph_node(const wg_tape *tape, uint32_t id, FILE *out)
     fprintf(out, "  n%u [label=\"", id);
     wg__print_quoted(wg__node_name(tape, node), out);
     if (!node->op) print_scalar(tape, node, out);
-    fprintf(out, "\\n%%%u %s %s\"", id, wg_dtype_name((wg_dtype)node->dtype),
+    fprintf(out, "\\n%%%u %s %s", id, wg_dtype_name((wg_dtype)node->dtype),
             wg_shape_text(wg__shape_of_node(tape, node), shape, sizeof shape));
+    if (node->forward) {
+        fputs("\\ngradient of ", out);
+        wg__print_quoted(wg__node_name(tape, &tape->nodes[node->forward]), out);
+        fprintf(out, " %%%u", node->forward);
+    }
+    fputc('"', out);
     if (!node->op) fputs(", shape=box", out);
     if (node->leaf == WG__LEAF_DATA) fputs(", color=grey", out);
     if (param) fputs(wg_param_is_buffer(param) ? ", style=dashed" : ", style=filled, fillcolor=lightblue", out);
-    if (node->forward)
-        fprintf(out, ", style=filled, fillcolor=mistyrose, tooltip=\"gradient of %%%u\"", node->forward);
+    if (node->forward) fputs(", style=filled, fillcolor=mistyrose", out);
     fputs("];\n", out);
 }
 

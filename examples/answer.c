@@ -203,7 +203,8 @@ static void run(wg_tape *tape, const settings *s)
             app_print(c.answers.word[WORD_FIRST + given]);
             putchar('\n');
         }
-        printf("\nfinal: accuracy=%.4f chance=%.4f train_loss=%.4f\n", right, chance(&c), loss);
+        putchar('\n');
+        app_result("accuracy: %.4f, chance: %.4f, training loss: %.4f nats", right, chance(&c), loss);
     }
     wg_params_free(m.params);
     corpus_fini(&c);

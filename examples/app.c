@@ -173,6 +173,13 @@ void app_check_params(const wg_params *params, const char *path)
     if (wg_params_status(params) != WG_OK) app_fail("%s", wg_params_message(params));
 }
 
+void app_save(const char *path, wg_params *params, int64_t seed)
+{
+    wg_error error = {0};
+    const wg_checkpoint checkpoint = {.params = params, .seed = (uint64_t)seed};
+    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
+}
+
 const char *const app_precisions[] = {"f32", "bf16", "int8", NULL};
 
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool)
@@ -194,24 +201,6 @@ wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_p
 void app_end_step(wg_tape *tape)
 {
     if (wg_tape_reset(tape) != WG_OK) app_fail("%s", wg_tape_message(tape));
-}
-
-/* The programs print validations themselves. */
-static void show_progress(void *progress, wg_fit_event event, const wg_fit_result *now)
-{
-    if (event != WG_FIT_VALIDATED) wg_fit_progress(progress, event, now);
-}
-
-wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress)
-{
-    wg_fit_result end;
-    wg_error error = {0};
-    fit.tape = tape;
-    fit.watch = show_progress, fit.watched = &progress;
-    if (!fit.stop) fit.stop = wg_signal_noted;
-    if (wg_fit(&fit, &end, &error) != WG_OK) app_fail("%s", error.text);
-    if (end.end == WG_FIT_STOPPED && wg_signal_noted(NULL)) exit(128 + wg_signal_number());
-    return end;
 }
 
 wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths)
@@ -253,12 +242,4 @@ int64_t *app_shuffled(int64_t n, uint64_t seed)
     memcpy(copy, samples, (size_t)n * sizeof *copy);
     wg_loader_free(loader);
     return copy;
-}
-
-/* ---- the end ---- */
-
-int app_end(void)
-{
-    app_check_output();
-    return wg_signal_noted(NULL) ? 128 + wg_signal_number() : 0;
 }

@@ -32,12 +32,27 @@ void app_put_byte(char byte);
 void app_copy_bytes(FILE *to);
 /* Ends the program if results could not be written to stdout. */
 void app_check_output(void);
-/* Checks that, and returns the result of main: 128 + the number of a signal that was noted, or 0. */
-int app_end(void);
 /* Ends the program if a file could not be written there: before an hour of training, not after. */
 void app_check_place(const char *path);
 /* Writes what the file has in memory to the disk. An error ends the program. */
 void app_sync(FILE *file, const char *path);
+
+/* ---- the result ----
+ * The last line of a program says what it has found, in words for people that a script can split at ", ":
+ *
+ *     final: validation loss 1.3812 nats, bits per character 1.9927, speed 43110 characters/s, time 60.1 s
+ *
+ * Each figure is its name, its number (or word), and the unit if it has one. Only time, speed and memory differ from
+ * run to run. */
+
+/* Adds figures, "accuracy: %.2f %%, time: %.1f s": the line has them without the colons. The report of --logdir shows
+ * them, too. */
+void app_result(const char *format, ...) WG_PRINTF(1, 2);
+/* Prints the line, if there are figures and it has not been printed. */
+void app_print_results(void);
+/* Prints it, unless a signal ended the program; app_check_output, app_watch_end; returns the result of main: 128 + the
+ * number of that signal, or 0. */
+int app_end(void);
 
 /* ---- memory, tapes, random numbers ---- */
 
@@ -48,13 +63,15 @@ void *app_room(int64_t n, size_t size);
 wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
 /* Ends the program if the set has an error; path: of that file. */
 void app_check_params(const wg_params *params, const char *path);
+/* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
+void app_save(const char *path, wg_params *params, int64_t seed);
 /* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. precision is that of
  * products, "f32" or "bf16"; NULL: "f32". A failure ends the program. */
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);
 /* Resets the tape after a step. Ends the program if the step failed. */
 void app_end_step(wg_tape *tape);
-/* Trains on the tape, with a progress bar. An error ends the program, and so does Ctrl-C (fit.stop, if set, must look
- * for it, too). */
+/* Trains on the tape, with a progress bar, app_watch_step and fit.watch, if that is set. An error ends the program, and
+ * so does Ctrl-C (fit.stop, if set, must look for it, too). */
 wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress);
 /* A loader of batches of n samples; one that cannot be made ends the program. lengths[n] (or NULL): batches of similar
  * lengths. */
@@ -119,23 +136,32 @@ void app_preset(app_option *table, const char *settings);
 const char *app_option_text(const app_option *option, char text[64]);
 
 /* ---- what a run leaves ----
- * In the folder of --logdir: event files for TensorBoard, report.html, which is one page with all there is to see, and
- * trace.json, the threads' work in five training steps, for ui.perfetto.dev. Without a folder these functions do
- * nothing. An error ends the program. */
+ * A report, which is one page with all there is to see; in the folder of --logdir, as report.html, with event files for
+ * TensorBoard and trace.json, the threads' work in five training steps, for ui.perfetto.dev; or without that folder in
+ * the file of --report, of programs that have this option. Without either these functions do nothing. An error ends the
+ * program. */
 
 #define APP_LOGDIR(value)                                                                                          \
     {                                                                                                              \
         APP_TEXT, "logdir", value, "DIR", "leave TensorBoard's events, report.html and trace.json there"           \
     }
+/* Its value is by default a file in the current folder, which is left out if that cannot be written. */
+#define APP_REPORT(value)                                                                                          \
+    {                                                                                                              \
+        APP_TEXT, "report", value, "FILE", "without --logdir: leave the report there, as HTML; '': nowhere"        \
+    }
 
-/* The report is written when numbers of app_watch_test come in, and when the program ends, however it does. */
-void app_watch_begin(const char *folder, const app_option *options);
+/* page: of --report, or NULL. The report is written when numbers of app_watch_test come in, and when the program ends,
+ * however it does. */
+void app_watch_begin(const char *folder, const char *page, const app_option *options);
+/* Says where the page is, unless --logdir did; app_end calls it. */
+void app_watch_end(void);
 /* After a training step: its loss. */
 void app_watch_step(wg_tape *tape, const wg_params *params, int64_t step, double loss);
 /* After a test: its number, and the distribution of the parameters. */
 void app_watch_test(const wg_params *params, const char *chart, const char *series, int64_t step, double number);
-/* A figure at the top of the report. */
-void app_watch_result(const char *name, const char *format, ...) WG_PRINTF(2, 3);
+/* A figure at the top of the report: app_result calls it. */
+void app_watch_result(const char *name, const char *text);
 void app_watch_text(const char *heading, int64_t step, const char *text);
 /* What app_print and app_put_byte write between these is a sample. */
 void app_watch_sample_begin(void);

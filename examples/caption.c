@@ -373,16 +373,6 @@ static double test(const captioner *c, wg_tape *tape, const settings *s, bool un
 
 /* ---- the program ---- */
 
-static void make_tiny(settings *s, const app_option *o)
-{
-    for (; o->type != APP_END; o++) {
-        if (o->given) continue;
-        if (o->value == &s->steps) s->steps = 300;
-        if (o->value == &s->hidden) s->hidden = 64;
-        if (o->value == &s->test) s->test = 200;
-    }
-}
-
 int main(int argc, char **argv)
 {
     static const char *const cells[] = {"gru", "lstm", NULL}, *const features[] = {"state", "input", NULL};
@@ -407,7 +397,7 @@ int main(int argc, char **argv)
               "A ConvNet and a GRU write captions of pictures. Expected: above 97 % of the captions of new\n"
               "pictures are right in every word, above 90 % of those whose caption was never seen.",
               options);
-    if (s.tiny) make_tiny(&s, options);
+    if (s.tiny) app_preset(options, "steps=300 hidden=64 test=200");
     if (s.batch < 2 && strcmp(s.feature, "input") == 0) app_usage("--feature input needs a --batch of 2 at least");
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
@@ -416,8 +406,8 @@ int main(int argc, char **argv)
     double started = wg_seconds();
     train(&c, tape, &s);
     double seconds = wg_seconds() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
-    printf("final: exact=%.1f unseen=%.1f params=%lld steps=%lld seconds=%.1f\n", exact, unseen,
-           (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
+    app_result("exact: %.1f %%, unseen: %.1f %%, parameters: %lld, steps: %lld, time: %.1f s", exact, unseen,
+               (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
     wg_params_free(c.params);
     wg_tape_free(tape);
     wg_pool_free(pool);

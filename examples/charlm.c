@@ -40,28 +40,23 @@ static wg_tensor window_loss(const model *m, wg_tape *tape, const streams *s, in
 
 enum { SMOOTH_OVER = 50 };
 
-/* The gradient of a shard of the window: some of its streams. */
-static void train_shard(run *r, int64_t shard, bool starts)
+/* The loss of a shard of the window: some of its streams. After the last window the streams start over. */
+static wg_tensor shard_loss(void *context, wg_tape *tape, int64_t step, int64_t shard, int64_t *rows)
 {
-    if (starts) wg_rnn_carry_clear(&r->carry);
-    wg_rnn_state state = wg_rnn_carry_begin(&r->carry, r->tape);
-    wg_tensor loss = wg_keep(window_loss(&r->m, r->tape, &r->training, shard * r->rows, r->rows, &state));
+    run *r = context;
+    *rows = r->rows;
+    if ((size_t)step % r->training.windows == 0) wg_rnn_carry_clear(&r->carry);
+    wg_rnn_state state = wg_rnn_carry_begin(&r->carry, tape);
+    wg_tensor loss = window_loss(&r->m, tape, &r->training, shard * r->rows, r->rows, &state);
     wg_rnn_carry_end(&r->carry, &state);
-    wg_status status = wg_backward(loss);
-    double value = wg_item(loss);
-    if (wg_tape_reset(r->tape) != WG_OK || status != WG_OK) app_fail("%s", wg_tape_message(r->tape));
-    if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)r->step + 1);
-    if (wg_dist_add(r->dist, (double)r->rows, &value) != WG_OK) app_fail("%s", wg_dist_message(r->dist));
+    return loss;
 }
 
 /* One step on the next window; returns the loss. */
 static double train_step(run *r)
 {
-    size_t window = (size_t)r->step % r->training.windows;
-    streams_window(&r->training, window);
-    for (int64_t shard; (shard = wg_dist_next(r->dist, r->tape, (uint64_t)r->step)) >= 0;)
-        train_shard(r, shard, window == 0); /* after the last window the streams start over */
-    return ranks_step(r->dist, wg_progress_timeout(&r->progress), r->step, &r->stop);
+    streams_window(&r->training, (size_t)r->step % r->training.windows);
+    return ranks_step(r->dist, r->tape, r->step, shard_loss, r, wg_progress_timeout(&r->progress), &r->stop);
 }
 
 /* The mean loss over all windows of the validation text, read as one sequence from a zero state. */
@@ -99,12 +94,19 @@ static double validate_and_note(run *r)
 
 static bool is_due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
+static bool sample_is_due(const run *r)
+{
+    const double every = r->s.sample_seconds;
+    return is_due(r->step, r->s.sample_every) || (every > 0 && wg_seconds() - r->sampled >= every);
+}
+
 static void show_sample(run *r);
 
 static void learn(run *r)
 {
     r->progress = ranks_progress("chars", (double)(r->s.batch * r->s.unroll));
     r->progress.limit = r->s.seconds;
+    r->sampled = wg_seconds();
     wg_progress_begin(&r->progress, r->step, r->s.steps);
     while (r->step < r->s.steps && r->stop == 0) {
         double loss = train_step(r);
@@ -115,7 +117,7 @@ static void learn(run *r)
         if (r->losses) fprintf(r->losses, "%.9g\n", loss);
         wg_progress_show(&r->progress, r->step, r->smooth);
         if (r->step < r->s.steps && is_due(r->step, r->s.eval_every)) validate_and_note(r);
-        if (is_due(r->step, r->s.sample_every)) show_sample(r);
+        if (sample_is_due(r)) show_sample(r);
         if (r->step < r->s.steps && is_due(r->step, r->s.save_every)) run_save(r);
     }
 }
@@ -148,8 +150,9 @@ static int32_t next_character(const model *m, wg_tape *tape, const wg_rnn_carry 
     return chosen;
 }
 
+/* Texts of the same seed and temperature differ by `number`. */
 static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const char *prime, int64_t length,
-                       double temperature)
+                       double temperature, uint64_t number)
 {
     wg_params *scratch = wg_params_new(WG_F32);
     wg_rnn_carry carry;
@@ -161,7 +164,7 @@ static void write_text(const model *m, const vocabulary *v, wg_tape *tape, const
     for (const char *p = prime; *p; p++) app_put_byte(*p);
     int32_t c = v->number[(unsigned char)prime[0]];
     for (int64_t i = 1; i < (int64_t)primed + length; i++) {
-        wg_set_step(tape, (uint64_t)i);
+        wg_set_step(tape, (number << 40) + (uint64_t)i);
         int32_t next = next_character(m, tape, &carry, c, temperature);
         bool given = i < (int64_t)primed;
         c = given ? v->number[(unsigned char)prime[i]] : next;
@@ -185,12 +188,16 @@ static void show_sample(run *r)
 {
     enum { LENGTH = 200 };
     double before = wg_seconds(), loss = validate_and_note(r);
-    printf("step %lld: val_loss=%.4f bits_per_char=%.4f\n", (long long)r->step, loss, loss / log(2));
+    wg_progress_clear();
+    printf("step %lld: validation loss %.4f nats, bits per character %.4f\n", (long long)r->step, loss,
+           loss / log(2));
     app_watch_sample_begin();
-    write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8);
+    write_text(&r->m, &r->v, r->tape, default_prime(&r->v, (char[2]){0}), LENGTH, 0.8, (uint64_t)r->step);
     app_watch_sample_end(r->step);
+    putchar('\n');
     fflush(stdout);
-    wg_progress_pause(&r->progress, wg_seconds() - before);
+    r->sampled = wg_seconds();
+    wg_progress_pause(&r->progress, r->sampled - before);
 }
 
 /* ---- commands ---- */
@@ -199,18 +206,17 @@ static void print_final(run *r, double rate)
 {
     double loss = validate_and_note(r);
     size_t peak = wg_tape_memory(r->tape).peak + wg_params_memory(r->m.params).peak;
-    printf("final: train_loss=%.4f val_loss=%.4f bits_per_char=%.4f chars_per_second=%.0f params=%lld "
-           "peak_bytes=%zu\n",
-           r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params), peak);
-    app_watch_result("validation loss", "%.4f", loss);
-    app_watch_result("bits per character", "%.3f", loss / log(2));
-    app_watch_result("characters per second", "%.0f", rate);
+    app_result("training loss: %.4f nats, validation loss: %.4f nats, bits per character: %.4f, speed: %.0f "
+               "characters/s, parameters: %lld, peak memory: %.1f MiB",
+               r->smooth, loss, loss / log(2), rate, (long long)wg_params_trainable(r->m.params),
+               (double)peak / (1 << 20));
+    app_print_results();
 }
 
 /* train, or demo: with a time limit, and a sample at the end. */
 static int train(int argc, char **argv, bool demo)
 {
-    run r = {.s = demo ? settings_demo() : settings_defaults()};
+    run r = {.s = demo ? demo_settings() : settings_defaults()};
     settings_table(&r.s, r.options);
     app_parse(argc, argv, demo ? "charlm demo [options] [FILE...]" : "charlm train [options] [FILE...]",
               "Learns a text, character by character. Without a FILE: the start of Pride and Prejudice.",
@@ -218,6 +224,7 @@ static int train(int argc, char **argv, bool demo)
     if (r.s.tiny) app_preset(r.options, "layers=1 hidden=32 batch=16 unroll=25 steps=300 lr=0.01");
     if (r.s.resume && r.s.init_from) app_usage("--resume and --init-from exclude each other");
     run_begin(&r);
+    if (demo) demo_begin(&r);
     wg_signal_catch();
     learn(&r);
     double rate = wg_progress_rate(&r.progress, r.step);
@@ -230,8 +237,9 @@ static int train(int argc, char **argv, bool demo)
         print_final(&r, rate);
     run_write_curve(&r);
     app_watch_sample_begin();
-    if (demo && !signal_number) write_text(&r.m, &r.v, r.tape, default_prime(&r.v, (char[2]){0}), 600, 0.7);
+    if (demo && !signal_number) write_text(&r.m, &r.v, r.tape, default_prime(&r.v, (char[2]){0}), 600, 0.7, 0);
     app_watch_sample_end(r.step);
+    if (demo && !signal_number) demo_end(&r);
     run_end(&r);
     app_check_output();
     return signal_number ? 128 + signal_number : 0;
@@ -261,7 +269,7 @@ static int sample(int argc, char **argv)
             app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(threads, seed, precision, &pool);
-    write_text(&m, &v, tape, prime, length, temperature);
+    write_text(&m, &v, tape, prime, length, temperature, 0);
     wg_tape_free(tape);
     wg_pool_free(pool);
     wg_params_free(m.params);

@@ -19,14 +19,13 @@ typedef struct settings {
     app_list data;
     const char *cell, *optimizer, *precision, *out, *init_from, *losses, *logdir;
     int64_t layers, hidden, batch, unroll, shards, steps, seed, threads, sample_every, eval_every, save_every;
-    double lr, decay, clip, dropout, seconds;
+    double lr, decay, clip, dropout, seconds, sample_seconds;
     bool resume, lenient, tiny;
 } settings;
 
-enum { N_OPTIONS = 28 };
+enum { N_OPTIONS = 29 };
 
 settings settings_defaults(void);
-settings settings_demo(void); /* a minute of training, the model next to the program */
 /* The options; their values are the fields of s. */
 void settings_table(settings *s, app_option table[N_OPTIONS]);
 
@@ -48,6 +47,7 @@ typedef struct run {
     double smooth; /* running mean of the loss over about fifty steps */
     FILE *losses;
     app_points training_curve, validation_curve;
+    double sampled; /* when the last sample was shown, in seconds */
     wg_progress progress;
 } run;
 
@@ -60,6 +60,11 @@ void run_end(run *r);
 void run_save(run *r);
 /* Writes the loss curve: model.svg next to model.safetensors. */
 void run_write_curve(const run *r);
+
+/* charlm_demo.c */
+settings demo_settings(void); /* a minute of training, the model next to the program */
+void demo_begin(const run *r);
+void demo_end(const run *r);
 
 /* The model and vocabulary of a checkpoint. */
 model model_load(const char *path, vocabulary *v);

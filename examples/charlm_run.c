@@ -29,19 +29,6 @@ settings settings_defaults(void)
                       .clip = 5};
 }
 
-settings settings_demo(void)
-{
-    static char path[4096 + 32];
-    settings s = settings_defaults();
-    s.seconds = 60;
-    s.steps = 100000;
-    ssize_t n = readlink("/proc/self/exe", path, 4096);
-    while (n > 0 && path[n - 1] != '/') n--;
-    strcpy(path + (n > 0 ? n : 0), "demo.safetensors");
-    s.out = path;
-    return s;
-}
-
 void settings_table(settings *s, app_option table[N_OPTIONS])
 {
     static const char *const cells[] = {"rnn", "lstm", "gru", NULL};
@@ -72,6 +59,7 @@ void settings_table(settings *s, app_option table[N_OPTIONS])
         {APP_TEXT, "losses", &s->losses, "FILE", "write the loss of every step, one a line"},
         APP_LOGDIR(&s->logdir),
         {APP_INT, "sample-every", &s->sample_every, "N", "print 200 characters every N steps; 0: never", 0, many},
+        {APP_REAL, "sample-seconds", &s->sample_seconds, "X", "... and every X seconds; 0: never", 0, 1e9},
         {APP_INT, "eval-every", &s->eval_every, "N", "validate every N steps; 0: at the end", 0, many},
         {APP_INT, "save-every", &s->save_every, "N", "save every N steps; 0: at the end", 0, many},
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for a few seconds"},
@@ -325,7 +313,7 @@ void run_begin(run *r)
     if (r->s.init_from) init_from(r);
     r->optimizer = optimizer_new(&r->s, r->m.params);
     r->dist = ranks_begin(r->m.params, r->optimizer, r->s.shards, r->s.seed, r->s.clip);
-    app_watch_begin(r->s.logdir, r->options);
+    app_watch_begin(r->s.logdir, NULL, r->options);
     if (file) resume(r, file, &theirs);
     wg_safetensors_close(file);
     r->tape = app_tape_new(r->s.threads, r->s.seed, r->s.precision, &r->pool);

@@ -25,7 +25,8 @@
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 typedef struct settings {
-    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *out, *logdir;
+    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *out, *logdir,
+        *report;
     int64_t drawn, test, n1, n2, n3, epochs, batch, shards, seed, threads;
     double dropout, lr, momentum;
     bool norm, tiny;
@@ -231,30 +232,23 @@ static void write_order(const trainer *t, int64_t step)
     for (int64_t i = 0; i < n; i++) fprintf(t->order, "%lld%c", (long long)samples[i], i + 1 < n ? ' ' : '\n');
 }
 
-/* The gradient of a shard of the minibatch. */
-static void train_shard(trainer *t, int64_t step, int64_t shard)
+/* The loss of a shard of the minibatch. */
+static wg_tensor shard_loss(void *context, wg_tape *tape, int64_t step, int64_t shard, int64_t *rows)
 {
-    const int64_t *samples,
-        n = wg_loader_shard(t->loader, (uint64_t)step, shard, wg_dist_shards(t->dist), &samples);
-    double value = 0;
-    if (n > 0) {
-        wg_tensor x, y;
-        put_batch(t->tape, &t->data, samples, n, &x, &y);
-        wg_tensor loss = wg_keep(t->loss(classify(&t->net, x), y));
-        wg_backward(loss);
-        value = wg_item(loss);
-        app_end_step(t->tape);
-        if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
-    }
-    if (wg_dist_add(t->dist, (double)n, &value) != WG_OK) app_fail("%s", wg_dist_message(t->dist));
+    trainer *t = context;
+    const int64_t *samples;
+    *rows = wg_loader_shard(t->loader, (uint64_t)step, shard, wg_dist_shards(t->dist), &samples);
+    if (*rows == 0) return WG_NONE;
+    wg_tensor x, y;
+    put_batch(tape, &t->data, samples, *rows, &x, &y);
+    return t->loss(classify(&t->net, x), y);
 }
 
 /* One step on the next minibatch; returns the loss. */
 static double train_step(trainer *t, int64_t step)
 {
     if (t->order) write_order(t, step);
-    for (int64_t shard; (shard = wg_dist_next(t->dist, t->tape, (uint64_t)step)) >= 0;) train_shard(t, step, shard);
-    return ranks_step(t->dist, false, step, &t->stop);
+    return ranks_step(t->dist, t->tape, step, shard_loss, t, false, &t->stop);
 }
 
 /* What the model says to the held-out pictures. */
@@ -335,36 +329,21 @@ static void train(trainer *t, const settings *s)
         app_watch_test(t->net.params, "accuracy", "held out", step + 1, accuracy);
         tested += wg_seconds() - before;
         wg_progress_clear();
-        printf("epoch %lld: train_loss=%.4f accuracy=%.2f\n", (long long)(step + 1) / batches,
+        printf("epoch %lld: training loss %.4f, accuracy %.2f %%\n", (long long)(step + 1) / batches,
                sum / (double)batches, accuracy);
         fflush(stdout);
         sum = 0;
     }
     wg_progress_clear();
-    if (t->stop) exit(128 + t->stop);
-    app_watch_result("accuracy", "%.2f %%", accuracy);
-    app_watch_result("seconds", "%.1f", wg_seconds() - started - tested);
-    printf("final: accuracy=%.2f params=%lld steps=%lld seconds=%.1f\n", accuracy,
-           (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
+    if (t->stop) {
+        app_note("stopped after step %lld", (long long)step);
+        exit(128 + t->stop);
+    }
+    app_result("accuracy: %.2f %%, parameters: %lld, steps: %lld, time: %.1f s", accuracy,
+               (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
 }
 
 /* ---- the program ---- */
-
-/* A few hundred drawn digits and a small net, for a few seconds. Options on the command line take precedence. */
-static void make_tiny(settings *s, const app_option *o)
-{
-    for (; o->type != APP_END; o++) {
-        if (o->given) continue;
-        if (o->value == &s->drawn) s->drawn = 1200;
-        if (o->value == &s->test) s->test = s->images ? 1 : 200;
-        if (o->value == &s->n1) s->n1 = 8;
-        if (o->value == &s->n2) s->n2 = 16;
-        if (o->value == &s->n3) s->n3 = 32;
-        if (o->value == &s->epochs) s->epochs = 4;
-        if (o->value == &s->batch) s->batch = 20;
-        if (o->value == &s->dropout) s->dropout = 0.2;
-    }
-}
 
 static FILE *open_order(const char *path)
 {
@@ -374,23 +353,13 @@ static FILE *open_order(const char *path)
     return file;
 }
 
-static void save(const char *path, const wg_checkpoint *c)
-{
-    wg_error error = {0};
-    if (path && ranks_first() && wg_checkpoint_save(path, c, &error) != WG_OK) app_fail("%s", error.text);
-}
-
 static void run(const settings *s)
 {
-    wg_error error = {0};
     pictures data = s->images ? pictures_read(s->images, s->labels) : pictures_draw(s->drawn, (uint64_t)s->seed);
     if (data.n <= s->test)
         app_fail("%lld pictures, of which --test %lld are kept back: none is left for training", (long long)data.n,
                  (long long)s->test);
     wg_pool *pool;
-    wg_loader_options loader_options = wg_loader_defaults();
-    loader_options.batch = s->batch;
-    loader_options.seed = (uint64_t)s->seed;
     trainer t = {.net = network_new(s),
                  .loss = choose_loss(s->loss),
                  .tape = app_tape_new(s->threads, s->seed, s->precision, &pool),
@@ -398,14 +367,12 @@ static void run(const settings *s)
                  .trained_on = data.n - s->test,
                  .order = open_order(s->order_out)};
     t.optimizer = choose_optimizer(s, t.net.params);
-    t.loader = wg_loader_new(t.trained_on, loader_options, &error);
-    if (!t.loader) app_fail("%s", error.text);
-    wg_checkpoint initial = {.params = t.net.params, .seed = (uint64_t)s->seed};
-    save(s->init_out, &initial);
+    t.loader = app_loader_new(t.trained_on, s->batch, s->seed, NULL);
+    if (s->init_out && ranks_first()) app_save(s->init_out, t.net.params, s->seed);
     t.dist = ranks_begin(t.net.params, t.optimizer, s->shards, s->seed, 0);
     wg_signal_catch();
     train(&t, s);
-    save(s->out, &initial);
+    if (s->out && ranks_first()) app_save(s->out, t.net.params, s->seed);
     if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));
     wg_loader_free(t.loader);
     wg_dist_free(t.dist);
@@ -425,6 +392,7 @@ int main(int argc, char **argv)
                   .loss = "cross_entropy",
                   .optimizer = "sgd",
                   .precision = "f32",
+                  .report = "digits.html",
                   .drawn = 6000,
                   .test = 1000};
     s.n1 = 32, s.n2 = 64, s.n3 = 128, s.epochs = 5, s.batch = 32, s.seed = 1;
@@ -451,6 +419,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "out", &s.out, "FILE", "write the trained weights (safetensors)"},
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
         APP_LOGDIR(&s.logdir),
+        APP_REPORT(&s.report),
         {APP_INT, "seed", &s.seed, "N", "of weights, order, dropout and drawing", 0, 9e18},
         APP_THREADS(&s.threads),
         APP_PRECISION(&s.precision, false),
@@ -463,9 +432,10 @@ int main(int argc, char **argv)
               "test pictures after 5 epochs of the first 9,000 (the MLP 92 %); 98 % of the digits that it draws.",
               options);
     if (!s.images != !s.labels) app_usage("--images and --labels go together");
-    if (s.tiny) make_tiny(&s, options);
+    if (s.tiny) app_preset(options, "drawn=1200 n1=8 n2=16 n3=32 epochs=4 batch=20 dropout=0.2");
+    if (s.tiny) app_preset(options, s.images ? "test=1" : "test=200");
     s.shards = ranks_shards(s.shards);
-    app_watch_begin(s.logdir, options);
+    app_watch_begin(s.logdir, s.report, options);
     run(&s);
     return app_end();
 }

@@ -195,57 +195,75 @@ static const pupil pupils[] = {{"Elman, 1 layer", "elman", WG_RNN_TANH, 1},
                                {"LSTM, 1 layer", "lstm", WG_LSTM, 1}};
 enum { PUPILS = sizeof pupils / sizeof *pupils };
 
+typedef struct learner {
+    const settings *o;
+    wg_rnn rnn;
+    wg_linear_layer head;
+} learner;
+
 /* The logits of the first sign after T steps of noise; *sign: the right ones, i32 [B]. */
-static wg_tensor recall(const wg_rnn *rnn, const wg_linear_layer *head, const settings *o, wg_tape *tape,
-                        wg_tensor *sign)
+static wg_tensor recall(const learner *l, wg_tape *tape, wg_tensor *sign)
 {
+    const settings *o = l->o;
     wg_tensor u = wg_uniform(tape, WG_F32, WG_DIMS(o->batch), 0, 4), h = WG_NONE;
     *sign = wg_cast(wg_minimum_scalar(u, 3), WG_I32);
-    wg_rnn_state state = wg_rnn_zero_state(rnn, tape, o->batch);
+    wg_rnn_state state = wg_rnn_zero_state(&l->rnn, tape, o->batch);
     for (int64_t t = 0; t < o->length; t++) {
         wg_tensor noise = wg_normal(tape, WG_F32, WG_DIMS(o->batch, 4), 0, 0.2);
-        h = wg_rnn_step(rnn, t == 0 ? wg_one_hot(*sign, 4, WG_F32) : noise, &state);
+        h = wg_rnn_step(&l->rnn, t == 0 ? wg_one_hot(*sign, 4, WG_F32) : noise, &state);
     }
-    return wg_linear_apply(head, h);
+    return wg_linear_apply(&l->head, h);
 }
 
-/* Returns the accuracy over the last tenth of the steps, on new batches. */
-static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *tape, wg_progress *progress,
-                    int64_t done, int64_t *params)
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
+{
+    wg_tensor sign, logits = recall(context, batch->tape, &sign);
+    return wg_cross_entropy(logits, sign);
+}
+
+/* On as many new batches as a tenth of the steps. */
+static double accuracy_of(void *context, wg_tape *tape)
+{
+    const learner *l = context;
+    const int64_t batches = l->o->steps / 10 + 1;
+    double right = 0;
+    wg_no_grad_begin(tape);
+    for (int64_t i = 0; i < batches; i++) {
+        wg_set_step(tape, (uint64_t)(l->o->steps + i));
+        wg_tensor sign, logits = recall(l, tape, &sign);
+        right += wg_item(wg_mean_all(wg_cast(wg_equal(wg_argmax(logits, -1, false), sign), WG_F32)));
+        app_end_step(tape);
+    }
+    wg_no_grad_end(tape);
+    return right / (double)batches;
+}
+
+/* Returns the accuracy after the training. */
+static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *tape, int64_t *params)
 {
     wg_set_seed(tape, (uint64_t)seed);
     wg_params *set = wg_params_new_with(WG_F32, (wg_allocator){0}, (uint64_t)seed);
-    wg_rnn rnn;
-    wg_linear_layer head;
+    learner l = {.o = o};
     wg_rnn_options options = wg_rnn_defaults();
     options.cell = p->cell;
     options.layers = p->layers;
-    wg_rnn_init(&rnn, set, "rnn", 4, o->hidden, options);
-    if (p->cell == WG_LSTM || p->cell == WG_GRU) hold(&rnn, log((double)o->length));
-    wg_linear_init(&head, set, "head", o->hidden, 4, wg_linear_defaults());
+    wg_rnn_init(&l.rnn, set, "rnn", 4, o->hidden, options);
+    if (p->cell == WG_LSTM || p->cell == WG_GRU) hold(&l.rnn, log((double)o->length));
+    wg_linear_init(&l.head, set, "head", o->hidden, 4, wg_linear_defaults());
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = o->lr;
-    wg_optimizer *optimizer = wg_adam_new(set, adam);
-    if (!optimizer || wg_params_status(set) != WG_OK) app_fail("cannot make the %s", p->name);
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = set;
+    fit.optimizer = wg_adam_new(set, adam);
+    fit.loss = loss_of, fit.validate = accuracy_of, fit.context = &l;
+    fit.steps = fit.validate_every = o->steps;
+    fit.clip = 1;
     *params = wg_params_trainable(set);
-    int64_t counted = 0;
-    double right = 0;
-    for (int64_t step = 0; step < o->steps && !wg_signal_number(); step++) {
-        wg_tensor sign;
-        wg_set_step(tape, (uint64_t)step);
-        wg_tensor logits = recall(&rnn, &head, o, tape, &sign), loss = wg_keep(wg_cross_entropy(logits, sign));
-        wg_tensor hits = wg_keep(wg_mean_all(wg_cast(wg_equal(wg_argmax(logits, -1, false), sign), WG_F32)));
-        wg_zero_grad(set);
-        wg_backward(loss);
-        if (step >= o->steps - o->steps / 10 - 1) right += wg_item(hits), counted++;
-        wg_progress_show(progress, done + step + 1, wg_item(loss));
-        if (wg_tape_reset(tape) != WG_OK) app_fail("%s: %s", p->name, wg_tape_message(tape));
-        wg_clip_grad_norm(set, 1, NULL);
-        if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s: %s", p->name, wg_optimizer_message(optimizer));
-    }
-    wg_optimizer_free(optimizer);
+    wg_fit_result end =
+        app_fit(fit, tape, (wg_progress){.unit = "sequences", .units = (double)o->batch, .label = p->name});
+    wg_optimizer_free(fit.optimizer);
     wg_params_free(set);
-    return counted ? right / (double)counted : 0;
+    return end.validation;
 }
 
 /* ---- the program ---- */
@@ -253,24 +271,20 @@ static double train(const pupil *p, const settings *o, int64_t seed, wg_tape *ta
 /* Trains each net with several seeds; accuracy[PUPILS] is the mean over them. */
 static void train_all(const settings *o, wg_tape *tape, double *accuracy)
 {
-    wg_progress progress = {.unit = "sequences", .units = (double)o->batch};
-    wg_progress_begin(&progress, 0, PUPILS * o->runs * o->steps);
     if (o->steps > 0)
         printf("%-16s %10s  %s %lld steps of training, mean and range of %lld seeds\n", "net", "parameters",
                "accuracy after", (long long)o->steps, (long long)o->runs);
     for (int i = 0; i < PUPILS && o->steps > 0; i++) {
         double low = 1, high = 0;
         int64_t params = 0;
-        progress.label = pupils[i].name;
         for (int64_t k = 0; k < o->runs; k++) {
-            double a = train(&pupils[i], o, o->seed + k, tape, &progress, (i * o->runs + k) * o->steps, &params);
+            double a = train(&pupils[i], o, o->seed + k, tape, &params);
             low = fmin(low, a);
             high = fmax(high, a);
             accuracy[i] += a / (double)o->runs;
         }
         printf("%-16s %10lld  %.3f (%.3f to %.3f)\n", pupils[i].name, (long long)params, accuracy[i], low, high);
     }
-    wg_progress_clear();
 }
 
 int main(int argc, char **argv)
@@ -295,7 +309,7 @@ int main(int argc, char **argv)
         "Expected: growth per step 0.9, 1.0, 1.1 for Elman's nets, above 0.97 for GRU and LSTM; these two are\n"
         "right above 0.98 after training, Elman's nets below 0.7.",
         options);
-    if (o.tiny) o.length = 40, o.hidden = 8, o.steps = 100, o.runs = 1;
+    if (o.tiny) app_preset(options, "length=40 hidden=8 steps=100 runs=1");
     wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(o.threads, o.seed, NULL, &pool);
@@ -307,11 +321,9 @@ int main(int argc, char **argv)
 
     double accuracy[PUPILS] = {0};
     train_all(&o, tape, accuracy);
-    printf("final:");
-    for (int i = 0; i < NETS; i++) printf(" growth_%s=%.4f", subjects[i].key, growth(norm[i], T));
-    printf(" attention_gain=%.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);
-    for (int i = 0; i < PUPILS && o.steps > 0; i++) printf(" accuracy_%s=%.3f", pupils[i].key, accuracy[i]);
-    printf("\n");
+    for (int i = 0; i < NETS; i++) app_result("growth %s: %.4f", subjects[i].key, growth(norm[i], T));
+    app_result("gain by attention: %.3g", norm[NETS - 1][T - 1] / norm[0][T - 1]);
+    for (int i = 0; i < PUPILS && o.steps > 0; i++) app_result("accuracy %s: %.3f", pupils[i].key, accuracy[i]);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

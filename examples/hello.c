@@ -154,7 +154,8 @@ int main(int argc, char **argv)
     app_name("hello");
     app_parse(argc, argv, "hello [options]",
               "Learns to spell a word with a recurrent net of 40 parameters, and cannot without recurrence.\n"
-              "Expected: HELLO within 40 steps, p_min > 0.9, without recurrence p_min <= 0.5.",
+              "Expected: HELLO within 40 steps, each letter with a probability > 0.9; without recurrence one is at "
+              "most 0.5.",
               options);
     check_word(word);
     wg_pool *pool;
@@ -177,13 +178,14 @@ int main(int argc, char **argv)
     }
     spell(&m, tape, text);
     double least = probabilities(&m, tape, p), least_without = probabilities(&without, tape, p_without);
-    printf("\nafter %lld steps, probability of the next letter, with and without recurrent weights\n",
-           (long long)steps);
+    printf("\nafter %lld steps it spells %s\nprobability of the next letter, with and without recurrent weights\n",
+           (long long)steps, text);
     for (int t = 0; t + 1 < m.length; t++)
         printf("%c after %-*.*s  %.3f  %.3f\n", word[t + 1], m.length - 1, t + 1, word, p[t], p_without[t]);
-    printf("final: params=%lld loss=%.4f rises=%lld text=%s spelled_at=%lld p_min=%.3f p_min_without=%.3f\n",
-           (long long)wg_params_trainable(m.params), loss, (long long)rises, text, (long long)spelled, least,
-           least_without);
+    app_result("parameters: %lld, loss: %.4f nats, rises of the loss: %lld, spelled at step: %lld, "
+               "smallest probability: %.3f, without recurrence: %.3f",
+               (long long)wg_params_trainable(m.params), loss, (long long)rises, (long long)spelled, least,
+               least_without);
     net_free(&m);
     net_free(&without);
     wg_tape_free(tape);

@@ -98,17 +98,11 @@ static int compare_zips(const void *a, const void *b) { return strcmp(*(char *co
 /* Shuffles, holds out a fifth for validation, and numbers the zip codes that occur at least RARE times in the rest. */
 static void prepare(houses *h, uint64_t seed)
 {
-    const int64_t *order;
-    wg_loader_options options = wg_loader_defaults();
-    options.batch = h->n;
-    options.seed = seed;
-    wg_loader *all = wg_loader_new(h->n, options, NULL);
-    house *shuffled = malloc((size_t)h->n * sizeof *shuffled);
-    const char **zips = malloc((size_t)h->n * sizeof *zips);
-    if (!all || !shuffled || !zips) app_fail("out of memory");
-    wg_loader_batch(all, 0, &order);
+    int64_t *order = app_shuffled(h->n, seed);
+    house *shuffled = app_room(h->n, sizeof *shuffled);
+    const char **zips = app_room(h->n, sizeof *zips);
     for (int64_t i = 0; i < h->n; i++) shuffled[i] = h->house[order[i]];
-    wg_loader_free(all);
+    free(order);
     free(h->house);
     h->house = shuffled;
     h->n_train = h->n - h->n / 5;
@@ -175,9 +169,8 @@ static model model_new(const houses *h, int64_t hidden, int64_t seed)
 static wg_tensor predict(const model *m, wg_tape *tape, const houses *h, const int64_t *which, int64_t n,
                          wg_tensor *truth)
 {
-    float *rows = malloc((size_t)n * SHIFT * sizeof *rows);
-    int32_t *places = malloc((size_t)n * sizeof *places);
-    if (!rows || !places) app_fail("out of memory");
+    float *rows = app_room(n * SHIFT, sizeof *rows);
+    int32_t *places = app_room(n, sizeof *places);
     for (int64_t i = 0; i < n; i++) {
         const house *one = &h->house[which ? which[i] : h->n_train + i];
         for (int c = 0; c < NUMBERS; c++) rows[i * SHIFT + c] = (float)one->number[c];
@@ -195,20 +188,7 @@ static wg_tensor predict(const model *m, wg_tape *tape, const houses *h, const i
     return wg_linear_apply(&m->layer[2], x);
 }
 
-/* ---- training ---- */
-
-static double train_step(const model *m, wg_tape *tape, const houses *h, wg_loader *loader, uint64_t step)
-{
-    const int64_t *which;
-    int64_t n = wg_loader_batch(loader, step, &which);
-    wg_tensor truth, price = predict(m, tape, h, which, n, &truth);
-    wg_tensor loss = wg_keep(wg_mse(price, truth, WG_MEAN));
-    wg_zero_grad(m->params);
-    wg_backward(loss);
-    double value = wg_item(loss);
-    app_end_step(tape);
-    return value;
-}
+/* ---- validation ---- */
 
 /* Root mean squared errors on held-out houses, in units of the price: of the model, and of the mean price. */
 static double validate(const model *m, wg_tape *tape, const houses *h, double *of_mean)
@@ -243,50 +223,59 @@ static void print_some(const model *m, wg_tape *tape, const houses *h)
     app_end_step(tape);
 }
 
+/* ---- training ---- */
+
+typedef struct learner {
+    const model *m;
+    const houses *h;
+    wg_average *average;
+} learner;
+
+static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
+{
+    const learner *l = context;
+    wg_tensor truth, price = predict(l->m, batch->tape, l->h, batch->sample, batch->n, &truth);
+    return wg_mse(price, truth, WG_MEAN);
+}
+
+static double error_of(void *context, wg_tape *tape)
+{
+    const learner *l = context;
+    double of_mean;
+    return validate(l->m, tape, l->h, &of_mean);
+}
+
+/* The averaged weights are validated, and saved if they are the best. */
+static void average(void *context, wg_fit_event event, const wg_fit_result *now)
+{
+    const learner *l = context;
+    (void)now;
+    if (event == WG_FIT_STEP) wg_average_update(l->average);
+    if (event == WG_FIT_VALIDATE || event == WG_FIT_VALIDATED) wg_average_swap(l->average);
+}
+
 /* Trains until the validation error stops falling. The model then has the averaged weights, or the best ones if they
  * were saved. Returns the number of steps. */
 static uint64_t learn(model *m, wg_tape *tape, const houses *h, const settings *s)
 {
-    enum { VALIDATE_EVERY = 100 };
-    wg_error error = {0};
-    wg_loader_options order = wg_loader_defaults();
-    order.batch = s->batch;
-    order.seed = (uint64_t)s->seed;
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = s->lr;
-    wg_loader *loader = wg_loader_new(h->n_train, order, &error);
-    wg_optimizer *optimizer = wg_adam_new(m->params, adam);
-    wg_average *average = wg_average_new(m->params, 0.99);
-    if (!loader || !optimizer || !average) app_fail("cannot start: %s", error.text);
-    wg_early_stop stop = wg_early_stop_defaults();
-    stop.patience = s->patience;
-    stop.path = s->out;
-    wg_checkpoint checkpoint = {.params = m->params, .seed = (uint64_t)s->seed};
-    if (s->out && wg_checkpoint_save(s->out, &checkpoint, &error) != WG_OK)
-        app_fail("%s", error.text); /* the file can be written */
-    wg_progress progress = {.unit = "houses", .units = (double)order.batch};
-    wg_progress_begin(&progress, 0, s->steps);
-    uint64_t step = 0;
-    while (step < (uint64_t)s->steps && !wg_early_stop_due(&stop) && !wg_signal_number()) {
-        double loss = train_step(m, tape, h, loader, step), of_mean;
-        if (wg_optimizer_step(optimizer) != WG_OK) app_fail("%s", wg_optimizer_message(optimizer));
-        wg_average_update(average);
-        wg_progress_show(&progress, (int64_t)++step, loss);
-        if (step % VALIDATE_EVERY != 0) continue;
-        wg_average_swap(average);
-        checkpoint.step = step;
-        if (wg_early_stop_update(&stop, validate(m, tape, h, &of_mean), &checkpoint, &error) != WG_OK)
-            app_fail("%s", error.text);
-        wg_average_swap(average);
-    }
-    wg_progress_clear();
-    wg_average_swap(average);
-    if (s->out && stop.best == stop.best && wg_early_stop_restore(&stop, &checkpoint, &error) != WG_OK)
-        app_fail("%s", error.text);
-    wg_average_free(average);
-    wg_optimizer_free(optimizer);
-    wg_loader_free(loader);
-    return step;
+    learner l = {m, h, wg_average_new(m->params, 0.99)};
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = m->params;
+    fit.optimizer = wg_adam_new(m->params, adam);
+    fit.loss = loss_of, fit.validate = error_of, fit.context = &l;
+    fit.samples = h->n_train, fit.batch = s->batch;
+    fit.steps = s->steps, fit.validate_every = 100, fit.patience = s->patience;
+    fit.seed = (uint64_t)s->seed;
+    fit.best_path = s->out;
+    fit.watch = average, fit.watched = &l;
+    if (s->out) app_check_place(s->out);
+    wg_fit_result end = app_fit(fit, tape, (wg_progress){.unit = "houses", .units = (double)s->batch});
+    if (!s->out) wg_average_swap(l.average);
+    wg_average_free(l.average);
+    wg_optimizer_free(fit.optimizer);
+    return end.step;
 }
 
 int main(int argc, char **argv)
@@ -329,8 +318,8 @@ int main(int argc, char **argv)
     printf("%lld houses to train on, %lld to validate, %lld zip codes, %lld parameters\n", (long long)h.n_train,
            (long long)(h.n - h.n_train), (long long)h.n_places - 1, (long long)wg_params_trainable(m.params));
     print_some(&m, tape, &h);
-    printf("final: rmse=%.0f rmse_of_mean=%.0f ratio=%.3f r_squared=%.4f steps=%llu\n", before, of_mean,
-           before / of_mean, 1 - pow(before / of_mean, 2), (unsigned long long)steps);
+    app_result("RMSE: %.0f, RMSE of the mean: %.0f, ratio: %.3f, R squared: %.4f, steps: %llu", before, of_mean,
+               before / of_mean, 1 - pow(before / of_mean, 2), (unsigned long long)steps);
     free(h.house);
     wg_params_free(m.params);
     wg_tape_free(tape);

@@ -37,7 +37,7 @@ int main(int argc, char **argv)
         if (wg_dist_step(dist, 0, &result) != WG_OK) return fail(world, wg_dist_message(dist));
     }
     if (wg_world_speaks(world))
-        printf("final: a=%.2f b=%.2f loss=%.3f ranks=%d\n", *(const float *)wg_param_value(a),
+        printf("final: a %.2f, b %.2f, loss %.3f, ranks %d\n", *(const float *)wg_param_value(a),
                *(const float *)wg_param_value(b), result.values[0], wg_world_size(world));
     wg_tape_free(tape), wg_dist_free(dist), wg_optimizer_free(sgd), wg_params_free(model), wg_world_close(world);
     return 0;

@@ -248,8 +248,8 @@ int main(int argc, char **argv)
     train(&m, tape, &t, validation, &s);
     wg_confusion *c = validate(&m, tape, validation, t.species->n);
     print_scores(c, t.species->names);
-    printf("final: accuracy=%.3f macro_f1=%.3f params=%lld\n", wg_confusion_accuracy(c), wg_confusion_macro(c).f1,
-           (long long)wg_params_trainable(m.params));
+    app_result("accuracy: %.3f, macro F1: %.3f, parameters: %lld", wg_confusion_accuracy(c),
+               wg_confusion_macro(c).f1, (long long)wg_params_trainable(m.params));
     wg_confusion_free(c);
     wg_feed_free(validation);
     wg_params_free(m.params);

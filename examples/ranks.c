@@ -1,6 +1,7 @@
 /* An example on several ranks. */
 #include "ranks.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static wg_world *world;
@@ -50,9 +51,28 @@ wg_dist *ranks_begin(wg_params *params, wg_optimizer *optimizer, int64_t shards,
     return dist;
 }
 
-double ranks_step(wg_dist *dist, bool timeout, int64_t step, int *stop)
+/* The gradient of a shard. */
+static void train_shard(wg_dist *dist, wg_tape *tape, int64_t step, int64_t shard, ranks_loss *loss_of,
+                        void *context)
+{
+    int64_t rows = 0;
+    double value = 0;
+    wg_tensor loss = wg_keep(loss_of(context, tape, step, shard, &rows));
+    if (rows > 0) {
+        (void)wg_backward(loss); /* the tape keeps an error */
+        value = wg_item(loss);
+        app_end_step(tape);
+        if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);
+    }
+    if (wg_dist_add(dist, (double)rows, &value) != WG_OK) app_fail("%s", wg_dist_message(dist));
+}
+
+double ranks_step(wg_dist *dist, wg_tape *tape, int64_t step, ranks_loss *loss_of, void *context, bool timeout,
+                  int *stop)
 {
     wg_dist_result result;
+    for (int64_t shard; (shard = wg_dist_next(dist, tape, (uint64_t)step)) >= 0;)
+        train_shard(dist, tape, step, shard, loss_of, context);
     const int ours = wg_signal_number() ? wg_signal_number() : timeout ? RANKS_TIMEOUT : 0;
     if (wg_dist_step(dist, ours, &result) != WG_OK)
         app_fail("step %lld: %s", (long long)step + 1, wg_dist_message(dist));

@@ -275,13 +275,6 @@ static void write_order_file(const char *path, const corpus *c, const settings *
     wg_loader_free(loader);
 }
 
-static void write_model(const char *path, const model *m, const settings *s)
-{
-    wg_error error = {0};
-    wg_checkpoint checkpoint = {.params = m->params, .seed = (uint64_t)s->seed};
-    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
-}
-
 /* The logits of one sample. */
 static void logits_of(wg_tape *tape, const model *m, const corpus *c, int64_t sample, int64_t padding,
                       float out[CLASSES])
@@ -406,7 +399,7 @@ static void run(const settings *s, wg_tape *tape, const plan *p, result r[MODELS
         for (int k = 0; k < p->n_tasks; k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
             snprintf(label, sizeof label, "%s, %s", model_names[kind], p->tasks[k]->name);
-            if (s->init_out) write_model(s->init_out, &m, s);
+            if (s->init_out) app_save(s->init_out, m.params, s->seed);
             r[kind][k] = train(s, tape, &m, &c[k], label);
             if (s->sentence) classify(tape, &m, &c[k], s->sentence);
             wg_params_free(m.params);
@@ -435,12 +428,12 @@ static void print_results(wg_tape *tape, const settings *s, const plan *p, resul
     double other_order[MODELS], padded;
     show_order(tape, s, other_order, &padded);
     print_table(p, r);
-    printf("final:");
     for (int k = 0; k < p->n_tasks; k++)
         for (int kind = p->first; kind <= p->last; kind++)
-            printf(" %s_%s=%.3f", p->tasks[k]->name, model_names[kind], r[kind][k].accuracy);
-    for (int kind = 0; kind < MODELS; kind++) printf(" ice_cream_%s=%.3g", model_names[kind], other_order[kind]);
-    printf(" padding=%.3g\n", padded);
+            app_result("%s %s: %.3f", p->tasks[k]->name, model_names[kind], r[kind][k].accuracy);
+    for (int kind = 0; kind < MODELS; kind++)
+        app_result("ice cream %s: %.3g", model_names[kind], other_order[kind]);
+    app_result("padding: %.3g", padded);
 }
 
 int main(int argc, char **argv)

@@ -230,11 +230,11 @@ static void print_result(const settings *s, const corpus *c, wg_tape *tape, cons
         if (s->sentence) print_tagged(&models[k], tape, c, s->sentence);
         for (int i = 0; !s->sentence && !s->data && i < 4; i++) print_tagged(&models[k], tape, c, garden_path[i]);
     }
-    printf("\nfinal:");
-    for (int k = 0; k < 2; k++)
-        printf(" %s=%.4f ambiguous_%s=%.4f depends_%s=%.3g", direction[k], scores[k].words, direction[k],
-               scores[k].ambiguous, direction[k], depends[k]);
-    printf("\n");
+    putchar('\n');
+    for (int k = 0; k < 2; k++) {
+        app_result("%s: %.4f, %s on ambiguous words: %.4f, %s change by later words: %.3g", direction[k],
+                   scores[k].words, direction[k], scores[k].ambiguous, direction[k], depends[k]);
+    }
 }
 
 static void run(wg_tape *tape, const settings *s)

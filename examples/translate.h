@@ -65,12 +65,8 @@ typedef struct quality {
     size_t exact, lines;
 } quality;
 
-typedef struct learnt {
-    double loss, seconds; /* mean of about the last 50 steps; of the training */
-} learnt;
-
 /* translate.c */
-learnt learn(run *r);
+wg_fit_result learn(run *r);
 quality test(const run *r, const words *source, const words *target, int64_t show);
 void write_weights(const run *r, const words *source, const words *target, size_t line);
 

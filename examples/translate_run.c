@@ -281,13 +281,6 @@ static void write_order(const char *path, const run *r)
     free(order);
 }
 
-static void write_model(const char *path, const run *r)
-{
-    wg_error error = {0};
-    wg_checkpoint checkpoint = {.params = r->m.params, .seed = (uint64_t)r->s.seed};
-    if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
-}
-
 /* ---- output ---- */
 
 static void print_words(const char *what, const char *const *text, size_t n)
@@ -368,7 +361,7 @@ static void test_lengths(const run *r)
         words source, target;
         make_digits(&source, &target, 50, (uint64_t)(100 + n), n, n);
         quality q = test(r, &source, &target, 0);
-        printf("length %d%s: exact=%.2f\n", n, n > LONGEST ? ", never seen" : "",
+        printf("length %d%s: exact %.2f\n", n, n > LONGEST ? ", never seen" : "",
                (double)q.exact / (double)q.lines);
         words_fini(&source);
         words_fini(&target);
@@ -446,11 +439,11 @@ static void parse(int argc, char **argv, settings *s)
     app_parse(
         argc, argv, "translate [options]",
         "Learns to translate sentences with an encoder and a decoder; without files: digits to German, backwards.\n"
-        "Expected of that: exact=1.0000 with luong, bahdanau and transformer, at least 0.9 with plain.",
+        "Expected of that: exact 1.0000 with luong, bahdanau and transformer, at least 0.9 with plain.",
         options);
     if (s->tiny) app_preset(options, "size=32 batch=32 steps=600 tests=50 show=1");
     check(s);
-    app_watch_begin(s->logdir, options);
+    app_watch_begin(s->logdir, NULL, options);
 }
 
 int main(int argc, char **argv)
@@ -462,21 +455,18 @@ int main(int argc, char **argv)
     if (s->picture) app_check_place(s->picture);
     if (s->weights) app_check_place(s->weights);
     run_begin(&r);
-    if (s->init_out) write_model(s->init_out, &r);
+    if (s->init_out) app_save(s->init_out, r.m.params, s->seed);
     if (s->order_out) write_order(s->order_out, &r);
     wg_signal_catch();
-    learnt l = learn(&r);
+    wg_fit_result end = learn(&r);
     quality q = test(&r, &r.test_source, &r.test_target, s->show);
     if (!s->source && !s->tiny) test_lengths(&r);
     if (s->picture || s->weights || (s->logdir && strcmp(s->model, "plain") != 0))
         write_weights(&r, &r.test_source, &r.test_target, 0);
-    app_watch_result("exact", "%.4f", q.lines ? (double)q.exact / (double)q.lines : 0);
-    app_watch_result("BLEU", "%.4f", wg_bleu_score(&q.bleu));
-    app_watch_result("seconds", "%.1f", l.seconds);
-    printf(
-        "final: model=%s train_loss=%.4f exact=%.4f bleu=%.4f beam=%lld sentences=%zu params=%lld seconds=%.1f\n",
-        s->model, l.loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),
-        (long long)s->beam, q.lines, (long long)wg_params_trainable(r.m.params), l.seconds);
+    app_result("model: %s, training loss: %.4f nats, exact: %.4f, BLEU: %.4f, beam: %lld, sentences: %zu, "
+               "parameters: %lld, time: %.1f s",
+               s->model, end.mean_loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),
+               (long long)s->beam, q.lines, (long long)wg_params_trainable(r.m.params), end.seconds);
     run_end(&r);
     return app_end();
 }

@@ -222,17 +222,6 @@ static double learn(const settings *s, const char *name, predict_fn predict, wg_
     return accuracy;
 }
 
-static void make_tiny(settings *s, const app_option *o)
-{
-    for (; o->type != APP_END; o++) {
-        if (o->given) continue;
-        if (o->value == &s->steps) s->steps = 120;
-        if (o->value == &s->batch) s->batch = 20;
-        if (o->value == &s->test) s->test = 200;
-        if (o->value == &s->lr) s->lr = 0.005;
-    }
-}
-
 int main(int argc, char **argv)
 {
     static const char *const cells[] = {"lstm", "gru", "rnn", NULL};
@@ -259,7 +248,7 @@ int main(int argc, char **argv)
               "Nets classify the motion of a shape in a clip. Expected: above 95 % for the recurrent net and for\n"
               "convolution over time, below 55 % for the average over frames, which does not see their order.",
               options);
-    if (s.tiny) make_tiny(&s, options);
+    if (s.tiny) app_preset(options, "steps=120 batch=20 test=200 lr=0.005");
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     wg_signal_catch();
@@ -269,10 +258,10 @@ int main(int argc, char **argv)
             accuracy[i] = learn(&s, names[i], nets[i], tape);
         else
             accuracy[i] = NAN;
-    printf("\nfinal:");
+    putchar('\n');
     for (int i = 0; i < 3; i++)
-        if (!isnan(accuracy[i])) printf(" %s=%.1f", names[i], accuracy[i]);
-    printf(" steps=%lld seconds=%.1f\n", (long long)s.steps, wg_seconds() - started);
+        if (!isnan(accuracy[i])) app_result("%s: %.1f %%", names[i], accuracy[i]);
+    app_result("steps: %lld, time: %.1f s", (long long)s.steps, wg_seconds() - started);
     wg_tape_free(tape);
     wg_pool_free(pool);
     return app_end();

@@ -1,4 +1,4 @@
-/* What a run with --logdir leaves in its folder: event files for TensorBoard, report.html, trace.json. */
+/* What a run leaves: a page with its report; with --logdir in that folder, next to event files and a trace. */
 #include "app.h"
 
 #include <errno.h>
@@ -12,19 +12,19 @@
 enum { TRACE_AFTER = 3, TRACE_STEPS = 5, TRACE_EVENTS = 1 << 14 };
 
 static struct watch {
-    const char *folder; /* NULL: nobody watches */
-    wg_log_file *log;
-    wg_report *report;
-    int64_t steps; /* since the program began */
-    FILE *sample;  /* a text that is being written, ... */
-    char *text;    /* ... and its bytes */
+    const char *folder; /* of --logdir, or NULL */
+    char page[4096];    /* the file of the report */
+    wg_log_file *log;   /* NULL without a folder */
+    wg_report *report;  /* NULL: nobody watches */
+    int64_t steps;      /* since the program began */
+    FILE *sample;       /* a text that is being written, ... */
+    char *text;         /* ... and its bytes */
     size_t size;
 } watch;
 
-static const char *place(const char *name, char path[4096])
+static void place(const char *folder, const char *name, char path[4096])
 {
-    if (snprintf(path, 4096, "%s/%s", watch.folder, name) >= 4096) app_fail("--logdir: the name is too long");
-    return path;
+    if (snprintf(path, 4096, "%s/%s", folder, name) >= 4096) app_fail("--logdir: the name is too long");
 }
 
 static void check_log(wg_status status)
@@ -43,18 +43,18 @@ static void check_report(wg_status status)
 
 static bool write_report(void)
 {
-    char path[4096];
     wg_error error = {0};
-    if (wg_report_write(watch.report, place("report.html", path), &error) == WG_OK) return true;
+    if (wg_report_write(watch.report, watch.page, &error) == WG_OK) return true;
     app_note("%s", error.text);
     return false;
 }
 
-/* At the end of the program, also if it failed or was stopped. */
+/* At the end of the program, also if it failed or was stopped. A run that makes no step does not
+ * replace the page of an earlier one. */
 static void finish(void)
 {
     wg_error error = {0};
-    bool ok = write_report();
+    bool ok = (watch.steps == 0 && !watch.folder) || write_report();
     if (watch.log && wg_log_close(watch.log, &error) != WG_OK) {
         app_note("%s", error.text);
         ok = false;
@@ -84,15 +84,33 @@ static void add_settings(const app_option *options)
     }
 }
 
-void app_watch_begin(const char *folder, const app_option *options)
+static void open_folder(const char *folder)
 {
-    char started[64];
     wg_error error = {0};
-    const time_t now = time(NULL);
-    if (!folder || app_is_quiet()) return;
     watch.folder = folder;
     watch.log = wg_log_open(folder, &error);
     if (!watch.log) app_fail("--logdir: %s", error.text);
+    place(folder, "report.html", watch.page);
+}
+
+/* Whether there is to be a page without a folder. One that nobody has asked for may be left out. */
+static bool open_page(const char *page, const app_option *options)
+{
+    if (!page || !*page) return false;
+    while (options->type != APP_END && strcmp(options->name, "report") != 0) options++;
+    if (!options->given && access(".", W_OK) != 0) return false;
+    app_check_place(page);
+    if (snprintf(watch.page, sizeof watch.page, "%s", page) >= (int)sizeof watch.page)
+        app_fail("--report: the name is too long");
+    return true;
+}
+
+void app_watch_begin(const char *folder, const char *page, const app_option *options)
+{
+    char started[64];
+    const time_t now = time(NULL);
+    if (app_is_quiet() || (!folder && !open_page(page, options))) return;
+    if (folder) open_folder(folder);
     watch.report = wg_report_new(app_program());
     if (!watch.report) app_fail("out of memory");
     strftime(started, sizeof started, "%Y-%m-%d %H:%M", localtime(&now));
@@ -103,8 +121,8 @@ void app_watch_begin(const char *folder, const app_option *options)
 
 void app_watch_resume(int64_t last, const app_points *training, const app_points *validation)
 {
-    if (!watch.folder) return;
-    check_log(wg_log_resume(watch.log, last + 1));
+    if (!watch.report) return;
+    if (watch.log) check_log(wg_log_resume(watch.log, last + 1));
     for (size_t i = 0; i < training->n; i++)
         check_report(wg_report_line(watch.report, "loss", "training", training->x[i], training->y[i]));
     for (size_t i = 0; i < validation->n; i++)
@@ -115,41 +133,47 @@ static void log_number(const char *chart, const char *series, int64_t step, doub
 {
     char tag[200];
     snprintf(tag, sizeof tag, "%.90s/%.90s", chart, series);
-    check_log(wg_log_scalar(watch.log, tag, step, number));
+    if (watch.log) check_log(wg_log_scalar(watch.log, tag, step, number));
+}
+
+static void write_trace(const wg_tape *tape)
+{
+    char path[4096];
+    place(watch.folder, "trace.json", path);
+    FILE *out = fopen(path, "w");
+    if (!out || wg_dump_trace(tape, out) != WG_OK || fclose(out) != 0) app_fail("%s: %s", path, strerror(errno));
 }
 
 void app_watch_step(wg_tape *tape, const wg_params *params, int64_t step, double loss)
 {
-    char path[4096];
-    if (!watch.folder) return;
+    if (!watch.report) return;
     log_number("loss", "training", step, loss);
     check_report(wg_report_line(watch.report, "loss", "training", (double)step, loss));
     if (++watch.steps == TRACE_AFTER && wg_trace_runs(tape, TRACE_EVENTS) != WG_OK) app_fail("out of memory");
     if (watch.steps != TRACE_AFTER + TRACE_STEPS) return;
-    FILE *out = fopen(place("trace.json", path), "w");
-    if (!out || wg_dump_trace(tape, out) != WG_OK || fclose(out) != 0) app_fail("%s: %s", path, strerror(errno));
+    if (watch.folder) write_trace(tape);
     check_report(wg_report_run(watch.report, tape, params));
     wg_trace_runs(tape, 0);
 }
 
 void app_watch_test(const wg_params *params, const char *chart, const char *series, int64_t step, double number)
 {
-    if (!watch.folder) return;
+    if (!watch.report) return;
     log_number(chart, series, step, number);
-    check_log(wg_log_params(watch.log, step, params));
+    if (watch.log) check_log(wg_log_params(watch.log, step, params));
     check_report(wg_report_dot(watch.report, chart, series, (double)step, number));
     if (!write_report()) exit(1);
 }
 
-void app_watch_result(const char *name, const char *format, ...)
+void app_watch_result(const char *name, const char *text)
 {
-    char text[200];
-    va_list arguments;
-    if (!watch.folder) return;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    check_report(wg_report_result(watch.report, name, text));
+    if (watch.report) check_report(wg_report_result(watch.report, name, text));
+}
+
+void app_watch_end(void)
+{
+    if (watch.report && !watch.folder && watch.steps > 0)
+        app_note("%s shows the run: open it in a browser", watch.page);
 }
 
 /* ---- texts, matrices, pictures ---- */
@@ -177,17 +201,17 @@ static char *as_markdown(const char *text)
 void app_watch_text(const char *heading, int64_t step, const char *text)
 {
     char caption[64];
-    if (!watch.folder) return;
+    if (!watch.report) return;
     snprintf(caption, sizeof caption, "step %lld", (long long)step);
     check_report(wg_report_text(watch.report, heading, caption, text));
     char *shown = as_markdown(text);
-    check_log(wg_log_text(watch.log, heading, step, shown));
+    if (watch.log) check_log(wg_log_text(watch.log, heading, step, shown));
     free(shown);
 }
 
 void app_watch_sample_begin(void)
 {
-    if (!watch.folder) return;
+    if (!watch.report) return;
     watch.sample = open_memstream(&watch.text, &watch.size);
     if (!watch.sample) app_fail("out of memory");
     app_copy_bytes(watch.sample);
@@ -195,7 +219,7 @@ void app_watch_sample_begin(void)
 
 void app_watch_sample_end(int64_t step)
 {
-    if (!watch.folder) return;
+    if (!watch.report) return;
     app_copy_bytes(NULL);
     if (fclose(watch.sample) != 0) app_fail("out of memory");
     if (watch.size > 0) app_watch_text("Samples", step, watch.text);
@@ -205,7 +229,7 @@ void app_watch_sample_end(int64_t step)
 void app_watch_matrix(const char *heading, const char *caption, int rows, int cols, const char *const *row_words,
                       const char *const *col_words, const float *numbers)
 {
-    if (!watch.folder) return;
+    if (!watch.report) return;
     check_report(wg_report_matrix(watch.report, heading, caption, rows, cols, row_words, col_words, numbers));
 }
 
@@ -213,8 +237,8 @@ void app_watch_picture(const char *heading, int number, const char *caption, int
                        int64_t height, int64_t width)
 {
     char tag[200];
-    if (!watch.folder) return;
+    if (!watch.report) return;
     snprintf(tag, sizeof tag, "%.90s/%d", heading, number);
     check_report(wg_report_picture(watch.report, heading, caption, pixels, height, width, 1));
-    check_log(wg_log_image(watch.log, tag, step, pixels, height, width, 1));
+    if (watch.log) check_log(wg_log_image(watch.log, tag, step, pixels, height, width, 1));
 }

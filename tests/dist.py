@@ -203,7 +203,7 @@ def examples(run, long):
             raise Failure("other files by " + " and ".join(files.values()))
         print(f"{name}: the same file")
     out, _ = run.example(3, "many")
-    if out.count("final: a=3.00") != 1:
+    if out.count("final: a 3.00,") != 1:
         raise Failure(f"{out}: {run.last}")
     if run.example(2, "charlm", "train", "--help")[0].count("usage:") != 1:
         raise Failure(f"not one help: {run.last}")

@@ -48,7 +48,7 @@ for cell in rnn lstm gru; do
     for optimizer in sgd rmsprop adam; do
         "$charlm" train $tiny --cell $cell --optimizer $optimizer --steps 3 --out m.safetensors >out.txt 2>err.txt ||
             fail "$cell with $optimizer: $(tail -1 err.txt)"
-        tail -1 out.txt | grep -Eq '^final: train_loss=[0-9.]+ val_loss=[0-9.]+ bits_per_char=[0-9.]+ chars_per_second=[0-9]+ params=[0-9]+ peak_bytes=[0-9]+$' ||
+        tail -1 out.txt | grep -Eq '^final: training loss [0-9.]+ nats, validation loss [0-9.]+ nats, bits per character [0-9.]+, speed [0-9]+ characters/s, parameters [0-9]+, peak memory [0-9.]+ MiB$' ||
             fail "last line of $cell with $optimizer: $(tail -1 out.txt)"
     done
 done
@@ -56,7 +56,7 @@ done
 
 "$charlm" train $tiny --steps 150 --lr 0.01 --out learned.safetensors --losses losses.txt >out.txt 2>err.txt || fail "150 steps"
 [ "$(wc -l <losses.txt)" = 150 ] || fail "not 150 losses"
-loss=$(sed -n 's/^final: train_loss=\([0-9.]*\).*/\1/p' out.txt)
+loss=$(sed -n 's/^final: training loss \([0-9.]*\) .*/\1/p' out.txt)
 awk "BEGIN { exit !($loss < 2.2) }" || fail "did not learn: $loss"
 
 # The same bits: another number of threads; stopped and resumed, dropout included; the same text again.
@@ -76,7 +76,7 @@ points() { sed -n "/^<!-- points/,/^-->/s/^$1 //p" "$2"; }
 
 # Samples during training change no bit of the model.
 "$charlm" train $tiny --dropout 0.3 --steps 40 --sample-every 20 --out b.safetensors >out.txt 2>/dev/null
-[ "$(grep -Ec '^step (20|40): val_loss=[0-9.]+ bits_per_char=[0-9.]+$' out.txt)" = 2 ] || fail "samples on the way"
+[ "$(grep -Ec '^step (20|40): validation loss [0-9.]+ nats, bits per character [0-9.]+$' out.txt)" = 2 ] || fail "samples on the way"
 cmp -s a.safetensors b.safetensors || fail "samples on the way change the model"
 
 # Killed after its last save: losses written since then are written again, once.
@@ -183,6 +183,20 @@ expect 1 "not a model of charlm" "$charlm" sample --model stranger.safetensors
 
 # The smallest setting.
 (cd "$dir" && "$charlm" --tiny --steps 20 >out.txt 2>err.txt && [ -s charlm.safetensors ]) || fail "--tiny: $(tail -1 err.txt)"
+
+# The demo: what it does, samples on the way, the result, a text, and commands that can be given; into a pipe, plain.
+# (--out: the default is next to the program.)
+"$charlm" demo --hidden 12 --batch 4 --unroll 8 --seconds 3 --sample-seconds 0.4 --steps 100000 --data text.txt \
+    --out d/demo.safetensors >out.txt 2>err.txt && fail "demo without a folder for its model"
+mkdir d
+"$charlm" demo --hidden 12 --batch 4 --unroll 8 --seconds 3 --sample-seconds 0.4 --steps 100000 --data text.txt \
+    --out d/demo.safetensors >out.txt 2>err.txt || fail "demo: $(tail -1 err.txt)"
+grep -q "^A character LSTM (long short-term memory) learns to write" out.txt || fail "the demo does not say what it does"
+[ "$(grep -c '^step [0-9]*: validation loss' out.txt)" -ge 3 ] || fail "the demo shows no samples"
+grep -q "^final: training loss" out.txt || fail "no result of the demo"
+[ "$(sed -n '/^What to try next:/,$p' out.txt | wc -l)" = 4 ] || fail "the end of the demo: $(tail -4 out.txt)"
+grep -q "charlm sample --model d/demo.safetensors$" out.txt && [ -s d/demo.safetensors ] || fail "the demo's model"
+LC_ALL=C grep -q "$(printf '[\033\r]')" out.txt err.txt && fail "the demo's output is not plain"
 
 # A full disk: no file may grow past a few blocks.
 (

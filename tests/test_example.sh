@@ -4,7 +4,7 @@
 # A row of the table, with tabs between: the expected exit code; an extended regular expression that the output must
 # match; arguments. With an exit code other than 0 the program must print one line to stderr, "name: ...", and nothing to
 # stdout. Instead of an exit code:
-#   same     exit code 0, and the stdout of the row before, apart from seconds=
+#   same     exit code 0, and the stdout of the row before, apart from the time
 #   file     no run: the expression must match in this file, which an earlier row has written
 #   long:0   exit code 0, run only with WG_TEST_LONG
 # In arguments, {here} is the folder of the table, and {tmp} is a temporary folder with files to refuse: empty, binary,
@@ -63,7 +63,7 @@ while IFS='	' read -r code pattern arguments; do
     # shellcheck disable=SC2086 # arguments are words
     ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=$leaks" "$program" $arguments >out.txt 2>err.txt
     got=$?
-    sed 's/ seconds=[0-9.]*//' out.txt >now.txt
+    sed 's/, time [0-9.]* s$//' out.txt >now.txt
     if [ "$code" = same ]; then
         cmp -s before.txt now.txt || fail "differs from the row before: $(diff before.txt now.txt | head -4)"
         code=0

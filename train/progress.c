@@ -85,9 +85,11 @@ static const char *duration_text(double seconds, char *text, size_t size)
     return text;
 }
 
+/* The terminal echoes "^C" behind the bar: if that reached the next line, the bar could not be removed. */
 static void draw_bar(const wg_progress *p, double fraction, const char *text)
 {
-    int columns = terminal_columns(), room = columns - (int)strlen(text) - 4;
+    enum { ECHO = 3 };
+    int columns = terminal_columns() - ECHO, room = columns - (int)strlen(text) - 3;
     int width = room > 40 ? 40 : room;
     wg_progress_clear();
     if (width >= 8) {
@@ -96,7 +98,7 @@ static void draw_bar(const wg_progress *p, double fraction, const char *text)
         for (int i = 0; i < width; i++) fputc(i < full ? '=' : i == full ? '>' : ' ', stderr);
         fputs(p->colour ? "\033[0m] " : "] ", stderr);
     }
-    fprintf(stderr, "%.*s", columns > 1 ? columns - 1 : 1, text);
+    fprintf(stderr, "%.*s", columns > 1 ? columns : 1, text);
     fflush(stderr);
     bar_shown = true;
 }

@@ -107,9 +107,10 @@ def main():
             file.writelines(f"{loss:.8f}\n" for loss in losses)
     val = validate(model, valid, o.unroll)
     last = losses[-100:]
-    print(f"final: train_loss={sum(last) / max(1, len(last)):.4f} val_loss={val:.4f} bits_per_char={val / math.log(2):.4f} "
-          f"chars_per_second={o.steps * o.batch * o.unroll / seconds:.0f} "
-          f"params={sum(p.numel() for p in model.parameters())}")
+    print(f"final: training loss {sum(last) / max(1, len(last)):.4f} nats, validation loss {val:.4f} nats, "
+          f"bits per character {val / math.log(2):.4f}, "
+          f"speed {o.steps * o.batch * o.unroll / seconds:.0f} characters/s, "
+          f"parameters {sum(p.numel() for p in model.parameters())}")
 
 
 if __name__ == "__main__":

@@ -84,9 +84,9 @@ def main():
         with torch.no_grad():
             right = (net(images[kept:]).argmax(-1) == labels[kept:]).sum().item()
         accuracy = 100 * right / o.test
-        print(f"epoch {epoch + 1}: train_loss={total / per_epoch:.4f} accuracy={accuracy:.2f}", flush=True)
-    print(f"final: accuracy={accuracy:.2f} params={sum(p.numel() for p in net.parameters())} steps={len(order)} "
-          f"seconds={seconds:.1f}")
+        print(f"epoch {epoch + 1}: training loss {total / per_epoch:.4f}, accuracy {accuracy:.2f} %", flush=True)
+    print(f"final: accuracy {accuracy:.2f} %, parameters {sum(p.numel() for p in net.parameters())}, "
+          f"steps {len(order)}, time {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def main():
             best, since, result = chosen, 0, (accuracy(model, data, n - held, n, size), epoch + 1)
         if since >= o.patience or best == 1:
             break
-    print(f"final: files_{name}={result[0]:.3f} epoch={result[1]} seconds={time.monotonic() - started:.1f}")
+    print(f"final: files {name} {result[0]:.3f}, epoch {result[1]}, time {time.monotonic() - started:.1f} s")
 
 
 if __name__ == "__main__":

@@ -287,8 +287,8 @@ def main():
     seconds = time.monotonic() - begin
     exact, score = test(model, data, o.max_words + 1)
     name, n = type(model).__name__.lower(), len(data["test_target_lengths"])
-    print(f"final: model={name} train_loss={loss:.4f} exact={exact:.4f} bleu={score:.4f}", end=" ")
-    print(f"sentences={n} seconds={seconds:.1f}")
+    print(f"final: model {name}, training loss {loss:.4f} nats, exact {exact:.4f}, BLEU {score:.4f}, sentences {n}, "
+          f"time {seconds:.1f} s")
 
 
 if __name__ == "__main__":
