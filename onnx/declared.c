@@ -52,7 +52,7 @@ static bool declare(wg_onnx *m, wg__span message, uint32_t value, wg__declared *
 {
     *d = (wg__declared){.value = {.name = m->values[value].name, .rank = -1}};
     if (!parse_tensor_type(m, inside(inside(message, 2), 1), d, error)) return false;
-    if (!wg__type_is_known(d->type))
+    if (!wg__type_is_known(d->type) || d->type >= WG__UINT4)
         return wg__onnx_refuse(m, error,
                                "'%.80s' is no tensor of numbers (element type %s): tensors of floats, integers "
                                "and bool are known",
