@@ -3,8 +3,8 @@
 
 #include "internal.h"
 
-/* The letter of an attribute's type in the rows: float, int, text, tensor, graph, floats, ints. */
-static const char letters[] = "?fistgFI";
+/* The letter of an attribute's type in the rows: float, int, text, tensor, graph, floats, ints, texts. */
+static const char letters[] = "?fistgFIS";
 
 /* Whether the row knows the attribute with this type. */
 static bool allows(const wg__op *op, const wg__attribute *a)
