@@ -74,7 +74,7 @@ static bool close_enough(const task *t, double got, double want, int type)
     if (isnan(want)) return isnan(got);
     if (got == want) return true;
     if (!wg__type_is_float(type)) return false;
-    const double rounding = type == WG__BFLOAT16 ? 1 / 128.0 : type == WG__FLOAT16 ? 1 / 1024.0 : 0;
+    const double rounding = type == WG__BFLOAT16 ? 1 / 64.0 : type == WG__FLOAT16 ? 1 / 512.0 : 0;
     if (isinf(want) && rounding > 0) return got * want > 0 && fabs(got) > 65504; /* it is wider here */
     return fabs(got - want) <= t->atol + (t->rtol + rounding) * fabs(want);
 }
