@@ -203,8 +203,8 @@ static void record_scan(wg__call *c)
 }
 
 const wg__op wg__onnx_control[] = {
-    {"If", record_if, 7, 1, 1, "then_branch=g else_branch=g", 1, .refuse = refuse_if},
-    {"Loop", record_loop, 7, 0, -1, "body=g", 1 | 2, .refuse = refuse_loop},
+    {"If", record_if, 6, 1, 1, "then_branch=g else_branch=g", 1, .refuse = refuse_if},
+    {"Loop", record_loop, 6, 0, -1, "body=g", 1 | 2, .refuse = refuse_loop},
     {"Scan", record_scan, 9, 1, -1,
      "body=g num_scan_inputs=i scan_input_axes=I scan_input_directions=I scan_output_axes=I "
      "scan_output_directions=I",

@@ -66,8 +66,8 @@ static void record_conv_transpose(wg__call *c)
 }
 
 const wg__op wg__onnx_conv[] = {
-    {"Conv", record_conv, 7, 2, 3, "auto_pad=s dilations=I group=i kernel_shape=I pads=I strides=I"},
-    {"ConvTranspose", record_conv_transpose, 7, 2, 3,
+    {"Conv", record_conv, 6, 2, 3, "auto_pad=s dilations=I group=i kernel_shape=I pads=I strides=I"},
+    {"ConvTranspose", record_conv_transpose, 6, 2, 3,
      "auto_pad=s dilations=I group=i kernel_shape=I output_padding=I output_shape=I pads=I strides=I"},
     {NULL},
 };

@@ -5,7 +5,7 @@
 
 #include "names.h"
 
-enum { LEAST_OPSET = 7, LARGEST_OPSET = 28, DEEPEST = 8 };
+enum { LEAST_OPSET = 6, LARGEST_OPSET = 28, DEEPEST = 8 };
 
 typedef struct parser {
     wg_onnx *model;

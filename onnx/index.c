@@ -273,13 +273,13 @@ static void record_reverse_sequence(wg__call *c)
 }
 
 const wg__op wg__onnx_index[] = {
-    {"Gather", record_gather, 7, 2, 2, "axis=i", 0, WG__ON_HOST},
+    {"Gather", record_gather, 6, 2, 2, "axis=i", 0, WG__ON_HOST},
     {"GatherElements", record_gather_elements, 11, 2, 2, "axis=i"},
     {"GatherND", record_gather_nd, 11, 2, 2, "batch_dims=i"},
     {"Scatter", record_scatter_elements, 9, 3, 3, "axis=i"},
     {"ScatterElements", record_scatter_elements, 11, 3, 3, "axis=i reduction=s", .refuse = refuse_scatter},
     {"ScatterND", record_scatter_nd, 11, 3, 3, "reduction=s", .refuse = refuse_scatter},
-    {"TopK", record_topk, 7, 1, 2, "axis=i k=i largest=i sorted=i", 2},
+    {"TopK", record_topk, 6, 1, 2, "axis=i k=i largest=i sorted=i", 2},
     {"NonZero", record_nonzero, 9, 1, 1, NULL, 1, WG__ON_HOST},
     {"ReverseSequence", record_reverse_sequence, 10, 2, 2, "batch_axis=i time_axis=i"},
     {NULL},

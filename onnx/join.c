@@ -203,10 +203,10 @@ static void record_dropout(wg__call *c)
 }
 
 const wg__op wg__onnx_join[] = {
-    {"Concat", record_concat, 7, 1, -1, "axis=i", 0, WG__ON_HOST},
-    {"Split", record_split, 7, 1, 2, "axis=i split=I num_outputs=i", 2, WG__ON_HOST},
-    {"Tile", record_tile, 7, 2, 2, NULL, 2, WG__ON_HOST},
-    {"Pad", record_pad, 7, 1, 4, "mode=s pads=I value=f", 2 | 4 | 8},
-    {"Dropout", record_dropout, 7, 1, 3, "ratio=f seed=i", 2 | 4},
+    {"Concat", record_concat, 6, 1, -1, "axis=i", 0, WG__ON_HOST},
+    {"Split", record_split, 6, 1, 2, "axis=i split=I num_outputs=i", 2, WG__ON_HOST},
+    {"Tile", record_tile, 6, 2, 2, NULL, 2, WG__ON_HOST},
+    {"Pad", record_pad, 6, 1, 4, "mode=s pads=I value=f", 2 | 4 | 8},
+    {"Dropout", record_dropout, 6, 1, 3, "is_test=i ratio=f seed=i", 2 | 4},
     {NULL},
 };

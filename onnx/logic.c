@@ -132,23 +132,23 @@ static const char *refuse_cast(const wg__onnx_node *node)
     }
 #define LOGIC(onnx, op, numbers)                                                                                   \
     {                                                                                                              \
-        onnx, record_logic, 7, 2, 2, NULL, 0, WG__ON_HOST, .two = op, .number = numbers                            \
+        onnx, record_logic, 6, 2, 2, NULL, 0, WG__ON_HOST, .two = op, .number = numbers                            \
     }
 
 const wg__op wg__onnx_logic[] = {
-    COMPARE("Equal", wg_equal, number_equal, 7),
-    COMPARE("Greater", wg_greater, number_greater, 7),
+    COMPARE("Equal", wg_equal, number_equal, 6),
+    COMPARE("Greater", wg_greater, number_greater, 6),
     COMPARE("GreaterOrEqual", wg_greater_equal, number_greater_equal, 12),
-    COMPARE("Less", wg_less, number_less, 7),
+    COMPARE("Less", wg_less, number_less, 6),
     COMPARE("LessOrEqual", wg_less_equal, number_less_equal, 12),
     LOGIC("And", wg_logical_and, number_and),
     LOGIC("Or", wg_logical_or, number_or),
     LOGIC("Xor", logical_xor, number_xor),
-    {"Not", record_logic, 7, 1, 1, NULL, 0, WG__ON_HOST, .one = wg_logical_not, .number = number_not},
+    {"Not", record_logic, 6, 1, 1, NULL, 0, WG__ON_HOST, .one = wg_logical_not, .number = number_not},
     {"IsNaN", record_is_nan, 9, 1, 1},
     {"IsInf", record_is_inf, 10, 1, 1, "detect_negative=i detect_positive=i"},
     {"Where", record_where, 9, 3, 3, NULL, 0, WG__ON_HOST},
-    {"Cast", record_cast, 7, 1, 1, "to=i saturate=i round_mode=s", 0, WG__ON_HOST, .refuse = refuse_cast},
+    {"Cast", record_cast, 6, 1, 1, "to=i saturate=i round_mode=s", 0, WG__ON_HOST, .refuse = refuse_cast},
     {"CastLike", record_cast_like, 15, 2, 2, "saturate=i round_mode=s", 0, WG__ON_HOST},
     {NULL},
 };

@@ -146,7 +146,7 @@ static void record_one_hot(wg__call *c)
 }
 
 const wg__op wg__onnx_make[] = {
-    {"Constant", record_constant, 7, 0, 0, "value=t value_float=f value_floats=F value_int=i value_ints=I", 0,
+    {"Constant", record_constant, 6, 0, 0, "value=t value_float=f value_floats=F value_int=i value_ints=I", 0,
      WG__SIZES_ONLY, refuse_constant},
     {"ConstantOfShape", record_constant_of_shape, 9, 1, 1, "value=t", 1, WG__SIZES_ONLY},
     {"Range", record_range, 11, 3, 3, NULL, 1 | 2 | 4, WG__ON_HOST},

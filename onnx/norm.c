@@ -21,6 +21,7 @@ static void record_batch_norm(wg__call *c)
 
 static const char *refuse_batch_norm(const wg__onnx_node *node)
 {
+    if (node->opset < 7 && !wg__attribute_int(node, "is_test", 0)) return "is_test = 0: export for evaluation";
     return wg__attribute_int(node, "spatial", 1) ? NULL : "spatial = 0 (a mean for each position) is not known";
 }
 
@@ -108,13 +109,13 @@ static void record_mean_variance(wg__call *c)
 }
 
 const wg__op wg__onnx_norm[] = {
-    {"BatchNormalization", record_batch_norm, 7, 5, 5, "epsilon=f momentum=f spatial=i training_mode=i",
+    {"BatchNormalization", record_batch_norm, 6, 5, 5, "epsilon=f is_test=i momentum=f spatial=i training_mode=i",
      .refuse = refuse_batch_norm},
     {"LayerNormalization", record_layer_norm, 17, 2, 3, "axis=i epsilon=f stash_type=i"},
     {"RMSNormalization", record_layer_norm, 23, 2, 2, "axis=i epsilon=f stash_type=i"},
-    {"InstanceNormalization", record_group_norm, 7, 3, 3, "epsilon=f"},
+    {"InstanceNormalization", record_group_norm, 6, 3, 3, "epsilon=f"},
     {"GroupNormalization", record_group_norm, 18, 3, 3, "epsilon=f num_groups=i stash_type=i"},
-    {"LRN", record_lrn, 7, 1, 1, "alpha=f beta=f bias=f size=i"},
+    {"LRN", record_lrn, 6, 1, 1, "alpha=f beta=f bias=f size=i"},
     {"MeanVarianceNormalization", record_mean_variance, 9, 1, 1, "axes=I"},
     {NULL},
 };

@@ -10,7 +10,7 @@
  *     wg_tensor loss = wg_cross_entropy(y, labels);                   // and so on: gradients, fusion, bf16
  *     wg_onnx_free(model);
  *
- * Opsets 7 to 28 of the default domain. docs/onnx.md lists the operators. What is not supported is refused by
+ * Opsets 6 to 28 of the default domain. docs/onnx.md lists the operators. What is not supported is refused by
  * wg_onnx_open, in one line that names operator, opset and node.
  *
  * Element types: float, double, float16 and bfloat16 are the model's dtype (f32 or f64: half precision is widened, and

@@ -92,13 +92,25 @@ static void record_one(wg__call *c)
     wg__set(c, 0, real ? y : wg_cast(y, WG_I32), type);
 }
 
+/* Operand 1. Before opset 7 an attribute may say which axis of operand 0 its first one is. */
+static wg_tensor second(wg__call *c)
+{
+    const wg_tensor b = wg__tensor(c, 1);
+    const int rank = wg__shape_of(c, 0).rank;
+    wg_shape shape = wg_shape_get(b);
+    if (!wg__attribute_has(c->node, "axis") || shape.rank < 0) return b;
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 0), rank);
+    while (shape.rank < rank - axis) shape.size[shape.rank++] = 1;
+    return wg_reshape(b, shape);
+}
+
 static void record_two(wg__call *c)
 {
     const int type = wg__type_of(c, 0);
     if (wg__can_know(c))
         wg__known_two(c, c->node->op->number, type);
     else
-        wg__set(c, 0, wg__wrap(c->node->op->two(wg__tensor(c, 0), wg__tensor(c, 1)), type), type);
+        wg__set(c, 0, wg__wrap(c->node->op->two(wg__tensor(c, 0), second(c)), type), type);
 }
 
 /* Integers are divided in f64 and truncated. */
@@ -109,7 +121,7 @@ static void record_divide(wg__call *c)
         record_two(c);
         return;
     }
-    const wg_tensor y = wg_div(wg_cast(wg__tensor(c, 0), WG_F64), wg_cast(wg__tensor(c, 1), WG_F64));
+    const wg_tensor y = wg_div(wg_cast(wg__tensor(c, 0), WG_F64), wg_cast(second(c), WG_F64));
     wg__set(c, 0, wg_cast(y, WG_I32), type);
 }
 
@@ -128,8 +140,8 @@ static void record_power(wg__call *c)
     const bool scalar =
         wg__is_known(c, 1) && wg_shape_numel(&exponent, &n) && n == 1 && exponent.rank <= wg_rank(x);
     const double p = scalar ? wg__known_scalar(c, 1, 1) : 0;
-    const wg_tensor y = scalar ? (p == 2 ? wg_square(x) : wg_pow_scalar(x, p))
-                               : wg_pow(x, wg_cast(wg__tensor(c, 1), wg_dtype_get(x)));
+    const wg_tensor y =
+        scalar ? (p == 2 ? wg_square(x) : wg_pow_scalar(x, p)) : wg_pow(x, wg_cast(second(c), wg_dtype_get(x)));
     wg__set(c, 0, real ? y : wg_cast(y, WG_I32), type);
 }
 
@@ -236,11 +248,18 @@ static void record_shrink(wg__call *c)
     wg__set(c, 0, wg_where(wg_less(x, low), wg_add_scalar(x, bias), above), wg__type_of(c, 0));
 }
 
+/* Before opset 7 a slope for each channel is [C] and does not broadcast as it is. */
 static void record_prelu(wg__call *c)
 {
     const wg_tensor x = wg__tensor(c, 0);
     const wg_tensor positive = wg_greater(x, wg__scalar_like(c, x, 0));
-    wg__set(c, 0, wg_where(positive, x, wg_mul(x, wg__tensor(c, 1))), wg__type_of(c, 0));
+    wg_tensor slope = wg__tensor(c, 1);
+    wg_shape channels = wg_shape_get(slope);
+    if (c->node->opset < 7 && channels.rank == 1 && channels.size[0] != 1) {
+        while (channels.rank < wg_rank(x) - 1) channels.size[channels.rank++] = 1;
+        slope = wg_reshape(slope, channels);
+    }
+    wg__set(c, 0, wg_where(positive, x, wg_mul(x, slope)), wg__type_of(c, 0));
 }
 
 static void record_gelu(wg__call *c)
@@ -277,11 +296,11 @@ static wg_tensor softsign(wg_tensor x) { return wg_div(x, wg_add_scalar(wg_abs(x
     }
 #define BINARY(onnx, op, numbers)                                                                                  \
     {                                                                                                              \
-        onnx, record_two, 7, 2, 2, NULL, 0, WG__ON_HOST, .two = op, .number = numbers                              \
+        onnx, record_two, 6, 2, 2, "axis=i broadcast=i", 0, WG__ON_HOST, .two = op, .number = numbers              \
     }
 #define SEVERAL(onnx, op, numbers)                                                                                 \
     {                                                                                                              \
-        onnx, record_several, 7, 1, -1, NULL, 0, WG__ON_HOST, .two = op, .number = numbers                         \
+        onnx, record_several, 6, 1, -1, NULL, 0, WG__ON_HOST, .two = op, .number = numbers                         \
     }
 #define ACTIVATION(onnx, record, since, attributes)                                                                \
     {                                                                                                              \
@@ -289,53 +308,53 @@ static wg_tensor softsign(wg_tensor x) { return wg_div(x, wg_add_scalar(wg_abs(x
     }
 
 const wg__op wg__onnx_pointwise[] = {
-    UNARY("Abs", wg_abs, number_abs, 7),
-    UNARY("Ceil", wg_ceil, number_ceil, 7),
-    UNARY("Cos", wg_cos, number_cos, 7),
-    UNARY("Exp", wg_exp, number_exp, 7),
-    UNARY("Floor", wg_floor, number_floor, 7),
-    UNARY("Log", wg_log, number_log, 7),
-    UNARY("Neg", wg_neg, number_neg, 7),
-    UNARY("Reciprocal", wg_reciprocal, number_reciprocal, 7),
-    UNARY("Relu", wg_relu, number_relu, 7),
+    UNARY("Abs", wg_abs, number_abs, 6),
+    UNARY("Ceil", wg_ceil, number_ceil, 6),
+    UNARY("Cos", wg_cos, number_cos, 6),
+    UNARY("Exp", wg_exp, number_exp, 6),
+    UNARY("Floor", wg_floor, number_floor, 6),
+    UNARY("Log", wg_log, number_log, 6),
+    UNARY("Neg", wg_neg, number_neg, 6),
+    UNARY("Reciprocal", wg_reciprocal, number_reciprocal, 6),
+    UNARY("Relu", wg_relu, number_relu, 6),
     UNARY("Round", wg_round, number_round, 11),
-    UNARY("Sigmoid", wg_sigmoid, number_sigmoid, 7),
+    UNARY("Sigmoid", wg_sigmoid, number_sigmoid, 6),
     UNARY("Sign", wg_sign, number_sign, 9),
-    UNARY("Sin", wg_sin, number_sin, 7),
-    UNARY("Sqrt", wg_sqrt, number_sqrt, 7),
-    UNARY("Tanh", wg_tanh, number_tanh, 7),
-    TENSORS("Acos", wg_acos, 7),
+    UNARY("Sin", wg_sin, number_sin, 6),
+    UNARY("Sqrt", wg_sqrt, number_sqrt, 6),
+    UNARY("Tanh", wg_tanh, number_tanh, 6),
+    TENSORS("Acos", wg_acos, 6),
     TENSORS("Acosh", wg_acosh, 9),
-    TENSORS("Asin", wg_asin, 7),
+    TENSORS("Asin", wg_asin, 6),
     TENSORS("Asinh", wg_asinh, 9),
-    TENSORS("Atan", wg_atan, 7),
+    TENSORS("Atan", wg_atan, 6),
     TENSORS("Atanh", wg_atanh, 9),
     TENSORS("Cosh", wg_cosh, 9),
     TENSORS("Erf", wg_erf, 9),
     TENSORS("HardSwish", hard_swish, 14),
     TENSORS("Mish", mish, 18),
     TENSORS("Sinh", wg_sinh, 9),
-    TENSORS("Softplus", wg_softplus, 7),
-    TENSORS("Softsign", softsign, 7),
-    TENSORS("Tan", wg_tan, 7),
+    TENSORS("Softplus", wg_softplus, 6),
+    TENSORS("Softsign", softsign, 6),
+    TENSORS("Tan", wg_tan, 6),
     BINARY("Add", wg_add, number_add),
     BINARY("Sub", wg_sub, number_sub),
     BINARY("Mul", wg_mul, number_mul),
-    {"Div", record_divide, 7, 2, 2, NULL, 0, WG__ON_HOST, .two = wg_div, .number = number_div},
-    {"Pow", record_power, 7, 2, 2, NULL, 0, WG__ON_HOST, .two = wg_pow, .number = number_pow},
+    {"Div", record_divide, 6, 2, 2, "axis=i broadcast=i", 0, WG__ON_HOST, .two = wg_div, .number = number_div},
+    {"Pow", record_power, 6, 2, 2, "axis=i broadcast=i", 0, WG__ON_HOST, .two = wg_pow, .number = number_pow},
     {"Mod", record_mod, 10, 2, 2, "fmod=i", 0, WG__ON_HOST, .two = wg_mod, .number = number_mod},
     SEVERAL("Sum", wg_add, number_add),
     SEVERAL("Max", wg_maximum, number_max),
     SEVERAL("Min", wg_minimum, number_min),
-    {"Mean", record_several, 7, 1, -1, .two = wg_add},
-    {"Clip", record_clip, 7, 1, 3, "min=f max=f"},
-    {"PRelu", record_prelu, 7, 2, 2},
+    {"Mean", record_several, 6, 1, -1, .two = wg_add},
+    {"Clip", record_clip, 6, 1, 3, "min=f max=f"},
+    {"PRelu", record_prelu, 6, 2, 2},
     ACTIVATION("Celu", record_celu, 12, "alpha=f"),
-    ACTIVATION("Elu", record_elu, 7, "alpha=f"),
+    ACTIVATION("Elu", record_elu, 6, "alpha=f"),
     ACTIVATION("Gelu", record_gelu, 20, "approximate=s"),
-    ACTIVATION("HardSigmoid", record_hard_sigmoid, 7, "alpha=f beta=f"),
-    ACTIVATION("LeakyRelu", record_leaky_relu, 7, "alpha=f"),
-    ACTIVATION("Selu", record_selu, 7, "alpha=f gamma=f"),
+    ACTIVATION("HardSigmoid", record_hard_sigmoid, 6, "alpha=f beta=f"),
+    ACTIVATION("LeakyRelu", record_leaky_relu, 6, "alpha=f"),
+    ACTIVATION("Selu", record_selu, 6, "alpha=f gamma=f"),
     ACTIVATION("Shrink", record_shrink, 9, "lambd=f bias=f"),
     ACTIVATION("Swish", record_swish, 24, "alpha=f"),
     ACTIVATION("ThresholdedRelu", record_thresholded_relu, 10, "alpha=f"),

@@ -88,10 +88,10 @@ static void record_global(wg__call *c)
 #define WINDOW "auto_pad=s ceil_mode=i dilations=I kernel_shape=I pads=I strides=I "
 
 const wg__op wg__onnx_pool[] = {
-    {"MaxPool", record_max_pool, 7, 1, 1, WINDOW "storage_order=i", .refuse = refuse_max_pool},
-    {"AveragePool", record_average_pool, 7, 1, 1, WINDOW "count_include_pad=i"},
-    {"LpPool", record_lp_pool, 7, 1, 1, WINDOW "p=i", .refuse = refuse_lp_pool},
-    {"GlobalAveragePool", record_global, 7, 1, 1},
-    {"GlobalMaxPool", record_global, 7, 1, 1},
+    {"MaxPool", record_max_pool, 6, 1, 1, WINDOW "storage_order=i", .refuse = refuse_max_pool},
+    {"AveragePool", record_average_pool, 6, 1, 1, WINDOW "count_include_pad=i"},
+    {"LpPool", record_lp_pool, 6, 1, 1, WINDOW "p=i", .refuse = refuse_lp_pool},
+    {"GlobalAveragePool", record_global, 6, 1, 1},
+    {"GlobalMaxPool", record_global, 6, 1, 1},
     {NULL},
 };

@@ -104,8 +104,8 @@ static void record_einsum(wg__call *c)
 }
 
 const wg__op wg__onnx_product[] = {
-    {"MatMul", record_matmul, 7, 2, 2},
-    {"Gemm", record_gemm, 7, 2, 3, "alpha=f beta=f transA=i transB=i"},
+    {"MatMul", record_matmul, 6, 2, 2},
+    {"Gemm", record_gemm, 6, 2, 3, "alpha=f beta=f broadcast=i transA=i transB=i"},
     {"Einsum", record_einsum, 12, 1, -1, "equation=s"},
     {NULL},
 };

@@ -259,8 +259,8 @@ static void record_recurrent(wg__call *c)
     "output_sequence=i "
 
 const wg__op wg__onnx_recurrent[] = {
-    {"RNN", record_recurrent, 7, 3, 6, COMMON, .refuse = refuse},
-    {"GRU", record_recurrent, 7, 3, 6, COMMON "linear_before_reset=i", .refuse = refuse},
-    {"LSTM", record_recurrent, 7, 3, 8, COMMON "input_forget=i", .refuse = refuse},
+    {"RNN", record_recurrent, 6, 3, 6, COMMON, .refuse = refuse},
+    {"GRU", record_recurrent, 6, 3, 6, COMMON "linear_before_reset=i", .refuse = refuse},
+    {"LSTM", record_recurrent, 6, 3, 8, COMMON "input_forget=i", .refuse = refuse},
     {NULL},
 };

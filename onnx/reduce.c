@@ -147,15 +147,15 @@ static void record_lp_normalization(wg__call *c)
 
 #define REDUCE(name)                                                                                               \
     {                                                                                                              \
-        name, record_reduce, 7, 1, 2, "axes=I keepdims=i noop_with_empty_axes=i", 2, WG__ON_HOST                   \
+        name, record_reduce, 6, 1, 2, "axes=I keepdims=i noop_with_empty_axes=i", 2, WG__ON_HOST                   \
     }
 #define ARG(name)                                                                                                  \
     {                                                                                                              \
-        name, record_arg, 7, 1, 1, "axis=i keepdims=i select_last_index=i"                                         \
+        name, record_arg, 6, 1, 1, "axis=i keepdims=i select_last_index=i"                                         \
     }
 #define SOFTMAX(name)                                                                                              \
     {                                                                                                              \
-        name, record_softmax, 7, 1, 1, "axis=i"                                                                    \
+        name, record_softmax, 6, 1, 1, "axis=i"                                                                    \
     }
 
 const wg__op wg__onnx_reduce[] = {
@@ -176,6 +176,6 @@ const wg__op wg__onnx_reduce[] = {
     SOFTMAX("Hardmax"),
     {"CumSum", record_scan, 11, 2, 2, "exclusive=i reverse=i", 2},
     {"CumProd", record_scan, 26, 2, 2, "exclusive=i reverse=i", 2},
-    {"LpNormalization", record_lp_normalization, 7, 1, 1, "axis=i p=i"},
+    {"LpNormalization", record_lp_normalization, 6, 1, 1, "axis=i p=i"},
     {NULL},
 };

@@ -216,6 +216,6 @@ const wg__op wg__onnx_resize[] = {
      "antialias=i axes=I coordinate_transformation_mode=s cubic_coeff_a=f exclude_outside=i extrapolation_value=f "
      "keep_aspect_ratio_policy=s mode=s nearest_mode=s",
      2 | 4 | 8},
-    {"Upsample", record_resize, 7, 1, 2, "mode=s scales=F", 2},
+    {"Upsample", record_resize, 6, 1, 2, "mode=s scales=F", 2},
     {NULL},
 };

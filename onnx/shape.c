@@ -281,24 +281,25 @@ static void record_space_to_depth(wg__call *c)
     const wg_shape s = wg_shape_get(x);
     int64_t b;
     if (!blocks_of(c, &s, &b)) return;
-    const int64_t rows = s.size[2] / b, columns = s.size[3] / b;
-    const wg_tensor parts = wg_reshape(x, WG_DIMS(s.size[0], s.size[1], rows, b, columns, b));
-    const wg_tensor y = wg_permute(parts, WG_AXES(0, 3, 5, 1, 2, 4));
-    wg__set(c, 0, wg_reshape(y, WG_DIMS(s.size[0], s.size[1] * b * b, rows, columns)), wg__type_of(c, 0));
+    const int64_t height = s.size[2] / b, width = s.size[3] / b;
+    const wg_tensor parts = wg_reshape(x, WG_DIMS(s.size[0], s.size[1], height, b, width, b));
+    const bool columns = wg__attribute_is(c->node, "mode", "CRD", "DCR");
+    const wg_tensor y = wg_permute(parts, columns ? WG_AXES(0, 1, 3, 5, 2, 4) : WG_AXES(0, 3, 5, 1, 2, 4));
+    wg__set(c, 0, wg_reshape(y, WG_DIMS(s.size[0], s.size[1] * b * b, height, width)), wg__type_of(c, 0));
 }
 
 const wg__op wg__onnx_shape[] = {
-    {"Reshape", record_reshape, 7, 2, 2, "allowzero=i", 2, WG__ON_HOST},
-    {"Flatten", record_flatten, 7, 1, 1, "axis=i", 0, WG__ON_HOST},
-    {"Squeeze", record_squeeze, 7, 1, 2, "axes=I", 2, WG__ON_HOST},
-    {"Unsqueeze", record_unsqueeze, 7, 1, 2, "axes=I", 2, WG__ON_HOST},
-    {"Transpose", record_transpose, 7, 1, 1, "perm=I", 0, WG__ON_HOST},
+    {"Reshape", record_reshape, 6, 2, 2, "allowzero=i", 2, WG__ON_HOST},
+    {"Flatten", record_flatten, 6, 1, 1, "axis=i", 0, WG__ON_HOST},
+    {"Squeeze", record_squeeze, 6, 1, 2, "axes=I", 2, WG__ON_HOST},
+    {"Unsqueeze", record_unsqueeze, 6, 1, 2, "axes=I", 2, WG__ON_HOST},
+    {"Transpose", record_transpose, 6, 1, 1, "perm=I", 0, WG__ON_HOST},
     {"Expand", record_expand, 8, 2, 2, NULL, 2, WG__ON_HOST},
-    {"Slice", record_slice, 7, 1, 5, "starts=I ends=I axes=I", 2 | 4 | 8 | 16, WG__ON_HOST},
-    {"Shape", record_shape, 7, 1, 1, "start=i end=i", 0, WG__SIZES_ONLY},
-    {"Size", record_size, 7, 1, 1, NULL, 0, WG__SIZES_ONLY},
-    {"Identity", record_identity, 7, 1, 1, NULL, 0, WG__ON_HOST},
-    {"DepthToSpace", record_depth_to_space, 7, 1, 1, "blocksize=i mode=s"},
-    {"SpaceToDepth", record_space_to_depth, 7, 1, 1, "blocksize=i"},
+    {"Slice", record_slice, 6, 1, 5, "starts=I ends=I axes=I", 2 | 4 | 8 | 16, WG__ON_HOST},
+    {"Shape", record_shape, 6, 1, 1, "start=i end=i", 0, WG__SIZES_ONLY},
+    {"Size", record_size, 6, 1, 1, NULL, 0, WG__SIZES_ONLY},
+    {"Identity", record_identity, 6, 1, 1, NULL, 0, WG__ON_HOST},
+    {"DepthToSpace", record_depth_to_space, 6, 1, 1, "blocksize=i mode=s"},
+    {"SpaceToDepth", record_space_to_depth, 6, 1, 1, "blocksize=i mode=s"},
     {NULL},
 };
