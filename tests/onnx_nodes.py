@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The node tests of the ONNX project, run by tests/onnx_run.c: a table per operator of passed, refused and failed ones.
 
-    tests/onnx_nodes.py PROGRAM [--pip] [--folder FOLDER]... [--only WORD] [-v] [--f64]
+    tests/onnx_nodes.py PROGRAM [--pip] [--folder FOLDER]... [--only WORD] [-v] [--f64 | --gradients]
 
 --pip: what the pip package onnx generates. --folder: tests as files, such as /usr/share/libonnx-testdata/data/node.
 -v prints the reason of each test that did not pass. Fails if a test failed, or if the program crashed."""
@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--folder", action="append", default=[])
     parser.add_argument("--only", default="")
     parser.add_argument("--f64", action="store_true")
+    parser.add_argument("--gradients", action="store_true")
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
 
@@ -82,7 +83,7 @@ def main():
         for folder in options.folder:
             tasks += from_folder(pathlib.Path(folder))
         tasks = [t for t in tasks if options.only in t[0]]
-        results = run([options.program] + ["--f64"] * options.f64, tasks)
+        results = run([options.program] + ["--f64"] * options.f64 + ["--gradients"] * options.gradients, tasks)
 
     table = collections.defaultdict(collections.Counter)
     total = collections.Counter()
@@ -95,7 +96,7 @@ def main():
         row = ops[0] if len(set(ops)) == 1 else "(several operators)"
         table[row][verdict] += 1
         total[verdict] += 1
-    kinds = ["passed", "refused", "late", "random", "FAILED"]
+    kinds = ["passed", "refused", "late", "random", "none", "FAILED"]
     print(f"{'operator':32}" + "".join(f"{k:>9}" for k in kinds))
     for row in sorted(table):
         print(f"{row:32}" + "".join(f"{table[row][k] or '':>9}" for k in kinds))

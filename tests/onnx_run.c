@@ -4,7 +4,8 @@
  *
  * FOLDER has input_0.pb, ..., output_0.pb, ...: TensorProto messages. For each task prints a line: "passed", "refused"
  * and the reason, by wg_onnx_open, "late" and the reason, by wg_onnx_apply or the run, or "FAILED" and what differs.
- * Models are f32, or f64 if an input is; --f64: all. */
+ * Models are f32, or f64 if an input is; --f64: all. --gradients: the derivatives by all inputs of floats are compared
+ * with differences, in f64, and "none" is printed if there are no such inputs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ typedef struct task {
 
 static wg_dtype always = WG_F32; /* of models without a double */
 static wg_dtype real;            /* of the present one */
+static bool gradients;
 
 /* Reads FOLDER/NAME_INDEX.pb. */
 static bool read_tensor(task *t, const char *folder, const char *name, size_t index, wg__tensor_data *tensor)
@@ -144,6 +146,72 @@ static void run_model(task *t, const char *folder)
     }
 }
 
+/* ---- gradients ---- */
+
+/* The model's inputs of floats are parameters, all others data. */
+typedef struct checked {
+    task *t;
+    wg__tensor_data input[MOST];
+    wg_param *param[MOST];
+} checked;
+
+/* The sum over all results of mean(result . weights), with weights of all sizes and signs. */
+static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
+{
+    checked *c = context;
+    const size_t n_in = wg_onnx_input_count(c->t->model), n_out = wg_onnx_output_count(c->t->model);
+    wg_tensor x[MOST], y[MOST], loss = wg_scalar(tape, WG_F64, 0);
+    for (size_t k = 0; k < n_in; k++) x[k] = c->param[k] ? wg_use(tape, c->param[k]) : input_of(c->t, &c->input[k]);
+    wg_onnx_apply(c->t->model, tape, x, (int)n_in, y, (int)n_out);
+    for (size_t k = 0; k < n_out; k++) {
+        const int64_t n = wg_numel(y[k]);
+        if (wg_dtype_get(y[k]) != WG_F64 || n == 0) continue;
+        const wg_tensor weights = wg_add_scalar(wg_cos(wg_arange(tape, WG_F64, 1, 1.7, n)), 0.3);
+        const wg_tensor flat = wg_reshape(y[k], WG_DIMS(n)), zero = wg_scalar(tape, WG_F64, 0);
+        loss = wg_add(loss, wg_mean_all(wg_mul(wg_where(wg_is_finite(flat), flat, zero), weights)));
+    }
+    return loss;
+}
+
+/* The numbers, moved off kinks, jumps and ties, where there is no derivative; finite. */
+static void shift(const wg__tensor_data *tensor, double *out)
+{
+    wg__tensor_copy(tensor, WG_F64, out);
+    for (int64_t i = 0; i < tensor->numel; i++) {
+        if (!isfinite(out[i])) out[i] = 0.7;
+        if (out[i] > 0.95 && out[i] < 1) out[i] -= 0.05; /* the ends of domains are 1 */
+        out[i] += 0.011 * (1.5 + cos(1.3 * (double)i));
+    }
+}
+
+static void check_gradients(task *t, const char *folder)
+{
+    const size_t n_in = wg_onnx_input_count(t->model);
+    checked c = {.t = t};
+    wg_params *set = wg_params_new(WG_F64);
+    bool any = false;
+    for (size_t k = 0; k < n_in && k < MOST; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "input_%zu", k);
+        if (!read_tensor(t, folder, "input", k, &c.input[k])) break;
+        const wg_onnx_value v = wg_onnx_input(t->model, k);
+        if (v.dtype != WG_F64 || v.known_while_recording) continue;
+        c.param[k] = wg_param_new(set, name, c.input[k].shape, wg_init_zeros());
+        shift(&c.input[k], wg_param_write_begin(c.param[k]));
+        wg_param_write_end(c.param[k]);
+        any = any || c.input[k].numel > 0;
+    }
+    wg_gradcheck_options options = wg_gradcheck_defaults();
+    options.rtol = 1e-4;
+    options.atol = 1e-6;
+    const wg_verdict v = any ? wg_gradcheck(t->tape, set, loss_of, &c, options) : (wg_verdict){.ok = true};
+    if (!v.ok) snprintf(t->result, sizeof t->result, "FAILED: gradient: %s", v.text);
+    if (!any) snprintf(t->result, sizeof t->result, "none: no input of floats");
+    wg_params_free(set);
+}
+
+/* ---- tasks ---- */
+
 /* In f64 if one of its inputs is. */
 static wg_onnx *open_model(const char *path, wg_error *error)
 {
@@ -167,7 +235,9 @@ static void run_task(const char *path, const char *folder, double rtol, double a
     t.model = open_model(path, &error);
     t.tape = wg_tape_new(wg_tape_defaults());
     wg_set_training(t.tape, false);
-    if (t.model)
+    if (t.model && gradients)
+        check_gradients(&t, folder);
+    else if (t.model)
         run_model(&t, folder);
     else
         snprintf(t.result, sizeof t.result, "refused: %s", error.text);
@@ -182,7 +252,8 @@ static void run_task(const char *path, const char *folder, double rtol, double a
 int main(int argc, char **argv)
 {
     char line[4096];
-    if (argc > 1 && strcmp(argv[1], "--f64") == 0) always = WG_F64;
+    gradients = argc > 1 && strcmp(argv[1], "--gradients") == 0;
+    if (gradients || (argc > 1 && strcmp(argv[1], "--f64") == 0)) always = WG_F64;
     while (fgets(line, sizeof line, stdin)) {
         char *save, *path = strtok_r(line, "\t", &save), *folder = strtok_r(NULL, "\t", &save);
         const char *rtol = strtok_r(NULL, "\t", &save), *atol = strtok_r(NULL, "\t\n", &save);
