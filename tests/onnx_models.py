@@ -59,7 +59,7 @@ def mlp(folder):
 
 def conv(folder):
     write(folder, "conv", [
-        node("Conv", "x w b", "c", auto_pad="SAME_LOWER", strides=[2, 1], dilations=[1, 2], group=2),
+        node("Conv", "x w b", "c", auto_pad="SAME_LOWER", strides=[2, 1], group=2),
         node("BatchNormalization", "c scale shift mean var", "n"), node("LeakyRelu", "n", "r"),
         node("MaxPool", "r", "p", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1),
         node("AveragePool", "p", "q", kernel_shape=[2, 2], pads=[1, 0, 0, 1], count_include_pad=1),
