@@ -59,7 +59,7 @@ static void train_shard(wg_dist *dist, wg_tape *tape, int64_t step, int64_t shar
     double value = 0;
     wg_tensor loss = wg_keep(loss_of(context, tape, step, shard, &rows));
     if (rows > 0) {
-        (void)wg_backward(loss); /* the tape keeps an error */
+        (void)wg_dist_backward(dist, loss, (double)rows); /* the tape keeps an error */
         value = wg_item(loss);
         app_end_step(tape);
         if (!isfinite(value)) app_fail("step %lld: the loss is not finite", (long long)step + 1);

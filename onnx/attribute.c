@@ -1,0 +1,92 @@
+/* Attributes of a node, read where they are in the file. */
+#include <string.h>
+
+#include "internal.h"
+
+bool wg__attribute_parse(wg__span message, wg__attribute *a)
+{
+    wg__wire wire = wg__wire_of(message);
+    *a = (wg__attribute){.list = message};
+    int guessed = 0; /* files of IR version 1 have no type */
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 1)) a->name = f.bytes;
+        if (f.number == 2 && f.type == WG__FOUR_BYTES) a->number = wg__field_float(&f), guessed = WG__ATTR_FLOAT;
+        if (wg__field_is_integer(&f, 3)) a->integer = (int64_t)f.integer, guessed = WG__ATTR_INT;
+        if (wg__field_is_bytes(&f, 4)) a->text = f.bytes, guessed = WG__ATTR_TEXT;
+        if (wg__field_is_bytes(&f, 5)) a->tensor = f.bytes, guessed = WG__ATTR_TENSOR;
+        if (wg__field_is_bytes(&f, 6)) a->graph = f.bytes, guessed = WG__ATTR_GRAPH;
+        if (f.number == 7) guessed = WG__ATTR_FLOATS;
+        if (f.number == 8) guessed = WG__ATTR_INTS;
+        if (wg__field_is_integer(&f, 20)) a->type = f.integer < 100 ? (int)f.integer : 0;
+    }
+    if (!a->type) a->type = guessed;
+    return !wire.failed;
+}
+
+bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *a)
+{
+    wg__wire wire = wg__wire_of(node->message);
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 5) && wg__attribute_parse(f.bytes, a) && wg__span_is(a->name, name)) return true;
+    *a = (wg__attribute){0};
+    return false;
+}
+
+bool wg__attribute_has(const wg__onnx_node *node, const char *name)
+{
+    wg__attribute a;
+    return wg__attribute_find(node, name, &a);
+}
+
+int64_t wg__attribute_int(const wg__onnx_node *node, const char *name, int64_t otherwise)
+{
+    wg__attribute a;
+    return wg__attribute_find(node, name, &a) && a.type == WG__ATTR_INT ? a.integer : otherwise;
+}
+
+double wg__attribute_float(const wg__onnx_node *node, const char *name, double otherwise)
+{
+    wg__attribute a;
+    return wg__attribute_find(node, name, &a) && a.type == WG__ATTR_FLOAT ? a.number : otherwise;
+}
+
+bool wg__attribute_is(const wg__onnx_node *node, const char *name, const char *value, const char *otherwise)
+{
+    wg__attribute a;
+    if (wg__attribute_find(node, name, &a) && a.type == WG__ATTR_TEXT) return wg__span_is(a.text, value);
+    return strcmp(value, otherwise) == 0;
+}
+
+int wg__attribute_ints(const wg__onnx_node *node, const char *name, int64_t *out, int most)
+{
+    wg__attribute a;
+    int n = 0;
+    if (!wg__attribute_find(node, name, &a)) return -1;
+    wg__wire wire = wg__wire_of(a.list);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (f.number != 8) continue;
+        if (f.type == WG__VARINT && n < most) out[n++] = (int64_t)f.integer;
+        if (f.type != WG__LENGTH_AND_BYTES) continue;
+        wg__wire list = wg__wire_of(f.bytes);
+        for (uint64_t number; n < most && wg__wire_varint(&list, &number);) out[n++] = (int64_t)number;
+    }
+    return n;
+}
+
+int wg__attribute_floats(const wg__onnx_node *node, const char *name, double *out, int most)
+{
+    wg__attribute a;
+    int n = 0;
+    if (!wg__attribute_find(node, name, &a)) return -1;
+    wg__wire wire = wg__wire_of(a.list);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (f.number != 7) continue;
+        if (f.type == WG__FOUR_BYTES && n < most) out[n++] = wg__field_float(&f);
+        for (size_t i = 0; f.type == WG__LENGTH_AND_BYTES && i + 4 <= f.bytes.size && n < most; i += 4) {
+            float number;
+            memcpy(&number, f.bytes.data + i, 4);
+            out[n++] = number;
+        }
+    }
+    return n;
+}

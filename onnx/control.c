@@ -1,0 +1,213 @@
+/* If, Loop and Scan. Which branch, and how many turns, is known while recording; a loop is unrolled. */
+#include <math.h>
+
+#include "internal.h"
+
+enum { MOST_TURNS = 1 << 16 };
+
+static const char *refuse_if(const wg__onnx_node *node)
+{
+    return wg__attribute_has(node, "then_branch") && wg__attribute_has(node, "else_branch") ? NULL
+                                                                                            : "a branch is missing";
+}
+
+static const char *refuse_loop(const wg__onnx_node *node)
+{
+    return wg__attribute_has(node, "body") ? NULL : "it has no body";
+}
+
+static void record_if(wg__call *c)
+{
+    const bool condition = wg__known_scalar(c, 0, 0) != 0;
+    if (wg__call_failed(c)) return;
+    const wg__graph *branch = c->node->body[condition ? 0 : 1];
+    if (branch->n_in != 0 || branch->n_out < c->n_out) {
+        wg__call_fail(c, WG_ERR_FORMAT, "its branch has %d inputs and %d results", branch->n_in, branch->n_out);
+        return;
+    }
+    if (!wg__record_graph(c, branch)) return;
+    for (int k = 0; k < c->n_out; k++) wg__set_item(c, k, &c->items[branch->out[k]]);
+}
+
+/* ---- what turns have in common ---- */
+
+/* A result that has a slice of each turn. */
+typedef struct slices {
+    wg_tensor *list;
+    int64_t n, room;
+    int type;
+} slices;
+
+static void out_of_memory(wg__call *c) { wg__call_fail(c, WG_ERR_MEMORY, "out of memory"); }
+
+static void push(wg__call *c, slices *s, wg__known_item *item)
+{
+    if (s->n == s->room) {
+        const int64_t room = s->room ? 2 * s->room : 16;
+        wg_tensor *list = wg__arena_array(c->arena, (uint64_t)room, sizeof *list);
+        if (!list) {
+            out_of_memory(c);
+            return;
+        }
+        for (int64_t i = 0; i < s->n; i++) list[i] = s->list[i];
+        s->list = list;
+        s->room = room;
+    }
+    if (!item->tensor.tape && item->host) item->tensor = wg__data_of(c, item->shape, item->host, item->type);
+    s->list[s->n++] = item->tensor;
+    s->type = item->type;
+}
+
+/* The slices along a new axis. Of no turns the sizes of a slice are not known. */
+static void set_slices(wg__call *c, int k, const slices *s, int64_t axis)
+{
+    if (!wg__wants(c, k)) return;
+    if (s->n == 0) {
+        wg__call_fail(c, WG_ERR_SHAPE, "result %d of no turns has no sizes", k);
+        return;
+    }
+    const int at = wg__call_axis(c, axis, wg_rank(s->list[0]) + 1);
+    if (!wg__call_failed(c)) wg__set(c, k, wg_stack(s->list, (int)s->n, at), s->type);
+}
+
+/* Values that one turn hands to the next, and slices. */
+typedef struct state {
+    wg__known_item *carried;
+    slices *scan;
+    int n, n_scan;
+} state;
+
+static bool state_new(wg__call *c, int first, int n, int n_scan, state *s)
+{
+    *s = (state){.n = n, .n_scan = n_scan};
+    s->carried = wg__arena_array(c->arena, (uint64_t)n + 1, sizeof *s->carried);
+    s->scan = wg__arena_array(c->arena, (uint64_t)n_scan + 1, sizeof *s->scan);
+    if (!s->carried || !s->scan) return out_of_memory(c), false;
+    for (int k = 0; k < n; k++) s->carried[k] = *wg__in(c, first + k);
+    return true;
+}
+
+/* Records the body once, with carried values as inputs from `first` on; its results begin at `result`. */
+static bool turn(wg__call *c, state *s, int first, int result)
+{
+    const wg__graph *body = c->node->body[0];
+    for (int k = 0; k < s->n; k++) c->items[body->in[first + k]] = s->carried[k];
+    if (!wg__record_graph(c, body)) return false;
+    for (int k = 0; k < s->n; k++) s->carried[k] = c->items[body->out[result + k]];
+    for (int k = 0; k < s->n_scan; k++) push(c, &s->scan[k], &c->items[body->out[result + s->n + k]]);
+    return !wg__call_failed(c);
+}
+
+/* A number as input of the body. */
+static bool give(wg__call *c, uint32_t value, double number, int type)
+{
+    const wg_shape scalar = WG_SCALAR;
+    double *numbers = wg__numbers_new(c, &scalar);
+    if (!numbers) return false;
+    numbers[0] = number;
+    c->items[value] = (wg__known_item){.type = type, .shape = scalar, .host = numbers};
+    return true;
+}
+
+/* ---- Loop: operands M, condition, carried values; body (turn, condition, carried) -> (condition, carried, slices) ---- */
+
+/* Whether the body's condition says to go on. */
+static bool goes_on(wg__call *c)
+{
+    const wg__known_item *condition = &c->items[c->node->body[0]->out[0]];
+    int64_t numel;
+    if (condition->host && wg_shape_numel(&condition->shape, &numel) && numel == 1) return condition->host[0] != 0;
+    wg__call_fail(c, WG_ERR_ARGUMENT, "its condition is computed when the program runs");
+    return false;
+}
+
+static void record_loop(wg__call *c)
+{
+    const wg__graph *body = c->node->body[0];
+    const int n = c->n_in > 2 ? c->n_in - 2 : 0, n_scan = c->n_out - n;
+    const double most = wg__known_scalar(c, 0, INFINITY);
+    bool more = wg__known_scalar(c, 1, 1) != 0;
+    state s;
+    if (wg__call_failed(c)) return;
+    if (n_scan < 0 || body->n_in != n + 2 || body->n_out != 1 + n + n_scan) {
+        wg__call_fail(c, WG_ERR_FORMAT, "its body has %d inputs and %d results", body->n_in, body->n_out);
+        return;
+    }
+    if (!state_new(c, 2, n, n_scan, &s)) return;
+    for (int64_t i = 0; more && (double)i < most; i++) {
+        if (i == MOST_TURNS) wg__call_fail(c, WG_ERR_ARGUMENT, "more than %d turns", MOST_TURNS);
+        if (wg__call_failed(c) || !give(c, body->in[0], (double)i, WG__INT64) ||
+            !give(c, body->in[1], 1, WG__BOOLEAN) || !turn(c, &s, 2, 1))
+            return;
+        more = goes_on(c);
+    }
+    for (int k = 0; k < n; k++) wg__set_item(c, k, &s.carried[k]);
+    for (int k = 0; k < n_scan; k++) set_slices(c, n + k, &s.scan[k], 0);
+}
+
+/* ---- Scan: operands: carried values, then tensors of which each turn reads a slice ---- */
+
+/* Entry k of a list of axes or directions; 0 if the node has none. */
+static int64_t entry_of(const wg__call *c, const char *name, int k)
+{
+    int64_t list[32];
+    const int n = wg__attribute_ints(c->node, name, list, 32);
+    return k < n ? list[k] : 0;
+}
+
+/* Slice i of operand n + k, as input of the body. */
+static bool give_slice(wg__call *c, int n, int k, int64_t i, int64_t count)
+{
+    const wg_tensor x = wg__tensor(c, n + k);
+    const int axis = wg__call_axis(c, entry_of(c, "scan_input_axes", k), wg_rank(x));
+    if (!wg__call_failed(c) && wg_size(x, axis) != count)
+        wg__call_fail(c, WG_ERR_SHAPE, "operand %d has %lld slices, not %lld", n + k, (long long)wg_size(x, axis),
+                      (long long)count);
+    if (wg__call_failed(c)) return false;
+    const int64_t at = entry_of(c, "scan_input_directions", k) ? count - 1 - i : i;
+    c->items[c->node->body[0]->in[n + k]] =
+        (wg__known_item){.type = wg__type_of(c, n + k), .tensor = wg_select(x, axis, at)};
+    return true;
+}
+
+static void record_scan(wg__call *c)
+{
+    const wg__graph *body = c->node->body[0];
+    const int64_t m = wg__attribute_int(c->node, "num_scan_inputs", 0);
+    state s;
+    if (m < 1 || m > c->n_in || body->n_in != c->n_in || body->n_out != c->n_out || c->n_out < c->n_in - m) {
+        wg__call_fail(c, WG_ERR_FORMAT, "its body has %d inputs and %d results", body->n_in, body->n_out);
+        return;
+    }
+    const int n = c->n_in - (int)m, n_scan = c->n_out - n;
+    const wg_tensor first = wg__tensor(c, n);
+    const int axis = wg__call_axis(c, entry_of(c, "scan_input_axes", 0), wg_rank(first));
+    if (wg__call_failed(c) || !state_new(c, 0, n, n_scan, &s)) return;
+    const int64_t count = wg_size(first, axis);
+    if (count > MOST_TURNS) wg__call_fail(c, WG_ERR_ARGUMENT, "more than %d turns", MOST_TURNS);
+    for (int64_t i = 0; i < count && !wg__call_failed(c); i++) {
+        for (int k = 0; k < m; k++)
+            if (!give_slice(c, n, k, i, count)) return;
+        if (!turn(c, &s, 0, 0)) return;
+    }
+    for (int k = 0; k < n; k++) wg__set_item(c, k, &s.carried[k]);
+    for (int k = 0; k < n_scan; k++) {
+        slices *last = &s.scan[k];
+        for (int64_t i = 0; entry_of(c, "scan_output_directions", k) && i < last->n / 2; i++) {
+            const wg_tensor other = last->list[i];
+            last->list[i] = last->list[last->n - 1 - i];
+            last->list[last->n - 1 - i] = other;
+        }
+        set_slices(c, n + k, last, entry_of(c, "scan_output_axes", k));
+    }
+}
+
+const wg__op wg__onnx_control[] = {
+    {"If", record_if, 6, 1, 1, "then_branch=g else_branch=g", 1, .refuse = refuse_if},
+    {"Loop", record_loop, 6, 0, -1, "body=g", 1 | 2, .refuse = refuse_loop},
+    {"Scan", record_scan, 9, 1, -1,
+     "body=g num_scan_inputs=i scan_input_axes=I scan_input_directions=I scan_output_axes=I "
+     "scan_output_directions=I",
+     .refuse = refuse_loop},
+    {NULL},
+};

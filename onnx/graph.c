@@ -1,0 +1,278 @@
+/* Parses ModelProto and GraphProto: nodes in their order, each name resolved to the value that it stands for. A name
+ * must be defined before a node uses it, so a graph has no cycles. */
+#include <limits.h>
+#include <string.h>
+
+#include "names.h"
+
+enum { LEAST_OPSET = 6, LARGEST_OPSET = 28, DEEPEST = 8 };
+
+typedef struct parser {
+    wg_onnx *model;
+    wg__names names;
+    int depth; /* of graphs inside of nodes */
+    wg_error *error;
+} parser;
+
+static bool parse_graph(parser *p, wg__span message, wg__graph *graph, bool body);
+
+static bool out_of_memory(parser *p) { return wg__onnx_memory(p->model, p->error); }
+
+/* A new value of that name; 0 with an error. Names of this graph's values are those from `first` on. */
+static uint32_t define(parser *p, wg__span name, wg__source source, uint32_t first)
+{
+    wg_onnx *m = p->model;
+    wg__name *slot = wg__name_of(&p->names, name);
+    if (!slot ||
+        !wg__grow(&m->heap, (void **)&m->values, &m->cap_values, (uint64_t)m->n_values + 1, sizeof *m->values))
+        return out_of_memory(p), 0;
+    if (slot->value >= first) {
+        wg__onnx_refuse(m, p->error, "two values are named '%.80s'", slot->text);
+        return 0;
+    }
+    m->values[m->n_values] =
+        (wg__value){.name = slot->text, .source = source, .nested = p->depth > 0, .shadowed = slot->value};
+    return slot->value = m->n_values++;
+}
+
+/* The names of values from `first` on stand for what they stood for outside. */
+static void forget(parser *p, uint32_t first)
+{
+    for (uint32_t v = p->model->n_values; v-- > first;) {
+        const char *name = p->model->values[v].name;
+        wg__name *slot = wg__name_of(&p->names, (wg__span){(const uint8_t *)name, strlen(name)});
+        slot->value = p->model->values[v].shadowed;
+    }
+}
+
+/* ---- nodes ---- */
+
+/* The number of fields of that number in a message. */
+static int count(wg__span message, uint32_t number)
+{
+    wg__wire wire = wg__wire_of(message);
+    int n = 0;
+    for (wg__field f; wg__wire_next(&wire, &f);) n += f.number == number;
+    return n;
+}
+
+static uint32_t *ids_new(parser *p, int n)
+{
+    uint32_t *ids = wg__arena_array(&p->model->arena, (uint64_t)n + 1, sizeof *ids);
+    if (!ids) out_of_memory(p);
+    return ids;
+}
+
+/* Operands: names that are defined. */
+static bool parse_operand(parser *p, wg__onnx_node *node, wg__span name)
+{
+    uint32_t value = 0;
+    if (name.size) {
+        const wg__name *slot = wg__name_of(&p->names, name);
+        if (!slot) return out_of_memory(p);
+        value = slot->value;
+        if (!value)
+            return wg__onnx_refuse(
+                p->model, p->error,
+                "node '%.60s' reads '%.80s', which no node before it makes (a cycle, or nodes that "
+                "are not in order)",
+                node->name, slot->text);
+        p->model->values[value].used = true;
+    }
+    node->in[node->n_in++] = value;
+    return true;
+}
+
+/* What of a NodeProto is needed to find its row. */
+static bool parse_head(parser *p, wg__span message, wg__onnx_node *node)
+{
+    wg_onnx *m = p->model;
+    wg__span name = {0}, type = {0}, domain = {0}, result = {0};
+    wg__wire wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 2) && !result.size) result = f.bytes;
+        if (wg__field_is_bytes(&f, 3)) name = f.bytes;
+        if (wg__field_is_bytes(&f, 4)) type = f.bytes;
+        if (wg__field_is_bytes(&f, 7)) domain = f.bytes;
+    }
+    if (wire.failed) return wg__onnx_refuse(m, p->error, "a node is no protocol buffer");
+    *node = (wg__onnx_node){.message = message,
+                            .opset = m->opset,
+                            .name = wg__span_text(&m->arena, name.size ? name : result),
+                            .type = wg__span_text(&m->arena, type)};
+    const char *where = wg__span_text(&m->arena, domain);
+    if (!node->name || !node->type || !where) return out_of_memory(p);
+    const bool ours = !*where || strcmp(where, "ai.onnx") == 0;
+    node->op = ours ? wg__onnx_find(node->type) : NULL;
+    if (node->op) return true;
+    return wg__onnx_refuse(m, p->error, "%.40s%s%.40s (opset %d) of node '%.60s' is not supported: %s", where,
+                           *where ? "." : "", node->type, m->opset, node->name,
+                           wg__onnx_instead(where, node->type));
+}
+
+/* The graphs of If, Loop and Scan. */
+static bool parse_bodies(parser *p, wg__onnx_node *node)
+{
+    static const char *const names[] = {"then_branch", "else_branch", "body"};
+    for (int i = 0; i < 3; i++) {
+        wg__attribute a;
+        if (!wg__attribute_find(node, names[i], &a) || a.type != WG__ATTR_GRAPH) continue;
+        wg__graph *body = wg__arena_array(&p->model->arena, 1, sizeof *body);
+        if (!body) return out_of_memory(p);
+        if (!parse_graph(p, a.graph, body, true)) return false;
+        node->body[i % 2] = body;
+    }
+    return true;
+}
+
+static bool parse_node(parser *p, wg__span message, wg__onnx_node *node, uint32_t first)
+{
+    if (!parse_head(p, message, node)) return false;
+    node->in = ids_new(p, count(message, 1));
+    node->out = ids_new(p, count(message, 2));
+    if (!node->in || !node->out) return false;
+    wg__wire wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 1) && !parse_operand(p, node, f.bytes)) return false;
+    if (!wg__onnx_check_node(p->model, node, p->error) || !parse_bodies(p, node)) return false;
+    wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (!wg__field_is_bytes(&f, 2)) continue;
+        const uint32_t value = f.bytes.size ? define(p, f.bytes, WG__FROM_NODE, first) : 0;
+        if (f.bytes.size && !value) return false;
+        node->out[node->n_out++] = value;
+    }
+    if (node->n_out > 0 && (node->out[0] || node->n_out > 1)) return true;
+    return wg__onnx_refuse(p->model, p->error, "node '%.60s' (%.40s) has no result", node->name, node->type);
+}
+
+/* ---- graphs ---- */
+
+static bool parse_initializer(parser *p, wg__span message, uint32_t first)
+{
+    wg_onnx *m = p->model;
+    wg__tensor_data *tensor = wg__arena_array(&m->arena, 1, sizeof *tensor);
+    if (!tensor) return out_of_memory(p);
+    if (!wg__tensor_parse(message, &m->folder, tensor, p->error)) return false;
+    if (!tensor->name.size) return wg__onnx_refuse(m, p->error, "an initializer has no name");
+    const uint32_t value = define(p, tensor->name, WG__FROM_INITIALIZER, first);
+    if (value) m->values[value].constant = tensor;
+    return value != 0;
+}
+
+/* The name of a ValueInfoProto. */
+static wg__span declared_name(wg__span message)
+{
+    wg__span name = {0};
+    wg__wire wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 1)) name = f.bytes;
+    return name;
+}
+
+/* An input; one that has an initializer is that. */
+static bool parse_input(parser *p, wg__span message, wg__graph *graph, bool body, uint32_t first)
+{
+    const wg__span name = declared_name(message);
+    const wg__name *slot = wg__name_of(&p->names, name);
+    if (!slot) return out_of_memory(p);
+    if (slot->value >= first && p->model->values[slot->value].source == WG__FROM_INITIALIZER) return true;
+    const uint32_t value = define(p, name, body ? WG__FROM_BODY : WG__FROM_INPUT, first);
+    if (!value) return false;
+    p->model->values[value].declared = message;
+    graph->in[graph->n_in++] = value;
+    return true;
+}
+
+static bool parse_output(parser *p, wg__span message, wg__graph *graph)
+{
+    const wg__name *slot = wg__name_of(&p->names, declared_name(message));
+    if (!slot) return out_of_memory(p);
+    if (!slot->value) return wg__onnx_refuse(p->model, p->error, "no node makes the output '%.80s'", slot->text);
+    p->model->values[slot->value].used = true;
+    graph->out[graph->n_out++] = slot->value;
+    return true;
+}
+
+static bool parse_nodes(parser *p, wg__graph *graph, uint32_t first)
+{
+    wg__wire wire = wg__wire_of(graph->message);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (!wg__field_is_bytes(&f, 1)) continue;
+        if (!parse_node(p, f.bytes, &graph->node[graph->n_nodes], first)) return false;
+        graph->n_nodes++;
+    }
+    return true;
+}
+
+/* The fields of a graph in the order of their meaning: initializers, inputs, nodes, outputs. */
+static bool parse_fields(parser *p, wg__graph *graph, bool body, uint32_t first)
+{
+    wg__wire wire = wg__wire_of(graph->message);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 5) && !parse_initializer(p, f.bytes, first)) return false;
+        if (f.number == 15)
+            return wg__onnx_refuse(p->model, p->error, "sparse initializers are not supported: export them dense");
+    }
+    if (wire.failed) return wg__onnx_refuse(p->model, p->error, "a graph is no protocol buffer");
+    wire = wg__wire_of(graph->message);
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 11) && !parse_input(p, f.bytes, graph, body, first)) return false;
+    if (!parse_nodes(p, graph, first)) return false;
+    wire = wg__wire_of(graph->message);
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 12) && !parse_output(p, f.bytes, graph)) return false;
+    return true;
+}
+
+static bool parse_graph(parser *p, wg__span message, wg__graph *graph, bool body)
+{
+    const uint32_t first = p->model->n_values;
+    if (p->depth == DEEPEST)
+        return wg__onnx_refuse(p->model, p->error, "graphs inside of each other, more than %d deep", DEEPEST);
+    *graph = (wg__graph){
+        .message = message, .in = ids_new(p, count(message, 11)), .out = ids_new(p, count(message, 12))};
+    graph->node = wg__arena_array(&p->model->arena, (uint64_t)count(message, 1) + 1, sizeof *graph->node);
+    if (!graph->in || !graph->out) return false;
+    if (!graph->node) return out_of_memory(p);
+    p->depth += body;
+    const bool ok = parse_fields(p, graph, body, first);
+    p->depth -= body;
+    forget(p, first);
+    return ok;
+}
+
+/* ---- the model ---- */
+
+/* The version of an OperatorSetIdProto of the default domain; 0 for another domain. */
+static int parse_opset(wg__span message)
+{
+    wg__span domain = {0};
+    uint64_t version = 0;
+    wg__wire wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 1)) domain = f.bytes;
+        if (wg__field_is_integer(&f, 2)) version = f.integer;
+    }
+    if (domain.size && !wg__span_is(domain, "ai.onnx")) return 0;
+    return version < INT_MAX ? (int)version : INT_MAX;
+}
+
+bool wg__onnx_parse(wg_onnx *m, wg__span bytes, wg_error *error)
+{
+    parser p = {.model = m, .names = {.arena = &m->arena, .heap = &m->heap}, .error = error};
+    wg__span graph = {0};
+    wg__wire wire = wg__wire_of(bytes);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 7)) graph = f.bytes;
+        const int opset = wg__field_is_bytes(&f, 8) ? parse_opset(f.bytes) : 0;
+        if (opset) m->opset = opset;
+    }
+    if (wire.failed || !graph.data) return wg__onnx_refuse(m, error, "is no ONNX model, or ends too early");
+    if (m->opset < LEAST_OPSET || m->opset > LARGEST_OPSET)
+        return wg__onnx_refuse(m, error, "opset %d; %d to %d are known: see onnx.version_converter", m->opset,
+                               LEAST_OPSET, LARGEST_OPSET);
+    const bool ok = parse_graph(&p, graph, &m->graph, false);
+    wg__names_fini(&p.names);
+    return ok;
+}

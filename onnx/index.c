@@ -1,0 +1,286 @@
+/* Reading and writing by index. Indices are i32; a negative one counts from the end. */
+#include <math.h>
+
+#include "internal.h"
+
+/* Indices of an axis of n elements, 0 .. n - 1: known ones on the host, others on the tape. */
+static wg_tensor positive(wg__call *c, int k, int64_t n)
+{
+    const wg__known_item *index = wg__in(c, k);
+    int64_t count;
+    if (!index->host) {
+        const wg_tensor i = wg__tensor(c, k);
+        return wg_where(wg_less(i, wg_scalar(c->tape, WG_I32, 0)), wg_add_scalar(i, (double)n), i);
+    }
+    wg_shape_numel(&index->shape, &count);
+    double *out = wg__numbers_new(c, &index->shape);
+    for (int64_t i = 0; out && i < count; i++)
+        out[i] = index->host[i] < 0 ? index->host[i] + (double)n : index->host[i];
+    return out ? wg__data_of(c, index->shape, out, WG__INT64) : WG_NONE;
+}
+
+/* Sizes of a and b one after the other; rank -1 if there are too many. */
+static wg_shape joined(const int64_t *a, int n_a, const int64_t *b, int n_b, const int64_t *rest, int n_rest)
+{
+    int64_t size[3 * WG_MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < n_a; i++) size[n++] = a[i];
+    for (int i = 0; i < n_b; i++) size[n++] = b[i];
+    for (int i = 0; i < n_rest; i++) size[n++] = rest[i];
+    return wg_shape_of(n, size);
+}
+
+static int64_t product(const int64_t *size, int n)
+{
+    int64_t y = 1;
+    for (int i = 0; i < n; i++) y *= size[i];
+    return y;
+}
+
+/* ---- Gather ---- */
+
+static bool known_gather(wg__call *c, int axis, const wg_shape *shape)
+{
+    const wg__known_item *x = wg__in(c, 0), *index = wg__in(c, 1);
+    if (!x->host || !index->host || !wg__keep_known(c, shape)) return false;
+    const int64_t n = x->shape.size[axis], outer = product(x->shape.size, axis);
+    const int64_t inner = product(x->shape.size + axis + 1, x->shape.rank - axis - 1);
+    int64_t count;
+    wg_shape_numel(&index->shape, &count);
+    double *out = wg__numbers_new(c, shape), *at = out;
+    for (int64_t o = 0; out && o < outer; o++)
+        for (int64_t i = 0; i < count; i++) {
+            const double number = index->host[i] < 0 ? index->host[i] + (double)n : index->host[i];
+            if (!(number >= 0 && number < (double)n)) {
+                wg__call_fail(c, WG_ERR_INDEX, "index %.0f of an axis of %lld", index->host[i], (long long)n);
+                return true;
+            }
+            for (int64_t k = 0; k < inner; k++) *at++ = x->host[(o * n + (int64_t)number) * inner + k];
+        }
+    wg__set_known(c, 0, *shape, out, x->type);
+    return true;
+}
+
+static void record_gather(wg__call *c)
+{
+    const wg_shape x = wg__shape_of(c, 0), index = wg__shape_of(c, 1);
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 0), x.rank);
+    if (wg__call_failed(c)) return;
+    const wg_shape shape = joined(x.size, axis, index.size, index.rank, x.size + axis + 1, x.rank - axis - 1);
+    if (known_gather(c, axis, &shape)) return;
+    const wg_tensor y = wg__tensor(c, 0), i = positive(c, 1, x.size[axis]);
+    const wg_tensor flat = index.rank == 1 ? i : wg_reshape(i, WG_DIMS(wg_numel(i)));
+    const wg_tensor z = wg_index_select(y, axis, flat);
+    wg__set(c, 0, index.rank == 1 ? z : wg_reshape(z, shape), wg__type_of(c, 0));
+}
+
+/* ---- GatherElements, GatherND ---- */
+
+static void record_gather_elements(wg__call *c)
+{
+    wg_tensor x = wg__tensor(c, 0);
+    const wg_shape shape = wg_shape_get(x), index = wg__shape_of(c, 1);
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 0), shape.rank);
+    if (wg__call_failed(c)) return;
+    if (index.rank != shape.rank) {
+        wg__call_fail(c, WG_ERR_SHAPE, "indices of %d axes for %d", index.rank, shape.rank);
+        return;
+    }
+    for (int i = 0; i < shape.rank; i++)
+        if (i != axis && index.size[i] < shape.size[i]) x = wg_slice(x, i, 0, index.size[i]);
+    wg__set(c, 0, wg_gather(x, axis, positive(c, 1, shape.size[axis])), wg__type_of(c, 0));
+}
+
+/* Rows of an operand by tuples of indices: the number of a row among those of the first `lead` axes. */
+typedef struct rows {
+    int lead;             /* batch axes and indexed ones */
+    int64_t count, inner; /* rows; elements of a row */
+    wg_tensor index;      /* [n]: the row's number of each tuple */
+} rows;
+
+/* index[..., k]: k indices each of the axes after the batch axes. False with an error. */
+static bool rows_of(wg__call *c, const wg_shape *x, int batch, rows *r)
+{
+    const wg_shape index = wg__shape_of(c, 1);
+    const int64_t k = index.rank > 0 ? index.size[index.rank - 1] : 0;
+    if (k < 1 || batch < 0 || batch + k > x->rank || batch >= index.rank) {
+        wg__call_fail(c, WG_ERR_SHAPE, "indices do not fit an operand of %d axes", x->rank);
+        return false;
+    }
+    r->lead = batch + (int)k;
+    r->count = product(x->size, r->lead);
+    r->inner = product(x->size + r->lead, x->rank - r->lead);
+    const int64_t tuples = product(index.size, index.rank - 1), batches = product(x->size, batch);
+    if (tuples == 0 || r->count > INT32_MAX) {
+        wg__call_fail(c, WG_ERR_SHAPE, "%lld indices of %lld rows", (long long)tuples, (long long)r->count);
+        return false;
+    }
+    const wg_tensor all = wg_reshape(wg__tensor(c, 1), WG_DIMS(tuples, k));
+    wg_tensor at = wg_scalar(c->tape, WG_I32, 0);
+    for (int i = 0; i < k; i++) {
+        const int64_t n = x->size[batch + i];
+        wg_tensor one = wg_select(all, 1, i);
+        one = wg_where(wg_less(one, wg_scalar(c->tape, WG_I32, 0)), wg_add_scalar(one, (double)n), one);
+        at = wg_add(wg_scale(at, (double)n), one);
+    }
+    if (batches > 1) {
+        const wg_tensor first = wg_arange(c->tape, WG_I32, 0, (double)(r->count / batches), batches);
+        at = wg_add(wg_reshape(at, WG_DIMS(batches, tuples / batches)), wg_unsqueeze(first, 1));
+    }
+    r->index = wg_reshape(at, WG_DIMS(tuples));
+    return !wg__call_failed(c);
+}
+
+static void record_gather_nd(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0);
+    const wg_shape shape = wg_shape_get(x), index = wg__shape_of(c, 1);
+    const int64_t batch = wg__attribute_int(c->node, "batch_dims", 0);
+    rows r;
+    if (!rows_of(c, &shape, batch < 0 || batch > WG_MAX_RANK ? -1 : (int)batch, &r)) return;
+    const wg_tensor y = wg_index_select(wg_reshape(x, WG_DIMS(r.count, r.inner)), 0, r.index);
+    const wg_shape out = joined(index.size, index.rank - 1, shape.size + r.lead, shape.rank - r.lead, NULL, 0);
+    wg__set(c, 0, wg_reshape(y, out), wg__type_of(c, 0));
+}
+
+/* ---- Scatter, ScatterElements, ScatterND ---- */
+
+/* x with elements by index[n] of axis 0 replaced by those of `source`, or these added. Replaced is by a sum of the
+ * sources where there is one: an index may occur once. */
+static wg_tensor scatter(wg__call *c, wg_tensor x, wg_tensor index, wg_tensor source, bool add)
+{
+    const wg_dtype dtype = wg_dtype_get(x);
+    const bool real = wg_dtype_is_float(dtype);
+    const wg_tensor y = real ? x : wg_cast(x, WG_F64), z = real ? source : wg_cast(source, WG_F64);
+    if (add) {
+        const wg_tensor sum = wg_scatter_add(y, 0, index, z);
+        return real ? sum : wg_cast(sum, dtype);
+    }
+    const wg_tensor hits = wg_scatter_add(wg_zeros_like(wg_detach(y)), 0, index, wg_ones_like(wg_detach(z)));
+    const wg_tensor values = wg_scatter_add(wg_zeros_like(y), 0, index, z);
+    const wg_tensor out = wg_where(wg_greater(hits, wg__scalar_like(c, hits, 0)), values, y);
+    return real ? out : wg_cast(out, dtype);
+}
+
+static const char *refuse_scatter(const wg__onnx_node *node)
+{
+    if (wg__attribute_is(node, "reduction", "none", "none") || wg__attribute_is(node, "reduction", "add", "none"))
+        return NULL;
+    return "reduction is neither none nor add; combine the values before, with Where";
+}
+
+/* The number of each updated element among all of x: its coordinates, but the index along the axis. */
+static void record_scatter_elements(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0);
+    const wg_shape shape = wg_shape_get(x), index = wg__shape_of(c, 1);
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 0), shape.rank);
+    int64_t stride[WG_MAX_RANK], numel;
+    wg_shape_numel(&shape, &numel);
+    if (wg__call_failed(c)) return;
+    if (index.rank != shape.rank || numel > INT32_MAX || wg_numel(wg__tensor(c, 1)) == 0) {
+        wg__call_fail(c, WG_ERR_SHAPE, "indices of %d axes for %d", index.rank, shape.rank);
+        return;
+    }
+    wg__strides_of(&shape, stride);
+    wg_tensor at = wg_scale(positive(c, 1, shape.size[axis]), (double)stride[axis]);
+    for (int i = 0; i < shape.rank; i++) {
+        wg_shape line = {.rank = shape.rank};
+        for (int k = 0; k < shape.rank; k++) line.size[k] = k == i ? index.size[i] : 1;
+        if (i != axis)
+            at = wg_add(at, wg_reshape(wg_arange(c->tape, WG_I32, 0, (double)stride[i], index.size[i]), line));
+    }
+    const wg_shape flat = WG_DIMS(numel), count = WG_DIMS(wg_numel(at));
+    const bool add = wg__attribute_is(c->node, "reduction", "add", "none");
+    const wg_tensor y =
+        scatter(c, wg_reshape(x, flat), wg_reshape(at, count), wg_reshape(wg__tensor(c, 2), count), add);
+    wg__set(c, 0, wg_reshape(y, shape), wg__type_of(c, 0));
+}
+
+static void record_scatter_nd(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0);
+    const wg_shape shape = wg_shape_get(x);
+    rows r;
+    if (!rows_of(c, &shape, 0, &r)) return;
+    const wg_shape wide = WG_DIMS(wg_numel(r.index), r.inner);
+    const bool add = wg__attribute_is(c->node, "reduction", "add", "none");
+    const wg_tensor index = wg_expand(wg_unsqueeze(r.index, 1), wide);
+    const wg_tensor y =
+        scatter(c, wg_reshape(x, WG_DIMS(r.count, r.inner)), index, wg_reshape(wg__tensor(c, 2), wide), add);
+    wg__set(c, 0, wg_reshape(y, shape), wg__type_of(c, 0));
+}
+
+/* ---- TopK, NonZero, ReverseSequence ---- */
+
+static void record_topk(wg__call *c)
+{
+    const bool real = wg__type_is_float(wg__type_of(c, 0));
+    const double number = wg__known_scalar(c, 1, (double)wg__attribute_int(c->node, "k", 1));
+    const bool largest = wg__attribute_int(c->node, "largest", 1) != 0;
+    wg_tensor x = wg__tensor(c, 0), index;
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), wg_rank(x));
+    if (wg__call_failed(c)) return;
+    if (!(number >= 0 && number <= INT32_MAX)) {
+        wg__call_fail(c, WG_ERR_ARGUMENT, "k is %g", number);
+        return;
+    }
+    if (!real) x = wg_cast(x, WG_F64);
+    const wg_tensor y = wg_topk(x, (int)number, axis, largest, &index);
+    wg__set(c, 0, real ? y : wg_cast(y, WG_I32), wg__type_of(c, 0));
+    wg__set(c, 1, index, WG__INT64);
+}
+
+/* The coordinates of numbers that are not 0: [rank, n]. */
+static void record_nonzero(wg__call *c)
+{
+    const wg_shape x = wg__shape_of(c, 0);
+    int64_t n, found = 0, stride[WG_MAX_RANK], at = 0;
+    const double *numbers = wg__known(c, 0, &n);
+    for (int64_t i = 0; numbers && i < n; i++) found += numbers[i] != 0;
+    const wg_shape shape = WG_DIMS(x.rank, found);
+    double *out = numbers ? wg__numbers_new(c, &shape) : NULL;
+    if (!out) return;
+    wg__strides_of(&x, stride);
+    for (int64_t i = 0; i < n; i++) {
+        if (numbers[i] == 0) continue;
+        for (int axis = 0; axis < x.rank; axis++)
+            out[axis * found + at] = (double)(i / stride[axis] % x.size[axis]);
+        at++;
+    }
+    wg__set_known(c, 0, shape, out, WG__INT64);
+}
+
+/* The first `length` steps of each sequence in reverse; the others stay. */
+static void record_reverse_sequence(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0), lengths = wg__tensor(c, 1);
+    const int64_t time = wg__attribute_int(c->node, "time_axis", 0),
+                  batch = wg__attribute_int(c->node, "batch_axis", 1);
+    wg_shape shape = wg_shape_get(x), line = {.rank = shape.rank};
+    if (shape.rank < 2 || time < 0 || time > 1 || batch != 1 - time) {
+        wg__call_fail(c, WG_ERR_ARGUMENT, "time_axis and batch_axis are not 0 and 1");
+        return;
+    }
+    for (int i = 0; i < shape.rank; i++) line.size[i] = 1;
+    wg_shape steps = line, sequences = line;
+    steps.size[time] = shape.size[time];
+    sequences.size[batch] = shape.size[batch];
+    const wg_tensor t = wg_reshape(wg_arange(c->tape, WG_I32, 0, 1, shape.size[time]), steps);
+    const wg_tensor n = wg_reshape(lengths, sequences);
+    const wg_tensor index = wg_where(wg_less(t, n), wg_sub_scalar(wg_sub(n, t), 1), t);
+    wg__set(c, 0, wg_gather(x, (int)time, wg_expand(index, shape)), wg__type_of(c, 0));
+}
+
+const wg__op wg__onnx_index[] = {
+    {"Gather", record_gather, 6, 2, 2, "axis=i", 0, WG__ON_HOST},
+    {"GatherElements", record_gather_elements, 11, 2, 2, "axis=i"},
+    {"GatherND", record_gather_nd, 11, 2, 2, "batch_dims=i"},
+    {"Scatter", record_scatter_elements, 9, 3, 3, "axis=i"},
+    {"ScatterElements", record_scatter_elements, 11, 3, 3, "axis=i reduction=s", .refuse = refuse_scatter},
+    {"ScatterND", record_scatter_nd, 11, 3, 3, "reduction=s", .refuse = refuse_scatter},
+    {"TopK", record_topk, 6, 1, 2, "axis=i k=i largest=i sorted=i", 2},
+    {"NonZero", record_nonzero, 9, 1, 1, NULL, 1, WG__ON_HOST},
+    {"ReverseSequence", record_reverse_sequence, 10, 2, 2, "batch_axis=i time_axis=i"},
+    {NULL},
+};

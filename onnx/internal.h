@@ -1,0 +1,235 @@
+/* Internal to onnx/: the model in memory, a call of an operator, and the table of operators.
+ *
+ * Room onnx: models from ONNX files. It reads a file from a stranger, checks it, and records its graph with the public
+ * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
+ *
+ * A file goes through these steps, one file each: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes
+ * and names, check.c what is known while recording and what is refused, weights.c parameters; apply.c records. */
+#ifndef WG_ONNX_INTERNAL_H
+#define WG_ONNX_INTERNAL_H
+
+#include "../ops/ops.h"
+#include "folder.h"
+#include "onnx.h"
+
+/* ---- the model ---- */
+
+/* Where a value comes from. */
+typedef enum wg__source { WG__FROM_INPUT, WG__FROM_INITIALIZER, WG__FROM_NODE, WG__FROM_BODY } wg__source;
+
+/* A named value of the graph or of a graph inside of a node. Value 0 is the omitted operand. */
+typedef struct wg__value {
+    const char *name;
+    wg__source source;         /* FROM_BODY: an input of the graph of a Loop or Scan */
+    bool wanted;               /* an operator needs its numbers while it is recorded */
+    bool used;                 /* by a node, or as a result */
+    bool fixed;                /* not trained: mean or variance of a norm, or a Constant */
+    bool nested;               /* of a graph inside of a node */
+    wg_param *param;           /* its parameter or buffer, or NULL */
+    wg__tensor_data *constant; /* its numbers in the file, or NULL */
+    wg__span declared;         /* inputs of the model: the ValueInfoProto */
+    uint32_t shadowed;         /* the value that the name stands for outside of this graph; 0: none */
+} wg__value;
+
+typedef struct wg__graph wg__graph;
+typedef struct wg__op wg__op;
+
+typedef struct wg__onnx_node {
+    const wg__op *op; /* NULL: its result is a parameter */
+    int opset;
+    const char *name;   /* the node's, or that of its first result */
+    const char *type;   /* op_type */
+    wg__span message;   /* NodeProto: its attributes are read there */
+    uint32_t *in, *out; /* values; 0: omitted */
+    int n_in, n_out;
+    wg__graph *body[2]; /* then_branch and else_branch, or body */
+} wg__onnx_node;
+
+struct wg__graph {
+    wg__onnx_node *node;
+    uint32_t *in, *out; /* values; in: without those that have an initializer */
+    int n_nodes, n_in, n_out;
+    wg__span message; /* GraphProto */
+};
+
+/* A number while the graph is recorded. */
+typedef struct wg__known_item {
+    int type;         /* ONNX' element type; 0: omitted */
+    wg_shape shape;   /* of the host's numbers */
+    double *host;     /* [numel] numbers known while recording, or NULL. Integers are exact up to 2^53 */
+    wg_tensor tensor; /* on the tape, or WG_NONE while nobody needed it there */
+} wg__known_item;
+
+/* An input or output as the file declares it. */
+typedef struct wg__declared {
+    wg_onnx_value value;
+    int type; /* element type */
+} wg__declared;
+
+struct wg_onnx {
+    wg__heap heap;
+    wg__arena arena; /* the graph */
+    wg__arena turn;  /* of one wg_onnx_apply */
+    wg__folder folder;
+    wg_params *params;
+    wg_dtype dtype;
+    int opset;
+    wg__graph graph;
+    wg__declared *inputs, *outputs; /* of the graph */
+    wg__value *values;              /* [n_values] */
+    uint32_t n_values, cap_values;
+};
+
+/* Refuses the file: "model.onnx: reason". Returns false. */
+bool wg__onnx_refuse(const wg_onnx *model, wg_error *error, const char *format, ...) WG_PRINTF(3, 4);
+bool wg__onnx_memory(const wg_onnx *model, wg_error *error);
+
+bool wg__onnx_parse(wg_onnx *model, wg__span bytes, wg_error *error); /* graph.c */
+/* Whether a node can be recorded; if not, refuses the file. */
+bool wg__onnx_check_node(const wg_onnx *model, const wg__onnx_node *node, wg_error *error); /* check.c */
+/* Marks the values that must be known while recording; refuses the file if one of them cannot be. */
+bool wg__onnx_mark_wanted(wg_onnx *model, wg_error *error); /* wanted.c */
+/* Takes constants out of the graph: those of Constant, and weights of integers, which become floats. Then makes the
+ * parameters. */
+bool wg__onnx_take_constants(wg_onnx *model, wg_error *error); /* weights.c */
+bool wg__onnx_make_params(wg_onnx *model, wg_error *error);
+bool wg__onnx_declare(wg_onnx *model, wg_error *error); /* declared.c */
+
+/* ---- attributes ---- */
+
+typedef struct wg__attribute {
+    wg__span name, text, tensor, graph, list; /* list: the whole AttributeProto, whose fields are read one by one */
+    int type;                                 /* AttributeProto.AttributeType */
+    double number;
+    int64_t integer;
+} wg__attribute;
+enum {
+    WG__ATTR_FLOAT = 1,
+    WG__ATTR_INT,
+    WG__ATTR_TEXT,
+    WG__ATTR_TENSOR,
+    WG__ATTR_GRAPH,
+    WG__ATTR_FLOATS,
+    WG__ATTR_INTS
+};
+
+/* False if the message is no attribute. */
+bool wg__attribute_parse(wg__span message, wg__attribute *attribute);
+bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *attribute);
+bool wg__attribute_has(const wg__onnx_node *node, const char *name);
+int64_t wg__attribute_int(const wg__onnx_node *node, const char *name, int64_t otherwise);
+double wg__attribute_float(const wg__onnx_node *node, const char *name, double otherwise);
+/* Whether the text is `value`; `otherwise` is the text of an attribute that is not there. */
+bool wg__attribute_is(const wg__onnx_node *node, const char *name, const char *value, const char *otherwise);
+/* The number of integers or floats of a list; -1 if there is no such attribute. At most `most` are stored. */
+int wg__attribute_ints(const wg__onnx_node *node, const char *name, int64_t *out, int most);
+int wg__attribute_floats(const wg__onnx_node *node, const char *name, double *out, int most);
+
+/* ---- the table of operators ---- */
+
+typedef struct wg__call wg__call;
+
+/* A row: how nodes of an operator are recorded. */
+struct wg__op {
+    const char *name;
+    void (*record)(wg__call *c);
+    int since;              /* the first opset of which `record` knows the operator */
+    int least, most;        /* number of operands; most < 0: no limit */
+    const char *attributes; /* that it may have: "axis=i mode=s", with letters as in check.c; others are refused */
+    unsigned host;          /* operands (bit k) whose numbers must be known while recording */
+    unsigned flags;         /* below */
+    const char *(*refuse)(
+        const wg__onnx_node *node); /* NULL, or why a node cannot be recorded and what would do instead */
+    wg_tensor (*one)(wg_tensor x);  /* of pointwise rows */
+    wg_tensor (*two)(wg_tensor a, wg_tensor b);
+    double (*number)(double a, double b); /* the same for numbers; NULL: not while recording */
+};
+enum {
+    WG__ON_HOST = 1,   /* known numbers give known numbers */
+    WG__SIZES_ONLY = 2 /* the result depends on sizes alone */
+};
+
+extern const wg__op wg__onnx_pointwise[], wg__onnx_logic[], wg__onnx_shape[], wg__onnx_join[], wg__onnx_make[],
+    wg__onnx_reduce[], wg__onnx_product[], wg__onnx_conv[], wg__onnx_pool[], wg__onnx_norm[], wg__onnx_recurrent[],
+    wg__onnx_index[], wg__onnx_control[], wg__onnx_attention[], wg__onnx_quantize[], wg__onnx_resize[],
+    wg__onnx_loss[];
+
+/* The row of an operator; NULL if there is none. */
+const wg__op *wg__onnx_find(const char *name);
+/* What to do instead of an operator without a row. */
+const char *wg__onnx_instead(const char *domain, const char *name);
+
+/* ---- a call: a node while it is recorded ---- */
+
+struct wg__call {
+    wg_onnx *model;
+    const wg__onnx_node *node;
+    wg_tape *tape;
+    wg_dtype real; /* of all floats */
+    wg__arena *arena;
+    wg__known_item *items; /* by value */
+    int64_t *turns;        /* nodes that may still be recorded */
+    int n_in, n_out;
+};
+
+/* Operand k: whether it is there; its item; its tensor (numbers known while recording become data); its shape, element
+ * type, rank. */
+bool wg__has(const wg__call *c, int k);
+const wg__known_item *wg__in(const wg__call *c, int k);
+wg_tensor wg__tensor(wg__call *c, int k);
+wg_shape wg__shape_of(const wg__call *c, int k);
+int wg__type_of(const wg__call *c, int k);
+bool wg__is_known(const wg__call *c, int k); /* its numbers are known while recording */
+bool wg__all_known(const wg__call *c);       /* those of all operands */
+bool wg__wants(const wg__call *c, int k);    /* result k has a name */
+
+/* The numbers of operand k, which must be known while recording; NULL with an error if they are not. */
+const double *wg__known(wg__call *c, int k, int64_t *n);
+/* The number of a scalar operand, or `otherwise` if it is omitted. */
+double wg__known_scalar(wg__call *c, int k, double otherwise);
+/* Integers of operand k (or of the attribute, in older opsets): how many; -1 if there are none or with an error. */
+int wg__known_ints(wg__call *c, int k, int64_t *out, int most);
+int wg__ints_of(wg__call *c, int k, const char *attribute, int64_t *out, int most);
+/* An axis from -rank to rank - 1 made positive; 0 with an error. */
+int wg__call_axis(wg__call *c, int64_t axis, int rank);
+
+/* Results. set_type: the element type, if it is not that of the tensor. */
+void wg__set(wg__call *c, int k, wg_tensor tensor, int type);
+/* Numbers of a shape, in the arena; NULL with an error if there are too many. */
+double *wg__numbers_new(wg__call *c, const wg_shape *shape);
+void wg__set_known(wg__call *c, int k, wg_shape shape, double *numbers, int type);
+void wg__set_item(wg__call *c, int k, const wg__known_item *item);
+/* Whether result 0 with this shape should be numbers: somebody wants them, or they are few. */
+bool wg__keep_known(wg__call *c, const wg_shape *shape);
+
+/* Stores an error on the tape, with operator and node. */
+void wg__call_fail(wg__call *c, wg_status status, const char *rule, ...) WG_PRINTF(3, 4);
+bool wg__call_failed(const wg__call *c);
+
+/* A tensor of numbers: of an element type; of the model's floats. */
+wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int type);
+wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
+wg_dtype wg__dtype_of(wg_dtype real, int type);
+
+/* Records the nodes of a graph; false after an error. */
+bool wg__record_graph(wg__call *c, const wg__graph *graph);
+
+/* ---- what families share ---- */
+
+/* Copies numbers: out[i] = x[offset + i . stride]. */
+void wg__known_strided(const double *x, int64_t offset, const int64_t *stride, const wg_shape *shape, double *out);
+/* The row-major strides of a shape. */
+void wg__strides_of(const wg_shape *shape, int64_t *stride);
+/* x with all operands' shapes broadcast; index of element i of `shape` in an operand that broadcasts to it. */
+int64_t wg__broadcast_index(const wg_shape *shape, const wg_shape *operand, int64_t i);
+/* Window attributes of convolutions and poolings. */
+typedef struct wg__onnx_window {
+    int axes;
+    int64_t kernel[WG_CONV_AXES], stride[WG_CONV_AXES], dilation[WG_CONV_AXES];
+    int64_t before[WG_CONV_AXES], after[WG_CONV_AXES];
+    bool ceil;
+} wg__onnx_window;
+/* Of x[N, C, ...], kernel sizes from the attribute or, if kernel is not NULL, from that shape; auto_pad is resolved. */
+bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *window);
+
+#endif

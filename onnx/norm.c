@@ -1,0 +1,121 @@
+/* Normalizations. */
+#include "internal.h"
+
+/* Mean and variance are those of the file, or with training_mode those of the batch, which are also results. */
+static void record_batch_norm(wg__call *c)
+{
+    const double epsilon = wg__attribute_float(c->node, "epsilon", 1e-5);
+    const double momentum = wg__attribute_float(c->node, "momentum", 0.9);
+    const wg_tensor x = wg__tensor(c, 0), weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
+    const wg_tensor mean = wg__tensor(c, 3), var = wg__tensor(c, 4);
+    const int type = wg__type_of(c, 0);
+    if (!wg__attribute_int(c->node, "training_mode", 0)) {
+        wg__set(c, 0, wg_batch_norm(x, weight, bias, mean, var, epsilon), type);
+        return;
+    }
+    wg_tensor batch_mean, batch_var;
+    wg__set(c, 0, wg_batch_norm_train(x, weight, bias, epsilon, &batch_mean, &batch_var), type);
+    wg__set(c, 1, wg_add(wg_scale(mean, momentum), wg_scale(batch_mean, 1 - momentum)), type);
+    wg__set(c, 2, wg_add(wg_scale(var, momentum), wg_scale(batch_var, 1 - momentum)), type);
+}
+
+static const char *refuse_batch_norm(const wg__onnx_node *node)
+{
+    if (node->opset < 7 && !wg__attribute_int(node, "is_test", 0)) return "is_test = 0: export for evaluation";
+    return wg__attribute_int(node, "spatial", 1) ? NULL : "spatial = 0 (a mean for each position) is not known";
+}
+
+/* ---- over the last axes ---- */
+
+static wg_tensor flat_or_none(wg_tensor x)
+{
+    return x.tape && wg_rank(x) != 1 ? wg_reshape(x, WG_DIMS(wg_numel(x))) : x;
+}
+
+/* The axes from `axis` on as one. Weights that do not have their sizes broadcast, and are applied after. */
+static void record_layer_norm(wg__call *c)
+{
+    const double epsilon = wg__attribute_float(c->node, "epsilon", 1e-5);
+    const wg_tensor x = wg__tensor(c, 0), weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
+    const wg_shape shape = wg_shape_get(x);
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), shape.rank);
+    const bool rms = c->node->type[0] == 'R';
+    if (wg__call_failed(c)) return;
+    const wg_tensor rows = axis < shape.rank - 1 ? wg_flatten(x, axis, shape.rank - 1) : x;
+    const bool fits = wg_numel(weight) == wg_size(rows, -1) && (!bias.tape || wg_numel(bias) == wg_numel(weight));
+    const wg_tensor w = fits ? flat_or_none(weight) : WG_NONE, b = fits ? flat_or_none(bias) : WG_NONE;
+    wg_tensor y = wg_reshape(rms ? wg_rms_norm(rows, w, epsilon) : wg_layer_norm(rows, w, b, epsilon), shape);
+    if (!fits) y = wg_mul(y, weight);
+    if (!fits && bias.tape) y = wg_add(y, bias);
+    wg__set(c, 0, y, wg__type_of(c, 0));
+    if (rms || (!wg__wants(c, 1) && !wg__wants(c, 2))) return;
+    wg_axes axes = {0};
+    for (int i = axis; i < shape.rank; i++) axes.axis[axes.n++] = i;
+    wg__set(c, 1, wg_mean(x, axes, true), wg__type_of(c, 0));
+    wg__set(c, 2, wg_rsqrt(wg_add_scalar(wg_var(x, axes, true, 0), epsilon)), wg__type_of(c, 0));
+}
+
+/* ---- over groups of channels ---- */
+
+/* Weights per channel; of GroupNormalization before opset 21, per group. */
+static void record_group_norm(wg__call *c)
+{
+    const double epsilon = wg__attribute_float(c->node, "epsilon", 1e-5);
+    const wg_tensor x = wg__tensor(c, 0);
+    wg_tensor weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
+    const int64_t channels = wg_rank(x) > 1 ? wg_size(x, 1) : 0;
+    const int64_t groups = c->node->type[0] == 'I' ? channels : wg__attribute_int(c->node, "num_groups", 1);
+    if (channels < 1 || groups < 1 || channels % groups != 0) {
+        wg__call_fail(c, WG_ERR_SHAPE, "%lld channels, %lld groups", (long long)channels, (long long)groups);
+        return;
+    }
+    if (c->node->type[0] == 'G' && c->node->opset < 21) {
+        const wg_shape wide = WG_DIMS(groups, channels / groups), flat = WG_DIMS(channels);
+        weight = wg_reshape(wg_expand(wg_unsqueeze(weight, 1), wide), flat);
+        bias = wg_reshape(wg_expand(wg_unsqueeze(bias, 1), wide), flat);
+    }
+    wg__set(c, 0, wg_group_norm(x, groups, weight, bias, epsilon), wg__type_of(c, 0));
+}
+
+/* x / (bias + alpha / size . the sum of squares over `size` channels around)^beta (Krizhevsky et al. 2012). */
+static void record_lrn(wg__call *c)
+{
+    const int64_t size = wg__attribute_int(c->node, "size", 1);
+    const double alpha = wg__attribute_float(c->node, "alpha", 1e-4),
+                 beta = wg__attribute_float(c->node, "beta", 0.75);
+    const wg_tensor x = wg__tensor(c, 0);
+    if (size < 1 || size > 1 << 16 || wg_rank(x) < 2) {
+        wg__call_fail(c, WG_ERR_ARGUMENT, "size %lld", (long long)size);
+        return;
+    }
+    const wg_tensor padded = wg_pad(wg_square(x), 1, (size - 1) / 2, size / 2);
+    const wg_tensor sums = wg_sum(wg_unfold(padded, 1, size, 1), WG_AXES(-1), false);
+    const wg_tensor scale =
+        wg_add_scalar(wg_scale(sums, alpha / (double)size), wg__attribute_float(c->node, "bias", 1));
+    wg__set(c, 0, wg_div(x, wg_pow_scalar(scale, beta)), wg__type_of(c, 0));
+}
+
+/* (x - mean) / sqrt(var) over the axes. */
+static void record_mean_variance(wg__call *c)
+{
+    int64_t list[WG_MAX_RANK] = {0, 2, 3};
+    const int n = wg__attribute_ints(c->node, "axes", list, WG_MAX_RANK);
+    const wg_tensor x = wg__tensor(c, 0);
+    wg_axes axes = {.n = n < 0 ? 3 : n};
+    for (int i = 0; i < axes.n; i++) axes.axis[i] = wg__call_axis(c, list[i], wg_rank(x));
+    if (wg__call_failed(c)) return;
+    const wg_tensor centered = wg_sub(x, wg_mean(x, axes, true));
+    wg__set(c, 0, wg_div(centered, wg_add_scalar(wg_std(x, axes, true, 0), 1e-9)), wg__type_of(c, 0));
+}
+
+const wg__op wg__onnx_norm[] = {
+    {"BatchNormalization", record_batch_norm, 6, 5, 5, "epsilon=f is_test=i momentum=f spatial=i training_mode=i",
+     .refuse = refuse_batch_norm},
+    {"LayerNormalization", record_layer_norm, 17, 2, 3, "axis=i epsilon=f stash_type=i"},
+    {"RMSNormalization", record_layer_norm, 23, 2, 2, "axis=i epsilon=f stash_type=i"},
+    {"InstanceNormalization", record_group_norm, 6, 3, 3, "epsilon=f"},
+    {"GroupNormalization", record_group_norm, 18, 3, 3, "epsilon=f num_groups=i stash_type=i"},
+    {"LRN", record_lrn, 6, 1, 1, "alpha=f beta=f bias=f size=i"},
+    {"MeanVarianceNormalization", record_mean_variance, 9, 1, 1, "axes=I"},
+    {NULL},
+};

@@ -1,0 +1,111 @@
+/* Products of matrices. */
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Products of integers by way of f64. */
+static wg_tensor product(wg_tensor a, wg_tensor b, int type)
+{
+    if (wg__type_is_float(type)) return wg_matmul(a, b);
+    return wg_cast(wg_matmul(wg_cast(a, WG_F64), wg_cast(b, WG_F64)), WG_I32);
+}
+
+static void record_matmul(wg__call *c)
+{
+    const int type = wg__type_of(c, 0);
+    wg__set(c, 0, product(wg__tensor(c, 0), wg__tensor(c, 1), type), type);
+}
+
+/* alpha A' B' + beta C. */
+static void record_gemm(wg__call *c)
+{
+    const double alpha = wg__attribute_float(c->node, "alpha", 1), beta = wg__attribute_float(c->node, "beta", 1);
+    const int type = wg__type_of(c, 0);
+    wg_tensor a = wg__tensor(c, 0), b = wg__tensor(c, 1);
+    if (wg__attribute_int(c->node, "transA", 0)) a = wg_t(a);
+    if (wg__attribute_int(c->node, "transB", 0)) b = wg_t(b);
+    wg_tensor y = product(a, b, type);
+    if (alpha != 1) y = wg_scale(y, alpha);
+    if (wg__has(c, 2)) y = wg_add(y, beta != 1 ? wg_scale(wg__tensor(c, 2), beta) : wg__tensor(c, 2));
+    wg__set(c, 0, y, type);
+}
+
+/* ---- Einsum ---- */
+
+enum { FORMULA = 256 };
+
+/* Copies a formula with the letters of the ellipsis in its place. Returns the number of bytes, or -1. */
+static int expand_ellipsis(const char *from, const char *letters, char *out)
+{
+    int n = 0;
+    for (const char *at = from; *at; at++) {
+        if (*at == ' ') continue;
+        const bool dots = strncmp(at, "...", 3) == 0;
+        const char *text = dots ? letters : at;
+        const size_t size = dots ? strlen(letters) : 1;
+        if (n + (int)size >= FORMULA) return -1;
+        memcpy(out + n, text, size);
+        n += (int)size;
+        at += dots ? 2 : 0;
+    }
+    out[n] = 0;
+    return n;
+}
+
+/* The axes of the ellipsis: those of the first operand that its letters leave. */
+static int ellipsis_axes(const char *formula, int rank)
+{
+    if (!strstr(formula, "...")) return 0;
+    int letters = 0;
+    for (const char *at = formula; *at && *at != ',' && *at != '-'; at++) letters += *at != '.' && *at != ' ';
+    return rank - letters;
+}
+
+/* Without "->": the letters that occur once, in the order of the alphabet. */
+static void add_result(char *formula)
+{
+    if (strstr(formula, "->")) return;
+    size_t n = strlen(formula);
+    const char *end = formula + n;
+    char result[64];
+    int m = 0;
+    for (int letter = 'A'; letter <= 'z'; letter++) {
+        int count = 0;
+        for (const char *at = formula; at < end; at++) count += *at == letter;
+        if (count == 1) result[m++] = (char)letter;
+    }
+    result[m] = 0;
+    snprintf(formula + n, FORMULA + 66 - n, "->%s", result);
+}
+
+static void record_einsum(wg__call *c)
+{
+    wg__attribute a;
+    char text[FORMULA] = "", formula[FORMULA + 66];
+    wg__attribute_find(c->node, "equation", &a);
+    if (a.text.size >= sizeof text) {
+        wg__call_fail(c, WG_ERR_ARGUMENT, "the equation has %zu bytes, more than %d", a.text.size, FORMULA - 1);
+        return;
+    }
+    if (a.text.size) memcpy(text, a.text.data, a.text.size);
+    const int axes = ellipsis_axes(text, wg_rank(wg__tensor(c, 0)));
+    char letters[WG_MAX_RANK + 1] = "";
+    for (int i = 0, letter = 'A'; i < axes && i < WG_MAX_RANK; letter++)
+        if (!strchr(text, letter)) letters[i++] = (char)letter;
+    wg_tensor *x = wg__arena_array(c->arena, (uint64_t)c->n_in, sizeof *x);
+    if (axes < 0 || !x || expand_ellipsis(text, letters, formula) < 0) {
+        wg__call_fail(c, x ? WG_ERR_ARGUMENT : WG_ERR_MEMORY, "the equation '%s' does not fit the operands", text);
+        return;
+    }
+    add_result(formula);
+    for (int k = 0; k < c->n_in; k++) x[k] = wg__tensor(c, k);
+    wg__set(c, 0, wg_einsum(formula, x, c->n_in), wg__type_of(c, 0));
+}
+
+const wg__op wg__onnx_product[] = {
+    {"MatMul", record_matmul, 6, 2, 2},
+    {"Gemm", record_gemm, 6, 2, 3, "alpha=f beta=f broadcast=i transA=i transB=i"},
+    {"Einsum", record_einsum, 12, 1, -1, "equation=s"},
+    {NULL},
+};

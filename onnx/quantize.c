@@ -1,0 +1,69 @@
+/* QuantizeLinear, DequantizeLinear. Weights of integers became parameters before (weights.c); here are the others. */
+#include "internal.h"
+
+/* A scale or zero point against x: a scalar, or one number for each index of the axis. */
+static wg_tensor along_axis(wg__call *c, int k, wg_tensor x)
+{
+    const wg_tensor s = wg__tensor(c, k);
+    if (wg_rank(s) != 1 || wg_numel(s) == 1) return wg_numel(s) == 1 ? wg_reshape(s, WG_SCALAR) : s;
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 1), wg_rank(x));
+    wg_shape shape = {.rank = wg_rank(x)};
+    for (int i = 0; i < shape.rank; i++) shape.size[i] = i == axis ? wg_numel(s) : 1;
+    return wg__call_failed(c) ? s : wg_reshape(s, shape);
+}
+
+/* (x - zero point) scale. */
+static void record_dequantize(wg__call *c)
+{
+    const wg_tensor x = wg_cast(wg__tensor(c, 0), c->real), scale = along_axis(c, 1, x);
+    const wg_tensor shifted = wg__has(c, 2) ? wg_sub(x, wg_cast(along_axis(c, 2, x), c->real)) : x;
+    wg__set(c, 0, wg_mul(shifted, scale), wg__type_of(c, 1));
+}
+
+/* round(x / scale) + zero point, in the range of the type. */
+static wg_tensor quantized(wg_tensor x, wg_tensor scale, wg_tensor zero, int type)
+{
+    const wg_tensor y = wg_round(wg_div(x, scale));
+    const wg_tensor shifted = zero.tape ? wg_add(y, wg_cast(zero, wg_dtype_get(y))) : y;
+    return wg_cast(wg_clamp(shifted, wg__type_least(type), wg__type_largest(type)), WG_I32);
+}
+
+static void record_quantize(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0);
+    const int given = (int)wg__attribute_int(c->node, "output_dtype", WG__UINT8);
+    const int type = wg__has(c, 2) ? wg__type_of(c, 2) : given;
+    const wg_tensor zero = wg__has(c, 2) ? along_axis(c, 2, x) : WG_NONE;
+    if (!wg__type_is_integer(type) || wg__type_largest(type) > 65535) {
+        wg__call_fail(c, WG_ERR_DTYPE, "to %s; integers of 8 and 16 bits are known", wg__type_name(type));
+        return;
+    }
+    wg__set(c, 0, quantized(x, along_axis(c, 1, x), zero, type), type);
+}
+
+/* Scale and zero point from the range of x, which includes 0. */
+static void record_dynamic(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0);
+    const wg_tensor most = wg_maximum_scalar(wg_max(x, WG_ALL_AXES, false), 0);
+    const wg_tensor least = wg_minimum_scalar(wg_min(x, WG_ALL_AXES, false), 0);
+    const wg_tensor scale = wg_div_scalar(wg_sub(most, least), 255);
+    const wg_tensor zero = wg_cast(wg_clamp(wg_round(wg_neg(wg_div(least, scale))), 0, 255), WG_I32);
+    wg__set(c, 0, quantized(x, scale, zero, WG__UINT8), WG__UINT8);
+    wg__set(c, 1, scale, WG__FLOAT);
+    wg__set(c, 2, zero, WG__UINT8);
+}
+
+static const char *refuse_blocks(const wg__onnx_node *node)
+{
+    return wg__attribute_int(node, "block_size", 0) ? "block_size: quantize by tensor or by axis" : NULL;
+}
+
+const wg__op wg__onnx_quantize[] = {
+    {"DequantizeLinear", record_dequantize, 10, 2, 3, "axis=i block_size=i output_dtype=i",
+     .refuse = refuse_blocks},
+    {"QuantizeLinear", record_quantize, 10, 2, 3, "axis=i block_size=i output_dtype=i precision=i saturate=i",
+     .refuse = refuse_blocks},
+    {"DynamicQuantizeLinear", record_dynamic, 11, 1, 1},
+    {NULL},
+};

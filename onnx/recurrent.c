@@ -1,0 +1,266 @@
+/* RNN, GRU and LSTM: a step of ops, unrolled by nn/. Weights stay in ONNX' layout, one row of W, R and B a direction,
+ * with the gates of a GRU in the order z r h and of an LSTM i o f c. */
+#include <string.h>
+
+#include "../nn/nn.h"
+#include "internal.h"
+
+/* ---- activations ---- */
+
+typedef struct activation {
+    const char *name;
+    double alpha, beta; /* the defaults of the standard */
+    wg_tensor (*apply)(wg_tensor x, double alpha, double beta);
+} activation;
+
+static wg_tensor apply_tanh(wg_tensor x, double a, double b) { return wg_tanh(x); }
+static wg_tensor apply_sigmoid(wg_tensor x, double a, double b) { return wg_sigmoid(x); }
+static wg_tensor apply_relu(wg_tensor x, double a, double b) { return wg_relu(x); }
+static wg_tensor apply_leaky_relu(wg_tensor x, double a, double b) { return wg_leaky_relu(x, a); }
+static wg_tensor apply_elu(wg_tensor x, double a, double b) { return wg_elu(x, a); }
+static wg_tensor apply_softplus(wg_tensor x, double a, double b) { return wg_softplus(x); }
+static wg_tensor apply_softsign(wg_tensor x, double a, double b) { return wg_div(x, wg_add_scalar(wg_abs(x), 1)); }
+static wg_tensor apply_affine(wg_tensor x, double a, double b) { return wg_add_scalar(wg_scale(x, a), b); }
+static wg_tensor apply_scaled_tanh(wg_tensor x, double a, double b) { return wg_scale(wg_tanh(wg_scale(x, b)), a); }
+static wg_tensor apply_hard_sigmoid(wg_tensor x, double a, double b)
+{
+    return wg_clamp(wg_add_scalar(wg_scale(x, a), b), 0, 1);
+}
+
+static const activation activations[] = {
+    {"Tanh", 0, 0, apply_tanh},         {"Sigmoid", 0, 0, apply_sigmoid},
+    {"Relu", 0, 0, apply_relu},         {"HardSigmoid", 0.2, 0.5, apply_hard_sigmoid},
+    {"Elu", 1, 0, apply_elu},           {"LeakyRelu", 0.01, 0, apply_leaky_relu},
+    {"Softsign", 0, 0, apply_softsign}, {"Softplus", 0, 0, apply_softplus},
+    {"Affine", 1, 0, apply_affine},     {"ScaledTanh", 1, 1, apply_scaled_tanh},
+};
+enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0], MOST_FUNCTIONS = 6 };
+
+/* The functions of a node: three for each direction of an LSTM, two of a GRU, one of an RNN. -1: a name is not known. */
+static int functions_of(const wg__onnx_node *node, int per_direction, activation *out)
+{
+    static const char *const standard[] = {"Tanh", "Sigmoid", "Tanh", "Sigmoid", "Tanh", "Tanh"};
+    const int first =
+        per_direction * (per_direction - 1) / 2; /* in `standard`: f of RNN, f g of GRU, f g h of LSTM */
+    wg__attribute a;
+    int n = 0;
+    wg__wire wire = wg__wire_of(wg__attribute_find(node, "activations", &a) ? a.list : (wg__span){0});
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (!wg__field_is_bytes(&f, 9)) continue;
+        int i = 0;
+        while (i < N_ACTIVATIONS && !wg__span_is(f.bytes, activations[i].name)) i++;
+        if (i == N_ACTIVATIONS || n == MOST_FUNCTIONS) return -1;
+        out[n++] = activations[i];
+    }
+    double alpha[MOST_FUNCTIONS], beta[MOST_FUNCTIONS];
+    const int n_alpha = wg__attribute_floats(node, "activation_alpha", alpha, MOST_FUNCTIONS);
+    const int n_beta = wg__attribute_floats(node, "activation_beta", beta, MOST_FUNCTIONS);
+    for (int i = 0; i < n; i++) {
+        if (i < n_alpha) out[i].alpha = alpha[i];
+        if (i < n_beta) out[i].beta = beta[i];
+    }
+    for (; n < 2 * per_direction; n++)
+        for (int i = 0; i < N_ACTIVATIONS; i++)
+            if (strcmp(activations[i].name, standard[first + n % per_direction]) == 0) out[n] = activations[i];
+    return n;
+}
+
+static int functions_per_direction(const wg__onnx_node *node)
+{
+    return strcmp(node->type, "LSTM") == 0 ? 3 : strcmp(node->type, "GRU") == 0 ? 2 : 1;
+}
+
+static const char *refuse(const wg__onnx_node *node)
+{
+    activation functions[MOST_FUNCTIONS];
+    if (functions_of(node, functions_per_direction(node), functions) < 0)
+        return "an activation is not known; Tanh, Sigmoid, Relu, HardSigmoid, Elu, LeakyRelu, Softsign, Softplus, "
+               "Affine "
+               "and ScaledTanh are";
+    if (wg__attribute_int(node, "input_forget", 0)) return "input_forget = 1: export with separate gates";
+    return NULL;
+}
+
+/* ---- a step ---- */
+
+/* One direction. */
+typedef struct cell {
+    char kind; /* 'R', 'G', 'L' */
+    int64_t hidden;
+    wg_tensor w, r;           /* [gates H, in], [gates H, H] */
+    wg_tensor w_bias, r_bias; /* [gates H] or WG_NONE */
+    wg_tensor peephole;       /* [3 H] or WG_NONE: i, o, f */
+    activation f, g, h;
+    double clip; /* 0: none */
+    bool linear_before_reset;
+} cell;
+
+static wg_tensor call(const cell *c, const activation *f, wg_tensor x)
+{
+    return f->apply(c->clip > 0 ? wg_clamp(x, -c->clip, c->clip) : x, f->alpha, f->beta);
+}
+
+/* Gate k of [..., gates H]. */
+static wg_tensor gate(const cell *c, wg_tensor gates, int k)
+{
+    return gates.tape ? wg_slice(gates, -1, k * c->hidden, (k + 1) * c->hidden) : gates;
+}
+
+static wg_tensor rnn_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    const cell *c = context;
+    const wg_tensor sum = wg_add(wg_linear(x, c->w, c->w_bias), wg_linear(state[0], c->r, c->r_bias));
+    return state[0] = call(c, &c->f, sum);
+}
+
+/* h' = (1 - z) n + z h. */
+static wg_tensor gru_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    const cell *c = context;
+    const int64_t H = c->hidden;
+    const wg_tensor h = state[0], a = wg_linear(x, c->w, c->w_bias);
+    wg_tensor z, r, inner;
+    if (c->linear_before_reset) {
+        const wg_tensor u = wg_linear(h, c->r, c->r_bias);
+        z = call(c, &c->f, wg_add(gate(c, a, 0), gate(c, u, 0)));
+        r = call(c, &c->f, wg_add(gate(c, a, 1), gate(c, u, 1)));
+        inner = wg_mul(r, gate(c, u, 2));
+    } else {
+        const wg_tensor both = c->r_bias.tape ? wg_slice(c->r_bias, 0, 0, 2 * H) : WG_NONE;
+        const wg_tensor last = c->r_bias.tape ? wg_slice(c->r_bias, 0, 2 * H, 3 * H) : WG_NONE;
+        const wg_tensor u = wg_linear(h, wg_slice(c->r, 0, 0, 2 * H), both);
+        z = call(c, &c->f, wg_add(gate(c, a, 0), gate(c, u, 0)));
+        r = call(c, &c->f, wg_add(gate(c, a, 1), gate(c, u, 1)));
+        inner = wg_linear(wg_mul(r, h), wg_slice(c->r, 0, 2 * H, 3 * H), last);
+    }
+    const wg_tensor new = call(c, &c->g, wg_add(gate(c, a, 2), inner));
+    return state[0] = wg_lerp(new, h, z);
+}
+
+static wg_tensor with_peephole(const cell *c, wg_tensor sum, wg_tensor state, int k)
+{
+    return c->peephole.tape ? wg_add(sum, wg_mul(gate(c, c->peephole, k), state)) : sum;
+}
+
+static wg_tensor lstm_step(void *context, wg_tensor x, wg_tensor *state, int n)
+{
+    const cell *c = context;
+    const wg_tensor sum = wg_add(wg_linear(x, c->w, c->w_bias), wg_linear(state[0], c->r, c->r_bias));
+    const wg_tensor i = call(c, &c->f, with_peephole(c, gate(c, sum, 0), state[1], 0));
+    const wg_tensor f = call(c, &c->f, with_peephole(c, gate(c, sum, 2), state[1], 2));
+    const wg_tensor new = call(c, &c->g, gate(c, sum, 3));
+    state[1] = wg_add(wg_mul(f, state[1]), wg_mul(i, new));
+    const wg_tensor o = call(c, &c->f, with_peephole(c, gate(c, sum, 1), state[1], 1));
+    return state[0] = wg_mul(o, c->h.apply(state[1], c->h.alpha, c->h.beta));
+}
+
+/* ---- a node ---- */
+
+/* The shapes of a node; layout 1 has the batch first. */
+typedef struct sizes {
+    int64_t steps, batch, hidden;
+    int directions;
+    bool batch_first;
+} sizes;
+
+static bool sizes_of(wg__call *c, sizes *s)
+{
+    const wg_shape x = wg__shape_of(c, 0), w = wg__shape_of(c, 1), r = wg__shape_of(c, 2);
+    s->batch_first = wg__attribute_int(c->node, "layout", 0) != 0;
+    s->directions = wg__attribute_is(c->node, "direction", "bidirectional", "forward") ? 2 : 1;
+    if (x.rank != 3 || w.rank != 3 || r.rank != 3 || w.size[0] != s->directions || r.size[0] != s->directions) {
+        wg__call_fail(c, WG_ERR_SHAPE, "X, W and R are not [T, B, in], [%d, gates H, in], [%d, gates H, H]",
+                      s->directions, s->directions);
+        return false;
+    }
+    s->steps = x.size[s->batch_first ? 1 : 0];
+    s->batch = x.size[s->batch_first ? 0 : 1];
+    s->hidden = r.size[2];
+    const int gates = c->node->type[0] == 'L' ? 4 : c->node->type[0] == 'G' ? 3 : 1;
+    if (s->steps >= 1 && s->steps <= 1 << 16 && r.size[1] == gates * s->hidden && w.size[1] == r.size[1])
+        return true;
+    wg__call_fail(c, WG_ERR_SHAPE, "%lld steps, or W and R do not have %d gates of %lld", (long long)s->steps,
+                  gates, (long long)s->hidden);
+    return false;
+}
+
+static cell cell_of(wg__call *c, const sizes *s, int d)
+{
+    activation functions[MOST_FUNCTIONS];
+    const int per = functions_per_direction(c->node);
+    functions_of(c->node, per, functions);
+    cell y = {.kind = c->node->type[0],
+              .hidden = s->hidden,
+              .w = wg_select(wg__tensor(c, 1), 0, d),
+              .r = wg_select(wg__tensor(c, 2), 0, d),
+              .f = functions[d * per],
+              .g = functions[d * per + (per > 1)],
+              .h = functions[d * per + per - 1],
+              .clip = wg__attribute_float(c->node, "clip", 0),
+              .linear_before_reset = wg__attribute_int(c->node, "linear_before_reset", 0) != 0};
+    if (wg__has(c, 3)) {
+        const wg_tensor bias = wg_select(wg__tensor(c, 3), 0, d);
+        const int64_t half = wg_size(bias, 0) / 2;
+        y.w_bias = wg_slice(bias, 0, 0, half);
+        y.r_bias = wg_slice(bias, 0, half, 2 * half);
+    }
+    if (y.kind == 'L' && wg__has(c, 7)) y.peephole = wg_select(wg__tensor(c, 7), 0, d);
+    return y;
+}
+
+/* The initial state of a direction, operand k; zeros if it is omitted. */
+static wg_tensor initial(wg__call *c, const sizes *s, int k, int d)
+{
+    if (!wg__has(c, k)) return wg_zeros(c->tape, c->real, WG_DIMS(s->batch, s->hidden));
+    return wg_select(wg__tensor(c, k), s->batch_first ? 1 : 0, d);
+}
+
+static void record_recurrent(wg__call *c)
+{
+    static const wg_step_fn steps[] = {['R'] = rnn_step, ['G'] = gru_step, ['L'] = lstm_step};
+    sizes s;
+    if (!sizes_of(c, &s)) return;
+    const int n_state = c->node->type[0] == 'L' ? 2 : 1;
+    const int64_t all = s.steps * s.directions;
+    wg_tensor *x = wg__arena_array(c->arena, (uint64_t)s.steps, sizeof *x);
+    wg_tensor *out = wg__arena_array(c->arena, (uint64_t)all, sizeof *out);
+    wg_tensor *rows = wg__arena_array(c->arena, (uint64_t)s.steps, sizeof *rows), last[2][2];
+    if (!x || !out || !rows) {
+        wg__call_fail(c, WG_ERR_MEMORY, "out of memory");
+        return;
+    }
+    const wg_tensor input = wg__tensor(c, 0);
+    for (int64_t t = 0; t < s.steps; t++) x[t] = wg_select(input, s.batch_first ? 1 : 0, t);
+    for (int d = 0; d < s.directions; d++) {
+        cell one = cell_of(c, &s, d);
+        wg_unroll_options options = wg_unroll_defaults();
+        options.reverse = d == 1 || wg__attribute_is(c->node, "direction", "reverse", "forward");
+        options.lengths = wg__tensor(c, 4);
+        for (int k = 0; k < n_state; k++) last[d][k] = initial(c, &s, 5 + k, d);
+        wg_unroll(steps[(unsigned char)one.kind], &one, x, (int)s.steps, last[d], n_state, options,
+                  out + d * s.steps);
+    }
+    const int type = wg__type_of(c, 0), axis = s.batch_first ? 1 : 0; /* of directions in a state */
+    if (wg__wants(c, 0)) { /* [T, directions, B, H], or [B, T, directions, H] */
+        for (int64_t t = 0; t < s.steps; t++) {
+            const wg_tensor pair[] = {out[t], out[(s.directions - 1) * s.steps + t]};
+            rows[t] = wg_stack(pair, s.directions, axis);
+        }
+        wg__set(c, 0, wg_stack(rows, (int)s.steps, axis), type);
+    }
+    for (int k = 0; k < n_state; k++) {
+        const wg_tensor pair[] = {last[0][k], last[s.directions - 1][k]};
+        if (wg__wants(c, 1 + k)) wg__set(c, 1 + k, wg_stack(pair, s.directions, axis), type);
+    }
+}
+
+#define COMMON                                                                                                     \
+    "activation_alpha=F activation_beta=F activations=S clip=f direction=s hidden_size=i layout=i "                \
+    "output_sequence=i "
+
+const wg__op wg__onnx_recurrent[] = {
+    {"RNN", record_recurrent, 6, 3, 6, COMMON, .refuse = refuse},
+    {"GRU", record_recurrent, 6, 3, 6, COMMON "linear_before_reset=i", .refuse = refuse},
+    {"LSTM", record_recurrent, 6, 3, 8, COMMON "input_forget=i", .refuse = refuse},
+    {NULL},
+};

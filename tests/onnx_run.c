@@ -1,0 +1,264 @@
+/* Runs tests of the ONNX project. Lines of standard input are tasks, with tabs in between:
+ *
+ *     MODEL FOLDER RTOL ATOL
+ *
+ * FOLDER has input_0.pb, ..., output_0.pb, ...: TensorProto messages. For each task prints a line: "passed", "refused"
+ * and the reason, by wg_onnx_open, "late" and the reason, by wg_onnx_apply or the run, or "FAILED" and what differs.
+ * Models are f32, or f64 if an input is; --f64: all. --gradients: the derivatives by all inputs of floats are compared
+ * with differences, in f64, and "none" is printed if there are no such inputs. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../onnx/internal.h"
+#include "wengert.h"
+
+enum { MOST = 64 };
+
+typedef struct task {
+    wg_onnx *model;
+    wg_tape *tape;
+    wg__heap heap;
+    wg__arena arena;
+    wg__folder folders[2 * MOST]; /* mapped files, one each */
+    int n_folders;
+    double rtol, atol;
+    char result[512];
+} task;
+
+static wg_dtype always = WG_F32; /* of models without a double */
+static wg_dtype real;            /* of the present one */
+static bool gradients;
+
+/* Reads FOLDER/NAME_INDEX.pb. */
+static bool read_tensor(task *t, const char *folder, const char *name, size_t index, wg__tensor_data *tensor)
+{
+    char path[1024];
+    wg_error error = {0};
+    wg__span bytes;
+    snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, name, index);
+    FILE *file = fopen(path, "rb");
+    const bool empty = file && fgetc(file) == EOF; /* of an empty message: no tensor */
+    if (file) fclose(file);
+    if (!file || empty || t->n_folders == 2 * MOST) return false;
+    wg__folder *mapped = &t->folders[t->n_folders++];
+    if (wg__folder_open(mapped, &t->arena, path, &bytes, &error) && wg__tensor_parse(bytes, mapped, tensor, &error))
+        return true;
+    snprintf(t->result, sizeof t->result, "FAILED: %s", error.text);
+    return false;
+}
+
+/* Old test data has the bits of a bfloat16 as an uint16. */
+static void as_declared(wg__tensor_data *tensor, const char *type)
+{
+    if (tensor->type == WG__UINT16 && strcmp(type, "bfloat16") == 0) tensor->type = WG__BFLOAT16;
+}
+
+static wg_tensor input_of(task *t, const wg__tensor_data *tensor)
+{
+    wg__arena arena = {.heap = &t->heap};
+    wg__call c = {.tape = t->tape, .real = real, .arena = &arena};
+    double *numbers = malloc(sizeof *numbers * ((size_t)tensor->numel + 1));
+    wg__numbers from = wg__numbers_of(tensor);
+    for (int64_t i = 0; i < tensor->numel; i++) numbers[i] = wg__number_next(&from);
+    const wg_tensor x = wg__data_of(&c, tensor->shape, numbers, tensor->type);
+    free(numbers);
+    wg__arena_release(&arena);
+    return x;
+}
+
+static double element(const void *value, wg_dtype dtype, int64_t i)
+{
+    switch (dtype) {
+    case WG_F32: return (double)((const float *)value)[i];
+    case WG_F64: return ((const double *)value)[i];
+    case WG_I32: return ((const int32_t *)value)[i];
+    default: return ((const uint8_t *)value)[i];
+    }
+}
+
+static bool close_enough(const task *t, double got, double want, int type)
+{
+    if (isnan(want)) return isnan(got);
+    if (got == want) return true;
+    if (!wg__type_is_float(type)) return false;
+    const double rounding = type == WG__BFLOAT16 ? 1 / 64.0 : type == WG__FLOAT16 ? 1 / 512.0 : 0;
+    if (isinf(want) && rounding > 0) return got * want > 0 && fabs(got) > 65504; /* it is wider here */
+    return fabs(got - want) <= t->atol + (t->rtol + rounding) * fabs(want);
+}
+
+static void compare(task *t, size_t k, wg_tensor y, const wg__tensor_data *want)
+{
+    const wg_shape shape = wg_shape_get(y);
+    const void *value = wg_value(y);
+    char a[128], b[128];
+    if (!value) {
+        snprintf(t->result, sizeof t->result, "late: %s", wg_tape_message(t->tape));
+        return;
+    }
+    if (!wg_shape_equal(&shape, &want->shape)) {
+        snprintf(t->result, sizeof t->result, "FAILED: output %zu is %s, not %s", k,
+                 wg_shape_text(&shape, a, sizeof a), wg_shape_text(&want->shape, b, sizeof b));
+        return;
+    }
+    wg__numbers from = wg__numbers_of(want);
+    for (int64_t i = 0; i < want->numel; i++) {
+        const double got = element(value, wg_dtype_get(y), i), number = wg__number_next(&from);
+        if (close_enough(t, got, number, want->type)) continue;
+        snprintf(t->result, sizeof t->result, "FAILED: output %zu, element %lld of %s is %.9g, not %.9g", k,
+                 (long long)i, wg_shape_text(&shape, a, sizeof a), got, number);
+        return;
+    }
+}
+
+static void run_model(task *t, const char *folder)
+{
+    const size_t n_in = wg_onnx_input_count(t->model), n_out = wg_onnx_output_count(t->model);
+    wg_tensor x[MOST], y[MOST];
+    wg__tensor_data tensor;
+    if (n_in > MOST || n_out > MOST) {
+        snprintf(t->result, sizeof t->result, "FAILED: %zu inputs, %zu outputs", n_in, n_out);
+        return;
+    }
+    for (size_t k = 0; k < n_in; k++) {
+        if (!read_tensor(t, folder, "input", k, &tensor)) {
+            if (!*t->result) snprintf(t->result, sizeof t->result, "FAILED: no input %zu", k);
+            return;
+        }
+        as_declared(&tensor, wg_onnx_input(t->model, k).type);
+        x[k] = input_of(t, &tensor);
+    }
+    if (wg_onnx_apply(t->model, t->tape, x, (int)n_in, y, (int)n_out) != WG_OK) {
+        snprintf(t->result, sizeof t->result, "late: %s", wg_tape_message(t->tape));
+        return;
+    }
+    if (wg_eval(y, (int)n_out) != WG_OK) {
+        snprintf(t->result, sizeof t->result, "late: %s", wg_tape_message(t->tape));
+        return;
+    }
+    for (size_t k = 0; k < n_out && !*t->result; k++) {
+        if (read_tensor(t, folder, "output", k, &tensor)) {
+            as_declared(&tensor, wg_onnx_output(t->model, k).type);
+            compare(t, k, y[k], &tensor);
+        } else if (!*t->result)
+            snprintf(t->result, sizeof t->result, "FAILED: no output %zu", k);
+    }
+}
+
+/* ---- gradients ---- */
+
+/* The model's inputs of floats are parameters, all others data. */
+typedef struct checked {
+    task *t;
+    wg__tensor_data input[MOST];
+    wg_param *param[MOST];
+} checked;
+
+/* The sum over all results of mean(result . weights), with weights of all sizes and signs. */
+static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
+{
+    checked *c = context;
+    const size_t n_in = wg_onnx_input_count(c->t->model), n_out = wg_onnx_output_count(c->t->model);
+    wg_tensor x[MOST], y[MOST], loss = wg_scalar(tape, WG_F64, 0);
+    for (size_t k = 0; k < n_in; k++) x[k] = c->param[k] ? wg_use(tape, c->param[k]) : input_of(c->t, &c->input[k]);
+    wg_onnx_apply(c->t->model, tape, x, (int)n_in, y, (int)n_out);
+    for (size_t k = 0; k < n_out; k++) {
+        const int64_t n = wg_numel(y[k]);
+        if (wg_dtype_get(y[k]) != WG_F64 || n == 0) continue;
+        const wg_tensor weights = wg_add_scalar(wg_cos(wg_arange(tape, WG_F64, 1, 1.7, n)), 0.3);
+        const wg_tensor flat = wg_reshape(y[k], WG_DIMS(n)), zero = wg_scalar(tape, WG_F64, 0);
+        loss = wg_add(loss, wg_mean_all(wg_mul(wg_where(wg_is_finite(flat), flat, zero), weights)));
+    }
+    return loss;
+}
+
+/* The numbers, moved off kinks, jumps and ties, where there is no derivative; finite. */
+static void shift(const wg__tensor_data *tensor, double *out)
+{
+    wg__tensor_copy(tensor, WG_F64, out);
+    for (int64_t i = 0; i < tensor->numel; i++) {
+        if (!isfinite(out[i])) out[i] = 0.7;
+        if (out[i] > 0.95 && out[i] < 1) out[i] -= 0.05; /* the ends of domains are 1 */
+        out[i] += 0.011 * (1.5 + cos(1.3 * (double)i));
+    }
+}
+
+static void check_gradients(task *t, const char *folder)
+{
+    const size_t n_in = wg_onnx_input_count(t->model);
+    checked c = {.t = t};
+    wg_params *set = wg_params_new(WG_F64);
+    bool any = false;
+    for (size_t k = 0; k < n_in && k < MOST; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "input_%zu", k);
+        if (!read_tensor(t, folder, "input", k, &c.input[k])) break;
+        const wg_onnx_value v = wg_onnx_input(t->model, k);
+        if (v.dtype != WG_F64 || v.known_while_recording) continue;
+        c.param[k] = wg_param_new(set, name, c.input[k].shape, wg_init_zeros());
+        shift(&c.input[k], wg_param_write_begin(c.param[k]));
+        wg_param_write_end(c.param[k]);
+        any = any || c.input[k].numel > 0;
+    }
+    wg_gradcheck_options options = wg_gradcheck_defaults();
+    options.rtol = 1e-4;
+    options.atol = 1e-6;
+    const wg_verdict v = any ? wg_gradcheck(t->tape, set, loss_of, &c, options) : (wg_verdict){.ok = true};
+    if (!v.ok) snprintf(t->result, sizeof t->result, "FAILED: gradient: %s", v.text);
+    if (!any) snprintf(t->result, sizeof t->result, "none: no input of floats");
+    wg_params_free(set);
+}
+
+/* ---- tasks ---- */
+
+/* In f64 if one of its inputs is. */
+static wg_onnx *open_model(const char *path, wg_error *error)
+{
+    wg_onnx_options options = wg_onnx_defaults();
+    options.dtype = real = always;
+    wg_onnx *model = wg_onnx_open_with(path, options, error);
+    for (size_t k = 0; k < wg_onnx_input_count(model); k++)
+        if (strcmp(wg_onnx_input(model, k).type, "double") == 0) real = WG_F64;
+    if (!model || real == always) return model;
+    wg_onnx_free(model);
+    options.dtype = real;
+    return wg_onnx_open_with(path, options, error);
+}
+
+static void run_task(const char *path, const char *folder, double rtol, double atol)
+{
+    static task t;
+    wg_error error = {0};
+    t = (task){.rtol = rtol, .atol = atol};
+    t.arena = (wg__arena){.heap = &t.heap, .most = 1 << 12};
+    t.model = open_model(path, &error);
+    t.tape = wg_tape_new(wg_tape_defaults());
+    wg_set_training(t.tape, false);
+    if (t.model && gradients)
+        check_gradients(&t, folder);
+    else if (t.model)
+        run_model(&t, folder);
+    else
+        snprintf(t.result, sizeof t.result, "refused: %s", error.text);
+    printf("%s\n", *t.result ? t.result : "passed");
+    fflush(stdout);
+    wg_tape_free(t.tape);
+    wg_onnx_free(t.model);
+    for (int i = 0; i < t.n_folders; i++) wg__folder_close(&t.folders[i]);
+    wg__arena_release(&t.arena);
+}
+
+int main(int argc, char **argv)
+{
+    char line[4096];
+    gradients = argc > 1 && strcmp(argv[1], "--gradients") == 0;
+    if (gradients || (argc > 1 && strcmp(argv[1], "--f64") == 0)) always = WG_F64;
+    while (fgets(line, sizeof line, stdin)) {
+        char *save, *path = strtok_r(line, "\t", &save), *folder = strtok_r(NULL, "\t", &save);
+        const char *rtol = strtok_r(NULL, "\t", &save), *atol = strtok_r(NULL, "\t\n", &save);
+        if (!path || !folder || !rtol || !atol) return fprintf(stderr, "onnx_run: not a task\n"), 2;
+        run_task(path, folder, atof(rtol), atof(atol));
+    }
+    return 0;
+}
