@@ -256,9 +256,9 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
 /* Loads parameters and buffers, by their names or by checkpoint->map, and, if checkpoint->optimizer is set, the
  * optimizer's state, and sets step and seed (0 if the file has none, so that files of other programs can be loaded).
  * With tolerate NULL the first difference between file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called
- * for every difference and decides. On error nothing is changed. Without an optimizer, its state in the file is ignored.
- * WG_ERR_ARGUMENT for a row of the map that makes no sense. Two tensors that go to the same rows of a member are an
- * error, unless they are a tied parameter under two names, with the same values. Takes O(n log n) for n tensors.
+ * for every difference and decides. On error nothing is changed. Without an optimizer, its state in the file is
+ * ignored. WG_ERR_ARGUMENT for a row of the map that makes no sense. Two tensors that go to the same rows of a member
+ * are an error, unless they are a tied parameter under two names, with the same values. Takes O(n log n) for n tensors.
  *
  * F32, F64, F16 and BF16 convert to f32 and f64: to the nearest number; one that would become infinite is a difference.
  * 64-bit integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */

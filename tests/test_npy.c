@@ -1,5 +1,5 @@
-/* Files of NumPy: what they hold is known from how tests/tensors/make.py made them; a violation of every rule of .npy and
- * of zip; every bit flipped; every allocation and system call failing. */
+/* Files of NumPy: what they hold is known from how tests/tensors/make.py made them; a violation of every rule of .npy
+ * and of zip; every bit flipped; every allocation and system call failing. */
 #include "tensors_file.h"
 #include "zip_file.h"
 
