@@ -142,8 +142,8 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
  * errors; so are a data.pkl of more than 4 MiB and tensors that reach out of their storage.
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
- * contiguous its own size, at most the file's in all; for a pickle 32 times its size; for deflated members what
- * arrives, at most the limit above. Returns NULL on error. */
+ * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
+ * size; for deflated members what arrives, at most the limit above. Returns NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);

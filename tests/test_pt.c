@@ -122,6 +122,35 @@ static void test_pickle_accepted(void)
     }
 }
 
+/* A machine of the other byte order wrote the storages; or said something else of them. */
+static void test_byte_order(void)
+{
+    static const char pickle[] = REBUILD("K\2", "K\0K\2\x85K\1\x85");
+    static const unsigned char big[] = {0x3f, 0x80, 0, 0, 0xc0, 0, 0, 0}; /* 1, -2 */
+    zip_part parts[] = {{"a/data.pkl", PICKLE(pickle)}, {"a/data/0", big, sizeof big}, {"a/byteorder", "big", 3}};
+    unsigned char bytes[1024];
+    wg_error error = {0};
+    wg_safetensors *f = wg_safetensors_parse(bytes, zip_file(bytes, parts, 3).size, "p.pt", &error);
+    if (!f) fail_msg("%s", error.text);
+    expect(f, "w", "F32", WG_DIMS(2), NUMBERS(1, -2));
+    wg_safetensors_close(f);
+    parts[2] = (zip_part){"a/byteorder", "little", 6};
+    f = wg_safetensors_parse(bytes, zip_file(bytes, parts, 3).size, "p.pt", &error);
+    expect(f, "w", "F32", WG_DIMS(2), NUMBERS(0x1.007ep-134, 0x1.8p-142));
+    wg_safetensors_close(f);
+    static const char *const others[] = {"", "middle", "little-endian"};
+    for (int i = 0; i < 3; i++) {
+        parts[2] = (zip_part){"a/byteorder", others[i], strlen(others[i])};
+        error = (wg_error){0};
+        assert_null(wg_safetensors_parse(bytes, zip_file(bytes, parts, 3).size, "p.pt", &error));
+        ASSERT_HAS(error.text, "its byteorder is neither little nor big");
+    }
+    parts[1].name = "a/data/1";
+    error = (wg_error){0};
+    assert_null(wg_safetensors_parse(bytes, zip_file(bytes, parts, 2).size, "p.pt", &error));
+    ASSERT_HAS(error.text, "w: its storage is not in the file");
+}
+
 #define MANY_63 "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f" /* 2^63 - 1 */
 
 static void test_pickle_refused(void)
@@ -256,6 +285,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_pt_into_layer),
         TEST_CASE(test_pickle_accepted),
         TEST_CASE(test_pickle_refused),
+        TEST_CASE(test_byte_order),
         TEST_CASE(test_opcodes),
         TEST_CASE(case_names_multiply),
         TEST_CASE(case_pt_asks_memory),
