@@ -109,7 +109,7 @@ static bool give(wg__call *c, uint32_t value, double number, int type)
     return true;
 }
 
-/* ---- Loop: operands M, condition, carried values; body (turn, condition, carried) -> (condition, carried, slices) ---- */
+/* ---- Loop: operands M, condition, carried; body (turn, condition, carried) -> (condition, carried, slices) ---- */
 
 /* Whether the body's condition says to go on. */
 static bool goes_on(wg__call *c)
