@@ -3,8 +3,9 @@
  * Room onnx: models from ONNX files. It reads a file from a stranger, checks it, and records its graph with the public
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
- * A file goes through these steps, one file each: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes
- * and names, check.c what is known while recording and what is refused, weights.c parameters; apply.c records. */
+ * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
+ * check.c refuses nodes, wanted.c finds what must be known while recording, weights.c makes parameters; apply.c records
+ * the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
 
@@ -82,7 +83,7 @@ struct wg_onnx {
     uint32_t n_values, cap_values;
 };
 
-/* Refuses the file: "model.onnx: reason". Returns false. */
+/* Refuses the file: "model.onnx: reason"; out of memory. Return false (refuse.c). */
 bool wg__onnx_refuse(const wg_onnx *model, wg_error *error, const char *format, ...) WG_PRINTF(3, 4);
 bool wg__onnx_memory(const wg_onnx *model, wg_error *error);
 

@@ -36,7 +36,7 @@ static const activation activations[] = {
 };
 enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0], MOST_FUNCTIONS = 6 };
 
-/* The functions of a node: three for each direction of an LSTM, two of a GRU, one of an RNN. -1: a name is not known. */
+/* The functions of a node: for each direction three of an LSTM, two of a GRU, one of an RNN. -1: a name is unknown. */
 static int functions_of(const wg__onnx_node *node, int per_direction, activation *out)
 {
     static const char *const standard[] = {"Tanh", "Sigmoid", "Tanh", "Sigmoid", "Tanh", "Tanh"};

@@ -70,6 +70,7 @@ typedef struct world {
     wg_pair pair;
     wg_checkpoint checkpoint;
     wg_early_stop stop;
+    wg_onnx *onnx;
     wg_trainer *trainer;
     wg_fit_options fit;
     wg_fit_batch fit_batch;

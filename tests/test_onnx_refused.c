@@ -216,7 +216,7 @@ static void graphs(void)
     expect(17, "'text' is no tensor of numbers (element type string)");
     wg__bytes_fini(&graph);
     const int64_t nine[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, -1};
-    add_value(&graph, 11, "x", WG__FLOAT, nine);
+    add_value(&graph, 11, "x", WG__FLOAT, nine), add_value(&graph, 12, "x", WG__FLOAT, nine);
     expect(17, "'x' has more than 8 axes");
     wg__bytes_fini(&graph);
     expect(17, "the graph has no output");
