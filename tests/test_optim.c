@@ -226,6 +226,9 @@ static void test_schedules(void)
     CHECK(wg_schedule_cosine(1, 0.2, 10, 10) == 0.2 && wg_schedule_cosine(1, 0.2, 99, 0) == 0.2);
     CHECK(near(wg_schedule_warmup(1, 0, 4), 0.25) && wg_schedule_warmup(1, 3, 4) == 1 &&
           wg_schedule_warmup(1, 9, 0) == 1);
+    CHECK(near(wg_schedule_one_cycle(2, 0, 20, 0.5), 0.08) && near(wg_schedule_one_cycle(2, 9, 20, 0.5), 2));
+    CHECK(near(wg_schedule_one_cycle(2, 14, 20, 0.5), 1.000004) && wg_schedule_one_cycle(2, 19, 20, 0.5) == 8e-6);
+    CHECK(wg_schedule_one_cycle(2, 5, 0, 0.5) == 8e-6 && near(wg_schedule_one_cycle(2, 0, 20, 0.05), 0.08));
 }
 
 /* A second optimizer with the state of the first continues with the same bits. */
