@@ -126,6 +126,11 @@ static void test_options(void)
     REFUSED(adamw, beta2, 1, "beta2 must be in [0, 1)");
     REFUSED(adam, epsilon, NAN, "epsilon must be a number >= 0");
     REFUSED(adamw, weight_decay, -1, "weight_decay must be a number >= 0");
+    REFUSED(adagrad, lr, NAN, "lr must be a number >= 0");
+    REFUSED(adagrad, lr_decay, -1, "lr_decay must be a number >= 0");
+    REFUSED(adagrad, epsilon, -1, "epsilon must be a number >= 0");
+    REFUSED(adagrad, initial, INFINITY, "initial must be a number >= 0");
+    REFUSED(adagrad, weight_decay, NAN, "weight_decay must be a number >= 0");
 #undef REFUSED
     CHECK(value(a)[0] == 1);
     CHECK(!wg_adam_new(NULL, wg_adam_defaults()) && wg_optimizer_step(NULL) == WG_ERR_ARGUMENT);
@@ -323,13 +328,14 @@ static void test_memory(void)
 /* Every kernel of the table against the baseline's, on the same numbers. */
 static void same_bits(const wg__update_kernels *a, const wg__update_kernels *b, size_t size)
 {
-    enum { N = 131 };
-    const wg__update_fn loops[2][7] = {{a->sgd, a->sgd_momentum, a->rmsprop, a->rmsprop_momentum,
-                                        a->rmsprop_centered, a->rmsprop_centered_momentum, a->adam},
-                                       {b->sgd, b->sgd_momentum, b->rmsprop, b->rmsprop_momentum,
-                                        b->rmsprop_centered, b->rmsprop_centered_momentum, b->adam}};
+    enum { N = 131, LOOPS = 9 };
+    const wg__update_fn loops[2][LOOPS] = {
+        {a->sgd, a->sgd_momentum, a->rmsprop, a->rmsprop_momentum, a->rmsprop_centered,
+         a->rmsprop_centered_momentum, a->adam, a->amsgrad, a->adagrad},
+        {b->sgd, b->sgd_momentum, b->rmsprop, b->rmsprop_momentum, b->rmsprop_centered,
+         b->rmsprop_centered_momentum, b->adam, b->amsgrad, b->adagrad}};
     const double c[WG__COEFFICIENTS] = {0.01, 0.003, 0.9, 0.1, 0.999, 0.001, 1.7, 1e-8};
-    for (int k = 0; k < 7; k++) {
+    for (int k = 0; k < LOOPS; k++) {
         double memory[2][5][N];
         for (int v = 0; v < 2; v++) {
             srand(1);
