@@ -168,7 +168,7 @@ struct wg__call {
     wg_onnx *model;
     const wg__onnx_node *node;
     wg_tape *tape;
-    wg_dtype real; /* of all floats */
+    wg_dtype floats; /* the dtype of all floats */
     wg__arena *arena;
     wg__known_item *items; /* by value */
     int64_t *turns;        /* nodes that may still be recorded */
@@ -212,7 +212,7 @@ bool wg__call_failed(const wg__call *c);
 /* A tensor of numbers: of an element type; of the model's floats. */
 wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int type);
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
-wg_dtype wg__dtype_of(wg_dtype real, int type);
+wg_dtype wg__dtype_of(wg_dtype floats, int type);
 
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);
