@@ -314,6 +314,8 @@ static void no_model(void)
     CHECK(!wg_onnx_open(as_model("", 0), &error) && strstr(error.text, "is empty"));
     error = (wg_error){0};
     CHECK(!wg_onnx_open(as_model("\x08\x08\x3a\xff", 4), &error) && strstr(error.text, "ends too early"));
+    error = (wg_error){0}; /* a graph of five bytes, of which one is there */
+    CHECK(!wg_onnx_open(as_model("\x08\x08\x3a\x05\x0a", 5), &error) && strstr(error.text, "ends too early"));
     error = (wg_error){0};
     CHECK(!wg_onnx_open(NULL, &error) && error.status == WG_ERR_ARGUMENT);
     error = (wg_error){0};
