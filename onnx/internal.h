@@ -18,12 +18,17 @@
 /* ---- the model ---- */
 
 /* Where a value comes from. */
-typedef enum wg__source { WG__FROM_INPUT, WG__FROM_INITIALIZER, WG__FROM_NODE, WG__FROM_BODY } wg__source;
+typedef enum wg__value_source {
+    WG__FROM_INPUT,
+    WG__FROM_INITIALIZER,
+    WG__FROM_NODE,
+    WG__FROM_BODY
+} wg__value_source;
 
 /* A named value of the graph or of a graph inside of a node. Value 0 is the omitted operand. */
 typedef struct wg__value {
     const char *name;
-    wg__source source;         /* FROM_BODY: an input of the graph of a Loop or Scan */
+    wg__value_source source;   /* FROM_BODY: an input of the graph of a Loop or Scan */
     bool wanted;               /* an operator needs its numbers while it is recorded */
     bool used;                 /* by a node, or as a result */
     bool fixed;                /* not trained: mean or variance of a norm, or a Constant */
