@@ -108,9 +108,10 @@ static bool place(loader *l, size_t tensor, const wg_map_row *row)
 static bool place_tensor(loader *l, size_t tensor)
 {
     const wg_checkpoint *c = l->checkpoint;
-    const wg_map_row *row = wg__map_find(c->map, c->n_map, wg_safetensors_at(l->file, tensor).name);
+    const size_t n = c->map ? c->n_map : 0;
+    const wg_map_row *row = wg__map_find(c->map, n, wg_safetensors_at(l->file, tensor).name);
     bool ok = place(l, tensor, row);
-    while (ok && row && (row = wg__map_next(c->map, c->n_map, row))) ok = place(l, tensor, row);
+    while (ok && row && (row = wg__map_next(c->map, n, row))) ok = place(l, tensor, row);
     return ok;
 }
 

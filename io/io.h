@@ -91,9 +91,9 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
  *
  * PyTorch: tensors at any depth of dicts, lists and tuples are named by the path to them, "state_dict.encoder.weight";
  * one that is saved alone is "tensor". All else, such as an epoch, is ignored. Tensors may share storages and be
- * strided; they are contiguous here. The pickle is not executed: the opcodes that torch.save writes for dicts of tensors
- * are followed, and names of classes are compared with a list. Anything else, such as a whole module or TorchScript, is
- * refused by its name.
+ * strided; they are contiguous here. The pickle is not executed: the opcodes that torch.save writes for dicts of
+ * tensors are followed, and names of classes are compared with a list. Anything else, such as a whole module or
+ * TorchScript, is refused by its name.
  *
  * A safetensors file is 8 bytes, the length of the header, little-endian; the header, a JSON object: name -> {dtype,
  * shape, data_offsets}, and "__metadata__" -> a map of strings; then the elements, little-endian, row-major, without
@@ -128,9 +128,9 @@ WG_CHECKED WG_API wg_status wg_safetensors_write_from(const char *path, const wg
                                                       const wg_pair *metadata, size_t n_metadata, wg_fill fill,
                                                       void *context, wg_error *error);
 
-/* Writes a tensor as .npy (its name is ignored), or tensors as .npz, stored. Names are then relative paths without "..";
- * NumPy sees them without ".npy". bf16 is written as V2: view(ml_dtypes.bfloat16). WG_ERR_ARGUMENT for a duplicate or
- * an invalid name, or an invalid shape. */
+/* Writes a tensor as .npy (its name is ignored), or tensors as .npz, stored. Names are then relative paths without
+ * "..". bf16 is written as V2; in NumPy, view(ml_dtypes.bfloat16) makes numbers of it. WG_ERR_ARGUMENT for a duplicate
+ * or an invalid name, or an invalid shape. */
 WG_CHECKED WG_API wg_status wg_npy_write(const char *path, const wg_entry *tensor, wg_error *error);
 WG_CHECKED WG_API wg_status wg_npz_write(const char *path, const wg_entry *tensors, size_t n, wg_error *error);
 
@@ -142,8 +142,8 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
  * errors; so are a data.pkl of more than 4 MiB and tensors that reach out of their storage.
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
- * contiguous its own size, at most the file's in all; for a pickle 32 times its size; for deflated members what arrives,
- * at most the limit above. Returns NULL on error. */
+ * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
+ * size; for deflated members what arrives, at most the limit above. Returns NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -253,10 +253,12 @@ typedef bool (*wg_tolerate)(void *context, const wg_difference *difference);
 /* Accepts every difference. */
 WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
 
-/* Loads parameters, buffers, by names or by checkpoint->map, and, if checkpoint->optimizer is set, the optimizer's state, and sets step and seed (0 if
- * the file has none, so that files of other programs can be loaded). With tolerate NULL the first difference between
- * file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called for every difference and decides. On error
- * nothing is changed. Without an optimizer, its state in the file is ignored. Takes O(n log n) for n tensors.
+/* Loads parameters and buffers, by their names or by checkpoint->map, and, if checkpoint->optimizer is set, the
+ * optimizer's state, and sets step and seed (0 if the file has none, so that files of other programs can be loaded).
+ * With tolerate NULL the first difference between file and set is an error, WG_ERR_FORMAT. Otherwise tolerate is called
+ * for every difference and decides. On error nothing is changed. Without an optimizer, its state in the file is
+ * ignored. WG_ERR_ARGUMENT for a row of the map that makes no sense. Two tensors that go to the same rows of a member
+ * are an error, unless they are a tied parameter under two names, with the same values. Takes O(n log n) for n tensors.
  *
  * F32, F64, F16 and BF16 convert to f32 and f64: to the nearest number; one that would become infinite is a difference.
  * 64-bit integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */

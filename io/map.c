@@ -96,11 +96,11 @@ static int read_side(const char *text, const char *end, char *letter, int *group
     return open ? -1 : n;
 }
 
-typedef struct axes {
+typedef struct axis_letters {
     char from[WG_MAX_RANK], to[WG_MAX_RANK];
     int group[WG_MAX_RANK]; /* of `to` */
     int n_from, n_to, groups;
-} axes;
+} axis_letters;
 
 static int place_of(char letter, const char *letters, int n)
 {
@@ -109,7 +109,7 @@ static int place_of(char letter, const char *letters, int n)
 }
 
 /* Both sides must have the same letters, each once. A 1 is an axis of size 1, which may come and go. */
-static bool parse_axes(const char *text, axes *a)
+static bool parse_axes(const char *text, axis_letters *a)
 {
     int group[WG_MAX_RANK], groups;
     const char *arrow = strstr(text, "->");
@@ -131,7 +131,7 @@ static bool parse_axes(const char *text, axes *a)
 
 static const char *arrange_axes(const char *text, const wg_shape *shape, wg__arranged *r)
 {
-    axes a;
+    axis_letters a;
     int64_t strides[WG_MAX_RANK], next = 1;
     if (!parse_axes(text, &a) || a.n_from != shape->rank) return "axes are not those of the tensor";
     for (int i = shape->rank - 1; i >= 0; next *= shape->size[i--]) strides[i] = next;
@@ -179,7 +179,7 @@ static int stars(const char *text)
 wg_status wg__map_check(const wg_map_row *map, size_t n, wg_error *error)
 {
     int64_t order[WG_MAX_RANK];
-    axes a;
+    axis_letters a;
     for (size_t i = 0; i < n; i++) {
         const wg_map_row *r = &map[i];
         const char *wrong =

@@ -18,6 +18,7 @@ enum { MOST_PATH = 1000, MOST_DEPTH = 32 };
 typedef struct checkpoint {
     wg_safetensors *file;
     wg__zip *zip;
+    const wg__member *root; /* NAME/data.pkl */
     wg__pickle pickle;
     char *text;      /* of the pickle */
     size_t folder;   /* the length of NAME/ */
@@ -50,10 +51,10 @@ static const wg__member *find_pickle(const wg__zip *zip, size_t *folder)
 }
 
 /* NAME/REST, where REST has n bytes; NULL. */
-static const wg__member *find_in_folder(const checkpoint *c, const wg__member *pickle, const char *rest, size_t n)
+static const wg__member *find_in_folder(const checkpoint *c, const char *rest, size_t n)
 {
     char name[600];
-    const int length = snprintf(name, sizeof name, "%.*s%.*s", (int)c->folder, pickle->name, (int)n, rest);
+    const int length = snprintf(name, sizeof name, "%.*s%.*s", (int)c->folder, c->root->name, (int)n, rest);
     return length >= 0 && (size_t)length < sizeof name ? wg__zip_find(c->zip, name) : NULL;
 }
 
@@ -65,10 +66,10 @@ static wg_status read_whole(checkpoint *c, const wg__member *m, char *to)
 }
 
 /* NAME/byteorder is "little" or "big"; older files have none, and are little-endian. */
-static wg_status read_byteorder(checkpoint *c, const wg__member *pickle)
+static wg_status read_byteorder(checkpoint *c)
 {
     char order[8] = {0};
-    const wg__member *m = find_in_folder(c, pickle, "byteorder", 9);
+    const wg__member *m = find_in_folder(c, "byteorder", 9);
     if (!m) return WG_OK;
     wg_status status = m->size < sizeof order ? read_whole(c, m, order) : WG_OK;
     if (status != WG_OK) return status;
@@ -81,14 +82,14 @@ static wg_status read_byteorder(checkpoint *c, const wg__member *pickle)
 /* ---- storages ---- */
 
 /* Reads the elements of a storage, unless another tensor has done that. *begin: where they are in the data. */
-static wg_status read_storage(checkpoint *c, const wg__pstorage *s, const wg__member *pickle, uint64_t *begin)
+static wg_status read_storage(checkpoint *c, const wg__pstorage *s, uint64_t *begin)
 {
     enum { PIECE = 1 << 20, MOST_KEY = 100 };
     char rest[MOST_KEY + 8];
     const size_t width = wg__types[s->type].bits / 8;
     const int n = snprintf(rest, sizeof rest, "data/%.*s", s->key.n < MOST_KEY ? (int)s->key.n : MOST_KEY,
                            c->pickle.text + s->key.at);
-    const wg__member *m = find_in_folder(c, pickle, rest, (size_t)n);
+    const wg__member *m = find_in_folder(c, rest, (size_t)n);
     if (!m) return fail(c, "its storage is not in the file");
     if (m->size / width != (uint64_t)s->numel || m->size % width != 0)
         return fail(c, "its storage has another size than the pickle says");
@@ -144,7 +145,7 @@ static wg_status copy_tensor(checkpoint *c, const wg_shape *shape, const int64_t
 }
 
 /* Adds the tensor under the name c->path. */
-static wg_status add_tensor(checkpoint *c, const wg__ptensor *t, const wg__member *pickle)
+static wg_status add_tensor(checkpoint *c, const wg__ptensor *t)
 {
     const wg__pstorage *s = wg__pickle_storage(&c->pickle, t->storage);
     const size_t width = wg__types[s->type].bits / 8;
@@ -161,7 +162,7 @@ static wg_status add_tensor(checkpoint *c, const wg__ptensor *t, const wg__membe
         return fail(c, "up to it, there are more tensors than a file of this size has");
     if (!wg_shape_numel(&shape, &numel)) return fail(c, "it has too many elements");
     if (!is_inside(t, &shape, strides, s->numel)) return fail(c, "it reads past its storage");
-    wg_status status = read_storage(c, s, pickle, &begin);
+    wg_status status = read_storage(c, s, &begin);
     if (status != WG_OK) return status;
     if (numel > 0) begin += (uint64_t)t->offset * width;
     if (!wg__is_row_major(&shape, strides)) status = copy_tensor(c, &shape, strides, width, numel, &begin);
@@ -170,11 +171,10 @@ static wg_status add_tensor(checkpoint *c, const wg__ptensor *t, const wg__membe
 
 /* ---- names ---- */
 
-static wg_status walk(checkpoint *c, const wg__pvalue *value, size_t length, int depth, const wg__member *pickle);
+static wg_status walk(checkpoint *c, const wg__pvalue *value, size_t length, int depth);
 
 /* Appends ".KEY" to the path of this length, and goes on with the value under the key. */
-static wg_status walk_item(checkpoint *c, const wg__pvalue *key, const wg__pvalue *value, size_t length, int depth,
-                           const wg__member *pickle)
+static wg_status walk_item(checkpoint *c, const wg__pvalue *key, const wg__pvalue *value, size_t length, int depth)
 {
     const size_t room = sizeof c->path - length;
     const char *dot = length > 0 ? "." : "";
@@ -188,41 +188,42 @@ static wg_status walk_item(checkpoint *c, const wg__pvalue *key, const wg__pvalu
     if (++c->visits >
         64 + 8 * (c->pickle.items.size / sizeof(wg__pitem) + c->pickle.cells.size / sizeof(wg__pvalue)))
         return fail(c, "its dicts contain each other too often");
-    return walk(c, value, length + (size_t)n, depth + 1, pickle);
+    return walk(c, value, length + (size_t)n, depth + 1);
 }
 
-static wg_status walk(checkpoint *c, const wg__pvalue *value, size_t length, int depth, const wg__member *pickle)
+static wg_status walk(checkpoint *c, const wg__pvalue *value, size_t length, int depth)
 {
     wg_status status = WG_OK;
     if (depth > MOST_DEPTH) return fail(c, "its dicts are nested more than 32 deep");
     if (value->kind == WG__P_TENSOR) {
         if (length == 0) strcpy(c->path, "tensor"); /* alone in the file */
-        return add_tensor(c, wg__pickle_tensor(&c->pickle, value->at), pickle);
+        return add_tensor(c, wg__pickle_tensor(&c->pickle, value->at));
     }
     if (value->kind == WG__P_DICT)
         for (uint32_t id = wg__pickle_box(&c->pickle, value->at)->first; id && status == WG_OK;) {
             const wg__pitem *item = wg__pickle_item(&c->pickle, id);
-            status = walk_item(c, &item->key, &item->value, length, depth, pickle);
+            status = walk_item(c, &item->key, &item->value, length, depth);
             id = item->next;
         }
     for (uint32_t i = 0; value->kind == WG__P_TUPLE && i < value->n && status == WG_OK; i++) {
         const wg__pvalue index = {WG__P_INT, 0, i};
-        status = walk_item(c, &index, wg__pickle_cell(&c->pickle, value->at + i), length, depth, pickle);
+        status = walk_item(c, &index, wg__pickle_cell(&c->pickle, value->at + i), length, depth);
     }
     return status;
 }
 
 /* ---- the file ---- */
 
-static wg_status run_pickle(checkpoint *c, const wg__member *m)
+static wg_status run_pickle(checkpoint *c)
 {
+    const wg__member *m = c->root;
     wg__pvalue root;
     if (m->size > WG__PICKLE_LIMIT) return wg__tensors_fail(c->file, c->error, "a data.pkl of more than 4 MiB");
     c->text = malloc(m->size + 1);
     c->begin = calloc(c->zip->n, sizeof *c->begin);
     c->width = calloc(c->zip->n, sizeof *c->width);
     if (!c->text || !c->begin || !c->width) return wg__tensors_no_memory(c->file, c->error);
-    wg_status status = read_byteorder(c, m);
+    wg_status status = read_byteorder(c);
     if (status == WG_OK) status = read_whole(c, m, c->text);
     if (status != WG_OK) return status;
     c->pickle.path = c->file->path;
@@ -231,15 +232,14 @@ static wg_status run_pickle(checkpoint *c, const wg__member *m)
     if ((status = wg__pickle_run(&c->pickle, &root, c->error)) != WG_OK) return status;
     if (!wg__tensors_more(c->file, 0, c->zip->total, c->zip->stored))
         return wg__tensors_no_memory(c->file, c->error);
-    status = walk(c, &root, 0, 0, m);
+    status = walk(c, &root, 0, 0);
     return status == WG_OK ? wg__tensors_sort(c->file, c->error) : status;
 }
 
-static wg_status read_pt(wg_safetensors *file, wg__zip *zip, const wg__member *pickle, size_t folder,
-                         wg_error *error)
+static wg_status read_pt(wg_safetensors *file, wg__zip *zip, const wg__member *root, size_t folder, wg_error *error)
 {
-    checkpoint c = {.file = file, .zip = zip, .folder = folder, .error = error};
-    wg_status status = run_pickle(&c, pickle);
+    checkpoint c = {.file = file, .zip = zip, .root = root, .folder = folder, .error = error};
+    wg_status status = run_pickle(&c);
     wg__pickle_fini(&c.pickle);
     free(c.text);
     free(c.begin);

@@ -1,4 +1,4 @@
-/* A file of named tensors: opening it by the format that its first bytes say, and access to what a reader found.
+/* A file of named tensors: what readers of all formats fill, and access to it.
  *
  * A shape is parsed again when the caller requests it, so that the index takes 32 bytes per tensor. */
 #include "tensors.h"
@@ -54,71 +54,7 @@ wg_status wg__source_read(wg__source *source, uint64_t at, void *to, size_t n, w
     return status;
 }
 
-/* ---- opening ---- */
-
-/* How other files begin. As the length of a safetensors header, each of these is larger than the limit. */
-static const struct {
-    char begin[8];
-    wg_status (*read)(wg_safetensors *file, wg__source *source, wg_error *error);
-    const char *what; /* it is, if there is no reader */
-} others[] = {
-    {"PK\3\4", wg__read_archive, NULL},
-    {"PK\5\6", wg__read_archive, NULL}, /* one without members */
-    {"\x93NUMPY", wg__read_npy, NULL},
-    {"\x80\2", NULL, "a pickle, such as an old .pt of PyTorch: torch.load it, then torch.save it again"},
-    {"\x80\3", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x80\4", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x80\5", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x89HDF", NULL, "an HDF5 file, such as a model of Keras: load it, then numpy.savez its weights"},
-    {"GGUF", NULL, "a GGUF file, which Wengert does not read"},
-    {"\x1f\x8b", NULL, "gzipped: gunzip it"},
-    {"{", NULL, "JSON: the index of a model in several files? Load those"},
-};
-
-static wg_status read_file(wg_safetensors *file, wg__source *source, wg_error *error)
-{
-    uint64_t begin;
-    if (source->size < 8) return wg__tensors_fail(file, error, "not a safetensors file: fewer than 8 bytes");
-    if (source->size > SIZE_MAX / 2) return wg__tensors_fail(file, error, "file is too large");
-    wg_status status = wg__source_read(source, 0, &begin, 8, error);
-    if (status != WG_OK) return status;
-    for (size_t i = 0; begin > WG__HEADER_LIMIT && i < sizeof others / sizeof *others; i++) {
-        if (memcmp(&begin, others[i].begin, strlen(others[i].begin)) != 0) continue;
-        if (others[i].read) return others[i].read(file, source, error);
-        return wg_error_set(error, WG_ERR_FORMAT, WG__AT "not a safetensors file, but %s", file->path,
-                            others[i].what);
-    }
-    return wg__read_safetensors(file, source, error);
-}
-
-/* An open file, or NULL with an error. */
-static wg_safetensors *open_source(wg__source *source, wg_error *error)
-{
-    wg_safetensors *file = calloc(1, sizeof *file);
-    if (file) file->path = strdup(source->path);
-    if (!file || !file->path)
-        wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", source->path);
-    else if (read_file(file, source, error) == WG_OK)
-        return file;
-    wg_safetensors_close(file);
-    return NULL;
-}
-
-wg_safetensors *wg_safetensors_open(const char *path, wg_error *error)
-{
-    wg__reader reader;
-    if (wg__reader_open_plain(&reader, path, error) != WG_OK) return NULL;
-    wg__source source = {.path = path, .size = reader.is_pipe ? 0 : reader.file_size, .reader = &reader};
-    wg_safetensors *file = open_source(&source, error);
-    wg__reader_close(&reader);
-    return file;
-}
-
-wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error)
-{
-    wg__source source = {.path = name ? name : "", .size = bytes ? size : 0, .bytes = bytes};
-    return open_source(&source, error);
-}
+/* ---- for readers ---- */
 
 void wg_safetensors_close(wg_safetensors *file)
 {
@@ -129,8 +65,6 @@ void wg_safetensors_close(wg_safetensors *file)
     free(file->path);
     free(file);
 }
-
-/* ---- for readers ---- */
 
 static bool named_before(const void *context, const void *a, const void *b)
 {

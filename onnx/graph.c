@@ -274,5 +274,6 @@ bool wg__onnx_parse(wg_onnx *m, wg__span bytes, wg_error *error)
                                LEAST_OPSET, LARGEST_OPSET);
     const bool ok = parse_graph(&p, graph, &m->graph, false);
     wg__names_fini(&p.names);
+    if (ok && m->graph.n_out == 0) return wg__onnx_refuse(m, error, "the graph has no output");
     return ok;
 }

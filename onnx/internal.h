@@ -8,6 +8,8 @@
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
 
+#include "../ops/indexing.h"
+#include "../ops/loss.h"
 #include "../ops/ops.h"
 #include "folder.h"
 #include "onnx.h"

@@ -32,9 +32,9 @@ WG_API wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tenso
 typedef enum wg_scatter_mode {
     WG_SCATTER_SUM,  /* the sum */
     WG_SCATTER_MEAN, /* the sum divided by their number */
-    WG_SCATTER_MAX, /* the first of equal elements has the gradient (PyTorch: shared); NaN propagates */
-    WG_SCATTER_MIN, /* the same for the minimum */
-    WG_SCATTER_PROD /* the gradient is exact even if elements are 0; the second derivative is not, there */
+    WG_SCATTER_MAX,  /* the first of equal elements has the gradient (PyTorch: shared); NaN propagates */
+    WG_SCATTER_MIN,  /* the same for the minimum */
+    WG_SCATTER_PROD  /* the gradient is exact even if elements are 0; the second derivative is not, there */
 } wg_scatter_mode;
 /* The elements of source that go to one place, and x's own if include_self (of equal ones they share the gradient, as
  * in wg_maximum), combined. Where none goes, x. */
@@ -65,6 +65,8 @@ WG_API wg_tensor wg_segment_reduce(wg_tensor x, wg_tensor index, int64_t segment
  * decrease, from 0 on; or by lengths, i32 [segments], whose sum is n. */
 WG_API wg_tensor wg_segments_by_offsets(wg_tensor offsets, int64_t n);
 WG_API wg_tensor wg_segments_by_lengths(wg_tensor lengths, int64_t n);
+/* i32 [bins]: how often each number occurs in the index, of any shape. */
+WG_API wg_tensor wg_bincount(wg_tensor index, int64_t bins);
 /* Rows of weight[v, d] combined by bags: index[n] with the offsets, i32 [bags], at which they begin, or index[bags, n]
  * with WG_NONE. The result is [bags, d]; a bag without rows is 0 (prod: 1). */
 WG_API wg_tensor wg_embedding_bag(wg_tensor weight, wg_tensor index, wg_tensor offsets, wg_scatter_mode mode);

@@ -22,6 +22,7 @@ extern const wg_op *const wg__join_ops[];
 extern const wg_op *const wg__matmul_ops[];
 extern const wg_op *const wg__index_ops[];
 extern const wg_op *const wg__scatter_ops[];
+extern const wg_op *const wg__search_ops[];
 extern const wg_op *const wg__make_ops[];
 extern const wg_op *const wg__reduce_ops[];
 extern const wg_op *const wg__softmax_ops[];

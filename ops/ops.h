@@ -186,6 +186,17 @@ WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last
 /* The k largest (or smallest) in order, 0 <= k <= size of the axis; their indices (i32) if indices is not NULL. */
 WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices);
 
+/* The k-th smallest, 1 <= k <= size of the axis, NaN last; of equal numbers one has the gradient. With keep the axis
+ * remains, with size 1. */
+WG_API wg_tensor wg_kthvalue(wg_tensor x, int64_t k, int axis, bool keep);
+/* The middle one, or the lower of two, as in PyTorch (NumPy: the quantile 1/2); NaN propagates. */
+WG_API wg_tensor wg_median(wg_tensor x, int axis, bool keep);
+/* Between the two sorted numbers at q (n - 1), 0 <= q <= 1, linearly; NaN propagates. */
+WG_API wg_tensor wg_quantile(wg_tensor x, double q, int axis, bool keep);
+/* i32, of values' shape: how many numbers of sorted[n], or of values' own row of sorted[..., n], are less than a value
+ * (right: at most the value). Rows ascend, NaN is the largest; otherwise the result is any of 0 .. n. */
+WG_API wg_tensor wg_searchsorted(wg_tensor sorted, wg_tensor values, bool right);
+
 /* ---- creation -------------------------------------------------------------------------------------------------- */
 
 WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,

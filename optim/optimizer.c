@@ -202,11 +202,19 @@ bool wg_optimizer_state_at(wg_optimizer *o, size_t index, const char **name, wg_
 
 /* ---- a part of the elements ---- */
 
+/* Members are in the order of the set. */
 static member *member_of(wg_optimizer *o, const wg_param *param)
 {
-    for (uint32_t i = 0; i < o->n_members; i++)
-        if (o->members[i].param == param) return &o->members[i];
-    return NULL;
+    const size_t index = wg_param_index(param);
+    uint32_t low = 0, high = o->n_members;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (wg_param_index(o->members[middle].param) < index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < o->n_members && o->members[low].param == param ? &o->members[low] : NULL;
 }
 
 wg_status wg_optimizer_own(wg_optimizer *o, const wg_param *param, int64_t begin, int64_t end)

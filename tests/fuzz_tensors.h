@@ -1,5 +1,5 @@
-/* Files of NumPy and PyTorch for test_fuzz.c. What is edited is an .npy file or a pickle; an archive is made of it after
- * that, so that its checksums are right. */
+/* Files of NumPy and PyTorch for test_fuzz.c. What is edited is an .npy file or a pickle; an archive is made of it
+ * after that, so that its checksums are right. */
 #ifndef WG_TEST_FUZZ_TENSORS_H
 #define WG_TEST_FUZZ_TENSORS_H
 

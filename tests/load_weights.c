@@ -1,4 +1,5 @@
-/* Loads a file of weights into a layer of this library, as it is, and writes the layer's members as .npz; for pytorch.py.
+/* Loads a file of weights into a layer of this library, as it is, and writes the layer's members as .npz: for
+ * pytorch.py.
  *
  *     load_weights LAYER FILE OUT.npz       LAYER: a name of the table below, or "any": the file's tensors in f64 */
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* Samples of writing by index, of segments and bags. */
 #include "samples.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "../ops/kernels/move/move.h"
@@ -215,6 +216,63 @@ static wg_tensor bad_bag(sampler *s, const op_samples *row, int i)
     return (row->op == BY_LENGTHS ? wg_embedding_bag_lengths : wg_embedding_bag)(weight, index, by, mode);
 }
 
+/* ---- places in sorted rows, numbers of a rank ---- */
+
+static wg_tensor make_search(sampler *s, const op_samples *row, int i)
+{
+    static const char *const both[][2] = {{"5", "3"},     {"1", "7"},           {"0", "4"},  {"130", "2,3"},
+                                          {"4,5", "4,7"}, {"2,3,5 s", "2,3,1"}, {"6 p", ""}, {"3,4 t", "3,2 t"},
+                                          {"4,5", "4,0"}, {"9", "5,7 f"}};
+    const int k = i % COUNT(both);
+    wg_tensor sorted = wg_sort(x_data(s, both[k][0], -2, 2), -1, false);
+    return wg_searchsorted(sorted, x_data(s, both[k][1], -2, 2), i % 2);
+}
+
+static wg_tensor bad_search(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i < 2 ? WG_ERR_DTYPE : WG_ERR_SHAPE, "searchsorted");
+    wg_tensor sorted = i == 0 ? x_i32(s, "4,5", 0, 9) : x_in(s, i == 2 ? "" : i == 3 ? "3,5" : "4,5");
+    return wg_searchsorted(sorted, i < 2 ? x_i32(s, "4,2", 0, 9) : x_in(s, i == 4 ? "4,2,2" : "4,2"), false);
+}
+
+static wg_tensor make_bincount(sampler *s, const op_samples *row, int i)
+{
+    static const char *const x[] = {"5", "", "0", "2,3", "130", "4,6 t", "4,6 s", "3,4 e"};
+    return wg_bincount(x_i32(s, x[i % COUNT(x)], 0, 1 + i % 5), 1 + i % 5);
+}
+
+static wg_tensor bad_bincount(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_DTYPE : WG_ERR_ARGUMENT, "bincount");
+    return wg_bincount(i == 0 ? x_in(s, "5") : x_i32(s, "5", 0, 3), i == 1 ? -1 : INT64_MAX);
+}
+
+enum { KTHVALUE, MEDIAN, QUANTILE };
+
+static wg_tensor make_rank(sampler *s, const op_samples *row, int i)
+{
+    static const char *const x[] = {"5,3",   "7",     "1",     "6",     "2,4,3", "130",
+                                    "5,3 t", "6,4 s", "4,6 p", "3,5 f", "2,0,3"};
+    const char *spec = x[i % COUNT(x)];
+    const int axis = i % COUNT(x) == 10 ? 0 : i % 2 ? 0 : -1;
+    const wg_shape shape = shape_of_spec(spec);
+    const int64_t n = shape.size[axis ? shape.rank - 1 : 0];
+    wg_tensor in = x_in(s, spec);
+    if (row->op == KTHVALUE) return wg_kthvalue(in, 1 + i % n, axis, i % 3 == 0);
+    if (row->op == MEDIAN) return wg_median(in, axis, i % 3 == 0);
+    return wg_quantile(in, i % 5 * 0.25, axis, i % 3 == 0);
+}
+
+static wg_tensor bad_rank(sampler *s, const op_samples *row, int i)
+{
+    expect(s, i == 0 ? WG_ERR_DTYPE : i == 1 ? WG_ERR_SHAPE : WG_ERR_ARGUMENT, row->name);
+    wg_tensor x = i == 0 ? x_i32(s, "4,3", 0, 9) : x_in(s, i == 1 ? "0,3" : "4,3");
+    const int axis = i == 2 ? 2 : 0;
+    if (row->op == KTHVALUE) return wg_kthvalue(x, i == 3 ? 0 : i == 4 ? 5 : 1, axis, false);
+    if (row->op == MEDIAN) return wg_median(x, axis, false);
+    return wg_quantile(x, i == 3 ? -0.1 : i == 4 ? NAN : 0.5, axis, false);
+}
+
 enum { SMOOTH = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME, MANY = 24 };
 
 #define ROW(text, number, more, count, maker, n_wrong, wrong)                                                      \
@@ -233,6 +291,11 @@ const op_samples samples_scatter[] = {
     ROW("segment_reduce", 0, SMOOTH, 2 * MANY, make_segments, 8, bad_segments),
     ROW("segments_by_offsets", BY_OFFSETS, SAMPLE_NO_SPOIL, MANY, make_marks, 4, bad_marks),
     ROW("segments_by_lengths", BY_LENGTHS, SAMPLE_NO_SPOIL, MANY, make_marks, 4, bad_marks),
+    ROW("searchsorted", 0, SAMPLE_OTHER_NAME, MANY, make_search, 5, bad_search),
+    ROW("bincount", 0, SAMPLE_OTHER_NAME, MANY, make_bincount, 3, bad_bincount),
+    ROW("kthvalue", KTHVALUE, SMOOTH | SAMPLE_NO_SPOIL, MANY, make_rank, 5, bad_rank),
+    ROW("median", MEDIAN, SMOOTH, MANY, make_rank, 3, bad_rank),
+    ROW("quantile", QUANTILE, SMOOTH, MANY, make_rank, 5, bad_rank),
     ROW("embedding_bag", BY_OFFSETS, SMOOTH, MANY, make_bag, 5, bad_bag),
     ROW("embedding_bag_lengths", BY_LENGTHS, SMOOTH, MANY, make_bag, 5, bad_bag),
     {0}};

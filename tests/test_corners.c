@@ -94,6 +94,21 @@ static void written_by_index(void)
     assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
 }
 
+static void ranks(void)
+{
+    const double nan = NAN, inf = INFINITY;
+    wg_tensor x = list(LIST(3, nan, 1, 2)), sorted = list(LIST(-inf, 1, 1, 2, nan)),
+              at = list(LIST(nan, inf, 1, -inf));
+    EXPECT_NUMBER("kthvalue, NaN last", wg_kthvalue(x, 3, 0, false), 3);
+    EXPECT_NUMBER("median with NaN", wg_median(x, 0, false), nan);
+    EXPECT_NUMBER("quantile with NaN", wg_quantile(x, 0, 0, false), nan);
+    EXPECT_NUMBER("median of four, the lower", wg_median(list(LIST(4, 1, 3, 2)), 0, false), 2);
+    EXPECT_NUMBER("quantile 1/2 of four", wg_quantile(list(LIST(4, 1, 3, 2)), 0.5, 0, false), 2.5);
+    EXPECT("searchsorted, before", wg_searchsorted(sorted, at, false), 4, 4, 1, 0);
+    EXPECT("searchsorted, behind", wg_searchsorted(sorted, at, true), 5, 4, 3, 1);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 static void gradients_at_corners(void)
 {
     const double inf = INFINITY;
@@ -246,7 +261,7 @@ int main(int argc, char **argv)
     static const test tests[] = {
         ON_TAPE(values),          ON_TAPE(gradients_at_corners), ON_TAPE(case_huber_at_its_target),
         ON_TAPE(ignored_labels),  ON_TAPE(indices_out_of_range), ON_TAPE(random_numbers),
-        ON_TAPE(names_in_errors), ON_TAPE(written_by_index),
+        ON_TAPE(names_in_errors), ON_TAPE(written_by_index),     ON_TAPE(ranks),
     };
     return RUN_TESTS(tests);
 }

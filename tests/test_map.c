@@ -107,6 +107,10 @@ static void test_first_row(void)
     wg_error error;
     if (load(&m, file, map, COUNT(map), NULL, &error) != WG_OK) fail_msg("%s", error.text);
     assert_true(at(&m, 0, 0) == 1 && at(&m, 1, 0) == 2 && at(&m, 2, 0) == 3);
+    const wg_map_row all = {"*", "*"};
+    assert_int_equal(load(&m, file, NULL, 1, wg_tolerate_all, &error), WG_OK); /* no map, whatever its size */
+    assert_int_equal(load(&m, file, &all, 0, NULL, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "missing: other []");
     wg_safetensors_close(file);
     wg_params_free(m.set);
 }

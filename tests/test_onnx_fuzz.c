@@ -24,6 +24,40 @@ static void load(void)
     }
 }
 
+/* ---- mapped files ----
+ * A sanitizer sees a read past the end of a copy on the heap, not past the end of a mapping, which goes on with zeros to
+ * the end of its page. The program is linked with --wrap. */
+
+void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+int __real_munmap(void *address, size_t size);
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+int __wrap_munmap(void *address, size_t size);
+
+enum { MOST_MAPPED = 16 };
+static void *mapped[MOST_MAPPED];
+
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    if (fd < 0) return __real_mmap(address, size, protection, flags, fd, offset);
+    int i = 0;
+    while (i < MOST_MAPPED && mapped[i]) i++;
+    assert_true(i < MOST_MAPPED && offset == 0);
+    mapped[i] = malloc(size);
+    assert_true(pread(fd, mapped[i], size, 0) == (ssize_t)size);
+    return mapped[i];
+}
+
+int __wrap_munmap(void *address, size_t size)
+{
+    for (int i = 0; i < MOST_MAPPED; i++) {
+        if (mapped[i] != address) continue;
+        free(address);
+        mapped[i] = NULL;
+        return 0;
+    }
+    return __real_munmap(address, size);
+}
+
 /* ---- edits of fields ---- */
 
 static const uint64_t integers[] = {
@@ -106,7 +140,7 @@ static void damage(unsigned char *bytes, size_t *size)
 
 /* ---- a model ---- */
 
-enum { MOST = 8, MOST_ELEMENTS = 1 << 16, MOST_BYTES = 16 << 20 };
+enum { MOST = 8, MOST_ELEMENTS = 1 << 16, MOST_BYTES = 16 << 20, MOST_NODES = 10000 };
 
 /* A tensor that fits what the model declares: small integers, floats below 1. */
 static wg_tensor input_for(wg_tape *tape, const wg_onnx_value *v)
@@ -135,7 +169,9 @@ static bool record_and_run(wg_onnx *model)
         x[k] = input_for(tape, &v);
     }
     wg_status status = wg_onnx_apply(model, tape, x, (int)n_in, y, (int)n_out);
-    if (status == WG_OK && n_out > 0 && wg_plan_bytes(y, (int)n_out) < MOST_BYTES) status = wg_eval(y, (int)n_out);
+    const bool small = wg_tape_count(tape).nodes < MOST_NODES; /* no loop of many turns: the verifier takes long */
+    if (status == WG_OK && n_out > 0 && small && wg_plan_bytes(y, (int)n_out) < MOST_BYTES)
+        status = wg_eval(y, (int)n_out);
     CHECK(status == WG_OK || (*wg_tape_message(tape) && !strchr(wg_tape_message(tape), '\n')));
     wg_tape_free(tape);
     return status == WG_OK;

@@ -1,4 +1,4 @@
-/* Values of writing by index, of segments and bags, by loops. */
+/* Values of writing by index, of segments and bags, of places and ranks in sorted rows, by loops. */
 #include "values_tests.h"
 
 static array x, y, z, want, count;
@@ -160,4 +160,49 @@ void segments(void)
     segments_by_loop(1, mode);
     words.shape = WG_DIMS(1, n);
     expect_values("embedding_bag of one size", wg_embedding_bag(table, leaf(&words, WG_I32), WG_NONE, mode), &want);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    return (*(double *)a > *(double *)b) - (*(double *)a < *(double *)b);
+}
+
+void ranks(void)
+{
+    const int64_t rows = 1 + draw(4), n = 1 + draw(9), m = draw(6), k = 1 + (int64_t)draw((uint32_t)n);
+    const bool right = draw(2), one = draw(2);
+    const double q = draw(9) / 8.0, at = q * (double)(n - 1);
+    static array sorted, kth, middle, between;
+    fill_random(&x, WG_DIMS(rows, n));
+    sorted = x;
+    shape_set(&kth, WG_DIMS(rows));
+    middle = between = kth;
+    for (int64_t r = 0; r < rows; r++) {
+        double *row = sorted.x + r * n;
+        qsort(row, (size_t)n, sizeof *row, ascending);
+        kth.x[r] = row[k - 1];
+        middle.x[r] = row[(n - 1) / 2];
+        between.x[r] = row[(int64_t)at] + (at - floor(at)) * (row[(int64_t)ceil(at)] - row[(int64_t)at]);
+    }
+    wg_tensor t = strided(&x);
+    expect_values("kthvalue", wg_kthvalue(t, k, 1, false), &kth);
+    expect_values("median", wg_median(t, 1, false), &middle);
+    expect_values("quantile", wg_quantile(t, q, -1, false), &between);
+    /* Values of which some are in the row. */
+    fill_random(&z, WG_DIMS(rows, m));
+    for (int64_t i = 0; i < z.n; i++)
+        if (draw(2)) z.x[i] = sorted.x[draw((uint32_t)sorted.n)];
+    shape_set(&want, z.shape);
+    for (int64_t i = 0; i < z.n; i++) {
+        const double *row = sorted.x + (one ? 0 : i / m * n);
+        want.x[i] = 0;
+        for (int64_t j = 0; j < n; j++) want.x[i] += right ? row[j] <= z.x[i] : row[j] < z.x[i];
+    }
+    wg_tensor in = strided(&sorted);
+    expect_values("searchsorted", wg_searchsorted(one ? wg_select(in, 0, 0) : in, strided(&z), right), &want);
+    fill_whole(&y, random_shape(0, 3, 0), 5);
+    shape_set(&want, WG_DIMS(5));
+    for (int64_t i = 0; i < 5; i++) want.x[i] = 0;
+    for (int64_t i = 0; i < y.n; i++) want.x[(int64_t)y.x[i]]++;
+    expect_values("bincount", wg_bincount(leaf(&y, WG_I32), 5), &want);
 }

@@ -17,9 +17,9 @@
     TEST(spread) TEST(loss_gradients) TEST(norm_gradient) TEST(accumulated)                                        \
     /* values_windows.c, values_attention.c, values_composed.c */                                                  \
     TEST(convolutions) TEST(transposed_convolutions) TEST(pools) TEST(attention) TEST(composed_losses)             \
-    TEST(composed_norms) TEST(distances) TEST(padded_by) TEST(scanned_by) TEST(resized)                \
+    TEST(composed_norms) TEST(distances) TEST(padded_by) TEST(scanned_by) TEST(resized)                            \
     /* values_scatter.c */                                                                                         \
-    TEST(scattered) TEST(rows_written) TEST(segments)
+    TEST(scattered) TEST(rows_written) TEST(segments) TEST(ranks)
 /* clang-format on */
 
 #define VALUES_DECLARED(name) void name(void);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the files of this folder, which tests/test_doors.c reads: by PyTorch 2.13 and NumPy 2.4. Element i of a tensor
+"""Writes the files of this folder, which tests/test_pt.c and test_npy.c read: by PyTorch 2.13 and NumPy 2.4. Element i of a tensor
 that holds n of them before it is (n + i) / 8, so that the test knows all values."""
 import pathlib
 import zipfile

@@ -1,7 +1,7 @@
 /* Internal. Moving elements of any dtype: copies, fills, padding, reading and adding by index.
  *
- * Most of these kernels move bytes and never interpret them; they are compiled once. Only scatter.c adds, so it is
- * compiled per variant. The room knows casts (pointwise/), for filling and for reading scalars, and no op. */
+ * Most of these kernels move bytes and never interpret them; they are compiled once. Only scatter.c and
+ * search.c compute, so they are compiled per variant. The room knows casts (pointwise/), for filling and for reading scalars, and no op. */
 #ifndef WG_KERNELS_MOVE_H
 #define WG_KERNELS_MOVE_H
 
@@ -33,6 +33,10 @@ typedef enum wg__arg_mode { WG__ARG_LAST, WG__ARG_MAX, WG__ARG_MIN } wg__arg_mod
 typedef struct wg__scatter_arg_attr { /* result: `size` along axis */
     int64_t axis, size, mode;
 } wg__scatter_arg_attr;
+
+typedef struct wg__search_attr {
+    int64_t right; /* behind equal numbers, not before them */
+} wg__search_attr;
 
 typedef struct wg__one_hot_attr {
     int64_t classes;
