@@ -101,7 +101,7 @@ static bool check_arguments(wg__out *o, const char *path)
     if (wg__out_failed(o)) return false;
     o->tape = o->outputs[0].tensor.tape;
     o->other = o->outputs[0].another.tape;
-    return check_named(o, "input", o->inputs, o->n_in) && check_named(o, "output", o->outputs, o->n_out) &&
+    return check_named(o, "output", o->outputs, o->n_out) && check_named(o, "input", o->inputs, o->n_in) &&
            check_inputs(o);
 }
 
