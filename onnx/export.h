@@ -36,7 +36,7 @@ typedef struct wg_onnx_named {
  * are of one tape (`another`: of one, too). At least one output; inputs that no output depends on are inputs all the
  * same. Errors: WG_ERR_ARGUMENT; WG_ERR_SHAPE, the two recordings differ; WG_ERR_STALE; WG_ERR_FORMAT, an op has no form
  * in ONNX, or the model exceeds 2 GiB, the most that its format allows; WG_ERR_MEMORY; WG_ERR_IO. The file is then as it
- * was. */
+ * was, or whole, if the system could not make it last. */
 WG_CHECKED WG_API wg_status wg_onnx_write(const char *path, const wg_onnx_named *inputs, int n_in,
                                           const wg_onnx_named *outputs, int n_out, wg_error *error);
 
