@@ -154,6 +154,39 @@ static void lm(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     y[0] = wg_lm_apply(&language, x[0]);
 }
 
+/* ---- attention: masks of padding, weights, a decoder over a memory, a window ---- */
+
+static wg_mha mha;
+static wg_score_layer score;
+static wg_transformer_stack decoder;
+
+static void attention_init(wg_params *set)
+{
+    wg_transformer_options o = wg_transformer_defaults();
+    wg_score_options additive = wg_score_defaults();
+    o.heads = 2;
+    additive.kind = WG_SCORE_ADDITIVE;
+    additive.size = 5;
+    wg_mha_init(&mha, set, "mha", 6, 2, wg_mha_defaults());
+    wg_score_init(&score, set, "score", 6, 6, additive);
+    wg_transformer_stack_init(&decoder, set, "decoder", 6, 1, true, true, o);
+}
+
+static void attention(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    wg_attention_options padded = wg_attention_defaults(), causal = padded, near = padded;
+    x[0] = floats(tape, WG_DIMS(batch, 5, 6));
+    x[1] = integers(tape, WG_DIMS(batch), 6);
+    padded.mask = wg_key_mask(x[1], 5);
+    causal.causal = true;
+    near.window = 1;
+    const wg_tensor self = wg_mha_apply(&mha, x[0], x[0], x[0], padded, &y[1]);
+    const wg_tensor memory = wg_add(self, wg_mha_apply(&mha, x[0], x[0], x[0], near, NULL));
+    y[0] = wg_transformer_stack_apply(&decoder, x[0], causal, memory, padded);
+    const wg_keys keys = wg_score_keys(&score, memory, memory, wg_length_mask(x[1], 5));
+    y[2] = wg_attend(&score, wg_select(x[0], 1, 2), &keys, wg_window_mask(tape, 5, 2, 1), &y[3]);
+}
+
 /* ---- one of each other op ---- */
 
 static void no_init(wg_params *set) {}
@@ -256,6 +289,7 @@ const program programs[] = {
     {"lstm", .exact = true, .init = lstm_init, .record = lstm, .n_in = 1, .n_out = 2},
     {"gru", .init = gru_init, .record = gru, .n_in = 2, .n_out = 2},
     {"lm", .exact = true, .init = lm_init, .record = lm, .n_in = 1, .n_out = 1},
+    {"attention", .init = attention_init, .record = attention, .n_in = 2, .n_out = 4},
     {"pointwise", .init = no_init, .record = pointwise, .n_in = 1, .n_out = 4},
     {"moved", .init = no_init, .record = moved, .n_in = 2, .n_out = 4},
     {NULL},

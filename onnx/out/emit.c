@@ -175,6 +175,8 @@ const char *wg__integers(wg__out *o, const int64_t *numbers, int n)
 
 /* ---- sizes ---- */
 
+int64_t wg__batches(const wg__out *o, int64_t size, int64_t other) { return size == other ? 0 : size / o->batch; }
+
 /* The batch size as the program finds it: a size of the first input that has it. */
 static const char *batch_of(wg__out *o)
 {

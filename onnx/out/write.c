@@ -1,30 +1,11 @@
 /* wg_onnx_write: arguments, the graph of all nodes, the file. Weights are written from where they lie. */
 #include "writer.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "../../io/file.h"
 
 enum { IR_VERSION = 9, OPSET = 20, MOST_BYTES = INT32_MAX };
-
-/* ---- errors ---- */
-
-bool wg__out_failed(const wg__out *o) { return o->error->status != WG_OK; }
-
-void wg__out_fail(wg__out *o, wg_status status, const char *rule, ...)
-{
-    char text[240], label[96] = "";
-    va_list arguments;
-    va_start(arguments, rule);
-    vsnprintf(text, sizeof text, rule, arguments);
-    va_end(arguments);
-    if (o->number) {
-        const char *op = o->at.op ? o->at.op->name : o->at.param ? wg_param_name(o->at.param) : "data";
-        snprintf(label, sizeof label, *o->at.scope ? "%.40s [%.40s]: " : "%.40s: ", op, o->at.scope);
-    }
-    wg_error_set(o->error, status, "onnx_write: %s%s", label, text);
-}
 
 /* ---- arguments ---- */
 

@@ -4,7 +4,7 @@
  * names and attributes, and composes bytes with io/proto.h. It records nothing, and knows no layer.
  *
  * compare.c finds the nodes that the outputs need, and with a second recording which sizes are symbolic; emit.c appends
- * nodes of ONNX; table.c has a row for each op, with the function that translates it (pointwise.c, view.c, ...);
+ * nodes of ONNX; error.c stores the first error; table.c has a row for each op, with the function that translates it (pointwise.c, view.c, ...);
  * write.c makes the model of it all. */
 #ifndef WG_ONNX_WRITER_H
 #define WG_ONNX_WRITER_H
@@ -98,6 +98,8 @@ struct wg__out {
     wg_error *error;
 };
 
+/* ---- error.c ---- */
+
 /* Stores the error; its text begins with op and scope of the node that is translated. */
 void wg__out_fail(wg__out *o, wg_status status, const char *rule, ...) WG_PRINTF(3, 4);
 bool wg__out_failed(const wg__out *o);
@@ -106,6 +108,9 @@ bool wg__out_failed(const wg__out *o);
 
 /* Marks the nodes that the outputs depend on, and pairs them with the second recording's. */
 void wg__out_compare(wg__out *o);
+
+/* ---- pooled.c ---- */
+
 /* Whether this is the gather of a max pool (ops/pool.c), which is one operator of ONNX; *pool: its pool_argmax. */
 bool wg__pooled(const wg_tape *tape, const wg__walked *node, wg__walked *pool);
 
