@@ -450,6 +450,7 @@ int main(int argc, char **argv)
     if (s.tiny) app_preset(options, "drawn=1200 n1=8 n2=16 n3=32 epochs=4 batch=20 dropout=0.2");
     if (s.tiny) app_preset(options, s.images ? "test=1" : "test=200");
     s.shards = ranks_shards(s.shards);
+    if (s.export && ranks_first()) app_check_place(s.export);
     app_watch_begin(s.logdir, s.report, options);
     run(&s);
     return app_end();

@@ -426,6 +426,7 @@ static int train(int argc, char **argv)
         app_preset(options, "layers=2 heads=2 width=32 context=32 batch=8 steps=600 warmup=50 lr=0.005 length=100");
     if (s.width % s.heads != 0) app_usage("--width must be a multiple of --heads");
     if (s.out && ranks_first()) app_check_place(s.out);
+    if (s.export && ranks_first()) app_check_place(s.export);
     s.shards = ranks_shards(s.shards);
     gpt g = {0};
     size_t size;

@@ -455,6 +455,7 @@ int main(int argc, char **argv)
     parse(argc, argv, s);
     if (s->picture) app_check_place(s->picture);
     if (s->weights) app_check_place(s->weights);
+    if (s->export) app_check_place(s->export);
     run_begin(&r);
     if (s->init_out) app_save(s->init_out, r.m.params, s->seed);
     if (s->order_out) write_order(s->order_out, &r);
