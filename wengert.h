@@ -20,6 +20,7 @@
 #include "nn/decode.h"
 #include "nn/nn.h"
 #include "nn/transformer.h"
+#include "onnx/export.h"
 #include "onnx/onnx.h"
 #include "ops/indexing.h"
 #include "ops/loss.h"

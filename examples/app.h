@@ -65,6 +65,21 @@ wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
 void app_check_params(const wg_params *params, const char *path);
 /* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
 void app_save(const char *path, wg_params *params, int64_t seed);
+/* A model to export: record sets inputs x[n_in], made by app_export_data, and outputs y[n_out], of a batch. */
+typedef struct app_model {
+    const char *const *inputs, *const *outputs; /* their names */
+    int n_in, n_out;
+    void (*record)(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y);
+    void *context;
+} app_model;
+/* Writes an ONNX model for batches of any size. An error ends the program. */
+void app_export(const char *path, wg_tape *tape, const app_model *model);
+/* Zeros as data: an input. */
+wg_tensor app_export_data(wg_tape *tape, wg_dtype dtype, wg_shape shape);
+#define APP_EXPORT(path)                                                                                           \
+    {                                                                                                              \
+        APP_TEXT, "export", path, "FILE.onnx", "write the trained model for other programs (ONNX)"                 \
+    }
 /* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. precision is that of
  * products, "f32" or "bf16"; NULL: "f32". A failure ends the program. */
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool);

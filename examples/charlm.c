@@ -200,6 +200,40 @@ static void show_sample(run *r)
     wg_progress_pause(&r->progress, r->sampled - before);
 }
 
+/* ---- export ---- */
+
+/* One character of each text, and the state before it: the logits of the next one, and the state after it. */
+static void record_step(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const model *m = context;
+    const int layers = m->rnn.options.layers, lstm = m->rnn.options.cell == WG_LSTM;
+    wg_rnn_state state = {0};
+    x[0] = app_export_data(tape, WG_I32, WG_DIMS(batch));
+    for (int l = 0; l < layers; l++) {
+        state.h[l] = x[1 + l] = app_export_data(tape, WG_F32, WG_DIMS(batch, m->rnn.hidden));
+        if (lstm) state.c[l] = x[1 + layers + l] = app_export_data(tape, WG_F32, WG_DIMS(batch, m->rnn.hidden));
+    }
+    y[0] = predict(m, x[0], &state);
+    for (int l = 0; l < layers; l++) {
+        y[1 + l] = state.h[l];
+        if (lstm) y[1 + layers + l] = state.c[l];
+    }
+}
+
+static void export_model(model *m, const char *path, wg_tape *tape)
+{
+    const int layers = m->rnn.options.layers, n = m->rnn.options.cell == WG_LSTM ? 2 * layers : layers;
+    char text[4 * WG_RNN_MAX_CELLS][16];
+    const char *in[1 + 2 * WG_RNN_MAX_CELLS] = {"character"}, *out[1 + 2 * WG_RNN_MAX_CELLS] = {"logits"};
+    for (int i = 0; i < n; i++) {
+        snprintf(text[2 * i], sizeof text[0], "%c%d", i < layers ? 'h' : 'c', i % layers);
+        snprintf(text[2 * i + 1], sizeof text[0], "%c%d_next", i < layers ? 'h' : 'c', i % layers);
+        in[1 + i] = text[2 * i], out[1 + i] = text[2 * i + 1];
+    }
+    const app_model program = {in, out, 1 + n, 1 + n, record_step, m};
+    app_export(path, tape, &program);
+}
+
 /* ---- commands ---- */
 
 static void print_final(run *r, double rate)
@@ -247,11 +281,12 @@ static int train(int argc, char **argv, bool demo)
 
 static int sample(int argc, char **argv)
 {
-    const char *path = "charlm.safetensors", *prime = NULL, *precision = "f32";
+    const char *path = "charlm.safetensors", *prime = NULL, *precision = "f32", *export = NULL;
     int64_t length = 500, seed = 0, threads = 1;
     double temperature = 1;
     app_option options[] = {
         {APP_TEXT, "model", &path, "FILE", "a model that charlm train made"},
+        APP_EXPORT(&export),
         {APP_TEXT, "prime", &prime, "TEXT", "how the text begins"},
         {APP_INT, "length", &length, "N", "characters to write", 0, 1e12},
         {APP_REAL, "temperature", &temperature, "X", "below 1: sharper; 0: the most probable", 0, 100},
@@ -269,6 +304,7 @@ static int sample(int argc, char **argv)
             app_fail("--prime holds a character (0x%02x) that the model has never seen", (unsigned char)*p);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(threads, seed, precision, &pool);
+    if (export) export_model(&m, export, tape);
     write_text(&m, &v, tape, prime, length, temperature, 0);
     wg_tape_free(tape);
     wg_pool_free(pool);

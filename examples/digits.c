@@ -25,8 +25,8 @@
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
 
 typedef struct settings {
-    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *out, *logdir,
-        *report;
+    const char *images, *labels, *model, *loss, *optimizer, *precision, *init_out, *order_out, *out, *export,
+        *logdir, *report;
     int64_t drawn, test, n1, n2, n3, epochs, batch, shards, seed, threads;
     double dropout, lr, momentum;
     bool norm, tiny;
@@ -184,6 +184,19 @@ static wg_tensor classify(const network *n, wg_tensor x)
     }
     wg_tensor h = wg_relu(wg_linear_apply(&n->fc_3, wg_flatten(x, 1, -1)));
     return wg_linear_apply(&n->fc_4, wg_dropout(h, n->dropout));
+}
+
+static void record_network(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = app_export_data(tape, WG_F32, WG_DIMS(batch, 1, SIDE, SIDE));
+    *y = classify(context, *x);
+}
+
+static void export_network(network *n, const char *path, wg_tape *tape)
+{
+    const char *in = "pictures", *out = "logits";
+    const app_model program = {&in, &out, 1, 1, record_network, n};
+    app_export(path, tape, &program);
 }
 
 /* ---- losses and optimizers ---- */
@@ -373,6 +386,7 @@ static void run(const settings *s)
     wg_signal_catch();
     train(&t, s);
     if (s->out && ranks_first()) app_save(s->out, t.net.params, s->seed);
+    if (s->export && ranks_first()) export_network(&t.net, s->export, t.tape);
     if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));
     wg_loader_free(t.loader);
     wg_dist_free(t.dist);
@@ -417,6 +431,7 @@ int main(int argc, char **argv)
         {APP_REAL, "momentum", &s.momentum, "X", "of SGD", 0, 1},
         {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights (safetensors)"},
         {APP_TEXT, "out", &s.out, "FILE", "write the trained weights (safetensors)"},
+        APP_EXPORT(&s.export),
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the pictures of every step, a line per step"},
         APP_LOGDIR(&s.logdir),
         APP_REPORT(&s.report),
@@ -435,6 +450,7 @@ int main(int argc, char **argv)
     if (s.tiny) app_preset(options, "drawn=1200 n1=8 n2=16 n3=32 epochs=4 batch=20 dropout=0.2");
     if (s.tiny) app_preset(options, s.images ? "test=1" : "test=200");
     s.shards = ranks_shards(s.shards);
+    if (s.export && ranks_first()) app_check_place(s.export);
     app_watch_begin(s.logdir, s.report, options);
     run(&s);
     return app_end();

@@ -21,7 +21,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *out, *model, *prime, *position, *precision, *logdir, *report;
+    const char *data, *out, *export, *model, *prime, *position, *precision, *logdir, *report;
     int64_t layers, heads, width, context, batch, shards, steps, warmup, eval_every, seed, threads, length, top_k;
     double lr, dropout, temperature, top_p;
     bool untied, nano, tiny;
@@ -328,6 +328,21 @@ static void load(gpt *g, settings *s, app_option *options)
     wg_safetensors_close(file);
 }
 
+/* characters [batch, context] -> logits [batch, context, vocabulary] */
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const gpt *g = context;
+    *x = app_export_data(tape, WG_I32, WG_DIMS(batch, g->lm.context));
+    *y = wg_lm_apply(&g->lm, *x);
+}
+
+static void export_model(gpt *g, const char *path)
+{
+    const char *in = "characters", *out = "logits";
+    const app_model program = {&in, &out, 1, 1, record_model, g};
+    app_export(path, g->tape, &program);
+}
+
 /* ---- commands ---- */
 
 static const char *const positions[] = {"learned", "sinusoid", NULL};
@@ -394,6 +409,7 @@ static int train(int argc, char **argv)
         {APP_REAL, "dropout", &s.dropout, "X", "dropout", 0, 0.99},
         {APP_INT, "eval-every", &s.eval_every, "N", "validate every N steps; 0: at the end", 0, 1e9},
         {APP_TEXT, "out", &s.out, "FILE", "write the model"},
+        APP_EXPORT(&s.export),
         APP_LOGDIR(&s.logdir),
         APP_REPORT(&s.report),
         SAMPLE_OPTIONS(&s),
@@ -410,6 +426,7 @@ static int train(int argc, char **argv)
         app_preset(options, "layers=2 heads=2 width=32 context=32 batch=8 steps=600 warmup=50 lr=0.005 length=100");
     if (s.width % s.heads != 0) app_usage("--width must be a multiple of --heads");
     if (s.out && ranks_first()) app_check_place(s.out);
+    if (s.export && ranks_first()) app_check_place(s.export);
     s.shards = ranks_shards(s.shards);
     gpt g = {0};
     size_t size;
@@ -421,6 +438,7 @@ static int train(int argc, char **argv)
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);
     if (s.out && ranks_first()) save(&g, &s, options);
+    if (s.export && ranks_first()) export_model(&g, s.export);
     app_watch_sample_begin();
     write_text(&g, &s);
     app_watch_sample_end(s.steps);

@@ -351,3 +351,29 @@ void write_weights(const run *r, const words *source, const words *target, size_
     wg_set_training(tape, true);
     batch_free(&b);
 }
+
+/* ---- export ---- */
+
+typedef struct exported {
+    const translator *m;
+    int64_t S, T;
+} exported;
+
+/* source [n, S] and their lengths, the words of the translation so far [n, T] -> logits of each next word */
+static void record_model(void *context, wg_tape *tape, int64_t n, wg_tensor *x, wg_tensor *y)
+{
+    const exported *e = context;
+    x[0] = app_export_data(tape, WG_I32, WG_DIMS(n, e->S));
+    x[1] = app_export_data(tape, WG_I32, WG_DIMS(n));
+    x[2] = app_export_data(tape, WG_I32, WG_DIMS(n, e->T));
+    const memory seen = encode(e->m, x[0], x[1]);
+    y[0] = translate_given(e->m, &seen, x[2], NULL);
+}
+
+void export_model(run *r, const char *path, int64_t S, int64_t T)
+{
+    static const char *const in[] = {"source", "lengths", "translation"}, *const out[] = {"logits"};
+    exported e = {&r->m, S, T};
+    const app_model program = {in, out, 3, 1, record_model, &e};
+    app_export(path, r->tape, &program);
+}

@@ -25,7 +25,7 @@ typedef struct translator {
 
 typedef struct settings {
     const char *model, *score, *precision, *source, *target, *test_source, *test_target, *picture, *weights,
-        *init_out, *order_out, *logdir;
+        *init_out, *order_out, *export, *logdir;
     int64_t size, layers, heads, window, batch, steps, warmup, beam, max_words, minimum, tests, show, seed, threads;
     double lr, dropout, seconds, length_power;
     bool reverse, tiny;
@@ -68,6 +68,8 @@ typedef struct quality {
 /* translate.c */
 wg_fit_result learn(run *r);
 quality test(const run *r, const words *source, const words *target, int64_t show);
+/* Writes the model for sentences of S words, of whose translation T words are given. */
+void export_model(run *r, const char *path, int64_t S, int64_t T);
 void write_weights(const run *r, const words *source, const words *target, size_t line);
 
 /* translate_run.c */

@@ -429,6 +429,7 @@ static void parse(int argc, char **argv, settings *s)
         {APP_TEXT, "picture", &s->picture, "FILE.svg", "draw the attention weights of the first test sentence"},
         {APP_TEXT, "weights", &s->weights, "FILE.csv", "... and write them as numbers"},
         {APP_TEXT, "init-out", &s->init_out, "FILE", "write the initial weights (safetensors)"},
+        APP_EXPORT(&s->export),
         {APP_TEXT, "order-out", &s->order_out, "FILE", "write the sentences as numbers, and the batches"},
         APP_LOGDIR(&s->logdir),
         {APP_FLAG, "tiny", &s->tiny, NULL, "a small model, for a few seconds"},
@@ -454,6 +455,7 @@ int main(int argc, char **argv)
     parse(argc, argv, s);
     if (s->picture) app_check_place(s->picture);
     if (s->weights) app_check_place(s->weights);
+    if (s->export) app_check_place(s->export);
     run_begin(&r);
     if (s->init_out) app_save(s->init_out, r.m.params, s->seed);
     if (s->order_out) write_order(s->order_out, &r);
@@ -463,6 +465,10 @@ int main(int argc, char **argv)
     if (!s->source && !s->tiny) test_lengths(&r);
     if (s->picture || s->weights || (s->logdir && strcmp(s->model, "plain") != 0))
         write_weights(&r, &r.test_source, &r.test_target, 0);
+    if (s->export) {
+        const int64_t S = (int64_t)words_longest(&r.train_source), T = (int64_t)words_longest(&r.train_target);
+        export_model(&r, s->export, S < s->max_words ? S : s->max_words, (T < s->max_words ? T : s->max_words) + 1);
+    }
     app_result("model: %s, training loss: %.4f nats, exact: %.4f, BLEU: %.4f, beam: %lld, sentences: %zu, "
                "parameters: %lld, time: %.1f s",
                s->model, end.mean_loss, q.lines ? (double)q.exact / (double)q.lines : 0, wg_bleu_score(&q.bleu),

@@ -36,10 +36,15 @@ void wg__proto_float(wg__bytes *b, int field, float number)
     wg__bytes_put(b, &number, sizeof number);
 }
 
-void wg__proto_bytes(wg__bytes *b, int field, const void *data, size_t n)
+void wg__proto_begin(wg__bytes *b, int field, uint64_t n)
 {
     put_key(b, field, LENGTH_AND_BYTES);
     put_varint(b, n);
+}
+
+void wg__proto_bytes(wg__bytes *b, int field, const void *data, size_t n)
+{
+    wg__proto_begin(b, field, n);
     wg__bytes_put(b, data, n);
 }
 

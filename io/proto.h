@@ -8,7 +8,8 @@
 void wg__proto_integer(wg__bytes *b, int field, uint64_t number); /* also an enum, bool, int64 >= 0 */
 void wg__proto_double(wg__bytes *b, int field, double number);
 void wg__proto_float(wg__bytes *b, int field, float number);
-void wg__proto_bytes(wg__bytes *b, int field, const void *data, size_t n);        /* also a string or a message */
+void wg__proto_bytes(wg__bytes *b, int field, const void *data, size_t n); /* also a string or a message */
+void wg__proto_begin(wg__bytes *b, int field, uint64_t n); /* the n bytes of its value are the next ones */
 void wg__proto_doubles(wg__bytes *b, int field, const double *numbers, size_t n); /* repeated, packed */
 
 #endif

@@ -157,13 +157,9 @@ wg_tensor wg_unsqueeze(wg_tensor x, int axis)
 
 /* ---- permute ----------------------------------------------------------------------------------------- */
 
-typedef struct permute_attr {
-    int64_t axis[WG_MAX_RANK]; /* the result's axis i is the operand's axis[i] */
-} permute_attr;
-
 static wg_status permute_infer(wg_infer *c)
 {
-    const permute_attr *attr = c->attr;
+    const wg__permute_attr *attr = c->attr;
     c->out = c->in[0];
     for (int i = 0; i < c->out.rank; i++) c->out.size[i] = c->in[0].size[attr->axis[i]];
     return WG_OK;
@@ -172,7 +168,7 @@ static wg_status permute_infer(wg_infer *c)
 static bool permute_view(const wg_shape *in, const wg_layout *from, const wg_shape *out, const void *attr,
                          wg_layout *to)
 {
-    const permute_attr *order = attr;
+    const wg__permute_attr *order = attr;
     to->offset = from->offset;
     for (int i = 0; i < in->rank; i++) to->stride[i] = from->stride[order->axis[i]];
     return true;
@@ -180,7 +176,7 @@ static bool permute_view(const wg_shape *in, const wg_layout *from, const wg_sha
 
 static wg_tensor permute_vjp(const wg_vjp_args *v, int k)
 {
-    const permute_attr *attr = v->attr;
+    const wg__permute_attr *attr = v->attr;
     wg_axes back = {.n = wg_rank(v->grad)};
     for (int i = 0; i < back.n; i++) back.axis[attr->axis[i]] = i;
     return wg_permute(v->grad, back);
@@ -198,7 +194,7 @@ const wg_op wg__permute_op = {.struct_size = sizeof(wg_op),
 
 bool wg__swaps_last_two(const void *attr, int rank)
 {
-    const permute_attr *order = attr;
+    const wg__permute_attr *order = attr;
     for (int i = 0; i < rank - 2; i++)
         if (order->axis[i] != i) return false;
     return rank >= 2 && order->axis[rank - 1] == rank - 2;
@@ -210,7 +206,7 @@ wg_tensor wg_permute(wg_tensor x, wg_axes order)
     if (!wg__shape(x, &in, "permute")) return wg__nil_of(x);
     if (order.n != in.rank)
         return wg__refuse(x, WG_ERR_ARGUMENT, "permute", "%d axes given for a tensor of %d", (int)order.n, in.rank);
-    permute_attr attr = {{0}};
+    wg__permute_attr attr = {{0}};
     bool seen[WG_MAX_RANK] = {false}, moved = false;
     for (int i = 0; i < in.rank; i++) {
         int axis = order.axis[i];
@@ -227,7 +223,7 @@ static wg_tensor swap(wg_tensor x, int axis_a, int axis_b, const char *op)
 {
     if (!wg__axis(x, &axis_a, op) || !wg__axis(x, &axis_b, op)) return wg__nil_of(x);
     if (axis_a == axis_b) return x;
-    permute_attr attr = {{0}};
+    wg__permute_attr attr = {{0}};
     for (int i = 0; i < wg_rank(x); i++) attr.axis[i] = i;
     attr.axis[axis_a] = axis_b;
     attr.axis[axis_b] = axis_a;

@@ -21,6 +21,10 @@ typedef struct wg__axis_attr {
     int64_t axis;
 } wg__axis_attr;
 
+typedef struct wg__permute_attr {
+    int64_t axis[WG_MAX_RANK]; /* the result's axis i is the operand's axis[i] */
+} wg__permute_attr;
+
 typedef struct wg__index_add_attr { /* result: zeros, `size` along axis */
     int64_t axis, size;
 } wg__index_add_attr;

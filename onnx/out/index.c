@@ -1,0 +1,76 @@
+/* Reading by index: Gather, GatherElements, ScatterElements, MaxPool. */
+#include "writer.h"
+
+#include "../../ops/kernels/conv/pool.h"
+#include "../../ops/kernels/move/move.h"
+
+static int64_t axis_of(const wg__out *o) { return ((const wg__axis_attr *)o->at.attr)->axis; }
+
+static const char *take(wg__out *o)
+{
+    wg__with_int(o, "axis", axis_of(o));
+    return wg__emit2(o, "Gather", wg__in_name(o, 0), wg__in_name(o, 1));
+}
+
+/* The maxima of windows of x, [images, channels, positions]. What hangs over x or its padding is padding at the end. */
+static const char *max_pool(wg__out *o, const wg__walked *pool)
+{
+    const wg__pool_attr *attr = pool->attr;
+    const wg_shape x = wg__walk_at(o->tape, pool->in[0]).shape;
+    const int axes = (int)attr->axes, first = WG__POOL_AXES - axes;
+    int64_t pads[2 * WG__POOL_AXES];
+    for (int i = 0; i < axes; i++) {
+        const int64_t reach = (attr->kernel[first + i] - 1) * attr->dilation[first + i] + 1;
+        const int64_t end = (attr->positions[first + i] - 1) * attr->stride[first + i] + reach;
+        const int64_t after = end - attr->before[first + i] - x.size[2 + i];
+        pads[i] = attr->before[first + i];
+        pads[axes + i] = after > 0 ? after : 0;
+    }
+    wg__with_ints(o, "kernel_shape", attr->kernel + first, axes);
+    wg__with_ints(o, "strides", attr->stride + first, axes);
+    wg__with_ints(o, "dilations", attr->dilation + first, axes);
+    wg__with_ints(o, "pads", pads, 2 * axes);
+    const char *y = wg__emit1(o, "MaxPool", o->marks[pool->in[0]].name);
+    return axes == 1 ? y : wg__reshaped(o, y, &o->at.shape, &o->twin.shape);
+}
+
+static const char *gather(wg__out *o)
+{
+    wg__walked pool;
+    if (wg__pooled(o->tape, &o->at, &pool)) return max_pool(o, &pool);
+    wg__with_int(o, "axis", axis_of(o));
+    return wg__emit2(o, "GatherElements", wg__in_name(o, 0), wg__in_name(o, 1));
+}
+
+static const char *scatter_add(wg__out *o)
+{
+    wg__with_int(o, "axis", axis_of(o));
+    wg__with_text(o, "reduction", "add");
+    return wg__emit3(o, "ScatterElements", wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2));
+}
+
+/* Whether index and class are equal. OneHot is not defined for all dtypes everywhere. */
+static const char *one_hot(wg__out *o)
+{
+    const wg__one_hot_attr *attr = o->at.attr;
+    const wg_shape shape = WG_DIMS(attr->classes);
+    const int64_t last = -1;
+    int32_t *classes = wg__arena_array(&o->arena, (uint64_t)attr->classes, sizeof *classes);
+    if (!classes) {
+        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
+        return "";
+    }
+    for (int64_t i = 0; i < attr->classes; i++) classes[i] = (int32_t)i;
+    const char *column = wg__emit2(o, "Unsqueeze", wg__in_name(o, 0), wg__integers(o, &last, 1));
+    const char *equal = wg__emit2(o, "Equal", column, wg__constant_of(o, WG_I32, &shape, classes));
+    return wg__cast_to(o, equal, o->at.dtype);
+}
+
+const wg__row wg__out_index[] = {
+    {"embedding", "Gather", take},
+    {"gather", "GatherElements", gather},
+    {"index_select", "Gather", take},
+    {"one_hot", NULL, one_hot},
+    {"scatter_add", "ScatterElements", scatter_add},
+    {NULL},
+};

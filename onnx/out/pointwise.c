@@ -1,0 +1,115 @@
+/* Pointwise ops: a row each, and compositions where ONNX has no such operator. */
+#include "writer.h"
+
+#include "../../ops/kernels/pointwise/pointwise.h"
+
+/* ---- operators with the operands of the op ---- */
+
+static const char *same(wg__out *o)
+{
+    const char *in[] = {wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2)};
+    return wg__emit(o, o->row->operator, in, 3);
+}
+
+/* The operator, and not of that. */
+static const char *negated(wg__out *o) { return wg__emit1(o, "Not", same(o)); }
+
+static const char *gelu_tanh(wg__out *o)
+{
+    wg__with_text(o, "approximate", "tanh");
+    return same(o);
+}
+
+static const char *cast(wg__out *o) { return wg__cast_to(o, wg__in_name(o, 0), o->at.dtype); }
+
+/* ---- compositions: a, b, c are the operands ---- */
+
+static const char *number(wg__out *o, double value) { return wg__number(o, wg__in_node(o, 0).dtype, value); }
+
+#define COMPOSED(name, expression)                                                                                 \
+    static const char *name(wg__out *o)                                                                            \
+    {                                                                                                              \
+        const char *const a = wg__in_name(o, 0), *const b = wg__in_name(o, 1), *const c = wg__in_name(o, 2);       \
+        (void)b, (void)c;                                                                                          \
+        return expression;                                                                                         \
+    }
+#define ONE(operator, x)    wg__emit1(o, operator, x)
+#define TWO(operator, x, y) wg__emit2(o, operator, x, y)
+#define WHERE(x, y, z)      wg__emit3(o, "Where", x, y, z)
+
+COMPOSED(log1p_, ONE("Log", TWO("Add", a, number(o, 1))))
+COMPOSED(expm1_, TWO("Sub", ONE("Exp", a), number(o, 1)))
+COMPOSED(rsqrt, ONE("Reciprocal", ONE("Sqrt", a)))
+COMPOSED(square, TWO("Mul", a, a))
+COMPOSED(silu, TWO("Mul", a, ONE("Sigmoid", a)))
+COMPOSED(step, wg__cast_to(o, TWO("Greater", a, number(o, 0)), o->at.dtype))
+COMPOSED(mod, TWO("Sub", a, TWO("Mul", ONE("Floor", TWO("Div", a, b)), b)))
+COMPOSED(leaky_relu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", a, b)))
+COMPOSED(elu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", b, TWO("Sub", ONE("Exp", a), number(o, 1)))))
+COMPOSED(lerp, TWO("Add", a, TWO("Mul", c, TWO("Sub", b, a))))
+COMPOSED(clamp, TWO("Min", TWO("Max", a, b), c))
+COMPOSED(masked_fill, WHERE(b, c, a))
+COMPOSED(is_finite, ONE("Not", TWO("Or", ONE("IsInf", a), ONE("IsNaN", a))))
+
+const wg__row wg__out_pointwise[] = {
+    {"abs", "Abs", same},
+    {"acos", "Acos", same},
+    {"acosh", "Acosh", same},
+    {"add", "Add", same},
+    {"asin", "Asin", same},
+    {"asinh", "Asinh", same},
+    {"atan", "Atan", same},
+    {"atanh", "Atanh", same},
+    {"cast", "Cast", cast},
+    {"ceil", "Ceil", same},
+    {"clamp", NULL, clamp},
+    {"cos", "Cos", same},
+    {"cosh", "Cosh", same},
+    {"div", "Div", same},
+    {"elu", NULL, elu},
+    {"equal", "Equal", same},
+    {"erf", "Erf", same},
+    {"exp", "Exp", same},
+    {"expm1", NULL, expm1_},
+    {"floor", "Floor", same},
+    {"gelu", "Gelu", same},
+    {"gelu_tanh", "Gelu", gelu_tanh},
+    {"greater", "Greater", same},
+    {"greater_equal", "GreaterOrEqual", same},
+    {"is_finite", NULL, is_finite},
+    {"leaky_relu", NULL, leaky_relu},
+    {"lerp", NULL, lerp},
+    {"less", "Less", same},
+    {"less_equal", "LessOrEqual", same},
+    {"log", "Log", same},
+    {"log1p", NULL, log1p_},
+    {"logical_and", "And", same},
+    {"logical_not", "Not", same},
+    {"logical_or", "Or", same},
+    {"masked_fill", NULL, masked_fill},
+    {"maximum", "Max", same},
+    {"minimum", "Min", same},
+    {"mod", NULL, mod},
+    {"mul", "Mul", same},
+    {"neg", "Neg", same},
+    {"not_equal", "Equal", negated},
+    {"pow", "Pow", same},
+    {"reciprocal", "Reciprocal", same},
+    {"relu", "Relu", same},
+    {"round", "Round", same},
+    {"rsqrt", NULL, rsqrt},
+    {"sigmoid", "Sigmoid", same},
+    {"sign", "Sign", same},
+    {"silu", NULL, silu},
+    {"sin", "Sin", same},
+    {"sinh", "Sinh", same},
+    {"softplus", "Softplus", same},
+    {"sqrt", "Sqrt", same},
+    {"square", NULL, square},
+    {"step", NULL, step},
+    {"sub", "Sub", same},
+    {"tan", "Tan", same},
+    {"tanh", "Tanh", same},
+    {"where", "Where", same},
+    {NULL},
+};

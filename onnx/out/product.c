@@ -1,0 +1,132 @@
+/* Products: MatMul, Conv, ConvTranspose, and attention as products and a softmax. */
+#include "writer.h"
+
+#include <math.h>
+
+#include "../../ops/kernels/attention/attention.h"
+#include "../../ops/kernels/conv/conv.h"
+
+static const char *matmul(wg__out *o) { return wg__emit2(o, "MatMul", wg__in_name(o, 0), wg__in_name(o, 1)); }
+
+/* ---- convolutions ---- */
+
+/* Attributes of both: pads of all axes before, then of all axes after. */
+static void with_window(wg__out *o, const wg__conv_attr *attr)
+{
+    int64_t pads[2 * WG__CONV_AXES];
+    const int axes = o->at.shape.rank - 2;
+    for (int i = 0; i < axes; i++) pads[i] = attr->before[i], pads[axes + i] = attr->after[i];
+    wg__with_ints(o, "strides", attr->stride, axes);
+    wg__with_ints(o, "dilations", attr->dilation, axes);
+    wg__with_ints(o, "pads", pads, 2 * axes);
+    wg__with_int(o, "group", attr->groups);
+}
+
+static const char *conv(wg__out *o)
+{
+    with_window(o, o->at.attr);
+    return wg__emit2(o, "Conv", wg__in_name(o, 0), wg__in_name(o, 1));
+}
+
+/* conv_input(grad, weight): output_padding is what the stride leaves over. */
+static const char *conv_transpose(wg__out *o)
+{
+    const wg__conv_attr *attr = o->at.attr;
+    const wg_shape x = wg__in_node(o, 0).shape, w = wg__in_node(o, 1).shape;
+    int64_t extra[WG__CONV_AXES];
+    const int axes = o->at.shape.rank - 2;
+    for (int i = 0; i < axes; i++) {
+        const int64_t whole = (x.size[2 + i] - 1) * attr->stride[i] + (w.size[2 + i] - 1) * attr->dilation[i] + 1;
+        extra[i] = o->at.shape.size[2 + i] - (whole - attr->before[i] - attr->after[i]);
+    }
+    with_window(o, attr);
+    wg__with_ints(o, "output_padding", extra, axes);
+    return wg__emit2(o, "ConvTranspose", wg__in_name(o, 0), wg__in_name(o, 1));
+}
+
+/* ---- attention ---- */
+
+/* The last two axes of k exchanged. */
+static const char *transposed(wg__out *o, const char *k, int rank)
+{
+    int64_t order[WG_MAX_RANK];
+    for (int i = 0; i < rank; i++) order[i] = i;
+    order[rank - 2] = rank - 1;
+    order[rank - 1] = rank - 2;
+    wg__with_ints(o, "perm", order, rank);
+    return wg__emit1(o, "Transpose", k);
+}
+
+/* Which keys a query sees by `causal` and `window`, bool [queries, keys], as a constant. "" : all. */
+static const char *band(wg__out *o, const wg__attention_attr *attr, int64_t queries, int64_t keys)
+{
+    const wg_shape shape = WG_DIMS(queries, keys);
+    if (!attr->causal && attr->window < 0) return "";
+    bool *seen = wg__arena_array(&o->arena, (uint64_t)(queries * keys) + 1, sizeof *seen);
+    if (!seen) {
+        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
+        return "";
+    }
+    for (int64_t i = 0; i < queries; i++)
+        for (int64_t j = 0; j < keys; j++)
+            seen[i * keys + j] = (!attr->causal || j <= i) && (attr->window < 0 || i - j <= attr->window) &&
+                                 (attr->window < 0 || attr->causal || j - i <= attr->window);
+    return wg__constant_of(o, WG_BOOL, &shape, seen);
+}
+
+/* A row that sees nothing is 0, where a softmax of -inf alone is NaN. */
+static const char *masked_softmax(wg__out *o, const char *x, const char *mask)
+{
+    const wg_dtype dtype = o->at.dtype;
+    if (*mask) x = wg__emit3(o, "Where", mask, x, wg__number(o, dtype, -INFINITY));
+    wg__with_int(o, "axis", -1);
+    const char *y = wg__emit1(o, "Softmax", x);
+    return *mask ? wg__emit3(o, "Where", mask, y, wg__number(o, dtype, 0)) : y;
+}
+
+static const char *attention(wg__out *o)
+{
+    const wg__attention_attr *attr = o->at.attr;
+    const wg__walked q = wg__in_node(o, 0), k = wg__in_node(o, 1),
+                     twin_q = wg__walk_at(o->other ? o->other : o->tape, o->twin.in[0]);
+    const int rank = q.shape.rank;
+    if (q.shape.size[rank - 2] != twin_q.shape.size[rank - 2])
+        wg__out_fail(o, WG_ERR_SHAPE, "the number of queries depends on the batch size");
+    const char *scaled = wg__emit2(o, "Mul", wg__in_name(o, 0), wg__number(o, o->at.dtype, attr->scale));
+    const char *scores = wg__emit2(o, "MatMul", scaled, transposed(o, wg__in_name(o, 1), rank));
+    const char *seen = band(o, attr, q.shape.size[rank - 2], k.shape.size[rank - 2]), *mask = wg__in_name(o, 3);
+    if (*seen && *mask) mask = wg__emit2(o, "And", seen, mask);
+    return wg__emit2(o, "MatMul", masked_softmax(o, scores, *mask ? mask : seen), wg__in_name(o, 2));
+}
+
+static const char *softmax_of_mask(wg__out *o) { return masked_softmax(o, wg__in_name(o, 0), wg__in_name(o, 1)); }
+
+/* a b^T, and 0 where it is masked. */
+static const char *masked_dots(wg__out *o)
+{
+    const char *k = transposed(o, wg__in_name(o, 1), wg__in_node(o, 1).shape.rank);
+    const char *dots = wg__emit2(o, "MatMul", wg__in_name(o, 0), k);
+    return *wg__in_name(o, 2) ? wg__emit3(o, "Where", wg__in_name(o, 2), dots, wg__number(o, o->at.dtype, 0))
+                              : dots;
+}
+
+/* a b, where a counts as 0 where it is masked; or its transpose. */
+static const char *masked_product(wg__out *o)
+{
+    const wg__masked_attr *attr = o->at.attr;
+    const char *a = wg__in_name(o, 0), *mask = wg__in_name(o, 2);
+    if (*mask) a = wg__emit3(o, "Where", mask, a, wg__number(o, o->at.dtype, 0));
+    const char *product = wg__emit2(o, "MatMul", a, wg__in_name(o, 1));
+    return attr->transposed ? transposed(o, product, o->at.shape.rank) : product;
+}
+
+const wg__row wg__out_product[] = {
+    {"attention", NULL, attention},
+    {"conv", "Conv", conv},
+    {"conv_input", "ConvTranspose", conv_transpose},
+    {"masked_dots", NULL, masked_dots},
+    {"masked_product", NULL, masked_product},
+    {"masked_softmax", NULL, softmax_of_mask},
+    {"matmul", "MatMul", matmul},
+    {NULL},
+};
