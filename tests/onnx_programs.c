@@ -253,6 +253,8 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
     wg_tensor a = x[0] = floats(tape, WG_DIMS(batch, 3, 4)), row = wg_flatten(a, 1, -1);
     x[1] = integers(tape, WG_DIMS(batch, 5), 12);
+    wg_tensor slope; /* a cumulative sum from the end */
+    wg_grad(wg_cumsum(row, 1), &row, 1, wg_sin(row), &slope);
     const wg_tensor picked = wg_gather(row, 1, x[1]);
     const wg_tensor parts[] = {
         wg_flatten(wg_permute(a, WG_AXES(0, 2, 1)), 1, -1),
@@ -266,6 +268,7 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
         wg_prod(a, WG_AXES(2), false),
         wg_logsumexp(a, WG_AXES(2), false),
         wg_cumsum(row, 1),
+        slope,
         wg_mul(row, wg_sum(row, WG_AXES(0), true)),
         wg_log_softmax(row, -1),
         wg_flatten(wg_softmax(a, 1), 1, -1),

@@ -195,6 +195,12 @@ static void data_of_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor 
     *y = wg_add(*x, rows(tape, batch));
 }
 
+static void number_of_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    *y = wg_mul(*x, wg_scalar(tape, WG_F32, 1.0 / (double)batch));
+}
+
 static void one_more(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
     *x = rows(tape, batch);
@@ -243,6 +249,7 @@ static const refusal refusals[] = {
     {"loss", loss, "has no form in ONNX; name what the loss is computed from", false},
     {"mean of the batch", mean_of_batch, "a constant depends on the batch size: 2 and 3", true},
     {"data of the batch", data_of_batch, "data that is no input, and differs", true},
+    {"number of the batch", number_of_batch, "data that is no input, and differs", true},
     {"one more", one_more, "pad: [3, 4], and in the second recording [4, 4]: sizes that differ must be mult", true},
     {"first half", first_half, "slice: the part ends where the batch size says", true},
     {"another op", another_op, "exp: the second recording has tanh here", true},
