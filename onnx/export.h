@@ -1,7 +1,7 @@
 /* A recorded program as an ONNX model (onnx.ai), which other runtimes and wg_onnx_open read.
  *
  *     wg_set_training(tape, false);
- *     wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(2, 64), pixels), y = wg_mlp(net, x);
+ *     wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(2, 64), pixels), y = classify(x);
  *     wg_onnx_named in = {"pixels", x}, out = {"scores", y};
  *     wg_error error = {0};
  *     if (wg_onnx_write("digits.onnx", &in, 1, &out, 1, &error) != WG_OK) fprintf(stderr, "%s\n", error.text);
@@ -11,7 +11,7 @@
  *
  * Sizes are fixed, unless the same program was recorded at another batch size, too:
  *
- *     wg_tensor x3 = wg_data(tape, WG_F32, WG_DIMS(3, 64), pixels), y3 = wg_mlp(net, x3);
+ *     wg_tensor x3 = wg_data(tape, WG_F32, WG_DIMS(3, 64), pixels), y3 = classify(x3);
  *     wg_onnx_named in = {"pixels", x, x3}, out = {"scores", y, y3};
  *
  * Then the two recordings are compared, node by node: they must be the same but for sizes that are a multiple of the

@@ -8,7 +8,7 @@
 static const char *same(wg__out *o)
 {
     const char *in[] = {wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2)};
-    return wg__emit(o, o->row->operator, in, 3);
+    return wg__emit(o, o->row->type, in, 3);
 }
 
 /* The operator, and not of that. */
@@ -33,9 +33,9 @@ static const char *number(wg__out *o, double value) { return wg__number(o, wg__i
         (void)b, (void)c;                                                                                          \
         return expression;                                                                                         \
     }
-#define ONE(operator, x)    wg__emit1(o, operator, x)
-#define TWO(operator, x, y) wg__emit2(o, operator, x, y)
-#define WHERE(x, y, z)      wg__emit3(o, "Where", x, y, z)
+#define ONE(type, x)    wg__emit1(o, type, x)
+#define TWO(type, x, y) wg__emit2(o, type, x, y)
+#define WHERE(x, y, z)  wg__emit3(o, "Where", x, y, z)
 
 COMPOSED(log1p_, ONE("Log", TWO("Add", a, number(o, 1))))
 COMPOSED(expm1_, TWO("Sub", ONE("Exp", a), number(o, 1)))
