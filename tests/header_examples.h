@@ -20,6 +20,11 @@ extern wg_tape *tape;
 extern wg_tape *tape;
 extern const float pixels[];
 extern wg_tensor w1, b1, w2, b2, labels;
+#elif defined EXAMPLE_OF_export
+extern wg_tape *tape;
+extern const float pixels[];
+extern wg_tensor x, y;
+wg_tensor classify(wg_tensor x);
 #elif defined EXAMPLE_OF_indexing
 extern wg_tensor weight, tokens, lengths;
 #elif defined EXAMPLE_OF_loss

@@ -67,6 +67,7 @@ typedef struct world {
     wg_idx idx;
     wg_text text;
     wg_entry entry;
+    wg_onnx_named named[2]; /* input, output */
     wg_pair pair;
     wg_checkpoint checkpoint;
     wg_early_stop stop;

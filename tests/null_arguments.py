@@ -15,6 +15,7 @@ ATTRIBUTE = r'__attribute__ ?\(\((?:[^()]|\([^()]*\))*\)\)'
 
 # Valid values by type, or by type and name of the parameter.
 VALUES = {
+    ('const wg_onnx_named *', 'inputs'): '&w.named[0]', ('const wg_onnx_named *', 'outputs'): '&w.named[1]',
     'wg_tape *': 'w.tape', 'wg_pool *': 'w.pool', 'wg_params *': 'w.set', 'wg_param *': 'w.param',
     'wg_buffer *': 'w.buffer', 'wg_tensor': 'w.x', 'const wg_tensor *': 'w.many', 'wg_tensor *': 'w.out',
     'wg_optimizer *': 'w.optimizer', 'struct wg_optimizer *': 'w.optimizer', 'wg_average *': 'w.average',

@@ -269,6 +269,7 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
         wg_logsumexp(a, WG_AXES(2), false),
         wg_cumsum(row, 1),
         slope,
+        wg_slice_step(wg_concat((wg_tensor[]){row, wg_neg(row)}, 2, 0), 0, 0, 2 * batch, 2),
         wg_mul(row, wg_sum(row, WG_AXES(0), true)),
         wg_log_softmax(row, -1),
         wg_flatten(wg_softmax(a, 1), 1, -1),

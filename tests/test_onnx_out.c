@@ -114,23 +114,26 @@ static void fixed_sizes(void)
     wg_error error = {0};
     const double numbers[] = {1, 2, 3, 4};
     const wg_tensor x = wg_data(tape, WG_F64, WG_DIMS(2, 2), numbers), unused = wg_scalar(tape, WG_I32, 1);
+    const wg_tensor empty = wg_reshape(wg_data(tape, WG_F64, WG_DIMS(2, 0), numbers), WG_DIMS(0, 3));
     const wg_tensor y = wg_matmul(wg_use(tape, w), wg_matmul(x, wg_use(tape, wg_param_find(set, "also_w"))));
     const wg_onnx_named in[] = {{.name = "x", .tensor = x}, {.name = "unused", .tensor = unused}};
     const wg_onnx_named out[] = {{.name = "same", .tensor = x},
                                  {.name = "weight", .tensor = wg_use(tape, w)},
                                  {.name = "y", .tensor = y},
-                                 {.name = "y again", .tensor = y}};
-    if (wg_onnx_write(in_folder("fixed.onnx"), in, 2, out, 4, &error) != WG_OK) fail_msg("%s", error.text);
+                                 {.name = "y again", .tensor = y},
+                                 {.name = "none", .tensor = empty}};
+    if (wg_onnx_write(in_folder("fixed.onnx"), in, 2, out, 5, &error) != WG_OK) fail_msg("%s", error.text);
     wg_onnx_options options = wg_onnx_defaults();
     options.dtype = WG_F64;
     wg_onnx *model = wg_onnx_open_with(in_folder("fixed.onnx"), options, &error);
     if (!model) fail_msg("%s", error.text);
-    wg_tensor given[] = {x, unused}, got[4];
-    CHECK(wg_onnx_apply(model, tape, given, 2, got, 4) == WG_OK);
-    CHECK(wg_onnx_input(model, 0).size[0] == 2 && wg_params_count(wg_onnx_params(model)) == 1);
+    wg_tensor given[] = {x, unused}, got[5];
+    CHECK(wg_onnx_apply(model, tape, given, 2, got, 5) == WG_OK);
+    CHECK(wg_onnx_input(model, 0).size[0] == 2 && wg_params_trainable(wg_onnx_params(model)) == 4);
     const double *values = wg_value(got[2]), *again = wg_value(got[3]), *same = wg_value(got[0]);
     for (int i = 0; i < 4; i++) CHECK(values[i] == 90 && again[i] == 90 && same[i] == numbers[i]);
     CHECK(((const double *)wg_value(got[1]))[3] == 3);
+    CHECK(wg_size(got[4], 0) == 0 && wg_size(got[4], 1) == 3);
     wg_onnx_free(model);
     wg_tape_free(tape);
     wg_params_free(set);
@@ -219,6 +222,22 @@ static void another_op(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     *y = batch == 2 ? wg_exp(*x) : wg_tanh(*x);
 }
 
+static void two_operands(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    const wg_tensor a = wg_exp(*x), b = batch == 2 ? a : wg_exp(*x);
+    *y = wg_mul(a, b);
+}
+
+static void another_pool(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    wg_pool_options o = wg_pool_square(2);
+    o.kernel[0] = batch == 2 ? 1 : 2;
+    o.floor = true;
+    *x = rows(tape, batch);
+    *y = wg_max_pool1d(wg_reshape(*x, WG_DIMS(batch, 1, 4)), o);
+}
+
 static void an_operation(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
     *x = wg_exp(rows(tape, batch));
@@ -253,6 +272,8 @@ static const refusal refusals[] = {
     {"one more", one_more, "pad: [3, 4], and in the second recording [4, 4]: sizes that differ must be mult", true},
     {"first half", first_half, "slice: the part ends where the batch size says", true},
     {"another op", another_op, "exp: the second recording has tanh here", true},
+    {"two operands", two_operands, "mul: an operand is one tensor, but two in the second recording", true},
+    {"another pool", another_pool, "gather: the second recording pools in another way", true},
     {"range", range_of_batch, "arange: its attributes depend on the batch size", true},
     {"the same batch", same_batch, "no input has another, positive batch size", true},
     {"an operation", an_operation, "input 'x' is not made by wg_data, wg_borrow or wg_scalar", false},
