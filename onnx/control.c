@@ -5,15 +5,20 @@
 
 enum { MOST_TURNS = 1 << 16 };
 
+static bool has_graph(const wg__onnx_node *node, const char *name)
+{
+    wg__attribute a;
+    return wg__attribute_find(node, name, &a) && a.type == WG__ATTR_GRAPH;
+}
+
 static const char *refuse_if(const wg__onnx_node *node)
 {
-    return wg__attribute_has(node, "then_branch") && wg__attribute_has(node, "else_branch") ? NULL
-                                                                                            : "a branch is missing";
+    return has_graph(node, "then_branch") && has_graph(node, "else_branch") ? NULL : "a branch is missing";
 }
 
 static const char *refuse_loop(const wg__onnx_node *node)
 {
-    return wg__attribute_has(node, "body") ? NULL : "it has no body";
+    return has_graph(node, "body") ? NULL : "it has no body";
 }
 
 static void record_if(wg__call *c)
@@ -109,7 +114,7 @@ static bool give(wg__call *c, uint32_t value, double number, int type)
     return true;
 }
 
-/* ---- Loop: operands M, condition, carried values; body (turn, condition, carried) -> (condition, carried, slices) ---- */
+/* ---- Loop: operands M, condition, carried; body (turn, condition, carried) -> (condition, carried, slices) ---- */
 
 /* Whether the body's condition says to go on. */
 static bool goes_on(wg__call *c)

@@ -81,6 +81,9 @@ bool wg__onnx_declare(wg_onnx *m, wg_error *error)
     return true;
 }
 
+size_t wg_onnx_input_count(const wg_onnx *model) { return model ? (size_t)model->graph.n_in : 0; }
+size_t wg_onnx_output_count(const wg_onnx *model) { return model ? (size_t)model->graph.n_out : 0; }
+
 wg_onnx_value wg_onnx_input(const wg_onnx *model, size_t index)
 {
     return index < wg_onnx_input_count(model) ? model->inputs[index].value : (wg_onnx_value){.rank = -1};

@@ -19,7 +19,7 @@ static bool parse_graph(parser *p, wg__span message, wg__graph *graph, bool body
 static bool out_of_memory(parser *p) { return wg__onnx_memory(p->model, p->error); }
 
 /* A new value of that name; 0 with an error. Names of this graph's values are those from `first` on. */
-static uint32_t define(parser *p, wg__span name, wg__source source, uint32_t first)
+static uint32_t define(parser *p, wg__span name, wg__value_source source, uint32_t first)
 {
     wg_onnx *m = p->model;
     wg__name *slot = wg__name_of(&p->names, name);

@@ -3,8 +3,9 @@
  * Room onnx: models from ONNX files. It reads a file from a stranger, checks it, and records its graph with the public
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
- * A file goes through these steps, one file each: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes
- * and names, check.c what is known while recording and what is refused, weights.c parameters; apply.c records. */
+ * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
+ * check.c refuses nodes, wanted.c finds what must be known while recording, weights.c makes parameters; apply.c records
+ * the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
 
@@ -17,12 +18,17 @@
 /* ---- the model ---- */
 
 /* Where a value comes from. */
-typedef enum wg__source { WG__FROM_INPUT, WG__FROM_INITIALIZER, WG__FROM_NODE, WG__FROM_BODY } wg__source;
+typedef enum wg__value_source {
+    WG__FROM_INPUT,
+    WG__FROM_INITIALIZER,
+    WG__FROM_NODE,
+    WG__FROM_BODY
+} wg__value_source;
 
 /* A named value of the graph or of a graph inside of a node. Value 0 is the omitted operand. */
 typedef struct wg__value {
     const char *name;
-    wg__source source;         /* FROM_BODY: an input of the graph of a Loop or Scan */
+    wg__value_source source;   /* FROM_BODY: an input of the graph of a Loop or Scan */
     bool wanted;               /* an operator needs its numbers while it is recorded */
     bool used;                 /* by a node, or as a result */
     bool fixed;                /* not trained: mean or variance of a norm, or a Constant */
@@ -82,7 +88,7 @@ struct wg_onnx {
     uint32_t n_values, cap_values;
 };
 
-/* Refuses the file: "model.onnx: reason". Returns false. */
+/* Refuses the file: "model.onnx: reason"; out of memory. Return false (refuse.c). */
 bool wg__onnx_refuse(const wg_onnx *model, wg_error *error, const char *format, ...) WG_PRINTF(3, 4);
 bool wg__onnx_memory(const wg_onnx *model, wg_error *error);
 
@@ -167,7 +173,7 @@ struct wg__call {
     wg_onnx *model;
     const wg__onnx_node *node;
     wg_tape *tape;
-    wg_dtype real; /* of all floats */
+    wg_dtype floats; /* the dtype of all floats */
     wg__arena *arena;
     wg__known_item *items; /* by value */
     int64_t *turns;        /* nodes that may still be recorded */
@@ -211,7 +217,7 @@ bool wg__call_failed(const wg__call *c);
 /* A tensor of numbers: of an element type; of the model's floats. */
 wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int type);
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
-wg_dtype wg__dtype_of(wg_dtype real, int type);
+wg_dtype wg__dtype_of(wg_dtype floats, int type);
 
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);

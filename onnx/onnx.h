@@ -66,6 +66,7 @@ typedef struct wg_onnx_value {
 /* The inputs, without those that have an initializer; index 0 .. count - 1. */
 WG_API size_t wg_onnx_input_count(const wg_onnx *model);
 WG_API wg_onnx_value wg_onnx_input(const wg_onnx *model, size_t index);
+/* The outputs; the same. */
 WG_API size_t wg_onnx_output_count(const wg_onnx *model);
 WG_API wg_onnx_value wg_onnx_output(const wg_onnx *model, size_t index);
 

@@ -1,26 +1,5 @@
 /* Opening and freeing a model; what it says of itself. */
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "internal.h"
-
-bool wg__onnx_refuse(const wg_onnx *model, wg_error *error, const char *format, ...)
-{
-    char text[sizeof error->text];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    wg_error_set(error, WG_ERR_FORMAT, "%.120s: %s", model->folder.path, text);
-    return false;
-}
-
-bool wg__onnx_memory(const wg_onnx *model, wg_error *error)
-{
-    wg_error_set(error, WG_ERR_MEMORY, "%.160s: out of memory", model->folder.path);
-    return false;
-}
 
 wg_onnx_options wg_onnx_defaults(void) { return (wg_onnx_options){.dtype = WG_F32}; }
 
@@ -74,5 +53,3 @@ void wg_onnx_free(wg_onnx *m)
 
 wg_params *wg_onnx_params(const wg_onnx *model) { return model ? model->params : NULL; }
 int wg_onnx_opset(const wg_onnx *model) { return model ? model->opset : 0; }
-size_t wg_onnx_input_count(const wg_onnx *model) { return model ? (size_t)model->graph.n_in : 0; }
-size_t wg_onnx_output_count(const wg_onnx *model) { return model ? (size_t)model->graph.n_out : 0; }

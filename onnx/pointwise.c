@@ -1,5 +1,5 @@
-/* Elementwise arithmetic: a row an operator, with its op for tensors and its function for numbers known while recording.
- * Integers are i32; those of 8 and 16 bits wrap around as in C. */
+/* Elementwise arithmetic: a row an operator, with its op for tensors and its function for known numbers. Integers
+ * are i32; those of 8 and 16 bits wrap around as in C. */
 #include <math.h>
 
 #include "pointwise.h"

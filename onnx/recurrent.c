@@ -36,7 +36,7 @@ static const activation activations[] = {
 };
 enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0], MOST_FUNCTIONS = 6 };
 
-/* The functions of a node: three for each direction of an LSTM, two of a GRU, one of an RNN. -1: a name is not known. */
+/* The functions of a node: for each direction three of an LSTM, two of a GRU, one of an RNN. -1: a name is unknown. */
 static int functions_of(const wg__onnx_node *node, int per_direction, activation *out)
 {
     static const char *const standard[] = {"Tanh", "Sigmoid", "Tanh", "Sigmoid", "Tanh", "Tanh"};
@@ -211,7 +211,7 @@ static cell cell_of(wg__call *c, const sizes *s, int d)
 /* The initial state of a direction, operand k; zeros if it is omitted. */
 static wg_tensor initial(wg__call *c, const sizes *s, int k, int d)
 {
-    if (!wg__has(c, k)) return wg_zeros(c->tape, c->real, WG_DIMS(s->batch, s->hidden));
+    if (!wg__has(c, k)) return wg_zeros(c->tape, c->floats, WG_DIMS(s->batch, s->hidden));
     return wg_select(wg__tensor(c, k), s->batch_first ? 1 : 0, d);
 }
 

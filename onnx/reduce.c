@@ -38,7 +38,7 @@ static const struct {
     {"ReduceSumSquare", reduce_square, wg_square},
 };
 
-/* The sum, product, maximum or minimum of known numbers over all axes; of those of one axis, the others do not occur. */
+/* The sum, product, maximum or minimum of known numbers of one axis, as sizes are; others are reduced on the tape. */
 static bool known_reduce(wg__call *c, wg_axes axes, bool some, bool keep)
 {
     const wg__known_item *x = wg__in(c, 0);

@@ -6,7 +6,7 @@
 #include "wire.h"
 
 /* Element types, by ONNX' numbers (TensorProto.DataType). */
-typedef enum wg__type {
+typedef enum wg__onnx_type {
     WG__NONE = 0,
     WG__FLOAT,
     WG__UINT8,
@@ -26,7 +26,7 @@ typedef enum wg__type {
     WG__BFLOAT16,
     WG__UINT4 = 21,
     WG__INT4 = 22
-} wg__type;
+} wg__onnx_type;
 
 const char *wg__type_name(int type); /* "int64"; "?" for none */
 bool wg__type_is_float(int type);

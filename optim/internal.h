@@ -16,6 +16,7 @@ typedef union wg__optimizer_options {
     wg_sgd_options sgd;
     wg_rmsprop_options rmsprop;
     wg_adam_options adam;
+    wg_adagrad_options adagrad;
 } wg__optimizer_options;
 
 /* A variant of an optimizer, such as SGD with momentum. */

@@ -133,6 +133,19 @@ static void adamw_coefficients(const wg__optimizer_options *options, double lr, 
     c[2] = 1 - lr * w;
 }
 
+/* Where the variance is not known yet, the loop divides by 0 sqrt(v) + 1. */
+static void radam_coefficients(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c)
+{
+    adam_coefficients(options, lr, w, k, c);
+    const double beta2 = options->adam.beta2, power = pow(beta2, k);
+    const double most = 2 / (1 - beta2) - 1, r = most - 2 * k * power / (1 - power);
+    c[6] = r > 5 ? 1 : 0;
+    if (r > 5)
+        c[0] *= sqrt((r - 4) * (r - 2) * most / ((most - 4) * (most - 2) * r)) * sqrt(1 - power);
+    else
+        c[7] = 1;
+}
+
 static const wg__optimizer_kind kind_adam = {.name = "adam",
                                              .slots = {"exp_avg", "exp_avg_sq"},
                                              .counts_steps = true,
@@ -143,6 +156,17 @@ static const wg__optimizer_kind kind_adamw = {.name = "adamw",
                                               .counts_steps = true,
                                               .update = offsetof(wg__update_kernels, adam),
                                               .coefficients = adamw_coefficients};
+
+static const wg__optimizer_kind kind_amsgrad = {.name = "amsgrad",
+                                                .slots = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"},
+                                                .counts_steps = true,
+                                                .update = offsetof(wg__update_kernels, amsgrad),
+                                                .coefficients = adam_coefficients};
+static const wg__optimizer_kind kind_radam = {.name = "radam",
+                                              .slots = {"exp_avg", "exp_avg_sq"},
+                                              .counts_steps = true,
+                                              .update = offsetof(wg__update_kernels, adam),
+                                              .coefficients = radam_coefficients};
 
 wg_adam_options wg_adam_defaults(void)
 {
@@ -175,3 +199,41 @@ static wg_optimizer *adam_new(wg_params *set, const wg__optimizer_kind *kind, wg
 
 wg_optimizer *wg_adam_new(wg_params *set, wg_adam_options o) { return adam_new(set, &kind_adam, o); }
 wg_optimizer *wg_adamw_new(wg_params *set, wg_adamw_options o) { return adam_new(set, &kind_adamw, o); }
+wg_optimizer *wg_amsgrad_new(wg_params *set, wg_adam_options o) { return adam_new(set, &kind_amsgrad, o); }
+wg_optimizer *wg_radam_new(wg_params *set, wg_adam_options o) { return adam_new(set, &kind_radam, o); }
+
+/* ---- adagrad ---- */
+
+static void adagrad_coefficients(const wg__optimizer_options *options, double lr, double w, int32_t k, double *c)
+{
+    const wg_adagrad_options *o = &options->adagrad;
+    c[0] = lr / (1 + (k - 1) * o->lr_decay);
+    c[1] = w;
+    c[2] = k > 1 ? 0 : o->initial;
+    c[3] = o->epsilon;
+}
+
+static const wg__optimizer_kind kind_adagrad = {.name = "adagrad",
+                                                .slots = {"sum"},
+                                                .counts_steps = true,
+                                                .update = offsetof(wg__update_kernels, adagrad),
+                                                .coefficients = adagrad_coefficients};
+
+wg_adagrad_options wg_adagrad_defaults(void) { return (wg_adagrad_options){.lr = 1e-2, .epsilon = 1e-10}; }
+
+wg_optimizer *wg_adagrad_new(wg_params *set, wg_adagrad_options o)
+{
+    const char *invalid = NULL;
+    if (!not_negative(o.lr))
+        invalid = "lr must be a number >= 0";
+    else if (!not_negative(o.lr_decay))
+        invalid = "lr_decay must be a number >= 0";
+    else if (!not_negative(o.epsilon))
+        invalid = "epsilon must be a number >= 0";
+    else if (!not_negative(o.initial))
+        invalid = "initial must be a number >= 0";
+    else if (!not_negative(o.weight_decay))
+        invalid = "weight_decay must be a number >= 0";
+    wg__optimizer_options options = {.adagrad = o};
+    return wg__optimizer_new(set, &kind_adagrad, &options, o.lr, o.weight_decay, invalid);
+}

@@ -76,6 +76,26 @@ WG_API wg_optimizer *wg_adam_new(wg_params *set, wg_adam_options options); /* of
 WG_API wg_adamw_options wg_adamw_defaults(void);
 WG_API wg_optimizer *wg_adamw_new(wg_params *set, wg_adamw_options options); /* of all parameters of the set */
 
+/* AMSGrad (Reddi et al. 2018), Adam with the largest v up to now in place of v, which is not undone:
+ *   h = max(h, v);   p -= lr / (1 - beta1^k) m / (sqrt(h / (1 - beta2^k)) + epsilon). */
+WG_API wg_optimizer *wg_amsgrad_new(wg_params *set, wg_adam_options options); /* of all parameters of the set */
+/* RAdam (Liu et al. 2020), Adam without its first steps of unknown variance: with R = 2 / (1 - beta2) - 1,
+ * r = R - 2 k beta2^k / (1 - beta2^k), c = sqrt((r - 4) (r - 2) R / ((R - 4) (R - 2) r)),
+ *   p -= lr / (1 - beta1^k) m (r > 5 ? c sqrt(1 - beta2^k) / (sqrt(v) + epsilon) : 1). */
+WG_API wg_optimizer *wg_radam_new(wg_params *set, wg_adam_options options); /* of all parameters of the set */
+
+/* Adagrad (Duchi, Hazan, Singer 2011):
+ *   g += w p;   s += g^2, from `initial` on;   p -= lr / (1 + (k - 1) lr_decay) g / (sqrt(s) + epsilon). */
+typedef struct wg_adagrad_options {
+    double lr;           /* default 1e-2 */
+    double lr_decay;     /* default 0 */
+    double epsilon;      /* default 1e-10 */
+    double initial;      /* default 0 */
+    double weight_decay; /* default 0 */
+} wg_adagrad_options;
+WG_API wg_adagrad_options wg_adagrad_defaults(void);
+WG_API wg_optimizer *wg_adagrad_new(wg_params *set, wg_adagrad_options options); /* of all parameters of the set */
+
 /* Accepts NULL. */
 WG_API void wg_optimizer_free(wg_optimizer *optimizer);
 
@@ -104,7 +124,7 @@ WG_API wg_status wg_optimizer_set_lr(wg_optimizer *optimizer, double lr); /* for
 /* The memory of the state, in bytes, from the set's allocator. */
 WG_API wg_memory wg_optimizer_memory(const wg_optimizer *optimizer);
 
-/* "sgd", "rmsprop", "adam", "adamw". */
+/* "sgd", "rmsprop", "adam", "adamw", "amsgrad", "radam", "adagrad". */
 WG_API const char *wg_optimizer_name(const wg_optimizer *optimizer);
 
 /* ---- groups of parameters ---- */
@@ -156,6 +176,9 @@ WG_API double wg_schedule_exponential(double lr, uint64_t step, double factor);
 WG_API double wg_schedule_cosine(double lr, double lr_end, uint64_t step, uint64_t steps);
 /* lr min(1, (step + 1) / warmup) */
 WG_API double wg_schedule_warmup(double lr, uint64_t step, uint64_t warmup);
+/* From lr / 25 up to lr at step rise steps - 1, and down to lr / 250000 at step steps - 1, along half waves of a
+ * cosine; 0 <= rise <= 1, usually 0.3 (Smith, Topin 2018; PyTorch's OneCycleLR). */
+WG_API double wg_schedule_one_cycle(double lr, uint64_t step, uint64_t steps, double rise);
 
 /* ---- state, for checkpoints ----
  * All data that a step reads besides parameters, options and wg_optimizer_steps, as named arrays in a fixed order:

@@ -44,3 +44,19 @@ double wg_schedule_warmup(double lr, uint64_t step, uint64_t warmup)
     wg__fp_end(&caller);
     return now;
 }
+
+/* Two half waves: up to the step `top`, and down from there. */
+WG__FP_CALLED static double one_cycle(double lr, double step, double last, double top)
+{
+    if (step <= top) return cosine(lr / 25, lr, step, top > 0 ? top : 1);
+    return cosine(lr, lr / 250000, step - top, last - top);
+}
+
+double wg_schedule_one_cycle(double lr, uint64_t step, uint64_t steps, double rise)
+{
+    if (steps < 2 || step >= steps - 1) return lr / 250000;
+    const wg__fp caller = wg__fp_begin();
+    const double now = one_cycle(lr, (double)step, (double)(steps - 1), rise * (double)steps - 1);
+    wg__fp_end(&caller);
+    return now;
+}

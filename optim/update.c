@@ -93,11 +93,11 @@ static void rmsprop_centered_momentum(int64_t n, void *p, const void *g, void *c
 }
 
 /* c: lr / (1 - beta1^k), w added to the gradient, factor of p, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^k),
- * epsilon */
-static void adam(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
+ * epsilon. The flag is a constant, as in rmsprop_any. */
+static inline __attribute__((always_inline)) void adam_any(int64_t n, real *restrict p, const real *restrict g,
+                                                           real *restrict m, real *restrict v, real *restrict most,
+                                                           const double *c, bool has_most)
 {
-    real *restrict p = p_, *restrict m = slot[0], *restrict v = slot[1];
-    const real *restrict g = g_;
     const real lr = (real)c[0], w = (real)c[1], shrink = (real)c[2], one_minus_beta1 = (real)c[3];
     const real beta2 = (real)c[4], one_minus_beta2 = (real)c[5], correction = (real)c[6], epsilon = (real)c[7];
     for (int64_t i = 0; i < n; i++) {
@@ -106,7 +106,35 @@ static void adam(int64_t n, void *p_, const void *g_, void *const *slot, const d
         real square = beta2 * v[i] + one_minus_beta2 * (d * d);
         m[i] = mean;
         v[i] = square;
+        if (has_most) {
+            square = square > most[i] ? square : most[i];
+            most[i] = square;
+        }
         p[i] = p[i] * shrink - lr * (mean / (root(square) * correction + epsilon));
+    }
+}
+
+static void adam(int64_t n, void *p, const void *g, void *const *slot, const double *c)
+{
+    adam_any(n, p, g, slot[0], slot[1], NULL, c, false);
+}
+
+static void amsgrad(int64_t n, void *p, const void *g, void *const *slot, const double *c)
+{
+    adam_any(n, p, g, slot[0], slot[1], slot[2], c, true);
+}
+
+/* c: lr / (1 + (k - 1) lr_decay), w, the initial sum in the first step (else 0), epsilon */
+static void adagrad(int64_t n, void *p_, const void *g_, void *const *slot, const double *c)
+{
+    real *restrict p = p_, *restrict s = slot[0];
+    const real *restrict g = g_;
+    const real lr = (real)c[0], w = (real)c[1], initial = (real)c[2], epsilon = (real)c[3];
+    for (int64_t i = 0; i < n; i++) {
+        real d = g[i] + w * p[i];
+        real sum = s[i] + initial + d * d;
+        s[i] = sum;
+        p[i] -= lr * (d / (root(sum) + epsilon));
     }
 }
 
@@ -161,6 +189,8 @@ const wg__update_kernels WG__UPDATE = {
     .rmsprop_centered = rmsprop_centered,
     .rmsprop_centered_momentum = rmsprop_centered_momentum,
     .adam = adam,
+    .amsgrad = amsgrad,
+    .adagrad = adagrad,
     .first_nonfinite = first_nonfinite,
     .sum_squares = sum_squares,
     .scale = scale,

@@ -14,7 +14,8 @@ typedef void (*wg__update_fn)(int64_t n, void *p, const void *g, void *const *sl
 typedef struct wg__update_kernels {
     wg__update_fn sgd, sgd_momentum;
     wg__update_fn rmsprop, rmsprop_momentum, rmsprop_centered, rmsprop_centered_momentum;
-    wg__update_fn adam;
+    wg__update_fn adam, amsgrad;
+    wg__update_fn adagrad;
     int64_t (*first_nonfinite)(int64_t n, const void *g); /* index; -1: all are finite */
     /* of g unit, in f64; the order of additions depends on n only */
     double (*sum_squares)(int64_t n, const void *g, double unit);

@@ -29,6 +29,10 @@ wg_tensor classify(wg_tensor x);
 extern wg_tensor weight, tokens, lengths;
 #elif defined EXAMPLE_OF_loss
 extern wg_tensor logits, labels, prediction, target, queries, points;
+#elif defined EXAMPLE_OF_onnx
+extern wg_tape *tape;
+extern const float pixels[];
+extern wg_tensor labels;
 #elif defined EXAMPLE_OF_decode
 extern wg_tensor logits;
 extern int64_t vocabulary;

@@ -15,7 +15,7 @@ ATTRIBUTE = r'__attribute__ ?\(\((?:[^()]|\([^()]*\))*\)\)'
 
 # Valid values by type, or by type and name of the parameter.
 VALUES = {
-    ('const wg_onnx_named *', 'inputs'): '&w.named[0]', ('const wg_onnx_named *', 'outputs'): '&w.named[1]',
+    ('const wg_onnx_named *', 'inputs'): 'w.named_in', ('const wg_onnx_named *', 'outputs'): 'w.named_out',
     'wg_tape *': 'w.tape', 'wg_pool *': 'w.pool', 'wg_params *': 'w.set', 'wg_param *': 'w.param',
     'wg_buffer *': 'w.buffer', 'wg_tensor': 'w.x', 'const wg_tensor *': 'w.many', 'wg_tensor *': 'w.out',
     'wg_optimizer *': 'w.optimizer', 'struct wg_optimizer *': 'w.optimizer', 'wg_average *': 'w.average',
@@ -24,7 +24,7 @@ VALUES = {
     'wg_safetensors *': 'w.file', 'wg_op *': '&nop', 'wg_infer *': '&w.infer',
     'wg_args *': '&w.args', 'wg_error *': '&w.error', 'FILE *': 'w.null', 'wg_idx *': '&w.idx',
     'wg_text *': '&w.text', 'wg_entry *': '&w.entry', 'wg_pair *': '&w.pair', 'wg_checkpoint *': '&w.checkpoint',
-    'wg_trainer *': 'w.trainer', 'wg_fit_batch *': '&w.fit_batch', 'wg_fit_options *': '&w.fit',
+    'wg_onnx *': 'w.onnx', 'wg_trainer *': 'w.trainer', 'wg_fit_batch *': '&w.fit_batch', 'wg_fit_options *': '&w.fit',
     'wg_fit_result *': '&w.result', 'wg_progress *': '&w.progress', ('void *', 'progress'): '&w.progress',
     'wg_csv *': 'w.csv', 'wg_categories *': '&w.categories', 'wg_picture *': '&w.picture', 'wg_sound *': '&w.sound',
     'wg_dataset *': '&w.dataset', 'wg_feed *': 'w.feed', 'wg_batch *': '&w.batch', 'wg_sample *': '&w.sample',
@@ -48,7 +48,7 @@ VALUES = {
     ('wg_tensor', 'index'): 'w.index', ('wg_tensor', 'labels'): 'w.index', ('wg_tensor', 'lengths'): 'w.index',
     ('wg_tensor', 'token'): 'w.index', ('wg_tensor', 'position'): 'w.index', ('wg_tensor', 'mask'): 'w.mask',
     ('wg_tensor', 'loss'): 'w.loss', ('wg_tensor', 'weight'): 'w.weight', ('wg_tensor', 'bias'): 'w.bias',
-    ('int', 'n'): '3', ('int', 'n_in'): '2', ('int', 'T'): '3', ('int', 'axis'): '0', ('int64_t', 'size'): '6',
+    ('int', 'n'): '3', ('int', 'n_in'): '2', ('int', 'n_out'): '1', ('int', 'T'): '3', ('int', 'axis'): '0', ('int64_t', 'size'): '6',
     ('int64_t', 'heads'): '2', ('size_t', 'n'): '1', ('size_t', 'n_tensors'): '1', ('size_t', 'n_metadata'): '1',
 }
 ENUMS = {'wg_status': 'WG_ERR_SHAPE', 'wg_dtype': 'WG_F32', 'wg_reduction': '(wg_reduction)0', 'wg_cell': 'WG_LSTM',
@@ -68,7 +68,7 @@ NUMBERS = {
     'uint64_t': (['0', 'UINT64_MAX'], []), 'size_t': (['0'], ['SIZE_MAX', 'SIZE_MAX / 2']),
     'double': (['0', '-1', 'NAN', 'INFINITY', '-INFINITY', '1e308', '-1e-310'], []),
 }
-ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int32_t *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *',
+ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int32_t *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *', 'wg_onnx_named *',
           'wg_param *const *', 'char *const *', 'uint8_t *', 'const char *const *', 'wg_series *')
 
 

@@ -125,6 +125,9 @@ static void make_tensors(void)
     w.loss = loss(NULL, w.tape, w.set);
     for (int i = 0; i < 8; i++) w.many[i] = wg_scale(w.x, i);
     for (int i = 0; i < 64; i++) w.out[i] = w.many[i % 8];
+    w.named_in[0] = (wg_onnx_named){.name = "a", .tensor = w.x};
+    w.named_in[1] = (wg_onnx_named){.name = "b", .tensor = w.index};
+    w.named_out[0] = (wg_onnx_named){.name = "c", .tensor = w.many[1]};
     w.keys = (wg_keys){w.x, w.x, WG_NONE};
     w.state = wg_rnn_zero_state(&w.l.rnn, w.tape, 4);
     w.infer = (wg_infer){.op = &nop};
@@ -154,7 +157,14 @@ static void make_data(void)
     w.sound = (wg_sound){1, 1, 8000, calloc(1, sizeof(float))};
     for (int i = 0; i < 8; i++) w.words[i] = "word";
     snprintf(path, sizeof path, "%s.csv", w.path);
-    FILE *file = fopen(path, "w");
+    static const char sum[] =
+        "\010\010:"
+        "3\012\016\012\001a\012\001b\022\001y\042\003Add\022\000Z\011\012\001a\022\004\012\002\010\001Z\011\012\001"
+        "b\022\004\012\002\010\001b\011\012\001y\022\004\012\002\010\001B\004\012\000\020\021"; /* a + b = y */
+    FILE *file = fopen(path, "wb");
+    assert_true(file && fwrite(sum, 1, sizeof sum - 1, file) == sizeof sum - 1 && fclose(file) == 0);
+    w.onnx = wg_onnx_open(path, NULL);
+    file = fopen(path, "w");
     assert_non_null(file);
     fputs("a,b\n1,x\n", file);
     fclose(file);
@@ -211,8 +221,8 @@ static void make_world(void)
     w.stop.path = w.path;
     w.stop.best = 3;
     w.difference = (wg_difference){.kind = WG_MISSING, .name = "a", .text = "missing: a"};
-    assert_true(w.pool && w.optimizer && w.log && w.report && w.average && w.loader && w.trainer && w.file &&
-                w.null && w.idx.data);
+    assert_true(w.pool && w.optimizer && w.log && w.report && w.average && w.loader && w.trainer && w.onnx &&
+                w.file && w.null && w.idx.data);
 }
 
 /* ---- results ---- */

@@ -154,15 +154,45 @@ static void description(void)
     wg_onnx_free(model);
 }
 
-/* Every operator's row can be asked for, once. */
+/* The names in backticks of the page's table are operators; returns how many. */
+static size_t names_in_table(char *page)
+{
+    size_t n = 0;
+    char *at = strstr(page, "## Operators"), *end = strstr(page, "## What is refused");
+    assert_true(at && end);
+    for (char *line = strtok(at, "\n"); line && line < end; line = strtok(NULL, "\n")) {
+        if (line[0] != '|') continue;
+        for (char *name = strchr(line, '`'); name; name = strchr(name, '`')) {
+            char *stop = strchr(name + 1, '`');
+            assert_non_null(stop);
+            *stop = 0;
+            const bool is_operator = name[1] >= 'A' && name[1] <= 'Z'; /* attributes are in lower case */
+            if (is_operator && !wg__onnx_find(name + 1)) FAIL("docs/onnx.md: there is no operator %s", name + 1);
+            n += is_operator;
+            name = stop + 1;
+        }
+    }
+    return n;
+}
+
+/* Every operator's row can be asked for, once, and is in the documentation. */
 static void operators(void)
 {
+    static char page[1 << 16];
+    const size_t size = read_all(PAGE, page, sizeof page - 1);
+    assert_true(size > 0 && size < sizeof page - 1);
     size_t n = 0;
     while (wg_onnx_operator(n)) n++;
     CHECK(n > 130 && wg_onnx_operator(n + 1) == NULL);
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < i; k++)
             if (strcmp(wg_onnx_operator(i), wg_onnx_operator(k)) == 0) FAIL("%s twice", wg_onnx_operator(i));
+    for (size_t i = 0; i < n; i++) {
+        char quoted[64];
+        snprintf(quoted, sizeof quoted, "`%s`", wg_onnx_operator(i));
+        if (!strstr(page, quoted)) FAIL("docs/onnx.md does not list %s", wg_onnx_operator(i));
+    }
+    CHECK(names_in_table(page) == n);
 }
 
 /* ---- training ---- */

@@ -1,6 +1,6 @@
-/* Damaged models: the models of tests/onnx after random edits. Half of the edits are of fields (one is removed, repeated,
- * or gets another number, text or length, at any depth, with all lengths around it right), half are of bytes. A model
- * that is refused has a reason of one line; one that is accepted is recorded, and run if that takes little memory. */
+/* Damaged models: those of tests/onnx after random edits. Half of the edits are of fields (one is removed, repeated, or
+ * gets another number, text or length, at any depth, with all lengths around it right), half are of bytes. A model that
+ * is refused has a reason of one line; one that is accepted is recorded, and run if that takes little memory. */
 #include "../io/proto.h"
 #include "../onnx/internal.h"
 #include "check.h"
@@ -25,8 +25,8 @@ static void load(void)
 }
 
 /* ---- mapped files ----
- * A sanitizer sees a read past the end of a copy on the heap, not past the end of a mapping, which goes on with zeros to
- * the end of its page. The program is linked with --wrap. */
+ * A sanitizer sees a read past the end of a copy on the heap, not past the end of a mapping, which goes on with zeros
+ * to the end of its page. The program is linked with --wrap. */
 
 void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 int __real_munmap(void *address, size_t size);

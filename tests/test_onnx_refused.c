@@ -216,7 +216,7 @@ static void graphs(void)
     expect(17, "'text' is no tensor of numbers (element type string)");
     wg__bytes_fini(&graph);
     const int64_t nine[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, -1};
-    add_value(&graph, 11, "x", WG__FLOAT, nine);
+    add_value(&graph, 11, "x", WG__FLOAT, nine), add_value(&graph, 12, "x", WG__FLOAT, nine);
     expect(17, "'x' has more than 8 axes");
     wg__bytes_fini(&graph);
     expect(17, "the graph has no output");
@@ -314,6 +314,8 @@ static void no_model(void)
     CHECK(!wg_onnx_open(as_model("", 0), &error) && strstr(error.text, "is empty"));
     error = (wg_error){0};
     CHECK(!wg_onnx_open(as_model("\x08\x08\x3a\xff", 4), &error) && strstr(error.text, "ends too early"));
+    error = (wg_error){0}; /* a graph of five bytes, of which one is there */
+    CHECK(!wg_onnx_open(as_model("\x08\x08\x3a\x05\x0a", 5), &error) && strstr(error.text, "ends too early"));
     error = (wg_error){0};
     CHECK(!wg_onnx_open(NULL, &error) && error.status == WG_ERR_ARGUMENT);
     error = (wg_error){0};

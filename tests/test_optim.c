@@ -126,6 +126,11 @@ static void test_options(void)
     REFUSED(adamw, beta2, 1, "beta2 must be in [0, 1)");
     REFUSED(adam, epsilon, NAN, "epsilon must be a number >= 0");
     REFUSED(adamw, weight_decay, -1, "weight_decay must be a number >= 0");
+    REFUSED(adagrad, lr, NAN, "lr must be a number >= 0");
+    REFUSED(adagrad, lr_decay, -1, "lr_decay must be a number >= 0");
+    REFUSED(adagrad, epsilon, -1, "epsilon must be a number >= 0");
+    REFUSED(adagrad, initial, INFINITY, "initial must be a number >= 0");
+    REFUSED(adagrad, weight_decay, NAN, "weight_decay must be a number >= 0");
 #undef REFUSED
     CHECK(value(a)[0] == 1);
     CHECK(!wg_adam_new(NULL, wg_adam_defaults()) && wg_optimizer_step(NULL) == WG_ERR_ARGUMENT);
@@ -226,6 +231,9 @@ static void test_schedules(void)
     CHECK(wg_schedule_cosine(1, 0.2, 10, 10) == 0.2 && wg_schedule_cosine(1, 0.2, 99, 0) == 0.2);
     CHECK(near(wg_schedule_warmup(1, 0, 4), 0.25) && wg_schedule_warmup(1, 3, 4) == 1 &&
           wg_schedule_warmup(1, 9, 0) == 1);
+    CHECK(near(wg_schedule_one_cycle(2, 0, 20, 0.5), 0.08) && near(wg_schedule_one_cycle(2, 9, 20, 0.5), 2));
+    CHECK(near(wg_schedule_one_cycle(2, 14, 20, 0.5), 1.000004) && wg_schedule_one_cycle(2, 19, 20, 0.5) == 8e-6);
+    CHECK(wg_schedule_one_cycle(2, 5, 0, 0.5) == 8e-6 && near(wg_schedule_one_cycle(2, 0, 20, 0.05), 0.08));
 }
 
 /* A second optimizer with the state of the first continues with the same bits. */
@@ -320,13 +328,14 @@ static void test_memory(void)
 /* Every kernel of the table against the baseline's, on the same numbers. */
 static void same_bits(const wg__update_kernels *a, const wg__update_kernels *b, size_t size)
 {
-    enum { N = 131 };
-    const wg__update_fn loops[2][7] = {{a->sgd, a->sgd_momentum, a->rmsprop, a->rmsprop_momentum,
-                                        a->rmsprop_centered, a->rmsprop_centered_momentum, a->adam},
-                                       {b->sgd, b->sgd_momentum, b->rmsprop, b->rmsprop_momentum,
-                                        b->rmsprop_centered, b->rmsprop_centered_momentum, b->adam}};
+    enum { N = 131, LOOPS = 9 };
+    const wg__update_fn loops[2][LOOPS] = {
+        {a->sgd, a->sgd_momentum, a->rmsprop, a->rmsprop_momentum, a->rmsprop_centered,
+         a->rmsprop_centered_momentum, a->adam, a->amsgrad, a->adagrad},
+        {b->sgd, b->sgd_momentum, b->rmsprop, b->rmsprop_momentum, b->rmsprop_centered,
+         b->rmsprop_centered_momentum, b->adam, b->amsgrad, b->adagrad}};
     const double c[WG__COEFFICIENTS] = {0.01, 0.003, 0.9, 0.1, 0.999, 0.001, 1.7, 1e-8};
-    for (int k = 0; k < 7; k++) {
+    for (int k = 0; k < LOOPS; k++) {
         double memory[2][5][N];
         for (int v = 0; v < 2; v++) {
             srand(1);

@@ -5,7 +5,7 @@
 #include "wengert.h"
 
 enum { PARAMS = 5, MOST = 19, STEPS = 9 };
-typedef enum kind { SGD, RMSPROP, ADAM, ADAMW, KINDS } kind;
+typedef enum kind { SGD, RMSPROP, ADAM, ADAMW, AMSGRAD, RADAM, ADAGRAD, KINDS } kind;
 
 /* A parameter as the scalar code has it. */
 typedef struct scalar {
@@ -18,7 +18,7 @@ typedef struct scalar {
 
 typedef struct setting {
     kind kind;
-    double lr, momentum, dampening, decay, alpha, epsilon, beta1, beta2;
+    double lr, momentum, dampening, decay, alpha, epsilon, beta1, beta2, lr_decay, initial;
     bool nesterov, centered, inside;
 } setting;
 
@@ -38,6 +38,8 @@ static setting any_setting(dice *r)
     s.epsilon = number(r, 1e-3, 0.3);
     s.beta1 = number(r, 0.5, 0.95);
     s.beta2 = number(r, 0.8, 0.999);
+    s.lr_decay = number(r, 0, 0.3);
+    s.initial = number(r, 0, 0.2);
     s.centered = roll(r, 2);
     s.inside = roll(r, 2);
     return s;
@@ -56,7 +58,16 @@ static wg_optimizer *optimizer_of(wg_params *set, const setting *s)
                                                         .centered = s->centered,
                                                         .epsilon_inside = s->inside});
     const wg_adam_options o = {s->lr, s->beta1, s->beta2, s->epsilon, s->decay};
-    return s->kind == ADAM ? wg_adam_new(set, o) : wg_adamw_new(set, o);
+    if (s->kind == ADAGRAD)
+        return wg_adagrad_new(set, (wg_adagrad_options){.lr = s->lr,
+                                                        .lr_decay = s->lr_decay,
+                                                        .epsilon = s->epsilon,
+                                                        .initial = s->initial,
+                                                        .weight_decay = s->decay});
+    return (s->kind == ADAM      ? wg_adam_new
+            : s->kind == AMSGRAD ? wg_amsgrad_new
+            : s->kind == RADAM   ? wg_radam_new
+                                 : wg_adamw_new)(set, o);
 }
 
 /* The formulas of optim.h, one element. */
@@ -75,11 +86,26 @@ static void update(const setting *s, double lr, scalar *x, int i)
         const double u = s->inside ? g / sqrt(d + s->epsilon) : g / (sqrt(d) + s->epsilon);
         *m = s->momentum * *m + u;
         x->p[i] -= lr * *m;
+    } else if (s->kind == ADAGRAD) {
+        *v += g * g + (k == 1 ? s->initial : 0);
+        x->p[i] -= lr / (1 + (k - 1) * s->lr_decay) * g / (sqrt(*v) + s->epsilon);
+    } else if (s->kind == RADAM) {
+        const double rest1 = 1 - pow(s->beta1, k), rest2 = 1 - pow(s->beta2, k), most = 2 / (1 - s->beta2) - 1;
+        const double r = most - 2 * k * (1 - rest2) / rest2;
+        *m = s->beta1 * *m + (1 - s->beta1) * g;
+        *v = s->beta2 * *v + (1 - s->beta2) * g * g;
+        double step = lr * *m / rest1;
+        if (r > 5)
+            step *= sqrt((r - 4) * (r - 2) * most / (most - 4) / (most - 2) / r) / (sqrt(*v) + s->epsilon) *
+                    sqrt(rest2);
+        x->p[i] -= step;
     } else {
         if (s->kind == ADAMW) x->p[i] -= lr * w * x->p[i];
         *m = s->beta1 * *m + (1 - s->beta1) * g;
         *v = s->beta2 * *v + (1 - s->beta2) * g * g;
-        x->p[i] -= lr * (*m / (1 - pow(s->beta1, k))) / (sqrt(*v / (1 - pow(s->beta2, k))) + s->epsilon);
+        *a = fmax(*a, *v);
+        const double square = s->kind == AMSGRAD ? *a : *v;
+        x->p[i] -= lr * (*m / (1 - pow(s->beta1, k))) / (sqrt(square / (1 - pow(s->beta2, k))) + s->epsilon);
     }
 }
 
@@ -147,7 +173,8 @@ static void check_state(wg_optimizer *o, const scalar *x)
         for (int k = 0; k < PARAMS; k++)
             if (x[k].param && !strcmp(strrchr(name, '.') + 1, wg_param_name(x[k].param))) of = &x[k];
         if (!CHECK(of && wg_shape_numel(&shape, &n))) return;
-        const double *want = strstr(name, "sq") ? of->s : strstr(name, "grad_avg") ? of->a : of->m;
+        const bool second = strstr(name, "max_") || strstr(name, "grad_avg");
+        const double *want = second ? of->a : strstr(name, "sq") || strstr(name, ".sum.") ? of->s : of->m;
         if (dtype == WG_I32)
             CHECK(strstr(name, ".step.") && *(int32_t *)data == of->steps && n == 1);
         else if (CHECK(n == of->n))

@@ -15,6 +15,9 @@ static wg_optimizer *optimizer_of(int kind, wg_params *set)
         return wg_rmsprop_new(set,
                               (wg_rmsprop_options){.lr = 0.01, .alpha = 0.9, .epsilon = 1e-8, .centered = true});
     case 3: return wg_adam_new(set, wg_adam_defaults());
+    case 4: return wg_amsgrad_new(set, wg_adam_defaults());
+    case 5: return wg_radam_new(set, wg_adam_defaults());
+    case 6: return wg_adagrad_new(set, wg_adagrad_defaults());
     default: return wg_adamw_new(set, wg_adamw_defaults());
     }
 }
@@ -72,7 +75,7 @@ static uint32_t train_on(int threads, int kind, bool pool_freed)
 
 static void optimizers_step_on_the_pool(void)
 {
-    for (int kind = 0; kind < 5; kind++) {
+    for (int kind = 0; kind < 8; kind++) {
         const uint32_t alone = train_on(0, kind, false);
         for (int threads = 1; threads <= 4; threads++) CHECK(train_on(threads, kind, false) == alone);
         CHECK(train_on(3, kind, true) == alone);

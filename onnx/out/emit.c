@@ -84,7 +84,7 @@ static const char *result_name(wg__out *o)
                 : wg__out_name(o, "/%.300s%s%.100s_%u", o->at.scope, slash, op, o->number);
 }
 
-const char *wg__emit(wg__out *o, const char *type, const char *const *in, int n)
+const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in, int n)
 {
     const char *name = result_name(o);
     while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
@@ -92,7 +92,7 @@ const char *wg__emit(wg__out *o, const char *type, const char *const *in, int n)
     for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
     put_text(&o->node, WG__NODE_OUTPUT, name);
     put_text(&o->node, WG__NODE_NAME, name);
-    put_text(&o->node, WG__NODE_TYPE, type);
+    put_text(&o->node, WG__NODE_TYPE, op_type);
     wg__bytes_put(&o->node, o->attributes.data, o->attributes.size);
     wg__proto_bytes(&o->nodes, WG__GRAPH_NODE, o->node.data, o->node.size);
     o->nodes.failed |= o->node.failed || o->attributes.failed;
@@ -100,16 +100,19 @@ const char *wg__emit(wg__out *o, const char *type, const char *const *in, int n)
     return name;
 }
 
-const char *wg__emit1(wg__out *o, const char *type, const char *a) { return wg__emit(o, type, &a, 1); }
-
-const char *wg__emit2(wg__out *o, const char *type, const char *a, const char *b)
+const char *wg__out_node1(wg__out *o, const char *op_type, const char *a)
 {
-    return wg__emit(o, type, (const char *[]){a, b}, 2);
+    return wg__out_node(o, op_type, &a, 1);
 }
 
-const char *wg__emit3(wg__out *o, const char *type, const char *a, const char *b, const char *c)
+const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const char *b)
 {
-    return wg__emit(o, type, (const char *[]){a, b, c}, 3);
+    return wg__out_node(o, op_type, (const char *[]){a, b}, 2);
+}
+
+const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c)
+{
+    return wg__out_node(o, op_type, (const char *[]){a, b, c}, 3);
 }
 
 /* ---- constants ---- */
@@ -145,7 +148,7 @@ static const char *constant(wg__out *o, int type, const int64_t *size, int rank,
     wg__proto_bytes(&o->message, WG__ATTRIBUTE_TENSOR, o->node.data, o->node.size);
     o->message.failed |= o->node.failed;
     attribute_end(o);
-    return wg__emit(o, "Constant", NULL, 0);
+    return wg__out_node(o, "Constant", NULL, 0);
 }
 
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data)
@@ -186,7 +189,7 @@ static const char *batch_of(wg__out *o)
             if (a.size[axis] == b.size[axis]) continue;
             wg__with_int(o, "start", axis);
             wg__with_int(o, "end", axis + 1);
-            o->batch_name = wg__emit1(o, "Shape", o->inputs[i].name);
+            o->batch_name = wg__out_node1(o, "Shape", o->inputs[i].name);
         }
     }
     return o->batch_name;
@@ -206,11 +209,11 @@ const char *wg__sizes(wg__out *o, const wg_shape *shape, const wg_shape *other)
         else if (batches == 1)
             part[n] = batch_of(o);
         else
-            part[n] = wg__emit2(o, "Mul", batch_of(o), wg__integers(o, &batches, 1));
+            part[n] = wg__out_node2(o, "Mul", batch_of(o), wg__integers(o, &batches, 1));
         from = to;
     }
     wg__with_int(o, "axis", 0);
-    return wg__emit(o, "Concat", part, n);
+    return wg__out_node(o, "Concat", part, n);
 }
 
 /* One size that differs is what remains, -1. A size of 0 is one. */
@@ -228,11 +231,11 @@ const char *wg__reshaped(wg__out *o, const char *x, const wg_shape *shape, const
     const char *to =
         differ == 0 || (differ == 1 && !empty) ? wg__integers(o, size, shape->rank) : wg__sizes(o, shape, other);
     if (empty) wg__with_int(o, "allowzero", 1);
-    return wg__emit2(o, "Reshape", x, to);
+    return wg__out_node2(o, "Reshape", x, to);
 }
 
 const char *wg__cast_to(wg__out *o, const char *x, wg_dtype dtype)
 {
     wg__with_int(o, "to", wg__element_type(dtype));
-    return wg__emit1(o, "Cast", x);
+    return wg__out_node1(o, "Cast", x);
 }

@@ -9,7 +9,7 @@ static int64_t axis_of(const wg__out *o) { return ((const wg__axis_attr *)o->at.
 static const char *take(wg__out *o)
 {
     wg__with_int(o, "axis", axis_of(o));
-    return wg__emit2(o, "Gather", wg__in_name(o, 0), wg__in_name(o, 1));
+    return wg__out_node2(o, "Gather", wg__in_name(o, 0), wg__in_name(o, 1));
 }
 
 /* The maxima of windows of x, [images, channels, positions]. What hangs over x or its padding is padding at the end. */
@@ -30,7 +30,7 @@ static const char *max_pool(wg__out *o, const wg__walked *pool)
     wg__with_ints(o, "strides", attr->stride + first, axes);
     wg__with_ints(o, "dilations", attr->dilation + first, axes);
     wg__with_ints(o, "pads", pads, 2 * axes);
-    const char *y = wg__emit1(o, "MaxPool", o->marks[pool->in[0]].name);
+    const char *y = wg__out_node1(o, "MaxPool", o->marks[pool->in[0]].name);
     return axes == 1 ? y : wg__reshaped(o, y, &o->at.shape, &o->twin.shape);
 }
 
@@ -39,14 +39,14 @@ static const char *gather(wg__out *o)
     wg__walked pool;
     if (wg__pooled(o->tape, &o->at, &pool)) return max_pool(o, &pool);
     wg__with_int(o, "axis", axis_of(o));
-    return wg__emit2(o, "GatherElements", wg__in_name(o, 0), wg__in_name(o, 1));
+    return wg__out_node2(o, "GatherElements", wg__in_name(o, 0), wg__in_name(o, 1));
 }
 
 static const char *scatter_add(wg__out *o)
 {
     wg__with_int(o, "axis", axis_of(o));
     wg__with_text(o, "reduction", "add");
-    return wg__emit3(o, "ScatterElements", wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2));
+    return wg__out_node3(o, "ScatterElements", wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2));
 }
 
 /* Whether index and class are equal. OneHot is not defined for all dtypes everywhere. */
@@ -61,8 +61,8 @@ static const char *one_hot(wg__out *o)
         return "";
     }
     for (int64_t i = 0; i < attr->classes; i++) classes[i] = (int32_t)i;
-    const char *column = wg__emit2(o, "Unsqueeze", wg__in_name(o, 0), wg__integers(o, &last, 1));
-    const char *equal = wg__emit2(o, "Equal", column, wg__constant_of(o, WG_I32, &shape, classes));
+    const char *column = wg__out_node2(o, "Unsqueeze", wg__in_name(o, 0), wg__integers(o, &last, 1));
+    const char *equal = wg__out_node2(o, "Equal", column, wg__constant_of(o, WG_I32, &shape, classes));
     return wg__cast_to(o, equal, o->at.dtype);
 }
 

@@ -11,7 +11,7 @@ static const char *fill(wg__out *o)
         wg__out_fail(o, WG_ERR_SHAPE, "a constant depends on the batch size: %g and %g", attr->value, twin->value);
     const char *value = wg__number(o, attr->dtype, attr->value);
     if (attr->shape.rank == 0) return value;
-    return wg__emit2(o, "Expand", value, wg__sizes(o, &o->at.shape, &o->twin.shape));
+    return wg__out_node2(o, "Expand", value, wg__sizes(o, &o->at.shape, &o->twin.shape));
 }
 
 static void range(const wg__arange_attr *attr, void *out)

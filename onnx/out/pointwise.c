@@ -8,11 +8,11 @@
 static const char *same(wg__out *o)
 {
     const char *in[] = {wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2)};
-    return wg__emit(o, o->row->type, in, 3);
+    return wg__out_node(o, o->row->op_type, in, 3);
 }
 
 /* The operator, and not of that. */
-static const char *negated(wg__out *o) { return wg__emit1(o, "Not", same(o)); }
+static const char *negated(wg__out *o) { return wg__out_node1(o, "Not", same(o)); }
 
 static const char *gelu_tanh(wg__out *o)
 {
@@ -27,18 +27,18 @@ static const char *cast(wg__out *o) { return wg__cast_to(o, wg__in_name(o, 0), o
 static const char *number(wg__out *o, double value) { return wg__number(o, wg__in_node(o, 0).dtype, value); }
 
 #define COMPOSED(name, expression)                                                                                 \
-    static const char *name(wg__out *o)                                                                            \
+    static const char *out_##name(wg__out *o)                                                                      \
     {                                                                                                              \
         const char *const a = wg__in_name(o, 0), *const b = wg__in_name(o, 1), *const c = wg__in_name(o, 2);       \
         (void)b, (void)c;                                                                                          \
         return expression;                                                                                         \
     }
-#define ONE(type, x)    wg__emit1(o, type, x)
-#define TWO(type, x, y) wg__emit2(o, type, x, y)
-#define WHERE(x, y, z)  wg__emit3(o, "Where", x, y, z)
+#define ONE(op_type, x)    wg__out_node1(o, op_type, x)
+#define TWO(op_type, x, y) wg__out_node2(o, op_type, x, y)
+#define WHERE(x, y, z)     wg__out_node3(o, "Where", x, y, z)
 
-COMPOSED(log1p_, ONE("Log", TWO("Add", a, number(o, 1))))
-COMPOSED(expm1_, TWO("Sub", ONE("Exp", a), number(o, 1)))
+COMPOSED(log1p, ONE("Log", TWO("Add", a, number(o, 1))))
+COMPOSED(expm1, TWO("Sub", ONE("Exp", a), number(o, 1)))
 COMPOSED(rsqrt, ONE("Reciprocal", ONE("Sqrt", a)))
 COMPOSED(square, TWO("Mul", a, a))
 COMPOSED(silu, TWO("Mul", a, ONE("Sigmoid", a)))
@@ -62,34 +62,34 @@ const wg__row wg__out_pointwise[] = {
     {"atanh", "Atanh", same},
     {"cast", "Cast", cast},
     {"ceil", "Ceil", same},
-    {"clamp", NULL, clamp},
+    {"clamp", NULL, out_clamp},
     {"cos", "Cos", same},
     {"cosh", "Cosh", same},
     {"div", "Div", same},
-    {"elu", NULL, elu},
+    {"elu", NULL, out_elu},
     {"equal", "Equal", same},
     {"erf", "Erf", same},
     {"exp", "Exp", same},
-    {"expm1", NULL, expm1_},
+    {"expm1", NULL, out_expm1},
     {"floor", "Floor", same},
     {"gelu", "Gelu", same},
     {"gelu_tanh", "Gelu", gelu_tanh},
     {"greater", "Greater", same},
     {"greater_equal", "GreaterOrEqual", same},
-    {"is_finite", NULL, is_finite},
-    {"leaky_relu", NULL, leaky_relu},
-    {"lerp", NULL, lerp},
+    {"is_finite", NULL, out_is_finite},
+    {"leaky_relu", NULL, out_leaky_relu},
+    {"lerp", NULL, out_lerp},
     {"less", "Less", same},
     {"less_equal", "LessOrEqual", same},
     {"log", "Log", same},
-    {"log1p", NULL, log1p_},
+    {"log1p", NULL, out_log1p},
     {"logical_and", "And", same},
     {"logical_not", "Not", same},
     {"logical_or", "Or", same},
-    {"masked_fill", NULL, masked_fill},
+    {"masked_fill", NULL, out_masked_fill},
     {"maximum", "Max", same},
     {"minimum", "Min", same},
-    {"mod", NULL, mod},
+    {"mod", NULL, out_mod},
     {"mul", "Mul", same},
     {"neg", "Neg", same},
     {"not_equal", "Equal", negated},
@@ -97,16 +97,16 @@ const wg__row wg__out_pointwise[] = {
     {"reciprocal", "Reciprocal", same},
     {"relu", "Relu", same},
     {"round", "Round", same},
-    {"rsqrt", NULL, rsqrt},
+    {"rsqrt", NULL, out_rsqrt},
     {"sigmoid", "Sigmoid", same},
     {"sign", "Sign", same},
-    {"silu", NULL, silu},
+    {"silu", NULL, out_silu},
     {"sin", "Sin", same},
     {"sinh", "Sinh", same},
     {"softplus", "Softplus", same},
     {"sqrt", "Sqrt", same},
-    {"square", NULL, square},
-    {"step", NULL, step},
+    {"square", NULL, out_square},
+    {"step", NULL, out_step},
     {"sub", "Sub", same},
     {"tan", "Tan", same},
     {"tanh", "Tanh", same},

@@ -6,7 +6,7 @@
 #include "../../ops/kernels/attention/attention.h"
 #include "../../ops/kernels/conv/conv.h"
 
-static const char *matmul(wg__out *o) { return wg__emit2(o, "MatMul", wg__in_name(o, 0), wg__in_name(o, 1)); }
+static const char *matmul(wg__out *o) { return wg__out_node2(o, "MatMul", wg__in_name(o, 0), wg__in_name(o, 1)); }
 
 /* ---- convolutions ---- */
 
@@ -25,7 +25,7 @@ static void with_window(wg__out *o, const wg__conv_attr *attr)
 static const char *conv(wg__out *o)
 {
     with_window(o, o->at.attr);
-    return wg__emit2(o, "Conv", wg__in_name(o, 0), wg__in_name(o, 1));
+    return wg__out_node2(o, "Conv", wg__in_name(o, 0), wg__in_name(o, 1));
 }
 
 /* conv_input(grad, weight): output_padding is what the stride leaves over. */
@@ -41,7 +41,7 @@ static const char *conv_transpose(wg__out *o)
     }
     with_window(o, attr);
     wg__with_ints(o, "output_padding", extra, axes);
-    return wg__emit2(o, "ConvTranspose", wg__in_name(o, 0), wg__in_name(o, 1));
+    return wg__out_node2(o, "ConvTranspose", wg__in_name(o, 0), wg__in_name(o, 1));
 }
 
 /* ---- attention ---- */
@@ -54,7 +54,7 @@ static const char *transposed(wg__out *o, const char *k, int rank)
     order[rank - 2] = rank - 1;
     order[rank - 1] = rank - 2;
     wg__with_ints(o, "perm", order, rank);
-    return wg__emit1(o, "Transpose", k);
+    return wg__out_node1(o, "Transpose", k);
 }
 
 /* Which keys a query sees by `causal` and `window`, bool [queries, keys], as a constant. "" : all. */
@@ -78,10 +78,10 @@ static const char *band(wg__out *o, const wg__attention_attr *attr, int64_t quer
 static const char *masked_softmax(wg__out *o, const char *x, const char *mask)
 {
     const wg_dtype dtype = o->at.dtype;
-    if (*mask) x = wg__emit3(o, "Where", mask, x, wg__number(o, dtype, -INFINITY));
+    if (*mask) x = wg__out_node3(o, "Where", mask, x, wg__number(o, dtype, -INFINITY));
     wg__with_int(o, "axis", -1);
-    const char *y = wg__emit1(o, "Softmax", x);
-    return *mask ? wg__emit3(o, "Where", mask, y, wg__number(o, dtype, 0)) : y;
+    const char *y = wg__out_node1(o, "Softmax", x);
+    return *mask ? wg__out_node3(o, "Where", mask, y, wg__number(o, dtype, 0)) : y;
 }
 
 static const char *attention(wg__out *o)
@@ -92,11 +92,11 @@ static const char *attention(wg__out *o)
     const int rank = q.shape.rank;
     if (q.shape.size[rank - 2] != twin_q.shape.size[rank - 2])
         wg__out_fail(o, WG_ERR_SHAPE, "the number of queries depends on the batch size");
-    const char *scaled = wg__emit2(o, "Mul", wg__in_name(o, 0), wg__number(o, o->at.dtype, attr->scale));
-    const char *scores = wg__emit2(o, "MatMul", scaled, transposed(o, wg__in_name(o, 1), rank));
+    const char *scaled = wg__out_node2(o, "Mul", wg__in_name(o, 0), wg__number(o, o->at.dtype, attr->scale));
+    const char *scores = wg__out_node2(o, "MatMul", scaled, transposed(o, wg__in_name(o, 1), rank));
     const char *seen = band(o, attr, q.shape.size[rank - 2], k.shape.size[rank - 2]), *mask = wg__in_name(o, 3);
-    if (*seen && *mask) mask = wg__emit2(o, "And", seen, mask);
-    return wg__emit2(o, "MatMul", masked_softmax(o, scores, *mask ? mask : seen), wg__in_name(o, 2));
+    if (*seen && *mask) mask = wg__out_node2(o, "And", seen, mask);
+    return wg__out_node2(o, "MatMul", masked_softmax(o, scores, *mask ? mask : seen), wg__in_name(o, 2));
 }
 
 static const char *softmax_of_mask(wg__out *o) { return masked_softmax(o, wg__in_name(o, 0), wg__in_name(o, 1)); }
@@ -105,8 +105,8 @@ static const char *softmax_of_mask(wg__out *o) { return masked_softmax(o, wg__in
 static const char *masked_dots(wg__out *o)
 {
     const char *k = transposed(o, wg__in_name(o, 1), wg__in_node(o, 1).shape.rank);
-    const char *dots = wg__emit2(o, "MatMul", wg__in_name(o, 0), k);
-    return *wg__in_name(o, 2) ? wg__emit3(o, "Where", wg__in_name(o, 2), dots, wg__number(o, o->at.dtype, 0))
+    const char *dots = wg__out_node2(o, "MatMul", wg__in_name(o, 0), k);
+    return *wg__in_name(o, 2) ? wg__out_node3(o, "Where", wg__in_name(o, 2), dots, wg__number(o, o->at.dtype, 0))
                               : dots;
 }
 
@@ -115,8 +115,8 @@ static const char *masked_product(wg__out *o)
 {
     const wg__masked_attr *attr = o->at.attr;
     const char *a = wg__in_name(o, 0), *mask = wg__in_name(o, 2);
-    if (*mask) a = wg__emit3(o, "Where", mask, a, wg__number(o, o->at.dtype, 0));
-    const char *product = wg__emit2(o, "MatMul", a, wg__in_name(o, 1));
+    if (*mask) a = wg__out_node3(o, "Where", mask, a, wg__number(o, o->at.dtype, 0));
+    const char *product = wg__out_node2(o, "MatMul", a, wg__in_name(o, 1));
     return attr->transposed ? transposed(o, product, o->at.shape.rank) : product;
 }
 

@@ -20,10 +20,10 @@ static const char *sum(wg__out *o)
     const wg_shape x = wg__in_node(o, 0).shape, twin = o->other ? wg__walk_at(o->other, o->twin.in[0]).shape : x;
     int64_t axes[WG_MAX_RANK];
     const int n = summed_axes(&x, &o->at.shape, &twin, &o->twin.shape, axes), lead = x.rank - o->at.shape.rank;
-    if (n == 0) return wg__emit1(o, "Identity", wg__in_name(o, 0));
+    if (n == 0) return wg__out_node1(o, "Identity", wg__in_name(o, 0));
     const char *over = wg__integers(o, axes, n);
     wg__with_int(o, "keepdims", n > lead || lead == 0);
-    const char *y = wg__emit2(o, "ReduceSum", wg__in_name(o, 0), over);
+    const char *y = wg__out_node2(o, "ReduceSum", wg__in_name(o, 0), over);
     return n > lead && lead > 0 ? wg__reshaped(o, y, &o->at.shape, &o->twin.shape) : y;
 }
 
@@ -34,10 +34,10 @@ static const char *reduced(wg__out *o, const char *x)
     int n = 0;
     for (int i = 0; i < WG_MAX_RANK; i++)
         if (attr->mask >> i & 1) axes[n++] = i;
-    if (n == 0) return wg__emit1(o, "Identity", x);
+    if (n == 0) return wg__out_node1(o, "Identity", x);
     const char *over = wg__integers(o, axes, n);
     wg__with_int(o, "keepdims", attr->keep);
-    return wg__emit2(o, o->row->type, x, over);
+    return wg__out_node2(o, o->row->op_type, x, over);
 }
 
 static const char *reduce(wg__out *o) { return reduced(o, wg__in_name(o, 0)); }
@@ -53,7 +53,7 @@ static const char *place(wg__out *o)
     const wg__reduce_attr *attr = o->at.attr;
     wg__with_int(o, "axis", __builtin_ctz(attr->mask));
     wg__with_int(o, "keepdims", attr->keep);
-    return wg__cast_to(o, wg__emit1(o, o->row->type, wg__in_name(o, 0)), WG_I32);
+    return wg__cast_to(o, wg__out_node1(o, o->row->op_type, wg__in_name(o, 0)), WG_I32);
 }
 
 static const char *cumsum(wg__out *o)
@@ -61,7 +61,7 @@ static const char *cumsum(wg__out *o)
     const wg__scan_attr *attr = o->at.attr;
     const char *axis = wg__number(o, WG_I32, attr->axis);
     wg__with_int(o, "reverse", attr->reverse);
-    return wg__emit2(o, "CumSum", wg__in_name(o, 0), axis);
+    return wg__out_node2(o, "CumSum", wg__in_name(o, 0), axis);
 }
 
 const wg__row wg__out_reduce[] = {

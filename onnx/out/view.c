@@ -11,22 +11,22 @@ static const char *permute(wg__out *o)
 {
     const wg__permute_attr *attr = o->at.attr;
     wg__with_ints(o, "perm", attr->axis, o->at.shape.rank);
-    return wg__emit1(o, "Transpose", wg__in_name(o, 0));
+    return wg__out_node1(o, "Transpose", wg__in_name(o, 0));
 }
 
 static const char *expand(wg__out *o)
 {
-    return wg__emit2(o, "Expand", wg__in_name(o, 0), wg__sizes(o, &o->at.shape, &o->twin.shape));
+    return wg__out_node2(o, "Expand", wg__in_name(o, 0), wg__sizes(o, &o->at.shape, &o->twin.shape));
 }
 
-static const char *copy(wg__out *o) { return wg__emit1(o, "Identity", wg__in_name(o, 0)); }
+static const char *copy(wg__out *o) { return wg__out_node1(o, "Identity", wg__in_name(o, 0)); }
 
 /* x[start:stop:step] along an axis. */
 static const char *sliced(wg__out *o, const char *x, int64_t start, int64_t stop, int64_t axis, int64_t step)
 {
     const char *in[] = {x, wg__integers(o, &start, 1), wg__integers(o, &stop, 1), wg__integers(o, &axis, 1),
                         wg__integers(o, &step, 1)};
-    return wg__emit(o, "Slice", in, step == 1 ? 4 : 5);
+    return wg__out_node(o, "Slice", in, step == 1 ? 4 : 5);
 }
 
 /* Along the batch only a slice to the end is one of every batch size; there `stop` is what the batch has. */
@@ -59,7 +59,7 @@ static const char *concat(wg__out *o)
     }
     for (int k = 0; k < n; k++) in[k] = wg__in_name(o, k);
     wg__with_int(o, "axis", ((const wg__concat_attr *)o->at.attr)->axis);
-    return wg__emit(o, "Concat", in, n);
+    return wg__out_node(o, "Concat", in, n);
 }
 
 /* x with zeros before and after, by axis. */
@@ -68,7 +68,7 @@ static const char *padded(wg__out *o, const int64_t *before, const int64_t *afte
     int64_t pads[2 * WG_MAX_RANK];
     const int rank = o->at.shape.rank;
     for (int i = 0; i < rank; i++) pads[i] = before[i], pads[rank + i] = after[i];
-    return wg__emit2(o, "Pad", wg__in_name(o, 0), wg__integers(o, pads, 2 * rank));
+    return wg__out_node2(o, "Pad", wg__in_name(o, 0), wg__integers(o, pads, 2 * rank));
 }
 
 static const char *pad(wg__out *o)
