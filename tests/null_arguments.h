@@ -67,7 +67,7 @@ typedef struct world {
     wg_idx idx;
     wg_text text;
     wg_entry entry;
-    wg_onnx_named named[2]; /* input, output */
+    wg_onnx_named named_in[2], named_out[2];
     wg_pair pair;
     wg_checkpoint checkpoint;
     wg_early_stop stop;

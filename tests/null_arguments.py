@@ -15,7 +15,7 @@ ATTRIBUTE = r'__attribute__ ?\(\((?:[^()]|\([^()]*\))*\)\)'
 
 # Valid values by type, or by type and name of the parameter.
 VALUES = {
-    ('const wg_onnx_named *', 'inputs'): '&w.named[0]', ('const wg_onnx_named *', 'outputs'): '&w.named[1]',
+    ('const wg_onnx_named *', 'inputs'): 'w.named_in', ('const wg_onnx_named *', 'outputs'): 'w.named_out',
     'wg_tape *': 'w.tape', 'wg_pool *': 'w.pool', 'wg_params *': 'w.set', 'wg_param *': 'w.param',
     'wg_buffer *': 'w.buffer', 'wg_tensor': 'w.x', 'const wg_tensor *': 'w.many', 'wg_tensor *': 'w.out',
     'wg_optimizer *': 'w.optimizer', 'struct wg_optimizer *': 'w.optimizer', 'wg_average *': 'w.average',
@@ -68,7 +68,7 @@ NUMBERS = {
     'uint64_t': (['0', 'UINT64_MAX'], []), 'size_t': (['0'], ['SIZE_MAX', 'SIZE_MAX / 2']),
     'double': (['0', '-1', 'NAN', 'INFINITY', '-INFINITY', '1e308', '-1e-310'], []),
 }
-ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int32_t *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *',
+ARRAYS = ('wg_tensor *', 'void *', 'float *', 'int32_t *', 'int64_t *', 'int *', 'char *', 'wg_entry *', 'wg_pair *', 'wg_onnx_named *',
           'wg_param *const *', 'char *const *', 'uint8_t *', 'const char *const *', 'wg_series *')
 
 

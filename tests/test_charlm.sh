@@ -118,6 +118,8 @@ same s1.txt s2.txt "the same seed"
 cmp -s s1.txt s3.txt && fail "two seeds wrote the same"
 [ "$(wc -c <s1.txt)" = 55 ] || fail "not 4 + 50 characters and a newline"
 grep -q "^the " s1.txt || fail "does not begin with the prime"
+"$charlm" sample --model learned.safetensors --length 2 --export charlm.onnx >/dev/null || fail "export"
+grep -q "rnn.weight_hh_l0" charlm.onnx && grep -q "h0_next" charlm.onnx || fail "export has no weights or states"
 "$charlm" sample --model learned.safetensors --temperature 0 --length 5 >/dev/null || fail "temperature 0"
 
 # Wrong usage: exit 2.

@@ -125,6 +125,9 @@ static void make_tensors(void)
     w.loss = loss(NULL, w.tape, w.set);
     for (int i = 0; i < 8; i++) w.many[i] = wg_scale(w.x, i);
     for (int i = 0; i < 64; i++) w.out[i] = w.many[i % 8];
+    w.named_in[0] = (wg_onnx_named){.name = "a", .tensor = w.x};
+    w.named_in[1] = (wg_onnx_named){.name = "b", .tensor = w.index};
+    w.named_out[0] = (wg_onnx_named){.name = "c", .tensor = w.many[1]};
     w.keys = (wg_keys){w.x, w.x, WG_NONE};
     w.state = wg_rnn_zero_state(&w.l.rnn, w.tape, 4);
     w.infer = (wg_infer){.op = &nop};

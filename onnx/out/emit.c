@@ -84,7 +84,7 @@ static const char *result_name(wg__out *o)
                 : wg__out_name(o, "/%.300s%s%.100s_%u", o->at.scope, slash, op, o->number);
 }
 
-const char *wg__out_node(wg__out *o, const char *type, const char *const *in, int n)
+const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in, int n)
 {
     const char *name = result_name(o);
     while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
@@ -92,7 +92,7 @@ const char *wg__out_node(wg__out *o, const char *type, const char *const *in, in
     for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
     put_text(&o->node, WG__NODE_OUTPUT, name);
     put_text(&o->node, WG__NODE_NAME, name);
-    put_text(&o->node, WG__NODE_TYPE, type);
+    put_text(&o->node, WG__NODE_TYPE, op_type);
     wg__bytes_put(&o->node, o->attributes.data, o->attributes.size);
     wg__proto_bytes(&o->nodes, WG__GRAPH_NODE, o->node.data, o->node.size);
     o->nodes.failed |= o->node.failed || o->attributes.failed;
@@ -100,16 +100,19 @@ const char *wg__out_node(wg__out *o, const char *type, const char *const *in, in
     return name;
 }
 
-const char *wg__out_node1(wg__out *o, const char *type, const char *a) { return wg__out_node(o, type, &a, 1); }
-
-const char *wg__out_node2(wg__out *o, const char *type, const char *a, const char *b)
+const char *wg__out_node1(wg__out *o, const char *op_type, const char *a)
 {
-    return wg__out_node(o, type, (const char *[]){a, b}, 2);
+    return wg__out_node(o, op_type, &a, 1);
 }
 
-const char *wg__out_node3(wg__out *o, const char *type, const char *a, const char *b, const char *c)
+const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const char *b)
 {
-    return wg__out_node(o, type, (const char *[]){a, b, c}, 3);
+    return wg__out_node(o, op_type, (const char *[]){a, b}, 2);
+}
+
+const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c)
+{
+    return wg__out_node(o, op_type, (const char *[]){a, b, c}, 3);
 }
 
 /* ---- constants ---- */

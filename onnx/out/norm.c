@@ -6,7 +6,7 @@
 static const char *softmax(wg__out *o)
 {
     wg__with_int(o, "axis", -1);
-    return wg__out_node1(o, o->row->type, wg__in_name(o, 0));
+    return wg__out_node1(o, o->row->op_type, wg__in_name(o, 0));
 }
 
 /* The operator must have a weight. */

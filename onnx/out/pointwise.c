@@ -8,7 +8,7 @@
 static const char *same(wg__out *o)
 {
     const char *in[] = {wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2)};
-    return wg__out_node(o, o->row->type, in, 3);
+    return wg__out_node(o, o->row->op_type, in, 3);
 }
 
 /* The operator, and not of that. */
@@ -33,9 +33,9 @@ static const char *number(wg__out *o, double value) { return wg__number(o, wg__i
         (void)b, (void)c;                                                                                          \
         return expression;                                                                                         \
     }
-#define ONE(type, x)    wg__out_node1(o, type, x)
-#define TWO(type, x, y) wg__out_node2(o, type, x, y)
-#define WHERE(x, y, z)  wg__out_node3(o, "Where", x, y, z)
+#define ONE(op_type, x)    wg__out_node1(o, op_type, x)
+#define TWO(op_type, x, y) wg__out_node2(o, op_type, x, y)
+#define WHERE(x, y, z)     wg__out_node3(o, "Where", x, y, z)
 
 COMPOSED(log1p, ONE("Log", TWO("Add", a, number(o, 1))))
 COMPOSED(expm1, TWO("Sub", ONE("Exp", a), number(o, 1)))

@@ -37,7 +37,7 @@ static const char *reduced(wg__out *o, const char *x)
     if (n == 0) return wg__out_node1(o, "Identity", x);
     const char *over = wg__integers(o, axes, n);
     wg__with_int(o, "keepdims", attr->keep);
-    return wg__out_node2(o, o->row->type, x, over);
+    return wg__out_node2(o, o->row->op_type, x, over);
 }
 
 static const char *reduce(wg__out *o) { return reduced(o, wg__in_name(o, 0)); }
@@ -53,7 +53,7 @@ static const char *place(wg__out *o)
     const wg__reduce_attr *attr = o->at.attr;
     wg__with_int(o, "axis", __builtin_ctz(attr->mask));
     wg__with_int(o, "keepdims", attr->keep);
-    return wg__cast_to(o, wg__out_node1(o, o->row->type, wg__in_name(o, 0)), WG_I32);
+    return wg__cast_to(o, wg__out_node1(o, o->row->op_type, wg__in_name(o, 0)), WG_I32);
 }
 
 static const char *cumsum(wg__out *o)

@@ -59,7 +59,7 @@ typedef struct wg__out wg__out;
 /* A row of the table. */
 typedef struct wg__row {
     const char *op;                   /* the op's name */
-    const char *type;                 /* the operator, for functions that translate several ops */
+    const char *op_type;              /* the operator, for functions that translate several ops */
     const char *(*write)(wg__out *o); /* appends nodes; the name of the value */
     bool sizes;                       /* its attributes have sizes, so that they may differ in the two recordings */
 } wg__row;
@@ -129,10 +129,10 @@ void wg__with_text(wg__out *o, const char *name, const char *text);
 void wg__with_ints(wg__out *o, const char *name, const int64_t *numbers, int n);
 
 /* Appends a node. The name of its result, which is that of the node's value unless another one follows. */
-const char *wg__out_node(wg__out *o, const char *type, const char *const *in, int n);
-const char *wg__out_node1(wg__out *o, const char *type, const char *a);
-const char *wg__out_node2(wg__out *o, const char *type, const char *a, const char *b);
-const char *wg__out_node3(wg__out *o, const char *type, const char *a, const char *b, const char *c);
+const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in, int n);
+const char *wg__out_node1(wg__out *o, const char *op_type, const char *a);
+const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const char *b);
+const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c);
 
 /* A constant: numbers of the tape's dtype; one number; integers, int64 [n]. */
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data);
