@@ -1,6 +1,6 @@
 /* Times a step of several ranks, one shard each: the gradient of a benchmark model, or as many elements as are given.
  *
- *     mpirun -n 4 bench_dist gpt-128 STEPS
+ *     mpirun -n 4 bench_dist gpt-128 STEPS [overlap]
  *     mpirun -n 2 bench_dist 1000000 STEPS
  *
  * Rank 0 prints medians, and the least, in seconds: "ranks=4 shard=0.02 step=0.005 ... bytes=3200000 elements=400000";
@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 
 static wg_world *world;
 
@@ -70,7 +71,9 @@ int main(int argc, char **argv)
     world = wg_world_open(&argc, &argv, wg_world_defaults(), &error);
     app_name("bench_dist");
     if (!world) app_fail("%s", error.text);
-    require(argc == 3 && atoi(argv[2]) > 0 && atoi(argv[2]) <= MOST, "usage: bench_dist MODEL|ELEMENTS STEPS");
+    const bool overlap = argc == 4 && strcmp(argv[3], "overlap") == 0;
+    require((argc == 3 || overlap) && atoi(argv[2]) > 0 && atoi(argv[2]) <= MOST,
+            "usage: bench_dist MODEL|ELEMENTS STEPS [overlap]");
     const int steps = atoi(argv[2]), ranks = wg_world_size(world);
     if (isdigit((unsigned char)argv[1][0]))
         elements_init(m, atoll(argv[1]));
@@ -78,6 +81,7 @@ int main(int argc, char **argv)
         m = model_new(argv[1], NULL, NULL, false);
     wg_dist_options options = wg_dist_defaults();
     options.clip_norm = m->clip;
+    options.overlap = overlap;
     wg_dist *dist = wg_dist_new(world, m->set, m->optimizer, options, &error);
     require(dist != NULL, error.text);
     wg_world_counts before = {0};

@@ -27,14 +27,14 @@ wg_status wg__exchange(wg_world *w, wg__side send, wg__side receive, bool add, u
         const int slot = (int)(i % 2), before = 1 - slot;
         if (i < n_receive) {
             const size_t bytes = bytes_of(&receive, chunk_of(&receive, i));
-            status = wg__receive(w, lane->in[slot], bytes, receive.rank, &receiving[slot]);
+            status = wg__receive(w, WG__DATA, lane->in[slot], bytes, receive.rank, &receiving[slot]);
         }
         if (i < n_send && status == WG_OK) {
             const wg__range r = chunk_of(&send, i);
             status = wg__wait(w, &sending[slot], send.rank);
             if (status != WG_OK) break;
             wg__flat_read(send.flat, r, lane->out[slot]);
-            status = wg__send(w, lane->out[slot], bytes_of(&send, r), send.rank, count, &sending[slot]);
+            status = wg__send(w, WG__DATA, lane->out[slot], bytes_of(&send, r), send.rank, count, &sending[slot]);
         }
         if (i > 0 && i - 1 < n_receive && status == WG_OK) {
             status = wg__wait(w, &receiving[before], receive.rank);

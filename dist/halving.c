@@ -75,11 +75,14 @@ void wg__halving_clear(wg_dist *d)
 /* Buckets that may go through the round. */
 static int64_t limit_of(const wg_dist *d, int r) { return r == 0 ? d->n_ready : d->rounds[r - 1].done; }
 
+static const wg__lane *lane_of(const wg_dist *d, int r) { return &d->world->lanes[1 + r]; }
+
 /* Begins buckets, of which two may be on their way. */
 static wg_status begin_some(wg_dist *d, int r, bool *moved)
 {
     wg_world *w = d->world;
     wg__round *round = &d->rounds[r];
+    const wg__lane *lane = lane_of(d, r);
     wg_status status = WG_OK;
     while (status == WG_OK && round->begun < limit_of(d, r) && round->begun - round->done < 2) {
         const int slot = (int)(round->begun % 2);
@@ -89,11 +92,12 @@ static wg_status begin_some(wg_dist *d, int r, bool *moved)
         status = wg__test(w, &round->sending[slot], round->other, &free);
         if (status != WG_OK || !free) break;
         if (kept.end > kept.begin)
-            status = wg__receive(w, w->lanes[r].in[slot], bytes_of(d, kept), round->other, &round->receiving[slot]);
+            status =
+                wg__receive(w, WG__SUMS, lane->in[slot], bytes_of(d, kept), round->other, &round->receiving[slot]);
         if (status == WG_OK && sent.end > sent.begin) {
-            wg__flat_read(&d->grads, sent, w->lanes[r].out[slot]);
-            status = wg__send(w, w->lanes[r].out[slot], bytes_of(d, sent), round->other, &w->counts.gradient_bytes,
-                              &round->sending[slot]);
+            wg__flat_read(&d->grads, sent, lane->out[slot]);
+            status = wg__send(w, WG__SUMS, lane->out[slot], bytes_of(d, sent), round->other,
+                              &w->counts.gradient_bytes, &round->sending[slot]);
         }
         round->begun++;
         *moved = true;
@@ -111,7 +115,7 @@ static wg_status end_some(wg_dist *d, int r, bool *moved)
         bool here = false;
         status = wg__test(d->world, &round->receiving[slot], round->other, &here);
         if (status != WG_OK || !here) break;
-        wg__flat_add(&d->grads, common(bucket_at(d, round->done), round->kept), d->world->lanes[r].in[slot]);
+        wg__flat_add(&d->grads, common(bucket_at(d, round->done), round->kept), lane_of(d, r)->in[slot]);
         round->done++;
         *moved = true;
     }

@@ -5,8 +5,9 @@
 
 #include "../autograd/status.h"
 
-/* Of two kinds: data, which arrive in the order in which they were sent, and notes, which overtake them. */
-enum { WG__DATA = 1, WG__NOTE = 2 };
+/* Messages of a kind arrive in the order in which they were sent; kinds overtake each other. Sums of gradients are on
+ * their way while a rank computes, and while it calls a function that sends data. */
+enum { WG__DATA = 1, WG__SUMS = 2, WG__NOTE = 3 };
 
 /* A message on its way. */
 typedef struct wg__request {

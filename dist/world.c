@@ -35,7 +35,7 @@ static wg_world *left_behind; /* one that failed: messages may still arrive in i
 int wg__count_lanes(int size)
 {
     int lanes = size > 1;
-    for (int n = size; wg__is_power(size) && n > 2; n /= 2) lanes++;
+    for (int n = size; wg__is_power(size) && n > 1; n /= 2) lanes++;
     return lanes;
 }
 
@@ -274,21 +274,22 @@ wg_status wg__wait(wg_world *w, wg__request *request, int peer)
     return WG_OK;
 }
 
-wg_status wg__send(wg_world *w, const void *bytes, size_t size, int to, uint64_t *count, wg__request *request)
+wg_status wg__send(wg_world *w, int kind, const void *bytes, size_t size, int to, uint64_t *count,
+                   wg__request *request)
 {
     wg_error error = {0};
     if (w->error.status != WG_OK) return w->error.status;
     *count += size;
     w->counts.messages++;
-    if (wg__wire_send(bytes, size, to, WG__DATA, request, &error) == WG_OK) return WG_OK;
+    if (wg__wire_send(bytes, size, to, kind, request, &error) == WG_OK) return WG_OK;
     return wg__world_fail(w, WG_ERR_IO, error.text);
 }
 
-wg_status wg__receive(wg_world *w, void *bytes, size_t size, int from, wg__request *request)
+wg_status wg__receive(wg_world *w, int kind, void *bytes, size_t size, int from, wg__request *request)
 {
     wg_error error = {0};
     if (w->error.status != WG_OK) return w->error.status;
-    if (wg__wire_receive(bytes, size, from, WG__DATA, request, &error) == WG_OK) return WG_OK;
+    if (wg__wire_receive(bytes, size, from, kind, request, &error) == WG_OK) return WG_OK;
     return wg__world_fail(w, WG_ERR_IO, error.text);
 }
 
@@ -300,7 +301,7 @@ wg_status wg__send_all(wg_world *w, const void *bytes, size_t size, int to)
     for (size_t at = 0; at < size && status == WG_OK; at += WG__CHUNK) {
         wg__request request = {0};
         const size_t some = size - at < WG__CHUNK ? size - at : WG__CHUNK;
-        status = wg__send(w, (const char *)bytes + at, some, to, &w->counts.other_bytes, &request);
+        status = wg__send(w, WG__DATA, (const char *)bytes + at, some, to, &w->counts.other_bytes, &request);
         if (status == WG_OK) status = wg__wait(w, &request, to);
     }
     return status;
@@ -312,7 +313,7 @@ wg_status wg__receive_all(wg_world *w, void *bytes, size_t size, int from)
     for (size_t at = 0; at < size && status == WG_OK; at += WG__CHUNK) {
         wg__request request = {0};
         const size_t some = size - at < WG__CHUNK ? size - at : WG__CHUNK;
-        status = wg__receive(w, (char *)bytes + at, some, from, &request);
+        status = wg__receive(w, WG__DATA, (char *)bytes + at, some, from, &request);
         if (status == WG_OK) status = wg__wait(w, &request, from);
     }
     return status;

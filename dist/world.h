@@ -9,7 +9,7 @@
 #include "wire.h"
 
 enum { WG__CHUNK = 1 << 18 }; /* bytes of a message of data, at most */
-enum { WG__LANES = 31 };      /* rounds of recursive halving, at most */
+enum { WG__LANES = 32 };      /* one for data, and rounds of recursive halving, at most */
 
 /* Memory of messages on their way, two in each direction. [WG__CHUNK] each. */
 typedef struct wg__lane {
@@ -36,7 +36,7 @@ struct wg_world {
     wg_world_counts counts;
     wg__peer *peers; /* [size] */
     wg__lane lanes[WG__LANES];
-    int n_lanes; /* one for each round of halving, at least one */
+    int n_lanes; /* one for data, then one for each round of halving */
     char engine[64];
 };
 
@@ -45,9 +45,10 @@ double wg__dist_now(void);
 int wg__count_lanes(int size);
 size_t wg__world_bytes(int size);
 
-/* Begin a message of data; its bytes are added to *count. */
-wg_status wg__send(wg_world *world, const void *bytes, size_t size, int to, uint64_t *count, wg__request *request);
-wg_status wg__receive(wg_world *world, void *bytes, size_t size, int from, wg__request *request);
+/* Begin a message of data or sums; its bytes are added to *count. */
+wg_status wg__send(wg_world *world, int kind, const void *bytes, size_t size, int to, uint64_t *count,
+                   wg__request *request);
+wg_status wg__receive(wg_world *world, int kind, void *bytes, size_t size, int from, wg__request *request);
 /* Whether the message to or from this rank is done. */
 wg_status wg__test(wg_world *world, wg__request *request, int peer, bool *done);
 /* Waits until the message to or from this rank is done, for at most the time limit. */

@@ -81,6 +81,7 @@ def bits(run, long):
                 for overlap in [1, 0] if ranks in (2, 4, 8, 16) else [1]:
                     path = run.file(f"{model}-{ranks}-{threads}-{overlap}")
                     said = run.good(ranks, model, f"steps={steps}", f"threads={threads}", f"overlap={overlap}",
+                                    f"barrier={overlap}",  # its messages pass those of sums that are on their way
                                     f"save={path}", "every=1000")
                     have = said[0]["hash"], said[0]["loss"], said[0]["norm"], path.read_bytes()
                     if want and have != want:

@@ -161,6 +161,7 @@ static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, wg_loader *l
             step == (uint64_t)number_of("fails", 1e9) && wg_world_rank(world) == (int)number_of("victim", 0);
         if (wg_dist_add(dist, fails ? -1 : (double)n, &value) != WG_OK) break;
     }
+    if (number_of("barrier", 0) && wg_world_barrier(world) != WG_OK) return wg_world_status(world);
     return wg_dist_step(dist, noted, result);
 }
 
