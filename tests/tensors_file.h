@@ -20,7 +20,7 @@ static inline void expect(const wg_safetensors *file, const char *name, const ch
 {
     wg_entry e;
     double got[64];
-    int64_t numel;
+    int64_t numel = 0;
     wg_error error = {0};
     if (!wg_safetensors_find(file, name, &e)) fail_msg("no %s", name);
     assert_string_equal(e.type, type);
