@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FOLDERS = ("autograd", "ops", "nn", "optim", "io", "metrics")
+FOLDERS = ("autograd", "ops", "nn", "optim", "io", "metrics", "onnx", "train", "dist")
 LINES, BRANCHES = 95, 90
 SETUP = ["--buildtype=plain", "-Doptimization=1", "-Db_ndebug=true", "-Db_coverage=true",
          "-Dc_args=-DWG_COVERAGE"]
