@@ -1,4 +1,4 @@
-/* An exchange of ranges: while one message is on its way the next is packed, and the one before is stored or added. */
+/* An exchange of ranges: while one message is on its way the next is packed, and the one before is stored. */
 #include "exchange.h"
 
 /* Message i of a side. */
@@ -16,7 +16,7 @@ static int64_t count_chunks(const wg__side *side)
 
 static size_t bytes_of(const wg__side *side, wg__range r) { return (size_t)(r.end - r.begin) * side->flat->size; }
 
-wg_status wg__exchange(wg_world *w, wg__side send, wg__side receive, bool add, uint64_t *count)
+wg_status wg__exchange(wg_world *w, wg__side send, wg__side receive, uint64_t *count)
 {
     const int64_t n_send = count_chunks(&send), n_receive = count_chunks(&receive);
     const int64_t n = n_send > n_receive ? n_send : n_receive;
@@ -39,7 +39,7 @@ wg_status wg__exchange(wg_world *w, wg__side send, wg__side receive, bool add, u
         if (i > 0 && i - 1 < n_receive && status == WG_OK) {
             status = wg__wait(w, &receiving[before], receive.rank);
             if (status != WG_OK) break;
-            (add ? wg__flat_add : wg__flat_write)(receive.flat, chunk_of(&receive, i - 1), lane->in[before]);
+            wg__flat_write(receive.flat, chunk_of(&receive, i - 1), lane->in[before]);
         }
     }
     for (int slot = 0; slot < 2 && status == WG_OK; slot++) status = wg__wait(w, &sending[slot], send.rank);

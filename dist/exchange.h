@@ -12,9 +12,9 @@ typedef struct wg__side {
     int rank;
 } wg__side;
 
-/* Sends and receives at the same time, in messages of WG__CHUNK, two on their way in each direction. What arrives is
- * stored, or added. Bytes sent are added to *count. */
-wg_status wg__exchange(wg_world *world, wg__side send, wg__side receive, bool add, uint64_t *count);
+/* Sends and receives at the same time, in messages of WG__CHUNK, two on their way in each direction. Bytes sent are added
+ * to *count. */
+wg_status wg__exchange(wg_world *world, wg__side send, wg__side receive, uint64_t *count);
 
 /* cut[ranks + 1]: place p has the elements from cut[p] to cut[p + 1] - 1. After a gather all ranks have all elements,
  * by recursive doubling, or directly if R is no power of two; (R - 1) / R of all elements are sent by each rank. */

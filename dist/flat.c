@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+wg__range wg__common(wg__range a, wg__range b)
+{
+    const int64_t begin = a.begin > b.begin ? a.begin : b.begin, end = a.end < b.end ? a.end : b.end;
+    return (wg__range){begin, end > begin ? end : begin};
+}
+
 wg__flat wg__flat_of(void *memory, int64_t numel, size_t size)
 {
     return (wg__flat){.size = size, .numel = numel, .whole = memory};
@@ -29,11 +35,11 @@ static void each(const wg__flat *f, wg__range r, loop run, void *other, double n
         return;
     }
     for (size_t i = wg__flat_find(f, r.begin); i < f->n && f->begin[i] < r.end; i++) {
-        const int64_t begin = r.begin > f->begin[i] ? r.begin : f->begin[i];
-        const int64_t end = r.end < f->begin[i + 1] ? r.end : f->begin[i + 1];
-        if (begin >= end) continue; /* an array without elements */
-        char *at = other ? (char *)other + (size_t)(begin - r.begin) * f->size : NULL;
-        run(f->size, end - begin, f->memory[i] + (size_t)(begin - f->begin[i]) * f->size, at, number);
+        const wg__range here = wg__common(r, (wg__range){f->begin[i], f->begin[i + 1]});
+        if (here.begin == here.end) continue; /* an array without elements */
+        char *at = other ? (char *)other + (size_t)(here.begin - r.begin) * f->size : NULL;
+        run(f->size, here.end - here.begin, f->memory[i] + (size_t)(here.begin - f->begin[i]) * f->size, at,
+            number);
     }
 }
 

@@ -18,6 +18,8 @@ typedef struct wg__range {
     int64_t begin, end;
 } wg__range;
 
+/* What two ranges have in common; empty if there is nothing. */
+wg__range wg__common(wg__range a, wg__range b);
 wg__flat wg__flat_of(void *memory, int64_t numel, size_t size);
 void wg__flat_read(const wg__flat *flat, wg__range range, void *to);
 void wg__flat_write(const wg__flat *flat, wg__range range, const void *from);

@@ -12,7 +12,7 @@ static wg_status doubling(wg_world *w, const wg__flat *f, const int64_t *cut, ui
     for (int distance = w->size / 2, n = 1; distance > 0 && status == WG_OK; distance /= 2, n *= 2) {
         const int other = w->rank ^ distance, own = place / n * n, theirs = own ^ n;
         status = wg__exchange(w, (wg__side){f, places(cut, own, own + n), other},
-                              (wg__side){f, places(cut, theirs, theirs + n), other}, false, count);
+                              (wg__side){f, places(cut, theirs, theirs + n), other}, count);
     }
     return status;
 }
@@ -23,7 +23,7 @@ static wg_status direct(wg_world *w, const wg__flat *f, const int64_t *cut, uint
     for (int distance = 1; distance < w->size && status == WG_OK; distance++) {
         const int to = (w->rank + distance) % w->size, from = (w->rank - distance + w->size) % w->size;
         status = wg__exchange(w, (wg__side){f, places(cut, w->rank, w->rank + 1), to},
-                              (wg__side){f, places(cut, from, from + 1), from}, false, count);
+                              (wg__side){f, places(cut, from, from + 1), from}, count);
     }
     return status;
 }

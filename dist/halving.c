@@ -37,12 +37,6 @@ static wg__range bucket_at(const wg_dist *d, int64_t i)
     return (wg__range){begin, d->grads.numel - begin < size ? d->grads.numel : begin + size};
 }
 
-static wg__range common(wg__range a, wg__range b)
-{
-    const int64_t begin = a.begin > b.begin ? a.begin : b.begin, end = a.end < b.end ? a.end : b.end;
-    return (wg__range){begin, end > begin ? end : begin};
-}
-
 static size_t bytes_of(const wg_dist *d, wg__range r) { return (size_t)(r.end - r.begin) * d->grads.size; }
 
 bool wg__halving_new(wg_dist *d)
@@ -86,8 +80,8 @@ static wg_status begin_some(wg_dist *d, int r, bool *moved)
     wg_status status = WG_OK;
     while (status == WG_OK && round->begun < limit_of(d, r) && round->begun - round->done < 2) {
         const int slot = (int)(round->begun % 2);
-        const wg__range all = bucket_at(d, round->begun), sent = common(all, round->sent);
-        const wg__range kept = common(all, round->kept);
+        const wg__range all = bucket_at(d, round->begun), sent = wg__common(all, round->sent);
+        const wg__range kept = wg__common(all, round->kept);
         bool free = false;
         status = wg__test(w, &round->sending[slot], round->other, &free);
         if (status != WG_OK || !free) break;
@@ -115,7 +109,7 @@ static wg_status end_some(wg_dist *d, int r, bool *moved)
         bool here = false;
         status = wg__test(d->world, &round->receiving[slot], round->other, &here);
         if (status != WG_OK || !here) break;
-        wg__flat_add(&d->grads, common(bucket_at(d, round->done), round->kept), lane_of(d, r)->in[slot]);
+        wg__flat_add(&d->grads, wg__common(bucket_at(d, round->done), round->kept), lane_of(d, r)->in[slot]);
         round->done++;
         *moved = true;
     }

@@ -14,9 +14,8 @@ static size_t state_bytes(const wg_dist *d, wg__range part)
     const size_t slots = (size_t)wg_optimizer_slots(d->optimizer);
     size_t sum = 0;
     for (size_t i = 0; i < d->n_trained; i++) {
-        const int64_t begin = d->grads.begin[i], end = d->grads.begin[i + 1];
-        const int64_t lo = part.begin > begin ? part.begin : begin, hi = part.end < end ? part.end : end;
-        sum += slots * (hi > lo ? (size_t)(hi - lo) * d->grads.size : 0) + ABOUT_A_PARAMETER;
+        const wg__range own = wg__common(part, (wg__range){d->grads.begin[i], d->grads.begin[i + 1]});
+        sum += slots * (size_t)(own.end - own.begin) * d->grads.size + ABOUT_A_PARAMETER;
     }
     return sum;
 }

@@ -110,10 +110,10 @@ static wg_status own_part(wg_dist *d)
 {
     const wg__range part = wg__part(d, d->place);
     for (size_t i = 0; i < d->n_trained; i++) {
-        const int64_t begin = d->grads.begin[i], end = d->grads.begin[i + 1];
-        int64_t lo = part.begin > begin ? part.begin : begin, hi = part.end < end ? part.end : end;
-        if (lo >= hi) lo = hi = begin;
-        if (wg_optimizer_own(d->optimizer, d->trained[i], lo - begin, hi - begin) != WG_OK)
+        const int64_t begin = d->grads.begin[i];
+        wg__range own = wg__common(part, (wg__range){begin, d->grads.begin[i + 1]});
+        if (own.begin == own.end) own = (wg__range){begin, begin};
+        if (wg_optimizer_own(d->optimizer, d->trained[i], own.begin - begin, own.end - begin) != WG_OK)
             return wg_error_set(&d->error, WG_ERR_ARGUMENT, "dist: %s", wg_optimizer_message(d->optimizer));
     }
     return WG_OK;

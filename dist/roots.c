@@ -49,7 +49,7 @@ static wg_status trade(wg_dist *d, int to, int from)
         status = wg__exchange(
             d->world,
             (wg__side){&root, i < d->n_roots ? wg__part(d, wg__place(wg_world_size(d->world), to)) : none, to},
-            (wg__side){&box, i < n ? all : none, from}, false, &d->world->counts.gradient_bytes);
+            (wg__side){&box, i < n ? all : none, from}, &d->world->counts.gradient_bytes);
     }
     return status;
 }

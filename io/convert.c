@@ -78,6 +78,10 @@ const wg__converter *wg__converter_of(const wg_entry *e, wg_dtype dtype, bool bu
     return wg_dtype_is_float(dtype) ? find(e->type, buffer ? BUFFERS : PARAMETERS) : NULL;
 }
 
+const wg__converter *wg__converter_for(const char *type) { return find(type, DATA); }
+
+double wg__converter_number(const wg__converter *converter, const char *from) { return converter->at(from); }
+
 size_t wg__converter_size(const wg__converter *converter) { return converter->size; }
 
 bool wg__overflows(const wg_entry *e, wg_dtype dtype)

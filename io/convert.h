@@ -1,4 +1,4 @@
-/* Internal to io/: numbers of a file's types as ours. */
+/* Internal: numbers of a file's types as ours. */
 #ifndef WG_CONVERT_H
 #define WG_CONVERT_H
 
@@ -8,6 +8,10 @@ typedef struct wg__converter wg__converter;
 
 /* How a parameter or a buffer of this dtype takes numbers of the entry's type; NULL: it does not. */
 const wg__converter *wg__converter_of(const wg_entry *e, wg_dtype dtype, bool buffer);
+/* How numbers of a type are read, by safetensors' name for it; NULL: no such numbers. */
+const wg__converter *wg__converter_for(const char *type);
+/* The number that begins at `from`. */
+double wg__converter_number(const wg__converter *converter, const char *from);
 /* Whether a finite number of the entry would become infinite. */
 bool wg__overflows(const wg_entry *e, wg_dtype dtype);
 /* Converts n numbers that are `stride` elements apart, rounded to nearest; to has dtype f32 or f64. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../io/tensors.h"
 #include "internal.h"
 
 /* Numbers known while recording: of one value, and of a result that nobody needs there. */
@@ -198,17 +199,7 @@ void wg__strides_of(const wg_shape *shape, int64_t *stride)
 
 void wg__known_strided(const double *x, int64_t offset, const int64_t *stride, const wg_shape *shape, double *out)
 {
-    int64_t at[WG_MAX_RANK] = {0}, n;
-    wg_shape_numel(shape, &n);
-    for (int64_t i = 0; i < n; i++) {
-        out[i] = x[offset];
-        for (int axis = shape->rank - 1; axis >= 0; axis--) {
-            offset += stride[axis];
-            if (++at[axis] < shape->size[axis]) break;
-            offset -= stride[axis] * at[axis];
-            at[axis] = 0;
-        }
-    }
+    wg__copy_strided((const char *)(x + offset), shape, stride, sizeof *x, (char *)out);
 }
 
 int64_t wg__broadcast_index(const wg_shape *shape, const wg_shape *operand, int64_t i)

@@ -1,55 +1,44 @@
-/* A hash table of names: see names.h. */
+/* Names by a hash index: see names.h. Strangers who make names collide slow down the opening of their own file. */
 #include "names.h"
 
 #include <string.h>
 
-/* FNV-1a. Strangers who make names collide slow down the opening of their own file. */
-static uint64_t hash(wg__span text)
+#include "../autograd/base/random.h"
+
+static uint64_t hash_name(const void *owner, uint32_t id)
 {
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < text.size; i++) h = (h ^ text.data[i]) * 1099511628211u;
-    return h ^ h >> 29;
+    const char *text = ((const wg__names *)owner)->list[id - 1].text;
+    return wg__hash_bytes(0, text, strlen(text));
 }
 
-static wg__name *probe(wg__name *slots, size_t room, wg__span text)
+static uint32_t *entry_of(const wg__names *names, wg__span text)
 {
-    size_t i = hash(text) & (room - 1);
-    while (slots[i].text && !wg__span_is(text, slots[i].text)) i = (i + 1) & (room - 1);
-    return &slots[i];
-}
-
-static bool grow(wg__names *names)
-{
-    const size_t room = names->room ? 2 * names->room : 256;
-    wg__name *slots = wg__heap_alloc(names->heap, room * sizeof *slots);
-    if (!slots) return false;
-    memset(slots, 0, room * sizeof *slots);
-    for (size_t i = 0; i < names->room; i++) {
-        const wg__name *old = &names->slots[i];
-        if (old->text) *probe(slots, room, (wg__span){(const uint8_t *)old->text, strlen(old->text)}) = *old;
-    }
-    wg__names_fini(names);
-    names->slots = slots;
-    names->room = room;
-    return true;
+    const uint32_t mask = names->index.size - 1;
+    uint32_t *table = names->index.table, at = (uint32_t)wg__hash_bytes(0, text.data, text.size) & mask;
+    while (table[at] && !wg__span_is(text, names->list[table[at] - 1].text)) at = (at + 1) & mask;
+    return &table[at];
 }
 
 wg__name *wg__name_of(wg__names *names, wg__span text)
 {
     const void *nul = text.size ? memchr(text.data, 0, text.size) : NULL;
     if (nul) text.size = (size_t)((const uint8_t *)nul - text.data);
-    if (2 * names->n >= names->room && !grow(names)) return NULL;
-    wg__name *name = probe(names->slots, names->room, text);
-    if (name->text) return name;
-    name->text = wg__span_text(names->arena, text);
-    if (!name->text) return NULL;
-    names->n++;
-    return name;
+    if (!wg__index_room(names->heap, &names->index, hash_name, names) ||
+        !wg__grow(names->heap, (void **)&names->list, &names->cap, (uint64_t)names->n + 1, sizeof *names->list))
+        return NULL;
+    uint32_t *entry = entry_of(names, text);
+    if (!*entry) {
+        const char *copy = wg__span_text(names->arena, text);
+        if (!copy) return NULL;
+        names->list[names->n++] = (wg__name){.text = copy};
+        *entry = names->n;
+        names->index.count++;
+    }
+    return &names->list[*entry - 1];
 }
 
 void wg__names_fini(wg__names *names)
 {
-    wg__heap_release(names->heap, names->slots, names->room * sizeof *names->slots);
-    names->slots = NULL;
-    names->room = 0;
+    wg__index_release(names->heap, &names->index);
+    wg__heap_release(names->heap, names->list, names->cap * sizeof *names->list);
 }

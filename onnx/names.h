@@ -3,22 +3,23 @@
 #ifndef WG_ONNX_NAMES_H
 #define WG_ONNX_NAMES_H
 
+#include "../autograd/base/index.h"
 #include "internal.h"
 
 typedef struct wg__name {
-    const char *text; /* NULL: free */
-    uint32_t value;   /* 0: not defined here */
+    const char *text;
+    uint32_t value; /* 0: not defined here */
 } wg__name;
 
-/* A hash table with open addressing. */
 typedef struct wg__names {
     wg__arena *arena; /* of the texts */
     wg__heap *heap;
-    wg__name *slots;
-    size_t n, room; /* room: a power of two */
+    wg__name *list;
+    uint32_t n, cap;
+    wg__index index; /* text -> place in list, plus 1 */
 } wg__names;
 
-/* The slot of a name, which is added if it is new; NULL if out of memory. Valid until the next call. */
+/* The entry of a name, which is added if it is new; NULL if out of memory. Valid until the next call. */
 wg__name *wg__name_of(wg__names *names, wg__span text);
 void wg__names_fini(wg__names *names);
 

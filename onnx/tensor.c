@@ -4,43 +4,45 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../io/convert.h"
 #include "folder.h"
 
-/* By ONNX' number: name, bits (0: no tensor here), least and largest number of an integer. */
+/* By ONNX' number: name, safetensors' name if numbers are whole bytes, bits (0: no tensor here), least and largest number
+ * of an integer. */
 static const struct {
-    const char *name;
+    const char *name, *stored;
     int bits;
     double least, largest;
 } types[] = {
-    {"undefined", 0, 0, 0},
-    {"float", 32, 0, 0},
-    {"uint8", 8, 0, 255},
-    {"int8", 8, -128, 127},
-    {"uint16", 16, 0, 65535},
-    {"int16", 16, -32768, 32767},
-    {"int32", 32, -2147483648.0, 2147483647.0},
-    {"int64", 64, -9223372036854775808.0, 9223372036854775807.0},
-    {"string", 0, 0, 0},
-    {"bool", 8, 0, 1},
-    {"float16", 16, 0, 0},
-    {"double", 64, 0, 0},
-    {"uint32", 32, 0, 4294967295.0},
-    {"uint64", 64, 0, 18446744073709551615.0},
-    {"complex64", 0, 0, 0},
-    {"complex128", 0, 0, 0},
-    {"bfloat16", 16, 0, 0},
-    {"float8e4m3fn", 0, 0, 0},
-    {"float8e4m3fnuz", 0, 0, 0},
-    {"float8e5m2", 0, 0, 0},
-    {"float8e5m2fnuz", 0, 0, 0},
-    {"uint4", 4, 0, 15},
-    {"int4", 4, -8, 7},
-    {"float4e2m1", 0, 0, 0},
-    {"float8e8m0", 0, 0, 0},
-    {"uint2", 0, 0, 0},
-    {"int2", 0, 0, 0},
-    {"float6e2m3", 0, 0, 0},
-    {"float6e3m2", 0, 0, 0},
+    {"undefined", NULL, 0, 0, 0},
+    {"float", "F32", 32, 0, 0},
+    {"uint8", "U8", 8, 0, 255},
+    {"int8", "I8", 8, -128, 127},
+    {"uint16", "U16", 16, 0, 65535},
+    {"int16", "I16", 16, -32768, 32767},
+    {"int32", "I32", 32, -2147483648.0, 2147483647.0},
+    {"int64", "I64", 64, -9223372036854775808.0, 9223372036854775807.0},
+    {"string", NULL, 0, 0, 0},
+    {"bool", "BOOL", 8, 0, 1},
+    {"float16", "F16", 16, 0, 0},
+    {"double", "F64", 64, 0, 0},
+    {"uint32", "U32", 32, 0, 4294967295.0},
+    {"uint64", "U64", 64, 0, 18446744073709551615.0},
+    {"complex64", NULL, 0, 0, 0},
+    {"complex128", NULL, 0, 0, 0},
+    {"bfloat16", "BF16", 16, 0, 0},
+    {"float8e4m3fn", NULL, 0, 0, 0},
+    {"float8e4m3fnuz", NULL, 0, 0, 0},
+    {"float8e5m2", NULL, 0, 0, 0},
+    {"float8e5m2fnuz", NULL, 0, 0, 0},
+    {"uint4", NULL, 4, 0, 15},
+    {"int4", NULL, 4, -8, 7},
+    {"float4e2m1", NULL, 0, 0, 0},
+    {"float8e8m0", NULL, 0, 0, 0},
+    {"uint2", NULL, 0, 0, 0},
+    {"int2", NULL, 0, 0, 0},
+    {"float6e2m3", NULL, 0, 0, 0},
+    {"float6e3m2", NULL, 0, 0, 0},
 };
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
@@ -204,73 +206,43 @@ bool wg__tensor_parse(wg__span message, wg__folder *folder, wg__tensor_data *t, 
 
 /* ---- numbers ---- */
 
-static double half(uint16_t bits)
-{
-    const int exponent = bits >> 10 & 31;
-    const double fraction = bits & 1023, sign = bits & 0x8000 ? -1 : 1;
-    if (exponent == 31) return fraction != 0 ? __builtin_nan("") : sign * __builtin_inf();
-    if (exponent == 0) return sign * fraction / 16777216;
-    return sign * (1024 + fraction) *
-           (exponent >= 25 ? (double)(1 << (exponent - 25)) : 1 / (double)(1 << (25 - exponent)));
-}
-
-/* Bits [0, width) of a number of this type. */
-static double number_of(int type, uint64_t bits)
-{
-    float f;
-    double d;
-    switch (type) {
-    case WG__FLOAT:
-    case WG__BFLOAT16: {
-        const uint32_t upper = (uint32_t)(type == WG__FLOAT ? bits : bits << 16);
-        memcpy(&f, &upper, sizeof f);
-        return f;
-    }
-    case WG__DOUBLE: memcpy(&d, &bits, sizeof d); return d;
-    case WG__FLOAT16: return half((uint16_t)bits);
-    case WG__BOOLEAN: return (bits & 255) != 0;
-    case WG__UINT8: return (uint8_t)bits;
-    case WG__INT8: return (int8_t)bits;
-    case WG__UINT16: return (uint16_t)bits;
-    case WG__INT16: return (int16_t)bits;
-    case WG__INT32: return (int32_t)bits;
-    case WG__INT64: return (double)(int64_t)bits;
-    case WG__UINT32: return (uint32_t)bits;
-    case WG__UINT4: return (double)(bits & 15);
-    case WG__INT4: return (double)((int)((bits & 15) ^ 8) - 8);
-    default: return (double)bits; /* uint64 */
-    }
-}
-
 wg__numbers wg__numbers_of(const wg__tensor_data *tensor)
 {
-    return (wg__numbers){.tensor = tensor, .wire = wg__wire_of(tensor->data)};
+    return (wg__numbers){.tensor = tensor,
+                         .converter = wg__converter_for(types[tensor->type].stored),
+                         .wire = wg__wire_of(tensor->data)};
+}
+
+/* The lower 4 bits. */
+static double number_of_4(int type, uint64_t bits)
+{
+    const int low = (int)(bits & 15);
+    return type == WG__INT4 ? (low ^ 8) - 8 : low;
 }
 
 double wg__number_next(wg__numbers *numbers)
 {
     const wg__tensor_data *t = numbers->tensor;
     const int64_t i = numbers->next++;
-    uint64_t bits = 0;
     if (t->width == 4) { /* two in a byte, the first in the lower half */
         if (i % 2 == 0) numbers->pair = t->data.data[i / 2];
         if (i % 2 == 0 && t->varints) wg__wire_varint(&numbers->wire, &numbers->pair);
-        return number_of(t->type, i % 2 ? numbers->pair >> 4 : numbers->pair);
+        return number_of_4(t->type, i % 2 ? numbers->pair >> 4 : numbers->pair);
     }
-    if (t->varints)
-        wg__wire_varint(&numbers->wire, &bits);
-    else
-        memcpy(&bits, t->data.data + i * (t->width / 8), (size_t)t->width / 8);
-    return number_of(t->type, bits);
+    if (!t->varints)
+        return wg__converter_number(numbers->converter, (const char *)t->data.data + i * (t->width / 8));
+    uint64_t bits = 0; /* little-endian: the number is in the first bytes */
+    wg__wire_varint(&numbers->wire, &bits);
+    return wg__converter_number(numbers->converter, (const char *)&bits);
 }
 
 void wg__tensor_copy(const wg__tensor_data *tensor, wg_dtype dtype, void *out)
 {
-    if (tensor->type == (dtype == WG_F32 ? WG__FLOAT : WG__DOUBLE)) {
-        if (tensor->numel) memcpy(out, tensor->data.data, tensor->data.size);
+    wg__numbers numbers = wg__numbers_of(tensor);
+    if (!tensor->varints && tensor->width >= 8) {
+        wg__convert(numbers.converter, (const char *)tensor->data.data, 1, tensor->numel, dtype, out);
         return;
     }
-    wg__numbers numbers = wg__numbers_of(tensor);
     for (int64_t i = 0; i < tensor->numel; i++) {
         const double number = wg__number_next(&numbers);
         if (dtype == WG_F32)

@@ -56,6 +56,7 @@ bool wg__tensor_parse(wg__span message, wg__folder *folder, wg__tensor_data *ten
 /* The numbers of a tensor in order. */
 typedef struct wg__numbers {
     const wg__tensor_data *tensor;
+    const struct wg__converter *converter; /* NULL: of 4 bits */
     wg__wire wire;
     int64_t next;
     uint64_t pair; /* two numbers of 4 bits */
