@@ -243,28 +243,49 @@ wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor sourc
 
 static wg_tensor is_zero(wg_tensor x) { return wg_equal(x, wg__constant(x, 0)); }
 
-/* The product of the terms of a product except one, e: product is that of all terms that are not 0, zeros the number of
- * those that are. */
-static wg_tensor other_terms(wg_tensor e, wg_tensor product, wg_tensor zeros)
+/* What a product's derivatives need of its terms. Sums over the terms that are 0 are 0 themselves, and are here for
+ * their derivatives: of n of them, the product is a polynomial in these sums. */
+typedef struct terms {
+    wg_tensor product;      /* of those that are not 0 */
+    wg_tensor zeros;        /* the number of those that are */
+    wg_tensor sum, squares; /* of these */
+} terms;
+
+static wg_tensor zeros_only(wg_tensor x) { return wg_where(is_zero(x), x, wg__constant(x, 0)); }
+
+/* The product of all terms but one, e: exact to its second derivative. */
+static wg_tensor other_terms(wg_tensor e, terms t)
 {
-    wg_tensor none = is_zero(e), one = wg__constant(e, 1);
-    wg_tensor others_none = wg_sub(zeros, wg_cast(none, wg_dtype_get(e)));
-    return wg_where(is_zero(others_none), wg_div(product, wg_where(none, one, e)), wg__constant(e, 0));
+    wg_tensor none = is_zero(e), own = zeros_only(e), zero = wg__constant(e, 0), one = wg__constant(e, 1);
+    wg_tensor rest = wg_div(t.product, wg_where(none, one, e)); /* of those that are not 0 */
+    wg_tensor zeros = wg_sub(t.zeros, wg_cast(none, wg_dtype_get(e)));
+    wg_tensor sum = wg_sub(t.sum, own), squares = wg_sub(t.squares, wg_mul(own, own));
+    wg_tensor pairs = wg_scale(wg_sub(wg_mul(sum, sum), squares), 0.5);
+    wg_tensor of_zeros =
+        wg_where(wg_equal(zeros, one), sum, wg_where(wg_equal(zeros, wg__constant(e, 2)), pairs, zero));
+    wg_tensor bounded = wg_where(wg_is_finite(rest), rest, zero); /* an overflow times 0 is 0 */
+    return wg_where(is_zero(zeros), rest, wg_mul(bounded, of_zeros));
 }
 
-/* Exact where terms are 0; the second derivative is not, there: a zero's dependence is not seen from the others. */
+/* Exact where terms are 0, and so are its derivatives up to the second. */
 static wg_tensor scatter_prod_vjp(const wg_vjp_args *v, int k)
 {
     if (k == 1) return WG_NONE;
     const int axis = (int)((const wg__axis_attr *)v->attr)->axis;
     wg_tensor x = v->in[0], index = v->in[1], source = v->in[2], one = wg__constant(x, 1);
     wg_dtype dtype = wg_dtype_get(x);
-    wg_tensor zeros = wg_scatter_add(wg_cast(is_zero(x), dtype), axis, index, wg_cast(is_zero(source), dtype));
-    wg_tensor product =
-        wg__scatter_prod(wg_where(is_zero(x), one, x), axis, index, wg_where(is_zero(source), one, source));
-    if (k == 0) return wg_mul(v->grad, other_terms(x, product, zeros));
-    wg_tensor others = other_terms(source, wg_gather(product, axis, index), wg_gather(zeros, axis, index));
-    return wg_mul(wg_gather(v->grad, axis, index), others);
+    wg_tensor x0 = zeros_only(x), source0 = zeros_only(source);
+    terms t = {
+        .product =
+            wg__scatter_prod(wg_where(is_zero(x), one, x), axis, index, wg_where(is_zero(source), one, source)),
+        .zeros = wg_scatter_add(wg_cast(is_zero(x), dtype), axis, index, wg_cast(is_zero(source), dtype)),
+        .sum = wg_scatter_add(x0, axis, index, source0),
+        .squares = wg_scatter_add(wg_mul(x0, x0), axis, index, wg_mul(source0, source0)),
+    };
+    if (k == 0) return wg_mul(v->grad, other_terms(x, t));
+    terms at = {wg_gather(t.product, axis, index), wg_gather(t.zeros, axis, index), wg_gather(t.sum, axis, index),
+                wg_gather(t.squares, axis, index)};
+    return wg_mul(wg_gather(v->grad, axis, index), other_terms(source, at));
 }
 
 static wg_kernel scatter_prod_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)

@@ -115,6 +115,9 @@ static void gradients_at_corners(void)
     wg_tensor t = list(LIST(2, 5, 5, 1)), zeros = list(LIST(0, 3, 0, 2)), one = list(LIST(4, 0, 3, 2));
     EXPECT("max of equals", wg_grad1(wg_max(t, WG_AXES(0), false), t, WG_NONE), 0, 0.5, 0.5, 0);
     EXPECT("prod with two zeros", wg_grad1(wg_prod(zeros, WG_AXES(0), false), zeros, WG_NONE), 0, 0, 0, 0);
+    wg_tensor large = list(LIST(0, 1e200, 0, 1e200)), same = wg_zeros(tape, WG_I32, WG_DIMS(4));
+    EXPECT("prod in a segment with two zeros and an overflow",
+           wg_grad1(wg_segment_reduce(large, same, 1, WG_SCATTER_PROD), large, WG_NONE), 0, 0, 0, 0);
     EXPECT("prod with one zero", wg_grad1(wg_prod(one, WG_AXES(0), false), one, WG_NONE), 0, 24, 0, 0);
     wg_tensor m = wg_maximum(t, wg_scale(t, 1));
     EXPECT("maximum of equals", wg_grad1(m, t, WG_NONE), 1, 1, 1, 1);
@@ -256,12 +259,62 @@ static void case_huber_at_its_target(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+/* The product of x[0] .. x[n - 1], one by one. */
+static wg_tensor plain_product(wg_tensor x, int n)
+{
+    wg_tensor y = wg_select(x, 0, 0);
+    for (int i = 1; i < n; i++) y = wg_mul(y, wg_select(x, 0, i));
+    return y;
+}
+
+typedef enum product_form { SEGMENT, SCATTER, PROD, CUMPROD, PRODUCT_FORMS } product_form;
+
+static wg_tensor product_of(wg_tensor x, int n, product_form form)
+{
+    wg_tensor index = wg_zeros(tape, WG_I32, WG_DIMS(n)), others = wg_slice(index, 0, 1, n);
+    switch (form) {
+    case SEGMENT: return wg_segment_reduce(x, index, 1, WG_SCATTER_PROD);
+    case SCATTER:
+        return wg_scatter_reduce(wg_slice(x, 0, 0, 1), 0, others, wg_slice(x, 0, 1, n), WG_SCATTER_PROD, true);
+    case PROD: return wg_prod(x, WG_AXES(0), false);
+    default: return wg_select(wg_cumprod(x, 0), 0, n - 1);
+    }
+}
+
+/* Derivatives to third order where elements are 0: those of a product that is multiplied out. */
+static void products_with_zeros(void)
+{
+    enum { N = 5 };
+    const double numbers[][N] = {
+        {2, -3, 0.5, 1.5, -1}, {2, 0, 0.5, 1.5, -1}, {0, 3, 0, 2, -1}, {0, 3, 0, 2, 0}, {0}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        for (product_form form = 0; form < PRODUCT_FORMS; form++) {
+            wg_tensor x = list(N, numbers[i]), weights = list(LIST(0.7, -1.3, 0.4, 2, 1));
+            wg_tensor plain = plain_product(x, N), y = product_of(x, N, form);
+            for (int order = 1; order <= 3; order++) {
+                double right[N];
+                plain = wg_grad1(wg_sum_all(plain), x, WG_NONE), y = wg_grad1(wg_sum_all(y), x, WG_NONE);
+                for (int j = 0; j < N; j++) right[j] = value_at(plain, j);
+                expect_list("derivative of a product", y, N, right);
+                plain = wg_mul(plain, weights), y = wg_mul(y, weights);
+            }
+            assert_int_equal(wg_tape_reset(tape), WG_OK);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(values),          ON_TAPE(gradients_at_corners), ON_TAPE(case_huber_at_its_target),
-        ON_TAPE(ignored_labels),  ON_TAPE(indices_out_of_range), ON_TAPE(random_numbers),
-        ON_TAPE(names_in_errors), ON_TAPE(written_by_index),     ON_TAPE(ranks),
+        ON_TAPE(values),
+        ON_TAPE(gradients_at_corners),
+        ON_TAPE(case_huber_at_its_target),
+        ON_TAPE(ignored_labels),
+        ON_TAPE(indices_out_of_range),
+        ON_TAPE(random_numbers),
+        ON_TAPE(names_in_errors),
+        ON_TAPE(written_by_index),
+        ON_TAPE(ranks),
+        ON_TAPE(products_with_zeros),
     };
     return RUN_TESTS(tests);
 }
