@@ -175,7 +175,7 @@ static void record_scatter_elements(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0);
     const wg_shape shape = wg_shape_get(x), index = wg__shape_of(c, 1);
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 0), shape.rank);
-    int64_t stride[WG_MAX_RANK], numel;
+    int64_t stride[WG_MAX_RANK] = {0}, numel;
     wg_shape_numel(&shape, &numel);
     if (wg__call_failed(c)) return;
     if (index.rank != shape.rank || numel > INT32_MAX || wg_numel(wg__tensor(c, 1)) == 0) {
