@@ -439,6 +439,16 @@ static void another_run_is_not_resumed(void)
     learner_fini(&l);
 }
 
+/* A run that began anew would replace the checkpoint in the end. */
+static void a_checkpoint_out_of_reach_is_an_error(void)
+{
+    learner l = learner_new();
+    CHECK(symlink(path, path) == 0);
+    REFUSES((o.path = path, o.resume = true), WG_ERR_IO, path);
+    CHECK(l.steps == 0);
+    learner_fini(&l);
+}
+
 /* wg_fit_rows picks rows of an array; what is wrong is an error of the tape. */
 static void rows_are_those_of_the_samples(void)
 {
@@ -482,6 +492,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(options_are_checked),
                                  TEST_CASE(rows_are_those_of_the_samples),
                                  TEST_CASE(a_step_that_fails_ends_the_run),
-                                 TEST_CASE_WITH(another_run_is_not_resumed, begin, end)};
+                                 TEST_CASE_WITH(another_run_is_not_resumed, begin, end),
+                                 TEST_CASE_WITH(a_checkpoint_out_of_reach_is_an_error, begin, end)};
     return RUN_TESTS(tests);
 }
