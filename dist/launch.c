@@ -9,8 +9,10 @@ static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_N
 
 static int first_of(const char *const *names, int otherwise)
 {
-    for (; *names; names++)
-        if (getenv(*names)) return atoi(getenv(*names));
+    for (; *names; names++) {
+        const char *number = getenv(*names);
+        if (number) return atoi(number);
+    }
     return otherwise;
 }
 

@@ -1,6 +1,7 @@
 /* Beginning a run: its parameters in their flat order, their parts, memory; whether all ranks mean the same run. */
 #include "internal.h"
 
+#include "../autograd/base/pattern.h"
 #include "../autograd/base/random.h"
 
 #include <math.h>
@@ -24,24 +25,6 @@ void wg_dist_free(wg_dist *d)
 }
 
 /* ---- parameters and buffers ---- */
-
-/* Whether name matches pattern, in which * matches any characters. */
-static bool matches_one(const char *pattern, size_t n, const char *name)
-{
-    if (n == 0) return !*name;
-    if (*pattern != '*') return *pattern == *name && matches_one(pattern + 1, n - 1, name + 1);
-    return matches_one(pattern + 1, n - 1, name) || (*name && matches_one(pattern, n, name + 1));
-}
-
-/* Whether name matches one of a list of patterns, separated by blanks. */
-static bool matches(const char *list, const char *name)
-{
-    for (size_t n; list && *(list += strspn(list, " ")); list += n) {
-        n = strcspn(list, " ");
-        if (matches_one(list, n, name)) return true;
-    }
-    return false;
-}
 
 static size_t value_bytes(const wg_param *p)
 {
@@ -69,9 +52,9 @@ static bool list_members(wg_dist *d)
             if (wg_param_is_frozen(p)) continue;
             d->trained_at[i] = (int32_t)d->n_trained;
             d->trained[d->n_trained++] = p;
-        } else if (matches(d->options.carried, wg_param_name(p))) {
+        } else if (wg__matches_any(d->options.carried, wg_param_name(p))) {
             d->carried[d->n_carried++] = kept;
-        } else if (matches(d->options.means, wg_param_name(p))) {
+        } else if (wg__matches_any(d->options.means, wg_param_name(p))) {
             d->means[d->n_means++] = kept;
         } else {
             d->others[d->n_others++] = kept;

@@ -4,6 +4,8 @@
 #include "tree.h"
 #include "world.h"
 
+#include "../autograd/base/clock.h"
+
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,13 +13,6 @@
 #include <time.h>
 
 enum { ASKS = 1, ANSWERS, ENDS };
-
-double wg__dist_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static void pause_for(double seconds)
 {
@@ -187,7 +182,7 @@ bool wg_world_fail(wg_world *w, const char *text)
     if (w->size == 1 || w->error.status != WG_OK) return w->speaks;
     snprintf(line, sizeof line, "rank %d: %s", w->rank, text ? text : "failed");
     wg__world_fail(w, WG_ERR_IO, line);
-    for (double start = wg__dist_now(); w->rank > 0 && w->speaks && wg__dist_now() - start < 0.5;
+    for (double start = wg__seconds_now(); w->rank > 0 && w->speaks && wg__seconds_now() - start < 0.5;
          pause_for(0.005)) {
         const int lowest = read_notes(w);
         if (lowest >= 0 && lowest < w->rank) w->speaks = false;
@@ -219,7 +214,7 @@ static wg_status give_up(wg_world *w, int peer)
     char silent[200], text[300];
     for (int r = 0; r < w->size; r++) w->peers[r].answered = r == w->rank;
     note_all(w, ASKS, 0, "");
-    for (double start = wg__dist_now(); wg__dist_now() - start < grace && w->error.status == WG_OK;
+    for (double start = wg__seconds_now(); wg__seconds_now() - start < grace && w->error.status == WG_OK;
          pause_for(0.005))
         read_notes(w);
     if (w->error.status != WG_OK) return w->error.status; /* another rank was faster */
@@ -259,18 +254,18 @@ wg_status wg__test(wg_world *w, wg__request *request, int peer, bool *done)
 
 wg_status wg__wait(wg_world *w, wg__request *request, int peer)
 {
-    const double start = wg__dist_now();
+    const double start = wg__seconds_now();
     bool done = false;
     for (unsigned rounds = 0;; rounds++) {
         const wg_status status = wg__test(w, request, peer, &done);
         if (status != WG_OK) return status;
         if (done) break;
         if (rounds % 64 == 63) read_notes(w);
-        const double waited = wg__dist_now() - start;
+        const double waited = wg__seconds_now() - start;
         if (waited > w->timeout) return give_up(w, peer);
         idle(waited);
     }
-    w->counts.seconds += wg__dist_now() - start;
+    w->counts.seconds += wg__seconds_now() - start;
     return WG_OK;
 }
 

@@ -40,7 +40,6 @@ struct wg_world {
     char engine[64];
 };
 
-double wg__dist_now(void);
 /* Lanes of a world of this size, and their bytes. */
 int wg__count_lanes(int size);
 size_t wg__world_bytes(int size);

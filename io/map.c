@@ -1,6 +1,8 @@
 /* Names by patterns, axes by letters, gates by letters: see map.h. */
 #include "map.h"
 
+#include "../autograd/base/pattern.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,41 +11,15 @@
 
 enum { MOST_STARS = 4 };
 
-typedef struct match {
-    const char *begin[MOST_STARS], *end[MOST_STARS]; /* what each star stands for */
-    int n;
-} match;
-
-/* Whether the pattern matches. Each star but the last stands for as little as possible, so that it is enough to go back
- * to the last one. */
-static bool matches(const char *pattern, const char *name, match *m)
+static bool matches(const wg_map_row *row, const char *name, wg__star *stars)
 {
-    const char *star = NULL;
-    m->n = 0;
-    for (;;) {
-        if (*pattern == '*' && m->n < MOST_STARS) {
-            star = ++pattern;
-            m->begin[m->n] = m->end[m->n] = name;
-            m->n++;
-        } else if (*pattern && *pattern == *name) {
-            pattern++;
-            name++;
-        } else if (!*pattern && !*name) {
-            return true;
-        } else if (star && *m->end[m->n - 1]) {
-            name = ++m->end[m->n - 1];
-            pattern = star;
-        } else {
-            return false;
-        }
-    }
+    return wg__matches(row->from, strlen(row->from), name, stars);
 }
 
 const wg_map_row *wg__map_find(const wg_map_row *map, size_t n, const char *name)
 {
-    match m;
     for (size_t i = 0; i < n; i++)
-        if (matches(map[i].from, name, &m)) return &map[i];
+        if (matches(&map[i], name, NULL)) return &map[i];
     return NULL;
 }
 
@@ -56,13 +32,13 @@ const wg_map_row *wg__map_next(const wg_map_row *map, size_t n, const wg_map_row
 
 bool wg__map_name(const wg_map_row *row, const char *name, char *to, size_t size)
 {
-    match m;
+    wg__star stars[MOST_STARS];
+    const wg__star *star = stars;
     size_t at = 0;
-    int star = 0;
-    if (!matches(row->from, name, &m)) return false;
+    if (!matches(row, name, stars)) return false;
     for (const char *c = row->to; *c; c++) {
-        const char *text = *c == '*' ? m.begin[star] : c;
-        const size_t n = *c == '*' ? (size_t)(m.end[star] - m.begin[star]) : 1;
+        const char *text = *c == '*' ? star->begin : c;
+        const size_t n = *c == '*' ? (size_t)(star->end - star->begin) : 1;
         if (*c == '*') star++;
         if (n >= size - at) return false;
         memcpy(to + at, text, n);

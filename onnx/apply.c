@@ -115,8 +115,8 @@ bool wg__record_graph(wg__call *c, const wg__graph *graph)
 static wg_tensor result(wg__call *c, int i)
 {
     const uint32_t v = c->model->graph.out[i];
-    const wg__known_item *item = &c->items[v];
     if (wg__call_failed(c)) return wg_fail_on(c->tape, WG_ERR_ARGUMENT, "onnx", "after an error");
+    const wg__known_item *item = &c->items[v];
     if (!item->type)
         return wg_fail_on(c->tape, WG_ERR_ARGUMENT, "onnx", "output '%.60s' is not given by its node",
                           c->model->values[v].name);

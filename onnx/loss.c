@@ -14,7 +14,7 @@ static wg_tensor losses(wg__call *c, wg_tensor p, wg_tensor *weights)
         label = wg_where(counted, label, zero);
     }
     const wg_tensor picked = wg_neg(wg_squeeze(wg_gather(p, 1, wg_unsqueeze(label, 1)), 1));
-    wg_tensor w = WG_NONE;
+    wg_tensor w;
     if (wg__has(c, 2)) {
         const wg_tensor flat = wg_reshape(label, WG_DIMS(wg_numel(label)));
         w = wg_reshape(wg_index_select(wg__tensor(c, 2), 0, flat), wg_shape_get(label));

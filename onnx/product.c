@@ -94,8 +94,12 @@ static void record_einsum(wg__call *c)
     for (int i = 0, letter = 'A'; i < axes && i < WG_MAX_RANK; letter++)
         if (!strchr(text, letter)) letters[i++] = (char)letter;
     wg_tensor *x = wg__arena_array(c->arena, (uint64_t)c->n_in, sizeof *x);
-    if (axes < 0 || !x || expand_ellipsis(text, letters, formula) < 0) {
-        wg__call_fail(c, x ? WG_ERR_ARGUMENT : WG_ERR_MEMORY, "the equation '%s' does not fit the operands", text);
+    if (!x) {
+        wg__call_fail(c, WG_ERR_MEMORY, "out of memory");
+        return;
+    }
+    if (axes < 0 || expand_ellipsis(text, letters, formula) < 0) {
+        wg__call_fail(c, WG_ERR_ARGUMENT, "the equation '%s' does not fit the operands", text);
         return;
     }
     add_result(formula);

@@ -253,11 +253,18 @@ static void record_identity(wg__call *c) { wg__set_item(c, 0, wg__in(c, 0)); }
 
 /* ---- DepthToSpace, SpaceToDepth: x[N, C, H, W], blocks of b x b ---- */
 
-static bool blocks_of(wg__call *c, const wg_shape *x, int64_t *b)
+/* The size of blocks, which must divide what is cut: the channels into b b parts, or the height and the width. */
+static bool blocks_of(wg__call *c, const wg_shape *x, bool of_channels, int64_t *b)
 {
     *b = wg__attribute_int(c->node, "blocksize", 0);
-    if (x->rank == 4 && *b > 0 && *b < 1 << 20) return true;
-    wg__call_fail(c, WG_ERR_SHAPE, "the operand has %d axes, not 4, or blocksize is %lld", x->rank, (long long)*b);
+    if (x->rank != 4 || *b < 1 || *b >= 1 << 20) {
+        wg__call_fail(c, WG_ERR_SHAPE, "the operand has %d axes, not 4, or blocksize is %lld", x->rank,
+                      (long long)*b);
+        return false;
+    }
+    if (of_channels ? x->size[1] % (*b * *b) == 0 : x->size[2] % *b == 0 && x->size[3] % *b == 0) return true;
+    wg__call_fail(c, WG_ERR_SHAPE, "blocks of %lld x %lld do not divide the %s", (long long)*b, (long long)*b,
+                  of_channels ? "channels" : "height and width");
     return false;
 }
 
@@ -266,7 +273,7 @@ static void record_depth_to_space(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0);
     const wg_shape s = wg_shape_get(x);
     int64_t b;
-    if (!blocks_of(c, &s, &b)) return;
+    if (!blocks_of(c, &s, true, &b)) return;
     const int64_t channels = s.size[1] / (b * b);
     const bool columns = wg__attribute_is(c->node, "mode", "CRD", "DCR");
     const wg_tensor parts = columns ? wg_reshape(x, WG_DIMS(s.size[0], channels, b, b, s.size[2], s.size[3]))
@@ -280,7 +287,7 @@ static void record_space_to_depth(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0);
     const wg_shape s = wg_shape_get(x);
     int64_t b;
-    if (!blocks_of(c, &s, &b)) return;
+    if (!blocks_of(c, &s, false, &b)) return;
     const int64_t height = s.size[2] / b, width = s.size[3] / b;
     const wg_tensor parts = wg_reshape(x, WG_DIMS(s.size[0], s.size[1], height, b, width, b));
     const bool columns = wg__attribute_is(c->node, "mode", "CRD", "DCR");

@@ -3,6 +3,7 @@
 
 #include "../autograd/base/fp.h"
 #include "../autograd/base/isa.h"
+#include "../autograd/base/pattern.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -65,43 +66,9 @@ wg_param *wg__trainable_at(const wg_params *set, size_t index)
     return wg_param_index(param) == index ? param : NULL;
 }
 
-/* Whether name matches pattern[0..n), in which * matches any characters. */
-static bool matches_one(const char *pattern, size_t n, const char *name)
-{
-    size_t i = 0, star = n, resume = 0, j = 0;
-    while (name[j]) {
-        if (i < n && pattern[i] == '*') {
-            star = i++;
-            resume = j;
-        } else if (i < n && pattern[i] == name[j]) {
-            i++;
-            j++;
-        } else if (star < n) {
-            i = star + 1;
-            j = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (i < n && pattern[i] == '*') i++;
-    return i == n;
-}
-
-/* Whether name matches one of the patterns of a list, separated by blanks. */
-static bool matches(const char *list, const char *name)
-{
-    for (;;) {
-        list += strspn(list, " ");
-        size_t n = strcspn(list, " ");
-        if (n == 0) return false;
-        if (matches_one(list, n, name)) return true;
-        list += n;
-    }
-}
-
 static void apply_group(const group *g, member *m)
 {
-    if (g->pattern && !matches(g->pattern, wg_param_name(m->param))) return;
+    if (g->pattern && !wg__matches_any(g->pattern, wg_param_name(m->param))) return;
     if (g->group.match && !g->group.match(m->param, g->group.context)) return;
     m->lr_scale = g->group.lr_scale;
     if (g->group.weight_decay >= 0) m->weight_decay = g->group.weight_decay;

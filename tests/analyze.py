@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Static analysis of the library: gcc -fanalyzer, clang --analyze and cppcheck over autograd, ops, nn, optim, io and metrics.
+"""Static analysis of the library, all rooms: gcc -fanalyzer, clang --analyze and cppcheck.
 
     tests/analyze.py [BUILD] [--only gcc|clang|cppcheck] [--file WORD]
 
@@ -18,7 +18,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SECONDS, BYTES = 120, 6 << 30  # the limits of one analysis
-ROOMS = ("autograd", "ops", "nn", "optim", "io", "metrics")
+ROOMS = ("autograd", "ops", "nn", "optim", "io", "metrics", "onnx", "train", "dist")
 FINDING = re.compile(r"^(\S+?):(\d+):\d+: (?:warning|error|performance|portability): (.*)$")
 
 

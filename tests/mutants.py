@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Mutation testing: breaks the sources in the ways that a list states, one at a time, and runs tests that must notice.
 
-    tests/mutants.py [--only WORD] [--work DIR] LIST...
+    tests/mutants.py [--only WORD] [--work DIR] [--timeouts N] LIST...
 
 The tree is copied to a scratch directory (--work keeps one for the next time) and built there once. For each mutant
-the text is replaced, the executables of its tests are built again, and the tests run in their order until one fails.
+the text is replaced, the executables of its tests are built again, and the tests run in their order until one fails, or
+takes longer than N times its timeout (1; more where the machine is busy).
 Prints a line for each mutant and the score. Exit status: 0 if all were caught, 1 if one was missed, 2 if one cannot be
 applied or built, or if a test fails without any.
 
@@ -100,7 +101,8 @@ def replaced(text, anchor, old, new, path):
 class Tree:
     """The copy and its build."""
 
-    def __init__(self, work):
+    def __init__(self, work, timeouts):
+        self.timeouts = timeouts
         self.source = os.path.join(work, "source")
         self.build = os.path.join(work, "build")
         self.tests = {}
@@ -165,7 +167,7 @@ class Tree:
             test = self.test(name)
             try:
                 done = subprocess.run([*test["cmd"], *arguments], cwd=test["workdir"] or self.build,
-                                      env={**os.environ, **test["env"]}, timeout=max(10, test["timeout"]),
+                                      env={**os.environ, **test["env"]}, timeout=self.timeouts * max(10, test["timeout"]),
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 if done.returncode != 0:
                     return name
@@ -226,9 +228,10 @@ def main():
     parser.add_argument("list", nargs="+", metavar="LIST")
     parser.add_argument("--only", default="", metavar="WORD", help="only mutants whose name holds it")
     parser.add_argument("--work", metavar="DIR", help="scratch directory, kept")
+    parser.add_argument("--timeouts", type=float, default=1, metavar="N", help="times the timeout of each test")
     options = parser.parse_args()
     work = os.path.abspath(options.work) if options.work else tempfile.mkdtemp(prefix="mutants-")
-    tree = Tree(work)
+    tree = Tree(work, options.timeouts)
     counts = [0, 0, 0]
     try:
         tree.copy()

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The node tests of the ONNX project, run by tests/onnx_run.c: a table per operator of passed, refused and failed ones.
 
-    tests/onnx_nodes.py PROGRAM [--pip] [--folder FOLDER]... [--only WORD] [-v] [--f64 | --gradients]
+    tests/onnx_nodes.py PROGRAM [--pip] [--folder FOLDER]... [--only WORD] [-v] [--f64 | --gradients | --faults]
 
 --pip: what the pip package onnx generates. --folder: tests as files, such as /usr/share/libonnx-testdata/data/node.
--v prints the reason of each test that did not pass. Fails if a test failed, or if the program crashed."""
+-v prints the reason of each test that did not pass. Fails if a test failed, or if the program crashed. Exit code 77,
+skipped, without the pip package onnx."""
 import argparse
 import collections
 import os
@@ -75,15 +76,23 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--f64", action="store_true")
     parser.add_argument("--gradients", action="store_true")
+    parser.add_argument("--faults", action="store_true")
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
+    try:
+        import onnx
+    except ImportError as error:
+        print(f"skipped: {error}")
+        return 77
+    print(f"onnx {onnx.__version__}")
 
     with tempfile.TemporaryDirectory() as scratch:
         tasks = list(from_pip(pathlib.Path(scratch))) if options.pip else []
         for folder in options.folder:
             tasks += from_folder(pathlib.Path(folder))
         tasks = [t for t in tasks if options.only in t[0]]
-        results = run([options.program] + ["--f64"] * options.f64 + ["--gradients"] * options.gradients, tasks)
+        modes = [f"--{mode}" for mode in ("f64", "gradients", "faults") if getattr(options, mode)]
+        results = run([options.program] + modes, tasks)
 
     table = collections.defaultdict(collections.Counter)
     total = collections.Counter()

@@ -5,7 +5,8 @@
  * FOLDER has input_0.pb, ..., output_0.pb, ...: TensorProto messages. For each task prints a line: "passed", "refused"
  * and the reason, by wg_onnx_open, "late" and the reason, by wg_onnx_apply or the run, or "FAILED" and what differs.
  * Models are f32, or f64 if an input is; --f64: all. --gradients: the derivatives by all inputs of floats are compared
- * with differences, in f64, and "none" is printed if there are no such inputs. */
+ * with differences, in f64, and "none" is printed if there are no such inputs. --faults: opens and records each model
+ * with every request to an arena failing in turn, which must be an error that says so, and compares nothing. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ typedef struct task {
 
 static wg_dtype always = WG_F32; /* of models without a double */
 static wg_dtype real;            /* of the present one */
-static bool gradients;
+static bool gradients, faults;
 
 /* Reads FOLDER/NAME_INDEX.pb. */
 static bool read_tensor(task *t, const char *folder, const char *name, size_t index, wg__tensor_data *tensor)
@@ -210,6 +211,69 @@ static void check_gradients(task *t, const char *folder)
     wg_params_free(set);
 }
 
+/* ---- requests for memory that fail ---- */
+
+static int64_t requests, failing = -1; /* the number of the one that fails; -1: none */
+static bool armed;
+
+static bool fails_now(void) { return armed && requests++ == failing; }
+
+void *__real_wg__arena_alloc(wg__arena *arena, size_t size, size_t align);
+void *__wrap_wg__arena_alloc(wg__arena *arena, size_t size, size_t align);
+void *__wrap_wg__arena_alloc(wg__arena *arena, size_t size, size_t align)
+{
+    return fails_now() ? NULL : __real_wg__arena_alloc(arena, size, align);
+}
+
+void *__real_wg__arena_array(wg__arena *arena, uint64_t n, size_t size);
+void *__wrap_wg__arena_array(wg__arena *arena, uint64_t n, size_t size);
+void *__wrap_wg__arena_array(wg__arena *arena, uint64_t n, size_t size)
+{
+    return fails_now() ? NULL : __real_wg__arena_array(arena, n, size);
+}
+
+/* Opens and records the model while a request fails. Returns what the outcome is, the text if it is an error. */
+static wg_status record_with_fault(task *t, const char *path, const char *folder, wg_error *error)
+{
+    wg_tensor x[MOST], y[MOST];
+    wg__tensor_data tensor;
+    requests = 0;
+    armed = true;
+    t->model = wg_onnx_open(path, error);
+    armed = false;
+    if (!t->model) return error->status;
+    const size_t n_in = wg_onnx_input_count(t->model), n_out = wg_onnx_output_count(t->model);
+    for (size_t k = 0; k < n_in && k < MOST; k++) {
+        if (!read_tensor(t, folder, "input", k, &tensor)) return wg_error_set(error, WG_ERR_IO, "no input %zu", k);
+        as_declared(&tensor, wg_onnx_input(t->model, k).type);
+        x[k] = input_of(t, &tensor);
+        wg__folder_close(&t->folders[--t->n_folders]);
+    }
+    armed = true;
+    const wg_status status = wg_onnx_apply(t->model, t->tape, x, (int)n_in, y, (int)(n_out < MOST ? n_out : MOST));
+    armed = false;
+    if (status != WG_OK) wg_error_set(error, status, "%s", wg_tape_message(t->tape));
+    return status;
+}
+
+static void check_faults(task *t, const char *path, const char *folder)
+{
+    real = WG_F32;
+    for (failing = 0; !*t->result; failing++) {
+        wg_error error = {0};
+        const wg_status status = record_with_fault(t, path, folder, &error);
+        const bool all = requests <= failing;
+        wg_onnx_free(t->model);
+        t->model = NULL;
+        wg__arena_release(&t->arena);
+        (void)wg_tape_reset(t->tape);
+        if (all && status != WG_OK) snprintf(t->result, sizeof t->result, "refused: %s", error.text);
+        if (all) break;
+        if (status != WG_OK && (status != WG_ERR_MEMORY || !strstr(error.text, "out of memory")))
+            snprintf(t->result, sizeof t->result, "FAILED: request %lld: %s", (long long)failing, error.text);
+    }
+}
+
 /* ---- tasks ---- */
 
 /* In f64 if one of its inputs is. */
@@ -232,10 +296,12 @@ static void run_task(const char *path, const char *folder, double rtol, double a
     wg_error error = {0};
     t = (task){.rtol = rtol, .atol = atol};
     t.arena = (wg__arena){.heap = &t.heap, .most = 1 << 12};
-    t.model = open_model(path, &error);
+    t.model = faults ? NULL : open_model(path, &error);
     t.tape = wg_tape_new(wg_tape_defaults());
     wg_set_training(t.tape, false);
-    if (t.model && gradients)
+    if (faults)
+        check_faults(&t, path, folder);
+    else if (t.model && gradients)
         check_gradients(&t, folder);
     else if (t.model)
         run_model(&t, folder);
@@ -253,6 +319,7 @@ int main(int argc, char **argv)
 {
     char line[4096];
     gradients = argc > 1 && strcmp(argv[1], "--gradients") == 0;
+    faults = argc > 1 && strcmp(argv[1], "--faults") == 0;
     if (gradients || (argc > 1 && strcmp(argv[1], "--f64") == 0)) always = WG_F64;
     while (fgets(line, sizeof line, stdin)) {
         char *save, *path = strtok_r(line, "\t", &save), *folder = strtok_r(NULL, "\t", &save);

@@ -86,6 +86,64 @@ static void removes_the_bar(void)
     unsetenv("NO_COLOR");
 }
 
+/* The watcher of wg_fit: validation is a line of its own, and its seconds do not count. */
+static void watches_a_run(void)
+{
+    terminal t;
+    wg_progress p = {.label = "net"};
+    wg_fit_result now = {.steps = 4, .validation = 0.5, .best_step = 2};
+    if (!terminal_begin(&t, STDERR_FILENO, 0)) return;
+    wg_fit_progress(&p, WG_FIT_BEGIN, &now);
+    for (now.step = 1; now.step <= 4; now.step++) {
+        now.mean_loss = 1.0 / (double)now.step;
+        wg_fit_progress(&p, WG_FIT_STEP, &now);
+        if (now.step % 2 != 0) continue;
+        wg_fit_progress(&p, WG_FIT_VALIDATE, &now);
+        wg_fit_progress(&p, WG_FIT_VALIDATED, &now);
+    }
+    wg_fit_progress(&p, WG_FIT_EPOCH, &now);
+    wg_fit_progress(&p, WG_FIT_ENDED, &now);
+    wg_fit_progress(NULL, WG_FIT_STEP, &now);
+    wg_fit_progress(&p, WG_FIT_STEP, NULL);
+    terminal_end(&t, text, sizeof text);
+    CHECK(count("net: step ") == 4 && count("\n") == 6);
+    CHECK(count("step 2: loss 0.5000, validation 0.5000, the best\n") == 1);
+    CHECK(count("step 4: loss 0.2500, validation 0.5000\n") == 1);
+    CHECK(p.paused >= 0 && p.paused < 60);
+}
+
+/* What is left is in hours and minutes, in minutes and seconds, or in seconds; a loss that is large has an exponent. */
+static void tells_what_is_left(void)
+{
+    terminal t;
+    if (!terminal_begin(&t, STDERR_FILENO, 0)) return;
+    static const double elapsed[] = {7200, 130, 20};
+    for (size_t i = 0; i < sizeof elapsed / sizeof *elapsed; i++) {
+        wg_progress p = {0};
+        wg_progress_begin(&p, 0, 2);
+        p.started -= elapsed[i];
+        wg_progress_show(&p, 1, 2.5e7);
+    }
+    terminal_end(&t, text, sizeof text);
+    CHECK(count("  2h00m left\n") == 1 && count("  2m10s left\n") == 1 && count("  20s left\n") == 1);
+    CHECK(count("loss 2.500e+07  ") == 3);
+}
+
+/* COLUMNS goes before what the terminal says. */
+static void columns_as_stated(void)
+{
+    terminal t;
+    setenv("COLUMNS", "30", 1);
+    wg_progress p = {0};
+    if (!terminal_begin(&t, STDERR_FILENO, 100)) return;
+    wg_progress_begin(&p, 0, STEPS);
+    wg_progress_show(&p, STEPS, 1);
+    terminal_end(&t, text, sizeof text);
+    unsetenv("COLUMNS");
+    CHECK(columns_used(text) == 27);
+    wg_progress_clear();
+}
+
 /* The first one is noted; the second one ends the program. */
 static void notes_a_signal(void)
 {
@@ -106,6 +164,8 @@ static void notes_a_signal(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(plain_lines_elsewhere), TEST_CASE(fits_into_a_line),
-                                 TEST_CASE(removes_the_bar), TEST_CASE(notes_a_signal)};
+                                 TEST_CASE(removes_the_bar),       TEST_CASE(watches_a_run),
+                                 TEST_CASE(tells_what_is_left),    TEST_CASE(columns_as_stated),
+                                 TEST_CASE(notes_a_signal)};
     return RUN_TESTS(tests);
 }

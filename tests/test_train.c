@@ -1,25 +1,24 @@
 /* wg_fit against a loop written by hand: the same bits; resuming, early stopping, limits, events, errors. */
 #include "tensors.h"
+#include "test_io.h"
 
 #include <unistd.h>
 
 enum { SAMPLES = 23, HELD_OUT = 7, BATCH = 5, STEPS_OF_EPOCH = 5, IN = 3 };
 
-static char folder[] = "/tmp/wg_train_XXXXXX", path[64], best_path[64];
+static char path[128], best_path[128];
 
 static void begin(void)
 {
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
-    CHECK(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/run.safetensors", folder);
-    snprintf(best_path, sizeof best_path, "%s/best.safetensors", folder);
+    snprintf(path, sizeof path, "%s", in_folder("run.safetensors"));
+    snprintf(best_path, sizeof best_path, "%s", in_folder("best.safetensors"));
 }
 
 static void end(void)
 {
     unlink(path);
     unlink(best_path);
-    CHECK(rmdir(folder) == 0);
+    CHECK(count_files() == 0);
 }
 
 /* ---- something to learn: y = w x with dropout on x, of f32 ---- */
@@ -396,6 +395,18 @@ static void options_are_checked(void)
     REFUSES(o.clip = NAN, WG_ERR_ARGUMENT, "NaN");
     REFUSES((o.metadata = &reserved, o.n_metadata = 1), WG_ERR_ARGUMENT, "fit.");
     REFUSES(o.n_metadata = 1, WG_ERR_ARGUMENT, "metadata is NULL");
+    REFUSES(o.samples = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.epochs = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.steps = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.validate_every = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.patience = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.save_every = -1, WG_ERR_ARGUMENT, "negative");
+    REFUSES(o.seconds = NAN, WG_ERR_ARGUMENT, "NaN");
+    REFUSES(o.held_out_data = &(const wg_dataset){0}, WG_ERR_ARGUMENT, "held_out_data needs data");
+    REFUSES((o.samples = o.epochs = 0, o.steps = 1), WG_ERR_ARGUMENT, "held_out needs samples");
+    const wg_pair nameless = {NULL, "x"}, empty = {"x", NULL};
+    REFUSES((o.metadata = &nameless, o.n_metadata = 1), WG_ERR_ARGUMENT, "a key of metadata is NULL");
+    REFUSES((o.metadata = &empty, o.n_metadata = 1), WG_ERR_ARGUMENT, "a key of metadata is NULL");
     REFUSES(o.path = "/nowhere/x", WG_ERR_IO, "/nowhere/x");
     REFUSES(o.best_path = "/nowhere/y", WG_ERR_IO, "/nowhere/y");
     wg_error error = {0};
@@ -439,6 +450,84 @@ static void another_run_is_not_resumed(void)
     learner_fini(&l);
 }
 
+/* A run that began anew would replace the checkpoint in the end. */
+static void a_checkpoint_out_of_reach_is_an_error(void)
+{
+    learner l = learner_new();
+    CHECK(symlink(path, path) == 0);
+    REFUSES((o.path = path, o.resume = true), WG_ERR_IO, path);
+    CHECK(l.steps == 0);
+    learner_fini(&l);
+}
+
+/* A file of the run whose state was spoiled. */
+static void a_state_that_is_none_is_not_resumed(void)
+{
+    learner l = learner_new();
+    const wg_pair state[] = {{"fit.run", "seed 5 batch 5 samples 23"}, {"fit.state", "0x1p+0 nan nothing"}};
+    const wg_checkpoint c = {.params = l.params, .optimizer = l.optimizer, .metadata = state, .n_metadata = 2};
+    CHECK(wg_checkpoint_save(path, &c, NULL) == WG_OK);
+    REFUSES((o.path = path, o.resume = true), WG_ERR_FORMAT, "\"fit.state\" is wrong");
+    learner_fini(&l);
+}
+
+static double negative_rate(void *context, uint64_t step, uint64_t steps) { return step < 2 ? 0.1 : -1; }
+
+static void a_learning_rate_that_is_none_ends_the_run(void)
+{
+    learner l = learner_new();
+    REFUSES(o.lr = negative_rate, WG_ERR_ARGUMENT, "step 3: the learning rate is -1");
+    CHECK(l.steps == 3);
+    learner_fini(&l);
+}
+
+/* The smaller one of both limits. */
+static void epochs_and_steps(void)
+{
+    for (int64_t steps = 1; steps < 20; steps += 6) {
+        learner l = learner_new();
+        wg_fit_options o = options_of(&l);
+        o.epochs = 2, o.steps = steps;
+        CHECK(fit(&o).step == (uint64_t)(steps < 10 ? steps : 10));
+        learner_fini(&l);
+    }
+}
+
+/* A set that failed while the model was built. */
+static void params_that_failed(void)
+{
+    learner l = learner_new();
+    CHECK(!wg_param_new(l.params, "w", WG_DIMS(2), wg_init_zeros()));
+    REFUSES((void)o, wg_params_status(l.params), "w");
+    learner_fini(&l);
+}
+
+/* Each allocation of a run fails in turn: an error that says so, and no file that does not load. */
+static void memory_runs_out(void)
+{
+    wg_status status = WG_ERR_MEMORY;
+    long k = 1, failed = 0;
+    for (bool reached = true; reached; k++) {
+        learner l = learner_new();
+        wg_fit_options o = options_of(&l);
+        wg_error error = {0};
+        o.epochs = 1, o.path = path, o.best_path = best_path, o.watch = NULL;
+        fault_begin(0, k, false);
+        status = wg_fit(&o, NULL, &error);
+        reached = fault.allocations >= k;
+        fault_end();
+        if (status != WG_OK && (status != WG_ERR_MEMORY || !strstr(error.text, "memory")))
+            FAIL("allocation %ld: %s", k, error.text);
+        failed += status != WG_OK;
+        wg_safetensors *file = access(path, F_OK) ? NULL : wg_safetensors_open(path, NULL);
+        CHECK(file || access(path, F_OK) != 0);
+        wg_safetensors_close(file);
+        learner_fini(&l);
+        unlink(path);
+    }
+    CHECK(status == WG_OK && failed > 20);
+}
+
 /* wg_fit_rows picks rows of an array; what is wrong is an error of the tape. */
 static void rows_are_those_of_the_samples(void)
 {
@@ -463,6 +552,13 @@ static void rows_are_those_of_the_samples(void)
     b.sample = sample;
     CHECK(wg_is_nil(wg_fit_rows(&b, WG_F32, WG_DIMS(1, 1, 1, 1, 1, 1, 1, 1), table)));
     CHECK(strstr(wg_tape_message(tape), "rank 0 to 7") && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    CHECK(wg_is_nil(wg_fit_rows(&b, WG_F32, WG_DIMS(1ll << 59), table)));
+    CHECK(strstr(wg_tape_message(tape), "too large") && wg_tape_reset(tape) == WG_ERR_ARGUMENT);
+    b.tape = NULL;
+    CHECK(wg_is_nil(wg_fit_rows(&b, WG_F32, WG_DIMS(2), table)));
+    b.tape = tape;
+    const wg_shape none = wg_shape_get(wg_fit_rows(&b, WG_F32, WG_DIMS(0), table)), want_none = WG_DIMS(3, 0);
+    CHECK(wg_shape_equal(&none, &want_none));
     CHECK(wg_is_nil(wg_fit_rows(NULL, WG_F32, WG_DIMS(2), table)));
     wg_tape_free(tape);
 }
@@ -478,10 +574,19 @@ int main(int argc, char **argv)
                                  TEST_CASE(validation_as_asked),
                                  TEST_CASE(without_samples),
                                  TEST_CASE(a_time_limit_ends),
+                                 TEST_CASE(epochs_and_steps),
                                  TEST_CASE_WITH(a_complete_run_is_resumed, begin, end),
                                  TEST_CASE(options_are_checked),
+                                 TEST_CASE(params_that_failed),
                                  TEST_CASE(rows_are_those_of_the_samples),
                                  TEST_CASE(a_step_that_fails_ends_the_run),
-                                 TEST_CASE_WITH(another_run_is_not_resumed, begin, end)};
-    return RUN_TESTS(tests);
+                                 TEST_CASE(a_learning_rate_that_is_none_ends_the_run),
+                                 TEST_CASE_WITH(another_run_is_not_resumed, begin, end),
+                                 TEST_CASE_WITH(a_state_that_is_none_is_not_resumed, begin, end),
+                                 TEST_CASE_WITH(a_checkpoint_out_of_reach_is_an_error, begin, end),
+                                 TEST_CASE_WITH(memory_runs_out, begin, end)};
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
 }

@@ -3,11 +3,13 @@
 
 #include "../autograd/grad.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "progress.h"
 
@@ -157,16 +159,12 @@ static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error
     return WG_OK;
 }
 
-static bool exists(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (file) fclose(file);
-    return file;
-}
+/* A file that is there but can't be reached is no reason to begin anew, and to replace it in the end. */
+static bool is_absent(const char *path) { return access(path, F_OK) != 0 && errno == ENOENT; }
 
 static wg_status resume(wg_trainer *t, wg_error *error)
 {
-    if (!t->o.path || !t->o.resume || !exists(t->o.path)) return WG_OK;
+    if (!t->o.path || !t->o.resume || is_absent(t->o.path)) return WG_OK;
     wg_error reason = {0};
     wg_safetensors *file = wg_safetensors_open(t->o.path, &reason);
     if (!file) return wg_error_set(error, reason.status, "%s", reason.text);

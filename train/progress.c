@@ -67,7 +67,8 @@ static double fraction_done(const wg_progress *p, int64_t done)
 static int terminal_columns(void)
 {
     struct winsize size;
-    int columns = set_in_environment("COLUMNS") ? atoi(getenv("COLUMNS")) : 0;
+    const char *stated = getenv("COLUMNS");
+    int columns = stated ? atoi(stated) : 0;
     if (columns <= 0 && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
     return columns > 0 ? columns : 80;
 }

@@ -1,8 +1,9 @@
 /* Ctrl-C and SIGTERM that are noted; the clock. */
 #include "progress.h"
 
+#include "../autograd/base/clock.h"
+
 #include <signal.h>
-#include <time.h>
 
 static volatile sig_atomic_t noted;
 
@@ -25,9 +26,4 @@ bool wg_signal_noted(void *context)
     return noted != 0;
 }
 
-double wg_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
+double wg_seconds(void) { return wg__seconds_now(); }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/clock.h"
 #include "../base/text.h"
 #include "../trace.h"
 #include "timeline.h"

@@ -2,6 +2,7 @@
  * stop before its last instruction. */
 #include "run.h"
 
+#include "../base/clock.h"
 #include "../base/pool.h"
 #include "timeline.h"
 

@@ -2,17 +2,10 @@
 #include "timeline.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "../base/clock.h"
 #include "../base/random.h"
 #include "../trace.h"
-
-uint64_t wg__now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- labels ---- */
 

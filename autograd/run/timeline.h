@@ -42,8 +42,6 @@ struct wg__timeline {
     uint32_t cap_of;
 };
 
-/* The clock, in nanoseconds. */
-uint64_t wg__now(void);
 /* Before a run, labels its instructions. Returns NULL if the timeline is off or memory is out. */
 wg__timeline *wg__timeline_begin(wg_tape *tape, const wg__plan *plan);
 /* A task that began at `start` and ends now. Called by each thread for its lane. */
