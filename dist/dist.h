@@ -13,8 +13,8 @@
  *             wg_dist_add(dist, count, &value);
  *             wg_tape_reset(tape);
  *         }
- *         wg_dist_result result;
- *         if (wg_dist_step(dist, 0, &result) != WG_OK) ...        // adds the gradients, clips, updates
+ *         wg_dist_result result;                                  // adds the gradients, clips, updates:
+ *         if (wg_dist_step(dist, 0, &result) != WG_OK) ...
  *     }
  *
  * The global batch is cut into S shards, a property of the run: R ranks, 1 <= R <= S, deal them out among themselves.
@@ -31,6 +31,7 @@
 #ifndef WG_DIST_H
 #define WG_DIST_H
 
+#include "../io/dataset.h"
 #include "../io/io.h"
 #include "../optim/optim.h"
 
@@ -75,12 +76,38 @@ WG_API bool wg_world_speaks(const wg_world *world);
  * the lowest does. Waits half a second to know that. True for NULL. */
 WG_API bool wg_world_fail(wg_world *world, const char *text);
 
+/* ---- data ----
+ * Each rank may read the files, from a disk of its own or a common one. Or rank 0 alone reads them, and the others, which
+ * need not see them, get the contents:
+ *
+ *     wg_text text;
+ *     if (wg_world_read_text(world, "my.txt", 0, &text, &error) != WG_OK && wg_world_fail(world, error.text))
+ *         fprintf(stderr, "%s\n", error.text);                   // one rank prints; all ranks have the same error
+ *
+ * wg_dist_scatter gives each rank no more than the samples of its shards. The world's time limit must be longer than
+ * rank 0 takes to read. */
+
+/* [all] Rank 0 reads a text, and all get it: wg_text_read_limited, with limit 0 wg_text_read. Free it by wg_text_fini.
+ * An error of rank 0, or WG_ERR_MEMORY of another, is returned on every rank, with the same message; *text is then
+ * zero. Only rank 0 uses path and limit. */
+WG_CHECKED WG_API wg_status wg_world_read_text(wg_world *world, const char *path, uint64_t limit, wg_text *text,
+                                               wg_error *error);
+/* [all] The same for the elements of an IDX file: wg_idx_read_as. Free it by wg_idx_fini. */
+WG_CHECKED WG_API wg_status wg_world_read_idx(wg_world *world, const char *path, wg_dtype dtype, double scale,
+                                              wg_idx *idx, wg_error *error);
+/* [all] Copies `size` bytes of rank 0 to all, whatever they mean: sizes, arrays. WG_ERR_ARGUMENT on every rank if size
+ * is not the same on all; nothing is copied then. */
+WG_CHECKED WG_API wg_status wg_world_share(wg_world *world, void *bytes, size_t size, wg_error *error);
+/* [all] For what may fail on some ranks only: *error becomes that of the lowest rank which has one, on all. Returns its
+ * status, WG_OK if no rank has an error. */
+WG_CHECKED WG_API wg_status wg_world_agree(wg_world *world, wg_error *error);
+
 /* What this rank has sent so far. */
 typedef struct wg_world_counts {
     uint64_t gradient_bytes;  /* sums of gradients; (R - 1) / R of the parameters' bytes a step at best */
     uint64_t early_bytes;     /* of these, begun while a backward pass went on */
     uint64_t parameter_bytes; /* updated parameters; the same */
-    uint64_t other_bytes;     /* values, norms, checkpoints */
+    uint64_t other_bytes;     /* values, norms, checkpoints, data */
     uint64_t messages;
     double seconds; /* spent waiting for messages */
 } wg_world_counts;
@@ -116,6 +143,30 @@ WG_API void wg_dist_free(wg_dist *dist);
 WG_API int64_t wg_dist_shards(const wg_dist *dist);
 /* The shards of a rank are those from *first to *end - 1: floor(S r / R) to floor(S (r + 1) / R) - 1. */
 WG_API void wg_dist_range(const wg_dist *dist, int rank, int64_t *first, int64_t *end);
+
+/* [all] Rank 0 takes batch `step` of its feed and sends each rank the rows of that one's shards: of n rows shard s has
+ * those from floor(n s / S) to floor(n (s + 1) / S) - 1, as with wg_loader_shard. Call it before wg_dist_next:
+ *
+ *     wg_feed *feed = NULL;                                        // of rank 0; other ranks have no data
+ *     if (wg_world_rank(world) == 0) feed = wg_feed_new(&data, feed_options, &error);
+ *     ...
+ *     if (wg_dist_scatter(dist, feed, step, &error) != WG_OK) ...
+ *     for (int64_t shard; (shard = wg_dist_next(dist, tape, step)) >= 0;) {
+ *         const wg_batch *batch = wg_dist_batch(dist, shard);
+ *         if (batch->n == 0) {
+ *             wg_dist_add(dist, 0, NULL);
+ *             continue;
+ *         }
+ *         wg_tensor x = wg_batch_tensor(batch, tape, 0), y = wg_batch_tensor(batch, tape, 1);
+ *         ...
+ *     }
+ *
+ * Ranks other than 0 keep memory for their rows. Errors are those of wg_feed_batch, WG_ERR_ARGUMENT if rank 0 has no
+ * feed, WG_ERR_MEMORY; the same on every rank, and the step may be tried again. */
+WG_CHECKED WG_API wg_status wg_dist_scatter(wg_dist *dist, wg_feed *feed, uint64_t step, wg_error *error);
+/* The rows of a shard of this rank, valid until the next call, and the next wg_dist_scatter. n may be 0. NULL if the
+ * shard belongs to another rank, or wg_dist_scatter has failed. */
+WG_API const wg_batch *wg_dist_batch(wg_dist *dist, int64_t shard);
 
 /* The next shard of this rank in this step; -1: there is none left, or an error, which wg_dist_step will return. Sets
  * the tape's step and seed, zeroes the gradients and gives the buffers the values that they have for this shard. */

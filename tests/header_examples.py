@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compiles the examples in the comments of the public headers: all that wengert.h includes.
+"""Compiles the examples in the comments of the public headers: all that wengert-dist.h includes, and so wengert.h.
 
     header_examples.py SOURCE [CC ARG...]
 
@@ -76,7 +76,7 @@ def main():
     source, compiler = sys.argv[1], sys.argv[2:] or ["cc"]
     count = failures = 0
     with tempfile.TemporaryDirectory() as work:
-        for header, lines in sorted(public_headers(source).items()):
+        for header, lines in sorted(public_headers(source, "wengert-dist.h").items()):
             for first, block in examples_of(lines):
                 path = os.path.join(work, "example.c")
                 with open(path, "w", encoding="utf-8") as file:

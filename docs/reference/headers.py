@@ -47,7 +47,7 @@ class Header:
         return re.split(r"[:.,]| \(", self.head, maxsplit=1)[0]
 
 
-def paths(source, path="wengert.h", seen=None):
+def paths(source, path="wengert-dist.h", seen=None):
     """The public headers: all that wengert.h includes, in this order."""
     seen = [] if seen is None else seen
     with open(os.path.join(source, path), encoding="utf-8") as file:
