@@ -41,12 +41,13 @@ extern "C" {
 
 /* ---- the world ---- */
 
-typedef struct wg_world wg_world;
+typedef struct wg_world wg_world; /* the ranks, and this one's place among them */
 
+/* Start from wg_world_defaults. */
 typedef struct wg_world_options {
-    double
-        timeout; /* seconds that a rank waits for a message of another one before it asks whether that one is alive.
-                       It must be longer than a shard takes, and a checkpoint; default 60 */
+    /* Seconds that a rank waits for a message of another one before it asks whether that one is alive. It must be longer
+     * than what a rank does alone: its shards of a step, a checkpoint, reading a file. Default 60 */
+    double timeout;
 } wg_world_options;
 WG_API wg_world_options wg_world_defaults(void);
 
@@ -56,8 +57,9 @@ WG_API wg_world_options wg_world_defaults(void);
 WG_API wg_world *wg_world_open(int *argc, char ***argv, wg_world_options options, wg_error *error);
 /* [all] Ends MPI, unless the world has failed: ranks that are dead or stuck are not waited for. Accepts NULL. */
 WG_API void wg_world_close(wg_world *world);
-/* This rank, from 0, and the number of ranks; 0 and 1 for NULL. */
+/* This rank, from 0; 0 for NULL. */
 WG_API int wg_world_rank(const wg_world *world);
+/* The number of ranks; 1 for NULL. */
 WG_API int wg_world_size(const wg_world *world);
 /* "Open MPI v4.1.4"; "none" for a world without MPI. */
 WG_API const char *wg_world_engine(const wg_world *world);
@@ -108,17 +110,22 @@ typedef struct wg_world_counts {
     uint64_t early_bytes;     /* of these, begun while a backward pass went on */
     uint64_t parameter_bytes; /* updated parameters; the same */
     uint64_t other_bytes;     /* values, norms, checkpoints, data */
-    uint64_t messages;
-    double seconds; /* spent waiting for messages */
+    uint64_t messages;        /* of these bytes */
+    double seconds;           /* spent waiting for messages */
 } wg_world_counts;
+/* The counts since the world was opened; zeros for NULL. */
 WG_API wg_world_counts wg_world_count(const wg_world *world);
 
 /* ---- a training run ---- */
 
-typedef struct wg_dist wg_dist;
+typedef struct wg_dist wg_dist; /* a run */
 
-enum { WG_DIST_VALUES = 8, WG_DIST_MOST_SHARDS = 1 << 20 };
+enum {
+    WG_DIST_VALUES = 8,           /* the largest number of values of a shard */
+    WG_DIST_MOST_SHARDS = 1 << 20 /* the largest S */
+};
 
+/* The same on every rank. Start from wg_dist_defaults. */
 typedef struct wg_dist_options {
     int64_t shards;   /* S; 0: the number of ranks */
     uint64_t seed;    /* of the tape's random numbers; shard 0 has this one, default 0 */
@@ -181,6 +188,7 @@ WG_API wg_status wg_dist_backward(wg_dist *dist, wg_tensor loss, double count);
  * NULL. WG_ERR_ARGUMENT, WG_ERR_GRADIENT if gradients are invalid because the run failed. */
 WG_CHECKED WG_API wg_status wg_dist_add(wg_dist *dist, double count, const double *values);
 
+/* What all ranks know after a step. */
 typedef struct wg_dist_result {
     double values[WG_DIST_VALUES]; /* means over the global batch, weighted by count */
     double count;                  /* of the global batch */
@@ -221,6 +229,7 @@ WG_API int64_t wg_dist_saved_shards(const wg_safetensors *file);
 
 /* ---- memory ---- */
 
+/* Bytes of a rank. */
 typedef struct wg_dist_bytes {
     size_t parameters; /* values, gradients, buffers */
     size_t state;      /* this rank's part of the optimizer's state */
