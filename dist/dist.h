@@ -53,7 +53,8 @@ WG_API wg_world_options wg_world_defaults(void);
 
 /* [all] Starts MPI if a launcher started the program, once in a process, and before anything else reads the arguments:
  * MPI may take some of its own. Use it from one thread. Returns NULL on error: WG_ERR_ARGUMENT if timeout is not
- * positive or a second world is opened, WG_ERR_MEMORY, WG_ERR_IO if MPI does not start. */
+ * positive or a second world is opened, WG_ERR_MEMORY, WG_ERR_IO if MPI does not start, or if the launcher is not that of
+ * this build's MPI. */
 WG_API wg_world *wg_world_open(int *argc, char ***argv, wg_world_options options, wg_error *error);
 /* [all] Ends MPI, unless the world has failed: ranks that are dead or stuck are not waited for. Accepts NULL. */
 WG_API void wg_world_close(wg_world *world);
@@ -71,11 +72,11 @@ WG_CHECKED WG_API wg_status wg_world_barrier(wg_world *world);
 WG_API wg_status wg_world_status(const wg_world *world);
 WG_API const char *wg_world_message(const wg_world *world);
 /* Whether this rank is the one that prints: rank 0; after a failure the lowest rank that lives, or the one that
- * failed. */
+ * failed. For NULL: true, but for ranks other than 0 if the launcher is not that of this build's MPI. */
 WG_API bool wg_world_speaks(const wg_world *world);
 /* Call it before the program ends with an error of its own (a file that cannot be read, ...): tells the other ranks,
  * whose next call fails with "rank 2: TEXT". Returns whether to print the text: of ranks that fail at the same time,
- * the lowest does. Waits half a second to know that. True for NULL. */
+ * the lowest does. Waits half a second to know that. For NULL, after wg_world_open: as wg_world_speaks. */
 WG_API bool wg_world_fail(wg_world *world, const char *text);
 
 /* ---- data ----

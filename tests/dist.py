@@ -128,10 +128,10 @@ def killed(run, long):
         path.unlink(missing_ok=True)
         at = dice.randrange(1, 20)
         words = [model, "steps=20", "timeout=3", f"save={path}", "every=1"]
-        began = time.monotonic()
         code, _, lines = run(ranks, *words, f"victim={dice.randrange(ranks)}", f"at={at}", "signal=9")
-        if code == 0 or len(lines) > 1 or time.monotonic() - began > 15 * run.slow:
-            raise Failure(f"exit {code} after {time.monotonic() - began:.1f} s, {lines}: {run.last}")
+        after = time.time() - path.stat().st_mtime  # the step before it is the last one that was saved
+        if code == 0 or len(lines) > 1 or after > 15 * run.slow:
+            raise Failure(f"exit {code} {after:.1f} s after the kill, {lines}: {run.last}")
         middle, again = dice.randrange(at, 21), [f"load={path}"]
         run.good(max(1, ranks - 1), model, f"steps={middle}", f"save={path}", *again)
         have = run.good(ranks + 1, model, "steps=20", *again)[0]["hash"]
@@ -149,8 +149,22 @@ def refuse(run, text, ranks, *words, folder=None):
     print(f"{time.monotonic() - began:4.1f} s  {lines[0]}")
 
 
+def other_launcher(run):
+    """Started by another MPI's launcher, which ends nobody: rank 0 tells."""
+    name = "OMPI_COMM_WORLD" if "mpich" in run.options.mpirun else "PMI"
+    for rank in 0, 1:
+        run.last = f"{name}_RANK={rank} {name}_SIZE=2 {run.options.program} gpt"
+        done = subprocess.run([run.options.program, "gpt"], capture_output=True, text=True, check=False,
+                              env={**os.environ, f"{name}_RANK": str(rank), f"{name}_SIZE": "2"}, timeout=30 * run.slow)
+        want = ["dist_train: world: started on 2 ranks, by a launcher that is not that of"][:1 - rank]
+        lines = done.stderr.splitlines()
+        if done.returncode != 1 or len(lines) != len(want) or not all(map(str.startswith, lines, want)):
+            raise Failure(f"exit {done.returncode}, {lines}, not {want}: {run.last}")
+
+
 def bad_input(run, long):
     path, full = run.file("one"), run.file("full")
+    other_launcher(run)
     refuse(run, "3 ranks, but only 2 shards", 3, "gpt", "shards=2")
     refuse(run, "rank 2 has other initial values than rank 0", 3, "gpt", "other=2")
     refuse(run, "rank 1 has another build or instruction set than rank 0", 1, "gpt", ":", "-n", 1, "env",

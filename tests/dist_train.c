@@ -323,7 +323,7 @@ int main(int argc, char **argv)
     words = argv;
     world_options.timeout = number_of("timeout", 60);
     world = wg_world_open(&argc, &argv, world_options, &error);
-    if (!world) return fprintf(stderr, "dist_train: %s\n", error.text), 1;
+    if (!world) return give_up(error.text);
     const int rank = wg_world_rank(world);
     const int64_t shards = (int64_t)number_of("shards", 16);
     if (argc < 2) return give_up("say which model");
