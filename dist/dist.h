@@ -10,12 +10,18 @@
  *             wg_tensor loss = wg_keep(loss_of(shard, step));                   // a mean over `count` samples
  *             wg_dist_backward(dist, loss, count);
  *             double value = wg_item(loss);
- *             wg_dist_add(dist, count, &value);
- *             wg_tape_reset(tape);
+ *             if (wg_tape_reset(tape) != WG_OK) ...                             // ends as below
+ *             if (wg_dist_add(dist, count, &value) != WG_OK) break;             // wg_dist_step says why
  *         }
  *         wg_dist_result result;                                  // adds the gradients, clips, updates:
- *         if (wg_dist_step(dist, 0, &result) != WG_OK) ...
+ *         if (wg_dist_step(dist, 0, &result) != WG_OK) {
+ *             if (wg_world_fail(world, wg_dist_message(dist))) puts(wg_dist_message(dist)); // one rank prints
+ *             wg_world_close(world);
+ *             exit(1);
+ *         }
  *     }
+ *     wg_dist_free(dist);
+ *     wg_world_close(world);
  *
  * The global batch is cut into S shards, a property of the run: R ranks, 1 <= R <= S, deal them out among themselves.
  * Gradients of shards are added in one fixed binary tree over the S shards, whoever holds them, random numbers depend

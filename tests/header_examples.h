@@ -2,6 +2,7 @@
 #include "wengert-dist.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #if defined EXAMPLE_OF_memory
 extern int arena;
