@@ -70,7 +70,7 @@ int main(int argc, char **argv)
     model one, *m = &one;
     world = wg_world_open(&argc, &argv, wg_world_defaults(), &error);
     app_name("bench_dist");
-    if (!world) app_fail("%s", error.text);
+    require(world != NULL, error.text);
     const bool overlap = argc == 4 && strcmp(argv[3], "overlap") == 0;
     require((argc == 3 || overlap) && atoi(argv[2]) > 0 && atoi(argv[2]) <= MOST,
             "usage: bench_dist MODEL|ELEMENTS STEPS [overlap]");

@@ -30,6 +30,15 @@ typedef struct wg__round {
     wg__request sending[2], receiving[2];
 } wg__round;
 
+/* A batch that rank 0 made. */
+typedef struct wg__dealt {
+    wg_batch batch; /* the global one; arrays have the rows of this rank's shards, on rank 0 all; n 0: none */
+    wg_batch one;   /* the rows of a shard */
+    int64_t first;  /* row of the global batch where the arrays begin; 0 on rank 0 */
+    char *memory;   /* of the arrays; NULL on rank 0, whose feed has them */
+    size_t room;    /* bytes */
+} wg__dealt;
+
 struct wg_dist {
     wg_world *world;
     wg_params *params;
@@ -79,6 +88,8 @@ struct wg_dist {
     int64_t *told_cut; /* [R + 1] */
     double *squares;   /* [blocks] */
     int64_t *square_cut;
+
+    wg__dealt dealt;
 };
 
 /* n zeroed items of `size` bytes that wg_dist_free frees; NULL if out of memory. */

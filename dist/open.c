@@ -21,6 +21,7 @@ void wg_dist_free(wg_dist *d)
 {
     if (!d) return;
     wg__release(d);
+    free(d->dealt.memory);
     free(d);
 }
 

@@ -25,6 +25,7 @@ static void pause_for(double seconds)
 wg_world_options wg_world_defaults(void) { return (wg_world_options){.timeout = 60}; }
 
 static bool is_open;
+static bool is_unopened;      /* the world could not be opened, for a reason that rank 0 tells */
 static wg_world *left_behind; /* one that failed: messages may still arrive in its memory */
 
 int wg__count_lanes(int size)
@@ -62,8 +63,8 @@ static void release(wg_world *w)
     is_open = false;
 }
 
-/* Starts MPI in a program that was launched. If the launcher and the build do not fit, each rank is alone; rank 0 is
- * the first to tell, and the launcher then ends the others. */
+/* Starts MPI in a program that was launched. If the launcher and the build do not fit, each rank is alone and finds the
+ * same error. Rank 0 tells; the others wait until it has, for then a launcher may end them. */
 static wg_status open_wire(wg_world *w, int *argc, char ***argv, wg_error *error)
 {
     int rank, size;
@@ -74,6 +75,7 @@ static wg_status open_wire(wg_world *w, int *argc, char ***argv, wg_error *error
         wg__wire_engine(w->engine, sizeof w->engine);
     }
     if (size == 1 || w->size > 1) return WG_OK;
+    is_unopened = rank > 0;
     if (rank > 0) pause_for(2);
     if (!wg__has_wire)
         return wg_error_set(error, WG_ERR_IO,
@@ -126,7 +128,7 @@ int wg_world_size(const wg_world *w) { return w ? w->size : 1; }
 const char *wg_world_engine(const wg_world *w) { return w ? w->engine : "none"; }
 wg_status wg_world_status(const wg_world *w) { return w ? w->error.status : WG_ERR_ARGUMENT; }
 const char *wg_world_message(const wg_world *w) { return w ? w->error.text : "no world"; }
-bool wg_world_speaks(const wg_world *w) { return !w || w->speaks; }
+bool wg_world_speaks(const wg_world *w) { return w ? w->speaks : !is_unopened; }
 wg_world_counts wg_world_count(const wg_world *w) { return w ? w->counts : (wg_world_counts){0}; }
 
 /* ---- notes ---- */
@@ -177,7 +179,7 @@ wg_status wg__world_fail(wg_world *w, wg_status status, const char *text)
 
 bool wg_world_fail(wg_world *w, const char *text)
 {
-    if (!w) return true;
+    if (!w) return !is_unopened;
     char line[332];
     if (w->size == 1 || w->error.status != WG_OK) return w->speaks;
     snprintf(line, sizeof line, "rank %d: %s", w->rank, text ? text : "failed");

@@ -18,9 +18,9 @@ wg_world *ranks_open(int *argc, char ***argv)
 {
     wg_error error = {0};
     world = wg_world_open(argc, argv, wg_world_defaults(), &error);
+    app_may_print(may_print);
     if (!world) app_fail("%s", error.text);
     atexit(close_world);
-    app_may_print(may_print);
     if (!ranks_first()) {
         app_be_quiet();
         if (!freopen("/dev/null", "w", stdout)) app_fail("cannot open /dev/null");

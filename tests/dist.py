@@ -3,7 +3,7 @@
 
     tests/dist.py PROGRAM WHAT [--mpirun COMMAND] [--examples FOLDER] [--long] [--seed N]
 
-PROGRAM is dist_train; WHAT is bits, bytes, killed, input or examples. --long: 100 steps, 1 and 2 threads, 50 kills. With a
+PROGRAM is dist_train; WHAT is bits, bytes, killed, data, input or examples. --long: 100 steps, 1 and 2 threads, 50 kills. With a
 sanitizer WG_TEST_SLOW=N makes the time limits N times as long. A test that fails prints the commands that repeat it."""
 import argparse
 import os
@@ -12,6 +12,7 @@ import random
 import re
 import shlex
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -46,20 +47,21 @@ class Runs:
             raise Failure(f"exit {done.returncode}, {done.stderr}: {self.last}")
         return done.stdout, done.stderr
 
-    def __call__(self, ranks, *words, limit=60.0):
+    def __call__(self, ranks, *words, limit=60.0, folder=None):
         """exit code, what the program printed, its lines on stderr."""
         command = self.command(ranks, *words)
         self.last = shlex.join(command)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=limit * self.slow, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit * self.slow, check=False,
+                                  cwd=folder)
         except subprocess.TimeoutExpired:
             raise Failure(f"hangs: {self.last}") from None
         lines = [line for line in done.stderr.splitlines() if line.strip() and not LAUNCHER.match(line.strip())]
         return done.returncode, done.stdout, lines
 
-    def good(self, ranks, *words):
+    def good(self, ranks, *words, folder=None):
         """What each rank says of itself, by rank."""
-        code, out, lines = self(ranks, *words)
+        code, out, lines = self(ranks, *words, folder=folder)
         if code != 0 or lines:
             raise Failure(f"exit {code}, {lines}: {self.last}")
         said = [dict(word.split("=", 1) for word in line.split()) for line in out.splitlines() if line]
@@ -126,10 +128,10 @@ def killed(run, long):
         path.unlink(missing_ok=True)
         at = dice.randrange(1, 20)
         words = [model, "steps=20", "timeout=3", f"save={path}", "every=1"]
-        began = time.monotonic()
         code, _, lines = run(ranks, *words, f"victim={dice.randrange(ranks)}", f"at={at}", "signal=9")
-        if code == 0 or len(lines) > 1 or time.monotonic() - began > 15 * run.slow:
-            raise Failure(f"exit {code} after {time.monotonic() - began:.1f} s, {lines}: {run.last}")
+        after = time.time() - path.stat().st_mtime  # the step before it is the last one that was saved
+        if code == 0 or len(lines) > 1 or after > 15 * run.slow:
+            raise Failure(f"exit {code} {after:.1f} s after the kill, {lines}: {run.last}")
         middle, again = dice.randrange(at, 21), [f"load={path}"]
         run.good(max(1, ranks - 1), model, f"steps={middle}", f"save={path}", *again)
         have = run.good(ranks + 1, model, "steps=20", *again)[0]["hash"]
@@ -138,17 +140,31 @@ def killed(run, long):
     print(f"{trial + 1} runs were killed and ended as the others")
 
 
-def refuse(run, text, ranks, *words):
+def refuse(run, text, ranks, *words, folder=None):
     """One line, from one rank, and all end. (The exit code is 1, unless the launcher kills those that are slower.)"""
     began = time.monotonic()
-    have, _, lines = run(ranks, *words, limit=30)
+    have, _, lines = run(ranks, *words, limit=30, folder=folder)
     if have == 0 or len(lines) != 1 or text not in lines[0]:
         raise Failure(f"exit {have}, {lines}, not '{text}': {run.last}")
     print(f"{time.monotonic() - began:4.1f} s  {lines[0]}")
 
 
+def other_launcher(run):
+    """Started by another MPI's launcher, which ends nobody: rank 0 tells."""
+    name = "OMPI_COMM_WORLD" if "mpich" in run.options.mpirun else "PMI"
+    for rank in 0, 1:
+        run.last = f"{name}_RANK={rank} {name}_SIZE=2 {run.options.program} gpt"
+        done = subprocess.run([run.options.program, "gpt"], capture_output=True, text=True, check=False,
+                              env={**os.environ, f"{name}_RANK": str(rank), f"{name}_SIZE": "2"}, timeout=30 * run.slow)
+        want = ["dist_train: world: started on 2 ranks, by a launcher that is not that of"][:1 - rank]
+        lines = done.stderr.splitlines()
+        if done.returncode != 1 or len(lines) != len(want) or not all(map(str.startswith, lines, want)):
+            raise Failure(f"exit {done.returncode}, {lines}, not {want}: {run.last}")
+
+
 def bad_input(run, long):
     path, full = run.file("one"), run.file("full")
+    other_launcher(run)
     refuse(run, "3 ranks, but only 2 shards", 3, "gpt", "shards=2")
     refuse(run, "rank 2 has other initial values than rank 0", 3, "gpt", "other=2")
     refuse(run, "rank 1 has another build or instruction set than rank 0", 1, "gpt", ":", "-n", 1, "env",
@@ -179,6 +195,47 @@ def bad_input(run, long):
     want = run.good(1, "gpt", "steps=20")[0]["hash"]
     if run.good(2, "gpt", "steps=20", f"load={path}")[0]["hash"] != want:
         raise Failure(f"another hash after a signal: {run.last}")
+
+
+def fnv(data):
+    """FNV-1a, of 64 bits."""
+    value = 14695981039346656037
+    for byte in data:
+        value = ((value ^ byte) * 1099511628211) % (1 << 64)
+    return f"{value:016x}"
+
+
+def data_of_rank_0(run, long):
+    """Files that rank 0 alone can see: the contents on all ranks, and its errors; batches that it scatters."""
+    pictures, folder = run.file("pictures"), run.folder
+    pictures.write_bytes(bytes([0, 0, 0x0d, 1, 0, 0, 0, 3]) + struct.pack(">fff", 1, 2, -3))
+    for size in 0, 1, 700_001:  # nothing, and more than two messages
+        text = (b"A sentence.\n" * (size // 12 + 1))[:size]
+        run.file("text").write_bytes(text)
+        for ranks in 1, 2, 3, 4:
+            want = {"hash": fnv(text), "size": str(size), "end": "0", "numbers": "7,1,1", "idx": "0.5,1,-1.5,"}
+            for one in run.good(ranks, "files", "text=text", "idx=pictures", folder=folder):
+                if {key: one[key] for key in want} != want:
+                    raise Failure(f"{one}, not {want}: {run.last}")
+    print("text and pictures: the same on 1 to 4 ranks")
+    for ranks in 1, 3:
+        refuse(run, "no-text: cannot open", ranks, "files", "text=no-text", folder=folder)
+        refuse(run, "text: has more than 1000 bytes", ranks, "files", "text=text", "most=1000", folder=folder)
+        refuse(run, "text: not an IDX file", ranks, "files", "text=text", "idx=text", folder=folder)
+    refuse(run, "rank 0 shares 4 bytes, rank 2 takes 8", 3, "files", "text=text", "other=2", folder=folder)
+    refuse(run, "rank 1 has no such file", 3, "files", "text=text", "missing=1", folder=folder)
+    if run.slow == 1:  # a sanitizer needs address space of its own
+        run.file("large").write_bytes(b"x" * 50_000_000)
+        refuse(run, "large: rank 2 is out of memory for its 50000000 bytes", 3, "files", "text=large", "poor=2",
+               folder=folder)
+    for shards in 16, 25:  # 22 rows at the end of an epoch: shards without any
+        want = run.good(1, "conv", f"shards={shards}")[0]["hash"]
+        for ranks in 1, 2, 3, 4:
+            have = run.good(ranks, "conv", f"shards={shards}", "scatter=1")[0]["hash"]
+            if have != want:
+                raise Failure(f"hash {have}, not {want}: {run.last}")
+    print("conv: the same with batches that rank 0 scatters")
+    refuse(run, "cannot read", 3, "conv", "scatter=1", "unreadable=2")
 
 
 EXAMPLES = {
@@ -222,7 +279,7 @@ def examples(run, long):
 
 
 def main():
-    tests = {"bits": bits, "bytes": bytes_moved, "killed": killed, "input": bad_input,
+    tests = {"bits": bits, "bytes": bytes_moved, "killed": killed, "data": data_of_rank_0, "input": bad_input,
              "examples": examples}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")

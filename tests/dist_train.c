@@ -108,19 +108,71 @@ static wg_tensor gpt_loss(model *m, wg_tape *tape, uint64_t step, int64_t first,
     return wg_cross_entropy(logits, wg_data(tape, WG_I32, WG_DIMS(rows, CONTEXT), y));
 }
 
-static wg_tensor conv_loss(model *m, wg_tape *tape, const int64_t *samples, int64_t n)
+static void draw_picture(int64_t sample, float *x, int32_t *y)
 {
-    float x[BATCH * SIDE * SIDE];
-    int32_t y[BATCH];
-    for (int64_t i = 0; i < n; i++) {
-        y[i] = (int32_t)(samples[i] % CLASSES);
-        for (int k = 0; k < SIDE * SIDE; k++)
-            x[i * SIDE * SIDE + k] =
-                (float)draw((uint64_t)samples[i], k, y[i], 256) / 256 + (float)(k % (y[i] + 1));
+    *y = (int32_t)(sample % CLASSES);
+    for (int k = 0; k < SIDE * SIDE; k++)
+        x[k] = (float)draw((uint64_t)sample, k, *y, 256) / 256 + (float)(k % (*y + 1));
+}
+
+static wg_tensor conv_loss(model *m, wg_tensor x, wg_tensor y)
+{
+    wg_tensor h = wg_relu(wg_batch_norm_apply(&m->norm, wg_conv_apply(&m->conv, x)));
+    return wg_cross_entropy(wg_linear_apply(&m->out, wg_flatten(h, 1, -1)), y);
+}
+
+/* ---- data ---- */
+
+enum { SAMPLES = 150 }; /* the last batch of an epoch has 22 */
+
+/* Pictures that each rank makes for itself, or that rank 0 makes and scatters. */
+typedef struct pictures {
+    wg_loader *loader;
+    wg_feed *feed; /* of rank 0 */
+    bool scattered;
+} pictures;
+
+static wg_status make_picture(void *context, const wg_sample *sample, void *const *out, wg_error *error)
+{
+    if (sample->epoch == (uint64_t)number_of("unreadable", 1e9))
+        return wg_error_set(error, WG_ERR_IO, "picture %lld: cannot read", (long long)sample->index);
+    draw_picture(sample->index, out[0], out[1]);
+    return WG_OK;
+}
+
+static void pictures_init(pictures *p, int rank)
+{
+    wg_feed_options o = wg_feed_defaults();
+    o.order.batch = BATCH;
+    const wg_dataset data = {.n = SAMPLES,
+                             .n_fields = 2,
+                             .make = make_picture,
+                             .field = {{WG_F32, WG_DIMS(1, SIDE, SIDE), NULL}, {WG_I32, WG_SCALAR, NULL}}};
+    *p = (pictures){.scattered = number_of("scatter", 0) != 0};
+    if (!p->scattered)
+        p->loader = wg_loader_new(SAMPLES, o.order, NULL);
+    else if (rank == 0)
+        p->feed = wg_feed_new(&data, o, NULL);
+}
+
+/* The pictures of a shard; returns how many there are. */
+static int64_t shard_pictures(pictures *p, wg_dist *dist, wg_tape *tape, uint64_t step, int64_t shard, wg_tensor *x,
+                              wg_tensor *y)
+{
+    float pixels[BATCH * SIDE * SIDE];
+    int32_t labels[BATCH];
+    const int64_t *samples;
+    if (p->scattered) {
+        const wg_batch *batch = wg_dist_batch(dist, shard);
+        *x = wg_batch_tensor(batch, tape, 0);
+        *y = wg_batch_tensor(batch, tape, 1);
+        return batch->n;
     }
-    wg_tensor h = wg_conv_apply(&m->conv, wg_data(tape, WG_F32, WG_DIMS(n, 1, SIDE, SIDE), x));
-    h = wg_relu(wg_batch_norm_apply(&m->norm, h));
-    return wg_cross_entropy(wg_linear_apply(&m->out, wg_flatten(h, 1, -1)), wg_data(tape, WG_I32, WG_DIMS(n), y));
+    const int64_t n = wg_loader_shard(p->loader, step, shard, wg_dist_shards(dist), &samples);
+    for (int64_t i = 0; i < n; i++) draw_picture(samples[i], pixels + i * SIDE * SIDE, labels + i);
+    *x = wg_data(tape, WG_F32, WG_DIMS(n, 1, SIDE, SIDE), pixels);
+    *y = wg_data(tape, WG_I32, WG_DIMS(n), labels);
+    return n;
 }
 
 /* ---- the run ---- */
@@ -139,20 +191,21 @@ static int give_up(const char *text)
 static volatile sig_atomic_t noted;
 static void note(int number) { noted = number; }
 
-static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, wg_loader *loader, uint64_t step,
+static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, pictures *data, uint64_t step,
                             wg_dist_result *result)
 {
     const int64_t shards = wg_dist_shards(dist);
     for (int64_t shard; (shard = wg_dist_next(dist, tape, step)) >= 0;) {
-        const int64_t *samples, first = BATCH * shard / shards, rows = BATCH * (shard + 1) / shards - first;
-        const int64_t n = m->kind[0] == 'c' ? wg_loader_shard(loader, step, shard, shards, &samples) : rows;
+        const int64_t first = BATCH * shard / shards, rows = BATCH * (shard + 1) / shards - first;
+        wg_tensor x = WG_NONE, y = WG_NONE;
+        const int64_t n = m->kind[0] == 'c' ? shard_pictures(data, dist, tape, step, shard, &x, &y) : rows;
         if (n == 0) {
-            if (wg_dist_add(dist, 0, NULL) != WG_OK) break;
+            if (wg_tape_reset(tape) != WG_OK || wg_dist_add(dist, 0, NULL) != WG_OK) break;
             continue;
         }
         wg_tensor loss = wg_keep(m->kind[0] == 'l'   ? lstm_loss(m, tape, step, first)
                                  : m->kind[0] == 'g' ? gpt_loss(m, tape, step, first, n)
-                                                     : conv_loss(m, tape, samples, n));
+                                                     : conv_loss(m, x, y));
         if (step == (uint64_t)number_of("nan", 1e9) && shard == 1) loss = wg_scale(loss, (double)INFINITY);
         wg_status status = wg_dist_backward(dist, loss, (double)n);
         double value = wg_item(loss);
@@ -169,6 +222,46 @@ static void limit_file(double bytes)
 {
     signal(SIGXFSZ, SIG_IGN);
     if (bytes > 0) setrlimit(RLIMIT_FSIZE, &(struct rlimit){(rlim_t)bytes, (rlim_t)bytes});
+}
+
+/* Memory of rank `poor` is short from here on: room for what it has, and 8 MiB. */
+static void limit_memory(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%ld", &pages) != 1) abort();
+    fclose(file);
+    const rlim_t bytes = (rlim_t)(pages * sysconf(_SC_PAGESIZE) + (8 << 20));
+    setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes});
+}
+
+/* The model "files": prints what a rank gets of files that rank 0 alone can see. */
+static int read_files(int rank)
+{
+    wg_error error = {0};
+    wg_text text;
+    wg_idx idx = {0};
+    int32_t numbers[3] = {rank == 0 ? 7 : 0, rank, rank};
+    if (rank > 0 && chdir("/proc") != 0) return give_up("cannot change the folder");
+    if (rank == (int)number_of("poor", -1)) limit_memory();
+    if (wg_world_read_text(world, word_of("text"), (uint64_t)number_of("most", 0), &text, &error) != WG_OK)
+        return give_up(error.text);
+    if (word_of("idx") && wg_world_read_idx(world, word_of("idx"), WG_F32, 0.5, &idx, &error) != WG_OK)
+        return give_up(error.text);
+    if (wg_world_share(world, numbers, rank == (int)number_of("other", -1) ? 8 : 4, &error) != WG_OK)
+        return give_up(error.text);
+    if (rank == (int)number_of("missing", -1)) wg_error_set(&error, WG_ERR_IO, "rank %d has no such file", rank);
+    if (wg_world_agree(world, &error) != WG_OK) return give_up(error.text);
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < text.size; i++) hash = (hash ^ (unsigned char)text.bytes[i]) * 1099511628211u;
+    printf("rank=%d hash=%016llx size=%zu end=%d numbers=%d,%d,%d idx=", rank, (unsigned long long)hash, text.size,
+           text.bytes[text.size], numbers[0], numbers[1] == rank, numbers[2] == rank);
+    for (int64_t i = 0; idx.data && i < idx.shape.size[0]; i++) printf("%g,", wg_idx_at(&idx, i));
+    printf("\n");
+    wg_text_fini(&text);
+    wg_idx_fini(&idx);
+    wg_world_close(world);
+    return 0;
 }
 
 static void print_end(const wg_dist *dist, const model *m, const wg_optimizer *optimizer, wg_dist_result result)
@@ -201,7 +294,7 @@ static void suffer(uint64_t step)
 }
 
 /* All steps; the exit code of the program. */
-static int train(wg_dist *dist, model *m, wg_tape *tape, wg_loader *loader, const wg_optimizer *optimizer)
+static int train(wg_dist *dist, model *m, wg_tape *tape, pictures *data, const wg_optimizer *optimizer)
 {
     wg_error error = {0};
     wg_checkpoint checkpoint = {.seed = 5};
@@ -211,7 +304,8 @@ static int train(wg_dist *dist, model *m, wg_tape *tape, wg_loader *loader, cons
     const uint64_t steps = (uint64_t)number_of("steps", 20), every = (uint64_t)number_of("every", 5);
     for (uint64_t step = checkpoint.step; step < steps && result.stop == 0; step++) {
         suffer(step);
-        if (train_step(dist, m, tape, loader, step, &result) != WG_OK) return give_up(wg_dist_message(dist));
+        if (data->scattered && wg_dist_scatter(dist, data->feed, step, &error) != WG_OK) return give_up(error.text);
+        if (train_step(dist, m, tape, data, step, &result) != WG_OK) return give_up(wg_dist_message(dist));
         checkpoint.step = step + 1;
         if (save && (checkpoint.step % every == 0 || checkpoint.step == steps || result.stop) &&
             wg_dist_save(dist, save, &checkpoint, &error) != WG_OK)
@@ -229,10 +323,11 @@ int main(int argc, char **argv)
     words = argv;
     world_options.timeout = number_of("timeout", 60);
     world = wg_world_open(&argc, &argv, world_options, &error);
-    if (!world) return fprintf(stderr, "dist_train: %s\n", error.text), 1;
+    if (!world) return give_up(error.text);
     const int rank = wg_world_rank(world);
     const int64_t shards = (int64_t)number_of("shards", 16);
     if (argc < 2) return give_up("say which model");
+    if (strcmp(argv[1], "files") == 0) return read_files(rank);
     signal(SIGTERM, note);
     signal(SIGUSR1, note);
     limit_file(rank == 0 ? number_of("limit", 0) : 0);
@@ -252,16 +347,16 @@ int main(int argc, char **argv)
     wg_tape_options tape_options = wg_tape_defaults();
     tape_options.pool = wg_pool_new((int)number_of("threads", 1));
     wg_tape *tape = wg_tape_new(tape_options);
-    wg_loader_options loader_options = wg_loader_defaults();
-    loader_options.batch = BATCH;
-    wg_loader *loader = wg_loader_new(150, loader_options, &error); /* the last batch of an epoch has 22 */
+    pictures data;
+    pictures_init(&data, rank);
     wg_dist *dist = wg_dist_new(world, m.params, optimizer, options, &error);
     if (!dist) return give_up(error.text);
 
-    const int code = train(dist, &m, tape, loader, optimizer);
+    const int code = train(dist, &m, tape, &data, optimizer);
     if (code == 1) return code;
     wg_dist_free(dist);
-    wg_loader_free(loader);
+    wg_loader_free(data.loader);
+    wg_feed_free(data.feed);
     wg_tape_free(tape);
     wg_pool_free(tape_options.pool);
     wg_optimizer_free(optimizer);

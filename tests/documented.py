@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every public symbol is documented: what wengert.h includes is read, comments and all.
+"""Every public symbol is documented: what wengert.h and wengert-dist.h include is read, comments and all.
 
     documented.py SOURCE
 

@@ -1,12 +1,28 @@
 /* What the examples in the public headers use without declaring it; see header_examples.py. */
-#include "wengert.h"
+#include "wengert-dist.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #if defined EXAMPLE_OF_memory
 extern int arena;
 void *take(void *context, size_t size);
 void give_back(void *context, void *memory, size_t size);
+#elif defined EXAMPLE_OF_dist
+extern int argc;
+extern char **argv;
+extern wg_params *model;
+extern wg_optimizer *adam;
+extern wg_tape *tape;
+extern wg_error error;
+extern uint64_t steps;
+extern double count;
+extern wg_dataset data;
+extern wg_feed_options feed_options;
+wg_tensor loss_of(int64_t shard, uint64_t step);
+extern wg_world *world;
+extern wg_dist *dist;
+extern uint64_t step;
 #elif defined EXAMPLE_OF_param
 extern wg_tape *tape;
 extern wg_tensor x;

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compiles the examples in the comments of the public headers: all that wengert.h includes.
+"""Compiles the examples in the comments of the public headers: all that wengert-dist.h includes, and so wengert.h.
 
     header_examples.py SOURCE [CC ARG...]
 
 An example is a run of comment lines indented by five blanks one of which ends a C statement. It becomes the body of a
 function; definitions that begin with `static` stay outside of it. What it uses without declaring it is declared in
-header_examples.h, by header. Not C, and allowed: a line that begins with dots; dots at the end of a line, between two
+header_examples.h, by header. Not C, and allowed: a line that begins with dots; dots at the end of a line or before its comment, between two
 others, or as the last argument (REST in header_examples.h); text after a statement and three blanks."""
 import os
 import re
@@ -36,7 +36,7 @@ def code_of(line):
     line = re.sub(r"([;{}])\s{3,}(?!//).*$", r"\1", line)
     line = re.sub(r"\.\.\. [^;{}]*\.\.\. ", "", line)
     line = line.replace(", ...)", ", REST)")
-    return re.sub(r"\s\.\.\.$", " {}", line)
+    return re.sub(r"\s\.\.\.(?=$|\s*//)", " {}", line)
 
 
 def examples_of(lines):
@@ -76,7 +76,7 @@ def main():
     source, compiler = sys.argv[1], sys.argv[2:] or ["cc"]
     count = failures = 0
     with tempfile.TemporaryDirectory() as work:
-        for header, lines in sorted(public_headers(source).items()):
+        for header, lines in sorted(public_headers(source, "wengert-dist.h").items()):
             for first, block in examples_of(lines):
                 path = os.path.join(work, "example.c")
                 with open(path, "w", encoding="utf-8") as file:

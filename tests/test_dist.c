@@ -321,6 +321,90 @@ static void wrong_arguments(void)
     run_end(&r);
 }
 
+/* ---- data ---- */
+
+static wg_status make_row(void *context, const wg_sample *sample, void *const *out, wg_error *error)
+{
+    *(float *)out[0] = (float)(10 * sample->index);
+    if (sample->index == 8) return wg_error_set(error, WG_ERR_IO, "row 8: cannot read");
+    return WG_OK;
+}
+
+/* Each shard gets the rows that wg_loader_shard gives it. */
+static void batches_of_shards(void)
+{
+    const int32_t labels[] = {5, 6, 7, 8, 9, 10, 11, 12, 13};
+    wg_dataset data = {.n = 8, .n_fields = 2, .make = make_row};
+    data.field[0] = (wg_field){WG_F32, WG_DIMS(1, 1), NULL};
+    data.field[1] = (wg_field){WG_I32, WG_SCALAR, labels};
+    wg_feed_options options = wg_feed_defaults();
+    options.order.batch = 7;
+    wg_error error = {0};
+    run r;
+    run_begin(&r, SHARDS);
+    CHECK(!wg_dist_batch(r.dist, 0) && !wg_dist_batch(NULL, 0));
+    CHECK(wg_dist_scatter(r.dist, NULL, 0, &error) == WG_ERR_ARGUMENT && strstr(error.text, "feed: it is NULL"));
+    CHECK(wg_dist_scatter(NULL, NULL, 0, NULL) == WG_ERR_ARGUMENT);
+    wg_feed *feed = wg_feed_new(&data, options, NULL);
+    wg_loader *loader = wg_loader_new(8, options.order, NULL);
+    for (uint64_t number = 0; number < 4; number++) { /* 7 samples, then 1 */
+        CHECK(wg_dist_scatter(r.dist, feed, number, &error) == WG_OK);
+        for (int64_t shard = 0; shard < SHARDS; shard++) {
+            const int64_t *want, n = wg_loader_shard(loader, number, shard, SHARDS, &want);
+            const wg_batch *have = wg_dist_batch(r.dist, shard);
+            assert_non_null(have);
+            CHECK(have->n == n && have->field[0].shape.size[0] == n && have->field[0].shape.rank == 3);
+            CHECK(have->epoch == number / 2 && have->n_fields == 2 && have->field[1].shape.rank == 1);
+            for (int64_t i = 0; i < n; i++) {
+                CHECK(have->samples[i] == want[i]);
+                CHECK(((const float *)have->field[0].data)[i] == (float)(10 * want[i]));
+                CHECK(((const int32_t *)have->field[1].data)[i] == labels[want[i]]);
+            }
+        }
+        CHECK(!wg_dist_batch(r.dist, -1) && !wg_dist_batch(r.dist, SHARDS));
+    }
+    wg_feed_free(feed);
+    data.n = 9;
+    options.order.batch = 9;
+    feed = wg_feed_new(&data, options, NULL);
+    error = (wg_error){0};
+    CHECK(wg_dist_scatter(r.dist, feed, 0, &error) == WG_ERR_IO && strcmp(error.text, "row 8: cannot read") == 0);
+    CHECK(!wg_dist_batch(r.dist, 0));
+    wg_feed_free(feed);
+    wg_loader_free(loader);
+    run_end(&r);
+}
+
+static void files_of_rank_0(void)
+{
+    char path[] = "/tmp/wengert-dist-XXXXXX", byte = 3;
+    close(mkstemp(path));
+    wg_world *w = wg_world_open(NULL, NULL, wg_world_defaults(), NULL);
+    wg_error error = {0};
+    wg_text text;
+    wg_idx idx;
+    CHECK(wg_file_write(path, "some text", 9, NULL) == WG_OK);
+    CHECK(wg_world_read_text(w, path, 0, &text, &error) == WG_OK && text.size == 9);
+    CHECK(strcmp(text.bytes, "some text") == 0);
+    wg_text_fini(&text);
+    CHECK(wg_world_read_text(w, path, 8, &text, &error) == WG_ERR_FORMAT && !text.bytes &&
+          strstr(error.text, path));
+    CHECK(wg_world_read_text(w, path, 0, NULL, NULL) == WG_ERR_ARGUMENT);
+    CHECK(wg_world_read_text(NULL, path, 0, &text, NULL) == WG_ERR_ARGUMENT && !text.bytes);
+    CHECK(wg_world_read_text(w, NULL, 0, &text, NULL) == WG_ERR_ARGUMENT && !text.bytes);
+    CHECK(wg_world_read_idx(w, path, WG_F32, 1, &idx, NULL) == WG_ERR_FORMAT && !idx.data);
+    CHECK(wg_world_read_idx(w, path, WG_F32, 1, NULL, NULL) == WG_ERR_ARGUMENT);
+    CHECK(wg_world_read_idx(NULL, path, WG_F32, 1, &idx, NULL) == WG_ERR_ARGUMENT && !idx.data);
+    CHECK(wg_world_share(w, &byte, 1, NULL) == WG_OK && byte == 3 && wg_world_share(w, NULL, 0, NULL) == WG_OK);
+    CHECK(wg_world_share(w, NULL, 1, NULL) == WG_ERR_ARGUMENT && wg_world_share(NULL, &byte, 1, NULL) != WG_OK);
+    error = (wg_error){0};
+    CHECK(wg_world_agree(w, &error) == WG_OK && wg_world_agree(w, NULL) == WG_ERR_ARGUMENT);
+    CHECK(wg_error_set(&error, WG_ERR_IO, "x") == wg_world_agree(w, &error) &&
+          wg_world_agree(NULL, &error) != WG_OK);
+    wg_world_close(w);
+    unlink(path);
+}
+
 /* ---- checkpoints, memory ---- */
 
 static void checkpoints(void)
@@ -405,6 +489,8 @@ int main(int argc, char **argv)
                                  TEST_CASE(refused_steps),
                                  TEST_CASE(norms_of_f64),
                                  TEST_CASE(wrong_arguments),
+                                 TEST_CASE(batches_of_shards),
+                                 TEST_CASE(files_of_rank_0),
                                  TEST_CASE(checkpoints),
                                  TEST_CASE(memory_is_as_predicted),
                                  TEST_CASE(failing_allocations)};

@@ -47,15 +47,16 @@ class Header:
         return re.split(r"[:.,]| \(", self.head, maxsplit=1)[0]
 
 
-def paths(source, path="wengert.h", seen=None):
-    """The public headers: all that wengert.h includes, in this order."""
+def paths(source, path="wengert-dist.h", seen=None):
+    """The public headers: all that wengert.h and wengert-dist.h include, in this order."""
     seen = [] if seen is None else seen
     with open(os.path.join(source, path), encoding="utf-8") as file:
         for include in re.findall(r'^#include "(.*)"', file.read(), re.M):
             include = os.path.normpath(os.path.join(os.path.dirname(path), include))
             if include not in seen:
                 paths(source, include, seen)
-                seen.append(include)
+                if "/" in include:
+                    seen.append(include)
     return seen
 
 
