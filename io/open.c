@@ -17,7 +17,7 @@ static const struct {
     {"\x80\3", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
     {"\x80\4", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
     {"\x80\5", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x89HDF", NULL, "an HDF5 file, such as a model of Keras: load it, then numpy.savez its weights"},
+    {"\x89HDF", wg__read_hdf5, NULL},
     {"GGUF", NULL, "a GGUF file, which Wengert does not read"},
     {"\x1f\x8b", NULL, "gzipped: gunzip it"},
     {"{", NULL, "JSON: the index of a model in several files? Load those"},

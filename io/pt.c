@@ -5,6 +5,7 @@
  * A tensor's name is the path of keys to it, joined by dots: "state_dict.encoder.weight". Storages are read into the
  * data one after the other, and contiguous tensors are in them, also those that share one; of another tensor there is
  * a contiguous copy behind. The copies take at most the file's size. */
+#include "hdf5.h"
 #include "npy.h"
 #include "pickle.h"
 
@@ -253,8 +254,10 @@ wg_status wg__read_archive(wg_safetensors *file, wg__source *source, wg_error *e
     size_t folder = 0;
     wg_status status = wg__zip_open(&zip, source, error);
     if (status != WG_OK) return status;
-    const wg__member *pickle = find_pickle(&zip, &folder);
-    status = pickle ? read_pt(file, &zip, pickle, folder, error) : wg__read_npz(file, &zip, error);
+    const wg__member *pickle = find_pickle(&zip, &folder), *keras = wg__zip_find(&zip, WG__KERAS_WEIGHTS);
+    status = pickle  ? read_pt(file, &zip, pickle, folder, error)
+             : keras ? wg__read_keras(file, &zip, keras, error)
+                     : wg__read_npz(file, &zip, error);
     wg__zip_close(&zip);
     return status;
 }
