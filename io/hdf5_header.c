@@ -12,6 +12,7 @@ static size_t head_size(const wg__h5_header *header) { return header->version ==
 static wg_status take_block(wg__h5 *h, wg__h5_header *header, uint64_t at, uint64_t n)
 {
     if (n > h->source->size) return wg__h5_fail(h, "its header is larger than the file");
+    if (n == 0) return WG_OK;
     size_t end = header->bytes.size;
     char *to = wg__bytes_more(&header->bytes, (size_t)n);
     if (!to) return wg__tensors_no_memory(h->file, h->error);

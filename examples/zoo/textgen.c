@@ -239,12 +239,13 @@ static void tune(net *m, const char *path, int64_t steps, int64_t seed)
     uint64_t random = (uint64_t)seed;
     const double before = validate(m, &book);
     wg_adam_options adam = wg_adam_defaults();
-    adam.lr = 2e-3;
+    adam.lr = 1e-3;
     wg_optimizer *optimizer = wg_adam_new(m->params, adam);
     if (!optimizer) app_fail("%s", wg_params_message(m->params));
     for (int64_t step = 0; step < steps; step++) {
         int64_t at[BATCH];
         for (int b = 0; b < BATCH; b++) at[b] = app_draw(&random, book.n * 9 / 10 - WINDOW - 1);
+        wg_optimizer_set_lr(optimizer, adam.lr * (double)(steps - step) / (double)steps);
         wg_zero_grad(m->params);
         wg_tensor loss = loss_of(m, &book, at);
         if (wg_backward(loss) == WG_OK) {
@@ -284,7 +285,7 @@ int main(int argc, char **argv)
                *text = EXAMPLES_DATA "/pride_and_prejudice.txt";
     bool tuning = false;
     double temperature = 0.5;
-    int64_t steps = 300, seed = 1, threads = 0, length = 300;
+    int64_t steps = 600, seed = 1, threads = 0, length = 300;
     wg_pool *pool;
     app_option options[] = {OWN_OPTIONS(&model, &inputs, &out, &tuning, &steps, &seed, &threads, "textgenrnn.hdf5"),
                             {APP_TEXT, "text", &text, "FILE", "of --tune"},
