@@ -57,9 +57,10 @@ static wg_status inflate_chunk(chunked *c, const char *packed, size_t n, char *t
 {
 #ifdef WG_HAVE_ZLIB
     uLongf got = (uLongf)c->bytes;
-    const int code = uncompress((Bytef *)to, &got, (const Bytef *)packed, (uLong)n);
+    uLong used = (uLong)n;
+    const int code = uncompress2((Bytef *)to, &got, (const Bytef *)packed, &used);
     if (code == Z_MEM_ERROR) return wg__tensors_no_memory(c->h->file, c->h->error);
-    if (code == Z_OK && got == c->bytes) return WG_OK;
+    if (code == Z_OK && got == c->bytes && used == n) return WG_OK;
     return wg__h5_fail(c->h, "a chunk is damaged: its deflated bytes are invalid");
 #else
     return wg__h5_fail(c->h, "it is compressed, and this library was built without zlib");
