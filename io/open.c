@@ -13,7 +13,8 @@ static const struct {
     {"PK\3\4", wg__read_archive, NULL},
     {"PK\5\6", wg__read_archive, NULL}, /* one without members */
     {"\x93NUMPY", wg__read_npy, NULL},
-    {"\x80\2", NULL, "a pickle, such as an old .pt of PyTorch: torch.load it, then torch.save it again"},
+    {"\x80\2\x8a\nl\xfc\x9c", wg__read_pt_old, NULL},
+    {"\x80\2", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
     {"\x80\3", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
     {"\x80\4", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
     {"\x80\5", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},

@@ -231,7 +231,7 @@ static double train(net *m, const voices *train, const voices *test, int64_t ste
     for (size_t i = 0; i < wg_params_count(m->params); i++) wg_param_freeze(wg_params_at(m->params, i), frozen);
     wg_linear_init(&head, m->params, name, UNITS, TUNES, wg_linear_defaults());
     wg_adam_options adam = wg_adam_defaults();
-    adam.lr = frozen ? 1e-2 : 5e-4;
+    adam.lr = frozen ? 1e-2 : 1e-3;
     wg_optimizer *optimizer = wg_adam_new(m->params, adam);
     if (!optimizer) app_fail("%s", wg_params_message(m->params));
     for (int64_t step = 0; step < steps; step++) {
@@ -300,7 +300,7 @@ int main(int argc, char **argv)
 {
     const char *model = NULL, *inputs = NULL, *out = NULL;
     bool tuning = false;
-    int64_t steps = 100, seed = 1, threads = 0;
+    int64_t steps = 200, seed = 1, threads = 0;
     app_list files = {0};
     wg_pool *pool;
     app_option options[] = {OWN_OPTIONS(&model, &inputs, &out, &tuning, &steps, &seed, &threads, "resemblyzer.pt"),
