@@ -287,7 +287,7 @@ static bool op_persid(wg__pickle *p, int n)
 {
     if (!need(p, 1)) return false;
     const wg__pvalue id = *top(p, 0);
-    const wg__pvalue *cell = id.kind == WG__P_TUPLE && id.n == 5 ? wg__pickle_cell(p, id.at) : NULL;
+    const wg__pvalue *cell = id.kind == WG__P_TUPLE && (id.n == 5 || id.n == 6) ? wg__pickle_cell(p, id.at) : NULL;
     if (!cell || !is_text(p, &cell[0], "storage") || cell[1].kind != WG__P_GLOBAL || !names[cell[1].at].type ||
         cell[2].kind != WG__P_TEXT || cell[4].kind != WG__P_INT || cell[4].at < 0)
         return fail(p, "a persistent id that is not ('storage', class, key, device, size)");

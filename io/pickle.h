@@ -38,7 +38,7 @@ typedef struct wg__pitem {
     uint32_t next;
 } wg__pitem;
 
-/* ('storage', class, key, device, number of elements) */
+/* ('storage', class, key, device, number of elements), and in the old form a sixth, None */
 typedef struct wg__pstorage {
     wg__pvalue key; /* a text: the member data/KEY of the archive */
     int64_t numel;

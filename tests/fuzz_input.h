@@ -7,7 +7,7 @@
 
 #include "random.h"
 
-enum { ROOM = 1024 };
+enum { ROOM = 10240 };
 
 typedef struct input {
     unsigned char bytes[ROOM];

@@ -26,6 +26,7 @@ enum {
     READ_NPY,
     READ_NPZ,
     READ_PT,
+    READ_HDF5,
     READERS
 };
 extern const reader readers[READERS];

@@ -161,42 +161,75 @@ static const blob csv_words[] = {
 
 static void csv_fresh(input *in) { take(in, csv_files, COUNT(csv_files)); }
 
-/* ---- pictures and sound: the files of tests/media ---- */
+/* ---- formats of which there are files ---- */
 
+static input kept[16];
+static size_t n_kept;
+
+/* Reads the files with this ending. */
+static void load_files(const char *from, const char *ending)
+{
+    DIR *folder = opendir(from);
+    assert_non_null(folder);
+    n_kept = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        const char *end = strrchr(entry->d_name, '.');
+        if (!end || strcmp(end, ending) != 0) continue;
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", from, entry->d_name);
+        FILE *file = fopen(path, "rb");
+        assert_true(file && n_kept < COUNT(kept));
+        kept[n_kept].size = fread(kept[n_kept].bytes, 1, ROOM, file);
+        n_kept++;
+        fclose(file);
+    }
+    closedir(folder);
+    assert_true(n_kept > 0);
+}
+
+static void kept_fresh(input *in) { *in = kept[below((int64_t)n_kept)]; }
+
+/* Pictures and sound: the files of tests/media. */
 #if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
-
 static const blob media_words[] = {
     BLOB("\0"),       BLOB("\1"),   BLOB("\xff"), BLOB("\0\0\0\0"), BLOB("\xff\xff\xff\xff"), BLOB("\x7f\xff"),
     BLOB("IDAT"),     BLOB("tRNS"), BLOB("PLTE"), BLOB("IEND"),     BLOB("\xff\xc0"),         BLOB("\xff\xc2"),
     BLOB("\xff\xda"), BLOB("data"), BLOB("fmt "), BLOB("\xfe\xff"),
 };
-
-static input media[16];
-static size_t n_media;
-
-/* Reads the files with this ending. */
-static void load_media(const char *ending)
-{
-    DIR *folder = opendir(MEDIA);
-    assert_non_null(folder);
-    n_media = 0;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        const char *end = strrchr(entry->d_name, '.');
-        if (!end || strcmp(end, ending) != 0) continue;
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s", MEDIA, entry->d_name);
-        FILE *file = fopen(path, "rb");
-        assert_true(file && n_media < COUNT(media));
-        media[n_media].size = fread(media[n_media].bytes, 1, ROOM, file);
-        n_media++;
-        fclose(file);
-    }
-    closedir(folder);
-    assert_true(n_media > 0);
-}
-
-static void media_fresh(input *in) { *in = media[below((int64_t)n_media)]; }
 #endif
+
+/* HDF5: the files of tests/tensors. */
+static const blob hdf5_words[] = {
+    BLOB("\0"),       BLOB("\1"),       BLOB("\xff\xff\xff\xff\xff\xff\xff\xff"),
+    BLOB("\xff\x7f"), BLOB("\0\1\0\0"), BLOB("TREE"),
+    BLOB("SNOD"),     BLOB("HEAP"),     BLOB("FRHP"),
+    BLOB("FHDB"),     BLOB("FHIB"),     BLOB("BTHD"),
+    BLOB("BTLF"),     BLOB("BTIN"),     BLOB("OHDR"),
+    BLOB("OCHK"),
+};
+
+/* A structure is at its address, so that most files are edited in place, where they are not filled with zeros: bits,
+ * bytes, words, and addresses of other places. */
+static void hdf5_wrap(input *in)
+{
+    if (!below(8)) return;
+    kept_fresh(in);
+    for (size_t edits = below(5); edits > 0; edits--) {
+        size_t at = below(in->size);
+        for (int tries = 0; tries < 16 && !in->bytes[at]; tries++) at = below(in->size);
+        const blob *word = &hdf5_words[below(COUNT(hdf5_words))];
+        switch (below(4)) {
+        case 0: in->bytes[at] ^= (unsigned char)(1u << below(8)); break;
+        case 1: in->bytes[at] = (unsigned char)below(below(2) ? 8 : 256); break;
+        case 2: memcpy(in->bytes + at, word->bytes, word->size < in->size - at ? word->size : in->size - at); break;
+        case 3:
+            at = at / 8 * 8;
+            if (at + 8 <= in->size) zip_put(in->bytes + at, below(in->size) / 8 * 8, 8);
+            break;
+        }
+    }
+    if (!below(16)) in->size = below(in->size);
+}
 
 /* ---- edits ---- */
 
@@ -286,13 +319,19 @@ static void pt(void)
     fuzz(&(format){pickle_words, COUNT(pickle_words), 0, pt_fresh, NULL, READ_PT, pt_wrap}, 100000);
 }
 
+static void hdf5(void)
+{
+    load_files(TENSORS, ".h5");
+    fuzz(&(format){hdf5_words, COUNT(hdf5_words), 0, kept_fresh, NULL, READ_HDF5, hdf5_wrap}, 100000);
+}
+
 static void csv(void) { fuzz(&(format){csv_words, COUNT(csv_words), 0, csv_fresh, NULL, READ_CSV, NULL}, 100000); }
 
 #if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
 static void fuzz_media(const char *ending, int which)
 {
-    load_media(ending);
-    fuzz(&(format){media_words, COUNT(media_words), 0, media_fresh, NULL, which, NULL}, 20000);
+    load_files(MEDIA, ending);
+    fuzz(&(format){media_words, COUNT(media_words), 0, kept_fresh, NULL, which, NULL}, 20000);
 }
 #endif
 
@@ -366,7 +405,7 @@ static void corpus(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx), TEST_CASE(text), TEST_CASE(csv),
-                                 TEST_CASE(npy),         TEST_CASE(npz), TEST_CASE(pt),
+                                 TEST_CASE(npy),         TEST_CASE(npz), TEST_CASE(pt),   TEST_CASE(hdf5),
 #ifdef WG_HAVE_PNG
                                  TEST_CASE(png),
 #endif

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the files of this folder, which tests/test_pt.c and test_npy.c read: by PyTorch 2.13 and NumPy 2.4. Element i of a tensor
+"""Writes the files of this folder, which tests/test_pt.c, test_npy.c and test_hdf5.c read: by PyTorch 2.13, NumPy 2.4 and h5py 3.16. Element i of a tensor
 that holds n of them before it is (n + i) / 8, so that the test knows all values."""
 import pathlib
 import zipfile
 
+import h5py
 import numpy
 import torch
 
@@ -61,3 +62,42 @@ with zipfile.ZipFile(HERE / "small.pt", "w") as small:
         for name in ("data.pkl", "data/0"):
             small.writestr(zipfile.ZipInfo("a/" + name), padded.read("padded/" + name))
 (HERE / "padded.pt").unlink()
+
+# HDF5: a symbol table and chunks (what h5py wrote before 3.16), links in headers, links in a heap; a .keras around one.
+def write_hdf5(name, write, **options):
+    with h5py.File(HERE / name, "w", **options) as file:
+        write(file)
+
+
+def write_symbols(file):
+    group = file.create_group("model_weights/lstm_1")
+    group.create_dataset("kernel:0", data=y)
+    group.create_dataset("big", data=y[0].astype(">f8"))
+    group.create_dataset("flags", data=y[0] > 0.1)
+    file["soft"] = h5py.SoftLink("/model_weights/lstm_1/big")
+    file["words"] = numpy.array([b"no", b"numbers"])
+
+
+def write_chunks(file):
+    file.create_dataset("c", data=y, chunks=(2, 3), compression="gzip", shuffle=True)
+    file.create_dataset("plain", data=y.astype("f2"), chunks=(3, 1))
+
+
+def write_links(file):
+    file["layers/dense/vars/0"] = y
+    file["layers/dense/vars/1"] = y[0].astype("i8")
+    file["empty"] = numpy.zeros((0, 3), "f4")
+
+
+def write_heap(file):
+    for i in range(10):
+        file[f"w{i}"] = numpy.float32(i / 8)
+
+
+write_hdf5("symbols.h5", write_symbols, libver=("earliest", "v108"))
+write_hdf5("chunks.h5", write_chunks, libver=("earliest", "v108"))
+write_hdf5("links.h5", write_links, libver=("v108", "v108"))
+write_hdf5("heap.h5", write_heap, libver=("v108", "v108"))
+with zipfile.ZipFile(HERE / "model.keras", "w") as keras:
+    keras.writestr(zipfile.ZipInfo("config.json"), "{}")
+    keras.writestr(zipfile.ZipInfo("model.weights.h5"), (HERE / "links.h5").read_bytes())

@@ -1,0 +1,73 @@
+/* See own.h. */
+#include "own.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SKIPPED = 77 };
+
+char *own_path(const char *given, const char *file)
+{
+    const char *folder = getenv("WG_ZOO"), *home = getenv("HOME");
+    const size_t size = strlen(given ? given : folder ? folder : home ? home : "") + strlen(file) + 32;
+    char *path = app_room((int64_t)size, 1);
+    if (given)
+        snprintf(path, size, "%s", given);
+    else if (folder && *folder)
+        snprintf(path, size, "%s/%s", folder, file);
+    else
+        snprintf(path, size, "%s/.cache/wengert-zoo/%s", home ? home : "", file);
+    if (access(path, R_OK) == 0) return path;
+    app_note("no %s: examples/zoo/fetch.py gets it", path);
+    exit(SKIPPED);
+}
+
+void own_load(const char *path, wg_params *params, const wg_map_row *map, size_t n, wg_tolerate tolerate)
+{
+    wg_error error = {0};
+    wg_checkpoint checkpoint = {.params = params, .map = map, .n_map = n};
+    app_check_params(params, path);
+    wg_safetensors *file = wg_safetensors_open(path, &error);
+    if (!file || wg_checkpoint_load(file, &checkpoint, tolerate, NULL, &error) != WG_OK) app_fail("%s", error.text);
+    wg_safetensors_close(file);
+}
+
+void *own_read(const wg_safetensors *file, const char *name, wg_dtype dtype, wg_shape *shape)
+{
+    wg_entry e;
+    wg_error error = {0};
+    int64_t numel = 0;
+    bool fits = wg_safetensors_find(file, name, &e) && e.shape.rank == shape->rank;
+    for (int i = 0; fits && i < shape->rank; i++) fits = shape->size[i] < 0 || shape->size[i] == e.shape.size[i];
+    if (!fits || !wg_shape_numel(&e.shape, &numel))
+        app_fail("%s: no tensor %s of the expected shape", wg_safetensors_path(file), name);
+    *shape = e.shape;
+    void *numbers = app_room(numel + 1, 8);
+    if (wg_entry_read(&e, dtype, numbers, &error) != WG_OK) app_fail("%s", error.text);
+    return numbers;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void own_serve(const char *inputs, const char *out, own_run run, void *context)
+{
+    wg_error error = {0};
+    char line[16];
+    wg_safetensors *file = wg_safetensors_open(inputs, &error);
+    if (!file) app_fail("%s", error.text);
+    const wg_entry result = run(context, file);
+    if (out && wg_npy_write(out, &result, &error) != WG_OK) app_fail("%s", error.text);
+    for (puts("ready"); fflush(stdout) == 0 && fgets(line, sizeof line, stdin);) {
+        const double begin = now();
+        run(context, file);
+        printf("%.9f\n", now() - begin);
+    }
+    wg_safetensors_close(file);
+}

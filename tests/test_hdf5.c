@@ -1,0 +1,231 @@
+/* HDF5 files of h5py and Keras: values, refusals, faults. tests/hdf5.py compares many more with h5py itself. */
+#include "tensors_file.h"
+
+/* ---- what h5py wrote ---- */
+
+static void test_symbols(void)
+{
+    wg_safetensors *f = open_tensors("symbols.h5");
+    assert_int_equal(wg_safetensors_count(f), 3); /* neither the soft link nor the words */
+    expect(f, "model_weights/lstm_1/kernel:0", "F32", WG_DIMS(3, 4), eighths(0));
+    expect(f, "model_weights/lstm_1/big", "F64", WG_DIMS(4), eighths(0));
+    expect(f, "model_weights/lstm_1/flags", "BOOL", WG_DIMS(4), NUMBERS(0, 1, 1, 1));
+    wg_safetensors_close(f);
+}
+
+static void test_chunks(void)
+{
+#ifdef WG_HAVE_ZLIB
+    wg_safetensors *f = open_tensors("chunks.h5");
+    assert_int_equal(wg_safetensors_count(f), 2);
+    expect(f, "c", "F32", WG_DIMS(3, 4), eighths(0));
+    expect(f, "plain", "F16", WG_DIMS(3, 4), eighths(0));
+    wg_safetensors_close(f);
+#else
+    wg_error error = {0};
+    assert_int_equal(read_tensors("chunks.h5", &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "built without zlib");
+#endif
+}
+
+/* The same inside of a .keras. */
+static void test_links(void)
+{
+    static const char *const names[] = {"links.h5", "model.keras"};
+    for (int i = 0; i < 2; i++) {
+        wg_safetensors *f = open_tensors(names[i]);
+        assert_int_equal(wg_safetensors_count(f), 3);
+        expect(f, "layers/dense/vars/0", "F32", WG_DIMS(3, 4), eighths(0));
+        expect(f, "layers/dense/vars/1", "I64", WG_DIMS(4), NUMBERS(0, 0, 0, 0));
+        expect(f, "empty", "F32", WG_DIMS(0, 3), NULL);
+        wg_safetensors_close(f);
+    }
+}
+
+static void test_heap(void)
+{
+    wg_safetensors *f = open_tensors("heap.h5");
+    assert_int_equal(wg_safetensors_count(f), 10);
+    for (int i = 0; i < 10; i++) {
+        char name[3] = {'w', (char)('0' + i)};
+        expect(f, name, "F32", WG_SCALAR, eighths(i));
+    }
+    wg_safetensors_close(f);
+}
+
+/* ---- what is refused ---- */
+
+enum { ROOM = 1 << 14 };
+
+typedef struct bytes {
+    unsigned char at[ROOM];
+    size_t n;
+} bytes;
+
+static bytes bytes_of(const char *name)
+{
+    bytes b;
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", TENSORS, name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    b.n = fread(b.at, 1, ROOM, file);
+    fclose(file);
+    assert_in_range(b.n, 100, ROOM - 1);
+    return b;
+}
+
+/* Where the number-th `mark` begins. */
+static unsigned char *find(bytes *b, const char *mark, size_t n, int number)
+{
+    unsigned char *p = b->at;
+    for (;; p++) {
+        p = memmem(p, b->n - (size_t)(p - b->at), mark, n);
+        if (!p) fail_msg("no %d. %s", number, mark);
+        if (number-- == 0) return p;
+    }
+}
+
+static void expect_refused(const bytes *b, const char *mark, const char *reason)
+{
+    wg_error error = {0};
+    wg_safetensors *f = wg_safetensors_parse(b->at, b->n, "x.h5", &error);
+    if (f || error.status != WG_ERR_FORMAT || !strstr(error.text, reason))
+        fail_msg("%s: %s, not: %s", mark, error.text, reason);
+}
+
+static void test_refused(void)
+{
+    static const struct {
+        const char *file, *mark;
+        int number, offset; /* of the mark; from there to the byte */
+        int value;
+        const char *reason;
+    } rows[] = {
+        {"symbols.h5", "\x89HDF", 0, 1, 'X', "safetensors"},
+        {"symbols.h5", "\x89HDF", 0, 4, 0, "no HDF5 file"},
+        {"symbols.h5", "\x89HDF", 0, 8, 9, "unknown version"},
+        {"symbols.h5", "\x89HDF", 0, 13, 4, "do not have 8 bytes"},
+        {"symbols.h5", "\x89HDF", 0, 24, 8, "begin elsewhere"},
+        {"symbols.h5", "\x89HDF", 0, 42, 1, "truncated"},
+        {"symbols.h5", "\x89HDF", 0, 64, 1, "no object where its group says"},
+        {"symbols.h5", "TREE", 0, 0, 'X', "symbol table is damaged"},
+        {"symbols.h5", "TREE", 0, 5, 9, "symbol table is damaged"},
+        {"symbols.h5", "HEAP", 0, 0, 'X', "symbol table is damaged"},
+        {"symbols.h5", "HEAP", 0, 10, 1, "larger than the file"},
+        {"symbols.h5", "SNOD", 0, 0, 'X', "symbol table is damaged"},
+        {"symbols.h5", "SNOD", 0, 9, 0x70, "symbol table is damaged"},
+        {"symbols.h5", "kernel:0", 0, 0, 0xff, "UTF-8"},
+        {"symbols.h5", "kernel:0", 0, 3, '/', "slash"},
+        {"links.h5", "OHDR", 0, 4, 3, "unknown version"},
+        {"links.h5", "OHDR", 0, 6, 0xff, "header"},
+        {"heap.h5", "FRHP", 0, 0, 'X', "heap of its links is damaged"},
+        {"heap.h5", "FRHP", 0, 7, 1, "links are compressed"},
+        {"heap.h5", "FRHP", 0, 110, 0, "heap of its links is damaged"},
+        {"heap.h5", "FRHP", 0, 112, 3, "heap of its links is damaged"},
+        {"heap.h5", "FHDB", 0, 0, 'X', "heap of its links is damaged"},
+        {"heap.h5", "BTHD", 0, 5, 6, "heap of its links is damaged"},
+        {"heap.h5", "BTHD", 0, 7, 0, "heap of its links is damaged"},
+        {"heap.h5", "BTLF", 0, 0, 'X', "heap of its links is damaged"},
+        {"heap.h5", "BTLF", 0, 10, 0x20, "heap of its links is damaged"},
+#ifdef WG_HAVE_ZLIB
+        {"chunks.h5", "TREE\1", 0, 5, 7, "index of its chunks is damaged"},
+        {"chunks.h5", "TREE\1", 0, 6, 1, "never written"},
+        {"chunks.h5", "TREE\1", 0, 24, 200, "chunk"},
+        {"chunks.h5", "TREE\1", 0, 32, 1, "outside"},
+        {"chunks.h5", "TREE\1", 0, 32, 2, "not in their order"},
+        {"chunks.h5", "deflate", 0, -8, 4, "filter 4 of HDF5"},
+        {"chunks.h5", "shuffle", 0, -8, 1, "filter 1 of HDF5"},
+#endif
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bytes b = bytes_of(rows[i].file);
+        find(&b, rows[i].mark, strlen(rows[i].mark), rows[i].number)[rows[i].offset] = (unsigned char)rows[i].value;
+        expect_refused(&b, rows[i].mark, rows[i].reason);
+    }
+}
+
+/* A group that contains itself, by its own address in the place of a child's. */
+static void test_circles(void)
+{
+    bytes b = bytes_of("symbols.h5");
+    unsigned char *root = b.at + 64, *child = find(&b, "SNOD", 4, 0) + 8 + 8;
+    memcpy(child, root, 8);
+    wg_error error = {0};
+    assert_null(wg_safetensors_parse(b.at, b.n, "x.h5", &error));
+    assert_true(strstr(error.text, "32 deep") || strstr(error.text, "in circles"));
+}
+
+/* Cut anywhere, the file is refused; with any bit changed it is read, or refused by one line. */
+static void test_cut_and_flipped(void)
+{
+    static const char *const names[] = {"symbols.h5", "links.h5", "heap.h5", "model.keras"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bytes b = bytes_of(names[i]);
+        for (size_t n = 0; n < b.n; n += 7) {
+            wg_error error = {0};
+            assert_null(wg_safetensors_parse(b.at, n, "x", &error));
+            assert_int_equal(error.status, WG_ERR_FORMAT);
+        }
+        for (size_t bit = 0; bit < 8 * b.n; bit++) {
+            wg_error error = {0};
+            b.at[bit / 8] ^= (unsigned char)(1 << bit % 8);
+            wg_safetensors *f = wg_safetensors_parse(b.at, b.n, "x", &error);
+            if (f ? *error.text : error.status != WG_ERR_FORMAT || strchr(error.text, '\n'))
+                fail_msg("%s, bit %zu: %s", names[i], bit, error.text);
+            wg_safetensors_close(f);
+            b.at[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        }
+    }
+}
+
+/* ---- memory and faults ---- */
+
+/* A shape of 2^30 elements takes no memory unless they are there. */
+static void case_asks_memory(void)
+{
+    static const char *const names[] = {"symbols.h5", "chunks.h5"};
+    static const unsigned char shape[] = {3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0};
+    for (int i = 0; i < 2; i++) {
+        bytes b = bytes_of(names[i]);
+        find(&b, (const char *)shape, sizeof shape, 0)[3] = 0x40;
+        fault_begin(0, 0, false);
+        wg_error error = {0};
+        assert_null(wg_safetensors_parse(b.at, b.n, "x.h5", &error));
+        assert_true(fault.largest < 1 << 16);
+        fault_end();
+        assert_int_equal(error.status, WG_ERR_FORMAT);
+    }
+}
+
+static wg_status read_symbols(wg_error *error) { return read_tensors("symbols.h5", error); }
+static wg_status read_heap(wg_error *error) { return read_tensors("heap.h5", error); }
+static wg_status read_keras(wg_error *error) { return read_tensors("model.keras", error); }
+#ifdef WG_HAVE_ZLIB
+static wg_status read_chunks(wg_error *error) { return read_tensors("chunks.h5", error); }
+#endif
+
+static void test_faults(void)
+{
+    check_faults(read_symbols);
+    check_faults(read_heap);
+    check_faults(read_keras);
+#ifdef WG_HAVE_ZLIB
+    check_faults(read_chunks);
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {
+        TEST_CASE(test_symbols),         TEST_CASE(test_chunks),
+        TEST_CASE(test_links),           TEST_CASE(test_heap),
+        TEST_CASE(test_refused),         TEST_CASE(test_circles),
+        TEST_CASE(test_cut_and_flipped), TEST_CASE(case_asks_memory),
+        TEST_CASE(test_faults),
+    };
+    make_folder();
+    int failed = RUN_TESTS(tests);
+    remove_folder();
+    return failed;
+}
