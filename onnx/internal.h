@@ -31,7 +31,7 @@ typedef struct wg__value {
     wg__value_source source;   /* FROM_BODY: an input of the graph of a Loop or Scan */
     bool wanted;               /* an operator needs its numbers while it is recorded */
     bool used;                 /* by a node, or as a result */
-    bool fixed;                /* not trained: mean or variance of a norm, or a Constant */
+    bool fixed;                /* not trained: mean or variance of a norm, a Constant that shall not be */
     bool nested;               /* of a graph inside of a node */
     wg_param *param;           /* its parameter or buffer, or NULL */
     wg__tensor_data *constant; /* its numbers in the file, or NULL */
@@ -81,6 +81,7 @@ struct wg_onnx {
     wg__folder folder;
     wg_params *params;
     wg_dtype dtype;
+    bool train_constants; /* of wg_onnx_options */
     int opset;
     wg__graph graph;
     wg__declared *inputs, *outputs; /* of the graph */
@@ -101,6 +102,9 @@ bool wg__onnx_mark_wanted(wg_onnx *model, wg_error *error); /* wanted.c */
  * parameters. */
 bool wg__onnx_take_constants(wg_onnx *model, wg_error *error); /* weights.c */
 bool wg__onnx_make_params(wg_onnx *model, wg_error *error);
+bool wg__onnx_widen(wg_onnx *model, wg_error *error); /* widen.c */
+bool wg__onnx_made(const wg_onnx *model, const wg_param *param,
+                   wg_error *error);                    /* false for NULL, and *error is set */
 bool wg__onnx_declare(wg_onnx *model, wg_error *error); /* declared.c */
 
 /* ---- attributes ---- */
