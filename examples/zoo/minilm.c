@@ -70,7 +70,7 @@ static wg_tensor embed(const zoo *z, wg_tape *tape, const texts *t)
 static void compare(const zoo *z, const texts *t)
 {
     wg_no_grad_begin(z->tape);
-    const wg_tensor e = embed(z, z->tape, t), alike = wg_matmul(e, wg_transpose(e, 0, 1));
+    const wg_tensor e = embed(z, z->tape, t), alike = wg_matmul(e, wg_t(e));
     zoo_eval(z, &alike, 1);
     const float *cosine = wg_value(alike);
     for (int64_t i = 0; cosine && i < t->n; i++) {
@@ -86,30 +86,43 @@ static void compare(const zoo *z, const texts *t)
 typedef struct task {
     const zoo *z;
     texts train, test;
-    float *share;     /* [CLASSES, train.n] 1 / size of the class for its sentences: class means are its product */
     int32_t *is, *of; /* classes of the training and of the test sentences */
 } task;
 
-/* Cosines [n, CLASSES] of vectors and the means of the classes. */
-static wg_tensor scores(const task *t, wg_tape *tape, wg_tensor vectors, wg_tensor train)
+/* Cosines [n, CLASSES] of vectors and the means of the classes: of the training vectors of those n sentences. */
+static wg_tensor scores(const task *t, wg_tape *tape, wg_tensor vectors, wg_tensor train, const int64_t *sentence,
+                        int64_t n)
 {
-    const wg_tensor share = wg_data(tape, WG_F32, WG_DIMS(CLASSES, t->train.n), t->share);
-    const wg_tensor means = wg_normalize(wg_matmul(share, train), -1, 1e-12);
-    return wg_matmul(vectors, wg_transpose(means, 0, 1));
+    float *member = app_room(CLASSES * t->train.n, sizeof *member);
+    for (int64_t i = 0; i < n; i++) member[t->is[sentence[i]] * t->train.n + sentence[i]] = 1;
+    const wg_tensor sums = wg_matmul(wg_data(tape, WG_F32, WG_DIMS(CLASSES, t->train.n), member), train);
+    free(member);
+    return wg_matmul(vectors, wg_t(wg_normalize(sums, -1, 1e-12)));
 }
 
+/* The first half of the shuffled sentences makes the means, by which the others are told apart. */
 static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
 {
     const task *t = context;
-    const wg_tensor e = embed(t->z, batch->tape, &t->train), logits = wg_scale(scores(t, batch->tape, e, e), 10);
-    return wg_cross_entropy(logits, wg_data(batch->tape, WG_I32, WG_DIMS(t->train.n), t->is));
+    const int64_t half = batch->n / 2;
+    int32_t *others = app_room(2 * half, sizeof *others), *is = others + half;
+    for (int64_t i = 0; i < half; i++) others[i] = (int32_t)batch->sample[half + i], is[i] = t->is[others[i]];
+    const wg_tensor all = embed(t->z, batch->tape, &t->train);
+    const wg_tensor e = wg_embedding(all, wg_data(batch->tape, WG_I32, WG_DIMS(half), others));
+    const wg_tensor logits = wg_scale(scores(t, batch->tape, e, all, batch->sample, half), 10);
+    const wg_tensor loss = wg_cross_entropy(logits, wg_data(batch->tape, WG_I32, WG_DIMS(half), is));
+    free(others);
+    return loss;
 }
 
 static double accuracy(const task *t, double *loss)
 {
     wg_tape *tape = t->z->tape;
     const wg_tensor train = embed(t->z, tape, &t->train), test = embed(t->z, tape, &t->test);
-    const wg_tensor s = scores(t, tape, test, train);
+    int64_t *every = app_room(t->train.n, sizeof *every);
+    for (int64_t i = 0; i < t->train.n; i++) every[i] = i;
+    const wg_tensor s = scores(t, tape, test, train, every, t->train.n);
+    free(every);
     const wg_tensor mean = wg_cross_entropy(wg_scale(s, 10), wg_data(tape, WG_I32, WG_DIMS(t->test.n), t->of));
     zoo_eval(t->z, (wg_tensor[]){s, mean}, 2);
     const float *cosine = wg_value(s);
@@ -126,7 +139,7 @@ static void read_task(task *t, const wordpiece *words, char *text)
 {
     const char *sentence[256];
     int32_t is[256];
-    int64_t n = 0, size[CLASSES] = {0};
+    int64_t n = 0;
     for (char *line = strtok(text, "\n"); line && n < 256; line = strtok(NULL, "\n")) {
         if ((*line != '0' && *line != '1') || line[1] != '\t') continue;
         is[n] = *line - '0';
@@ -139,9 +152,6 @@ static void read_task(task *t, const wordpiece *words, char *text)
     t->is = app_room(n, sizeof *t->is);
     memcpy(t->is, is, (size_t)n * sizeof *is);
     t->of = t->is + train;
-    t->share = app_room(CLASSES * train, sizeof *t->share);
-    for (int64_t i = 0; i < train; i++) size[is[i]]++;
-    for (int64_t i = 0; i < train; i++) t->share[is[i] * train + i] = 1 / (float)size[is[i]];
 }
 
 static void tune(const zoo *z, const wordpiece *words)
@@ -156,20 +166,19 @@ static void tune(const zoo *z, const wordpiece *words)
     wg_text_fini(&text);
     read_task(&t, words, copy);
     right[0] = accuracy(&t, &loss[0]);
-    zoo_tune(z, loss_of, &t, t.train.n, t.train.n, 1e-4);
+    zoo_tune(z, loss_of, &t, t.train.n, t.train.n, 3e-5);
     right[1] = accuracy(&t, &loss[1]);
     app_result("loss before: %.3f, after: %.3f, accuracy before: %.1f %%, after: %.1f %%", loss[0], loss[1],
                right[0], right[1]);
     free_texts(&t.train);
     free_texts(&t.test);
     free(t.is);
-    free(t.share);
     free(copy);
 }
 
 int main(int argc, char **argv)
 {
-    zoo z = {.steps = 12};
+    zoo z = {.steps = 8};
     app_list sentences = {0};
     app_option options[] = {{APP_LIST, "sentence", &sentences, "SENTENCE", "to compare with the others"},
                             ZOO_OPTIONS(&z, "train on the moods of sentences"),

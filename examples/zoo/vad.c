@@ -4,7 +4,7 @@
  *     vad --tune
  *
  * --tune trains it for a voice that it has never heard (a synthetic one: vowels with a melody and a rhythm of syllables)
- * in loud noise, through 24 windows in time. */
+ * in loud noise, through 16 windows in time. */
 #include "zoo.h"
 
 #include <math.h>
@@ -17,8 +17,8 @@ enum {
     CONTEXT = 64, /* samples of the window before, which the model also sees */
     WINDOW = CONTEXT + HOP,
     STATE = 128,
-    T = 24, /* windows of a training sample */
-    TRAIN = 96,
+    T = 16, /* windows of a training sample */
+    TRAIN = 256,
     TEST = 64,
     SAMPLES = TRAIN + TEST
 };
@@ -91,21 +91,22 @@ static double uniform(uint64_t *random, double low, double high)
 /* Harmonics with two formants, and four syllables a second, over windows first .. last - 1; noise everywhere. */
 static void make_up(float *sound, float *label, uint64_t *random)
 {
-    const int64_t first = app_draw(random, T), last = first + 8 + app_draw(random, T - 8);
+    enum { HARMONICS = 20 };
+    const int64_t first = app_draw(random, T / 2), last = first + T / 4 + app_draw(random, T / 2);
     const double pitch = uniform(random, 90, 250), rise = uniform(random, -20, 20),
                  loud = uniform(random, 0.01, 0.03);
     const double formant[2] = {uniform(random, 300, 800), uniform(random, 1000, 2200)};
-    double phase = uniform(random, 0, 1);
+    double phase = uniform(random, 0, 1), part[HARMONICS + 1];
+    for (int h = 1; h <= HARMONICS; h++)
+        part[h] =
+            1 / (1 + pow((h * pitch - formant[0]) / 120, 2)) + 1 / (1 + pow((h * pitch - formant[1]) / 120, 2));
     for (int64_t i = 0; i < CONTEXT + T * HOP; i++) {
-        const double time = (double)i / RATE, hertz = pitch + rise * sin(9 * time);
-        phase += hertz / RATE;
-        const int64_t window = (i - CONTEXT) / HOP;
+        const double time = (double)i / RATE, syllable = 0.5 - 0.5 * cos(2 * pi * 4 * time);
+        const int64_t at = (i - CONTEXT) / HOP;
         double voice = 0;
-        for (int h = 1; h * hertz < 4000; h++)
-            for (int f = 0; f < 2; f++)
-                voice += sin(2 * pi * h * phase) / (1 + pow((h * hertz - formant[f]) / 120, 2));
-        const double syllable = 0.5 - 0.5 * cos(2 * pi * 4 * time), on = window >= first && window < last;
-        sound[i] = (float)(on * loud * syllable * voice + uniform(random, -0.1, 0.1));
+        phase += (pitch + rise * sin(9 * time)) / RATE;
+        for (int h = 1; h <= HARMONICS && at >= first && at < last; h++) voice += part[h] * sin(2 * pi * h * phase);
+        sound[i] = (float)(loud * syllable * voice + uniform(random, -0.06, 0.06));
     }
     for (int64_t t = 0; t < T; t++) label[t] = t >= first && t < last;
 }
@@ -143,7 +144,8 @@ static double accuracy(const zoo *z, double *loss)
         p, wg_data(z->tape, WG_F32, WG_DIMS(TEST, T), labels[TRAIN]), WG_MEAN);
     zoo_eval(z, (wg_tensor[]){p, mean}, 2);
     const float *numbers = wg_value(p);
-    for (int64_t i = 0; numbers && i < TEST * T; i++) right += (numbers[i] >= 0.5F) == (labels[TRAIN][i] >= 0.5F);
+    for (int64_t i = 0; numbers && i < TEST; i++)
+        for (int64_t t = 0; t < T; t++) right += (numbers[i * T + t] >= 0.5F) == (labels[TRAIN + i][t] >= 0.5F);
     *loss = wg_item(mean);
     app_end_step(z->tape);
     return 100.0 * (double)right / (TEST * T);
