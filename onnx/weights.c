@@ -73,8 +73,6 @@ static bool make_param(wg_onnx *m, wg__value *value, wg_error *error)
 
 bool wg__onnx_make_params(wg_onnx *m, wg_error *error)
 {
-    if (!wg__onnx_widen(m, error)) return false;
-    wg__arena_rewind(&m->turn);
     for (uint32_t v = 1; v < m->n_values; v++) {
         wg__value *value = &m->values[v];
         const wg__tensor_data *t = value->constant;

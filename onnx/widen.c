@@ -12,10 +12,10 @@ typedef struct widener {
 } widener;
 
 /* What a weight is: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast. */
-typedef struct weight {
+typedef struct scaled {
     const wg__tensor_data *integers, *scale, *zero;
     wg_shape shape; /* of scale and zero, against that of the integers */
-} weight;
+} scaled;
 
 /* ---- uses ---- */
 
@@ -47,7 +47,7 @@ static double *all_numbers(wg_onnx *m, const wg__tensor_data *t)
     return out;
 }
 
-static void widen(const weight *w, const double *scales, const double *zeros, wg_dtype dtype, void *out)
+static void widen(const scaled *w, const double *scales, const double *zeros, wg_dtype dtype, void *out)
 {
     const wg_shape *shape = &w->integers->shape;
     const int64_t row = shape->rank ? shape->size[shape->rank - 1] : 1;
@@ -64,7 +64,7 @@ static void widen(const weight *w, const double *scales, const double *zeros, wg
 }
 
 /* Makes the parameter of a node's result, and drops the node. */
-static bool make(widener *w, wg__onnx_node *node, const weight *weight)
+static bool make(widener *w, wg__onnx_node *node, const scaled *weight)
 {
     wg_onnx *m = w->model;
     wg__value *value = &m->values[node->out[0]];
@@ -110,7 +110,7 @@ static bool fold_dequantize(widener *w, wg__onnx_node *node)
         return wg__onnx_refuse(w->model, w->error,
                                "DequantizeLinear of node '%.60s': scale and zero point have different sizes",
                                node->name);
-    weight weight = {.integers = x, .scale = scale, .zero = zero, .shape = {.rank = x->shape.rank}};
+    scaled weight = {.integers = x, .scale = scale, .zero = zero, .shape = {.rank = x->shape.rank}};
     for (int i = 0; i < x->shape.rank; i++) weight.shape.size[i] = i == axis && scale->numel > 1 ? scale->numel : 1;
     return make(w, node, &weight);
 }
@@ -133,7 +133,7 @@ static bool fold_scaled(widener *w, wg__onnx_node *node)
         const wg__tensor_data *scale = constant_of(w, node, 1 - k);
         wg_shape shape;
         if (!cast || !scale || !is_free(w, node)) continue;
-        const weight weight = {.integers = constant_of(w, cast, 0), .scale = scale, .shape = scale->shape};
+        const scaled weight = {.integers = constant_of(w, cast, 0), .scale = scale, .shape = scale->shape};
         if (!wg_shape_broadcast(&weight.integers->shape, &scale->shape, &shape) ||
             !wg_shape_equal(&shape, &weight.integers->shape))
             continue;
@@ -165,5 +165,7 @@ bool wg__onnx_widen(wg_onnx *m, wg_error *error)
     w.made_by = wg__arena_array(&m->turn, m->n_values, sizeof *w.made_by);
     if (!w.uses || !w.made_by) return wg__onnx_memory(m, error);
     count_uses(&w, &m->graph);
-    return fold_graph(&w, &m->graph);
+    const bool ok = fold_graph(&w, &m->graph);
+    wg__arena_rewind(&m->turn);
+    return ok;
 }

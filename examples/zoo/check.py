@@ -22,7 +22,8 @@ import fetch
 THREADS, TOLERANCE, SPREAD = 2, 1e-4, 1.1
 TEXT = ['The quick brown fox jumps over the lazy dog, and nobody in the village knows why it does that.',
         'A kitten takes a nap on the warm windowsill.', 'Stocks fell sharply after the central bank raised rates.',
-        'She repaired the engine of the old motorcycle herself.']
+        'She repaired the engine of the old motorcycle herself.', 'The market lost three percent.', 'It rained for a week.',
+        'Trains to the coast leave every hour from the third platform.', 'Two hundred people came to the reading.']
 # Program, file of the model, arguments, kind; fast: at least as fast as onnxruntime.
 PROGRAMS = [('vad', 'silero_vad.onnx', [], 'LSTM, convolutions, If', True),
             ('minilm', 'minilm.onnx', TEXT, 'Transformer', True),
