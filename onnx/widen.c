@@ -87,7 +87,7 @@ static const wg__tensor_data *constant_of(const widener *w, const wg__onnx_node 
 static bool is_free(const widener *w, const wg__onnx_node *node)
 {
     const wg__value *value = &w->model->values[node->out[0]];
-    return !value->wanted && !wg_param_find(w->model->params, value->name);
+    return node->out[0] && !value->wanted && !wg_param_find(w->model->params, value->name);
 }
 
 /* ---- DequantizeLinear ---- */
@@ -120,7 +120,7 @@ static bool fold_dequantize(widener *w, wg__onnx_node *node)
 /* The Cast that makes floats of integers of at most 8 bits, for this operand alone; or NULL. */
 static wg__onnx_node *cast_of(const widener *w, uint32_t value)
 {
-    wg__onnx_node *cast = w->made_by[value];
+    wg__onnx_node *cast = value ? w->made_by[value] : NULL;
     const wg__tensor_data *x = cast ? constant_of(w, cast, 0) : NULL;
     const bool small = x && wg__type_is_integer(x->type) && wg__type_largest(x->type) <= UINT8_MAX;
     return small && w->uses[value] == 1 && wg__type_is_float((int)wg__attribute_int(cast, "to", 0)) ? cast : NULL;
