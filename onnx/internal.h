@@ -4,7 +4,7 @@
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
  * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
- * check.c refuses nodes, wanted.c finds what must be known while recording, weights.c makes parameters; apply.c records
+ * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters; apply.c records
  * the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
@@ -31,7 +31,7 @@ typedef struct wg__value {
     wg__value_source source;   /* FROM_BODY: an input of the graph of a Loop or Scan */
     bool wanted;               /* an operator needs its numbers while it is recorded */
     bool used;                 /* by a node, or as a result */
-    bool fixed;                /* not trained: mean or variance of a norm, or a Constant */
+    bool fixed;                /* not trained: mean or variance of a norm, a Constant that shall not be */
     bool nested;               /* of a graph inside of a node */
     wg_param *param;           /* its parameter or buffer, or NULL */
     wg__tensor_data *constant; /* its numbers in the file, or NULL */
@@ -81,6 +81,7 @@ struct wg_onnx {
     wg__folder folder;
     wg_params *params;
     wg_dtype dtype;
+    bool train_constants; /* of wg_onnx_options */
     int opset;
     wg__graph graph;
     wg__declared *inputs, *outputs; /* of the graph */
@@ -97,10 +98,14 @@ bool wg__onnx_parse(wg_onnx *model, wg__span bytes, wg_error *error); /* graph.c
 bool wg__onnx_check_node(const wg_onnx *model, const wg__onnx_node *node, wg_error *error); /* check.c */
 /* Marks the values that must be known while recording; refuses the file if one of them cannot be. */
 bool wg__onnx_mark_wanted(wg_onnx *model, wg_error *error); /* wanted.c */
-/* Takes constants out of the graph: those of Constant, and weights of integers, which become floats. Then makes the
- * parameters. */
-bool wg__onnx_take_constants(wg_onnx *model, wg_error *error); /* weights.c */
+/* Takes the tensors of Constant out of the graph (weights.c). */
+bool wg__onnx_take_constants(wg_onnx *model, wg_error *error);
+/* Makes parameters of integers with the nodes that make floats of them, which go (widen.c). */
+bool wg__onnx_widen(wg_onnx *model, wg_error *error);
+/* Makes the other parameters (weights.c). */
 bool wg__onnx_make_params(wg_onnx *model, wg_error *error);
+/* False for NULL, a parameter that could not be made; *error is set. */
+bool wg__onnx_made(const wg_onnx *model, const wg_param *param, wg_error *error);
 bool wg__onnx_declare(wg_onnx *model, wg_error *error); /* declared.c */
 
 /* ---- attributes ---- */

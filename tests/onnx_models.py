@@ -154,9 +154,24 @@ def external(folder):
     (folder / "external.onnx").write_bytes(model.SerializeToString())
 
 
+def branches(folder):
+    """Weights in Constants of both branches, under one name; integers with Cast and Mul, whose scale is used again."""
+    def branch(name, result):
+        weight = numpy_helper.from_array(numbers(3, 4))
+        return helper.make_graph([node("Constant", "", "w", value=weight), node("MatMul", "x w", result)], name, [],
+                                 [helper.make_tensor_value_info(result, TensorProto.FLOAT, None)])
+    write(folder, "branches", [
+        node("If", "yes", "a", then_branch=branch("then", "left"), else_branch=branch("else", "right")),
+        node("Cast", "bytes", "wide", to=TensorProto.FLOAT), node("Mul", "scale wide", "w2"),
+        node("MatMul", "a w2", "b"), node("Add", "b scale", "y")],
+        {"x": numbers(2, 3)}, ["y"],
+        {"yes": np.array(False), "bytes": rng.integers(-128, 128, (4, 2)).astype(np.int8),
+         "scale": np.array([[0.01, 0.02]], np.float32)})
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for make in mlp, conv, recurrent, transformer, control, widened, external:
+    for make in mlp, conv, recurrent, transformer, control, widened, external, branches:
         make(folder)
 
 

@@ -9,20 +9,26 @@
 #include "test_onnx.h"
 #include "wengert.h"
 
-static const char *const names[] = {"mlp", "conv", "recurrent", "transformer", "control", "widened", "external"};
+static const char *const names[] = {"mlp",     "conv",    "recurrent", "transformer",
+                                    "control", "widened", "external",  "branches"};
 enum { N_NAMES = sizeof names / sizeof names[0], MOST = 8 };
 
-static wg_onnx *open_named(const char *name, wg_dtype dtype)
+static wg_onnx *open_with(const char *name, wg_onnx_options options)
 {
     char path[512];
     wg_error error = {0};
-    wg_onnx_options options = wg_onnx_defaults();
-    options.dtype = dtype;
     snprintf(path, sizeof path, "%s/%s.onnx", MODELS, name);
     wg_onnx *model = wg_onnx_open_with(path, options, &error);
     if (!model) FAIL("%s", error.text);
     assert_non_null(model);
     return model;
+}
+
+static wg_onnx *open_named(const char *name, wg_dtype dtype)
+{
+    wg_onnx_options options = wg_onnx_defaults();
+    options.dtype = dtype;
+    return open_with(name, options);
 }
 
 /* The initializer "given.NAME" or "wanted.NAME". */
@@ -152,6 +158,26 @@ static void description(void)
     CHECK(wg_param_find(set, "w2") && !wg_param_find(set, "bytes") && !wg_param_find(set, "scales"));
     CHECK(wg_param_is_buffer(wg_param_find(set, "table")));
     wg_onnx_free(model);
+}
+
+/* Weights inside of branches and of Constants; integers that a Mul scales, by numbers that are used again. */
+static void weights_in_branches(void)
+{
+    wg_onnx_options options = wg_onnx_defaults();
+    for (int i = 0; i < 2; i++) {
+        options.train_constants = i == 1;
+        wg_onnx *model = open_with("branches", options);
+        wg_params *set = wg_onnx_params(model);
+        const wg_param *one = wg_param_find(set, "w"), *other = wg_param_find(set, "w#2");
+        assert_true(one && other && !wg_param_find(set, "w#3"));
+        CHECK(wg_param_is_buffer(one) == !options.train_constants);
+        CHECK(wg_param_is_buffer(other) == !options.train_constants);
+        const wg_param *widened = wg_param_find(set, "w2");
+        CHECK(widened && !wg_param_is_buffer(widened) && wg_param_numel(widened) == 8);
+        CHECK(wg_param_find(set, "scale") && !wg_param_find(set, "bytes") && !wg_param_find(set, "wide"));
+        assert_int_equal(wg_params_count(set), 4);
+        wg_onnx_free(model);
+    }
 }
 
 /* The names in backticks of the page's table are operators; returns how many. */
@@ -341,8 +367,14 @@ static void failing_allocations(void)
 
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(values),    TEST_CASE(gradients),          TEST_CASE(description),
-                          TEST_CASE(operators), TEST_CASE(training),           TEST_CASE(wrong_inputs),
-                          TEST_CASE(truncated), TEST_CASE(failing_allocations)};
+    const test tests[] = {TEST_CASE(values),
+                          TEST_CASE(gradients),
+                          TEST_CASE(description),
+                          TEST_CASE(weights_in_branches),
+                          TEST_CASE(operators),
+                          TEST_CASE(training),
+                          TEST_CASE(wrong_inputs),
+                          TEST_CASE(truncated),
+                          TEST_CASE(failing_allocations)};
     return RUN_TESTS(tests);
 }

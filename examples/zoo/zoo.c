@@ -1,0 +1,144 @@
+/* Parts of the zoo's programs. */
+#include "zoo.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MOST = 8 }; /* inputs, outputs */
+
+char *zoo_path(const zoo *z, const char *file)
+{
+    const char *folder = z->folder ? z->folder : getenv("WG_ZOO"), *home = getenv("HOME");
+    const bool given = folder && *folder;
+    if (!given) folder = home ? home : ".";
+    const size_t room = strlen(folder) + strlen(file) + 32;
+    char *path = app_room((int64_t)room, 1);
+    snprintf(path, room, "%s%s/%s", folder, given ? "" : "/.cache/wengert-zoo", file);
+    return path;
+}
+
+void zoo_open(zoo *z, const char *file, bool train_constants)
+{
+    wg_error error = {0};
+    wg_onnx_options options = wg_onnx_defaults();
+    options.train_constants = train_constants;
+    char *path = zoo_path(z, file);
+    z->model = wg_onnx_open_with(path, options, &error);
+    if (!z->model && error.status == WG_ERR_IO) app_fail("%s (examples/zoo/fetch.py gets the models)", error.text);
+    if (!z->model) app_fail("%s", error.text);
+    if (wg_onnx_input_count(z->model) > MOST || wg_onnx_output_count(z->model) > MOST)
+        app_fail("%s: more than %d inputs or outputs", path, MOST);
+    free(path);
+    z->tape = app_tape_new(z->threads, 0, NULL, &z->pool);
+    wg_set_training(z->tape, false);
+}
+
+void zoo_close(zoo *z)
+{
+    wg_onnx_free(z->model);
+    wg_tape_free(z->tape);
+    wg_pool_free(z->pool);
+}
+
+void zoo_record(const zoo *z, wg_tape *tape, const wg_tensor *inputs, wg_tensor *outputs, int n)
+{
+    if (wg_onnx_apply(z->model, tape, inputs, (int)wg_onnx_input_count(z->model), outputs, n) != WG_OK)
+        app_fail("%s", wg_tape_message(tape));
+}
+
+void zoo_apply(const zoo *z, wg_tape *tape, const wg_entry *inputs, wg_tensor *outputs, int n)
+{
+    wg_tensor x[MOST];
+    for (size_t i = 0; i < wg_onnx_input_count(z->model); i++)
+        x[i] = wg_data(tape, inputs[i].dtype, inputs[i].shape, inputs[i].data);
+    zoo_record(z, tape, x, outputs, n);
+}
+
+void zoo_eval(const zoo *z, const wg_tensor *tensors, int n)
+{
+    if (wg_eval(tensors, n) != WG_OK) app_fail("%s", wg_tape_message(z->tape));
+}
+
+/* ---- for check.py ---- */
+
+static void write_array(const zoo *z, const char *kind, int i, const wg_entry *array)
+{
+    wg_error error = {0};
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s%d.npy", z->check, kind, i);
+    if (wg_npy_write(path, array, &error) != WG_OK) app_fail("%s", error.text);
+}
+
+static double milliseconds(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+void zoo_check(const zoo *z, const wg_entry *inputs)
+{
+    const int n = (int)wg_onnx_output_count(z->model);
+    wg_tensor y[MOST];
+    wg_no_grad_begin(z->tape);
+    zoo_apply(z, z->tape, inputs, y, n);
+    zoo_eval(z, y, n);
+    for (int i = 0; i < (int)wg_onnx_input_count(z->model); i++) write_array(z, "in", i, &inputs[i]);
+    for (int i = 0; i < n; i++)
+        write_array(z, "out", i,
+                    &(wg_entry){.dtype = wg_dtype_get(y[i]), .shape = wg_shape_get(y[i]), .data = wg_value(y[i])});
+    app_end_step(z->tape);
+    printf("ready\n");
+    fflush(stdout);
+    for (char line[16]; fgets(line, sizeof line, stdin);) {
+        const double begin = milliseconds();
+        zoo_apply(z, z->tape, inputs, y, n);
+        zoo_eval(z, y, n);
+        app_end_step(z->tape);
+        printf("%.4f\n", milliseconds() - begin);
+        fflush(stdout);
+    }
+    wg_no_grad_end(z->tape);
+}
+
+/* ---- tuning ---- */
+
+void zoo_tune(const zoo *z, wg_tensor (*loss)(void *context, const wg_fit_batch *batch), void *context,
+              int64_t samples, int64_t batch, double lr)
+{
+    wg_adam_options adam = wg_adam_defaults();
+    adam.lr = lr;
+    wg_fit_options fit = wg_fit_defaults();
+    fit.params = wg_onnx_params(z->model), fit.optimizer = wg_adam_new(fit.params, adam);
+    fit.loss = loss, fit.context = context;
+    fit.samples = samples, fit.batch = batch, fit.steps = z->steps, fit.clip = 1;
+    wg_signal_catch();
+    app_fit(fit, z->tape, (wg_progress){.unit = "samples", .units = (double)batch});
+    wg_optimizer_free(fit.optimizer);
+    wg_set_training(z->tape, false);
+}
+
+/* ---- sound ---- */
+
+float *zoo_sound(const char *path, int64_t rate, int64_t *frames)
+{
+    wg_sound sound;
+    wg_error error = {0};
+    if (wg_sound_read(path, 0, &sound, &error) != WG_OK) app_fail("%s", error.text);
+    if (sound.frames < 1) app_fail("%s: has no samples", path);
+    const double step = (double)sound.rate / (double)rate;
+    *frames = (int64_t)((double)(sound.frames - 1) / step) + 1;
+    float *out = app_room(*frames, sizeof *out);
+    for (int64_t i = 0; i < *frames; i++) {
+        const double at = (double)i * step;
+        const int64_t left = (int64_t)at < sound.frames - 2 ? (int64_t)at : sound.frames > 1 ? sound.frames - 2 : 0;
+        const float part = (float)(at - (double)left);
+        for (int64_t c = 0; c < sound.channels; c++) {
+            const float *x = sound.samples + c * sound.frames + left;
+            out[i] += (x[0] + (sound.frames > 1 ? part * (x[1] - x[0]) : 0)) / (float)sound.channels;
+        }
+    }
+    wg_sound_fini(&sound);
+    return out;
+}

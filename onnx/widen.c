@@ -1,0 +1,171 @@
+/* Weights of integers: with the node that makes floats of them they become parameters, under the name of its result. The
+ * nodes are DequantizeLinear, or Cast and then Mul by a scale. */
+#include <string.h>
+
+#include "internal.h"
+
+typedef struct widener {
+    wg_onnx *model;
+    uint32_t *uses;          /* [n_values] how often a value is an operand or a result of a graph */
+    wg__onnx_node **made_by; /* [n_values] its node, if that is a Cast */
+    wg_error *error;
+} widener;
+
+/* What a weight is: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast. */
+typedef struct scaled {
+    const wg__tensor_data *integers, *scale, *zero;
+    wg_shape shape; /* of scale and zero, against that of the integers */
+} scaled;
+
+/* ---- uses ---- */
+
+static void count_uses(widener *w, const wg__graph *graph)
+{
+    for (int i = 0; i < graph->n_out; i++) w->uses[graph->out[i]]++;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const wg__onnx_node *node = &graph->node[i];
+        for (int k = 0; k < node->n_in; k++) w->uses[node->in[k]]++;
+        for (int b = 0; b < 2; b++)
+            if (node->body[b]) count_uses(w, node->body[b]);
+    }
+}
+
+/* Takes a node out of the graph. */
+static void drop(widener *w, wg__onnx_node *node)
+{
+    node->op = NULL;
+    for (int k = 0; k < node->n_in; k++)
+        if (node->in[k] && --w->uses[node->in[k]] == 0) w->model->values[node->in[k]].used = false;
+}
+
+/* ---- numbers ---- */
+
+static double *all_numbers(wg_onnx *m, const wg__tensor_data *t)
+{
+    double *out = wg__arena_array(&m->turn, (uint64_t)(t ? t->numel : 0) + 1, sizeof *out);
+    if (out && t) wg__tensor_copy(t, WG_F64, out);
+    return out;
+}
+
+static void widen(const scaled *w, const double *scales, const double *zeros, wg_dtype dtype, void *out)
+{
+    const wg_shape *shape = &w->integers->shape;
+    const int64_t row = shape->rank ? shape->size[shape->rank - 1] : 1;
+    const int step = w->shape.rank && w->shape.size[w->shape.rank - 1] > 1;
+    wg__numbers numbers = wg__numbers_of(w->integers);
+    for (int64_t i = 0, k = 0; i < w->integers->numel; i++, k += step) {
+        if (i % row == 0) k = wg__broadcast_index(shape, &w->shape, i);
+        const double number = (wg__number_next(&numbers) - (w->zero ? zeros[k] : 0)) * scales[k];
+        if (dtype == WG_F32)
+            ((float *)out)[i] = (float)number;
+        else
+            ((double *)out)[i] = number;
+    }
+}
+
+/* Makes the parameter of a node's result, and drops the node. */
+static bool make(widener *w, wg__onnx_node *node, const scaled *weight)
+{
+    wg_onnx *m = w->model;
+    wg__value *value = &m->values[node->out[0]];
+    const double *scales = all_numbers(m, weight->scale), *zeros = all_numbers(m, weight->zero);
+    if (!scales || !zeros) return wg__onnx_memory(m, w->error);
+    value->param = wg_param_new(m->params, value->name, weight->integers->shape, wg_init_zeros());
+    if (!wg__onnx_made(m, value->param, w->error)) return false;
+    widen(weight, scales, zeros, m->dtype, wg_param_write_begin(value->param));
+    wg_param_write_end(value->param);
+    drop(w, node);
+    return true;
+}
+
+static const wg__tensor_data *constant_of(const widener *w, const wg__onnx_node *node, int k)
+{
+    return k < node->n_in && node->in[k] ? w->model->values[node->in[k]].constant : NULL;
+}
+
+/* Whether the result can be a parameter. */
+static bool is_free(const widener *w, const wg__onnx_node *node)
+{
+    const wg__value *value = &w->model->values[node->out[0]];
+    return node->out[0] && !value->wanted && !wg_param_find(w->model->params, value->name);
+}
+
+/* ---- DequantizeLinear ---- */
+
+static bool fold_dequantize(widener *w, wg__onnx_node *node)
+{
+    const wg__tensor_data *x = constant_of(w, node, 0), *scale = constant_of(w, node, 1),
+                          *zero = constant_of(w, node, 2);
+    int64_t axis = wg__attribute_int(node, "axis", 1);
+    if (!x || !scale || (node->n_in > 2 && node->in[2] && !zero) || wg__attribute_int(node, "block_size", 0) ||
+        !is_free(w, node))
+        return true;
+    if (axis < 0) axis += x->shape.rank;
+    if (scale->numel != 1 && (axis < 0 || axis >= x->shape.rank || x->shape.size[axis] != scale->numel))
+        return wg__onnx_refuse(w->model, w->error,
+                               "DequantizeLinear of node '%.60s': scale has %lld elements, the axis another "
+                               "number",
+                               node->name, (long long)scale->numel);
+    if (zero && zero->numel != scale->numel)
+        return wg__onnx_refuse(w->model, w->error,
+                               "DequantizeLinear of node '%.60s': scale and zero point have different sizes",
+                               node->name);
+    scaled weight = {.integers = x, .scale = scale, .zero = zero, .shape = {.rank = x->shape.rank}};
+    for (int i = 0; i < x->shape.rank; i++) weight.shape.size[i] = i == axis && scale->numel > 1 ? scale->numel : 1;
+    return make(w, node, &weight);
+}
+
+/* ---- Cast and Mul ---- */
+
+/* The Cast that makes floats of integers of at most 8 bits, for this operand alone; or NULL. */
+static wg__onnx_node *cast_of(const widener *w, uint32_t value)
+{
+    wg__onnx_node *cast = value ? w->made_by[value] : NULL;
+    const wg__tensor_data *x = cast ? constant_of(w, cast, 0) : NULL;
+    const bool small = x && wg__type_is_integer(x->type) && wg__type_largest(x->type) <= UINT8_MAX;
+    return small && w->uses[value] == 1 && wg__type_is_float((int)wg__attribute_int(cast, "to", 0)) ? cast : NULL;
+}
+
+static bool fold_scaled(widener *w, wg__onnx_node *node)
+{
+    for (int k = 0; k < 2; k++) {
+        wg__onnx_node *cast = cast_of(w, node->in[k]);
+        const wg__tensor_data *scale = constant_of(w, node, 1 - k);
+        wg_shape shape;
+        if (!cast || !scale || !is_free(w, node)) continue;
+        const scaled weight = {.integers = constant_of(w, cast, 0), .scale = scale, .shape = scale->shape};
+        if (!wg_shape_broadcast(&weight.integers->shape, &scale->shape, &shape) ||
+            !wg_shape_equal(&shape, &weight.integers->shape))
+            continue;
+        if (!make(w, node, &weight)) return false;
+        drop(w, cast);
+        return true;
+    }
+    return true;
+}
+
+static bool fold_graph(widener *w, const wg__graph *graph)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        wg__onnx_node *node = &graph->node[i];
+        if (!node->op) continue;
+        if (strcmp(node->type, "Cast") == 0) w->made_by[node->out[0]] = node;
+        if (strcmp(node->type, "DequantizeLinear") == 0 && !fold_dequantize(w, node)) return false;
+        if (node->op && strcmp(node->type, "Mul") == 0 && !fold_scaled(w, node)) return false;
+        for (int b = 0; b < 2; b++)
+            if (node->body[b] && !fold_graph(w, node->body[b])) return false;
+    }
+    return true;
+}
+
+bool wg__onnx_widen(wg_onnx *m, wg_error *error)
+{
+    widener w = {.model = m, .error = error};
+    w.uses = wg__arena_array(&m->turn, m->n_values, sizeof *w.uses);
+    w.made_by = wg__arena_array(&m->turn, m->n_values, sizeof *w.made_by);
+    if (!w.uses || !w.made_by) return wg__onnx_memory(m, error);
+    count_uses(&w, &m->graph);
+    const bool ok = fold_graph(&w, &m->graph);
+    wg__arena_rewind(&m->turn);
+    return ok;
+}
