@@ -3,8 +3,9 @@
 
     tests/dist.py PROGRAM WHAT [--mpirun COMMAND] [--examples FOLDER] [--long] [--seed N]
 
-PROGRAM is dist_train; WHAT is bits, bytes, killed, data, input or examples. --long: 100 steps, 1 and 2 threads, 50 kills. With a
-sanitizer WG_TEST_SLOW=N makes the time limits N times as long. A test that fails prints the commands that repeat it."""
+PROGRAM is dist_train; WHAT is bits, bytes, killed, data, input or examples. --long: 100 steps, 1 and 2 threads, 50
+kills. With a sanitizer WG_TEST_SLOW=N makes the time limits N times as long. A test that fails prints the commands that
+repeat it."""
 import argparse
 import os
 import pathlib
@@ -31,6 +32,7 @@ class Failure(Exception):
 class Runs:
     def __init__(self, options):
         self.options, self.last = options, ""
+        options.program = os.path.abspath(options.program)  # some runs have a folder of their own
         self.slow = float(os.environ.get("WG_TEST_SLOW", "1"))
         self.launcher = shlex.split(options.mpirun)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wengert-dist-"))
