@@ -214,7 +214,7 @@ def data_of_rank_0(run, long):
     for size in 0, 1, 700_001:  # nothing, and more than two messages
         text = (b"A sentence.\n" * (size // 12 + 1))[:size]
         run.file("text").write_bytes(text)
-        for ranks in 1, 2, 3, 4:
+        for ranks in (1, 2, 3, 4) if size > 1 else (3,):
             want = {"hash": fnv(text), "size": str(size), "end": "0", "numbers": "7,1,1", "idx": "0.5,1,-1.5,"}
             for one in run.good(ranks, "files", "text=text", "idx=pictures", folder=folder):
                 if {key: one[key] for key in want} != want:
