@@ -51,16 +51,16 @@ typedef struct wg_world wg_world; /* the ranks, and this one's place among them 
 
 /* Start from wg_world_defaults. */
 typedef struct wg_world_options {
-    /* Seconds that a rank waits for a message of another one before it asks whether that one is alive. It must be longer
-     * than what a rank does alone: its shards of a step, a checkpoint, reading a file. Default 60 */
+    /* Seconds that a rank waits for a message of another one before it asks whether that one is alive. It must be
+     * longer than what a rank does alone: its shards of a step, a checkpoint, reading a file. Default 60 */
     double timeout;
 } wg_world_options;
 WG_API wg_world_options wg_world_defaults(void);
 
 /* [all] Starts MPI if a launcher started the program, once in a process, and before anything else reads the arguments:
  * MPI may take some of its own. Use it from one thread. Returns NULL on error: WG_ERR_ARGUMENT if timeout is not
- * positive or a second world is opened, WG_ERR_MEMORY, WG_ERR_IO if MPI does not start, or if the launcher is not that of
- * this build's MPI. */
+ * positive or a second world is opened, WG_ERR_MEMORY, WG_ERR_IO if MPI does not start, or if the launcher is not
+ * that of this build's MPI. */
 WG_API wg_world *wg_world_open(int *argc, char ***argv, wg_world_options options, wg_error *error);
 /* [all] Ends MPI, unless the world has failed: ranks that are dead or stuck are not waited for. Accepts NULL. */
 WG_API void wg_world_close(wg_world *world);
@@ -86,8 +86,8 @@ WG_API bool wg_world_speaks(const wg_world *world);
 WG_API bool wg_world_fail(wg_world *world, const char *text);
 
 /* ---- data ----
- * Each rank may read the files, from a disk of its own or a common one. Or rank 0 alone reads them, and the others, which
- * need not see them, get the contents:
+ * Each rank may read the files, from a disk of its own or a common one. Or rank 0 alone reads them, and the others,
+ * which need not see them, get the contents:
  *
  *     wg_text text;
  *     if (wg_world_read_text(world, "my.txt", 0, &text, &error) != WG_OK && wg_world_fail(world, error.text))

@@ -3,8 +3,9 @@
 
     tests/dist.py PROGRAM WHAT [--mpirun COMMAND] [--examples FOLDER] [--long] [--seed N]
 
-PROGRAM is dist_train; WHAT is bits, bytes, killed, data, input or examples. --long: 100 steps, 1 and 2 threads, 50 kills. With a
-sanitizer WG_TEST_SLOW=N makes the time limits N times as long. A test that fails prints the commands that repeat it."""
+PROGRAM is dist_train; WHAT is bits, bytes, killed, data, input or examples. --long: 100 steps, 1 and 2 threads, 50
+kills. With a sanitizer WG_TEST_SLOW=N makes the time limits N times as long. A test that fails prints the commands that
+repeat it."""
 import argparse
 import os
 import pathlib
@@ -31,6 +32,7 @@ class Failure(Exception):
 class Runs:
     def __init__(self, options):
         self.options, self.last = options, ""
+        options.program = os.path.abspath(options.program)  # some runs have a folder of their own
         self.slow = float(os.environ.get("WG_TEST_SLOW", "1"))
         self.launcher = shlex.split(options.mpirun)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wengert-dist-"))
@@ -212,7 +214,7 @@ def data_of_rank_0(run, long):
     for size in 0, 1, 700_001:  # nothing, and more than two messages
         text = (b"A sentence.\n" * (size // 12 + 1))[:size]
         run.file("text").write_bytes(text)
-        for ranks in 1, 2, 3, 4:
+        for ranks in (1, 2, 3, 4) if size > 1 else (3,):
             want = {"hash": fnv(text), "size": str(size), "end": "0", "numbers": "7,1,1", "idx": "0.5,1,-1.5,"}
             for one in run.good(ranks, "files", "text=text", "idx=pictures", folder=folder):
                 if {key: one[key] for key in want} != want:

@@ -5,8 +5,9 @@
 
 An example is a run of comment lines indented by five blanks one of which ends a C statement. It becomes the body of a
 function; definitions that begin with `static` stay outside of it. What it uses without declaring it is declared in
-header_examples.h, by header. Not C, and allowed: a line that begins with dots; dots at the end of a line or before its comment, between two
-others, or as the last argument (REST in header_examples.h); text after a statement and three blanks."""
+header_examples.h, by header. Not C, and allowed: a line that begins with dots; dots at the end of a line or before its
+comment, between two others, or as the last argument (REST in header_examples.h); text after a statement and three
+blanks."""
 import os
 import re
 import subprocess
