@@ -1,6 +1,6 @@
-/* Internal to io/: the files of torch.save, in their two forms: a zip archive (pt.c), and what PyTorch wrote before 1.6, or
- * writes with _use_new_zipfile_serialization=False (pt_old.c). Both have a pickle of dicts of tensors; where storages
- * are differs. */
+/* Internal to io/: the files of torch.save, in their two forms: a zip archive (pt.c), and what PyTorch wrote before
+ * 1.6, or writes with _use_new_zipfile_serialization=False (pt_old.c). Both have a pickle of dicts of tensors; where
+ * storages are differs. */
 #ifndef WG_PT_H
 #define WG_PT_H
 
