@@ -7,29 +7,6 @@
 
 enum { MOST_DEPTH = 32, MOST_LEVEL = 16 };
 
-wg_status wg__h5_fail(const wg__h5 *h, const char *reason)
-{
-    return wg_error_set(h->error, WG_ERR_FORMAT, WG__AT "%.90s: %s", h->file->path, *h->path ? h->path : "/",
-                        reason);
-}
-
-wg_status wg__h5_take(wg__h5 *h, uint64_t at, void *to, size_t n)
-{
-    if (n > h->budget) return wg__h5_fail(h, "the file's structures refer to each other in circles");
-    h->budget -= n;
-    return wg__source_read(h->source, at, to, n, h->error);
-}
-
-wg_status wg__h5_take_new(wg__h5 *h, uint64_t at, uint64_t n, char **to)
-{
-    *to = NULL;
-    if (n > h->source->size) return wg__h5_fail(h, "it is damaged: a part of it is larger than the file");
-    *to = malloc((size_t)n + 1);
-    if (!*to) return wg__tensors_no_memory(h->file, h->error);
-    (*to)[n] = 0;
-    return wg__h5_take(h, at, *to, (size_t)n);
-}
-
 /* ---- links ---- */
 
 static wg_status visit(wg__h5 *h, uint64_t at, size_t length, int depth);

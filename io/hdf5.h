@@ -1,16 +1,17 @@
 /* Internal to io/: reads the datasets of an HDF5 file (HDF5 File Format Specification 3.0), as h5py and Keras write it.
  *
- * It is our own, not libhdf5, for the promises of io.h: of 20,000 files with a few bytes changed, libhdf5 1.10.8 crashed
- * on 49 and did not end on 3, its memory follows what a header says, and filters are loaded from the environment.
+ * It is our own, not libhdf5, for the promises of io.h: of 20,000 files with a few bytes changed, libhdf5 1.10.8
+ * crashed on 49 and did not end on 3, its memory follows what a header says, and filters are loaded from the
+ * environment.
  *
  * Read are superblocks 0 to 3, object headers of both versions, groups as symbol tables, with links in their header or
  * in a fractal heap, datasets that are compact, contiguous or in chunks under a version 1 B-tree, with shuffle and
  * deflate. That is what h5py writes unless it is told libver="latest". Refused by name is the rest: links to other
- * files, external and virtual storage, other filters, newer indices of chunks. Soft links are passed over: what they name
- * has its own name. So are attributes, and datasets of no numbers, such as strings.
+ * files, external and virtual storage, other filters, newer indices of chunks. Soft links are passed over: what they
+ * name has its own name. So are attributes, and datasets of no numbers, such as strings.
  *
- * hdf5.c walks through groups, hdf5_heap.c through large ones, hdf5_header.c reads the header of an object, hdf5_type.c types and shapes, hdf5_data.c
- * elements. */
+ * hdf5.c walks through groups, hdf5_heap.c through large ones, hdf5_header.c reads the header of an object, hdf5_type.c
+ * types and shapes, hdf5_data.c elements. */
 #ifndef WG_HDF5_H
 #define WG_HDF5_H
 

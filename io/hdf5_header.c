@@ -1,9 +1,35 @@
-/* The header of an HDF5 object: blocks of messages, in two versions. See hdf5.h. */
+/* Reading structures of an HDF5 file, and the header of an object: blocks of messages, in two versions. See hdf5.h. */
 #include "hdf5.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_BLOCKS = 4096 };
+
+wg_status wg__h5_fail(const wg__h5 *h, const char *reason)
+{
+    return wg_error_set(h->error, WG_ERR_FORMAT, WG__AT "%.90s: %s", h->file->path, *h->path ? h->path : "/",
+                        reason);
+}
+
+wg_status wg__h5_take(wg__h5 *h, uint64_t at, void *to, size_t n)
+{
+    if (n > h->budget) return wg__h5_fail(h, "the file's structures refer to each other in circles");
+    h->budget -= n;
+    return wg__source_read(h->source, at, to, n, h->error);
+}
+
+wg_status wg__h5_take_new(wg__h5 *h, uint64_t at, uint64_t n, char **to)
+{
+    *to = NULL;
+    if (n > h->source->size) return wg__h5_fail(h, "it is damaged: a part of it is larger than the file");
+    *to = malloc((size_t)n + 1);
+    if (!*to) return wg__tensors_no_memory(h->file, h->error);
+    (*to)[n] = 0;
+    return wg__h5_take(h, at, *to, (size_t)n);
+}
+
+/* ---- headers ---- */
 
 /* The bytes in front of a message's data. */
 static size_t head_size(const wg__h5_header *header) { return header->version == 1 ? 8 : header->ordered ? 6 : 4; }

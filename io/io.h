@@ -1,4 +1,4 @@
-/* Files: text, IDX, tensors (safetensors, .npy, .npz, .pt), checkpoints; early stopping; a data loader.
+/* Files: text, IDX, tensors (safetensors, .npy, .npz, .pt, HDF5), checkpoints; early stopping; a data loader.
  *
  * Input files are untrusted. Readers check every length against the file's size before they allocate, multiply sizes
  * with overflow checks, and do not crash on any input. Text and IDX files may be gzipped (in a build with zlib) or
@@ -78,13 +78,15 @@ WG_API void wg_idx_fini(wg_idx *idx); /* frees the elements */
 /* Element i of the flattened array; NaN if i is out of range. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 
-/* ---- files of named tensors: safetensors, and those of NumPy and PyTorch ----
+/* ---- files of named tensors: safetensors, and those of NumPy, PyTorch and Keras ----
  * The same functions read them all; what a file is, its first bytes say:
  *
  *     safetensors   github.com/huggingface/safetensors; written by wg_safetensors_write and as checkpoints
  *     .npy          numpy.save: one array, here named "arr_0"; written by wg_npy_write
  *     .npz          numpy.savez and savez_compressed; written by wg_npz_write
- *     .pt, .pth     torch.save, PyTorch 1.6 or later, of a state dict or of a checkpoint dict
+ *     .pt, .pth     torch.save of a state dict or of a checkpoint dict, also what PyTorch wrote before 1.6
+ *     .h5, .hdf5    h5py's create_dataset; what Keras saves as .h5 and .weights.h5
+ *     .keras        what Keras 3 saves: its model.weights.h5
  *
  * NumPy: versions 1 to 3 of the header, C and Fortran order, little- and big-endian; integers, floats, bool, and
  * bfloat16 (V2, of ml_dtypes). Compressed members need zlib.
@@ -94,6 +96,12 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
  * strided; they are contiguous here. The pickle is not executed: the opcodes that torch.save writes for dicts of
  * tensors are followed, and names of classes are compared with a list. Anything else, such as a whole module or
  * TorchScript, is refused by its name.
+ *
+ * HDF5: datasets at any depth of groups are named by the path to them, "model_weights/lstm_1/lstm_1/kernel:0"; integers,
+ * floats, bool, and bfloat16 (opaque, of ml_dtypes); contiguous, or in chunks that may be shuffled and deflated (gzip, which
+ * needs zlib). Attributes, soft links and datasets of strings or records are ignored. Refused are links to other files,
+ * external and virtual datasets, other filters, datasets of which parts were never written, and chunks written with
+ * libver="latest". No library of HDF5 is needed.
  *
  * A safetensors file is 8 bytes, the length of the header, little-endian; the header, a JSON object: name -> {dtype,
  * shape, data_offsets}, and "__metadata__" -> a map of strings; then the elements, little-endian, row-major, without
@@ -139,11 +147,13 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
 /* Reads and validates a file. safetensors: a header of at most 100 MB, JSON without duplicate keys, UTF-8, every offset
  * against shape and type, no gaps, no overlaps, no trailing bytes, and the checksum if there is one. Archives: members
  * that overlap, leave a folder by "..", are there twice, are encrypted, or do not match their CRC-32 or size are
- * errors; so are a data.pkl of more than 4 MiB and tensors that reach out of their storage.
+ * errors; so are a pickle of more than 4 MiB and tensors that reach out of their storage. HDF5: structures that refer to
+ * each other in circles, groups nested more than 32 deep, datasets that share bytes, and chunks that are missing or out of
+ * order are errors.
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
  * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
- * size; for deflated members what arrives, at most the limit above. Returns NULL on error. */
+ * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice. Returns NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -166,7 +176,7 @@ WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg
  *         status = wg_entry_read(&e, WG_I32, labels, &error);
  */
 WG_CHECKED WG_API wg_status wg_entry_read(const wg_entry *entry, wg_dtype dtype, void *to, wg_error *error);
-/* The metadata value of a key; NULL if there is none. Files of NumPy and PyTorch have no metadata. */
+/* The metadata value of a key; NULL if there is none. Only safetensors files have metadata. */
 WG_API const char *wg_safetensors_metadata(const wg_safetensors *file, const char *key);
 /* The metadata: index 0 .. count - 1. */
 WG_API size_t wg_safetensors_metadata_count(const wg_safetensors *file);

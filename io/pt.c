@@ -145,7 +145,7 @@ static wg_status add_tensor(wg__pt *c, const wg__ptensor *t)
         return wg__pt_fail(c, "up to it, there are more tensors than a file of this size has");
     if (!wg_shape_numel(&shape, &numel)) return wg__pt_fail(c, "it has too many elements");
     if (!is_inside(t, &shape, strides, s->numel)) return wg__pt_fail(c, "it reads past its storage");
-    wg_status status = c->old ? wg__pt_old_storage(c, s, &begin) : read_storage(c, s, &begin);
+    wg_status status = c->read_storage(c, s, &begin);
     if (status != WG_OK) return status;
     if (numel > 0) begin += (uint64_t)t->offset * width;
     if (!wg__is_row_major(&shape, strides)) status = copy_tensor(c, &shape, strides, width, numel, &begin);
@@ -225,7 +225,8 @@ static wg_status run_pickle(wg__pt *c)
 
 static wg_status read_pt(wg_safetensors *file, wg__zip *zip, const wg__member *root, size_t folder, wg_error *error)
 {
-    wg__pt c = {.file = file,
+    wg__pt c = {.read_storage = read_storage,
+                .file = file,
                 .source = zip->source,
                 .total = zip->total,
                 .at_once = zip->stored,

@@ -1,6 +1,6 @@
-/* Internal to io/: the files of torch.save, in their two forms: a zip archive (pt.c), and what PyTorch wrote before 1.6, or
- * writes with _use_new_zipfile_serialization=False (pt_old.c). Both have a pickle of dicts of tensors; where storages
- * are differs. */
+/* Internal to io/: the files of torch.save, in their two forms: a zip archive (pt.c), and what PyTorch wrote before
+ * 1.6, or writes with _use_new_zipfile_serialization=False (pt_old.c). Both have a pickle of dicts of tensors; where
+ * storages are differs. */
 #ifndef WG_PT_H
 #define WG_PT_H
 
@@ -17,7 +17,10 @@ typedef struct wg__old_storage {
     int width; /* bytes of an element; 0: no tensor has it */
 } wg__old_storage;
 
-typedef struct wg__pt {
+typedef struct wg__pt wg__pt;
+struct wg__pt {
+    /* Reads the elements of a storage, unless another tensor has done that. *begin: where they are in the data. */
+    wg_status (*read_storage)(wg__pt *c, const wg__pstorage *s, uint64_t *begin);
     wg_safetensors *file;
     wg__source *source;
     wg__pickle pickle;
@@ -34,16 +37,13 @@ typedef struct wg__pt {
     uint64_t *begin;        /* [members] where a storage is in the data, plus 1; 0: not read */
     uint8_t *width;         /* [members] bytes of an element of it */
     bool big_endian;
-    /* The old form; NULL: an archive. */
+    /* The old form. */
     wg__old_storage *old; /* [n_old], sorted by key */
     size_t n_old;
-} wg__pt;
+};
 
 /* Stores "FILE: PATH: reason": WG_ERR_FORMAT. */
 wg_status wg__pt_fail(const wg__pt *c, const char *reason);
 /* Adds the tensors of what the pickle made, and sorts them. */
 wg_status wg__pt_walk(wg__pt *c, const wg__pvalue *root);
-/* Reads the elements of a storage, unless another tensor has done that. *begin: where they are in the data. */
-wg_status wg__pt_old_storage(wg__pt *c, const wg__pstorage *s, uint64_t *begin);
-
 #endif

@@ -137,7 +137,7 @@ static wg_status place(wg__pt *c, uint64_t at)
     return WG_OK;
 }
 
-wg_status wg__pt_old_storage(wg__pt *c, const wg__pstorage *s, uint64_t *begin)
+static wg_status read_storage(wg__pt *c, const wg__pstorage *s, uint64_t *begin)
 {
     wg__old_storage *old = find(c, c->pickle.text + s->key.at, s->key.n); /* there is one: measure looked */
     if (old->numel != s->numel) return wg__pt_fail(c, "its storage has another size than the pickle says");
@@ -176,7 +176,12 @@ static wg_status read_pickles(wg__pt *c)
 
 wg_status wg__read_pt_old(wg_safetensors *file, wg__source *source, wg_error *error)
 {
-    wg__pt c = {.file = file, .source = source, .total = source->size, .at_once = source->size, .error = error};
+    wg__pt c = {.read_storage = read_storage,
+                .file = file,
+                .source = source,
+                .total = source->size,
+                .at_once = source->size,
+                .error = error};
     wg_status status = read_pickles(&c);
     wg__pickle_fini(&c.pickle);
     free(c.text);

@@ -40,6 +40,7 @@ JOBS = [
     ("npy", 1, "fuzz", ["--test", "npy"], {}, "NPY inputs", 1),
     ("npz", 1, "fuzz", ["--test", "npz"], {}, "NPZ inputs", 1),
     ("pt", 1, "fuzz", ["--test", "pt"], {}, "PyTorch inputs", 1),
+    ("pt_old", 1, "fuzz", ["--test", "pt_old"], {}, "old PyTorch inputs", 1),
     ("hdf5", 1, "fuzz", ["--test", "hdf5"], {}, "HDF5 inputs", 1),
     ("png", 1, "fuzz", ["--test", "png"], {}, "PNG inputs", 1),
     ("jpeg", 1, "fuzz", ["--test", "jpeg"], {}, "JPEG inputs", 1),

@@ -24,7 +24,8 @@ OPTIONS = [{}, {"libver": ("earliest", "latest")}, {"libver": "latest"}, {"track
 
 
 def numbers(shape, dtype):
-    return (random.normal(0, 40, shape) > 0) if dtype == "bool" else random.normal(0, 40, shape).clip(0, 99).astype(dtype)
+    x = random.normal(0, 40, shape)
+    return x > 0 if dtype == "bool" else x.clip(0, 99).astype(dtype)
 
 
 def add_random(group, options):

@@ -70,6 +70,8 @@ def main():
         for module in MODULES:
             torch.save(module.state_dict(), path)
             compared += compare(str(module), module.state_dict(), load(program, "any", path, out))
+            torch.save(module.state_dict(), path, _use_new_zipfile_serialization=False)  # as before PyTorch 1.6
+            compared += compare(f"old {module}", module.state_dict(), load(program, "any", path, out))
         for module in [nn.Linear(3, 4), nn.LSTM(2, 3)]:  # parameters instead of tensors; more than 256 memo numbers
             state = {f"{i}.{name}": p for i in range(40) for name, p in module.named_parameters()}
             torch.save(state, path)

@@ -319,6 +319,16 @@ static void pt(void)
     fuzz(&(format){pickle_words, COUNT(pickle_words), 0, pt_fresh, NULL, READ_PT, pt_wrap}, 100000);
 }
 
+/* The old form, of files: edits anywhere. */
+static void pt_old(void)
+{
+    load_files(TENSORS, ".pt");
+    for (size_t i = 0; i < n_kept; i++)
+        if (memcmp(kept[i].bytes, "\x80\2", 2) == 0) kept[0] = kept[i];
+    n_kept = 1;
+    fuzz(&(format){pickle_words, COUNT(pickle_words), 0, kept_fresh, NULL, READ_PT, NULL}, 100000);
+}
+
 static void hdf5(void)
 {
     load_files(TENSORS, ".h5");
@@ -404,8 +414,9 @@ static void corpus(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx), TEST_CASE(text), TEST_CASE(csv),
-                                 TEST_CASE(npy),         TEST_CASE(npz), TEST_CASE(pt),   TEST_CASE(hdf5),
+    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx),    TEST_CASE(text),
+                                 TEST_CASE(csv),         TEST_CASE(npy),    TEST_CASE(npz),
+                                 TEST_CASE(pt),          TEST_CASE(pt_old), TEST_CASE(hdf5),
 #ifdef WG_HAVE_PNG
                                  TEST_CASE(png),
 #endif

@@ -38,6 +38,51 @@ static void test_pt(void)
     wg_safetensors_close(f);
 }
 
+/* What torch.save wrote before PyTorch 1.6: cut anywhere it is refused, and so is a change of what frames it. */
+static void test_pt_old(void)
+{
+    static const double column[] = {0, E(4), E(8), E(1), E(5), E(9), E(2), E(6), E(10), E(3), E(7), E(11)};
+    wg_safetensors *f = open_tensors("old.pt");
+    assert_int_equal(wg_safetensors_count(f), 4);
+    expect(f, "t", "F32", WG_DIMS(4, 3), column);
+    expect(f, "list.0", "F32", WG_DIMS(3, 4), eighths(0));
+    expect(f, "list.1", "F64", WG_DIMS(4), eighths(4));
+    expect(f, "empty", "F32", WG_DIMS(0, 3), NULL);
+    wg_safetensors_close(f);
+
+    static const struct {
+        const char *mark;
+        int offset, value;
+        const char *reason;
+    } rows[] = {{"\x80\2\x8a", 2, 0, "a pickle: load it"},
+                {"\x80\2\x8a", 14, 0, "not one of torch.save"},
+                {"little_endian", 15, 0x89, "little-endian"},
+                {"FloatStorage", 0, 'X', "XloatStorage"}};
+    char path[512];
+    unsigned char bytes[2048] = {0};
+    snprintf(path, sizeof path, "%s/old.pt", TENSORS);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    const size_t n = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    assert_true(n < sizeof bytes);
+    for (size_t cut = 0; cut <= n + 1; cut++) {
+        wg_safetensors *part = wg_safetensors_parse(bytes, cut, "x", NULL);
+        assert_int_equal(part != NULL, cut == n);
+        wg_safetensors_close(part);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_error error = {0};
+        unsigned char *at = memmem(bytes, n, rows[i].mark, strlen(rows[i].mark));
+        assert_non_null(at);
+        const unsigned char before = at[rows[i].offset];
+        at[rows[i].offset] = (unsigned char)rows[i].value;
+        assert_null(wg_safetensors_parse(bytes, n, "x", &error));
+        ASSERT_HAS(error.text, rows[i].reason);
+        at[rows[i].offset] = before;
+    }
+}
+
 /* Tensors at any depth are named by their path; the rest is ignored. */
 static void test_pt_checkpoint(void)
 {
@@ -275,13 +320,19 @@ static void case_pt_asks_memory(void)
 }
 
 static wg_status read_pt(wg_error *error) { return read_tensors("strided.pt", error); }
-static void test_pt_faults(void) { check_faults(read_pt); }
+static wg_status read_pt_old(wg_error *error) { return read_tensors("old.pt", error); }
+static void test_pt_faults(void)
+{
+    check_faults(read_pt);
+    check_faults(read_pt_old);
+}
 
 int main(int argc, char **argv)
 {
     static const test tests[] = {
         TEST_CASE(test_pt),
         TEST_CASE(test_pt_checkpoint),
+        TEST_CASE(test_pt_old),
         TEST_CASE(test_pt_into_layer),
         TEST_CASE(test_pickle_accepted),
         TEST_CASE(test_pickle_refused),

@@ -31,7 +31,8 @@ torch.set_num_threads(2)
 ZOO = pathlib.Path(os.environ.get("WG_ZOO") or pathlib.Path.home() / ".cache" / "wengert-zoo")
 random = numpy.random.default_rng(3)
 # What --tune prints before and after.
-TUNED = {"phonemes": r"loss before ([\d.]+).*loss after ([\d.]+)", "textgen": r"loss before ([\d.]+).*loss after ([\d.]+)",
+TUNED = {"phonemes": r"loss before ([\d.]+).*loss after ([\d.]+)",
+         "textgen": r"loss before ([\d.]+).*loss after ([\d.]+)",
          "speaker": r"loss of a linear layer ([\d.]+).*loss of all ([\d.]+)"}
 WORDS = ("wengert activation banana phoneme gradient tapestry quixotic zoo machine learning unrolled recurrent "
          "xylophone mnemonic through yacht").split()
@@ -203,8 +204,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             error, ours, theirs = compare(programs / name, inputs, run, pathlib.Path(folder))
         good = good and error <= 1e-4
-        print(f"{name}: error {error:.1e}, {1e3 * ours:.2f} ms; {original}: {1e3 * theirs:.2f} ms, ratio {theirs / ours:.2f}",
-              flush=True)
+        print(f"{name}: error {error:.1e}, {1e3 * ours:.2f} ms; {original}: {1e3 * theirs:.2f} ms, "
+              f"ratio {theirs / ours:.2f}", flush=True)
         if "--tune" in sys.argv and name not in compared:
             good = tune(programs / name, name) and good
         compared.add(name)

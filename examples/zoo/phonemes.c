@@ -6,8 +6,8 @@
  * greedily and fed back. The weights are NumPy's .npz.
  *
  * * --tune teaches the words of a lexicon of its own, together with 16 ordinary words as the network says them, so that
- * it does not forget. Expected: all 16 words of the lexicon right, where before at most a third were, and at least 10 of
- * 16 words that were never shown as before. */
+ * it does not forget. Expected: all 16 words of the lexicon right, where before at most a third were, and at least 10
+ * of 16 words that were never shown as before. */
 #include "own.h"
 
 #include <ctype.h>

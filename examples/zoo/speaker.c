@@ -2,9 +2,10 @@
  *
  * * speaker one.wav other.wav
  *
- * * 40 mel bands, every 10 ms, pass through three LSTMs of 256 units; the last state, through a linear layer, is a vector
- * of length 1. Recordings are cut into overlapping parts of 1.6 s, whose vectors are averaged; the similarity of two is
- * their scalar product. The weights are PyTorch's. The original also cuts silence out, which this program does not.
+ * * 40 mel bands, every 10 ms, pass through three LSTMs of 256 units; the last state, through a linear layer, is a
+ * vector of length 1. Recordings are cut into overlapping parts of 1.6 s, whose vectors are averaged; the similarity of
+ * two is their scalar product. The weights are PyTorch's. The original also cuts silence out, which this program does
+ * not.
  *
  * * --tune trains it for something else: to tell whether the pitch of a voice rises, stays or falls, whoever speaks and
  * whatever. The voices are synthetic: pulses of 90 to 250 Hz through three resonators, at the formants of one of five

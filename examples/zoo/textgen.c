@@ -2,10 +2,10 @@
  *
  * * textgen --temperature 0.5
  *
- * * The last 40 characters pass through an embedding and two LSTMs of 128 units; attention with one learned vector takes
- * the average over time of all three, from which a linear layer predicts the next character. The weights are Keras'
- * HDF5, as CuDNNLSTM left them: its kernels are the one layout that no row of a map expresses, so that they are copied
- * by hand.
+ * * The last 40 characters pass through an embedding and two LSTMs of 128 units; attention with one learned vector
+ * takes the average over time of all three, from which a linear layer predicts the next character. The weights are
+ * Keras' HDF5, as CuDNNLSTM left them: its kernels are the one layout that no row of a map expresses, so that they are
+ * copied by hand.
  *
  * * --tune trains it on Pride and Prejudice. Expected: the loss on its last tenth falls by at least 0.1 nats. */
 #include "own.h"

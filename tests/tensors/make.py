@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the files of this folder, which tests/test_pt.c, test_npy.c and test_hdf5.c read: by PyTorch 2.13, NumPy 2.4 and h5py 3.16. Element i of a tensor
-that holds n of them before it is (n + i) / 8, so that the test knows all values."""
+"""Writes the files of this folder, which tests/test_pt.c, test_npy.c and test_hdf5.c read: by PyTorch 2.13, NumPy 2.4 and
+h5py 3.16. Element i of a tensor that holds n of them before it is (n + i) / 8, so that the test knows all values."""
 import pathlib
 import zipfile
 
@@ -46,6 +46,9 @@ torch.save({"epoch": 3, "loss": 0.1, "note": None, "done": False, "large": 2**70
             "optimizer": adam.state_dict(), "parameters": dict(linear.named_parameters()), "list": [1, (x, x[0])]},
            HERE / "checkpoint.pt")
 torch.save(x, HERE / "tensor.pt")
+# What PyTorch wrote before 1.6.
+torch.save({"t": x.t(), "list": [x, x[1].double()], "empty": torch.zeros(0, 3)}, HERE / "old.pt",
+           _use_new_zipfile_serialization=False)
 torch.save(torch.nn.Linear(1, 1), HERE / "module.pt")
 
 y = x.numpy()
