@@ -166,8 +166,9 @@ class Tree:
         for name, *arguments in runs:
             test = self.test(name)
             try:
+                limit = self.timeouts * max(10, test["timeout"])
                 done = subprocess.run([*test["cmd"], *arguments], cwd=test["workdir"] or self.build,
-                                      env={**os.environ, **test["env"]}, timeout=self.timeouts * max(10, test["timeout"]),
+                                      env={**os.environ, **test["env"]}, timeout=limit,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 if done.returncode != 0:
                     return name
