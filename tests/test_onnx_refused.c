@@ -172,8 +172,9 @@ static void operators(void)
     a = int_attribute("to", WG__STRING);
     begin(), add_node(&graph, "Cast", "x", "y", &a);
     expect(17, "Cast (opset 17) of node 'the_node' is not supported: it casts to an element type");
-    begin(), add_node(&graph, "MaxPool", "x", "y indices", NULL);
-    expect(17, "the indices of its maxima are a result; export without them");
+    a = int_attribute("storage_order", 1);
+    begin(), add_node(&graph, "MaxPool", "x", "y places", &a);
+    expect(17, "storage_order: places count by rows");
     a = text_attribute("reduction", "median");
     begin(), add_node(&graph, "ScatterND", "x x x", "y", &a);
     expect(18, "its reduction is none of none, add, mul, max and min");
