@@ -145,28 +145,37 @@ static void record_gather_nd(wg__call *c)
 
 /* ---- Scatter, ScatterElements, ScatterND ---- */
 
-/* x with elements by index[n] of axis 0 replaced by those of `source`, or these added. Replaced is by a sum of the
- * sources where there is one: an index may occur once. */
-static wg_tensor scatter(wg__call *c, wg_tensor x, wg_tensor index, wg_tensor source, bool add)
+/* By name of the reduction. Integers and bool are combined as f64, which holds all i32. */
+static const struct {
+    const char *name;
+    wg_scatter_mode mode;
+} reductions[] = {
+    {"add", WG_SCATTER_SUM}, {"mul", WG_SCATTER_PROD}, {"max", WG_SCATTER_MAX}, {"min", WG_SCATTER_MIN}};
+enum { N_REDUCTIONS = sizeof reductions / sizeof reductions[0] };
+
+static int reduction_of(const wg__onnx_node *node)
 {
+    for (int i = 0; i < N_REDUCTIONS; i++)
+        if (wg__attribute_is(node, "reduction", reductions[i].name, "none")) return i;
+    return -1;
+}
+
+/* x with elements by index of axis 0 replaced by those of `source`, or combined with them. */
+static wg_tensor scatter(wg__call *c, wg_tensor x, wg_tensor index, wg_tensor source)
+{
+    const int which = reduction_of(c->node);
     const wg_dtype dtype = wg_dtype_get(x);
-    const bool real = wg_dtype_is_float(dtype);
-    const wg_tensor y = real ? x : wg_cast(x, WG_F64), z = real ? source : wg_cast(source, WG_F64);
-    if (add) {
-        const wg_tensor sum = wg_scatter_add(y, 0, index, z);
-        return real ? sum : wg_cast(sum, dtype);
-    }
-    const wg_tensor hits = wg_scatter_add(wg_zeros_like(wg_detach(y)), 0, index, wg_ones_like(wg_detach(z)));
-    const wg_tensor values = wg_scatter_add(wg_zeros_like(y), 0, index, z);
-    const wg_tensor out = wg_where(wg_greater(hits, wg__scalar_like(c, hits, 0)), values, y);
-    return real ? out : wg_cast(out, dtype);
+    if (which < 0) return wg_scatter(x, 0, index, source);
+    if (wg_dtype_is_float(dtype)) return wg_scatter_reduce(x, 0, index, source, reductions[which].mode, true);
+    const wg_tensor y =
+        wg_scatter_reduce(wg_cast(x, WG_F64), 0, index, wg_cast(source, WG_F64), reductions[which].mode, true);
+    return wg_cast(y, dtype);
 }
 
 static const char *refuse_scatter(const wg__onnx_node *node)
 {
-    if (wg__attribute_is(node, "reduction", "none", "none") || wg__attribute_is(node, "reduction", "add", "none"))
-        return NULL;
-    return "reduction is neither none nor add; combine the values before, with Where";
+    if (wg__attribute_is(node, "reduction", "none", "none") || reduction_of(node) >= 0) return NULL;
+    return "its reduction is none of none, add, mul, max and min";
 }
 
 /* The number of each updated element among all of x: its coordinates, but the index along the axis. */
@@ -191,9 +200,7 @@ static void record_scatter_elements(wg__call *c)
             at = wg_add(at, wg_reshape(wg_arange(c->tape, WG_I32, 0, (double)stride[i], index.size[i]), line));
     }
     const wg_shape flat = WG_DIMS(numel), count = WG_DIMS(wg_numel(at));
-    const bool add = wg__attribute_is(c->node, "reduction", "add", "none");
-    const wg_tensor y =
-        scatter(c, wg_reshape(x, flat), wg_reshape(at, count), wg_reshape(wg__tensor(c, 2), count), add);
+    const wg_tensor y = scatter(c, wg_reshape(x, flat), wg_reshape(at, count), wg_reshape(wg__tensor(c, 2), count));
     wg__set(c, 0, wg_reshape(y, shape), wg__type_of(c, 0));
 }
 
@@ -204,10 +211,9 @@ static void record_scatter_nd(wg__call *c)
     rows r;
     if (!rows_of(c, &shape, 0, &r)) return;
     const wg_shape wide = WG_DIMS(wg_numel(r.index), r.inner);
-    const bool add = wg__attribute_is(c->node, "reduction", "add", "none");
     const wg_tensor index = wg_expand(wg_unsqueeze(r.index, 1), wide);
     const wg_tensor y =
-        scatter(c, wg_reshape(x, WG_DIMS(r.count, r.inner)), index, wg_reshape(wg__tensor(c, 2), wide), add);
+        scatter(c, wg_reshape(x, WG_DIMS(r.count, r.inner)), index, wg_reshape(wg__tensor(c, 2), wide));
     wg__set(c, 0, wg_reshape(y, shape), wg__type_of(c, 0));
 }
 

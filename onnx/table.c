@@ -6,7 +6,7 @@
 static const wg__op *const families[] = {
     wg__onnx_pointwise, wg__onnx_logic,     wg__onnx_shape,    wg__onnx_join,   wg__onnx_make,      wg__onnx_reduce,
     wg__onnx_product,   wg__onnx_conv,      wg__onnx_pool,     wg__onnx_norm,   wg__onnx_recurrent, wg__onnx_index,
-    wg__onnx_control,   wg__onnx_attention, wg__onnx_quantize, wg__onnx_resize, wg__onnx_loss,
+    wg__onnx_control,   wg__onnx_attention, wg__onnx_quantize, wg__onnx_resize, wg__onnx_loss,      wg__onnx_sample,
 };
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
 

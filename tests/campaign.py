@@ -45,6 +45,7 @@ JOBS = [
     ("png", 1, "fuzz", ["--test", "png"], {}, "PNG inputs", 1),
     ("jpeg", 1, "fuzz", ["--test", "jpeg"], {}, "JPEG inputs", 1),
     ("wav", 1, "fuzz", ["--test", "wav"], {}, "WAV inputs", 1),
+    ("onnx", 1, "onnx_fuzz", [], {}, "ONNX inputs", 1),
     ("kill", 0, "kill", [], {}, "saves killed", 1),
     ("memory faults", 1, "oom", ["--test", "random_faults"], {}, "allocations failed", 1),
     ("I/O faults", 1, "io_faults", [], {}, "calls with an I/O fault or without memory", 1),

@@ -64,10 +64,41 @@ int __wrap_munmap(void *address, size_t size)
 static const uint64_t integers[] = {
     0,  1,  2,  3,  5,  7,    8,        11,         13,        14,           16,
     17, 20, 22, 26, 64, 1000, 1u << 30, UINT32_MAX, INT64_MAX, (uint64_t)-1, (uint64_t)-2};
-static const char *const texts[] = {
-    "",     "x",      "y",      "ids",       "table", "Add",        "MatMul",        "Reshape",   "Loop",  "If",
-    "Scan", "Gather", "Slice",  "LSTM",      "Conv",  "axis",       "pads",          "../passwd", "Range", "Expand",
-    "Tile", "Concat", "Resize", "Attention", "TopK",  "SAME_UPPER", "bidirectional", "Einsum",    "Pad"};
+static const char *const texts[] = {"",
+                                    "x",
+                                    "y",
+                                    "ids",
+                                    "table",
+                                    "Add",
+                                    "MatMul",
+                                    "Reshape",
+                                    "Loop",
+                                    "If",
+                                    "Scan",
+                                    "Gather",
+                                    "Slice",
+                                    "LSTM",
+                                    "Conv",
+                                    "axis",
+                                    "pads",
+                                    "../passwd",
+                                    "Range",
+                                    "Expand",
+                                    "Tile",
+                                    "Concat",
+                                    "Resize",
+                                    "Attention",
+                                    "TopK",
+                                    "SAME_UPPER",
+                                    "bidirectional",
+                                    "Einsum",
+                                    "Pad",
+                                    "GridSample",
+                                    "AffineGrid",
+                                    "MaxUnpool",
+                                    "MaxPool",
+                                    "ScatterElements",
+                                    "ScatterND"};
 #define PICK(list) (list)[below(sizeof(list) / sizeof *(list))]
 
 static bool is_message(wg__span bytes)

@@ -149,8 +149,8 @@ static void begin(void)
 
 static void operators(void)
 {
-    begin(), add_node(&graph, "GridSample", "x x", "y", NULL);
-    expect(16, "GridSample (opset 16) of node 'the_node' is not supported: rewrite it with other operators");
+    begin(), add_node(&graph, "DeformConv", "x x", "y", NULL);
+    expect(16, "DeformConv (opset 16) of node 'the_node' is not supported: rewrite it with other operators");
     begin(), add_node(&graph, "StringSplit", "x", "y", NULL);
     expect(20, "strings are not known; prepare text before the model");
     begin(), add_node(&graph, "Relu", "x", "y", NULL);
@@ -172,11 +172,12 @@ static void operators(void)
     a = int_attribute("to", WG__STRING);
     begin(), add_node(&graph, "Cast", "x", "y", &a);
     expect(17, "Cast (opset 17) of node 'the_node' is not supported: it casts to an element type");
-    begin(), add_node(&graph, "MaxPool", "x", "y indices", NULL);
-    expect(17, "the indices of its maxima are a result; export without them");
-    a = text_attribute("reduction", "mul");
+    a = int_attribute("storage_order", 1);
+    begin(), add_node(&graph, "MaxPool", "x", "y places", &a);
+    expect(17, "storage_order: places count by rows");
+    a = text_attribute("reduction", "median");
     begin(), add_node(&graph, "ScatterND", "x x x", "y", &a);
-    expect(18, "reduction is neither none nor add");
+    expect(18, "its reduction is none of none, add, mul, max and min");
     begin(), add_node(&graph, "If", "x", "y", NULL);
     expect(17, "a branch is missing");
 }

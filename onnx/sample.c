@@ -1,0 +1,190 @@
+/* GridSample and AffineGrid: reading between the elements of an image.
+ *
+ * x[N, C, ...] becomes rows, one for each position of each image, with C elements. A place between positions reads 1, 2
+ * or 4 of them along each axis (its taps), by a number of the row and a weight; so gradients by x are those of reading
+ * rows, and gradients by the grid those of the weights. */
+#include "internal.h"
+
+enum { MOST_TAPS = 4 };
+
+typedef struct taps {
+    int n;
+    wg_tensor row[MOST_TAPS];    /* i32: the position along the axis, inside of it */
+    wg_tensor weight[MOST_TAPS]; /* 0 for positions outside that are padded by zeros */
+} taps;
+
+typedef enum padding { ZEROS, BORDER, REFLECTION } padding;
+
+typedef struct sampler {
+    int n_taps;
+    padding pad;
+    bool corners; /* -1 and 1 are the centers of the first and the last element, not their outer edges */
+} sampler;
+
+/* A coordinate reflected at both ends of an axis until it is between them. */
+static wg_tensor reflected(wg__call *c, const sampler *s, wg_tensor x, int64_t n)
+{
+    const double low = s->corners ? 0 : -0.5, range = s->corners ? (double)(n - 1) : (double)n;
+    if (range == 0) return wg_scale(x, 0);
+    const wg_tensor turn = wg_mod(wg_add_scalar(x, -low), wg__scalar_like(c, x, 2 * range));
+    return wg_add_scalar(wg_sub(wg__scalar_like(c, x, range), wg_abs(wg_sub_scalar(turn, range))), low);
+}
+
+/* Cubic convolution with a = -3/4 (Keys 1981): weights of the four elements around, t after the second. */
+static void cubic(wg_tensor t, wg_tensor *weight)
+{
+    const double a = -0.75;
+    const wg_tensor far[] = {wg_add_scalar(t, 1), wg_add_scalar(wg_neg(t), 2)};
+    const wg_tensor near[] = {t, wg_add_scalar(wg_neg(t), 1)};
+    for (int i = 0; i < 2; i++) {
+        const wg_tensor u = far[i], v = near[i];
+        wg_tensor outer = wg_mul(wg_add_scalar(wg_scale(u, a), -5 * a), u);
+        outer = wg_mul(wg_add_scalar(outer, 8 * a), u);
+        weight[3 * i] = wg_add_scalar(outer, -4 * a);
+        const wg_tensor inner = wg_mul(wg_add_scalar(wg_scale(v, a + 2), -(a + 3)), wg_square(v));
+        weight[1 + i] = wg_add_scalar(inner, 1);
+    }
+}
+
+/* The taps of coordinates -1 .. 1 along an axis of n elements. */
+static void taps_of(wg__call *c, const sampler *s, wg_tensor grid, int64_t n, taps *t)
+{
+    const double last = (double)(n - 1);
+    wg_tensor x = s->corners ? wg_scale(wg_add_scalar(grid, 1), last / 2)
+                             : wg_add_scalar(wg_scale(wg_add_scalar(grid, 1), (double)n / 2), -0.5);
+    t->n = s->n_taps;
+    if (t->n == 1) x = wg_round(x);
+    if (t->n < 4 && s->pad == REFLECTION) x = reflected(c, s, x, n);
+    if (t->n < 4 && s->pad != ZEROS) x = wg_clamp(x, 0, last);
+    const wg_tensor floor = t->n == 1 ? x : wg_floor(x), part = wg_sub(x, floor);
+    if (t->n == 2) {
+        t->weight[0] = wg_add_scalar(wg_neg(part), 1);
+        t->weight[1] = part;
+    } else if (t->n == 4)
+        cubic(part, t->weight);
+    else
+        t->weight[0] = wg_ones_like(x);
+    for (int k = 0; k < t->n; k++) {
+        wg_tensor at = wg_add_scalar(floor, k - (t->n == 4));
+        if (s->pad == REFLECTION) at = reflected(c, s, at, n);
+        const wg_tensor inside = wg_clamp(at, 0, last);
+        if (s->pad == ZEROS) t->weight[k] = wg_mul(t->weight[k], wg_cast(wg_equal(inside, at), c->floats));
+        t->row[k] = wg_cast(inside, WG_I32);
+    }
+}
+
+/* x[N, C, ...] as [N positions, C]. */
+static wg_tensor rows_of(wg_tensor x, const wg_shape *shape, int64_t positions)
+{
+    const wg_tensor flat = wg_reshape(x, WG_DIMS(shape->size[0], shape->size[1], positions));
+    return wg_reshape(wg_transpose(flat, 1, 2), WG_DIMS(shape->size[0] * positions, shape->size[1]));
+}
+
+/* The sum over all combinations of taps: [N places, C]. */
+static wg_tensor sampled(wg__call *c, const sampler *s, wg_tensor x, const wg_shape *shape, wg_tensor grid)
+{
+    const int axes = shape->rank - 2;
+    int64_t positions = 1, combinations = 1;
+    taps t[WG_MAX_RANK];
+    for (int i = 0; i < axes; i++) {
+        taps_of(c, s, wg_select(grid, -1, axes - 1 - i), shape->size[2 + i], &t[i]);
+        positions *= shape->size[2 + i];
+        combinations *= s->n_taps;
+    }
+    const wg_tensor rows = rows_of(x, shape, positions);
+    const wg_tensor image = wg_arange(c->tape, WG_I32, 0, (double)positions, shape->size[0]);
+    wg_tensor sum = WG_NONE;
+    for (int64_t i = 0; i < combinations && !wg__call_failed(c); i++) {
+        wg_tensor row = wg_scalar(c->tape, WG_I32, 0), weight = wg_scalar(c->tape, c->floats, 1);
+        int64_t rest = i;
+        for (int axis = 0; axis < axes; axis++, rest /= s->n_taps) {
+            const int64_t k = rest % s->n_taps;
+            row = wg_add(wg_scale(row, (double)shape->size[2 + axis]), t[axis].row[k]);
+            weight = wg_mul(weight, t[axis].weight[k]);
+        }
+        row = wg_add(row, wg_unsqueeze(image, 1));
+        const int64_t places = wg_numel(row);
+        const wg_tensor part = wg_mul(wg_index_select(rows, 0, wg_reshape(row, WG_DIMS(places))),
+                                      wg_reshape(weight, WG_DIMS(places, 1)));
+        sum = sum.tape ? wg_add(sum, part) : part;
+    }
+    return sum;
+}
+
+static void record_grid_sample(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0), grid = wg__tensor(c, 1);
+    const wg_shape shape = wg_shape_get(x), g = wg_shape_get(grid);
+    const int axes = shape.rank - 2;
+    bool fits = axes >= 1 && axes <= 3 && g.rank == shape.rank && g.size[0] == shape.size[0];
+    fits = fits && g.size[g.rank - 1] == axes && wg_numel(x) > 0 && wg_numel(grid) > 0 && wg_numel(x) <= INT32_MAX;
+    if (!fits) {
+        wg__call_fail(c, WG_ERR_SHAPE, "x[N, C, ...] of 1 to 3 spatial axes and the grid do not fit");
+        return;
+    }
+    sampler s = {.n_taps = 2, .corners = wg__attribute_int(c->node, "align_corners", 0) != 0};
+    if (wg__attribute_is(c->node, "mode", "nearest", "linear")) s.n_taps = 1;
+    if (wg__attribute_is(c->node, "mode", "cubic", "linear") ||
+        wg__attribute_is(c->node, "mode", "bicubic", "linear"))
+        s.n_taps = 4;
+    if (wg__attribute_is(c->node, "padding_mode", "border", "zeros")) s.pad = BORDER;
+    if (wg__attribute_is(c->node, "padding_mode", "reflection", "zeros")) s.pad = REFLECTION;
+    wg_shape out = shape;
+    int64_t places = 1;
+    for (int i = 0; i < axes; i++) places *= out.size[2 + i] = g.size[1 + i];
+    const wg_tensor flat = wg_reshape(grid, WG_DIMS(shape.size[0], places, axes));
+    const wg_tensor y = wg_reshape(sampled(c, &s, x, &shape, flat), WG_DIMS(shape.size[0], places, shape.size[1]));
+    wg__set(c, 0, wg_reshape(wg_transpose(y, 1, 2), out), wg__type_of(c, 0));
+}
+
+static const char *refuse_grid_sample(const wg__onnx_node *node)
+{
+    static const char *const modes[] = {"linear", "bilinear", "nearest", "cubic", "bicubic"};
+    static const char *const paddings[] = {"zeros", "border", "reflection"};
+    bool known = false, padded = false;
+    for (int i = 0; i < 5; i++) known |= wg__attribute_is(node, "mode", modes[i], "linear");
+    for (int i = 0; i < 3; i++) padded |= wg__attribute_is(node, "padding_mode", paddings[i], "zeros");
+    return known && padded ? NULL : "its mode or its padding_mode is not known";
+}
+
+/* ---- AffineGrid: theta[N, k, k + 1] times each place (x, y, (z), 1) of an image of that size ---- */
+
+static void record_affine_grid(wg__call *c)
+{
+    const wg_tensor theta = wg__tensor(c, 0);
+    int64_t size[WG_MAX_RANK], places = 1;
+    const int axes = wg__known_ints(c, 1, size, WG_MAX_RANK) - 2;
+    const bool corners = wg__attribute_int(c->node, "align_corners", 0) != 0;
+    if (wg__call_failed(c)) return;
+    bool fits = axes == 2 || axes == 3;
+    for (int i = 0; fits && i < axes; i++) fits = size[2 + i] > 0 && size[2 + i] < 1 << 16;
+    if (!fits) {
+        wg__call_fail(c, WG_ERR_SHAPE, "the size is not of an image of 2 or 3 spatial axes");
+        return;
+    }
+    wg_tensor part[4];
+    wg_shape shape = {.rank = axes};
+    for (int i = 0; i < axes; i++) places *= shape.size[i] = size[2 + i];
+    for (int k = 0; k < axes; k++) {
+        const int axis = axes - 1 - k;
+        const int64_t n = shape.size[axis];
+        const double step = corners ? (n > 1 ? 2.0 / (double)(n - 1) : 0) : 2.0 / (double)n;
+        wg_shape line = shape;
+        for (int i = 0; i < axes; i++) line.size[i] = i == axis ? n : 1;
+        const wg_tensor along = wg_arange(c->tape, c->floats, corners ? (n > 1 ? -1 : 0) : -1 + step / 2, step, n);
+        part[k] = wg_reshape(wg_expand(wg_reshape(along, line), shape), WG_DIMS(places));
+    }
+    part[axes] = wg_ones(c->tape, c->floats, WG_DIMS(places));
+    const wg_tensor grid = wg_matmul(wg_stack(part, axes + 1, 1), wg_transpose(theta, 1, 2));
+    wg_shape out = {.rank = axes + 2, .size = {wg_size(theta, 0)}};
+    for (int i = 0; i < axes; i++) out.size[1 + i] = shape.size[i];
+    out.size[axes + 1] = axes;
+    wg__set(c, 0, wg_reshape(grid, out), wg__type_of(c, 0));
+}
+
+const wg__op wg__onnx_sample[] = {
+    {"GridSample", record_grid_sample, 16, 2, 2, "align_corners=i mode=s padding_mode=s",
+     .refuse = refuse_grid_sample},
+    {"AffineGrid", record_affine_grid, 20, 2, 2, "align_corners=i", 2},
+    {NULL},
+};
