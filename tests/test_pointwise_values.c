@@ -30,6 +30,11 @@ static number signed_pow(number x, number y)
 #undef pow
 #define pow(x, y) signed_pow(x, y)
 
+/* musl's acoshl is a number for large negative operands. */
+static number acosh_of(number x) { return x < 1 ? NAN : acoshl(x); }
+#undef acosh
+#define acosh(x) acosh_of(x)
+
 /* By recurrence, up to where few terms of the asymptotic series do; far below 0 by reflection. */
 static number digamma_of(number x)
 {

@@ -53,7 +53,9 @@ def alike(shown, printed):
 
 
 def run(command, folder, env):
-    done = subprocess.run(["sh", "-e", "-c", command], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
+    compiler = os.environ.get("CC", "cc")  # that of the build
+    script = f'cc() {{ command {compiler} "$@"; }}\n{command}'
+    done = subprocess.run(["sh", "-e", "-c", script], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
     if done.returncode != 0:
         fail(f"{command}\nexit code {done.returncode}\n{done.stderr[-2000:]}")
