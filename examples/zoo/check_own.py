@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The programs of the zoo whose model is C code, against the originals: outputs, and time with 2 threads.
 
-    examples/zoo/check_own.py [--tune] FOLDER [NAME ...]
+    examples/zoo/check_own.py [--tune] [--programs DIR] [NAME ...]
 
-FOLDER has the programs (build/examples); the weights are where fetch.py puts them ($WG_ZOO). Each program runs on the
+DIR has the programs (build/examples/zoo); the weights are where fetch.py puts them ($WG_ZOO). Each program runs on the
 same inputs as the original: g2p_en's own functions, on NumPy; PyTorch modules with the weights that h5py or torch.load
 reads. A run of one and a run of the other alternate; times are the shortest. With --tune each is trained further, which
 must improve it. Exit status: 0 if all outputs agree to 1e-4; 77 if a package or all weights are missing.
 """
+import argparse
 import json
 import os
 import pathlib
@@ -195,19 +196,23 @@ def tune(program, name):
 
 
 def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != "--tune"]
-    programs, wanted, compared, good = pathlib.Path(arguments[0]), arguments[1:], set(), True
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--programs", type=pathlib.Path, default=pathlib.Path("build/examples/zoo"))
+    parser.add_argument("--tune", action="store_true")
+    options = parser.parse_args()
+    compared, good = set(), True
     for name, file, make in MODELS:
-        if (wanted and name not in wanted) or not (ZOO / file).exists():
+        if (options.names and name not in options.names) or not (ZOO / file).exists():
             continue
         original, inputs, run = make()
         with tempfile.TemporaryDirectory() as folder:
-            error, ours, theirs = compare(programs / name, inputs, run, pathlib.Path(folder))
+            error, ours, theirs = compare(options.programs / name, inputs, run, pathlib.Path(folder))
         good = good and error <= 1e-4
         print(f"{name}: error {error:.1e}, {1e3 * ours:.2f} ms; {original}: {1e3 * theirs:.2f} ms, "
-              f"ratio {theirs / ours:.2f}", flush=True)
-        if "--tune" in sys.argv and name not in compared:
-            good = tune(programs / name, name) and good
+              f"ratio {ours / theirs:.2f}", flush=True)
+        if options.tune and name not in compared:
+            good = tune(options.programs / name, name) and good
         compared.add(name)
     if not compared:
         print(f"skipped: no weights in {ZOO} (examples/zoo/fetch.py)")
