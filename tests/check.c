@@ -43,9 +43,15 @@ bool check_at(bool ok, const char *what, int line)
     return ok;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { ROUND_COST = 4 }; /* the campaign runs many more */
+#else
+enum { ROUND_COST = 1 };
+#endif
+
 void check_rounds(uint64_t rounds, void (*round)(uint64_t seed))
 {
-    if (n_rounds) rounds = n_rounds;
+    rounds = n_rounds ? n_rounds : (rounds + ROUND_COST - 1) / ROUND_COST;
     int failed = 0;
     for (uint64_t i = 0; i < rounds && failed < MOST_FAILED_ROUNDS; i++) {
         int before = failures;
