@@ -4,8 +4,8 @@
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
  * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
- * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters; apply.c records
- * the graph, by the rows of table.c. */
+ * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters;
+ * apply.c records the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
 

@@ -37,9 +37,9 @@ typedef struct wg_onnx wg_onnx; /* an opened model */
 typedef struct wg_onnx_options {
     wg_dtype dtype;         /* of its parameters and of all floats: WG_F32 (default) or WG_F64 */
     wg_allocator allocator; /* of the graph and its parameters; zero: malloc */
-    bool
-        train_constants; /* a Constant of several floats is a parameter, too: where TorchScript and Paddle keep weights.
-                               Freeze those that are none (a window, a mask). Default: false */
+    /* A Constant of several floats is a parameter, too: where TorchScript and Paddle keep weights. Freeze those that are
+     * none (a window, a mask). Default: false */
+    bool train_constants;
 } wg_onnx_options;
 WG_API wg_onnx_options wg_onnx_defaults(void);
 

@@ -5,24 +5,9 @@
 #include "../dist/flat.h"
 #include "../dist/tree.h"
 #include "../wengert-dist.h"
+#include "failing_memory.h"
 
 #include <unistd.h>
-
-/* ---- failing allocations ---- */
-
-static long left_to_fail = -1; /* allocations until one fails; < 0: none does */
-
-static bool fails(void) { return left_to_fail >= 0 && left_to_fail-- == 0; }
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *memory, size_t size) { return fails() ? NULL : __real_realloc(memory, size); }
 
 /* ---- the tree ---- */
 

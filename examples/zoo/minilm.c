@@ -7,6 +7,7 @@
  * the nearer one of two class means tells good news from bad. */
 #include "zoo.h"
 
+#include "models.h"
 #include "wordpiece.h"
 
 #include <stdlib.h>
@@ -188,7 +189,7 @@ int main(int argc, char **argv)
               "Says how similar sentences are (cosines, a row a sentence), by all-MiniLM-L6-v2.", options);
     if (sentences.n < 1 && !z.tune) app_usage("give sentences, or --tune");
     zoo_open(&z, "minilm.onnx", false);
-    char *path = zoo_path(&z, "minilm_vocabulary.txt");
+    char *path = models_path(z.folder, "minilm_vocabulary.txt");
     wordpiece *words = wordpiece_open(path);
     if (z.tune)
         tune(&z, words);

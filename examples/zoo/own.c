@@ -1,24 +1,18 @@
 /* See own.h. */
 #include "own.h"
 
+#include "models.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SKIPPED = 77 };
 
 char *own_path(const char *given, const char *file)
 {
-    const char *folder = getenv("WG_ZOO"), *home = getenv("HOME");
-    const size_t size = strlen(given ? given : folder ? folder : home ? home : "") + strlen(file) + 32;
-    char *path = app_room((int64_t)size, 1);
-    if (given)
-        snprintf(path, size, "%s", given);
-    else if (folder && *folder)
-        snprintf(path, size, "%s/%s", folder, file);
-    else
-        snprintf(path, size, "%s/.cache/wengert-zoo/%s", home ? home : "", file);
+    char *path = given ? strdup(given) : models_path(NULL, file);
+    if (!path) app_fail("out of memory");
     if (access(path, R_OK) == 0) return path;
     app_note("no %s: examples/zoo/fetch.py gets it", path);
     exit(SKIPPED);
@@ -49,13 +43,6 @@ void *own_read(const wg_safetensors *file, const char *name, wg_dtype dtype, wg_
     return numbers;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void own_serve(const char *inputs, const char *out, own_run run, void *context)
 {
     wg_error error = {0};
@@ -65,9 +52,9 @@ void own_serve(const char *inputs, const char *out, own_run run, void *context)
     const wg_entry result = run(context, file);
     if (out && wg_npy_write(out, &result, &error) != WG_OK) app_fail("%s", error.text);
     for (puts("ready"); fflush(stdout) == 0 && fgets(line, sizeof line, stdin);) {
-        const double begin = now();
+        const double begin = wg_seconds();
         run(context, file);
-        printf("%.9f\n", now() - begin);
+        printf("%.9f\n", wg_seconds() - begin);
     }
     wg_safetensors_close(file);
 }

@@ -1,29 +1,18 @@
 /* Parts of the zoo's programs. */
 #include "zoo.h"
 
+#include "models.h"
+
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 enum { MOST = 8 }; /* inputs, outputs */
-
-char *zoo_path(const zoo *z, const char *file)
-{
-    const char *folder = z->folder ? z->folder : getenv("WG_ZOO"), *home = getenv("HOME");
-    const bool given = folder && *folder;
-    if (!given) folder = home ? home : ".";
-    const size_t room = strlen(folder) + strlen(file) + 32;
-    char *path = app_room((int64_t)room, 1);
-    snprintf(path, room, "%s%s/%s", folder, given ? "" : "/.cache/wengert-zoo", file);
-    return path;
-}
 
 void zoo_open(zoo *z, const char *file, bool train_constants)
 {
     wg_error error = {0};
     wg_onnx_options options = wg_onnx_defaults();
     options.train_constants = train_constants;
-    char *path = zoo_path(z, file);
+    char *path = models_path(z->folder, file);
     z->model = wg_onnx_open_with(path, options, &error);
     if (!z->model && error.status == WG_ERR_IO) app_fail("%s (examples/zoo/fetch.py gets the models)", error.text);
     if (!z->model) app_fail("%s", error.text);
@@ -70,13 +59,6 @@ static void write_array(const zoo *z, const char *kind, int i, const wg_entry *a
     if (wg_npy_write(path, array, &error) != WG_OK) app_fail("%s", error.text);
 }
 
-static double milliseconds(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
-
 void zoo_check(const zoo *z, const wg_entry *inputs)
 {
     const int n = (int)wg_onnx_output_count(z->model);
@@ -92,11 +74,11 @@ void zoo_check(const zoo *z, const wg_entry *inputs)
     printf("ready\n");
     fflush(stdout);
     for (char line[16]; fgets(line, sizeof line, stdin);) {
-        const double begin = milliseconds();
+        const double begin = wg_seconds();
         zoo_apply(z, z->tape, inputs, y, n);
         zoo_eval(z, y, n);
         app_end_step(z->tape);
-        printf("%.4f\n", milliseconds() - begin);
+        printf("%.4f\n", 1e3 * (wg_seconds() - begin));
         fflush(stdout);
     }
     wg_no_grad_end(z->tape);

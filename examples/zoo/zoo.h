@@ -21,8 +21,6 @@ typedef struct zoo {
         {APP_TEXT, "check", &(z)->check, "DIR", "for check.py: write arrays there, run once a line of stdin"},     \
         APP_THREADS(&(z)->threads)
 
-/* The path of a file of the folder; the caller frees it. */
-char *zoo_path(const zoo *z, const char *file);
 /* Opens a model and makes the tape. A missing or bad file ends the program. */
 void zoo_open(zoo *z, const char *file, bool train_constants);
 void zoo_close(zoo *z);
