@@ -79,7 +79,8 @@ def check_trace(text, runs):
     need(len(slices) > 50, "has events", len(slices))
     for event in slices:
         need(event["pid"] == 1 and event["tid"] in names, "each lane has a name", event)
-        need(event["name"] != "run" or event["tid"] == 0, "a run is in the lane of the calling thread", event)
+        need(event["tid"] != 0, "no thread 0, which Perfetto would take for the main thread", event)
+        need(event["name"] != "run" or event["tid"] == event["pid"], "a run is in the lane of the main thread", event)
     whole = [event for event in slices if event["name"] == "run"]
     need(len(whole) == runs, f"{runs} runs", len(whole))
     for event in slices:
@@ -92,7 +93,7 @@ def mutants(trace):
     """Traces with one thing wrong."""
     task = next(i for i, event in enumerate(trace["traceEvents"]) if event["ph"] == "X" and event["name"] != "run")
     changes = [("name", 7), ("ph", "Z"), ("ts", -1), ("ts", "0"), ("ts", 1e12), ("dur", None), ("dur", 1e12),
-               ("pid", "1"), ("tid", 1.5), ("tid", 99), ("cat", 0), ("args", []), ("unknown", 1)]
+               ("pid", "1"), ("tid", 1.5), ("tid", 0), ("tid", 99), ("cat", 0), ("args", []), ("unknown", 1)]
     for key, value in changes:
         other = copy.deepcopy(trace)
         other["traceEvents"][task][key] = value

@@ -5,6 +5,10 @@
 
 /* ---- JSON ---- */
 
+/* A viewer takes the thread whose number is the process's for the main thread, and 0 for none: Perfetto shows the events of
+   thread 0 in the lane of the main thread. */
+enum { PROCESS = 1, MAIN_THREAD = PROCESS };
+
 static void print_time(uint64_t nanoseconds, FILE *out)
 {
     fprintf(out, "%llu.%03u", (unsigned long long)(nanoseconds / 1000), (unsigned)(nanoseconds % 1000));
@@ -54,7 +58,7 @@ static void print_event(const wg_tape *tape, const wg__event *event, int thread,
     print_time(event->start - zero, out);
     fputs(",\"dur\":", out);
     print_time(event->nanoseconds, out);
-    fprintf(out, ",\"pid\":1,\"tid\":%d,\"args\":{", thread);
+    fprintf(out, ",\"pid\":%d,\"tid\":%d,\"args\":{", PROCESS, MAIN_THREAD + thread);
     print_arguments(tape, label, event->task, out);
     fputs("}}", out);
 }
@@ -62,9 +66,11 @@ static void print_event(const wg_tape *tape, const wg__event *event, int thread,
 /* Metadata: names of the lanes, in the order of threads. */
 static void print_lanes(const wg__timeline *t, FILE *out)
 {
-    fputs("{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"tid\":0,\"args\":{\"name\":\"wengert\"}}", out);
+    fprintf(out, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":\"wengert\"}}",
+            PROCESS, MAIN_THREAD);
     for (int i = 0; t && i < t->threads; i++) {
-        fprintf(out, ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"args\":{\"name\":\"", i);
+        fprintf(out, ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":\"",
+                PROCESS, MAIN_THREAD + i);
         fprintf(out, i ? "worker %d\"}}" : "calling thread\"}}", i);
     }
 }
