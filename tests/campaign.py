@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The campaign: random tests with new seeds for as long as they are given.
 
-    tests/campaign.py [--hours H] [--seed S] [--jobs N] [--only WORD] BUILD SANITIZED
+    tests/campaign.py [--hours H] [--seed S] [--jobs N] [--only WORD] [--list] BUILD SANITIZED
 
 BUILD and SANITIZED are build folders; the second one has -Db_sanitize=address,undefined. Each job below runs in turns of
 about 20 seconds, from a seed that no turn before it had. A turn that fails prints the command that repeats it. The last
 line has the figures, also after an interrupt (SIGINT, SIGTERM), which lets turns end. Exit status: 0 if nothing failed.
+--list prints the programs, which must be built before.
 """
 import argparse
 import concurrent.futures
@@ -93,11 +94,19 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) << 20)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="")
+    parser.add_argument("--list", action="store_true")
     parser.add_argument("build")
     parser.add_argument("sanitized")
     args = parser.parse_args()
     folders = [args.build, args.sanitized]
     jobs = [Job(row, folders, args.seed) for row in JOBS if args.only in row[0]]
+    programs = sorted({job.program for job in jobs})
+    if args.list:
+        print(*programs, sep="\n")
+        return
+    missing = [program for program in programs if not os.access(program, os.X_OK)]
+    if missing:
+        sys.exit("campaign: not built: " + " ".join(missing))
     queue, lock, interrupted = list(jobs), threading.Lock(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
