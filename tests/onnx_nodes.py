@@ -8,6 +8,7 @@
 skipped, without the pip package onnx."""
 import argparse
 import collections
+import importlib.metadata
 import os
 import pathlib
 import re
@@ -99,11 +100,10 @@ def main():
     parser.add_argument("-v", action="store_true")
     options = parser.parse_args()
     try:
-        import onnx
+        print("onnx", importlib.metadata.version("onnx"))  # "import onnx" finds the folder beside this script, too
     except ImportError as error:
         print(f"skipped: {error}")
         return 77
-    print(f"onnx {onnx.__version__}")
 
     with tempfile.TemporaryDirectory() as scratch:
         tasks = list(from_pip(pathlib.Path(scratch))) if options.pip else []
