@@ -34,8 +34,8 @@ wg_fit_result fit(const wg_fit_options *o);
 wg_dataset dataset_of(int64_t n, int64_t *first);
 wg_tensor loss_of_data(void *context, const wg_fit_batch *batch);
 
-/* Files of a run, in the folder of test_io.h. Both functions are for TEST_CASE_WITH; end_files expects that no other file is
- * left. */
+/* Files of a run, in the folder of test_io.h. Both functions are for TEST_CASE_WITH; end_files expects that no other
+ * file is left. */
 extern char path[128], best_path[128];
 void begin_files(void);
 void end_files(void);
