@@ -262,12 +262,15 @@ static void external(void)
     assert_int_equal(symlink("/etc/passwd", link), 0);
     assert_int_equal(symlink("/etc", below), 0);
 
-    const char *const leaving[] = {"/etc/passwd", "../data.bin", "sub/../../x", "",
-                                   ".",           "./data.bin",  "a//b",        ".."};
+    const char *const leaving[] = {"/etc/passwd", "../data.bin", "sub/../../x", "", "..", "sub\\..", "\xff"};
     for (size_t i = 0; i < sizeof leaving / sizeof *leaving; i++) {
         begin(), add_external(&graph, leaving[i], "0");
         expect_at(path, 17, "which leaves the model's folder");
     }
+    begin(), add_external(&graph, ".", "0");
+    expect_at(path, 17, ".: is empty, or no file");
+    begin(), add_external(&graph, "a//b", "0");
+    expect_at(path, 17, "a//b: open");
     begin(), add_external(&graph, "link.bin", "0");
     expect_at(path, 17, "link.bin: open");
     begin(), add_external(&graph, "sub/passwd", "0");
@@ -276,6 +279,8 @@ static void external(void)
     expect_at(path, 17, "missing.bin: open");
     begin(), add_external(&graph, "data.bin", "4");
     expect_at(path, 17, "external data past the end of 'data.bin'");
+    begin(), add_external(&graph, "./data.bin", "4");
+    expect_at(path, 17, "external data past the end of './data.bin'");
     begin(), add_external(&graph, "data.bin", "99999999999999999");
     expect_at(path, 17, "external data past the end");
     begin(), add_external(&graph, "data.bin", "-1");
