@@ -43,8 +43,8 @@ WG_API void wg_params_clear_error(wg_params *set);
 /* For layers that reject their options: stores the error, unless the set has one already. Returns status. */
 WG_API wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
 WG_API wg_dtype wg_params_dtype(const wg_params *set); /* of all members */
-/* The pool of the tape that last computed gradients of the set: optimizers and clipping run on its threads, with the same
- * bits on any number of them. NULL: none, or it has been freed. */
+/* The pool of the tape that last computed gradients of the set: optimizers and clipping run on its threads, with the
+ * same bits on any number of them. NULL: none, or it has been freed. */
 WG_API struct wg_pool *wg_params_pool(const wg_params *set);
 /* Sets the seed of the initial values of members created from now on. They depend on the seed and the member's name
  * only. Default 0. */

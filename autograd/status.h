@@ -80,7 +80,7 @@ WG_API const char *wg_printable(const char *text, char *out, size_t size);
 /* The version of the library at run time: "0.1.0". WG_VERSION_* is the version of the header at compile time. */
 WG_API const char *wg_version(void);
 
-/* of the header: first number */
+/* The version of the header, MAJOR.MINOR.PATCH: the first number */
 #define WG_VERSION_MAJOR 0
 /* second number */
 #define WG_VERSION_MINOR 1

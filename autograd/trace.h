@@ -23,8 +23,8 @@ extern "C" {
 WG_API wg_status wg_dump_text(const wg_tape *tape, FILE *out);
 /* Writes the recorded program as a Graphviz digraph with one cluster per scope. A node has its op, or the parameter's
  * name, or "data" (with the number of a scalar); below, the id of wg_dump_text, dtype and shape. Leaves are boxes: of
- * parameters blue, of buffers dashed, of data grey. What wg_grad recorded is red, and says of which
- * node it is a gradient; wg_backward leaves nothing on the tape. */
+ * parameters blue, of buffers dashed, of data grey. What wg_grad recorded is red, and says of which node it is a
+ * gradient; wg_backward leaves nothing on the tape. */
 WG_API wg_status wg_dump_graphviz(const wg_tape *tape, FILE *out);
 /* Writes the instructions of the plan that ran last: fused chains, merged and packed products, numbers of tasks. */
 WG_API wg_status wg_dump_plan(const wg_tape *tape, FILE *out);
@@ -68,7 +68,7 @@ typedef struct wg_trace_event {
     int64_t task;          /* its number; -1: all tasks of the instruction */
     wg_shape shape;        /* of the result of the whole instruction; a run: [instructions] */
     wg_dtype dtype;        /* of the result */
-    double start, seconds; /* start: after the first event */
+    double start, seconds; /* seconds since the start of the first event; duration in seconds */
 } wg_trace_event;
 /* What wg_trace_each calls. */
 typedef void (*wg_trace_fn)(void *context, const wg_trace_event *event);

@@ -33,7 +33,7 @@ static void read_peers(bench_settings *s, const char *vs)
                (strlen(bench_peers[p].name) != length || strncmp(bench_peers[p].name, at, length) != 0))
             p++;
         if (p == BENCH_PEERS_MAX || s->n_peers == BENCH_PEERS_MAX)
-            app_usage("--vs takes " BENCH_PEERS_NAMES ", separated by commas, not '%s'", vs);
+            app_usage("--vs takes %s, separated by commas, not '%s'", bench_peer_names(), vs);
         s->peers[s->n_peers++] = bench_peers[p].name;
     }
 }
@@ -60,12 +60,14 @@ int main(int argc, char **argv)
 {
     const char *section = argc > 1 && argv[1][0] != '-' ? argv[1] : "", *vs = "", *model = "", *plan = NULL;
     bench_settings s = {.threads = 2};
+    char peers[160];
+    snprintf(peers, sizeof peers, "models: the same steps in %s, interleaved", bench_peer_names());
     app_option options[] = {
         {APP_INT, "threads", &s.threads, "N", "threads of Wengert and of each peer", 1, 256},
         {APP_TEXT, "json", &s.json, "FILE", "write the rows as JSON"},
         {APP_TEXT, "filter", &s.filter, "TEXT", "only rows whose id contains TEXT (scaling: T, B or H)"},
         {APP_INT, "steps", &s.steps, "N", "samples per row; 0: the default", 0, 1e6},
-        {APP_TEXT, "vs", &vs, "PEERS", "models: the same steps in " BENCH_PEERS_NAMES ", interleaved"},
+        {APP_TEXT, "vs", &vs, "PEERS", peers},
         {APP_FLAG, "passes", &s.passes, NULL, "models: each planner pass on and off, interleaved"},
         {APP_FLAG, "profile", &s.profile, NULL, "models: the time of each op of a step"},
         {APP_FLAG, "metrics", &s.metrics, NULL, "models: counts and bytes of each plan; runs no benchmark"},

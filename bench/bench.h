@@ -6,7 +6,6 @@
 #include "../examples/app.h"
 
 enum { BENCH_PEERS_MAX = 6 };
-#define BENCH_PEERS_NAMES "torch, torch-compile, torch-bf16, jax, wengert-bf16, wengert-int8"
 
 typedef struct bench_settings {
     const char *json;                   /* file to write the rows to; NULL: none */

@@ -19,6 +19,15 @@ const bench_peer_kind bench_peers[] = {
     {"wengert-bf16", NULL, NULL, "+bf16", 2e-2},
     {"wengert-int8", NULL, NULL, "+int8", 2e-2}};
 
+const char *bench_peer_names(void)
+{
+    static char names[128];
+    size_t n = 0;
+    for (int i = 0; i < BENCH_PEERS_MAX && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", bench_peers[i].name);
+    return names;
+}
+
 const bench_peer_kind *bench_peer_find(const char *name)
 {
     for (size_t i = 0; i < BENCH_PEERS_MAX; i++)

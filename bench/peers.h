@@ -25,6 +25,7 @@ typedef struct bench_peer_kind {
     double tolerance; /* of losses, relative */
 } bench_peer_kind;
 extern const bench_peer_kind bench_peers[BENCH_PEERS_MAX];
+const char *bench_peer_names(void);                       /* all, separated by ", " */
 const bench_peer_kind *bench_peer_find(const char *name); /* NULL: "wengert" itself */
 
 typedef struct bench_peer {

@@ -23,11 +23,11 @@
  *     wg_dist_free(dist);
  *     wg_world_close(world);
  *
- * The global batch is cut into S shards, a property of the run: R ranks, 1 <= R <= S, deal them out among themselves.
- * Gradients of shards are added in one fixed binary tree over the S shards, whoever holds them, random numbers depend
- * on (seed, step, shard), and the norm is summed in fixed blocks: so the bits depend on S and not on R, and a run that
- * was begun on 8 ranks may go on with 5. Each rank keeps the optimizer's state of about 1/R of the parameters and
- * updates these (ZeRO, stage 1; Rajbhandari et al. 2020). docs/distributed.md has the whole picture.
+ * The global batch is cut into S shards, a property of the run: each of R ranks, 1 <= R <= S, computes about S / R of
+ * them. Gradients of shards are added in one fixed binary tree over the S shards, whichever rank has them, random
+ * numbers depend on (seed, step, shard), and the norm is summed in fixed blocks: so the bits depend on S and not on R,
+ * and a run that was begun on 8 ranks may go on with 5. Each rank keeps the optimizer's state of about 1/R of the
+ * parameters and updates these (ZeRO, stage 1; Rajbhandari et al. 2020). docs/distributed.md has the whole picture.
  *
  * A library of its own, libwengert-dist (pkg-config wengert-dist). No type of MPI appears here. In a build without
  * MPI, and in a program that no launcher (mpirun, srun) started, the same program is a world of one rank.
@@ -148,8 +148,8 @@ WG_API wg_dist_options wg_dist_defaults(void);
 /* [all] Begins a run: cuts the parameters that are trained into one part for each rank and drops the optimizer's state
  * of the others (wg_optimizer_own). Parameters must not be added, frozen or unfrozen afterwards. NULL on error:
  * WG_ERR_ARGUMENT if there are more ranks than shards, if an option is out of range, if the optimizer has taken steps,
- * or if ranks differ in version, build, instruction set, model, values,
- * optimizer or options; WG_ERR_MEMORY. Free it before the world. */
+ * or if ranks differ in version, build, instruction set, model, values, optimizer or options; WG_ERR_MEMORY. Free it
+ * before the world. */
 WG_API wg_dist *wg_dist_new(wg_world *world, wg_params *params, wg_optimizer *optimizer, wg_dist_options options,
                             wg_error *error);
 WG_API void wg_dist_free(wg_dist *dist);
@@ -204,12 +204,12 @@ typedef struct wg_dist_result {
 } wg_dist_result;
 
 /* [all] Ends the step: gradient = sum of count gradient / sum of count, over the shards; clips; updates the parameters
- * and hands them out. Buffers that are means are averaged like gradients; batch norm normalises each shard by its own
- * statistics. stop: 0, or a number that all ranks get to know in result->stop, such as that of a signal that one rank
- * has noted. Every rank returns the same status: WG_ERR_ARGUMENT if a shard was not added or all counts are 0, what
- * wg_dist_add returned on any rank, WG_ERR_NONFINITE if the gradient is not finite; then no parameter and no buffer
- * has changed, and the step may be tried again. After the world's error (wg_world_status) only checkpoints are of use.
- * With S = 1 the bits are those of wg_clip_grad_norm and wg_optimizer_step. */
+ * and sends them to all ranks. Buffers that are means are averaged like gradients; batch norm normalizes each shard by
+ * its own statistics. stop: 0, or a number that all ranks get to know in result->stop, such as that of a signal that
+ * one rank has noted. Every rank returns the same status: WG_ERR_ARGUMENT if a shard was not added or all counts are 0,
+ * what wg_dist_add returned on any rank, WG_ERR_NONFINITE if the gradient is not finite; then no parameter and no
+ * buffer has changed, and the step may be tried again. After the world's error (wg_world_status) only checkpoints are
+ * of use. With S = 1 the bits are those of wg_clip_grad_norm and wg_optimizer_step. */
 WG_CHECKED WG_API wg_status wg_dist_step(wg_dist *dist, int stop, wg_dist_result *result);
 /* The last error in one line; "" if there was none. */
 WG_API const char *wg_dist_message(const wg_dist *dist);

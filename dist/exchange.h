@@ -12,8 +12,8 @@ typedef struct wg__side {
     int rank;
 } wg__side;
 
-/* Sends and receives at the same time, in messages of WG__CHUNK, two on their way in each direction. Bytes sent are added
- * to *count. */
+/* Sends and receives at the same time, in messages of WG__CHUNK, two on their way in each direction. Bytes sent are
+ * added to *count. */
 wg_status wg__exchange(wg_world *world, wg__side send, wg__side receive, uint64_t *count);
 
 /* cut[ranks + 1]: place p has the elements from cut[p] to cut[p + 1] - 1. After a gather all ranks have all elements,

@@ -18,8 +18,8 @@ const char *app_program(void);
 void app_note(const char *format, ...) WG_PRINTF(1, 2);
 _Noreturn void app_fail(const char *format, ...) WG_PRINTF(1, 2);  /* exit 1 */
 _Noreturn void app_usage(const char *format, ...) WG_PRINTF(1, 2); /* exit 2 */
-/* For a program of several processes. app_fail and app_usage print only if this returns true; it is called once with the
- * line. */
+/* For a program of several processes. app_fail and app_usage print only if this returns true; it is called once with
+ * the line. */
 void app_may_print(bool (*asked)(const char *text));
 /* From now on app_note prints nothing; progress and app_watch_begin ask for it. */
 void app_be_quiet(void);

@@ -27,8 +27,8 @@ wg_dist *ranks_begin(wg_params *params, wg_optimizer *optimizer, int64_t shards,
  * WG_NONE. */
 typedef wg_tensor ranks_loss(void *context, wg_tape *tape, int64_t step, int64_t shard, int64_t *rows);
 /* A step of training: the gradients of this rank's shards, and an update of the parameters by those of all. All ranks
- * get the mean loss, and in *stop the signal that one of them noted, if there is none RANKS_TIMEOUT if one has timed out,
- * else 0. A failure ends the program. */
+ * get the mean loss, and in *stop the signal that one of them noted, if there is none RANKS_TIMEOUT if one has timed
+ * out, else 0. A failure ends the program. */
 enum { RANKS_TIMEOUT = 1 }; /* no signal that is noted has this number */
 double ranks_step(wg_dist *dist, wg_tape *tape, int64_t step, ranks_loss *loss_of, void *context, bool timeout,
                   int *stop);

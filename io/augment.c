@@ -18,7 +18,8 @@ static void random4(const wg_sample *sample, uint64_t block, uint32_t r[4])
 /* 0 .. n - 1, n at most 2^32 */
 static int64_t below(uint32_t bits, int64_t n) { return (int64_t)((uint64_t)bits * (uint64_t)n >> 32); }
 
-/* Where the result lies in the picture: out[c, i, j] is pixel (i + y, j + x) of it, with j from the right if flipped. */
+/* Where the result lies in the picture: out[c, i, j] is pixel (i + y, j + x) of it, with j from the right if
+ * flipped. */
 typedef struct window {
     int64_t y, x, height, width;
     bool flip;

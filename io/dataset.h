@@ -18,8 +18,8 @@
  *     }
  *     wg_feed_free(feed);
  *
- * A batch is a function of the data set, the options and the step: it has the same bits with and without the thread, and
- * a run resumes with nothing but its step, which a checkpoint has. */
+ * A batch is a function of the data set, the options and the step: it has the same bits with and without the thread,
+ * and a run resumes with nothing but its step, which a checkpoint has. */
 #ifndef WG_DATASET_H
 #define WG_DATASET_H
 

@@ -245,3 +245,14 @@ size_t wg__utf8_error(const void *bytes, size_t size)
     }
     return size;
 }
+
+bool wg__path_is_below(const char *path, size_t n)
+{
+    if (n == 0 || path[0] == '/' || memchr(path, 0, n) || memchr(path, '\\', n) || wg__utf8_error(path, n) < n)
+        return false;
+    for (size_t i = 0; i + 1 < n; i++) {
+        const bool begins = i == 0 || path[i - 1] == '/', ends = i + 2 == n || path[i + 2] == '/';
+        if (path[i] == '.' && path[i + 1] == '.' && begins && ends) return false;
+    }
+    return true;
+}

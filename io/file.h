@@ -71,4 +71,8 @@ void wg__reverse_each(void *bytes, size_t n, size_t size);
 /* The offset of the first byte that is not part of well-formed UTF-8; size if there is none. */
 size_t wg__utf8_error(const void *bytes, size_t size);
 
+/* Whether a path that a file holds stays below the folder that it is relative to: UTF-8, not empty, not absolute, no
+ * part "..", no NUL, no backslash. Symbolic links are the caller's concern. */
+bool wg__path_is_below(const char *path, size_t n);
+
 #endif

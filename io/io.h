@@ -4,9 +4,9 @@
  * with overflow checks, and do not crash on any input. Text and IDX files may be gzipped (in a build with zlib) or
  * pipes. The bytes read are then limited: to 64 times the file's size, at least 64 MiB, of a pipe to 1 GiB, or to what
  * the caller sets by ..._read_limited; memory grows with what arrives, to at most twice that. A pipe that nobody opens
- * for writing is an error after a second. Writes are atomic: a file is written to a temporary file in the
- * same directory, synced, then renamed over the old one. A function that fails stores the reason in one line,
- * "path: reason", in *error, which may be NULL. */
+ * for writing is an error after a second. Writes are atomic: a file is written to a temporary file in the same
+ * directory, synced, then renamed over the old one. A function that fails stores the reason in one line, "path:
+ * reason", in *error, which may be NULL. */
 #ifndef WG_IO_H
 #define WG_IO_H
 
@@ -97,11 +97,11 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
  * tensors are followed, and names of classes are compared with a list. Anything else, such as a whole module or
  * TorchScript, is refused by its name.
  *
- * HDF5: datasets at any depth of groups are named by the path to them, "model_weights/lstm_1/lstm_1/kernel:0"; integers,
- * floats, bool, and bfloat16 (opaque, of ml_dtypes); contiguous, or in chunks that may be shuffled and deflated (gzip, which
- * needs zlib). Attributes, soft links and datasets of strings or records are ignored. Refused are links to other files,
- * external and virtual datasets, other filters, datasets of which parts were never written, and chunks written with
- * libver="latest". No library of HDF5 is needed.
+ * HDF5: datasets at any depth of groups are named by the path to them, "model_weights/lstm_1/lstm_1/kernel:0";
+ * integers, floats, bool, and bfloat16 (opaque, of ml_dtypes); contiguous, or in chunks that may be shuffled and
+ * deflated (gzip, which needs zlib). Attributes, soft links and datasets of strings or records are ignored. Refused are
+ * links to other files, external and virtual datasets, other filters, datasets of which parts were never written, and
+ * chunks written with libver="latest". No library of HDF5 is needed.
  *
  * A safetensors file is 8 bytes, the length of the header, little-endian; the header, a JSON object: name -> {dtype,
  * shape, data_offsets}, and "__metadata__" -> a map of strings; then the elements, little-endian, row-major, without
@@ -147,13 +147,14 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
 /* Reads and validates a file. safetensors: a header of at most 100 MB, JSON without duplicate keys, UTF-8, every offset
  * against shape and type, no gaps, no overlaps, no trailing bytes, and the checksum if there is one. Archives: members
  * that overlap, leave a folder by "..", are there twice, are encrypted, or do not match their CRC-32 or size are
- * errors; so are a pickle of more than 4 MiB and tensors that reach out of their storage. HDF5: structures that refer to
- * each other in circles, groups nested more than 32 deep, datasets that share bytes, and chunks that are missing or out of
- * order are errors.
+ * errors; so are a pickle of more than 4 MiB and tensors that reach out of their storage. HDF5: structures that refer
+ * to each other in circles, groups nested more than 32 deep, datasets that share bytes, and chunks that are missing or
+ * out of order are errors.
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
  * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
- * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice. Returns NULL on error. */
+ * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice. Returns
+ * NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -227,8 +228,8 @@ typedef struct wg_map_row {
 typedef struct wg_checkpoint {
     wg_params *params;              /* parameters and buffers; tied ones are saved under every name */
     struct wg_optimizer *optimizer; /* its state is saved as "optim.*"; NULL: none */
-    uint64_t step; /* for wg_set_step when the run is resumed: the program's own, or wg_next_step */
-    uint64_t seed;
+    uint64_t step;           /* for wg_set_step when the run is resumed: the program's own, or wg_next_step */
+    uint64_t seed;           /* for wg_set_seed */
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
     size_t n_metadata;       /* pairs of metadata */
     /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even, for a file of

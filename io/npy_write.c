@@ -192,7 +192,7 @@ wg_status wg_npz_write(const char *path, const wg_entry *tensors, size_t n, wg_e
     if (!a.order) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
     wg_status status = wg__entries_check(path, tensors, n, false, a.order, error);
     for (size_t i = 0; i < n && status == WG_OK; i++)
-        if (strlen(tensors[i].name) > MOST_NAME || !wg__zip_is_name(tensors[i].name, strlen(tensors[i].name)))
+        if (strlen(tensors[i].name) > MOST_NAME || !wg__path_is_below(tensors[i].name, strlen(tensors[i].name)))
             status = wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: no name for a member of an archive", path,
                                   tensors[i].name);
     if (status == WG_OK) status = wg__file_replace_by(path, write_archive, &a, error);

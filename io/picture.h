@@ -24,7 +24,7 @@ extern "C" {
 
 /* Pixels of 0 to 255. */
 typedef struct wg_picture {
-    int64_t channels, height, width; /* channels: 1, gray; 3: red, green, blue */
+    int64_t channels, height, width; /* channels: 1, grey; 3: red, green, blue */
     uint8_t *pixels;                 /* [channels, height, width] */
 } wg_picture;
 
@@ -37,7 +37,7 @@ WG_API wg_picture_options wg_picture_defaults(void);
 
 /* Reads a PNG or JPEG file; which of them its first bytes say. Pixels are as they are stored: no correction of gamma,
  * no profile of colours, no rotation by EXIF. Transparency is dropped, a palette looked up, 16 bits are rounded to 8.
- * Gray of a coloured picture is (299 red + 587 green + 114 blue) / 1000, rounded (ITU-R BT.601). A JPEG in CMYK is
+ * Grey of a coloured picture is (299 red + 587 green + 114 blue) / 1000, rounded (ITU-R BT.601). A JPEG in CMYK is
  * refused, and one whose data is damaged, which decoders of pictures for the eye fill in. */
 WG_CHECKED WG_API wg_status wg_picture_read(const char *path, wg_picture_options options, wg_picture *picture,
                                             wg_error *error);

@@ -103,17 +103,6 @@ static bool read_zip64(wg__member *m, const char *extra, size_t n)
     return m->size != UINT32_MAX && m->packed != UINT32_MAX && m->begin != UINT32_MAX;
 }
 
-bool wg__zip_is_name(const char *name, size_t n)
-{
-    if (n == 0 || name[0] == '/' || memchr(name, 0, n) || memchr(name, '\\', n) || wg__utf8_error(name, n) < n)
-        return false;
-    for (size_t i = 0; i + 1 < n; i++) {
-        const bool begins = i == 0 || name[i - 1] == '/', ends = i + 2 == n || name[i + 2] == '/';
-        if (name[i] == '.' && name[i + 1] == '.' && begins && ends) return false;
-    }
-    return true;
-}
-
 /* What the directory says of a member must be possible. */
 static wg_status check_member(wg__zip *zip, const wg__member *m, int flags, int method, wg_error *error)
 {
@@ -146,7 +135,7 @@ static wg_status parse_member(wg__zip *zip, const place *d, size_t *at, wg__memb
                       .size = wg__get32(e + 24),
                       .begin = wg__get32(e + 42),
                       .deflated = wg__get16(e + 10) == 8};
-    if (!wg__zip_is_name(e + WG__CENTRAL_SIZE, name))
+    if (!wg__path_is_below(e + WG__CENTRAL_SIZE, name))
         return fail(zip, error, "a member's name is no relative path in UTF-8");
     const bool sizes = read_zip64(m, e + WG__CENTRAL_SIZE + name, extra);
     const int flags = wg__get16(e + 8), method = wg__get16(e + 10);

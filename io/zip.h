@@ -16,7 +16,7 @@
 #include <string.h>
 
 typedef struct wg__member {
-    char *name; /* NUL-terminated, UTF-8, relative, without ".." */
+    char *name; /* NUL-terminated, UTF-8, see wg__path_is_below */
     uint64_t begin, at, packed,
         size; /* offsets of its header and of its bytes; bytes in the file, and decompressed */
     uint32_t crc;
@@ -46,10 +46,6 @@ const wg__member *wg__zip_find(const wg__zip *zip, const char *name);
 wg_status wg__zip_begin(wg__zip *zip, const wg__member *member, wg_error *error);
 wg_status wg__zip_take(wg__zip *zip, void *to, size_t n, wg_error *error);
 wg_status wg__zip_end(wg__zip *zip, wg_error *error);
-
-/* Whether a member may have this name. Names are not used as paths, but one that leaves its folder is no honest
- * archive's. */
-bool wg__zip_is_name(const char *name, size_t n);
 
 /* Little-endian numbers. */
 static inline uint16_t wg__get16(const void *p)

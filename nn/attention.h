@@ -43,7 +43,7 @@ typedef enum wg_score_kind {
 typedef enum wg_choice {
     WG_CHOICE_SOFT = 0, /* softmax(e / temperature) */
     WG_CHOICE_HARD,     /* 1 at the largest score */
-    WG_CHOICE_GUMBEL    /* a sample from softmax(e): HARD on e plus Gumbel noise in training mode, HARD in eval mode
+    WG_CHOICE_GUMBEL /* a sample from softmax(e): HARD on e plus Gumbel noise in training, HARD in evaluation mode
                            (Jang, Gu, Poole 2017; Maddison, Mnih, Teh 2017) */
 } wg_choice;
 
@@ -138,7 +138,8 @@ WG_API wg_tensor wg_mha_apply(const wg_mha *layer, wg_tensor q, wg_tensor k, wg_
  * is cos(position w_i) (Vaswani et al. 2017). */
 WG_API wg_tensor wg_sinusoid(wg_tensor position, int64_t size, wg_dtype dtype);
 
-/* How positions are encoded: WG_POSITION_NONE, not at all; WG_POSITION_SINUSOID, by wg_sinusoid; WG_POSITION_LEARNED, by a parameter. */
+/* How positions are encoded: WG_POSITION_NONE, not at all; WG_POSITION_SINUSOID, by wg_sinusoid; WG_POSITION_LEARNED,
+ * by a parameter. */
 typedef enum wg_position_kind { WG_POSITION_NONE = 0, WG_POSITION_SINUSOID, WG_POSITION_LEARNED } wg_position_kind;
 
 /* A vector for each position. */

@@ -31,13 +31,13 @@ WG_API wg_jordan_options wg_jordan_defaults(void);
 typedef struct wg_jordan {
     wg_jordan_options options; /* as given to init */
     wg_dtype dtype;            /* of the set */
-    int64_t output;
-    wg_param *weight_ih; /* [H, in] */
-    wg_param *weight_yh; /* [H, out] */
-    wg_param *weight_hy; /* [out, H] */
-    wg_param *bias_h;    /* [H] or NULL */
-    wg_param *bias_y;    /* [out] or NULL */
-    wg_param *y0;        /* [out] with learned_output, else NULL */
+    int64_t output;            /* size of y */
+    wg_param *weight_ih;       /* [H, in] */
+    wg_param *weight_yh;       /* [H, out] */
+    wg_param *weight_hy;       /* [out, H] */
+    wg_param *bias_h;          /* [H] or NULL */
+    wg_param *bias_y;          /* [out] or NULL */
+    wg_param *y0;              /* [out] with learned_output, else NULL */
 } wg_jordan;
 
 /* Creates name.weight_ih, name.weight_yh, name.weight_hy, name.bias_h, name.bias_y and name.y0, the weights and biases

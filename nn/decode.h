@@ -57,11 +57,11 @@ typedef wg_status (*wg_beam_fn)(void *context, int64_t step, const int32_t *toke
 
 /* A sequence that the search has found. */
 typedef struct wg_sequence {
-    int32_t *token; /* [length], without start and end token */
-    int64_t length;
-    double log_probability; /* includes the end token's */
-    double score;
-    bool ended; /* false: truncated at max_length */
+    int32_t *token;         /* [length], without start and end token */
+    int64_t length;         /* tokens */
+    double log_probability; /* in nats, the end token's included */
+    double score;           /* by which sequences are sorted */
+    bool ended;             /* false: truncated at max_length */
 } wg_sequence;
 
 /* What the search has found. */

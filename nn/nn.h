@@ -54,9 +54,8 @@ typedef struct wg_conv_layer_options {
     bool bias;            /* default true */
     bool transposed;      /* default false */
     wg_conv_options conv; /* stride, padding, ...; default wg_conv_defaults() */
-    const wg_init
-        *weight_init; /* NULL: U(-1/sqrt(n), 1/sqrt(n)), n = the kernel's size times the size of weight's axis 1 */
-    const wg_init *bias_init; /* NULL: the same */
+    /* NULL: U(-1/sqrt(n), 1/sqrt(n)), n = the kernel's size times the size of weight's axis 1 */
+    const wg_init *weight_init, *bias_init;
 } wg_conv_layer_options;
 WG_API wg_conv_layer_options wg_conv_layer_defaults(void);
 
@@ -118,9 +117,9 @@ WG_API wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, 
 /* Normalizes each channel (axis 1) of x[N, C] or [N, C, ...] over all other axes; the result has x's shape. In training
  * mode it uses the batch's own statistics, and a successful run updates running = (1 - m) running + m batch, with the
  * batch's mean and its variance over n - 1; m is the momentum or, with cumulative, 1 / (number of batches tracked,
- * including this one), which makes running the mean over all of them. A layer that is applied
- * several times in one run takes in each of these batches, in their order. A batch with one value per channel is an
- * error on the tape (WG_ERR_SHAPE). In eval mode it uses the running statistics and leaves them unchanged. */
+ * including this one), which makes running the mean over all of them. If a layer is applied several times in one run,
+ * each of these batches updates the running statistics, in order. A batch with one value per channel is an error on the
+ * tape (WG_ERR_SHAPE). In evaluation mode it uses the running statistics and leaves them unchanged. */
 WG_API wg_tensor wg_batch_norm_apply(const wg_batch_norm_layer *layer, wg_tensor x);
 
 /* Normalization by the root of the mean square over the last axis. */
@@ -169,10 +168,9 @@ typedef struct wg_rnn_options {
     bool learned_state; /* the initial state is a parameter; default false: it is zero */
     double dropout;     /* probability, on the output of every layer but the last; default 0 */
     double forget_bias; /* LSTM: added to the initial bias_ih of the forget gate; default 0 */
-    const wg_init
-        *ih_init; /* initial values; default NULL: U(-1/sqrt(H), 1/sqrt(H)). Fans are those of the whole matrix, */
-    const wg_init *hh_init; /* with all gates. Biases use b_init. */
-    const wg_init *b_init;  /* of the biases */
+    /* Initial values of weight_ih, of weight_hh and of the biases. The fans of a matrix are those of all its gates
+     * together. Default NULL: U(-1/sqrt(H), 1/sqrt(H)) */
+    const wg_init *ih_init, *hh_init, *b_init;
 } wg_rnn_options;
 WG_API wg_rnn_options wg_rnn_defaults(void);
 

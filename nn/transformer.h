@@ -142,7 +142,7 @@ WG_API wg_tensor wg_lm_apply(const wg_lm *model, wg_tensor token);
  *         wg_no_grad_end(tape);
  *         wg_tape_reset(tape);
  *     }
- * Use it in eval mode (wg_set_training). No gradient flows to rows that earlier steps have written. */
+ * Use it in evaluation mode (wg_set_training). No gradient flows to rows that earlier steps have written. */
 /* Keys and values of the positions so far. */
 typedef struct wg_kv_cache {
     const wg_transformer_stack *stack; /* must outlive the cache */

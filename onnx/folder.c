@@ -92,17 +92,6 @@ static int open_below(const wg__folder *folder, char *name)
     return fd;
 }
 
-/* Whether no part of the relative path is "..", "." or empty. */
-static bool stays_inside(const char *name)
-{
-    for (;;) {
-        const size_t n = strcspn(name, "/");
-        if (n == 0 || (n == 1 && name[0] == '.') || (n == 2 && name[0] == '.' && name[1] == '.')) return false;
-        if (!name[n]) return true;
-        name += n + 1;
-    }
-}
-
 bool wg__folder_take(wg__folder *folder, wg__span location, uint64_t offset, int64_t size, wg__span *bytes,
                      wg_error *error)
 {
@@ -113,7 +102,7 @@ bool wg__folder_take(wg__folder *folder, wg__span location, uint64_t offset, int
     else {
         char *name = wg__span_text(folder->arena, location), *parts = wg__span_text(folder->arena, location);
         if (!name || !parts) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", folder->path), false;
-        if (strlen(name) != location.size || !stays_inside(name))
+        if (!wg__path_is_below(name, location.size))
             return wg_error_set(error, WG_ERR_FORMAT,
                                 WG__AT "external data in '%.80s', which leaves the model's folder", folder->path,
                                 name),

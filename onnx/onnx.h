@@ -20,8 +20,9 @@
  * holds them. Not trained are
  *   - mean and variance of a BatchNormalization, and constants of a graph with more than one element: buffers;
  *   - numbers that an operator needs while it is recorded (sizes, axes, paddings), and scalars: constants.
- * Integers with a DequantizeLinear become a parameter of floats, under the name of its result; so do integers of at most
- * 8 bits with a Cast and a Mul by a constant. Names that the branches of an If have in common get "#2", "#3", ... */
+ * Integers with a DequantizeLinear become a parameter of floats, under the name of its result; so do integers of at
+ * most 8 bits with a Cast and a Mul by a constant. Names that the branches of an If have in common get "#2", "#3",
+ * ... */
 #ifndef WG_ONNX_H
 #define WG_ONNX_H
 
@@ -37,8 +38,8 @@ typedef struct wg_onnx wg_onnx; /* an opened model */
 typedef struct wg_onnx_options {
     wg_dtype dtype;         /* of its parameters and of all floats: WG_F32 (default) or WG_F64 */
     wg_allocator allocator; /* of the graph and its parameters; zero: malloc */
-    /* A Constant of several floats is a parameter, too: where TorchScript and Paddle keep weights. Freeze those that are
-     * none (a window, a mask). Default: false */
+    /* A Constant of several floats is a parameter, too: where TorchScript and Paddle keep weights. Freeze those that
+     * are none (a window, a mask). Default: false */
     bool train_constants;
 } wg_onnx_options;
 WG_API wg_onnx_options wg_onnx_defaults(void);

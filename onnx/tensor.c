@@ -7,8 +7,8 @@
 #include "../io/convert.h"
 #include "folder.h"
 
-/* By ONNX' number: name, safetensors' name if numbers are whole bytes, bits (0: no tensor here), least and largest number
- * of an integer. */
+/* By ONNX' number: name, safetensors' name if numbers are whole bytes, bits (0: no tensor here), least and largest
+ * number of an integer. */
 static const struct {
     const char *name, *stored;
     int bits;

@@ -1,5 +1,5 @@
-/* Weights of integers: with the node that makes floats of them they become parameters, under the name of its result. The
- * nodes are DequantizeLinear, or Cast and then Mul by a scale. */
+/* Weights of integers: with the node that makes floats of them they become parameters, under the name of its result.
+ * The nodes are DequantizeLinear, or Cast and then Mul by a scale. */
 #include <string.h>
 
 #include "internal.h"

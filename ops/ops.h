@@ -372,7 +372,7 @@ WG_API wg_tensor wg_hardmax(wg_tensor x, int axis);
 WG_API wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft);
 /* softmax((logits + g) / tau) along axis with Gumbel noise g = -ln(-ln u), tau > 0: a relaxed sample of
  * softmax(logits). hard: the one-hot sample, with the gradient of the relaxed one (Jang, Gu, Poole 2017; Maddison et
- * al. 2017). The same in train and eval mode; random numbers as for wg_uniform. */
+ * al. 2017). The same in training and evaluation mode; random numbers as for wg_uniform. */
 WG_API wg_tensor wg_gumbel_softmax(wg_tensor logits, double tau, bool hard, int axis);
 
 /* ---- norms and dropout --------------------------------------------------------------------------------------- */

@@ -195,9 +195,9 @@ WG_API bool wg_optimizer_state_at(wg_optimizer *optimizer, size_t index, const c
                                   wg_shape *shape, void **data);
 
 /* Restricts the optimizer to elements [begin, end) of a parameter: a step checks and updates only these, and the state
- * has only these, so that the arrays of wg_optimizer_state_at begin there. For several processes that each update a part
- * of the parameters (dist/dist.h). WG_ERR_ARGUMENT if the range is not inside of the parameter, or if it changes after
- * the first step; WG_ERR_MEMORY. On error the range is as before. */
+ * has only these, so that the arrays of wg_optimizer_state_at begin there. For several processes that each update a
+ * part of the parameters (dist/dist.h). WG_ERR_ARGUMENT if the range is not inside of the parameter, or if it changes
+ * after the first step; WG_ERR_MEMORY. On error the range is as before. */
 WG_API wg_status wg_optimizer_own(wg_optimizer *optimizer, const wg_param *param, int64_t begin, int64_t end);
 /* Whether it updates every element of every parameter. If not, wg_checkpoint_save refuses to save it. */
 WG_API bool wg_optimizer_is_whole(const wg_optimizer *optimizer);

@@ -1,4 +1,4 @@
-/* Attention written out in primitive ops: forms that the planner recognises, and near misses. */
+/* Attention written out in primitive ops: forms that the planner recognizes, and near misses. */
 #ifndef WG_TEST_ATTENTION_FORMS_H
 #define WG_TEST_ATTENTION_FORMS_H
 

@@ -54,8 +54,8 @@ bool check_wants(const char *name);
 /* --seed, or 1. */
 uint64_t check_seed(void);
 
-/* Runs round(seed), round(seed + 1), ...: --rounds of them, or as many as `rounds` says, a quarter with a sanitizer. Stops after five rounds that
- * failed. Each prints the command that repeats it alone. */
+/* Runs round(seed), round(seed + 1), ...: --rounds of them, or as many as `rounds` says, a quarter with a sanitizer.
+ * Stops after five rounds that failed. Each prints the command that repeats it alone. */
 void check_rounds(uint64_t rounds, void (*round)(uint64_t seed));
 
 /* WG_TEST_LONG is set: there is time for more rounds and longer figures. */

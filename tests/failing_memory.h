@@ -1,4 +1,5 @@
-/* Allocations that fail, for a program linked with --wrap of malloc, calloc and realloc. Included by one of its files. */
+/* Allocations that fail, for a program linked with --wrap of malloc, calloc and realloc. Included by one of its
+ * files. */
 #ifndef FAILING_MEMORY_H
 #define FAILING_MEMORY_H
 

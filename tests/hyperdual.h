@@ -1,6 +1,6 @@
-/* Scalar code with its derivatives, in more digits than f64 has (as many as long double): hyper-dual numbers (Fike, Alonso 2011) of three directions. A number x, its
- * derivatives along u, v and w, the second ones along two of them and the third one along all: exact, without a rule
- * for any op but the few below. */
+/* Scalar code with its derivatives, in more digits than f64 has (as many as long double): hyper-dual numbers (Fike,
+ * Alonso 2011) of three directions. A number x, its derivatives along u, v and w, the second ones along two of them and
+ * the third one along all: exact, without a rule for any op but the few below. */
 #ifndef WG_TEST_HYPERDUAL_H
 #define WG_TEST_HYPERDUAL_H
 

@@ -28,6 +28,17 @@ static void test_utf8(void)
     assert_int_equal(wg__utf8_error("ab\xff", 3), 2);
 }
 
+static void test_path_is_below(void)
+{
+    const char *good[] = {"a", "a/b.npy", "./a", "a//b", "a/", "...", "..a/b..", "a/..b/c", "\xc3\xa9"};
+    const char *wrong[] = {"", "/", "/a", "..", "../a", "a/..", "a/../b", "./..", "a\\b", "..\\a", "a\xff", "\xc3"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!wg__path_is_below(good[i], strlen(good[i]))) FAIL("%s is refused", good[i]);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (wg__path_is_below(wrong[i], strlen(wrong[i]))) FAIL("%s is not refused", wrong[i]);
+    CHECK(!wg__path_is_below("a\0b", 3) && wg__path_is_below("a\0b", 1) && wg__path_is_below("a/..", 3));
+}
+
 static void test_printable(void)
 {
     static const struct {
@@ -451,6 +462,7 @@ int main(int argc, char **argv)
     static const test tests[] = {
         TEST_CASE(test_crc32),
         TEST_CASE(test_utf8),
+        TEST_CASE(test_path_is_below),
         TEST_CASE(test_printable),
         TEST_CASE(test_text),
         TEST_CASE(test_text_mapped),

@@ -6,7 +6,8 @@ enum { MOST = 64, FEATURES = 24, ROWS = 33 };
 
 /* ---- models ---- */
 
-/* Three layers; one whose gradient others are computed from; a parameter that is used twice; one that is not used, one that is frozen. */
+/* Three layers; one whose gradient others are computed from; a parameter that is used twice; one that is not used, one
+ * that is frozen. */
 static wg_tensor perceptron(wg_tape *tape, wg_params *set)
 {
     wg_tensor x = wg_cast(random_leaf(tape, WG_DIMS(ROWS, FEATURES), 5), WG_F32);
@@ -31,7 +32,8 @@ static void perceptron_params(wg_params *set)
     wg_param_freeze(wg_param_new(set, "frozen", WG_DIMS(FEATURES), wg_init_normal(0, 1)), true);
 }
 
-/* Two parameters with one gradient, from which others are computed; one whose gradient is a constant; one without elements; the loss itself. */
+/* Two parameters with one gradient, from which others are computed; one whose gradient is a constant; one without
+ * elements; the loss itself. */
 static wg_tensor alike(wg_tape *tape, wg_params *set)
 {
     wg_tensor a = wg_use(tape, wg_param_find(set, "a")), b = wg_use(tape, wg_param_find(set, "b"));

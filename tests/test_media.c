@@ -1,4 +1,5 @@
-/* Pictures and sound (io/picture.h) against what Pillow and Python's wave read in the same files: tests/media/make.py. */
+/* Pictures and sound (io/picture.h) against what Pillow and Python's wave read in the same files:
+ * tests/media/make.py. */
 #include "test_io.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* Models in memory, for test_onnx.c and test_onnx_refused.c. */
+/* Models in memory, for tests of onnx/. */
 #ifndef TEST_ONNX_H
 #define TEST_ONNX_H
 

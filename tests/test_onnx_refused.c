@@ -2,24 +2,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../io/proto.h"
 #include "../onnx/internal.h"
 #include "check.h"
+#include "onnx_compose.h"
 #include "test_onnx.h"
 #include "wengert.h"
 
 /* ---- composing a model ---- */
 
 static wg__bytes graph; /* fields of a GraphProto */
-
-static void put_text(wg__bytes *b, int field, const char *text) { wg__proto_bytes(b, field, text, strlen(text)); }
-
-/* Appends the message as a field, and frees it. */
-static void put_message(wg__bytes *b, int field, wg__bytes *message)
-{
-    wg__proto_bytes(b, field, message->data, message->size);
-    wg__bytes_fini(message);
-}
 
 /* "a b c" as fields. */
 static void put_words(wg__bytes *b, int field, const char *words)
@@ -104,20 +95,10 @@ static void add_external(wg__bytes *to, const char *location, const char *offset
     put_message(to, 5, &t);
 }
 
-static wg__bytes model_of(int opset)
-{
-    wg__bytes model = {0}, set = {0};
-    wg__proto_integer(&model, 1, 8);
-    put_message(&model, 7, &graph);
-    wg__proto_integer(&set, 2, (uint64_t)opset);
-    put_message(&model, 8, &set);
-    return model;
-}
-
 /* Opens the composed graph and expects this text in the error. */
 static void expect_at(const char *path, int opset, const char *text)
 {
-    wg__bytes model = model_of(opset);
+    wg__bytes model = model_of(&graph, opset);
     wg_error error = {0};
     if (path) {
         FILE *file = fopen(path, "wb");
@@ -281,12 +262,15 @@ static void external(void)
     assert_int_equal(symlink("/etc/passwd", link), 0);
     assert_int_equal(symlink("/etc", below), 0);
 
-    const char *const leaving[] = {"/etc/passwd", "../data.bin", "sub/../../x", "",
-                                   ".",           "./data.bin",  "a//b",        ".."};
+    const char *const leaving[] = {"/etc/passwd", "../data.bin", "sub/../../x", "", "..", "sub\\..", "\xff"};
     for (size_t i = 0; i < sizeof leaving / sizeof *leaving; i++) {
         begin(), add_external(&graph, leaving[i], "0");
         expect_at(path, 17, "which leaves the model's folder");
     }
+    begin(), add_external(&graph, ".", "0");
+    expect_at(path, 17, ".: is empty, or no file");
+    begin(), add_external(&graph, "a//b", "0");
+    expect_at(path, 17, "a//b: open");
     begin(), add_external(&graph, "link.bin", "0");
     expect_at(path, 17, "link.bin: open");
     begin(), add_external(&graph, "sub/passwd", "0");
@@ -295,6 +279,8 @@ static void external(void)
     expect_at(path, 17, "missing.bin: open");
     begin(), add_external(&graph, "data.bin", "4");
     expect_at(path, 17, "external data past the end of 'data.bin'");
+    begin(), add_external(&graph, "./data.bin", "4");
+    expect_at(path, 17, "external data past the end of './data.bin'");
     begin(), add_external(&graph, "data.bin", "99999999999999999");
     expect_at(path, 17, "external data past the end");
     begin(), add_external(&graph, "data.bin", "-1");
@@ -332,7 +318,7 @@ static void while_recording(void)
     begin(), add_node(&graph, "MatMul", "x x", "z", NULL), add_node(&graph, "Unsqueeze", "x z", "y", NULL);
     expect(13, "MatMul (opset 13)");
     begin(), add_node(&graph, "Transpose", "x", "a", NULL), add_node(&graph, "DepthToSpace", "a", "y", NULL);
-    wg__bytes model = model_of(17);
+    wg__bytes model = model_of(&graph, 17);
     wg_error error = {0};
     wg_onnx *opened = wg_onnx_open(as_model(model.data, model.size), &error);
     assert_non_null(opened);

@@ -1,4 +1,5 @@
-/* Optimizers and clipping on the threads of the tape's pool: the same bits on any number, also after the pool is freed. */
+/* Optimizers and clipping on the threads of the tape's pool: the same bits on any number, also after the pool is
+ * freed. */
 #include "tensors.h"
 
 #include "io/file.h"

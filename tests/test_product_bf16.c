@@ -73,8 +73,8 @@ static void make_special(trial *t)
         }
 }
 
-/* In bf16, not too large for scalar code, and its segments are one sum whatever kernel adds them: gemv_bf16.c adds segment
- * by segment. */
+/* In bf16, not too large for scalar code, and its segments are one sum whatever kernel adds them: gemv_bf16.c adds
+ * segment by segment. */
 static bool fits(const wg__product *p)
 {
     int64_t terms = 0;

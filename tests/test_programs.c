@@ -364,8 +364,8 @@ static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, wg_dtype p
     return run(seed, dtype, options, 1, false, out);
 }
 
-/* How far a run that rounds otherwise may be from `base`. In bf16, what differs a little may round to another number, and
- * a program may make much of that: about as much as of rounding its products to bf16 at all. */
+/* How far a run that rounds otherwise may be from `base`. In bf16, what differs a little may round to another number,
+ * and a program may make much of that: about as much as of rounding its products to bf16 at all. */
 static double tolerance_of(uint64_t seed, wg_dtype dtype, const outcome *base)
 {
     if (dtype == WG_F64) return 1e-11;

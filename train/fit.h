@@ -96,9 +96,9 @@ typedef struct wg_fit_options {
     void *context; /* passed to loss, lr, validate and stop */
 
     /* Data sets to train on and to validate on (dataset.h), read by threads of their own; or NULL, and numbers: samples
-     * 0 .. samples - 1 are trained on, in a new order every epoch, `batch` at a time (default 32); the next held_out ones
-     * are for validation. samples 0: the loss chooses its data by batch->step. With data sets both numbers are theirs,
-     * and those of held-out samples begin at 0. */
+     * 0 .. samples - 1 are trained on, in a new order every epoch, `batch` at a time (default 32); the next held_out
+     * ones are for validation. samples 0: the loss chooses its data by batch->step. With data sets both numbers are
+     * theirs, and those of held-out samples begin at 0. */
     const wg_dataset *data, *held_out_data;
     int64_t samples, held_out, batch;
     const int32_t *lengths; /* [samples], or NULL: batches of samples of similar length */
@@ -112,8 +112,8 @@ typedef struct wg_fit_options {
     double (*lr)(void *context, uint64_t step, uint64_t steps);
 
     /* Validates every so many steps; 0: after every epoch. Always after the last step. validate returns the number that
-     * is to become smaller (or, with `higher`, larger); it is called with the tape in evaluation mode and resets it after
-     * each batch of its own. NULL: the mean of the losses of held_out. */
+     * is to become smaller (or, with `higher`, larger); it is called with the tape in evaluation mode and resets it
+     * after each batch of its own. NULL: the mean of the losses of held_out. */
     int64_t validate_every;
     double (*validate)(void *context, wg_tape *tape);
     bool higher;
@@ -128,7 +128,7 @@ typedef struct wg_fit_options {
     const wg_pair *metadata; /* the program's own, for both; keys must not start with "wengert." or "fit." */
     size_t n_metadata;       /* pairs */
 
-    /* Called after each event; NULL: nobody is. */
+    /* Called after each event; NULL: none. */
     void (*watch)(void *watched, wg_fit_event event, const wg_fit_result *now);
     void *watched; /* passed to watch */
     /* Called after each step: whether to save and end now; NULL: never. wg_signal_noted (progress.h): on Ctrl-C. */

@@ -19,8 +19,8 @@ bool wg__isa_bf16_is_fast(void);
 const char *wg__isa_name(void); /* "avx512bf16": the step of the ladder */
 
 /* of(name, type, isa) for each instruction set of this architecture, separated by commas: an initializer that is
- * indexed by wg__isa, or a list of declarators. WG__ONE_ISA: the kernels are compiled once, for the instruction set of the
- * compiler's flags, as in the amalgamation. */
+ * indexed by wg__isa, or a list of declarators. WG__ONE_ISA: the kernels are compiled once, for the instruction set of
+ * the compiler's flags, as in the amalgamation. */
 #if defined __x86_64__ && !defined WG__ONE_ISA
 #define WG__EVERY_ISA(of, name, type) of(name, type, baseline), of(name, type, avx2), of(name, type, avx512)
 #else

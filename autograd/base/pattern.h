@@ -1,5 +1,5 @@
-/* Names by patterns, in which * stands for any characters, none included. Header only: dist, a library of its own, calls
- * no internals of this one. */
+/* Names by patterns, in which * stands for any characters, none included. Header only: dist, a library of its own,
+ * calls no internals of this one. */
 #ifndef WG_PATTERN_H
 #define WG_PATTERN_H
 

@@ -3,8 +3,8 @@
  *     minilm "The cat sleeps." "A kitten takes a nap." "Stocks fell today."
  *     minilm --tune
  *
- * The vectors follow the topic of a sentence more than its mood. --tune moves them, on the sentences of moods.tsv, until
- * the nearer one of two class means tells good news from bad. */
+ * The vectors follow the topic of a sentence more than its mood. --tune moves them, on the sentences of moods.tsv,
+ * until the nearer one of two class means tells good news from bad. */
 #include "zoo.h"
 
 #include "models.h"

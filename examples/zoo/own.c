@@ -43,18 +43,27 @@ void *own_read(const wg_safetensors *file, const char *name, wg_dtype dtype, wg_
     return numbers;
 }
 
-void own_serve(const char *inputs, const char *out, own_run run, void *context)
+typedef struct served {
+    own_run run;
+    void *context;
+    const wg_safetensors *inputs;
+} served;
+
+static void run_again(void *context)
+{
+    const served *s = context;
+    s->run(s->context, s->inputs);
+}
+
+void own_check(const char *folder, own_run run, void *context)
 {
     wg_error error = {0};
-    char line[16];
-    wg_safetensors *file = wg_safetensors_open(inputs, &error);
-    if (!file) app_fail("%s", error.text);
-    const wg_entry result = run(context, file);
-    if (out && wg_npy_write(out, &result, &error) != WG_OK) app_fail("%s", error.text);
-    for (puts("ready"); fflush(stdout) == 0 && fgets(line, sizeof line, stdin);) {
-        const double begin = wg_seconds();
-        run(context, file);
-        printf("%.9f\n", wg_seconds() - begin);
-    }
-    wg_safetensors_close(file);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/in.npz", folder);
+    wg_safetensors *inputs = wg_safetensors_open(path, &error);
+    if (!inputs) app_fail("%s", error.text);
+    const wg_entry result = run(context, inputs);
+    models_write(folder, "out", 0, &result);
+    models_serve(run_again, &(served){run, context, inputs});
+    wg_safetensors_close(inputs);
 }

@@ -1,12 +1,12 @@
 /* Shared by those programs of the zoo whose model is C code here, since its original is not ONNX: where the weights
- * are, loading, and serving check_own.py. */
+ * are, loading, and running beside the original. */
 #ifndef OWN_H
 #define OWN_H
 
 #include "../app.h"
 
-/* The path that was given, or that of `file` in the folder of models: $WG_ZOO, or ~/.cache/wengert-zoo. Ends the program
- * with status 77 if there is no such file. The caller frees it. */
+/* The path that was given, or that of `file` in the folder of models: $WG_ZOO, or ~/.cache/wengert-zoo. Ends the
+ * program with status 77 if there is no such file. The caller frees it. */
 char *own_path(const char *given, const char *file);
 /* Loads the tensors of a file by a map; a difference ends the program unless `tolerate` accepts it. */
 void own_load(const char *path, wg_params *params, const wg_map_row *map, size_t n, wg_tolerate tolerate);
@@ -16,16 +16,15 @@ void *own_read(const wg_safetensors *file, const char *name, wg_dtype dtype, wg_
 
 /* Runs the model on the inputs in a file; the result is valid until the next call. */
 typedef wg_entry (*own_run)(void *context, const wg_safetensors *inputs);
-/* Runs once and writes the result as .npy; then for each line on stdin runs again, and prints the seconds it took. */
-void own_serve(const char *inputs, const char *out, own_run run, void *context);
+/* Runs on the inputs in folder/in.npz and writes the result as out0.npy there; then serves check.py by models_serve. */
+void own_check(const char *folder, own_run run, void *context);
 
 /* Options that all have. */
-#define OWN_OPTIONS(model_, serve_, out_, tune_, steps_, seed_, threads_, file)                                    \
+#define OWN_OPTIONS(model_, check_, tune_, steps_, seed_, threads_, file)                                          \
     {APP_TEXT, "model", model_, "FILE", "weights; default: " file " in the folder of examples/zoo/fetch.py"},      \
         {APP_FLAG, "tune", tune_, NULL, "train it further, on a task of its own"},                                 \
         {APP_INT, "steps", steps_, "N", "of training", 1, 1000000},                                                \
-        {APP_TEXT, "serve", serve_, "FILE.npz", "for check_own.py: run on these inputs, and time runs"},           \
-        {APP_TEXT, "out", out_, "FILE.npy", "of --serve: the outputs"},                                            \
+        {APP_TEXT, "check", check_, "DIR", "for check.py: run on in.npz there, once a line of stdin"},             \
         {APP_INT, "seed", seed_, "N", "of random numbers", 0, 1e18}, APP_THREADS(threads_)
 
 #endif

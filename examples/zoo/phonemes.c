@@ -29,7 +29,7 @@ typedef struct net {
     wg_rnn encoder, decoder;
     wg_linear_layer out;
     wg_tape *tape;
-    float *results; /* of serve */
+    float *results; /* of run */
 } net;
 
 /* ---- the model ---- */
@@ -244,7 +244,7 @@ static void tune(net *m, int64_t steps)
 /* ---- the program ---- */
 
 /* letters [words, most] and lengths [words] -> logits [words, 20, 74]; zeros behind the end. */
-static wg_entry serve(void *context, const wg_safetensors *inputs)
+static wg_entry run(void *context, const wg_safetensors *inputs)
 {
     net *m = context;
     wg_shape shape = WG_DIMS(-1, -1), n = WG_DIMS(-1);
@@ -267,12 +267,12 @@ static wg_entry serve(void *context, const wg_safetensors *inputs)
 
 int main(int argc, char **argv)
 {
-    const char *model = NULL, *inputs = NULL, *out = NULL;
+    const char *model = NULL, *check = NULL;
     bool tuning = false;
     int64_t steps = 120, seed = 1, threads = 0;
     app_list words = {0};
     wg_pool *pool;
-    app_option options[] = {OWN_OPTIONS(&model, &inputs, &out, &tuning, &steps, &seed, &threads, "g2p_en.npz"),
+    app_option options[] = {OWN_OPTIONS(&model, &check, &tuning, &steps, &seed, &threads, "g2p_en.npz"),
                             {APP_LIST, "word", &words, "WORD", "to pronounce"},
                             {APP_END}};
     app_name("phonemes");
@@ -280,8 +280,8 @@ int main(int argc, char **argv)
     net m = {.tape = app_tape_new(threads, seed, NULL, &pool)};
     char *path = own_path(model, "g2p_en.npz");
     net_init(&m, path);
-    if (inputs)
-        own_serve(inputs, out, serve, &m);
+    if (check)
+        own_check(check, run, &m);
     else if (tuning)
         tune(&m, steps);
     else if (words.n == 0)

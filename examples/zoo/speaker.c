@@ -34,7 +34,7 @@ typedef struct net {
     wg_linear_layer linear;
     wg_tape *tape;
     float fourier[WINDOW][2 * BINS], bands[BINS][BANDS];
-    float *results; /* of serve */
+    float *results; /* of run */
 } net;
 
 /* ---- mel bands, as librosa's ---- */
@@ -267,7 +267,7 @@ static void tune(net *m, int64_t steps, int64_t seed)
 /* ---- the program ---- */
 
 /* x [160, B, 40] -> vectors [B, 256]; or samples [n] -> the recording's [1, 256]. */
-static wg_entry serve(void *context, const wg_safetensors *inputs)
+static wg_entry run(void *context, const wg_safetensors *inputs)
 {
     net *m = context;
     wg_shape shape = WG_DIMS(PART, -1, BANDS), n = WG_DIMS(-1);
@@ -300,23 +300,23 @@ static void compare(const net *m, const char *a, const char *b)
 
 int main(int argc, char **argv)
 {
-    const char *model = NULL, *inputs = NULL, *out = NULL;
+    const char *model = NULL, *check = NULL;
     bool tuning = false;
     int64_t steps = 240, seed = 1, threads = 0;
     app_list files = {0};
     wg_pool *pool;
-    app_option options[] = {OWN_OPTIONS(&model, &inputs, &out, &tuning, &steps, &seed, &threads, "resemblyzer.pt"),
+    app_option options[] = {OWN_OPTIONS(&model, &check, &tuning, &steps, &seed, &threads, "resemblyzer.pt"),
                             {APP_LIST, "sound", &files, "FILE.wav", "two, to compare"},
                             {APP_END}};
     app_name("speaker");
     app_parse(argc, argv, "speaker [options] ONE.wav OTHER.wav", "Says how alike two voices are.", options);
-    if (!inputs && !tuning && files.n != 2) app_usage("not two recordings; speaker --help");
+    if (!check && !tuning && files.n != 2) app_usage("not two recordings; speaker --help");
     static net m;
     m.tape = app_tape_new(threads, seed, NULL, &pool);
     char *path = own_path(model, "resemblyzer.pt");
     net_init(&m, path);
-    if (inputs)
-        own_serve(inputs, out, serve, &m);
+    if (check)
+        own_check(check, run, &m);
     else if (tuning)
         tune(&m, steps, seed);
     else

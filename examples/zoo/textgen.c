@@ -23,7 +23,7 @@ typedef struct net {
     wg_linear_layer attention, output;
     wg_tape *tape;
     char characters[CHARACTERS][8]; /* in UTF-8; 0 is padding */
-    float *results;                 /* of serve */
+    float *results;                 /* of run */
 } net;
 
 /* ---- loading ---- */
@@ -263,7 +263,7 @@ static void tune(net *m, const char *path, int64_t steps, int64_t seed)
 /* ---- the program ---- */
 
 /* x [40, B] -> probabilities [B, 465]. */
-static wg_entry serve(void *context, const wg_safetensors *inputs)
+static wg_entry run(void *context, const wg_safetensors *inputs)
 {
     net *m = context;
     wg_shape shape = WG_DIMS(WINDOW, -1);
@@ -281,13 +281,12 @@ static wg_entry serve(void *context, const wg_safetensors *inputs)
 
 int main(int argc, char **argv)
 {
-    const char *model = NULL, *inputs = NULL, *out = NULL, *prefix = "",
-               *text = EXAMPLES_DATA "/pride_and_prejudice.txt";
+    const char *model = NULL, *check = NULL, *prefix = "", *text = EXAMPLES_DATA "/pride_and_prejudice.txt";
     bool tuning = false;
     double temperature = 0.5;
     int64_t steps = 600, seed = 1, threads = 0, length = 300;
     wg_pool *pool;
-    app_option options[] = {OWN_OPTIONS(&model, &inputs, &out, &tuning, &steps, &seed, &threads, "textgenrnn.hdf5"),
+    app_option options[] = {OWN_OPTIONS(&model, &check, &tuning, &steps, &seed, &threads, "textgenrnn.hdf5"),
                             {APP_TEXT, "text", &text, "FILE", "of --tune"},
                             {APP_TEXT, "prefix", &prefix, "TEXT", "that the text begins with"},
                             {APP_REAL, "temperature", &temperature, "T", "low: likely text", 0.01, 10},
@@ -299,11 +298,11 @@ int main(int argc, char **argv)
     char *path = own_path(model, "textgenrnn.hdf5"), *dictionary = own_path(NULL, "textgenrnn_vocab.json");
     net_init(&m, path);
     load_characters(&m, dictionary);
-    if (inputs)
-        own_serve(inputs, out, serve, &m);
+    if (check)
+        own_check(check, run, &m);
     else
         generate(&m, prefix, length, temperature, seed);
-    if (tuning && !inputs) {
+    if (tuning && !check) {
         tune(&m, text, steps, seed);
         generate(&m, prefix, length, temperature, seed);
     }

@@ -3,8 +3,8 @@
  *     vad speech.wav
  *     vad --tune
  *
- * --tune trains it for a voice that it has never heard (a synthetic one: vowels with a melody and a rhythm of syllables)
- * in loud noise, through 16 windows in time. */
+ * --tune trains it for a voice that it has never heard (a synthetic one: vowels with a melody and a rhythm of
+ * syllables) in loud noise, through 16 windows in time. */
 #include "zoo.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Text into the tokens of a BERT model (WordPiece): words in lower case, punctuation apart, each word the longest pieces
- * of the vocabulary. Letters beyond ASCII are looked up as they stand, with their accents. */
+/* Text into the tokens of a BERT model (WordPiece): words in lower case, punctuation apart, each word the longest
+ * pieces of the vocabulary. Letters beyond ASCII are looked up as they stand, with their accents. */
 #ifndef WORDPIECE_H
 #define WORDPIECE_H
 

@@ -51,36 +51,39 @@ void zoo_eval(const zoo *z, const wg_tensor *tensors, int n)
 
 /* ---- for check.py ---- */
 
-static void write_array(const zoo *z, const char *kind, int i, const wg_entry *array)
+typedef struct served {
+    const zoo *z;
+    const wg_entry *inputs;
+    wg_tensor outputs[MOST];
+} served;
+
+static void run(void *context)
 {
-    wg_error error = {0};
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s%d.npy", z->check, kind, i);
-    if (wg_npy_write(path, array, &error) != WG_OK) app_fail("%s", error.text);
+    served *s = context;
+    const int n = (int)wg_onnx_output_count(s->z->model);
+    zoo_apply(s->z, s->z->tape, s->inputs, s->outputs, n);
+    zoo_eval(s->z, s->outputs, n);
+}
+
+static void run_again(void *context)
+{
+    run(context);
+    app_end_step(((const served *)context)->z->tape);
 }
 
 void zoo_check(const zoo *z, const wg_entry *inputs)
 {
-    const int n = (int)wg_onnx_output_count(z->model);
-    wg_tensor y[MOST];
+    served s = {z, inputs};
     wg_no_grad_begin(z->tape);
-    zoo_apply(z, z->tape, inputs, y, n);
-    zoo_eval(z, y, n);
-    for (int i = 0; i < (int)wg_onnx_input_count(z->model); i++) write_array(z, "in", i, &inputs[i]);
-    for (int i = 0; i < n; i++)
-        write_array(z, "out", i,
-                    &(wg_entry){.dtype = wg_dtype_get(y[i]), .shape = wg_shape_get(y[i]), .data = wg_value(y[i])});
-    app_end_step(z->tape);
-    printf("ready\n");
-    fflush(stdout);
-    for (char line[16]; fgets(line, sizeof line, stdin);) {
-        const double begin = wg_seconds();
-        zoo_apply(z, z->tape, inputs, y, n);
-        zoo_eval(z, y, n);
-        app_end_step(z->tape);
-        printf("%.4f\n", 1e3 * (wg_seconds() - begin));
-        fflush(stdout);
+    run(&s);
+    for (size_t i = 0; i < wg_onnx_input_count(z->model); i++) models_write(z->check, "in", i, &inputs[i]);
+    for (size_t i = 0; i < wg_onnx_output_count(z->model); i++) {
+        const wg_tensor y = s.outputs[i];
+        models_write(z->check, "out", i,
+                     &(wg_entry){.dtype = wg_dtype_get(y), .shape = wg_shape_get(y), .data = wg_value(y)});
     }
+    app_end_step(z->tape);
+    models_serve(run_again, &s);
     wg_no_grad_end(z->tape);
 }
 

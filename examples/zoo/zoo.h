@@ -1,4 +1,5 @@
-/* What the programs of the zoo share: a model from an ONNX file, run; its outputs written for check.py. No model code. */
+/* What the programs of the zoo share: a model from an ONNX file, run; its outputs written for check.py. No model
+ * code. */
 #ifndef ZOO_H
 #define ZOO_H
 
@@ -33,7 +34,7 @@ void zoo_record(const zoo *z, wg_tape *tape, const wg_tensor *inputs, wg_tensor 
 /* Runs what is recorded. */
 void zoo_eval(const zoo *z, const wg_tensor *tensors, int n);
 /* Writes the inputs as in0.npy, in1.npy, ... and what the model makes of them as out0.npy, ... in the folder `check`.
- * Then runs the model once for every line of stdin, and prints the milliseconds. */
+ * Then serves check.py by models_serve. */
 void zoo_check(const zoo *z, const wg_entry *inputs);
 
 /* Trains the model by Adam for z->steps steps on samples 0 .. samples - 1, `batch` at a time. */

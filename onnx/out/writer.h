@@ -4,8 +4,8 @@
  * names and attributes, and composes bytes with io/proto.h. It records nothing, and knows no layer.
  *
  * compare.c finds the nodes that the outputs need, and with a second recording which sizes are symbolic; emit.c appends
- * nodes of ONNX; error.c stores the first error; table.c has a row for each op, with the function that translates it (pointwise.c, view.c, ...);
- * write.c makes the model of it all. */
+ * nodes of ONNX; error.c stores the first error; table.c has a row for each op, with the function that translates it
+ * (pointwise.c, view.c, ...); write.c makes the model of it all. */
 #ifndef WG_ONNX_WRITER_H
 #define WG_ONNX_WRITER_H
 

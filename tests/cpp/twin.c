@@ -1,4 +1,5 @@
-/* A recurrent network that learns a sum, in C; twin.cpp is the same program in C++. Both print the bits of the losses. */
+/* A recurrent network that learns a sum, in C; twin.cpp is the same program in C++. Both print the bits of the
+ * losses. */
 #include <stdio.h>
 #include <wengert.h>
 

@@ -1,5 +1,5 @@
-/* Internal. The direct kernels (direct.c), which conv.c calls: those of conv.h with a variant's name. For files compiled
- * per variant. */
+/* Internal. The direct kernels (direct.c), which conv.c calls: those of conv.h with a variant's name. For files
+ * compiled per variant. */
 #ifndef WG_KERNELS_DIRECT_H
 #define WG_KERNELS_DIRECT_H
 

@@ -29,8 +29,8 @@
  *           kc              nc
  *
  * Every element of C is one chain of fused multiply-adds over p within each block of kc steps (by AMX: a chain of sums
- * of 16 steps), whatever tile, task or kernel computes it. So the bits of a row of C depend neither on other rows nor on what was packed (except in the
- * matrix-vector path, gemv.c). */
+ * of 16 steps), whatever tile, task or kernel computes it. So the bits of a row of C depend neither on other rows nor
+ * on what was packed (except in the matrix-vector path, gemv.c). */
 #ifndef WG_GEMM_H
 #define WG_GEMM_H
 

@@ -1,9 +1,9 @@
 /* Products by a matrix that is packed in 8 bits: B[p,j] = s[j] q[p,j], where s[j] is the largest magnitude of column j
  * divided by 127, and q is rounded to nearest, ties to even. A row of A is taken in 16 bits in the same way, A[i,p] =
- * r[i] x[i,p], r[i] the largest magnitude divided by 32767: 256 times finer than q. Then C[i,j] = r[i] s[j] times the sum
- * over p of x[i,p] q[p,j]: whole numbers, exact over BLOCK steps in 32 bits, so that every instruction set and every cut
- * gives the same bits. Reading q takes a quarter of the time of reading B, which is what bounds products of few rows.
- * Compiled per variant, for f32. */
+ * r[i] x[i,p], r[i] the largest magnitude divided by 32767: 256 times finer than q. Then C[i,j] = r[i] s[j] times the
+ * sum over p of x[i,p] q[p,j]: whole numbers, exact over BLOCK steps in 32 bits, so that every instruction set and
+ * every cut gives the same bits. Reading q takes a quarter of the time of reading B, which is what bounds products of
+ * few rows. Compiled per variant, for f32. */
 #include "tile.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Row panels as AMX reads them: each square of 16 steps and 16 lines transposed, so that 16 pairs of a row are one line of
- * a tile register. Compiled for AMX. */
+/* Row panels as AMX reads them: each square of 16 steps and 16 lines transposed, so that 16 pairs of a row are one line
+ * of a tile register. Compiled for AMX. */
 #include "pair.h"
 #include "transpose.h"
 

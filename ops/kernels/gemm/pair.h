@@ -52,8 +52,8 @@ static inline vector pairs_along(vector low, vector high)
 }
 
 #if defined WG__AMX
-/* Adds the products of a group to the tile registers 0 to 3: of lines a, and with rows_2 those of a_2, with columns b, and
- * with cols_2 those of b_2; the strides of lines in bytes. */
+/* Adds the products of a group to the tile registers 0 to 3: of lines a, and with rows_2 those of a_2, with columns b,
+ * and with cols_2 those of b_2; the strides of lines in bytes. */
 static inline __attribute__((always_inline)) void add_products(bool rows_2, bool cols_2, const void *a,
                                                                const void *a_2, size_t a_bytes, const void *b,
                                                                const void *b_2, size_t b_bytes)

@@ -44,9 +44,10 @@ enum { STEP = 2 };
 enum { STEP = 1 };
 #endif
 
-/* The steps of k that are added to a tile's sum at once. The steps of a product are rounded up to whole groups, by zeros
- * in the panels. AMX adds the products of the first and of the second numbers of 16 pairs, each from zero on, and then
- * the sum of both to the tile's; and it reads 16 steps of a row as one line: row panels are turned (WG__K(turn)). */
+/* The steps of k that are added to a tile's sum at once. The steps of a product are rounded up to whole groups, by
+ * zeros in the panels. AMX adds the products of the first and of the second numbers of 16 pairs, each from zero on, and
+ * then the sum of both to the tile's; and it reads 16 steps of a row as one line: row panels are turned
+ * (WG__K(turn)). */
 #if defined WG__AMX
 enum { GROUP_STEPS = 16 };
 #else

@@ -1,5 +1,5 @@
-/* The register tile of AMX: up to 32 rows of C by 32 columns, in four of its eight tile registers of 16 rows of 64 bytes.
- * tdpbf16ps multiplies 16 rows of 16 pairs with 16 steps of 16 pairs. Compiled for AMX. */
+/* The register tile of AMX: up to 32 rows of C by 32 columns, in four of its eight tile registers of 16 rows of 64
+ * bytes. tdpbf16ps multiplies 16 rows of 16 pairs with 16 steps of 16 pairs. Compiled for AMX. */
 #include "pair.h"
 
 #define INLINE static inline __attribute__((always_inline))

@@ -1,7 +1,8 @@
 /* Internal. Moving elements of any dtype: copies, fills, padding, reading and adding by index.
  *
  * Most of these kernels move bytes and never interpret them; they are compiled once. Only scatter.c and
- * search.c compute, so they are compiled per variant. The room knows casts (pointwise/), for filling and for reading scalars, and no op. */
+ * search.c compute, so they are compiled per variant. The room knows casts (pointwise/), for filling and for reading
+ * scalars, and no op. */
 #ifndef WG_KERNELS_MOVE_H
 #define WG_KERNELS_MOVE_H
 

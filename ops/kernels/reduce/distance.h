@@ -15,7 +15,7 @@ enum { REAL_EXPONENT = 1022 };
 static const real REAL_MOST = DBL_MAX, REAL_LEAST = DBL_MIN / DBL_EPSILON;
 #endif
 
-/* The normalised x is (x unit - mean) scale. The unit is 1, or a power of two where squares overflow or vanish. */
+/* The normalized x is (x unit - mean) scale. The unit is 1, or a power of two where squares overflow or vanish. */
 typedef struct moments {
     real unit, mean, scale;
 } moments;
