@@ -65,8 +65,7 @@ wg_tensor app_export_floats(wg_tape *tape, wg_shape shape)
     int64_t n = 0;
     wg_shape_numel(&shape, &n);
     float *numbers = app_room(n, sizeof *numbers);
-    for (int64_t i = 0; i < n; i++)
-        numbers[i] = (float)((double)app_random(1, inputs, (uint64_t)i) * 0x1p-63 - 1);
+    for (int64_t i = 0; i < n; i++) numbers[i] = (float)((double)app_random(1, inputs, (uint64_t)i) * 0x1p-63 - 1);
     inputs++;
     const wg_tensor x = wg_data(tape, WG_F32, shape, numbers);
     free(numbers);
