@@ -80,7 +80,8 @@ struct wg_onnx {
     wg__arena turn;  /* of one wg_onnx_apply */
     wg__folder folder;
     wg_params *params;
-    wg_dtype dtype;
+    wg_dtype dtype;       /* of floats and parameters */
+    wg_dtype doubles;     /* of double: f64 if no input, output or parameter is that */
     bool train_constants; /* of wg_onnx_options */
     int opset;
     wg__graph graph;
@@ -178,7 +179,6 @@ struct wg__call {
     wg_onnx *model;
     const wg__onnx_node *node;
     wg_tape *tape;
-    wg_dtype floats; /* the dtype of all floats */
     wg__arena *arena;
     wg__known_item *items; /* by value */
     int64_t *turns;        /* nodes that may still be recorded */
@@ -222,7 +222,7 @@ bool wg__call_failed(const wg__call *c);
 /* A tensor of numbers: of an element type; of the model's floats. */
 wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int type);
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
-wg_dtype wg__dtype_of(wg_dtype floats, int type);
+wg_dtype wg__dtype_of(const wg_onnx *model, int type);
 
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);
