@@ -4,7 +4,8 @@
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
  * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
- * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters;
+ * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters,
+ * fuse.c finds ops that onnx/out composed;
  * apply.c records the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
@@ -105,6 +106,7 @@ bool wg__onnx_take_constants(wg_onnx *model, wg_error *error);
 bool wg__onnx_widen(wg_onnx *model, wg_error *error);
 /* Makes the other parameters (weights.c). */
 bool wg__onnx_make_params(wg_onnx *model, wg_error *error);
+bool wg__onnx_fuse(wg_onnx *model, wg_error *error); /* fuse.c */
 /* False for NULL, a parameter that could not be made; *error is set. */
 bool wg__onnx_made(const wg_onnx *model, const wg_param *param, wg_error *error);
 bool wg__onnx_declare(wg_onnx *model, wg_error *error); /* declared.c */

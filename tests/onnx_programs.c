@@ -240,7 +240,13 @@ static void pointwise(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
                                wg_lerp(a, above, unit),
                                wg_clamp(a, -0.5, 0.25),
                                wg_where(wg_less(a, unit), a, above),
-                               wg_masked_fill(a, wg_greater(a, unit), 3)};
+                               wg_masked_fill(a, wg_greater(a, unit), 3),
+                               wg_log(wg_add_scalar(above, 1)), /* no log1p, expm1, lerp when they come back */
+                               wg_log(wg_add(wg_scalar(tape, WG_F32, 2), above)),
+                               wg_sub_scalar(wg_exp(a), 1),
+                               wg_add(wg_scalar(tape, WG_F32, -2), wg_exp(a)),
+                               wg_add(a, wg_mul(unit, wg_sub(above, a))),
+                               wg_sub(a, wg_mul(unit, wg_sub(above, a)))};
     const wg_tensor less = wg_less_equal(a, unit), more = wg_greater_equal(a, wg_scale(above, 0.5));
     y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
     y[1] = wg_logical_or(wg_logical_and(less, wg_not_equal(a, unit)), wg_logical_not(wg_equal(a, a)));
@@ -277,6 +283,10 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
         wg_scatter_add(row, 1, x[1], picked),
         wg_layer_norm(row, WG_NONE, WG_NONE, 1e-5),
         wg_rms_norm(row, WG_NONE, 1e-5),
+        wg_rms_norm(row, wg_sin(wg_arange(tape, WG_F32, 1, 1, 12)), 1e-3),
+        wg_mul(wg_rms_norm(row, WG_NONE, 1e-3), row),
+        wg_div(row, wg_sqrt(wg_add_scalar(wg_mean(wg_mul(row, row), WG_AXES(-1), true), 1e-3))),
+        wg_flatten(wg_sinusoid(wg_scale(x[1], 3000), 4, WG_F32), 1, -1), /* by way of f64 */
         wg_flatten(wg_one_hot(x[1], 12, WG_F32), 1, -1),
         wg_expand(wg_reshape(wg_arange(tape, WG_F32, 1, 0.5, 4), WG_DIMS(1, 4)), WG_DIMS(batch, 4)),
         wg_masked_softmax(row, wg_less(row, wg_full(tape, WG_F32, WG_DIMS(batch, 1), -0.2)), -1)};
@@ -288,11 +298,11 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 }
 
 const program programs[] = {
-    {"mlp", .exact = true, .init = mlp_init, .record = mlp, .n_in = 1, .n_out = 1},
-    {"convnet", .exact = true, .init = convnet_init, .record = convnet, .n_in = 1, .n_out = 2},
-    {"lstm", .exact = true, .init = lstm_init, .record = lstm, .n_in = 1, .n_out = 2},
+    {"mlp", .init = mlp_init, .record = mlp, .n_in = 1, .n_out = 1},
+    {"convnet", .init = convnet_init, .record = convnet, .n_in = 1, .n_out = 2},
+    {"lstm", .init = lstm_init, .record = lstm, .n_in = 1, .n_out = 2},
     {"gru", .init = gru_init, .record = gru, .n_in = 2, .n_out = 2},
-    {"lm", .exact = true, .init = lm_init, .record = lm, .n_in = 1, .n_out = 1},
+    {"lm", .init = lm_init, .record = lm, .n_in = 1, .n_out = 1},
     {"attention", .init = attention_init, .record = attention, .n_in = 2, .n_out = 4},
     {"pointwise", .init = no_init, .record = pointwise, .n_in = 1, .n_out = 4},
     {"moved", .init = no_init, .record = moved, .n_in = 2, .n_out = 4},

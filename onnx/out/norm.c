@@ -21,7 +21,7 @@ static const char *layer_norm(wg__out *o)
     return wg__out_node3(o, "LayerNormalization", wg__in_name(o, 0), weight, wg__in_name(o, 2));
 }
 
-/* x / sqrt(mean x^2 + epsilon) weight */
+/* x / sqrt(epsilon + mean x^2) weight, which fuse.c reads back as this op */
 static const char *rms_norm(wg__out *o)
 {
     const wg__norm_attr *attr = o->at.attr;
@@ -29,7 +29,7 @@ static const char *rms_norm(wg__out *o)
     const char *x = wg__in_name(o, 0), *weight = wg__in_name(o, 1), *axes = wg__integers(o, &last, 1);
     const char *mean = wg__out_node2(o, "ReduceMean", wg__out_node2(o, "Mul", x, x), axes);
     const char *root =
-        wg__out_node1(o, "Sqrt", wg__out_node2(o, "Add", mean, wg__number(o, o->at.dtype, attr->epsilon)));
+        wg__out_node1(o, "Sqrt", wg__out_node2(o, "Add", wg__number(o, o->at.dtype, attr->epsilon), mean));
     const char *y = wg__out_node2(o, "Div", x, root);
     return *weight ? wg__out_node2(o, "Mul", y, weight) : y;
 }

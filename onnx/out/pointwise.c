@@ -22,7 +22,7 @@ static const char *gelu_tanh(wg__out *o)
 
 static const char *cast(wg__out *o) { return wg__cast_to(o, wg__in_name(o, 0), o->at.dtype); }
 
-/* ---- compositions: a, b, c are the operands ---- */
+/* ---- compositions: a, b, c are the operands; those of log1p, expm1 and lerp are read back as these ops (fuse.c) ---- */
 
 static const char *number(wg__out *o, double value) { return wg__number(o, wg__in_node(o, 0).dtype, value); }
 
@@ -37,16 +37,16 @@ static const char *number(wg__out *o, double value) { return wg__number(o, wg__i
 #define TWO(op_type, x, y) wg__out_node2(o, op_type, x, y)
 #define WHERE(x, y, z)     wg__out_node3(o, "Where", x, y, z)
 
-COMPOSED(log1p, ONE("Log", TWO("Add", a, number(o, 1))))
-COMPOSED(expm1, TWO("Sub", ONE("Exp", a), number(o, 1)))
+COMPOSED(log1p, ONE("Log", TWO("Add", number(o, 1), a)))
+COMPOSED(expm1, TWO("Add", number(o, -1), ONE("Exp", a)))
 COMPOSED(rsqrt, ONE("Reciprocal", ONE("Sqrt", a)))
 COMPOSED(square, TWO("Mul", a, a))
 COMPOSED(silu, TWO("Mul", a, ONE("Sigmoid", a)))
 COMPOSED(step, wg__cast_to(o, TWO("Greater", a, number(o, 0)), o->at.dtype))
 COMPOSED(mod, TWO("Sub", a, TWO("Mul", ONE("Floor", TWO("Div", a, b)), b)))
 COMPOSED(leaky_relu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", a, b)))
-COMPOSED(elu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", b, TWO("Sub", ONE("Exp", a), number(o, 1)))))
-COMPOSED(lerp, TWO("Add", a, TWO("Mul", c, TWO("Sub", b, a))))
+COMPOSED(elu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", b, out_expm1(o))))
+COMPOSED(lerp, TWO("Sub", a, TWO("Mul", c, TWO("Sub", a, b))))
 COMPOSED(clamp, TWO("Min", TWO("Max", a, b), c))
 COMPOSED(masked_fill, WHERE(b, c, a))
 COMPOSED(is_finite, ONE("Not", TWO("Or", ONE("IsInf", a), ONE("IsNaN", a))))
