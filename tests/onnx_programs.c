@@ -286,7 +286,7 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
         wg_rms_norm(row, wg_sin(wg_arange(tape, WG_F32, 1, 1, 12)), 1e-3),
         wg_mul(wg_rms_norm(row, WG_NONE, 1e-3), row),
         wg_div(row, wg_sqrt(wg_add_scalar(wg_mean(wg_mul(row, row), WG_AXES(-1), true), 1e-3))),
-        wg_flatten(wg_sinusoid(wg_scale(x[1], 3000), 4, WG_F32), 1, -1), /* by way of f64 */
+        wg_flatten(wg_sinusoid(wg_scale(x[1], 2971), 6, WG_F32), 1, -1), /* by way of f64 */
         wg_flatten(wg_one_hot(x[1], 12, WG_F32), 1, -1),
         wg_expand(wg_reshape(wg_arange(tape, WG_F32, 1, 0.5, 4), WG_DIMS(1, 4)), WG_DIMS(batch, 4)),
         wg_masked_softmax(row, wg_less(row, wg_full(tape, WG_F32, WG_DIMS(batch, 1), -0.2)), -1)};
