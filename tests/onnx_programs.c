@@ -297,6 +297,85 @@ static void moved(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     y[3] = wg_index_select(row, 0, wg_cast(wg_zeros(tape, WG_F32, WG_DIMS(2)), WG_I32));
 }
 
+/* Order, search, writing by index. */
+static void ordered(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const int32_t rows[] = {2, 0, 2, 1};
+    static const int32_t at[] = {3, 9, -2};
+    const wg_tensor a = x[0] = floats(tape, WG_DIMS(batch, 12)), cube = wg_reshape(a, WG_DIMS(batch, 3, 4));
+    const wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(2, 2), rows), part = wg_slice(a, 1, 0, 4);
+    wg_tensor largest, start[3];
+    x[1] = integers(tape, WG_DIMS(batch), 3);
+    for (int i = 0; i < 3; i++) start[i] = wg_data(tape, WG_I32, WG_SCALAR, &at[i]);
+    const wg_tensor parts[] = {
+        wg_sort(a, 1, false),
+        wg_topk(a, 5, 1, true, &largest),
+        wg_update_slice(a, 1, start[0], part),
+        wg_update_slice(a, 1, start[1], part),
+        wg_update_slice(a, 1, start[2], part),
+        wg_flatten(wg_update_slice(cube, 1, start[0], wg_cos(wg_slice(cube, 1, 0, 1))), 1, -1),
+        wg_flatten(wg_index_add(cube, 1, wg_reshape(index, WG_DIMS(4)),
+                                wg_index_select(cube, 1, wg_reshape(index, WG_DIMS(4)))),
+                   1, -1)};
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+    y[1] = largest;
+    y[2] = wg_add(wg_searchsorted(wg_sort(a, 1, false), part, false),
+                  wg_searchsorted(wg_arange(tape, WG_F32, -1, 0.25, 9), part, true));
+    y[3] = wg_index_add(wg_zeros(tape, WG_F32, WG_DIMS(3, 12)), 0, x[1], a); /* over the batch */
+}
+
+/* Derivatives as outputs. */
+static void slopes(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const wg_tensor a = x[0] = floats(tape, WG_DIMS(batch, 40)), above = wg_add_scalar(wg_abs(a), 0.2),
+                    g = wg_cos(a);
+    const wg_tensor of[] = {wg_tanh(a),
+                            wg_erf(a),
+                            wg_sigmoid(a),
+                            wg_relu(a),
+                            wg_softplus(a),
+                            wg_leaky_relu(a, 0.1),
+                            wg_elu(a, 0.7),
+                            wg_square(a),
+                            wg_maximum(a, wg_scalar(tape, WG_F32, 0.1)),
+                            wg_softmax(a, -1),
+                            wg_log_softmax(a, -1),
+                            wg_log1p(above),
+                            wg_sqrt(above),
+                            wg_rsqrt(above),
+                            wg_reciprocal(above),
+                            wg_pow(above, a),
+                            wg_div(a, above),
+                            wg_logaddexp(a, above)};
+    enum { N = sizeof of / sizeof *of };
+    wg_tensor slope[N + 1];
+    for (int i = 0; i < N; i++) wg_grad(of[i], &a, 1, g, &slope[i]);
+    wg_grad(slope[2], &a, 1, g, &slope[N]); /* of the second order */
+    y[0] = wg_concat(slope, N + 1, 1);
+    y[1] = wg_logaddexp(a, wg_scale(a, 2));
+}
+
+/* Ops that are composed with other roundings. */
+static void nearly(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const wg_tensor a = x[0] = floats(tape, WG_DIMS(batch, 12)), cube = wg_reshape(a, WG_DIMS(batch, 3, 4)),
+                    g = wg_cos(a);
+    const wg_tensor behind = wg_neg(wg_add_scalar(wg_abs(a), 0.2)), zero = wg_scale(a, 0);
+    const wg_tensor parts[] = {
+        wg_grad1(wg_silu(a), a, g),
+        wg_grad1(wg_gelu(a), a, g),
+        wg_grad1(wg_gelu_tanh(a), a, g),
+        wg_atan2(a, g),
+        wg_atan2(g, behind),
+        wg_atan2(wg_abs(zero), wg_abs(zero)),
+        wg_atan2(wg_abs(zero), behind),
+        wg_grad1(wg_atan2(a, behind), a, g),
+        wg_expand(wg_var(a, WG_AXES(1), true, 1), WG_DIMS(batch, 2)),
+        wg_flatten(wg_std(cube, WG_AXES(1), true, 0), 1, -1),
+        wg_flatten(wg_group_norm(wg_reshape(a, WG_DIMS(batch, 6, 2)), 3, WG_NONE, WG_NONE, 1e-5), 1, -1)};
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+}
+
 const program programs[] = {
     {"mlp", .init = mlp_init, .record = mlp, .n_in = 1, .n_out = 1},
     {"convnet", .init = convnet_init, .record = convnet, .n_in = 1, .n_out = 2},
@@ -306,5 +385,8 @@ const program programs[] = {
     {"attention", .init = attention_init, .record = attention, .n_in = 2, .n_out = 4},
     {"pointwise", .init = no_init, .record = pointwise, .n_in = 1, .n_out = 4},
     {"moved", .init = no_init, .record = moved, .n_in = 2, .n_out = 4},
+    {"ordered", .init = no_init, .record = ordered, .n_in = 2, .n_out = 4},
+    {"nearly", .near = true, .init = no_init, .record = nearly, .n_in = 1, .n_out = 1},
+    {"slopes", .init = no_init, .record = slopes, .n_in = 1, .n_out = 2},
     {NULL},
 };
