@@ -304,6 +304,10 @@ static void ordered(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     static const int32_t at[] = {3, 9, -2};
     const wg_tensor a = x[0] = floats(tape, WG_DIMS(batch, 12)), cube = wg_reshape(a, WG_DIMS(batch, 3, 4));
     const wg_tensor index = wg_data(tape, WG_I32, WG_DIMS(2, 2), rows), part = wg_slice(a, 1, 0, 4);
+    const wg_tensor row = wg_reshape(index, WG_DIMS(4)),
+                    place = wg_expand(wg_reshape(row, WG_DIMS(1, 4)), WG_DIMS(batch, 4));
+    const wg_tensor table = wg_reshape(wg_arange(tape, WG_F32, 1, 0.5, 12), WG_DIMS(3, 4)),
+                    looked_up = wg_embedding(table, index);
     wg_tensor largest, start[3];
     x[1] = integers(tape, WG_DIMS(batch), 3);
     for (int i = 0; i < 3; i++) start[i] = wg_data(tape, WG_I32, WG_SCALAR, &at[i]);
@@ -314,9 +318,12 @@ static void ordered(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
         wg_update_slice(a, 1, start[1], part),
         wg_update_slice(a, 1, start[2], part),
         wg_flatten(wg_update_slice(cube, 1, start[0], wg_cos(wg_slice(cube, 1, 0, 1))), 1, -1),
-        wg_flatten(wg_index_add(cube, 1, wg_reshape(index, WG_DIMS(4)),
-                                wg_index_select(cube, 1, wg_reshape(index, WG_DIMS(4)))),
-                   1, -1)};
+        wg_flatten(wg_index_add(cube, 1, row, wg_index_select(cube, 1, row)), 1, -1),
+        wg_scatter(a, 1, place, part),
+        wg_scatter_reduce(a, 1, place, part, WG_SCATTER_PROD, true),
+        wg_flatten(wg_index_copy(cube, 1, wg_data(tape, WG_I32, WG_DIMS(2), rows), wg_slice(cube, 1, 1, 3)), 1, -1),
+        wg_flatten(wg_grad1(wg_index_select(cube, 1, row), cube, wg_index_select(wg_sin(cube), 1, row)), 1, -1),
+        wg_expand(wg_reshape(wg_grad1(looked_up, table, wg_sin(looked_up)), WG_DIMS(1, 12)), WG_DIMS(batch, 12))};
     y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
     y[1] = largest;
     y[2] = wg_add(wg_searchsorted(wg_sort(a, 1, false), part, false),
@@ -348,10 +355,12 @@ static void slopes(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
                             wg_div(a, above),
                             wg_logaddexp(a, above)};
     enum { N = sizeof of / sizeof *of };
-    wg_tensor slope[N + 1];
+    wg_tensor slope[N + 3];
     for (int i = 0; i < N; i++) wg_grad(of[i], &a, 1, g, &slope[i]);
     wg_grad(slope[2], &a, 1, g, &slope[N]); /* of the second order */
-    y[0] = wg_concat(slope, N + 1, 1);
+    slope[N + 1] = wg_grad1(wg_logsumexp(a, WG_AXES(1), false), a, wg_select(g, 1, 0));
+    slope[N + 2] = wg_grad1(wg_logsumexp(a, WG_AXES(1), true), a, wg_slice(g, 1, 0, 1));
+    y[0] = wg_concat(slope, N + 3, 1);
     y[1] = wg_logaddexp(a, wg_scale(a, 2));
 }
 

@@ -1,6 +1,8 @@
 /* Ops that occur in gradients alone, for programs whose outputs are derivatives. a is the gradient that comes in. */
 #include "composed.h"
 
+#include "../../ops/kernels/reduce/reduce.h"
+
 #define MUL(x, y) TWO("Mul", x, y)
 #define ADD(x, y) TWO("Add", x, y)
 #define SUB(x, y) TWO("Sub", x, y)
@@ -74,6 +76,21 @@ static const char *log_softmax_grad(wg__out *o)
     return SUB(g, MUL(ONE("Exp", y), row_sum(o, g)));
 }
 
+/* e^(x - m) g / s with m the maximum and s the sum of the e^(x - m) */
+static const char *logsumexp_grad(wg__out *o)
+{
+    const uint32_t mask = ((const wg__reduce_attr *)o->at.attr)->mask;
+    const char *x = wg__in_name(o, 0);
+    wg_shape kept = o->at.shape, twin = o->twin.shape;
+    int64_t axes[WG_MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < kept.rank; i++)
+        if (mask >> i & 1) axes[n++] = i, kept.size[i] = twin.size[i] = 1;
+    const char *g = wg__reshaped(o, wg__in_name(o, 1), &kept, &twin), *over = wg__integers(o, axes, n);
+    const char *e = ONE("Exp", SUB(x, TWO("ReduceMax", x, over)));
+    return MUL(e, DIV(g, TWO("ReduceSum", e, over)));
+}
+
 const wg__row wg__out_gradient[] = {
     {"div_grad", NULL, out_div_grad},
     {"elu_grad", NULL, out_elu_grad},
@@ -83,6 +100,7 @@ const wg__row wg__out_gradient[] = {
     {"leaky_relu_grad", NULL, out_leaky_relu_grad},
     {"log1p_grad", NULL, out_log1p_grad},
     {"log_softmax_grad", NULL, log_softmax_grad},
+    {"logsumexp_grad", NULL, logsumexp_grad},
     {"maximum_grad", NULL, out_maximum_grad},
     {"mul_log", NULL, out_mul_log},
     {"one_minus_twice", NULL, out_one_minus_twice},

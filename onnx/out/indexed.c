@@ -31,7 +31,41 @@ static const char *searchsorted(wg__out *o)
     return wg__out_node2(o, "ReduceSum", counted, axes);
 }
 
-/* ---- adding by index ---- */
+/* ---- writing by index ---- */
+
+/* 0 .. n - 1 */
+static const char *numbers_to(wg__out *o, int64_t n)
+{
+    const wg_shape shape = WG_DIMS(n);
+    int32_t *numbers = wg__arena_array(&o->arena, (uint64_t)n + 1, sizeof *numbers);
+    if (!numbers) {
+        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
+        return "";
+    }
+    for (int64_t i = 0; i < n; i++) numbers[i] = (int32_t)i;
+    return wg__constant_of(o, WG_I32, &shape, numbers);
+}
+
+/* The place of the last element that goes to each place, -1 if none does: the largest one. */
+static const char *scatter_arg(wg__out *o)
+{
+    const wg__scatter_arg_attr *attr = o->at.attr;
+    const wg_shape from = wg__in_node(o, 0).shape,
+                   twin = wg__walk_at(o->other ? o->other : o->tape, o->twin.in[0]).shape;
+    const int64_t n = from.size[attr->axis];
+    wg_shape line = {.rank = from.rank - (int)attr->axis, .size = {n}};
+    for (int i = 1; i < line.rank; i++) line.size[i] = 1;
+    if (attr->mode != WG__ARG_LAST)
+        wg__out_fail(o, WG_ERR_FORMAT, "a maximum or minimum by index has no form in ONNX");
+    if (n != twin.size[attr->axis]) wg__out_fail(o, WG_ERR_SHAPE, "what is written depends on the batch size");
+    const char *none =
+        wg__out_node2(o, "Expand", wg__number(o, WG_I32, -1), wg__sizes(o, &o->at.shape, &o->twin.shape));
+    const char *places = wg__reshaped(o, numbers_to(o, n), &line, &line);
+    places = wg__out_node2(o, "Expand", places, wg__sizes(o, &from, &twin));
+    wg__with_int(o, "axis", attr->axis);
+    wg__with_text(o, "reduction", "max");
+    return wg__out_node3(o, "ScatterElements", none, wg__in_name(o, 0), places);
+}
 
 /* x with the axes from `from` to before `to` moved to the front; or, back, from there. */
 static const char *fronted(wg__out *o, const char *x, int rank, int from, int to, bool back)
@@ -75,19 +109,6 @@ static const char *limited(wg__out *o, const char *x, int64_t most)
     return wg__out_node2(o, "Min", low, wg__number(o, WG_I32, (double)most));
 }
 
-/* 0 .. n - 1 */
-static const char *numbers_to(wg__out *o, int64_t n)
-{
-    const wg_shape shape = WG_DIMS(n);
-    int32_t *numbers = wg__arena_array(&o->arena, (uint64_t)n + 1, sizeof *numbers);
-    if (!numbers) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < n; i++) numbers[i] = (int32_t)i;
-    return wg__constant_of(o, WG_I32, &shape, numbers);
-}
-
 /* Operands start, slice, base: where(0 <= i - start < n, slice[i - start], base) at place i of the axis. */
 static const char *update_slice(wg__out *o)
 {
@@ -112,6 +133,7 @@ static const char *update_slice(wg__out *o)
 const wg__row wg__out_indexed[] = {
     {"argsort", "TopK", argsort},
     {"index_add", "ScatterND", index_add, .sizes = true},
+    {"scatter_arg", "ScatterElements", scatter_arg},
     {"searchsorted", NULL, searchsorted},
     {"update_slice", NULL, update_slice},
     {NULL},
