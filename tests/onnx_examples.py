@@ -22,7 +22,7 @@ TRANSLATE = "--tiny --steps 2 --tests 1 --model"
 VIDEO = "--tiny --steps 2 --test 20 --model"
 CAPTION = "--tiny --steps 2 --test 2 --batch 2"
 
-# Arguments by example. {tmp}: the folder of the run. Programs that write a file first have two lines.
+# Arguments by example; {tmp} is the folder of the run.
 RUNS = [
     ("answer", "--tiny --stories 40 --epochs 1"),
     ("caption", f"{CAPTION} --cell gru"),
@@ -81,7 +81,7 @@ def check(again, program, arguments, folder):
 
 
 def main():
-    again, *programs = sys.argv[1:]
+    again, *programs = [str(pathlib.Path(program).resolve()) for program in sys.argv[1:]]
     programs = {pathlib.Path(program).name: program for program in programs}
     failed = []
     with tempfile.TemporaryDirectory() as name:
