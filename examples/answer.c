@@ -25,7 +25,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *story;
+    const char *data, *story, *export;
     int64_t stories, facts, epochs, batch, embedding, hidden, seed, threads;
     double lr;
     bool tiny;
@@ -145,6 +145,31 @@ static double train(const model *m, wg_tape *tape, const corpus *c, const settin
     return end.mean_loss;
 }
 
+/* ---- export ---- */
+
+typedef struct exported {
+    const model *model;
+    int64_t story, question; /* words of the longest ones */
+} exported;
+
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const exported *e = context;
+    const wg_embedding_layer *rows = &e->model->embedding;
+    const sequence_batch story = sequences_export(tape, batch, e->story, rows, x),
+                         question = sequences_export(tape, batch, e->question, rows, x + 2);
+    y[0] = predict(e->model, story, question);
+}
+
+static void export_model(const model *m, const corpus *c, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"story", "story_length", "question", "question_length"}, *const out[] = {
+                                                                                                  "logits"};
+    exported e = {m, sequences_longest(&c->story), sequences_longest(&c->question)};
+    const app_model program = {in, out, 4, 1, record_model, &e};
+    app_export(path, tape, &program);
+}
+
 /* ---- results ---- */
 
 /* The accuracy of the most frequent training answer. */
@@ -190,6 +215,7 @@ static void run(wg_tape *tape, const settings *s)
     if (s->story) asked = corpus_of_question(&c, s->story);
     model m = model_new(&c, s);
     double loss = train(&m, tape, &c, s);
+    if (s->export) export_model(&m, &c, s->export, tape);
     if (!wg_signal_number()) {
         double right = accuracy(&m, tape, &c, c.train, c.n, NULL);
         printf("%lld questions to learn from, %lld held out, %d words, %d answers\n\n", (long long)c.train,
@@ -219,6 +245,7 @@ int main(int argc, char **argv)
     app_option options[] = {
         {APP_TEXT, "data", &s.data, "FILE", "a bAbI task with answers of one word"},
         {APP_TEXT, "story", &s.story, "TEXT", "answer this at the end: facts and a question"},
+        APP_EXPORT(&s.export),
         {APP_INT, "stories", &s.stories, "N", "to generate", 10, 1e6},
         {APP_INT, "facts", &s.facts, "N", "per generated story", 1, 60},
         {APP_INT, "epochs", &s.epochs, "N", "passes over the data", 1, 1e4},
@@ -236,6 +263,7 @@ int main(int argc, char **argv)
               "Expected: accuracy above 0.95 on held-out stories, chance about 0.17.",
               options);
     if (s.tiny) app_preset(options, "stories=3000 epochs=24 embedding=16 hidden=32 lr=0.01");
+    if (s.export) app_check_place(s.export);
     wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);

@@ -65,20 +65,27 @@ wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
 void app_check_params(const wg_params *params, const char *path);
 /* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
 void app_save(const char *path, wg_params *params, int64_t seed);
-/* A model to export: record sets inputs x[n_in], made by app_export_data, and outputs y[n_out], of a batch. */
+/* A model to export: record sets inputs x[n_in], made by app_export_floats or app_export_integers, and outputs y[n_out],
+ * of a batch. */
 typedef struct app_model {
     const char *const *inputs, *const *outputs; /* their names */
     int n_in, n_out;
     void (*record)(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y);
     void *context;
 } app_model;
-/* Writes an ONNX model for batches of any size. An error ends the program. */
+/* Writes an ONNX model for batches of any size; with --export-samples, inputs and outputs, too. An error ends the
+ * program. */
 void app_export(const char *path, wg_tape *tape, const app_model *model);
-/* Zeros as data: an input. */
-wg_tensor app_export_data(wg_tape *tape, wg_dtype dtype, wg_shape shape);
+/* An input: floats from -1 to 1; i32 from low to high; rows of an embedding. Only --export-samples reads the numbers. */
+wg_tensor app_export_floats(wg_tape *tape, wg_shape shape);
+wg_tensor app_export_integers(wg_tape *tape, wg_shape shape, int64_t low, int64_t high);
+wg_tensor app_export_tokens(wg_tape *tape, wg_shape shape, const wg_embedding_layer *embedding);
+extern bool app_export_samples; /* of the second row */
 #define APP_EXPORT(path)                                                                                           \
+    {APP_TEXT, "export", path, "FILE.onnx", "write the trained model for other programs (ONNX)"},                  \
     {                                                                                                              \
-        APP_TEXT, "export", path, "FILE.onnx", "write the trained model for other programs (ONNX)"                 \
+        APP_FLAG, "export-samples", &app_export_samples, NULL,                                                     \
+            "and inputs and outputs of batches of 2 and 5: FILE.onnx.2.npz, FILE.onnx.5.npz"                       \
     }
 /* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. precision is that of
  * products, "f32" or "bf16"; NULL: "f32". A failure ends the program. */

@@ -29,7 +29,7 @@
 enum { SIDE = 24, PLANES = 3, PIXELS = PLANES * SIDE * SIDE, WORDS_MOST = 11, EMBEDDING = 32 };
 
 typedef struct settings {
-    const char *cell, *feature;
+    const char *cell, *feature, *export;
     int64_t hidden, steps, batch, test, show, seed, threads;
     double lr, temperature;
     bool tiny;
@@ -319,6 +319,27 @@ static void train(const captioner *c, wg_tape *tape, const settings *s)
     wg_optimizer_free(fit.optimizer);
 }
 
+/* ---- export ---- */
+
+/* pictures [n, 3, 24, 24] and the words so far [n, WORDS_MOST] -> logits of each next word */
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const captioner *c = context;
+    wg_tensor logits[WORDS_MOST];
+    x[0] = app_export_floats(tape, WG_DIMS(batch, PLANES, SIDE, SIDE));
+    x[1] = app_export_tokens(tape, WG_DIMS(batch, WORDS_MOST), &c->embedding);
+    wg_rnn_state state = look(c, tape, x[0]);
+    for (int t = 0; t < WORDS_MOST; t++) logits[t] = say(c, wg_select(x[1], 1, t), &state);
+    y[0] = wg_stack(logits, WORDS_MOST, 1);
+}
+
+static void export_model(captioner *c, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"pictures", "words"}, *const out[] = {"logits"};
+    const app_model program = {in, out, 2, 1, record_model, c};
+    app_export(path, tape, &program);
+}
+
 /* ---- writing captions ---- */
 
 /* Generates captions of n pictures, word by word, until all have ended or have WORDS_MOST words. */
@@ -389,6 +410,7 @@ int main(int argc, char **argv)
         {APP_INT, "show", &s.show, "N", "captions of each test to print", 0, 1 << 14},
         {APP_REAL, "temperature", &s.temperature, "X", "of sampling; 0: the most probable word", 0, 100},
         {APP_INT, "seed", &s.seed, "N", "of weights, pictures and words", 0, 1e12},
+        APP_EXPORT(&s.export),
         APP_THREADS(&s.threads),
         {APP_FLAG, "tiny", &s.tiny, NULL, "a small setting, for a few seconds"},
         {APP_END}};
@@ -399,6 +421,7 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) app_preset(options, "steps=300 hidden=64 test=200");
     if (s.batch < 2 && strcmp(s.feature, "input") == 0) app_usage("--feature input needs a --batch of 2 at least");
+    if (s.export) app_check_place(s.export);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     captioner c = captioner_new(&s);
@@ -406,6 +429,7 @@ int main(int argc, char **argv)
     double started = wg_seconds();
     train(&c, tape, &s);
     double seconds = wg_seconds() - started, exact = test(&c, tape, &s, false), unseen = test(&c, tape, &s, true);
+    if (s.export) export_model(&c, s.export, tape);
     app_result("exact: %.1f %%, unseen: %.1f %%, parameters: %lld, steps: %lld, time: %.1f s", exact, unseen,
                (long long)wg_params_trainable(c.params), (long long)s.steps, seconds);
     wg_params_free(c.params);

@@ -208,10 +208,10 @@ static void record_step(void *context, wg_tape *tape, int64_t batch, wg_tensor *
     const model *m = context;
     const int layers = m->rnn.options.layers, lstm = m->rnn.options.cell == WG_LSTM;
     wg_rnn_state state = {0};
-    x[0] = app_export_data(tape, WG_I32, WG_DIMS(batch));
+    x[0] = app_export_integers(tape, WG_DIMS(batch), 0, m->vocabulary - 1);
     for (int l = 0; l < layers; l++) {
-        state.h[l] = x[1 + l] = app_export_data(tape, WG_F32, WG_DIMS(batch, m->rnn.hidden));
-        if (lstm) state.c[l] = x[1 + layers + l] = app_export_data(tape, WG_F32, WG_DIMS(batch, m->rnn.hidden));
+        state.h[l] = x[1 + l] = app_export_floats(tape, WG_DIMS(batch, m->rnn.hidden));
+        if (lstm) state.c[l] = x[1 + layers + l] = app_export_floats(tape, WG_DIMS(batch, m->rnn.hidden));
     }
     y[0] = predict(m, x[0], &state);
     for (int l = 0; l < layers; l++) {

@@ -188,7 +188,7 @@ static wg_tensor classify(const network *n, wg_tensor x)
 
 static void record_network(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
-    *x = app_export_data(tape, WG_F32, WG_DIMS(batch, 1, SIDE, SIDE));
+    *x = app_export_floats(tape, WG_DIMS(batch, 1, SIDE, SIDE));
     *y = classify(context, *x);
 }
 

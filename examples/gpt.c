@@ -332,7 +332,7 @@ static void load(gpt *g, settings *s, app_option *options)
 static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
     const gpt *g = context;
-    *x = app_export_data(tape, WG_I32, WG_DIMS(batch, g->lm.context));
+    *x = app_export_integers(tape, WG_DIMS(batch, g->lm.context), 0, g->lm.vocabulary - 1);
     *y = wg_lm_apply(&g->lm, *x);
 }
 

@@ -60,12 +60,34 @@ static int32_t number_of(const net *m, char letter)
     return (int32_t)((const char *)memchr(m->letters, letter, (size_t)m->n_letters) - m->letters);
 }
 
+/* The logits [n, letters] of the letters after `number`, i32 [n]; advances the state. */
+static wg_tensor logits_of(const net *m, wg_tensor number, wg_rnn_state *state)
+{
+    return wg_linear_apply(&m->dense, wg_rnn_step(&m->rnn, wg_one_hot(number, m->n_letters, WG_F32), state));
+}
+
 /* The logits [1, letters] of the next letter; advances the state. */
 static wg_tensor predict(const net *m, wg_tape *tape, char letter, wg_rnn_state *state)
 {
     int32_t number = number_of(m, letter);
-    wg_tensor x = wg_one_hot(wg_data(tape, WG_I32, WG_DIMS(1), &number), m->n_letters, WG_F32);
-    return wg_linear_apply(&m->dense, wg_rnn_step(&m->rnn, x, state));
+    return logits_of(m, wg_data(tape, WG_I32, WG_DIMS(1), &number), state);
+}
+
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const net *m = context;
+    wg_rnn_state state = {0};
+    x[0] = app_export_integers(tape, WG_DIMS(batch), 0, m->n_letters - 1);
+    state.h[0] = x[1] = app_export_floats(tape, WG_DIMS(batch, m->rnn.hidden));
+    y[0] = logits_of(m, x[0], &state);
+    y[1] = state.h[0];
+}
+
+static void export_model(net *m, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"letter", "h"}, *const out[] = {"logits", "h_next"};
+    const app_model program = {in, out, 2, 2, record_model, m};
+    app_export(path, tape, &program);
 }
 
 /* ---- training ---- */
@@ -139,7 +161,7 @@ static void check_word(const char *word)
 
 int main(int argc, char **argv)
 {
-    const char *word = "HELLO";
+    const char *word = "HELLO", *export = NULL;
     int64_t hidden = 3, steps = 300, seed = 0, threads = 1;
     double lr = 0.03;
     bool tiny = false;
@@ -147,6 +169,7 @@ int main(int argc, char **argv)
                             {APP_INT, "hidden", &hidden, "N", "units of the recurrent layer", 1, 1024},
                             {APP_INT, "steps", &steps, "N", "steps of training", 1, 1e6},
                             {APP_REAL, "lr", &lr, "X", "Adam's learning rate", 0, 10},
+                            APP_EXPORT(&export),
                             {APP_INT, "seed", &seed, "N", "of the initial weights", 0, 9e18},
                             APP_THREADS(&threads),
                             {APP_FLAG, "tiny", &tiny, NULL, "the same: it takes less than a second"},
@@ -158,6 +181,7 @@ int main(int argc, char **argv)
               "most 0.5.",
               options);
     check_word(word);
+    if (export) app_check_place(export);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(threads, seed, NULL, &pool);
 
@@ -186,6 +210,7 @@ int main(int argc, char **argv)
                "smallest probability: %.3f, without recurrence: %.3f",
                (long long)wg_params_trainable(m.params), loss, (long long)rises, (long long)spelled, least,
                least_without);
+    if (export) export_model(&m, export, tape);
     net_free(&m);
     net_free(&without);
     wg_tape_free(tape);

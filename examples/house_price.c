@@ -165,6 +165,14 @@ static model model_new(const houses *h, int64_t hidden, int64_t seed)
     return m;
 }
 
+/* Standardised prices [n, 1], from standardised numbers [n, 3] and places i32 [n]. */
+static wg_tensor price_of(const model *m, wg_tensor numbers, wg_tensor place)
+{
+    wg_tensor x = wg_concat((wg_tensor[]){numbers, wg_embedding_apply(&m->place, place)}, 2, 1);
+    for (int i = 0; i < 2; i++) x = wg_relu(wg_linear_apply(&m->layer[i], x));
+    return wg_linear_apply(&m->layer[2], x);
+}
+
 /* Standardised prices [n, 1]: predicted and true ones. */
 static wg_tensor predict(const model *m, wg_tape *tape, const houses *h, const int64_t *which, int64_t n,
                          wg_tensor *truth)
@@ -177,15 +185,34 @@ static wg_tensor predict(const model *m, wg_tape *tape, const houses *h, const i
         rows[i * SHIFT + NUMBERS] = (float)one->price;
         places[i] = one->place;
     }
-    wg_tensor raw = wg_data(tape, WG_F32, WG_DIMS(n, SHIFT), rows);
-    wg_tensor place = wg_embedding_apply(&m->place, wg_data(tape, WG_I32, WG_DIMS(n), places));
+    wg_tensor all = wg_div(wg_sub(wg_data(tape, WG_F32, WG_DIMS(n, SHIFT), rows), wg_use(tape, m->mean)),
+                           wg_use(tape, m->deviation));
+    wg_tensor place = wg_data(tape, WG_I32, WG_DIMS(n), places);
     free(rows);
     free(places);
-    wg_tensor all = wg_div(wg_sub(raw, wg_use(tape, m->mean)), wg_use(tape, m->deviation));
     *truth = wg_slice(all, 1, NUMBERS, SHIFT);
-    wg_tensor x = wg_concat((wg_tensor[]){wg_slice(all, 1, 0, NUMBERS), place}, 2, 1);
-    for (int i = 0; i < 2; i++) x = wg_relu(wg_linear_apply(&m->layer[i], x));
-    return wg_linear_apply(&m->layer[2], x);
+    return price_of(m, wg_slice(all, 1, 0, NUMBERS), place);
+}
+
+/* ---- export ---- */
+
+/* From numbers as they are to prices. */
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const model *m = context;
+    const wg_tensor mean = wg_use(tape, m->mean), deviation = wg_use(tape, m->deviation);
+    x[0] = app_export_floats(tape, WG_DIMS(batch, NUMBERS));
+    x[1] = app_export_tokens(tape, WG_DIMS(batch), &m->place);
+    const wg_tensor centred = wg_sub(x[0], wg_slice(mean, 0, 0, NUMBERS));
+    const wg_tensor price = price_of(m, wg_div(centred, wg_slice(deviation, 0, 0, NUMBERS)), x[1]);
+    y[0] = wg_add(wg_mul(price, wg_slice(deviation, 0, NUMBERS, SHIFT)), wg_slice(mean, 0, NUMBERS, SHIFT));
+}
+
+static void export_model(model *m, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"bedrooms_area_wealth", "place"}, *const out[] = {"price"};
+    const app_model program = {in, out, 2, 1, record_model, m};
+    app_export(path, tape, &program);
 }
 
 /* ---- validation ---- */
@@ -205,7 +232,7 @@ static double validate(const model *m, wg_tape *tape, const houses *h, double *o
 typedef struct settings {
     int64_t houses, hidden, batch, steps, patience, seed, threads;
     double lr;
-    const char *csv, *out;
+    const char *csv, *out, *export;
     bool tiny;
 } settings;
 
@@ -291,6 +318,7 @@ int main(int argc, char **argv)
         {APP_INT, "patience", &s.patience, "N", "stop after N hundred steps without an improvement", 1, 1e6},
         {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate", 0, 10},
         {APP_TEXT, "out", &s.out, "FILE", "write the best model"},
+        APP_EXPORT(&s.export),
         {APP_FLAG, "tiny", &s.tiny, NULL, "1000 houses, 8 units, 600 steps"},
         {APP_INT, "seed", &s.seed, "N", "of weights, order and generated houses", 0, 9e18},
         APP_THREADS(&s.threads),
@@ -301,6 +329,7 @@ int main(int argc, char **argv)
               "Expected: an error (RMSE) of at most 0.2 of that of the mean price.",
               options);
     if (s.tiny) app_preset(options, "houses=1000 hidden=8 steps=600");
+    if (s.export) app_check_place(s.export);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     wg_signal_catch();
@@ -318,6 +347,7 @@ int main(int argc, char **argv)
     printf("%lld houses to train on, %lld to validate, %lld zip codes, %lld parameters\n", (long long)h.n_train,
            (long long)(h.n - h.n_train), (long long)h.n_places - 1, (long long)wg_params_trainable(m.params));
     print_some(&m, tape, &h);
+    if (s.export) export_model(&m, s.export, tape);
     app_result("RMSE: %.0f, RMSE of the mean: %.0f, ratio: %.3f, R squared: %.4f, steps: %llu", before, of_mean,
                before / of_mean, 1 - pow(before / of_mean, 2), (unsigned long long)steps);
     free(h.house);

@@ -135,12 +135,31 @@ static model model_new(const table *t, int64_t hidden, int64_t seed)
 }
 
 /* Logits [batch, species]. */
+static wg_tensor logits_of(const model *m, wg_tensor measures, wg_tensor island, wg_tensor sex)
+{
+    const wg_tensor parts[] = {measures, wg_embedding_apply(&m->island, island), wg_embedding_apply(&m->sex, sex)};
+    return wg_linear_apply(&m->out, wg_relu(wg_linear_apply(&m->hidden, wg_concat(parts, 3, 1))));
+}
+
 static wg_tensor classify(const model *m, wg_tape *tape, const wg_batch *b)
 {
-    const wg_tensor parts[] = {wg_batch_tensor(b, tape, 0),
-                               wg_embedding_apply(&m->island, wg_batch_tensor(b, tape, 1)),
-                               wg_embedding_apply(&m->sex, wg_batch_tensor(b, tape, 2))};
-    return wg_linear_apply(&m->out, wg_relu(wg_linear_apply(&m->hidden, wg_concat(parts, 3, 1))));
+    return logits_of(m, wg_batch_tensor(b, tape, 0), wg_batch_tensor(b, tape, 1), wg_batch_tensor(b, tape, 2));
+}
+
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const model *m = context;
+    x[0] = app_export_floats(tape, WG_DIMS(batch, NUMBERS));
+    x[1] = app_export_tokens(tape, WG_DIMS(batch), &m->island);
+    x[2] = app_export_tokens(tape, WG_DIMS(batch), &m->sex);
+    y[0] = logits_of(m, x[0], x[1], x[2]);
+}
+
+static void export_model(model *m, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"measures", "island", "sex"}, *const out[] = {"logits"};
+    const app_model program = {in, out, 3, 1, record_model, m};
+    app_export(path, tape, &program);
 }
 
 static wg_confusion *validate(const model *m, wg_tape *tape, wg_feed *feed, int64_t classes)
@@ -173,7 +192,7 @@ static void print_scores(const wg_confusion *c, const char *const *names)
 /* ---- training ---- */
 
 typedef struct settings {
-    const char *csv, *out;
+    const char *csv, *out, *export;
     int64_t hidden, batch, steps, seed, threads;
     double lr;
     bool tiny;
@@ -231,6 +250,7 @@ int main(int argc, char **argv)
                             {APP_INT, "steps", &s.steps, "N", "steps of training", 1, 1e6},
                             {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate", 0, 10},
                             {APP_TEXT, "out", &s.out, "FILE", "write the best model"},
+                            APP_EXPORT(&s.export),
                             {APP_INT, "seed", &s.seed, "N", "of weights and order", 0, 9e18},
                             {APP_FLAG, "tiny", &s.tiny, NULL, "the same: it takes less than a second"},
                             APP_THREADS(&s.threads),
@@ -240,6 +260,7 @@ int main(int argc, char **argv)
               "Learns the species of penguins from a CSV file with numbers, categories and missing values.\n"
               "Expected: a validation accuracy of at least 0.97.",
               options);
+    if (s.export) app_check_place(s.export);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     table t = table_read(s.csv);
@@ -248,6 +269,7 @@ int main(int argc, char **argv)
     train(&m, tape, &t, validation, &s);
     wg_confusion *c = validate(&m, tape, validation, t.species->n);
     print_scores(c, t.species->names);
+    if (s.export) export_model(&m, s.export, tape);
     app_result("accuracy: %.3f, macro F1: %.3f, parameters: %lld", wg_confusion_accuracy(c),
                wg_confusion_macro(c).f1, (long long)wg_params_trainable(m.params));
     wg_confusion_free(c);

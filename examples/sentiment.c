@@ -34,7 +34,7 @@
 enum { FILTERS = 3, FIRST_FILTER = 3, MODELS = 5, TASKS = 3 };
 
 typedef struct settings {
-    const char *model, *task, *pos, *neg, *sentence, *init_out, *order_out;
+    const char *model, *task, *pos, *neg, *sentence, *init_out, *order_out, *export;
     int64_t sentences, epochs, patience, batch, embedding, hidden, filters, seed, threads;
     double dropout, lr;
     bool tiny;
@@ -248,31 +248,30 @@ static result train(const settings *s, wg_tape *tape, model *m, const corpus *c,
     return l.result;
 }
 
-/* ---- files for comparison; single sentences ---- */
+/* ---- export; single sentences ---- */
 
-/* Writes the data and batches that bench/peers/sentiment.py needs to repeat the training. */
-static void write_order_file(const char *path, const corpus *c, const settings *s)
+typedef struct exported {
+    const model *model;
+    int64_t T;
+} exported;
+
+static void record_model(void *context, wg_tape *tape, int64_t n, wg_tensor *x, wg_tensor *y)
 {
-    wg_loader *loader = app_loader_new(c->train, s->batch, s->seed, c->text.lengths);
-    int64_t steps = s->epochs * wg_loader_batches(loader);
-    int32_t *numbers = app_room(steps * s->batch, sizeof *numbers),
-            parts[2] = {(int32_t)c->train, (int32_t)c->held};
-    for (int64_t step = 0; step < steps; step++) {
-        const int64_t *samples;
-        int64_t n = wg_loader_batch(loader, (uint64_t)step, &samples);
-        for (int64_t i = 0; i < s->batch; i++) numbers[step * s->batch + i] = i < n ? (int32_t)samples[i] : -1;
-    }
-    wg_entry entries[] = {
-        {.name = "tokens", .dtype = WG_I32, .shape = WG_DIMS(c->n, c->text.width), .data = c->text.tokens},
-        {.name = "lengths", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->text.lengths},
-        {.name = "labels", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->labels},
-        {.name = "order", .dtype = WG_I32, .shape = WG_DIMS(steps, s->batch), .data = numbers},
-        {.name = "parts", .dtype = WG_I32, .shape = WG_DIMS(2), .data = parts}};
-    wg_error error = {0};
-    if (wg_safetensors_write(path, entries, sizeof entries / sizeof *entries, NULL, 0, &error) != WG_OK)
-        app_fail("%s", error.text);
-    free(numbers);
-    wg_loader_free(loader);
+    const exported *e = context;
+    const bool bow = e->model->kind == BOW;
+    batch b = {0};
+    if (bow) x[0] = b.bag = app_export_floats(tape, WG_DIMS(n, e->model->vocabulary));
+    if (!bow) b.text = sequences_export(tape, n, e->T, &e->model->embedding, x);
+    y[0] = predict(e->model, &b);
+}
+
+static void export_model(const model *m, const corpus *c, const char *path, wg_tape *tape)
+{
+    const bool bow = m->kind == BOW;
+    const char *const in[] = {bow ? "bag" : "words", "lengths"}, *const out[] = {"logits"};
+    exported e = {m, sequences_longest(&c->text)};
+    const app_model program = {in, out, bow ? 1 : 2, 1, record_model, &e};
+    app_export(path, tape, &program);
 }
 
 /* The logits of one sample. */
@@ -361,8 +360,9 @@ static void check_settings(const settings *s, bool one_model, bool one_task)
 {
     if (!s->pos != !s->neg) app_usage("--pos and --neg are given together");
     if (s->sentence && !one_task) app_usage("--sentence needs a --task, or files");
-    if ((s->init_out || s->order_out) && !(one_model && one_task))
-        app_usage("--init-out and --order-out need one --model and one --task, or files");
+    if ((s->init_out || s->order_out || s->export) && !(one_model && one_task))
+        app_usage("--init-out, --order-out and --export need one --model and one --task, or files");
+    if (s->export) app_check_place(s->export);
 }
 
 /* The models and tasks to train. */
@@ -393,7 +393,7 @@ static void run(const settings *s, wg_tape *tape, const plan *p, result r[MODELS
         c[k] = p->tasks[k] == &task_files ? corpus_read(s->neg, s->pos, (uint64_t)s->seed)
                                           : corpus_generate(p->tasks[k], s->sentences, (uint64_t)s->seed);
         if (s->sentence) check_sentence(&c[k], s->sentence);
-        if (s->order_out) write_order_file(s->order_out, &c[k], s);
+        if (s->order_out) write_order_file(s->order_out, &c[k], s->epochs, s->batch, s->seed);
     }
     for (int kind = p->first; kind <= p->last; kind++)
         for (int k = 0; k < p->n_tasks; k++) {
@@ -402,6 +402,7 @@ static void run(const settings *s, wg_tape *tape, const plan *p, result r[MODELS
             if (s->init_out) app_save(s->init_out, m.params, s->seed);
             r[kind][k] = train(s, tape, &m, &c[k], label);
             if (s->sentence) classify(tape, &m, &c[k], s->sentence);
+            if (s->export) export_model(&m, &c[k], s->export, tape);
             wg_params_free(m.params);
         }
     for (int k = 0; k < p->n_tasks; k++) {
@@ -457,6 +458,7 @@ int main(int argc, char **argv)
         {APP_REAL, "lr", &s.lr, "X", "Adam's learning rate; 0: 5e-3, for files 1e-3", 0, 10},
         {APP_TEXT, "init-out", &s.init_out, "FILE", "write the initial weights"},
         {APP_TEXT, "order-out", &s.order_out, "FILE", "write the data and the order of the batches"},
+        APP_EXPORT(&s.export),
         {APP_FLAG, "tiny", &s.tiny, NULL, "600 sentences, small models"},
         {APP_INT, "seed", &s.seed, "N", "of data, weights, order and dropout", 0, 9e18},
         APP_THREADS(&s.threads),

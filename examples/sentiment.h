@@ -37,4 +37,7 @@ corpus corpus_read(const char *negative, const char *positive, uint64_t seed);
 corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known);
 void corpus_fini(corpus *c);
 
+/* Writes the data and batches that bench/peers/sentiment.py needs to repeat the training. */
+void write_order_file(const char *path, const corpus *c, int64_t epochs, int64_t batch, int64_t seed);
+
 #endif

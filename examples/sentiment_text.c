@@ -200,3 +200,28 @@ corpus corpus_look_at(const char *lines, unsigned flags, const dictionary *known
     c.dictionary = own;
     return c;
 }
+
+/* ---- a file for comparison ---- */
+
+void write_order_file(const char *path, const corpus *c, int64_t epochs, int64_t batch, int64_t seed)
+{
+    wg_loader *loader = app_loader_new(c->train, batch, seed, c->text.lengths);
+    int64_t steps = epochs * wg_loader_batches(loader);
+    int32_t *numbers = app_room(steps * batch, sizeof *numbers), parts[2] = {(int32_t)c->train, (int32_t)c->held};
+    for (int64_t step = 0; step < steps; step++) {
+        const int64_t *samples;
+        int64_t n = wg_loader_batch(loader, (uint64_t)step, &samples);
+        for (int64_t i = 0; i < batch; i++) numbers[step * batch + i] = i < n ? (int32_t)samples[i] : -1;
+    }
+    wg_entry entries[] = {
+        {.name = "tokens", .dtype = WG_I32, .shape = WG_DIMS(c->n, c->text.width), .data = c->text.tokens},
+        {.name = "lengths", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->text.lengths},
+        {.name = "labels", .dtype = WG_I32, .shape = WG_DIMS(c->n), .data = c->labels},
+        {.name = "order", .dtype = WG_I32, .shape = WG_DIMS(steps, batch), .data = numbers},
+        {.name = "parts", .dtype = WG_I32, .shape = WG_DIMS(2), .data = parts}};
+    wg_error error = {0};
+    if (wg_safetensors_write(path, entries, sizeof entries / sizeof *entries, NULL, 0, &error) != WG_OK)
+        app_fail("%s", error.text);
+    free(numbers);
+    wg_loader_free(loader);
+}

@@ -27,6 +27,14 @@ void sequences_set(sequences *s, int64_t i, const int32_t *tokens, int32_t lengt
     s->lengths[i] = length;
 }
 
+int64_t sequences_longest(const sequences *s)
+{
+    int64_t longest = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->lengths[i] > longest) longest = s->lengths[i];
+    return longest;
+}
+
 bool sequences_equal(const sequences *s, int64_t i, int64_t j)
 {
     return s->lengths[i] == s->lengths[j] && memcmp(s->tokens + i * s->width, s->tokens + j * s->width,
@@ -50,4 +58,12 @@ sequence_batch sequences_batch(const sequences *s, wg_tape *tape, const int64_t 
     free(tokens);
     free(lengths);
     return b;
+}
+
+sequence_batch sequences_export(wg_tape *tape, int64_t n, int64_t T, const wg_embedding_layer *embedding,
+                                wg_tensor *x)
+{
+    x[0] = app_export_tokens(tape, WG_DIMS(n, T), embedding);
+    x[1] = app_export_integers(tape, WG_DIMS(n), 1, T);
+    return (sequence_batch){x[0], x[1], n, T};
 }

@@ -14,6 +14,8 @@ typedef struct sequences {
 sequences sequences_new(int64_t n, int64_t width);
 void sequences_fini(sequences *s);
 void sequences_set(sequences *s, int64_t i, const int32_t *tokens, int32_t length);
+/* The length of the longest. */
+int64_t sequences_longest(const sequences *s);
 bool sequences_equal(const sequences *s, int64_t i, int64_t j);
 
 typedef struct sequence_batch {
@@ -25,5 +27,9 @@ typedef struct sequence_batch {
  * fewer shapes to plan, plus `padding`. */
 sequence_batch sequences_batch(const sequences *s, wg_tape *tape, const int64_t *sample, int64_t n,
                                int64_t padding);
+
+/* A batch as inputs of a model to export: x[0] and x[1], rows of an embedding and lengths 1 .. T. */
+sequence_batch sequences_export(wg_tape *tape, int64_t n, int64_t T, const wg_embedding_layer *embedding,
+                                wg_tensor *x);
 
 #endif

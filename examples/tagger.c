@@ -26,7 +26,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *sentence;
+    const char *data, *sentence, *export;
     int64_t sentences, epochs, batch, embedding, hidden, seed, threads;
     double unknown, dropout, lr;
     bool tiny;
@@ -146,6 +146,28 @@ static score train(const model *m, wg_tape *tape, const corpus *c, const setting
     return evaluate(m, tape, c, s->batch);
 }
 
+/* ---- export ---- */
+
+typedef struct exported {
+    const model *model;
+    int64_t T;
+} exported;
+
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const exported *e = context;
+    const sequence_batch b = sequences_export(tape, batch, e->T, &e->model->embedding, x);
+    y[0] = predict(e->model, b.tokens, b.lengths);
+}
+
+static void export_model(const model *m, const corpus *c, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"words", "lengths"}, *const out[] = {"logits"};
+    exported e = {m, sequences_longest(&c->tokens)};
+    const app_model program = {in, out, 2, 1, record_model, &e};
+    app_export(path, tape, &program);
+}
+
 /* ---- one sentence ---- */
 
 /* The logits [length, tags] of the words of a sentence; the caller frees them. */
@@ -249,6 +271,7 @@ static void run(wg_tape *tape, const settings *s)
         depends[k] = dependence(&models[k], tape, &c);
     }
     print_result(s, &c, tape, models, scores, depends);
+    if (s->export) export_model(&models[1], &c, s->export, tape);
     for (int k = 0; k < 2; k++) wg_params_free(models[k].params);
     corpus_fini(&c);
 }
@@ -263,6 +286,7 @@ int main(int argc, char **argv)
         {APP_TEXT, "data", &s.data, "FILE", "lines of a word, a tab and its tag; a blank line after each sentence"},
         {APP_TEXT, "sentence", &s.sentence, "TEXT",
          "tag this sentence at the end; blanks separate words and punctuation"},
+        APP_EXPORT(&s.export),
         {APP_INT, "sentences", &s.sentences, "N", "to generate", 10, 1e6},
         {APP_INT, "epochs", &s.epochs, "N", "passes over the data", 1, 1e4},
         {APP_INT, "batch", &s.batch, "N", "sentences per step", 1, 4096},
@@ -282,6 +306,7 @@ int main(int argc, char **argv)
               options);
     if (s.tiny) app_preset(options, "sentences=400 hidden=16 embedding=16 lr=0.02");
     if (s.sentence) check_sentence(s.sentence);
+    if (s.export) app_check_place(s.export);
     wg_signal_catch();
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);

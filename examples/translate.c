@@ -363,9 +363,9 @@ typedef struct exported {
 static void record_model(void *context, wg_tape *tape, int64_t n, wg_tensor *x, wg_tensor *y)
 {
     const exported *e = context;
-    x[0] = app_export_data(tape, WG_I32, WG_DIMS(n, e->S));
-    x[1] = app_export_data(tape, WG_I32, WG_DIMS(n));
-    x[2] = app_export_data(tape, WG_I32, WG_DIMS(n, e->T));
+    x[0] = app_export_tokens(tape, WG_DIMS(n, e->S), &e->m->source);
+    x[1] = app_export_integers(tape, WG_DIMS(n), 1, e->S);
+    x[2] = app_export_tokens(tape, WG_DIMS(n, e->T), &e->m->target);
     const memory seen = encode(e->m, x[0], x[1]);
     y[0] = translate_given(e->m, &seen, x[2], NULL);
 }

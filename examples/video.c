@@ -24,7 +24,7 @@
 enum { SIDE = 20, PIXELS = SIDE * SIDE, FRAMES = 8, MOTIONS = 6, FEATURES = 32 };
 
 typedef struct settings {
-    const char *cell, *model;
+    const char *cell, *model, *export;
     int64_t hidden, steps, batch, test, seed, threads;
     double lr;
     bool tiny;
@@ -89,8 +89,8 @@ typedef struct network {
     wg_linear_layer decoder;
 } network;
 
-/* A net computes the logits [n, 6] of clips. */
-typedef wg_tensor (*predict_fn)(const network *net, wg_tape *tape, const clips *c);
+/* A net computes the logits [n, 6] of clips, FRAMES times x[n, 1, 20, 20]. */
+typedef wg_tensor (*predict_fn)(const network *net, const wg_tensor *x);
 
 /* Features [n, 32] of frames x[n, 1, 20, 20] or, with 3 axes, of clips [n, 1, 8, 20, 20]. */
 static wg_tensor encode(const network *net, wg_tensor x)
@@ -103,26 +103,31 @@ static wg_tensor encode(const network *net, wg_tensor x)
     return wg_relu(wg_linear_apply(&net->features, wg_flatten(x, 1, -1)));
 }
 
-static wg_tensor recurrent(const network *net, wg_tape *tape, const clips *c)
+static wg_tensor recurrent(const network *net, const wg_tensor *x)
 {
-    wg_rnn_state z = wg_rnn_zero_state(&net->rnn, tape, c->n);
+    wg_rnn_state z = wg_rnn_zero_state(&net->rnn, x[0].tape, wg_size(x[0], 0));
     wg_tensor last = WG_NONE;
-    for (int t = 0; t < FRAMES; t++) last = wg_rnn_step(&net->rnn, encode(net, frame_at(tape, c, t)), &z);
+    for (int t = 0; t < FRAMES; t++) last = wg_rnn_step(&net->rnn, encode(net, x[t]), &z);
     return wg_linear_apply(&net->decoder, last);
 }
 
-static wg_tensor average(const network *net, wg_tape *tape, const clips *c)
+static wg_tensor average(const network *net, const wg_tensor *x)
 {
     wg_tensor logits[FRAMES];
-    for (int t = 0; t < FRAMES; t++) logits[t] = wg_linear_apply(&net->decoder, encode(net, frame_at(tape, c, t)));
+    for (int t = 0; t < FRAMES; t++) logits[t] = wg_linear_apply(&net->decoder, encode(net, x[t]));
     return wg_scale(wg_add_n(logits, FRAMES), 1.0 / FRAMES);
 }
 
-static wg_tensor conv3d(const network *net, wg_tape *tape, const clips *c)
+static wg_tensor conv3d(const network *net, const wg_tensor *x)
 {
-    wg_tensor frames[FRAMES];
-    for (int t = 0; t < FRAMES; t++) frames[t] = frame_at(tape, c, t);
-    return wg_linear_apply(&net->decoder, encode(net, wg_stack(frames, FRAMES, 2)));
+    return wg_linear_apply(&net->decoder, encode(net, wg_stack(x, FRAMES, 2)));
+}
+
+static wg_tensor predict_clips(const network *net, predict_fn predict, wg_tape *tape, const clips *c)
+{
+    wg_tensor x[FRAMES];
+    for (int t = 0; t < FRAMES; t++) x[t] = frame_at(tape, c, t);
+    return predict(net, x);
 }
 
 static network network_new(const settings *s, predict_fn predict)
@@ -164,7 +169,7 @@ static wg_tensor loss_of(void *context, const wg_fit_batch *batch)
     learner *l = context;
     draw_clips(&l->clips, (uint64_t)(l->seed * 1000003) + batch->step);
     wg_tensor labels = wg_borrow(batch->tape, WG_I32, WG_DIMS(l->clips.n), l->clips.motion);
-    return wg_cross_entropy(l->predict(&l->net, batch->tape, &l->clips), labels);
+    return wg_cross_entropy(predict_clips(&l->net, l->predict, batch->tape, &l->clips), labels);
 }
 
 /* Adds a batch to the confusion matrix table[class][prediction]. */
@@ -172,7 +177,7 @@ static void count(const network *net, predict_fn predict, wg_tape *tape, const c
                   int64_t table[MOTIONS][MOTIONS])
 {
     wg_no_grad_begin(tape);
-    const int32_t *said = wg_value(wg_argmax(predict(net, tape, c), -1, false));
+    const int32_t *said = wg_value(wg_argmax(predict_clips(net, predict, tape, c), -1, false));
     for (int64_t i = 0; i < c->n && said; i++) table[c->motion[i]][said[i]]++;
     wg_no_grad_end(tape);
     app_end_step(tape);
@@ -202,6 +207,23 @@ static double test(const network *net, predict_fn predict, const char *name, wg_
     return 100 * (double)right / (double)all;
 }
 
+/* Clips [n, FRAMES, 1, 20, 20] -> their logits. */
+static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const learner *l = context;
+    wg_tensor frame[FRAMES];
+    x[0] = app_export_floats(tape, WG_DIMS(batch, FRAMES, 1, SIDE, SIDE));
+    for (int t = 0; t < FRAMES; t++) frame[t] = wg_select(x[0], 1, t);
+    y[0] = l->predict(&l->net, frame);
+}
+
+static void export_model(learner *l, const char *path, wg_tape *tape)
+{
+    static const char *const in[] = {"clips"}, *const out[] = {"logits"};
+    const app_model program = {in, out, 1, 1, record_model, l};
+    app_export(path, tape, &program);
+}
+
 /* Trains a net from scratch; returns its accuracy in per cent. */
 static double learn(const settings *s, const char *name, predict_fn predict, wg_tape *tape)
 {
@@ -216,6 +238,7 @@ static double learn(const settings *s, const char *name, predict_fn predict, wg_
     app_note("%s: %lld parameters", name, (long long)wg_params_trainable(l.net.params));
     app_fit(fit, tape, (wg_progress){.unit = "clips", .units = (double)s->batch, .label = name});
     double accuracy = test(&l.net, predict, name, tape, s);
+    if (s->export) export_model(&l, s->export, tape);
     clips_fini(&l.clips);
     wg_optimizer_free(fit.optimizer);
     wg_params_free(l.net.params);
@@ -240,6 +263,7 @@ int main(int argc, char **argv)
                             {APP_INT, "test", &s.test, "N", "test clips, rounded to whole batches", 1, 1e9},
                             {APP_REAL, "lr", &s.lr, "X", "learning rate", 0, 1e3},
                             {APP_INT, "seed", &s.seed, "N", "of weights and clips", 0, 1e12},
+                            APP_EXPORT(&s.export),
                             APP_THREADS(&s.threads),
                             {APP_FLAG, "tiny", &s.tiny, NULL, "a small setting, for a few seconds"},
                             {APP_END}};
@@ -249,6 +273,8 @@ int main(int argc, char **argv)
               "convolution over time, below 55 % for the average over frames, which does not see their order.",
               options);
     if (s.tiny) app_preset(options, "steps=120 batch=20 test=200 lr=0.005");
+    if (s.export && strcmp(s.model, "all") == 0) app_usage("--export needs one --model");
+    if (s.export) app_check_place(s.export);
     wg_pool *pool;
     wg_tape *tape = app_tape_new(s.threads, s.seed, NULL, &pool);
     wg_signal_catch();

@@ -143,7 +143,7 @@ wg_status wg_onnx_apply(wg_onnx *m, wg_tape *tape, const wg_tensor *inputs, int 
     }
     int64_t turns = MOST_NODES;
     wg__arena_rewind(&m->turn);
-    wg__call c = {.model = m, .tape = tape, .floats = m->dtype, .arena = &m->turn, .turns = &turns};
+    wg__call c = {.model = m, .tape = tape, .arena = &m->turn, .turns = &turns};
     c.items = wg__arena_array(&m->turn, m->n_values, sizeof *c.items);
     if (c.items) {
         take_inputs(&c, inputs);

@@ -26,14 +26,15 @@ bool wg__call_failed(const wg__call *c) { return wg_tape_status(c->tape) != WG_O
 
 /* ---- tensors of numbers ---- */
 
-wg_dtype wg__dtype_of(wg_dtype floats, int type)
+wg_dtype wg__dtype_of(const wg_onnx *model, int type)
 {
-    return wg__type_is_float(type) ? floats : type == WG__BOOLEAN ? WG_BOOL : WG_I32;
+    if (type == WG__DOUBLE) return model->doubles;
+    return wg__type_is_float(type) ? model->dtype : type == WG__BOOLEAN ? WG_BOOL : WG_I32;
 }
 
 wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int type)
 {
-    const wg_dtype dtype = wg__dtype_of(c->floats, type);
+    const wg_dtype dtype = wg__dtype_of(c->model, type);
     int64_t n;
     wg_shape_numel(&shape, &n);
     void *data = wg__arena_array(c->arena, (uint64_t)n + 1, wg_dtype_size(dtype));

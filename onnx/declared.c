@@ -58,7 +58,7 @@ static bool declare(wg_onnx *m, wg__span message, uint32_t value, wg__declared *
                                "and bool are known",
                                d->value.name, wg__type_name(d->type));
     d->value.type = wg__type_name(d->type);
-    d->value.dtype = wg__dtype_of(m->dtype, d->type);
+    d->value.dtype = wg__dtype_of(m, d->type);
     d->value.known_while_recording = m->values[value].wanted && m->values[value].source == WG__FROM_INPUT;
     return true;
 }

@@ -4,7 +4,8 @@
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
  * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
- * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters;
+ * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters,
+ * fuse.c finds ops that onnx/out composed;
  * apply.c records the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
@@ -80,7 +81,8 @@ struct wg_onnx {
     wg__arena turn;  /* of one wg_onnx_apply */
     wg__folder folder;
     wg_params *params;
-    wg_dtype dtype;
+    wg_dtype dtype;       /* of floats and parameters */
+    wg_dtype doubles;     /* of double: f64 if no input, output or parameter is that */
     bool train_constants; /* of wg_onnx_options */
     int opset;
     wg__graph graph;
@@ -104,6 +106,7 @@ bool wg__onnx_take_constants(wg_onnx *model, wg_error *error);
 bool wg__onnx_widen(wg_onnx *model, wg_error *error);
 /* Makes the other parameters (weights.c). */
 bool wg__onnx_make_params(wg_onnx *model, wg_error *error);
+bool wg__onnx_fuse(wg_onnx *model, wg_error *error); /* fuse.c */
 /* False for NULL, a parameter that could not be made; *error is set. */
 bool wg__onnx_made(const wg_onnx *model, const wg_param *param, wg_error *error);
 bool wg__onnx_declare(wg_onnx *model, wg_error *error); /* declared.c */
@@ -178,7 +181,6 @@ struct wg__call {
     wg_onnx *model;
     const wg__onnx_node *node;
     wg_tape *tape;
-    wg_dtype floats; /* the dtype of all floats */
     wg__arena *arena;
     wg__known_item *items; /* by value */
     int64_t *turns;        /* nodes that may still be recorded */
@@ -222,7 +224,7 @@ bool wg__call_failed(const wg__call *c);
 /* A tensor of numbers: of an element type; of the model's floats. */
 wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int type);
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
-wg_dtype wg__dtype_of(wg_dtype floats, int type);
+wg_dtype wg__dtype_of(const wg_onnx *model, int type);
 
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);

@@ -105,7 +105,7 @@ static void cast_to(wg__call *c, int to)
     const wg__known_item *x = wg__in(c, 0);
     int64_t n;
     if (!x->host || !wg__keep_known(c, &x->shape)) {
-        const wg_tensor y = wg_cast(wg__tensor(c, 0), wg__dtype_of(c->floats, to));
+        const wg_tensor y = wg_cast(wg__tensor(c, 0), wg__dtype_of(c->model, to));
         wg__set(c, 0, wg__type_is_integer(from) ? wg__wrap(y, to) : y, to);
         return;
     }

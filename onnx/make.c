@@ -62,7 +62,7 @@ static void record_constant_of_shape(wg__call *c)
     bool valid = wg_shape_numel(&shape, &numel);
     for (int i = 0; i < rank; i++) valid = valid && size[i] >= 0;
     if (!valid || !wg__keep_known(c, &shape)) {
-        wg__set(c, 0, wg_full(c->tape, wg__dtype_of(c->floats, value.type), shape, number), value.type);
+        wg__set(c, 0, wg_full(c->tape, wg__dtype_of(c->model, value.type), shape, number), value.type);
         return;
     }
     double *out = wg__numbers_new(c, &shape);
@@ -85,7 +85,7 @@ static void record_range(wg__call *c)
     const wg_shape shape = WG_DIMS(count > 0 ? (int64_t)count : 0);
     const int type = wg__type_of(c, 0);
     if (!wg__keep_known(c, &shape)) {
-        wg__set(c, 0, wg_arange(c->tape, wg__dtype_of(c->floats, type), start, delta, shape.size[0]), type);
+        wg__set(c, 0, wg_arange(c->tape, wg__dtype_of(c->model, type), start, delta, shape.size[0]), type);
         return;
     }
     double *out = wg__numbers_new(c, &shape);
@@ -106,7 +106,7 @@ static void record_eye_like(wg__call *c)
     }
     const wg_tensor below = wg_tril_mask(c->tape, x.size[0], x.size[1], k);
     const wg_tensor above = wg_triu_mask(c->tape, x.size[0], x.size[1], k);
-    wg__set(c, 0, wg_cast(wg_logical_and(below, above), wg__dtype_of(c->floats, (int)to)), (int)to);
+    wg__set(c, 0, wg_cast(wg_logical_and(below, above), wg__dtype_of(c->model, (int)to)), (int)to);
 }
 
 static const char *refuse_eye_like(const wg__onnx_node *node)

@@ -13,8 +13,9 @@
  * Opsets 6 to 28 of the default domain. docs/onnx.md lists the operators. What is not supported is refused by
  * wg_onnx_open, in one line that names operator, opset and node.
  *
- * Element types: float, double, float16 and bfloat16 are the model's dtype (f32 or f64: half precision is widened, and
- * not rounded back); all integers are i32, and a number that is no i32 is an error; bool is bool.
+ * Element types: float, float16 and bfloat16 are the model's dtype (f32 or f64: half precision is widened, and not
+ * rounded back); so is double if an input, an output or an initializer is double, otherwise double is f64; all integers
+ * are i32, and a number that is no i32 is an error; bool is bool.
  *
  * Initializers of floats are parameters of the model's set, under their names: an optimizer trains them, a checkpoint
  * holds them. Not trained are
@@ -36,7 +37,7 @@ typedef struct wg_onnx wg_onnx; /* an opened model */
 
 /* How a model is opened. Start from wg_onnx_defaults. */
 typedef struct wg_onnx_options {
-    wg_dtype dtype;         /* of its parameters and of all floats: WG_F32 (default) or WG_F64 */
+    wg_dtype dtype;         /* of its parameters and of floats: WG_F32 (default) or WG_F64 */
     wg_allocator allocator; /* of the graph and its parameters; zero: malloc */
     /* A Constant of several floats is a parameter, too: where TorchScript and Paddle keep weights. Freeze those that
      * are none (a window, a mask). Default: false */

@@ -27,14 +27,15 @@ wg_onnx *wg_onnx_open_with(const char *path, wg_onnx_options options, wg_error *
     wg__heap heap = {.allocator = options.allocator};
     wg_onnx *m = wg__heap_alloc(&heap, sizeof *m);
     if (!m) return wg_error_set(error, WG_ERR_MEMORY, "%.160s: out of memory", path), NULL;
-    *m = (wg_onnx){.heap = heap, .dtype = options.dtype, .train_constants = options.train_constants};
+    *m = (wg_onnx){
+        .heap = heap, .dtype = options.dtype, .doubles = options.dtype, .train_constants = options.train_constants};
     m->arena = m->turn = (wg__arena){.heap = &m->heap};
     m->arena.most = m->turn.most = 1 << 16;
     wg__span bytes;
     const bool ok = wg__folder_open(&m->folder, &m->arena, path, &bytes, error) && prepare(m, options, error) &&
                     wg__onnx_parse(m, bytes, error) && wg__onnx_take_constants(m, error) &&
-                    wg__onnx_mark_wanted(m, error) && wg__onnx_widen(m, error) && wg__onnx_make_params(m, error) &&
-                    wg__onnx_declare(m, error);
+                    wg__onnx_mark_wanted(m, error) && wg__onnx_widen(m, error) && wg__onnx_declare(m, error) &&
+                    wg__onnx_make_params(m, error) && wg__onnx_fuse(m, error);
     if (ok) return m;
     wg_onnx_free(m);
     return NULL;

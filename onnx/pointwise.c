@@ -59,10 +59,12 @@ void wg__known_two(wg__call *c, double (*number)(double, double), int type)
 bool wg__can_know(wg__call *c)
 {
     if (!c->node->op->number || !wg__all_known(c)) return false;
+    const bool wanted = wg__wants(c, 0) && c->model->values[c->node->out[0]].wanted;
     int64_t n = 1;
     for (int k = 0; k < c->n_in; k++) {
         const wg_shape shape = wg__shape_of(c, k);
         if (!wg__keep_known(c, &shape) || !wg_shape_numel(&shape, &n)) return false;
+        if (n > 1 && wg__type_is_float(wg__type_of(c, k)) && !wanted) return false; /* not in another precision */
     }
     return true;
 }

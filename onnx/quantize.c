@@ -15,8 +15,9 @@ static wg_tensor along_axis(wg__call *c, int k, wg_tensor x)
 /* (x - zero point) scale. */
 static void record_dequantize(wg__call *c)
 {
-    const wg_tensor x = wg_cast(wg__tensor(c, 0), c->floats), scale = along_axis(c, 1, x);
-    const wg_tensor shifted = wg__has(c, 2) ? wg_sub(x, wg_cast(along_axis(c, 2, x), c->floats)) : x;
+    const wg_dtype dtype = wg__dtype_of(c->model, wg__type_of(c, 1));
+    const wg_tensor x = wg_cast(wg__tensor(c, 0), dtype), scale = along_axis(c, 1, x);
+    const wg_tensor shifted = wg__has(c, 2) ? wg_sub(x, wg_cast(along_axis(c, 2, x), dtype)) : x;
     wg__set(c, 0, wg_mul(shifted, scale), wg__type_of(c, 1));
 }
 

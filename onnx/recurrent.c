@@ -211,7 +211,8 @@ static cell cell_of(wg__call *c, const sizes *s, int d)
 /* The initial state of a direction, operand k; zeros if it is omitted. */
 static wg_tensor initial(wg__call *c, const sizes *s, int k, int d)
 {
-    if (!wg__has(c, k)) return wg_zeros(c->tape, c->floats, WG_DIMS(s->batch, s->hidden));
+    if (!wg__has(c, k))
+        return wg_zeros(c->tape, wg__dtype_of(c->model, wg__type_of(c, 0)), WG_DIMS(s->batch, s->hidden));
     return wg_select(wg__tensor(c, k), s->batch_first ? 1 : 0, d);
 }
 

@@ -44,7 +44,8 @@ static bool known_reduce(wg__call *c, wg_axes axes, bool some, bool keep)
     const wg__known_item *x = wg__in(c, 0);
     const char kind = c->node->type[6], after = c->node->type[7]; /* Sum, SumSquare, Prod, Max, Min, Mean, ... */
     const bool sum = strcmp(c->node->type, "ReduceSum") == 0, max = kind == 'M' && after == 'a', prod = kind == 'P';
-    if (!x->host || x->shape.rank > 1 || (axes.n == 0 && !some) ||
+    const bool wanted = wg__wants(c, 0) && c->model->values[c->node->out[0]].wanted;
+    if (!x->host || x->shape.rank > 1 || (wg__type_is_float(x->type) && !wanted) || (axes.n == 0 && !some) ||
         !(sum || prod || max || strcmp(c->node->type, "ReduceMin") == 0))
         return false;
     int64_t n;

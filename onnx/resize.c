@@ -205,9 +205,10 @@ static void record_resize(wg__call *c)
     for (int i = 0; i < shape.rank && !wg__call_failed(c); i++)
         if (p[i].scale != 1 || p[i].m != p[i].n || (crop && (p[i].start != 0 || p[i].end != 1)))
             x = resize_axis(
-                c, real || wg__attribute_is(c->node, "mode", "nearest", "nearest") ? x : wg_cast(x, c->floats), i,
-                &p[i]);
-    wg__set(c, 0, wg_dtype_get(x) == wg__dtype_of(c->floats, wg__type_of(c, 0)) ? x : wg_cast(x, WG_I32),
+                c,
+                real || wg__attribute_is(c->node, "mode", "nearest", "nearest") ? x : wg_cast(x, c->model->dtype),
+                i, &p[i]);
+    wg__set(c, 0, wg_dtype_get(x) == wg__dtype_of(c->model, wg__type_of(c, 0)) ? x : wg_cast(x, WG_I32),
             wg__type_of(c, 0));
 }
 

@@ -68,7 +68,7 @@ static void taps_of(wg__call *c, const sampler *s, wg_tensor grid, int64_t n, ta
         wg_tensor at = wg_add_scalar(floor, k - (t->n == 4));
         if (s->pad == REFLECTION) at = reflected(c, s, at, n);
         const wg_tensor inside = wg_clamp(at, 0, last);
-        if (s->pad == ZEROS) t->weight[k] = wg_mul(t->weight[k], wg_cast(wg_equal(inside, at), c->floats));
+        if (s->pad == ZEROS) t->weight[k] = wg_mul(t->weight[k], wg_cast(wg_equal(inside, at), wg_dtype_get(at)));
         t->row[k] = wg_cast(inside, WG_I32);
     }
 }
@@ -95,7 +95,7 @@ static wg_tensor sampled(wg__call *c, const sampler *s, wg_tensor x, const wg_sh
     const wg_tensor image = wg_arange(c->tape, WG_I32, 0, (double)positions, shape->size[0]);
     wg_tensor sum = WG_NONE;
     for (int64_t i = 0; i < combinations && !wg__call_failed(c); i++) {
-        wg_tensor row = wg_scalar(c->tape, WG_I32, 0), weight = wg_scalar(c->tape, c->floats, 1);
+        wg_tensor row = wg_scalar(c->tape, WG_I32, 0), weight = wg__scalar_like(c, x, 1);
         int64_t rest = i;
         for (int axis = 0; axis < axes; axis++, rest /= s->n_taps) {
             const int64_t k = rest % s->n_taps;
@@ -113,7 +113,7 @@ static wg_tensor sampled(wg__call *c, const sampler *s, wg_tensor x, const wg_sh
 
 static void record_grid_sample(wg__call *c)
 {
-    const wg_tensor x = wg__tensor(c, 0), grid = wg__tensor(c, 1);
+    const wg_tensor x = wg__tensor(c, 0), grid = wg_cast(wg__tensor(c, 1), wg_dtype_get(x));
     const wg_shape shape = wg_shape_get(x), g = wg_shape_get(grid);
     const int axes = shape.rank - 2;
     bool fits = axes >= 1 && axes <= 3 && g.rank == shape.rank && g.size[0] == shape.size[0];
@@ -171,10 +171,11 @@ static void record_affine_grid(wg__call *c)
         const double step = corners ? (n > 1 ? 2.0 / (double)(n - 1) : 0) : 2.0 / (double)n;
         wg_shape line = shape;
         for (int i = 0; i < axes; i++) line.size[i] = i == axis ? n : 1;
-        const wg_tensor along = wg_arange(c->tape, c->floats, corners ? (n > 1 ? -1 : 0) : -1 + step / 2, step, n);
+        const wg_tensor along =
+            wg_arange(c->tape, wg_dtype_get(theta), corners ? (n > 1 ? -1 : 0) : -1 + step / 2, step, n);
         part[k] = wg_reshape(wg_expand(wg_reshape(along, line), shape), WG_DIMS(places));
     }
-    part[axes] = wg_ones(c->tape, c->floats, WG_DIMS(places));
+    part[axes] = wg_ones(c->tape, wg_dtype_get(theta), WG_DIMS(places));
     const wg_tensor grid = wg_matmul(wg_stack(part, axes + 1, 1), wg_transpose(theta, 1, 2));
     wg_shape out = {.rank = axes + 2, .size = {wg_size(theta, 0)}};
     for (int i = 0; i < axes; i++) out.size[1 + i] = shape.size[i];

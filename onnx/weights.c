@@ -72,12 +72,28 @@ static bool make_param(wg_onnx *m, wg__value *value, wg_error *error)
     return true;
 }
 
+/* Whether an input, an output or a parameter is of that type. */
+static bool is_outside(const wg_onnx *m, int type)
+{
+    for (int i = 0; i < m->graph.n_in; i++)
+        if (m->inputs[i].type == type) return true;
+    for (int i = 0; i < m->graph.n_out; i++)
+        if (m->outputs[i].type == type) return true;
+    for (uint32_t v = 1; v < m->n_values; v++)
+        if (m->values[v].constant && m->values[v].constant->type == type &&
+            (m->values[v].source == WG__FROM_INITIALIZER || m->train_constants))
+            return true;
+    return false;
+}
+
 bool wg__onnx_make_params(wg_onnx *m, wg_error *error)
 {
+    if (!is_outside(m, WG__DOUBLE)) m->doubles = WG_F64;
     for (uint32_t v = 1; v < m->n_values; v++) {
         wg__value *value = &m->values[v];
         const wg__tensor_data *t = value->constant;
         if (!t || !value->used || value->wanted || !wg__type_is_float(t->type)) continue;
+        if (wg__dtype_of(m, t->type) != m->dtype) continue; /* a set has one dtype */
         if (t->shape.rank == 0 || (t->numel == 1 && value->source == WG__FROM_NODE)) continue;
         if (!make_param(m, value, error)) return false;
     }

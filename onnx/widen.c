@@ -123,7 +123,8 @@ static wg__onnx_node *cast_of(const widener *w, uint32_t value)
     wg__onnx_node *cast = value ? w->made_by[value] : NULL;
     const wg__tensor_data *x = cast ? constant_of(w, cast, 0) : NULL;
     const bool small = x && wg__type_is_integer(x->type) && wg__type_largest(x->type) <= UINT8_MAX;
-    return small && w->uses[value] == 1 && wg__type_is_float((int)wg__attribute_int(cast, "to", 0)) ? cast : NULL;
+    const int to = cast ? (int)wg__attribute_int(cast, "to", 0) : 0;
+    return small && w->uses[value] == 1 && wg__type_is_float(to) && to != WG__DOUBLE ? cast : NULL;
 }
 
 static bool fold_scaled(widener *w, wg__onnx_node *node)

@@ -35,17 +35,21 @@ def compare(name, session, numbers):
     return worst
 
 
-def main():
+def open_session(path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def main():
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.argv[1], folder], check=True)
         models = sorted(pathlib.Path(folder).glob("*.onnx"))
         for path in models:
             onnx.checker.check_model(str(path), full_check=True)
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = open_session(path)
             for batch in sorted(path.parent.glob(f"{path.stem}.*.npz")):
                 worst = compare(batch.name, session, numpy.load(batch))
                 failed += not worst <= TOLERANCE

@@ -8,7 +8,7 @@
 typedef struct program {
     const char *name;
     bool fixed; /* its sizes are fixed: no other batch size is tried */
-    bool exact; /* read back, it has the same bits */
+    bool near;  /* read back, its floats may have other bits; all outputs are f32 */
     void (*init)(wg_params *set);
     /* Sets x[..] and y[..]; all inputs are made from the numbers of fill_input. */
     void (*record)(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y);

@@ -59,7 +59,7 @@ static void as_declared(wg__tensor_data *tensor, const char *type)
 static wg_tensor input_of(task *t, const wg__tensor_data *tensor)
 {
     wg__arena arena = {.heap = &t->heap};
-    wg__call c = {.tape = t->tape, .floats = real, .arena = &arena};
+    wg__call c = {.model = t->model, .tape = t->tape, .arena = &arena};
     double *numbers = malloc(sizeof *numbers * ((size_t)tensor->numel + 1));
     wg__numbers from = wg__numbers_of(tensor);
     for (int64_t i = 0; i < tensor->numel; i++) numbers[i] = wg__number_next(&from);

@@ -84,12 +84,14 @@ static const char *result_name(wg__out *o)
                 : wg__out_name(o, "/%.300s%s%.100s_%u", o->at.scope, slash, op, o->number);
 }
 
-const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in, int n)
+/* A node; `first` is the name of a result before the one that counts, or NULL. */
+static const char *append(wg__out *o, const char *op_type, const char *const *in, int n, const char *first)
 {
     const char *name = result_name(o);
     while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
     wg__bytes_clear(&o->node);
     for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
+    if (first) put_text(&o->node, WG__NODE_OUTPUT, first);
     put_text(&o->node, WG__NODE_OUTPUT, name);
     put_text(&o->node, WG__NODE_NAME, name);
     put_text(&o->node, WG__NODE_TYPE, op_type);
@@ -98,6 +100,16 @@ const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in,
     o->nodes.failed |= o->node.failed || o->attributes.failed;
     wg__bytes_clear(&o->attributes);
     return name;
+}
+
+const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in, int n)
+{
+    return append(o, op_type, in, n, NULL);
+}
+
+const char *wg__out_second(wg__out *o, const char *op_type, const char *const *in, int n)
+{
+    return append(o, op_type, in, n, result_name(o));
 }
 
 const char *wg__out_node1(wg__out *o, const char *op_type, const char *a)

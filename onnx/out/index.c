@@ -1,6 +1,8 @@
 /* Reading by index: Gather, GatherElements, ScatterElements, MaxPool. */
 #include "writer.h"
 
+#include <string.h>
+
 #include "../../ops/kernels/conv/pool.h"
 #include "../../ops/kernels/move/move.h"
 
@@ -42,10 +44,10 @@ static const char *gather(wg__out *o)
     return wg__out_node2(o, "GatherElements", wg__in_name(o, 0), wg__in_name(o, 1));
 }
 
-static const char *scatter_add(wg__out *o)
+static const char *scatter(wg__out *o)
 {
     wg__with_int(o, "axis", axis_of(o));
-    wg__with_text(o, "reduction", "add");
+    wg__with_text(o, "reduction", strcmp(o->row->op, "scatter_add") == 0 ? "add" : "mul");
     return wg__out_node3(o, "ScatterElements", wg__in_name(o, 0), wg__in_name(o, 1), wg__in_name(o, 2));
 }
 
@@ -71,6 +73,7 @@ const wg__row wg__out_index[] = {
     {"gather", "GatherElements", gather},
     {"index_select", "Gather", take},
     {"one_hot", NULL, one_hot},
-    {"scatter_add", "ScatterElements", scatter_add},
+    {"scatter_add", "ScatterElements", scatter},
+    {"scatter_prod", "ScatterElements", scatter},
     {NULL},
 };

@@ -1,5 +1,5 @@
 /* Pointwise ops: a row each, and compositions where ONNX has no such operator. */
-#include "writer.h"
+#include "composed.h"
 
 #include "../../ops/kernels/pointwise/pointwise.h"
 
@@ -22,34 +22,35 @@ static const char *gelu_tanh(wg__out *o)
 
 static const char *cast(wg__out *o) { return wg__cast_to(o, wg__in_name(o, 0), o->at.dtype); }
 
-/* ---- compositions: a, b, c are the operands ---- */
+/* ---- compositions; those of log1p, expm1 and lerp are read back as these ops (onnx/fuse.c) ---- */
 
-static const char *number(wg__out *o, double value) { return wg__number(o, wg__in_node(o, 0).dtype, value); }
-
-#define COMPOSED(name, expression)                                                                                 \
-    static const char *out_##name(wg__out *o)                                                                      \
-    {                                                                                                              \
-        const char *const a = wg__in_name(o, 0), *const b = wg__in_name(o, 1), *const c = wg__in_name(o, 2);       \
-        (void)b, (void)c;                                                                                          \
-        return expression;                                                                                         \
-    }
-#define ONE(op_type, x)    wg__out_node1(o, op_type, x)
-#define TWO(op_type, x, y) wg__out_node2(o, op_type, x, y)
-#define WHERE(x, y, z)     wg__out_node3(o, "Where", x, y, z)
-
-COMPOSED(log1p, ONE("Log", TWO("Add", a, number(o, 1))))
-COMPOSED(expm1, TWO("Sub", ONE("Exp", a), number(o, 1)))
+COMPOSED(log1p, ONE("Log", TWO("Add", number(o, 1), a)))
+COMPOSED(expm1, TWO("Add", number(o, -1), ONE("Exp", a)))
 COMPOSED(rsqrt, ONE("Reciprocal", ONE("Sqrt", a)))
 COMPOSED(square, TWO("Mul", a, a))
 COMPOSED(silu, TWO("Mul", a, ONE("Sigmoid", a)))
 COMPOSED(step, wg__cast_to(o, TWO("Greater", a, number(o, 0)), o->at.dtype))
 COMPOSED(mod, TWO("Sub", a, TWO("Mul", ONE("Floor", TWO("Div", a, b)), b)))
 COMPOSED(leaky_relu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", a, b)))
-COMPOSED(elu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", b, TWO("Sub", ONE("Exp", a), number(o, 1)))))
-COMPOSED(lerp, TWO("Add", a, TWO("Mul", c, TWO("Sub", b, a))))
+COMPOSED(elu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", b, out_expm1(o))))
+COMPOSED(lerp, TWO("Sub", a, TWO("Mul", c, TWO("Sub", a, b))))
 COMPOSED(clamp, TWO("Min", TWO("Max", a, b), c))
 COMPOSED(masked_fill, WHERE(b, c, a))
 COMPOSED(is_finite, ONE("Not", TWO("Or", ONE("IsInf", a), ONE("IsNaN", a))))
+
+/* The difference, and 0 of two equal infinities. */
+COMPOSED(gap, WHERE(TWO("Equal", a, b), number(o, 0), TWO("Sub", a, b)))
+COMPOSED(logaddexp, TWO("Add", TWO("Max", a, b), ONE("Softplus", ONE("Neg", ONE("Abs", out_gap(o))))))
+
+/* atan(a / b), half a turn further where b < 0; the quotient of zeros is none. Two infinities are NaN. */
+static const char *atan2_of(wg__out *o)
+{
+    static const double half = 3.14159265358979323846;
+    const char *a = wg__in_name(o, 0), *b = wg__in_name(o, 1), *zero = number(o, 0);
+    const char *behind = TWO("Less", b, zero), *down = TWO("Less", a, zero), *level = TWO("Equal", a, zero);
+    const char *turn = WHERE(behind, WHERE(down, number(o, -half), number(o, half)), zero);
+    return TWO("Add", turn, WHERE(level, zero, ONE("Atan", TWO("Div", a, b))));
+}
 
 const wg__row wg__out_pointwise[] = {
     {"abs", "Abs", same},
@@ -59,6 +60,7 @@ const wg__row wg__out_pointwise[] = {
     {"asin", "Asin", same},
     {"asinh", "Asinh", same},
     {"atan", "Atan", same},
+    {"atan2", NULL, atan2_of},
     {"atanh", "Atanh", same},
     {"cast", "Cast", cast},
     {"ceil", "Ceil", same},
@@ -72,6 +74,7 @@ const wg__row wg__out_pointwise[] = {
     {"exp", "Exp", same},
     {"expm1", NULL, out_expm1},
     {"floor", "Floor", same},
+    {"gap", NULL, out_gap},
     {"gelu", "Gelu", same},
     {"gelu_tanh", "Gelu", gelu_tanh},
     {"greater", "Greater", same},
@@ -83,6 +86,7 @@ const wg__row wg__out_pointwise[] = {
     {"less_equal", "LessOrEqual", same},
     {"log", "Log", same},
     {"log1p", NULL, out_log1p},
+    {"logaddexp", NULL, out_logaddexp},
     {"logical_and", "And", same},
     {"logical_not", "Not", same},
     {"logical_or", "Or", same},

@@ -92,8 +92,8 @@ static const char *attention(wg__out *o)
     const int rank = q.shape.rank;
     if (q.shape.size[rank - 2] != twin_q.shape.size[rank - 2])
         wg__out_fail(o, WG_ERR_SHAPE, "the number of queries depends on the batch size");
-    const char *scaled = wg__out_node2(o, "Mul", wg__in_name(o, 0), wg__number(o, o->at.dtype, attr->scale));
-    const char *scores = wg__out_node2(o, "MatMul", scaled, transposed(o, wg__in_name(o, 1), rank));
+    const char *dots = wg__out_node2(o, "MatMul", wg__in_name(o, 0), transposed(o, wg__in_name(o, 1), rank));
+    const char *scores = wg__out_node2(o, "Mul", dots, wg__number(o, o->at.dtype, attr->scale)); /* as the kernel */
     const char *seen = band(o, attr, q.shape.size[rank - 2], k.shape.size[rank - 2]), *mask = wg__in_name(o, 3);
     if (*seen && *mask) mask = wg__out_node2(o, "And", seen, mask);
     return wg__out_node2(o, "MatMul", masked_softmax(o, scores, *mask ? mask : seen), wg__in_name(o, 2));

@@ -5,8 +5,9 @@
 
 #include "../../ops/ops.h"
 
-static const wg__row *const families[] = {wg__out_pointwise, wg__out_view,  wg__out_product, wg__out_reduce,
-                                          wg__out_norm,      wg__out_index, wg__out_make};
+static const wg__row *const families[] = {wg__out_pointwise, wg__out_view,     wg__out_product,
+                                          wg__out_reduce,    wg__out_norm,     wg__out_index,
+                                          wg__out_make,      wg__out_gradient, wg__out_indexed};
 
 /* An op of a user may have the name of one of the library. */
 static bool is_of_library(const wg_op *op)
@@ -34,7 +35,6 @@ const char *wg__row_instead(const wg_op *op)
         {"uniform", "draw numbers outside of the program and make them an input"},
         {"normal", "draw numbers outside of the program and make them an input"},
         {"bernoulli", "draw numbers outside of the program and make them an input"},
-        {"center", "record the program in eval mode, or write the variance in wg_mean and wg_square"},
         {"cross_entropy", "name what the loss is computed from as output"},
         {"label_scale", "name what the loss is computed from as output"},
         {"target_weight", "name what the loss is computed from as output"},

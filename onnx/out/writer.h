@@ -65,7 +65,7 @@ typedef struct wg__row {
 } wg__row;
 
 extern const wg__row wg__out_pointwise[], wg__out_view[], wg__out_product[], wg__out_reduce[], wg__out_norm[],
-    wg__out_index[], wg__out_make[];
+    wg__out_index[], wg__out_make[], wg__out_gradient[], wg__out_indexed[];
 
 /* The row of an op of the library; NULL if it has none, or is not of the library. */
 const wg__row *wg__row_of(const wg_op *op);
@@ -130,6 +130,8 @@ void wg__with_ints(wg__out *o, const char *name, const int64_t *numbers, int n);
 
 /* Appends a node. The name of its result, which is that of the node's value unless another one follows. */
 const char *wg__out_node(wg__out *o, const char *op_type, const char *const *in, int n);
+/* The same for the second result of an operator with two. */
+const char *wg__out_second(wg__out *o, const char *op_type, const char *const *in, int n);
 const char *wg__out_node1(wg__out *o, const char *op_type, const char *a);
 const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const char *b);
 const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c);
