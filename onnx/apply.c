@@ -44,7 +44,7 @@ static void check_input(wg__call *c, const wg__declared *d, wg_tensor x)
 
 static void take_inputs(wg__call *c, const wg_tensor *inputs)
 {
-    const wg__graph *graph = &c->model->graph;
+    const wg__graph *graph = c->model->graph;
     for (int i = 0; i < graph->n_in && !wg__call_failed(c); i++) {
         if (wg_is_nil(inputs[i]) || inputs[i].tape != c->tape) {
             wg_fail_on(c->tape, WG_ERR_ARGUMENT, "onnx", "input '%.60s' was never set, or is on another tape",
@@ -114,7 +114,7 @@ bool wg__record_graph(wg__call *c, const wg__graph *graph)
 
 static wg_tensor result(wg__call *c, int i)
 {
-    const uint32_t v = c->model->graph.out[i];
+    const uint32_t v = c->model->graph->out[i];
     if (wg__call_failed(c)) return wg_fail_on(c->tape, WG_ERR_ARGUMENT, "onnx", "after an error");
     const wg__known_item *item = &c->items[v];
     if (!item->type)
@@ -127,8 +127,8 @@ static const char *bad_arguments(const wg_onnx *m, const wg_tensor *inputs, int 
                                  int n_out)
 {
     if (!m) return "the model is NULL";
-    if (n_in != m->graph.n_in) return "not as many inputs as the model has";
-    if (n_out < 0 || n_out > m->graph.n_out) return "more outputs than the model has";
+    if (n_in != m->graph->n_in) return "not as many inputs as the model has";
+    if (n_out < 0 || n_out > m->graph->n_out) return "more outputs than the model has";
     return (!inputs && n_in) || (!outputs && n_out) ? "inputs or outputs is NULL" : NULL;
 }
 
@@ -148,7 +148,7 @@ wg_status wg_onnx_apply(wg_onnx *m, wg_tape *tape, const wg_tensor *inputs, int 
     if (c.items) {
         take_inputs(&c, inputs);
         take_constants(&c);
-        wg__record_graph(&c, &m->graph);
+        wg__record_graph(&c, m->graph);
     } else
         wg_fail_on(tape, WG_ERR_MEMORY, "onnx", "out of memory");
     for (int i = 0; i < n_out; i++) outputs[i] = result(&c, i);

@@ -18,16 +18,41 @@ bool wg__attribute_parse(wg__span message, wg__attribute *a)
         if (f.number == 7) guessed = WG__ATTR_FLOATS;
         if (f.number == 8) guessed = WG__ATTR_INTS;
         if (wg__field_is_integer(&f, 20)) a->type = f.integer < 100 ? (int)f.integer : 0;
+        if (wg__field_is_bytes(&f, 21)) a->reference = f.bytes;
     }
     if (!a->type) a->type = guessed;
     return !wire.failed;
 }
 
+/* The attribute of that name in field `number` of a node or function. */
+static bool find(wg__span message, uint32_t number, wg__span name, wg__attribute *a)
+{
+    wg__wire wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, number) && wg__attribute_parse(f.bytes, a) && a->name.size == name.size &&
+            memcmp(a->name.data, name.data, name.size) == 0)
+            return true;
+    *a = (wg__attribute){0};
+    return false;
+}
+
+bool wg__attribute_resolve(const wg__onnx_node *node, wg__attribute *a)
+{
+    const wg__span name = a->name, wanted = a->reference;
+    const wg__frame *frame = node->frame;
+    if (!wanted.size) return true;
+    if (!frame) return false;
+    const bool found = (find(frame->call->message, 5, wanted, a) && wg__attribute_resolve(frame->call, a)) ||
+                       (find(frame->function, 11, wanted, a) && !a->reference.size);
+    a->name = name;
+    a->reference = wanted;
+    return found;
+}
+
 bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *a)
 {
-    wg__wire wire = wg__wire_of(node->message);
-    for (wg__field f; wg__wire_next(&wire, &f);)
-        if (wg__field_is_bytes(&f, 5) && wg__attribute_parse(f.bytes, a) && wg__span_is(a->name, name)) return true;
+    const wg__span text = {(const uint8_t *)name, strlen(name)};
+    if (find(node->message, 5, text, a) && wg__attribute_resolve(node, a)) return true;
     *a = (wg__attribute){0};
     return false;
 }

@@ -13,6 +13,7 @@ static bool allows(const wg__op *op, const wg__attribute *a)
         const size_t n = strcspn(at, "=");
         if (n != a->name.size || memcmp(at, a->name.data, n) != 0) continue;
         const char letter = at[n + 1];
+        if (a->reference.size && letter == 'g') return false; /* its names are those of another place */
         return a->type == 0 || (a->type < (int)sizeof letters - 1 && letters[a->type] == letter);
     }
     return false;
@@ -27,7 +28,11 @@ static bool check_attributes(const wg_onnx *m, const wg__onnx_node *node, wg_err
         if (!wg__field_is_bytes(&f, 5)) continue;
         if (!wg__attribute_parse(f.bytes, &a))
             return wg__onnx_refuse(m, error, "an attribute of node '%.60s' is no protocol buffer", node->name);
-        if (allows(node->op, &a)) continue;
+        if (a.reference.size && !node->frame)
+            return wg__onnx_refuse(
+                m, error, "%s (opset %d) of node '%.60s' refers to an attribute of a function, but is in none",
+                node->type, node->opset, node->name);
+        if (!wg__attribute_resolve(node, &a) || allows(node->op, &a)) continue;
         return wg__onnx_refuse(m, error,
                                "%s (opset %d) of node '%.60s': attribute '%.*s' is not supported: export "
                                "without it",

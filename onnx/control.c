@@ -1,4 +1,4 @@
-/* If, Loop and Scan. Which branch, and how many turns, is known while recording; a loop is unrolled. */
+/* If, Loop and Scan, and calls of functions. Which branch, and how many turns, is known while recording; a loop is unrolled. */
 #include <math.h>
 
 #include "internal.h"
@@ -21,6 +21,13 @@ static const char *refuse_loop(const wg__onnx_node *node)
     return has_graph(node, "body") ? NULL : "it has no body";
 }
 
+/* Records a graph whose results are those of the node. */
+static void record_body(wg__call *c, const wg__graph *body)
+{
+    if (!wg__record_graph(c, body)) return;
+    for (int k = 0; k < c->n_out; k++) wg__set_item(c, k, &c->items[body->out[k]]);
+}
+
 static void record_if(wg__call *c)
 {
     const bool condition = wg__known_scalar(c, 0, 0) != 0;
@@ -30,9 +37,12 @@ static void record_if(wg__call *c)
         wg__call_fail(c, WG_ERR_FORMAT, "its branch has %d inputs and %d results", branch->n_in, branch->n_out);
         return;
     }
-    if (!wg__record_graph(c, branch)) return;
-    for (int k = 0; k < c->n_out; k++) wg__set_item(c, k, &c->items[branch->out[k]]);
+    record_body(c, branch);
 }
+
+static void record_call(wg__call *c) { record_body(c, c->node->body[0]); }
+
+const wg__op wg__onnx_call = {"function", record_call};
 
 /* ---- what turns have in common ---- */
 

@@ -65,7 +65,7 @@ static bool declare(wg_onnx *m, wg__span message, uint32_t value, wg__declared *
 
 bool wg__onnx_declare(wg_onnx *m, wg_error *error)
 {
-    const wg__graph *g = &m->graph;
+    const wg__graph *g = m->graph;
     int n_out = 0;
     m->inputs = wg__arena_array(&m->arena, (uint64_t)g->n_in + 1, sizeof *m->inputs);
     m->outputs = wg__arena_array(&m->arena, (uint64_t)g->n_out + 1, sizeof *m->outputs);
@@ -81,8 +81,8 @@ bool wg__onnx_declare(wg_onnx *m, wg_error *error)
     return true;
 }
 
-size_t wg_onnx_input_count(const wg_onnx *model) { return model ? (size_t)model->graph.n_in : 0; }
-size_t wg_onnx_output_count(const wg_onnx *model) { return model ? (size_t)model->graph.n_out : 0; }
+size_t wg_onnx_input_count(const wg_onnx *model) { return model ? (size_t)model->graph->n_in : 0; }
+size_t wg_onnx_output_count(const wg_onnx *model) { return model ? (size_t)model->graph->n_out : 0; }
 
 wg_onnx_value wg_onnx_input(const wg_onnx *model, size_t index)
 {

@@ -3,42 +3,38 @@
 #include <limits.h>
 #include <string.h>
 
-#include "names.h"
+#include "parse.h"
 
-enum { LEAST_OPSET = 6, LARGEST_OPSET = 28, DEEPEST = 8 };
+/* BYTES_OF_NODE: of a node in memory, with its values and their names, in calls of functions. */
+enum { LEAST_OPSET = 6, LARGEST_OPSET = 28, DEEPEST = 8, BYTES_OF_NODE = 512 };
 
-typedef struct parser {
-    wg_onnx *model;
-    wg__names names;
-    int depth; /* of graphs inside of nodes */
-    wg_error *error;
-} parser;
+static wg__graph *parse_graph(wg__parser *p, wg__span message, bool body);
 
-static bool parse_graph(parser *p, wg__span message, wg__graph *graph, bool body);
-
-static bool out_of_memory(parser *p) { return wg__onnx_memory(p->model, p->error); }
+static bool out_of_memory(wg__parser *p) { return wg__onnx_memory(p->model, p->error); }
 
 /* A new value of that name; 0 with an error. Names of this graph's values are those from `first` on. */
-static uint32_t define(parser *p, wg__span name, wg__value_source source, uint32_t first)
+static uint32_t define(wg__parser *p, wg__span name, wg__value_source source, uint32_t first)
 {
     wg_onnx *m = p->model;
     wg__name *slot = wg__name_of(&p->names, name);
     if (!slot ||
         !wg__grow(&m->heap, (void **)&m->values, &m->cap_values, (uint64_t)m->n_values + 1, sizeof *m->values))
         return out_of_memory(p), 0;
-    if (slot->value >= first) {
+    if (slot->value >= first || slot->omitted) {
         wg__onnx_refuse(m, p->error, "two values are named '%.80s'", slot->text);
         return 0;
     }
     m->values[m->n_values] =
-        (wg__value){.name = slot->text, .source = source, .nested = p->depth > 0, .shadowed = slot->value};
+        (wg__value){.name = slot->text, .source = source, .frame = p->frame, .shadowed = slot->value};
+    m->values[m->n_values].nested = p->depth > 0 || p->frame;
     return slot->value = m->n_values++;
 }
 
 /* The names of values from `first` on stand for what they stood for outside. */
-static void forget(parser *p, uint32_t first)
+static void forget(wg__parser *p, uint32_t first)
 {
     for (uint32_t v = p->model->n_values; v-- > first;) {
+        if (p->model->values[v].frame != p->frame) continue; /* it has no name here */
         const char *name = p->model->values[v].name;
         wg__name *slot = wg__name_of(&p->names, (wg__span){(const uint8_t *)name, strlen(name)});
         slot->value = p->model->values[v].shadowed;
@@ -56,7 +52,7 @@ static int count(wg__span message, uint32_t number)
     return n;
 }
 
-static uint32_t *ids_new(parser *p, int n)
+static uint32_t *ids_new(wg__parser *p, int n)
 {
     uint32_t *ids = wg__arena_array(&p->model->arena, (uint64_t)n + 1, sizeof *ids);
     if (!ids) out_of_memory(p);
@@ -64,14 +60,14 @@ static uint32_t *ids_new(parser *p, int n)
 }
 
 /* Operands: names that are defined. */
-static bool parse_operand(parser *p, wg__onnx_node *node, wg__span name)
+static bool parse_operand(wg__parser *p, wg__onnx_node *node, wg__span name)
 {
     uint32_t value = 0;
     if (name.size) {
         const wg__name *slot = wg__name_of(&p->names, name);
         if (!slot) return out_of_memory(p);
         value = slot->value;
-        if (!value)
+        if (!value && !slot->omitted)
             return wg__onnx_refuse(
                 p->model, p->error,
                 "node '%.60s' reads '%.80s', which no node before it makes (a cycle, or nodes that "
@@ -83,58 +79,63 @@ static bool parse_operand(parser *p, wg__onnx_node *node, wg__span name)
     return true;
 }
 
-/* What of a NodeProto is needed to find its row. */
-static bool parse_head(parser *p, wg__span message, wg__onnx_node *node)
+/* What of a NodeProto is needed to find its row, or the function that it calls. */
+static bool parse_head(wg__parser *p, wg__span message, wg__onnx_node *node, const wg__function **function)
 {
     wg_onnx *m = p->model;
-    wg__span name = {0}, type = {0}, domain = {0}, result = {0};
+    wg__span name = {0}, type = {0}, domain = {0}, overload = {0}, result = {0};
     wg__wire wire = wg__wire_of(message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (wg__field_is_bytes(&f, 2) && !result.size) result = f.bytes;
         if (wg__field_is_bytes(&f, 3)) name = f.bytes;
         if (wg__field_is_bytes(&f, 4)) type = f.bytes;
         if (wg__field_is_bytes(&f, 7)) domain = f.bytes;
+        if (wg__field_is_bytes(&f, 8)) overload = f.bytes;
     }
     if (wire.failed) return wg__onnx_refuse(m, p->error, "a node is no protocol buffer");
     *node = (wg__onnx_node){.message = message,
-                            .opset = m->opset,
+                            .opset = p->opset,
+                            .frame = p->frame,
                             .name = wg__span_text(&m->arena, name.size ? name : result),
                             .type = wg__span_text(&m->arena, type)};
     const char *where = wg__span_text(&m->arena, domain);
     if (!node->name || !node->type || !where) return out_of_memory(p);
     const bool ours = !*where || strcmp(where, "ai.onnx") == 0;
+    *function = ours ? NULL : wg__function_find(p->functions, domain, type, overload);
     node->op = ours ? wg__onnx_find(node->type) : NULL;
-    if (node->op) return true;
+    if (node->op || *function) return true;
     return wg__onnx_refuse(m, p->error, "%.40s%s%.40s (opset %d) of node '%.60s' is not supported: %s", where,
-                           *where ? "." : "", node->type, m->opset, node->name,
+                           *where ? "." : "", node->type, node->opset, node->name,
                            wg__onnx_instead(where, node->type));
 }
 
 /* The graphs of If, Loop and Scan. */
-static bool parse_bodies(parser *p, wg__onnx_node *node)
+static bool parse_bodies(wg__parser *p, wg__onnx_node *node)
 {
     static const char *const names[] = {"then_branch", "else_branch", "body"};
     for (int i = 0; i < 3; i++) {
         wg__attribute a;
         if (!wg__attribute_find(node, names[i], &a) || a.type != WG__ATTR_GRAPH) continue;
-        wg__graph *body = wg__arena_array(&p->model->arena, 1, sizeof *body);
-        if (!body) return out_of_memory(p);
-        if (!parse_graph(p, a.graph, body, true)) return false;
-        node->body[i % 2] = body;
+        node->body[i % 2] = parse_graph(p, a.graph, true);
+        if (!node->body[i % 2]) return false;
     }
     return true;
 }
 
-static bool parse_node(parser *p, wg__span message, wg__onnx_node *node, uint32_t first)
+static bool parse_node(wg__parser *p, wg__span message, wg__onnx_node *node, uint32_t first)
 {
-    if (!parse_head(p, message, node)) return false;
+    const wg__function *function;
+    if (!parse_head(p, message, node, &function)) return false;
     node->in = ids_new(p, count(message, 1));
     node->out = ids_new(p, count(message, 2));
     if (!node->in || !node->out) return false;
     wg__wire wire = wg__wire_of(message);
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 1) && !parse_operand(p, node, f.bytes)) return false;
-    if (!wg__onnx_check_node(p->model, node, p->error) || !parse_bodies(p, node)) return false;
+    if (function) {
+        if (!wg__parse_call(p, function, node, count(message, 2))) return false;
+    } else if (!wg__onnx_check_node(p->model, node, p->error) || !parse_bodies(p, node))
+        return false;
     wire = wg__wire_of(message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (!wg__field_is_bytes(&f, 2)) continue;
@@ -148,13 +149,14 @@ static bool parse_node(parser *p, wg__span message, wg__onnx_node *node, uint32_
 
 /* ---- graphs ---- */
 
-static bool parse_initializer(parser *p, wg__span message, uint32_t first)
+static bool parse_initializer(wg__parser *p, wg__span message, uint32_t first)
 {
     wg_onnx *m = p->model;
     wg__tensor_data *tensor = wg__arena_array(&m->arena, 1, sizeof *tensor);
     if (!tensor) return out_of_memory(p);
     if (!wg__tensor_parse(message, &m->folder, tensor, p->error)) return false;
     if (!tensor->name.size) return wg__onnx_refuse(m, p->error, "an initializer has no name");
+    if (p->frame && !wg__onnx_expand(m, (uint64_t)tensor->numel * sizeof(double), p->error)) return false;
     const uint32_t value = define(p, tensor->name, WG__FROM_INITIALIZER, first);
     if (value) m->values[value].constant = tensor;
     return value != 0;
@@ -171,7 +173,7 @@ static wg__span declared_name(wg__span message)
 }
 
 /* An input; one that has an initializer is that. */
-static bool parse_input(parser *p, wg__span message, wg__graph *graph, bool body, uint32_t first)
+static bool parse_input(wg__parser *p, wg__span message, wg__graph *graph, bool body, uint32_t first)
 {
     const wg__span name = declared_name(message);
     const wg__name *slot = wg__name_of(&p->names, name);
@@ -184,7 +186,7 @@ static bool parse_input(parser *p, wg__span message, wg__graph *graph, bool body
     return true;
 }
 
-static bool parse_output(parser *p, wg__span message, wg__graph *graph)
+static bool parse_output(wg__parser *p, wg__span message, wg__graph *graph)
 {
     const wg__name *slot = wg__name_of(&p->names, declared_name(message));
     if (!slot) return out_of_memory(p);
@@ -194,11 +196,11 @@ static bool parse_output(parser *p, wg__span message, wg__graph *graph)
     return true;
 }
 
-static bool parse_nodes(parser *p, wg__graph *graph, uint32_t first)
+bool wg__parse_nodes(wg__parser *p, uint32_t number, wg__graph *graph, uint32_t first)
 {
     wg__wire wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
-        if (!wg__field_is_bytes(&f, 1)) continue;
+        if (!wg__field_is_bytes(&f, number)) continue;
         if (!parse_node(p, f.bytes, &graph->node[graph->n_nodes], first)) return false;
         graph->n_nodes++;
     }
@@ -206,7 +208,7 @@ static bool parse_nodes(parser *p, wg__graph *graph, uint32_t first)
 }
 
 /* The fields of a graph in the order of their meaning: initializers, inputs, nodes, outputs. */
-static bool parse_fields(parser *p, wg__graph *graph, bool body, uint32_t first)
+static bool parse_fields(wg__parser *p, wg__graph *graph, bool body, uint32_t first)
 {
     wg__wire wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
@@ -218,34 +220,45 @@ static bool parse_fields(parser *p, wg__graph *graph, bool body, uint32_t first)
     wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 11) && !parse_input(p, f.bytes, graph, body, first)) return false;
-    if (!parse_nodes(p, graph, first)) return false;
+    if (!wg__parse_nodes(p, 1, graph, first)) return false;
     wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 12) && !parse_output(p, f.bytes, graph)) return false;
     return true;
 }
 
-static bool parse_graph(parser *p, wg__span message, wg__graph *graph, bool body)
+wg__graph *wg__graph_new(wg__parser *p, wg__span message, uint32_t nodes, uint32_t in, uint32_t out)
+{
+    wg_onnx *m = p->model;
+    const int n_nodes = count(message, nodes);
+    if (p->frame && !wg__onnx_expand(m, (uint64_t)n_nodes * BYTES_OF_NODE, p->error)) return NULL;
+    wg__graph *graph = wg__arena_array(&m->arena, 1, sizeof *graph);
+    if (!graph) return out_of_memory(p), NULL;
+    *graph = (wg__graph){
+        .message = message, .in = ids_new(p, count(message, in)), .out = ids_new(p, count(message, out))};
+    graph->node = wg__arena_array(&m->arena, (uint64_t)n_nodes + 1, sizeof *graph->node);
+    if (graph->in && graph->out && graph->node) return graph;
+    return out_of_memory(p), NULL;
+}
+
+static wg__graph *parse_graph(wg__parser *p, wg__span message, bool body)
 {
     const uint32_t first = p->model->n_values;
-    if (p->depth == DEEPEST)
-        return wg__onnx_refuse(p->model, p->error, "graphs inside of each other, more than %d deep", DEEPEST);
-    *graph = (wg__graph){
-        .message = message, .in = ids_new(p, count(message, 11)), .out = ids_new(p, count(message, 12))};
-    graph->node = wg__arena_array(&p->model->arena, (uint64_t)count(message, 1) + 1, sizeof *graph->node);
-    if (!graph->in || !graph->out) return false;
-    if (!graph->node) return out_of_memory(p);
+    if (p->depth == DEEPEST) {
+        wg__onnx_refuse(p->model, p->error, "graphs inside of each other, more than %d deep", DEEPEST);
+        return NULL;
+    }
+    wg__graph *graph = wg__graph_new(p, message, 1, 11, 12);
     p->depth += body;
-    const bool ok = parse_fields(p, graph, body, first);
+    const bool ok = graph && parse_fields(p, graph, body, first);
     p->depth -= body;
     forget(p, first);
-    return ok;
+    return ok ? graph : NULL;
 }
 
 /* ---- the model ---- */
 
-/* The version of an OperatorSetIdProto of the default domain; 0 for another domain. */
-static int parse_opset(wg__span message)
+int wg__parse_opset(wg__span message)
 {
     wg__span domain = {0};
     uint64_t version = 0;
@@ -258,22 +271,37 @@ static int parse_opset(wg__span message)
     return version < INT_MAX ? (int)version : INT_MAX;
 }
 
+bool wg__opset_is_known(const wg_onnx *m, int opset, wg_error *error)
+{
+    return (opset >= LEAST_OPSET && opset <= LARGEST_OPSET) ||
+           wg__onnx_refuse(m, error, "opset %d; %d to %d are known: see onnx.version_converter", opset, LEAST_OPSET,
+                           LARGEST_OPSET);
+}
+
+static bool parse_model(wg_onnx *m, const wg__functions *functions, wg__span message, wg_error *error)
+{
+    wg__parser p = {.model = m, .functions = functions, .opset = m->opset, .error = error};
+    p.names = (wg__names){.arena = &m->arena, .heap = &m->heap};
+    m->graph = parse_graph(&p, message, false);
+    wg__names_fini(&p.names);
+    return m->graph && (m->graph->n_out || wg__onnx_refuse(m, error, "the graph has no output"));
+}
+
 bool wg__onnx_parse(wg_onnx *m, wg__span bytes, wg_error *error)
 {
-    parser p = {.model = m, .names = {.arena = &m->arena, .heap = &m->heap}, .error = error};
+    wg__functions functions;
     wg__span graph = {0};
     wg__wire wire = wg__wire_of(bytes);
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (wg__field_is_bytes(&f, 7)) graph = f.bytes;
-        const int opset = wg__field_is_bytes(&f, 8) ? parse_opset(f.bytes) : 0;
+        const int opset = wg__field_is_bytes(&f, 8) ? wg__parse_opset(f.bytes) : 0;
         if (opset) m->opset = opset;
     }
     if (wire.failed || !graph.data) return wg__onnx_refuse(m, error, "is no ONNX model, or ends too early");
-    if (m->opset < LEAST_OPSET || m->opset > LARGEST_OPSET)
-        return wg__onnx_refuse(m, error, "opset %d; %d to %d are known: see onnx.version_converter", m->opset,
-                               LEAST_OPSET, LARGEST_OPSET);
-    const bool ok = parse_graph(&p, graph, &m->graph, false);
-    wg__names_fini(&p.names);
-    if (ok && m->graph.n_out == 0) return wg__onnx_refuse(m, error, "the graph has no output");
+    bool ok = wg__functions_init(&functions, m, bytes, error);
+    if (!m->opset && functions.n)
+        m->opset = functions.list[0].opset; /* a graph of calls alone need not import one */
+    ok = ok && wg__opset_is_known(m, m->opset, error) && parse_model(m, &functions, graph, error);
+    wg__functions_fini(&functions);
     return ok;
 }

@@ -3,9 +3,9 @@
  * Room onnx: models from ONNX files. It reads a file from a stranger, checks it, and records its graph with the public
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
- * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names;
- * check.c refuses nodes, wanted.c finds what must be known while recording, widen.c and weights.c make parameters,
- * fuse.c finds ops that onnx/out composed;
+ * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names,
+ * function.c calls of the model's functions; check.c refuses nodes, wanted.c finds what must be known while recording,
+ * widen.c and weights.c make parameters, fuse.c finds ops that onnx/out composed;
  * apply.c records the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
@@ -26,6 +26,21 @@ typedef enum wg__value_source {
     WG__FROM_BODY
 } wg__value_source;
 
+typedef struct wg__onnx_node wg__onnx_node;
+
+/* A call of a function of the model: its nodes are parsed for each call anew, on the values of the call. */
+typedef struct wg__frame {
+    const wg__onnx_node *call; /* its attributes are the function's; its own frame is the call around this one */
+    wg__span function;         /* FunctionProto */
+    int depth;                 /* calls around this one, plus 1 */
+} wg__frame;
+
+/* A weight of integers: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast. */
+typedef struct wg__scaled {
+    const wg__tensor_data *integers, *scale, *zero;
+    wg_shape shape; /* of scale and zero, against that of the integers */
+} wg__scaled;
+
 /* A named value of the graph or of a graph inside of a node. Value 0 is the omitted operand. */
 typedef struct wg__value {
     const char *name;
@@ -33,17 +48,18 @@ typedef struct wg__value {
     bool wanted;               /* an operator needs its numbers while it is recorded */
     bool used;                 /* by a node, or as a result */
     bool fixed;                /* not trained: mean or variance of a norm, a Constant that shall not be */
-    bool nested;               /* of a graph inside of a node */
+    bool nested;               /* of a graph inside of a node, or of a function */
     wg_param *param;           /* its parameter or buffer, or NULL */
     wg__tensor_data *constant; /* its numbers in the file, or NULL */
+    const wg__scaled *scaled;  /* of a result that is a parameter: its numbers; or NULL */
     wg__span declared;         /* inputs of the model: the ValueInfoProto */
+    const wg__frame *frame;    /* the call of a function that defines it, or NULL */
     uint32_t shadowed;         /* the value that the name stands for outside of this graph; 0: none */
 } wg__value;
 
 typedef struct wg__graph wg__graph;
 typedef struct wg__op wg__op;
-
-typedef struct wg__onnx_node {
+struct wg__onnx_node {
     const wg__op *op; /* NULL: its result is a parameter */
     int opset;
     const char *name;   /* the node's, or that of its first result */
@@ -51,14 +67,15 @@ typedef struct wg__onnx_node {
     wg__span message;   /* NodeProto: its attributes are read there */
     uint32_t *in, *out; /* values; 0: omitted */
     int n_in, n_out;
-    wg__graph *body[2]; /* then_branch and else_branch, or body */
-} wg__onnx_node;
+    wg__graph *body[2];     /* then_branch and else_branch, or body */
+    const wg__frame *frame; /* of the function whose node it is; NULL: of a graph */
+};
 
 struct wg__graph {
     wg__onnx_node *node;
     uint32_t *in, *out; /* values; in: without those that have an initializer */
     int n_nodes, n_in, n_out;
-    wg__span message; /* GraphProto */
+    wg__span message; /* GraphProto or FunctionProto */
 };
 
 /* A number while the graph is recorded. */
@@ -85,7 +102,8 @@ struct wg_onnx {
     wg_dtype doubles;     /* of double: f64 if no input, output or parameter is that */
     bool train_constants; /* of wg_onnx_options */
     int opset;
-    wg__graph graph;
+    wg__graph *graph;
+    uint64_t expansion;             /* bytes that calls of functions may still take */
     wg__declared *inputs, *outputs; /* of the graph */
     wg__value *values;              /* [n_values] */
     uint32_t n_values, cap_values;
@@ -96,25 +114,27 @@ bool wg__onnx_refuse(const wg_onnx *model, wg_error *error, const char *format, 
 bool wg__onnx_memory(const wg_onnx *model, wg_error *error);
 
 bool wg__onnx_parse(wg_onnx *model, wg__span bytes, wg_error *error); /* graph.c */
+/* Takes bytes for a call of a function; refuses the file if all calls together take too many (function.c). */
+bool wg__onnx_expand(wg_onnx *model, uint64_t bytes, wg_error *error);
 /* Whether a node can be recorded; if not, refuses the file. */
 bool wg__onnx_check_node(const wg_onnx *model, const wg__onnx_node *node, wg_error *error); /* check.c */
 /* Marks the values that must be known while recording; refuses the file if one of them cannot be. */
 bool wg__onnx_mark_wanted(wg_onnx *model, wg_error *error); /* wanted.c */
 /* Takes the tensors of Constant out of the graph (weights.c). */
 bool wg__onnx_take_constants(wg_onnx *model, wg_error *error);
-/* Makes parameters of integers with the nodes that make floats of them, which go (widen.c). */
+/* Finds integers with the nodes that make floats of them: the nodes go, their results will be parameters (widen.c). */
 bool wg__onnx_widen(wg_onnx *model, wg_error *error);
-/* Makes the other parameters (weights.c). */
-bool wg__onnx_make_params(wg_onnx *model, wg_error *error);
-bool wg__onnx_fuse(wg_onnx *model, wg_error *error); /* fuse.c */
-/* False for NULL, a parameter that could not be made; *error is set. */
-bool wg__onnx_made(const wg_onnx *model, const wg_param *param, wg_error *error);
-bool wg__onnx_declare(wg_onnx *model, wg_error *error); /* declared.c */
+/* The numbers of such a parameter. */
+bool wg__onnx_widen_into(wg_onnx *model, const wg__scaled *weight, void *out, wg_error *error);
+bool wg__onnx_make_params(wg_onnx *model, wg_error *error); /* weights.c */
+bool wg__onnx_fuse(wg_onnx *model, wg_error *error);        /* fuse.c */
+bool wg__onnx_declare(wg_onnx *model, wg_error *error);     /* declared.c */
 
 /* ---- attributes ---- */
 
 typedef struct wg__attribute {
     wg__span name, text, tensor, graph, list; /* list: the whole AttributeProto, whose fields are read one by one */
+    wg__span reference;                       /* the attribute of the function that it stands for */
     int type;                                 /* AttributeProto.AttributeType */
     double number;
     int64_t integer;
@@ -131,6 +151,9 @@ enum {
 
 /* False if the message is no attribute. */
 bool wg__attribute_parse(wg__span message, wg__attribute *attribute);
+/* Whether the attribute has a value: one that stands for an attribute of the function gets that of the call, or the
+ * function's default. */
+bool wg__attribute_resolve(const wg__onnx_node *node, wg__attribute *attribute);
 bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *attribute);
 bool wg__attribute_has(const wg__onnx_node *node, const char *name);
 int64_t wg__attribute_int(const wg__onnx_node *node, const char *name, int64_t otherwise);
@@ -169,6 +192,9 @@ extern const wg__op wg__onnx_pointwise[], wg__onnx_logic[], wg__onnx_shape[], wg
     wg__onnx_reduce[], wg__onnx_product[], wg__onnx_conv[], wg__onnx_pool[], wg__onnx_norm[], wg__onnx_recurrent[],
     wg__onnx_index[], wg__onnx_control[], wg__onnx_attention[], wg__onnx_quantize[], wg__onnx_resize[],
     wg__onnx_loss[], wg__onnx_sample[];
+
+/* The row of calls of functions. */
+extern const wg__op wg__onnx_call;
 
 /* The row of an operator; NULL if there is none. */
 const wg__op *wg__onnx_find(const char *name);

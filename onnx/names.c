@@ -23,18 +23,17 @@ wg__name *wg__name_of(wg__names *names, wg__span text)
 {
     const void *nul = text.size ? memchr(text.data, 0, text.size) : NULL;
     if (nul) text.size = (size_t)((const uint8_t *)nul - text.data);
+    const uint32_t known = names->index.size ? *entry_of(names, text) : 0;
+    if (known) return &names->list[known - 1];
     if (!wg__index_room(names->heap, &names->index, hash_name, names) ||
         !wg__grow(names->heap, (void **)&names->list, &names->cap, (uint64_t)names->n + 1, sizeof *names->list))
         return NULL;
-    uint32_t *entry = entry_of(names, text);
-    if (!*entry) {
-        const char *copy = wg__span_text(names->arena, text);
-        if (!copy) return NULL;
-        names->list[names->n++] = (wg__name){.text = copy};
-        *entry = names->n;
-        names->index.count++;
-    }
-    return &names->list[*entry - 1];
+    const char *copy = wg__span_text(names->arena, text);
+    if (!copy) return NULL;
+    names->list[names->n++] = (wg__name){.text = copy};
+    *entry_of(names, text) = names->n;
+    names->index.count++;
+    return &names->list[names->n - 1];
 }
 
 void wg__names_fini(wg__names *names)

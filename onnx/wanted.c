@@ -27,11 +27,12 @@ static bool mark_graph(marker *m, const wg__graph *graph);
  * shift of the body; body results begin with `skip` that are no results of the node. */
 static bool mark_bodies(marker *m, const wg__onnx_node *node)
 {
-    const bool loop = node->type[0] != 'I'; /* Loop or Scan, not If */
+    const char kind = node->op->name[0];
+    const bool loop = kind == 'L' || kind == 'S'; /* Loop or Scan, neither If nor a call of a function */
     for (int b = 0; b < 2; b++) {
         const wg__graph *body = node->body[b];
         if (!body) continue;
-        const int skip = loop && node->type[0] == 'L'; /* the body of a Loop has its condition first */
+        const int skip = kind == 'L'; /* the body of a Loop has its condition first */
         for (int k = 0; k < node->n_out && k + skip < body->n_out; k++)
             if (wants(m, node->out[k])) want(m, body->out[k + skip]);
         if (skip && body->n_out) want(m, body->out[0]);
@@ -74,7 +75,7 @@ bool wg__onnx_mark_wanted(wg_onnx *model, wg_error *error)
     marker m = {.model = model, .changed = true, .error = error};
     for (int round = 0; round < ROUNDS && m.changed; round++) {
         m.changed = false;
-        if (!mark_graph(&m, &model->graph)) return false;
+        if (!mark_graph(&m, model->graph)) return false;
     }
     return true;
 }

@@ -14,6 +14,7 @@ static bool take_constant(wg_onnx *m, wg__onnx_node *node, wg_error *error)
     wg__tensor_data *tensor = wg__arena_array(&m->arena, 1, sizeof *tensor);
     if (!tensor) return wg__onnx_memory(m, error);
     if (!wg__tensor_parse(a.tensor, &m->folder, tensor, error)) return false;
+    if (node->frame && !wg__onnx_expand(m, (uint64_t)tensor->numel * sizeof(double), error)) return false;
     wg__value *value = &m->values[node->out[0]];
     value->constant = tensor;
     value->fixed = !m->train_constants;
@@ -25,8 +26,8 @@ static bool take_from(wg_onnx *m, wg__graph *graph, wg_error *error)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         wg__onnx_node *node = &graph->node[i];
-        if (strcmp(node->type, "Constant") == 0 && !take_constant(m, node, error)) return false;
-        if (strcmp(node->type, "BatchNormalization") == 0 && node->n_in > 4)
+        if (strcmp(node->op->name, "Constant") == 0 && !take_constant(m, node, error)) return false;
+        if (node->op && strcmp(node->op->name, "BatchNormalization") == 0 && node->n_in > 4)
             m->values[node->in[3]].fixed = m->values[node->in[4]].fixed = true;
         for (int b = 0; b < 2; b++)
             if (node->body[b] && !take_from(m, node->body[b], error)) return false;
@@ -34,50 +35,68 @@ static bool take_from(wg_onnx *m, wg__graph *graph, wg_error *error)
     return true;
 }
 
-bool wg__onnx_take_constants(wg_onnx *model, wg_error *error) { return take_from(model, &model->graph, error); }
+bool wg__onnx_take_constants(wg_onnx *model, wg_error *error) { return take_from(model, model->graph, error); }
 
 /* ---- parameters ---- */
 
-bool wg__onnx_made(const wg_onnx *m, const wg_param *param, wg_error *error)
+/* Whether the set has NAME#number, which is written to `out`. */
+static bool is_taken(const wg_onnx *m, const wg__value *value, uint32_t number, char *out, size_t room)
 {
-    if (param) return true;
-    return wg_error_set(error, wg_params_status(m->params), "%.160s: %s", m->folder.path,
-                        wg_params_message(m->params)),
-           false;
+    snprintf(out, room, "%s#%u", value->name, number);
+    return wg_param_find(m->params, out) != NULL;
 }
 
-/* The name of a value in the set: in the branches of an If values may have the same, of which the second is
- * "NAME#2". */
+/* The name of a value in the set: values of branches, bodies and functions may have that of another, and are "NAME#2",
+ * "NAME#3", ... A free number is found by doubling and halving: a function may be called many thousand times. */
 static const char *free_name(wg_onnx *m, const wg__value *value)
 {
     if (!value->nested || !wg_param_find(m->params, value->name)) return value->name;
     const size_t room = strlen(value->name) + 16;
+    uint32_t taken = 1, is_free = 2;
     char *name = wg__arena_array(&m->turn, room, 1);
-    for (int i = 2; name && (i == 2 || wg_param_find(m->params, name)); i++)
-        snprintf(name, room, "%s#%d", value->name, i);
+    if (!name) return NULL;
+    for (; is_taken(m, value, is_free, name, room); is_free *= 2) taken = is_free;
+    while (is_free - taken > 1) {
+        const uint32_t middle = taken + (is_free - taken) / 2;
+        if (is_taken(m, value, middle, name, room))
+            taken = middle;
+        else
+            is_free = middle;
+    }
+    snprintf(name, room, "%s#%u", value->name, is_free);
     return name;
 }
 
-/* The parameter or buffer of a constant of floats. */
+/* The parameter or buffer of a constant of floats, or of a weight of integers. */
 static bool make_param(wg_onnx *m, wg__value *value, wg_error *error)
 {
-    const wg__tensor_data *t = value->constant;
+    const wg__tensor_data *t = value->scaled ? value->scaled->integers : value->constant;
+    bool ok = true;
+    wg__arena_rewind(&m->turn);
     const char *name = free_name(m, value);
     if (!name) return wg__onnx_memory(m, error);
     value->param = value->fixed ? wg_buffer_new(m->params, name, t->shape, wg_init_zeros())
                                 : wg_param_new(m->params, name, t->shape, wg_init_zeros());
-    if (!wg__onnx_made(m, value->param, error)) return false;
-    wg__tensor_copy(t, m->dtype, wg_param_write_begin(value->param));
+    if (!value->param) {
+        wg_error_set(error, wg_params_status(m->params), "%.160s: %s", m->folder.path,
+                     wg_params_message(m->params));
+        return false;
+    }
+    void *numbers = wg_param_write_begin(value->param);
+    if (value->scaled)
+        ok = wg__onnx_widen_into(m, value->scaled, numbers, error);
+    else
+        wg__tensor_copy(t, m->dtype, numbers);
     wg_param_write_end(value->param);
-    return true;
+    return ok;
 }
 
 /* Whether an input, an output or a parameter is of that type. */
 static bool is_outside(const wg_onnx *m, int type)
 {
-    for (int i = 0; i < m->graph.n_in; i++)
+    for (int i = 0; i < m->graph->n_in; i++)
         if (m->inputs[i].type == type) return true;
-    for (int i = 0; i < m->graph.n_out; i++)
+    for (int i = 0; i < m->graph->n_out; i++)
         if (m->outputs[i].type == type) return true;
     for (uint32_t v = 1; v < m->n_values; v++)
         if (m->values[v].constant && m->values[v].constant->type == type &&
@@ -86,16 +105,23 @@ static bool is_outside(const wg_onnx *m, int type)
     return false;
 }
 
+static bool is_param(const wg_onnx *m, const wg__value *value)
+{
+    const wg__tensor_data *t = value->constant;
+    if (value->scaled) return true;
+    if (!t || !value->used || value->wanted || !wg__type_is_float(t->type)) return false;
+    if (wg__dtype_of(m, t->type) != m->dtype) return false; /* a set has one dtype */
+    return t->shape.rank > 0 && (t->numel != 1 || value->source != WG__FROM_NODE);
+}
+
+/* Those of the model's graph first: their names are as they are. */
 bool wg__onnx_make_params(wg_onnx *m, wg_error *error)
 {
     if (!is_outside(m, WG__DOUBLE)) m->doubles = WG_F64;
-    for (uint32_t v = 1; v < m->n_values; v++) {
-        wg__value *value = &m->values[v];
-        const wg__tensor_data *t = value->constant;
-        if (!t || !value->used || value->wanted || !wg__type_is_float(t->type)) continue;
-        if (wg__dtype_of(m, t->type) != m->dtype) continue; /* a set has one dtype */
-        if (t->shape.rank == 0 || (t->numel == 1 && value->source == WG__FROM_NODE)) continue;
-        if (!make_param(m, value, error)) return false;
-    }
+    for (int nested = 0; nested < 2; nested++)
+        for (uint32_t v = 1; v < m->n_values; v++)
+            if (m->values[v].nested == (nested == 1) && is_param(m, &m->values[v]) &&
+                !make_param(m, &m->values[v], error))
+                return false;
     return true;
 }

@@ -11,12 +11,6 @@ typedef struct widener {
     wg_error *error;
 } widener;
 
-/* What a weight is: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast. */
-typedef struct scaled {
-    const wg__tensor_data *integers, *scale, *zero;
-    wg_shape shape; /* of scale and zero, against that of the integers */
-} scaled;
-
 /* ---- uses ---- */
 
 static void count_uses(widener *w, const wg__graph *graph)
@@ -47,8 +41,10 @@ static double *all_numbers(wg_onnx *m, const wg__tensor_data *t)
     return out;
 }
 
-static void widen(const scaled *w, const double *scales, const double *zeros, wg_dtype dtype, void *out)
+bool wg__onnx_widen_into(wg_onnx *m, const wg__scaled *w, void *out, wg_error *error)
 {
+    const double *scales = all_numbers(m, w->scale), *zeros = all_numbers(m, w->zero);
+    if (!scales || !zeros) return wg__onnx_memory(m, error);
     const wg_shape *shape = &w->integers->shape;
     const int64_t row = shape->rank ? shape->size[shape->rank - 1] : 1;
     const int step = w->shape.rank && w->shape.size[w->shape.rank - 1] > 1;
@@ -56,24 +52,24 @@ static void widen(const scaled *w, const double *scales, const double *zeros, wg
     for (int64_t i = 0, k = 0; i < w->integers->numel; i++, k += step) {
         if (i % row == 0) k = wg__broadcast_index(shape, &w->shape, i);
         const double number = (wg__number_next(&numbers) - (w->zero ? zeros[k] : 0)) * scales[k];
-        if (dtype == WG_F32)
+        if (m->dtype == WG_F32)
             ((float *)out)[i] = (float)number;
         else
             ((double *)out)[i] = number;
     }
+    return true;
 }
 
-/* Makes the parameter of a node's result, and drops the node. */
-static bool make(widener *w, wg__onnx_node *node, const scaled *weight)
+/* Makes a node's result a parameter, and drops the node. */
+static bool make(widener *w, wg__onnx_node *node, const wg__scaled *weight)
 {
     wg_onnx *m = w->model;
-    wg__value *value = &m->values[node->out[0]];
-    const double *scales = all_numbers(m, weight->scale), *zeros = all_numbers(m, weight->zero);
-    if (!scales || !zeros) return wg__onnx_memory(m, w->error);
-    value->param = wg_param_new(m->params, value->name, weight->integers->shape, wg_init_zeros());
-    if (!wg__onnx_made(m, value->param, w->error)) return false;
-    widen(weight, scales, zeros, m->dtype, wg_param_write_begin(value->param));
-    wg_param_write_end(value->param);
+    wg__scaled *copy = wg__arena_array(&m->arena, 1, sizeof *copy);
+    if (!copy) return wg__onnx_memory(m, w->error);
+    if (node->frame && !wg__onnx_expand(m, (uint64_t)weight->integers->numel * sizeof(double), w->error))
+        return false;
+    *copy = *weight;
+    m->values[node->out[0]].scaled = copy;
     drop(w, node);
     return true;
 }
@@ -86,8 +82,7 @@ static const wg__tensor_data *constant_of(const widener *w, const wg__onnx_node 
 /* Whether the result can be a parameter. */
 static bool is_free(const widener *w, const wg__onnx_node *node)
 {
-    const wg__value *value = &w->model->values[node->out[0]];
-    return node->out[0] && !value->wanted && !wg_param_find(w->model->params, value->name);
+    return node->out[0] && !w->model->values[node->out[0]].wanted;
 }
 
 /* ---- DequantizeLinear ---- */
@@ -110,7 +105,7 @@ static bool fold_dequantize(widener *w, wg__onnx_node *node)
         return wg__onnx_refuse(w->model, w->error,
                                "DequantizeLinear of node '%.60s': scale and zero point have different sizes",
                                node->name);
-    scaled weight = {.integers = x, .scale = scale, .zero = zero, .shape = {.rank = x->shape.rank}};
+    wg__scaled weight = {.integers = x, .scale = scale, .zero = zero, .shape = {.rank = x->shape.rank}};
     for (int i = 0; i < x->shape.rank; i++) weight.shape.size[i] = i == axis && scale->numel > 1 ? scale->numel : 1;
     return make(w, node, &weight);
 }
@@ -134,7 +129,7 @@ static bool fold_scaled(widener *w, wg__onnx_node *node)
         const wg__tensor_data *scale = constant_of(w, node, 1 - k);
         wg_shape shape;
         if (!cast || !scale || !is_free(w, node)) continue;
-        const scaled weight = {.integers = constant_of(w, cast, 0), .scale = scale, .shape = scale->shape};
+        const wg__scaled weight = {.integers = constant_of(w, cast, 0), .scale = scale, .shape = scale->shape};
         if (!wg_shape_broadcast(&weight.integers->shape, &scale->shape, &shape) ||
             !wg_shape_equal(&shape, &weight.integers->shape))
             continue;
@@ -150,9 +145,9 @@ static bool fold_graph(widener *w, const wg__graph *graph)
     for (int i = 0; i < graph->n_nodes; i++) {
         wg__onnx_node *node = &graph->node[i];
         if (!node->op) continue;
-        if (strcmp(node->type, "Cast") == 0) w->made_by[node->out[0]] = node;
-        if (strcmp(node->type, "DequantizeLinear") == 0 && !fold_dequantize(w, node)) return false;
-        if (node->op && strcmp(node->type, "Mul") == 0 && !fold_scaled(w, node)) return false;
+        if (strcmp(node->op->name, "Cast") == 0) w->made_by[node->out[0]] = node;
+        if (strcmp(node->op->name, "DequantizeLinear") == 0 && !fold_dequantize(w, node)) return false;
+        if (node->op && strcmp(node->op->name, "Mul") == 0 && !fold_scaled(w, node)) return false;
         for (int b = 0; b < 2; b++)
             if (node->body[b] && !fold_graph(w, node->body[b])) return false;
     }
@@ -165,8 +160,8 @@ bool wg__onnx_widen(wg_onnx *m, wg_error *error)
     w.uses = wg__arena_array(&m->turn, m->n_values, sizeof *w.uses);
     w.made_by = wg__arena_array(&m->turn, m->n_values, sizeof *w.made_by);
     if (!w.uses || !w.made_by) return wg__onnx_memory(m, error);
-    count_uses(&w, &m->graph);
-    const bool ok = fold_graph(&w, &m->graph);
+    count_uses(&w, m->graph);
+    const bool ok = fold_graph(&w, m->graph);
     wg__arena_rewind(&m->turn);
     return ok;
 }

@@ -4,7 +4,7 @@
     tests/onnx_models.py FOLDER
 
 A model has its test inside: initializers that no node uses, "given.NAME" for each input and "wanted.NAME" for each
-output, computed by onnx.reference, in NumPy."""
+output, computed by onnx.reference, in NumPy; those of functions by onnxruntime."""
 import pathlib
 import sys
 
@@ -28,13 +28,21 @@ def value(name, array, sizes=None):
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), sizes or array.shape)
 
 
-def write(folder, name, nodes, inputs, outputs, weights, opset=17, sizes=None):
+def run_functions(model, inputs):
+    """onnx.reference knows no defaults of a function's attributes, onnx.inliner none within branches."""
+    import onnxruntime
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, inputs)
+
+
+def write(folder, name, nodes, inputs, outputs, weights, opset=17, sizes=None, functions=(), ir_version=8):
     """inputs and weights: {name: array}; sizes: {input: declared sizes}."""
     tensors = [numpy_helper.from_array(a, n) for n, a in weights.items()]
     graph = helper.make_graph(nodes, name, [value(n, a, (sizes or {}).get(n)) for n, a in inputs.items()],
                               [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in outputs], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, producer_name="")
-    results = ReferenceEvaluator(model).run(None, inputs)
+    opsets = [helper.make_opsetid(domain, 1) for domain in sorted({f.domain for f in functions})]
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)] + opsets, functions=functions,
+                              ir_version=ir_version, producer_name="")
+    results = run_functions(model, inputs) if functions else ReferenceEvaluator(model).run(None, inputs)
     graph.initializer.extend(numpy_helper.from_array(a, "given." + n) for n, a in inputs.items())
     graph.initializer.extend(numpy_helper.from_array(a, "wanted." + n) for n, a in zip(outputs, results))
     for output, result in zip(graph.output, results):
@@ -169,9 +177,63 @@ def branches(folder):
          "scale": np.array([[0.01, 0.02]], np.float32)})
 
 
+def reference(made, name, to, kind):
+    """Sets the attribute of a node to the attribute `to` of its function."""
+    made.attribute.append(onnx.AttributeProto(name=name, ref_attr_name=to, type=kind))
+    return made
+
+
+def functions(folder):
+    """Functions of the model: calls inside of calls, attributes that are handed on, defaults, an operand that is omitted, two overloads, names of operators, a branch, weights in bodies, sizes by a call."""
+    FLOAT, INT = onnx.AttributeProto.FLOAT, onnx.AttributeProto.INT
+
+    def function(name, inputs, outputs, nodes, **more):
+        return helper.make_function("local", name, inputs.split(), outputs.split(), nodes,
+                                    [helper.make_opsetid("", 21), helper.make_opsetid("local", 1)], **more)
+
+    def call(name, inputs, outputs, **attributes):
+        return helper.make_node(name, inputs.split(" "), outputs.split(), name=f"{name}_{outputs.split()[0]}",
+                                domain="local", **attributes)
+    leaky = function("Leaky", "x", "y", [reference(node("LeakyRelu", "x", "y"), "alpha", "slope", FLOAT)],
+                     attribute_protos=[helper.make_attribute("slope", 0.25)])
+    plain = function("Leaky", "x", "y", [reference(node("LeakyRelu", "x", "y"), "alpha", "slope", FLOAT)],
+                     attributes=["slope"])
+    plain.overload = "plain"
+    total = function("Total", "x", "y", [node("Constant", "", "last", value_ints=[-1]), node("ReduceSum", "x last", "s"),
+                                         reference(node("Softmax", "x", "p"), "axis", "axis", INT),
+                                         node("Mul", "s p", "y")], attribute_protos=[helper.make_attribute("axis", 1)])
+    shift = numpy_helper.from_array(numbers(4))
+    biased = function("Biased", "x bias", "y", [node("Constant", "", "c", value=shift), node("Add", "x c", "a"),
+                                                    node("Transpose", "a", "t", perm=[1, 0]),
+                                                    node("Gemm", "a t bias", "y")])
+    taken = helper.make_graph([call("Leaky", "x", "taken")], "then", [],
+                              [helper.make_tensor_value_info("taken", TensorProto.FLOAT, None)])
+    other = helper.make_graph([node("Neg", "x", "other")], "else", [],
+                              [helper.make_tensor_value_info("other", TensorProto.FLOAT, None)])
+    choose = function("If", "x which", "y z", [
+        node("If", "which", "b", then_branch=taken, else_branch=other),
+        reference(call("Leaky", "b", "y"), "slope", "by", FLOAT), node("Identity", "x", "z")], attributes=["by"])
+    rows = function("Rows", "x", "y", [node("Constant", "", "zero", value_ints=[0]),
+                                       node("Constant", "", "rest", value_ints=[-1]), node("Shape", "x", "s"),
+                                       node("Gather", "s zero", "n"), node("Concat", "n rest", "y", axis=0)])
+    bytes_of = function("Loop", "q scale", "w", [node("DequantizeLinear", "q scale", "w")])
+    overloaded = call("Leaky", "e", "f", slope=0.5)
+    overloaded.overload = "plain"
+    write(folder, "functions", [
+        node("MatMul", "x w", "a"), call("Leaky", "a", "b", slope=0.125), call("If", "b yes", "c1 c", by=0.75),
+        call("Biased", "c ", "d"), call("Biased", "d b1", "e"), overloaded,
+        call("Total", "f", "g"), call("Total", "g", "h", axis=0), call("Rows", "x", "shape"),
+        node("Reshape", "h shape", "i"), call("Loop", "bytes scale", "w1"), call("Loop", "bytes scale", "w2"),
+        node("MatMul", "i w1", "j"), node("MatMul", "j w2", "k"), node("Add", "k c1", "y")],
+        {"x": numbers(4, 3)}, ["y"],
+        {"w": numbers(3, 4), "yes": np.array(True), "b1": numbers(4), "scale": np.array(0.02, np.float32),
+         "bytes": rng.integers(-128, 128, (4, 4)).astype(np.int8)},
+        functions=[leaky, plain, total, biased, choose, rows, bytes_of], ir_version=10, opset=21)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for make in mlp, conv, recurrent, transformer, control, widened, external, branches:
+    for make in mlp, conv, recurrent, transformer, control, widened, external, branches, functions:
         make(folder)
 
 

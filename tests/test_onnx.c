@@ -9,8 +9,8 @@
 #include "test_onnx.h"
 #include "wengert.h"
 
-static const char *const names[] = {"mlp",     "conv",    "recurrent", "transformer",
-                                    "control", "widened", "external",  "branches"};
+static const char *const names[] = {"mlp",     "conv",     "recurrent", "transformer", "control",
+                                    "widened", "external", "branches",  "functions"};
 enum { N_NAMES = sizeof names / sizeof names[0], MOST = 8 };
 
 static wg_onnx *open_with(const char *name, wg_onnx_options options)

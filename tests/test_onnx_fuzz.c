@@ -8,8 +8,8 @@
 #include "test_onnx.h"
 #include "wengert.h"
 
-static const char *const names[] = {"mlp",     "conv",    "recurrent", "transformer",
-                                    "control", "widened", "external",  "branches"};
+static const char *const names[] = {"mlp",     "conv",     "recurrent", "transformer", "control",
+                                    "widened", "external", "branches",  "functions"};
 enum { N_NAMES = sizeof names / sizeof names[0], ROOM = 1 << 13, DEEPEST = 12 };
 
 static unsigned char original[N_NAMES][ROOM];
