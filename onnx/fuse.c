@@ -166,7 +166,7 @@ bool wg__onnx_fuse(wg_onnx *m, wg_error *error)
 {
     fuser f = {.model = m, .made_by = wg__arena_array(&m->turn, m->n_values, sizeof *f.made_by)};
     if (!f.made_by) return wg__onnx_memory(m, error);
-    const bool ok = fuse_graph(&f, &m->graph, error);
+    const bool ok = fuse_graph(&f, m->graph, error);
     wg__arena_rewind(&m->turn);
     return ok;
 }

@@ -247,7 +247,7 @@ static void l_sum(const hyper *x, hyper *y, int64_t n)
 static void l_mean(const hyper *x, hyper *y, int64_t n)
 {
     l_sum(x, y, n);
-    *y = h_scale(*y, 1 / (double)n);
+    *y = h_scale(*y, 1 / (real)n);
 }
 
 static void l_var(const hyper *x, hyper *y, int64_t n)
@@ -255,7 +255,7 @@ static void l_var(const hyper *x, hyper *y, int64_t n)
     hyper mean, sum = h_of(0);
     l_mean(x, &mean, n);
     for (int64_t i = 0; i < n; i++) sum = h_add(sum, h_square(h_sub(x[i], mean)));
-    *y = h_scale(sum, 1 / (double)n);
+    *y = h_scale(sum, 1 / (real)n);
 }
 
 static void l_prod(const hyper *x, hyper *y, int64_t n)
@@ -299,7 +299,7 @@ void l_normal(const hyper *x, hyper *y, int64_t n)
 void l_rms(const hyper *x, hyper *y, int64_t n)
 {
     hyper mean = h_of(0);
-    for (int64_t i = 0; i < n; i++) mean = h_add(mean, h_scale(h_square(x[i]), 1 / (double)n));
+    for (int64_t i = 0; i < n; i++) mean = h_add(mean, h_scale(h_square(x[i]), 1 / (real)n));
     for (int64_t i = 0; i < n; i++) y[i] = h_div(x[i], h_sqrt(h_plus(mean, 0.01)));
 }
 

