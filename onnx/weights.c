@@ -46,8 +46,7 @@ bool wg__onnx_made(const wg_onnx *m, const wg_param *param, wg_error *error)
            false;
 }
 
-/* The name of a value in the set: in the branches of an If values may have the same, of which the second is
- * "NAME#2". */
+/* The name of a value in the set: in the branches of an If values may have the same, of which the second is "NAME#2". */
 static const char *free_name(wg_onnx *m, const wg__value *value)
 {
     if (!value->nested || !wg_param_find(m->params, value->name)) return value->name;

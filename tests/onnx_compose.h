@@ -1,32 +1,38 @@
-/* ONNX models, composed field by field. */
-#ifndef ONNX_COMPOSE_H
-#define ONNX_COMPOSE_H
-
-#include <string.h>
+/* ONNX models composed field by field, for test_onnx_refused.c, test_onnx_functions.c and onnx_rows.c. */
+#ifndef TEST_ONNX_COMPOSE_H
+#define TEST_ONNX_COMPOSE_H
 
 #include "../io/proto.h"
+#include "../onnx/internal.h"
 
-static inline void put_text(wg__bytes *b, int field, const char *text)
-{
-    wg__proto_bytes(b, field, text, strlen(text));
-}
-
+void put_text(wg__bytes *b, int field, const char *text);
 /* Appends the message as a field, and frees it. */
-static inline void put_message(wg__bytes *b, int field, wg__bytes *message)
-{
-    wg__proto_bytes(b, field, message->data, message->size);
-    wg__bytes_fini(message);
-}
+void put_message(wg__bytes *b, int field, wg__bytes *message);
+/* "a b c" as fields; "-" is an empty one. */
+void put_words(wg__bytes *b, int field, const char *words);
+/* The operator of a node: "Relu", or "local.Twice" of the domain local. */
+void put_operator(wg__bytes *node, const char *op);
 
-/* The model of this GraphProto, which is freed. */
-static inline wg__bytes model_of(wg__bytes *graph, int opset)
-{
-    wg__bytes model = {0}, set = {0};
-    wg__proto_integer(&model, 1, 8);
-    put_message(&model, 7, graph);
-    wg__proto_integer(&set, 2, (uint64_t)opset);
-    put_message(&model, 8, &set);
-    return model;
-}
+wg__bytes int_attribute(const char *name, int64_t number);
+wg__bytes text_attribute(const char *name, const char *text);
+/* An attribute that stands for the attribute `to` of the function. */
+wg__bytes reference(const char *name, const char *to, int type);
+
+/* Appends a node named "the_node" to the fields of a graph; of a function. Frees the attribute, which may be NULL. */
+void add_node(wg__bytes *graph, const char *op, const char *in, const char *out, wg__bytes *attribute);
+void add_function_node(wg__bytes *function, const char *op, const char *in, const char *out, wg__bytes *attribute);
+/* An input or output: field 11 or 12; sizes end with -1. */
+void add_value(wg__bytes *to, int field, const char *name, int type, const int64_t *sizes);
+/* An initializer of f32 with these sizes and `bytes` bytes of data, which are 0. */
+void add_initializer(wg__bytes *to, const char *name, const int64_t *sizes, size_t bytes);
+/* A FunctionProto of the domain local, without nodes. */
+wg__bytes function_of(const char *name, const char *in, const char *out);
+/* An OperatorSetIdProto of the default domain, as a field. */
+void put_opset(wg__bytes *to, int field, int opset);
+
+/* A ModelProto of the graph, which is freed. */
+wg__bytes compose_model(wg__bytes *graph, int opset);
+/* Opens the model, frees it, and expects a refusal in one line that has this text. */
+void expect_refused(wg__bytes *model, const char *text);
 
 #endif

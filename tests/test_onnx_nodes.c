@@ -1,6 +1,7 @@
 /* Models of one node against results that were computed by hand: numbers that are known while recording, and forms that
  * are old or rare. (The ONNX project's own node tests, by onnx_nodes.py, need Python.) */
-#include "onnx_node.h"
+#include "check.h"
+#include "onnx_rows.h"
 
 /* ---- numbers that are known while recording ---- */
 

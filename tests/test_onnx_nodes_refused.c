@@ -1,5 +1,6 @@
 /* Models of one node with operands that its operator must refuse while it is recorded. */
-#include "onnx_node.h"
+#include "check.h"
+#include "onnx_rows.h"
 
 static void operands_that_do_not_fit(void)
 {

@@ -1,9 +1,9 @@
-/* See onnx_node.h. */
-#include "onnx_node.h"
+/* Runs rows of models of one node: see onnx_rows.h. */
+#include "onnx_rows.h"
 
 #include <math.h>
 
-#include "../onnx/internal.h"
+#include "check.h"
 #include "onnx_compose.h"
 #include "test_onnx.h"
 #include "wengert.h"
@@ -86,17 +86,6 @@ static void put_numbers(wg__bytes *tensor, int type, const double *number, int n
         wg__proto_bytes(tensor, 9, byte, count);
 }
 
-/* An input or output of the graph: field 11 or 12. */
-static void put_value(wg__bytes *graph, int field, int type, const char *name)
-{
-    wg__bytes tensor = {0}, kind = {0}, value = {0};
-    wg__proto_integer(&tensor, 1, (uint64_t)type);
-    put_message(&kind, 1, &tensor);
-    put_text(&value, 1, name);
-    put_message(&value, 2, &kind);
-    put_message(graph, field, &value);
-}
-
 /* An operand of the graph as one of the inputs, whose shape is noted, or as an initializer; returns what follows it. */
 static const char *put_operand(wg__bytes *graph, wg__bytes *node, const char *text, int k, wg_onnx_value *inputs,
                                int *n_inputs)
@@ -122,7 +111,7 @@ static const char *put_operand(wg__bytes *graph, wg__bytes *node, const char *te
         put_numbers(&t, type, number, n);
         put_message(graph, 5, &t);
     } else {
-        put_value(graph, 11, type, name);
+        add_value(graph, 11, name, type, NULL);
         wg_onnx_value *in = &inputs[(*n_inputs)++];
         *in = (wg_onnx_value){.rank = rank};
         in->dtype = type == WG__FLOAT ? WG_F32 : type == WG__BOOLEAN ? WG_BOOL : WG_I32;
@@ -133,7 +122,7 @@ static const char *put_operand(wg__bytes *graph, wg__bytes *node, const char *te
 
 static wg__bytes compose(const row *r, wg_onnx_value *inputs, int *n_inputs)
 {
-    wg__bytes graph = {0}, node = {0}, model = {0}, set = {0};
+    wg__bytes graph = {0}, node = {0};
     int k = 0;
     *n_inputs = 0;
     for (const char *at = r->operands; *at;) at = put_operand(&graph, &node, at, k++, inputs, n_inputs);
@@ -141,16 +130,12 @@ static wg__bytes compose(const row *r, wg_onnx_value *inputs, int *n_inputs)
         char name[16];
         snprintf(name, sizeof name, "y%d", i);
         put_text(&node, 2, name);
-        put_value(&graph, 12, WG__FLOAT, name);
+        add_value(&graph, 12, name, WG__FLOAT, NULL);
     }
-    put_text(&node, 4, r->op);
+    put_operator(&node, r->op);
     for (const char *at = r->attributes; *at;) at = put_attribute(&node, at);
     put_message(&graph, 1, &node);
-    wg__proto_integer(&model, 1, 8);
-    put_message(&model, 7, &graph);
-    wg__proto_integer(&set, 2, (uint64_t)r->opset);
-    put_message(&model, 8, &set);
-    return model;
+    return compose_model(&graph, r->opset);
 }
 
 static wg_tensor input_of(wg_tape *tape, const wg_onnx_value *v)
