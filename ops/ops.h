@@ -66,9 +66,9 @@ WG_API wg_tensor wg_gelu_tanh(wg_tensor x); /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.0
 WG_API wg_tensor wg_silu(wg_tensor x);      /* x sigmoid(x) */
 WG_API wg_tensor wg_softplus(wg_tensor x);  /* ln(1 + e^x) */
 WG_API wg_tensor wg_step(wg_tensor x);      /* 1 if x > 0, else 0; derivative 0 */
-WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype); /* any to any; float to i32 truncates towards zero (out of
-                                                          range: the nearest i32; NaN: 0); to bool is x != 0; the
-                                                          gradient is defined between floats */
+/* Any dtype to any: float to i32 truncates towards zero (out of range: the nearest i32; NaN: 0); to bool is x != 0. The
+ * gradient is defined between floats. */
+WG_API wg_tensor wg_cast(wg_tensor x, wg_dtype dtype);
 
 /* ---- elementwise, two operands ------------------------------------------------------------------------------ */
 
@@ -111,10 +111,10 @@ WG_API wg_tensor wg_is_finite(wg_tensor x);                  /* neither infinite
 
 /* ---- selection ------------------------------------------------------------------------------------------------ */
 
-WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a,
-                          wg_tensor b); /* condition ? a : b; condition is bool, a and b any dtype */
-WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high); /* min(max(x, low), high); gradient 1 for
-                                                                    low <= x <= high, else 0 */
+/* condition ? a : b; condition is bool, a and b any dtype. */
+WG_API wg_tensor wg_where(wg_tensor condition, wg_tensor a, wg_tensor b);
+/* min(max(x, low), high); gradient 1 for low <= x <= high, else 0. */
+WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high);
 /* mask ? value : x; mask is bool, x any dtype. All finite values share a cached plan; an infinite value is part of the
  * program. */
 WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value);
@@ -156,8 +156,8 @@ WG_API wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep); /* sum / n */
 WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep); /* ties share the gradient equally; NaN propagates */
 WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep); /* the same for the minimum */
 WG_API wg_tensor wg_prod(wg_tensor x, wg_axes axes, bool keep); /* the gradient is exact even if elements are 0 */
-WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep,
-                        int correction); /* sum (x - mean)^2 / (n - correction), which must be > 0 */
+/* sum (x - mean)^2 / (n - correction), n > correction. */
+WG_API wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction);
 WG_API wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep); /* sqrt(sum x^2); its derivatives at 0 are 0 */
 WG_API wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction); /* sqrt(var); at 0 the same */
 WG_API wg_tensor wg_logsumexp(wg_tensor x, wg_axes axes, bool keep); /* ln sum e^x, shifted by the maximum */
@@ -199,14 +199,14 @@ WG_API wg_tensor wg_searchsorted(wg_tensor sorted, wg_tensor values, bool right)
 
 /* ---- creation -------------------------------------------------------------------------------------------------- */
 
-WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape,
-                         double value); /* any dtype; the value is part of the program */
+/* All elements equal the value, which is part of the program; any dtype. */
+WG_API wg_tensor wg_full(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value);
 WG_API wg_tensor wg_zeros(wg_tape *tape, wg_dtype dtype, wg_shape shape); /* wg_full with 0 */
 WG_API wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape);  /* wg_full with 1 */
 WG_API wg_tensor wg_zeros_like(wg_tensor x);                              /* of shape and dtype of x */
 WG_API wg_tensor wg_ones_like(wg_tensor x);                               /* of shape and dtype of x */
-WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step,
-                           int64_t n); /* [n]: start + i step; also i32 */
+/* [n]: start + i step; also i32. */
+WG_API wg_tensor wg_arange(wg_tape *tape, wg_dtype dtype, double start, double step, int64_t n);
 /* Random numbers, drawn anew in each step (see wg_set_step): uniform in [low, high), low <= high; normal with
  * deviation >= 0; bool, true with a probability in [0, 1]. */
 WG_API wg_tensor wg_uniform(wg_tape *tape, wg_dtype dtype, wg_shape shape, double low, double high);
@@ -279,13 +279,13 @@ WG_API wg_tensor wg_conv_transpose3d(wg_tensor x, wg_tensor weight, wg_tensor bi
  *     same         ceil(n / stride); the padding follows from that, an odd element is at the end (ONNX' SAME_UPPER)
  *     same_lower   the same, an odd element is at the start (SAME_LOWER) */
 typedef struct wg_pool_options {
-    int64_t kernel[WG_CONV_AXES];
-    int64_t stride[WG_CONV_AXES], dilation[WG_CONV_AXES];
+    int64_t kernel[WG_CONV_AXES];   /* size of the window; of the first, second, third spatial axis */
+    int64_t stride[WG_CONV_AXES];   /* wg_pool_square: the kernel */
+    int64_t dilation[WG_CONV_AXES]; /* distance between elements of the window; wg_pool_square: 1 */
     int64_t before[WG_CONV_AXES], after[WG_CONV_AXES]; /* padding, less than the window; default 0 */
     bool floor, ceil, same, same_lower;                /* at most one */
     bool count_padding; /* avg: the mean counts padding, never what hangs over it; default true, as in PyTorch */
-    double
-        divisor; /* avg: the sum of each window is divided by it; default 0: by the elements that the mean counts */
+    double divisor;     /* avg: divides the sum of each window; default 0: the elements that the mean counts */
 } wg_pool_options;
 WG_API wg_pool_options wg_pool_square(int64_t kernel); /* along all axes; the stride equals the kernel */
 
@@ -354,7 +354,7 @@ WG_API void wg_split_sizes(wg_tensor x, int axis, int n, const int64_t *sizes, w
 WG_API wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after); /* zeros; before, after >= 0 */
 WG_API wg_tensor wg_pad_value(wg_tensor x, int axis, int64_t before, int64_t after,
                               double value); /* a value instead of zeros */
-/* What stands beyond the ends. */
+/* The elements beyond the ends of an axis. */
 typedef enum wg_pad_mode {
     WG_PAD_REFLECT,   /* 2 1 | 0 1 2 3 | 2 1: the axis reversed, without its end */
     WG_PAD_REPLICATE, /* 0 0 | 0 1 2 3 | 3 3 */
@@ -393,8 +393,8 @@ WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg
  * if these are not NULL. A channel with fewer than two values is an error. */
 WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
                                      wg_tensor *var);
-/* In train mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (see wg_set_step); in eval
- * mode x (Srivastava et al. 2014). */
+/* In training mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (see wg_set_step); in
+ * evaluation mode x (Srivastava et al. 2014). */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
 /* ---- parts of transformers --------------------------------------------------------------------------------------- */
@@ -416,14 +416,14 @@ typedef struct wg_attention_options {
     int64_t window; /* query i sees keys |i - j| <= window (local attention); below 0 (default -1): all */
     wg_tensor mask; /* bool, broadcasts to [..., Tq, Tk]: true where a key may be seen; or WG_NONE */
     wg_tensor bias; /* broadcasts to [..., Tq, Tk]; added to the scores; or WG_NONE */
-    double dropout; /* of the weights, in train mode; default 0 */
+    double dropout; /* of the weights, in training mode: a probability; default 0 */
 } wg_attention_options;
 WG_API wg_attention_options wg_attention_defaults(void);
 
 /* softmax(scale q k^T + bias) v: q[..., Tq, d], k[..., Tk, d], v[..., Tk, dv] = [..., Tq, dv]; leading sizes broadcast.
  * A query sees a key if causal, window and mask all allow it. A masked key has weight exactly 0; neither it nor its
- * value, of which NaN or infinities are none of the query's business, changes the query's result or gradient. A query
- * that sees no key gives zeros and no gradient. */
+ * value, even NaN or infinite, changes the query's result or gradient. A query that sees no key gives zeros and no
+ * gradient. */
 WG_API wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options);
 /* x[..., heads, T, d], each head `times` times in a row: keys and values of grouped queries (Ainslie et al. 2023), of
  * which several heads of q share one. */

@@ -18,6 +18,19 @@ char *own_path(const char *given, const char *file)
     exit(SKIPPED);
 }
 
+void own_open(own *o, const char *file)
+{
+    o->path = own_path(o->model, file);
+    o->tape = app_tape_new(o->threads, o->seed, NULL, &o->pool);
+}
+
+void own_close(own *o)
+{
+    wg_tape_free(o->tape);
+    wg_pool_free(o->pool);
+    free(o->path);
+}
+
 void own_load(const char *path, wg_params *params, const wg_map_row *map, size_t n, wg_tolerate tolerate)
 {
     wg_error error = {0};

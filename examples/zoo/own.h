@@ -5,6 +5,28 @@
 
 #include "../app.h"
 
+typedef struct own {
+    const char *model; /* path of the weights; NULL: in the folder of models */
+    const char *check; /* folder for own_check, or NULL */
+    bool tune;
+    int64_t steps, seed, threads;
+    char *path; /* of the weights */
+    wg_pool *pool;
+    wg_tape *tape;
+} own;
+
+/* Options that all have. */
+#define OWN_OPTIONS(o, file)                                                                                       \
+    {APP_TEXT, "model", &(o)->model, "FILE", "weights; default: " file " in the folder of examples/zoo/fetch.py"}, \
+        {APP_FLAG, "tune", &(o)->tune, NULL, "train it further, on a task of its own"},                            \
+        {APP_INT, "steps", &(o)->steps, "N", "of training", 1, 1000000},                                           \
+        {APP_TEXT, "check", &(o)->check, "DIR", "for check.py: run on in.npz there, once a line of stdin"},        \
+        {APP_INT, "seed", &(o)->seed, "N", "of random numbers", 0, 1e18}, APP_THREADS(&(o)->threads)
+
+/* Finds the weights and makes the tape. */
+void own_open(own *o, const char *file);
+void own_close(own *o);
+
 /* The path that was given, or that of `file` in the folder of models: $WG_ZOO, or ~/.cache/wengert-zoo. Ends the
  * program with status 77 if there is no such file. The caller frees it. */
 char *own_path(const char *given, const char *file);
@@ -18,13 +40,5 @@ void *own_read(const wg_safetensors *file, const char *name, wg_dtype dtype, wg_
 typedef wg_entry (*own_run)(void *context, const wg_safetensors *inputs);
 /* Runs on the inputs in folder/in.npz and writes the result as out0.npy there; then serves check.py by models_serve. */
 void own_check(const char *folder, own_run run, void *context);
-
-/* Options that all have. */
-#define OWN_OPTIONS(model_, check_, tune_, steps_, seed_, threads_, file)                                          \
-    {APP_TEXT, "model", model_, "FILE", "weights; default: " file " in the folder of examples/zoo/fetch.py"},      \
-        {APP_FLAG, "tune", tune_, NULL, "train it further, on a task of its own"},                                 \
-        {APP_INT, "steps", steps_, "N", "of training", 1, 1000000},                                                \
-        {APP_TEXT, "check", check_, "DIR", "for check.py: run on in.npz there, once a line of stdin"},             \
-        {APP_INT, "seed", seed_, "N", "of random numbers", 0, 1e18}, APP_THREADS(threads_)
 
 #endif

@@ -267,23 +267,19 @@ static wg_entry run(void *context, const wg_safetensors *inputs)
 
 int main(int argc, char **argv)
 {
-    const char *model = NULL, *check = NULL;
-    bool tuning = false;
-    int64_t steps = 120, seed = 1, threads = 0;
+    own o = {.steps = 120, .seed = 1};
     app_list words = {0};
-    wg_pool *pool;
-    app_option options[] = {OWN_OPTIONS(&model, &check, &tuning, &steps, &seed, &threads, "g2p_en.npz"),
-                            {APP_LIST, "word", &words, "WORD", "to pronounce"},
-                            {APP_END}};
+    app_option options[] = {
+        OWN_OPTIONS(&o, "g2p_en.npz"), {APP_LIST, "word", &words, "WORD", "to pronounce"}, {APP_END}};
     app_name("phonemes");
     app_parse(argc, argv, "phonemes [options] WORD...", "Says how English words are pronounced.", options);
-    net m = {.tape = app_tape_new(threads, seed, NULL, &pool)};
-    char *path = own_path(model, "g2p_en.npz");
-    net_init(&m, path);
-    if (check)
-        own_check(check, run, &m);
-    else if (tuning)
-        tune(&m, steps);
+    own_open(&o, "g2p_en.npz");
+    net m = {.tape = o.tape};
+    net_init(&m, o.path);
+    if (o.check)
+        own_check(o.check, run, &m);
+    else if (o.tune)
+        tune(&m, o.steps);
     else if (words.n == 0)
         app_usage("no words; phonemes --help");
     for (int i = 0; i < words.n; i++) {
@@ -291,9 +287,7 @@ int main(int argc, char **argv)
         print_word(words.items[i], said, pronounce(&m, letters, spell(words.items[i], letters), said, NULL));
     }
     free(m.results);
-    free(path);
     wg_params_free(m.params);
-    wg_tape_free(m.tape);
-    wg_pool_free(pool);
+    own_close(&o);
     return app_end();
 }

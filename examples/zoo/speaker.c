@@ -300,31 +300,25 @@ static void compare(const net *m, const char *a, const char *b)
 
 int main(int argc, char **argv)
 {
-    const char *model = NULL, *check = NULL;
-    bool tuning = false;
-    int64_t steps = 240, seed = 1, threads = 0;
+    own o = {.steps = 240, .seed = 1};
     app_list files = {0};
-    wg_pool *pool;
-    app_option options[] = {OWN_OPTIONS(&model, &check, &tuning, &steps, &seed, &threads, "resemblyzer.pt"),
-                            {APP_LIST, "sound", &files, "FILE.wav", "two, to compare"},
-                            {APP_END}};
+    app_option options[] = {
+        OWN_OPTIONS(&o, "resemblyzer.pt"), {APP_LIST, "sound", &files, "FILE.wav", "two, to compare"}, {APP_END}};
     app_name("speaker");
     app_parse(argc, argv, "speaker [options] ONE.wav OTHER.wav", "Says how alike two voices are.", options);
-    if (!check && !tuning && files.n != 2) app_usage("not two recordings; speaker --help");
+    if (!o.check && !o.tune && files.n != 2) app_usage("not two recordings; speaker --help");
+    own_open(&o, "resemblyzer.pt");
     static net m;
-    m.tape = app_tape_new(threads, seed, NULL, &pool);
-    char *path = own_path(model, "resemblyzer.pt");
-    net_init(&m, path);
-    if (check)
-        own_check(check, run, &m);
-    else if (tuning)
-        tune(&m, steps, seed);
+    m.tape = o.tape;
+    net_init(&m, o.path);
+    if (o.check)
+        own_check(o.check, run, &m);
+    else if (o.tune)
+        tune(&m, o.steps, o.seed);
     else
         compare(&m, files.items[0], files.items[1]);
     free(m.results);
-    free(path);
     wg_params_free(m.params);
-    wg_tape_free(m.tape);
-    wg_pool_free(pool);
+    own_close(&o);
     return app_end();
 }

@@ -281,12 +281,11 @@ static wg_entry run(void *context, const wg_safetensors *inputs)
 
 int main(int argc, char **argv)
 {
-    const char *model = NULL, *check = NULL, *prefix = "", *text = EXAMPLES_DATA "/pride_and_prejudice.txt";
-    bool tuning = false;
+    own o = {.steps = 600, .seed = 1};
+    const char *prefix = "", *text = EXAMPLES_DATA "/pride_and_prejudice.txt";
     double temperature = 0.5;
-    int64_t steps = 600, seed = 1, threads = 0, length = 300;
-    wg_pool *pool;
-    app_option options[] = {OWN_OPTIONS(&model, &check, &tuning, &steps, &seed, &threads, "textgenrnn.hdf5"),
+    int64_t length = 300;
+    app_option options[] = {OWN_OPTIONS(&o, "textgenrnn.hdf5"),
                             {APP_TEXT, "text", &text, "FILE", "of --tune"},
                             {APP_TEXT, "prefix", &prefix, "TEXT", "that the text begins with"},
                             {APP_REAL, "temperature", &temperature, "T", "low: likely text", 0.01, 10},
@@ -294,23 +293,22 @@ int main(int argc, char **argv)
                             {APP_END}};
     app_name("textgen");
     app_parse(argc, argv, "textgen [options]", "Writes text, character by character.", options);
-    net m = {.tape = app_tape_new(threads, seed, NULL, &pool)};
-    char *path = own_path(model, "textgenrnn.hdf5"), *dictionary = own_path(NULL, "textgenrnn_vocab.json");
-    net_init(&m, path);
+    own_open(&o, "textgenrnn.hdf5");
+    net m = {.tape = o.tape};
+    char *dictionary = own_path(NULL, "textgenrnn_vocab.json");
+    net_init(&m, o.path);
     load_characters(&m, dictionary);
-    if (check)
-        own_check(check, run, &m);
+    if (o.check)
+        own_check(o.check, run, &m);
     else
-        generate(&m, prefix, length, temperature, seed);
-    if (tuning && !check) {
-        tune(&m, text, steps, seed);
-        generate(&m, prefix, length, temperature, seed);
+        generate(&m, prefix, length, temperature, o.seed);
+    if (o.tune && !o.check) {
+        tune(&m, text, o.steps, o.seed);
+        generate(&m, prefix, length, temperature, o.seed);
     }
-    free(m.results);
-    free(path);
     free(dictionary);
+    free(m.results);
     wg_params_free(m.params);
-    wg_tape_free(m.tape);
-    wg_pool_free(pool);
+    own_close(&o);
     return app_end();
 }
