@@ -4,17 +4,26 @@
 #include "internal.h"
 
 static const wg__op *const families[] = {
-    wg__onnx_pointwise, wg__onnx_logic,     wg__onnx_shape,    wg__onnx_join,   wg__onnx_make,      wg__onnx_reduce,
-    wg__onnx_product,   wg__onnx_conv,      wg__onnx_pool,     wg__onnx_norm,   wg__onnx_recurrent, wg__onnx_index,
-    wg__onnx_control,   wg__onnx_attention, wg__onnx_quantize, wg__onnx_resize, wg__onnx_loss,      wg__onnx_sample,
+    wg__onnx_pointwise, wg__onnx_logic,   wg__onnx_shape,   wg__onnx_join,      wg__onnx_make,
+    wg__onnx_reduce,    wg__onnx_product, wg__onnx_conv,    wg__onnx_pool,      wg__onnx_norm,
+    wg__onnx_recurrent, wg__onnx_index,   wg__onnx_control, wg__onnx_attention, wg__onnx_quantize,
+    wg__onnx_resize,    wg__onnx_loss,    wg__onnx_sample,  wg__onnx_contrib,   wg__onnx_fused_attention,
 };
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
 
-const wg__op *wg__onnx_find(const char *name)
+/* Whether the row is that of the operator. */
+static bool is_row(const wg__op *op, const char *domain, const char *name)
+{
+    const size_t n = strlen(domain);
+    if (n == 0) return strcmp(op->name, name) == 0;
+    return strncmp(op->name, domain, n) == 0 && op->name[n] == '.' && strcmp(op->name + n + 1, name) == 0;
+}
+
+const wg__op *wg__onnx_find(const char *domain, const char *name)
 {
     for (int f = 0; f < N_FAMILIES; f++)
         for (const wg__op *op = families[f]; op->name; op++)
-            if (strcmp(op->name, name) == 0) return op;
+            if (is_row(op, domain, name)) return op;
     return NULL;
 }
 
