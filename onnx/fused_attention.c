@@ -251,13 +251,14 @@ static void record_group_query(wg__call *c)
     wg__set(c, 1, a.k, wg__type_of(c, 1));
     wg__set(c, 2, a.v, wg__type_of(c, 2));
     score(c, &a, -1, 10, true);
-    if (window > 0)
+    if (window > 0 && window < a.keys)
         a.mask = wg_logical_and(a.mask, wg_logical_not(wg_tril_mask(c->tape, a.queries, a.keys, a.past - window)));
     set_result(c, &a);
 }
 
 static const char *refuse_group_query(const wg__onnx_node *node)
 {
+    if (node->n_in < 7 || !node->in[5] || !node->in[6]) return "seqlens_k or total_sequence_length is missing";
     for (int k = 0; k < node->n_in; k++) {
         if ((k == 1 || k == 2) && !node->in[k])
             return "packed queries, keys and values: export with three operands";
@@ -278,7 +279,7 @@ const wg__op wg__onnx_fused_attention[] = {
      .refuse = refuse_attention},
     {"com.microsoft.MultiHeadAttention", record_multi_head, 1, 3, 8,
      "mask_filter_value=f num_heads=i scale=f unidirectional=i"},
-    {"com.microsoft.GroupQueryAttention", record_group_query, 1, 7, 11,
+    {"com.microsoft.GroupQueryAttention", record_group_query, 1, 1, 11,
      "do_rotary=i kv_num_heads=i local_window_size=i num_heads=i rotary_interleaved=i scale=f smooth_softmax=i "
      "softcap=f",
      1 << 5, .refuse = refuse_group_query},

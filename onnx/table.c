@@ -59,13 +59,13 @@ static const struct {
 const char *wg__onnx_instead(const char *domain, const char *name)
 {
     if (strcmp(domain, "com.microsoft") == 0)
-        return "export without the optimizations of ONNX Runtime, to operators of the default domain";
+        return "of ONNX Runtime's operators those in docs/onnx.md are known: export with fewer optimizations";
     if (strncmp(domain, "ai.onnx.ml", 10) == 0)
         return "of ai.onnx.ml nothing is known; compute it outside of the model";
     if (strncmp(domain, "ai.onnx.preview", 15) == 0) return "train by an optimizer of wg_onnx_params";
     if (*domain && strcmp(domain, "ai.onnx") != 0)
-        return "inline the model's functions before (onnx.inliner), or rewrite it with operators of the default "
-               "domain";
+        return "the file has no function of that name: write its functions into it, or rewrite it with operators of "
+               "the default domain";
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
         if (strncmp(name, hints[i].name, strlen(hints[i].name)) == 0) return hints[i].instead;
     return "rewrite it with other operators before the export, or cut the model there and record ops in C";
