@@ -1,7 +1,7 @@
 /* Attention, rotary positions, gated activations. */
 #include <string.h>
 
-#include "internal.h"
+#include "attention.h"
 
 /* Operands of a node, as [B, heads, T, d], and which keys a query sees. */
 typedef struct attention {
@@ -13,8 +13,7 @@ typedef struct attention {
     double scale, softcap;
 } attention;
 
-/* [B, T, heads d] as [B, heads, T, d]. */
-static wg_tensor split_heads(wg__call *c, wg_tensor x, int64_t heads)
+wg_tensor wg__split_heads(wg__call *c, wg_tensor x, int64_t heads)
 {
     const wg_shape s = wg_shape_get(x);
     if (s.rank != 3) return x;
@@ -25,7 +24,7 @@ static wg_tensor split_heads(wg__call *c, wg_tensor x, int64_t heads)
     return wg_transpose(wg_reshape(x, WG_DIMS(s.size[0], s.size[1], heads, s.size[2] / heads)), 1, 2);
 }
 
-static wg_tensor join_heads(wg_tensor x)
+wg_tensor wg__join_heads(wg_tensor x)
 {
     const wg_shape s = wg_shape_get(x);
     return wg_reshape(wg_transpose(x, 1, 2), WG_DIMS(s.size[0], s.size[2], s.size[1] * s.size[3]));
@@ -34,9 +33,9 @@ static wg_tensor join_heads(wg_tensor x)
 static bool operands_of(wg__call *c, attention *a)
 {
     a->flat = wg_rank(wg__tensor(c, 0)) == 3;
-    a->q = split_heads(c, wg__tensor(c, 0), wg__attribute_int(c->node, "q_num_heads", 0));
-    a->k = split_heads(c, wg__tensor(c, 1), wg__attribute_int(c->node, "kv_num_heads", 0));
-    a->v = split_heads(c, wg__tensor(c, 2), wg__attribute_int(c->node, "kv_num_heads", 0));
+    a->q = wg__split_heads(c, wg__tensor(c, 0), wg__attribute_int(c->node, "q_num_heads", 0));
+    a->k = wg__split_heads(c, wg__tensor(c, 1), wg__attribute_int(c->node, "kv_num_heads", 0));
+    a->v = wg__split_heads(c, wg__tensor(c, 2), wg__attribute_int(c->node, "kv_num_heads", 0));
     if (wg__has(c, 4) && wg__has(c, 5)) {
         const wg_tensor keys[] = {wg__tensor(c, 4), a->k}, values[] = {wg__tensor(c, 5), a->v};
         a->past = wg_rank(keys[0]) == 4 ? wg_size(keys[0], 2) : 0;
@@ -132,23 +131,35 @@ static void record_attention(wg__call *c)
     options.scale = a.scale;
     const bool plain = a.softcap == 0 && !wg__wants(c, 3);
     const wg_tensor y = plain ? wg_attention(a.q, k, v, options) : by_formula(c, &a, k, v);
-    wg__set(c, 0, a.flat ? join_heads(y) : y, wg__type_of(c, 0));
+    wg__set(c, 0, a.flat ? wg__join_heads(y) : y, wg__type_of(c, 0));
 }
 
 /* ---- RotaryEmbedding ---- */
 
-/* Rows of a cache for positions [B, T]; without positions the cache is [B, T, d / 2]. Then [B, 1, T, d / 2]. */
+wg_tensor wg__turn_heads(wg_tensor x, wg_tensor cosine, wg_tensor sine, int64_t n, bool interleaved)
+{
+    const int64_t d = wg_size(x, -1);
+    const wg_tensor turned = wg_slice(x, -1, 0, n), cos = wg_unsqueeze(cosine, 1), sin = wg_unsqueeze(sine, 1);
+    const wg_tensor a = interleaved ? wg_slice_step(turned, -1, 0, n, 2) : wg_slice(turned, -1, 0, n / 2);
+    const wg_tensor b = interleaved ? wg_slice_step(turned, -1, 1, n, 2) : wg_slice(turned, -1, n / 2, n);
+    const wg_tensor pair[] = {wg_sub(wg_mul(cos, a), wg_mul(sin, b)), wg_add(wg_mul(sin, a), wg_mul(cos, b))};
+    const wg_tensor parts[] = {interleaved ? wg_flatten(wg_stack(pair, 2, 4), 3, 4) : wg_concat(pair, 2, -1),
+                               wg_slice(x, -1, n, d)};
+    return n < d ? wg_concat(parts, 2, -1) : parts[0];
+}
+
+/* Rows of a cache for positions [B, T]; without positions the cache is [B, T, d / 2]. */
 static wg_tensor cache_of(wg__call *c, int k)
 {
     const wg_tensor cache = wg__tensor(c, k);
-    return wg_unsqueeze(wg__has(c, 3) ? wg_embedding(cache, wg__tensor(c, 3)) : cache, 1);
+    return wg__has(c, 3) ? wg_embedding(cache, wg__tensor(c, 3)) : cache;
 }
 
 static void record_rotary(wg__call *c)
 {
     const bool flat = wg_rank(wg__tensor(c, 0)) == 3,
                interleaved = wg__attribute_int(c->node, "interleaved", 0) != 0;
-    const wg_tensor x = split_heads(c, wg__tensor(c, 0), wg__attribute_int(c->node, "num_heads", 0));
+    const wg_tensor x = wg__split_heads(c, wg__tensor(c, 0), wg__attribute_int(c->node, "num_heads", 0));
     const int64_t d = wg_size(x, -1), given = wg__attribute_int(c->node, "rotary_embedding_dim", 0),
                   n = given ? given : d;
     if (wg__call_failed(c)) return;
@@ -156,15 +167,8 @@ static void record_rotary(wg__call *c)
         wg__call_fail(c, WG_ERR_SHAPE, "%lld of %lld elements are turned", (long long)n, (long long)d);
         return;
     }
-    const wg_tensor turned = wg_slice(x, -1, 0, n), cosine = cache_of(c, 1), sine = cache_of(c, 2);
-    const wg_tensor a = interleaved ? wg_slice_step(turned, -1, 0, n, 2) : wg_slice(turned, -1, 0, n / 2);
-    const wg_tensor b = interleaved ? wg_slice_step(turned, -1, 1, n, 2) : wg_slice(turned, -1, n / 2, n);
-    const wg_tensor pair[] = {wg_sub(wg_mul(cosine, a), wg_mul(sine, b)),
-                              wg_add(wg_mul(sine, a), wg_mul(cosine, b))};
-    const wg_tensor parts[] = {interleaved ? wg_flatten(wg_stack(pair, 2, 4), 3, 4) : wg_concat(pair, 2, -1),
-                               wg_slice(x, -1, n, d)};
-    const wg_tensor y = n < d ? wg_concat(parts, 2, -1) : parts[0];
-    wg__set(c, 0, flat ? join_heads(y) : y, wg__type_of(c, 0));
+    const wg_tensor y = wg__turn_heads(x, cache_of(c, 1), cache_of(c, 2), n, interleaved);
+    wg__set(c, 0, flat ? wg__join_heads(y) : y, wg__type_of(c, 0));
 }
 
 /* silu(alpha a) b / alpha. */

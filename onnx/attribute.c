@@ -51,8 +51,7 @@ bool wg__attribute_resolve(const wg__onnx_node *node, wg__attribute *a)
 
 bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *a)
 {
-    const wg__span text = {(const uint8_t *)name, strlen(name)};
-    if (find(node->message, 5, text, a) && wg__attribute_resolve(node, a)) return true;
+    if (find(node->message, 5, wg__span_of(name), a) && wg__attribute_resolve(node, a)) return true;
     *a = (wg__attribute){0};
     return false;
 }

@@ -1,7 +1,7 @@
 /* Convolutions. */
 #include <string.h>
 
-#include "internal.h"
+#include "activation.h"
 
 static wg_conv_options options_of(const wg__call *c, const wg__onnx_window *w)
 {
@@ -17,6 +17,7 @@ static wg_conv_options options_of(const wg__call *c, const wg__onnx_window *w)
     return options;
 }
 
+/* A fused one: an activation of the convolution plus operand 3. */
 static void record_conv(wg__call *c)
 {
     static wg_tensor (*const conv[])(wg_tensor, wg_tensor, wg_tensor, wg_conv_options) = {wg_conv1d, wg_conv2d,
@@ -24,8 +25,9 @@ static void record_conv(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0), weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
     const wg_shape shape = wg_shape_get(x), kernel = wg_shape_get(weight);
     wg__onnx_window w;
-    if (wg__window_of(c, &shape, &kernel, &w))
-        wg__set(c, 0, conv[w.axes - 1](x, weight, bias, options_of(c, &w)), wg__type_of(c, 0));
+    if (!wg__window_of(c, &shape, &kernel, &w)) return;
+    const wg_tensor y = conv[w.axes - 1](x, weight, bias, options_of(c, &w));
+    wg__set(c, 0, wg__activate(c, wg__has(c, 3) ? wg_add(y, wg__tensor(c, 3)) : y), wg__type_of(c, 0));
 }
 
 /* ---- ConvTranspose ---- */
@@ -67,6 +69,9 @@ static void record_conv_transpose(wg__call *c)
 
 const wg__op wg__onnx_conv[] = {
     {"Conv", record_conv, 6, 2, 3, "auto_pad=s dilations=I group=i kernel_shape=I pads=I strides=I"},
+    {"com.microsoft.FusedConv", record_conv, 1, 2, 4,
+     "activation=s activation_params=F auto_pad=s dilations=I group=i kernel_shape=I pads=I strides=I",
+     .refuse = wg__refuse_activation},
     {"ConvTranspose", record_conv_transpose, 6, 2, 3,
      "auto_pad=s dilations=I group=i kernel_shape=I output_padding=I output_shape=I pads=I strides=I"},
     {NULL},

@@ -36,7 +36,7 @@ static void forget(wg__parser *p, uint32_t first)
     for (uint32_t v = p->model->n_values; v-- > first;) {
         if (p->model->values[v].frame != p->frame) continue; /* it has no name here */
         const char *name = p->model->values[v].name;
-        wg__name *slot = wg__name_of(&p->names, (wg__span){(const uint8_t *)name, strlen(name)});
+        wg__name *slot = wg__name_of(&p->names, wg__span_of(name));
         slot->value = p->model->values[v].shadowed;
     }
 }
@@ -102,7 +102,7 @@ static bool parse_head(wg__parser *p, wg__span message, wg__onnx_node *node, con
     if (!node->name || !node->type || !where) return out_of_memory(p);
     const bool ours = !*where || strcmp(where, "ai.onnx") == 0;
     *function = ours ? NULL : wg__function_find(p->functions, domain, type, overload);
-    node->op = ours ? wg__onnx_find(node->type) : NULL;
+    node->op = *function ? NULL : wg__onnx_find(ours ? "" : where, node->type);
     if (node->op || *function) return true;
     return wg__onnx_refuse(m, p->error, "%.40s%s%.40s (opset %d) of node '%.60s' is not supported: %s", where,
                            *where ? "." : "", node->type, node->opset, node->name,

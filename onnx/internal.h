@@ -170,7 +170,7 @@ typedef struct wg__call wg__call;
 
 /* A row: how nodes of an operator are recorded. */
 struct wg__op {
-    const char *name;
+    const char *name; /* of another domain: "com.microsoft.BiasGelu" */
     void (*record)(wg__call *c);
     int since;              /* the first opset of which `record` knows the operator */
     int least, most;        /* number of operands; most < 0: no limit */
@@ -191,13 +191,13 @@ enum {
 extern const wg__op wg__onnx_pointwise[], wg__onnx_logic[], wg__onnx_shape[], wg__onnx_join[], wg__onnx_make[],
     wg__onnx_reduce[], wg__onnx_product[], wg__onnx_conv[], wg__onnx_pool[], wg__onnx_norm[], wg__onnx_recurrent[],
     wg__onnx_index[], wg__onnx_control[], wg__onnx_attention[], wg__onnx_quantize[], wg__onnx_resize[],
-    wg__onnx_loss[], wg__onnx_sample[];
+    wg__onnx_loss[], wg__onnx_sample[], wg__onnx_contrib[], wg__onnx_fused_attention[];
 
 /* The row of calls of functions. */
 extern const wg__op wg__onnx_call;
 
-/* The row of an operator; NULL if there is none. */
-const wg__op *wg__onnx_find(const char *name);
+/* The row of an operator, by the domain's name, empty for the default one; NULL if there is none. */
+const wg__op *wg__onnx_find(const char *domain, const char *name);
 /* What to do instead of an operator without a row. */
 const char *wg__onnx_instead(const char *domain, const char *name);
 

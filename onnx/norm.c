@@ -1,4 +1,6 @@
 /* Normalizations. */
+#include <string.h>
+
 #include "internal.h"
 
 /* Mean and variance are those of the file, or with training_mode those of the batch, which are also results. */
@@ -32,6 +34,17 @@ static wg_tensor flat_or_none(wg_tensor x)
     return x.tape && wg_rank(x) != 1 ? wg_reshape(x, WG_DIMS(wg_numel(x))) : x;
 }
 
+/* Results 1 and 2 of a norm over the axes from `axis` on: mean and 1 / deviation; of an RMS norm result 1 is 1 / RMS. */
+static void set_statistics(wg__call *c, wg_tensor x, int axis, bool rms, double epsilon)
+{
+    if (!wg__wants(c, 1) && !wg__wants(c, 2)) return;
+    wg_axes axes = {0};
+    for (int i = axis; i < wg_rank(x); i++) axes.axis[axes.n++] = i;
+    const wg_tensor square = rms ? wg_mean(wg_square(x), axes, true) : wg_var(x, axes, true, 0);
+    if (!rms) wg__set(c, 1, wg_mean(x, axes, true), wg__type_of(c, 0));
+    wg__set(c, rms ? 1 : 2, wg_rsqrt(wg_add_scalar(square, epsilon)), wg__type_of(c, 0));
+}
+
 /* The axes from `axis` on as one. Weights that do not have their sizes broadcast, and are applied after. */
 static void record_layer_norm(wg__call *c)
 {
@@ -39,7 +52,7 @@ static void record_layer_norm(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0), weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
     const wg_shape shape = wg_shape_get(x);
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), shape.rank);
-    const bool rms = c->node->type[0] == 'R';
+    const bool rms = c->node->type[0] != 'L';
     if (wg__call_failed(c)) return;
     const wg_tensor rows = axis < shape.rank - 1 ? wg_flatten(x, axis, shape.rank - 1) : x;
     const bool fits = wg_numel(weight) == wg_size(rows, -1) && (!bias.tape || wg_numel(bias) == wg_numel(weight));
@@ -48,11 +61,43 @@ static void record_layer_norm(wg__call *c)
     if (!fits) y = wg_mul(y, weight);
     if (!fits && bias.tape) y = wg_add(y, bias);
     wg__set(c, 0, y, wg__type_of(c, 0));
-    if (rms || (!wg__wants(c, 1) && !wg__wants(c, 2))) return;
-    wg_axes axes = {0};
-    for (int i = axis; i < shape.rank; i++) axes.axis[axes.n++] = i;
-    wg__set(c, 1, wg_mean(x, axes, true), wg__type_of(c, 0));
-    wg__set(c, 2, wg_rsqrt(wg_add_scalar(wg_var(x, axes, true, 0), epsilon)), wg__type_of(c, 0));
+    set_statistics(c, x, axis, rms, epsilon);
+}
+
+/* Of x = operand 0 + skip + bias, which is result 3. */
+static void record_skip_norm(wg__call *c)
+{
+    const double epsilon = wg__attribute_float(c->node, "epsilon", 1e-12);
+    const bool rms = strncmp(c->node->type, "SkipSimplified", 14) == 0;
+    const wg_tensor weight = wg__tensor(c, 2), shift = rms ? WG_NONE : wg__tensor(c, 3);
+    const int k = rms ? 3 : 4;
+    wg_tensor x = wg_add(wg__tensor(c, 0), wg__tensor(c, 1));
+    if (wg__has(c, k)) x = wg_add(x, wg__tensor(c, k));
+    wg__set(c, 0, rms ? wg_rms_norm(x, weight, epsilon) : wg_layer_norm(x, weight, shift, epsilon),
+            wg__type_of(c, 0));
+    set_statistics(c, x, wg_rank(x) - 1, false, epsilon);
+    wg__set(c, 3, x, wg__type_of(c, 0));
+}
+
+/* The sum of embeddings of a word, its place and its segment, normalized; how many words of a row the mask has. */
+static void record_embedding_norm(wg__call *c)
+{
+    const wg_tensor words = wg__tensor(c, 0);
+    if (wg_rank(words) != 2) {
+        wg__call_fail(c, WG_ERR_SHAPE, "the words are not [B, T], but have %d axes", wg_rank(words));
+        return;
+    }
+    const wg_tensor places = wg__has(c, 8) ? wg__tensor(c, 8) : wg_arange(c->tape, WG_I32, 0, 1, wg_size(words, 1));
+    wg_tensor x = wg_add(wg_embedding(wg__tensor(c, 2), words), wg_embedding(wg__tensor(c, 3), places));
+    if (wg__has(c, 1) && wg__has(c, 4)) x = wg_add(x, wg_embedding(wg__tensor(c, 4), wg__tensor(c, 1)));
+    const double epsilon = wg__attribute_float(c->node, "epsilon", 1e-12);
+    wg__set(c, 0, wg_layer_norm(x, wg__tensor(c, 5), wg__tensor(c, 6), epsilon), wg__type_of(c, 2));
+    if (wg__wants(c, 1)) {
+        const wg_tensor mask = wg__has(c, 7) ? wg_cast(wg__tensor(c, 7), WG_F64)
+                                             : wg_zeros(c->tape, WG_F64, WG_DIMS(wg_size(words, 0), 1));
+        wg__set(c, 1, wg_cast(wg_sum(mask, WG_AXES(-1), false), WG_I32), WG__INT32);
+    }
+    wg__set(c, 2, x, wg__type_of(c, 2));
 }
 
 /* ---- over groups of channels ---- */
@@ -108,10 +153,23 @@ static void record_mean_variance(wg__call *c)
     wg__set(c, 0, wg_div(centered, wg_add_scalar(wg_std(x, axes, true, 0), 1e-9)), wg__type_of(c, 0));
 }
 
+/* Segments, which are operands 1 and 4, may be omitted. */
+static const char *refuse_embedding_norm(const wg__onnx_node *node)
+{
+    const bool all = node->n_in > 6 && node->in[2] && node->in[3] && node->in[5] && node->in[6];
+    return all ? NULL : "a table of embeddings, the weight or the bias is missing";
+}
+
 const wg__op wg__onnx_norm[] = {
     {"BatchNormalization", record_batch_norm, 6, 5, 5, "epsilon=f is_test=i momentum=f spatial=i training_mode=i",
      .refuse = refuse_batch_norm},
-    {"LayerNormalization", record_layer_norm, 17, 2, 3, "axis=i epsilon=f stash_type=i"},
+    /* ONNX Runtime writes it in any opset, and the next one in the default domain. */
+    {"LayerNormalization", record_layer_norm, 6, 2, 3, "axis=i epsilon=f stash_type=i"},
+    {"SimplifiedLayerNormalization", record_layer_norm, 6, 2, 2, "axis=i epsilon=f stash_type=i"},
+    {"com.microsoft.SkipLayerNormalization", record_skip_norm, 1, 3, 5, "epsilon=f"},
+    {"com.microsoft.SkipSimplifiedLayerNormalization", record_skip_norm, 1, 3, 4, "epsilon=f"},
+    {"com.microsoft.EmbedLayerNormalization", record_embedding_norm, 1, 1, 9, "epsilon=f mask_index_type=i",
+     .refuse = refuse_embedding_norm},
     {"RMSNormalization", record_layer_norm, 23, 2, 2, "axis=i epsilon=f stash_type=i"},
     {"InstanceNormalization", record_group_norm, 6, 3, 3, "epsilon=f"},
     {"GroupNormalization", record_group_norm, 18, 3, 3, "epsilon=f num_groups=i stash_type=i"},

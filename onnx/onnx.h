@@ -10,7 +10,8 @@
  *     wg_tensor loss = wg_cross_entropy(y, labels);                   // and so on: gradients, fusion, bf16
  *     wg_onnx_free(model);
  *
- * Opsets 6 to 28 of the default domain. docs/onnx.md lists the operators. What is not supported is refused by
+ * Opsets 6 to 28 of the default domain, functions of the model, and operators of ONNX Runtime's domain com.microsoft.
+ * docs/onnx.md lists the operators. What is not supported is refused by
  * wg_onnx_open, in one line that names operator, opset and node.
  *
  * Element types: float, float16 and bfloat16 are the model's dtype (f32 or f64: half precision is widened, and not
@@ -21,9 +22,9 @@
  * holds them. Not trained are
  *   - mean and variance of a BatchNormalization, and constants of a graph with more than one element: buffers;
  *   - numbers that an operator needs while it is recorded (sizes, axes, paddings), and scalars: constants.
- * Integers with a DequantizeLinear become a parameter of floats, under the name of its result; so do integers of at
- * most 8 bits with a Cast and a Mul by a constant. Names that the branches of an If have in common get "#2", "#3",
- * ... */
+ * Integers with a DequantizeLinear become a parameter of floats, under the name of its result; so do integers of at most
+ * 8 bits with a Cast and a Mul by a constant. Names that branches of an If, or calls of functions, have in common get
+ * "#2", "#3", ... */
 #ifndef WG_ONNX_H
 #define WG_ONNX_H
 
@@ -84,7 +85,8 @@ WG_API wg_onnx_value wg_onnx_output(const wg_onnx *model, size_t index);
 WG_API wg_status wg_onnx_apply(wg_onnx *model, wg_tape *tape, const wg_tensor *inputs, int n_in, wg_tensor *outputs,
                                int n_out);
 
-/* The operators that are supported, for documentation and tests: index 0, 1, ...; NULL past the end. */
+/* The operators that are supported, for documentation and tests: index 0, 1, ...; NULL past the end. Those of other
+ * domains have it before their name: "com.microsoft.BiasGelu". */
 WG_API const char *wg_onnx_operator(size_t index);
 
 #ifdef __cplusplus

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "internal.h"
+#include "activation.h"
 
 /* Products of integers by way of f64. */
 static wg_tensor product(wg_tensor a, wg_tensor b, int type)
@@ -17,18 +17,32 @@ static void record_matmul(wg__call *c)
     wg__set(c, 0, product(wg__tensor(c, 0), wg__tensor(c, 1), type), type);
 }
 
-/* alpha A' B' + beta C. */
+/* alpha A' B'; a vector is not transposed. */
+static wg_tensor scaled_product(wg__call *c)
+{
+    const double alpha = wg__attribute_float(c->node, "alpha", 1);
+    wg_tensor a = wg__tensor(c, 0), b = wg__tensor(c, 1);
+    if (wg__attribute_int(c->node, "transA", 0) && wg_rank(a) != 1) a = wg_t(a);
+    if (wg__attribute_int(c->node, "transB", 0) && wg_rank(b) != 1) b = wg_t(b);
+    const wg_tensor y = product(a, b, wg__type_of(c, 0));
+    return alpha != 1 ? wg_scale(y, alpha) : y;
+}
+
+static void record_fused_matmul(wg__call *c) { wg__set(c, 0, scaled_product(c), wg__type_of(c, 0)); }
+
+static const char *refuse_batches(const wg__onnx_node *node)
+{
+    const bool batches = wg__attribute_int(node, "transBatchA", 0) || wg__attribute_int(node, "transBatchB", 0);
+    return batches ? "it transposes axes of the batch: export without fused operators" : NULL;
+}
+
+/* alpha A' B' + beta C; if fused, through an activation. */
 static void record_gemm(wg__call *c)
 {
-    const double alpha = wg__attribute_float(c->node, "alpha", 1), beta = wg__attribute_float(c->node, "beta", 1);
-    const int type = wg__type_of(c, 0);
-    wg_tensor a = wg__tensor(c, 0), b = wg__tensor(c, 1);
-    if (wg__attribute_int(c->node, "transA", 0)) a = wg_t(a);
-    if (wg__attribute_int(c->node, "transB", 0)) b = wg_t(b);
-    wg_tensor y = product(a, b, type);
-    if (alpha != 1) y = wg_scale(y, alpha);
+    const double beta = wg__attribute_float(c->node, "beta", 1);
+    wg_tensor y = scaled_product(c);
     if (wg__has(c, 2)) y = wg_add(y, beta != 1 ? wg_scale(wg__tensor(c, 2), beta) : wg__tensor(c, 2));
-    wg__set(c, 0, y, type);
+    wg__set(c, 0, wg__activate(c, y), wg__type_of(c, 0));
 }
 
 /* ---- Einsum ---- */
@@ -110,6 +124,12 @@ static void record_einsum(wg__call *c)
 const wg__op wg__onnx_product[] = {
     {"MatMul", record_matmul, 6, 2, 2},
     {"Gemm", record_gemm, 6, 2, 3, "alpha=f beta=f broadcast=i transA=i transB=i"},
+    {"com.microsoft.FusedMatMul", record_fused_matmul, 1, 2, 2,
+     "alpha=f transA=i transB=i transBatchA=i transBatchB=i", .refuse = refuse_batches},
+    {"com.microsoft.TransposeMatMul", record_fused_matmul, 1, 2, 2, "alpha=f transA=i transB=i"},
+    {"com.microsoft.FusedGemm", record_gemm, 1, 2, 3,
+     "activation=s activation_alpha=f activation_beta=f activation_gamma=f alpha=f beta=f transA=i transB=i",
+     .refuse = wg__refuse_activation},
     {"Einsum", record_einsum, 12, 1, -1, "equation=s"},
     {NULL},
 };

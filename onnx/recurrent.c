@@ -3,41 +3,14 @@
 #include <string.h>
 
 #include "../nn/nn.h"
-#include "internal.h"
+#include "activation.h"
 
 /* ---- activations ---- */
 
-typedef struct activation {
-    const char *name;
-    double alpha, beta; /* the defaults of the standard */
-    wg_tensor (*apply)(wg_tensor x, double alpha, double beta);
-} activation;
-
-static wg_tensor apply_tanh(wg_tensor x, double a, double b) { return wg_tanh(x); }
-static wg_tensor apply_sigmoid(wg_tensor x, double a, double b) { return wg_sigmoid(x); }
-static wg_tensor apply_relu(wg_tensor x, double a, double b) { return wg_relu(x); }
-static wg_tensor apply_leaky_relu(wg_tensor x, double a, double b) { return wg_leaky_relu(x, a); }
-static wg_tensor apply_elu(wg_tensor x, double a, double b) { return wg_elu(x, a); }
-static wg_tensor apply_softplus(wg_tensor x, double a, double b) { return wg_softplus(x); }
-static wg_tensor apply_softsign(wg_tensor x, double a, double b) { return wg_div(x, wg_add_scalar(wg_abs(x), 1)); }
-static wg_tensor apply_affine(wg_tensor x, double a, double b) { return wg_add_scalar(wg_scale(x, a), b); }
-static wg_tensor apply_scaled_tanh(wg_tensor x, double a, double b) { return wg_scale(wg_tanh(wg_scale(x, b)), a); }
-static wg_tensor apply_hard_sigmoid(wg_tensor x, double a, double b)
-{
-    return wg_clamp(wg_add_scalar(wg_scale(x, a), b), 0, 1);
-}
-
-static const activation activations[] = {
-    {"Tanh", 0, 0, apply_tanh},         {"Sigmoid", 0, 0, apply_sigmoid},
-    {"Relu", 0, 0, apply_relu},         {"HardSigmoid", 0.2, 0.5, apply_hard_sigmoid},
-    {"Elu", 1, 0, apply_elu},           {"LeakyRelu", 0.01, 0, apply_leaky_relu},
-    {"Softsign", 0, 0, apply_softsign}, {"Softplus", 0, 0, apply_softplus},
-    {"Affine", 1, 0, apply_affine},     {"ScaledTanh", 1, 1, apply_scaled_tanh},
-};
-enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0], MOST_FUNCTIONS = 6 };
+enum { MOST_FUNCTIONS = 6 };
 
 /* The functions of a node: for each direction three of an LSTM, two of a GRU, one of an RNN. -1: a name is unknown. */
-static int functions_of(const wg__onnx_node *node, int per_direction, activation *out)
+static int functions_of(const wg__onnx_node *node, int per_direction, wg__activation *out)
 {
     static const char *const standard[] = {"Tanh", "Sigmoid", "Tanh", "Sigmoid", "Tanh", "Tanh"};
     const int first =
@@ -47,10 +20,8 @@ static int functions_of(const wg__onnx_node *node, int per_direction, activation
     wg__wire wire = wg__wire_of(wg__attribute_find(node, "activations", &a) ? a.list : (wg__span){0});
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (!wg__field_is_bytes(&f, 9)) continue;
-        int i = 0;
-        while (i < N_ACTIVATIONS && !wg__span_is(f.bytes, activations[i].name)) i++;
-        if (i == N_ACTIVATIONS || n == MOST_FUNCTIONS) return -1;
-        out[n++] = activations[i];
+        if (n == MOST_FUNCTIONS || !wg__activation_find(f.bytes, &out[n])) return -1;
+        n++;
     }
     double alpha[MOST_FUNCTIONS], beta[MOST_FUNCTIONS];
     const int n_alpha = wg__attribute_floats(node, "activation_alpha", alpha, MOST_FUNCTIONS);
@@ -60,8 +31,7 @@ static int functions_of(const wg__onnx_node *node, int per_direction, activation
         if (i < n_beta) out[i].beta = beta[i];
     }
     for (; n < 2 * per_direction; n++)
-        for (int i = 0; i < N_ACTIVATIONS; i++)
-            if (strcmp(activations[i].name, standard[first + n % per_direction]) == 0) out[n] = activations[i];
+        wg__activation_find(wg__span_of(standard[first + n % per_direction]), &out[n]);
     return n;
 }
 
@@ -72,7 +42,7 @@ static int functions_per_direction(const wg__onnx_node *node)
 
 static const char *refuse(const wg__onnx_node *node)
 {
-    activation functions[MOST_FUNCTIONS];
+    wg__activation functions[MOST_FUNCTIONS];
     if (functions_of(node, functions_per_direction(node), functions) < 0)
         return "an activation is not known; Tanh, Sigmoid, Relu, HardSigmoid, Elu, LeakyRelu, Softsign, Softplus, "
                "Affine "
@@ -90,12 +60,12 @@ typedef struct cell {
     wg_tensor w, r;           /* [gates H, in], [gates H, H] */
     wg_tensor w_bias, r_bias; /* [gates H] or WG_NONE */
     wg_tensor peephole;       /* [3 H] or WG_NONE: i, o, f */
-    activation f, g, h;
+    wg__activation f, g, h;
     double clip; /* 0: none */
     bool linear_before_reset;
 } cell;
 
-static wg_tensor call(const cell *c, const activation *f, wg_tensor x)
+static wg_tensor call(const cell *c, const wg__activation *f, wg_tensor x)
 {
     return f->apply(c->clip > 0 ? wg_clamp(x, -c->clip, c->clip) : x, f->alpha, f->beta);
 }
@@ -186,7 +156,7 @@ static bool sizes_of(wg__call *c, sizes *s)
 
 static cell cell_of(wg__call *c, const sizes *s, int d)
 {
-    activation functions[MOST_FUNCTIONS];
+    wg__activation functions[MOST_FUNCTIONS];
     const int per = functions_per_direction(c->node);
     functions_of(c->node, per, functions);
     cell y = {.kind = c->node->type[0],

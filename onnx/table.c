@@ -4,17 +4,26 @@
 #include "internal.h"
 
 static const wg__op *const families[] = {
-    wg__onnx_pointwise, wg__onnx_logic,     wg__onnx_shape,    wg__onnx_join,   wg__onnx_make,      wg__onnx_reduce,
-    wg__onnx_product,   wg__onnx_conv,      wg__onnx_pool,     wg__onnx_norm,   wg__onnx_recurrent, wg__onnx_index,
-    wg__onnx_control,   wg__onnx_attention, wg__onnx_quantize, wg__onnx_resize, wg__onnx_loss,      wg__onnx_sample,
+    wg__onnx_pointwise, wg__onnx_logic,   wg__onnx_shape,   wg__onnx_join,      wg__onnx_make,
+    wg__onnx_reduce,    wg__onnx_product, wg__onnx_conv,    wg__onnx_pool,      wg__onnx_norm,
+    wg__onnx_recurrent, wg__onnx_index,   wg__onnx_control, wg__onnx_attention, wg__onnx_quantize,
+    wg__onnx_resize,    wg__onnx_loss,    wg__onnx_sample,  wg__onnx_contrib,   wg__onnx_fused_attention,
 };
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
 
-const wg__op *wg__onnx_find(const char *name)
+/* Whether the row is that of the operator. */
+static bool is_row(const wg__op *op, const char *domain, const char *name)
+{
+    const size_t n = strlen(domain);
+    if (n == 0) return strcmp(op->name, name) == 0;
+    return strncmp(op->name, domain, n) == 0 && op->name[n] == '.' && strcmp(op->name + n + 1, name) == 0;
+}
+
+const wg__op *wg__onnx_find(const char *domain, const char *name)
 {
     for (int f = 0; f < N_FAMILIES; f++)
         for (const wg__op *op = families[f]; op->name; op++)
-            if (strcmp(op->name, name) == 0) return op;
+            if (is_row(op, domain, name)) return op;
     return NULL;
 }
 
@@ -50,13 +59,13 @@ static const struct {
 const char *wg__onnx_instead(const char *domain, const char *name)
 {
     if (strcmp(domain, "com.microsoft") == 0)
-        return "export without the optimizations of ONNX Runtime, to operators of the default domain";
+        return "of ONNX Runtime's operators those in docs/onnx.md are known: export with fewer optimizations";
     if (strncmp(domain, "ai.onnx.ml", 10) == 0)
         return "of ai.onnx.ml nothing is known; compute it outside of the model";
     if (strncmp(domain, "ai.onnx.preview", 15) == 0) return "train by an optimizer of wg_onnx_params";
     if (*domain && strcmp(domain, "ai.onnx") != 0)
-        return "inline the model's functions before (onnx.inliner), or rewrite it with operators of the default "
-               "domain";
+        return "the file has no function of that name: write its functions into it, or rewrite it with operators of "
+               "the default domain";
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
         if (strncmp(name, hints[i].name, strlen(hints[i].name)) == 0) return hints[i].instead;
     return "rewrite it with other operators before the export, or cut the model there and record ops in C";

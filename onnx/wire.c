@@ -78,6 +78,8 @@ double wg__field_float(const wg__field *field)
     return field->type == WG__EIGHT_BYTES ? d : (double)f;
 }
 
+wg__span wg__span_of(const char *text) { return (wg__span){(const uint8_t *)text, strlen(text)}; }
+
 bool wg__span_is(wg__span span, const char *text)
 {
     return span.size == strlen(text) && (span.size == 0 || memcmp(span.data, text, span.size) == 0);

@@ -44,6 +44,8 @@ bool wg__field_is_integer(const wg__field *field, uint32_t number);
 /* The float of FOUR_BYTES, or the double of EIGHT_BYTES. */
 double wg__field_float(const wg__field *field);
 
+/* The bytes of a text. */
+wg__span wg__span_of(const char *text);
 /* Whether the span is this text. */
 bool wg__span_is(wg__span span, const char *text);
 

@@ -98,7 +98,18 @@ static const char *const texts[] = {"",
                                     "MaxUnpool",
                                     "MaxPool",
                                     "ScatterElements",
-                                    "ScatterND"};
+                                    "ScatterND",
+                                    "com.microsoft",
+                                    "local",
+                                    "Leaky",
+                                    "Total",
+                                    "EmbedLayerNormalization",
+                                    "SkipLayerNormalization",
+                                    "MultiHeadAttention",
+                                    "GroupQueryAttention",
+                                    "FusedConv",
+                                    "FusedGemm",
+                                    "RotaryEmbedding"};
 #define PICK(list) (list)[below(sizeof(list) / sizeof *(list))]
 
 static bool is_message(wg__span bytes)

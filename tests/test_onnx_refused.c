@@ -62,6 +62,10 @@ static void operators(void)
 {
     begin(), add_node(&graph, "DeformConv", "x x", "y", NULL);
     expect(16, "DeformConv (opset 16) of node 'the_node' is not supported: rewrite it with other operators");
+    begin(), add_node(&graph, "other.domain.Relu", "x", "y", NULL);
+    expect(17, "other.domain.Relu (opset 17) of node 'the_node' is not supported");
+    begin(), add_node(&graph, "com.microsoft.Relu", "x", "y", NULL);
+    expect(17, "com.microsoft.Relu (opset 17) of node 'the_node' is not supported");
     begin(), add_node(&graph, "StringSplit", "x", "y", NULL);
     expect(20, "strings are not known; prepare text before the model");
     begin(), add_node(&graph, "Relu", "x", "y", NULL);
