@@ -378,10 +378,24 @@ static void expect_refusal(const wg_fit_options *o, wg_status status, const char
         expect_refusal(&o, status, words, __LINE__);                                                               \
     } while (0)
 
+/* The file of the best is wanted only after the run was interrupted: the best that it can have counts. */
+static void a_best_that_was_not_saved(void)
+{
+    learner l = learner_new();
+    wg_fit_options o = options_of(&l);
+    o.path = path, o.resume = true, o.validate = falling, o.epochs = 4;
+    CHECK(fit(&o).best == 2);
+    o.best_path = best_path, o.epochs = 5;
+    const wg_fit_result end = fit(&o);
+    CHECK(end.end == WG_FIT_DONE && end.best_step == 25 && access(best_path, F_OK) == 0);
+    learner_fini(&l);
+}
+
 static void options_are_checked(void)
 {
     learner l = learner_new();
-    const wg_pair reserved = {"fit.state", "x"};
+    learner other = learner_new();
+    const wg_pair reserved = {"fit.state", "x"}, engine = {"wengert.x", "x"};
     REFUSES(o.params = NULL, WG_ERR_ARGUMENT, "fit: params is NULL");
     REFUSES(o.optimizer = NULL, WG_ERR_ARGUMENT, "fit: optimizer is NULL");
     REFUSES(o.loss = NULL, WG_ERR_ARGUMENT, "fit: loss is NULL");
@@ -394,7 +408,10 @@ static void options_are_checked(void)
     REFUSES(o.held_out = INT64_MAX, WG_ERR_ARGUMENT, "held_out");
     REFUSES(o.clip = NAN, WG_ERR_ARGUMENT, "NaN");
     REFUSES((o.metadata = &reserved, o.n_metadata = 1), WG_ERR_ARGUMENT, "fit.");
+    REFUSES((o.metadata = &engine, o.n_metadata = 1), WG_ERR_ARGUMENT, "wengert.");
     REFUSES(o.n_metadata = 1, WG_ERR_ARGUMENT, "metadata is NULL");
+    REFUSES(o.optimizer = other.optimizer, WG_ERR_ARGUMENT, "the optimizer is of another set");
+    REFUSES(o.path = o.best_path = "x", WG_ERR_ARGUMENT, "path and best_path are the same file");
     REFUSES(o.samples = -1, WG_ERR_ARGUMENT, "negative");
     REFUSES(o.epochs = -1, WG_ERR_ARGUMENT, "negative");
     REFUSES(o.steps = -1, WG_ERR_ARGUMENT, "negative");
@@ -413,6 +430,7 @@ static void options_are_checked(void)
     CHECK(!wg_trainer_new(NULL, &error) && strstr(error.text, "options is NULL"));
     CHECK(!wg_trainer_step(NULL, NULL) && !wg_trainer_result(NULL) && !wg_trainer_tape(NULL));
     learner_fini(&l);
+    learner_fini(&other);
 }
 
 /* Nothing is lost: the parameters are those of the step before, and the last checkpoint is good. */
@@ -430,6 +448,29 @@ static void a_step_that_fails_ends_the_run(void)
     CHECK(same_params(&l, &four));
     learner_fini(&l);
     learner_fini(&four);
+}
+
+static wg_tensor no_loss(void *context, const wg_fit_batch *batch) { return WG_NONE; }
+
+static wg_tensor no_held_out_loss(void *context, const wg_fit_batch *batch)
+{
+    return batch->training ? loss_of(context, batch) : WG_NONE;
+}
+
+static wg_tensor foreign_loss(void *context, const wg_fit_batch *batch) { return wg_scalar(context, WG_F32, 1); }
+
+/* A loss that is omitted or on another tape is an error with a text, of training and of held-out samples. */
+static void a_loss_that_is_none_ends_the_run(void)
+{
+    learner l = learner_new();
+    const uint64_t hash = set_hash(l.params, false);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    REFUSES(o.loss = no_loss, WG_ERR_ARGUMENT, "step 1: the loss is no tensor");
+    REFUSES((o.loss = foreign_loss, o.context = tape), WG_ERR_ARGUMENT, "step 1: the loss is no tensor");
+    CHECK(set_hash(l.params, false) == hash);
+    REFUSES(o.loss = no_held_out_loss, WG_ERR_ARGUMENT, "step 5: the loss is no tensor");
+    wg_tape_free(tape);
+    learner_fini(&l);
 }
 
 static void another_run_is_not_resumed(void)
@@ -581,6 +622,8 @@ int main(int argc, char **argv)
                                  TEST_CASE(rows_are_those_of_the_samples),
                                  TEST_CASE(a_step_that_fails_ends_the_run),
                                  TEST_CASE(a_learning_rate_that_is_none_ends_the_run),
+                                 TEST_CASE(a_loss_that_is_none_ends_the_run),
+                                 TEST_CASE_WITH(a_best_that_was_not_saved, begin, end),
                                  TEST_CASE_WITH(another_run_is_not_resumed, begin, end),
                                  TEST_CASE_WITH(a_state_that_is_none_is_not_resumed, begin, end),
                                  TEST_CASE_WITH(a_checkpoint_out_of_reach_is_an_error, begin, end),
