@@ -320,7 +320,9 @@ static void check(checker *c)
     c->step = wg_next_step(c->tape);
     list_subjects(c);
     fill_random(c, KEY_WEIGHTS, 0, false, c->weights);
-    bool done = check_repeats(c) && check_order(c, 1) && (!c->options.second_order || check_order(c, 2));
+    bool done =
+        c->n_checked > 0 || refuse(c, WG_ERR_ARGUMENT, "the set has no parameter to check, or all are frozen");
+    done = done && check_repeats(c) && check_order(c, 1) && (!c->options.second_order || check_order(c, 2));
     move_to(c, NULL, 0);
     wg_tape_reset(c->tape);
     wg_set_step(c->tape, c->step);

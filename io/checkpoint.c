@@ -25,7 +25,7 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
     if (c->optimizer && !wg_optimizer_is_whole(c->optimizer))
         return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "this process has only a part of the optimizer's state",
                             path);
-    return wg__checkpoint_adopt(path, c->optimizer, error);
+    return wg__checkpoint_adopt(path, c, error);
 }
 
 static bool is_rounded(const wg_checkpoint *c, const wg_param *p)

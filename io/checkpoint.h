@@ -12,7 +12,8 @@
 #define KEY_OPTIMIZER_STEPS WG__RESERVED "optimizer_steps"
 #define STATE_PREFIX        "optim."
 
-/* Makes the optimizer's arrays for every parameter that it trains. */
-wg_status wg__checkpoint_adopt(const char *path, wg_optimizer *optimizer, wg_error *error);
+/* Makes the optimizer's arrays for every parameter that it trains. WG_ERR_ARGUMENT if those are of another set: its
+ * state would be taken for that of parameters with the same names. */
+wg_status wg__checkpoint_adopt(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 #endif

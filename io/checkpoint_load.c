@@ -11,8 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-wg_status wg__checkpoint_adopt(const char *path, wg_optimizer *optimizer, wg_error *error)
+wg_status wg__checkpoint_adopt(const char *path, const wg_checkpoint *checkpoint, wg_error *error)
 {
+    wg_optimizer *optimizer = checkpoint->optimizer;
+    if (optimizer && wg_optimizer_params(optimizer) != checkpoint->params)
+        return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "the optimizer is of another parameter set", path);
     const wg_status status = optimizer ? wg_optimizer_adopt(optimizer) : WG_OK;
     return status == WG_OK ? status
                            : wg_error_set(error, status, WG__AT "%s", path, wg_optimizer_message(optimizer));
@@ -357,7 +360,7 @@ wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoi
         return wg_error_set(error, WG_ERR_ARGUMENT, "checkpoint_load: no file or no parameters");
     wg_status status = wg__map_check(checkpoint->map, checkpoint->map ? checkpoint->n_map : 0, error);
     if (status != WG_OK) return status;
-    status = wg__checkpoint_adopt(wg_safetensors_path(file), checkpoint->optimizer, error);
+    status = wg__checkpoint_adopt(wg_safetensors_path(file), checkpoint, error);
     if (status != WG_OK) return status;
     loader l = {.file = file, .checkpoint = checkpoint, .tolerate = tolerate, .context = context, .error = error};
     uint64_t step, seed, optimizer_steps;

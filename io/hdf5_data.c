@@ -86,9 +86,9 @@ static wg_status read_filters(chunked *c, const wg__h5_message *m)
     const bool first = m->data[0] == 1;
     size_t at = first ? 8 : 2;
     for (int i = 0; i < (uint8_t)m->data[1]; i++) {
-        if (m->size < at + 8) return wg__h5_fail(c->h, "its filters are damaged");
+        const bool named = first || (m->size >= at + 2 && wg__get16(m->data + at) >= 256);
+        if (m->size < at + (named ? 8 : 6)) return wg__h5_fail(c->h, "its filters are damaged");
         const unsigned id = wg__get16(m->data + at);
-        const bool named = first || id >= 256;
         size_t name = named ? wg__get16(m->data + at + 2) : 0;
         const size_t n = wg__get16(m->data + at + (named ? 6 : 4));
         if (first) name = (name + 7) / 8 * 8;
@@ -269,7 +269,8 @@ static wg_status read_elements(wg__h5 *h, const wg__h5_header *header, const wg_
     if (!wg__h5_find(header, WG__H5_LAYOUT, &layout) || layout.shared || layout.size < 2)
         return wg__h5_fail(h, "it has no layout");
     const int version = layout.data[0], class = layout.data[1];
-    if (version < 3 || version > 4) return wg__h5_fail(h, "its layout has an unknown version");
+    if (version < 3 || version > 4)
+        return wg__h5_fail(h, "its layout has an unknown version: save it without libver=\"latest\"");
     if (class == VIRTUAL) return wg__h5_fail(h, "it is a virtual one, made of other datasets");
     if (class == CHUNKED && version == 4)
         return wg__h5_fail(h, "its chunks have an index of libver=\"latest\": save it without");

@@ -227,7 +227,7 @@ typedef struct wg_map_row {
 /* What is saved and loaded. Initialize with {0} or by names: {.params = model}. */
 typedef struct wg_checkpoint {
     wg_params *params;              /* parameters and buffers; tied ones are saved under every name */
-    struct wg_optimizer *optimizer; /* its state is saved as "optim.*"; NULL: none */
+    struct wg_optimizer *optimizer; /* of params; its state is saved as "optim.*"; NULL: none */
     uint64_t step;           /* for wg_set_step when the run is resumed: the program's own, or wg_next_step */
     uint64_t seed;           /* for wg_set_seed */
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
@@ -239,8 +239,8 @@ typedef struct wg_checkpoint {
     size_t n_map;          /* rows of the map */
 } wg_checkpoint;
 
-/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, or
- * parameters of f64 are to be saved in bf16; other errors as of wg_safetensors_write. */
+/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, the
+ * optimizer is of another set (also on loading), or parameters of f64 are to be saved in bf16; other errors as of wg_safetensors_write. */
 WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 /* How a file and a set differ. */

@@ -308,12 +308,17 @@ static bool is_sizes(const wg__pickle *p, const wg__pvalue *tuple)
     return true;
 }
 
+/* The seventh argument, if there is one, is a dict of what changes the elements: neg and conj, of views that are not
+ * computed yet, as x.conj().imag. */
+static bool is_lazy(const wg__pvalue *a, uint32_t n) { return n > 6 && a[6].kind == WG__P_DICT; }
+
 static bool rebuild_tensor(wg__pickle *p, const wg__pvalue *arguments)
 {
     const wg__pvalue *a = arguments->n >= 4 ? wg__pickle_cell(p, arguments->at) : NULL;
     if (!a || a[0].kind != WG__P_STORAGE || a[1].kind != WG__P_INT || a[1].at < 0 || !is_sizes(p, &a[2]) ||
         !is_sizes(p, &a[3]) || a[2].n != a[3].n)
         return fail(p, "a tensor that is not (storage, offset, sizes, strides) of up to 8 axes");
+    if (is_lazy(a, arguments->n)) return fail(p, "a tensor whose elements are to be negated: save .resolve_neg()");
     const int64_t at = (int64_t)(p->tensors.size / sizeof(wg__ptensor));
     const wg__ptensor tensor = {
         .storage = a[0].at, .offset = a[1].at, .size = a[2].at, .strides = a[3].at, .rank = (int)a[2].n};

@@ -17,7 +17,8 @@ enum { MOST_DEPTH = 32 };
 
 wg_status wg__pt_fail(const wg__pt *c, const char *reason)
 {
-    return wg_error_set(c->error, WG_ERR_FORMAT, WG__AT "%.90s: %s", c->file->path, c->path, reason);
+    const char *colon = c->path[0] ? ": " : ""; /* the root has no name */
+    return wg_error_set(c->error, WG_ERR_FORMAT, WG__AT "%.90s%s%s", c->file->path, c->path, colon, reason);
 }
 
 /* ---- members ---- */

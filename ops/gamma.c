@@ -18,13 +18,15 @@ static wg_tensor of_positive(wg_tensor x)
     return wg_neg(wg_add(wg_mul(sum, wg__constant(x, 2)), series));
 }
 
-/* Below 0 by reflection: that of 1 - x, less 2 pi^3 cos(pi x) / sin(pi x)^3. */
+/* Below 0 by reflection: that of 1 - x, less 2 pi^3 cos(pi x) / sin(pi x)^3, which is the same for the distance to the
+ * nearest integer, a number without rounding. */
 wg_tensor wg__tetragamma(wg_tensor x)
 {
     const double pi = 3.14159265358979323846;
     wg_tensor below = wg_less(x, wg__constant(x, 0)), one = wg__constant(x, 1);
     wg_tensor value = of_positive(wg_where(below, wg_sub(one, x), x));
-    wg_tensor angle = wg_mul(wg_where(below, x, wg__constant(x, -0.5)), wg__constant(x, pi));
+    wg_tensor rest = wg_sub(x, wg_round(x));
+    wg_tensor angle = wg_mul(wg_where(below, rest, wg__constant(x, -0.5)), wg__constant(x, pi));
     wg_tensor turned = wg_div(wg_cos(angle), cube(wg_sin(angle)));
     return wg_sub(value, wg_where(below, wg_mul(turned, wg__constant(x, 2 * pi * pi * pi)), wg__constant(x, 0)));
 }

@@ -151,7 +151,7 @@ extern "C" {
 #define WG_ALL_AXES  wg_axes_of(0, NULL)
 #endif
 
-WG_API wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep);  /* over the axes; also i32 */
+WG_API wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep);  /* over the axes */
 WG_API wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep); /* sum / n */
 WG_API wg_tensor wg_max(wg_tensor x, wg_axes axes, bool keep); /* ties share the gradient equally; NaN propagates */
 WG_API wg_tensor wg_min(wg_tensor x, wg_axes axes, bool keep); /* the same for the minimum */

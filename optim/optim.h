@@ -126,6 +126,8 @@ WG_API wg_memory wg_optimizer_memory(const wg_optimizer *optimizer);
 
 /* "sgd", "rmsprop", "adam", "adamw", "amsgrad", "radam", "adagrad". */
 WG_API const char *wg_optimizer_name(const wg_optimizer *optimizer);
+/* The set whose parameters it updates; NULL for NULL. */
+WG_API wg_params *wg_optimizer_params(const wg_optimizer *optimizer);
 
 /* ---- groups of parameters ---- */
 

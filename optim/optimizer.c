@@ -414,6 +414,7 @@ uint64_t wg_optimizer_refused(const wg_optimizer *o) { return o ? o->refused : 0
 uint64_t wg_optimizer_steps(const wg_optimizer *o) { return o ? o->steps : 0; }
 double wg_optimizer_lr(const wg_optimizer *o) { return o ? o->lr : 0; }
 const char *wg_optimizer_name(const wg_optimizer *o) { return o ? o->kind->name : ""; }
+wg_params *wg_optimizer_params(const wg_optimizer *o) { return o ? o->set : NULL; }
 wg_memory wg_optimizer_memory(const wg_optimizer *o) { return o ? o->heap.memory : (wg_memory){0}; }
 
 void wg_optimizer_set_steps(wg_optimizer *o, uint64_t steps)

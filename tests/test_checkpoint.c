@@ -85,6 +85,10 @@ static void test_checkpoint(void)
     assert_int_equal(wg_optimizer_steps(b.optimizer), 1);
     assert_int_equal(example_hash(&a), example_hash(&b));
     assert_true(wg_param_version(b.weight) > version);
+    c.optimizer = a.optimizer; /* its parameters have the same names */
+    assert_int_equal(wg_checkpoint_load(file, &c, NULL, NULL, &error), WG_ERR_ARGUMENT);
+    ASSERT_HAS(error.text, "the optimizer is of another parameter set");
+    assert_int_equal(wg_checkpoint_save(in_folder("d"), &c, NULL), WG_ERR_ARGUMENT);
     wg_safetensors_close(file);
 
     const wg_pair reserved = {"wengert.step", "1"};

@@ -114,6 +114,8 @@ static void gradients_at_corners(void)
     const double inf = INFINITY;
     wg_tensor t = list(LIST(2, 5, 5, 1)), zeros = list(LIST(0, 3, 0, 2)), one = list(LIST(4, 0, 3, 2));
     EXPECT("max of equals", wg_grad1(wg_max(t, WG_AXES(0), false), t, WG_NONE), 0, 0.5, 0.5, 0);
+    wg_tensor pole = list(LIST(-50 - 0x1p-20)); /* there -2 / distance^3, but for 1e-17 */
+    EXPECT("derivative of trigamma near a pole", wg_scale(wg_grad1(wg_trigamma(pole), pole, WG_NONE), 0x1p-61), 1);
     EXPECT("prod with two zeros", wg_grad1(wg_prod(zeros, WG_AXES(0), false), zeros, WG_NONE), 0, 0, 0, 0);
     wg_tensor large = list(LIST(0, 1e200, 0, 1e200)), same = wg_zeros(tape, WG_I32, WG_DIMS(4));
     EXPECT("prod in a segment with two zeros and an overflow",

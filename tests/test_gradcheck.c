@@ -243,6 +243,10 @@ static void arguments_are_checked(void)
     options = wg_gradcheck_defaults();
     options.rtol = NAN;
     assert_int_equal(wg_gradcheck(m.tape, m.set, loss_of, &m, options).status, WG_ERR_ARGUMENT);
+    wg_params *empty = wg_params_new(WG_F64);
+    const wg_verdict v = wg_gradcheck(m.tape, empty, loss_of, &m, wg_gradcheck_defaults());
+    assert_true(!v.ok && v.status == WG_ERR_ARGUMENT && strstr(v.text, "the set has no parameter to check"));
+    wg_params_free(empty);
     wg_params_free(single);
     model_free(&m);
 }

@@ -191,9 +191,11 @@ static void draw_bits(wg_dtype dtype, int n)
 }
 
 /* Numbers at the ends of the types, and around where functions bend. */
-static const number extreme[] = {0,     DBL_TRUE_MIN, DBL_MIN, 1e-300L, FLT_TRUE_MIN, FLT_MIN, 1e-30L, 1e-8L, 0.5L,
-                                 1,     1.5L,         2,       10,      50,           100,     800,    1e4L,  1e8L,
-                                 1e30L, FLT_MAX,      1e300L,  DBL_MAX, INFINITY,     NAN};
+static const number extreme[] = {0,       DBL_TRUE_MIN, DBL_MIN, 1e-300L,      FLT_TRUE_MIN, FLT_MIN,
+                                 1e-30L,  1e-8L,        0.5L,    1 - 0x1p-25L, 1 - 0x1p-40L, 1 - 0x1p-53L,
+                                 1,       1.5L,         2,       10,           50,           88.9L,
+                                 100,     710.2L,       800,     1e4L,         1e8L,         1e30L,
+                                 FLT_MAX, 1e300L,       DBL_MAX, INFINITY,     NAN};
 /* The same where several are computed with: no product of them is out of range. */
 static const number moderate[] = {0, 0x1p-20L, 0.5L, 1, 1.5L, 2, 3, 5, 0x1p20L, INFINITY, NAN};
 

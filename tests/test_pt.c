@@ -138,6 +138,11 @@ static wg_safetensors *open_pickle(const void *pickle, size_t size, wg_error *er
 /* {'w': rebuild(storage '0' of `n` elements, offset, sizes, strides, False)}; mark, dict and w stand before it. */
 #define REBUILD(n, rest)                                                                                           \
     "\x80\2}" W "ctorch._utils\n_rebuild_tensor_v2\n((" S "ctorch\nFloatStorage\n" KEY CPU n "tQ" rest "\x89tRs."
+/* The same with no hooks, and a dict in the place of a conj or neg bit. */
+#define REBUILD_LAZY                                                                                               \
+    "\x80\2}" W "ctorch._utils\n_rebuild_tensor_v2\n((" S "ctorch\nFloatStorage\n" KEY CPU                         \
+    "K\6tQK\0K\2\x85K\1\x85\x89"                                                                                   \
+    "ccollections\nOrderedDict\n)R}X\3\0\0\0neg\x88stRs."
 #define PICKLE(literal) literal, sizeof(literal) - 1
 
 static void test_pickle_accepted(void)
@@ -245,9 +250,10 @@ static void test_pickle_refused(void)
         {PICKLE(REBUILD("K\6", "K\0J\xff\xff\xff\xff\x85K\1\x85")), "is not (storage, offset"},
         {PICKLE(REBUILD("K\6", "K\0K\2\x85K\1K\1\x86")), "is not (storage, offset"},
         {PICKLE(REBUILD("K\7", "K\0K\2\x85K\1\x85")), "another size than the pickle says"},
+        {PICKLE(REBUILD_LAZY), "save .resolve_neg()"},
         {PICKLE("\x80\2}N"
                 "ctorch._utils\n_rebuild_tensor_v2\n((" S "ctorch\nFloatStorage\n" KEY CPU "K\6tQK\0))tRs."),
-         "neither a string nor an integer"},
+         "p.pt: a key under it is neither a string nor an integer"},
         {PICKLE("\x80\2}q\0" W "h\0s."), "nested more than 32 deep"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

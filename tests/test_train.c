@@ -203,6 +203,19 @@ static void early_stopping_keeps_the_best(void)
     learner_fini(&third);
 }
 
+/* The file of the best is wanted only after the run was interrupted: the best that it can have counts. */
+static void a_best_that_was_not_saved(void)
+{
+    learner l = learner_new();
+    wg_fit_options o = options_of(&l);
+    o.path = path, o.resume = true, o.validate = falling, o.epochs = 4;
+    CHECK(fit(&o).best == 2);
+    o.best_path = best_path, o.epochs = 5;
+    const wg_fit_result end = fit(&o);
+    CHECK(end.end == WG_FIT_DONE && end.best_step == 25 && access(best_path, F_OK) == 0);
+    learner_fini(&l);
+}
+
 /* Higher is better; patience 0 never ends; every second step. */
 static void validation_as_asked(void)
 {
@@ -275,6 +288,7 @@ int main(int argc, char **argv)
                                  TEST_CASE_WITH(a_resumed_run_is_the_same_run, begin_files, end_files),
                                  TEST_CASE_WITH(a_complete_run_is_resumed, begin_files, end_files),
                                  TEST_CASE_WITH(early_stopping_keeps_the_best, begin_files, end_files),
+                                 TEST_CASE_WITH(a_best_that_was_not_saved, begin_files, end_files),
                                  TEST_CASE(validation_as_asked),
                                  TEST_CASE(without_samples),
                                  TEST_CASE(a_time_limit_ends),

@@ -24,7 +24,8 @@ static void expect_refusal(const wg_fit_options *o, wg_status status, const char
 static void options_are_checked(void)
 {
     learner l = learner_new();
-    const wg_pair reserved = {"fit.state", "x"};
+    learner other = learner_new();
+    const wg_pair reserved = {"fit.state", "x"}, engine = {"wengert.x", "x"};
     REFUSES(o.params = NULL, WG_ERR_ARGUMENT, "fit: params is NULL");
     REFUSES(o.optimizer = NULL, WG_ERR_ARGUMENT, "fit: optimizer is NULL");
     REFUSES(o.loss = NULL, WG_ERR_ARGUMENT, "fit: loss is NULL");
@@ -37,7 +38,10 @@ static void options_are_checked(void)
     REFUSES(o.held_out = INT64_MAX, WG_ERR_ARGUMENT, "held_out");
     REFUSES(o.clip = NAN, WG_ERR_ARGUMENT, "NaN");
     REFUSES((o.metadata = &reserved, o.n_metadata = 1), WG_ERR_ARGUMENT, "fit.");
+    REFUSES((o.metadata = &engine, o.n_metadata = 1), WG_ERR_ARGUMENT, "wengert.");
     REFUSES(o.n_metadata = 1, WG_ERR_ARGUMENT, "metadata is NULL");
+    REFUSES(o.optimizer = other.optimizer, WG_ERR_ARGUMENT, "the optimizer is of another set");
+    REFUSES(o.path = o.best_path = "x", WG_ERR_ARGUMENT, "path and best_path are the same file");
     REFUSES(o.samples = -1, WG_ERR_ARGUMENT, "negative");
     REFUSES(o.epochs = -1, WG_ERR_ARGUMENT, "negative");
     REFUSES(o.steps = -1, WG_ERR_ARGUMENT, "negative");
@@ -56,6 +60,7 @@ static void options_are_checked(void)
     CHECK(!wg_trainer_new(NULL, &error) && strstr(error.text, "options is NULL"));
     CHECK(!wg_trainer_step(NULL, NULL) && !wg_trainer_result(NULL) && !wg_trainer_tape(NULL));
     learner_fini(&l);
+    learner_fini(&other);
 }
 
 /* A set that failed while the model was built. */
@@ -113,6 +118,29 @@ static void a_sample_that_cannot_be_made_ends_the_run(void)
 }
 
 /* ---- files ---- */
+
+static wg_tensor no_loss(void *context, const wg_fit_batch *batch) { return WG_NONE; }
+
+static wg_tensor no_held_out_loss(void *context, const wg_fit_batch *batch)
+{
+    return batch->training ? options_of(context).loss(context, batch) : WG_NONE;
+}
+
+static wg_tensor foreign_loss(void *context, const wg_fit_batch *batch) { return wg_scalar(context, WG_F32, 1); }
+
+/* A loss that is omitted or on another tape is an error with a text, of training and of held-out samples. */
+static void a_loss_that_is_none_ends_the_run(void)
+{
+    learner l = learner_new();
+    const uint64_t hash = set_hash(l.params, false);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    REFUSES(o.loss = no_loss, WG_ERR_ARGUMENT, "step 1: the loss is no tensor");
+    REFUSES((o.loss = foreign_loss, o.context = tape), WG_ERR_ARGUMENT, "step 1: the loss is no tensor");
+    CHECK(set_hash(l.params, false) == hash);
+    REFUSES(o.loss = no_held_out_loss, WG_ERR_ARGUMENT, "step 5: the loss is no tensor");
+    wg_tape_free(tape);
+    learner_fini(&l);
+}
 
 static void another_run_is_not_resumed(void)
 {
@@ -185,6 +213,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(params_that_failed),
                                  TEST_CASE(a_step_that_fails_ends_the_run),
                                  TEST_CASE(a_learning_rate_that_is_none_ends_the_run),
+                                 TEST_CASE(a_loss_that_is_none_ends_the_run),
                                  TEST_CASE(a_sample_that_cannot_be_made_ends_the_run),
                                  TEST_CASE_WITH(another_run_is_not_resumed, begin_files, end_files),
                                  TEST_CASE_WITH(a_checkpoint_out_of_reach_is_an_error, begin_files, end_files),

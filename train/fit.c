@@ -43,6 +43,18 @@ static void fail(wg_trainer *t, wg_error *error, wg_status status, const char *t
 
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
+/* What is wrong with the metadata; NULL: nothing. The rest is checked when it is first written. */
+static const char *wrong_metadata(const wg_fit_options *o)
+{
+    if (o->n_metadata && !o->metadata) return "metadata is NULL";
+    for (size_t i = 0; i < o->n_metadata; i++) {
+        const char *key = o->metadata[i].key;
+        if (!key || !o->metadata[i].value || !strncmp(key, "fit.", 4) || !strncmp(key, "wengert.", 8))
+            return "a key of metadata is NULL or begins with \"fit.\" or \"wengert.\"";
+    }
+    return NULL;
+}
+
 /* What is wrong with them; NULL: nothing. */
 static const char *wrong(const wg_fit_options *o)
 {
@@ -60,11 +72,9 @@ static const char *wrong(const wg_fit_options *o)
     if (o->epochs && !o->samples && !o->data) return "epochs need samples";
     if (o->held_out && (!o->samples || o->samples > INT64_MAX - o->held_out))
         return "held_out needs samples before it";
-    if (o->n_metadata && !o->metadata) return "metadata is NULL";
-    for (size_t i = 0; i < o->n_metadata; i++)
-        if (!o->metadata[i].key || !o->metadata[i].value || !strncmp(o->metadata[i].key, "fit.", 4))
-            return "a key of metadata is NULL or begins with \"fit.\"";
-    return NULL;
+    if (wg_optimizer_params(o->optimizer) != o->params) return "the optimizer is of another set than params";
+    if (o->path && o->best_path && !strcmp(o->path, o->best_path)) return "path and best_path are the same file";
+    return wrong_metadata(o);
 }
 
 static uint64_t steps_of(const wg_fit_options *o, int64_t batches)
@@ -142,6 +152,9 @@ static bool read_state(wg_trainer *t, const char *text)
            t->best.since >= 0 && t->counted >= 0;
 }
 
+/* A file that is there but can't be reached is no reason to begin anew, and to replace it in the end. */
+static bool is_absent(const char *path) { return access(path, F_OK) != 0 && errno == ENOENT; }
+
 static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error *error)
 {
     char ours[RUN_TEXT];
@@ -155,12 +168,10 @@ static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error
     if (status != WG_OK) return status;
     if (!read_state(t, wg_safetensors_metadata(file, "fit.state")))
         return wg_error_set(error, WG_ERR_FORMAT, "%s: \"fit.state\" is wrong", t->o.path);
+    if (t->o.best_path && is_absent(t->o.best_path)) t->best.best = NAN, t->best.step = 0, t->best.since = 0;
     t->now.step = t->saved_at = t->validated_at = c.step;
     return WG_OK;
 }
-
-/* A file that is there but can't be reached is no reason to begin anew, and to replace it in the end. */
-static bool is_absent(const char *path) { return access(path, F_OK) != 0 && errno == ENOENT; }
 
 static wg_status resume(wg_trainer *t, wg_error *error)
 {
@@ -263,6 +274,16 @@ wg_tape *wg_trainer_tape(const wg_trainer *t) { return t ? t->tape : NULL; }
 
 /* ---- validation -------------------------------------------------------------------------------------------------- */
 
+/* The loss of a batch. Where the tape has no error of its own, what is not one of its tensors is one. */
+static wg_tensor record_loss(const wg_trainer *t, const wg_fit_batch *batch, wg_error *error)
+{
+    const wg_tensor loss = t->o.loss(t->o.context, batch);
+    if (wg_tape_status(t->tape) == WG_OK && (loss.tape != t->tape || wg_is_nil(loss)))
+        wg_error_set(error, WG_ERR_ARGUMENT, "step %" PRIu64 ": the loss is no tensor of the batch's tape",
+                     batch->step + batch->training);
+    return loss;
+}
+
 /* The mean over the held-out samples. */
 static double held_out_loss(wg_trainer *t, wg_error *error)
 {
@@ -272,8 +293,10 @@ static double held_out_loss(wg_trainer *t, wg_error *error)
         wg_fit_batch batch = {.tape = t->tape, .step = t->now.step};
         if (wg__fit_data_held_out(&t->data, i, &batch, error) != WG_OK) break;
         wg_no_grad_begin(t->tape);
-        sum += wg_item(t->o.loss(t->o.context, &batch)) * (double)batch.n;
+        const wg_tensor loss = record_loss(t, &batch, error);
+        if (error->status == WG_OK) sum += wg_item(loss) * (double)batch.n;
         wg_no_grad_end(t->tape);
+        if (error->status != WG_OK) break;
         if (wg_tape_status(t->tape) == WG_OK && wg_tape_reset(t->tape) != WG_OK) break;
     }
     return sum / (double)t->data.held_out;
@@ -337,7 +360,12 @@ static void make_step(wg_trainer *t, wg_error *error)
         return;
     }
     wg_set_step(t->tape, batch.step);
-    wg_tensor loss = wg_keep(o->loss(o->context, &batch));
+    const wg_tensor loss = wg_keep(record_loss(t, &batch, &reason));
+    if (reason.status != WG_OK) {
+        (void)wg_tape_reset(t->tape);
+        fail(t, error, reason.status, reason.text);
+        return;
+    }
     wg_zero_grad(o->params);
     wg_status status = wg_backward(loss);
     const double value = wg_item(loss);

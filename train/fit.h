@@ -124,7 +124,9 @@ typedef struct wg_fit_options {
     const char *path;
     int64_t save_every;
     bool resume;
-    const char *best_path;   /* the checkpoint of the best validation; at the end it is loaded; NULL: none */
+    /* The checkpoint of the best validation, another file; at the end it is loaded; NULL: none. If a run is resumed and
+     * finds no such file, the best is that of the validations from then on. */
+    const char *best_path;
     const wg_pair *metadata; /* the program's own, for both; keys must not start with "wengert." or "fit." */
     size_t n_metadata;       /* pairs */
 

@@ -70,20 +70,33 @@ static inline double special_trigamma(double x)
     return sign * (1 / x + y / 2 + y / x * (1.0 / 6 - y * (1.0 / 30 - y * p))) + sum;
 }
 
-/* The first approximation is by Giles (2010), "Approximating the erfinv function"; two steps of Halley's method follow,
- * with what is left of 1 instead of erf where that is more exact. */
-static inline double special_erfinv(double x)
+/* Giles (2010), "Approximating the erfinv function": for what f32 has, which ends at 1 - 2^-24; w = -ln(1 - x^2). */
+static inline double special_erfinv_near(double x, double w)
 {
     static const double centre[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
                                     -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
     static const double tail[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
                                   -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
-    const double size = fabs(x), rest = 1 - size;
-    if (!(size < 1)) return size > 1 || x != x ? NAN : x * INFINITY;
-    const double w = -log(rest * (1 + size)), v = w < 5 ? w - 2.5 : sqrt(w) - 3, *c = w < 5 ? centre : tail;
+    const double v = w < 5 ? w - 2.5 : sqrt(w) - 3, *c = w < 5 ? centre : tail;
     double p = c[0];
     for (int i = 1; i < 9; i++) p = p * v + c[i];
-    double y = p * size;
+    return p * x;
+}
+
+/* Nearer to 1: erfc(y) = rest is about e^(-y^2) / (y sqrt(pi)). */
+static inline double special_erfinv_far(double rest)
+{
+    const double w = -log(rest);
+    return sqrt(w - log(sqrt(w * SPECIAL_PI)));
+}
+
+/* Two steps of Halley's method follow the first approximation, with what is left of 1 instead of erf where that is more
+ * exact. */
+static inline double special_erfinv(double x)
+{
+    const double size = fabs(x), rest = 1 - size;
+    if (!(size < 1)) return size > 1 || x != x ? NAN : x * INFINITY;
+    double y = rest < 0x1p-24 ? special_erfinv_far(rest) : special_erfinv_near(size, -log(rest * (1 + size)));
     for (int i = 0; i < 2; i++) {
         const double error = size < 0.5 ? erf(y) - size : rest - erfc(y);
         const double step = error / (1.12837916709551257390 * exp(-y * y));

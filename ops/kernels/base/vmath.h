@@ -69,8 +69,6 @@ VINLINE V v_asin(V x) { return MATH(asin, u10, x); }
 VINLINE V v_acos(V x) { return MATH(acos, u10, x); }
 VINLINE V v_atan(V x) { return MATH(atan, u10, x); }
 VINLINE V v_atan2(V a, V b) { return MATH2(atan2, u10, a, b); }
-VINLINE V v_sinh(V x) { return MATH(sinh, u10, x); }
-VINLINE V v_cosh(V x) { return MATH(cosh, u10, x); }
 VINLINE V v_atanh(V x) { return MATH(atanh, u10, x); }
 VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
 
@@ -166,6 +164,24 @@ VINLINE V v_tanh(V x) { return MATH(tanh, u10, x); }
 VINLINE V v_erf(V x) { return MATH(erf, u10, x); }
 VINLINE V v_log1p_unit(V e) { return v_log1p(e); }
 #endif
+
+/* SLEEF's are infinite where e^|x| is, before they are too large themselves: there e^|x| / 2 by two halves. */
+#define HYPERBOLIC (WG__T == 32 ? R(88) : R(709))
+VINLINE V v_half_exp(V x)
+{
+    V root = v_exp(x * R(0.5));
+    return root * R(0.5) * root;
+}
+VINLINE V v_cosh(V x)
+{
+    V t = v_abs(x);
+    return v_select(v_gt(t, v_set(HYPERBOLIC)), v_half_exp(t), MATH(cosh, u10, x));
+}
+VINLINE V v_sinh(V x)
+{
+    V t = v_abs(x), far = v_half_exp(t);
+    return v_select(v_gt(t, v_set(HYPERBOLIC)), v_select(v_lt(x, v_set(0)), -far, far), MATH(sinh, u10, x));
+}
 
 /* 1 / (1 + e^-x), by the exponential of -|x|, which does not overflow. */
 VINLINE V v_sigmoid(V x)
