@@ -58,7 +58,7 @@ static const struct {
 
 const char *wg__onnx_instead(const char *domain, const char *name)
 {
-    if (strcmp(domain, "com.microsoft") == 0)
+    if (strncmp(domain, "com.microsoft", 13) == 0)
         return "of ONNX Runtime's operators those in docs/onnx.md are known: export with fewer optimizations";
     if (strncmp(domain, "ai.onnx.ml", 10) == 0)
         return "of ai.onnx.ml nothing is known; compute it outside of the model";
