@@ -1,13 +1,36 @@
 /* Functions of the model (ModelProto.functions). A call is a node with a body: the nodes of the function, parsed for
  * this call, where the names of its inputs stand for the operands of the call. So what later steps find out of a value
  * (that it must be known while recording, that it is a weight of integers) holds through calls. */
+#include <limits.h>
 #include <string.h>
 
 #include "../autograd/base/random.h"
 #include "parse.h"
 
 /* Calls inside of calls; bytes that all calls may take beyond four times the file. */
-enum { DEEPEST_CALL = 32, MOST_EXPANSION = 1 << 27 };
+enum { DEEPEST_CALL = 32, MOST_EXPANSION = 1 << 27, LEAST_OPSET = 6, LARGEST_OPSET = 28 };
+
+/* ---- opsets, of the model and of functions ---- */
+
+int wg__parse_opset(wg__span message)
+{
+    wg__span domain = {0};
+    uint64_t version = 0;
+    wg__wire wire = wg__wire_of(message);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 1)) domain = f.bytes;
+        if (wg__field_is_integer(&f, 2)) version = f.integer;
+    }
+    if (domain.size && !wg__span_is(domain, "ai.onnx")) return 0;
+    return version < INT_MAX ? (int)version : INT_MAX;
+}
+
+bool wg__opset_is_known(const wg_onnx *m, int opset, wg_error *error)
+{
+    return (opset >= LEAST_OPSET && opset <= LARGEST_OPSET) ||
+           wg__onnx_refuse(m, error, "opset %d; %d to %d are known: see onnx.version_converter", opset, LEAST_OPSET,
+                           LARGEST_OPSET);
+}
 
 /* ---- the functions of a model ---- */
 
@@ -101,8 +124,7 @@ bool wg__onnx_expand(wg_onnx *m, uint64_t bytes, wg_error *error)
     return true;
 }
 
-/* The call, and that the function does not call itself. */
-static wg__frame *frame_new(const wg__parser *p, const wg__function *f, const wg__onnx_node *node)
+wg__frame *wg__frame_new(const wg__parser *p, const wg__function *f, const wg__onnx_node *node)
 {
     const wg__frame *outer = p->frame;
     const int depth = outer ? outer->depth + 1 : 1;
@@ -130,8 +152,7 @@ static bool fails_at(const wg__parser *p, const wg__onnx_node *node, const char 
                            node->name, node->type, what);
 }
 
-/* The names of inputs stand for the operands; those that the call does not give are omitted. */
-static bool bind_inputs(wg__parser *p, const wg__onnx_node *node, wg__span function)
+bool wg__frame_bind(wg__parser *p, const wg__onnx_node *node, wg__span function)
 {
     int k = 0;
     wg__wire wire = wg__wire_of(function);
@@ -149,7 +170,7 @@ static bool bind_inputs(wg__parser *p, const wg__onnx_node *node, wg__span funct
     return k >= node->n_in || fails_at(p, node, "operands");
 }
 
-static bool find_outputs(wg__parser *p, const wg__onnx_node *node, wg__graph *body, int n_out)
+bool wg__frame_results(wg__parser *p, const wg__onnx_node *node, wg__graph *body, int n_out)
 {
     wg__wire wire = wg__wire_of(body->message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
@@ -163,25 +184,4 @@ static bool find_outputs(wg__parser *p, const wg__onnx_node *node, wg__graph *bo
         p->model->values[name->value].used = name->value != 0;
     }
     return body->n_out >= n_out || fails_at(p, node, "results");
-}
-
-bool wg__parse_call(const wg__parser *outer, const wg__function *f, wg__onnx_node *node, int n_out)
-{
-    wg_onnx *m = outer->model;
-    wg__parser p = *outer;
-    p.names = (wg__names){.arena = &m->arena, .heap = &m->heap};
-    p.opset = f->opset ? f->opset : m->opset;
-    p.frame = frame_new(outer, f, node);
-    wg__graph *body =
-        p.frame && wg__opset_is_known(m, p.opset, p.error) && wg__onnx_expand(m, f->message.size, p.error)
-            ? wg__graph_new(&p, f->message, 7, 4, 5)
-            : NULL;
-    /* Every named value of the function's own is above 0. */
-    const bool ok = body && bind_inputs(&p, node, f->message) && wg__parse_nodes(&p, 7, body, 1) &&
-                    find_outputs(&p, node, body, n_out);
-    wg__names_fini(&p.names);
-    node->op = &wg__onnx_call;
-    node->n_in = 0; /* the nodes of the body read them */
-    node->body[0] = body;
-    return ok;
 }

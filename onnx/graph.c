@@ -1,14 +1,14 @@
 /* Parses ModelProto and GraphProto: nodes in their order, each name resolved to the value that it stands for. A name
  * must be defined before a node uses it, so a graph has no cycles. */
-#include <limits.h>
 #include <string.h>
 
 #include "parse.h"
 
 /* BYTES_OF_NODE: of a node in memory, with its values and their names, in calls of functions. */
-enum { LEAST_OPSET = 6, LARGEST_OPSET = 28, DEEPEST = 8, BYTES_OF_NODE = 512 };
+enum { DEEPEST = 8, BYTES_OF_NODE = 512 };
 
 static wg__graph *parse_graph(wg__parser *p, wg__span message, bool body);
+static bool parse_nodes(wg__parser *p, uint32_t number, wg__graph *graph, uint32_t first);
 
 static bool out_of_memory(wg__parser *p) { return wg__onnx_memory(p->model, p->error); }
 
@@ -122,6 +122,43 @@ static bool parse_bodies(wg__parser *p, wg__onnx_node *node)
     return true;
 }
 
+/* A graph with room for what the message has in the fields of these numbers; NULL with an error. */
+static wg__graph *graph_new(wg__parser *p, wg__span message, uint32_t nodes, uint32_t in, uint32_t out)
+{
+    wg_onnx *m = p->model;
+    const int n_nodes = count(message, nodes);
+    if (p->frame && !wg__onnx_expand(m, (uint64_t)n_nodes * BYTES_OF_NODE, p->error)) return NULL;
+    wg__graph *graph = wg__arena_array(&m->arena, 1, sizeof *graph);
+    if (!graph) return out_of_memory(p), NULL;
+    *graph = (wg__graph){
+        .message = message, .in = ids_new(p, count(message, in)), .out = ids_new(p, count(message, out))};
+    graph->node = wg__arena_array(&m->arena, (uint64_t)n_nodes + 1, sizeof *graph->node);
+    if (graph->in && graph->out && graph->node) return graph;
+    return out_of_memory(p), NULL;
+}
+
+/* Makes the node, whose operands are parsed, a call of the function: its body is the function's nodes. */
+static bool parse_call(const wg__parser *outer, const wg__function *f, wg__onnx_node *node, int n_out)
+{
+    wg_onnx *m = outer->model;
+    wg__parser p = *outer;
+    p.names = (wg__names){.arena = &m->arena, .heap = &m->heap};
+    p.opset = f->opset ? f->opset : m->opset;
+    p.frame = wg__frame_new(outer, f, node);
+    wg__graph *body =
+        p.frame && wg__opset_is_known(m, p.opset, p.error) && wg__onnx_expand(m, f->message.size, p.error)
+            ? graph_new(&p, f->message, 7, 4, 5)
+            : NULL;
+    /* Every named value of the function's own is above 0. */
+    const bool ok = body && wg__frame_bind(&p, node, f->message) && parse_nodes(&p, 7, body, 1) &&
+                    wg__frame_results(&p, node, body, n_out);
+    wg__names_fini(&p.names);
+    node->op = &wg__onnx_call;
+    node->n_in = 0; /* the nodes of the body read them */
+    node->body[0] = body;
+    return ok;
+}
+
 static bool parse_node(wg__parser *p, wg__span message, wg__onnx_node *node, uint32_t first)
 {
     const wg__function *function;
@@ -133,7 +170,7 @@ static bool parse_node(wg__parser *p, wg__span message, wg__onnx_node *node, uin
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 1) && !parse_operand(p, node, f.bytes)) return false;
     if (function) {
-        if (!wg__parse_call(p, function, node, count(message, 2))) return false;
+        if (!parse_call(p, function, node, count(message, 2))) return false;
     } else if (!wg__onnx_check_node(p->model, node, p->error) || !parse_bodies(p, node))
         return false;
     wire = wg__wire_of(message);
@@ -196,7 +233,8 @@ static bool parse_output(wg__parser *p, wg__span message, wg__graph *graph)
     return true;
 }
 
-bool wg__parse_nodes(wg__parser *p, uint32_t number, wg__graph *graph, uint32_t first)
+/* The nodes of a graph or function, which are field `number`; names from `first` on are defined by it. */
+static bool parse_nodes(wg__parser *p, uint32_t number, wg__graph *graph, uint32_t first)
 {
     wg__wire wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
@@ -220,25 +258,11 @@ static bool parse_fields(wg__parser *p, wg__graph *graph, bool body, uint32_t fi
     wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 11) && !parse_input(p, f.bytes, graph, body, first)) return false;
-    if (!wg__parse_nodes(p, 1, graph, first)) return false;
+    if (!parse_nodes(p, 1, graph, first)) return false;
     wire = wg__wire_of(graph->message);
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 12) && !parse_output(p, f.bytes, graph)) return false;
     return true;
-}
-
-wg__graph *wg__graph_new(wg__parser *p, wg__span message, uint32_t nodes, uint32_t in, uint32_t out)
-{
-    wg_onnx *m = p->model;
-    const int n_nodes = count(message, nodes);
-    if (p->frame && !wg__onnx_expand(m, (uint64_t)n_nodes * BYTES_OF_NODE, p->error)) return NULL;
-    wg__graph *graph = wg__arena_array(&m->arena, 1, sizeof *graph);
-    if (!graph) return out_of_memory(p), NULL;
-    *graph = (wg__graph){
-        .message = message, .in = ids_new(p, count(message, in)), .out = ids_new(p, count(message, out))};
-    graph->node = wg__arena_array(&m->arena, (uint64_t)n_nodes + 1, sizeof *graph->node);
-    if (graph->in && graph->out && graph->node) return graph;
-    return out_of_memory(p), NULL;
 }
 
 static wg__graph *parse_graph(wg__parser *p, wg__span message, bool body)
@@ -248,7 +272,7 @@ static wg__graph *parse_graph(wg__parser *p, wg__span message, bool body)
         wg__onnx_refuse(p->model, p->error, "graphs inside of each other, more than %d deep", DEEPEST);
         return NULL;
     }
-    wg__graph *graph = wg__graph_new(p, message, 1, 11, 12);
+    wg__graph *graph = graph_new(p, message, 1, 11, 12);
     p->depth += body;
     const bool ok = graph && parse_fields(p, graph, body, first);
     p->depth -= body;
@@ -257,26 +281,6 @@ static wg__graph *parse_graph(wg__parser *p, wg__span message, bool body)
 }
 
 /* ---- the model ---- */
-
-int wg__parse_opset(wg__span message)
-{
-    wg__span domain = {0};
-    uint64_t version = 0;
-    wg__wire wire = wg__wire_of(message);
-    for (wg__field f; wg__wire_next(&wire, &f);) {
-        if (wg__field_is_bytes(&f, 1)) domain = f.bytes;
-        if (wg__field_is_integer(&f, 2)) version = f.integer;
-    }
-    if (domain.size && !wg__span_is(domain, "ai.onnx")) return 0;
-    return version < INT_MAX ? (int)version : INT_MAX;
-}
-
-bool wg__opset_is_known(const wg_onnx *m, int opset, wg_error *error)
-{
-    return (opset >= LEAST_OPSET && opset <= LARGEST_OPSET) ||
-           wg__onnx_refuse(m, error, "opset %d; %d to %d are known: see onnx.version_converter", opset, LEAST_OPSET,
-                           LARGEST_OPSET);
-}
 
 static bool parse_model(wg_onnx *m, const wg__functions *functions, wg__span message, wg_error *error)
 {

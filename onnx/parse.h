@@ -1,4 +1,4 @@
-/* Internal. What graph.c, for graphs, and function.c, for calls of functions, share. */
+/* Internal. What graph.c parses graphs with: the functions of the model, and their calls (function.c). */
 #ifndef WG_ONNX_PARSE_H
 #define WG_ONNX_PARSE_H
 
@@ -34,16 +34,15 @@ typedef struct wg__parser {
     wg_error *error;
 } wg__parser;
 
-/* Parses the nodes of a graph or function, which are field `number`; names of values from `first` on are defined by it.
- */
-bool wg__parse_nodes(wg__parser *parser, uint32_t number, wg__graph *graph, uint32_t first);
-/* A graph with room for what the message has in the fields of these numbers; NULL with an error. */
-wg__graph *wg__graph_new(wg__parser *parser, wg__span message, uint32_t nodes, uint32_t in, uint32_t out);
 /* The version of an OperatorSetIdProto of the default domain; 0 for another domain. */
 int wg__parse_opset(wg__span message);
 /* Refuses an opset that is not known. */
 bool wg__opset_is_known(const wg_onnx *model, int opset, wg_error *error);
-/* Makes the node, whose operands are parsed, a call of the function: its body is the function's nodes. */
-bool wg__parse_call(const wg__parser *parser, const wg__function *function, wg__onnx_node *node, int n_out);
+/* A new call; refused if the function calls itself, or calls are too deep. NULL with an error. */
+wg__frame *wg__frame_new(const wg__parser *outer, const wg__function *function, const wg__onnx_node *node);
+/* The names of inputs stand for the operands of the call; those that it does not give are omitted. */
+bool wg__frame_bind(wg__parser *parser, const wg__onnx_node *node, wg__span function);
+/* The results of the body, of which the call reads n_out. */
+bool wg__frame_results(wg__parser *parser, const wg__onnx_node *node, wg__graph *body, int n_out);
 
 #endif

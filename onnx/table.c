@@ -58,13 +58,14 @@ static const struct {
 
 const char *wg__onnx_instead(const char *domain, const char *name)
 {
-    if (strcmp(domain, "com.microsoft") == 0)
+    if (strncmp(domain, "com.microsoft", 13) == 0)
         return "of ONNX Runtime's operators those in docs/onnx.md are known: export with fewer optimizations";
     if (strncmp(domain, "ai.onnx.ml", 10) == 0)
         return "of ai.onnx.ml nothing is known; compute it outside of the model";
     if (strncmp(domain, "ai.onnx.preview", 15) == 0) return "train by an optimizer of wg_onnx_params";
     if (*domain && strcmp(domain, "ai.onnx") != 0)
-        return "the file has no function of that name: write its functions into it, or rewrite it with operators of "
+        return "the file has no function of that name: write its functions into it, or rewrite it with operators "
+               "of "
                "the default domain";
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
         if (strncmp(name, hints[i].name, strlen(hints[i].name)) == 0) return hints[i].instead;

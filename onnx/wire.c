@@ -5,7 +5,7 @@
 
 wg__wire wg__wire_of(wg__span message)
 {
-    return (wg__wire){.at = message.data, .end = message.data + message.size};
+    return (wg__wire){.at = message.data, .end = message.size ? message.data + message.size : message.data};
 }
 
 static bool fail(wg__wire *wire)
