@@ -15,8 +15,8 @@ static inline const char *number(wg__out *o, double value) { return wg__number(o
         (void)a, (void)b, (void)c;                                                                                 \
         return expression;                                                                                         \
     }
-#define ONE(op_type, x)    wg__out_node1(o, op_type, x)
-#define TWO(op_type, x, y) wg__out_node2(o, op_type, x, y)
-#define WHERE(x, y, z)     wg__out_node3(o, "Where", x, y, z)
+#define NODE1(op_type, x)    wg__out_node1(o, op_type, x)
+#define NODE2(op_type, x, y) wg__out_node2(o, op_type, x, y)
+#define WHERE(x, y, z)       wg__out_node3(o, "Where", x, y, z)
 
 #endif

@@ -3,10 +3,10 @@
 
 #include "../../ops/kernels/reduce/reduce.h"
 
-#define MUL(x, y) TWO("Mul", x, y)
-#define ADD(x, y) TWO("Add", x, y)
-#define SUB(x, y) TWO("Sub", x, y)
-#define DIV(x, y) TWO("Div", x, y)
+#define MUL(x, y) NODE2("Mul", x, y)
+#define ADD(x, y) NODE2("Add", x, y)
+#define SUB(x, y) NODE2("Sub", x, y)
+#define DIV(x, y) NODE2("Div", x, y)
 #define N(value)  number(o, value)
 
 /* ---- pointwise, as in ops/pointwise.def ---- */
@@ -15,24 +15,24 @@ COMPOSED(log1p_grad, DIV(a, ADD(N(1), b)))
 COMPOSED(sqrt_grad, DIV(MUL(N(0.5), a), b))
 COMPOSED(rsqrt_grad, MUL(MUL(MUL(MUL(N(-0.5), a), b), b), b))
 COMPOSED(square_grad, MUL(N(2), MUL(a, b)))
-COMPOSED(reciprocal_grad, MUL(MUL(ONE("Neg", a), b), b))
+COMPOSED(reciprocal_grad, MUL(MUL(NODE1("Neg", a), b), b))
 COMPOSED(tanh_grad, MUL(a, SUB(N(1), MUL(b, b))))
-COMPOSED(erf_grad, MUL(MUL(a, ONE("Exp", ONE("Neg", MUL(b, b)))), N(1.12837916709551257390)))
+COMPOSED(erf_grad, MUL(MUL(a, NODE1("Exp", NODE1("Neg", MUL(b, b)))), N(1.12837916709551257390)))
 COMPOSED(sigmoid_grad, MUL(MUL(a, b), SUB(N(1), b)))
 COMPOSED(one_minus_twice, MUL(a, SUB(N(1), MUL(N(2), b))))
-COMPOSED(relu_grad, WHERE(TWO("LessOrEqual", b, N(0)), N(0), a))
-COMPOSED(mul_log, WHERE(TWO("Equal", b, N(0)), N(0), MUL(a, ONE("Log", b))))
-COMPOSED(div_grad, DIV(MUL(ONE("Neg", a), b), c))
-COMPOSED(leaky_relu_grad, WHERE(TWO("Greater", b, N(0)), a, MUL(a, c)))
-COMPOSED(elu_grad, WHERE(TWO("Greater", b, N(0)), a, MUL(MUL(a, c), ONE("Exp", b))))
-COMPOSED(maximum_grad, WHERE(TWO("Less", b, c), N(0), WHERE(TWO("Equal", b, c), MUL(N(0.5), a), a)))
-COMPOSED(pow_grad, WHERE(TWO("Or", TWO("Equal", c, N(0)), TWO("Equal", a, N(0))), N(0),
-                         MUL(MUL(a, c), TWO("Pow", b, SUB(c, N(1))))))
+COMPOSED(relu_grad, WHERE(NODE2("LessOrEqual", b, N(0)), N(0), a))
+COMPOSED(mul_log, WHERE(NODE2("Equal", b, N(0)), N(0), MUL(a, NODE1("Log", b))))
+COMPOSED(div_grad, DIV(MUL(NODE1("Neg", a), b), c))
+COMPOSED(leaky_relu_grad, WHERE(NODE2("Greater", b, N(0)), a, MUL(a, c)))
+COMPOSED(elu_grad, WHERE(NODE2("Greater", b, N(0)), a, MUL(MUL(a, c), NODE1("Exp", b))))
+COMPOSED(maximum_grad, WHERE(NODE2("Less", b, c), N(0), WHERE(NODE2("Equal", b, c), MUL(N(0.5), a), a)))
+COMPOSED(pow_grad, WHERE(NODE2("Or", NODE2("Equal", c, N(0)), NODE2("Equal", a, N(0))), N(0),
+                         MUL(MUL(a, c), NODE2("Pow", b, SUB(c, N(1))))))
 
 /* sigmoid(x) (1 + x (1 - sigmoid(x))) */
 static const char *silu_grad(wg__out *o)
 {
-    const char *x = wg__in_name(o, 1), *s = ONE("Sigmoid", x);
+    const char *x = wg__in_name(o, 1), *s = NODE1("Sigmoid", x);
     return MUL(wg__in_name(o, 0), MUL(s, ADD(N(1), MUL(x, SUB(N(1), s)))));
 }
 
@@ -40,8 +40,8 @@ static const char *silu_grad(wg__out *o)
 static const char *gelu_grad(wg__out *o)
 {
     const char *x = wg__in_name(o, 1);
-    const char *below = MUL(N(0.5), ADD(N(1), ONE("Erf", MUL(x, N(0.70710678118654752440)))));
-    const char *density = MUL(ONE("Exp", MUL(MUL(x, x), N(-0.5))), N(0.39894228040143267794));
+    const char *below = MUL(N(0.5), ADD(N(1), NODE1("Erf", MUL(x, N(0.70710678118654752440)))));
+    const char *density = MUL(NODE1("Exp", MUL(MUL(x, x), N(-0.5))), N(0.39894228040143267794));
     return MUL(wg__in_name(o, 0), ADD(below, MUL(x, density)));
 }
 
@@ -49,7 +49,7 @@ static const char *gelu_grad(wg__out *o)
 static const char *gelu_tanh_grad(wg__out *o)
 {
     const char *x = wg__in_name(o, 1), *square = MUL(x, x), *k = N(0.79788456080286535588);
-    const char *t = ONE("Tanh", MUL(MUL(k, x), ADD(N(1), MUL(N(0.044715), square))));
+    const char *t = NODE1("Tanh", MUL(MUL(k, x), ADD(N(1), MUL(N(0.044715), square))));
     const char *steep = MUL(MUL(k, ADD(N(1), MUL(N(3 * 0.044715), square))), SUB(N(1), MUL(t, t)));
     return MUL(wg__in_name(o, 0), MUL(N(0.5), ADD(ADD(N(1), t), MUL(x, steep))));
 }
@@ -59,7 +59,7 @@ static const char *gelu_tanh_grad(wg__out *o)
 static const char *row_sum(wg__out *o, const char *x)
 {
     const int64_t last = -1;
-    return TWO("ReduceSum", x, wg__integers(o, &last, 1));
+    return NODE2("ReduceSum", x, wg__integers(o, &last, 1));
 }
 
 /* y (g - sum of y g) */
@@ -73,7 +73,7 @@ static const char *softmax_grad(wg__out *o)
 static const char *log_softmax_grad(wg__out *o)
 {
     const char *y = wg__in_name(o, 0), *g = wg__in_name(o, 1);
-    return SUB(g, MUL(ONE("Exp", y), row_sum(o, g)));
+    return SUB(g, MUL(NODE1("Exp", y), row_sum(o, g)));
 }
 
 /* e^(x - m) g / s with m the maximum and s the sum of the e^(x - m) */
@@ -87,8 +87,8 @@ static const char *logsumexp_grad(wg__out *o)
     for (int i = 0; i < kept.rank; i++)
         if (mask >> i & 1) axes[n++] = i, kept.size[i] = twin.size[i] = 1;
     const char *g = wg__reshaped(o, wg__in_name(o, 1), &kept, &twin), *over = wg__integers(o, axes, n);
-    const char *e = ONE("Exp", SUB(x, TWO("ReduceMax", x, over)));
-    return MUL(e, DIV(g, TWO("ReduceSum", e, over)));
+    const char *e = NODE1("Exp", SUB(x, NODE2("ReduceMax", x, over)));
+    return MUL(e, DIV(g, NODE2("ReduceSum", e, over)));
 }
 
 const wg__row wg__out_gradient[] = {

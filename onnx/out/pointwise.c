@@ -24,32 +24,32 @@ static const char *cast(wg__out *o) { return wg__cast_to(o, wg__in_name(o, 0), o
 
 /* ---- compositions; those of log1p, expm1 and lerp are read back as these ops (onnx/fuse.c) ---- */
 
-COMPOSED(log1p, ONE("Log", TWO("Add", number(o, 1), a)))
-COMPOSED(expm1, TWO("Add", number(o, -1), ONE("Exp", a)))
-COMPOSED(rsqrt, ONE("Reciprocal", ONE("Sqrt", a)))
-COMPOSED(square, TWO("Mul", a, a))
-COMPOSED(silu, TWO("Mul", a, ONE("Sigmoid", a)))
-COMPOSED(step, wg__cast_to(o, TWO("Greater", a, number(o, 0)), o->at.dtype))
-COMPOSED(mod, TWO("Sub", a, TWO("Mul", ONE("Floor", TWO("Div", a, b)), b)))
-COMPOSED(leaky_relu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", a, b)))
-COMPOSED(elu, WHERE(TWO("Greater", a, number(o, 0)), a, TWO("Mul", b, out_expm1(o))))
-COMPOSED(lerp, TWO("Sub", a, TWO("Mul", c, TWO("Sub", a, b))))
-COMPOSED(clamp, TWO("Min", TWO("Max", a, b), c))
+COMPOSED(log1p, NODE1("Log", NODE2("Add", number(o, 1), a)))
+COMPOSED(expm1, NODE2("Add", number(o, -1), NODE1("Exp", a)))
+COMPOSED(rsqrt, NODE1("Reciprocal", NODE1("Sqrt", a)))
+COMPOSED(square, NODE2("Mul", a, a))
+COMPOSED(silu, NODE2("Mul", a, NODE1("Sigmoid", a)))
+COMPOSED(step, wg__cast_to(o, NODE2("Greater", a, number(o, 0)), o->at.dtype))
+COMPOSED(mod, NODE2("Sub", a, NODE2("Mul", NODE1("Floor", NODE2("Div", a, b)), b)))
+COMPOSED(leaky_relu, WHERE(NODE2("Greater", a, number(o, 0)), a, NODE2("Mul", a, b)))
+COMPOSED(elu, WHERE(NODE2("Greater", a, number(o, 0)), a, NODE2("Mul", b, out_expm1(o))))
+COMPOSED(lerp, NODE2("Sub", a, NODE2("Mul", c, NODE2("Sub", a, b))))
+COMPOSED(clamp, NODE2("Min", NODE2("Max", a, b), c))
 COMPOSED(masked_fill, WHERE(b, c, a))
-COMPOSED(is_finite, ONE("Not", TWO("Or", ONE("IsInf", a), ONE("IsNaN", a))))
+COMPOSED(is_finite, NODE1("Not", NODE2("Or", NODE1("IsInf", a), NODE1("IsNaN", a))))
 
 /* The difference, and 0 of two equal infinities. */
-COMPOSED(gap, WHERE(TWO("Equal", a, b), number(o, 0), TWO("Sub", a, b)))
-COMPOSED(logaddexp, TWO("Add", TWO("Max", a, b), ONE("Softplus", ONE("Neg", ONE("Abs", out_gap(o))))))
+COMPOSED(gap, WHERE(NODE2("Equal", a, b), number(o, 0), NODE2("Sub", a, b)))
+COMPOSED(logaddexp, NODE2("Add", NODE2("Max", a, b), NODE1("Softplus", NODE1("Neg", NODE1("Abs", out_gap(o))))))
 
 /* atan(a / b), half a turn further where b < 0; the quotient of zeros is none. Two infinities are NaN. */
 static const char *atan2_of(wg__out *o)
 {
     static const double half = 3.14159265358979323846;
     const char *a = wg__in_name(o, 0), *b = wg__in_name(o, 1), *zero = number(o, 0);
-    const char *behind = TWO("Less", b, zero), *down = TWO("Less", a, zero), *level = TWO("Equal", a, zero);
+    const char *behind = NODE2("Less", b, zero), *down = NODE2("Less", a, zero), *level = NODE2("Equal", a, zero);
     const char *turn = WHERE(behind, WHERE(down, number(o, -half), number(o, half)), zero);
-    return TWO("Add", turn, WHERE(level, zero, ONE("Atan", TWO("Div", a, b))));
+    return NODE2("Add", turn, WHERE(level, zero, NODE1("Atan", NODE2("Div", a, b))));
 }
 
 const wg__row wg__out_pointwise[] = {
