@@ -96,7 +96,8 @@ static void read_events(const wg_tape *tape, events *all)
         if (!phase) continue;
         event e = {.phase = phase[6]};
         e.process = (int)number_after(line, "\"pid\":");
-        e.thread = (int)number_after(line, "\"tid\":") - e.process; /* the main thread has the number of the process */
+        e.thread =
+            (int)number_after(line, "\"tid\":") - e.process; /* the main thread has the number of the process */
         CHECK(strstr(line, "{\"name\":\"") == line && strstr(line, "\"args\":{"));
         CHECK(e.phase == 'M' || e.phase == 'X');
         all->names += strstr(line, "thread_name") != NULL;
