@@ -109,11 +109,13 @@ def write_refused(folder):
         f.create_dataset("x", (40,), "f4", chunks=(10,))[:10] = 1
     with file("newer.h5", libver="latest") as f:
         f.create_dataset("x", data=numpy.ones(40), chunks=(10,))
+    with file("checked.h5", libver=("v108", "v108")) as f:  # the shortest entry of a list of filters
+        f.create_dataset("x", data=numpy.ones(40), chunks=(10,), fletcher32=True)
     with file("block.h5", userblock_size=512) as f:
         f["x"] = 1.0
     return {"external.h5": "leads to another file", "raw.h5": "in other files", "virtual.h5": "virtual",
             "lzf.h5": "filter 32000", "unwritten.h5": "never written", "part.h5": "never written",
-            "newer.h5": "libver"}
+            "newer.h5": "libver", "checked.h5": "filter 3 of HDF5"}
 
 
 def keras_files(folder):
