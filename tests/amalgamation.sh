@@ -11,7 +11,7 @@ fail() { echo "amalgamation.sh: $1" >&2; exit 1; }
 "$source/packaging/amalgamation/amalgamate.py" "$source" "$work"
 cp "$source/tests/cpp/twin.c" "$source/wengert.hpp" "$work"
 mkdir "$work/examples" # their "../wengert.h" is now the one file
-for file in app.h app.c options.c result.c watch.c hello.c; do cp "$source/examples/$file" "$work/examples"; done
+for file in app.h app.c options.c result.c watch.c export.c hello.c; do cp "$source/examples/$file" "$work/examples"; done
 printf '\037\213\010\000' >"$work/a.gz"
 cat >"$work/refused.c" <<'PROGRAM'
 #include <stdio.h>
