@@ -29,8 +29,7 @@ static bool find(wg__span message, uint32_t number, wg__span name, wg__attribute
 {
     wg__wire wire = wg__wire_of(message);
     for (wg__field f; wg__wire_next(&wire, &f);)
-        if (wg__field_is_bytes(&f, number) && wg__attribute_parse(f.bytes, a) && a->name.size == name.size &&
-            memcmp(a->name.data, name.data, name.size) == 0)
+        if (wg__field_is_bytes(&f, number) && wg__attribute_parse(f.bytes, a) && wg__span_equals(a->name, name))
             return true;
     *a = (wg__attribute){0};
     return false;

@@ -49,8 +49,7 @@ static bool map(wg__folder *folder, int fd, const char *name, wg__span *bytes, w
 
 bool wg__folder_open(wg__folder *folder, wg__arena *arena, const char *path, wg__span *bytes, wg_error *error)
 {
-    *folder =
-        (wg__folder){.arena = arena, .path = wg__span_text(arena, (wg__span){(const uint8_t *)path, strlen(path)})};
+    *folder = (wg__folder){.arena = arena, .path = wg__span_text(arena, wg__span_of(path))};
     if (!folder->path) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path), false;
     return map(folder, open(path, O_RDONLY | O_CLOEXEC), folder->path, bytes, error);
 }

@@ -2,7 +2,6 @@
  * this call, where the names of its inputs stand for the operands of the call. So what later steps find out of a value
  * (that it must be known while recording, that it is a weight of integers) holds through calls. */
 #include <limits.h>
-#include <string.h>
 
 #include "../autograd/base/random.h"
 #include "parse.h"
@@ -46,18 +45,14 @@ static uint64_t hash_function(const void *owner, uint32_t id)
     return hash_key(f->domain, f->name, f->overload);
 }
 
-static bool same(wg__span a, wg__span b)
-{
-    return a.size == b.size && (!a.size || !memcmp(a.data, b.data, a.size));
-}
-
 static uint32_t *entry_of(const wg__functions *fs, wg__span domain, wg__span name, wg__span overload)
 {
     const uint32_t mask = fs->index.size - 1;
     uint32_t at = (uint32_t)hash_key(domain, name, overload) & mask;
     for (;; at = (at + 1) & mask) {
         const wg__function *f = fs->index.table[at] ? &fs->list[fs->index.table[at] - 1] : NULL;
-        if (!f || (same(f->domain, domain) && same(f->name, name) && same(f->overload, overload)))
+        if (!f || (wg__span_equals(f->domain, domain) && wg__span_equals(f->name, name) &&
+                   wg__span_equals(f->overload, overload)))
             return &fs->index.table[at];
     }
 }

@@ -80,7 +80,9 @@ double wg__field_float(const wg__field *field)
 
 wg__span wg__span_of(const char *text) { return (wg__span){(const uint8_t *)text, strlen(text)}; }
 
-bool wg__span_is(wg__span span, const char *text)
+bool wg__span_equals(wg__span a, wg__span b)
 {
-    return span.size == strlen(text) && (span.size == 0 || memcmp(span.data, text, span.size) == 0);
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
+
+bool wg__span_is(wg__span span, const char *text) { return wg__span_equals(span, wg__span_of(text)); }

@@ -48,5 +48,7 @@ double wg__field_float(const wg__field *field);
 wg__span wg__span_of(const char *text);
 /* Whether the span is this text. */
 bool wg__span_is(wg__span span, const char *text);
+/* Whether both have the same bytes. */
+bool wg__span_equals(wg__span a, wg__span b);
 
 #endif
