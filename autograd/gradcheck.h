@@ -48,8 +48,8 @@ typedef struct wg_verdict {
     char text[256];    /* summary or error message, one line */
 } wg_verdict;
 
-/* Checks d loss / d p for all parameters p of the set, which must be f64; frozen ones are not checked. WG_ERR_ARGUMENT if
- * there is none to check. Restores values and leaves gradients unchanged. Resets the tape. */
+/* Checks d loss / d p for all parameters p of the set, which must be f64; frozen ones are not checked. WG_ERR_ARGUMENT
+ * if there is none to check. Restores values and leaves gradients unchanged. Resets the tape. */
 WG_API wg_verdict wg_gradcheck(wg_tape *tape, wg_params *set, wg_loss_fn loss, void *context,
                                wg_gradcheck_options options);
 

@@ -65,8 +65,8 @@ wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
 void app_check_params(const wg_params *params, const char *path);
 /* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
 void app_save(const char *path, wg_params *params, int64_t seed);
-/* A model to export: record sets inputs x[n_in], made by app_export_floats or app_export_integers, and outputs y[n_out],
- * of a batch. */
+/* A model to export: record sets inputs x[n_in], made by app_export_floats or app_export_integers, and outputs
+ * y[n_out], of a batch. */
 typedef struct app_model {
     const char *const *inputs, *const *outputs; /* their names */
     int n_in, n_out;
@@ -76,7 +76,8 @@ typedef struct app_model {
 /* Writes an ONNX model for batches of any size; with --export-samples, inputs and outputs, too. An error ends the
  * program. */
 void app_export(const char *path, wg_tape *tape, const app_model *model);
-/* An input: floats from -1 to 1; i32 from low to high; rows of an embedding. Only --export-samples reads the numbers. */
+/* An input: floats from -1 to 1; i32 from low to high; rows of an embedding. Only --export-samples reads the
+ * numbers. */
 wg_tensor app_export_floats(wg_tape *tape, wg_shape shape);
 wg_tensor app_export_integers(wg_tape *tape, wg_shape shape, int64_t low, int64_t high);
 wg_tensor app_export_tokens(wg_tape *tape, wg_shape shape, const wg_embedding_layer *embedding);

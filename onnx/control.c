@@ -1,4 +1,5 @@
-/* If, Loop and Scan, and calls of functions. Which branch, and how many turns, is known while recording; a loop is unrolled. */
+/* If, Loop and Scan, and calls of functions. Which branch, and how many turns, is known while recording; a loop is
+ * unrolled. */
 #include <math.h>
 
 #include "internal.h"

@@ -53,7 +53,8 @@ static wg_tensor visible(wg__call *c, const fused *a, wg_tensor mask)
     return WG_NONE;
 }
 
-/* The masks of operand `mask` (-1: none), additions of operand `bias`, and, if causal, the keys of earlier queries alone. */
+/* The masks of operand `mask` (-1: none), additions of operand `bias`, and, if causal, the keys of earlier queries
+ * alone. */
 static void score(wg__call *c, fused *a, int mask, int bias, bool causal)
 {
     if (wg__has(c, bias)) a->bias = wg__tensor(c, bias);

@@ -5,8 +5,8 @@
 
 /* ---- JSON ---- */
 
-/* A viewer takes the thread whose number is the process's for the main thread, and 0 for none: Perfetto shows the events of
-   thread 0 in the lane of the main thread. */
+/* A viewer takes the thread whose number is the process's for the main thread, and 0 for none: Perfetto shows the
+ * events of thread 0 in the lane of the main thread. */
 enum { PROCESS = 1, MAIN_THREAD = PROCESS };
 
 static void print_time(uint64_t nanoseconds, FILE *out)
