@@ -9,7 +9,8 @@
  *
  * A bucket begins as soon as its gradients are final, while the backward pass of the rank's last shard goes on. The
  * order of the buckets is the same on all ranks, and so is the order of messages between any two: the order in which
- * gradients become final is of no consequence. */
+ * gradients become final is of no consequence. A rank does not wait with what it sends for what it receives: the
+ * last buckets are sent by one rank of two, the first ones by the other, and a link moves both at once. */
 #include "internal.h"
 
 #include <string.h>
@@ -58,7 +59,10 @@ bool wg__halving_new(wg_dist *d)
 
 void wg__halving_clear(wg_dist *d)
 {
-    for (int r = 0; r < d->n_rounds; r++) d->rounds[r].begun = d->rounds[r].done = 0;
+    for (int r = 0; r < d->n_rounds; r++) {
+        wg__round *round = &d->rounds[r];
+        round->n_sent = round->n_received = round->n_added = 0;
+    }
     d->n_ready = 0;
     d->n_waiting = d->n_trained;
     if (d->n_rounds > 0) memset(d->final, 0, d->n_trained * sizeof *d->final);
@@ -66,52 +70,65 @@ void wg__halving_clear(wg_dist *d)
 
 /* ---- a round ---- */
 
-/* Buckets that may go through the round. */
-static int64_t limit_of(const wg_dist *d, int r) { return r == 0 ? d->n_ready : d->rounds[r - 1].done; }
+/* Buckets whose sums over the nodes before the round are done. */
+static int64_t limit_of(const wg_dist *d, int r) { return r == 0 ? d->n_ready : d->rounds[r - 1].n_added; }
 
 static const wg__lane *lane_of(const wg_dist *d, int r) { return &d->world->lanes[1 + r]; }
 
-/* Begins buckets, of which two may be on their way. */
-static wg_status begin_some(wg_dist *d, int r, bool *moved)
+static bool is_empty(wg__range r) { return r.end <= r.begin; }
+
+/* Sends the other rank's parts, of which two may be on their way. */
+static wg_status send_some(wg_dist *d, int r, bool *moved)
 {
     wg_world *w = d->world;
     wg__round *round = &d->rounds[r];
-    const wg__lane *lane = lane_of(d, r);
     wg_status status = WG_OK;
-    while (status == WG_OK && round->begun < limit_of(d, r) && round->begun - round->done < 2) {
-        const int slot = (int)(round->begun % 2);
-        const wg__range all = bucket_at(d, round->begun), sent = wg__common(all, round->sent);
-        const wg__range kept = wg__common(all, round->kept);
+    for (; status == WG_OK && round->n_sent < limit_of(d, r); round->n_sent++, *moved = true) {
+        const int slot = (int)(round->n_sent % 2);
+        const wg__range part = wg__common(bucket_at(d, round->n_sent), round->sent);
         bool free = false;
+        if (is_empty(part)) continue;
         status = wg__test(w, &round->sending[slot], round->other, &free);
         if (status != WG_OK || !free) break;
-        if (kept.end > kept.begin)
-            status =
-                wg__receive(w, WG__SUMS, lane->in[slot], bytes_of(d, kept), round->other, &round->receiving[slot]);
-        if (status == WG_OK && sent.end > sent.begin) {
-            wg__flat_read(&d->grads, sent, lane->out[slot]);
-            status = wg__send(w, WG__SUMS, lane->out[slot], bytes_of(d, sent), round->other,
-                              &w->counts.gradient_bytes, &round->sending[slot]);
-        }
-        round->begun++;
-        *moved = true;
+        char *out = lane_of(d, r)->out[slot];
+        wg__flat_read(&d->grads, part, out);
+        status = wg__send(w, WG__SUMS, out, bytes_of(d, part), round->other, &w->counts.gradient_bytes,
+                          &round->sending[slot]);
     }
     return status;
 }
 
-/* Adds what has arrived. */
-static wg_status end_some(wg_dist *d, int r, bool *moved)
+/* Makes room for the other rank's sums of the parts that are kept, two at a time. */
+static wg_status receive_some(wg_dist *d, int r, bool *moved)
+{
+    wg__round *round = &d->rounds[r];
+    const int64_t n = count_buckets(d);
+    wg_status status = WG_OK;
+    for (; status == WG_OK && round->n_received < n && round->n_received - round->n_added < 2;
+         round->n_received++, *moved = true) {
+        const int slot = (int)(round->n_received % 2);
+        const wg__range part = wg__common(bucket_at(d, round->n_received), round->kept);
+        if (is_empty(part)) continue;
+        status = wg__receive(d->world, WG__SUMS, lane_of(d, r)->in[slot], bytes_of(d, part), round->other,
+                             &round->receiving[slot]);
+    }
+    return status;
+}
+
+/* Adds what has arrived to what this rank has. */
+static wg_status add_some(wg_dist *d, int r, bool *moved)
 {
     wg__round *round = &d->rounds[r];
     wg_status status = WG_OK;
-    while (status == WG_OK && round->done < round->begun) {
-        const int slot = (int)(round->done % 2);
+    for (; status == WG_OK && round->n_added < round->n_received; round->n_added++, *moved = true) {
+        const int slot = (int)(round->n_added % 2);
+        const wg__range part = wg__common(bucket_at(d, round->n_added), round->kept);
         bool here = false;
+        if (is_empty(part)) continue;
+        if (round->n_added >= limit_of(d, r)) break;
         status = wg__test(d->world, &round->receiving[slot], round->other, &here);
         if (status != WG_OK || !here) break;
-        wg__flat_add(&d->grads, wg__common(bucket_at(d, round->done), round->kept), lane_of(d, r)->in[slot]);
-        round->done++;
-        *moved = true;
+        wg__flat_add(&d->grads, part, lane_of(d, r)->in[slot]);
     }
     return status;
 }
@@ -121,36 +138,39 @@ wg_status wg__halving_go_on(wg_dist *d, bool *moved)
     wg_status status = WG_OK;
     *moved = false;
     for (int r = 0; r < d->n_rounds && status == WG_OK; r++) {
-        status = end_some(d, r, moved);
-        if (status == WG_OK) status = begin_some(d, r, moved);
+        status = add_some(d, r, moved);
+        if (status == WG_OK) status = receive_some(d, r, moved);
+        if (status == WG_OK) status = send_some(d, r, moved);
     }
     return status;
 }
 
 /* ---- all of it ---- */
 
-/* Waits for the first bucket that is not done, in the first round that it has not gone through: what all ranks did
- * before is done, so the other rank begins it, too. */
-static wg_status wait_for_first(wg_dist *d)
+/* The first round that has not ended, or NULL. */
+static const wg__round *unended(const wg_dist *d)
 {
-    wg__round *first = &d->rounds[0];
-    for (int r = 1; r < d->n_rounds; r++)
-        if (d->rounds[r].done < first->done) first = &d->rounds[r];
-    const int slot = (int)(first->done % 2);
-    return wg__wait(d->world, first->begun > first->done ? &first->receiving[slot] : &first->sending[slot],
-                    first->other);
+    const int64_t n = count_buckets(d);
+    for (int r = 0; r < d->n_rounds; r++)
+        if (d->rounds[r].n_sent < n || d->rounds[r].n_added < n) return &d->rounds[r];
+    return NULL;
 }
 
 wg_status wg__halving_finish(wg_dist *d)
 {
     wg_status status = WG_OK;
-    bool moved;
+    double since = 0;
     if (d->n_rounds == 0) return WG_OK;
     d->n_ready = count_buckets(d);
-    while (status == WG_OK && d->rounds[d->n_rounds - 1].done < d->n_ready) {
+    for (const wg__round *round; status == WG_OK && (round = unended(d));) {
+        bool moved;
         status = wg__halving_go_on(d, &moved);
-        if (status == WG_OK && !moved) status = wait_for_first(d);
+        if (moved)
+            wg__awake(d->world, &since);
+        else if (status == WG_OK)
+            status = wg__idle(d->world, &since, round->other);
     }
+    wg__awake(d->world, &since);
     for (int r = 0; r < d->n_rounds; r++)
         for (int slot = 0; slot < 2 && status == WG_OK; slot++)
             status = wg__wait(d->world, &d->rounds[r].sending[slot], d->rounds[r].other);

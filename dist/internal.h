@@ -22,11 +22,11 @@ typedef struct wg__kept {
     uint64_t version; /* when the shard began */
 } wg__kept;
 
-/* A round of recursive halving: buckets go through it one after the other. */
+/* A round of recursive halving: buckets go through it one after the other, in each direction on their own. */
 typedef struct wg__round {
     int other; /* rank */
     wg__range kept, sent;
-    int64_t begun, done; /* buckets */
+    int64_t n_sent, n_received, n_added; /* buckets; sends and receives may be on their way */
     wg__request sending[2], receiving[2];
 } wg__round;
 

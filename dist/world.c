@@ -235,7 +235,7 @@ static wg_status give_up(wg_world *w, int peer)
 }
 
 /* Spins while a message may be on its way, then leaves the processor to others: a rank may share it. */
-static void idle(double waited)
+static void pause_after(double waited)
 {
     if (waited > 1e-2)
         pause_for(2e-4);
@@ -243,6 +243,23 @@ static void idle(double waited)
         pause_for(1e-5);
     else if (waited > 2e-5)
         sched_yield();
+}
+
+wg_status wg__idle(wg_world *w, double *since, int peer)
+{
+    const double now = wg__seconds_now();
+    if (*since == 0) *since = now;
+    if (w->n_polls++ % 64 == 63) read_notes(w);
+    if (w->error.status != WG_OK) return w->error.status;
+    if (now - *since > w->timeout) return give_up(w, peer);
+    pause_after(now - *since);
+    return WG_OK;
+}
+
+void wg__awake(wg_world *w, double *since)
+{
+    if (*since > 0) w->counts.seconds += wg__seconds_now() - *since;
+    *since = 0;
 }
 
 wg_status wg__test(wg_world *w, wg__request *request, int peer, bool *done)
@@ -256,19 +273,15 @@ wg_status wg__test(wg_world *w, wg__request *request, int peer, bool *done)
 
 wg_status wg__wait(wg_world *w, wg__request *request, int peer)
 {
-    const double start = wg__seconds_now();
+    double since = 0;
     bool done = false;
-    for (unsigned rounds = 0;; rounds++) {
-        const wg_status status = wg__test(w, request, peer, &done);
-        if (status != WG_OK) return status;
-        if (done) break;
-        if (rounds % 64 == 63) read_notes(w);
-        const double waited = wg__seconds_now() - start;
-        if (waited > w->timeout) return give_up(w, peer);
-        idle(waited);
+    wg_status status = wg__test(w, request, peer, &done);
+    while (status == WG_OK && !done) {
+        status = wg__idle(w, &since, peer);
+        if (status == WG_OK) status = wg__test(w, request, peer, &done);
     }
-    w->counts.seconds += wg__seconds_now() - start;
-    return WG_OK;
+    wg__awake(w, &since);
+    return status;
 }
 
 wg_status wg__send(wg_world *w, int kind, const void *bytes, size_t size, int to, uint64_t *count,

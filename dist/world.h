@@ -37,6 +37,7 @@ struct wg_world {
     wg__peer *peers; /* [size] */
     wg__lane lanes[WG__LANES];
     int n_lanes; /* one for data, then one for each round of halving */
+    unsigned n_polls;
     char engine[64];
 };
 
@@ -50,6 +51,11 @@ wg_status wg__send(wg_world *world, int kind, const void *bytes, size_t size, in
 wg_status wg__receive(wg_world *world, int kind, void *bytes, size_t size, int from, wg__request *request);
 /* Whether the message to or from this rank is done. */
 wg_status wg__test(wg_world *world, wg__request *request, int peer, bool *done);
+/* While nothing moves: leaves the processor to others for a moment, reads notes; ends the world if the time limit is
+ * over, for want of a message to or from this rank. *since: when nothing began to move, 0 at first. */
+wg_status wg__idle(wg_world *world, double *since, int peer);
+/* Something has moved. */
+void wg__awake(wg_world *world, double *since);
 /* Waits until the message to or from this rank is done, for at most the time limit. */
 wg_status wg__wait(wg_world *world, wg__request *request, int peer);
 /* Receives `size` bytes that `root` has; [all]. */
