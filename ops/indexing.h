@@ -62,7 +62,7 @@ WG_API wg_tensor wg_update_slice(wg_tensor x, int axis, wg_tensor start, wg_tens
  * without rows is 0 (prod: 1). */
 WG_API wg_tensor wg_segment_reduce(wg_tensor x, wg_tensor index, int64_t segments, wg_scatter_mode mode);
 /* The index, i32 [n], of segments that follow each other: by where each begins, offsets i32 [segments], which do not
- * decrease, from 0 on; or by lengths, i32 [segments], whose sum is n. */
+ * decrease, from 0 on; or by lengths, i32 [segments], whose sum is n. Others are index errors when the program runs. */
 WG_API wg_tensor wg_segments_by_offsets(wg_tensor offsets, int64_t n);
 WG_API wg_tensor wg_segments_by_lengths(wg_tensor lengths, int64_t n);
 /* i32 [bins]: how often each number occurs in the index, of any shape. */

@@ -181,9 +181,10 @@ WG_API wg_tensor wg_softmax(wg_tensor x, int axis);
  * NaN, and have no gradient. Zeros if the mask allows none. */
 WG_API wg_tensor wg_masked_softmax(wg_tensor x, wg_tensor mask, int axis);
 WG_API wg_tensor wg_log_softmax(wg_tensor x, int axis);              /* x_i - logsumexp(x) */
-WG_API wg_tensor wg_argsort(wg_tensor x, int axis, bool descending); /* i32, stable; NaN last */
-WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN last in either order */
-/* The k largest (or smallest) in order, 0 <= k <= size of the axis; their indices (i32) if indices is not NULL. */
+WG_API wg_tensor wg_argsort(wg_tensor x, int axis, bool descending); /* i32, stable; NaN is largest */
+WG_API wg_tensor wg_sort(wg_tensor x, int axis, bool descending);    /* NaN is the largest */
+/* The k largest (or smallest) in order, 0 <= k <= size of the axis, NaN the largest; their indices (i32) if indices is
+ * not NULL. */
 WG_API wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices);
 
 /* The k-th smallest, 1 <= k <= size of the axis, NaN last; of equal numbers one has the gradient. With keep the axis

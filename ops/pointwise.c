@@ -41,7 +41,18 @@ static wg_tensor one_minus_square(wg_tensor x)
     return wg_mul(wg_sub(one, x), wg_add(one, x));
 }
 
-static wg_tensor sum_of_squares(wg_tensor a, wg_tensor b) { return wg_add(wg_square(a), wg_square(b)); }
+/* x / (x^2 + y^2); 0 at the origin and at infinity. Both are scaled, since squares overflow and vanish; whatever the scale
+ * is, the result is the same, so it is a constant for the next derivative. */
+static wg_tensor over_squares(wg_tensor x, wg_tensor y)
+{
+    wg_tensor zero = wg__constant(x, 0), one = wg__constant(x, 1);
+    wg_tensor most = wg_maximum(wg_abs(wg_detach(x)), wg_abs(wg_detach(y)));
+    wg_tensor flat = wg_logical_or(wg_equal(most, zero), wg_equal(most, wg__constant(x, INFINITY)));
+    wg_tensor scale = wg_where(flat, one, most);
+    x = wg_where(flat, zero, wg_div(x, scale));
+    y = wg_where(flat, one, wg_div(y, scale));
+    return wg_div(wg_div(x, wg_add(wg_square(x), wg_square(y))), scale);
+}
 
 /* h d^3/dx^3 (x Phi(x)) = h phi(x) (x^3 - 4 x), phi the standard normal density. */
 static wg_tensor gelu_third(wg_tensor h, wg_tensor x)

@@ -34,7 +34,7 @@ static void values(void)
     EXPECT_NUMBER("argmax with NaN", wg_argmax(list(LIST(1, nan, 3, nan)), 0, false), 1);
     EXPECT_NUMBER("argmax of equals", wg_argmax(list(LIST(1, 3, 3)), 0, false), 1);
     EXPECT("sort with NaN", wg_sort(list(LIST(nan, 2, -inf, 1)), 0, false), -inf, 1, 2, nan);
-    EXPECT("sort with NaN, down", wg_sort(list(LIST(nan, 2, inf, 1)), 0, true), inf, 2, 1, nan);
+    EXPECT("sort with NaN, down", wg_sort(list(LIST(nan, 2, inf, 1)), 0, true), nan, inf, 2, 1);
     EXPECT("maximum with NaN", wg_maximum(list(LIST(nan, 1)), list(LIST(1, nan))), nan, nan);
     EXPECT("mod, as Python", wg_mod(list(LIST(-7, 7, -7, 7)), list(LIST(3, -3, -3, 3))), 2, -2, -1, 1);
     EXPECT("cast to i32 cuts", wg_cast(list(LIST(-1.9, 1.9, 0, 7)), WG_I32), -1, 1, 0, 7);
@@ -94,11 +94,30 @@ static void written_by_index(void)
     assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
 }
 
+/* Marks of segments that are none end the program. */
+static void segment_marks(void)
+{
+    const int32_t marks[][3] = {{0, 3, 2}, {1, 2, 3}, {0, 2, 6}}, lengths[][3] = {{3, -1, 3}, {1, 1, 1}, {2, 2, 2}};
+    for (int i = 0; i < 3; i++) {
+        wg_tensor by[] = {wg_segments_by_offsets(numbers(3, marks[i]), 5),
+                          wg_segments_by_lengths(numbers(3, lengths[i]), 5)};
+        for (int k = 0; k < 2; k++) {
+            wg_tensor sums = wg_segment_reduce(wg_ones(tape, WG_F64, WG_DIMS(5, 2)), by[k], 3, WG_SCATTER_SUM);
+            assert_int_equal(wg_eval(&sums, 1), WG_ERR_INDEX);
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_ERR_INDEX);
+    }
+}
+
 static void ranks(void)
 {
     const double nan = NAN, inf = INFINITY;
     wg_tensor x = list(LIST(3, nan, 1, 2)), sorted = list(LIST(-inf, 1, 1, 2, nan)),
               at = list(LIST(nan, inf, 1, -inf));
+    EXPECT("sort with NaN", wg_sort(x, 0, false), 1, 2, 3, nan);
+    EXPECT("sort with NaN, descending", wg_sort(x, 0, true), nan, 3, 2, 1);
+    EXPECT("topk with NaN", wg_topk(x, 2, 0, true, NULL), nan, 3);
+    EXPECT("argsort with NaN", wg_argsort(list(LIST(nan, -inf, inf, nan, 0)), 0, true), 0, 3, 2, 4, 1);
     EXPECT_NUMBER("kthvalue, NaN last", wg_kthvalue(x, 3, 0, false), 3);
     EXPECT_NUMBER("median with NaN", wg_median(x, 0, false), nan);
     EXPECT_NUMBER("quantile with NaN", wg_quantile(x, 0, 0, false), nan);
@@ -114,6 +133,10 @@ static void gradients_at_corners(void)
     const double inf = INFINITY;
     wg_tensor t = list(LIST(2, 5, 5, 1)), zeros = list(LIST(0, 3, 0, 2)), one = list(LIST(4, 0, 3, 2));
     EXPECT("max of equals", wg_grad1(wg_max(t, WG_AXES(0), false), t, WG_NONE), 0, 0.5, 0.5, 0);
+    wg_tensor up = list(LIST(0, -0.0, 3e-200, 4e200, inf)), right = list(LIST(0, -0.0, 4e-200, 3e200, 1));
+    wg_tensor angle = wg_atan2(up, right);
+    EXPECT("atan2 at the origin, by a", wg_scale(wg_grad1(angle, up, WG_NONE), 25e-200), 0, 0, 4, 0, 0);
+    EXPECT("atan2 far away, by b", wg_scale(wg_grad1(angle, right, WG_NONE), -25e200), 0, 0, INFINITY, 4, 0);
     wg_tensor pole = list(LIST(-50 - 0x1p-20)); /* there -2 / distance^3, but for 1e-17 */
     EXPECT("derivative of trigamma near a pole", wg_scale(wg_grad1(wg_trigamma(pole), pole, WG_NONE), 0x1p-61), 1);
     EXPECT("prod with two zeros", wg_grad1(wg_prod(zeros, WG_AXES(0), false), zeros, WG_NONE), 0, 0, 0, 0);
@@ -307,16 +330,10 @@ static void products_with_zeros(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(values),
-        ON_TAPE(gradients_at_corners),
-        ON_TAPE(case_huber_at_its_target),
-        ON_TAPE(ignored_labels),
-        ON_TAPE(indices_out_of_range),
-        ON_TAPE(random_numbers),
-        ON_TAPE(names_in_errors),
-        ON_TAPE(written_by_index),
-        ON_TAPE(ranks),
-        ON_TAPE(products_with_zeros),
+        ON_TAPE(values),          ON_TAPE(gradients_at_corners), ON_TAPE(case_huber_at_its_target),
+        ON_TAPE(ignored_labels),  ON_TAPE(indices_out_of_range), ON_TAPE(random_numbers),
+        ON_TAPE(names_in_errors), ON_TAPE(written_by_index),     ON_TAPE(segment_marks),
+        ON_TAPE(ranks),           ON_TAPE(products_with_zeros),
     };
     return RUN_TESTS(tests);
 }

@@ -56,7 +56,7 @@ typedef uint32_t bits;
 typedef uint64_t bits;
 #endif
 
-/* An element as an unsigned key of the same order: -0 equals 0, NaN comes last. */
+/* An element as an unsigned key of the same order: -0 equals 0, NaN is the largest. */
 typedef struct item {
     bits key;
     int32_t index;
@@ -66,10 +66,10 @@ static bits key_of(real value, bool descending)
 {
     const bits top = (bits)1 << (8 * sizeof(bits) - 1);
     bits key;
-    if (value != value) return ~(bits)0;
     value += 0; /* -0 + 0 is 0 */
     memcpy(&key, &value, sizeof key);
     key = key & top ? ~key : key | top;
+    if (value != value) key = ~(bits)0;
     return descending ? ~key : key;
 }
 
