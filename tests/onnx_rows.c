@@ -55,7 +55,8 @@ static const char *put_attribute(wg__bytes *node, const char *text)
             if (floats)
                 wg__proto_float(&a, list ? 7 : 2, (float)number[i]);
             else
-                wg__proto_integer(&a, list ? 8 : 3, (uint64_t)(int64_t)number[i]);
+                wg__proto_integer(&a, list ? 8 : 3,
+                                  (uint64_t)(number[i] < 0x1p63 ? (int64_t)number[i] : INT64_MAX));
         wg__proto_integer(&a, 20,
                           list     ? (floats ? WG__ATTR_FLOATS : WG__ATTR_INTS)
                           : floats ? WG__ATTR_FLOAT
@@ -75,7 +76,7 @@ static void put_numbers(wg__bytes *tensor, int type, const double *number, int n
     for (int i = 0; i < n; i++) {
         real[i] = (float)number[i];
         integer[i] = (int64_t)number[i];
-        byte[i] = (uint8_t)number[i];
+        byte[i] = (uint8_t)integer[i];
     }
     const size_t count = (size_t)n;
     if (type == WG__FLOAT)

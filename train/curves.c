@@ -22,10 +22,12 @@ static wg__curve *curve_new(const char *chart, const char *name, bool dots)
     c->dots = dots;
     c->each = 1;
     c->x = malloc(2 * WG__MOST_POINTS * sizeof *c->x);
+    if (!c->x) {
+        free(c);
+        return NULL;
+    }
     c->y = c->x + WG__MOST_POINTS;
-    if (c->x) return c;
-    free(c);
-    return NULL;
+    return c;
 }
 
 void wg__curves_free(wg_report *report)

@@ -28,9 +28,9 @@ static void limit_chains(const narrow *n)
     const wg__planner *p = n->p;
     for (uint32_t i = 1; i < p->units.n; i++) {
         const wg__unit *unit = &p->units.list[i];
-        const uint32_t *members = p->units.members + unit->first;
         uint32_t stored = 0;
         if (unit->kind != WG__UNIT_CHAIN) continue;
+        const uint32_t *members = p->units.members + unit->first;
         for (uint32_t k = 0; k < unit->count; k++) stored += (p->flags[members[k]] & WG__STORED) != 0;
         for (uint32_t k = 0; k < unit->count && unit->count + stored > WG__CHAIN_STEPS; k++)
             n->wide[members[k]] = true;

@@ -105,8 +105,8 @@ static bool reserve_past(wg_tape *tape, const wg__plan *plan)
     return true;
 }
 
-/* Whole pages, so that threads share none. */
-size_t wg__thread_scratch(const wg__plan *plan) { return (plan->scratch_bytes + 4095) & ~(size_t)4095; }
+/* Whole pages, so that threads share none, and at least one: kernels may add to an address, which NULL has not. */
+size_t wg__thread_scratch(const wg__plan *plan) { return (plan->scratch_bytes / 4096 + 1) * 4096; }
 
 /* Memory of at least `need` bytes; its contents are lost. */
 static bool make_room(wg__heap *heap, void **memory, size_t *bytes, size_t need)
