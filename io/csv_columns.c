@@ -2,8 +2,8 @@
 #include "csv_table.h"
 
 #include "file.h"
+#include "point.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,35 +111,34 @@ static bool is_decimal(const char *p, size_t n)
 
 /* Reads the field at the walk. What follows a number in the text ends it for strtod as well: a quote, a separator, an
  * end of line or the text's NUL. */
-static wg_status number_at(const wg_csv *csv, const wg__csv_walk *w, locale_t plain, float *number, wg_error *error)
+static wg_status number_at(const wg_csv *csv, const wg__csv_walk *w, float *number, wg_error *error)
 {
     const char *p = w->field.text;
     size_t n = w->field.size;
     while (n > 0 && (*p == ' ' || *p == '\t')) p++, n--;
     while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t')) n--;
     if (!is_decimal(p, n)) return wg__csv_wrong(csv, w, error, "'%.*s' is not a number", n < 40 ? (int)n : 40, p);
-    *number = strtof_l(p, NULL, plain);
+    *number = strtof(p, NULL);
     if (isinf(*number)) return wg__csv_wrong(csv, w, error, "%.*s is too large for f32", n < 40 ? (int)n : 40, p);
     return WG_OK;
 }
 
 static wg_status fill_numbers(const wg_csv *csv, const int32_t *place, int32_t n, float *numbers, wg_error *error)
 {
-    const locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!plain) return wg__csv_no_memory(csv, error);
+    const locale_t before = wg__point_begin();
     wg__csv_walk w = wg__csv_walk_of(csv);
     wg_status status = WG_OK;
     while (status == WG_OK && wg__csv_walk_next(&w)) {
         if (w.row == 0 || !place[w.column]) continue;
         float *to = &numbers[(w.row - 1) * n + place[w.column] - 1];
         if (!is_missing(csv, &w.field))
-            status = number_at(csv, &w, plain, to, error);
+            status = number_at(csv, &w, to, error);
         else if (csv->options.allow_missing)
             *to = NAN;
         else
             status = missing_value(csv, &w, error);
     }
-    freelocale(plain);
+    wg__point_end(before);
     return status;
 }
 

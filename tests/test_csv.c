@@ -2,8 +2,6 @@
 #include "random.h"
 #include "test_io.h"
 
-#include <locale.h>
-
 static wg_csv *open_text(const char *text, wg_csv_options options, wg_error *error)
 {
     put_file(in_folder("t.csv"), text, strlen(text));
@@ -122,19 +120,6 @@ static void separators_and_blanks(void)
     options.separator = '.';
     assert_null(open_text("a\n", options, &error));
     assert_int_equal(error.status, WG_ERR_ARGUMENT);
-}
-
-/* Decimal points are points, whatever the locale says. */
-static void a_locale_with_commas(void)
-{
-    wg_error error = {0};
-    const bool other = setlocale(LC_NUMERIC, "de_DE.UTF-8") != NULL;
-    wg_csv *csv = open_plain("x\n1.5\n");
-    const float *x = wg_csv_numbers(csv, "x", &error);
-    assert_true(x && x[0] == 1.5f);
-    wg_csv_close(csv);
-    setlocale(LC_NUMERIC, "C");
-    if (!other) printf("no locale de_DE.UTF-8 here\n");
 }
 
 static void no_rows(void)
@@ -328,17 +313,11 @@ static void random_tables(void) { check_rounds(2000, one_table); }
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(numbers),
-                                 TEST_CASE(categories),
-                                 TEST_CASE(missing_values),
-                                 TEST_CASE(separators_and_blanks),
-                                 TEST_CASE(a_locale_with_commas),
-                                 TEST_CASE(no_rows),
-                                 TEST_CASE(refused),
-                                 TEST_CASE(not_numbers),
-                                 TEST_CASE(too_many_columns),
-                                 TEST_CASE(memory_is_bounded),
-                                 TEST_CASE(allocations_fail),
+    static const test tests[] = {TEST_CASE(numbers),           TEST_CASE(categories),
+                                 TEST_CASE(missing_values),    TEST_CASE(separators_and_blanks),
+                                 TEST_CASE(no_rows),           TEST_CASE(refused),
+                                 TEST_CASE(not_numbers),       TEST_CASE(too_many_columns),
+                                 TEST_CASE(memory_is_bounded), TEST_CASE(allocations_fail),
                                  TEST_CASE(random_tables)};
     make_folder();
     const int failed = RUN_TESTS(tests);

@@ -2,6 +2,7 @@
 #include "fit_data.h"
 
 #include "../autograd/grad.h"
+#include "../io/point.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -110,8 +111,10 @@ static bool record_init(record *r, const wg_trainer *t)
     r->pairs = malloc((n + 2) * sizeof *r->pairs);
     if (!r->pairs) return false;
     write_run(t, r->run);
+    const locale_t before = wg__point_begin();
     snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64, t->now.loss,
              t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted);
+    wg__point_end(before);
     if (n) memcpy(r->pairs, o->metadata, n * sizeof *r->pairs);
     r->pairs[n] = (wg_pair){"fit.run", r->run};
     r->pairs[n + 1] = (wg_pair){"fit.state", r->state};
@@ -146,10 +149,11 @@ static void save(wg_trainer *t, wg_error *error)
 static bool read_state(wg_trainer *t, const char *text)
 {
     wg_fit_result *now = &t->now;
-    return text &&
-           sscanf(text, "%la %la %la %" SCNu64 " %" SCNd64 " %la %" SCNd64, &now->loss, &now->validation,
-                  &t->best.best, &t->best.step, &t->best.since, &t->sum, &t->counted) == 7 &&
-           t->best.since >= 0 && t->counted >= 0;
+    const locale_t before = wg__point_begin();
+    const int n = sscanf(text ? text : "", "%la %la %la %" SCNu64 " %" SCNd64 " %la %" SCNd64, &now->loss,
+                         &now->validation, &t->best.best, &t->best.step, &t->best.since, &t->sum, &t->counted);
+    wg__point_end(before);
+    return n == 7 && t->best.since >= 0 && t->counted >= 0;
 }
 
 /* A file that is there but can't be reached is no reason to begin anew, and to replace it in the end. */
