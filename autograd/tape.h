@@ -161,7 +161,8 @@ WG_API uint64_t wg_next_step(const wg_tape *tape);
 /* Records a tensor with a copy of `numbers`, which are contiguous and row-major. Use it for input that changes from
  * step to step: the cached plan of the step is reused. */
 WG_API wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
-/* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to. */
+/* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to.
+ * Those that are not aligned as C wants it, as in the middle of a mapped file, are copied. */
 WG_API wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* A scalar, shape []. An error if the dtype is i32 and the value is not an i32. */
 WG_API wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value);

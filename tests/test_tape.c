@@ -143,6 +143,9 @@ static void data_is_copied_and_borrowed_is_not(void)
     assert_true(wg_item(wg_sum_all(copy)) == 21);
     assert_true(wg_item(wg_sum_all(view)) == 120);
     assert_true(numbers[5] == 6);
+    char bytes[sizeof numbers + 1];
+    memcpy(bytes + 1, numbers, sizeof numbers);
+    assert_true(wg_item(wg_sum_all(wg_borrow(tape, WG_F64, WG_DIMS(6), bytes + 1))) == 120); /* copied */
     wg_tape_reset(tape);
 }
 

@@ -41,7 +41,7 @@ static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const 
     }
     if (!numbers && bytes) return wg_fail_on(tape, WG_ERR_ARGUMENT, name, "numbers is NULL");
     wg__leaf leaf = {.data = (void *)(uintptr_t)numbers};
-    if (copy) {
+    if (copy || (uintptr_t)numbers % wg_dtype_size(dtype) != 0) {
         leaf.data = wg__arena_alloc(&tape->data, bytes + 64, bytes < 64 ? 8 : 64);
         if (!leaf.data) return wg__out_of_memory(tape), wg__nil(tape);
         if (bytes) memcpy(leaf.data, numbers, bytes);
