@@ -3,9 +3,9 @@
 
     tests/onnx_gradients.py ONNX_RUN
 
-Modules of PyTorch are exported as a user would, without optimization, so that parameters keep their names. all-MiniLM-L6-v2
-of examples/zoo, if fetch.py got it, is evaluated node by node by PyTorch, on the weights of the file. The loss is that
-of tests/onnx_run.c, which records the same file in f64 and f32.
+Modules of PyTorch are exported as a user would, without optimization, so that parameters keep their names.
+all-MiniLM-L6-v2 of examples/zoo, if fetch.py got it, is evaluated node by node by PyTorch, on the weights of the file.
+The loss is that of tests/onnx_run.c, which records the same file in f64 and f32.
 
 Exit code 77, skipped, without the pip packages numpy, onnx, onnxscript and torch."""
 import collections
@@ -139,8 +139,8 @@ OPERATORS = {
         [n if n or allowzero else x.shape[i] for i, n in enumerate(shape.tolist())]),
     "Shape": lambda x, start=0, end=None: torch.tensor(x.shape[start:end]),
     "Slice": cut, "Softmax": lambda x, axis=-1: torch.softmax(x, axis),
-    "Squeeze": lambda x, axes=None: x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist())), "Transpose": lambda x, perm: x.permute(perm),
-    "Unsqueeze": unsqueeze, "Where": torch.where,
+    "Squeeze": lambda x, axes=None: x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist())),
+    "Transpose": lambda x, perm: x.permute(perm), "Unsqueeze": unsqueeze, "Where": torch.where,
 }
 
 
