@@ -83,19 +83,21 @@ static wg_tensor as_windows(wg__call *c, wg_tensor x, const wg_shape *image, con
 {
     const wg_shape given = wg_shape_get(x);
     int64_t elements = 1, windows = 1;
+    bool fits = true;
     wg_shape shape = {.rank = 2 + 2 * w->axes, .size = {image->size[0]}};
     wg_axes order = {.n = shape.rank};
     for (int i = 0; i < w->axes; i++) {
         const int64_t free =
             image->size[2 + i] + w->before[i] + w->after[i] - w->dilation[i] * (w->kernel[i] - 1) - 1;
         elements *= shape.size[2 + i] = w->kernel[i];
-        windows *= shape.size[2 + w->axes + i] = free < 0 ? 0 : free / w->stride[i] + 1;
+        shape.size[2 + w->axes + i] = free < 0 ? 0 : free / w->stride[i] + 1;
+        fits = fits && !__builtin_mul_overflow(windows, shape.size[2 + w->axes + i], &windows);
         order.axis[2 + i] = 2 + w->axes + i;
         order.axis[2 + w->axes + i] = 1 + w->axes - i;
     }
     order.axis[1] = 1;
     shape.size[1] = given.size[1] / elements;
-    if (given.size[1] % elements == 0 && given.size[2] == windows && windows > 0)
+    if (fits && given.size[1] % elements == 0 && given.size[2] == windows && windows > 0)
         return wg_permute(wg_reshape(x, shape), order);
     wg__call_fail(c, WG_ERR_SHAPE,
                   "[%lld, %lld, %lld] is not [N, C elements, windows] of %lld windows of %lld elements",

@@ -4,9 +4,9 @@
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
  * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names,
- * function.c calls of the model's functions; check.c refuses nodes, wanted.c finds what must be known while recording,
- * widen.c and weights.c make parameters, fuse.c finds ops that onnx/out composed;
- * apply.c records the graph, by the rows of table.c. */
+ * function.c calls of the model's functions, opset.c versions; check.c refuses nodes, wanted.c finds what must be
+ * known while recording, widen.c and weights.c make parameters, fuse.c finds ops that onnx/out composed; apply.c
+ * records the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
 

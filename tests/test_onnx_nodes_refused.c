@@ -121,6 +121,7 @@ static void operands_that_do_not_fit(void)
         {"Col2Im", 18, "", "f[1 2 3] i[1]{3} i[1]{2}",
          "[1, 2, 3] is not [N, C elements, windows] of 2 windows of 2"},
         {"Col2Im", 18, "", "f[1 2 1] i[1]{1} i[1]{2}", "of 0 windows of 2 elements"},
+        {"Col2Im", 18, "", "f[1 8 8] i[3]{1073741823 1073741823 1073741823} i[3]{2 2 2}", "[1, 8, 8] is not [N, C"},
         {"Col2Im", 18, "", "f[1 2 2] i[1]{0} i[1]{2}", "the sizes of image and block are none of 1 to 3 axes"},
         {"Col2Im", 18, "", "f[2 2] i[1]{3} i[1]{2}", "the operand has not 3 axes"},
         {"Col2Im", 18, "strides=[0]", "f[1 2 2] i[1]{3} i[1]{2}", "strides are not one number"},
