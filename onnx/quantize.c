@@ -8,15 +8,16 @@ static wg_tensor by_blocks(wg__call *c, wg_tensor s, wg_tensor x, int64_t block)
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 1), all.rank);
     if (wg__call_failed(c)) return s;
     const int64_t n = all.size[axis];
-    bool fits = given.rank == all.rank && block > 0 && block <= n;
+    bool fits = given.rank == all.rank && block > 0;
     for (int i = 0; fits && i < all.rank; i++)
-        fits = given.size[i] == (i == axis ? (n + block - 1) / block : all.size[i]);
+        fits = given.size[i] == (i == axis ? n / block + (n % block != 0) : all.size[i]);
     if (!fits) {
         wg__call_fail(c, WG_ERR_SHAPE,
                       "scale and zero point do not have one number for each block of %lld along axis %d",
                       (long long)block, axis);
         return s;
     }
+    if (block > n && n > 0) block = n;
     wg_shape wide = {.rank = all.rank + 1};
     for (int i = 0; i < wide.rank; i++)
         wide.size[i] = i <= axis ? given.size[i] : i == axis + 1 ? block : given.size[i - 1];

@@ -179,6 +179,8 @@ static void computed(void)
         {"DequantizeLinear", 21, "axis=0 block_size=2", "u[3 2]{1 2 3 4 5 6} f[2 2]{1 10 2 20}",
          "[3 2] 1 20 3 40 10 120"},
         {"DequantizeLinear", 21, "block_size=2", "u[2 3]{1 2 3 4 5 6} f[2 2]{1 10 2 20}", "[2 3] 1 2 30 8 10 120"},
+        {"DequantizeLinear", 21, "axis=0 block_size=8", "u[3] f[1]{0.5}", "[3] 0.5 1 1.5"},
+        {"DequantizeLinear", 21, "axis=0 block_size=8", "u[3]{1 2 3} f[1]{0.5}", "[3] 0.5 1 1.5"},
         {"QuantizeLinear", 21, "axis=0 block_size=2", "f[3] f[2]{0.5 2}", "[3] 2 4 2"},
         {"QuantizeLinear", 13, "", "f[2] f[]{0.5} u[]{1}", "[2] 3 5"},
         {"QuantizeLinear", 13, "", "f[2] f[]{0.001}", "[2] 255 255"},
