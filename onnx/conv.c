@@ -72,10 +72,12 @@ static void record_conv_transpose(wg__call *c)
 /* The last axis, a window's elements, with dilation - 1 zeros between them. */
 static wg_tensor dilated(wg_tensor x, int64_t dilation)
 {
-    const int64_t n = wg_size(x, -1);
-    if (dilation == 1) return x;
-    const wg_tensor apart = wg_pad(wg_unsqueeze(x, -1), -1, 0, dilation - 1);
-    return wg_slice(wg_flatten(apart, -2, -1), -1, 0, (n - 1) * dilation + 1);
+    wg_shape shape = wg_shape_get(x);
+    if (dilation == 1 || shape.rank < 1) return x;
+    const int64_t n = shape.size[shape.rank - 1];
+    shape.size[shape.rank - 1] = n * dilation;
+    const wg_tensor apart = wg_pad(wg_reshape(x, WG_DIMS(wg_numel(x), 1)), 1, 0, dilation - 1);
+    return wg_slice(wg_reshape(apart, shape), -1, 0, (n - 1) * dilation + 1);
 }
 
 /* x as [N, C, windows along each axis, elements along each axis from the last on]; WG_NONE with an error. */

@@ -17,11 +17,11 @@ static wg_tensor by_blocks(wg__call *c, wg_tensor s, wg_tensor x, int64_t block)
                       (long long)block, axis);
         return s;
     }
-    if (block > n && n > 0) block = n;
-    wg_shape wide = {.rank = all.rank + 1};
-    for (int i = 0; i < wide.rank; i++)
-        wide.size[i] = i <= axis ? given.size[i] : i == axis + 1 ? block : given.size[i - 1];
-    return wg_slice(wg_flatten(wg_expand(wg_unsqueeze(s, axis + 1), wide), axis, axis + 1), axis, 0, n);
+    const wg_shape line = WG_DIMS(n);
+    double *index = wg__numbers_new(c, &line);
+    if (!index) return s;
+    for (int64_t i = 0; i < n; i++) index[i] = (double)(i / block);
+    return wg_index_select(s, axis, wg__data_of(c, line, index, WG__INT64));
 }
 
 /* A scale or zero point against x: a scalar, or one number for each index of the axis, or for each block of them. */
