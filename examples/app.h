@@ -86,7 +86,7 @@ extern bool app_export_samples; /* of the second row */
     {APP_TEXT, "export", path, "FILE.onnx", "write the trained model for other programs (ONNX)"},                  \
     {                                                                                                              \
         APP_FLAG, "export-samples", &app_export_samples, NULL,                                                     \
-            "and inputs and outputs of batches of 2 and 5: FILE.onnx.2.npz, FILE.onnx.5.npz"                       \
+            "and inputs and outputs of batches of 2 and 5: FILE.onnx.2.npz, FILE.onnx.5.npz", .needs = "export"    \
     }
 /* A pool of threads and a tape that runs on it; the caller frees the tape, then the pool. precision is that of
  * products, "f32" or "bf16"; NULL: "f32". A failure ends the program. */
@@ -133,6 +133,7 @@ typedef struct app_option {
     const char *const *choices; /* ends with NULL */
     bool saved;                 /* stored in the program's checkpoints */
     bool fixed;                 /* ... and another value would not fit the model */
+    const char *needs;          /* the option without which this one does nothing, or NULL */
     bool given;                 /* set by app_parse: on the command line */
 } app_option;
 

@@ -136,6 +136,17 @@ static void take_rest(int argc, char **argv, app_option *table)
     }
 }
 
+/* Ends the program if an option was given without the one that it needs. */
+static void check_needs(const app_option *table)
+{
+    for (const app_option *o = table; o->type != APP_END; o++) {
+        const app_option *other = table;
+        if (!o->given || !o->needs) continue;
+        while (other->type != APP_END && strcmp(other->name, o->needs) != 0) other++;
+        if (!other->given) app_usage("--%s does nothing without --%s", o->name, o->needs);
+    }
+}
+
 void app_parse(int argc, char **argv, const char *usage, const char *summary, app_option *table)
 {
     int n, code, index = 0;
@@ -158,4 +169,5 @@ void app_parse(int argc, char **argv, const char *usage, const char *summary, ap
     }
     free(longs);
     take_rest(argc, argv, table);
+    check_needs(table);
 }

@@ -250,26 +250,22 @@ static result train(const settings *s, wg_tape *tape, model *m, const corpus *c,
 
 /* ---- export; single sentences ---- */
 
-typedef struct exported {
-    const model *model;
-    int64_t T;
-} exported;
-
 static void record_model(void *context, wg_tape *tape, int64_t n, wg_tensor *x, wg_tensor *y)
 {
-    const exported *e = context;
-    const bool bow = e->model->kind == BOW;
+    const sequence_exported *e = context;
+    const model *m = e->model;
+    const bool bow = m->kind == BOW;
     batch b = {0};
-    if (bow) x[0] = b.bag = app_export_floats(tape, WG_DIMS(n, e->model->vocabulary));
-    if (!bow) b.text = sequences_export(tape, n, e->T, &e->model->embedding, x);
-    y[0] = predict(e->model, &b);
+    if (bow) x[0] = b.bag = app_export_floats(tape, WG_DIMS(n, m->vocabulary));
+    if (!bow) b.text = sequences_export(tape, n, e->T, &m->embedding, x);
+    y[0] = predict(m, &b);
 }
 
 static void export_model(const model *m, const corpus *c, const char *path, wg_tape *tape)
 {
     const bool bow = m->kind == BOW;
     const char *const in[] = {bow ? "bag" : "words", "lengths"}, *const out[] = {"logits"};
-    exported e = {m, sequences_longest(&c->text)};
+    sequence_exported e = {m, sequences_longest(&c->text)};
     const app_model program = {in, out, bow ? 1 : 2, 1, record_model, &e};
     app_export(path, tape, &program);
 }

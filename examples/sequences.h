@@ -28,6 +28,12 @@ typedef struct sequence_batch {
 sequence_batch sequences_batch(const sequences *s, wg_tape *tape, const int64_t *sample, int64_t n,
                                int64_t padding);
 
+/* What a model of one text is exported with: the context of app_model. */
+typedef struct sequence_exported {
+    const void *model;
+    int64_t T; /* words of the longest text */
+} sequence_exported;
+
 /* A batch as inputs of a model to export: x[0] and x[1], rows of an embedding and lengths 1 .. T. */
 sequence_batch sequences_export(wg_tape *tape, int64_t n, int64_t T, const wg_embedding_layer *embedding,
                                 wg_tensor *x);

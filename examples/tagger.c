@@ -148,22 +148,18 @@ static score train(const model *m, wg_tape *tape, const corpus *c, const setting
 
 /* ---- export ---- */
 
-typedef struct exported {
-    const model *model;
-    int64_t T;
-} exported;
-
 static void record_model(void *context, wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
-    const exported *e = context;
-    const sequence_batch b = sequences_export(tape, batch, e->T, &e->model->embedding, x);
-    y[0] = predict(e->model, b.tokens, b.lengths);
+    const sequence_exported *e = context;
+    const model *m = e->model;
+    const sequence_batch b = sequences_export(tape, batch, e->T, &m->embedding, x);
+    y[0] = predict(m, b.tokens, b.lengths);
 }
 
 static void export_model(const model *m, const corpus *c, const char *path, wg_tape *tape)
 {
     static const char *const in[] = {"words", "lengths"}, *const out[] = {"logits"};
-    exported e = {m, sequences_longest(&c->tokens)};
+    sequence_exported e = {m, sequences_longest(&c->tokens)};
     const app_model program = {in, out, 2, 1, record_model, &e};
     app_export(path, tape, &program);
 }

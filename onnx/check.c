@@ -36,8 +36,7 @@ static bool check_attributes(const wg_onnx *m, const wg__onnx_node *node, wg_err
         return wg__onnx_refuse(m, error,
                                "%s (opset %d) of node '%.60s': attribute '%.*s' is not supported: export "
                                "without it",
-                               node->type, node->opset, node->name, (int)(a.name.size < 60 ? a.name.size : 60),
-                               a.name.size ? (const char *)a.name.data : "");
+                               node->type, node->opset, node->name, WG__SPAN_SHOWN(a.name));
     }
     return true;
 }

@@ -1,35 +1,11 @@
 /* Functions of the model (ModelProto.functions). A call is a node with a body: the nodes of the function, parsed for
  * this call, where the names of its inputs stand for the operands of the call. So what later steps find out of a value
  * (that it must be known while recording, that it is a weight of integers) holds through calls. */
-#include <limits.h>
-
 #include "../autograd/base/random.h"
 #include "parse.h"
 
-/* Calls inside of calls; bytes that all calls may take beyond four times the file. */
-enum { DEEPEST_CALL = 32, MOST_EXPANSION = 1 << 27, LEAST_OPSET = 6, LARGEST_OPSET = 28 };
-
-/* ---- opsets, of the model and of functions ---- */
-
-int wg__parse_opset(wg__span message)
-{
-    wg__span domain = {0};
-    uint64_t version = 0;
-    wg__wire wire = wg__wire_of(message);
-    for (wg__field f; wg__wire_next(&wire, &f);) {
-        if (wg__field_is_bytes(&f, 1)) domain = f.bytes;
-        if (wg__field_is_integer(&f, 2)) version = f.integer;
-    }
-    if (domain.size && !wg__span_is(domain, "ai.onnx")) return 0;
-    return version < INT_MAX ? (int)version : INT_MAX;
-}
-
-bool wg__opset_is_known(const wg_onnx *m, int opset, wg_error *error)
-{
-    return (opset >= LEAST_OPSET && opset <= LARGEST_OPSET) ||
-           wg__onnx_refuse(m, error, "opset %d; %d to %d are known: see onnx.version_converter", opset, LEAST_OPSET,
-                           LARGEST_OPSET);
-}
+/* Calls inside of calls; bytes that all calls may take beyond four times the file; attributes of a call. */
+enum { DEEPEST_CALL = 32, MOST_EXPANSION = 1 << 27, MOST_ATTRIBUTES = 256 };
 
 /* ---- the functions of a model ---- */
 
@@ -79,10 +55,7 @@ static bool add_function(wg__functions *fs, wg_onnx *m, wg__span message, wg_err
         !wg__grow(fs->heap, (void **)&fs->list, &fs->cap, (uint64_t)fs->n + 1, sizeof *fs->list))
         return wg__onnx_memory(m, error);
     uint32_t *entry = entry_of(fs, f.domain, f.name, f.overload);
-    if (*entry)
-        return wg__onnx_refuse(m, error, "two functions are named '%.*s'",
-                               (int)(f.name.size < 60 ? f.name.size : 60),
-                               f.name.size ? (const char *)f.name.data : "");
+    if (*entry) return wg__onnx_refuse(m, error, "two functions are named '%.*s'", WG__SPAN_SHOWN(f.name));
     fs->list[fs->n++] = f;
     *entry = fs->n;
     fs->index.count++;
@@ -119,6 +92,42 @@ bool wg__onnx_expand(wg_onnx *m, uint64_t bytes, wg_error *error)
     return true;
 }
 
+/* Whether the function declares an attribute of that name, without a default or with one. */
+static bool declares(wg__span function, wg__span name)
+{
+    wg__wire wire = wg__wire_of(function);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        wg__attribute a;
+        if (wg__field_is_bytes(&f, 6) && wg__span_equals(f.bytes, name)) return true;
+        if (wg__field_is_bytes(&f, 11) && wg__attribute_parse(f.bytes, &a) && wg__span_equals(a.name, name))
+            return true;
+    }
+    return false;
+}
+
+static bool check_attributes(const wg__parser *p, const wg__function *f, const wg__onnx_node *node)
+{
+    int n = 0;
+    wg__wire wire = wg__wire_of(node->message);
+    for (wg__field field; wg__wire_next(&wire, &field);) {
+        wg__attribute a;
+        if (!wg__field_is_bytes(&field, 5)) continue;
+        if (!wg__attribute_parse(field.bytes, &a))
+            return wg__onnx_refuse(p->model, p->error, "an attribute of node '%.60s' is no protocol buffer",
+                                   node->name);
+        if (++n > MOST_ATTRIBUTES)
+            return wg__onnx_refuse(p->model, p->error,
+                                   "node '%.60s' calls function '%.60s' with more than %d attributes", node->name,
+                                   node->type, MOST_ATTRIBUTES);
+        if (!declares(f->message, a.name))
+            return wg__onnx_refuse(p->model, p->error,
+                                   "node '%.60s' calls function '%.60s' with attribute '%.*s', which it does not "
+                                   "declare: export without it, or declare it",
+                                   node->name, node->type, WG__SPAN_SHOWN(a.name));
+    }
+    return true;
+}
+
 wg__frame *wg__frame_new(const wg__parser *p, const wg__function *f, const wg__onnx_node *node)
 {
     const wg__frame *outer = p->frame;
@@ -133,6 +142,7 @@ wg__frame *wg__frame_new(const wg__parser *p, const wg__function *f, const wg__o
                             node->name, node->type);
             return NULL;
         }
+    if (!check_attributes(p, f, node)) return NULL;
     wg__frame *frame = wg__arena_array(&p->model->arena, 1, sizeof *frame);
     if (frame)
         *frame = (wg__frame){.call = node, .function = f->message, .depth = depth};

@@ -1,6 +1,4 @@
 /* Reading and writing by index. Indices are i32; a negative one counts from the end. */
-#include <math.h>
-
 #include "internal.h"
 
 /* Indices of an axis of n elements, 0 .. n - 1: known ones on the host, others on the tape. */
@@ -217,65 +215,38 @@ static void record_scatter_nd(wg__call *c)
     wg__set(c, 0, wg_reshape(y, shape), wg__type_of(c, 0));
 }
 
-/* ---- TopK, NonZero, ReverseSequence ---- */
+/* ---- TensorScatter: steps of a cache replaced, from a place on that each sample has for itself ---- */
 
-static void record_topk(wg__call *c)
+static void record_tensor_scatter(wg__call *c)
 {
-    const bool real = wg__type_is_float(wg__type_of(c, 0));
-    const double number = wg__known_scalar(c, 1, (double)wg__attribute_int(c->node, "k", 1));
-    const bool largest = wg__attribute_int(c->node, "largest", 1) != 0;
-    wg_tensor x = wg__tensor(c, 0), index;
-    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), wg_rank(x));
+    const wg_tensor x = wg__tensor(c, 0), update = wg__tensor(c, 1);
+    const wg_shape cache = wg_shape_get(x), shape = wg_shape_get(update);
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -2), cache.rank);
+    bool fits = axis > 0 && shape.rank == cache.rank;
+    for (int i = 0; fits && i < cache.rank; i++)
+        fits = i == axis ? shape.size[i] <= cache.size[i] : shape.size[i] == cache.size[i];
     if (wg__call_failed(c)) return;
-    if (!(number >= 0 && number <= INT32_MAX)) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "k is %g", number);
+    if (!fits) {
+        wg__call_fail(c, WG_ERR_SHAPE, "the update does not fit the cache along axis %d, which is not 0", axis);
         return;
     }
-    if (!real) x = wg_cast(x, WG_F64);
-    const wg_tensor y = wg_topk(x, (int)number, axis, largest, &index);
-    wg__set(c, 0, real ? y : wg_cast(y, WG_I32), wg__type_of(c, 0));
-    wg__set(c, 1, index, WG__INT64);
+    wg_shape line = {.rank = shape.rank};
+    for (int i = 0; i < line.rank; i++) line.size[i] = i == axis ? shape.size[i] : 1;
+    wg_tensor at = wg_reshape(wg_arange(c->tape, WG_I32, 0, 1, shape.size[axis]), line);
+    for (int i = 0; i < line.rank; i++) line.size[i] = i == 0 ? shape.size[0] : 1;
+    if (wg__has(c, 2)) at = wg_add(at, wg_reshape(wg__tensor(c, 2), line));
+    if (wg__attribute_is(c->node, "mode", "circular", "linear")) {
+        const wg_tensor step = wg_cast(at, WG_F64); /* which holds all i32 */
+        at = wg_cast(wg_mod(step, wg__scalar_like(c, step, (double)cache.size[axis])), WG_I32);
+    }
+    wg__set(c, 0, wg_scatter(x, axis, wg_expand(at, shape), update), wg__type_of(c, 0));
 }
 
-/* The coordinates of numbers that are not 0: [rank, n]. */
-static void record_nonzero(wg__call *c)
+static const char *refuse_tensor_scatter(const wg__onnx_node *node)
 {
-    const wg_shape x = wg__shape_of(c, 0);
-    int64_t n, found = 0, stride[WG_MAX_RANK], at = 0;
-    const double *numbers = wg__known(c, 0, &n);
-    for (int64_t i = 0; numbers && i < n; i++) found += numbers[i] != 0;
-    const wg_shape shape = WG_DIMS(x.rank, found);
-    double *out = numbers ? wg__numbers_new(c, &shape) : NULL;
-    if (!out) return;
-    wg__strides_of(&x, stride);
-    for (int64_t i = 0; i < n; i++) {
-        if (numbers[i] == 0) continue;
-        for (int axis = 0; axis < x.rank; axis++)
-            out[axis * found + at] = (double)(i / stride[axis] % x.size[axis]);
-        at++;
-    }
-    wg__set_known(c, 0, shape, out, WG__INT64);
-}
-
-/* The first `length` steps of each sequence in reverse; the others stay. */
-static void record_reverse_sequence(wg__call *c)
-{
-    const wg_tensor x = wg__tensor(c, 0), lengths = wg__tensor(c, 1);
-    const int64_t time = wg__attribute_int(c->node, "time_axis", 0),
-                  batch = wg__attribute_int(c->node, "batch_axis", 1);
-    wg_shape shape = wg_shape_get(x), line = {.rank = shape.rank};
-    if (shape.rank < 2 || time < 0 || time > 1 || batch != 1 - time) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "time_axis and batch_axis are not 0 and 1");
-        return;
-    }
-    for (int i = 0; i < shape.rank; i++) line.size[i] = 1;
-    wg_shape steps = line, sequences = line;
-    steps.size[time] = shape.size[time];
-    sequences.size[batch] = shape.size[batch];
-    const wg_tensor t = wg_reshape(wg_arange(c->tape, WG_I32, 0, 1, shape.size[time]), steps);
-    const wg_tensor n = wg_reshape(lengths, sequences);
-    const wg_tensor index = wg_where(wg_less(t, n), wg_sub_scalar(wg_sub(n, t), 1), t);
-    wg__set(c, 0, wg_gather(x, (int)time, wg_expand(index, shape)), wg__type_of(c, 0));
+    const bool known =
+        wg__attribute_is(node, "mode", "linear", "linear") || wg__attribute_is(node, "mode", "circular", "linear");
+    return known ? NULL : "its mode is neither linear nor circular";
 }
 
 const wg__op wg__onnx_index[] = {
@@ -285,8 +256,6 @@ const wg__op wg__onnx_index[] = {
     {"Scatter", record_scatter_elements, 9, 3, 3, "axis=i"},
     {"ScatterElements", record_scatter_elements, 11, 3, 3, "axis=i reduction=s", .refuse = refuse_scatter},
     {"ScatterND", record_scatter_nd, 11, 3, 3, "reduction=s", .refuse = refuse_scatter},
-    {"TopK", record_topk, 6, 1, 2, "axis=i k=i largest=i sorted=i", 2},
-    {"NonZero", record_nonzero, 9, 1, 1, NULL, 1, WG__ON_HOST},
-    {"ReverseSequence", record_reverse_sequence, 10, 2, 2, "batch_axis=i time_axis=i"},
+    {"TensorScatter", record_tensor_scatter, 24, 2, 3, "axis=i mode=s", .refuse = refuse_tensor_scatter},
     {NULL},
 };

@@ -4,9 +4,9 @@
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
  * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names,
- * function.c calls of the model's functions; check.c refuses nodes, wanted.c finds what must be known while recording,
- * widen.c and weights.c make parameters, fuse.c finds ops that onnx/out composed;
- * apply.c records the graph, by the rows of table.c. */
+ * function.c calls of the model's functions, opset.c versions; check.c refuses nodes, wanted.c finds what must be
+ * known while recording, widen.c and weights.c make parameters, fuse.c finds ops that onnx/out composed; apply.c
+ * records the graph, by the rows of table.c. */
 #ifndef WG_ONNX_INTERNAL_H
 #define WG_ONNX_INTERNAL_H
 
@@ -35,10 +35,13 @@ typedef struct wg__frame {
     int depth;                 /* calls around this one, plus 1 */
 } wg__frame;
 
-/* A weight of integers: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast. */
+/* A weight of integers: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast, or have one number
+ * for each block of elements along an axis. */
 typedef struct wg__scaled {
     const wg__tensor_data *integers, *scale, *zero;
     wg_shape shape; /* of scale and zero, against that of the integers */
+    int axis;       /* of blocks */
+    int64_t block;  /* elements of one; 0: scale and zero broadcast */
 } wg__scaled;
 
 /* A named value of the graph or of a graph inside of a node. Value 0 is the omitted operand. */
@@ -190,8 +193,8 @@ enum {
 
 extern const wg__op wg__onnx_pointwise[], wg__onnx_logic[], wg__onnx_shape[], wg__onnx_join[], wg__onnx_make[],
     wg__onnx_reduce[], wg__onnx_product[], wg__onnx_conv[], wg__onnx_pool[], wg__onnx_norm[], wg__onnx_recurrent[],
-    wg__onnx_index[], wg__onnx_control[], wg__onnx_attention[], wg__onnx_quantize[], wg__onnx_resize[],
-    wg__onnx_loss[], wg__onnx_sample[], wg__onnx_contrib[], wg__onnx_fused_attention[];
+    wg__onnx_index[], wg__onnx_select[], wg__onnx_control[], wg__onnx_attention[], wg__onnx_quantize[],
+    wg__onnx_resize[], wg__onnx_loss[], wg__onnx_sample[], wg__onnx_contrib[], wg__onnx_fused_attention[];
 
 /* The row of calls of functions. */
 extern const wg__op wg__onnx_call;

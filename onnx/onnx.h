@@ -55,7 +55,9 @@ WG_API wg_onnx *wg_onnx_open_with(const char *path, wg_onnx_options options, wg_
 /* Frees the model and its parameters; accepts NULL. Tapes that use them must not run afterwards. */
 WG_API void wg_onnx_free(wg_onnx *model);
 
-/* The parameters and buffers; owned by the model. NULL for NULL. */
+/* The parameters and buffers; owned by the model. NULL for NULL. Parameters of your own, such as a head's, may be
+ * added: an optimizer trains them with the model's, and a checkpoint holds them, too. Freeze those that are no
+ * weights (a filter bank, a mask) by wg_param_freeze; wg_dump_text says which nodes read a parameter. */
 WG_API wg_params *wg_onnx_params(const wg_onnx *model);
 /* The version of the operators of the default domain. 0 for NULL. */
 WG_API int wg_onnx_opset(const wg_onnx *model);

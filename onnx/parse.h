@@ -34,11 +34,12 @@ typedef struct wg__parser {
     wg_error *error;
 } wg__parser;
 
-/* The version of an OperatorSetIdProto of the default domain; 0 for another domain. */
+/* The version of an OperatorSetIdProto of the default domain; 0 for another domain (opset.c). */
 int wg__parse_opset(wg__span message);
 /* Refuses an opset that is not known. */
 bool wg__opset_is_known(const wg_onnx *model, int opset, wg_error *error);
-/* A new call; refused if the function calls itself, or calls are too deep. NULL with an error. */
+/* A new call; refused if the function calls itself, calls are too deep, or the call has an attribute that the function
+ * does not declare. NULL with an error. */
 wg__frame *wg__frame_new(const wg__parser *outer, const wg__function *function, const wg__onnx_node *node);
 /* The names of inputs stand for the operands of the call; those that it does not give are omitted. */
 bool wg__frame_bind(wg__parser *parser, const wg__onnx_node *node, wg__span function);

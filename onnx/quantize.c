@@ -1,10 +1,35 @@
 /* QuantizeLinear, DequantizeLinear. Weights of integers became parameters before (weights.c); here are the others. */
 #include "internal.h"
 
-/* A scale or zero point against x: a scalar, or one number for each index of the axis. */
+/* One number for each block of elements along the axis becomes one for each element; the last block may be shorter. */
+static wg_tensor by_blocks(wg__call *c, wg_tensor s, wg_tensor x, int64_t block)
+{
+    const wg_shape all = wg_shape_get(x), given = wg_shape_get(s);
+    const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 1), all.rank);
+    if (wg__call_failed(c)) return s;
+    const int64_t n = all.size[axis];
+    bool fits = given.rank == all.rank && block > 0;
+    for (int i = 0; fits && i < all.rank; i++)
+        fits = given.size[i] == (i == axis ? n / block + (n % block != 0) : all.size[i]);
+    if (!fits) {
+        wg__call_fail(c, WG_ERR_SHAPE,
+                      "scale and zero point do not have one number for each block of %lld along axis %d",
+                      (long long)block, axis);
+        return s;
+    }
+    const wg_shape line = WG_DIMS(n);
+    double *index = wg__numbers_new(c, &line);
+    if (!index) return s;
+    for (int64_t i = 0; i < n; i++) index[i] = (double)(i / block);
+    return wg_index_select(s, axis, wg__data_of(c, line, index, WG__INT64));
+}
+
+/* A scale or zero point against x: a scalar, or one number for each index of the axis, or for each block of them. */
 static wg_tensor along_axis(wg__call *c, int k, wg_tensor x)
 {
     const wg_tensor s = wg__tensor(c, k);
+    const int64_t block = wg__attribute_int(c->node, "block_size", 0);
+    if (block) return by_blocks(c, s, x, block);
     if (wg_rank(s) != 1 || wg_numel(s) == 1) return wg_numel(s) == 1 ? wg_reshape(s, WG_SCALAR) : s;
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 1), wg_rank(x));
     wg_shape shape = {.rank = wg_rank(x)};
@@ -55,16 +80,9 @@ static void record_dynamic(wg__call *c)
     wg__set(c, 2, zero, WG__UINT8);
 }
 
-static const char *refuse_blocks(const wg__onnx_node *node)
-{
-    return wg__attribute_int(node, "block_size", 0) ? "block_size: quantize by tensor or by axis" : NULL;
-}
-
 const wg__op wg__onnx_quantize[] = {
-    {"DequantizeLinear", record_dequantize, 10, 2, 3, "axis=i block_size=i output_dtype=i",
-     .refuse = refuse_blocks},
-    {"QuantizeLinear", record_quantize, 10, 2, 3, "axis=i block_size=i output_dtype=i precision=i saturate=i",
-     .refuse = refuse_blocks},
+    {"DequantizeLinear", record_dequantize, 10, 2, 3, "axis=i block_size=i output_dtype=i"},
+    {"QuantizeLinear", record_quantize, 10, 2, 3, "axis=i block_size=i output_dtype=i precision=i saturate=i"},
     {"DynamicQuantizeLinear", record_dynamic, 11, 1, 1},
     {NULL},
 };

@@ -1,4 +1,4 @@
-/* GridSample and AffineGrid: reading between the elements of an image.
+/* GridSample, AffineGrid, RoiAlign: reading between the elements of an image.
  *
  * x[N, C, ...] becomes rows, one for each position of each image, with C elements. A place between positions reads 1, 2
  * or 4 of them along each axis (its taps), by a number of the row and a weight; so gradients by x are those of reading
@@ -18,6 +18,7 @@ typedef enum padding { ZEROS, BORDER, REFLECTION } padding;
 typedef struct sampler {
     int n_taps;
     padding pad;
+    bool maximum; /* over taps, instead of their sum */
     bool corners; /* -1 and 1 are the centers of the first and the last element, not their outer edges */
 } sampler;
 
@@ -46,12 +47,10 @@ static void cubic(wg_tensor t, wg_tensor *weight)
     }
 }
 
-/* The taps of coordinates -1 .. 1 along an axis of n elements. */
-static void taps_of(wg__call *c, const sampler *s, wg_tensor grid, int64_t n, taps *t)
+/* The taps of positions x along an axis of n elements. */
+static void taps_of(wg__call *c, const sampler *s, wg_tensor x, int64_t n, taps *t)
 {
     const double last = (double)(n - 1);
-    wg_tensor x = s->corners ? wg_scale(wg_add_scalar(grid, 1), last / 2)
-                             : wg_add_scalar(wg_scale(wg_add_scalar(grid, 1), (double)n / 2), -0.5);
     t->n = s->n_taps;
     if (t->n == 1) x = wg_round(x);
     if (t->n < 4 && s->pad == REFLECTION) x = reflected(c, s, x, n);
@@ -80,20 +79,19 @@ static wg_tensor rows_of(wg_tensor x, const wg_shape *shape, int64_t positions)
     return wg_reshape(wg_transpose(flat, 1, 2), WG_DIMS(shape->size[0] * positions, shape->size[1]));
 }
 
-/* The sum over all combinations of taps: [N places, C]. */
-static wg_tensor sampled(wg__call *c, const sampler *s, wg_tensor x, const wg_shape *shape, wg_tensor grid)
+/* The sum or the maximum over all combinations of taps, one of each axis: [places, C], where a place is an element
+ * of the shape to which the taps broadcast. image: the number of the image, which broadcasts, too. */
+static wg_tensor sampled(wg__call *c, const sampler *s, wg_tensor x, const wg_shape *shape, const taps *t,
+                         wg_tensor image)
 {
     const int axes = shape->rank - 2;
     int64_t positions = 1, combinations = 1;
-    taps t[WG_MAX_RANK];
     for (int i = 0; i < axes; i++) {
-        taps_of(c, s, wg_select(grid, -1, axes - 1 - i), shape->size[2 + i], &t[i]);
         positions *= shape->size[2 + i];
         combinations *= s->n_taps;
     }
-    const wg_tensor rows = rows_of(x, shape, positions);
-    const wg_tensor image = wg_arange(c->tape, WG_I32, 0, (double)positions, shape->size[0]);
-    wg_tensor sum = WG_NONE;
+    const wg_tensor rows = rows_of(x, shape, positions), first = wg_scale(image, (double)positions);
+    wg_tensor all = WG_NONE;
     for (int64_t i = 0; i < combinations && !wg__call_failed(c); i++) {
         wg_tensor row = wg_scalar(c->tape, WG_I32, 0), weight = wg__scalar_like(c, x, 1);
         int64_t rest = i;
@@ -102,13 +100,20 @@ static wg_tensor sampled(wg__call *c, const sampler *s, wg_tensor x, const wg_sh
             row = wg_add(wg_scale(row, (double)shape->size[2 + axis]), t[axis].row[k]);
             weight = wg_mul(weight, t[axis].weight[k]);
         }
-        row = wg_add(row, wg_unsqueeze(image, 1));
+        row = wg_add(row, first);
         const int64_t places = wg_numel(row);
         const wg_tensor part = wg_mul(wg_index_select(rows, 0, wg_reshape(row, WG_DIMS(places))),
                                       wg_reshape(weight, WG_DIMS(places, 1)));
-        sum = sum.tape ? wg_add(sum, part) : part;
+        all = !all.tape ? part : s->maximum ? wg_maximum(all, part) : wg_add(all, part);
     }
-    return sum;
+    return all;
+}
+
+/* Coordinates -1 .. 1 as positions along an axis of n elements. */
+static wg_tensor positions_of(const sampler *s, wg_tensor grid, int64_t n)
+{
+    const wg_tensor part = wg_add_scalar(grid, 1);
+    return s->corners ? wg_scale(part, (double)(n - 1) / 2) : wg_add_scalar(wg_scale(part, (double)n / 2), -0.5);
 }
 
 static void record_grid_sample(wg__call *c)
@@ -133,7 +138,14 @@ static void record_grid_sample(wg__call *c)
     int64_t places = 1;
     for (int i = 0; i < axes; i++) places *= out.size[2 + i] = g.size[1 + i];
     const wg_tensor flat = wg_reshape(grid, WG_DIMS(shape.size[0], places, axes));
-    const wg_tensor y = wg_reshape(sampled(c, &s, x, &shape, flat), WG_DIMS(shape.size[0], places, shape.size[1]));
+    const wg_tensor image = wg_unsqueeze(wg_arange(c->tape, WG_I32, 0, 1, shape.size[0]), 1);
+    taps t[WG_MAX_RANK];
+    for (int i = 0; i < axes; i++) {
+        const wg_tensor along = wg_select(flat, -1, axes - 1 - i); /* a grid has x before y */
+        taps_of(c, &s, positions_of(&s, along, shape.size[2 + i]), shape.size[2 + i], &t[i]);
+    }
+    const wg_tensor rows = sampled(c, &s, x, &shape, t, image);
+    const wg_tensor y = wg_reshape(rows, WG_DIMS(shape.size[0], places, shape.size[1]));
     wg__set(c, 0, wg_reshape(wg_transpose(y, 1, 2), out), wg__type_of(c, 0));
 }
 
@@ -183,9 +195,85 @@ static void record_affine_grid(wg__call *c)
     wg__set(c, 0, wg_reshape(grid, out), wg__type_of(c, 0));
 }
 
+/* ---- RoiAlign: boxes of images, cut into bins, of which each is the mean or the maximum of samples ---- */
+
+typedef struct bins {
+    int64_t n, samples; /* along the axis */
+    double scale;       /* of the boxes' coordinates */
+    bool half_pixel;    /* elements have their centers at 1/2, 3/2, ... */
+} bins;
+
+/* The taps of all samples of all boxes along an axis of `size` elements: [boxes, bins samples]. begin, end: [boxes, 1].
+ * Samples outside, by more than an element, are 0. */
+static void taps_of_bins(wg__call *c, const sampler *s, const bins *b, wg_tensor begin, wg_tensor end, int64_t size,
+                         taps *t)
+{
+    const wg_tensor low = wg_add_scalar(wg_scale(begin, b->scale), b->half_pixel ? -0.5 : 0);
+    const wg_tensor length = wg_scale(wg_sub(end, begin), b->scale);
+    const wg_tensor bin = wg_scale(b->half_pixel ? length : wg_maximum_scalar(length, 1), 1 / (double)b->n);
+    const double step = 1 / (double)b->samples;
+    const wg_tensor along = wg_arange(c->tape, wg_dtype_get(begin), step / 2, step, b->n * b->samples);
+    const wg_tensor at = wg_add(low, wg_mul(bin, along));
+    const wg_tensor inside = wg_equal(wg_clamp(at, -1, (double)size), at);
+    taps_of(c, s, at, size, t);
+    for (int k = 0; k < t->n; k++) t->weight[k] = wg_mul(t->weight[k], wg_cast(inside, wg_dtype_get(at)));
+}
+
+static void record_roi_align(wg__call *c)
+{
+    const wg_tensor x = wg__tensor(c, 0), boxes = wg_cast(wg__tensor(c, 1), wg_dtype_get(x)),
+                    image = wg__tensor(c, 2);
+    const wg_shape shape = wg_shape_get(x), box = wg_shape_get(boxes), index = wg_shape_get(image);
+    const int64_t high = wg__attribute_int(c->node, "output_height", 1),
+                  wide = wg__attribute_int(c->node, "output_width", 1),
+                  samples = wg__attribute_int(c->node, "sampling_ratio", 0);
+    const bool fits = shape.rank == 4 && box.rank == 2 && box.size[1] == 4 && index.rank == 1 &&
+                      index.size[0] == box.size[0] && box.size[0] > 0 && wg_numel(x) > 0 &&
+                      wg_numel(x) <= INT32_MAX;
+    if (!fits || high < 1 || wide < 1 || high > 1 << 15 || wide > 1 << 15 || samples > 1 << 10) {
+        wg__call_fail(c, WG_ERR_SHAPE,
+                      "x[N, C, H, W], boxes[n, 4] and their images[n] do not fit, or a size is none");
+        return;
+    }
+    const char *otherwise = c->node->opset < 16 ? "output_half_pixel" : "half_pixel";
+    sampler s = {.n_taps = 2, .pad = BORDER};
+    s.maximum = wg__attribute_is(c->node, "mode", "max", "avg");
+    bins b = {.samples = samples, .scale = wg__attribute_float(c->node, "spatial_scale", 1)};
+    b.half_pixel = wg__attribute_is(c->node, "coordinate_transformation_mode", "half_pixel", otherwise);
+    taps t[2];
+    for (int i = 0; i < 2; i++) { /* a box is x1, y1, x2, y2 */
+        b.n = i == 0 ? high : wide;
+        taps_of_bins(c, &s, &b, wg_slice(boxes, 1, 1 - i, 2 - i), wg_slice(boxes, 1, 3 - i, 4 - i),
+                     shape.size[2 + i], &t[i]);
+        for (int k = 0; k < t[i].n; k++) {
+            t[i].row[k] = wg_unsqueeze(t[i].row[k], 2 - i);
+            t[i].weight[k] = wg_unsqueeze(t[i].weight[k], 2 - i);
+        }
+    }
+    const wg_tensor rows = sampled(c, &s, x, &shape, t, wg_reshape(image, WG_DIMS(box.size[0], 1, 1)));
+    const wg_tensor all = wg_reshape(rows, WG_DIMS(box.size[0], high, samples, wide, samples, shape.size[1]));
+    const wg_tensor y = s.maximum ? wg_max(all, WG_AXES(2, 4), false) : wg_mean(all, WG_AXES(2, 4), false);
+    wg__set(c, 0, wg_permute(y, WG_AXES(0, 3, 1, 2)), wg__type_of(c, 0));
+}
+
+static const char *refuse_roi_align(const wg__onnx_node *node)
+{
+    const char *const mode = "coordinate_transformation_mode";
+    const bool known =
+        (wg__attribute_is(node, "mode", "avg", "avg") || wg__attribute_is(node, "mode", "max", "avg")) &&
+        (wg__attribute_is(node, mode, "half_pixel", "half_pixel") ||
+         wg__attribute_is(node, mode, "output_half_pixel", "half_pixel"));
+    if (!known) return "its mode or its coordinate_transformation_mode is not known";
+    if (wg__attribute_int(node, "sampling_ratio", 0) > 0) return NULL;
+    return "sampling_ratio = 0: the number of samples depends on the boxes; export with a fixed one, such as 2";
+}
+
 const wg__op wg__onnx_sample[] = {
     {"GridSample", record_grid_sample, 16, 2, 2, "align_corners=i mode=s padding_mode=s",
      .refuse = refuse_grid_sample},
     {"AffineGrid", record_affine_grid, 20, 2, 2, "align_corners=i", 2},
+    {"RoiAlign", record_roi_align, 10, 3, 3,
+     "coordinate_transformation_mode=s mode=s output_height=i output_width=i sampling_ratio=i spatial_scale=f",
+     .refuse = refuse_roi_align},
     {NULL},
 };

@@ -4,10 +4,11 @@
 #include "internal.h"
 
 static const wg__op *const families[] = {
-    wg__onnx_pointwise, wg__onnx_logic,   wg__onnx_shape,   wg__onnx_join,      wg__onnx_make,
-    wg__onnx_reduce,    wg__onnx_product, wg__onnx_conv,    wg__onnx_pool,      wg__onnx_norm,
-    wg__onnx_recurrent, wg__onnx_index,   wg__onnx_control, wg__onnx_attention, wg__onnx_quantize,
-    wg__onnx_resize,    wg__onnx_loss,    wg__onnx_sample,  wg__onnx_contrib,   wg__onnx_fused_attention,
+    wg__onnx_pointwise,       wg__onnx_logic,   wg__onnx_shape,  wg__onnx_join,    wg__onnx_make,
+    wg__onnx_reduce,          wg__onnx_product, wg__onnx_conv,   wg__onnx_pool,    wg__onnx_norm,
+    wg__onnx_recurrent,       wg__onnx_index,   wg__onnx_select, wg__onnx_control, wg__onnx_attention,
+    wg__onnx_quantize,        wg__onnx_resize,  wg__onnx_loss,   wg__onnx_sample,  wg__onnx_contrib,
+    wg__onnx_fused_attention,
 };
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
 
@@ -52,7 +53,6 @@ static const struct {
     {"MatMulInteger", "export the model before quantization, or with QuantizeLinear and DequantizeLinear"},
     {"Unique", "its size depends on values that are known when the program runs; do it before the model"},
     {"NonMaxSuppression", "its size depends on values that are known when the program runs; do it after the model"},
-    {"Compress", "its size depends on values that are known when the program runs; use Where or Gather"},
     {"Random", "draw numbers before the model and make them an input"},
 };
 

@@ -72,8 +72,8 @@ typedef struct source {
 
 static bool refuse(const wg__folder *folder, const wg__tensor_data *t, wg_error *error, const char *reason)
 {
-    return wg_error_set(error, WG_ERR_FORMAT, "%.160s: tensor '%.*s': %s", folder->path,
-                        (int)(t->name.size < 60 ? t->name.size : 60), (const char *)t->name.data, reason),
+    return wg_error_set(error, WG_ERR_FORMAT, "%.160s: tensor '%.*s': %s", folder->path, WG__SPAN_SHOWN(t->name),
+                        reason),
            false;
 }
 

@@ -41,6 +41,16 @@ static double *all_numbers(wg_onnx *m, const wg__tensor_data *t)
     return out;
 }
 
+/* Where scale and zero have the numbers of element i, whose block is along an axis. */
+static int64_t block_of(const wg__scaled *w, int64_t i)
+{
+    const wg_shape *shape = &w->integers->shape;
+    int64_t inner = 1;
+    for (int axis = w->axis + 1; axis < shape->rank; axis++) inner *= shape->size[axis];
+    const int64_t n = shape->size[w->axis], outer = i / (n * inner), at = i / inner % n;
+    return (outer * w->shape.size[w->axis] + at / w->block) * inner + i % inner;
+}
+
 bool wg__onnx_widen_into(wg_onnx *m, const wg__scaled *w, void *out, wg_error *error)
 {
     const double *scales = all_numbers(m, w->scale), *zeros = all_numbers(m, w->zero);
@@ -50,7 +60,10 @@ bool wg__onnx_widen_into(wg_onnx *m, const wg__scaled *w, void *out, wg_error *e
     const int step = w->shape.rank && w->shape.size[w->shape.rank - 1] > 1;
     wg__numbers numbers = wg__numbers_of(w->integers);
     for (int64_t i = 0, k = 0; i < w->integers->numel; i++, k += step) {
-        if (i % row == 0) k = wg__broadcast_index(shape, &w->shape, i);
+        if (w->block)
+            k = block_of(w, i);
+        else if (i % row == 0)
+            k = wg__broadcast_index(shape, &w->shape, i);
         const double number = (wg__number_next(&numbers) - (w->zero ? zeros[k] : 0)) * scales[k];
         if (m->dtype == WG_F32)
             ((float *)out)[i] = (float)number;
@@ -87,26 +100,42 @@ static bool is_free(const widener *w, const wg__onnx_node *node)
 
 /* ---- DequantizeLinear ---- */
 
+/* Whether a scale fits integers: one number, one for each index of the axis, or one for each block of them; its shape
+ * against that of the integers. */
+static bool scale_fits(const wg__tensor_data *x, const wg__tensor_data *scale, int64_t axis, int64_t block,
+                       wg_shape *shape)
+{
+    const bool valid = axis >= 0 && axis < x->shape.rank;
+    *shape = (wg_shape){.rank = x->shape.rank};
+    for (int i = 0; i < shape->rank; i++) shape->size[i] = 1;
+    if (!block && scale->numel == 1) return true;
+    if (!valid) return false;
+    const int64_t n = x->shape.size[axis];
+    shape->size[axis] = scale->numel;
+    if (!block) return scale->numel == n;
+    *shape = x->shape;
+    shape->size[axis] = block > 0 ? n / block + (n % block != 0) : 0;
+    return block > 0 && wg_shape_equal(shape, &scale->shape);
+}
+
 static bool fold_dequantize(widener *w, wg__onnx_node *node)
 {
     const wg__tensor_data *x = constant_of(w, node, 0), *scale = constant_of(w, node, 1),
                           *zero = constant_of(w, node, 2);
     int64_t axis = wg__attribute_int(node, "axis", 1);
-    if (!x || !scale || (node->n_in > 2 && node->in[2] && !zero) || wg__attribute_int(node, "block_size", 0) ||
-        !is_free(w, node))
-        return true;
+    if (!x || !scale || (node->n_in > 2 && node->in[2] && !zero) || !is_free(w, node)) return true;
     if (axis < 0) axis += x->shape.rank;
-    if (scale->numel != 1 && (axis < 0 || axis >= x->shape.rank || x->shape.size[axis] != scale->numel))
+    wg__scaled weight = {.integers = x, .scale = scale, .zero = zero, .axis = (int)axis};
+    weight.block = wg__attribute_int(node, "block_size", 0);
+    if (!scale_fits(x, scale, axis, weight.block, &weight.shape))
         return wg__onnx_refuse(w->model, w->error,
-                               "DequantizeLinear of node '%.60s': scale has %lld elements, the axis another "
-                               "number",
+                               "DequantizeLinear of node '%.60s': scale has %lld elements, the axis or its blocks "
+                               "another number",
                                node->name, (long long)scale->numel);
     if (zero && zero->numel != scale->numel)
         return wg__onnx_refuse(w->model, w->error,
                                "DequantizeLinear of node '%.60s': scale and zero point have different sizes",
                                node->name);
-    wg__scaled weight = {.integers = x, .scale = scale, .zero = zero, .shape = {.rank = x->shape.rank}};
-    for (int i = 0; i < x->shape.rank; i++) weight.shape.size[i] = i == axis && scale->numel > 1 ? scale->numel : 1;
     return make(w, node, &weight);
 }
 

@@ -50,5 +50,8 @@ wg__span wg__span_of(const char *text);
 bool wg__span_is(wg__span span, const char *text);
 /* Whether both have the same bytes. */
 bool wg__span_equals(wg__span a, wg__span b);
+/* The arguments of "%.*s" that show a name from a file, at most 60 bytes of it. */
+#define WG__SPAN_SHOWN(span)                                                                                       \
+    (int)((span).size < 60 ? (span).size : 60), (span).size ? (const char *)(span).data : ""
 
 #endif

@@ -6,7 +6,9 @@
  * and the reason, by wg_onnx_open, "late" and the reason, by wg_onnx_apply or the run, or "FAILED" and what differs.
  * Models are f32, or f64 if an input is; --f64: all. --gradients: the derivatives by all inputs of floats are compared
  * with differences, in f64, and "none" is printed if there are no such inputs. --faults: opens and records each model
- * with every request to an arena failing in turn, which must be an error that says so, and compares nothing. */
+ * with every request to an arena failing in turn, which must be an error that says so, and compares nothing.
+ * --autograd: the derivatives of the loss (see loss_of) by all inputs of floats, as "input_K", and by all parameters,
+ * under their names, are written to FOLDER/gradients.npz, and nothing is compared. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,7 @@ typedef struct task {
 
 static wg_dtype always = WG_F32; /* of models without a double */
 static wg_dtype real;            /* of the present one */
-static bool gradients, faults;
+static bool gradients, faults, autograd;
 
 /* Reads FOLDER/NAME_INDEX.pb. */
 static bool read_tensor(task *t, const char *folder, const char *name, size_t index, wg__tensor_data *tensor)
@@ -161,23 +163,22 @@ static wg_tensor loss_of(void *context, wg_tape *tape, wg_params *set)
 {
     checked *c = context;
     const size_t n_in = wg_onnx_input_count(c->t->model), n_out = wg_onnx_output_count(c->t->model);
-    wg_tensor x[MOST], y[MOST], loss = wg_scalar(tape, WG_F64, 0);
+    wg_tensor x[MOST], y[MOST], loss = wg_scalar(tape, real, 0);
     for (size_t k = 0; k < n_in; k++) x[k] = c->param[k] ? wg_use(tape, c->param[k]) : input_of(c->t, &c->input[k]);
     wg_onnx_apply(c->t->model, tape, x, (int)n_in, y, (int)n_out);
     for (size_t k = 0; k < n_out; k++) {
         const int64_t n = wg_numel(y[k]);
-        if (wg_dtype_get(y[k]) != WG_F64 || n == 0) continue;
-        const wg_tensor weights = wg_add_scalar(wg_cos(wg_arange(tape, WG_F64, 1, 1.7, n)), 0.3);
-        const wg_tensor flat = wg_reshape(y[k], WG_DIMS(n)), zero = wg_scalar(tape, WG_F64, 0);
+        if (wg_dtype_get(y[k]) != real || n == 0) continue;
+        const wg_tensor weights = wg_cast(wg_add_scalar(wg_cos(wg_arange(tape, WG_F64, 1, 1.7, n)), 0.3), real);
+        const wg_tensor flat = wg_reshape(y[k], WG_DIMS(n)), zero = wg_scalar(tape, real, 0);
         loss = wg_add(loss, wg_mean_all(wg_mul(wg_where(wg_is_finite(flat), flat, zero), weights)));
     }
     return loss;
 }
 
-/* The numbers, moved off kinks, jumps and ties, where there is no derivative; finite. */
+/* Moves numbers off kinks, jumps and ties, where there is no derivative; makes them finite. */
 static void shift(const wg__tensor_data *tensor, double *out)
 {
-    wg__tensor_copy(tensor, WG_F64, out);
     for (int64_t i = 0; i < tensor->numel; i++) {
         if (!isfinite(out[i])) out[i] = 0.7;
         if (out[i] > 0.95 && out[i] < 1) out[i] -= 0.05; /* the ends of domains are 1 */
@@ -185,23 +186,32 @@ static void shift(const wg__tensor_data *tensor, double *out)
     }
 }
 
-static void check_gradients(task *t, const char *folder)
+/* The model's inputs; those of floats are members of the set. False if none has elements. */
+static bool take_inputs(checked *c, const char *folder, wg_params *set)
 {
-    const size_t n_in = wg_onnx_input_count(t->model);
-    checked c = {.t = t};
-    wg_params *set = wg_params_new(WG_F64);
+    const size_t n_in = wg_onnx_input_count(c->t->model);
     bool any = false;
     for (size_t k = 0; k < n_in && k < MOST; k++) {
         char name[32];
         snprintf(name, sizeof name, "input_%zu", k);
-        if (!read_tensor(t, folder, "input", k, &c.input[k])) break;
-        const wg_onnx_value v = wg_onnx_input(t->model, k);
-        if (v.dtype != WG_F64 || v.known_while_recording) continue;
-        c.param[k] = wg_param_new(set, name, c.input[k].shape, wg_init_zeros());
-        shift(&c.input[k], wg_param_write_begin(c.param[k]));
-        wg_param_write_end(c.param[k]);
-        any = any || c.input[k].numel > 0;
+        if (!read_tensor(c->t, folder, "input", k, &c->input[k])) break;
+        const wg_onnx_value v = wg_onnx_input(c->t->model, k);
+        if (v.dtype != real || v.known_while_recording) continue;
+        c->param[k] = wg_param_new(set, name, c->input[k].shape, wg_init_zeros());
+        void *numbers = wg_param_write_begin(c->param[k]);
+        wg__tensor_copy(&c->input[k], real, numbers);
+        if (gradients) shift(&c->input[k], numbers);
+        wg_param_write_end(c->param[k]);
+        any = any || c->input[k].numel > 0;
     }
+    return any;
+}
+
+static void check_gradients(task *t, const char *folder)
+{
+    checked c = {.t = t};
+    wg_params *set = wg_params_new(WG_F64);
+    const bool any = take_inputs(&c, folder, set);
     wg_gradcheck_options options = wg_gradcheck_defaults();
     options.rtol = 1e-4;
     options.atol = 1e-6;
@@ -209,6 +219,38 @@ static void check_gradients(task *t, const char *folder)
     if (!v.ok) snprintf(t->result, sizeof t->result, "FAILED: gradient: %s", v.text);
     if (!any) snprintf(t->result, sizeof t->result, "none: no input of floats");
     wg_params_free(set);
+}
+
+/* ---- derivatives for others to compare ---- */
+
+static size_t add_entries(wg_params *set, wg_entry *entry, size_t n)
+{
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const wg_param *p = wg_params_at(set, i);
+        if (wg_param_is_buffer(p)) continue;
+        entry[n++] = (wg_entry){
+            .name = wg_param_name(p), .dtype = real, .shape = wg_param_shape(p), .data = wg_param_grad(p)};
+    }
+    return n;
+}
+
+static void write_gradients(task *t, const char *folder)
+{
+    checked c = {.t = t};
+    wg_params *inputs = wg_params_new(real), *params = wg_onnx_params(t->model);
+    char path[1024];
+    wg_error error = {0};
+    take_inputs(&c, folder, inputs);
+    wg_entry *entry = calloc(wg_params_count(inputs) + wg_params_count(params) + 1, sizeof *entry);
+    const wg_tensor loss = loss_of(&c, t->tape, inputs);
+    snprintf(path, sizeof path, "%s/gradients.npz", folder);
+    if (wg_backward(loss) != WG_OK)
+        snprintf(t->result, sizeof t->result, "FAILED: %s", wg_tape_message(t->tape));
+    else if (wg_npz_write(path, entry, add_entries(params, entry, add_entries(inputs, entry, 0)), &error) != WG_OK)
+        snprintf(t->result, sizeof t->result, "FAILED: %s", error.text);
+    free(entry);
+    (void)wg_tape_reset(t->tape);
+    wg_params_free(inputs);
 }
 
 /* ---- requests for memory that fail ---- */
@@ -303,6 +345,8 @@ static void run_task(const char *path, const char *folder, double rtol, double a
         check_faults(&t, path, folder);
     else if (t.model && gradients)
         check_gradients(&t, folder);
+    else if (t.model && autograd)
+        write_gradients(&t, folder);
     else if (t.model)
         run_model(&t, folder);
     else
@@ -318,9 +362,12 @@ static void run_task(const char *path, const char *folder, double rtol, double a
 int main(int argc, char **argv)
 {
     char line[4096];
-    gradients = argc > 1 && strcmp(argv[1], "--gradients") == 0;
-    faults = argc > 1 && strcmp(argv[1], "--faults") == 0;
-    if (gradients || (argc > 1 && strcmp(argv[1], "--f64") == 0)) always = WG_F64;
+    for (int i = 1; i < argc; i++) {
+        gradients |= strcmp(argv[i], "--gradients") == 0;
+        faults |= strcmp(argv[i], "--faults") == 0;
+        autograd |= strcmp(argv[i], "--autograd") == 0;
+        if (gradients || strcmp(argv[i], "--f64") == 0) always = WG_F64;
+    }
     while (fgets(line, sizeof line, stdin)) {
         char *save, *path = strtok_r(line, "\t", &save), *folder = strtok_r(NULL, "\t", &save);
         const char *rtol = strtok_r(NULL, "\t", &save), *atol = strtok_r(NULL, "\t\n", &save);

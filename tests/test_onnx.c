@@ -231,12 +231,15 @@ static void operators(void)
 
 /* ---- training ---- */
 
-static void train(wg_onnx *model, wg_tape *tape, wg_optimizer *optimizer, int steps, double *loss)
+/* head: on the model's output, or NULL. */
+static void train(wg_onnx *model, const wg_linear_layer *head, wg_tape *tape, wg_optimizer *optimizer, int steps,
+                  double *loss)
 {
     const int32_t labels[] = {2, 0, 1};
     for (int i = 0; i < steps; i++) {
         wg_tensor y;
         record(model, tape, &y);
+        if (head) y = wg_log_softmax(wg_linear_apply(head, y), -1);
         const wg_tensor now = wg_nll(y, wg_data(tape, WG_I32, WG_DIMS(3), labels), WG_MEAN);
         wg_zero_grad(wg_onnx_params(model));
         CHECK(wg_backward(now) == WG_OK);
@@ -246,8 +249,9 @@ static void train(wg_onnx *model, wg_tape *tape, wg_optimizer *optimizer, int st
     }
 }
 
-/* A model is trained further, saved as a checkpoint, and loaded into another one of the same file. */
-static void training(void)
+/* A model is trained further, saved as a checkpoint, and loaded into another one of the same file; with a head, whose
+ * parameters are in the model's set, or without. */
+static void train_and_load(bool with_head)
 {
     wg_onnx *model = open_named("mlp", WG_F32), *other = open_named("mlp", WG_F32);
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
@@ -255,9 +259,13 @@ static void training(void)
     options.lr = 0.05;
     wg_optimizer *optimizer = wg_adam_new(wg_onnx_params(model), options);
     double first, last, same;
-    train(model, tape, optimizer, 1, &first);
-    train(model, tape, optimizer, 100, &last);
-    if (!(last < first / 4)) FAIL("from %g to %g", first, last);
+    wg_linear_layer heads[2], *head = with_head ? &heads[0] : NULL, *other_head = with_head ? &heads[1] : NULL;
+    for (int i = 0; with_head && i < 2; i++)
+        CHECK(wg_linear_init(&heads[i], wg_onnx_params(i ? other : model), "head", 3, 3, wg_linear_defaults()) ==
+              WG_OK);
+    train(model, head, tape, optimizer, 1, &first);
+    train(model, head, tape, optimizer, 100, &last);
+    if (!(last < first / (with_head ? 2 : 4))) FAIL("from %g to %g", first, last);
 
     char path[] = "/tmp/test_onnx_XXXXXX";
     wg_error error = {0};
@@ -269,8 +277,8 @@ static void training(void)
     wg_safetensors_close(file);
     unlink(path);
     wg_optimizer *second = wg_adam_new(wg_onnx_params(other), options);
-    train(model, tape, optimizer, 1, &last);
-    train(other, tape, second, 1, &same);
+    train(model, head, tape, optimizer, 1, &last);
+    train(other, other_head, tape, second, 1, &same);
     CHECK(last == same);
 
     wg_optimizer_free(second);
@@ -278,6 +286,12 @@ static void training(void)
     wg_tape_free(tape);
     wg_onnx_free(other);
     wg_onnx_free(model);
+}
+
+static void training(void)
+{
+    train_and_load(false);
+    train_and_load(true);
 }
 
 /* ---- wrong inputs ---- */

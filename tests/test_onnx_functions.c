@@ -223,6 +223,39 @@ static void expect_values(wg__bytes *model, const float *want)
     wg_onnx_free(opened);
 }
 
+/* y = local.F(x) with these attributes, of which F declares "declared", and "given" with a default. */
+static wg__bytes call_with(const char *const *names, int n)
+{
+    wg__bytes f = function_of("F", "x", "y"), call = {0}, a = int_attribute("given", 3);
+    put_text(&f, 6, "declared");
+    put_message(&f, 11, &a);
+    add_function_node(&f, "Relu", "x", "y", NULL);
+    put_words(&call, 1, "x");
+    put_words(&call, 2, "y");
+    put_text(&call, 3, "the_node");
+    put_operator(&call, "local.F");
+    for (int i = 0; i < n; i++) {
+        a = int_attribute(names[i], i);
+        put_message(&call, 5, &a);
+    }
+    begin(), put_message(&graph, 1, &call);
+    return model_with(17, &f);
+}
+
+static void attributes_of_calls(void)
+{
+    const char *names[] = {"declared", "given", "speed"}, *many[257];
+    wg__bytes model = call_with(names, 3);
+    expect_refused(&model, "node 'the_node' calls function 'F' with attribute 'speed', which it does not declare");
+    for (int i = 0; i < 257; i++) many[i] = "declared";
+    model = call_with(many, 257);
+    expect_refused(&model, "node 'the_node' calls function 'F' with more than 256 attributes");
+    model = call_with(many, 256);
+    expect_values(&model, (const float[]){0, 2});
+    model = call_with(names, 2);
+    expect_values(&model, (const float[]){0, 2});
+}
+
 /* HardSwish is an operator from opset 14 on, which is the function's; the model's is 13. */
 static void own_opset(void)
 {
@@ -296,7 +329,7 @@ int main(int argc, char **argv)
 {
     const test tests[] = {TEST_CASE(bodies),         TEST_CASE(calls),     TEST_CASE(growth),
                           TEST_CASE(constants),      TEST_CASE(own_opset), TEST_CASE(no_opset),
-                          TEST_CASE(default_domain), TEST_CASE(names)};
+                          TEST_CASE(default_domain), TEST_CASE(names),     TEST_CASE(attributes_of_calls)};
     const int failed = RUN_TESTS(tests);
     wg__bytes_fini(&graph);
     return failed;
