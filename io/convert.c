@@ -43,6 +43,21 @@ static double f16_at(const char *from)
     return half >> 15 ? -size : size;
 }
 
+/* 64-bit integers go to f32 in one step: by way of an f64 they would be rounded twice. */
+static float i64_as_f32(const char *from)
+{
+    int64_t number;
+    memcpy(&number, from, sizeof number);
+    return (float)number;
+}
+
+static float u64_as_f32(const char *from)
+{
+    uint64_t number;
+    memcpy(&number, from, sizeof number);
+    return (float)number;
+}
+
 static double bool_at(const char *from) { return *from != 0; }
 
 /* What takes such numbers: each also takes those of the kinds before it. Counters such as batch norm's
@@ -54,17 +69,23 @@ struct wg__converter {
     size_t size;
     double (*at)(const char *from);
     taker least;
-    bool whole; /* integers and bool: an i32 takes them, too */
+    bool whole;                        /* integers and bool: an i32 takes them, too */
+    float (*as_f32)(const char *from); /* NULL: `at`, rounded */
 };
 
-static const wg__converter converters[] = {
-    {"F32", 4, f32_at, PARAMETERS, false},   {"F64", 8, f64_at, PARAMETERS, false},
-    {"BF16", 2, bf16_at, PARAMETERS, false}, {"F16", 2, f16_at, PARAMETERS, false},
-    {"I64", 8, i64_at, BUFFERS, true},       {"I32", 4, i32_at, DATA, true},
-    {"I16", 2, i16_at, DATA, true},          {"I8", 1, i8_at, DATA, true},
-    {"U64", 8, u64_at, DATA, true},          {"U32", 4, u32_at, DATA, true},
-    {"U16", 2, u16_at, DATA, true},          {"U8", 1, u8_at, DATA, true},
-    {"BOOL", 1, bool_at, DATA, true}};
+static const wg__converter converters[] = {{"F32", 4, f32_at, PARAMETERS, false},
+                                           {"F64", 8, f64_at, PARAMETERS, false},
+                                           {"BF16", 2, bf16_at, PARAMETERS, false},
+                                           {"F16", 2, f16_at, PARAMETERS, false},
+                                           {"I64", 8, i64_at, BUFFERS, true, i64_as_f32},
+                                           {"I32", 4, i32_at, DATA, true},
+                                           {"I16", 2, i16_at, DATA, true},
+                                           {"I8", 1, i8_at, DATA, true},
+                                           {"U64", 8, u64_at, DATA, true, u64_as_f32},
+                                           {"U32", 4, u32_at, DATA, true},
+                                           {"U16", 2, u16_at, DATA, true},
+                                           {"U8", 1, u8_at, DATA, true},
+                                           {"BOOL", 1, bool_at, DATA, true}};
 
 static const wg__converter *find(const char *type, taker who)
 {
@@ -101,12 +122,11 @@ void wg__convert(const wg__converter *c, const char *from, int64_t stride, int64
         return;
     }
     const int64_t step = stride * (int64_t)c->size;
-    for (int64_t i = 0; i < n; i++) {
-        const double number = c->at(from + i * step);
+    for (int64_t i = 0; i < n; i++, from += step) {
         if (dtype == WG_F32)
-            ((float *)to)[i] = (float)number;
+            ((float *)to)[i] = c->as_f32 ? c->as_f32(from) : (float)c->at(from);
         else
-            ((double *)to)[i] = number;
+            ((double *)to)[i] = c->at(from);
     }
 }
 

@@ -315,14 +315,14 @@ wg_tensor wg_position_apply_at(const wg_position_layer *layer, wg_tensor x, wg_t
     switch (layer->kind) {
     case WG_POSITION_SINUSOID: return wg_add(x, wg_sinusoid(position, wg_size(x, -1), wg_dtype_get(x)));
     case WG_POSITION_LEARNED: return wg_add(x, wg_embedding(wg_use(x.tape, layer->weight), position));
-    default: return x;
+    default: return wg_reshape(x, wg_shape_get(x));
     }
 }
 
 wg_tensor wg_position_apply(const wg_position_layer *layer, wg_tensor x)
 {
     if (!layer) return wg__null_apply(x, "position");
-    if (layer->kind == WG_POSITION_NONE) return x;
+    if (layer->kind == WG_POSITION_NONE) return wg_reshape(x, wg_shape_get(x));
     if (wg_rank(x) < 2)
         return wg_fail(x, WG_ERR_SHAPE, "position", "x must have 2 axes or more: [..., time, size]");
     const int64_t T = wg_size(x, -2);

@@ -120,10 +120,10 @@ wg_rnn_state wg_rnn_zero_state(const wg_rnn *layer, wg_tape *tape, int64_t batch
 {
     if (!layer) return no_state(tape);
     wg_rnn_state state = {0};
-    wg_tensor zeros = wg_zeros(tape, layer->dtype, WG_DIMS(batch, layer->hidden));
-    for (int i = 0; i < cells_of(layer); i++) {
-        state.h[i] = zeros;
-        if (layer->options.cell == WG_LSTM) state.c[i] = zeros;
+    const wg_shape shape = WG_DIMS(batch, layer->hidden);
+    for (int i = 0; i < cells_of(layer); i++) { /* tensors of their own: each may have a gradient */
+        state.h[i] = wg_zeros(tape, layer->dtype, shape);
+        if (layer->options.cell == WG_LSTM) state.c[i] = wg_zeros(tape, layer->dtype, shape);
     }
     return state;
 }

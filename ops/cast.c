@@ -35,6 +35,6 @@ const wg_op wg__cast_op = {.struct_size = sizeof(wg_op),
 wg_tensor wg_cast(wg_tensor x, wg_dtype dtype)
 {
     if ((unsigned)dtype >= WG_DTYPES) return wg_fail(x, WG_ERR_DTYPE, "cast", "unknown dtype %d", (int)dtype);
-    if (!wg_is_nil(x) && wg_dtype_get(x) == dtype) return x;
+    if (!wg_is_nil(x) && wg_dtype_get(x) == dtype) return wg__same(x);
     return wg_record(&wg__cast_op, &x, 1, &dtype, sizeof dtype);
 }

@@ -45,7 +45,7 @@ wg_tensor wg_dropout(wg_tensor x, double p)
     if (!wg_dtype_is_float(wg_dtype_get(x)))
         return wg_fail(x, WG_ERR_DTYPE, "dropout", "operand is %s: must be f32 or f64",
                        wg_dtype_name(wg_dtype_get(x)));
-    if (p == 0 || !wg_is_training(x.tape)) return x;
+    if (p == 0 || !wg_is_training(x.tape)) return wg__same(x);
     attr.dtype = (int32_t)wg_dtype_get(x);
     attr.p = p;
     return wg_mul(x, wg_record_on(x.tape, &mask, NULL, 0, &attr, sizeof attr));

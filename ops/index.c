@@ -404,7 +404,7 @@ wg_tensor wg_tril(wg_tensor x, int64_t diagonal)
 {
     int64_t rows, cols;
     if (!matrix_sizes(x, &rows, &cols, "tril")) return wg__nil_of(x);
-    if (diagonal >= cols) return x;
+    if (diagonal >= cols) return wg__same(x);
     return wg_masked_fill(x, wg_triu_mask(x.tape, rows, cols, diagonal + 1), 0);
 }
 
@@ -412,7 +412,7 @@ wg_tensor wg_triu(wg_tensor x, int64_t diagonal)
 {
     int64_t rows, cols;
     if (!matrix_sizes(x, &rows, &cols, "triu")) return wg__nil_of(x);
-    if (diagonal <= -rows) return x;
+    if (diagonal <= -rows) return wg__same(x);
     return wg_masked_fill(x, wg_tril_mask(x.tape, rows, cols, diagonal - 1), 0);
 }
 

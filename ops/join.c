@@ -76,7 +76,7 @@ wg_tensor wg_concat(const wg_tensor *x, int n, int axis)
 {
     wg_tensor nil;
     if (!operands(x, n, "concat", &nil) || !wg__axis(x[0], &axis, "concat")) return nil;
-    return n == 1 ? x[0] : concat(x, n, axis);
+    return n == 1 ? wg__same(x[0]) : concat(x, n, axis);
 }
 
 /* ---- stack ------------------------------------------------------------------------------------------- */
@@ -213,7 +213,7 @@ wg_tensor wg_pad(wg_tensor x, int axis, int64_t before, int64_t after)
 {
     wg__pad_attr attr = {.start = before, .size = padded(x, &axis, before, after, "pad")};
     if (attr.size < 0) return wg__nil_of(x);
-    if (before == 0 && after == 0) return x;
+    if (before == 0 && after == 0) return wg__same(x);
     attr.axis = axis;
     return wg_record(&wg__pad_op, &x, 1, &attr, sizeof attr);
 }

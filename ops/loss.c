@@ -399,8 +399,11 @@ wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, w
 wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction)
 {
     if (!same_shape(p, target, reduction, "binary_cross_entropy_probabilities")) return wg__nil_of(p);
-    wg_tensor one = wg__constant(p, 1), least = wg__constant(p, -100);
-    wg_tensor yes = wg_maximum(wg_log(p), least), no = wg_maximum(wg_log1p(wg_neg(p)), least);
+    wg_tensor zero = wg__constant(p, 0), one = wg__constant(p, 1), least = wg__constant(p, -100);
+    wg_tensor none = wg_equal(p, zero), all = wg_equal(p, one); /* whose logarithms would be infinite */
+    wg_tensor log_p = wg_where(none, least, wg_log(wg_where(none, one, p)));
+    wg_tensor log_rest = wg_where(all, least, wg_log1p(wg_neg(wg_where(all, zero, p))));
+    wg_tensor yes = wg_maximum(log_p, least), no = wg_maximum(log_rest, least);
     return wg__reduced(wg_neg(wg_add(wg_mul(target, yes), wg_mul(wg_sub(one, target), no))), reduction);
 }
 

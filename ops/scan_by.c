@@ -10,6 +10,7 @@ static wg_tensor scan(wg_tensor x, int axis, combine_fn combine, double identity
 {
     if (!wg__both_float(x, x, op) || !wg__axis(x, &axis, op)) return wg__nil_of(x);
     const int64_t n = wg_size(x, axis);
+    if (n <= 1) return wg__same(x);
     for (int64_t distance = 1; distance < n; distance *= 2)
         x = combine(wg_pad_value(wg_slice(x, axis, 0, n - distance), axis, distance, 0, identity), x);
     return x;

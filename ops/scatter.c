@@ -114,7 +114,7 @@ wg_tensor wg__readable_place(wg_tensor place) { return wg_maximum(place, wg__con
 wg_tensor wg_scatter(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
 {
     if (!by_elements(x, &axis, index, source, "scatter")) return wg__nil_of(x);
-    if (wg_size(source, axis) == 0) return x;
+    if (wg_size(source, axis) == 0) return wg__same(x);
     wg_tensor place = winner(index, WG_NONE, axis, wg_size(x, axis), WG__ARG_LAST);
     return wg_where(wg__is_place(place), wg_gather(source, axis, wg__readable_place(place)), x);
 }
@@ -122,7 +122,7 @@ wg_tensor wg_scatter(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
 wg_tensor wg_index_copy(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
 {
     if (!by_rows(x, &axis, index, source, "index_copy")) return wg__nil_of(x);
-    if (wg_size(source, axis) == 0) return x;
+    if (wg_size(source, axis) == 0) return wg__same(x);
     wg_tensor place = winner(index, WG_NONE, 0, wg_size(x, axis), WG__ARG_LAST);
     wg_tensor rows = wg_index_select(source, axis, wg__readable_place(place));
     return wg_where(wg__along(wg__is_place(place), axis, wg_rank(x)), rows, x);
@@ -229,7 +229,7 @@ static wg_tensor reduced_sum(wg_tensor x, int axis, wg_tensor index, wg_tensor s
 static wg_tensor reduced_extreme(wg_tensor x, int axis, wg_tensor index, wg_tensor source, bool largest,
                                  bool include)
 {
-    if (wg_size(source, axis) == 0) return x;
+    if (wg_size(source, axis) == 0) return wg__same(x);
     wg_tensor place = winner(index, source, axis, wg_size(x, axis), largest ? WG__ARG_MAX : WG__ARG_MIN);
     wg_tensor found = wg_gather(source, axis, wg__readable_place(place));
     if (include) found = largest ? wg_maximum(x, found) : wg_minimum(x, found);

@@ -105,7 +105,7 @@ wg_tensor wg_reshape(wg_tensor x, wg_shape shape)
                        "number of elements",
                        wg_shape_text(&in, have, sizeof have), wg_shape_text(&out, want, sizeof want));
     }
-    if (wg_shape_equal(&in, &out)) return x;
+    if (wg_shape_equal(&in, &out)) return wg__same(x);
     return wg_record(&wg__reshape_op, &x, 1, &out, sizeof out);
 }
 
@@ -216,13 +216,13 @@ wg_tensor wg_permute(wg_tensor x, wg_axes order)
         moved |= axis != i;
         attr.axis[i] = axis;
     }
-    return moved ? wg_record(&wg__permute_op, &x, 1, &attr, sizeof attr) : x;
+    return moved ? wg_record(&wg__permute_op, &x, 1, &attr, sizeof attr) : wg__same(x);
 }
 
 static wg_tensor swap(wg_tensor x, int axis_a, int axis_b, const char *op)
 {
     if (!wg__axis(x, &axis_a, op) || !wg__axis(x, &axis_b, op)) return wg__nil_of(x);
-    if (axis_a == axis_b) return x;
+    if (axis_a == axis_b) return wg__same(x);
     wg__permute_attr attr = {{0}};
     for (int i = 0; i < wg_rank(x); i++) attr.axis[i] = i;
     attr.axis[axis_a] = axis_b;
@@ -281,7 +281,7 @@ wg_tensor wg_expand(wg_tensor x, wg_shape shape)
 {
     wg_shape in;
     if (!wg__shape(x, &in, "expand")) return wg__nil_of(x);
-    if (wg_shape_equal(&in, &shape)) return x;
+    if (wg_shape_equal(&in, &shape)) return wg__same(x);
     wg_shape out = wg_shape_of(shape.rank, shape.size);
     return wg_record(&wg__expand_op, &x, 1, &out, sizeof out);
 }
@@ -338,7 +338,7 @@ static wg_tensor slice(wg_tensor x, int axis, int64_t start, int64_t stop, int64
                           (long long)start, (long long)stop, axis, (long long)size);
     }
     if (step < 1) return wg__refuse(x, WG_ERR_ARGUMENT, op, "step %lld: must be 1 or more", (long long)step);
-    if (first == 0 && last == size && step == 1) return x;
+    if (first == 0 && last == size && step == 1) return wg__same(x);
     if (step > size) step = size + 1; /* only the first element, without overflow */
     wg__slice_attr attr = {.axis = axis, .start = first, .stop = last, .step = step};
     return wg_record(&slice_op, &x, 1, &attr, sizeof attr);

@@ -138,7 +138,7 @@ static void radam_coefficients(const wg__optimizer_options *options, double lr, 
 {
     adam_coefficients(options, lr, w, k, c);
     const double beta2 = options->adam.beta2, power = pow(beta2, k);
-    const double most = 2 / (1 - beta2) - 1, r = most - 2 * k * power / (1 - power);
+    const double most = 2 / (1 - beta2) - 1, r = most - 2.0 * k * power / (1 - power);
     c[6] = r > 5 ? 1 : 0;
     if (r > 5)
         c[0] *= sqrt((r - 4) * (r - 2) * most / ((most - 4) * (most - 2) * r)) * sqrt(1 - power);

@@ -128,6 +128,64 @@ static void ranks(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+/* What a function that has nothing to do returns carries no gradient inside of wg_no_grad_begin, either. */
+static wg_tensor changes_nothing(wg_tensor x, int which)
+{
+    wg_tensor part[1];
+    switch (which) {
+    case 0: return wg_slice(x, 0, 0, 3);
+    case 1: return wg_reshape(x, WG_DIMS(3, 1));
+    case 2: return wg_cast(x, WG_F64);
+    case 3: return wg_expand(x, WG_DIMS(3, 1));
+    case 4: return wg_concat(&x, 1, 0);
+    case 5: return wg_dropout(x, 0);
+    case 6: return wg_pad(x, 0, 0, 0);
+    case 7: return wg_add_n(&x, 1);
+    case 8: return wg_split(x, 0, 1, part), part[0];
+    case 9: return wg_flatten(x, 1, -1);
+    case 10: return wg_tril(x, 100);
+    case 11: return wg_triu(x, -100);
+    case 12: return wg_einsum("ij->ij", &x, 1);
+    case 13: return wg_sum(x, WG_AXES(1), true);
+    case 14: return wg_mean(x, WG_AXES(1), true);
+    case 15: return wg_cummax(x, 1);
+    case 16: return wg_cumprod(x, 1);
+    case 17: return wg_logcumsumexp(x, 1);
+    case 18: return wg_transpose(x, 1, 1);
+    case 19: return wg_permute(x, WG_AXES(0, 1));
+    case 20: return wg_max(x, WG_AXES(1), true);
+    case 21: return wg_index_copy(x, 1, wg_zeros(tape, WG_I32, WG_DIMS(0)), wg_zeros(tape, WG_F64, WG_DIMS(3, 0)));
+    case 22: return wg_slice_step(x, 0, 0, 3, 1);
+    case 23: return wg_scatter(x, 1, wg_zeros(tape, WG_I32, WG_DIMS(3, 0)), wg_zeros(tape, WG_F64, WG_DIMS(3, 0)));
+    case 24: return wg_keep(wg_reshape(x, WG_DIMS(3, -1)));
+    default: return WG_NONE;
+    }
+}
+
+static void nothing_to_do_without_gradients(void)
+{
+    for (int which = 0;; which++) {
+        wg_tensor x = wg_reshape(list(LIST(2, 3, 5)), WG_DIMS(3, 1));
+        wg_no_grad_begin(tape);
+        wg_tensor y = changes_nothing(x, which);
+        wg_no_grad_end(tape);
+        if (!y.tape) break;
+        wg_tensor dx = wg_grad1(wg_sum_all(wg_mul(x, y)), x, WG_NONE);
+        EXPECT("x as a constant", wg_reshape(y, WG_DIMS(3)), 2, 3, 5);
+        EXPECT("the gradient by x of x times that", wg_reshape(dx, WG_DIMS(3)), 2, 3, 5);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* Second derivatives of norms of nothing. */
+static void norms_of_nothing(void)
+{
+    wg_tensor x = wg_zeros(tape, WG_F64, WG_DIMS(2, 0)), w = wg_ones(tape, WG_F64, WG_DIMS(0));
+    wg_tensor dx = wg_grad1(wg_sum_all(wg_square(wg_layer_norm(x, w, w, 1e-5))), x, WG_NONE);
+    assert_int_equal(wg_numel(wg_grad1(wg_sum_all(wg_square(dx)), x, WG_NONE)), 0);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+}
+
 static void gradients_at_corners(void)
 {
     const double inf = INFINITY;
@@ -330,10 +388,19 @@ static void products_with_zeros(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(values),          ON_TAPE(gradients_at_corners), ON_TAPE(case_huber_at_its_target),
-        ON_TAPE(ignored_labels),  ON_TAPE(indices_out_of_range), ON_TAPE(random_numbers),
-        ON_TAPE(names_in_errors), ON_TAPE(written_by_index),     ON_TAPE(segment_marks),
-        ON_TAPE(ranks),           ON_TAPE(products_with_zeros),
+        ON_TAPE(values),
+        ON_TAPE(gradients_at_corners),
+        ON_TAPE(case_huber_at_its_target),
+        ON_TAPE(ignored_labels),
+        ON_TAPE(indices_out_of_range),
+        ON_TAPE(random_numbers),
+        ON_TAPE(names_in_errors),
+        ON_TAPE(written_by_index),
+        ON_TAPE(segment_marks),
+        ON_TAPE(nothing_to_do_without_gradients),
+        ON_TAPE(norms_of_nothing),
+        ON_TAPE(ranks),
+        ON_TAPE(products_with_zeros),
     };
     return RUN_TESTS(tests);
 }

@@ -34,6 +34,11 @@ static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *
     instr.assigns = (op->flags & WG_OP_UPDATES) && wg__emit_assigns(e, node);
     bool idle = args->out.numel == 0 && !(op->flags & WG_OP_CHECKS_INDEX);
     instr.tasks = idle ? 0 : op->tasks ? op->tasks(args) : 1;
+    if (!idle && instr.tasks < 1) {
+        wg__tape_error(e->p->tape, WG_ERR_ARGUMENT, "%s: its function tasks gives %lld: must be 1 or more",
+                       op->name, (long long)instr.tasks);
+        return false;
+    }
     instr.scratch = op->scratch && instr.tasks > 0 ? op->scratch(args) : 0;
     return wg__emit_instr(e, instr);
 }

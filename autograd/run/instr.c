@@ -45,10 +45,11 @@ void wg_args_bad_index(const wg_args *args, int64_t position, int64_t index, int
 {
     if (!args || !args->run) return;
     wg_run *run = args->run;
-    uint64_t place = ((uint64_t)args->node << 32) | (uint32_t)position;
     while (__atomic_exchange_n(&run->bad_lock, 1, __ATOMIC_ACQUIRE)) continue;
-    if (place < run->bad_index) {
-        run->bad_index = place;
+    const bool first = args->node != run->bad_node ? args->node < run->bad_node : position < run->bad_position;
+    if (run->bad_count == 0 || first) {
+        run->bad_node = args->node;
+        run->bad_position = position;
         run->bad_value = index;
         run->bad_limit = limit;
         run->bad_op = args->op;

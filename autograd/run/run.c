@@ -147,13 +147,11 @@ static wg_status report(wg_tape *tape, const wg__plan *plan, const walk *w)
     char name[192];
     if (wg__failed(tape)) return tape->errors.first.status; /* of a kernel that called the library */
     if (run->bad_count) {
-        const wg__node *node = &tape->nodes[run->bad_index >> 32];
-        bool known = (run->bad_index >> 32) < tape->n_nodes;
         wg__scope_text scope = {{0}};
-        if (known) wg__scope_label(tape, node->scope, &scope);
+        if (run->bad_node < tape->n_nodes) wg__scope_label(tape, tape->nodes[run->bad_node].scope, &scope);
         return wg__tape_error(tape, WG_ERR_INDEX, "%s%s: index %lld at position %lld is out of range (0 to %lld)",
                               run->bad_op->name, scope.text, (long long)run->bad_value,
-                              (long long)(run->bad_index & 0xffffffffu), (long long)run->bad_limit - 1);
+                              (long long)run->bad_position, (long long)run->bad_limit - 1);
     }
     assert(w->nonfinite);
     name_of(tape, plan, w->nonfinite_instr, name, sizeof name);
@@ -167,7 +165,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
     wg_status status = check_versions(tape, plan);
     if (status != WG_OK) return status;
     if (!wg__run_bind(tape, plan, threads)) return wg__out_of_memory(tape);
-    wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step, .bad_index = UINT64_MAX};
+    wg_run run = {.tape = tape, .seed = tape->seed, .step = tape->step};
     walk w = {.tape = tape, .plan = plan, .run = &run, .timeline = wg__timeline_begin(tape, plan)};
     const uint64_t start = w.timeline ? wg__now() : 0;
     w.scratch = wg__thread_scratch(plan);

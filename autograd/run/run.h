@@ -26,11 +26,11 @@ typedef struct wg__run_state { /* memory that runs reuse */
 struct wg_run {
     wg_tape *tape;
     uint64_t seed, step;
-    bool drawn;         /* a kernel asked for the step */
-    uint64_t bad_index; /* node << 32 | position of the first index out of range; ~0: none. Guarded by bad_lock */
-    int64_t bad_value, bad_limit;
+    bool drawn; /* a kernel asked for the step */
+    /* The first index out of range, of bad_count ones: that of the lowest node and position. Guarded by bad_lock. */
+    uint32_t bad_count, bad_node;
+    int64_t bad_position, bad_value, bad_limit;
     const wg_op *bad_op;
-    uint32_t bad_count;
     int bad_lock;
 };
 

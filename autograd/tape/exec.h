@@ -159,6 +159,9 @@ static inline bool wg__has_number(wg_dtype dtype, double value)
 /* The shape of a tensor. Returns false for nil, and for an invalid handle with an error that names op. */
 bool wg__shape_for(wg_tensor tensor, wg_shape *shape, const char *op);
 
+/* The result of a function that has nothing to do: its operand, or a detached one where no gradient is to flow. */
+wg_tensor wg__same(wg_tensor tensor);
+
 typedef struct wg__fill_attr {
     wg_shape shape;
     wg_dtype dtype;

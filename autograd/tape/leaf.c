@@ -175,3 +175,12 @@ wg_tensor wg_detach(wg_tensor tensor)
     wg_no_grad_end(tensor.tape);
     return result;
 }
+
+wg_tensor wg__same(wg_tensor tensor)
+{
+    wg_tape *tape = tensor.tape;
+    const wg__node *node = tape && tape->modes.no_grad > 0 ? wg__resolve(tensor, "detach") : NULL;
+    if (!node || (node->flags & WG__NODE_DETACHED) || !wg_dtype_is_float((wg_dtype)node->dtype)) return tensor;
+    const bool buffer = node->leaf == WG__LEAF_PARAM && wg_param_is_buffer(tape->leaves[node->slot].param);
+    return buffer ? tensor : wg_detach(tensor);
+}

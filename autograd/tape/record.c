@@ -159,6 +159,7 @@ static bool infer_from(wg_tape *tape, wg_infer *c, wg__node *node)
     tape->modes.calls++;
     wg_status status = op->infer ? op->infer(c) : infer_pointwise(c);
     tape->modes.calls--;
+    if (status == WG_OK) status = c->error.status;
     if (status != WG_OK || wg__failed(tape)) {
         describe(tape, op, c->in, c->n_in, where, sizeof where);
         return wg__tape_error(tape, status, "%s%s", where, c->error.text), false;

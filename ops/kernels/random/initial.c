@@ -18,6 +18,14 @@ static void uniform4(wg_dtype dtype, uint64_t seed, uint64_t key, uint64_t block
     *unit = f64 ? 0x1p-53 : 0x1p-24;
 }
 
+/* The number, or the next lower one of the dtype where it is rounded to b, unless there is none. */
+static double below(wg_dtype dtype, double number, double a, double b)
+{
+    if (dtype == WG_F32)
+        return (double)((float)number < (float)b ? number : fmax(nextafterf((float)b, -INFINITY), a));
+    return number < b ? number : fmax(nextafter(b, -INFINITY), a);
+}
+
 /* Four standard normal numbers (Box, Muller 1958). The first uniform number of a pair is in (0, 1]. */
 static void normal4(const double u[4], double unit, double z[4])
 {
@@ -39,7 +47,7 @@ void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint
         double u[4], value[4], unit;
         uniform4(dtype, seed, key, (uint64_t)i / 4, u, &unit);
         if (kind == WG_INIT_UNIFORM) {
-            for (int j = 0; j < 4; j++) value[j] = a + (b - a) * u[j];
+            for (int j = 0; j < 4; j++) value[j] = below(dtype, a + (b - a) * u[j], a, b);
         } else {
             normal4(u, unit, value);
             for (int j = 0; j < 4; j++) value[j] = a + b * value[j];
