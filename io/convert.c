@@ -1,6 +1,8 @@
 /* Numbers of the types that files have, as f32, f64, i32 or bool: see convert.h, and wg_entry_read in io.h. */
 #include "convert.h"
 
+#include "../autograd/base/bf16.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -22,13 +24,10 @@ READER(u16_at, uint16_t)
 READER(u8_at, uint8_t)
 #undef READER
 
-/* The upper half of an f32. */
 static double bf16_at(const char *from)
 {
     uint16_t half;
-    memcpy(&half, from, sizeof half);
-    const uint32_t bits = (uint32_t)half << 16;
-    return f32_at((const char *)&bits);
+    return memcpy(&half, from, sizeof half), (double)wg__bf16_to_f32(half);
 }
 
 /* A sign, 5 bits of an exponent with bias 15, 10 bits of a fraction. */
@@ -75,7 +74,8 @@ static const wg__converter *find(const char *type, taker who)
 
 const wg__converter *wg__converter_of(const wg_entry *e, wg_dtype dtype, bool buffer)
 {
-    return wg_dtype_is_float(dtype) ? find(e->type, buffer ? BUFFERS : PARAMETERS) : NULL;
+    const bool takes = wg_dtype_is_float(dtype) || dtype == WG_BF16;
+    return takes ? find(e->type, buffer ? BUFFERS : PARAMETERS) : NULL;
 }
 
 const wg__converter *wg__converter_for(const char *type) { return find(type, DATA); }
@@ -86,7 +86,7 @@ size_t wg__converter_size(const wg__converter *converter) { return converter->si
 
 bool wg__overflows(const wg_entry *e, wg_dtype dtype)
 {
-    if (e->dtype != WG_F64 || dtype != WG_F32) return false;
+    if (e->dtype != WG_F64 || dtype == WG_F64) return false;
     for (size_t i = 0; i < e->bytes / sizeof(double); i++) {
         const double number = f64_at((const char *)e->data + 8 * i);
         if (isfinite(number) && isinf((float)number)) return true;
@@ -96,7 +96,7 @@ bool wg__overflows(const wg_entry *e, wg_dtype dtype)
 
 void wg__convert(const wg__converter *c, const char *from, int64_t stride, int64_t n, wg_dtype dtype, void *to)
 {
-    if (stride == 1 && c->at == (dtype == WG_F32 ? f32_at : f64_at)) {
+    if (stride == 1 && c->at == (dtype == WG_F32 ? f32_at : dtype == WG_F64 ? f64_at : bf16_at)) {
         if (n > 0) memcpy(to, from, (size_t)n * c->size);
         return;
     }
@@ -105,8 +105,10 @@ void wg__convert(const wg__converter *c, const char *from, int64_t stride, int64
         const double number = c->at(from + i * step);
         if (dtype == WG_F32)
             ((float *)to)[i] = (float)number;
-        else
+        else if (dtype == WG_F64)
             ((double *)to)[i] = number;
+        else
+            ((uint16_t *)to)[i] = wg__bf16_of((float)number);
     }
 }
 

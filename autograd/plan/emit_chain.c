@@ -219,6 +219,7 @@ static wg_pointwise kernel_of(const builder *b, uint32_t id)
     const wg_op *op = wg__op_of(tape, node);
     const uint32_t *in = wg__inputs(tape, node);
     wg_dtype dtypes[4];
+    if (is_slice_copy(b, id) && wg__op_is(tape, node, tape->structural->widen)) return tape->structural->widened;
     if (is_slice_copy(b, id)) return tape->structural->identity(wg_dtype_size((wg_dtype)node->dtype));
     for (uint32_t k = 0; k < node->n_in; k++) dtypes[k] = (wg_dtype)tape->nodes[in[k]].dtype;
     return (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);

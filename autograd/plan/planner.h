@@ -148,10 +148,13 @@ static inline const wg_shape *wg__shape_at(const wg__planner *p, uint32_t id)
 {
     return wg__shape_of_node(p->tape, wg__node_at(p, id));
 }
+/* A parameter in bf16, or rows of one. */
+static inline bool wg__is_bf16(const wg__planner *p, uint32_t id) { return wg__node_at(p, id)->dtype == WG_BF16; }
 /* Whether the memory of a value holds bf16. */
 static inline bool wg__is_narrow(const wg__planner *p, uint32_t id)
 {
-    return p->lowered && (p->flags[p->storage.root[id]] & WG__NARROW);
+    const uint32_t root = p->storage.root[id];
+    return p->lowered && ((p->flags[root] & WG__NARROW) || wg__is_bf16(p, root));
 }
 /* Bytes of an element in memory, and of all. */
 static inline int64_t wg__element_of(const wg__planner *p, uint32_t id)

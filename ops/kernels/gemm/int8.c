@@ -30,14 +30,21 @@ static int64_t panels_of(const wg__product *p) { return ceil_div(p->n, WIDE); }
 
 /* ---- rounding ------------------------------------------------------------------------------------------------ */
 
+/* The bits of a number of f32, or of one that is stored in bf16. */
+static inline __attribute__((always_inline)) uint32_t bits_at(const void *x, bool half, int64_t at)
+{
+    uint32_t number;
+    if (half) return (uint32_t)((const uint16_t *)x)[at] << 16;
+    return memcpy(&number, (const float *)x + at, sizeof number), number;
+}
+
 /* The magnitude of k numbers divided by `most`; NaN if one is infinite or NaN; 0 if that vanishes. */
-static inline __attribute__((always_inline)) float scale_of(int64_t k, const float *x, int64_t stride, float most)
+static inline __attribute__((always_inline)) float scale_of(int64_t k, const void *x, bool half, int64_t stride,
+                                                            float most)
 {
     uint32_t largest = 0; /* bits of magnitudes have the order of the magnitudes, infinity and NaN above them */
     for (int64_t p = 0; p < k; p++) {
-        uint32_t bits;
-        memcpy(&bits, x + p * stride, sizeof bits);
-        bits &= 0x7fffffffu;
+        const uint32_t bits = bits_at(x, half, p * stride) & 0x7fffffffu;
         largest = bits > largest ? bits : largest;
     }
     float magnitude;
@@ -51,7 +58,7 @@ static inline int32_t rounded(float x, float scale) { return scale > 0 ? (int32_
 /* A row in 16 bits; an odd one ends with a zero. Returns its scale. */
 static inline __attribute__((always_inline)) float round_row(int64_t k, const float *x, int64_t stride, int16_t *to)
 {
-    const float scale = scale_of(k, x, stride, 32767);
+    const float scale = scale_of(k, x, false, stride, 32767);
     for (int64_t p = 0; p < k; p++) to[p] = (int16_t)rounded(x[p * stride], scale);
     if (k % 2) to[k] = 0;
     return scale;
@@ -62,7 +69,7 @@ static inline __attribute__((always_inline)) float round_row(int64_t k, const fl
 static bool wants_packed(const wg__product *p)
 {
     return (p->batches == 1 || p->shared_b) && p->n_segments == 1 && !p->accumulate && !p->window &&
-           p->n >= WIDE / 4 && p->segments[0].k >= 8;
+           p->n >= WIDE / 4 && p->segments[0].k >= 8 && !p->segments[0].a_bf16;
 }
 
 static size_t packed_bytes(const wg__product *p) { return (size_t)panels_of(p) * panel_bytes(p); }
@@ -74,10 +81,14 @@ static void pack(const wg__product *p, void *packed, int64_t task)
     panel *to = (panel *)(void *)((char *)packed + (size_t)task * panel_bytes(p));
     memset(to, 0, panel_bytes(p));
     for (int64_t j = 0; j < min64(WIDE, p->n - task * WIDE); j++) {
-        const float *b = (const float *)s->b + (task * WIDE + j) * s->b_cs;
-        const float scale = to->scale[j] = scale_of(s->k, b, s->b_rs, 127);
-        for (int64_t row = 0; row < s->k; row++)
-            to->q[row / 2][j][row % 2] = (int8_t)rounded(b[row * s->b_rs], scale);
+        const void *b = (const char *)s->b + (task * WIDE + j) * s->b_cs * (s->b_bf16 ? 2 : 4);
+        const float scale = to->scale[j] = scale_of(s->k, b, s->b_bf16, s->b_rs, 127);
+        for (int64_t row = 0; row < s->k; row++) {
+            const uint32_t bits = bits_at(b, s->b_bf16, row * s->b_rs);
+            float number;
+            memcpy(&number, &bits, sizeof number);
+            to->q[row / 2][j][row % 2] = (int8_t)rounded(number, scale);
+        }
     }
 }
 
