@@ -9,9 +9,10 @@ static bool trains_bf16(wg_tape *tape, wg_param *const *only, size_t n)
         bool chosen = tape->leaves[i].recorded && !wg_param_is_frozen(param) && !only;
         for (size_t k = 0; only && k < n; k++) chosen |= only[k] == param;
         if (!chosen || wg_param_dtype(param) != WG_BF16) continue;
-        wg__tape_error(tape, WG_ERR_GRADIENT,
-                       "backward: parameter %s is stored in bf16 and has no gradient: train a set of f32, or freeze it",
-                       wg_param_name(param));
+        wg__tape_error(
+            tape, WG_ERR_GRADIENT,
+            "backward: parameter %s is stored in bf16 and has no gradient: train a set of f32, or freeze it",
+            wg_param_name(param));
         return true;
     }
     return false;

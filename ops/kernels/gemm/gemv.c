@@ -98,7 +98,8 @@ INLINE void dots(int count, bool half, int64_t k, const real *x, wg__side b, boo
     }
 }
 
-INLINE void by_lines(bool half, int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+INLINE void by_lines(bool half, int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y,
+                     int64_t y_stride)
 {
     int64_t j = 0;
     for (; j + DOTS <= n; j += DOTS, b.data += DOTS * b.line)
