@@ -44,8 +44,8 @@ static inline __attribute__((always_inline)) float scale_of(int64_t k, const voi
 {
     uint32_t largest = 0; /* bits of magnitudes have the order of the magnitudes, infinity and NaN above them */
     for (int64_t p = 0; p < k; p++) {
-        const uint32_t bits = bits_at(x, half, p * stride) & 0x7fffffffu;
-        largest = bits > largest ? bits : largest;
+        const uint32_t size = bits_at(x, half, p * stride) & 0x7fffffffu;
+        largest = size > largest ? size : largest;
     }
     float magnitude;
     memcpy(&magnitude, &largest, sizeof magnitude);
@@ -84,9 +84,9 @@ static void pack(const wg__product *p, void *packed, int64_t task)
         const void *b = (const char *)s->b + (task * WIDE + j) * s->b_cs * (s->b_bf16 ? 2 : 4);
         const float scale = to->scale[j] = scale_of(s->k, b, s->b_bf16, s->b_rs, 127);
         for (int64_t row = 0; row < s->k; row++) {
-            const uint32_t bits = bits_at(b, s->b_bf16, row * s->b_rs);
+            const uint32_t number_bits = bits_at(b, s->b_bf16, row * s->b_rs);
             float number;
-            memcpy(&number, &bits, sizeof number);
+            memcpy(&number, &number_bits, sizeof number);
             to->q[row / 2][j][row % 2] = (int8_t)rounded(number, scale);
         }
     }
