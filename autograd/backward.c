@@ -1,23 +1,6 @@
 /* Backward: computes a loss and adds its gradients to those of parameters. */
 #include "engine.h"
 
-/* Whether the loss is to have a gradient by a parameter in bf16, with the error stored. */
-static bool trains_bf16(wg_tape *tape, wg_param *const *only, size_t n)
-{
-    for (uint32_t i = 0; i < tape->n_leaves; i++) {
-        wg_param *param = tape->leaves[i].param;
-        bool chosen = tape->leaves[i].recorded && !wg_param_is_frozen(param) && !only;
-        for (size_t k = 0; only && k < n; k++) chosen |= only[k] == param;
-        if (!chosen || wg_param_dtype(param) != WG_BF16) continue;
-        wg__tape_error(
-            tape, WG_ERR_GRADIENT,
-            "backward: parameter %s is stored in bf16 and has no gradient: train a set of f32, or freeze it",
-            wg_param_name(param));
-        return true;
-    }
-    return false;
-}
-
 /* For the n given parameters, or for all that the loss depends on if `only` is NULL. */
 static wg_status backward(wg_tensor loss, wg_param *const *only, size_t n)
 {
@@ -35,7 +18,6 @@ static wg_status backward(wg_tensor loss, wg_param *const *only, size_t n)
                 wg_shape_text(wg__shape_of_node(tape, node), text, sizeof text));
         return tape->errors.first.status;
     }
-    if (trains_bf16(tape, only, n)) return tape->errors.first.status;
     return wg__force(
         tape, &(wg__wanted){.nodes = &loss.node, .n = 1, .loss = loss.node, .only = only, .n_only = (uint32_t)n});
 }

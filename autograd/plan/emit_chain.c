@@ -198,7 +198,7 @@ static wg__chain count(builder *b)
     return counts;
 }
 
-/* The slice that a member copies is loaded under the member's id. */
+/* The slice that a member copies, or what it widens, is loaded under the member's id. */
 static bool slice_operand(builder *b, int load, const wg_shape *space)
 {
     wg__emit *e = b->e;
@@ -209,6 +209,7 @@ static bool slice_operand(builder *b, int load, const wg_shape *space)
     e->at[id] = (uint32_t)load;
     set_strides(e, &b->chain->loads[load], id, &layout, space);
     b->chain->loads[load].size = (uint8_t)wg__element_of(e->p, whole);
+    if (wg__is_source(e->p, whole)) return wg__emit_bind(e, &b->chain->loads[load].data, whole); /* a parameter */
     return wg__emit_bind_at(e, &b->chain->loads[load].data, whole, layout.offset);
 }
 

@@ -18,7 +18,8 @@ static bool find_widened(wg__planner *p)
         const uint32_t *in = wg__inputs(p->tape, node);
         for (uint32_t k = 0; k < node->n_in; k++)
             wide[in[k]] |= kind == WG_KIND_VIEW ? wide[id] : kind != WG_KIND_PRODUCT;
-        if (wide[id] && wg__op_is(p->tape, node, p->tape->structural->widen)) p->flags[id] |= WG__SLICE_COPY;
+        if (wide[id] && wg__op_is(p->tape, node, p->tape->structural->widen))
+            p->flags[id] |= WG__SLICE_COPY | WG__DEFERRED;
     }
     return true;
 }
