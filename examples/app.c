@@ -161,8 +161,12 @@ wg_params *app_params_new(const wg_safetensors *file, const char *storage, int64
     enum { BLOCKS = 16 << 20, EACH = 4 << 10 };
     const wg_allocator limited = {limited_alloc, limited_release, &of_file};
     of_file = (limit){.left = BLOCKS};
-    for (size_t i = 0; file && i < wg_safetensors_count(file); i++)
-        of_file.left += EACH + 2 * wg_safetensors_at(file, i).bytes;
+    for (size_t i = 0; file && i < wg_safetensors_count(file); i++) {
+        const wg_shape shape = wg_safetensors_at(file, i).shape;
+        int64_t numel = 0;
+        wg_shape_numel(&shape, &numel);
+        of_file.left += EACH + 2 * (size_t)numel * sizeof(float); /* a file in bf16 has half of it */
+    }
     const wg_dtype dtype = storage && !strcmp(storage, app_storages[1]) ? WG_BF16 : WG_F32;
     wg_params *params = wg_params_new_with(dtype, file ? limited : (wg_allocator){0}, (uint64_t)seed);
     if (!params) app_fail("out of memory");
