@@ -156,8 +156,9 @@ static inline bool wg__is_bf16(const wg__planner *p, uint32_t id) { return wg__n
 /* Whether the memory of a value holds bf16. */
 static inline bool wg__is_narrow(const wg__planner *p, uint32_t id)
 {
+    if (!p->lowered) return false; /* the first passes have no roots and flags */
     const uint32_t root = p->storage.root[id];
-    return p->lowered && ((p->flags[root] & WG__NARROW) || wg__is_bf16(p, root));
+    return (p->flags[root] & WG__NARROW) || wg__is_bf16(p, root);
 }
 /* Bytes of an element in memory, and of all. */
 static inline int64_t wg__element_of(const wg__planner *p, uint32_t id)
