@@ -27,7 +27,11 @@ typedef struct wg_param wg_param;   /* a member of a set */
  * with wg_assign. */
 typedef struct wg_param wg_buffer;
 
-/* Creates an empty set whose members have this dtype. Returns NULL if out of memory, or if dtype is not f32 or f64. */
+/* Creates an empty set whose members have this dtype. WG_BF16: parameters of f32 that are stored in bf16, in 2 bytes an
+ * element and without gradients, to evaluate and to generate; buffers are f32. They are rounded to nearest, ties to
+ * even, when they are made, loaded or written; wg_use widens them, so that results have the bits of f32 parameters so
+ * rounded. Products read them as they are, other ops widen what they read. A gradient for one that is not frozen is an
+ * error, WG_ERR_GRADIENT. Returns NULL if out of memory, or for another dtype. */
 WG_API wg_params *wg_params_new(wg_dtype dtype);
 /* The same with an allocator and the seed of initial values. */
 WG_API wg_params *wg_params_new_with(wg_dtype dtype, wg_allocator allocator, uint64_t seed);
@@ -42,7 +46,8 @@ WG_API const char *wg_params_message(const wg_params *set);
 WG_API void wg_params_clear_error(wg_params *set);
 /* For layers that reject their options: stores the error, unless the set has one already. Returns status. */
 WG_API wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, ...) WG_PRINTF(3, 4);
-WG_API wg_dtype wg_params_dtype(const wg_params *set); /* of all members */
+WG_API wg_dtype wg_params_dtype(const wg_params *set);   /* of wg_use: f32 or f64 */
+WG_API wg_dtype wg_params_storage(const wg_params *set); /* of the parameters in memory: the same, or WG_BF16 */
 /* The pool of the tape that last computed gradients of the set: optimizers and clipping run on its threads, with the
  * same bits on any number of them. NULL: none, or it has been freed. */
 WG_API struct wg_pool *wg_params_pool(const wg_params *set);
@@ -96,14 +101,14 @@ WG_API wg_param *wg_param_find(const wg_params *set, const char *name);
 WG_API size_t wg_params_count(const wg_params *set);
 WG_API wg_param *wg_params_at(const wg_params *set, size_t index);        /* the member */
 WG_API const char *wg_params_name_at(const wg_params *set, size_t index); /* its name */
-/* The number of trainable elements: tied parameters count once, frozen ones and buffers do not. */
+/* The number of trainable elements: tied parameters count once; frozen ones, those in bf16 and buffers do not. */
 WG_API int64_t wg_params_trainable(const wg_params *set);
 
 WG_API const char *wg_param_name(const wg_param *param); /* the first one, if tied */
 /* The index of the member of that name; a tied parameter has more members, after it. */
 WG_API size_t wg_param_index(const wg_param *param);
 WG_API wg_shape wg_param_shape(const wg_param *param); /* rank -1 for NULL */
-WG_API wg_dtype wg_param_dtype(const wg_param *param); /* that of the set */
+WG_API wg_dtype wg_param_dtype(const wg_param *param); /* of its value in memory: the set's, or WG_BF16 */
 WG_API int64_t wg_param_numel(const wg_param *param);  /* the number of elements */
 WG_API bool wg_param_is_buffer(const wg_param *param); /* made by wg_buffer_new: not trained */
 WG_API wg_params *wg_param_set(const wg_param *param); /* the set that owns it */
@@ -114,17 +119,18 @@ WG_API bool wg_param_is_frozen(const wg_param *param);
 
 /* ---- values and gradients --------------------------------------------------------------------------------- */
 
-/* The value, contiguous and row-major. Valid until the set is freed. */
+/* The value, contiguous and row-major, of the parameter's dtype: numbers in bf16 are the upper halves of f32, as
+ * uint16_t. Valid until the set is freed. */
 WG_API const void *wg_param_value(const wg_param *param);
 /* The accumulated gradient, contiguous, of the set's dtype. Zeros if there was none since wg_zero_grad. NULL for a
- * buffer. */
+ * buffer and a parameter in bf16. */
 WG_API const void *wg_param_grad(const wg_param *param);
 /* The version of the value; increases with every write. */
 WG_API uint64_t wg_param_version(const wg_param *param);
 
 /* Write a value or gradient directly: begin returns its memory, to be written until end is called. Packed copies of a
  * weight are not used in between; wg_param_write_end increases its version. wg_param_grad_write_begin returns NULL for
- * a buffer. */
+ * a buffer and a parameter in bf16. */
 WG_API void *wg_param_write_begin(wg_param *param);
 WG_API void wg_param_write_end(wg_param *param);
 WG_API void *wg_param_grad_write_begin(wg_param *param);

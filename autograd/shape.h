@@ -26,8 +26,9 @@ typedef enum wg_dtype {
     WG_I32,     /* indices */
     WG_BOOL,    /* masks: one byte, 0 or 1 */
     WG_DTYPES,  /* number of dtypes of tensors */
-    WG_BF16, /* no dtype of a tensor: the upper half of an f32, for operands of products (tape option products) */
-    WG_INT8  /* no dtype of a tensor: for weights that products read (the same option) */
+    WG_BF16, /* no dtype of a tensor: the upper half of an f32, for operands of products (tape option products) and for
+                parameters in memory (wg_params_new) */
+    WG_INT8 /* no dtype of a tensor: for weights that products read (the same option) */
 } wg_dtype;
 
 /* Size of an element in bytes; 0 for an invalid dtype. */

@@ -50,7 +50,7 @@ static bool list_members(wg_dist *d)
         d->trained_at[i] = -1;
         if (!is_own_name(d->params, i)) continue;
         if (!wg_param_is_buffer(p)) {
-            if (wg_param_is_frozen(p)) continue;
+            if (wg_param_is_frozen(p) || wg_param_dtype(p) == WG_BF16) continue;
             d->trained_at[i] = (int32_t)d->n_trained;
             d->trained[d->n_trained++] = p;
         } else if (wg__matches_any(d->options.carried, wg_param_name(p))) {

@@ -153,15 +153,22 @@ static void limited_release(void *context, void *memory, size_t size)
 
 static limit of_file; /* of the one set that comes from a file */
 
+const char *const app_storages[] = {"f32", "bf16", NULL};
+
 /* A file has the values of the parameters and the optimizer's state; the set also has gradients, in blocks. */
-wg_params *app_params_new(const wg_safetensors *file, int64_t seed)
+wg_params *app_params_new(const wg_safetensors *file, const char *storage, int64_t seed)
 {
     enum { BLOCKS = 16 << 20, EACH = 4 << 10 };
     const wg_allocator limited = {limited_alloc, limited_release, &of_file};
     of_file = (limit){.left = BLOCKS};
-    for (size_t i = 0; file && i < wg_safetensors_count(file); i++)
-        of_file.left += EACH + 2 * wg_safetensors_at(file, i).bytes;
-    wg_params *params = wg_params_new_with(WG_F32, file ? limited : (wg_allocator){0}, (uint64_t)seed);
+    for (size_t i = 0; file && i < wg_safetensors_count(file); i++) {
+        const wg_shape shape = wg_safetensors_at(file, i).shape;
+        int64_t numel = 0;
+        wg_shape_numel(&shape, &numel);
+        of_file.left += EACH + 2 * (size_t)numel * sizeof(float); /* a file in bf16 has half of it */
+    }
+    const wg_dtype dtype = storage && !strcmp(storage, app_storages[1]) ? WG_BF16 : WG_F32;
+    wg_params *params = wg_params_new_with(dtype, file ? limited : (wg_allocator){0}, (uint64_t)seed);
     if (!params) app_fail("out of memory");
     return params;
 }

@@ -59,8 +59,8 @@ int app_end(void);
 /* n zeroed elements; the caller frees them. Out of memory ends the program. */
 void *app_room(int64_t n, size_t size);
 /* The parameter set of a model whose sizes are in a file, which may come from a stranger: its memory is limited by the
- * file's size. NULL: no file, no limit. */
-wg_params *app_params_new(const wg_safetensors *file, int64_t seed);
+ * file's size. NULL: no file, no limit. storage: of app_storages, or NULL for f32. */
+wg_params *app_params_new(const wg_safetensors *file, const char *storage, int64_t seed);
 /* Ends the program if the set has an error; path: of that file. */
 void app_check_params(const wg_params *params, const char *path);
 /* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
@@ -147,6 +147,12 @@ extern const char *const app_precisions[];
 #define APP_PRECISION(value, saved)                                                                                \
     {                                                                                                              \
         APP_CHOICE, "precision", value, "KIND", "of products; int8: not to train", 0, 0, app_precisions, saved     \
+    }
+
+extern const char *const app_storages[];
+#define APP_STORAGE(value)                                                                                         \
+    {                                                                                                              \
+        APP_CHOICE, "storage", value, "KIND", "of parameters in memory; bf16 takes half of it", 0, 0, app_storages \
     }
 
 /* Reads the options of a table, with --help and --version. usage is its first line: "charlm train [options]".

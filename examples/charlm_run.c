@@ -77,7 +77,7 @@ static wg_cell cell_of(const char *name)
  * settings are from, or NULL. */
 static model model_new(const settings *s, int vocabulary_size, const wg_safetensors *file)
 {
-    model m = {.params = app_params_new(file, s->seed), .vocabulary = vocabulary_size};
+    model m = {.params = app_params_new(file, NULL, s->seed), .vocabulary = vocabulary_size};
     wg_rnn_options options = wg_rnn_defaults();
     options.cell = cell_of(s->cell);
     options.layers = (int)s->layers;

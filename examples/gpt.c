@@ -21,7 +21,7 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *data, *out, *export, *model, *prime, *position, *precision, *logdir, *report;
+    const char *data, *out, *export, *model, *prime, *position, *precision, *storage, *logdir, *report;
     int64_t layers, heads, width, context, batch, shards, steps, warmup, eval_every, seed, threads, length, top_k;
     double lr, dropout, temperature, top_p;
     bool untied, nano, tiny;
@@ -45,7 +45,7 @@ static void gpt_init(gpt *g, const settings *s, const wg_safetensors *file)
     o.layer.dropout = s->dropout;
     o.position = strcmp(s->position, "learned") == 0 ? WG_POSITION_LEARNED : WG_POSITION_SINUSOID;
     o.tied = !s->untied;
-    g->params = app_params_new(file, s->seed);
+    g->params = app_params_new(file, s->storage, s->seed);
     g->tape = app_tape_new(s->threads, s->seed, s->precision, &g->pool);
     wg_lm_init(&g->lm, g->params, "", g->v.size, s->context, s->width, (int)s->layers, o);
     app_check_params(g->params, s->model);
@@ -369,6 +369,7 @@ static settings settings_defaults(void)
 {
     return (settings){.position = "learned",
                       .precision = "f32",
+                      .storage = "f32",
                       .report = "gpt.html",
                       .layers = 3,
                       .heads = 4,
@@ -451,14 +452,17 @@ static int train(int argc, char **argv)
 static int sample(int argc, char **argv)
 {
     settings s = settings_defaults(), saved = s;
-    app_option options[] = {
-        {APP_TEXT, "model", &s.model, "FILE", "a model that gpt wrote with --out"}, SAMPLE_OPTIONS(&s), {APP_END}};
+    app_option options[] = {{APP_TEXT, "model", &s.model, "FILE", "a model that gpt wrote with --out"},
+                            SAMPLE_OPTIONS(&s),
+                            APP_STORAGE(&s.storage),
+                            {APP_END}};
     app_option of_model[] = {MODEL_OPTIONS(&saved), {APP_END}};
     app_parse(argc, argv, "gpt sample --model FILE [options]", "Writes text with a trained model.", options);
     if (!s.model) app_usage("--model FILE is needed");
     saved.model = s.model;
     saved.threads = s.threads;
     saved.precision = s.precision;
+    saved.storage = s.storage;
     gpt g = {0};
     load(&g, &saved, of_model);
     s.context = saved.context;

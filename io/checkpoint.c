@@ -1,8 +1,9 @@
 /* Saving checkpoints: a parameter set, an optimizer's state, step and seed in one safetensors file. */
 #include "checkpoint.h"
 
+#include "../autograd/base/bf16.h"
+
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,15 +31,7 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
 
 static bool is_rounded(const wg_checkpoint *c, const wg_param *p)
 {
-    return c->saved_as == WG_BF16 && !wg_param_is_buffer(p);
-}
-
-/* To nearest, ties to even; NaN stays NaN. */
-static uint16_t bf16_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (uint16_t)((isnan(x) ? bits | 0x00400000u : bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+    return c->saved_as == WG_BF16 && !wg_param_is_buffer(p) && wg_param_dtype(p) == WG_F32;
 }
 
 /* Memory for the rounded parameters; one more number, so that it is not of size 0. */
@@ -61,7 +54,7 @@ static void round_entries(const wg_checkpoint *c, size_t n_params, wg_entry *ent
         const float *from = entries[i].data;
         entries[i].dtype = WG_BF16;
         entries[i].data = rounded;
-        for (int64_t k = 0; k < wg_param_numel(p); k++) *rounded++ = bf16_of(from[k]);
+        for (int64_t k = 0; k < wg_param_numel(p); k++) *rounded++ = wg__bf16_of(from[k]);
     }
 }
 

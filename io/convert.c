@@ -1,6 +1,8 @@
 /* Numbers of the types that files have, as f32, f64, i32 or bool: see convert.h, and wg_entry_read in io.h. */
 #include "convert.h"
 
+#include "../autograd/base/bf16.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -22,13 +24,10 @@ READER(u16_at, uint16_t)
 READER(u8_at, uint8_t)
 #undef READER
 
-/* The upper half of an f32. */
 static double bf16_at(const char *from)
 {
     uint16_t half;
-    memcpy(&half, from, sizeof half);
-    const uint32_t bits = (uint32_t)half << 16;
-    return f32_at((const char *)&bits);
+    return memcpy(&half, from, sizeof half), (double)wg__bf16_to_f32(half);
 }
 
 /* A sign, 5 bits of an exponent with bias 15, 10 bits of a fraction. */
@@ -96,7 +95,8 @@ static const wg__converter *find(const char *type, taker who)
 
 const wg__converter *wg__converter_of(const wg_entry *e, wg_dtype dtype, bool buffer)
 {
-    return wg_dtype_is_float(dtype) ? find(e->type, buffer ? BUFFERS : PARAMETERS) : NULL;
+    const bool takes = wg_dtype_is_float(dtype) || dtype == WG_BF16;
+    return takes ? find(e->type, buffer ? BUFFERS : PARAMETERS) : NULL;
 }
 
 const wg__converter *wg__converter_for(const char *type) { return find(type, DATA); }
@@ -107,7 +107,7 @@ size_t wg__converter_size(const wg__converter *converter) { return converter->si
 
 bool wg__overflows(const wg_entry *e, wg_dtype dtype)
 {
-    if (e->dtype != WG_F64 || dtype != WG_F32) return false;
+    if (e->dtype != WG_F64 || dtype == WG_F64) return false;
     for (size_t i = 0; i < e->bytes / sizeof(double); i++) {
         const double number = f64_at((const char *)e->data + 8 * i);
         if (isfinite(number) && isinf((float)number)) return true;
@@ -115,18 +115,25 @@ bool wg__overflows(const wg_entry *e, wg_dtype dtype)
     return false;
 }
 
+static float f32_of(const wg__converter *c, const char *from)
+{
+    return c->as_f32 ? c->as_f32(from) : (float)c->at(from);
+}
+
 void wg__convert(const wg__converter *c, const char *from, int64_t stride, int64_t n, wg_dtype dtype, void *to)
 {
-    if (stride == 1 && c->at == (dtype == WG_F32 ? f32_at : f64_at)) {
+    if (stride == 1 && c->at == (dtype == WG_F32 ? f32_at : dtype == WG_F64 ? f64_at : bf16_at)) {
         if (n > 0) memcpy(to, from, (size_t)n * c->size);
         return;
     }
     const int64_t step = stride * (int64_t)c->size;
     for (int64_t i = 0; i < n; i++, from += step) {
-        if (dtype == WG_F32)
-            ((float *)to)[i] = c->as_f32 ? c->as_f32(from) : (float)c->at(from);
-        else
+        if (dtype == WG_F64)
             ((double *)to)[i] = c->at(from);
+        else if (dtype == WG_F32)
+            ((float *)to)[i] = f32_of(c, from);
+        else
+            ((uint16_t *)to)[i] = wg__bf16_of(f32_of(c, from));
     }
 }
 

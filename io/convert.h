@@ -14,7 +14,7 @@ const wg__converter *wg__converter_for(const char *type);
 double wg__converter_number(const wg__converter *converter, const char *from);
 /* Whether a finite number of the entry would become infinite. */
 bool wg__overflows(const wg_entry *e, wg_dtype dtype);
-/* Converts n numbers that are `stride` elements apart, rounded to nearest; to has dtype f32 or f64. */
+/* Converts n numbers that are `stride` elements apart, rounded to nearest; to has dtype f32, f64 or bf16. */
 void wg__convert(const wg__converter *converter, const char *from, int64_t stride, int64_t n, wg_dtype dtype,
                  void *to);
 /* Bytes of an element of the file. */

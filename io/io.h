@@ -232,8 +232,8 @@ typedef struct wg_checkpoint {
     uint64_t seed;           /* for wg_set_seed */
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
     size_t n_metadata;       /* pairs of metadata */
-    /* WG_F32 (0): parameters as they are. WG_BF16: those of f32 are rounded to nearest, ties to even, for a file of
-     * half the size; buffers and the optimizer's state are not. A run resumed from it is not bit for bit the same. */
+    /* WG_F32 (0): parameters as they are, those in bf16 as BF16. WG_BF16: those of f32 are rounded to nearest, ties to
+     * even, for a file of half the size; buffers and the optimizer's state are not. A run resumed from it is not bit for bit the same. */
     wg_dtype saved_as;
     const wg_map_row *map; /* for loading; NULL: each tensor goes to the member of its own name */
     size_t n_map;          /* rows of the map */
@@ -272,7 +272,8 @@ WG_API bool wg_tolerate_all(void *context, const wg_difference *difference);
  * ignored. WG_ERR_ARGUMENT for a row of the map that makes no sense. Two tensors that go to the same rows of a member
  * are an error, unless they are a tied parameter under two names, with the same values. Takes O(n log n) for n tensors.
  *
- * F32, F64, F16 and BF16 convert to f32 and f64: to the nearest number; one that would become infinite is a difference.
+ * F32, F64, F16 and BF16 convert to f32, f64 and a parameter in bf16: to the nearest number (from F64 to bf16 by way of
+ * f32); one of F64 that would become infinite in f32 is a difference.
  * 64-bit integers convert to a buffer's floats, for PyTorch's num_batches_tracked. Other types are differences. */
 WG_CHECKED WG_API wg_status wg_checkpoint_load(const wg_safetensors *file, wg_checkpoint *checkpoint,
                                                wg_tolerate tolerate, void *context, wg_error *error);

@@ -42,7 +42,7 @@ wg_status wg_embedding_init(wg_embedding_layer *layer, wg_params *set, const cha
                               name ? name : "", (long long)padding, (long long)rows);
     layer->weight = wg__layer_param(set, name, "weight", WG_DIMS(rows, size), wg_init_normal(0, 1));
     if (layer->weight && padding >= 0) { /* never read, but saved: zeros, as in PyTorch */
-        size_t bytes = (size_t)size * wg_dtype_size(wg_params_dtype(set));
+        size_t bytes = (size_t)size * wg_dtype_size(wg_param_dtype(layer->weight));
         memset((char *)wg_param_write_begin(layer->weight) + (size_t)padding * bytes, 0, bytes);
         wg_param_write_end(layer->weight);
     }

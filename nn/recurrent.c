@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../autograd/base/bf16.h"
 #include "../autograd/base/fp.h"
 
 wg_rnn_options wg_rnn_defaults(void) { return (wg_rnn_options){.cell = WG_RNN_TANH, .layers = 1}; }
@@ -86,8 +87,10 @@ WG__FP_CALLED static void add_value(void *x, wg_dtype dtype, int64_t first, int6
     for (int64_t k = first; k < last; k++) {
         if (dtype == WG_F64)
             ((double *)x)[k] += value;
-        else
+        else if (dtype == WG_F32)
             ((float *)x)[k] += (float)value;
+        else
+            ((uint16_t *)x)[k] = wg__bf16_of(wg__bf16_to_f32(((uint16_t *)x)[k]) + (float)value);
     }
 }
 
@@ -99,8 +102,9 @@ wg_status wg_init_forget_bias(const wg_rnn *layer, double value)
     for (int i = 0; i < cells_of(layer); i++) {
         void *bias = wg_param_write_begin(layer->cell[i].bias_ih);
         if (!bias) return WG_ERR_ARGUMENT;
+        const wg_dtype dtype = wg_param_dtype(layer->cell[i].bias_ih);
         const wg__fp caller = wg__fp_begin();
-        add_value(bias, layer->dtype, layer->hidden, 2 * layer->hidden, value); /* order i f g o */
+        add_value(bias, dtype, layer->hidden, 2 * layer->hidden, value); /* order i f g o */
         wg__fp_end(&caller);
         wg_param_write_end(layer->cell[i].bias_ih);
     }

@@ -51,6 +51,6 @@ size_t wg_summary(const wg_params *set, char *text, size_t size)
         if (!tied && !buffer) total += wg_param_numel(param);
     }
     put(&w, "parameters: %lld, trained: %lld (%s)\n", (long long)total, (long long)wg_params_trainable(set),
-        wg_dtype_name(wg_params_dtype(set)));
+        wg_dtype_name(wg_params_storage(set)));
     return w.length;
 }

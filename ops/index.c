@@ -128,11 +128,14 @@ static const wg_op index_select_op = {.struct_size = sizeof(wg_op),
                                       .select = take_select,
                                       .tasks = wg__bytes_tasks};
 
+/* Of a parameter in bf16 the rows that are read are widened, and no others. */
 static wg_tensor take(const wg_op *op, wg_tensor x, wg_tensor index, int64_t axis)
 {
-    wg_tensor in[2] = {x, index};
+    const wg_tensor narrow = wg__narrow_of(x);
+    wg_tensor in[2] = {narrow.tape ? narrow : x, index};
     wg__axis_attr attr = {.axis = axis};
-    return wg_record(op, in, 2, &attr, sizeof attr);
+    const wg_tensor rows = wg_record(op, in, 2, &attr, sizeof attr);
+    return narrow.tape ? wg__widen(rows) : rows;
 }
 
 /* By the rows added: the same rows of the gradient. By the base: the gradient itself. */

@@ -99,6 +99,31 @@ static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
                                     .infer = copy_infer,
                                     .select = accumulate_select};
 
+/* ---- widen ------------------------------------------------------------------------------------------- */
+
+static wg_status widen_infer(wg_infer *c)
+{
+    c->out = c->in[0];
+    c->dtype = WG_F32;
+    return WG_OK;
+}
+
+static bool widen_view(const wg_shape *in, const wg_layout *from, const wg_shape *out, const void *attr,
+                       wg_layout *to)
+{
+    *to = *from;
+    return true;
+}
+
+/* Recorded by wg_use alone, of parameters in bf16, which have no gradient; so it has no derivative and no row. */
+static const wg_op widen_op = {.struct_size = sizeof(wg_op),
+                               .name = "widen",
+                               .kind = WG_KIND_VIEW,
+                               .min_in = 1,
+                               .max_in = 1,
+                               .infer = widen_infer,
+                               .view = widen_view};
+
 const wg_op *const wg__structural_list[] = {&wg__fill_op, &copy_op, &wg__sum_op, &accumulate_op, NULL};
 
 /* ---- the table --------------------------------------------------------------------------------------- */
@@ -123,10 +148,12 @@ const wg__structural wg__structural_ops = {
     .concat = &wg__concat_op,
     .matmul = &wg__matmul_op,
     .accumulate = &accumulate_op,
+    .widen = &widen_op,
     .rules = rules,
     .chain = wg__chain_run,
     .chain_scratch = wg__chain_scratch,
     .identity = wg__identity,
+    .widened = wg__widened,
     .line_sums = wg__line_sums_get,
     .product = product_kernels,
     .to_f64 = wg__to_f64,

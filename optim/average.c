@@ -41,6 +41,10 @@ wg_average *wg_average_new(wg_params *set, double decay)
         wg_params_fail(set, WG_ERR_ARGUMENT, "average: decay %g is not in [0, 1]", decay);
         return NULL;
     }
+    if (wg_params_storage(set) == WG_BF16) {
+        wg_params_fail(set, WG_ERR_ARGUMENT, "average: parameters in bf16 are not trained: use a set of f32");
+        return NULL;
+    }
     const size_t count = wg_params_count(set); /* before the averages are added */
     size_t n = 0;
     for (size_t i = 0; i < count; i++) n += wg__trainable_at(set, i) != NULL;

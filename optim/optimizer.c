@@ -61,7 +61,7 @@ static wg_status fail(wg_optimizer *o, wg_status status, const char *text)
 wg_param *wg__trainable_at(const wg_params *set, size_t index)
 {
     wg_param *param = wg_params_at(set, index);
-    if (!param || wg_param_is_buffer(param)) return NULL;
+    if (!param || wg_param_is_buffer(param) || wg_param_dtype(param) == WG_BF16) return NULL;
     /* The set lists a tied parameter under each of its names; the parameter's own name is the first. */
     return wg_param_index(param) == index ? param : NULL;
 }
@@ -224,6 +224,7 @@ wg_optimizer *wg__optimizer_new(wg_params *set, const wg__optimizer_kind *kind,
     if (!o) return NULL;
     *o = (wg_optimizer){.set = set, .kind = kind, .options = *options, .lr = lr, .weight_decay = weight_decay};
     o->heap = heap;
+    if (wg_params_storage(set) == WG_BF16) invalid = "parameters in bf16 are not trained: use a set of f32";
     if (invalid) o->options_status = wg_error_set(&o->error, WG_ERR_ARGUMENT, "%s: %s", kind->name, invalid);
     if (!update_members(o)) {
         wg_optimizer_free(o);

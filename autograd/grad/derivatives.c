@@ -3,6 +3,13 @@
 
 #include "sweep.h"
 
+/* A parameter in bf16: rows of it are read past the node that widens it, so that its gradient would lack them. */
+static bool is_bf16(wg_tensor x)
+{
+    const wg_tensor narrow = wg__narrow_of(x);
+    return narrow.node && !x.tape->nodes[narrow.node].op;
+}
+
 void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx)
 {
     wg_tape *tape = y.tape;
@@ -36,6 +43,8 @@ void wg_grad(wg_tensor y, const wg_tensor *x, int n, wg_tensor dy, wg_tensor *dx
         if (!ok && x[i].tape != tape)
             wg_fail(y, WG_ERR_ARGUMENT, "grad", "tensor %d is %s", i + 1,
                     x[i].tape ? "on another tape" : "not set");
+        if (ok && is_bf16(x[i]))
+            ok = false, wg_fail(y, WG_ERR_GRADIENT, "grad", "tensor %d is stored in bf16", i + 1);
     }
     if (ok && wg__differentiate(tape, y.node, seed ? dy.node : 0, ids, (uint32_t)n, out, NULL) == WG_OK) {
         for (int i = 0; i < n; i++) {

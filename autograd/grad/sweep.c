@@ -70,8 +70,8 @@ static void mark(sweep *s, const uint32_t *x, uint32_t n_x)
     for (uint32_t id = first; id < s->n; id++) {
         const wg__node *node = &tape->nodes[id];
         if (s->needed[id] || !node->op || (node->flags & WG__NODE_DETACHED)) continue;
-        if (!wg_dtype_is_float((wg_dtype)node->dtype) || (wg__op_of(tape, node)->flags & WG_OP_NO_GRADIENT))
-            continue;
+        const bool real = wg_dtype_is_float((wg_dtype)node->dtype) || node->dtype == WG_BF16;
+        if (!real || (wg__op_of(tape, node)->flags & WG_OP_NO_GRADIENT)) continue;
         const uint32_t *in = wg__inputs(tape, node);
         for (uint32_t k = 0; k < node->n_in && !s->needed[id]; k++) {
             assert(in[k] < id);
@@ -170,6 +170,23 @@ static wg_tensor value_of(const sweep *s, uint32_t id)
     return wg__handle(s->tape, s->remat ? wg__remat_of(s->remat, id) : id);
 }
 
+/* Why the sweep cannot go on at a node. */
+static void no_derivative(wg_tape *tape, const wg__node *node)
+{
+    const wg_op *op = wg__op_of(tape, node);
+    if (op != tape->structural->widen) {
+        wg__scope_text scope;
+        wg__tape_error(tape, WG_ERR_GRADIENT,
+                       "%s%s: has no derivative; if none is intended, use wg_detach on its operand", op->name,
+                       wg__scope_label(tape, node->scope, &scope));
+        return;
+    }
+    while (node->op) node = &tape->nodes[wg__inputs(tape, node)[0]]; /* rows of a parameter, or the parameter */
+    wg__tape_error(tape, WG_ERR_GRADIENT,
+                   "parameter %s is stored in bf16 and has no gradient: train a set of f32, or freeze it",
+                   wg_param_name(tape->leaves[node->slot].param));
+}
+
 /* Propagates the gradient of one node to its operands. */
 static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
 {
@@ -181,10 +198,7 @@ static void pass_on(sweep *s, uint32_t id, wg_tensor grad)
     for (uint32_t k = 0; k < node.n_in; k++) any |= s->needed[wg__inputs(tape, &node)[k]];
     if (!any) return; /* one of the x: nothing below it is needed */
     if (!op->vjp) {
-        wg__scope_text scope;
-        wg__tape_error(tape, WG_ERR_GRADIENT,
-                       "%s%s: has no derivative; if none is intended, use wg_detach on its operand", op->name,
-                       wg__scope_label(tape, node.scope, &scope));
+        no_derivative(tape, &node);
         return;
     }
     wg_tensor few[FEW], *in = few;

@@ -11,6 +11,7 @@ static void describe(wg__emit *e, wg_operand *operand, uint32_t id, const wg_lay
     const wg_shape *shape = wg__shape_of_node(e->tape, node);
     *operand =
         (wg_operand){.rank = shape->rank, .dtype = (wg_dtype)node->dtype, .numel = wg__numel_of(e->tape, node)};
+    if (wg__is_narrow(e->p, id)) operand->dtype = WG_BF16;
     memcpy(operand->size, shape->size, sizeof operand->size);
     memcpy(operand->stride, layout->stride, sizeof operand->stride);
 }

@@ -198,7 +198,7 @@ static wg__chain count(builder *b)
     return counts;
 }
 
-/* The slice that a member copies is loaded under the member's id. */
+/* The slice that a member copies, or what it widens, is loaded under the member's id. */
 static bool slice_operand(builder *b, int load, const wg_shape *space)
 {
     wg__emit *e = b->e;
@@ -209,6 +209,7 @@ static bool slice_operand(builder *b, int load, const wg_shape *space)
     e->at[id] = (uint32_t)load;
     set_strides(e, &b->chain->loads[load], id, &layout, space);
     b->chain->loads[load].size = (uint8_t)wg__element_of(e->p, whole);
+    if (wg__is_source(e->p, whole)) return wg__emit_bind(e, &b->chain->loads[load].data, whole); /* a parameter */
     return wg__emit_bind_at(e, &b->chain->loads[load].data, whole, layout.offset);
 }
 
@@ -219,6 +220,7 @@ static wg_pointwise kernel_of(const builder *b, uint32_t id)
     const wg_op *op = wg__op_of(tape, node);
     const uint32_t *in = wg__inputs(tape, node);
     wg_dtype dtypes[4];
+    if (is_slice_copy(b, id) && wg__op_is(tape, node, tape->structural->widen)) return tape->structural->widened;
     if (is_slice_copy(b, id)) return tape->structural->identity(wg_dtype_size((wg_dtype)node->dtype));
     for (uint32_t k = 0; k < node->n_in; k++) dtypes[k] = (wg_dtype)tape->nodes[in[k]].dtype;
     return (wg_pointwise)(void (*)(void))op->select(op, dtypes, (int)node->n_in, (wg_dtype)node->dtype);

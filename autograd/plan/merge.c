@@ -17,9 +17,12 @@ typedef struct merge {
     uint32_t *uses; /* [n] operands that name it or, if it is rematerialized, its copy */
 } merge;
 
+/* One in bf16 that becomes f32 for another reader counts as the parameter that it is. */
 static bool reads_param(const wg__planner *p, uint32_t id)
 {
     const wg__node *node = wg__node_at(p, p->storage.root[id]);
+    if (node->op && wg__op_is(p->tape, node, p->tape->structural->widen))
+        node = wg__node_at(p, wg__inputs(p->tape, node)[0]);
     return !node->op && node->leaf == WG__LEAF_PARAM;
 }
 

@@ -40,10 +40,12 @@ static bool list_packs(wg__planner *p)
 }
 
 /* A step that trains changes the weight before it is read again, so packing pays only if several products share it. A
- * step that only evaluates finds a parameter packed the next time. */
+ * step that only evaluates finds a parameter packed the next time, unless it is in bf16, to save memory, and its panels
+ * in f32. */
 static void choose(const wg__planner *p, wg__pack *pack, bool trains)
 {
-    const bool cached = wg__is_weight(p, pack->root);
+    const bool wider = wg__is_bf16(p, pack->root) && !(p->passes & WG__PASS_BF16) && !pack->key.int8;
+    const bool cached = wg__is_weight(p, pack->root) && !wider;
     if (pack->users < 2 && (!cached || trains)) return;
     pack->where = cached ? WG__PACK_CACHED : WG__PACK_BLOCK;
 }

@@ -14,16 +14,19 @@
 
 /* Flags of a node. */
 enum {
-    WG__LIVE = 1,         /* must be computed */
-    WG__STORED = 2,       /* pointwise: written to memory, since something outside its chain reads it */
-    WG__CONTIGUOUS = 4,   /* its storage must be contiguous: a kernel or a view reads it */
-    WG__MERGED = 8,       /* part of a merged sum of products: it has no value of its own */
-    WG__OUTPUT = 16,      /* wanted by the user */
-    WG__VIEW_COPY = 32,   /* a view that strides cannot express: its operand is copied first */
-    WG__CONSTANT = 64,    /* one number for all elements, known while planning */
-    WG__SLICE_COPY = 128, /* a slice that a chain copies, since the backward pass reads little else of the whole */
-    WG__DEFERRED = 256,   /* gradient node that could run in the forward pass but is left to the backward pass */
-    WG__NARROW = 512      /* a root in f32 that is stored as bf16 */
+    WG__LIVE = 1,       /* must be computed */
+    WG__STORED = 2,     /* pointwise: written to memory, since something outside its chain reads it */
+    WG__CONTIGUOUS = 4, /* its storage must be contiguous: a kernel or a view reads it */
+    WG__MERGED = 8,     /* part of a merged sum of products: it has no value of its own */
+    WG__OUTPUT = 16,    /* wanted by the user */
+    WG__VIEW_COPY = 32, /* a view that strides cannot express: its operand is copied first */
+    WG__CONSTANT = 64,  /* one number for all elements, known while planning */
+    WG__SLICE_COPY =
+        128,            /* a slice that a chain copies, since the backward pass reads little else of the whole; what
+                             a chain widens */
+    WG__DEFERRED = 256, /* does not run before its place: a gradient node that could run in the forward pass but is
+                             left to the backward pass; what widens a parameter */
+    WG__NARROW = 512    /* a root in f32 that is stored as bf16 */
 };
 
 typedef enum wg__unit_kind {
@@ -148,10 +151,14 @@ static inline const wg_shape *wg__shape_at(const wg__planner *p, uint32_t id)
 {
     return wg__shape_of_node(p->tape, wg__node_at(p, id));
 }
+/* A parameter in bf16, or rows of one. */
+static inline bool wg__is_bf16(const wg__planner *p, uint32_t id) { return wg__node_at(p, id)->dtype == WG_BF16; }
 /* Whether the memory of a value holds bf16. */
 static inline bool wg__is_narrow(const wg__planner *p, uint32_t id)
 {
-    return p->lowered && (p->flags[p->storage.root[id]] & WG__NARROW);
+    if (!p->lowered) return false; /* the first passes have no roots and flags */
+    const uint32_t root = p->storage.root[id];
+    return (p->flags[root] & WG__NARROW) || wg__is_bf16(p, root);
 }
 /* Bytes of an element in memory, and of all. */
 static inline int64_t wg__element_of(const wg__planner *p, uint32_t id)

@@ -134,11 +134,13 @@ typedef struct wg__structural {
     const wg_op *concat;  /* attr wg__concat_attr; the only op of its kind */
     const wg_op *matmul;  /* the only op that is recorded as a product */
     const wg_op *accumulate;      /* sink, kernel: out += in0, flat */
+    const wg_op *widen;           /* view: in0 in bf16 as f32 */
     const struct wg__rule *rules; /* rewrites, ended by one without an op */
     /* One task of a chain; there are ceil(span / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);
     size_t (*chain_scratch)(const wg__chain *chain);
     wg_pointwise (*identity)(size_t element_size);               /* y = x */
+    wg_pointwise widened;                                        /* y in f32, x in bf16 */
     const wg__line_sums *(*line_sums)(wg_dtype dtype);           /* of floats */
     const wg__product_kernels *(*product)(const wg__product *p); /* by dtype, bf16, int8_b; NULL: no such product */
     void (*to_f64)(wg_dtype dtype, const void *in, int64_t n, double *out);
@@ -155,6 +157,11 @@ static inline bool wg__has_number(wg_dtype dtype, double value)
 {
     return dtype != WG_I32 || (value >= INT32_MIN && value <= INT32_MAX && value == (int32_t)value);
 }
+
+/* The value in bf16, a parameter's or rows of one, that a tensor widens; WG_NONE: it does not. Nodes in bf16 are read by
+ * wg__widen and by ops that copy; no user sees one. */
+wg_tensor wg__narrow_of(wg_tensor tensor);
+wg_tensor wg__widen(wg_tensor narrow);
 
 /* The shape of a tensor. Returns false for nil, and for an invalid handle with an error that names op. */
 bool wg__shape_for(wg_tensor tensor, wg_shape *shape, const char *op);

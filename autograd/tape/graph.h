@@ -56,6 +56,7 @@ typedef struct wg__leaf {
     wg_param *param;  /* PARAM */
     uint64_t version; /* of the parameter when it was recorded */
     uint32_t assign;  /* the assignment that will overwrite it, counted from 1; 0: none */
+    uint32_t wide;    /* the node that widens it, if it is a parameter in bf16; 0: none yet */
     bool recorded;    /* used outside of wg_no_grad_begin: a later run may still need the value */
     enum {
         WG__LEAF_CURRENT,

@@ -16,7 +16,7 @@ wg__node *wg__resolve(wg_tensor tensor, const char *what)
         wg__tape_error(tape, WG_ERR_ARGUMENT, "%s: not a tensor of this tape", what);
         return NULL;
     }
-    assert(tape->nodes[tensor.node].shape && tape->nodes[tensor.node].dtype < WG_DTYPES);
+    assert(tape->nodes[tensor.node].shape && wg_dtype_size((wg_dtype)tape->nodes[tensor.node].dtype));
     return &tape->nodes[tensor.node];
 }
 

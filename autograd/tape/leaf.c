@@ -101,6 +101,28 @@ static void use_in_vain(wg_tape *tape, wg_param *param)
         wg__param_grad_invalid(param);
 }
 
+wg_tensor wg__narrow_of(wg_tensor tensor)
+{
+    const wg__node *node = tensor.tape && !wg__failed(tensor.tape) ? wg__resolve(tensor, "widen") : NULL;
+    const bool widens = node && node->op && wg__op_is(tensor.tape, node, tensor.tape->structural->widen);
+    return widens ? wg__handle(tensor.tape, wg__inputs(tensor.tape, node)[0]) : WG_NONE;
+}
+
+wg_tensor wg__widen(wg_tensor narrow) { return wg_record(narrow.tape->structural->widen, &narrow, 1, NULL, 0); }
+
+/* A parameter in bf16 as f32: one node for all its uses, inside of wg_no_grad_begin or not. */
+static wg_tensor use_wide(wg_tape *tape, uint32_t id)
+{
+    const uint32_t slot = tape->nodes[id].slot;
+    const int no_grad = tape->modes.no_grad;
+    if (!tape->leaves[slot].wide) {
+        tape->modes.no_grad = 0;
+        tape->leaves[slot].wide = wg__widen(wg__handle(tape, id)).node;
+        tape->modes.no_grad = no_grad;
+    }
+    return wg__handle(tape, tape->leaves[slot].wide);
+}
+
 wg_tensor wg_use(wg_tape *tape, wg_param *param)
 {
     if (!tape) return WG_NONE;
@@ -111,7 +133,7 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
     wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
     if (leaf->assign) return wg_detach(wg__handle(tape, tape->assigns[leaf->assign - 1].node));
     leaf->recorded |= !tape->modes.no_grad;
-    return wg__handle(tape, id);
+    return wg_param_dtype(param) == WG_BF16 ? use_wide(tape, id) : wg__handle(tape, id);
 }
 
 void wg_assign(wg_buffer *buffer, wg_tensor tensor)

@@ -1,4 +1,5 @@
 /* Parameters and buffers: named values in slabs that never move. */
+#include "../base/bf16.h"
 #include "../base/fp.h"
 #include "../base/pool.h"
 #include "../base/random.h"
@@ -10,11 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct slab { /* values, and gradients at the same offsets (not for buffers) */
+typedef struct slab { /* values, and gradients at the same offsets */
     struct slab *next;
-    bool buffers;
     size_t size, used;
-    char *values, *grads;
+    char *values, *grads; /* grads: NULL for buffers and for parameters in bf16 */
 } slab;
 
 typedef struct member { /* a name; a tied parameter has several */
@@ -27,6 +27,7 @@ struct wg_param {
     const char *name;
     wg_shape shape;
     int64_t numel;
+    wg_dtype dtype; /* of the value in memory */
     void *value, *grad;
     uint64_t id, version;
     uint32_t index; /* of the member of its own name */
@@ -43,7 +44,8 @@ struct wg_params {
     wg__heap heap;
     wg_error error;
     const wg__structural *structural;
-    wg_dtype dtype;
+    wg_dtype dtype;   /* of tensors, gradients and buffers */
+    wg_dtype storage; /* of parameters: dtype, or WG_BF16 */
     uint64_t seed;
     bool grad_invalid;
     wg__pool_handle *pool;
@@ -56,7 +58,7 @@ struct wg_params {
 
 enum { SLAB_BYTES = 1 << 18 };
 
-static size_t bytes_of(const wg_param *param) { return (size_t)param->numel * wg_dtype_size(param->set->dtype); }
+static size_t bytes_of(const wg_param *param) { return (size_t)param->numel * wg_dtype_size(param->dtype); }
 
 static _Atomic uint64_t next_id = 1; /* of parameters; unique in the process and, unlike addresses, never reused */
 
@@ -64,11 +66,12 @@ static _Atomic uint64_t next_id = 1; /* of parameters; unique in the process and
 
 wg_params *wg__params_new(wg_dtype dtype, wg_allocator allocator, uint64_t seed, const wg__structural *structural)
 {
-    if (!wg_dtype_is_float(dtype)) return NULL;
+    if (!wg_dtype_is_float(dtype) && dtype != WG_BF16) return NULL;
     wg__heap heap = {.allocator = allocator};
     wg_params *set = wg__heap_alloc(&heap, sizeof *set);
     if (!set) return NULL;
-    *set = (wg_params){.heap = heap, .structural = structural, .dtype = dtype, .seed = seed};
+    *set = (wg_params){.heap = heap, .structural = structural, .storage = dtype, .seed = seed};
+    set->dtype = dtype == WG_BF16 ? WG_F32 : dtype;
     set->names.heap = &set->heap;
     return set;
 }
@@ -93,7 +96,7 @@ void wg_params_free(wg_params *set)
     for (slab *s = set->slabs; s;) {
         slab *next = s->next;
         wg__heap_release(&set->heap, s->values, s->size);
-        if (!s->buffers) wg__heap_release(&set->heap, s->grads, s->size);
+        wg__heap_release(&set->heap, s->grads, s->size);
         wg__heap_release(&set->heap, s, sizeof *s);
         s = next;
     }
@@ -120,6 +123,7 @@ wg_status wg_params_fail(wg_params *set, wg_status status, const char *format, .
     return status;
 }
 wg_dtype wg_params_dtype(const wg_params *set) { return set ? set->dtype : WG_F32; }
+wg_dtype wg_params_storage(const wg_params *set) { return set ? set->storage : WG_F32; }
 void wg_params_seed(wg_params *set, uint64_t seed)
 {
     if (set) set->seed = seed;
@@ -154,35 +158,53 @@ static double fan_of(const wg_shape *shape, int which)
     return fan > 0 ? fan : 1;
 }
 
-WG__FP_CALLED static void fill(wg_params *set, const wg_param *param, wg_init init)
+/* value: in the set's dtype */
+WG__FP_CALLED static void fill(wg_params *set, const wg_param *param, wg_init init, void *value)
 {
     uint64_t key = wg__hash_bytes(2, param->name, strlen(param->name));
     double factor = init.by_fan ? 1 / sqrt(fan_of(&param->shape, init.fan)) : 1;
     if (init.kind == WG_INIT_ORTHOGONAL && param->numel > 0 && param->shape.rank > 0) {
         int64_t rows = param->shape.size[0];
-        set->structural->orthogonal(set->dtype, init.a, set->seed, key, rows, param->numel / rows, param->value);
+        set->structural->orthogonal(set->dtype, init.a, set->seed, key, rows, param->numel / rows, value);
     } else if (init.kind == WG_INIT_UNIFORM || init.kind == WG_INIT_NORMAL) {
         set->structural->fill_random(set->dtype, init.kind, init.a * factor, init.b * factor, set->seed, key,
-                                     param->numel, param->value);
+                                     param->numel, value);
     } else {
-        set->structural->from_f64(set->dtype, init.a, param->numel, param->value);
+        set->structural->from_f64(set->dtype, init.a, param->numel, value);
     }
 }
 
+/* Parameters in bf16 are rounded from f32, one after another. Returns false if out of memory. */
+static bool fill_value(wg_params *set, const wg_param *param, wg_init init)
+{
+    const bool narrow = param->dtype == WG_BF16;
+    const size_t bytes = (size_t)param->numel * sizeof(float);
+    float *wide = narrow ? wg__heap_alloc(&set->heap, bytes) : NULL;
+    if (narrow && !wide) return false;
+    const wg__fp caller = wg__fp_begin();
+    fill(set, param, init, narrow ? wide : param->value);
+    wg__fp_end(&caller);
+    for (int64_t i = 0; narrow && i < param->numel; i++) ((uint16_t *)param->value)[i] = wg__bf16_of(wide[i]);
+    wg__heap_release(&set->heap, wide, bytes);
+    return true;
+}
+
 /* ---- members ---- */
+
+static bool has_grad(const wg_param *param) { return !param->buffer && param->dtype != WG_BF16; }
 
 static bool place(wg_params *set, wg_param *param, size_t bytes)
 {
     size_t room = wg__room_for(bytes);
     slab *s = set->slabs;
-    while (s && (s->buffers != param->buffer || s->size - s->used < room)) s = s->next;
+    while (s && ((s->grads != NULL) != has_grad(param) || s->size - s->used < room)) s = s->next;
     if (!s) {
         s = wg__heap_alloc(&set->heap, sizeof *s);
         if (!s) return false;
-        *s = (slab){.next = set->slabs, .buffers = param->buffer, .size = room > SLAB_BYTES ? room : SLAB_BYTES};
+        *s = (slab){.next = set->slabs, .size = room > SLAB_BYTES ? room : SLAB_BYTES};
         s->values = wg__heap_alloc(&set->heap, s->size);
-        s->grads = s->buffers ? NULL : wg__heap_alloc(&set->heap, s->size);
-        if (!s->values || (!s->buffers && !s->grads)) {
+        s->grads = has_grad(param) ? wg__heap_alloc(&set->heap, s->size) : NULL;
+        if (!s->values || (has_grad(param) && !s->grads)) {
             wg__heap_release(&set->heap, s->values, s->size);
             wg__heap_release(&set->heap, s->grads, s->size);
             wg__heap_release(&set->heap, s, sizeof *s);
@@ -192,7 +214,7 @@ static bool place(wg_params *set, wg_param *param, size_t bytes)
     }
     assert(s->used % 64 == 0 && s->used + room <= s->size);
     param->value = s->values + s->used;
-    param->grad = s->buffers ? NULL : s->grads + s->used;
+    param->grad = s->grads ? s->grads + s->used : NULL;
     s->used += room;
     return true;
 }
@@ -242,8 +264,9 @@ static bool name_ok(wg_params *set, const char *name)
 static wg_param *member_new(wg_params *set, const char *name, wg_shape shape, wg_init init, bool buffer)
 {
     if (!set || set->error.status != WG_OK || !name_ok(set, name)) return NULL;
+    const wg_dtype dtype = buffer ? set->dtype : set->storage;
     size_t bytes;
-    if (!wg_shape_bytes(&shape, set->dtype, &bytes)) {
+    if (!wg_shape_bytes(&shape, dtype, &bytes)) {
         char text[128];
         wg_error_set(&set->error, WG_ERR_SHAPE, "parameter %s: the size of %s is invalid or too large", name,
                      wg_shape_text(&shape, text, sizeof text));
@@ -254,19 +277,17 @@ static wg_param *member_new(wg_params *set, const char *name, wg_shape shape, wg
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory", name);
         return NULL;
     }
-    *param = (wg_param){.set = set, .shape = shape, .buffer = buffer, .grad_state = GRAD_EMPTY, .version = 1};
+    *param = (wg_param){.set = set, .shape = shape, .dtype = dtype, .buffer = buffer, .version = 1};
+    param->grad_state = GRAD_EMPTY;
     param->id = atomic_fetch_add(&next_id, 1);
     param->index = set->n_members;
     wg_shape_numel(&shape, &param->numel);
     assert(bytes_of(param) == bytes);
-    if (!place(set, param, bytes)) {
+    param->name = name;
+    if (!place(set, param, bytes) || !fill_value(set, param, init))
         wg_error_set(&set->error, WG_ERR_MEMORY, "parameter %s: out of memory for %zu bytes", name, bytes);
-    } else if ((param->name = name_new(set, name, param))) {
-        const wg__fp caller = wg__fp_begin();
-        fill(set, param, init);
-        wg__fp_end(&caller);
+    else if ((param->name = name_new(set, name, param)))
         return param;
-    }
     wg__heap_release(&set->heap, param, sizeof *param);
     return NULL;
 }
@@ -312,7 +333,7 @@ int64_t wg_params_trainable(const wg_params *set)
     int64_t sum = 0;
     for (uint32_t i = 0; set && i < set->n_members; i++) {
         const wg_param *param = set->members[i].param;
-        if (param->index == i && !param->buffer && !param->frozen) sum += param->numel;
+        if (param->index == i && has_grad(param) && !param->frozen) sum += param->numel;
     }
     return sum;
 }
@@ -320,7 +341,7 @@ int64_t wg_params_trainable(const wg_params *set)
 const char *wg_param_name(const wg_param *param) { return param ? param->name : "?"; }
 size_t wg_param_index(const wg_param *param) { return param ? param->index : 0; }
 wg_shape wg_param_shape(const wg_param *param) { return param ? param->shape : wg_shape_of(-1, NULL); }
-wg_dtype wg_param_dtype(const wg_param *param) { return param ? param->set->dtype : WG_F32; }
+wg_dtype wg_param_dtype(const wg_param *param) { return param ? param->dtype : WG_F32; }
 int64_t wg_param_numel(const wg_param *param) { return param ? param->numel : 0; }
 bool wg_param_is_buffer(const wg_param *param) { return param && param->buffer; }
 wg_params *wg_param_set(const wg_param *param) { return param ? param->set : NULL; }
@@ -356,7 +377,7 @@ static void set_grad_state(wg_param *param, uint8_t state)
 /* An empty gradient is cleared only when it is read; the first reader does it, others wait. */
 static void grad_clear(wg_param *param)
 {
-    assert(!param->buffer && param->grad);
+    assert(param->grad);
     uint8_t state = GRAD_EMPTY;
     if (atomic_compare_exchange_strong(&param->grad_state, &state, GRAD_CLEARING)) {
         memset(param->grad, 0, bytes_of(param));
@@ -370,14 +391,14 @@ static void grad_clear(wg_param *param)
 
 const void *wg_param_grad(const wg_param *param)
 {
-    if (!param || param->buffer) return NULL;
+    if (!param || !has_grad(param)) return NULL;
     grad_clear((wg_param *)(uintptr_t)param);
     return param->grad;
 }
 
 void *wg_param_grad_write_begin(wg_param *param)
 {
-    if (!param || param->buffer) return NULL;
+    if (!param || !has_grad(param)) return NULL;
     grad_clear(param);
     set_grad_state(param, GRAD_WRITTEN); /* also if the end is forgotten */
     return param->grad;
@@ -405,13 +426,13 @@ uint64_t wg__param_id(const wg_param *param) { return param->id; }
 void *wg__param_data(wg_param *param) { return param->value; }
 void *wg__param_grad_data(wg_param *param)
 {
-    assert(!param->buffer);
+    assert(has_grad(param));
     return param->grad;
 }
 bool wg__param_grad_empty(const wg_param *param) { return param->grad_state != GRAD_WRITTEN; }
 void wg__param_grad_written(wg_param *param)
 {
-    assert(!param->buffer);
+    assert(has_grad(param));
     set_grad_state(param, GRAD_WRITTEN);
 }
 void wg__param_grad_clobbered(wg_param *param)

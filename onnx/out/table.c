@@ -40,6 +40,8 @@ const char *wg__row_instead(const wg_op *op)
         {"target_weight", "name what the loss is computed from as output"},
         {"pool_argmax", "use wg_max_pool2d without the places of the maxima"},
     };
+    if (!is_of_library(op) && strcmp(op->name, "widen") == 0)
+        return "the parameter is stored in bf16: load it into a set of f32";
     if (!is_of_library(op)) return "it is an op of yours: write it in ops of ops/ops.h";
     for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
         if (strcmp(op->name, hints[i].op) == 0) return hints[i].instead;

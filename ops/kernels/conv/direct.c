@@ -244,9 +244,9 @@ static void pack_gradients(const wg__weight_grad *t, int64_t group, int64_t imag
     int64_t channels = min64(PANEL, c->out_channels - o);
     for (int64_t i = 0; i < n; i++) {
         int64_t problem = (image + i) * c->attr->groups + group;
-        wg__side dy = {.line = c->outputs, .k = 1};
+        wg__reals dy = {.line = c->outputs, .k = 1};
         dy.data = (const real *)c->y.data + (problem * c->out_channels + o) * c->outputs + p;
-        WG__K(pack_panel)((real *)t->panel + i * steps * PANEL, PANEL, (int)channels, channels, steps, dy);
+        WG__K(pack_reals)((real *)t->panel + i * steps * PANEL, PANEL, (int)channels, channels, steps, dy);
     }
 }
 

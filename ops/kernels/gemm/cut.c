@@ -101,10 +101,10 @@ static bool is_vector(const wg__problem *t)
 {
     if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
     for (int s = 0; s < t->p->n_segments; s++) {
-        wg__side b = side_of(t, &t->p->segments[s], 0, true);
-        const bool half = b.half || side_of(t, &t->p->segments[s], 0, false).half;
-        if (STEP > 1 && (half || b.line != unit_of(b))) return false;
-        if (STEP == 1 && b.line != 1 && b.k != 1) return false;
+        const wg__side b = side_of(t, &t->p->segments[s], 0, true);
+        if (side_of(t, &t->p->segments[s], 0, false).half) return false;
+        if (STEP > 1 && (b.half || b.line != unit_of(b))) return false;
+        if (STEP == 1 && b.line != unit_of(b) && b.k != unit_of(b)) return false;
     }
     return true;
 }
@@ -118,7 +118,8 @@ static void cut_vector(const wg__problem *t, wg__cut *c)
 }
 
 /* A stays unpacked if its rows are contiguous along k, or if it is read only once or twice; B stays unpacked if its
- * rows are contiguous and few rows of C use it. Several segments, or a window, can only be gathered by packing. */
+ * rows are contiguous and few rows of C use it. Several segments, or a window, can only be gathered by packing, and
+ * what is stored in bf16 only widened so. */
 static void cut_matrix(const wg__problem *t, wg__cut *c)
 {
     bool whole = t->p->n_segments == 1;
@@ -129,8 +130,9 @@ static void cut_matrix(const wg__problem *t, wg__cut *c)
     }
     const bool reads = t->p->packed_b && t->m == 1 && t->p->batches == 1;
     bool few_col_panels = t->n <= 2 * t->wide, few_row_panels = t->m <= 2 * TILE_ROWS;
-    c->pack_a = STEP > 1 || !whole || (!few_col_panels && a.k != 1);
-    c->pack_b = !t->p->packed_b && (STEP > 1 || !(whole && !t->p->window && b.line == 1 && few_row_panels));
+    c->pack_a = STEP > 1 || !whole || a.half || (!few_col_panels && a.k != unit_of(a));
+    const bool b_reads = whole && !t->p->window && !b.half && b.line == unit_of(b) && few_row_panels;
+    c->pack_b = !t->p->packed_b && (STEP > 1 || !b_reads);
     if (reads)
         cut_reading(t, c);
     else

@@ -308,13 +308,13 @@ static void run_vector(const wg__problem *t, block *b, real *x_copy)
     b->add = t->p->accumulate;
     for (int s = 0; s < t->p->n_segments; s++) {
         const wg__segment *segment = &t->p->segments[s];
-        const wg__reals x = reals_of(side_of(t, segment, b->batch, false)),
-                        from = reals_of(side_of(t, segment, b->batch, true));
+        const wg__reals x = reals_of(side_of(t, segment, b->batch, false));
+        const wg__side from = side_of(t, segment, b->batch, true);
         for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc * STEP) {
             int64_t k = min64(t->kc * STEP, segment->k - k0);
             const real *values = x.data + k0 * x.k;
             for (int64_t p = 0; x.k != 1 && p < k; p++) x_copy[p] = values[p * x.k];
-            wg__reals part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k};
+            const wg__side part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k, from.half};
             WG__K(vector_matrix)(b->cols, k, x.k == 1 ? values : x_copy, part, b->add, b->c, t->c_cs);
             b->add = true;
         }

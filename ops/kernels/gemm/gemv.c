@@ -5,28 +5,52 @@
 
 INLINE void store_sum(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
 
-/* `vectors` vectors of columns: each column is one chain of multiply-adds over p, as in a tile. */
-INLINE void columns(int vectors, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
+/* LANES elements of B, and one. */
+INLINE vector load_b(bool half, const wg__item *b)
 {
+#if WG__T == 32
+    if (half) return (vector)(load_halves(b) << 16);
+#endif
+    return load((const real *)(const void *)b);
+}
+
+INLINE real element(wg__side b, int64_t at)
+{
+#if WG__T == 32
+    const bits wide = (bits){0} + ((uint32_t)b.data[at] << 16);
+    if (b.half) return ((vector)wide)[0];
+#endif
+    return *(const real *)(const void *)(b.data + at);
+}
+
+/* `vectors` vectors of columns: each column is one chain of multiply-adds over p, as in a tile. */
+INLINE void columns(int vectors, bool half, int64_t k, const real *x, wg__side b, bool add, real *y,
+                    int64_t y_stride)
+{
+    const int64_t next = LANES * unit_of((wg__side){.half = half});
     vector sum[8];
     for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
     for (int64_t p = 0; p < k; p++) UNROLL
-    for (int v = 0; v < vectors; v++) sum[v] = VECTOR_FMA(SPLAT(x[p]), load(b.data + p * b.k + v * LANES), sum[v]);
+    for (int v = 0; v < vectors; v++)
+        sum[v] = VECTOR_FMA(SPLAT(x[p]), load_b(half, b.data + p * b.k + v * next), sum[v]);
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < LANES; j++) store_sum(add, y + (v * LANES + j) * y_stride, sum[v][j]);
 }
 
-static void by_columns(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
+INLINE void by_columns(bool half, int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y,
+                       int64_t y_stride)
 {
+    const int64_t unit = unit_of((wg__side){.half = half});
     int64_t j = 0;
-    for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES)
-        columns(8, k, x, b, add, y + j * y_stride, y_stride);
-    for (; j + 2 * LANES <= n; j += 2 * LANES, b.data += 2 * LANES)
-        columns(2, k, x, b, add, y + j * y_stride, y_stride);
-    for (; j + LANES <= n; j += LANES, b.data += LANES) columns(1, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + 8 * LANES <= n; j += 8 * LANES, b.data += 8 * LANES * unit)
+        columns(8, half, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + 2 * LANES <= n; j += 2 * LANES, b.data += 2 * LANES * unit)
+        columns(2, half, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + LANES <= n; j += LANES, b.data += LANES * unit)
+        columns(1, half, k, x, b, add, y + j * y_stride, y_stride);
     real sum[LANES] = {0};
     for (int64_t p = 0; j < n && p < k; p++)
-        for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], b.data[p * b.k + i], sum[i]);
+        for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], element(b, p * b.k + i * unit), sum[i]);
     for (int i = 0; i < n - j; i++) store_sum(add, y + (j + i) * y_stride, sum[i]);
 }
 
@@ -50,8 +74,9 @@ INLINE real total(vector v)
 enum { DOTS = 4 }; /* inner products at a time; chosen, not measured */
 
 /* `count` inner products over contiguous k. Prefetches the lines of the next ones: B is read once, from memory. */
-INLINE void dots(int count, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
+INLINE void dots(int count, bool half, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
 {
+    const int64_t unit = unit_of((wg__side){.half = half});
     vector even[DOTS], odd[DOTS];
     for (int j = 0; j < count; j++) even[j] = odd[j] = (vector){0};
     int64_t p = 0;
@@ -59,27 +84,38 @@ INLINE void dots(int count, int64_t k, const real *x, wg__reals b, bool add, rea
         vector x0 = load(x + p), x1 = load(x + p + LANES);
         UNROLL
         for (int j = 0; j < count; j++) {
-            const real *line = b.data + j * b.line + p, *next = line + DOTS * b.line;
+            const wg__item *line = b.data + j * b.line + p * unit, *next = line + DOTS * b.line;
             __builtin_prefetch(next);
-            __builtin_prefetch(next + LANES);
-            even[j] = VECTOR_FMA(x0, load(line), even[j]);
-            odd[j] = VECTOR_FMA(x1, load(line + LANES), odd[j]);
+            __builtin_prefetch(next + LANES * unit);
+            even[j] = VECTOR_FMA(x0, load_b(half, line), even[j]);
+            odd[j] = VECTOR_FMA(x1, load_b(half, line + LANES * unit), odd[j]);
         }
     }
     for (int j = 0; j < count; j++) {
         real sum = total(even[j] + odd[j]);
-        for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], b.data[j * b.line + q], sum);
+        for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], element(b, j * b.line + q * unit), sum);
         store_sum(add, y + j * y_stride, sum);
     }
 }
 
-void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
+INLINE void by_lines(bool half, int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y,
+                     int64_t y_stride)
 {
-    if (b.line == 1) {
-        by_columns(n, k, x, b, add, y, y_stride);
-        return;
-    }
     int64_t j = 0;
-    for (; j + DOTS <= n; j += DOTS, b.data += DOTS * b.line) dots(DOTS, k, x, b, add, y + j * y_stride, y_stride);
-    for (; j < n; j++, b.data += b.line) dots(1, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j + DOTS <= n; j += DOTS, b.data += DOTS * b.line)
+        dots(DOTS, half, k, x, b, add, y + j * y_stride, y_stride);
+    for (; j < n; j++, b.data += b.line) dots(1, half, k, x, b, add, y + j * y_stride, y_stride);
+}
+
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride)
+{
+    const bool adjacent = b.line == unit_of(b);
+    if (adjacent && b.half)
+        by_columns(true, n, k, x, b, add, y, y_stride);
+    else if (adjacent)
+        by_columns(false, n, k, x, b, add, y, y_stride);
+    else if (b.half)
+        by_lines(true, n, k, x, b, add, y, y_stride);
+    else
+        by_lines(false, n, k, x, b, add, y, y_stride);
 }

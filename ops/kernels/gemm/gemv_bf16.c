@@ -46,8 +46,9 @@ static void last_columns(int64_t n, int64_t k, const real *x, wg__reals b, bool 
     for (int64_t j = 0; j < n; j++) y[j * y_stride] = add ? y[j * y_stride] + sum.total[j] : sum.total[j];
 }
 
-void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride)
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side from, bool add, real *y, int64_t y_stride)
 {
+    wg__reals b = reals_of(from);
     int64_t j = 0;
     for (; j + MOST * LANES <= n; j += MOST * LANES, b.data += MOST * LANES)
         columns(MOST, k, x, b, add, y + j * y_stride, y_stride);

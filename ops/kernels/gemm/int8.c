@@ -30,15 +30,35 @@ static int64_t panels_of(const wg__product *p) { return ceil_div(p->n, WIDE); }
 
 /* ---- rounding ------------------------------------------------------------------------------------------------ */
 
+/* The bits of a number of f32, or of one that is stored in bf16. */
+static inline __attribute__((always_inline)) uint32_t bits_at(const void *x, bool half, int64_t at)
+{
+    uint32_t number;
+    if (half) return (uint32_t)((const uint16_t *)x)[at] << 16;
+    return memcpy(&number, (const float *)x + at, sizeof number), number;
+}
+
+static inline __attribute__((always_inline)) float number_at(const void *x, bool half, int64_t at)
+{
+    const uint32_t from = bits_at(x, half, at);
+    float number;
+    return memcpy(&number, &from, sizeof number), number;
+}
+
+/* Element `at` of an operand. */
+static const void *element_at(const void *x, bool half, int64_t at)
+{
+    return (const char *)x + at * (half ? 2 : 4);
+}
+
 /* The magnitude of k numbers divided by `most`; NaN if one is infinite or NaN; 0 if that vanishes. */
-static inline __attribute__((always_inline)) float scale_of(int64_t k, const float *x, int64_t stride, float most)
+static inline __attribute__((always_inline)) float scale_of(int64_t k, const void *x, bool half, int64_t stride,
+                                                            float most)
 {
     uint32_t largest = 0; /* bits of magnitudes have the order of the magnitudes, infinity and NaN above them */
     for (int64_t p = 0; p < k; p++) {
-        uint32_t bits;
-        memcpy(&bits, x + p * stride, sizeof bits);
-        bits &= 0x7fffffffu;
-        largest = bits > largest ? bits : largest;
+        const uint32_t size = bits_at(x, half, p * stride) & 0x7fffffffu;
+        largest = size > largest ? size : largest;
     }
     float magnitude;
     memcpy(&magnitude, &largest, sizeof magnitude);
@@ -49,10 +69,11 @@ static inline __attribute__((always_inline)) float scale_of(int64_t k, const flo
 static inline int32_t rounded(float x, float scale) { return scale > 0 ? (int32_t)nearbyintf(x / scale) : 0; }
 
 /* A row in 16 bits; an odd one ends with a zero. Returns its scale. */
-static inline __attribute__((always_inline)) float round_row(int64_t k, const float *x, int64_t stride, int16_t *to)
+static inline __attribute__((always_inline)) float round_row(int64_t k, const void *x, bool half, int64_t stride,
+                                                             int16_t *to)
 {
-    const float scale = scale_of(k, x, stride, 32767);
-    for (int64_t p = 0; p < k; p++) to[p] = (int16_t)rounded(x[p * stride], scale);
+    const float scale = scale_of(k, x, half, stride, 32767);
+    for (int64_t p = 0; p < k; p++) to[p] = (int16_t)rounded(number_at(x, half, p * stride), scale);
     if (k % 2) to[k] = 0;
     return scale;
 }
@@ -74,10 +95,10 @@ static void pack(const wg__product *p, void *packed, int64_t task)
     panel *to = (panel *)(void *)((char *)packed + (size_t)task * panel_bytes(p));
     memset(to, 0, panel_bytes(p));
     for (int64_t j = 0; j < min64(WIDE, p->n - task * WIDE); j++) {
-        const float *b = (const float *)s->b + (task * WIDE + j) * s->b_cs;
-        const float scale = to->scale[j] = scale_of(s->k, b, s->b_rs, 127);
+        const void *b = element_at(s->b, s->b_bf16, (task * WIDE + j) * s->b_cs);
+        const float scale = to->scale[j] = scale_of(s->k, b, s->b_bf16, s->b_rs, 127);
         for (int64_t row = 0; row < s->k; row++)
-            to->q[row / 2][j][row % 2] = (int8_t)rounded(b[row * s->b_rs], scale);
+            to->q[row / 2][j][row % 2] = (int8_t)rounded(number_at(b, s->b_bf16, row * s->b_rs), scale);
     }
 }
 
@@ -192,23 +213,25 @@ static void run_panel(const wg__product *p, int64_t rows, row_block a, int64_t i
 static int64_t row_stride(const wg__product *p) { return round_up(p->segments[0].k, 2); }
 
 /* In 16 bits, MOST_ROWS rows at most. */
-static void round_rows(const wg__product *p, const float *a, int64_t rows, int16_t *x, float *scale)
+static void round_rows(const wg__product *p, const void *a, int64_t rows, int16_t *x, float *scale)
 {
     const wg__segment *s = &p->segments[0];
-    for (int64_t i = 0; i < rows; i++, a += s->a_rs, x += row_stride(p))
-        scale[i] = s->a_cs == 1 ? round_row(s->k, a, 1, x) : round_row(s->k, a, s->a_cs, x);
+    for (int64_t i = 0; i < rows; i++, a = element_at(a, s->a_bf16, s->a_rs), x += row_stride(p))
+        scale[i] = s->a_bf16      ? round_row(s->k, a, true, s->a_cs, x)
+                   : s->a_cs == 1 ? round_row(s->k, a, false, 1, x)
+                                  : round_row(s->k, a, false, s->a_cs, x);
 }
 
 static void run_problem(const wg__product *p, int64_t batch, int64_t first, int64_t last, int16_t *x)
 {
     const wg__segment *s = &p->segments[0];
-    const float *a = p->each_a ? p->each_a[batch] : s->a;
-    if (!p->each_a && p->batch_a) a += p->batch_a[batch];
+    const void *a = p->each_a ? p->each_a[batch] : s->a;
+    if (!p->each_a && p->batch_a) a = element_at(a, s->a_bf16, p->batch_a[batch]);
     float *c = p->each_c ? p->each_c[batch] : (float *)p->c + batch * p->batch_c;
     float scale[MOST_ROWS];
     for (int64_t i = 0; i < p->m; i += MOST_ROWS) {
         const int64_t rows = min64(MOST_ROWS, p->m - i);
-        round_rows(p, a + i * s->a_rs, rows, x, scale);
+        round_rows(p, element_at(a, s->a_bf16, i * s->a_rs), rows, x, scale);
         for (int64_t index = first; index < last; index++)
             run_panel(p, rows, (row_block){x, row_stride(p), scale}, index,
                       (result){c + i * p->c_rs, p->c_rs, p->c_cs});

@@ -2,6 +2,7 @@
  * variant. Reads no memory but the elements. */
 #include "transpose.h"
 
+#include <assert.h>
 #include <string.h>
 
 static void pack_elements(real *panel, int width, int lines, int64_t k, wg__reals from)
@@ -82,7 +83,40 @@ void WG__K(pack_reals)(real *panel, int width, int lines, int64_t readable, int6
     pack_lines(panel, width, lines, readable, k, from);
 }
 
+#if WG__T == 32
+enum { SOME = 2 * PACK_STEPS, WIDTH_MOST = 64 };
+
+static inline void widen(real *to, const wg__item *from)
+{
+    const uint32_t wide = (uint32_t)*from << 16;
+    memcpy(to, &wide, sizeof wide);
+}
+
+/* Numbers stored in bf16; lines that are contiguous along k a few numbers at a time, by way of the first-level cache. */
+static void pack_half(real *panel, int width, int lines, int64_t k, wg__side from)
+{
+    real some[WIDTH_MOST * SOME] __attribute__((aligned(64)));
+    if (lines < width) memset(panel, 0, (size_t)(k * width) * sizeof(real));
+    int64_t p = 0;
+    for (; from.k == 1 && from.line != 1 && p + SOME <= k; p += SOME) {
+        for (int l = 0; l < lines; l++)
+            for (int i = 0; i < SOME; i += LANES)
+                store(some + l * SOME + i, (vector)(load_halves(from.data + l * from.line + p + i) << 16));
+        pack_lines(panel + p * width, width, lines, lines, SOME, (wg__reals){some, SOME, 1});
+    }
+    for (; p < k; p++)
+        for (int l = 0; l < lines; l++) widen(panel + p * width + l, from.data + l * from.line + p * from.k);
+}
+#endif
+
 void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from)
 {
+#if WG__T == 32
+    if (from.half) {
+        assert(width <= WIDTH_MOST);
+        pack_half(panel, width, lines, k, from);
+        return;
+    }
+#endif
     pack_lines(panel, width, lines, readable, k, reals_of(from));
 }

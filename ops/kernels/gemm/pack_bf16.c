@@ -103,8 +103,6 @@ static void pack_f32(real *panel, int width, int lines, int64_t readable, int64_
 
 typedef uint32_t pairs __attribute__((vector_size(VECTOR_BYTES), aligned(2), may_alias));
 
-static inline bits widened(const wg__item *from) { return __builtin_convertvector(*(const halves *)from, bits); }
-
 static void pack_half_elements(real *panel, int width, int lines, int64_t k, wg__side from)
 {
     for (int64_t p = 0; p < k; p += 2)
@@ -120,9 +118,9 @@ static void pack_half_adjacent(real *panel, int width, int64_t k, wg__side from)
     for (int64_t p = 0; p < k; p += 2)
         for (int l = 0; l < width; l += LANES) {
             const wg__item *first = from.data + p * from.k + l;
-            const bits second = p + 1 < k ? widened(first + from.k) : (bits){0};
+            const bits second = p + 1 < k ? load_halves(first + from.k) : (bits){0};
             __builtin_prefetch(first + NUMBERS * from.k, 0, 2);
-            store(panel + p / 2 * width + l, (vector)(widened(first) | second << 16));
+            store(panel + p / 2 * width + l, (vector)(load_halves(first) | second << 16));
         }
 }
 

@@ -14,8 +14,6 @@ static inline bits rounded(vector v)
     return ((nan & (b | 0x00400000u)) | (~nan & number)) & (~tiny | 0x80000000u) & 0xffff0000u;
 }
 
-typedef uint16_t halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
-
 static inline halves halves_of(vector v)
 {
 #if defined __AVX512BF16__

@@ -36,6 +36,17 @@ typedef real unaligned_vector __attribute__((vector_size(VECTOR_BYTES), aligned(
 static inline vector load(const real *from) { return *(const unaligned_vector *)from; }
 static inline void store(real *to, vector v) { *(unaligned_vector *)to = v; }
 
+#if WG__T == 32
+typedef uint32_t bits __attribute__((vector_size(VECTOR_BYTES)));
+typedef uint16_t halves __attribute__((vector_size(VECTOR_BYTES / 2), aligned(2), may_alias));
+
+/* LANES numbers in bf16, each in the lower half of a lane. */
+static inline bits load_halves(const uint16_t *from)
+{
+    return __builtin_convertvector(*(const halves *)from, bits);
+}
+#endif
+
 /* Numbers of a line that one element of a panel holds. In the variant bf16 it is a pair of bf16 in the bits of a float:
  * two consecutive numbers of a line, rounded, the first one in the lower half; an odd line ends with a zero. */
 #ifdef WG__BF16
@@ -94,7 +105,6 @@ static inline __attribute__((always_inline)) vector multiply_add(vector x, vecto
     return VECTOR_FMA(x, b, sum);
 }
 #else
-typedef uint32_t bits __attribute__((vector_size(VECTOR_BYTES)));
 typedef uint32_t pair_bits __attribute__((may_alias));
 #define ELEMENT(x) ((vector)((bits){0} + *(const pair_bits *)&(x)))
 
@@ -139,9 +149,9 @@ static inline __attribute__((always_inline)) vector multiply_add(vector x, vecto
 #define LIST(f, s) LIST2(f, s, 0)
 #endif
 
-/* One side of a product: lines (rows of A, columns of B) of k numbers. In the variant bf16 they are f32, or bf16 if
- * `half`, and pointers and strides count halves of an f32: the unit is 2 or 1. */
-#ifdef WG__BF16
+/* One side of a product: lines (rows of A, columns of B) of k numbers. Those of f32 may be stored in bf16, `half`, so
+ * pointers and strides count halves of an f32: the unit is 2 or 1. */
+#if WG__T == 32
 typedef uint16_t wg__item;
 #else
 typedef real wg__item;
@@ -152,7 +162,7 @@ typedef struct wg__side {
     bool half;
 } wg__side;
 
-static inline int64_t unit_of(wg__side side) { return STEP > 1 && !side.half ? 2 : 1; }
+static inline int64_t unit_of(wg__side side) { return WG__T == 32 && !side.half ? 2 : 1; }
 
 /* Lines of reals: a side that is not half, or a row panel of packed elements. */
 typedef WG__CAT4(wg__reals_, WG__T, , ) wg__reals;
@@ -193,7 +203,7 @@ typedef WG__CAT4(wg__windowed_, WG__T, , ) wg__windowed;
 void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from);
 
 /* y[j] (+)= sum over p of x[p] B[p,j], j < n; B has unit stride along one of its two axes. */
-void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__reals b, bool add, real *y, int64_t y_stride);
+void WG__K(vector_matrix)(int64_t n, int64_t k, const real *x, wg__side b, bool add, real *y, int64_t y_stride);
 
 #ifdef WG__BF16
 void WG__K(narrow)(int64_t n, void *y, const void *const *x);

@@ -11,6 +11,7 @@
 /* y[i] = x[i] in another dtype. Float to i32 truncates towards zero; a value out of range becomes the nearest i32, NaN
  * becomes 0. To bool is x != 0. */
 wg_pointwise wg__cast_get(wg_dtype from, wg_dtype to);
+void wg__widened(int64_t n, void *y, const void *const *in); /* y in f32, x in bf16 */
 
 /* Runs one task of a chain: elements [task * block, (task + 1) * block) of each span of its space. */
 void wg__chain_run(const wg__chain *chain, int64_t task, void *scratch);
