@@ -186,6 +186,48 @@ static void norms_of_nothing(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
+/* What is infinite inside of a function and nowhere else is no alarm. */
+static void located(void)
+{
+    wg_tape_options options = wg_tape_defaults();
+    options.locate_nonfinite = true;
+    wg_tape *strict = wg_tape_new(options);
+    const double numbers[] = {1, 2, 0.5}, edges[] = {0, 1, 1}, targets[] = {0, 1, 0};
+    wg_tensor x = wg_data(strict, WG_F64, WG_DIMS(3), numbers), p = wg_data(strict, WG_F64, WG_DIMS(3), edges),
+              t = wg_data(strict, WG_F64, WG_DIMS(3), targets);
+    wg_tensor dx = wg_grad1(wg_sum_all(wg_logcumsumexp(x, 0)), x, WG_NONE);
+    wg_tensor loss = wg_binary_cross_entropy_probabilities(p, t, WG_SUM), dp = wg_grad1(loss, p, WG_NONE);
+    CHECK(fabs(wg_item(wg_sum_all(dx)) - 3) < 1e-12);
+    CHECK(wg_item(loss) == 100 && wg_item(wg_sum_all(dp)) == 0);
+    if (wg_tape_reset(strict) != WG_OK) FAIL("%s", wg_tape_message(strict));
+    wg_tape_free(strict);
+}
+
+/* Each state has its own gradient. */
+static void zero_states(void)
+{
+    wg_params *set = wg_params_new(WG_F64);
+    wg_rnn_options options = wg_rnn_defaults();
+    options.cell = WG_LSTM, options.layers = 2;
+    wg_rnn rnn;
+    wg_rnn_init(&rnn, set, "rnn", 2, 3, options);
+    wg_rnn_state s = wg_rnn_zero_state(&rnn, tape, 1), end = s;
+    wg_tensor h = wg_rnn_step(&rnn, wg_ones(tape, WG_F64, WG_DIMS(1, 2)), &end), sum = wg_sum_all(h);
+    wg_tensor at[] = {s.h[0], s.c[0], s.h[1], s.c[1]}, d[4];
+    wg_grad(sum, at, 4, WG_NONE, d);
+    for (int i = 1; i < 4; i++) CHECK(wg_item(wg_sum_all(d[i])) != wg_item(wg_sum_all(d[0])));
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
+    wg_params_free(set);
+}
+
+static void initial_values(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    const float *x = wg_param_value(wg_param_new(set, "w", WG_DIMS(1000), wg_init_uniform(16777216, 16777218)));
+    for (int i = 0; i < 1000; i++) CHECK(x[i] == 16777216);
+    wg_params_free(set);
+}
+
 static void gradients_at_corners(void)
 {
     const double inf = INFINITY;
@@ -399,6 +441,9 @@ int main(int argc, char **argv)
         ON_TAPE(segment_marks),
         ON_TAPE(nothing_to_do_without_gradients),
         ON_TAPE(norms_of_nothing),
+        ON_TAPE(located),
+        ON_TAPE(zero_states),
+        ON_TAPE(initial_values),
         ON_TAPE(ranks),
         ON_TAPE(products_with_zeros),
     };

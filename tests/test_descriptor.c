@@ -75,6 +75,39 @@ static wg_op *fresh(wg_kind kind)
         refused(tape, mine, words);                                                                                \
     } while (0)
 
+static int64_t no_tasks(const wg_args *args) { return 0; }
+
+static wg_status infer_and_fail(wg_infer *c)
+{
+    c->out = c->in[0];
+    (void)wg_infer_fail(c, WG_ERR_ARGUMENT, "does not like it");
+    return WG_OK; /* forgotten */
+}
+
+/* Two bad indices, the first one beyond 2^32. */
+static void bad_indices(const wg_args *args, int64_t task)
+{
+    ones(args, task);
+    wg_args_bad_index(args, (1ll << 32) + 2, 8, 3);
+    wg_args_bad_index(args, 5, 7, 3);
+}
+
+static wg_kernel choose_bad(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out) { return bad_indices; }
+
+static void what_functions_return(void)
+{
+    wg_tape *tape = new_tape();
+    REFUSED(WG_KIND_GENERAL, tasks = no_tasks, "mine: its function tasks gives 0: must be 1 or more");
+    REFUSED(WG_KIND_GENERAL, infer = infer_and_fail, "does not like it");
+    wg_op *op = fresh(WG_KIND_GENERAL);
+    op->flags |= WG_OP_CHECKS_INDEX;
+    op->select = choose_bad;
+    wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(2));
+    CHECK(recorded(tape, op, &x, 1, NULL, 0) == WG_ERR_INDEX);
+    CHECK(strstr(wg_tape_message(tape), "index 7 at position 5 is out of range (0 to 2)") != NULL);
+    wg_tape_free(tape);
+}
+
 static void case_op_without_select(void)
 {
     static const wg_kind reserved[] = {WG_KIND_LEAF,   WG_KIND_SINK, WG_KIND_PRODUCT,
@@ -215,8 +248,8 @@ static void odd_results_of_vjp(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(case_op_without_select), TEST_CASE(flags_and_counts_are_checked),
-                                 TEST_CASE(arguments_are_checked), TEST_CASE(odd_results_of_infer),
-                                 TEST_CASE(odd_results_of_vjp)};
+    static const test tests[] = {TEST_CASE(case_op_without_select),       TEST_CASE(what_functions_return),
+                                 TEST_CASE(flags_and_counts_are_checked), TEST_CASE(arguments_are_checked),
+                                 TEST_CASE(odd_results_of_infer),         TEST_CASE(odd_results_of_vjp)};
     return RUN_TESTS(tests);
 }

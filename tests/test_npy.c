@@ -146,6 +146,11 @@ static void test_entry_read(void)
     assert_true(ints[0] == INT32_MIN && ints[1] == INT32_MAX && ints[3] == 1);
     assert_int_equal(wg_entry_read(&e, WG_F32, floats, &error), WG_OK);
     assert_true(floats[0] == -2147483648.0f && floats[1] == 2147483648.0f);
+    static const int64_t between[] = {9007199791611905, -9007199791611905, 0,
+                                      1}; /* rounded once, not by way of f64 */
+    const wg_entry far = {.name = "n", .type = "I64", .shape = WG_DIMS(4), .data = between, .bytes = 32};
+    assert_int_equal(wg_entry_read(&far, WG_F32, floats, &error), WG_OK);
+    assert_true(floats[0] == 9007200328482816.0f && floats[1] == -9007200328482816.0f);
     assert_int_equal(wg_entry_read(&e, WG_BOOL, bools, &error), WG_ERR_FORMAT);
     ASSERT_HAS(error.text, "n: element 0 is -2147483648, which bool does not hold");
     wg_entry more = e;

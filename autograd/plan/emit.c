@@ -35,7 +35,7 @@ static bool finish_kernel(wg__emit *e, uint32_t node, const wg_op *op, wg_args *
     instr.assigns = (op->flags & WG_OP_UPDATES) && wg__emit_assigns(e, node);
     bool idle = args->out.numel == 0 && !(op->flags & WG_OP_CHECKS_INDEX);
     instr.tasks = idle ? 0 : op->tasks ? op->tasks(args) : 1;
-    if (!idle && instr.tasks < 1) {
+    if (args->out.numel > 0 && instr.tasks < 1) {
         wg__tape_error(e->p->tape, WG_ERR_ARGUMENT, "%s: its function tasks gives %lld: must be 1 or more",
                        op->name, (long long)instr.tasks);
         return false;
