@@ -9,8 +9,8 @@
  *     wg_tensor dy = wg_grad1(y, x, WG_NONE);                       // dy/dx, as a tensor
  *     wg_tensor ddy = wg_grad1(dy, x, WG_NONE);                     // and its own derivative
  *
- * A function that has nothing to do, such as a slice of all elements or a cast to the same dtype, may return its operand:
- * the derivative by the one is then that by the other. wg_scale(x, 1) is always a tensor of its own. */
+ * A function that has nothing to do, such as a slice of all elements or a cast to the same dtype, may return its
+ * operand: the derivative by the one is then that by the other. wg_scale(x, 1) is always a tensor of its own. */
 #ifndef WG_GRAD_H
 #define WG_GRAD_H
 

@@ -12,7 +12,8 @@ typedef struct wg__bytes {
     bool failed;
 } wg__bytes;
 
-/* Appends n bytes; n places for bytes that the caller fills (NULL if out of memory); formatted text, the same in every locale. */
+/* Appends n bytes; n places for bytes that the caller fills (NULL if out of memory); formatted text, the same in every
+ * locale. */
 void wg__bytes_put(wg__bytes *b, const void *data, size_t n);
 char *wg__bytes_more(wg__bytes *b, size_t n);
 void wg__bytes_print(wg__bytes *b, const char *format, ...) WG_PRINTF(2, 3);

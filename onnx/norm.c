@@ -34,7 +34,7 @@ static wg_tensor flat_or_none(wg_tensor x)
     return x.tape && wg_rank(x) != 1 ? wg_reshape(x, WG_DIMS(wg_numel(x))) : x;
 }
 
-/* Results 1 and 2 of a norm over the axes from `axis` on: mean and 1 / deviation; of an RMS norm result 1 is 1 / RMS. */
+/* Results 1 and 2 of a norm over the axes from `axis` on: mean and 1 / deviation; of an RMS norm 1 is 1 / RMS. */
 static void set_statistics(wg__call *c, wg_tensor x, int axis, bool rms, double epsilon)
 {
     if (!wg__wants(c, 1) && !wg__wants(c, 2)) return;

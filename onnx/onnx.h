@@ -23,8 +23,8 @@
  *   - mean and variance of a BatchNormalization, and constants of a graph with more than one element: buffers;
  *   - numbers that an operator needs while it is recorded (sizes, axes, paddings), and scalars: constants.
  * Integers with a DequantizeLinear become a parameter of floats, under the name of its result; so do integers of at
- * most 8 bits with a Cast and a Mul by a constant. Names that branches of an If, or calls of functions, have in common get
- * "#2", "#3", ... */
+ * most 8 bits with a Cast and a Mul by a constant. Names that branches of an If, or calls of functions, have in
+ * common get "#2", "#3", ... */
 #ifndef WG_ONNX_H
 #define WG_ONNX_H
 

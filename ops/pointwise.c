@@ -41,8 +41,8 @@ static wg_tensor one_minus_square(wg_tensor x)
     return wg_mul(wg_sub(one, x), wg_add(one, x));
 }
 
-/* x / (x^2 + y^2); 0 at the origin and at infinity. Both are scaled, since squares overflow and vanish; whatever the scale
- * is, the result is the same, so it is a constant for the next derivative. */
+/* x / (x^2 + y^2); 0 at the origin and at infinity. Both are scaled, since squares overflow and vanish; whatever the
+ * scale is, the result is the same, so it is a constant for the next derivative. */
 static wg_tensor over_squares(wg_tensor x, wg_tensor y)
 {
     wg_tensor zero = wg__constant(x, 0), one = wg__constant(x, 1);

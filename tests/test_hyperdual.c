@@ -270,7 +270,7 @@ static double along_direction(const program *p, const wg_params *set, int direct
     return sum;
 }
 
-/* tolerance: relative to the terms, or to 0.001, for the terms of scalar code may be large where those of the engine are
+/* tolerance: relative to the terms, or to 0.001, for terms of scalar code may be large where those of the engine are
  * exactly 0 (a layer norm of equal numbers has third derivatives of 3e7). 1 - tanh^2 near 1 has few digits, here and in
  * the engine: ten times more in the third order. */
 static void compare(const program *p, const char *what, double got, double want, double size, double tolerance)
@@ -373,8 +373,8 @@ static void check_program(uint64_t seed)
 
 static void random_programs(void) { check_rounds(check_long() ? 100000 : 1500, check_program); }
 
-/* Seeds of campaigns, where the scalar code had fewer digits than the engine: it was f64; a third was that of f64; large
- * terms cancelled. */
+/* Seeds of campaigns, where the scalar code had fewer digits than the engine: it was f64; a third was that of f64;
+ * large terms cancelled. */
 static void programs_that_failed(void)
 {
     static const uint64_t seeds[] = {1883149501993099, 1883149502000372, 1883149502013329, 1883181942891737,

@@ -1,5 +1,5 @@
-/* Functions of a model (the values of tests/onnx/functions.onnx are in test_onnx.c): what is refused, how they may grow,
- * and what the oracles of that file do not know. */
+/* Functions of a model (the values of tests/onnx/functions.onnx are in test_onnx.c): what is refused, how they may
+ * grow, and what the oracles of that file do not know. */
 #include <math.h>
 
 #include "check.h"
@@ -151,7 +151,7 @@ static void released(void *context, void *memory, size_t size)
     free(memory);
 }
 
-/* Calls inside of calls that would be millions of nodes: refused, and not before a bounded amount of memory was taken. */
+/* Calls inside of calls that would be millions of nodes: refused, after a bounded amount of memory was taken. */
 static void growth(void)
 {
     wg__bytes model = tower(20, 8);

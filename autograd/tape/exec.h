@@ -158,8 +158,8 @@ static inline bool wg__has_number(wg_dtype dtype, double value)
     return dtype != WG_I32 || (value >= INT32_MIN && value <= INT32_MAX && value == (int32_t)value);
 }
 
-/* The value in bf16, a parameter's or rows of one, that a tensor widens; WG_NONE: it does not. Nodes in bf16 are read by
- * wg__widen and by ops that copy; no user sees one. */
+/* The value in bf16, a parameter's or rows of one, that a tensor widens; WG_NONE: it does not. Nodes in bf16 are read
+ * by wg__widen and by ops that copy; no user sees one. */
 wg_tensor wg__narrow_of(wg_tensor tensor);
 wg_tensor wg__widen(wg_tensor narrow);
 

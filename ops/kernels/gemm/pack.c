@@ -92,7 +92,7 @@ static inline void widen(real *to, const wg__item *from)
     memcpy(to, &wide, sizeof wide);
 }
 
-/* Numbers stored in bf16; lines that are contiguous along k a few numbers at a time, by way of the first-level cache. */
+/* Numbers stored in bf16; lines that are contiguous along k a few numbers at a time, through the first-level cache. */
 static void pack_half(real *panel, int width, int lines, int64_t k, wg__side from)
 {
     real some[WIDTH_MOST * SOME] __attribute__((aligned(64)));
