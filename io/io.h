@@ -233,8 +233,8 @@ typedef struct wg_checkpoint {
     const wg_pair *metadata; /* the program's own data; keys must not start with "wengert." */
     size_t n_metadata;       /* pairs of metadata */
     /* WG_F32 (0): parameters as they are, those in bf16 as BF16. WG_BF16: those of f32 are rounded to nearest, ties to
-     * even, for a file of half the size; buffers and the optimizer's state are not. A run resumed from it is not bit for
-     * bit the same. */
+     * even, for a file of half the size; buffers and the optimizer's state are not. A run resumed from it is not bit
+     * for bit the same. */
     wg_dtype saved_as;
     const wg_map_row *map; /* for loading; NULL: each tensor goes to the member of its own name */
     size_t n_map;          /* rows of the map */
