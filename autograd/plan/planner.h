@@ -14,19 +14,17 @@
 
 /* Flags of a node. */
 enum {
-    WG__LIVE = 1,       /* must be computed */
-    WG__STORED = 2,     /* pointwise: written to memory, since something outside its chain reads it */
-    WG__CONTIGUOUS = 4, /* its storage must be contiguous: a kernel or a view reads it */
-    WG__MERGED = 8,     /* part of a merged sum of products: it has no value of its own */
-    WG__OUTPUT = 16,    /* wanted by the user */
-    WG__VIEW_COPY = 32, /* a view that strides cannot express: its operand is copied first */
-    WG__CONSTANT = 64,  /* one number for all elements, known while planning */
-    WG__SLICE_COPY =
-        128,            /* a slice that a chain copies, since the backward pass reads little else of the whole; what
-                             a chain widens */
-    WG__DEFERRED = 256, /* does not run before its place: a gradient node that could run in the forward pass but is
-                             left to the backward pass; what widens a parameter */
-    WG__NARROW = 512    /* a root in f32 that is stored as bf16 */
+    WG__LIVE = 1,         /* must be computed */
+    WG__STORED = 2,       /* pointwise: written to memory, since something outside its chain reads it */
+    WG__CONTIGUOUS = 4,   /* its storage must be contiguous: a kernel or a view reads it */
+    WG__MERGED = 8,       /* part of a merged sum of products: it has no value of its own */
+    WG__OUTPUT = 16,      /* wanted by the user */
+    WG__VIEW_COPY = 32,   /* a view that strides cannot express: its operand is copied first */
+    WG__CONSTANT = 64,    /* one number for all elements, known while planning */
+    WG__SLICE_COPY = 128, /* what a chain copies: a slice, if the backward pass reads little else; or widens */
+    WG__DEFERRED = 256,   /* does not run before its place: a gradient node that could run in the forward pass; what
+                           widens a parameter */
+    WG__NARROW = 512      /* a root in f32 that is stored as bf16 */
 };
 
 typedef enum wg__unit_kind {
