@@ -6,22 +6,25 @@
 #include <math.h>
 #include <string.h>
 
-#define READER(name, type)                                                                                         \
-    static double name(const char *from)                                                                           \
+#define READER(name, type, result)                                                                                 \
+    static result name(const char *from)                                                                           \
     {                                                                                                              \
         type x;                                                                                                    \
-        return memcpy(&x, from, sizeof x), (double)x;                                                              \
+        return memcpy(&x, from, sizeof x), (result)x;                                                              \
     }
-READER(f32_at, float)
-READER(f64_at, double)
-READER(i64_at, int64_t)
-READER(i32_at, int32_t)
-READER(i16_at, int16_t)
-READER(i8_at, int8_t)
-READER(u64_at, uint64_t)
-READER(u32_at, uint32_t)
-READER(u16_at, uint16_t)
-READER(u8_at, uint8_t)
+READER(f32_at, float, double)
+READER(f64_at, double, double)
+READER(i64_at, int64_t, double)
+READER(i32_at, int32_t, double)
+READER(i16_at, int16_t, double)
+READER(i8_at, int8_t, double)
+READER(u64_at, uint64_t, double)
+READER(u32_at, uint32_t, double)
+READER(u16_at, uint16_t, double)
+READER(u8_at, uint8_t, double)
+/* 64-bit integers go to f32 in one step: by way of an f64 they would be rounded twice. */
+READER(i64_as_f32, int64_t, float)
+READER(u64_as_f32, uint64_t, float)
 #undef READER
 
 static double bf16_at(const char *from)
@@ -40,21 +43,6 @@ static double f16_at(const char *from)
                         : exponent     ? ldexp(1024 + fraction, exponent - 25)
                                        : ldexp(fraction, -24);
     return half >> 15 ? -size : size;
-}
-
-/* 64-bit integers go to f32 in one step: by way of an f64 they would be rounded twice. */
-static float i64_as_f32(const char *from)
-{
-    int64_t number;
-    memcpy(&number, from, sizeof number);
-    return (float)number;
-}
-
-static float u64_as_f32(const char *from)
-{
-    uint64_t number;
-    memcpy(&number, from, sizeof number);
-    return (float)number;
 }
 
 static double bool_at(const char *from) { return *from != 0; }

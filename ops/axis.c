@@ -77,6 +77,11 @@ wg_tensor wg__sum_to(wg_tensor x, wg_shape shape)
     return wg_record(&wg__sum_op, &x, 1, &shape, sizeof shape);
 }
 
+wg_tensor wg__mean_or_zero(wg_tensor x, wg_axes axes)
+{
+    return (wg_numel(x) > 0 ? wg_mean : wg_sum)(x, axes, true);
+}
+
 wg_status wg__infer_size(wg_infer *infer)
 {
     size_t bytes;

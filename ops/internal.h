@@ -118,6 +118,8 @@ wg_tensor wg__constant(wg_tensor like, double value);
 
 /* x summed to a shape that broadcasts to it (the op sum); x itself if it has that shape. */
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
+/* The mean along axes, which remain with size 1; 0 of no elements, which have no mean. */
+wg_tensor wg__mean_or_zero(wg_tensor x, wg_axes axes);
 
 /* The derivative of trigamma; gamma.c. */
 wg_tensor wg__tetragamma(wg_tensor x);

@@ -48,8 +48,7 @@ static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_d
     return wg__kernel_get(WG__KERNEL_norm_grad, in[0]);
 }
 
-/* 0 of a row without elements. */
-static wg_tensor row_mean(wg_tensor x) { return (wg_size(x, -1) > 0 ? wg_mean : wg_sum)(x, WG_AXES(-1), true); }
+static wg_tensor row_mean(wg_tensor x) { return wg__mean_or_zero(x, WG_AXES(-1)); }
 
 /* The gradient by x (operands x, g, weight) as a composition: with a = g weight and y the normalized x,
  * (a - mean a - y mean(a y)) / sqrt(var + epsilon), without mean a if x is not centered. */
