@@ -1,4 +1,5 @@
 /* One row times a matrix. Nothing is packed, since B is read once. Compiled per variant. */
+#include "../../../autograd/base/bf16.h"
 #include "tile.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -17,8 +18,7 @@ INLINE vector load_b(bool half, const wg__item *b)
 INLINE real element(wg__side b, int64_t at)
 {
 #if WG__T == 32
-    const bits wide = (bits){0} + ((uint32_t)b.data[at] << 16);
-    if (b.half) return ((vector)wide)[0];
+    if (b.half) return wg__bf16_to_f32(b.data[at]);
 #endif
     return *(const real *)(const void *)(b.data + at);
 }

@@ -1,5 +1,6 @@
 /* Packs one side of a product into panels: panel[p][width] holds the p-th elements of `width` lines. Compiled per
  * variant. Reads no memory but the elements. */
+#include "../../../autograd/base/bf16.h"
 #include "transpose.h"
 
 #include <assert.h>
@@ -86,12 +87,6 @@ void WG__K(pack_reals)(real *panel, int width, int lines, int64_t readable, int6
 #if WG__T == 32
 enum { SOME = 2 * PACK_STEPS, WIDTH_MOST = 64 };
 
-static inline void widen(real *to, const wg__item *from)
-{
-    const uint32_t wide = (uint32_t)*from << 16;
-    memcpy(to, &wide, sizeof wide);
-}
-
 /* Numbers stored in bf16; lines that are contiguous along k a few numbers at a time, through the first-level cache. */
 static void pack_half(real *panel, int width, int lines, int64_t k, wg__side from)
 {
@@ -105,7 +100,8 @@ static void pack_half(real *panel, int width, int lines, int64_t k, wg__side fro
         pack_lines(panel + p * width, width, lines, lines, SOME, (wg__reals){some, SOME, 1});
     }
     for (; p < k; p++)
-        for (int l = 0; l < lines; l++) widen(panel + p * width + l, from.data + l * from.line + p * from.k);
+        for (int l = 0; l < lines; l++)
+            panel[p * width + l] = wg__bf16_to_f32(from.data[l * from.line + p * from.k]);
 }
 #endif
 

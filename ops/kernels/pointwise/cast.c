@@ -1,4 +1,5 @@
 /* Casts: one plain loop for each pair of dtypes, which the compiler vectorizes. */
+#include "../../../autograd/base/bf16.h"
 #include "pointwise.h"
 
 typedef float f32;
@@ -44,8 +45,8 @@ CAST(b8, b8, TO_FLOAT)
 void wg__widened(int64_t n, void *y_, const void *const *in)
 {
     const uint16_t *x = in[0];
-    uint32_t *y = y_; /* the bits of an f32 */
-    for (int64_t i = 0; i < n; i++) y[i] = (uint32_t)x[i] << 16;
+    float *y = y_;
+    for (int64_t i = 0; i < n; i++) y[i] = wg__bf16_to_f32(x[i]);
 }
 
 wg_pointwise wg__cast_get(wg_dtype from, wg_dtype to)
