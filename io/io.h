@@ -1,4 +1,4 @@
-/* Files: text, IDX, tensors (safetensors, .npy, .npz, .pt, HDF5), checkpoints; early stopping; a data loader.
+/* Files: text, IDX, tensors (safetensors, .npy, .npz, .pt, HDF5, GGUF), checkpoints; early stopping; a data loader.
  *
  * Input files are untrusted. Readers check every length against the file's size before they allocate, multiply sizes
  * with overflow checks, and do not crash on any input. Text and IDX files may be gzipped (in a build with zlib) or
@@ -78,7 +78,7 @@ WG_API void wg_idx_fini(wg_idx *idx); /* frees the elements */
 /* Element i of the flattened array; NaN if i is out of range. */
 WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
 
-/* ---- files of named tensors: safetensors, and those of NumPy, PyTorch and Keras ----
+/* ---- files of named tensors: safetensors, and those of NumPy, PyTorch, Keras and llama.cpp ----
  * The same functions read them all; what a file is, its first bytes say:
  *
  *     safetensors   github.com/huggingface/safetensors; written by wg_safetensors_write and as checkpoints
@@ -87,6 +87,7 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
  *     .pt, .pth     torch.save of a state dict or of a checkpoint dict, also what PyTorch wrote before 1.6
  *     .h5, .hdf5    h5py's create_dataset; what Keras saves as .h5 and .weights.h5
  *     .keras        what Keras 3 saves: its model.weights.h5
+ *     .gguf         of llama.cpp and ggml
  *
  * NumPy: versions 1 to 3 of the header, C and Fortran order, little- and big-endian; integers, floats, bool, and
  * bfloat16 (V2, of ml_dtypes). Compressed members need zlib.
@@ -102,6 +103,10 @@ WG_API double wg_idx_at(const wg_idx *idx, int64_t i);
  * deflated (gzip, which needs zlib). Attributes, soft links and datasets of strings or records are ignored. Refused are
  * links to other files, external and virtual datasets, other filters, datasets of which parts were never written, and
  * chunks written with libver="latest". No library of HDF5 is needed.
+ *
+ * GGUF: versions 2 and 3, little-endian. F32, F64, F16, BF16 and integers are as they are; Q4_0, Q4_1, Q5_0, Q5_1,
+ * Q8_0, Q4_K, Q5_K and Q6_K are decoded to F32; other types are refused by name. Shapes are row-major: ggml's sizes the
+ * other way round. Strings, numbers and bool of its pairs are metadata ("general.architecture"), arrays are ignored.
  *
  * A safetensors file is 8 bytes, the length of the header, little-endian; the header, a JSON object: name -> {dtype,
  * shape, data_offsets}, and "__metadata__" -> a map of strings; then the elements, little-endian, row-major, without
@@ -149,12 +154,12 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
  * that overlap, leave a folder by "..", are there twice, are encrypted, or do not match their CRC-32 or size are
  * errors; so are a pickle of more than 4 MiB and tensors that reach out of their storage. HDF5: structures that refer
  * to each other in circles, groups nested more than 32 deep, datasets that share bytes, and chunks that are missing or
- * out of order are errors.
+ * out of order are errors. GGUF: tensors whose elements share bytes or are not in the file are errors.
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
  * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
- * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice. Returns
- * NULL on error. */
+ * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice; for
+ * GGUF 7.2 times the size of quantized elements, and 200 bytes a tensor. Returns NULL on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -186,8 +191,10 @@ WG_API wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t ind
 WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 
 /* ---- checkpoints ----
- * All the state that a training run needs to continue bit for bit. Random numbers are functions of (seed, step), so
- * these two are the whole random state. */
+ * All the state that a training run needs to continue bit for bit, but for what the program says in code: the options of
+ * the optimizer, and the learning rate that it has set. (A schedule sets it in each step; one that was lowered for
+ * another reason can be kept in metadata.) Random numbers are functions of (seed, step), so these two are the whole
+ * random state. */
 
 /* Where tensors of a file go, if not to the member of their own name: a row of a map.
  *

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char a_pickle[] = "a pickle: load it in Python, then numpy.savez its arrays";
+
 /* How other files begin. As the length of a safetensors header, each of these is larger than the limit. */
 static const struct {
     char begin[8];
@@ -14,12 +16,12 @@ static const struct {
     {"PK\5\6", wg__read_archive, NULL}, /* one without members */
     {"\x93NUMPY", wg__read_npy, NULL},
     {"\x80\2\x8a\nl\xfc\x9c", wg__read_pt_old, NULL},
-    {"\x80\2", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x80\3", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x80\4", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
-    {"\x80\5", NULL, "a pickle: load it in Python, then numpy.savez its arrays"},
+    {"\x80\2", NULL, a_pickle},
+    {"\x80\3", NULL, a_pickle},
+    {"\x80\4", NULL, a_pickle},
+    {"\x80\5", NULL, a_pickle},
     {"\x89HDF", wg__read_hdf5, NULL},
-    {"GGUF", NULL, "a GGUF file, which Wengert does not read"},
+    {"GGUF", wg__read_gguf, NULL},
     {"\x1f\x8b", NULL, "gzipped: gunzip it"},
     {"{", NULL, "JSON: the index of a model in several files? Load those"},
 };

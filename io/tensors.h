@@ -92,6 +92,7 @@ wg_status wg__read_npy(wg_safetensors *file, wg__source *source, wg_error *error
 wg_status wg__read_archive(wg_safetensors *file, wg__source *source, wg_error *error); /* .npz, .pt or .keras */
 wg_status wg__read_pt_old(wg_safetensors *file, wg__source *source, wg_error *error);  /* before PyTorch 1.6 */
 wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *error);
+wg_status wg__read_gguf(wg_safetensors *file, wg__source *source, wg_error *error);
 
 /* ---- for writers ---- */
 

@@ -43,6 +43,7 @@ JOBS = [
     ("pt", 1, "fuzz", ["--test", "pt"], {}, "PyTorch inputs", 1),
     ("pt_old", 1, "fuzz", ["--test", "pt_old"], {}, "old PyTorch inputs", 1),
     ("hdf5", 1, "fuzz", ["--test", "hdf5"], {}, "HDF5 inputs", 1),
+    ("gguf", 1, "fuzz", ["--test", "gguf"], {}, "GGUF inputs", 1),
     ("png", 1, "fuzz", ["--test", "png"], {}, "PNG inputs", 1),
     ("jpeg", 1, "fuzz", ["--test", "jpeg"], {}, "JPEG inputs", 1),
     ("wav", 1, "fuzz", ["--test", "wav"], {}, "WAV inputs", 1),

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 BUILD=${WG_FUZZ_BUILD:-build-fuzz}
 what=$1
 shift
-[ $# -gt 0 ] || set -- safetensors checkpoint idx text words csv png jpeg wav npy npz pt hdf5
+[ $# -gt 0 ] || set -- safetensors checkpoint idx text words csv png jpeg wav npy npz pt hdf5 gguf
 
 if [ ! -f "$BUILD/build.ninja" ]; then
     CC=clang meson setup "$BUILD" -Dfuzzers=true -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \

@@ -48,7 +48,7 @@ static const char *safetensors_read(const unsigned char *bytes, size_t size, boo
     return broken;
 }
 
-/* ---- NumPy, PyTorch and HDF5 ---- */
+/* ---- NumPy, PyTorch, HDF5 and GGUF ---- */
 
 /* Every element is there and converts, or there is a reason. */
 static const char *elements_check(const wg_safetensors *file, size_t size)
@@ -217,4 +217,5 @@ const reader readers[READERS] = {{"safetensors", safetensors_read},
                                  {"npy", tensors_read},
                                  {"npz", tensors_read},
                                  {"pt", tensors_read},
-                                 {"hdf5", tensors_read}};
+                                 {"hdf5", tensors_read},
+                                 {"gguf", tensors_read}};

@@ -27,6 +27,7 @@ enum {
     READ_NPZ,
     READ_PT,
     READ_HDF5,
+    READ_GGUF,
     READERS
 };
 extern const reader readers[READERS];

@@ -61,6 +61,71 @@ static inline void check_faults(wg_status (*call)(wg_error *error))
     }
 }
 
+/* ---- edited files ---- */
+
+enum { BYTES = 1 << 14 };
+
+/* The bytes of a file of tests/tensors, to be edited. */
+typedef struct file_bytes {
+    unsigned char at[BYTES];
+    size_t n;
+} file_bytes;
+
+static inline file_bytes file_bytes_of(const char *name)
+{
+    file_bytes b;
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", TENSORS, name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    b.n = fread(b.at, 1, BYTES, file);
+    fclose(file);
+    assert_in_range(b.n, 100, BYTES - 1);
+    return b;
+}
+
+/* Where the number-th `mark` begins. */
+static inline unsigned char *find_mark(file_bytes *b, const char *mark, size_t n, int number)
+{
+    unsigned char *p = b->at;
+    for (;; p++) {
+        p = memmem(p, b->n - (size_t)(p - b->at), mark, n);
+        if (!p) fail_msg("no %d. %s", number, mark);
+        if (number-- == 0) return p;
+    }
+}
+
+/* The bytes are refused for this reason. */
+static inline void expect_refused(const file_bytes *b, const char *mark, const char *reason)
+{
+    wg_error error = {0};
+    wg_safetensors *f = wg_safetensors_parse(b->at, b->n, "x", &error);
+    if (f || error.status != WG_ERR_FORMAT || !strstr(error.text, reason))
+        fail_msg("%s: %s, not: %s", mark, error.text, reason);
+}
+
+/* Cut anywhere, `step` bytes apart, the file is refused; with any bit changed it is read, or refused by one line. */
+static inline void check_cut_and_flipped(const char *name, size_t step)
+{
+    file_bytes b = file_bytes_of(name);
+    for (size_t n = 0; n < b.n; n += step) {
+        wg_error error = {0};
+        assert_null(wg_safetensors_parse(b.at, n, "x", &error));
+        assert_int_equal(error.status, WG_ERR_FORMAT);
+    }
+    for (size_t bit = 0; bit < 8 * b.n; bit++) {
+        wg_error error = {0};
+        b.at[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        wg_safetensors *f = wg_safetensors_parse(b.at, b.n, "x", &error);
+        if (f ? *error.text : error.status != WG_ERR_FORMAT || strchr(error.text, '\n'))
+            fail_msg("%s, bit %zu: %s", name, bit, error.text);
+        wg_safetensors_close(f);
+        b.at[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+}
+
+/* ---- reading them ---- */
+
 /* Opens and closes a file of tests/tensors. */
 static inline wg_status read_tensors(const char *name, wg_error *error)
 {

@@ -208,6 +208,22 @@ static const blob hdf5_words[] = {
     BLOB("OCHK"),
 };
 
+/* Kinds of pairs and types of tensors are small numbers; lengths follow. */
+static const blob gguf_words[] = {
+    BLOB("\0\0\0\0"),
+    BLOB("\1\0\0\0"),
+    BLOB("\x08\0\0\0"),
+    BLOB("\x09\0\0\0"),
+    BLOB("\x0c\0\0\0"),
+    BLOB("\x0e\0\0\0"),
+    BLOB("\x1c\0\0\0"),
+    BLOB("\x20\0\0\0\0\0\0\0"),
+    BLOB("\0\1\0\0\0\0\0\0"),
+    BLOB("\xff\xff\xff\xff\xff\xff\xff\x7f"),
+    BLOB("\xff"),
+    BLOB("general.alignment"),
+};
+
 /* A structure is at its address, so that most files are edited in place, where they are not filled with zeros: bits,
  * bytes, words, and addresses of other places. */
 static void hdf5_wrap(input *in)
@@ -335,6 +351,12 @@ static void hdf5(void)
     fuzz(&(format){hdf5_words, COUNT(hdf5_words), 0, kept_fresh, NULL, READ_HDF5, hdf5_wrap}, 100000);
 }
 
+static void gguf(void)
+{
+    load_files(TENSORS, ".gguf");
+    fuzz(&(format){gguf_words, COUNT(gguf_words), 0, kept_fresh, NULL, READ_GGUF, NULL}, 100000);
+}
+
 static void csv(void) { fuzz(&(format){csv_words, COUNT(csv_words), 0, csv_fresh, NULL, READ_CSV, NULL}, 100000); }
 
 #if defined WG_HAVE_PNG || defined WG_HAVE_JPEG || defined WG_HAVE_SNDFILE
@@ -414,9 +436,9 @@ static void corpus(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx),    TEST_CASE(text),
-                                 TEST_CASE(csv),         TEST_CASE(npy),    TEST_CASE(npz),
-                                 TEST_CASE(pt),          TEST_CASE(pt_old), TEST_CASE(hdf5),
+    static const test tests[] = {TEST_CASE(safetensors), TEST_CASE(idx),  TEST_CASE(text), TEST_CASE(csv),
+                                 TEST_CASE(npy),         TEST_CASE(npz),  TEST_CASE(pt),   TEST_CASE(pt_old),
+                                 TEST_CASE(hdf5),        TEST_CASE(gguf),
 #ifdef WG_HAVE_PNG
                                  TEST_CASE(png),
 #endif

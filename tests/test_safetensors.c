@@ -145,7 +145,6 @@ static void case_pt_file(void)
         const char *bytes, *said;
     } rows[] = {{"\x80\2}q\0.......", "pickle: load it in Python"},
                 {"\x80\4\x95\x10\0\0\0\1", "a pickle"},
-                {"GGUF\3\0\0\1", "GGUF"},
                 {"\x1f\x8b\x08\0\0\0\0\1", "gunzip"},
                 {"{\"metadata\": {}}", "the index of a model in several files"},
                 {"some text", "header length over 100 MB"}};

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the files of this folder, which tests/test_pt.c, test_npy.c and test_hdf5.c read: by PyTorch 2.13, NumPy 2.4 and
-h5py 3.16. Element i of a tensor that holds n of them before it is (n + i) / 8, so that the test knows all values."""
+"""Writes the files of this folder, which tests/test_pt.c, test_npy.c, test_hdf5.c and test_gguf.c read: by PyTorch 2.13,
+NumPy 2.4, h5py 3.16 and gguf 0.19. Element i of a tensor that holds n of them before it is (n + i) / 8, so that the test knows all values."""
 import pathlib
 import zipfile
 
+import gguf
 import h5py
 import numpy
 import torch
@@ -104,3 +105,31 @@ write_hdf5("heap.h5", write_heap, libver=("v108", "v108"))
 with zipfile.ZipFile(HERE / "model.keras", "w") as keras:
     keras.writestr(zipfile.ZipInfo("config.json"), "{}")
     keras.writestr(zipfile.ZipInfo("model.weights.h5"), (HERE / "links.h5").read_bytes())
+
+# GGUF: random bits of each quantized type, beside what the package gguf decodes them to.
+writer = gguf.GGUFWriter(HERE / "small.gguf", "test")
+writer.add_string("general.name", "eighths")
+writer.add_int32("test.below", -5)
+writer.add_float32("test.quarter", 0.25)
+writer.add_bool("test.yes", True)
+writer.add_array("test.words", ["one", "two"])
+writer.add_array("test.numbers", [1, 2, 3])
+for name, dtype in ("f32", "f4"), ("f64", "f8"), ("f16", "f2"), ("i8", "i1"), ("i16", "i2"), ("i32", "i4"), ("i64", "i8"):
+    values = numpy.arange(12).reshape(3, 4)
+    writer.add_tensor(name, (values / 8 if dtype[0] == "f" else values).astype(dtype))
+random = numpy.random.default_rng(1)
+for name in "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K":
+    kind = gguf.GGMLQuantizationType[name]
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    rows = 2 if block == 32 else 1
+    packed = random.integers(0, 256, (rows, size)).astype("u1")
+    scales = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2],
+              "Q6_K": [208]}[name]
+    for at in scales:
+        packed[:, at:at + 2] = random.normal(0, 1, (rows, 1)).astype("<f2").view("u1")
+    writer.add_tensor(name, packed, raw_dtype=kind)
+    writer.add_tensor(name + ".f32", gguf.quants.dequantize(packed, kind))
+writer.write_header_to_file()
+writer.write_kv_data_to_file()
+writer.write_tensors_to_file()
+writer.close()
