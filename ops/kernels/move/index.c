@@ -2,6 +2,7 @@
  * instead, or zeros if there is no row. */
 #include "move.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "../base/integers.h"
@@ -43,7 +44,10 @@ static void copy_element(char *to, const char *from, int64_t size)
     switch (size) {
     case 1: memcpy(to, from, 1); break;
     case 4: memcpy(to, from, 4); break;
-    default: memcpy(to, from, 8); break;
+    default:
+        assert(size == 8);
+        memcpy(to, from, 8);
+        break;
     }
 }
 

@@ -1,6 +1,7 @@
 /* Copies between any strides, fills, accumulation, and conversion of scalars for the engine. Any dtype. */
 #include "move.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,21 +43,33 @@ static copy copy_of(const wg_operand *from)
     return c;
 }
 
+#define DEFINE_COPY_STRIDED(type)                                                                                  \
+    static void copy_strided_##type(void *out, const void *in, int64_t n, int64_t stride)                          \
+    {                                                                                                              \
+        type *to = out;                                                                                            \
+        const type *from = in;                                                                                     \
+        for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];                                                  \
+    }
+DEFINE_COPY_STRIDED(uint8_t)
+DEFINE_COPY_STRIDED(uint16_t)
+DEFINE_COPY_STRIDED(uint32_t)
+DEFINE_COPY_STRIDED(uint64_t)
+
 /* Copies one row of the result. */
 static void copy_row(char *out, const char *in, int64_t n, int64_t stride, size_t size)
 {
     if (stride == 1) {
         memcpy(out, in, (size_t)n * size);
-    } else if (size == 4) {
-        uint32_t *to = (uint32_t *)(void *)out;
-        const uint32_t *from = (const uint32_t *)(const void *)in;
-        for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];
-    } else if (size == 8) {
-        uint64_t *to = (uint64_t *)(void *)out;
-        const uint64_t *from = (const uint64_t *)(const void *)in;
-        for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];
-    } else {
-        for (int64_t i = 0; i < n; i++) out[i] = in[i * stride];
+        return;
+    }
+    switch (size) {
+    case 1: copy_strided_uint8_t(out, in, n, stride); break;
+    case 2: copy_strided_uint16_t(out, in, n, stride); break;
+    case 4: copy_strided_uint32_t(out, in, n, stride); break;
+    default:
+        assert(size == 8);
+        copy_strided_uint64_t(out, in, n, stride);
+        break;
     }
 }
 
