@@ -37,6 +37,9 @@ WG_API wg_status wg_backward_into(wg_tensor loss, wg_param *const *params, size_
  * which is refused as in wg_error_callback. NULL ends it. */
 typedef void (*wg_gradient_callback)(void *context, wg_param *param, void *gradient);
 WG_API void wg_tape_on_gradient(wg_tape *tape, wg_gradient_callback callback, void *context);
+/* The callback that is set, or NULL, and its context, unless that argument is NULL: for code that sets another one for
+ * a while. */
+WG_API wg_gradient_callback wg_tape_gradient_callback(const wg_tape *tape, void **context);
 
 /* Additional bytes that wg_backward(loss) would take, without running it. Adding to gradients that exist already takes
  * extra memory. Returns 0 on error. */

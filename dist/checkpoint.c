@@ -2,12 +2,14 @@
  * optimizer's state and of carried buffers that they hold, as it asks for them. */
 #include "internal.h"
 
+#include "../io/checkpoint.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_SHARDS "wengert.shards"
+#define KEY_SHARDS WG__RESERVED "shards"
 
 /* ---- tensors of the file ---- */
 
@@ -28,10 +30,10 @@ typedef struct listing {
     size_t n;
 } listing;
 
-/* "optim.exp_avg.NAME" has the elements of parameter NAME; an empty range if that is not trained. */
+/* STATE_PREFIX "exp_avg.NAME" has the elements of parameter NAME; an empty range if that is not trained. */
 static wg__range range_of_state(const wg_dist *d, const char *name)
 {
-    const char *dot = strchr(name + strlen("optim."), '.');
+    const char *dot = strchr(name + sizeof STATE_PREFIX - 1, '.');
     const wg_param *p = dot ? wg_param_find(d->params, dot + 1) : NULL;
     size_t low = 0, high = d->n_trained;
     while (p && high - low > 1) { /* they are in the order of the set */
@@ -198,7 +200,7 @@ static void write_file(const listing *f, const char *path, const wg_checkpoint *
     wg_dist *d = f->d;
     char text[4][24];
     const uint64_t number[] = {c->step, c->seed, wg_optimizer_steps(d->optimizer), (uint64_t)d->shards};
-    static const char *const key[] = {"wengert.step", "wengert.seed", "wengert.optimizer_steps", KEY_SHARDS};
+    static const char *const key[] = {KEY_STEP, KEY_SEED, KEY_OPTIMIZER_STEPS, KEY_SHARDS};
     wg_entry *entries = malloc((f->n + 1) * sizeof *entries);
     wg_pair *pairs = malloc((c->n_metadata + 6) * sizeof *pairs);
     size_t n = 0;
@@ -207,8 +209,8 @@ static void write_file(const listing *f, const char *path, const wg_checkpoint *
             snprintf(text[n], sizeof text[n], "%" PRIu64, number[n]);
             pairs[n] = (wg_pair){key[n], text[n]};
         }
-        pairs[n++] = (wg_pair){"wengert.version", wg_version()};
-        pairs[n++] = (wg_pair){"wengert.optimizer", wg_optimizer_name(d->optimizer)};
+        pairs[n++] = (wg_pair){KEY_VERSION, wg_version()};
+        pairs[n++] = (wg_pair){KEY_OPTIMIZER, wg_optimizer_name(d->optimizer)};
         for (size_t i = 0; i < c->n_metadata; i++) pairs[n++] = c->metadata[i];
         for (size_t i = 0; i < f->n; i++) entries[i] = f->tensors[i].entry;
         (void)!wg_safetensors_write_from(path, entries, f->n, pairs, n, fill, (void *)(uintptr_t)f, &d->error);
@@ -232,7 +234,7 @@ wg_status wg_dist_save(wg_dist *d, const char *path, const wg_checkpoint *c, wg_
 {
     listing f;
     if (!d || !c) return wg_error_set(error, WG_ERR_ARGUMENT, "dist: no %s to save", d ? "checkpoint" : "run");
-    list_file(d, &f);
+    if (list_file(d, &f) == WG_OK) (void)wg__checkpoint_check_metadata(path ? path : "", c, &d->error);
     wg_status status = wg__agree(d->world, &d->error);
     if (status == WG_OK) {
         if (wg_world_rank(d->world) == 0)
@@ -269,7 +271,7 @@ static wg_status check_tensors(const listing *f, const wg_safetensors *s, wg_err
 {
     const char *path = wg_safetensors_path(s);
     const int64_t shards = wg_dist_saved_shards(s) ? wg_dist_saved_shards(s) : 1;
-    const char *optimizer = wg_safetensors_metadata(s, "wengert.optimizer");
+    const char *optimizer = wg_safetensors_metadata(s, KEY_OPTIMIZER);
     if (shards != f->d->shards)
         return wg_error_set(error, WG_ERR_FORMAT, "%.160s: of a run of %lld shards, not %lld", path,
                             (long long)shards, (long long)f->d->shards);
@@ -294,10 +296,13 @@ static wg_safetensors *read_file(const listing *f, const char *path, wg_checkpoi
     wg_dist *d = f->d;
     wg_safetensors *s = wg_safetensors_open(path, &d->error);
     if (!s || check_tensors(f, s, &d->error) != WG_OK) return s;
-    c->params = d->params;
-    c->optimizer = NULL;
-    (void)!wg_checkpoint_load(s, c, tolerate, (void *)(uintptr_t)f, &d->error);
-    const char *steps = wg_safetensors_metadata(s, "wengert.optimizer_steps");
+    wg_checkpoint without_optimizer = *c;
+    without_optimizer.params = d->params;
+    without_optimizer.optimizer = NULL;
+    if (wg_checkpoint_load(s, &without_optimizer, tolerate, (void *)(uintptr_t)f, &d->error) != WG_OK) return s;
+    c->step = without_optimizer.step;
+    c->seed = without_optimizer.seed;
+    const char *steps = wg_safetensors_metadata(s, KEY_OPTIMIZER_STEPS);
     wg_optimizer_set_steps(d->optimizer, steps ? strtoull(steps, NULL, 10) : 0);
     return s;
 }

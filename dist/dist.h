@@ -186,9 +186,10 @@ WG_API const wg_batch *wg_dist_batch(wg_dist *dist, int64_t shard);
  * the tape's step and seed, zeroes the gradients and gives the buffers the values that they have for this shard. */
 WG_API int64_t wg_dist_next(wg_dist *dist, wg_tape *tape, uint64_t step);
 /* wg_backward(loss), of the mean over `count` samples. In the last shard of this rank, sums of gradients that are final
- * are sent while others are still computed, by wg_tape_on_gradient. For that the number of ranks must be a power of two
- * that divides S, and parameters should be created in the order in which they are used. Returns what wg_backward does,
- * or WG_ERR_ARGUMENT. wg_backward itself does as well, and then all is sent at the end. */
+ * are sent while others are still computed, by wg_tape_on_gradient; the program's own callback is called first. For
+ * that the number of ranks must be a power of two that divides S, and parameters should be created in the order in
+ * which they are used. Returns what wg_backward does, or WG_ERR_ARGUMENT. wg_backward itself does as well, and then all
+ * is sent at the end. */
 WG_API wg_status wg_dist_backward(wg_dist *dist, wg_tensor loss, double count);
 /* Ends the shard: its gradients are those of the parameters, of a mean over `count` samples (or tokens; any weight >=
  * 0); values[options.values] are means over the same. A shard without samples needs no backward pass: count 0, values

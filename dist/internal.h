@@ -6,6 +6,7 @@
 #ifndef WG_DIST_INTERNAL_H
 #define WG_DIST_INTERNAL_H
 
+#include "../autograd/grad.h"
 #include "exchange.h"
 #include "tree.h"
 
@@ -75,10 +76,12 @@ struct wg_dist {
     int n_merges;        /* nodes that the last shard of the rank completes */
     double count;        /* of the shard */
 
-    int64_t next;      /* shard */
-    bool begun;        /* this rank has begun the step */
-    bool counted;      /* wg_dist_backward has set count */
-    bool sending;      /* wg_dist_backward has begun to send the last shard's gradients */
+    int64_t next;                     /* shard */
+    bool begun;                       /* this rank has begun the step */
+    bool counted;                     /* wg_dist_backward has set count */
+    bool sending;                     /* wg_dist_backward has begun to send the last shard's gradients */
+    wg_gradient_callback on_gradient; /* the program's own, which is called before they are sent */
+    void *on_gradient_context;
     bool open;         /* wg_dist_next has given one that was not added yet */
     bool changed;      /* a shard of this step has written means */
     bool failed;       /* a shard of this step has failed: d->error */
@@ -94,6 +97,8 @@ struct wg_dist {
 
 /* n zeroed items of `size` bytes that wg_dist_free frees; NULL if out of memory. */
 void *wg__take(wg_dist *dist, size_t n, size_t size);
+/* Why the options are invalid for so many ranks; NULL: they are valid. */
+const char *wg__dist_invalid(const wg_dist_options *options, int ranks, char text[120]);
 /* Lists the parameters and buffers of the set; false if out of memory. */
 bool wg__list(wg_dist *dist);
 /* Frees what a run has taken. */

@@ -43,9 +43,10 @@ wg_dist_bytes wg_dist_predict(const wg_params *params, const wg_optimizer *optim
 {
     wg_dist d = {.params = (wg_params *)(uintptr_t)params, .optimizer = (wg_optimizer *)(uintptr_t)optimizer};
     wg_dist_bytes bytes = {0};
+    char text[120];
     d.options = options;
     d.shards = options.shards ? options.shards : ranks;
-    if (!params || !optimizer || ranks < 1 || d.shards < ranks || d.shards > WG_DIST_MOST_SHARDS) return bytes;
+    if (!params || !optimizer || ranks < 1 || wg__dist_invalid(&options, ranks, text)) return bytes;
     int64_t *cut = malloc(((size_t)ranks + 1) * sizeof *cut);
     if (cut && wg__list(&d)) {
         wg__cut(d.grads.numel, ranks, cut);

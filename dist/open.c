@@ -223,7 +223,7 @@ static wg_status compare_ranks(wg_dist *d)
 
 /* ---- making it ---- */
 
-static const char *invalid_reason(const wg_dist_options *o, int ranks, char text[120])
+const char *wg__dist_invalid(const wg_dist_options *o, int ranks, char text[120])
 {
     if (o->shards < 0 || o->shards > WG_DIST_MOST_SHARDS) return "shards must be from 1 to 1048576; 0: one a rank";
     if (o->values < 1 || o->values > WG_DIST_VALUES) return "values must be from 1 to 8";
@@ -239,7 +239,7 @@ static wg_status prepare(wg_dist *d)
 {
     char text[120];
     const int ranks = wg_world_size(d->world), rank = wg_world_rank(d->world);
-    const char *reason = invalid_reason(&d->options, ranks, text);
+    const char *reason = wg__dist_invalid(&d->options, ranks, text);
     if (reason) return wg_error_set(&d->error, WG_ERR_ARGUMENT, "dist: %s", reason);
     if (wg_optimizer_status(d->optimizer) != WG_OK)
         return wg_error_set(&d->error, WG_ERR_ARGUMENT, "dist: %s", wg_optimizer_message(d->optimizer));
@@ -291,6 +291,6 @@ int64_t wg_dist_shards(const wg_dist *d) { return d ? d->shards : 0; }
 void wg_dist_range(const wg_dist *d, int rank, int64_t *first, int64_t *end)
 {
     const bool ok = d && rank >= 0 && rank < wg_world_size(d->world);
-    *first = ok ? wg__first_shard(d->shards, wg_world_size(d->world), rank) : 0;
-    *end = ok ? wg__first_shard(d->shards, wg_world_size(d->world), rank + 1) : 0;
+    if (first) *first = ok ? wg__first_shard(d->shards, wg_world_size(d->world), rank) : 0;
+    if (end) *end = ok ? wg__first_shard(d->shards, wg_world_size(d->world), rank + 1) : 0;
 }

@@ -148,6 +148,7 @@ static void on_gradient(void *context, wg_param *param, void *gradient)
 {
     wg_dist *d = context;
     bool moved;
+    if (d->on_gradient) d->on_gradient(d->on_gradient_context, param, gradient);
     if (wg_param_set(param) != d->params || d->trained_at[wg_param_index(param)] < 0) return;
     const uint64_t before = d->world->counts.gradient_bytes;
     wg__halving_final(d, (size_t)d->trained_at[wg_param_index(param)]);
@@ -167,9 +168,10 @@ wg_status wg_dist_backward(wg_dist *d, wg_tensor loss, double count)
     if (!d->options.overlap || !is_last_to_halve(d) || count == 0) return wg_backward(loss);
     wg__join_nodes(d);
     d->sending = true;
+    d->on_gradient = wg_tape_gradient_callback(loss.tape, &d->on_gradient_context);
     wg_tape_on_gradient(loss.tape, on_gradient, d);
     const wg_status status = wg_backward(loss);
-    wg_tape_on_gradient(loss.tape, NULL, NULL);
+    wg_tape_on_gradient(loss.tape, d->on_gradient, d->on_gradient_context);
     return status;
 }
 

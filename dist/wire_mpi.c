@@ -28,6 +28,8 @@ wg_status wg__wire_open(int *argc, char ***argv, int *rank, int *size, wg_error 
     if (!running) {
         wg_status status = check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level), "cannot start", error);
         if (status != WG_OK) return status;
+        if (level < MPI_THREAD_FUNNELED)
+            return wg_error_set(error, WG_ERR_IO, "MPI: this library of it does not allow processes with threads");
     }
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     wg_status status = check(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "cannot copy the world", error);

@@ -13,10 +13,8 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
     if (!c || !c->params) return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "no parameters to save", path);
     if (wg_params_status(c->params) != WG_OK)
         return wg_error_set(error, wg_params_status(c->params), "%s", wg_params_message(c->params));
-    for (size_t i = 0; i < c->n_metadata; i++)
-        if (c->metadata[i].key && strncmp(c->metadata[i].key, WG__RESERVED, sizeof WG__RESERVED - 1) == 0)
-            return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "%.80s: keys that begin with \"%s\" are reserved",
-                                path, c->metadata[i].key, WG__RESERVED);
+    const wg_status status = wg__checkpoint_check_metadata(path, c, error);
+    if (status != WG_OK) return status;
     if (c->saved_as != WG_F32 && c->saved_as != WG_BF16)
         return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "parameters are saved as WG_F32 or WG_BF16, not %s",
                             path, wg_dtype_name(c->saved_as));

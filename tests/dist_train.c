@@ -191,6 +191,16 @@ static int give_up(const char *text)
 static volatile sig_atomic_t noted;
 static void note(int number) { noted = number; }
 
+/* Counts the gradients that the tape gives: all of a shard, whatever wg_dist_backward does with them. */
+static void count_given(void *context, wg_param *param, void *gradient) { ++*(size_t *)context; }
+static size_t trained_of(const wg_params *set)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < wg_params_count(set); i++)
+        n += wg_param_index(wg_params_at(set, i)) == i && !wg_param_is_buffer(wg_params_at(set, i));
+    return n;
+}
+
 static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, pictures *data, uint64_t step,
                             wg_dist_result *result)
 {
@@ -207,7 +217,12 @@ static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, pictures *da
                                  : m->kind[0] == 'g' ? gpt_loss(m, tape, step, first, n)
                                                      : conv_loss(m, x, y));
         if (step == (uint64_t)number_of("nan", 1e9) && shard == 1) loss = wg_scale(loss, (double)INFINITY);
+        size_t given = 0;
+        wg_tape_on_gradient(tape, count_given, &given);
         wg_status status = wg_dist_backward(dist, loss, (double)n);
+        if (wg_tape_gradient_callback(tape, NULL) != count_given ||
+            (status == WG_OK && given != trained_of(m->params)))
+            fprintf(stderr, "dist_train: %zu gradients were given\n", given), abort();
         double value = wg_item(loss);
         if (wg_tape_reset(tape) != WG_OK || status != WG_OK) fprintf(stderr, "%s\n", wg_tape_message(tape));
         const bool fails =

@@ -117,6 +117,44 @@ static void files_of_other_runs(void)
     expect_no_load((setting){0}, 0, path, WG_ERR_FORMAT, "saved with optimizer none, not sgd");
 }
 
+/* A load that fails after the file was opened leaves the optimizer's steps and the caller's checkpoint as they are. */
+static void a_load_that_fails_changes_nothing(void)
+{
+    run a = run_new((setting){0}, SHARDS);
+    CHECK(step(&a, 0) == WG_OK && step(&a, 1) == WG_OK);
+    CHECK(wg_dist_save(a.dist, path, &(wg_checkpoint){.step = 2}, NULL) == WG_OK);
+    run_end(&a);
+    run b = run_new((setting){0}, SHARDS);
+    wg_params *own = wg_params_new(WG_F32);
+    const wg_map_row nonsense = {"w", "w", .row = -1};
+    wg_checkpoint c = {.params = own, .optimizer = b.optimizer, .step = 7, .map = &nonsense, .n_map = 1};
+    wg_error error = {0};
+    CHECK(wg_dist_load(b.dist, path, &c, &error) == WG_ERR_ARGUMENT && strstr(error.text, "a row is negative"));
+    CHECK(wg_optimizer_steps(b.optimizer) == 0 && c.step == 7);
+    CHECK(c.params == own && c.optimizer == b.optimizer);
+    c.n_map = 0;
+    error = (wg_error){0};
+    CHECK(wg_dist_load(b.dist, path, &c, &error) == WG_OK && wg_optimizer_steps(b.optimizer) == 2 && c.step == 2);
+    CHECK(c.params == own && c.optimizer == b.optimizer);
+    wg_params_free(own);
+    run_end(&b);
+}
+
+static void metadata_is_checked(void)
+{
+    run r = run_new((setting){0}, SHARDS);
+    const wg_pair reserved = {"wengert.step", "3"}, own = {"note", "x"};
+    wg_error error = {0};
+    CHECK(wg_dist_save(r.dist, path, &(wg_checkpoint){.n_metadata = 1}, &error) == WG_ERR_ARGUMENT);
+    CHECK(strstr(error.text, "metadata is NULL"));
+    wg_checkpoint c = {.metadata = &reserved, .n_metadata = 1};
+    error = (wg_error){0};
+    CHECK(wg_dist_save(r.dist, path, &c, &error) == WG_ERR_ARGUMENT && strstr(error.text, "are reserved"));
+    c.metadata = &own;
+    CHECK(wg_dist_save(r.dist, path, &c, &error) == WG_OK);
+    run_end(&r);
+}
+
 static void a_carried_buffer_of_eight_axes(void)
 {
     run r = run_new((setting){.axes = WG_MAX_RANK}, SHARDS);
@@ -191,9 +229,16 @@ static void nothing_is_predicted(void)
     CHECK(wg_dist_predict(r.params, NULL, o, 1).parameters == 0);
     CHECK(wg_dist_predict(r.params, r.optimizer, many, 1).parameters == 0);
     many.shards = 2;
+    many.values = -5;
+    CHECK(wg_dist_predict(r.params, r.optimizer, many, 1).parameters == 0);
+    many.values = o.values;
     CHECK(wg_dist_predict(r.params, r.optimizer, many, 3).parameters == 0);
     CHECK(wg_dist_predict(r.params, r.optimizer, many, 2).parameters > 0);
     CHECK(wg_dist_memory(NULL).parameters == 0 && *wg_dist_message(NULL));
+    int64_t end = 0;
+    wg_dist_range(r.dist, 0, NULL, &end);
+    wg_dist_range(r.dist, 0, NULL, NULL);
+    CHECK(end == SHARDS);
     run_end(&r);
 }
 
@@ -266,6 +311,8 @@ static void end(void) { unlink(path); }
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE_WITH(files_of_other_runs, begin, end),
+                                 TEST_CASE_WITH(a_load_that_fails_changes_nothing, begin, end),
+                                 TEST_CASE_WITH(metadata_is_checked, begin, end),
                                  TEST_CASE_WITH(a_carried_buffer_of_eight_axes, begin, end),
                                  TEST_CASE_WITH(frozen_parameters, begin, end),
                                  TEST_CASE(a_set_that_changes),

@@ -6,6 +6,12 @@ void wg_tape_on_gradient(wg_tape *tape, wg_gradient_callback callback, void *con
     if (tape) tape->on_gradient = (wg__on_gradient){callback, context};
 }
 
+wg_gradient_callback wg_tape_gradient_callback(const wg_tape *tape, void **context)
+{
+    if (context) *context = tape ? tape->on_gradient.context : NULL;
+    return tape ? tape->on_gradient.callback : NULL;
+}
+
 /* Whether the run itself writes the gradient to its parameter, for there was none before; else its end does. */
 static bool is_in_place(const wg_tape *tape, const wg__output *output)
 {
