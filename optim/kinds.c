@@ -4,10 +4,25 @@
 
 #include <math.h>
 
-static bool in_range(double x, double low, double high) { return x >= low && x <= high; }
-static bool not_negative(double x) { return x >= 0 && x <= 1e300; }
-/* A decay in [0, 1). */
-static bool is_decay(double x) { return x >= 0 && x < 1; }
+/* ---- rules of options ---- */
+
+typedef struct rule {
+    bool holds;
+    const char *text;
+} rule;
+
+/* Of the options o. */
+#define NOT_NEGATIVE(field) ((rule){o.field >= 0 && o.field <= 1e300, #field " must be a number >= 0"})
+#define FRACTION(field)     ((rule){o.field >= 0 && o.field <= 1, #field " must be in [0, 1]"})
+#define DECAY(field)        ((rule){o.field >= 0 && o.field < 1, #field " must be in [0, 1)"})
+
+/* The text of the first rule that does not hold; NULL if all do. */
+#define INVALID(...) first_broken((const rule[]){__VA_ARGS__, {false, NULL}})
+static const char *first_broken(const rule *first)
+{
+    while (first->holds) first++;
+    return first->text;
+}
 
 /* ---- sgd ---- */
 
@@ -34,17 +49,9 @@ wg_sgd_options wg_sgd_defaults(void) { return (wg_sgd_options){.lr = 1e-3}; }
 
 wg_optimizer *wg_sgd_new(wg_params *set, wg_sgd_options o)
 {
-    const char *invalid = NULL;
-    if (!not_negative(o.lr))
-        invalid = "lr must be a number >= 0";
-    else if (!not_negative(o.momentum))
-        invalid = "momentum must be a number >= 0";
-    else if (!in_range(o.dampening, 0, 1))
-        invalid = "dampening must be in [0, 1]";
-    else if (!not_negative(o.weight_decay))
-        invalid = "weight_decay must be a number >= 0";
-    else if (o.nesterov && !(o.momentum > 0 && o.dampening == 0))
-        invalid = "nesterov requires momentum > 0 and dampening 0";
+    const char *invalid = INVALID(
+        NOT_NEGATIVE(lr), NOT_NEGATIVE(momentum), FRACTION(dampening), NOT_NEGATIVE(weight_decay),
+        {!o.nesterov || (o.momentum > 0 && o.dampening == 0), "nesterov requires momentum > 0 and dampening 0"});
     wg__optimizer_options options = {.sgd = o};
     const wg__optimizer_kind *kind = o.momentum > 0 ? &kind_sgd_momentum : &kind_sgd;
     return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, invalid);
@@ -91,17 +98,8 @@ wg_rmsprop_options wg_rmsprop_defaults(void)
 
 wg_optimizer *wg_rmsprop_new(wg_params *set, wg_rmsprop_options o)
 {
-    const char *invalid = NULL;
-    if (!not_negative(o.lr))
-        invalid = "lr must be a number >= 0";
-    else if (!in_range(o.alpha, 0, 1))
-        invalid = "alpha must be in [0, 1]";
-    else if (!not_negative(o.epsilon))
-        invalid = "epsilon must be a number >= 0";
-    else if (!not_negative(o.momentum))
-        invalid = "momentum must be a number >= 0";
-    else if (!not_negative(o.weight_decay))
-        invalid = "weight_decay must be a number >= 0";
+    const char *invalid = INVALID(NOT_NEGATIVE(lr), FRACTION(alpha), NOT_NEGATIVE(epsilon), NOT_NEGATIVE(momentum),
+                                  NOT_NEGATIVE(weight_decay));
     wg__optimizer_options options = {.rmsprop = o};
     return wg__optimizer_new(set, &kind_rmsprop[o.centered][o.momentum > 0], &options, o.lr, o.weight_decay,
                              invalid);
@@ -182,17 +180,8 @@ wg_adamw_options wg_adamw_defaults(void)
 
 static wg_optimizer *adam_new(wg_params *set, const wg__optimizer_kind *kind, wg_adam_options o)
 {
-    const char *invalid = NULL;
-    if (!not_negative(o.lr))
-        invalid = "lr must be a number >= 0";
-    else if (!is_decay(o.beta1))
-        invalid = "beta1 must be in [0, 1)";
-    else if (!is_decay(o.beta2))
-        invalid = "beta2 must be in [0, 1)";
-    else if (!not_negative(o.epsilon))
-        invalid = "epsilon must be a number >= 0";
-    else if (!not_negative(o.weight_decay))
-        invalid = "weight_decay must be a number >= 0";
+    const char *invalid =
+        INVALID(NOT_NEGATIVE(lr), DECAY(beta1), DECAY(beta2), NOT_NEGATIVE(epsilon), NOT_NEGATIVE(weight_decay));
     wg__optimizer_options options = {.adam = o};
     return wg__optimizer_new(set, kind, &options, o.lr, o.weight_decay, invalid);
 }
@@ -223,17 +212,8 @@ wg_adagrad_options wg_adagrad_defaults(void) { return (wg_adagrad_options){.lr =
 
 wg_optimizer *wg_adagrad_new(wg_params *set, wg_adagrad_options o)
 {
-    const char *invalid = NULL;
-    if (!not_negative(o.lr))
-        invalid = "lr must be a number >= 0";
-    else if (!not_negative(o.lr_decay))
-        invalid = "lr_decay must be a number >= 0";
-    else if (!not_negative(o.epsilon))
-        invalid = "epsilon must be a number >= 0";
-    else if (!not_negative(o.initial))
-        invalid = "initial must be a number >= 0";
-    else if (!not_negative(o.weight_decay))
-        invalid = "weight_decay must be a number >= 0";
+    const char *invalid = INVALID(NOT_NEGATIVE(lr), NOT_NEGATIVE(lr_decay), NOT_NEGATIVE(epsilon),
+                                  NOT_NEGATIVE(initial), NOT_NEGATIVE(weight_decay));
     wg__optimizer_options options = {.adagrad = o};
     return wg__optimizer_new(set, &kind_adagrad, &options, o.lr, o.weight_decay, invalid);
 }

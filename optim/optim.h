@@ -138,14 +138,13 @@ typedef struct wg_group {
     const char *pattern;  /* names, separated by blanks; * matches any characters: "*.bias encoder.*". Copied. */
     wg_param_match match; /* or a function; with both, both must match; with neither, all parameters match */
     void *context;        /* passed to match; must outlive the optimizer */
-    double lr_scale;      /* multiplies the learning rate; default 1 */
-    double weight_decay;  /* < 0: the optimizer's own; default -1 */
+    double lr_scale;      /* multiplies the learning rate; < 0: not set, default -1 */
+    double weight_decay;  /* in place of the optimizer's own; < 0: not set, default -1 */
 } wg_group;
 WG_API wg_group wg_group_defaults(void);
 
-/* Adds a group. If several groups match a parameter, the last one that has a setting determines it (for lr_scale, the
- * last one that matches). Also applies to parameters created later. WG_ERR_ARGUMENT if a setting is not finite or
- * lr_scale is negative, WG_ERR_MEMORY if out of memory. */
+/* Adds a group. If several groups match a parameter, the last one that has a setting determines it. Also applies to
+ * parameters created later. WG_ERR_ARGUMENT if a setting is not finite, WG_ERR_MEMORY if out of memory. */
 WG_API wg_status wg_optimizer_group(wg_optimizer *optimizer, wg_group group);
 
 /* Adds a group without weight decay for biases and norms: the parameters of rank 0 or 1. */
@@ -225,8 +224,8 @@ WG_API int wg_optimizer_slots(const wg_optimizer *optimizer);
 typedef struct wg_average wg_average; /* averages of a set's parameters */
 
 /* Averages the parameters that the set has now, tied ones once, including frozen ones. Reuses existing buffers of these
- * names. Returns NULL if out of memory, if the set is NULL or has an error, or if decay is outside [0, 1]; the set
- * stores the error. */
+ * names, which a checkpoint may have filled: a set has one average at a time. Returns NULL if out of memory, if the set
+ * is NULL or has an error, or if decay is outside [0, 1]; the set stores the error. */
 WG_API wg_average *wg_average_new(wg_params *set, double decay);
 WG_API void wg_average_free(wg_average *average); /* accepts NULL; the averages stay in the set */
 /* Updates the averages from the current parameters. WG_ERR_ARGUMENT while they are swapped. */

@@ -70,7 +70,7 @@ static void apply_group(const group *g, member *m)
 {
     if (g->pattern && !wg__matches_any(g->pattern, wg_param_name(m->param))) return;
     if (g->group.match && !g->group.match(m->param, g->group.context)) return;
-    m->lr_scale = g->group.lr_scale;
+    if (g->group.lr_scale >= 0) m->lr_scale = g->group.lr_scale;
     if (g->group.weight_decay >= 0) m->weight_decay = g->group.weight_decay;
 }
 
@@ -249,15 +249,13 @@ void wg_optimizer_free(wg_optimizer *o)
 
 /* ---- groups ---- */
 
-wg_group wg_group_defaults(void) { return (wg_group){.lr_scale = 1, .weight_decay = -1}; }
+wg_group wg_group_defaults(void) { return (wg_group){.lr_scale = -1, .weight_decay = -1}; }
 
 wg_status wg_optimizer_group(wg_optimizer *o, wg_group options)
 {
     if (!o) return WG_ERR_ARGUMENT;
-    if (!(options.lr_scale >= 0 && isfinite(options.lr_scale)))
-        return fail(o, WG_ERR_ARGUMENT, "a group's lr_scale must be a number >= 0");
-    if (!isfinite(options.weight_decay))
-        return fail(o, WG_ERR_ARGUMENT, "a group's weight_decay must be a number; < 0: that of the optimizer");
+    if (!isfinite(options.lr_scale) || !isfinite(options.weight_decay))
+        return fail(o, WG_ERR_ARGUMENT, "a group's lr_scale and weight_decay must be numbers; < 0: not set");
     group g = {.group = options};
     if (options.pattern) {
         g.pattern_size = strlen(options.pattern) + 1;

@@ -198,7 +198,7 @@ static void check_run(uint64_t seed)
         const double lr = wg_schedule_cosine(s.lr, s.lr / 10, (uint64_t)step, STEPS);
         if (n < PARAMS && roll(&r, 3) == 0) create(set, &r, &x[n], n), n++;
         for (int k = 0; k < n; k++) {
-            x[k].lr_scale = k % 2 && !(no_decay && x[k].vector) ? odd_lr : 1; /* of the last group that matches */
+            x[k].lr_scale = k % 2 ? odd_lr : 1; /* of the last group that sets it */
             x[k].decay = no_decay && x[k].vector ? 0 : -1;
             x[k].frozen = roll(&r, 4) == 0;
             wg_param_freeze(x[k].param, x[k].frozen);
