@@ -167,6 +167,29 @@ static void a_resumed_run_is_the_same_run(void)
     learner_fini(&whole);
 }
 
+static double rising(void *context, wg_tape *tape) { return 1 + ((learner *)context)->validated++; }
+
+/* A run in pieces validates at the end of each; that ends it no earlier. */
+static void pieces_are_the_same_run(void)
+{
+    learner whole = learner_new(), part = learner_new();
+    wg_fit_options o = options_of(&whole), p = options_of(&part);
+    o.epochs = p.epochs = 0, o.validate = p.validate = rising, o.validate_every = p.validate_every = 4;
+    o.patience = p.patience = 2, o.steps = 40;
+    const wg_fit_result want = fit(&o);
+    CHECK(want.end == WG_FIT_EARLY && want.step == 12 && want.best_step == 4);
+    static const int64_t steps[] = {1, 5, 7, 9, 40};
+    p.path = path, p.resume = true;
+    for (int i = 0; i < 5; i++) {
+        p.steps = steps[i];
+        const wg_fit_result got = fit(&p);
+        CHECK(got.end == (i < 4 ? WG_FIT_DONE : WG_FIT_EARLY) && got.step == (i < 4 ? (uint64_t)steps[i] : 12));
+    }
+    CHECK(same_params(&part, &whole));
+    learner_fini(&part);
+    learner_fini(&whole);
+}
+
 static void a_complete_run_is_resumed(void)
 {
     for (int twice = 0; twice < 2; twice++) {
@@ -286,6 +309,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(data_sets_are_the_same_samples),
                                  TEST_CASE(rows_are_those_of_the_samples),
                                  TEST_CASE_WITH(a_resumed_run_is_the_same_run, begin_files, end_files),
+                                 TEST_CASE_WITH(pieces_are_the_same_run, begin_files, end_files),
                                  TEST_CASE_WITH(a_complete_run_is_resumed, begin_files, end_files),
                                  TEST_CASE_WITH(early_stopping_keeps_the_best, begin_files, end_files),
                                  TEST_CASE_WITH(a_best_that_was_not_saved, begin_files, end_files),

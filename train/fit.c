@@ -4,6 +4,7 @@
 #include "../autograd/grad.h"
 #include "../io/point.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -23,7 +24,9 @@ struct wg_trainer {
     wg_tape *tape;
     wg__fit_data data;
     wg_early_stop best;
-    double sum;                      /* of `counted` losses: mean_loss */
+    wg_early_stop
+        due;    /* the same without a validation that was made because the run ended: for a run that goes on */
+    double sum; /* of `counted` losses: mean_loss */
     int64_t counted, seen;           /* samples of this run */
     uint64_t validated_at, saved_at; /* steps made then; UINT64_MAX: not in this run */
 };
@@ -112,8 +115,9 @@ static bool record_init(record *r, const wg_trainer *t)
     if (!r->pairs) return false;
     write_run(t, r->run);
     const locale_t before = wg__point_begin();
-    snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64, t->now.loss,
-             t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted);
+    snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64 " %a %" PRIu64 " %" PRId64,
+             t->now.loss, t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted,
+             t->due.best, t->due.step, t->due.since);
     wg__point_end(before);
     if (n) memcpy(r->pairs, o->metadata, n * sizeof *r->pairs);
     r->pairs[n] = (wg_pair){"fit.run", r->run};
@@ -150,10 +154,13 @@ static bool read_state(wg_trainer *t, const char *text)
 {
     wg_fit_result *now = &t->now;
     const locale_t before = wg__point_begin();
-    const int n = sscanf(text ? text : "", "%la %la %la %" SCNu64 " %" SCNd64 " %la %" SCNd64, &now->loss,
-                         &now->validation, &t->best.best, &t->best.step, &t->best.since, &t->sum, &t->counted);
+    const int n =
+        sscanf(text ? text : "", "%la %la %la %" SCNu64 " %" SCNd64 " %la %" SCNd64 " %la %" SCNu64 " %" SCNd64,
+               &now->loss, &now->validation, &t->best.best, &t->best.step, &t->best.since, &t->sum, &t->counted,
+               &t->due.best, &t->due.step, &t->due.since);
     wg__point_end(before);
-    return n == 7 && t->best.since >= 0 && t->counted >= 0;
+    if (n == 7) t->due = t->best; /* a file from before the two were told apart */
+    return (n == 7 || n == 10) && t->best.since >= 0 && t->counted >= 0 && t->due.since >= 0;
 }
 
 /* A file that is there but can't be reached is no reason to begin anew, and to replace it in the end. */
@@ -172,7 +179,7 @@ static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error
     if (status != WG_OK) return status;
     if (!read_state(t, wg_safetensors_metadata(file, "fit.state")))
         return wg_error_set(error, WG_ERR_FORMAT, "%s: \"fit.state\" is wrong", t->o.path);
-    if (t->o.best_path && is_absent(t->o.best_path)) t->best.best = NAN, t->best.step = 0, t->best.since = 0;
+    if (t->o.best_path && is_absent(t->o.best_path)) t->due = t->best = wg_early_stop_defaults();
     t->now.step = t->saved_at = t->validated_at = c.step;
     return WG_OK;
 }
@@ -211,6 +218,9 @@ static void add_to_mean(wg_trainer *t, double loss)
     t->counted++;
 }
 
+/* All steps are made, in this run or in the one that it resumes. */
+static bool is_complete(const wg_trainer *t) { return t->now.steps && t->now.step >= t->now.steps; }
+
 /* ---- making a trainer -------------------------------------------------------------------------------------------- */
 
 static wg_status open_data(wg_trainer *t, wg_error *error)
@@ -247,17 +257,18 @@ wg_trainer *wg_trainer_new(const wg_fit_options *options, wg_error *error)
         wg_error_set(error, WG_ERR_MEMORY, "fit: out of memory");
         return NULL;
     }
-    *t = (wg_trainer){
-        .o = *options, .best = wg_early_stop_defaults(), .saved_at = UINT64_MAX, .validated_at = UINT64_MAX};
-    t->best.patience = options->patience ? options->patience : INT64_MAX;
-    t->best.higher = options->higher;
-    t->best.path = options->best_path;
+    *t = (wg_trainer){.o = *options, .saved_at = UINT64_MAX, .validated_at = UINT64_MAX};
+    t->due = t->best = wg_early_stop_defaults();
     t->now.validation = t->now.loss = NAN;
     if (open_data(t, error) != WG_OK || open_tape(t, error) != WG_OK || resume(t, error) != WG_OK) {
         wg_trainer_free(t);
         return NULL;
     }
     t->now.steps = steps_of(&t->o, t->data.batches);
+    if (!is_complete(t)) t->best = t->due;
+    t->best.patience = options->patience ? options->patience : INT64_MAX;
+    t->best.higher = options->higher;
+    t->best.path = options->best_path;
     t->now.lr = wg_optimizer_lr(t->o.optimizer);
     update_result(t);
     tell(t, WG_FIT_BEGIN);
@@ -326,9 +337,12 @@ static void validate(wg_trainer *t, wg_error *error)
         fail(t, error, WG_ERR_MEMORY, "fit: out of memory");
         return;
     }
-    if (wg_early_stop_update(&t->best, t->now.validation, &r.checkpoint, &reason) != WG_OK)
-        fail(t, error, reason.status, reason.text);
+    const wg_status updated = wg_early_stop_update(&t->best, t->now.validation, &r.checkpoint, &reason);
     free(r.pairs);
+    if (updated != WG_OK) {
+        fail(t, error, reason.status, reason.text);
+        return;
+    }
     update_result(t);
     tell(t, WG_FIT_VALIDATED);
 }
@@ -338,19 +352,21 @@ static void validate(wg_trainer *t, wg_error *error)
 static void update_params(wg_trainer *t, wg_error *error)
 {
     const wg_fit_options *o = &t->o;
-    wg_status status = WG_OK;
-    char text[128];
     t->now.norm = 0;
-    if (o->clip > 0) status = wg_clip_grad_norm(o->params, o->clip, &t->now.norm);
-    if (status == WG_OK && o->lr) {
+    wg_status status = o->clip > 0 ? wg_clip_grad_norm(o->params, o->clip, &t->now.norm) : WG_OK;
+    assert(status == WG_OK); /* the options were checked */
+    if (o->lr) {
+        char text[128];
         t->now.lr = o->lr(o->context, t->now.step, t->now.steps);
         status = wg_optimizer_set_lr(o->optimizer, t->now.lr);
+        snprintf(text, sizeof text, "step %" PRIu64 ": the learning rate is %g", t->now.step + 1, t->now.lr);
+        if (status != WG_OK) {
+            fail(t, error, status, text);
+            return;
+        }
     }
-    snprintf(text, sizeof text, "step %" PRIu64 ": the learning rate is %g", t->now.step + 1, t->now.lr);
-    if (status != WG_OK)
-        fail(t, error, status, text);
-    else if ((status = wg_optimizer_step(o->optimizer)) != WG_OK)
-        fail(t, error, status, wg_optimizer_message(o->optimizer));
+    status = wg_optimizer_step(o->optimizer);
+    if (status != WG_OK) fail(t, error, status, wg_optimizer_message(o->optimizer));
 }
 
 static void make_step(wg_trainer *t, wg_error *error)
@@ -400,7 +416,7 @@ static wg_fit_end end_of(const wg_trainer *t)
 {
     const wg_fit_options *o = &t->o;
     if (t->now.end == WG_FIT_FAILED) return WG_FIT_FAILED;
-    if (t->now.steps && t->now.step >= t->now.steps) return WG_FIT_DONE;
+    if (is_complete(t)) return WG_FIT_DONE;
     if (o->stop && o->stop(o->context)) return WG_FIT_STOPPED;
     if (o->seconds > 0 && t->now.seconds >= o->seconds) return WG_FIT_TIME;
     return wg_early_stop_due(&t->best) ? WG_FIT_EARLY : WG_FIT_RUNNING;
@@ -415,6 +431,7 @@ static void follow_up(wg_trainer *t, wg_error *error)
     const bool ends = end == WG_FIT_DONE || end == WG_FIT_TIME;
     const bool due = t->o.validate_every ? is_multiple(step, t->o.validate_every) : epoch;
     if (ends || due) validate(t, error);
+    if (due) t->due = t->best;
     if (t->now.end != WG_FIT_FAILED && epoch) tell(t, WG_FIT_EPOCH);
     if (end == WG_FIT_RUNNING && wg_early_stop_due(&t->best)) end = WG_FIT_EARLY;
     if (end != WG_FIT_RUNNING || due || is_multiple(step, t->o.save_every)) save(t, error);
@@ -434,8 +451,7 @@ static void finish(wg_trainer *t, wg_error *error)
 bool wg_trainer_step(wg_trainer *t, wg_error *error)
 {
     if (!t || t->now.end != WG_FIT_RUNNING) return false;
-    const bool over = t->now.steps && t->now.step >= t->now.steps; /* a run that was complete is resumed */
-    if (!over && !wg_early_stop_due(&t->best)) make_step(t, error);
+    if (!is_complete(t) && !wg_early_stop_due(&t->best)) make_step(t, error);
     if (t->now.end != WG_FIT_FAILED) follow_up(t, error);
     if (t->now.end == WG_FIT_RUNNING) return true;
     finish(t, error);

@@ -120,7 +120,8 @@ typedef struct wg_fit_options {
     int64_t patience; /* ends the run after so many validations without improvement; 0: never */
 
     /* The checkpoint, written after every validation, every save_every steps (0: only then) and at the end; NULL: none.
-     * With `resume`, a run goes on from the checkpoint, if the file exists, bit for bit as if it had not ended. */
+     * With `resume`, a run goes on from the checkpoint, if the file exists, bit for bit as if it had not ended; the
+     * validation that was made only because it ended counts neither for patience nor for the best. */
     const char *path;
     int64_t save_every;
     bool resume;
