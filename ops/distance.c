@@ -9,52 +9,77 @@ static wg_tensor root(wg_tensor s)
     return wg_where(none, wg__constant(s, 0), r);
 }
 
-static wg_tensor length(wg_tensor x, wg_axes axes, bool keep) { return root(wg_sum(wg_square(x), axes, keep)); }
+/* A length in the unit of wg__centered, so that squares neither overflow nor vanish. */
+typedef struct measure {
+    wg_tensor length, unit;
+} measure;
 
-wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep)
+static measure measured(wg_tensor x, wg_axes axes, bool keep, const char *op)
 {
-    if (!wg__both_float(x, x, "norm")) return wg__nil_of(x);
-    return length(x, axes, keep);
+    wg_shape shape;
+    uint32_t mask;
+    const wg_tensor nil = wg__nil_of(x);
+    if (!wg__float(x, op) || !wg__axes_mask(x, axes, op, &shape, &mask)) return (measure){nil, nil};
+    const wg_tensor unit = wg__center(x, mask, false, 0).unit;
+    const wg_tensor sum = wg_sum(wg_square(wg_mul(x, unit)), axes, keep);
+    return (measure){root(sum), wg_reshape(unit, wg_shape_get(sum))};
 }
+
+static wg_tensor length(wg_tensor x, wg_axes axes, bool keep, const char *op)
+{
+    const measure m = measured(x, axes, keep, op);
+    return wg_div(m.length, m.unit);
+}
+
+/* The length, at least epsilon, in the unit. */
+static wg_tensor at_least(measure m, double epsilon)
+{
+    return wg_maximum(m.length, wg_mul(m.unit, wg__constant(m.unit, epsilon)));
+}
+
+wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep) { return length(x, axes, keep, "norm"); }
 
 wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction)
 {
-    return root(wg_var(x, axes, keep, correction));
+    wg_tensor unit = wg__nil_of(x);
+    wg_tensor variance = wg__variance(x, axes, keep, correction, &unit, "std");
+    return wg_div(root(variance), unit);
 }
 
 /* Whether the axis and epsilon are valid; *axis then counts from 0. */
 static bool along(wg_tensor x, int *axis, double epsilon, const char *op)
 {
-    if (!wg__both_float(x, x, op) || !wg__axis(x, axis, op)) return false;
+    if (!wg__float(x, op) || !wg__axis(x, axis, op)) return false;
     if (epsilon >= 0) return true;
-    wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g is negative", epsilon);
+    wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g: must be 0 or more", epsilon);
     return false;
 }
 
 wg_tensor wg_normalize(wg_tensor x, int axis, double epsilon)
 {
     if (!along(x, &axis, epsilon, "normalize")) return wg__nil_of(x);
-    return wg_div(x, wg_maximum_scalar(length(x, WG_AXES(axis), true), epsilon));
+    const measure m = measured(x, WG_AXES(axis), true, "normalize");
+    return wg_div(wg_mul(x, m.unit), at_least(m, epsilon));
 }
 
 wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilon)
 {
-    if (!wg__both_set(a, b, "cosine_similarity") || !wg__both_float(a, b, "cosine_similarity"))
-        return wg__nil_of(a);
-    if (!along(a, &axis, epsilon, "cosine_similarity")) return wg__nil_of(a);
-    wg_axes one = WG_AXES(axis - wg_rank(a)); /* from the end: b may have another rank */
-    wg_tensor by_a = wg_maximum_scalar(length(a, one, false), epsilon),
-              by_b = wg_maximum_scalar(length(b, one, false), epsilon);
-    return wg_div(wg_div(wg_sum(wg_mul(a, b), one, false), by_a), by_b);
+    static const char *const op = "cosine_similarity";
+    if (!wg__both_set(a, b, op) || !wg__both_float(a, b, op)) return wg__nil_of_both(a, b);
+    if (!along(a, &axis, epsilon, op)) return wg__nil_of(a);
+    const wg_axes one = WG_AXES(axis - wg_rank(a)); /* from the end: b may have another rank */
+    const measure by_a = measured(a, one, true, op), by_b = measured(b, one, true, op);
+    wg_tensor dot = wg_sum(wg_mul(wg_mul(a, by_a.unit), wg_mul(b, by_b.unit)), one, true);
+    return wg_squeeze(wg_div(wg_div(dot, at_least(by_a, epsilon)), at_least(by_b, epsilon)), one.axis[0]);
 }
 
 wg_tensor wg_cdist(wg_tensor a, wg_tensor b)
 {
-    if (!wg__both_set(a, b, "cdist") || !wg__both_float(a, b, "cdist")) return wg__nil_of(a);
+    if (!wg__both_set(a, b, "cdist") || !wg__both_float(a, b, "cdist")) return wg__nil_of_both(a, b);
     if (wg_is_nil(a) || wg_is_nil(b)) return wg__nil_of(a);
     if (wg_rank(a) < 2 || wg_rank(b) < 2)
         return wg_fail(a, WG_ERR_SHAPE, "cdist", "operands must have 2 axes or more: [..., points, size]");
-    return length(wg_sub(wg_unsqueeze(a, -2), wg_unsqueeze(b, -3)), WG_AXES(-1), false);
+    return length(wg_sub(wg_unsqueeze(a, -2), wg_unsqueeze(b, -3)), WG_AXES(-1), false, "cdist");
 }
 
 /* ---- losses ------------------------------------------------------------------------------------------------------ */
@@ -78,8 +103,8 @@ wg_tensor wg_triplet_loss(wg_tensor anchor, wg_tensor positive, wg_tensor negati
     const char *op = "triplet_loss";
     if (!are_floats(anchor, positive, negative, op) || !fits(anchor, margin, reduction, op))
         return wg__nil_of(anchor);
-    wg_tensor near = length(wg_sub(anchor, positive), WG_AXES(-1), false),
-              far = length(wg_sub(anchor, negative), WG_AXES(-1), false);
+    wg_tensor near = length(wg_sub(anchor, positive), WG_AXES(-1), false, op),
+              far = length(wg_sub(anchor, negative), WG_AXES(-1), false, op);
     return wg__reduced(wg_relu(wg_add_scalar(wg_sub(near, far), margin)), reduction);
 }
 
@@ -93,7 +118,7 @@ wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, doub
 wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin, wg_reduction reduction)
 {
     const char *op = "cosine_embedding_loss";
-    if (!wg__both_set(a, b, op) || !wg__both_set(a, same, op)) return wg__nil_of(a);
+    if (!wg__both_set(a, b, op) || !wg__both_set(a, same, op)) return wg__nil_of_both(a, b);
     if (!fits(a, margin, reduction, op)) return wg__nil_of(a);
     wg_tensor cosine = wg_cosine_similarity(a, b, -1, 1e-8);
     wg_tensor apart = wg_relu(wg_add_scalar(cosine, -margin));

@@ -19,8 +19,7 @@ wg_axes wg_axes_of(int n, const int *axis)
     return axes;
 }
 
-/* The axes as a bit mask. false: an error is stored, or x is nil. */
-static bool axes_mask(wg_tensor x, wg_axes axes, const char *op, wg_shape *shape, uint32_t *mask)
+bool wg__axes_mask(wg_tensor x, wg_axes axes, const char *op, wg_shape *shape, uint32_t *mask)
 {
     if (!wg__shape(x, shape, op)) return false;
     if (axes.n < 0 || axes.n > WG_MAX_RANK) {
@@ -95,7 +94,7 @@ static wg_tensor reduce(const wg_op *op, wg_tensor x, wg_axes axes, bool keep, b
 {
     wg_shape shape;
     uint32_t mask;
-    if (!axes_mask(x, axes, op->name, &shape, &mask)) return wg__nil_of(x);
+    if (!wg__axes_mask(x, axes, op->name, &shape, &mask)) return wg__nil_of(x);
     wg__reduce_attr attr = {mask, keep};
     if (adjacent(&shape, mask, rows)) return wg_record(op, &x, 1, &attr, sizeof attr);
 
@@ -263,55 +262,16 @@ static wg_tensor logsumexp_grad_vjp(const wg_vjp_args *v, int k)
 
 /* ---- descriptors --------------------------------------------------------------------------------------- */
 
-static wg_kernel max_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_max, in[0]);
-}
-
-static wg_kernel min_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_min, in[0]);
-}
-
-static wg_kernel prod_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_prod, in[0]);
-}
-
-static wg_kernel prod_others_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_prod_others, in[0]);
-}
-
-static wg_kernel logsumexp_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_logsumexp, in[0]);
-}
-
-static wg_kernel logsumexp_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_logsumexp_grad, in[0]);
-}
-
-static wg_kernel argmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_argmax, in[0]);
-}
-
-static wg_kernel argmin_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_argmin, in[0]);
-}
-
-static wg_kernel any_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_any, WG_F32);
-}
-
-static wg_kernel all_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_all, WG_F32);
-}
+WG__SELECT(max_select, wg__kernel_get(WG__KERNEL_max, in[0]))
+WG__SELECT(min_select, wg__kernel_get(WG__KERNEL_min, in[0]))
+WG__SELECT(prod_select, wg__kernel_get(WG__KERNEL_prod, in[0]))
+WG__SELECT(prod_others_select, wg__kernel_get(WG__KERNEL_prod_others, in[0]))
+WG__SELECT(logsumexp_select, wg__kernel_get(WG__KERNEL_logsumexp, in[0]))
+WG__SELECT(logsumexp_grad_select, wg__kernel_get(WG__KERNEL_logsumexp_grad, in[0]))
+WG__SELECT(argmax_select, wg__kernel_get(WG__KERNEL_argmax, in[0]))
+WG__SELECT(argmin_select, wg__kernel_get(WG__KERNEL_argmin, in[0]))
+WG__SELECT(any_select, wg__kernel_get(WG__KERNEL_any, WG_F32))
+WG__SELECT(all_select, wg__kernel_get(WG__KERNEL_all, WG_F32))
 
 #define REDUCE_OP(text, flag, rule, gradient, choose)                                                              \
     {                                                                                                              \
@@ -348,7 +308,7 @@ wg_tensor wg_sum(wg_tensor x, wg_axes axes, bool keep)
 {
     wg_shape shape;
     uint32_t mask;
-    if (!axes_mask(x, axes, "sum", &shape, &mask) || !wg__both_float(x, x, "sum")) return wg__nil_of(x);
+    if (!wg__axes_mask(x, axes, "sum", &shape, &mask) || !wg__float(x, "sum")) return wg__nil_of(x);
     wg_tensor y = wg__sum_to(x, reduced_shape(&shape, mask, keep || !leading(mask)));
     return keep || leading(mask) ? y : wg_reshape(y, reduced_shape(&shape, mask, false));
 }
@@ -369,7 +329,7 @@ wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep)
     wg_shape shape;
     uint32_t mask;
     char text[128];
-    if (!axes_mask(x, axes, "mean", &shape, &mask) || !wg__both_float(x, x, "mean")) return wg__nil_of(x);
+    if (!wg__axes_mask(x, axes, "mean", &shape, &mask) || !wg__float(x, "mean")) return wg__nil_of(x);
     int64_t n = reduced_count(&shape, mask);
     if (n == 0)
         return wg_fail(x, WG_ERR_SHAPE, "mean", "%s: the mean of no elements is undefined",
@@ -378,16 +338,23 @@ wg_tensor wg_mean(wg_tensor x, wg_axes axes, bool keep)
     return n == 1 ? total : wg_div(total, wg__constant(x, (double)n));
 }
 
-wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
+wg_tensor wg__variance(wg_tensor x, wg_axes axes, bool keep, int correction, wg_tensor *unit, const char *op)
 {
     wg_shape shape;
     uint32_t mask;
     char text[128];
-    if (!axes_mask(x, axes, "var", &shape, &mask) || !wg__both_float(x, x, "var")) return wg__nil_of(x);
+    if (!wg__axes_mask(x, axes, op, &shape, &mask) || !wg__float(x, op)) return wg__nil_of(x);
     int64_t n = reduced_count(&shape, mask);
     if (n == 0 || n - correction <= 0)
-        return wg_fail(x, WG_ERR_SHAPE, "var", "%s: %lld elements with correction %d: the divisor is not positive",
+        return wg_fail(x, WG_ERR_SHAPE, op, "%s: %lld elements with correction %d: the divisor is not positive",
                        wg_shape_text(&shape, text, 128), (long long)n, correction);
-    wg_tensor squares = wg_square(wg__center(x, mask, true, -1).x);
-    return wg_div(wg_sum(squares, axes, keep), wg__constant(x, (double)(n - correction)));
+    const wg__centered c = wg__center(x, mask, true, unit ? 0 : -1);
+    wg_tensor sum = wg_sum(wg_square(unit ? wg_mul(c.x, c.unit) : c.x), axes, keep);
+    if (unit) *unit = wg_reshape(c.unit, wg_shape_get(sum));
+    return wg_div(sum, wg__constant(x, (double)(n - correction)));
+}
+
+wg_tensor wg_var(wg_tensor x, wg_axes axes, bool keep, int correction)
+{
+    return wg__variance(x, axes, keep, correction, NULL, "var");
 }

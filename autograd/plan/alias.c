@@ -25,6 +25,7 @@ static bool alias_pieces(wg__planner *p, uint32_t whole)
     for (int i = 0; i < attr->axis; i++) outer *= shape->size[i];
     const bool strided = outer != 1;
     if (p->storage.view[whole]) return true; /* itself a strided piece: its pieces are copied */
+    if (strided && p->tape->options.locate_nonfinite) return true; /* which looks at contiguous results */
     for (uint32_t k = 0; k < node->n_in; k++) {
         int64_t offset = at * contiguous.stride[attr->axis];
         at += wg__shape_at(p, in[k])->size[attr->axis];
