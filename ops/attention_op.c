@@ -25,15 +25,8 @@ static wg_status grad_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel attention_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_attention, out);
-}
-
-static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_attention_grad, out);
-}
+WG__SELECT(attention_select, wg__kernel_get(WG__KERNEL_attention, out))
+WG__SELECT(grad_select, wg__kernel_get(WG__KERNEL_attention_grad, out))
 
 static wg_tensor flat(wg_tensor x) { return wg_flatten(x, 0, -1); }
 

@@ -27,16 +27,21 @@ bool wg__both_set(wg_tensor a, wg_tensor b, const char *op)
     return false;
 }
 
+bool wg__float(wg_tensor x, const char *op)
+{
+    const wg_dtype dtype = wg_dtype_get(x);
+    if (wg_is_nil(x) || wg_dtype_is_float(dtype)) return true;
+    wg__refuse(x, WG_ERR_DTYPE, op, "the operand is %s: must be f32 or f64 (see wg_cast)", wg_dtype_name(dtype));
+    return false;
+}
+
 bool wg__both_float(wg_tensor a, wg_tensor b, const char *op)
 {
     if (wg_is_nil(a) || wg_is_nil(b)) return true;
-    wg_dtype da = wg_dtype_get(a), db = wg_dtype_get(b);
-    if (wg_dtype_is_float(da) && da == db) return true;
-    if (da == db)
-        wg__refuse(a, WG_ERR_DTYPE, op, "the operand is %s: must be f32 or f64 (see wg_cast)", wg_dtype_name(da));
-    else
-        wg__refuse(a, WG_ERR_DTYPE, op, "%s and %s differ; there is no promotion, use wg_cast", wg_dtype_name(da),
-                   wg_dtype_name(db));
+    const wg_dtype da = wg_dtype_get(a), db = wg_dtype_get(b);
+    if (da == db) return wg__float(a, op);
+    wg__refuse(a, WG_ERR_DTYPE, op, "%s and %s differ; there is no promotion, use wg_cast", wg_dtype_name(da),
+               wg_dtype_name(db));
     return false;
 }
 

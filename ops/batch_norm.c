@@ -27,8 +27,8 @@ static bool check(wg_tensor x, wg_shape *shape, wg_tensor *weight, wg_tensor *bi
 {
     const wg_tensor other = weight->tape ? *weight : *bias;
     if (!x.tape && other.tape) return wg_fail(other, WG_ERR_ARGUMENT, op, "operand 1 was never set"), false;
-    if (!wg__shape(x, shape, op) || !wg__both_float(x, x, op)) return false;
-    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g is negative", epsilon), false;
+    if (!wg__shape(x, shape, op) || !wg__float(x, op)) return false;
+    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g: must be 0 or more", epsilon), false;
     if (shape->rank < 2) return wg__refuse(x, WG_ERR_SHAPE, op, "x must be [N, C] or [N, C, ...]"), false;
     return per_channel(x, shape, weight, "weight", false, op) && per_channel(x, shape, bias, "bias", false, op);
 }

@@ -17,10 +17,7 @@ static wg_tensor cast_vjp(const wg_vjp_args *v, int k)
     return floats ? wg_cast(v->grad, from) : WG_NONE;
 }
 
-static wg_kernel cast_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return (wg_kernel)(void (*)(void))wg__cast_get(in[0], out);
-}
+WG__SELECT(cast_select, (wg_kernel)(void (*)(void))wg__cast_get(in[0], out))
 
 const wg_op wg__cast_op = {.struct_size = sizeof(wg_op),
                            .name = "cast",

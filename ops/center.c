@@ -26,10 +26,7 @@ static wg_status infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_center, in[0]);
-}
+WG__SELECT(select, wg__kernel_get(WG__KERNEL_center, in[0]))
 
 /* Row k of the result, in the shape of x with sizes of 1. */
 static wg_tensor part(wg_tensor all, int k, wg_shape shape) { return wg_reshape(wg_select(all, 0, k), shape); }

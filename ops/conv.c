@@ -49,10 +49,7 @@ static wg_tensor pad_image_vjp(const wg_vjp_args *v, int k)
     return x;
 }
 
-static wg_kernel pad_image_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__pad_image_kernel;
-}
+WG__SELECT(pad_image_select, wg__pad_image_kernel)
 
 static const wg_op pad_image_op = {.struct_size = sizeof(wg_op),
                                    .name = "pad_image",
@@ -122,20 +119,9 @@ static wg_status conv_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel conv_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg_dtype_is_float(out) ? wg__conv_kernel : NULL;
-}
-
-static wg_kernel weight_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg_dtype_is_float(out) ? wg__conv_weight_kernel : NULL;
-}
-
-static wg_kernel input_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg_dtype_is_float(out) ? wg__conv_input_kernel : NULL;
-}
+WG__SELECT(conv_select, wg_dtype_is_float(out) ? wg__conv_kernel : NULL)
+WG__SELECT(weight_select, wg_dtype_is_float(out) ? wg__conv_weight_kernel : NULL)
+WG__SELECT(input_select, wg_dtype_is_float(out) ? wg__conv_input_kernel : NULL)
 
 static wg_status weight_infer(wg_infer *c)
 {
@@ -285,13 +271,14 @@ static bool acceptable(wg_tensor x, wg_tensor w, const wg_conv_options *o, int a
                    letters[axes - 1], wg_shape_text(sw, text, sizeof text));
         return false;
     }
-    bool ok = o->groups >= 1;
+    bool ok = o->groups >= 1 && o->groups <= INT32_MAX;
     for (int i = 0; i < axes; i++)
         ok &= o->stride[i] >= 1 && o->dilation[i] >= 1 && o->before[i] >= 0 && o->after[i] >= 0 &&
               o->extra[i] >= 0 && o->before[i] <= INT32_MAX && o->after[i] <= INT32_MAX &&
               o->extra[i] <= INT32_MAX && o->stride[i] <= INT32_MAX && o->dilation[i] <= INT32_MAX;
     if (!ok)
-        wg__refuse(x, WG_ERR_ARGUMENT, op, "strides, dilations and groups must be 1 or more, padding 0 or more");
+        wg__refuse(x, WG_ERR_ARGUMENT, op,
+                   "strides, dilations and groups must be 1 or more, padding 0 or more, and none above 2^31 - 1");
     return ok;
 }
 
@@ -334,7 +321,7 @@ wg_tensor wg__convolve(wg_tensor x, wg_tensor w, wg_tensor bias, wg_conv_options
                        const char *op)
 {
     wg_shape sx, sw;
-    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
+    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of_both(x, w);
     wg__pad_image_attr f = {.axes = axes};
     for (int i = 0; i < axes; i++) {
         int64_t kernel = sw.size[2 + i];
@@ -357,7 +344,7 @@ static wg_tensor convolve_transposed(wg_tensor x, wg_tensor w, wg_tensor bias, w
 {
     wg_shape sx, sw;
     int64_t size[WG_CONV_AXES];
-    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of(x.tape ? x : w);
+    if (!acceptable(x, w, &o, axes, op, &sx, &sw)) return wg__nil_of_both(x, w);
     if (sx.size[1] != sw.size[0] || sw.size[0] < 1 || sw.size[0] % o.groups || sw.size[1] < 1 || o.same)
         return wg__refuse(x, o.same ? WG_ERR_ARGUMENT : WG_ERR_SHAPE, op,
                           o.same ? "options.same has no meaning here: padding determines the size of the result"

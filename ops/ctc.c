@@ -31,7 +31,7 @@ static bool check(wg_tensor log_probs, wg_tensor targets, wg_tensor input_length
     wg_shape x, y;
     if (!log_probs.tape)
         return wg_fail(targets, WG_ERR_ARGUMENT, "ctc_loss", "operand 1, the log_probs, was never set"), false;
-    if (!wg__shape(log_probs, &x, "ctc_loss") || !wg__both_float(log_probs, log_probs, "ctc_loss")) return false;
+    if (!wg__shape(log_probs, &x, "ctc_loss") || !wg__float(log_probs, "ctc_loss")) return false;
     if (x.rank != 3) return wg__refuse(log_probs, WG_ERR_SHAPE, "ctc_loss", "log_probs must be [T, B, C]"), false;
     if (blank < 0 || blank >= x.size[2])
         return wg__refuse(log_probs, WG_ERR_ARGUMENT, "ctc_loss", "blank = %lld is not one of %lld classes",

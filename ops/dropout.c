@@ -15,16 +15,7 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_kernel select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_dropout_mask, out);
-}
-
-static int64_t tasks(const wg_args *args)
-{
-    int64_t n = (args->out.numel + WG__RANDOM_TASK - 1) / WG__RANDOM_TASK;
-    return n < 1 ? 1 : n;
-}
+WG__SELECT(select, wg__kernel_get(WG__KERNEL_dropout_mask, out))
 
 static const wg_op mask = {.struct_size = sizeof(wg_op),
                            .name = "dropout_mask",
@@ -32,7 +23,7 @@ static const wg_op mask = {.struct_size = sizeof(wg_op),
                            .flags = WG_OP_RANDOM | WG_OP_NO_GRADIENT,
                            .infer = infer,
                            .select = select,
-                           .tasks = tasks};
+                           .tasks = wg__random_tasks};
 
 const wg_op *const wg__dropout_ops[] = {&mask, NULL};
 
@@ -42,9 +33,7 @@ wg_tensor wg_dropout(wg_tensor x, double p)
     memset(&attr, 0, sizeof attr);
     if (!wg__shape(x, &attr.shape, "dropout")) return wg__nil_of(x);
     if (!(p >= 0 && p <= 1)) return wg_fail(x, WG_ERR_ARGUMENT, "dropout", "p = %g is not in [0, 1]", p);
-    if (!wg_dtype_is_float(wg_dtype_get(x)))
-        return wg_fail(x, WG_ERR_DTYPE, "dropout", "operand is %s: must be f32 or f64",
-                       wg_dtype_name(wg_dtype_get(x)));
+    if (!wg__float(x, "dropout")) return wg__nil_of(x);
     if (p == 0 || !wg_is_training(x.tape)) return wg__same(x);
     attr.dtype = (int32_t)wg_dtype_get(x);
     attr.p = p;

@@ -25,10 +25,7 @@ static wg_status infer_take(wg_infer *c, const wg_shape *x, int64_t axis, const 
     return wg__infer_size(c);
 }
 
-static wg_kernel take_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__take_kernel;
-}
+WG__SELECT(take_select, wg__take_kernel)
 
 /* ---- index_add: the gradient of embedding and index_select ------------------------------------------- */
 
@@ -56,10 +53,7 @@ static wg_status index_add_infer(wg_infer *c)
 
 static wg_tensor index_add_vjp(const wg_vjp_args *v, int k);
 
-static wg_kernel index_add_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_index_add, out);
-}
+WG__SELECT(index_add_select, wg__kernel_get(WG__KERNEL_index_add, out))
 
 static const wg_op index_add_op = {.struct_size = sizeof(wg_op),
                                    .name = "index_add",
@@ -149,7 +143,8 @@ wg_tensor wg_embedding(wg_tensor weight, wg_tensor index) { return take(&embeddi
 
 wg_tensor wg_index_select(wg_tensor x, int axis, wg_tensor index)
 {
-    if (!wg__both_set(x, index, "index_select") || !wg__axis(x, &axis, "index_select")) return wg__nil_of(x);
+    if (!wg__both_set(x, index, "index_select") || !wg__axis(x, &axis, "index_select"))
+        return wg__nil_of_both(x, index);
     if (wg_rank(index) >= 0 && wg_rank(index) != 1)
         return wg__refuse(x, WG_ERR_SHAPE, "index_select", "the index has %d axes: must have one", wg_rank(index));
     return take(&index_select_op, x, index, axis);
@@ -198,15 +193,8 @@ static wg_tensor scatter_add_vjp(const wg_vjp_args *v, int k)
     return k == 2 ? wg_gather(v->grad, (int)((const wg__axis_attr *)v->attr)->axis, v->in[1]) : WG_NONE;
 }
 
-static wg_kernel gather_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__gather_kernel;
-}
-
-static wg_kernel scatter_add_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_scatter_add, out);
-}
+WG__SELECT(gather_select, wg__gather_kernel)
+WG__SELECT(scatter_add_select, wg__kernel_get(WG__KERNEL_scatter_add, out))
 
 static const wg_op gather_op = {.struct_size = sizeof(wg_op),
                                 .name = "gather",
@@ -230,13 +218,14 @@ static const wg_op scatter_add_op = {.struct_size = sizeof(wg_op),
 
 wg_tensor wg_gather(wg_tensor x, int axis, wg_tensor index)
 {
-    if (!wg__both_set(x, index, "gather") || !wg__axis(x, &axis, "gather")) return wg__nil_of(x);
+    if (!wg__both_set(x, index, "gather") || !wg__axis(x, &axis, "gather")) return wg__nil_of_both(x, index);
     return take(&gather_op, x, index, axis);
 }
 
 wg_tensor wg_scatter_add(wg_tensor x, int axis, wg_tensor index, wg_tensor source)
 {
-    if (!wg__both_set(x, index, "scatter_add") || !wg__axis(x, &axis, "scatter_add")) return wg__nil_of(x);
+    if (!wg__both_set(x, index, "scatter_add") || !wg__axis(x, &axis, "scatter_add"))
+        return wg__nil_of_both(x, index);
     wg_tensor in[3] = {x, index, source};
     wg__axis_attr attr = {.axis = axis};
     return wg_record(&scatter_add_op, in, 3, &attr, sizeof attr);
@@ -291,10 +280,7 @@ static wg_tensor scatter_prod_vjp(const wg_vjp_args *v, int k)
     return wg_mul(wg_gather(v->grad, axis, index), other_terms(source, at));
 }
 
-static wg_kernel scatter_prod_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_scatter_prod, out);
-}
+WG__SELECT(scatter_prod_select, wg__kernel_get(WG__KERNEL_scatter_prod, out))
 
 static const wg_op scatter_prod_op = {.struct_size = sizeof(wg_op),
                                       .name = "scatter_prod",
@@ -328,10 +314,7 @@ static wg_status one_hot_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel one_hot_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__one_hot_kernel;
-}
+WG__SELECT(one_hot_select, wg__one_hot_kernel)
 
 const wg_op wg__one_hot_op = {.struct_size = sizeof(wg_op),
                               .name = "one_hot",

@@ -10,6 +10,10 @@
 #include "indexing.h"
 #include "loss.h"
 
+/* Defines a descriptor's `select`: the kernel by the dtypes `in` of the operands and `out` of the result. */
+#define WG__SELECT(name, kernel)                                                                                   \
+    static wg_kernel name(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out) { return kernel; }
+
 /* ---- the families ------------------------------------------------------------------------------------ */
 
 /* The descriptor of a row of pointwise.def; NULL past the end. */
@@ -17,25 +21,30 @@ const wg_op *wg__pointwise_op(int row);
 extern const wg_op wg__pointwise_ops[];
 
 extern const wg_op *const wg__structural_list[]; /* wg__structural_ops is the table for the engine */
-extern const wg_op *const wg__view_ops[];
-extern const wg_op *const wg__join_ops[];
-extern const wg_op *const wg__matmul_ops[];
-extern const wg_op *const wg__index_ops[];
-extern const wg_op *const wg__scatter_ops[];
-extern const wg_op *const wg__search_ops[];
-extern const wg_op *const wg__make_ops[];
-extern const wg_op *const wg__reduce_ops[];
-extern const wg_op *const wg__softmax_ops[];
-extern const wg_op *const wg__loss_ops[];
-extern const wg_op *const wg__center_ops[];
-extern const wg_op *const wg__norm_ops[];
-extern const wg_op *const wg__dropout_ops[];
-extern const wg_op *const wg__scan_ops[];
-extern const wg_op *const wg__update_ops[];
-extern const wg_op *const wg__conv_ops[];
-extern const wg_op *const wg__pool_ops[];
-extern const wg_op *const wg__attention_ops[];
-extern const wg_op *const wg__masked_ops[];
+/* The other families' lists, in the order of wg_op_at. */
+#define WG__FAMILIES(FAMILY)                                                                                       \
+    FAMILY(view)                                                                                                   \
+    FAMILY(join)                                                                                                   \
+    FAMILY(matmul)                                                                                                 \
+    FAMILY(index)                                                                                                  \
+    FAMILY(make)                                                                                                   \
+    FAMILY(reduce)                                                                                                 \
+    FAMILY(softmax)                                                                                                \
+    FAMILY(loss)                                                                                                   \
+    FAMILY(norm)                                                                                                   \
+    FAMILY(update)                                                                                                 \
+    FAMILY(scan)                                                                                                   \
+    FAMILY(dropout)                                                                                                \
+    FAMILY(conv)                                                                                                   \
+    FAMILY(pool)                                                                                                   \
+    FAMILY(attention)                                                                                              \
+    FAMILY(center)                                                                                                 \
+    FAMILY(masked)                                                                                                 \
+    FAMILY(scatter)                                                                                                \
+    FAMILY(search)
+#define WG__DECLARE(family) extern const wg_op *const wg__##family##_ops[];
+WG__FAMILIES(WG__DECLARE)
+#undef WG__DECLARE
 
 /* Structural ops that are defined in other files. */
 extern const wg_op wg__fill_op, wg__sum_op, wg__reshape_op, wg__expand_op, wg__concat_op, wg__pad_op;
@@ -93,6 +102,9 @@ static inline wg_tensor wg__nil_of(wg_tensor x)
     return x;
 }
 
+/* The same, after wg__both_set has found that one of the two was never set. */
+static inline wg_tensor wg__nil_of_both(wg_tensor a, wg_tensor b) { return wg__nil_of(a.tape ? a : b); }
+
 /* Normalizes *axis to 0 .. rank - 1; a negative one counts from the end. Returns false for a nil x, whose error is
  * already stored, and, with an error, for an axis out of range. */
 bool wg__axis(wg_tensor x, int *axis, const char *op);
@@ -106,8 +118,9 @@ wg_tensor wg__refuse(wg_tensor x, wg_status status, const char *op, const char *
 /* True if neither is WG_NONE; otherwise the error is stored on the other's tape. */
 bool wg__both_set(wg_tensor a, wg_tensor b, const char *op);
 
-/* True if both are f32, both f64, or one is nil; otherwise the error is stored. For compositions, whose ops would
- * report it under their own names. */
+/* True if x is f32, f64 or nil; if both are f32, both f64, or one is nil. Otherwise the error is stored. For
+ * compositions, whose ops would report it under their own names. */
+bool wg__float(wg_tensor x, const char *op);
 bool wg__both_float(wg_tensor a, wg_tensor b, const char *op);
 
 /* A tensor of a shape filled with a value; errors name op. */
@@ -120,6 +133,11 @@ wg_tensor wg__constant(wg_tensor like, double value);
 wg_tensor wg__sum_to(wg_tensor x, wg_shape shape);
 /* The mean along axes, which remain with size 1; 0 of no elements, which have no mean. */
 wg_tensor wg__mean_or_zero(wg_tensor x, wg_axes axes);
+
+/* The axes as a bit mask. false: an error is stored, or x is nil. */
+bool wg__axes_mask(wg_tensor x, wg_axes axes, const char *op, wg_shape *shape, uint32_t *mask);
+/* wg_var; errors name op. unit: that of wg__centered, in which the variance is then given; NULL: 1. */
+wg_tensor wg__variance(wg_tensor x, wg_axes axes, bool keep, int correction, wg_tensor *unit, const char *op);
 
 /* The derivative of trigamma; gamma.c. */
 wg_tensor wg__tetragamma(wg_tensor x);

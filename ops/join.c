@@ -182,7 +182,7 @@ static wg_tensor pad_vjp(const wg_vjp_args *v, int k)
     return wg_slice(v->grad, axis, attr->start, attr->start + wg_size(v->in[k], axis));
 }
 
-static wg_kernel pad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out) { return wg__pad_kernel; }
+WG__SELECT(pad_select, wg__pad_kernel)
 
 const wg_op wg__pad_op = {.struct_size = sizeof(wg_op),
                           .name = "pad",
@@ -254,10 +254,7 @@ static wg_tensor dilate_vjp(const wg_vjp_args *v, int k)
     return wg_slice_step(v->grad, (int)attr->axis, attr->start, stop, attr->step);
 }
 
-static wg_kernel dilate_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__dilate_kernel;
-}
+WG__SELECT(dilate_select, wg__dilate_kernel)
 
 const wg_op wg__dilate_op = {.struct_size = sizeof(wg_op),
                              .name = "dilate",

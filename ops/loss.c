@@ -78,25 +78,10 @@ static int64_t label_tasks(const wg_args *args) { return wg__reduce_tasks((wg__e
 
 /* ---- the ops ------------------------------------------------------------------------------------------- */
 
-static wg_kernel loss_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_cross_entropy, out);
-}
-
-static wg_kernel loss_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_cross_entropy_grad, out);
-}
-
-static wg_kernel target_weight_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_target_weight, out);
-}
-
-static wg_kernel label_scale_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_label_scale, out);
-}
+WG__SELECT(loss_select, wg__kernel_get(WG__KERNEL_cross_entropy, out))
+WG__SELECT(loss_grad_select, wg__kernel_get(WG__KERNEL_cross_entropy_grad, out))
+WG__SELECT(target_weight_select, wg__kernel_get(WG__KERNEL_target_weight, out))
+WG__SELECT(label_scale_select, wg__kernel_get(WG__KERNEL_label_scale, out))
 
 /* Class weights are constants of the loss; their gradient would silently be zero. */
 static wg_tensor no_weights_vjp(const wg_vjp_args *v, int k)
@@ -232,8 +217,7 @@ wg_tensor wg_cross_entropy_with(wg_tensor logits, wg_tensor labels, wg_cross_ent
     if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1))
         return wg_fail(logits, WG_ERR_ARGUMENT, name, "label_smoothing = %g is not in [0, 1]",
                        options.label_smoothing);
-    if ((unsigned)options.reduction > WG_REDUCE_NONE)
-        return wg_fail(logits, WG_ERR_ARGUMENT, name, "unknown reduction %d", (int)options.reduction);
+    if (!wg__is_reduction(logits, options.reduction, name)) return wg__nil_of(logits);
     wg_shape_text(&shape, a, sizeof a);
     wg_shape_text(&target, b, sizeof b);
     if (shape.rank == 0 || shape.size[shape.rank - 1] == 0)
@@ -314,8 +298,7 @@ static bool are_log_probabilities(wg_tensor p, wg_tensor labels, const char *op)
     wg_shape_text(&rows, a, sizeof a);
     const bool scalar = rows.rank == 0;
     if (!scalar) rows.size[--rows.rank] = 0;
-    if (!scalar && wg_shape_equal(&rows, &target) && wg_dtype_get(labels) == WG_I32)
-        return wg__both_float(p, p, op);
+    if (!scalar && wg_shape_equal(&rows, &target) && wg_dtype_get(labels) == WG_I32) return wg__float(p, op);
     wg_fail(p, WG_ERR_SHAPE, op, "%s, %s %s: log-probabilities must be [..., classes], labels i32 [...]", a,
             wg_shape_text(&target, b, sizeof b), wg_dtype_name(wg_dtype_get(labels)));
     return false;
@@ -369,31 +352,35 @@ wg_tensor wg_mse(wg_tensor x, wg_tensor target, wg_reduction reduction)
 wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction reduction)
 {
     if (!same_shape(x, target, reduction, "huber")) return wg__nil_of(x);
-    if (!(delta > 0)) return wg_fail(x, WG_ERR_ARGUMENT, "huber", "delta = %g is not positive", delta);
+    if (!(delta > 0)) return wg_fail(x, WG_ERR_ARGUMENT, "huber", "delta = %g: must be more than 0", delta);
     wg_tensor e = wg_sub(x, target);
     wg_tensor q = wg_maximum(wg_minimum(e, wg__constant(x, delta)), wg__constant(x, -delta));
     return wg__reduced(wg_mul(q, wg_sub(e, wg_mul(q, wg__constant(x, 0.5)))), reduction);
 }
 
 /* Each term is small where the prediction is right, so nothing cancels. */
+/* -yes ln sigmoid(z) - (1 - target) ln(1 - sigmoid(z)), z the logits. */
+static wg_tensor by_logits(wg_tensor logits, wg_tensor yes, wg_tensor target, wg_reduction reduction)
+{
+    wg_tensor no = wg_sub(wg__constant(target, 1), target);
+    return wg__reduced(wg_add(wg_mul(yes, wg_softplus(wg_neg(logits))), wg_mul(no, wg_softplus(logits))),
+                       reduction);
+}
+
 wg_tensor wg_binary_cross_entropy(wg_tensor logits, wg_tensor target, wg_reduction reduction)
 {
     if (!same_shape(logits, target, reduction, "binary_cross_entropy")) return wg__nil_of(logits);
-    wg_tensor yes = wg_mul(target, wg_softplus(wg_neg(logits)));
-    wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
-    return wg__reduced(wg_add(yes, no), reduction);
+    return by_logits(logits, target, target, reduction);
 }
 
 wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, wg_tensor positive_weight,
                                            wg_reduction reduction)
 {
-    const char *op = "binary_cross_entropy_weighted";
+    static const char *const op = "binary_cross_entropy_weighted";
     if (!same_shape(logits, target, reduction, op)) return wg__nil_of(logits);
     if (!wg__both_set(logits, positive_weight, op) || !wg__both_float(logits, positive_weight, op))
         return wg__nil_of(logits);
-    wg_tensor yes = wg_mul(wg_mul(target, positive_weight), wg_softplus(wg_neg(logits)));
-    wg_tensor no = wg_mul(wg_sub(wg__constant(target, 1), target), wg_softplus(logits));
-    return wg__reduced(wg_add(yes, no), reduction);
+    return by_logits(logits, wg_mul(target, positive_weight), target, reduction);
 }
 
 wg_tensor wg_binary_cross_entropy_probabilities(wg_tensor p, wg_tensor target, wg_reduction reduction)

@@ -41,7 +41,7 @@ wg_tensor wg_ones(wg_tape *tape, wg_dtype dtype, wg_shape shape)
 static wg_tensor like(wg_tensor x, double value, const char *op)
 {
     wg_shape shape;
-    return wg__shape(x, &shape, op) ? wg_full(x.tape, wg_dtype_get(x), shape, value) : wg__nil_of(x);
+    return wg__shape(x, &shape, op) ? wg__filled(x.tape, wg_dtype_get(x), shape, value, op) : wg__nil_of(x);
 }
 
 wg_tensor wg_zeros_like(wg_tensor x) { return like(x, 0, "zeros_like"); }
@@ -57,10 +57,7 @@ static wg_status arange_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel arange_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return out == WG_BOOL ? NULL : wg__arange_kernel;
-}
+WG__SELECT(arange_select, out == WG_BOOL ? NULL : wg__arange_kernel)
 
 const wg_op wg__arange_op = {.struct_size = sizeof(wg_op),
                              .name = "arange",
@@ -92,20 +89,9 @@ static wg_status random_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel uniform_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg_dtype_is_float(out) ? wg__uniform_kernel : NULL;
-}
-
-static wg_kernel normal_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg_dtype_is_float(out) ? wg__normal_kernel : NULL;
-}
-
-static wg_kernel bernoulli_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return out == WG_BOOL ? wg__bernoulli_kernel : NULL;
-}
+WG__SELECT(uniform_select, wg_dtype_is_float(out) ? wg__uniform_kernel : NULL)
+WG__SELECT(normal_select, wg_dtype_is_float(out) ? wg__normal_kernel : NULL)
+WG__SELECT(bernoulli_select, out == WG_BOOL ? wg__bernoulli_kernel : NULL)
 
 static const wg_op uniform_op = {.struct_size = sizeof(wg_op),
                                  .name = "uniform",

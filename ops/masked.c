@@ -21,15 +21,8 @@ static wg_status dots_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel product_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_masked_product, out);
-}
-
-static wg_kernel dots_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_masked_dots, out);
-}
+WG__SELECT(product_select, wg__kernel_get(WG__KERNEL_masked_product, out))
+WG__SELECT(dots_select, wg__kernel_get(WG__KERNEL_masked_dots, out))
 
 static wg_tensor product_vjp(const wg_vjp_args *v, int k);
 static wg_tensor dots_vjp(const wg_vjp_args *v, int k);

@@ -83,7 +83,7 @@ wg_tensor wg_linear(wg_tensor x, wg_tensor weight, wg_tensor bias)
 {
     wg_shape in, w, rows;
     char a[128], b[128];
-    if (!wg__both_set(x, weight, "linear")) return wg__nil_of(x.tape ? x : weight);
+    if (!wg__both_set(x, weight, "linear")) return wg__nil_of_both(x, weight);
     if (!wg__shape(x, &in, "linear") || !wg__shape(weight, &w, "linear")) return wg__nil_of(x);
     if (in.rank < 1 || w.rank != 2 || in.size[in.rank - 1] != w.size[1]) {
         return wg_fail(x, WG_ERR_SHAPE, "linear", "%s x %s: must be x[..., in] and weight[out, in]",
@@ -112,7 +112,7 @@ wg_tensor wg_dot(wg_tensor a, wg_tensor b)
 {
     wg_shape sa, sb;
     char ta[128], tb[128];
-    if (!wg__both_set(a, b, "dot")) return wg__nil_of(a.tape ? a : b);
+    if (!wg__both_set(a, b, "dot")) return wg__nil_of_both(a, b);
     if (!wg__shape(a, &sa, "dot") || !wg__shape(b, &sb, "dot")) return wg__nil_of(a);
     if (!wg_shape_equal(&sa, &sb))
         return wg_fail(a, WG_ERR_SHAPE, "dot", "%s, %s: shapes must be equal", wg_shape_text(&sa, ta, sizeof ta),
@@ -124,7 +124,7 @@ wg_tensor wg_outer(wg_tensor a, wg_tensor b)
 {
     wg_shape sa, sb;
     char ta[128], tb[128];
-    if (!wg__both_set(a, b, "outer")) return wg__nil_of(a.tape ? a : b);
+    if (!wg__both_set(a, b, "outer")) return wg__nil_of_both(a, b);
     if (!wg__shape(a, &sa, "outer") || !wg__shape(b, &sb, "outer")) return wg__nil_of(a);
     if (sa.rank != 1 || sb.rank != 1)
         return wg_fail(a, WG_ERR_SHAPE, "outer", "%s, %s: both must have one axis",

@@ -38,15 +38,8 @@ static wg_status infer_grad(wg_infer *c) { return check(c, 2); }
 
 static int64_t tasks(const wg_args *args) { return wg__reduce_tasks(wg__extents_of_rows(&args->in[0])); }
 
-static wg_kernel norm_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_norm, in[0]);
-}
-
-static wg_kernel grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_norm_grad, in[0]);
-}
+WG__SELECT(norm_select, wg__kernel_get(WG__KERNEL_norm, in[0]))
+WG__SELECT(grad_select, wg__kernel_get(WG__KERNEL_norm_grad, in[0]))
 
 static wg_tensor row_mean(wg_tensor x) { return wg__mean_or_zero(x, WG_AXES(-1)); }
 
@@ -94,14 +87,15 @@ const wg_op *const wg__norm_ops[] = {&layer_norm, &layer_norm_grad, &rms_norm, &
 
 wg_tensor wg_layer_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon)
 {
-    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "layer_norm", "epsilon = %g is negative", epsilon);
+    if (!(epsilon >= 0))
+        return wg_fail(x, WG_ERR_ARGUMENT, "layer_norm", "epsilon = %g: must be 0 or more", epsilon);
     wg__norm_attr attr = {epsilon, true};
     return wg_record(&layer_norm, (wg_tensor[]){x, weight, bias}, 3, &attr, sizeof attr);
 }
 
 wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon)
 {
-    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "rms_norm", "epsilon = %g is negative", epsilon);
+    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "rms_norm", "epsilon = %g: must be 0 or more", epsilon);
     wg__norm_attr attr = {epsilon, false};
     return wg_record(&rms_norm, (wg_tensor[]){x, weight}, 2, &attr, sizeof attr);
 }
@@ -110,8 +104,9 @@ wg_tensor wg_rms_norm(wg_tensor x, wg_tensor weight, double epsilon)
 wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor bias, double epsilon)
 {
     wg_shape shape;
-    if (!wg__shape(x, &shape, "group_norm") || !wg__both_float(x, x, "group_norm")) return wg__nil_of(x);
-    if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, "group_norm", "epsilon = %g is negative", epsilon);
+    if (!wg__shape(x, &shape, "group_norm") || !wg__float(x, "group_norm")) return wg__nil_of(x);
+    if (!(epsilon >= 0))
+        return wg_fail(x, WG_ERR_ARGUMENT, "group_norm", "epsilon = %g: must be 0 or more", epsilon);
     if (shape.rank < 2) return wg__refuse(x, WG_ERR_SHAPE, "group_norm", "x must be [N, C, ...]");
     const int64_t channels = shape.size[1];
     if (groups < 1 || channels < 1 || channels % groups)
@@ -119,8 +114,11 @@ wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor
                           (long long)channels, (long long)groups);
     wg_shape column = {.rank = shape.rank - 1};
     for (int d = 0; d < column.rank; d++) column.size[d] = d ? 1 : channels;
-    wg_tensor y = wg_reshape(x, WG_DIMS(shape.size[0], groups, -1));
-    y = wg_reshape(wg_layer_norm(y, WG_NONE, WG_NONE, epsilon), shape);
+    wg_tensor y = x;
+    if (wg_numel(x) > 0) {
+        y = wg_reshape(x, WG_DIMS(shape.size[0], groups, -1));
+        y = wg_reshape(wg_layer_norm(y, WG_NONE, WG_NONE, epsilon), shape);
+    }
     if (weight.tape) y = wg_mul(y, wg_reshape(weight, column));
     return bias.tape ? wg_add(y, wg_reshape(bias, column)) : y;
 }

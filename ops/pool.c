@@ -18,10 +18,7 @@ static wg_status argmax_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel argmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_pool_argmax, in[0]);
-}
+WG__SELECT(argmax_select, wg__kernel_get(WG__KERNEL_pool_argmax, in[0]))
 
 static int64_t argmax_tasks(const wg_args *args)
 {
@@ -110,11 +107,7 @@ static bool acceptable(wg_tensor x, const wg_pool_options *o, int axes, const ch
         wg__refuse(x, WG_ERR_SHAPE, op, "x must be [images, channels, %d spatial axes]", axes);
         return false;
     }
-    if (!wg_dtype_is_float(wg_dtype_get(x))) {
-        wg__refuse(x, WG_ERR_DTYPE, op, "operand is %s: must be f32 or f64", wg_dtype_name(wg_dtype_get(x)));
-        return false;
-    }
-    if (!rules_fit(x, o, axes, op)) return false;
+    if (!wg__float(x, op) || !rules_fit(x, o, axes, op)) return false;
     int64_t plane = 1;
     for (int i = 0; i < axes; i++) {
         int64_t reach, size = shape->size[2 + i], padded;
@@ -202,7 +195,7 @@ wg_tensor wg_max_unpool(wg_tensor x, wg_tensor indices, wg_shape shape)
 {
     static const char *const op = "max_unpool";
     wg_shape from, by;
-    if (!wg__both_set(x, indices, op) || !wg__both_float(x, x, op)) return wg__nil_of(x);
+    if (!wg__both_set(x, indices, op) || !wg__float(x, op)) return wg__nil_of_both(x, indices);
     if (spatial_axes(x, &from, op) == 0 || !wg__shape(indices, &by, op)) return wg__nil_of(x);
     if (wg_dtype_get(indices) != WG_I32 || !wg_shape_equal(&from, &by))
         return wg__refuse(x, WG_ERR_SHAPE, op, "indices must be i32 and of x's shape");

@@ -4,7 +4,7 @@
 /* Whether x is a float with elements along the axis, and size >= 1; *axis then counts from 0. */
 static bool along(wg_tensor x, int *axis, int64_t size, const char *op)
 {
-    if (!wg__both_float(x, x, op) || !wg__axis(x, axis, op)) return false;
+    if (!wg__float(x, op) || !wg__axis(x, axis, op)) return false;
     if (size >= 1 && wg_size(x, *axis) >= 1) return true;
     wg__refuse(x, WG_ERR_SHAPE, op, "axis %d to %lld: there must be elements before and after", *axis,
                (long long)size);
@@ -85,7 +85,8 @@ static wg_tensor adaptive(wg_tensor x, int axis, int64_t m, reduce_fn reduce, co
     if (!along(x, &axis, m, op)) return wg__nil_of(x);
     const int64_t n = wg_size(x, axis);
     if (m > MOST || n > INT32_MAX)
-        return wg__refuse(x, WG_ERR_SHAPE, op, "axis %d to %lld: at most %d", axis, (long long)m, MOST);
+        return wg__refuse(x, WG_ERR_SHAPE, op, "axis %d to %lld: at most %d, from at most 2^31 - 1", axis,
+                          (long long)m, MOST);
     wg_tensor part[MOST];
     for (int64_t i = 0; i < m; i++) {
         const int64_t first = i * n / m, end = ((i + 1) * n + m - 1) / m;
@@ -126,8 +127,7 @@ wg_tensor wg_unfold(wg_tensor x, int axis, int64_t size, int64_t step)
 wg_tensor wg_fold(wg_tensor x, int axis, int64_t n, int64_t step)
 {
     wg_shape shape;
-    if (!wg__both_float(x, x, "fold") || !wg__axis(x, &axis, "fold") || !wg__shape(x, &shape, "fold"))
-        return wg__nil_of(x);
+    if (!wg__float(x, "fold") || !wg__axis(x, &axis, "fold") || !wg__shape(x, &shape, "fold")) return wg__nil_of(x);
     const int last = shape.rank - 1;
     const int64_t count = shape.size[axis], size = shape.size[last];
     int64_t reach;

@@ -5,7 +5,7 @@
 
 wg_tensor wg_swiglu(wg_tensor gate, wg_tensor x)
 {
-    if (!wg__both_set(gate, x, "swiglu") || !wg__both_float(gate, x, "swiglu")) return wg__nil_of(gate);
+    if (!wg__both_set(gate, x, "swiglu") || !wg__both_float(gate, x, "swiglu")) return wg__nil_of_both(gate, x);
     return wg_mul(wg_silu(gate), x);
 }
 
@@ -20,11 +20,13 @@ static wg_tensor angles(wg_tensor position, int64_t pairs, double base)
 wg_tensor wg_rotary(wg_tensor x, wg_tensor position, double base, bool interleaved)
 {
     wg_shape shape;
-    if (!wg__both_set(x, position, "rotary") || !wg__shape(x, &shape, "rotary")) return wg__nil_of(x);
-    if (!wg__both_float(x, x, "rotary")) return wg__nil_of(x);
+    if (!wg__both_set(x, position, "rotary") || !wg__shape(x, &shape, "rotary"))
+        return wg__nil_of_both(x, position);
+    if (!wg__float(x, "rotary")) return wg__nil_of(x);
     if (shape.rank < 2 || shape.size[shape.rank - 1] % 2 || shape.size[shape.rank - 1] < 2)
         return wg__refuse(x, WG_ERR_SHAPE, "rotary", "must be [..., T, d] with an even d");
-    if (!(base > 0) || isinf(base)) return wg_fail(x, WG_ERR_ARGUMENT, "rotary", "base = %g is not positive", base);
+    if (!(base > 0) || isinf(base))
+        return wg_fail(x, WG_ERR_ARGUMENT, "rotary", "base = %g: must be a finite number more than 0", base);
     const int64_t d = shape.size[shape.rank - 1];
     const wg_dtype dtype = wg_dtype_get(x);
     wg_tensor angle = angles(position, d / 2, base), c = wg_cast(wg_cos(angle), dtype),

@@ -5,15 +5,8 @@
 #include "kernels/reduce/reduce.h"
 #include "kernels/kernels.h"
 
-static wg_kernel cumsum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_cumsum, in[0]);
-}
-
-static wg_kernel argsort_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_argsort, in[0]);
-}
+WG__SELECT(cumsum_select, wg__kernel_get(WG__KERNEL_cumsum, in[0]))
+WG__SELECT(argsort_select, wg__kernel_get(WG__KERNEL_argsort, in[0]))
 
 static wg_status infer_cumsum(wg_infer *c)
 {
@@ -103,14 +96,14 @@ wg_tensor wg_argsort(wg_tensor x, int axis, bool descending)
 
 wg_tensor wg_sort(wg_tensor x, int axis, bool descending)
 {
-    if (!wg__axis(x, &axis, "sort") || !wg__both_float(x, x, "sort")) return wg__nil_of(x);
+    if (!wg__axis(x, &axis, "sort") || !wg__float(x, "sort")) return wg__nil_of(x);
     return wg_gather(x, axis, order(x, axis, descending, wg_size(x, axis)));
 }
 
 wg_tensor wg_topk(wg_tensor x, int k, int axis, bool largest, wg_tensor *indices)
 {
     wg_tensor index = wg__nil_of(x);
-    if (wg__axis(x, &axis, "topk") && wg__both_float(x, x, "topk")) {
+    if (wg__axis(x, &axis, "topk") && wg__float(x, "topk")) {
         int64_t size = wg_size(x, axis);
         index = k < 0 || k > size ? wg_fail(x, WG_ERR_ARGUMENT, "topk",
                                             "k = %d is not in 0 .. %lld, the size of the axis", k, (long long)size)

@@ -8,7 +8,7 @@ typedef wg_tensor (*combine_fn)(wg_tensor earlier, wg_tensor x);
 
 static wg_tensor scan(wg_tensor x, int axis, combine_fn combine, double identity, const char *op)
 {
-    if (!wg__both_float(x, x, op) || !wg__axis(x, &axis, op)) return wg__nil_of(x);
+    if (!wg__float(x, op) || !wg__axis(x, &axis, op)) return wg__nil_of(x);
     const int64_t n = wg_size(x, axis);
     if (n <= 1) return wg__same(x);
     for (int64_t distance = 1; distance < n; distance *= 2)

@@ -27,10 +27,7 @@ static wg_status arg_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel arg_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_scatter_arg, wg_dtype_is_float(in[1]) ? in[1] : WG_F32);
-}
+WG__SELECT(arg_select, wg__kernel_get(WG__KERNEL_scatter_arg, wg_dtype_is_float(in[1]) ? in[1] : WG_F32))
 
 static const wg_op scatter_arg = {.struct_size = sizeof(wg_op),
                                   .name = "scatter_arg",
@@ -183,7 +180,7 @@ wg_tensor wg_index_put(wg_tensor x, const wg_tensor *index, int n, wg_tensor val
     static const char *const op = "index_put";
     wg_shape to, by, from, rows, put;
     if (!wg__both_set(x, values, op) || !wg__shape(x, &to, op) || !wg__shape(values, &from, op))
-        return wg__nil_of(x);
+        return wg__nil_of_both(x, values);
     if (!index || n < 1 || n > to.rank)
         return wg__refuse(x, WG_ERR_ARGUMENT, op, "%d indices: must be 1 to %d, the axes of x", n, to.rank);
     if (!index_shape(x, index, n, &by, op)) return wg__nil_of(x);

@@ -28,10 +28,7 @@ static wg_status search_infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_kernel search_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_searchsorted, in[0]);
-}
+WG__SELECT(search_select, wg__kernel_get(WG__KERNEL_searchsorted, in[0]))
 
 static const wg_op searchsorted = {.struct_size = sizeof(wg_op),
                                    .name = "searchsorted",
@@ -73,7 +70,7 @@ wg_tensor wg_bincount(wg_tensor index, int64_t bins)
 /* Whether x is a float with elements along the axis; *axis then counts from 0. */
 static bool along(wg_tensor x, int *axis, const char *op)
 {
-    if (!wg__both_float(x, x, op) || !wg__axis(x, axis, op)) return false;
+    if (!wg__float(x, op) || !wg__axis(x, axis, op)) return false;
     if (wg_size(x, *axis) > 0) return true;
     wg__refuse(x, WG_ERR_SHAPE, op, "axis %d has no elements", *axis);
     return false;

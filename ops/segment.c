@@ -64,8 +64,8 @@ wg_tensor wg_segment_reduce(wg_tensor x, wg_tensor index, int64_t segments, wg_s
 {
     static const char *const op = "segment_reduce";
     wg_shape shape, by;
-    if (!wg__both_set(x, index, op) || !wg__both_float(x, x, op) || !wg__is_scatter_mode(x, mode, op))
-        return wg__nil_of(x);
+    if (!wg__both_set(x, index, op) || !wg__float(x, op) || !wg__is_scatter_mode(x, mode, op))
+        return wg__nil_of_both(x, index);
     if (!wg__shape(x, &shape, op) || !wg__shape(index, &by, op)) return wg__nil_of(x);
     if (wg_dtype_get(index) != WG_I32)
         return wg__refuse(x, WG_ERR_DTYPE, op, "the index is %s: must be i32", wg_dtype_name(wg_dtype_get(index)));
@@ -86,7 +86,11 @@ wg_tensor wg_segment_reduce(wg_tensor x, wg_tensor index, int64_t segments, wg_s
 /* Bags of equal sizes: rows [bags, n, d]. */
 static wg_tensor equal_bags(wg_tensor rows, wg_scatter_mode mode)
 {
-    static wg_tensor (*const reduce[])(wg_tensor, wg_axes, bool) = {wg_sum, wg_mean, wg_max, wg_min, wg_prod};
+    static wg_tensor (*const reduce[])(wg_tensor, wg_axes, bool) = {[WG_SCATTER_SUM] = wg_sum,
+                                                                    [WG_SCATTER_MEAN] = wg_mean,
+                                                                    [WG_SCATTER_MAX] = wg_max,
+                                                                    [WG_SCATTER_MIN] = wg_min,
+                                                                    [WG_SCATTER_PROD] = wg_prod};
     const bool none = wg_size(rows, 1) == 0 && mode != WG_SCATTER_PROD;
     return (none ? wg_sum : reduce[mode])(rows, WG_AXES(1), false);
 }
@@ -98,7 +102,7 @@ static bool is_bag(wg_tensor weight, wg_tensor index, wg_tensor marks, int axes,
     wg_shape shape;
     if (!wg__both_set(weight, index, op) || !wg__is_scatter_mode(weight, mode, op)) return false;
     if (axes == 1 && !wg__both_set(weight, marks, op)) return false;
-    if (!wg__both_float(weight, weight, op) || !wg__shape(index, &shape, op)) return false;
+    if (!wg__float(weight, op) || !wg__shape(index, &shape, op)) return false;
     if (shape.rank == axes) return true;
     wg__refuse(index, WG_ERR_SHAPE, op, "the index must be %s",
                axes == 1 ? "[n]" : "[bags, n] if there are no offsets");

@@ -25,15 +25,8 @@ static wg_tensor row_sum(wg_tensor x) { return wg_sum(x, WG_AXES(-1), true); }
 
 /* ---- softmax ------------------------------------------------------------------------------------------- */
 
-static wg_kernel softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_softmax, in[0]);
-}
-
-static wg_kernel softmax_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_softmax_grad, in[0]);
-}
+WG__SELECT(softmax_select, wg__kernel_get(WG__KERNEL_softmax, in[0]))
+WG__SELECT(softmax_grad_select, wg__kernel_get(WG__KERNEL_softmax_grad, in[0]))
 
 /* u = y (g - sum g y), from the result y and its gradient g. By g it is symmetric; by y, with c the incoming gradient:
  * c (g - sum g y) - g sum c y. */
@@ -85,10 +78,7 @@ static wg_status masked_infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_kernel masked_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_masked_softmax, out);
-}
+WG__SELECT(masked_select, wg__kernel_get(WG__KERNEL_masked_softmax, out))
 
 static wg_tensor masked_vjp(const wg_vjp_args *v, int k) { return k == 0 ? softmax_vjp(v, k) : WG_NONE; }
 
@@ -104,15 +94,8 @@ static const wg_op masked_softmax = {.struct_size = sizeof(wg_op),
 
 /* ---- log-softmax --------------------------------------------------------------------------------------- */
 
-static wg_kernel log_softmax_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_log_softmax, in[0]);
-}
-
-static wg_kernel log_softmax_grad_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_log_softmax_grad, in[0]);
-}
+WG__SELECT(log_softmax_select, wg__kernel_get(WG__KERNEL_log_softmax, in[0]))
+WG__SELECT(log_softmax_grad_select, wg__kernel_get(WG__KERNEL_log_softmax_grad, in[0]))
 
 /* u = g - e^y sum g, with c the incoming gradient. By g: c - sum c e^y. By y: -c e^y sum g. */
 static wg_tensor log_softmax_grad_vjp(const wg_vjp_args *v, int k)
@@ -168,7 +151,7 @@ wg_tensor wg_masked_softmax(wg_tensor x, wg_tensor mask, int axis)
     wg_shape shape, own, both;
     if (!wg__both_set(x, mask, "masked_softmax") || !wg__axis(x, &axis, "masked_softmax") ||
         !wg__shape(x, &shape, "masked_softmax") || !wg__shape(mask, &own, "masked_softmax"))
-        return wg__nil_of(x);
+        return wg__nil_of_both(x, mask);
     if (wg_shape_broadcast(&own, &shape, &both) && wg_shape_equal(&both, &shape)) mask = wg_expand(mask, shape);
     int last = shape.rank - 1;
     if (axis == last) return wg_record(&masked_softmax, (wg_tensor[]){x, mask}, 2, NULL, 0);

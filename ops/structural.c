@@ -21,10 +21,7 @@ static wg_status fill_infer(wg_infer *c)
     return wg__infer_size(c);
 }
 
-static wg_kernel fill_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__fill_kernel;
-}
+WG__SELECT(fill_select, wg__fill_kernel)
 
 const wg_op wg__fill_op = {
     .struct_size = sizeof(wg_op), .name = "fill", .infer = fill_infer, .select = fill_select};
@@ -39,10 +36,7 @@ static wg_status copy_infer(wg_infer *c)
 
 static wg_tensor copy_vjp(const wg_vjp_args *v, int k) { return v->grad; }
 
-static wg_kernel copy_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__copy_kernel;
-}
+WG__SELECT(copy_select, wg__copy_kernel)
 
 static const wg_op copy_op = {.struct_size = sizeof(wg_op),
                               .name = "copy",
@@ -68,10 +62,7 @@ static wg_status sum_infer(wg_infer *c)
 
 static wg_tensor sum_vjp(const wg_vjp_args *v, int k) { return wg_expand(v->grad, wg_shape_get(v->in[k])); }
 
-static wg_kernel sum_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__kernel_get(WG__KERNEL_sum, out);
-}
+WG__SELECT(sum_select, wg__kernel_get(WG__KERNEL_sum, out))
 
 const wg_op wg__sum_op = {.struct_size = sizeof(wg_op),
                           .name = "sum",
@@ -85,10 +76,7 @@ const wg_op wg__sum_op = {.struct_size = sizeof(wg_op),
 
 /* ---- accumulate -------------------------------------------------------------------------------------- */
 
-static wg_kernel accumulate_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return out == WG_BOOL ? NULL : wg__accumulate_kernel;
-}
+WG__SELECT(accumulate_select, out == WG_BOOL ? NULL : wg__accumulate_kernel)
 
 static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
                                     .name = "accumulate",

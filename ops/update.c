@@ -39,10 +39,7 @@ static wg_tensor update_vjp(const wg_vjp_args *v, int k)
     return wg_index_select(v->grad, axis, indices(v->in[0], wg_size(v->in[1], axis), wg_size(v->in[2], axis)));
 }
 
-static wg_kernel update_select(const wg_op *op, const wg_dtype *in, int n_in, wg_dtype out)
-{
-    return wg__update_kernel;
-}
+WG__SELECT(update_select, wg__update_kernel)
 
 static const wg_op update_slice = {.struct_size = sizeof(wg_op),
                                    .name = "update_slice",
@@ -58,7 +55,8 @@ const wg_op *const wg__update_ops[] = {&update_slice, NULL};
 
 wg_tensor wg_update_slice(wg_tensor x, int axis, wg_tensor start, wg_tensor slice)
 {
-    if (!wg__both_set(x, start, "update_slice") || !wg__axis(x, &axis, "update_slice")) return wg__nil_of(x);
+    if (!wg__both_set(x, start, "update_slice") || !wg__axis(x, &axis, "update_slice"))
+        return wg__nil_of_both(x, start);
     const wg_tensor in[3] = {start, slice, x};
     const wg__axis_attr attr = {.axis = axis};
     return wg_record(&update_slice, in, 3, &attr, sizeof attr);

@@ -11,6 +11,9 @@
 
 #include "../../../autograd/tape/exec.h"
 
+/* Of a function whose arguments are constants where it is called: each call is compiled on its own. */
+#define INLINE static inline __attribute__((always_inline))
+
 #ifdef WG__ISA
 #define WG__CAT4_(a, b, c, d) a##b##c##d
 #define WG__CAT4(a, b, c, d)  WG__CAT4_(a, b, c, d)

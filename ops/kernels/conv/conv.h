@@ -102,8 +102,8 @@ void wg__conv_tap_offsets(const wg__conv *c, int64_t *to);
 
 /* ---- direct convolution (direct.c), planned by tables.c ---------------------------------------------------------- */
 
-/* WG__STEPS keeps the panel of a weight's gradient in cache (commit f4cde75); with 64 or 1024 the rows of `./run bench
- * --threads 1 --filter conv` differ by less than the noise. The others were chosen, not measured. */
+/* WG__STEPS keeps the panel of a weight's gradient in cache; with 64 or 1024 the rows of `./run bench --threads 1
+ * --filter conv` differ by less than the noise. The others were chosen, not measured. */
 enum {
     WG__PANEL = 32,      /* output channels in adjacent lanes, packed together */
     WG__STEPS = 256,     /* outputs that a weight's gradient sums over at a time */

@@ -9,8 +9,6 @@
 #include "../gemm/pair.h"
 #include "../gemm/transpose.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { PANEL = WG__PANEL, SET = WG__SET, LINES = 2 * SET };
 
 #define F32_(name, isa) wg__##name##_f32_##isa

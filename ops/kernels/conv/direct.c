@@ -16,8 +16,6 @@
 
 #include "../gemm/transpose.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { PANEL = WG__PANEL };
 
 /* ---- the register tile --------------------------------------------------------------------------------------- */

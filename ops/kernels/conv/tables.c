@@ -1,6 +1,6 @@
 /* Plans direct convolutions (direct.c) from shapes alone: the tables of offsets drawn in conv.h, the cut into tasks,
- * and the layout of the scratch. The limits below were chosen with the direct kernels (commit b4604a5: 64 channels 3x3
- * from 95 to 103 GFLOP/s forward, 76 to 103 for the image's gradient, docs/performance.md); none was measured alone. */
+ * and the layout of the scratch. The limits below were measured together with the direct kernels
+ * (docs/performance.md: 64 channels 3x3 from 95 to 103 GFLOP/s forward), none of them alone. */
 #include "plan.h"
 
 enum { LANES = 16 /* of a vector when wasted lanes are counted; the same on all machines */ };

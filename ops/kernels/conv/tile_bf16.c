@@ -3,8 +3,6 @@
 
 #include "../gemm/pair.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { PANEL = WG__PANEL };
 
 #if defined WG__AMX

@@ -8,8 +8,6 @@
 
 #include "../gemm/pair.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { PANEL = WG__PANEL, SET = WG__SET };
 
 /* ---- the weight's gradient: packing ------------------------------------------------------------------------------ */

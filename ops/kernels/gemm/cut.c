@@ -1,9 +1,9 @@
 /* The cut of a product into tasks: a function of its shape and strides alone. Compiled per variant.
  *
  * The cut changes no bit (gemm.h), so it is free to minimize cost: enough tasks to share among threads, and as little
- * redundant packing as that allows. The thresholds were chosen by hand when cuts by cost were introduced (commit
- * fff0b86); no experiment is recorded. docs/performance.md, "what was tried and gave nothing", has two against other
- * choices: fewer, larger tasks, and packing A where its rows are a multiple of 4 KiB apart. */
+ * redundant packing as that allows. The thresholds were chosen by hand; docs/performance.md, "what was tried and gave
+ * nothing", has what was measured against other choices: fewer, larger tasks, and packing A where its rows are a
+ * multiple of 4 KiB apart. */
 #include "cut.h"
 
 /* BLIS' micro-kernel if its panels are whole tiles of ours, and no higher, so that our tile can compute the edges; else

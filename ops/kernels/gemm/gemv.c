@@ -2,8 +2,6 @@
 #include "../../../autograd/base/bf16.h"
 #include "tile.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE void store_sum(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
 
 /* LANES elements of B, and one. */
@@ -30,9 +28,11 @@ INLINE void columns(int vectors, bool half, int64_t k, const real *x, wg__side b
     const int64_t next = LANES * unit_of((wg__side){.half = half});
     vector sum[8];
     for (int v = 0; v < vectors; v++) sum[v] = (vector){0};
-    for (int64_t p = 0; p < k; p++) UNROLL
-    for (int v = 0; v < vectors; v++)
-        sum[v] = VECTOR_FMA(SPLAT(x[p]), load_b(half, b.data + p * b.k + v * next), sum[v]);
+    for (int64_t p = 0; p < k; p++) {
+        UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[v] = VECTOR_FMA(SPLAT(x[p]), load_b(half, b.data + p * b.k + v * next), sum[v]);
+    }
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < LANES; j++) store_sum(add, y + (v * LANES + j) * y_stride, sum[v][j]);
 }

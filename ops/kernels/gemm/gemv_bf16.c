@@ -1,8 +1,6 @@
 /* One row times a matrix whose rows are contiguous, in bf16, with the bits of a tile. Compiled per variant. */
 #include "pair.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { MOST = 8 }; /* vectors at once */
 
 /* `vectors` vectors of columns. */

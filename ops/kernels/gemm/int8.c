@@ -13,11 +13,12 @@
 
 enum {
     WIDE = 64,   /* columns of a panel: pairs of steps are two cache lines */
-    BLOCK = 512, /* steps; 512 * 127 * 32767 is the largest such product that fits 32 bits */
+    BLOCK = 512, /* steps */
     ROWS = 4,    /* of a tile of VECTORS vectors of columns */
     VECTORS = 4,
     MOST_ROWS = 16 * ROWS /* that a task holds in 16 bits */
 };
+_Static_assert(INT64_C(1) * BLOCK * 127 * 32767 <= INT32_MAX, "the sum of a block fits 32 bits");
 
 typedef struct panel {
     float scale[WIDE];

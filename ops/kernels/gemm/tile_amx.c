@@ -2,8 +2,6 @@
  * bytes. tdpbf16ps multiplies 16 rows of 16 pairs with 16 steps of 16 pairs. Compiled for AMX. */
 #include "pair.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { SIDE = 16, AHEAD = 1024 /* bytes of B that are prefetched */ };
 
 /* All registers: 16 rows of 64 bytes. */

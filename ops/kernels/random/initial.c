@@ -1,6 +1,7 @@
 /* Initial values of parameters: random numbers that are a function of (seed, key, element) alone. */
 #include "random.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "../../../autograd/base/random.h"
@@ -71,8 +72,6 @@ typedef struct vectors {
     int64_t n, length, vector, element; /* vectors and their length; strides of both */
 } vectors;
 
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE double get(wg_dtype dtype, const vectors *x, int64_t v, int64_t i)
 {
     int64_t at = v * x->vector + i * x->element;
@@ -129,8 +128,9 @@ void wg__orthogonal(wg_dtype dtype, double gain, uint64_t seed, uint64_t key, in
     wg__fill_random(dtype, WG_INIT_NORMAL, 0, 1, seed, key, rows * cols, out);
     vectors by_row = {out, rows, cols, cols, 1}, by_column = {out, cols, rows, 1, cols};
     const vectors *x = rows <= cols ? &by_row : &by_column;
+    assert(wg_dtype_is_float(dtype));
     if (dtype == WG_F32)
         orthonormalize(WG_F32, x, gain);
-    else if (dtype == WG_F64)
+    else
         orthonormalize(WG_F64, x, gain);
 }

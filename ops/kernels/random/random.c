@@ -32,8 +32,6 @@ void wg__arange_kernel(const wg_args *args, int64_t task)
     for (; at < stop; at++) store(&args->out, at, attr->start + (double)at * attr->step);
 }
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* Four uniform numbers in [0, 1), those of elements at .. at + 3. */
 INLINE void uniform4(const wg_args *args, int64_t at, bool f64, double u[4])
 {

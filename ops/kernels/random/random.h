@@ -7,7 +7,8 @@
 
 #include "../base/kernel.h"
 
-enum { WG__RANDOM_TASK = 16384 }; /* elements of a task, a multiple of a Philox block's 4; chosen, not measured */
+enum { WG__RANDOM_TASK = 16384 }; /* elements of a task; chosen, not measured */
+_Static_assert(WG__RANDOM_TASK % 64 == 0, "a task begins at a block of Philox, and at a group of dropout's blocks");
 
 typedef struct wg__arange_attr {
     double start, step;

@@ -3,7 +3,7 @@
 
 /* Adjacent sums are computed in strips of columns. Sums of whole rows, as over all axes of images but the channels,
  * need no strips; their tasks are larger, since the rows of one image are contiguous. No copy of the operand: 2 % of
- * resnet-ish (docs/performance.md, commit bdd2b47); the sizes themselves were chosen, not measured. */
+ * resnet-ish (docs/performance.md); the sizes themselves were chosen, not measured. */
 static int64_t block(int64_t in, int64_t out, bool of_rows)
 {
     int64_t columns = of_rows ? 1 : WG__SUM_COLUMNS, task = of_rows ? 8 * WG__REDUCE_TASK : WG__REDUCE_TASK;
