@@ -116,6 +116,10 @@ wg_status wg_read(wg_tensor tensor, void *out, size_t bytes)
         wg_fail(tensor, WG_ERR_ARGUMENT, "read", "the tensor has %zu bytes, not %zu", size, bytes);
         return WG_ERR_ARGUMENT;
     }
+    if (size && !out) {
+        wg_fail(tensor, WG_ERR_ARGUMENT, "read", "the memory to read to is NULL");
+        return WG_ERR_ARGUMENT;
+    }
     if (size) memcpy(out, data, size);
     return WG_OK;
 }

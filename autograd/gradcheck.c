@@ -308,7 +308,7 @@ static void conclude(checker *c)
         snprintf(where, sizeof where, "at %.80s[%lld]", wg_printable(v->param, name, sizeof name),
                  (long long)v->index);
     if (v->checks == 0) {
-        snprintf(v->text, sizeof v->text, "gradcheck: no parameter to check");
+        snprintf(v->text, sizeof v->text, "gradcheck: passed; the parameters have no elements");
     } else {
         snprintf(v->text, sizeof v->text, "gradcheck: %s, order %d, %s: analytic %.10g, numeric %.10g",
                  v->ok ? "passed; worst" : "FAILED", v->order, where, v->analytic, v->numeric);
@@ -340,6 +340,8 @@ wg_verdict wg_gradcheck(wg_tape *tape, wg_params *set, wg_loss_fn loss, void *co
         refuse(&c, WG_ERR_DTYPE, "the set must be f64: create it with wg_params_new(WG_F64)");
     } else if (!(options.epsilon > 0) || !(options.atol >= 0) || !(options.rtol >= 0)) {
         refuse(&c, WG_ERR_ARGUMENT, "epsilon must be positive and tolerances not negative (wg_gradcheck_defaults)");
+    } else if (options.directions <= 0 && options.elements == 0) {
+        refuse(&c, WG_ERR_ARGUMENT, "directions and elements are both 0: nothing would be compared");
     }
     if (c.verdict.status != WG_OK) return c.verdict;
 

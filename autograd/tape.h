@@ -92,8 +92,9 @@ WG_API int wg_pool_threads(const wg_pool *pool);
 /* ---- reset and errors ---------------------------------------------------------------------------- */
 
 /* Discards everything recorded and starts a new epoch; tensors of the old one become invalid. Memory and cached plans
- * are kept. Returns the first error since the last reset; its message can be read with wg_tape_message until the next
- * error. */
+ * are kept. What was begun and not ended (no_grad, rematerialization regions, scopes) ends, so that a step that failed
+ * half-way leaves nothing open: a loop that resets begins them anew in each round. Returns the first error since the
+ * last reset; its message can be read with wg_tape_message until the next error. */
 WG_API wg_status wg_tape_reset(wg_tape *tape);
 
 /* The first error since the last reset, or WG_OK. */
@@ -119,7 +120,7 @@ WG_API bool wg_bf16_is_fast(void);
 WG_API bool wg_set_training(wg_tape *tape, bool training);
 WG_API bool wg_is_training(const wg_tape *tape);
 
-/* No gradient flows through operations recorded between these calls. They nest. */
+/* No gradient flows through operations recorded between these calls. They nest; wg_tape_reset ends them all. */
 WG_API void wg_no_grad_begin(wg_tape *tape);
 WG_API void wg_no_grad_end(wg_tape *tape);
 
@@ -158,11 +159,12 @@ WG_API uint64_t wg_next_step(const wg_tape *tape);
 
 /* ---- leaves -------------------------------------------------------------------------------------- */
 
-/* Records a tensor with a copy of `numbers`, which are contiguous and row-major. Use it for input that changes from
- * step to step: the cached plan of the step is reused. */
+/* Records a tensor with a copy of `numbers`, which are contiguous and row-major; of WG_BOOL they are bytes, and all but 0
+ * are true. Use it for input that changes from step to step: the cached plan of the step is reused. */
 WG_API wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to.
- * Those that are not aligned as C wants it, as in the middle of a mapped file, are copied. */
+ * Those that are not aligned as C wants it, as in the middle of a mapped file, are copied, and so are bytes of WG_BOOL
+ * if one is neither 0 nor 1. */
 WG_API wg_tensor wg_borrow(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* A scalar, shape []. An error if the dtype is i32 and the value is not an i32. */
 WG_API wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value);

@@ -13,7 +13,7 @@ static const char *invalid_field(const wg_dataset *data, const wg_field *field)
 {
     size_t bytes;
     if ((unsigned)field->dtype >= WG_DTYPES) return "the dtype is invalid";
-    if (field->shape.rank < 0 || field->shape.rank >= WG_MAX_RANK) return "the shape has a rank of 0 to 7";
+    if (field->shape.rank < 0 || field->shape.rank >= WG_MAX_RANK) return "the shape must have a rank of 0 to 7";
     if (!wg_shape_bytes(&field->shape, field->dtype, &bytes)) return "the size is invalid or too large";
     if (!field->data && !data->make) return "it has no data, and the data set no function";
     return NULL;

@@ -113,7 +113,7 @@ static wg_status check_rows(wg_csv *csv, wg_error *error)
     while (wg__csv_walk_next(&w)) {
         if (w.column >= csv->columns || (w.ends_row && w.column + 1 < csv->columns))
             return wg_error_set(error, WG_ERR_FORMAT, WG__AT "line %llu has %s than %lld fields", csv->path,
-                                (unsigned long long)w.line, w.column < csv->columns ? "less" : "more",
+                                (unsigned long long)w.line, w.column < csv->columns ? "fewer" : "more",
                                 (long long)csv->columns);
         csv->rows = w.row; /* the header is row 0 */
     }

@@ -216,6 +216,7 @@ static wg_status read_chunked(wg__h5 *h, const wg__h5_header *header, const wg__
     chunked c = {.h = h, .a = a, .bytes = a->width, .chunks = 1, .shuffle = -1, .deflate = -1};
     wg__h5_message filters;
     const int rank = a->shape.rank;
+    if (rank == 0) return wg__h5_fail(h, "it is one number in chunks, which HDF5 does not allow");
     if (layout->size < 3 || (uint8_t)layout->data[2] != rank + 1 || layout->size < 11 + 4 * ((size_t)rank + 1) ||
         wg__get32(layout->data + 11 + 4 * rank) != a->width)
         return wg__h5_fail(h, "its chunks have another shape than it");

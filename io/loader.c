@@ -25,7 +25,8 @@ wg_loader_options wg_loader_defaults(void)
 /* Why the options are invalid; NULL if they are valid. */
 static const char *invalid_reason(int64_t n, const wg_loader_options *o)
 {
-    if (n < 1 || (uint64_t)n > SIZE_MAX / 64) return "there must be at least one sample";
+    if (n < 1) return "there must be at least one sample";
+    if ((uint64_t)n > SIZE_MAX / 64) return "there are too many samples for this machine's memory";
     if (o->batch < 1) return "a batch must have at least 1 sample";
     if (o->drop_last && o->batch > n) return "too few samples to fill a batch";
     if (o->lengths && o->bucket < 1) return "bucket must be at least 1";

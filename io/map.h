@@ -32,7 +32,7 @@ bool wg__map_name(const wg_map_row *row, const char *name, char *to, size_t size
 
 /* Arranges a tensor of this shape. NULL, or the reason why it cannot be. */
 const char *wg__arrange(const wg_map_row *how, const wg_shape *shape, wg__arranged *arranged);
-/* Converts the part's elements, in their order, to memory of this dtype, f32 or f64. */
+/* Converts the part's elements, in their order, to memory of this dtype, f32, f64 or bf16. */
 void wg__copy_arranged(const wg__arranged *a, const wg__converter *converter, const char *from, wg_dtype dtype,
                        char *to);
 

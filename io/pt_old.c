@@ -80,7 +80,8 @@ static wg_status read_keys(wg__pt *c, size_t size, size_t *at)
     wg_status status = run(c, &p, size, at, &root);
     const wg__pvalue *memo = (const wg__pvalue *)p.memo.data;
     const size_t n = p.memo.size / sizeof *memo;
-    if (status == WG_OK && (n == 0 || wg__pickle_box(&p, 0)->count != n - 1))
+    const bool is_list = status == WG_OK && n > 0 && root.kind == WG__P_DICT && root.at == 0;
+    if (status == WG_OK && !(is_list && wg__pickle_box(&p, 0)->is_list && wg__pickle_box(&p, 0)->count == n - 1))
         status = wg__tensors_fail(c->file, c->error, "its last pickle is no list of keys");
     if (status == WG_OK) {
         c->old = calloc(n, sizeof *c->old);

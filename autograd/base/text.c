@@ -19,8 +19,8 @@ size_t wg__utf8_length(const void *p, size_t n)
 /* Control characters (C0, DEL, C1), ends of lines, and marks that change the direction of the text around them. */
 static bool is_control(unsigned code)
 {
-    return code < 32 || (code >= 127 && code < 0xA0) || code == 0x2028 || code == 0x2029 ||
-           (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+    return code < 32 || (code >= 127 && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
+           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
 }
 
 enum { PIECE = 8 };

@@ -47,11 +47,16 @@ static void collapse(wg__chain *chain)
         }
     }
     chain->rank = rank;
-    for (int i = 0; i < n; i++) {
+}
+
+/* Which operands are contiguous, and which are one element. */
+static void classify(wg__chain *chain)
+{
+    for (int i = 0; i < chain->n_loads + chain->n_stores; i++) {
         wg__chain_operand *o = operand_at(chain, i);
         int64_t contiguous = 1;
         o->flat = o->uniform = true;
-        for (int d = rank - 1; d >= 0; d--) {
+        for (int d = chain->rank - 1; d >= 0; d--) {
             o->flat &= chain->size[d] == 1 || o->stride[d] == contiguous;
             o->uniform &= chain->size[d] == 1 || o->stride[d] == 0;
             contiguous *= chain->size[d];
@@ -137,6 +142,7 @@ static bool finish_chain(wg__emit *e, wg__chain *chain, uint32_t node, bool assi
 {
     if (chain->numel == 0) return true;
     collapse(chain);
+    classify(chain);
     if (!keep_strides(e, chain)) return false;
     if (chain->n_sums)
         cut_lines(chain);
@@ -310,7 +316,6 @@ static bool sum_step(builder *b, uint32_t i)
     return wg__emit_bind(e, &sum->out, id);
 }
 
-/* Whether the value is written straight into a buffer. */
 bool wg__emit_chain(wg__emit *e, uint32_t id)
 {
     const wg__unit *unit = &e->p->units.list[id];

@@ -54,7 +54,9 @@ static bool make_slots(wg__planner *p)
 {
     wg__plan *plan = p->plan;
     uint64_t most = (uint64_t)plan->n_outputs + p->tape->n_leaves + p->tape->n_values + p->packs.n + 1;
+    assert(most <= UINT32_MAX);
     plan->slots = wg__arena_array(&plan->memory, most, sizeof *plan->slots);
+    plan->cap_slots = (uint32_t)most;
     assert(plan->n_slots == 0); /* slot 0 is the block */
     if (plan->slots) wg__slot_new(plan, (wg__slot){.kind = WG__SLOT_BLOCK});
     return plan->slots != NULL;

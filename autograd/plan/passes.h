@@ -2,7 +2,7 @@
 #ifndef WG_PASSES_H
 #define WG_PASSES_H
 
-/* The names are the switches' names in lower case. Exact passes change no bit; rounding ones change the order of
+/* The switches' names are these in lower case. Exact passes change no bit; rounding ones change the order of
  * additions; the switches remat and cache belong to differentiation and to the plan cache. */
 enum {
     WG__PASS_ATTENTION = 1,      /* rounding */

@@ -117,7 +117,7 @@ struct wg__plan {
     /* Binding. */
     wg__slot *slots;
     wg__fixup *fixups; /* grouped by slot */
-    uint32_t n_slots, n_fixups;
+    uint32_t n_slots, cap_slots, n_fixups;
     wg__output *outputs;
     uint32_t n_outputs;
     wg__final *finals; /* [n_finals], by end */
@@ -133,6 +133,7 @@ struct wg__plan {
 /* The pass pack allocates room for every slot that may be needed. */
 static inline uint32_t wg__slot_new(wg__plan *plan, wg__slot slot)
 {
+    assert(plan->n_slots < plan->cap_slots);
     plan->slots[plan->n_slots] = slot;
     return plan->n_slots++;
 }

@@ -36,7 +36,7 @@ static const uint32_t *inputs(const recompute *r, uint32_t id)
     return wg__inputs(r->tape, wg__node_at(r->p, id));
 }
 
-/* Whether it occupies no memory of the block, independent of its readers. */
+/* The outputs, and what they need. */
 static void mark_wanted(recompute *r)
 {
     const wg__plan *plan = r->p->plan;
@@ -202,6 +202,7 @@ static void move(recompute *r, uint32_t id)
     assert(r->to[id] >= id); /* so the new id's node has moved already */
     wg__node *node = &tape->nodes[r->to[id]];
     *node = tape->nodes[id];
+    assert(node->n_in <= 4 || id >= r->n); /* a copy would share the operands that are changed here */
     uint32_t *in = node->n_in <= 4 ? node->in : tape->spill + node->in[0];
     for (uint32_t k = 0; k < node->n_in; k++)
         if (r->to[in[k]] && r->wanted[id]) in[k] = r->to[in[k]];

@@ -7,8 +7,8 @@
 
 #include "pipeline.h"
 
-/* Backwards from the wanted nodes and the loss. A value of an earlier run
- * is treated like any other node: its inputs count as read. */
+/* Backwards from the wanted nodes and the loss. A value of an earlier run is treated like any other node: its inputs
+ * count as read. */
 static bool find_readers(wg__rewrite *r, const wg__request *request)
 {
     const wg_tape *tape = r->tape;

@@ -192,7 +192,7 @@ wg_status wg__run(wg_tape *tape, wg__plan *plan)
         wg__run_discard(tape, plan);
     }
     wg__fp_end(&caller);
-    return ok ? WG_OK : report(tape, plan, &w);
+    return ok && !wg__failed(tape) ? WG_OK : report(tape, plan, &w);
 }
 
 void wg__run_state_release(wg_tape *tape)

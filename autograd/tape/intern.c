@@ -227,7 +227,10 @@ bool wg__intern_is_stale(const wg_tape *tape)
     const wg__interned *known = &tape->interned;
     if (known->n_attr_bytes <= MANY && known->n_shapes <= MANY) return false;
     uint64_t used = 0;
-    for (uint32_t id = 1; id < tape->n_nodes; id++) used += known->attr_sizes[tape->nodes[id].attr];
+    for (uint32_t id = 1; id < tape->n_nodes; id++) {
+        const uint32_t attr = tape->nodes[id].attr;
+        if (attr) used += known->attr_sizes[attr];
+    }
     return known->n_attr_bytes > MANY + TIMES * used || known->n_shapes > MANY + TIMES * (uint64_t)tape->n_nodes;
 }
 

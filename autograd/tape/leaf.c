@@ -28,6 +28,14 @@ static uint32_t leaf_new(wg_tape *tape, wg__leaf_kind kind, wg_dtype dtype, cons
     return id;
 }
 
+/* Whether all bytes are 0 or 1, as kernels have them. */
+static bool are_bools(const uint8_t *bytes, size_t n)
+{
+    uint8_t all = 0;
+    for (size_t i = 0; i < n; i++) all |= bytes[i];
+    return all <= 1;
+}
+
 static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers, bool copy,
                            const char *name)
 {
@@ -41,10 +49,13 @@ static wg_tensor data_leaf(wg_tape *tape, wg_dtype dtype, wg_shape shape, const 
     }
     if (!numbers && bytes) return wg_fail_on(tape, WG_ERR_ARGUMENT, name, "numbers is NULL");
     wg__leaf leaf = {.data = (void *)(uintptr_t)numbers};
-    if (copy || (uintptr_t)numbers % wg_dtype_size(dtype) != 0) {
+    const bool as_they_are = dtype != WG_BOOL || are_bools(numbers, bytes);
+    if (copy || !as_they_are || (uintptr_t)numbers % wg_dtype_size(dtype) != 0) {
         leaf.data = wg__arena_alloc(&tape->data, bytes + 64, bytes < 64 ? 8 : 64);
         if (!leaf.data) return wg__out_of_memory(tape), wg__nil(tape);
         if (bytes) memcpy(leaf.data, numbers, bytes);
+        for (size_t i = 0; i < bytes && !as_they_are; i++)
+            ((uint8_t *)leaf.data)[i] = ((uint8_t *)leaf.data)[i] != 0;
     }
     return wg__handle(tape, leaf_new(tape, WG__LEAF_DATA, dtype, &shape, leaf, 0));
 }
@@ -70,16 +81,16 @@ wg_tensor wg_scalar(wg_tape *tape, wg_dtype dtype, double value)
     return data_leaf(tape, dtype, WG_SCALAR, &storage, true, "scalar");
 }
 
-/* The node of the parameter's present value. Returns 0 with an error stored. */
-static uint32_t param_node(wg_tape *tape, wg_param *param)
+/* The node of the parameter's present value. Returns 0 with an error of `what` stored. */
+static uint32_t param_node(wg_tape *tape, wg_param *param, const char *what)
 {
     const uint64_t key = wg__param_id(param);
-    if (!wg__may_record(tape, "use")) return 0;
+    if (!wg__may_record(tape, what)) return 0;
     uint32_t id = wg__param_node(tape, key);
     assert(!id || tape->leaves[tape->nodes[id].slot].param == param); /* ids are unique */
     if (id && tape->leaves[tape->nodes[id].slot].state == WG__LEAF_CURRENT) return id;
     if (tape->modes.differentiating) {
-        wg_fail_on(tape, WG_ERR_GRADIENT, "use", "a derivative rule must not use a parameter (%s)",
+        wg_fail_on(tape, WG_ERR_GRADIENT, what, "a derivative rule must not use a parameter (%s)",
                    wg_param_name(param));
         return 0;
     }
@@ -128,7 +139,7 @@ wg_tensor wg_use(wg_tape *tape, wg_param *param)
     if (!tape) return WG_NONE;
     if (wg__failed(tape)) return use_in_vain(tape, param), wg__nil(tape);
     if (!param) return wg_fail_on(tape, WG_ERR_ARGUMENT, "use", "the parameter is NULL: see wg_params_message");
-    const uint32_t id = param_node(tape, param);
+    const uint32_t id = param_node(tape, param, "use");
     if (!id) return wg__nil(tape);
     wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
     if (leaf->assign) return wg_detach(wg__handle(tape, tape->assigns[leaf->assign - 1].node));
@@ -157,7 +168,7 @@ void wg_assign(wg_buffer *buffer, wg_tensor tensor)
                 wg_shape_text(&have, b, sizeof b), wg_dtype_name((wg_dtype)node->dtype));
         return;
     }
-    const uint32_t id = param_node(tape, buffer);
+    const uint32_t id = param_node(tape, buffer, "assign");
     if (!id) return;
     wg__leaf *leaf = &tape->leaves[tape->nodes[id].slot];
     if (!leaf->assign) {

@@ -266,7 +266,9 @@ static uint32_t record(wg_tape *tape, uint32_t op_id, const uint32_t *ids, int n
 static bool arguments_ok(wg_tape *tape, const wg_op *op, const wg_tensor *in, int n, const void *attr, size_t size)
 {
     if (!wg__may_record(tape, op->name)) return false;
-    if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))
+    if (n < op->min_in && op->max_in < 0)
+        wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "%d operands given, takes at least %d", n, op->min_in);
+    else if (n < op->min_in || (op->max_in >= 0 && n > op->max_in))
         wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "%d operands given, takes %d to %d", n, op->min_in, op->max_in);
     else if (n > 0 && !in)
         wg_fail_on(tape, WG_ERR_ARGUMENT, op->name, "the operands are NULL");
