@@ -17,7 +17,7 @@ wg_status wg_batch_norm_init(wg_batch_norm_layer *layer, wg_params *set, const c
     return wg_params_status(set);
 }
 
-/* Assigns (1 - share) running + share batch. Not by wg_lerp, whose running + (batch - running) at share 1 rounds. */
+/* Assigns (1 - share) running + share batch, rounded as PyTorch does: wg_lerp rounds their difference. */
 static void blend(wg_buffer *running, wg_tensor batch, wg_tensor share)
 {
     wg_tensor old = wg_mul(wg_use(batch.tape, running), wg_rsub_scalar(1, share));

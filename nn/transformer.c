@@ -164,7 +164,10 @@ wg_status wg_transformer_stack_init(wg_transformer_stack *stack, wg_params *set,
         snprintf(part, sizeof part, "layers.%d", l);
         wg_status status =
             wg_transformer_layer_init(&stack->layer[l], set, join(name, part).text, size, decoder, options);
-        if (status != WG_OK) return *stack = (wg_transformer_stack){0}, status; /* no partial stack */
+        if (status != WG_OK) {
+            *stack = (wg_transformer_stack){0}; /* no partial stack */
+            return status;
+        }
         stack->layers = l + 1;
     }
     if (norm) norm_init(&stack->norm, set, name, "norm", size, &options);

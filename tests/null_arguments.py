@@ -43,7 +43,7 @@ VALUES = {
     'void **': '&w.pointer', 'va_list': 'no_arguments',
     ('const char *', 'path'): 'w.path', ('const char *', 'folder'): '"/proc"',
     ('const char *', 'formula'): '"ij,kj,lj->ikl"',
-    ('const char *', 'column'): '"a"', ('const char *', 'columns'): '"a"', ('size_t', 'm'): '1',
+    ('const char *', 'column'): '"a"', ('const char *', 'columns'): '"a"', ('size_t', 'm'): '1', ('size_t', 'bytes'): 'sizeof(float) * 4 * 6',
     ('const char *', 'rule'): '"x"', ('const char *', 'format'): '"x"', ('const char *', 'passes'): '"after-fuse"',
     ('wg_tensor', 'index'): 'w.index', ('wg_tensor', 'labels'): 'w.index', ('wg_tensor', 'lengths'): 'w.index',
     ('wg_tensor', 'token'): 'w.index', ('wg_tensor', 'position'): 'w.index', ('wg_tensor', 'mask'): 'w.mask',

@@ -186,21 +186,65 @@ static void norms_of_nothing(void)
     assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
-/* What is infinite inside of a function and nowhere else is no alarm. */
-static void located(void)
+/* A length, or what is made of lengths, of numbers whose squares overflow or vanish: of 2^p x it is 2^p times, or the
+ * same as, that of x, exactly; so are gradients. */
+static void lengths_at_the_limits(void)
 {
-    wg_tape_options options = wg_tape_defaults();
-    options.locate_nonfinite = true;
-    wg_tape *strict = wg_tape_new(options);
-    const double numbers[] = {1, 2, 0.5}, edges[] = {0, 1, 1}, targets[] = {0, 1, 0};
-    wg_tensor x = wg_data(strict, WG_F64, WG_DIMS(3), numbers), p = wg_data(strict, WG_F64, WG_DIMS(3), edges),
-              t = wg_data(strict, WG_F64, WG_DIMS(3), targets);
-    wg_tensor dx = wg_grad1(wg_sum_all(wg_logcumsumexp(x, 0)), x, WG_NONE);
-    wg_tensor loss = wg_binary_cross_entropy_probabilities(p, t, WG_SUM), dp = wg_grad1(loss, p, WG_NONE);
-    CHECK(fabs(wg_item(wg_sum_all(dx)) - 3) < 1e-12);
-    CHECK(wg_item(loss) == 100 && wg_item(wg_sum_all(dp)) == 0);
-    if (wg_tape_reset(strict) != WG_OK) FAIL("%s", wg_tape_message(strict));
-    wg_tape_free(strict);
+    static const int powers[] = {0, 100, -100, 120, -110};
+    static const float base[] = {3, -4, 1, 2, 0.5f, -7};
+    float first[6][6] = {{0}};
+    for (int p = 0; p < 5; p++) {
+        float numbers[6];
+        const float unit = ldexpf(1, powers[p]);
+        for (int i = 0; i < 6; i++) numbers[i] = base[i] * unit;
+        wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(2, 3), numbers), a = wg_slice(x, 0, 0, 1),
+                  b = wg_slice(x, 0, 1, 2);
+        const double least = powers[p] < 0 ? 0 : 1e-8;
+        wg_tensor lengths[] = {wg_norm(x, WG_AXES(1), false),
+                               wg_std(x, WG_AXES(1), false, 1),
+                               wg_cdist(x, x),
+                               wg_normalize(x, 1, least),
+                               wg_cosine_similarity(a, b, 1, least),
+                               wg_grad1(wg_sum_all(wg_norm(x, WG_AXES(1), false)), x, WG_NONE)};
+        for (int k = 0; k < 6; k++) {
+            const float *got = wg_value(lengths[k]);
+            if (!got) FAIL("%s", wg_tape_message(tape));
+            for (int i = 0; i < (int)wg_numel(lengths[k]); i++) {
+                const float scaled = k < 3 ? ldexpf(got[i], -powers[p]) : got[i];
+                if (p == 0) first[k][i] = scaled;
+                if (scaled != first[k][i])
+                    FAIL("%d of 2^%d: %g, not %g", k, powers[p], (double)scaled, (double)first[k][i]);
+            }
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+    assert_true(fabsf(first[0][0] - sqrtf(26)) < 1e-6f && fabsf(first[5][1] + 4 / sqrtf(26)) < 1e-6f);
+}
+
+/* A mask of bytes from elsewhere: any but 0 is true. */
+static void bytes_as_bools(void)
+{
+    static const uint8_t bytes[] = {2, 255, 0, 1};
+    for (int borrowed = 0; borrowed < 2; borrowed++) {
+        wg_tensor x = (borrowed ? wg_borrow : wg_data)(tape, WG_BOOL, WG_DIMS(4), bytes);
+        EXPECT("bytes as bools", wg_cast(x, WG_F64), 1, 1, 0, 1);
+        assert_true(wg_item(wg_any(x, WG_ALL_AXES, false)) == 1 && wg_item(wg_all(x, WG_ALL_AXES, false)) == 0);
+        assert_true(wg_item(wg_all(wg_slice(x, 0, 0, 2), WG_ALL_AXES, false)) == 1);
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
+/* As PyTorch has them: a weight of 0 and 1, and what is equal, is exact. */
+static void ends_of_lerp(void)
+{
+    static const float a[] = {1e10f, 1, 0.1f, 3, -1e8f, 7}, b[] = {1, 1e10f, 0.1f, -5, 3.25f, 1},
+                       weight[] = {1, 0, 0.7f, 1, 1, 0.5f}, right[] = {1, 1, 0.1f, -5, 3.25f, 4};
+    wg_tensor y = wg_lerp(wg_data(tape, WG_F32, WG_DIMS(6), a), wg_data(tape, WG_F32, WG_DIMS(6), b),
+                          wg_data(tape, WG_F32, WG_DIMS(6), weight));
+    const float *got = wg_value(y);
+    assert_non_null(got);
+    for (int i = 0; i < 6; i++) assert_true(got[i] == right[i]);
+    assert_int_equal(wg_tape_reset(tape), WG_OK);
 }
 
 /* Each state has its own gradient. */
@@ -441,7 +485,9 @@ int main(int argc, char **argv)
         ON_TAPE(segment_marks),
         ON_TAPE(nothing_to_do_without_gradients),
         ON_TAPE(norms_of_nothing),
-        ON_TAPE(located),
+        ON_TAPE(ends_of_lerp),
+        ON_TAPE(bytes_as_bools),
+        ON_TAPE(lengths_at_the_limits),
         ON_TAPE(zero_states),
         ON_TAPE(initial_values),
         ON_TAPE(ranks),

@@ -50,6 +50,7 @@ static void test_printable(void)
          "31m\xc2\xa0",
          "\\u009b31m\xc2\xa0"},                                                /* C1: CSI as one character */
         {"\xe2\x80\xa8 \xe2\x80\xae \xe2\x81\xa6", "\\u2028 \\u202e \\u2066"}, /* line end, direction */
+        {"\xd8\x9c \xe2\x80\x8e \xe2\x80\x8f", "\\u061c \\u200e \\u200f"},     /* marks of direction */
         {"\xff\xc3(\xe2\x82", "\\xff\\xc3(\\xe2\\x82"},
         {"", ""},
         {NULL, "(null)"}};

@@ -243,8 +243,12 @@ static void arguments_are_checked(void)
     options = wg_gradcheck_defaults();
     options.rtol = NAN;
     assert_int_equal(wg_gradcheck(m.tape, m.set, loss_of, &m, options).status, WG_ERR_ARGUMENT);
+    options = wg_gradcheck_defaults();
+    options.directions = options.elements = 0;
+    wg_verdict v = wg_gradcheck(m.tape, m.set, loss_of, &m, options);
+    assert_true(!v.ok && v.status == WG_ERR_ARGUMENT && strstr(v.text, "nothing would be compared"));
     wg_params *empty = wg_params_new(WG_F64);
-    const wg_verdict v = wg_gradcheck(m.tape, empty, loss_of, &m, wg_gradcheck_defaults());
+    v = wg_gradcheck(m.tape, empty, loss_of, &m, wg_gradcheck_defaults());
     assert_true(!v.ok && v.status == WG_ERR_ARGUMENT && strstr(v.text, "the set has no parameter to check"));
     wg_params_free(empty);
     wg_params_free(single);

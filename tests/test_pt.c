@@ -81,6 +81,16 @@ static void test_pt_old(void)
         ASSERT_HAS(error.text, rows[i].reason);
         at[rows[i].offset] = before;
     }
+    static const char *const no_lists[] = {"\x80\2K\1q\0.", "\x80\2}q\0.", "\x80\2]q\0K\1q\1a."}; /* of keys */
+    static const size_t sizes[] = {7, 6, 11};
+    unsigned char *keys = memmem(bytes, n, "\x80\2]q\0(", 6);
+    assert_non_null(keys);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        wg_error error = {0};
+        memcpy(keys, no_lists[i], sizes[i]);
+        assert_null(wg_safetensors_parse(bytes, n, "x", &error));
+        ASSERT_HAS(error.text, "no list of keys");
+    }
 }
 
 /* Tensors at any depth are named by their path; the rest is ignored. */
