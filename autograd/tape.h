@@ -159,8 +159,8 @@ WG_API uint64_t wg_next_step(const wg_tape *tape);
 
 /* ---- leaves -------------------------------------------------------------------------------------- */
 
-/* Records a tensor with a copy of `numbers`, which are contiguous and row-major; of WG_BOOL they are bytes, and all but 0
- * are true. Use it for input that changes from step to step: the cached plan of the step is reused. */
+/* Records a tensor with a copy of `numbers`, which are contiguous and row-major; of WG_BOOL they are bytes, and any but
+ * 0 is true. Use it for input that changes from step to step: the cached plan of the step is reused. */
 WG_API wg_tensor wg_data(wg_tape *tape, wg_dtype dtype, wg_shape shape, const void *numbers);
 /* Records a tensor without a copy: numbers must remain valid and unchanged until the reset. They are not written to.
  * Those that are not aligned as C wants it, as in the middle of a mapped file, are copied, and so are bytes of WG_BOOL

@@ -191,8 +191,8 @@ WG_API wg_pair wg_safetensors_metadata_at(const wg_safetensors *file, size_t ind
 WG_API const char *wg_safetensors_path(const wg_safetensors *file);
 
 /* ---- checkpoints ----
- * All the state that a training run needs to continue bit for bit, but for what the program says in code: the options of
- * the optimizer, and the learning rate that it has set. (A schedule sets it in each step; one that was lowered for
+ * All the state that a training run needs to continue bit for bit, but for what the program says in code: the options
+ * of the optimizer, and the learning rate that it has set. (A schedule sets it in each step; one that was lowered for
  * another reason can be kept in metadata.) Random numbers are functions of (seed, step), so these two are the whole
  * random state. */
 
