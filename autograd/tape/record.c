@@ -83,6 +83,7 @@ uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in
     }
     assert(node->shape && node->shape < tape->interned.n_shapes && node->op < tape->interned.n_ops);
     assert((node->op == 0) == (node->leaf != WG__LEAF_NONE) && (node->n_in == 0 || in));
+    for (uint32_t i = 0; i < node->n_in; i++) assert(in[i] < tape->n_nodes); /* operands precede their readers */
     wg__node *fresh = &tape->nodes[tape->n_nodes];
     *fresh = *node;
     fresh->region = tape->modes.remat ? tape->modes.n_regions : 0;
@@ -98,10 +99,7 @@ uint32_t wg__node_append(wg_tape *tape, const wg__node *node, const uint32_t *in
         for (uint32_t i = 0; i + 1 < node->n_in; i += 2) wg__hash_mix(tape, in[i], in[i + 1]);
         wg__hash_mix(tape, in[node->n_in - 1], node->n_in);
     } else {
-        for (uint32_t i = 0; i < node->n_in; i++) {
-            assert(in[i] < tape->n_nodes); /* operands precede their readers */
-            fresh->in[i] = in[i];
-        }
+        for (uint32_t i = 0; i < node->n_in; i++) fresh->in[i] = in[i];
     }
     hash_node(tape, fresh);
     return tape->n_nodes++;
