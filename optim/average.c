@@ -24,14 +24,25 @@ struct wg_average {
 /* The buffer prefix + name, created if it does not exist. Returns NULL on error; the set stores the error. */
 static wg_buffer *buffer_for(wg_params *set, const char *prefix, const char *name, wg_shape shape)
 {
-    char text[512];
-    if (snprintf(text, sizeof text, "%s%s", prefix, name) >= (int)sizeof text) text[0] = 0; /* the set rejects it */
-    wg_param *existing = wg_param_find(set, text);
-    if (!existing) return wg_buffer_new(set, text, shape, wg_init_zeros());
-    const wg_shape existing_shape = wg_param_shape(existing);
-    if (wg_param_is_buffer(existing) && wg_shape_equal(&existing_shape, &shape)) return existing;
-    wg_params_fail(set, WG_ERR_ARGUMENT, "average: %s exists and is not a buffer of the parameter's shape", text);
-    return NULL;
+    wg__heap heap = {.allocator = wg_params_allocator(set)};
+    const size_t size = strlen(prefix) + strlen(name) + 1;
+    char *text = wg__heap_alloc(&heap, size);
+    if (!text) {
+        wg_params_fail(set, WG_ERR_MEMORY, "average: out of memory");
+        return NULL;
+    }
+    snprintf(text, size, "%s%s", prefix, name);
+    wg_param *buffer = wg_param_find(set, text);
+    const wg_shape found = buffer ? wg_param_shape(buffer) : shape;
+    if (!buffer) {
+        buffer = wg_buffer_new(set, text, shape, wg_init_zeros());
+    } else if (!wg_param_is_buffer(buffer) || !wg_shape_equal(&found, &shape)) {
+        wg_params_fail(set, WG_ERR_ARGUMENT, "average: %s exists and is not a buffer of the parameter's shape",
+                       text);
+        buffer = NULL;
+    }
+    wg__heap_release(&heap, text, size);
+    return buffer;
 }
 
 wg_average *wg_average_new(wg_params *set, double decay)

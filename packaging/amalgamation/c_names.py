@@ -6,6 +6,8 @@ STRING = r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
 TOKEN = re.compile(r"\#\s*include[^\n]*|/\*.*?\*/|" + STRING + r"|[A-Za-z_]\w*|\d[\w.]*|->|\s+|.", re.S)
 DIRECTIVE = re.compile(r"^[ \t]*#(?:.*\\\n)*.*$", re.M)
 ATTRIBUTE = re.compile(r"__attribute__\(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\)")
+INVOCATION = re.compile(r"^[A-Z]\w*\((?:[^()\n]|\((?:[^()\n]|\([^()\n]*\))*\)|\n\s)*\)\n", re.M)  # without a semicolon
+SELECT = re.compile(r"^WG__SELECT\((\w+),", re.M)  # ops/internal.h: defines a static function
 MEMBER_ENDS = (",", ";", "[", ":")
 KEYWORDS = {"static", "inline", "const", "void", "struct", "union", "enum", "typedef", "extern", "volatile", "restrict",
             "unsigned", "signed", "int", "char", "short", "long", "float", "double", "bool", "sizeof", "_Atomic",
@@ -23,7 +25,7 @@ def macros(text):
 def statements(text):
     """The declarations at file scope, as (text before the first brace, text inside of it, text after it)."""
     code = ATTRIBUTE.sub(" ", without_comments(text))
-    code = re.sub(STRING, "0", DIRECTIVE.sub("", code))
+    code = INVOCATION.sub("", re.sub(STRING, "0", DIRECTIVE.sub("", code)))
     depth, parts = 0, ["", "", ""]
     for token in re.findall(r"[{};]|[^{};]+", code):
         if token == "{":
@@ -53,7 +55,7 @@ def declared(text):
 
 def defined(text):
     """Types, tags, enumeration constants, and static functions and variables."""
-    names = set()
+    names = set(SELECT.findall(text))
     for before, inside, after in statements(text):
         tag = re.search(r"\b(struct|union|enum)\s*(\w+)?\s*$", before)
         if tag and inside:

@@ -10,9 +10,7 @@
 #define WG_KERNEL_H
 
 #include "../../../autograd/tape/exec.h"
-
-/* Of a function whose arguments are constants where it is called: each call is compiled on its own. */
-#define INLINE static inline __attribute__((always_inline))
+#include "inline.h"
 
 #ifdef WG__ISA
 #define WG__CAT4_(a, b, c, d) a##b##c##d
