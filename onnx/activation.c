@@ -56,6 +56,7 @@ bool wg__activation_of(const wg__onnx_node *node, wg__activation *activation)
     else if (!wg__activation_find(a.text, activation))
         return false;
     const int n = wg__attribute_floats(node, "activation_params", number, 2);
+    if (n > 2) return false;
     activation->alpha = n > 0 ? number[0] : wg__attribute_float(node, "activation_alpha", activation->alpha);
     activation->beta = n > 1 ? number[1] : wg__attribute_float(node, "activation_beta", activation->beta);
     return true;
