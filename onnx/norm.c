@@ -32,18 +32,31 @@ static wg_tensor flat_or_none(wg_tensor x)
     return x.tape && wg_rank(x) != 1 ? wg_reshape(x, WG_DIMS(wg_numel(x))) : x;
 }
 
-/* Results 1 and 2 of a norm over the axes from `axis` on: mean and 1 / deviation; of an RMS norm 1 is 1 / RMS. */
-static void set_statistics(wg__call *c, wg_tensor x, int axis, bool rms, double epsilon)
+enum { LAYER, RMS, INSTANCE, GROUP };
+
+static wg_axes axes_from(int axis, int rank)
 {
-    if (!wg__wants(c, 1) && !wg__wants(c, 2)) return;
     wg_axes axes = {0};
-    for (int i = axis; i < wg_rank(x); i++) axes.axis[axes.n++] = i;
-    const wg_tensor square = rms ? wg_mean(wg_square(x), axes, true) : wg_var(x, axes, true, 0);
-    if (!rms) wg__set(c, 1, wg_mean(x, axes, true), wg__type_of(c, 0));
-    wg__set(c, rms ? 1 : 2, wg_rsqrt(wg_add_scalar(square, epsilon)), wg__type_of(c, 0));
+    for (int i = axis; i < rank; i++) axes.axis[axes.n++] = i;
+    return axes;
 }
 
-enum { LAYER, RMS, INSTANCE, GROUP };
+/* Result 1 of a norm over the axes: the mean; the mean of an RMS norm is 0. */
+static void set_mean(wg__call *c, wg_tensor x, wg_axes axes)
+{
+    if (!wg__wants(c, 1)) return;
+    const wg_tensor mean = wg_mean(x, axes, true);
+    wg__set(c, 1, c->node->row->kind == RMS ? wg_zeros_like(mean) : mean, wg__type_of(c, 0));
+}
+
+/* Result k: 1 / deviation; of an RMS norm 1 / RMS. */
+static void set_inverse(wg__call *c, int k, wg_tensor x, wg_axes axes, double epsilon)
+{
+    if (!wg__wants(c, k)) return;
+    const bool rms = c->node->row->kind == RMS;
+    const wg_tensor square = rms ? wg_mean(wg_square(x), axes, true) : wg_var(x, axes, true, 0);
+    wg__set(c, k, wg_rsqrt(wg_add_scalar(square, epsilon)), wg__type_of(c, 0));
+}
 
 /* The axes from `axis` on as one. Weights that do not have their sizes broadcast, and are applied after. */
 static void record_layer_norm(wg__call *c)
@@ -61,7 +74,9 @@ static void record_layer_norm(wg__call *c)
     if (!fits) y = wg_mul(y, weight);
     if (!fits && bias.tape) y = wg_add(y, bias);
     wg__set(c, 0, y, wg__type_of(c, 0));
-    set_statistics(c, x, axis, rms, epsilon);
+    const wg_axes axes = axes_from(axis, shape.rank);
+    if (!rms) set_mean(c, x, axes);
+    set_inverse(c, rms ? 1 : 2, x, axes, epsilon);
 }
 
 /* Of x = operand 0 + skip + bias, which is result 3. */
@@ -75,7 +90,8 @@ static void record_skip_norm(wg__call *c)
     if (wg__has(c, k)) x = wg_add(x, wg__tensor(c, k));
     wg__set(c, 0, rms ? wg_rms_norm(x, weight, epsilon) : wg_layer_norm(x, weight, shift, epsilon),
             wg__type_of(c, 0));
-    set_statistics(c, x, wg_rank(x) - 1, false, epsilon);
+    set_mean(c, x, WG_AXES(-1));
+    set_inverse(c, 2, x, WG_AXES(-1), epsilon);
     wg__set(c, 3, x, wg__type_of(c, 0));
 }
 
