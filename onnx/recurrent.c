@@ -32,9 +32,10 @@ static bool functions_of(const wg__onnx_node *node, wg__activation *out)
     const int n_alpha = wg__attribute_floats(node, "activation_alpha", alpha, MOST_FUNCTIONS);
     const int n_beta = wg__attribute_floats(node, "activation_beta", beta, MOST_FUNCTIONS);
     if (n_alpha > MOST_FUNCTIONS || n_beta > MOST_FUNCTIONS) return false;
+    int at_alpha = 0, at_beta = 0; /* a function takes the next numbers, if it has such */
     for (int i = 0; i < n; i++) {
-        if (i < n_alpha) out[i].alpha = alpha[i];
-        if (i < n_beta) out[i].beta = beta[i];
+        if (out[i].numbers > 0 && at_alpha < n_alpha) out[i].alpha = alpha[at_alpha++];
+        if (out[i].numbers > 1 && at_beta < n_beta) out[i].beta = beta[at_beta++];
     }
     for (; n < 2 * per_direction; n++)
         wg__activation_find(wg__span_of(kinds[kind].standard[n % per_direction]), &out[n]);

@@ -217,6 +217,12 @@ static void computed(void)
         {"RNN", 14, "hidden_size=1 activations=(Affine) clip:0.25", "f[1 1 1] f[1 1 1] f[1 1 1]", "[1 1 1 1] 0.25"},
         {"RNN", 14, "hidden_size=1 activations=(ScaledTanh) activation_alpha:[2] activation_beta:[0.5]",
          "f[1 1 1] f[1 1 1] f[1 1 1]", "[1 1 1 1] 0.9242343"},
+        {"RNN", 14, "hidden_size=1 direction='bidirectional' activations=(Relu LeakyRelu) activation_alpha:[0.5]",
+         "f[1 1 1] f[2 1 1]{-1 -1} f[2 1 1]", "[1 2 1 1] 0 -0.5"},
+        {"RNN", 14,
+         "hidden_size=1 direction='bidirectional' activations=(LeakyRelu Affine) activation_alpha:[0.5 2] "
+         "activation_beta:[3]",
+         "f[1 1 1] f[2 1 1]{-1 -1} f[2 1 1]", "[1 2 1 1] -0.5 1"},
         {"RNN", 14, "hidden_size=1 activations=(Mish)", "f[1 1 1] f[1 1 1] f[1 1 1]", "activation"},
         {"RNN", 14, "hidden_size=1 activations=(Relu Relu Relu Relu Relu Relu Relu)", "f[1 1 1] f[1 1 1] f[1 1 1]",
          "activation"},
