@@ -180,11 +180,11 @@ struct wg__onnx_row {
     void (*record)(wg__call *c);
     int since;       /* the first opset of which `record` knows the operator */
     int least, most; /* number of operands; most < 0: no limit */
-    const char
-        *attributes; /* that it may have, others are refused: "axis=i mode=s:none|tanh equation=s", with letters
-                             * as in check.c, and texts, others of which are refused */
-    unsigned host;   /* operands (bit k) whose numbers must be known while recording */
-    unsigned flags;  /* below */
+    /* The attributes that a node may have, with letters as in check.c, and the texts that they may have:
+     * "axis=i mode=s:none|tanh equation=s". Others are refused. */
+    const char *attributes;
+    unsigned host;  /* operands (bit k) whose numbers must be known while recording */
+    unsigned flags; /* below */
     const char *(*refuse)(
         const wg__onnx_node *node); /* NULL, or why a node cannot be recorded and what would do instead */
     wg_tensor (*one)(wg_tensor x);  /* of pointwise rows */

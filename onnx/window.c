@@ -23,14 +23,9 @@ static void pad_same(const wg_shape *x, bool upper, wg__onnx_window *w)
     }
 }
 
-bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *w)
+/* Kernel sizes, strides and dilations; x is bounded, too, so that sums of their products are int64. */
+static bool sizes_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *w)
 {
-    int64_t pads[2 * WG_CONV_AXES] = {0};
-    *w = (wg__onnx_window){.axes = x->rank - 2};
-    if (w->axes < 1 || w->axes > WG_CONV_AXES || (weight && weight->rank != x->rank)) {
-        wg__call_fail(c, WG_ERR_SHAPE, "1 to 3 spatial axes are known; the operand has %d axes", x->rank);
-        return false;
-    }
     for (int i = 0; i < w->axes; i++) {
         w->kernel[i] = weight ? weight->size[2 + i] : 0;
         w->stride[i] = w->dilation[i] = 1;
@@ -43,6 +38,24 @@ bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__o
         !wg__window_list(c, "strides", w->axes, 1, w->stride) ||
         !wg__window_list(c, "dilations", w->axes, 1, w->dilation))
         return false;
+    for (int i = 0; weight && i < w->axes; i++) {
+        if (w->kernel[i] == weight->size[2 + i]) continue;
+        wg__call_fail(c, WG_ERR_SHAPE, "kernel_shape has %lld for axis %d, the weight %lld",
+                      (long long)w->kernel[i], 2 + i, (long long)weight->size[2 + i]);
+        return false;
+    }
+    return true;
+}
+
+bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *w)
+{
+    int64_t pads[2 * WG_CONV_AXES] = {0};
+    *w = (wg__onnx_window){.axes = x->rank - 2};
+    if (w->axes < 1 || w->axes > WG_CONV_AXES || (weight && weight->rank != x->rank)) {
+        wg__call_fail(c, WG_ERR_SHAPE, "1 to 3 spatial axes are known; the operand has %d axes", x->rank);
+        return false;
+    }
+    if (!sizes_of(c, x, weight, w)) return false;
     w->ceil = wg__attribute_int(c->node, "ceil_mode", 0) != 0;
     const bool upper = wg__attribute_is(c->node, "auto_pad", "SAME_UPPER", "NOTSET");
     if (upper || wg__attribute_is(c->node, "auto_pad", "SAME_LOWER", "NOTSET")) {

@@ -207,6 +207,7 @@ static void numbers(void)
         {"Resize", 18, "axes=[0 0 0 0 0 0 0 0 0]", "f[2] - f[9]{1 1 1 1 1 1 1 1 1}", "scales or sizes are not"},
         {"Conv", 13, "strides=[1 1 1 1]", "f[1 1 4] f[1 1 3]", "strides must be 1 numbers from 1 to 2^30 - 1"},
         {"Conv", 13, "pads=[0 0 0 0 0 0 0]", "f[1 1 4] f[1 1 3]", "pads must be 2 numbers from 0 to 2^30 - 1"},
+        {"Conv", 13, "kernel_shape=[2]", "f[1 1 4] f[1 1 3]", "kernel_shape has 2 for axis 2, the weight 3"},
         {"ConvTranspose", 13, "output_shape=[1 1 4]", "f[1 1 2] f[1 1 2]",
          "output_shape must be 1 numbers from 1 to 2^30 - 1"},
         {"ConvTranspose", 13, "output_shape=[9223372036854775807]", "f[1 1 2] f[1 1 2]", "output_shape must be"},
