@@ -81,6 +81,27 @@ bool wg__attribute_is(const wg__onnx_node *node, const char *name, const char *v
     return strcmp(value, otherwise) == 0;
 }
 
+/* ---- what a row says ---- */
+
+const char *wg__row_attribute(const wg__onnx_row *row, wg__span name)
+{
+    for (const char *at = row->attributes ? row->attributes : ""; *at; at += strcspn(at, " "), at += *at == ' ') {
+        const size_t n = strcspn(at, "=");
+        if (n == name.size && memcmp(at, name.data, n) == 0) return at + n + 1;
+    }
+    return NULL;
+}
+
+int wg__text_choice(const char *list, wg__span text)
+{
+    for (int i = 0;; i++) {
+        const size_t n = strcspn(list, "| ");
+        if (n == text.size && (n == 0 || memcmp(list, text.data, n) == 0)) return i;
+        if (list[n] != '|') return -1;
+        list += n + 1;
+    }
+}
+
 int wg__attribute_choice(const wg__onnx_node *node, const char *name, int otherwise)
 {
     wg__attribute a;

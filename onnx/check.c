@@ -6,25 +6,6 @@
 /* The letter of an attribute's type in the rows: float, int, text, tensor, graph, floats, ints, texts. */
 static const char letters[] = "?fistgFIS";
 
-const char *wg__row_attribute(const wg__onnx_row *row, wg__span name)
-{
-    for (const char *at = row->attributes ? row->attributes : ""; *at; at += strcspn(at, " "), at += *at == ' ') {
-        const size_t n = strcspn(at, "=");
-        if (n == name.size && memcmp(at, name.data, n) == 0) return at + n + 1;
-    }
-    return NULL;
-}
-
-int wg__text_choice(const char *list, wg__span text)
-{
-    for (int i = 0;; i++) {
-        const size_t n = strcspn(list, "| ");
-        if (n == text.size && (n == 0 || memcmp(list, text.data, n) == 0)) return i;
-        if (list[n] != '|') return -1;
-        list += n + 1;
-    }
-}
-
 /* Whether what the row says of an attribute allows this type. */
 static bool allows(const char *entry, const wg__attribute *a)
 {
