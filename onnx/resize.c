@@ -278,6 +278,6 @@ const wg__onnx_row wg__onnx_resize[] = {
      "tf_half_pixel_for_nn|tf_crop_and_resize nearest_mode=s:round_prefer_floor|round_prefer_ceil|floor|ceil "
      "keep_aspect_ratio_policy=s:stretch|not_larger|not_smaller",
      2 | 4 | 8, .kind = RESIZE},
-    {"Upsample", record_resize, 6, 1, 2, "mode=s:nearest|linear scales=F", 2, .kind = UPSAMPLE},
+    {"Upsample", record_resize, 6, 1, 2, "mode=s:nearest|linear|cubic scales=F", 2, .kind = UPSAMPLE},
     {NULL},
 };

@@ -168,7 +168,7 @@ static void texts(void)
          "'round', none of round_prefer_floor|round_prefer_ceil|floor|ceil"},
         {"Resize", 18, "keep_aspect_ratio_policy='yes'", "f[1 2] - - i[2]{1 4}",
          "'yes', none of stretch|not_larger|not_smaller"},
-        {"Upsample", 9, "mode='cubic'", "f[2] f[1]{2}", "'cubic', none of nearest|linear"},
+        {"Upsample", 9, "mode='bilinear'", "f[2] f[1]{2}", "'bilinear', none of nearest|linear|cubic"},
         {"Pad", 13, "mode='mirror'", "f[4] i[2]{1 1}", "'mirror', none of constant|reflect|edge|wrap"},
         {"Conv", 13, "auto_pad='SAME'", "f[1 1 4] f[1 1 3]", "'SAME', none of NOTSET|SAME_UPPER|SAME_LOWER|VALID"},
         {"ConvTranspose", 13, "auto_pad='same'", "f[1 1 4] f[1 1 3]", "'same', none of"},
