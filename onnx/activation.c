@@ -18,11 +18,16 @@ static wg_tensor apply_hard_sigmoid(wg_tensor x, double a, double b)
 }
 
 static const wg__activation activations[] = {
-    {"Tanh", 0, 0, apply_tanh},         {"Sigmoid", 0, 0, apply_sigmoid},
-    {"Relu", 0, 0, apply_relu},         {"HardSigmoid", 0.2, 0.5, apply_hard_sigmoid},
-    {"Elu", 1, 0, apply_elu},           {"LeakyRelu", 0.01, 0, apply_leaky_relu},
-    {"Softsign", 0, 0, apply_softsign}, {"Softplus", 0, 0, apply_softplus},
-    {"Affine", 1, 0, apply_affine},     {"ScaledTanh", 1, 1, apply_scaled_tanh},
+    {"Tanh", 0, 0, 0, apply_tanh},
+    {"Sigmoid", 0, 0, 0, apply_sigmoid},
+    {"Relu", 0, 0, 0, apply_relu},
+    {"Softsign", 0, 0, 0, apply_softsign},
+    {"Softplus", 0, 0, 0, apply_softplus},
+    {"Elu", 1, 1, 0, apply_elu},
+    {"LeakyRelu", 1, 0.01, 0, apply_leaky_relu},
+    {"HardSigmoid", 2, 0.2, 0.5, apply_hard_sigmoid},
+    {"Affine", 2, 1, 0, apply_affine},
+    {"ScaledTanh", 2, 1, 1, apply_scaled_tanh},
 };
 enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0] };
 
@@ -49,13 +54,14 @@ bool wg__activation_of(const wg__onnx_node *node, wg__activation *activation)
 {
     wg__attribute a;
     double number[2];
-    *activation = (wg__activation){"", 0, 0, apply_identity};
+    *activation = (wg__activation){"", 0, 0, 0, apply_identity};
     if (!wg__attribute_find(node, "activation", &a) || !a.text.size) return true;
     if (wg__span_is(a.text, "Clip"))
-        *activation = (wg__activation){"Clip", -INFINITY, INFINITY, apply_clip};
+        *activation = (wg__activation){"Clip", 2, -INFINITY, INFINITY, apply_clip};
     else if (!wg__activation_find(a.text, activation))
         return false;
     const int n = wg__attribute_floats(node, "activation_params", number, 2);
+    if (n > 2) return false;
     activation->alpha = n > 0 ? number[0] : wg__attribute_float(node, "activation_alpha", activation->alpha);
     activation->beta = n > 1 ? number[1] : wg__attribute_float(node, "activation_beta", activation->beta);
     return true;

@@ -6,6 +6,7 @@
 
 typedef struct wg__activation {
     const char *name;
+    int numbers;        /* 0, 1: it has alpha, 2: and beta */
     double alpha, beta; /* the defaults of the standard */
     wg_tensor (*apply)(wg_tensor x, double alpha, double beta);
 } wg__activation;

@@ -3,8 +3,8 @@
 
 #include "internal.h"
 
-/* Nodes that one call records at most, with the turns of loops. */
-enum { MOST_NODES = 1 << 22 };
+/* Of one call: nodes that it records and turns of loops, both with their operands; numbers that it knows meanwhile. */
+enum { MOST_STEPS = 1 << 24, ALL_NUMBERS = 1 << 26 };
 
 /* ---- inputs ---- */
 
@@ -83,21 +83,27 @@ static void take_constants(wg__call *c)
 
 /* ---- nodes ---- */
 
+bool wg__take_step(wg__call *c)
+{
+    if (wg__call_failed(c)) return false;
+    if ((c->budget->steps -= 1 + c->n_in) >= 0) return true;
+    wg__call_fail(c, WG_ERR_ARGUMENT, "the loops of the model have more than %d nodes, operands and turns in all",
+                  MOST_STEPS);
+    return false;
+}
+
 static void record_node(wg__call *c, const wg__onnx_node *node)
 {
     c->node = node;
     c->n_in = node->n_in;
     c->n_out = node->n_out;
     for (int k = 0; k < node->n_out; k++) c->items[node->out[k]] = (wg__known_item){0};
-    if (--*c->turns < 0) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "the loops of the model have more than %d nodes in all", MOST_NODES);
-        return;
-    }
+    if (!wg__take_step(c)) return;
     wg_scope_begin(c->tape, node->name);
     for (int k = 0; k < node->n_in && !wg__call_failed(c); k++)
         if (node->in[k] && !wg__in(c, k)->type)
             wg__call_fail(c, WG_ERR_ARGUMENT, "operand %d is a result that its node does not give", k);
-    if (!wg__call_failed(c)) node->op->record(c);
+    if (!wg__call_failed(c)) node->row->record(c);
     wg_scope_end(c->tape);
 }
 
@@ -105,7 +111,7 @@ bool wg__record_graph(wg__call *c, const wg__graph *graph)
 {
     const wg__call outer = *c;
     for (int i = 0; i < graph->n_nodes && !wg__call_failed(c); i++)
-        if (graph->node[i].op) record_node(c, &graph->node[i]);
+        if (graph->node[i].row) record_node(c, &graph->node[i]);
     *c = outer;
     return !wg__call_failed(c);
 }
@@ -141,9 +147,9 @@ wg_status wg_onnx_apply(wg_onnx *m, wg_tape *tape, const wg_tensor *inputs, int 
         for (int i = 0; outputs && i < n_out; i++) outputs[i] = nil;
         return wg_tape_status(tape);
     }
-    int64_t turns = MOST_NODES;
+    wg__budget budget = {.steps = MOST_STEPS, .numbers = ALL_NUMBERS};
     wg__arena_rewind(&m->turn);
-    wg__call c = {.model = m, .tape = tape, .arena = &m->turn, .turns = &turns};
+    wg__call c = {.model = m, .tape = tape, .arena = &m->turn, .budget = &budget};
     c.items = wg__arena_array(&m->turn, m->n_values, sizeof *c.items);
     if (c.items) {
         take_inputs(&c, inputs);

@@ -94,7 +94,7 @@ static void add_positions(wg__call *c, attention *a)
     if (right >= 0) add_mask(a, wg_less_equal(key, wg_add_scalar(query, (double)right)));
 }
 
-/* By its formula, of which a step is result 3. Which one: before opset 24 the mask came before the cap in the list. */
+/* By its formula, of which a step is result 3. */
 static wg_tensor by_formula(wg__call *c, attention *a, wg_tensor k, wg_tensor v)
 {
     const double scale = a->scale > 0 ? a->scale : 1 / __builtin_sqrt((double)wg_size(a->q, 3));
@@ -109,7 +109,7 @@ static wg_tensor by_formula(wg__call *c, attention *a, wg_tensor k, wg_tensor v)
     steps[2] = scores;
     steps[3] = wg_softmax(scores, -1);
     const int64_t mode = wg__attribute_int(c->node, "qk_matmul_output_mode", 0);
-    if (wg__wants(c, 3)) wg__set(c, 3, steps[mode >= 0 && mode < 4 ? mode : 0], wg__type_of(c, 0));
+    if (wg__wants(c, 3)) wg__set(c, 3, steps[mode], wg__type_of(c, 0));
     return wg_matmul(steps[3], v);
 }
 
@@ -132,6 +132,12 @@ static void record_attention(wg__call *c)
     const bool plain = a.softcap == 0 && !wg__wants(c, 3);
     const wg_tensor y = plain ? wg_attention(a.q, k, v, options) : by_formula(c, &a, k, v);
     wg__set(c, 0, a.flat ? wg__join_heads(y) : y, wg__type_of(c, 0));
+}
+
+static const char *refuse_attention(const wg__onnx_node *node)
+{
+    const int64_t mode = wg__attribute_int(node, "qk_matmul_output_mode", 0);
+    return mode >= 0 && mode <= 3 ? NULL : "qk_matmul_output_mode: 0 to 3 are known";
 }
 
 /* ---- RotaryEmbedding ---- */
@@ -180,10 +186,11 @@ static void record_swiglu(wg__call *c)
     wg__set(c, 0, y, wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_attention[] = {
+const wg__onnx_row wg__onnx_attention[] = {
     {"Attention", record_attention, 23, 3, 7,
      "is_causal=i kv_num_heads=i q_num_heads=i qk_matmul_output_mode=i scale=f softcap=f softmax_precision=i "
-     "left_window_size=i right_window_size=i"},
+     "left_window_size=i right_window_size=i",
+     .refuse = refuse_attention},
     {"RotaryEmbedding", record_rotary, 23, 3, 4, "interleaved=i num_heads=i rotary_embedding_dim=i"},
     {"SwiGLU", record_swiglu, 28, 2, 2, "alpha=f"},
     {NULL},

@@ -1,4 +1,5 @@
 /* Attributes of a node, read where they are in the file. */
+#include <limits.h>
 #include <string.h>
 
 #include "internal.h"
@@ -80,36 +81,80 @@ bool wg__attribute_is(const wg__onnx_node *node, const char *name, const char *v
     return strcmp(value, otherwise) == 0;
 }
 
+/* ---- what a row says ---- */
+
+const char *wg__row_attribute(const wg__onnx_row *row, wg__span name)
+{
+    for (const char *at = row->attributes ? row->attributes : ""; *at; at += strcspn(at, " "), at += *at == ' ') {
+        const size_t n = strcspn(at, "=");
+        if (n == name.size && memcmp(at, name.data, n) == 0) return at + n + 1;
+    }
+    return NULL;
+}
+
+int wg__text_choice(const char *list, wg__span text)
+{
+    for (int i = 0;; i++) {
+        const size_t n = strcspn(list, "| ");
+        if (n == text.size && (n == 0 || memcmp(list, text.data, n) == 0)) return i;
+        if (list[n] != '|') return -1;
+        list += n + 1;
+    }
+}
+
+int wg__attribute_choice(const wg__onnx_node *node, const char *name, int otherwise)
+{
+    wg__attribute a;
+    if (!wg__attribute_find(node, name, &a) || a.type != WG__ATTR_TEXT) return otherwise;
+    return wg__text_choice(wg__row_attribute(node->row, a.name) + 2, a.text); /* check.c has found it */
+}
+
+/* ---- lists ---- */
+
+/* A list as it is counted. */
+typedef struct list {
+    int64_t *ints; /* or: */
+    double *floats;
+    int most, n;
+} list;
+
+static void push(list *l, int64_t integer, double number)
+{
+    if (l->n < l->most && l->ints) l->ints[l->n] = integer;
+    if (l->n < l->most && l->floats) l->floats[l->n] = number;
+    if (l->n < INT_MAX) l->n++;
+}
+
 int wg__attribute_ints(const wg__onnx_node *node, const char *name, int64_t *out, int most)
 {
     wg__attribute a;
-    int n = 0;
+    list l = {.ints = out, .most = most};
     if (!wg__attribute_find(node, name, &a)) return -1;
     wg__wire wire = wg__wire_of(a.list);
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (f.number != 8) continue;
-        if (f.type == WG__VARINT && n < most) out[n++] = (int64_t)f.integer;
+        if (f.type == WG__VARINT) push(&l, (int64_t)f.integer, 0);
         if (f.type != WG__LENGTH_AND_BYTES) continue;
-        wg__wire list = wg__wire_of(f.bytes);
-        for (uint64_t number; n < most && wg__wire_varint(&list, &number);) out[n++] = (int64_t)number;
+        wg__wire packed = wg__wire_of(f.bytes);
+        for (uint64_t number; wg__wire_varint(&packed, &number);) push(&l, (int64_t)number, 0);
     }
-    return n;
+    return l.n;
 }
 
 int wg__attribute_floats(const wg__onnx_node *node, const char *name, double *out, int most)
 {
     wg__attribute a;
-    int n = 0;
+    list l = {.floats = out, .most = most};
     if (!wg__attribute_find(node, name, &a)) return -1;
     wg__wire wire = wg__wire_of(a.list);
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (f.number != 7) continue;
-        if (f.type == WG__FOUR_BYTES && n < most) out[n++] = wg__field_float(&f);
-        for (size_t i = 0; f.type == WG__LENGTH_AND_BYTES && i + 4 <= f.bytes.size && n < most; i += 4) {
+        if (f.type == WG__FOUR_BYTES) push(&l, 0, wg__field_float(&f));
+        for (size_t i = 0; f.type == WG__LENGTH_AND_BYTES && i + 4 <= f.bytes.size; i += 4) {
             float number;
             memcpy(&number, f.bytes.data + i, 4);
-            out[n++] = number;
+            push(&l, 0, number);
         }
     }
-    return n;
+    return l.n;
 }

@@ -126,6 +126,11 @@ static int64_t integer_of(double number)
     return number >= 9.2e18 ? INT64_MAX : number <= -9.2e18 ? INT64_MIN : (int64_t)number;
 }
 
+int64_t wg__known_integer(wg__call *c, int k, int64_t otherwise)
+{
+    return wg__has(c, k) ? integer_of(wg__known_scalar(c, k, 0)) : otherwise;
+}
+
 int wg__known_ints(wg__call *c, int k, int64_t *out, int most)
 {
     int64_t n;
@@ -141,7 +146,11 @@ int wg__known_ints(wg__call *c, int k, int64_t *out, int most)
 
 int wg__ints_of(wg__call *c, int k, const char *attribute, int64_t *out, int most)
 {
-    return wg__has(c, k) ? wg__known_ints(c, k, out, most) : wg__attribute_ints(c->node, attribute, out, most);
+    if (wg__has(c, k)) return wg__known_ints(c, k, out, most);
+    const int n = wg__attribute_ints(c->node, attribute, out, most);
+    if (n <= most) return n;
+    wg__call_fail(c, WG_ERR_SHAPE, "attribute '%s' has %d numbers, more than %d", attribute, n, most);
+    return -1;
 }
 
 int wg__call_axis(wg__call *c, int64_t axis, int rank)
@@ -164,6 +173,9 @@ double *wg__numbers_new(wg__call *c, const wg_shape *shape)
     double *numbers = NULL;
     if (!wg_shape_numel(shape, &n) || n > MOST_NUMBERS)
         wg__call_fail(c, WG_ERR_SHAPE, "more than %d numbers that must be known while recording", MOST_NUMBERS);
+    else if ((c->budget->numbers -= n + 1) < 0)
+        wg__call_fail(c, WG_ERR_SHAPE,
+                      "the model knows more numbers in all while it is recorded than fit into 512 MiB");
     else if (!(numbers = wg__arena_array(c->arena, (uint64_t)n + 1, sizeof *numbers)))
         wg__call_fail(c, WG_ERR_MEMORY, "out of memory");
     return numbers;

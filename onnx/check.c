@@ -6,17 +6,43 @@
 /* The letter of an attribute's type in the rows: float, int, text, tensor, graph, floats, ints, texts. */
 static const char letters[] = "?fistgFIS";
 
-/* Whether the row knows the attribute with this type. */
-static bool allows(const wg__op *op, const wg__attribute *a)
+/* Whether what the row says of an attribute allows this type. */
+static bool allows(const char *entry, const wg__attribute *a)
 {
-    for (const char *at = op->attributes ? op->attributes : ""; *at; at += strcspn(at, " "), at += *at == ' ') {
-        const size_t n = strcspn(at, "=");
-        if (n != a->name.size || memcmp(at, a->name.data, n) != 0) continue;
-        const char letter = at[n + 1];
-        if (a->reference.size && letter == 'g') return false; /* its names are those of another place */
-        return a->type == 0 || (a->type < (int)sizeof letters - 1 && letters[a->type] == letter);
+    if (a->reference.size && *entry == 'g') return false; /* its names are those of another place */
+    return a->type == 0 || (a->type < (int)sizeof letters - 1 && letters[a->type] == *entry);
+}
+
+/* Whether lists of numbers end with a whole one. */
+static bool is_whole(const wg__attribute *a)
+{
+    wg__wire wire = wg__wire_of(a->list);
+    for (wg__field f; wg__wire_next(&wire, &f);) {
+        if (wg__field_is_bytes(&f, 7) && f.bytes.size % 4 != 0) return false;
+        if (!wg__field_is_bytes(&f, 8)) continue;
+        wg__wire list = wg__wire_of(f.bytes);
+        for (uint64_t number; wg__wire_varint(&list, &number);) {}
+        if (list.failed) return false;
     }
-    return false;
+    return true;
+}
+
+static bool check_attribute(const wg_onnx *m, const wg__onnx_node *node, const wg__attribute *a, wg_error *error)
+{
+    const char *entry = wg__row_attribute(node->row, a->name);
+    if (!entry || !allows(entry, a))
+        return wg__onnx_refuse(m, error,
+                               "%s (opset %d) of node '%.60s': attribute '%.*s' is not supported: export "
+                               "without it",
+                               node->type, node->opset, node->name, WG__SPAN_SHOWN(a->name));
+    if (!is_whole(a))
+        return wg__onnx_refuse(m, error,
+                               "%s (opset %d) of node '%.60s': the list of attribute '%.*s' ends too early",
+                               node->type, node->opset, node->name, WG__SPAN_SHOWN(a->name));
+    if (a->type != WG__ATTR_TEXT || entry[1] != ':' || wg__text_choice(entry + 2, a->text) >= 0) return true;
+    return wg__onnx_refuse(m, error, "%s (opset %d) of node '%.60s': attribute '%.*s' is '%.*s', none of %.*s",
+                           node->type, node->opset, node->name, WG__SPAN_SHOWN(a->name), WG__SPAN_SHOWN(a->text),
+                           (int)strcspn(entry + 2, " "), entry + 2);
 }
 
 /* The attributes of a node are known, and so are their types. */
@@ -32,32 +58,26 @@ static bool check_attributes(const wg_onnx *m, const wg__onnx_node *node, wg_err
             return wg__onnx_refuse(
                 m, error, "%s (opset %d) of node '%.60s' refers to an attribute of a function, but is in none",
                 node->type, node->opset, node->name);
-        if (!wg__attribute_resolve(node, &a) || allows(node->op, &a)) continue;
-        return wg__onnx_refuse(m, error,
-                               "%s (opset %d) of node '%.60s': attribute '%.*s' is not supported: export "
-                               "without it",
-                               node->type, node->opset, node->name, WG__SPAN_SHOWN(a.name));
+        if (wg__attribute_resolve(node, &a) && !check_attribute(m, node, &a, error)) return false;
     }
     return true;
 }
 
 bool wg__onnx_check_node(const wg_onnx *m, const wg__onnx_node *node, wg_error *error)
 {
-    const wg__op *op = node->op;
-    if (node->opset < op->since)
+    const wg__onnx_row *row = node->row;
+    if (node->opset < row->since)
         return wg__onnx_refuse(m, error,
                                "%s (opset %d) of node '%.60s': known from opset %d on: see "
                                "onnx.version_converter",
-                               node->type, node->opset, node->name, op->since);
-    int given = node->n_in;
-    while (given > 0 && !node->in[given - 1]) given--;
+                               node->type, node->opset, node->name, row->since);
     bool omitted = false;
-    for (int k = 0; k < op->least && k < given; k++) omitted |= !node->in[k];
-    if (given < op->least || omitted || (op->most >= 0 && given > op->most))
+    for (int k = 0; k < row->least && k < node->n_in; k++) omitted |= !node->in[k];
+    if (node->n_in < row->least || omitted || (row->most >= 0 && node->n_in > row->most))
         return wg__onnx_refuse(m, error, "%s (opset %d) of node '%.60s' has %d operands: %d to %d are known",
-                               node->type, node->opset, node->name, given, op->least, op->most);
+                               node->type, node->opset, node->name, node->n_in, row->least, row->most);
     if (!check_attributes(m, node, error)) return false;
-    const char *reason = op->refuse ? op->refuse(node) : NULL;
+    const char *reason = row->refuse ? row->refuse(node) : NULL;
     return !reason || wg__onnx_refuse(m, error, "%s (opset %d) of node '%.60s' is not supported: %s", node->type,
                                       node->opset, node->name, reason);
 }

@@ -45,7 +45,7 @@ static void record_bias_softmax(wg__call *c)
     wg__set(c, 0, wg_reshape(wg_softmax(rows, -1), shape), wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_contrib[] = {
+const wg__onnx_row wg__onnx_contrib[] = {
     {"com.microsoft.Gelu", record_gelu, 1, 1, 1},
     {"com.microsoft.BiasGelu", record_gelu, 1, 2, 2},
     {"com.microsoft.FastGelu", record_fast_gelu, 1, 1, 2},

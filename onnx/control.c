@@ -35,7 +35,8 @@ static void record_if(wg__call *c)
     if (wg__call_failed(c)) return;
     const wg__graph *branch = c->node->body[condition ? 0 : 1];
     if (branch->n_in != 0 || branch->n_out < c->n_out) {
-        wg__call_fail(c, WG_ERR_FORMAT, "its branch has %d inputs and %d results", branch->n_in, branch->n_out);
+        wg__call_fail(c, WG_ERR_FORMAT, "its branch has %d inputs and %d results, not none and %d at least",
+                      branch->n_in, branch->n_out, c->n_out);
         return;
     }
     record_body(c, branch);
@@ -43,7 +44,7 @@ static void record_if(wg__call *c)
 
 static void record_call(wg__call *c) { record_body(c, c->node->body[0]); }
 
-const wg__op wg__onnx_call = {"function", record_call};
+const wg__onnx_row wg__onnx_call = {"function", record_call};
 
 /* ---- what turns have in common ---- */
 
@@ -107,6 +108,7 @@ static bool state_new(wg__call *c, int first, int n, int n_scan, state *s)
 static bool turn(wg__call *c, state *s, int first, int result)
 {
     const wg__graph *body = c->node->body[0];
+    if (!wg__take_step(c)) return false; /* a body may have no nodes */
     for (int k = 0; k < s->n; k++) c->items[body->in[first + k]] = s->carried[k];
     if (!wg__record_graph(c, body)) return false;
     for (int k = 0; k < s->n; k++) s->carried[k] = c->items[body->out[result + k]];
@@ -146,7 +148,9 @@ static void record_loop(wg__call *c)
     state s;
     if (wg__call_failed(c)) return;
     if (n_scan < 0 || body->n_in != n + 2 || body->n_out != 1 + n + n_scan) {
-        wg__call_fail(c, WG_ERR_FORMAT, "its body has %d inputs and %d results", body->n_in, body->n_out);
+        wg__call_fail(c, WG_ERR_FORMAT,
+                      "its body has %d inputs and %d results, the Loop %d operands and %d results", body->n_in,
+                      body->n_out, c->n_in, c->n_out);
         return;
     }
     if (!state_new(c, 2, n, n_scan, &s)) return;
@@ -163,24 +167,42 @@ static void record_loop(wg__call *c)
 
 /* ---- Scan: operands: carried values, then tensors of which each turn reads a slice ---- */
 
-/* Entry k of a list of axes or directions; 0 if the node has none. */
-static int64_t entry_of(const wg__call *c, const char *name, int k)
+/* A list of axes or directions, one for each of n tensors; zeros if the node has none. NULL with an error. */
+static const int64_t *list_of(wg__call *c, const char *name, int n)
 {
-    int64_t list[32];
-    const int n = wg__attribute_ints(c->node, name, list, 32);
-    return k < n ? list[k] : 0;
+    int64_t *list = wg__arena_array(c->arena, (uint64_t)n + 1, sizeof *list);
+    if (!list) return out_of_memory(c), NULL;
+    const int given = wg__attribute_ints(c->node, name, list, n);
+    if (given < 0 || given == n) return list;
+    wg__call_fail(c, WG_ERR_FORMAT, "%s has %d numbers for %d tensors", name, given, n);
+    return NULL;
+}
+
+/* What a Scan says of its tensors. */
+typedef struct scan {
+    const int64_t *axis, *backward;         /* of operands */
+    const int64_t *out_axis, *out_backward; /* of results */
+} scan;
+
+static bool scan_of(wg__call *c, int n_in, int n_out, scan *s)
+{
+    *s = (scan){.axis = list_of(c, "scan_input_axes", n_in),
+                .backward = list_of(c, "scan_input_directions", n_in),
+                .out_axis = list_of(c, "scan_output_axes", n_out),
+                .out_backward = list_of(c, "scan_output_directions", n_out)};
+    return s->axis && s->backward && s->out_axis && s->out_backward;
 }
 
 /* Slice i of operand n + k, as input of the body. */
-static bool give_slice(wg__call *c, int n, int k, int64_t i, int64_t count)
+static bool give_slice(wg__call *c, const scan *lists, int n, int k, int64_t i, int64_t count)
 {
     const wg_tensor x = wg__tensor(c, n + k);
-    const int axis = wg__call_axis(c, entry_of(c, "scan_input_axes", k), wg_rank(x));
+    const int axis = wg__call_axis(c, lists->axis[k], wg_rank(x));
     if (!wg__call_failed(c) && wg_size(x, axis) != count)
         wg__call_fail(c, WG_ERR_SHAPE, "operand %d has %lld slices, not %lld", n + k, (long long)wg_size(x, axis),
                       (long long)count);
     if (wg__call_failed(c)) return false;
-    const int64_t at = entry_of(c, "scan_input_directions", k) ? count - 1 - i : i;
+    const int64_t at = lists->backward[k] ? count - 1 - i : i;
     c->items[c->node->body[0]->in[n + k]] =
         (wg__known_item){.type = wg__type_of(c, n + k), .tensor = wg_select(x, axis, at)};
     return true;
@@ -191,39 +213,43 @@ static void record_scan(wg__call *c)
     const wg__graph *body = c->node->body[0];
     const int64_t m = wg__attribute_int(c->node, "num_scan_inputs", 0);
     state s;
+    scan lists;
     if (m < 1 || m > c->n_in || body->n_in != c->n_in || body->n_out != c->n_out || c->n_out < c->n_in - m) {
-        wg__call_fail(c, WG_ERR_FORMAT, "its body has %d inputs and %d results", body->n_in, body->n_out);
+        wg__call_fail(c, WG_ERR_FORMAT,
+                      "its body has %d inputs and %d results, the Scan %d operands and %d results", body->n_in,
+                      body->n_out, c->n_in, c->n_out);
         return;
     }
     const int n = c->n_in - (int)m, n_scan = c->n_out - n;
+    if (!scan_of(c, (int)m, n_scan, &lists)) return;
     const wg_tensor first = wg__tensor(c, n);
-    const int axis = wg__call_axis(c, entry_of(c, "scan_input_axes", 0), wg_rank(first));
+    const int axis = wg__call_axis(c, lists.axis[0], wg_rank(first));
     if (wg__call_failed(c) || !state_new(c, 0, n, n_scan, &s)) return;
     const int64_t count = wg_size(first, axis);
     if (count > MOST_TURNS) wg__call_fail(c, WG_ERR_ARGUMENT, "more than %d turns", MOST_TURNS);
     for (int64_t i = 0; i < count && !wg__call_failed(c); i++) {
         for (int k = 0; k < m; k++)
-            if (!give_slice(c, n, k, i, count)) return;
+            if (!give_slice(c, &lists, n, k, i, count)) return;
         if (!turn(c, &s, 0, 0)) return;
     }
     for (int k = 0; k < n; k++) wg__set_item(c, k, &s.carried[k]);
     for (int k = 0; k < n_scan; k++) {
         slices *last = &s.scan[k];
-        for (int64_t i = 0; entry_of(c, "scan_output_directions", k) && i < last->n / 2; i++) {
+        for (int64_t i = 0; lists.out_backward[k] && i < last->n / 2; i++) {
             const wg_tensor other = last->list[i];
             last->list[i] = last->list[last->n - 1 - i];
             last->list[last->n - 1 - i] = other;
         }
-        set_slices(c, n + k, last, entry_of(c, "scan_output_axes", k));
+        set_slices(c, n + k, last, lists.out_axis[k]);
     }
 }
 
-const wg__op wg__onnx_control[] = {
+const wg__onnx_row wg__onnx_control[] = {
     {"If", record_if, 6, 1, 1, "then_branch=g else_branch=g", 1, .refuse = refuse_if},
-    {"Loop", record_loop, 6, 0, -1, "body=g", 1 | 2, .refuse = refuse_loop},
+    {"Loop", record_loop, 6, 0, -1, "body=g", 1 | 2, WG__LOOPS | WG__CONDITION, .refuse = refuse_loop},
     {"Scan", record_scan, 9, 1, -1,
      "body=g num_scan_inputs=i scan_input_axes=I scan_input_directions=I scan_output_axes=I "
      "scan_output_directions=I",
-     .refuse = refuse_loop},
+     0, WG__LOOPS, .refuse = refuse_loop},
     {NULL},
 };

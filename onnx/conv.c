@@ -1,6 +1,4 @@
 /* Convolutions, and the adjoint of taking their windows out of an image. */
-#include <string.h>
-
 #include "activation.h"
 
 static wg_conv_options options_of(const wg__call *c, const wg__onnx_window *w)
@@ -32,16 +30,16 @@ static void record_conv(wg__call *c)
 
 /* ---- ConvTranspose ---- */
 
-/* Padding from the sizes of the result: output_shape, or size times stride with SAME_*. */
-static void pad_to(const wg__call *c, const wg_shape *x, wg__onnx_window *w, wg_conv_options *options)
+/* Padding from the sizes of the result: output_shape, or size times stride with SAME_*. False with an error. */
+static bool pad_to(wg__call *c, const wg_shape *x, const wg__onnx_window *w, wg_conv_options *options)
 {
     int64_t sizes[WG_CONV_AXES];
-    const int n = wg__attribute_ints(c->node, "output_shape", sizes, WG_CONV_AXES);
+    const bool given = wg__attribute_has(c->node, "output_shape");
     const bool upper = wg__attribute_is(c->node, "auto_pad", "SAME_UPPER", "NOTSET");
     const bool same = upper || wg__attribute_is(c->node, "auto_pad", "SAME_LOWER", "NOTSET");
-    if (n != w->axes && !same) return;
-    for (int i = 0; i < w->axes; i++) {
-        const int64_t size = n == w->axes ? sizes[i] : x->size[2 + i] * w->stride[i];
+    if (given && !wg__window_list(c, "output_shape", w->axes, 1, sizes)) return false;
+    for (int i = 0; i < w->axes && (given || same); i++) {
+        const int64_t size = given ? sizes[i] : x->size[2 + i] * w->stride[i];
         const int64_t full =
             (x->size[2 + i] - 1) * w->stride[i] + options->extra[i] + w->dilation[i] * (w->kernel[i] - 1) + 1;
         const int64_t all = full > size ? full - size : 0;
@@ -49,6 +47,7 @@ static void pad_to(const wg__call *c, const wg_shape *x, wg__onnx_window *w, wg_
         options->after[i] = all - options->before[i];
         if (size > full) options->extra[i] += size - full;
     }
+    return true;
 }
 
 static void record_conv_transpose(wg__call *c)
@@ -58,12 +57,9 @@ static void record_conv_transpose(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0), weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
     const wg_shape shape = wg_shape_get(x), kernel = wg_shape_get(weight);
     wg__onnx_window w;
-    int64_t extra[WG_CONV_AXES];
     if (!wg__window_of(c, &shape, &kernel, &w)) return;
     wg_conv_options options = options_of(c, &w);
-    const int n = wg__attribute_ints(c->node, "output_padding", extra, WG_CONV_AXES);
-    for (int i = 0; i < n && i < w.axes; i++) options.extra[i] = extra[i];
-    pad_to(c, &shape, &w, &options);
+    if (!wg__window_list(c, "output_padding", w.axes, 0, options.extra) || !pad_to(c, &shape, &w, &options)) return;
     wg__set(c, 0, conv[w.axes - 1](x, weight, bias, options), wg__type_of(c, 0));
 }
 
@@ -137,13 +133,13 @@ static void record_col2im(wg__call *c)
     wg__set(c, 0, x, wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_conv[] = {
-    {"Conv", record_conv, 6, 2, 3, "auto_pad=s dilations=I group=i kernel_shape=I pads=I strides=I"},
+const wg__onnx_row wg__onnx_conv[] = {
+    {"Conv", record_conv, 6, 2, 3, WG__AUTO_PAD "dilations=I group=i kernel_shape=I pads=I strides=I"},
     {"com.microsoft.FusedConv", record_conv, 1, 2, 4,
-     "activation=s activation_params=F auto_pad=s dilations=I group=i kernel_shape=I pads=I strides=I",
+     WG__AUTO_PAD "activation=s activation_params=F dilations=I group=i kernel_shape=I pads=I strides=I",
      .refuse = wg__refuse_activation},
     {"ConvTranspose", record_conv_transpose, 6, 2, 3,
-     "auto_pad=s dilations=I group=i kernel_shape=I output_padding=I output_shape=I pads=I strides=I"},
+     WG__AUTO_PAD "dilations=I group=i kernel_shape=I output_padding=I output_shape=I pads=I strides=I"},
     {"Col2Im", record_col2im, 18, 3, 3, "dilations=I pads=I strides=I", 6},
     {NULL},
 };

@@ -20,7 +20,7 @@ typedef struct fuser {
 
 /* ---- how the ops are recorded ---- */
 
-static void record_one(wg__call *c) { wg__set(c, 0, c->node->op->one(wg__tensor(c, 0)), wg__type_of(c, 0)); }
+static void record_one(wg__call *c) { wg__set(c, 0, c->node->row->one(wg__tensor(c, 0)), wg__type_of(c, 0)); }
 
 /* Integers have no lerp. */
 static void record_lerp(wg__call *c)
@@ -41,10 +41,10 @@ static void record_rms_norm(wg__call *c)
     wg__set(c, 0, weight.tape && !fits ? wg_mul(y, weight) : y, wg__type_of(c, 0));
 }
 
-static const wg__op log1p_row = {.name = "log1p", .record = record_one, .one = wg_log1p},
-                    expm1_row = {.name = "expm1", .record = record_one, .one = wg_expm1},
-                    lerp_row = {.name = "lerp", .record = record_lerp},
-                    rms_norm_row = {.name = "rms_norm", .record = record_rms_norm};
+static const wg__onnx_row log1p_row = {.name = "log1p", .record = record_one, .one = wg_log1p},
+                          expm1_row = {.name = "expm1", .record = record_one, .one = wg_expm1},
+                          lerp_row = {.name = "lerp", .record = record_lerp},
+                          rms_norm_row = {.name = "rms_norm", .record = record_rms_norm};
 
 /* ---- how they are recognized ---- */
 
@@ -52,7 +52,7 @@ static const wg__op log1p_row = {.name = "log1p", .record = record_one, .one = w
 static const wg__onnx_node *operand(const fuser *f, const wg__onnx_node *node, int k, const char *type, int n)
 {
     const wg__onnx_node *made = node && k < node->n_in ? f->made_by[node->in[k]] : NULL;
-    return made && made->op && strcmp(made->op->name, type) == 0 && made->n_in >= n ? made : NULL;
+    return made && made->row && strcmp(made->row->name, type) == 0 && made->n_in >= n ? made : NULL;
 }
 
 /* Whether operand k is a constant of one number, of no axes; it is stored. */
@@ -67,7 +67,7 @@ static bool is_number(const fuser *f, const wg__onnx_node *node, int k, double *
 
 /* Each returns the row and stores its operands, in[3], or returns NULL. */
 
-static const wg__op *log1p_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
+static const wg__onnx_row *log1p_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
 {
     double one;
     const wg__onnx_node *sum = operand(f, node, 0, "Add", 2);
@@ -76,7 +76,7 @@ static const wg__op *log1p_of(const fuser *f, const wg__onnx_node *node, uint32_
     return &log1p_row;
 }
 
-static const wg__op *expm1_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
+static const wg__onnx_row *expm1_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
 {
     double minus_one;
     const wg__onnx_node *power = operand(f, node, 1, "Exp", 1);
@@ -85,7 +85,7 @@ static const wg__op *expm1_of(const fuser *f, const wg__onnx_node *node, uint32_
     return &expm1_row;
 }
 
-static const wg__op *lerp_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
+static const wg__onnx_row *lerp_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
 {
     const wg__onnx_node *step = operand(f, node, 1, "Mul", 2), *gap = operand(f, step, 1, "Sub", 2);
     if (!gap || gap->in[0] != node->in[0]) return NULL;
@@ -102,7 +102,7 @@ static bool is_last_mean(const fuser *f, const wg__onnx_node *mean)
     return wg__number_next(&numbers) == -1;
 }
 
-static const wg__op *rms_norm_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
+static const wg__onnx_row *rms_norm_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
 {
     double epsilon;
     const wg__onnx_node *root = operand(f, node, 1, "Sqrt", 1), *sum = operand(f, root, 0, "Add", 2),
@@ -115,7 +115,7 @@ static const wg__op *rms_norm_of(const fuser *f, const wg__onnx_node *node, uint
 }
 
 /* Of a norm without weight. */
-static const wg__op *weighted_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
+static const wg__onnx_row *weighted_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
 {
     const wg__onnx_node *norm = operand(f, node, 0, rms_norm_row.name, 3);
     if (!norm || norm->in[1]) return NULL;
@@ -125,7 +125,7 @@ static const wg__op *weighted_of(const fuser *f, const wg__onnx_node *node, uint
 
 static const struct {
     const char *type; /* of the last node */
-    const wg__op *(*row_of)(const fuser *f, const wg__onnx_node *node, uint32_t *in);
+    const wg__onnx_row *(*row_of)(const fuser *f, const wg__onnx_node *node, uint32_t *in);
 } patterns[] = {
     {"Log", log1p_of}, {"Add", expm1_of}, {"Sub", lerp_of}, {"Div", rms_norm_of}, {"Mul", weighted_of},
 };
@@ -134,15 +134,15 @@ static const struct {
 static bool fuse_node(const fuser *f, wg__onnx_node *node, wg_error *error)
 {
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
-        if (strcmp(node->op->name, patterns[i].type) != 0 || f->model->values[node->out[0]].wanted) continue;
+        if (strcmp(node->row->name, patterns[i].type) != 0 || f->model->values[node->out[0]].wanted) continue;
         uint32_t in[3] = {0};
-        const wg__op *row = patterns[i].row_of(f, node, in);
+        const wg__onnx_row *row = patterns[i].row_of(f, node, in);
         if (!row) return true;
         node->in = wg__arena_array(&f->model->arena, 3, sizeof *node->in);
         if (!node->in) return wg__onnx_memory(f->model, error);
         memcpy(node->in, in, sizeof in);
         node->n_in = 3;
-        node->op = row;
+        node->row = row;
         return true;
     }
     return true;
@@ -152,7 +152,7 @@ static bool fuse_graph(const fuser *f, const wg__graph *graph, wg_error *error)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         wg__onnx_node *node = &graph->node[i];
-        if (!node->op) continue;
+        if (!node->row) continue;
         if (!fuse_node(f, node, error)) return false;
         for (int k = 0; k < node->n_out; k++)
             if (node->out[k]) f->made_by[node->out[k]] = node;

@@ -85,9 +85,10 @@ static void set_result(wg__call *c, const fused *a)
 /* The sizes of queries, keys and values: an attribute, or thirds of the product. */
 static bool parts_of(wg__call *c, int64_t all, int64_t *size)
 {
-    if (wg__attribute_ints(c->node, "qkv_hidden_sizes", size, 3) < 0) size[0] = size[1] = size[2] = all / 3;
-    if (size[0] > 0 && size[1] == size[0] && size[2] > 0 && size[2] <= all && size[0] <= all / 2 &&
-        2 * size[0] + size[2] == all)
+    const int n = wg__attribute_ints(c->node, "qkv_hidden_sizes", size, 3);
+    if (n < 0) size[0] = size[1] = size[2] = all / 3;
+    if ((n < 0 || n == 3) && size[0] > 0 && size[1] == size[0] && size[2] > 0 && size[2] <= all &&
+        size[0] <= all / 2 && 2 * size[0] + size[2] == all)
         return true;
     if (!wg__call_failed(c))
         wg__call_fail(c, WG_ERR_SHAPE, "%lld columns of the weights are not those of q, k and v", (long long)all);
@@ -273,7 +274,7 @@ static const char *refuse_group_query(const wg__onnx_node *node)
     return NULL;
 }
 
-const wg__op wg__onnx_fused_attention[] = {
+const wg__onnx_row wg__onnx_fused_attention[] = {
     {"com.microsoft.Attention", record_attention, 1, 2, 6,
      "do_rotary=i mask_filter_value=f num_heads=i past_present_share_buffer=i qkv_hidden_sizes=I scale=f "
      "unidirectional=i",

@@ -1,5 +1,6 @@
 /* Parses ModelProto and GraphProto: nodes in their order, each name resolved to the value that it stands for. A name
  * must be defined before a node uses it, so a graph has no cycles. */
+#include <limits.h>
 #include <string.h>
 
 #include "parse.h"
@@ -43,17 +44,22 @@ static void forget(wg__parser *p, uint32_t first)
 
 /* ---- nodes ---- */
 
-/* The number of fields of that number in a message. */
-static int count(wg__span message, uint32_t number)
+/* The number of fields of that number in a message; -1 with an error if there are too many. */
+static int count(wg__parser *p, wg__span message, uint32_t number)
 {
     wg__wire wire = wg__wire_of(message);
-    int n = 0;
+    uint64_t n = 0;
     for (wg__field f; wg__wire_next(&wire, &f);) n += f.number == number;
-    return n;
+    if (n < INT_MAX) return (int)n;
+    wg__onnx_refuse(p->model, p->error, "a graph or a node has more than %d parts of a kind", INT_MAX - 1);
+    return -1;
 }
 
-static uint32_t *ids_new(wg__parser *p, int n)
+/* Room for the values that a message names in the fields of a number; NULL with an error. */
+static uint32_t *ids_new(wg__parser *p, wg__span message, uint32_t number)
 {
+    const int n = count(p, message, number);
+    if (n < 0) return NULL;
     uint32_t *ids = wg__arena_array(&p->model->arena, (uint64_t)n + 1, sizeof *ids);
     if (!ids) out_of_memory(p);
     return ids;
@@ -102,8 +108,8 @@ static bool parse_head(wg__parser *p, wg__span message, wg__onnx_node *node, con
     if (!node->name || !node->type || !where) return out_of_memory(p);
     const bool ours = !*where || strcmp(where, "ai.onnx") == 0;
     *function = ours ? NULL : wg__function_find(p->functions, domain, type, overload);
-    node->op = *function ? NULL : wg__onnx_find(ours ? "" : where, node->type);
-    if (node->op || *function) return true;
+    node->row = *function ? NULL : wg__onnx_find(ours ? "" : where, node->type);
+    if (node->row || *function) return true;
     return wg__onnx_refuse(m, p->error, "%.40s%s%.40s (opset %d) of node '%.60s' is not supported: %s", where,
                            *where ? "." : "", node->type, node->opset, node->name,
                            wg__onnx_instead(where, node->type));
@@ -126,15 +132,16 @@ static bool parse_bodies(wg__parser *p, wg__onnx_node *node)
 static wg__graph *graph_new(wg__parser *p, wg__span message, uint32_t nodes, uint32_t in, uint32_t out)
 {
     wg_onnx *m = p->model;
-    const int n_nodes = count(message, nodes);
+    const int n_nodes = count(p, message, nodes);
+    if (n_nodes < 0) return NULL;
     if (p->frame && !wg__onnx_expand(m, (uint64_t)n_nodes * BYTES_OF_NODE, p->error)) return NULL;
     wg__graph *graph = wg__arena_array(&m->arena, 1, sizeof *graph);
     if (!graph) return out_of_memory(p), NULL;
-    *graph = (wg__graph){
-        .message = message, .in = ids_new(p, count(message, in)), .out = ids_new(p, count(message, out))};
+    *graph = (wg__graph){.message = message, .in = ids_new(p, message, in)};
+    graph->out = graph->in ? ids_new(p, message, out) : NULL;
+    if (!graph->out) return NULL;
     graph->node = wg__arena_array(&m->arena, (uint64_t)n_nodes + 1, sizeof *graph->node);
-    if (graph->in && graph->out && graph->node) return graph;
-    return out_of_memory(p), NULL;
+    return graph->node ? graph : (out_of_memory(p), NULL);
 }
 
 /* Makes the node, whose operands are parsed, a call of the function: its body is the function's nodes. */
@@ -153,7 +160,7 @@ static bool parse_call(const wg__parser *outer, const wg__function *f, wg__onnx_
     const bool ok = body && wg__frame_bind(&p, node, f->message) && parse_nodes(&p, 7, body, 1) &&
                     wg__frame_results(&p, node, body, n_out);
     wg__names_fini(&p.names);
-    node->op = &wg__onnx_call;
+    node->row = &wg__onnx_call;
     node->n_in = 0; /* the nodes of the body read them */
     node->body[0] = body;
     return ok;
@@ -163,14 +170,16 @@ static bool parse_node(wg__parser *p, wg__span message, wg__onnx_node *node, uin
 {
     const wg__function *function;
     if (!parse_head(p, message, node, &function)) return false;
-    node->in = ids_new(p, count(message, 1));
-    node->out = ids_new(p, count(message, 2));
-    if (!node->in || !node->out) return false;
+    const int n_out = count(p, message, 2);
+    node->in = ids_new(p, message, 1);
+    node->out = node->in ? ids_new(p, message, 2) : NULL;
+    if (!node->out) return false;
     wg__wire wire = wg__wire_of(message);
     for (wg__field f; wg__wire_next(&wire, &f);)
         if (wg__field_is_bytes(&f, 1) && !parse_operand(p, node, f.bytes)) return false;
+    while (node->n_in > 0 && !node->in[node->n_in - 1]) node->n_in--; /* omitted at the end: as if not written */
     if (function) {
-        if (!parse_call(p, function, node, count(message, 2))) return false;
+        if (!parse_call(p, function, node, n_out)) return false;
     } else if (!wg__onnx_check_node(p->model, node, p->error) || !parse_bodies(p, node))
         return false;
     wire = wg__wire_of(message);

@@ -43,10 +43,11 @@ static bool known_gather(wg__call *c, int axis, const wg_shape *shape)
     if (!x->host || !index->host || !wg__keep_known(c, shape)) return false;
     const int64_t n = x->shape.size[axis], outer = product(x->shape.size, axis);
     const int64_t inner = product(x->shape.size + axis + 1, x->shape.rank - axis - 1);
-    int64_t count;
+    int64_t count, all;
     wg_shape_numel(&index->shape, &count);
     double *out = wg__numbers_new(c, shape), *at = out;
-    for (int64_t o = 0; out && o < outer; o++)
+    wg_shape_numel(shape, &all);
+    for (int64_t o = 0; out && all > 0 && o < outer; o++)
         for (int64_t i = 0; i < count; i++) {
             const double number = index->host[i] < 0 ? index->host[i] + (double)n : index->host[i];
             if (!(number >= 0 && number < (double)n)) {
@@ -81,7 +82,7 @@ static void record_gather_elements(wg__call *c)
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", 0), shape.rank);
     if (wg__call_failed(c)) return;
     if (index.rank != shape.rank) {
-        wg__call_fail(c, WG_ERR_SHAPE, "indices of %d axes for %d", index.rank, shape.rank);
+        wg__call_fail(c, WG_ERR_SHAPE, "indices of %d axes for %d: they have as many", index.rank, shape.rank);
         return;
     }
     for (int i = 0; i < shape.rank; i++)
@@ -110,7 +111,8 @@ static bool rows_of(wg__call *c, const wg_shape *x, int batch, rows *r)
     r->inner = product(x->size + r->lead, x->rank - r->lead);
     const int64_t tuples = product(index.size, index.rank - 1), batches = product(x->size, batch);
     if (tuples == 0 || r->count > INT32_MAX) {
-        wg__call_fail(c, WG_ERR_SHAPE, "%lld indices of %lld rows", (long long)tuples, (long long)r->count);
+        wg__call_fail(c, WG_ERR_SHAPE, "%lld indices of %lld rows: there is an index, and rows are %d at most",
+                      (long long)tuples, (long long)r->count, INT32_MAX);
         return false;
     }
     const wg_tensor all = wg_reshape(wg__tensor(c, 1), WG_DIMS(tuples, k));
@@ -143,37 +145,22 @@ static void record_gather_nd(wg__call *c)
 
 /* ---- Scatter, ScatterElements, ScatterND ---- */
 
-/* By name of the reduction. Integers and bool are combined as f64, which holds all i32. */
-static const struct {
-    const char *name;
-    wg_scatter_mode mode;
-} reductions[] = {
-    {"add", WG_SCATTER_SUM}, {"mul", WG_SCATTER_PROD}, {"max", WG_SCATTER_MAX}, {"min", WG_SCATTER_MIN}};
-enum { N_REDUCTIONS = sizeof reductions / sizeof reductions[0] };
+/* The texts of `reduction`, in their order. */
+#define REDUCTION "reduction=s:none|add|mul|max|min"
+enum { NONE };
+static const wg_scatter_mode reductions[] = {[1] = WG_SCATTER_SUM, WG_SCATTER_PROD, WG_SCATTER_MAX, WG_SCATTER_MIN};
 
-static int reduction_of(const wg__onnx_node *node)
-{
-    for (int i = 0; i < N_REDUCTIONS; i++)
-        if (wg__attribute_is(node, "reduction", reductions[i].name, "none")) return i;
-    return -1;
-}
-
-/* x with elements by index of axis 0 replaced by those of `source`, or combined with them. */
+/* x with elements by index of axis 0 replaced by those of `source`, or combined with them: integers and bool as f64,
+ * which holds all i32. */
 static wg_tensor scatter(wg__call *c, wg_tensor x, wg_tensor index, wg_tensor source)
 {
-    const int which = reduction_of(c->node);
+    const int which = wg__attribute_choice(c->node, "reduction", NONE);
     const wg_dtype dtype = wg_dtype_get(x);
-    if (which < 0) return wg_scatter(x, 0, index, source);
-    if (wg_dtype_is_float(dtype)) return wg_scatter_reduce(x, 0, index, source, reductions[which].mode, true);
+    if (which == NONE) return wg_scatter(x, 0, index, source);
+    if (wg_dtype_is_float(dtype)) return wg_scatter_reduce(x, 0, index, source, reductions[which], true);
     const wg_tensor y =
-        wg_scatter_reduce(wg_cast(x, WG_F64), 0, index, wg_cast(source, WG_F64), reductions[which].mode, true);
+        wg_scatter_reduce(wg_cast(x, WG_F64), 0, index, wg_cast(source, WG_F64), reductions[which], true);
     return wg_cast(y, dtype);
-}
-
-static const char *refuse_scatter(const wg__onnx_node *node)
-{
-    if (wg__attribute_is(node, "reduction", "none", "none") || reduction_of(node) >= 0) return NULL;
-    return "its reduction is none of none, add, mul, max and min";
 }
 
 /* The number of each updated element among all of x: its coordinates, but the index along the axis. */
@@ -186,7 +173,10 @@ static void record_scatter_elements(wg__call *c)
     wg_shape_numel(&shape, &numel);
     if (wg__call_failed(c)) return;
     if (index.rank != shape.rank || numel > INT32_MAX || wg_numel(wg__tensor(c, 1)) == 0) {
-        wg__call_fail(c, WG_ERR_SHAPE, "indices of %d axes for %d", index.rank, shape.rank);
+        wg__call_fail(c, WG_ERR_SHAPE,
+                      "%lld indices of %d axes for %lld elements of %d: axes are as many, there is an index, and "
+                      "elements are %d at most",
+                      (long long)wg_numel(wg__tensor(c, 1)), index.rank, (long long)numel, shape.rank, INT32_MAX);
         return;
     }
     wg__strides_of(&shape, stride);
@@ -242,20 +232,13 @@ static void record_tensor_scatter(wg__call *c)
     wg__set(c, 0, wg_scatter(x, axis, wg_expand(at, shape), update), wg__type_of(c, 0));
 }
 
-static const char *refuse_tensor_scatter(const wg__onnx_node *node)
-{
-    const bool known =
-        wg__attribute_is(node, "mode", "linear", "linear") || wg__attribute_is(node, "mode", "circular", "linear");
-    return known ? NULL : "its mode is neither linear nor circular";
-}
-
-const wg__op wg__onnx_index[] = {
+const wg__onnx_row wg__onnx_index[] = {
     {"Gather", record_gather, 6, 2, 2, "axis=i", 0, WG__ON_HOST},
     {"GatherElements", record_gather_elements, 11, 2, 2, "axis=i"},
     {"GatherND", record_gather_nd, 11, 2, 2, "batch_dims=i"},
     {"Scatter", record_scatter_elements, 9, 3, 3, "axis=i"},
-    {"ScatterElements", record_scatter_elements, 11, 3, 3, "axis=i reduction=s", .refuse = refuse_scatter},
-    {"ScatterND", record_scatter_nd, 11, 3, 3, "reduction=s", .refuse = refuse_scatter},
-    {"TensorScatter", record_tensor_scatter, 24, 2, 3, "axis=i mode=s", .refuse = refuse_tensor_scatter},
+    {"ScatterElements", record_scatter_elements, 11, 3, 3, "axis=i " REDUCTION},
+    {"ScatterND", record_scatter_nd, 11, 3, 3, REDUCTION},
+    {"TensorScatter", record_tensor_scatter, 24, 2, 3, "axis=i mode=s:linear|circular"},
     {NULL},
 };

@@ -61,9 +61,9 @@ typedef struct wg__value {
 } wg__value;
 
 typedef struct wg__graph wg__graph;
-typedef struct wg__op wg__op;
+typedef struct wg__onnx_row wg__onnx_row;
 struct wg__onnx_node {
-    const wg__op *op; /* NULL: its result is a parameter */
+    const wg__onnx_row *row; /* NULL: its result is a parameter */
     int opset;
     const char *name;   /* the node's, or that of its first result */
     const char *type;   /* op_type */
@@ -163,7 +163,10 @@ int64_t wg__attribute_int(const wg__onnx_node *node, const char *name, int64_t o
 double wg__attribute_float(const wg__onnx_node *node, const char *name, double otherwise);
 /* Whether the text is `value`; `otherwise` is the text of an attribute that is not there. */
 bool wg__attribute_is(const wg__onnx_node *node, const char *name, const char *value, const char *otherwise);
-/* The number of integers or floats of a list; -1 if there is no such attribute. At most `most` are stored. */
+/* Which of the texts that its row lists it is: 0, 1, ...; `otherwise` for an attribute that is not there. */
+int wg__attribute_choice(const wg__onnx_node *node, const char *name, int otherwise);
+/* The number of integers or floats of a list in the file; -1 if there is no such attribute. The first `most` of them
+ * are stored: the caller compares. */
 int wg__attribute_ints(const wg__onnx_node *node, const char *name, int64_t *out, int most);
 int wg__attribute_floats(const wg__onnx_node *node, const char *name, double *out, int most);
 
@@ -172,39 +175,55 @@ int wg__attribute_floats(const wg__onnx_node *node, const char *name, double *ou
 typedef struct wg__call wg__call;
 
 /* A row: how nodes of an operator are recorded. */
-struct wg__op {
+struct wg__onnx_row {
     const char *name; /* of another domain: "com.microsoft.BiasGelu" */
     void (*record)(wg__call *c);
-    int since;              /* the first opset of which `record` knows the operator */
-    int least, most;        /* number of operands; most < 0: no limit */
-    const char *attributes; /* that it may have: "axis=i mode=s", with letters as in check.c; others are refused */
-    unsigned host;          /* operands (bit k) whose numbers must be known while recording */
-    unsigned flags;         /* below */
+    int since;       /* the first opset of which `record` knows the operator */
+    int least, most; /* number of operands; most < 0: no limit */
+    /* The attributes that a node may have, with letters as in check.c, and the texts that they may have:
+     * "axis=i mode=s:none|tanh equation=s". Others are refused. */
+    const char *attributes;
+    unsigned host;  /* operands (bit k) whose numbers must be known while recording */
+    unsigned flags; /* below */
     const char *(*refuse)(
         const wg__onnx_node *node); /* NULL, or why a node cannot be recorded and what would do instead */
     wg_tensor (*one)(wg_tensor x);  /* of pointwise rows */
     wg_tensor (*two)(wg_tensor a, wg_tensor b);
     double (*number)(double a, double b); /* the same for numbers; NULL: not while recording */
+    int kind;                             /* which one it is of those that share `record`: an enum of the file */
 };
 enum {
-    WG__ON_HOST = 1,   /* known numbers give known numbers */
-    WG__SIZES_ONLY = 2 /* the result depends on sizes alone */
+    WG__ON_HOST = 1,    /* known numbers give known numbers */
+    WG__SIZES_ONLY = 2, /* the result depends on sizes alone */
+    WG__LOOPS = 4,      /* operands are inputs of the body: Loop, Scan */
+    WG__CONDITION = 8   /* the first result of the body says whether to go on: Loop */
 };
 
-extern const wg__op wg__onnx_pointwise[], wg__onnx_logic[], wg__onnx_shape[], wg__onnx_join[], wg__onnx_make[],
-    wg__onnx_reduce[], wg__onnx_product[], wg__onnx_conv[], wg__onnx_pool[], wg__onnx_norm[], wg__onnx_recurrent[],
-    wg__onnx_index[], wg__onnx_select[], wg__onnx_control[], wg__onnx_attention[], wg__onnx_quantize[],
-    wg__onnx_resize[], wg__onnx_loss[], wg__onnx_sample[], wg__onnx_contrib[], wg__onnx_fused_attention[];
+extern const wg__onnx_row wg__onnx_pointwise[], wg__onnx_logic[], wg__onnx_shape[], wg__onnx_join[],
+    wg__onnx_make[], wg__onnx_reduce[], wg__onnx_product[], wg__onnx_conv[], wg__onnx_pool[], wg__onnx_norm[],
+    wg__onnx_recurrent[], wg__onnx_index[], wg__onnx_select[], wg__onnx_control[], wg__onnx_attention[],
+    wg__onnx_quantize[], wg__onnx_resize[], wg__onnx_loss[], wg__onnx_sample[], wg__onnx_contrib[],
+    wg__onnx_fused_attention[];
 
 /* The row of calls of functions. */
-extern const wg__op wg__onnx_call;
+extern const wg__onnx_row wg__onnx_call;
 
 /* The row of an operator, by the domain's name, empty for the default one; NULL if there is none. */
-const wg__op *wg__onnx_find(const char *domain, const char *name);
+const wg__onnx_row *wg__onnx_find(const char *domain, const char *name);
+/* What the row says of an attribute: "i", "s:none|tanh", up to a space; NULL if it has none of that name. */
+const char *wg__row_attribute(const wg__onnx_row *row, wg__span name);
+/* The place of the text in such a list "none|tanh"; -1 if it is not there. */
+int wg__text_choice(const char *list, wg__span text);
 /* What to do instead of an operator without a row. */
 const char *wg__onnx_instead(const char *domain, const char *name);
 
 /* ---- a call: a node while it is recorded ---- */
+
+/* What one wg_onnx_apply may still take: a small file can ask for loops inside of loops. */
+typedef struct wg__budget {
+    int64_t steps;   /* nodes to record and turns of loops to take, with their operands */
+    int64_t numbers; /* known while recording */
+} wg__budget;
 
 struct wg__call {
     wg_onnx *model;
@@ -212,7 +231,7 @@ struct wg__call {
     wg_tape *tape;
     wg__arena *arena;
     wg__known_item *items; /* by value */
-    int64_t *turns;        /* nodes that may still be recorded */
+    wg__budget *budget;
     int n_in, n_out;
 };
 
@@ -229,9 +248,11 @@ bool wg__wants(const wg__call *c, int k);    /* result k has a name */
 
 /* The numbers of operand k, which must be known while recording; NULL with an error if they are not. */
 const double *wg__known(wg__call *c, int k, int64_t *n);
-/* The number of a scalar operand, or `otherwise` if it is omitted. */
+/* The number of a scalar operand, or `otherwise` if it is omitted; an integer: the one nearest to it, 0 for NaN. */
 double wg__known_scalar(wg__call *c, int k, double otherwise);
-/* Integers of operand k (or of the attribute, in older opsets): how many; -1 if there are none or with an error. */
+int64_t wg__known_integer(wg__call *c, int k, int64_t otherwise);
+/* Integers of operand k (or of the attribute, in older opsets): how many; -1 if there are none, or with an error, as
+ * for more than `most`. */
 int wg__known_ints(wg__call *c, int k, int64_t *out, int most);
 int wg__ints_of(wg__call *c, int k, const char *attribute, int64_t *out, int most);
 /* An axis from -rank to rank - 1 made positive; 0 with an error. */
@@ -255,6 +276,8 @@ wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int ty
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
 wg_dtype wg__dtype_of(const wg_onnx *model, int type);
 
+/* Takes the node, or a turn of it, from the budget; false with an error if nothing is left. */
+bool wg__take_step(wg__call *c);
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);
 
@@ -266,7 +289,8 @@ void wg__known_strided(const double *x, int64_t offset, const int64_t *stride, c
 void wg__strides_of(const wg_shape *shape, int64_t *stride);
 /* x with all operands' shapes broadcast; index of element i of `shape` in an operand that broadcasts to it. */
 int64_t wg__broadcast_index(const wg_shape *shape, const wg_shape *operand, int64_t i);
-/* Window attributes of convolutions and poolings. */
+/* Window attributes of convolutions and poolings. Some files have an auto_pad without a text. */
+#define WG__AUTO_PAD "auto_pad=s:NOTSET|SAME_UPPER|SAME_LOWER|VALID| "
 typedef struct wg__onnx_window {
     int axes;
     int64_t kernel[WG_CONV_AXES], stride[WG_CONV_AXES], dilation[WG_CONV_AXES];
@@ -275,5 +299,8 @@ typedef struct wg__onnx_window {
 } wg__onnx_window;
 /* Of x[N, C, ...], kernel sizes from the attribute or, if kernel is not NULL, from that shape; auto_pad is resolved. */
 bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *window);
+/* An attribute of n numbers, at least `least` and below 2^30; `out` stays as it is if there is none. False with an
+ * error. */
+bool wg__window_list(wg__call *c, const char *name, int n, int64_t least, int64_t *out);
 
 #endif

@@ -9,9 +9,10 @@
 static void known_concat(wg__call *c, wg_shape shape, int axis)
 {
     double *out = wg__numbers_new(c, &shape);
-    int64_t outer = 1, at = 0;
+    int64_t outer = 1, at = 0, all;
     for (int i = 0; i < axis; i++) outer *= shape.size[i];
-    for (int64_t o = 0; out && o < outer; o++)
+    wg_shape_numel(&shape, &all);
+    for (int64_t o = 0; out && all > 0 && o < outer; o++)
         for (int k = 0; k < c->n_in; k++) {
             const wg__known_item *x = wg__in(c, k);
             int64_t block;
@@ -32,7 +33,7 @@ static void record_concat(wg__call *c)
         const wg_shape next = wg__shape_of(c, k);
         fits = next.rank == shape.rank;
         for (int i = 0; i < shape.rank && fits; i++) fits = i == axis || next.size[i] == shape.size[i];
-        if (fits) shape.size[axis] += next.size[axis];
+        fits = fits && !__builtin_add_overflow(shape.size[axis], next.size[axis], &shape.size[axis]);
     }
     if (fits && wg__all_known(c) && wg__keep_known(c, &shape)) {
         known_concat(c, shape, axis);
@@ -145,24 +146,25 @@ static void record_tile(wg__call *c)
 
 /* ---- Pad ---- */
 
+/* The texts of `mode`, in their order; CONSTANT has its own op. */
+#define MODES "mode=s:constant|reflect|edge|wrap"
+enum { CONSTANT };
+static const wg_pad_mode modes[] = {[1] = WG_PAD_REFLECT, WG_PAD_REPLICATE, WG_PAD_CIRCULAR};
+
 static wg_tensor pad_axis(wg__call *c, wg_tensor x, int axis, int64_t before, int64_t after, double value)
 {
     const int64_t n = wg_size(x, axis);
-    const int64_t cut = before < 0 ? -before : 0, left = after < 0 ? -after : 0;
-    if (before == INT64_MIN || after == INT64_MIN || cut > n - left || left > n) {
+    const int mode = wg__attribute_choice(c->node, "mode", CONSTANT);
+    if (before < -n || after < -n || (before < 0 && after < 0 && -before > n + after)) {
         wg__call_fail(c, WG_ERR_SHAPE, "axis %d is cut by more than its size %lld", axis, (long long)n);
         return x;
     }
+    const int64_t cut = before < 0 ? -before : 0, left = after < 0 ? -after : 0;
     if (cut || left) x = wg_slice(x, axis, cut, n - left);
     before += cut, after += left;
     if (before == 0 && after == 0) return x;
-    if (wg__attribute_is(c->node, "mode", "reflect", "constant"))
-        return wg_pad_by(x, axis, before, after, WG_PAD_REFLECT);
-    if (wg__attribute_is(c->node, "mode", "edge", "constant"))
-        return wg_pad_by(x, axis, before, after, WG_PAD_REPLICATE);
-    if (wg__attribute_is(c->node, "mode", "wrap", "constant"))
-        return wg_pad_by(x, axis, before, after, WG_PAD_CIRCULAR);
-    return wg_pad_value(x, axis, before, after, value);
+    if (mode == CONSTANT) return wg_pad_value(x, axis, before, after, value);
+    return wg_pad_by(x, axis, before, after, modes[mode]);
 }
 
 static void record_pad(wg__call *c)
@@ -202,11 +204,11 @@ static void record_dropout(wg__call *c)
     wg__set(c, 1, wg_full(c->tape, WG_BOOL, wg__shape_of(c, 0), 1), WG__BOOLEAN);
 }
 
-const wg__op wg__onnx_join[] = {
+const wg__onnx_row wg__onnx_join[] = {
     {"Concat", record_concat, 6, 1, -1, "axis=i", 0, WG__ON_HOST},
     {"Split", record_split, 6, 1, 2, "axis=i split=I num_outputs=i", 2, WG__ON_HOST},
     {"Tile", record_tile, 6, 2, 2, NULL, 2, WG__ON_HOST},
-    {"Pad", record_pad, 6, 1, 4, "mode=s pads=I value=f", 2 | 4 | 8},
+    {"Pad", record_pad, 6, 1, 4, MODES " pads=I value=f", 2 | 4 | 8},
     {"Dropout", record_dropout, 6, 1, 3, "is_test=i ratio=f seed=i", 2 | 4},
     {NULL},
 };

@@ -21,19 +21,19 @@ static wg_tensor comparable(wg_tensor x) { return wg_dtype_get(x) == WG_BOOL ? w
 static void record_compare(wg__call *c)
 {
     if (wg__can_know(c))
-        wg__known_two(c, c->node->op->number, WG__BOOLEAN);
+        wg__known_two(c, c->node->row->number, WG__BOOLEAN);
     else
-        wg__set(c, 0, c->node->op->two(comparable(wg__tensor(c, 0)), comparable(wg__tensor(c, 1))), WG__BOOLEAN);
+        wg__set(c, 0, c->node->row->two(comparable(wg__tensor(c, 0)), comparable(wg__tensor(c, 1))), WG__BOOLEAN);
 }
 
 static void record_logic(wg__call *c)
 {
     if (wg__can_know(c))
-        wg__known_two(c, c->node->op->number, WG__BOOLEAN);
-    else if (c->node->op->one)
-        wg__set(c, 0, c->node->op->one(wg__tensor(c, 0)), WG__BOOLEAN);
+        wg__known_two(c, c->node->row->number, WG__BOOLEAN);
+    else if (c->node->row->one)
+        wg__set(c, 0, c->node->row->one(wg__tensor(c, 0)), WG__BOOLEAN);
     else
-        wg__set(c, 0, c->node->op->two(wg__tensor(c, 0), wg__tensor(c, 1)), WG__BOOLEAN);
+        wg__set(c, 0, c->node->row->two(wg__tensor(c, 0), wg__tensor(c, 1)), WG__BOOLEAN);
 }
 
 static wg_tensor logical_xor(wg_tensor a, wg_tensor b) { return wg_not_equal(comparable(a), comparable(b)); }
@@ -95,8 +95,7 @@ static double cast_number(double x, int from, int to)
     if (to == WG__BOOLEAN) return x != 0;
     if (to == WG__FLOAT) return (double)(float)x;
     if (!wg__type_is_integer(to)) return x;
-    const double least = wg__type_least(to), count = wg__type_largest(to) - least + 1, y = trunc(x);
-    return count > 65536 || wg__type_is_float(from) ? y : y - count * floor((y - least) / count);
+    return wg__type_is_float(from) ? trunc(x) : wg__wrap_number(x, to);
 }
 
 static void cast_to(wg__call *c, int to)
@@ -135,7 +134,10 @@ static const char *refuse_cast(const wg__onnx_node *node)
         onnx, record_logic, 6, 2, 2, NULL, 0, WG__ON_HOST, .two = op, .number = numbers                            \
     }
 
-const wg__op wg__onnx_logic[] = {
+/* Of casts to a type that is not known here. */
+#define ROUNDING "round_mode=s:up|down|nearest"
+
+const wg__onnx_row wg__onnx_logic[] = {
     COMPARE("Equal", wg_equal, number_equal, 6),
     COMPARE("Greater", wg_greater, number_greater, 6),
     COMPARE("GreaterOrEqual", wg_greater_equal, number_greater_equal, 12),
@@ -148,7 +150,7 @@ const wg__op wg__onnx_logic[] = {
     {"IsNaN", record_is_nan, 9, 1, 1},
     {"IsInf", record_is_inf, 10, 1, 1, "detect_negative=i detect_positive=i"},
     {"Where", record_where, 9, 3, 3, NULL, 0, WG__ON_HOST},
-    {"Cast", record_cast, 6, 1, 1, "to=i saturate=i round_mode=s", 0, WG__ON_HOST, .refuse = refuse_cast},
-    {"CastLike", record_cast_like, 15, 2, 2, "saturate=i round_mode=s", 0, WG__ON_HOST},
+    {"Cast", record_cast, 6, 1, 1, "to=i saturate=i " ROUNDING, 0, WG__ON_HOST, .refuse = refuse_cast},
+    {"CastLike", record_cast_like, 15, 2, 2, "saturate=i " ROUNDING, 0, WG__ON_HOST},
     {NULL},
 };

@@ -24,9 +24,11 @@ static wg_tensor losses(wg__call *c, wg_tensor p, wg_tensor *weights)
     return wg_mul(picked, *weights);
 }
 
+enum { OF_LOG_PROBABILITIES, OF_LOGITS };
+
 static void record_loss(wg__call *c)
 {
-    const bool softmax = c->node->type[0] == 'S';
+    const bool softmax = c->node->row->kind == OF_LOGITS;
     const wg_tensor x = wg__tensor(c, 0);
     if (wg_rank(x) < 2) {
         wg__call_fail(c, WG_ERR_SHAPE, "the operand is not [N, classes, ...]");
@@ -41,8 +43,10 @@ static void record_loss(wg__call *c)
     if (softmax) wg__set(c, 1, p, wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_loss[] = {
-    {"NegativeLogLikelihoodLoss", record_loss, 12, 2, 3, "ignore_index=i reduction=s"},
-    {"SoftmaxCrossEntropyLoss", record_loss, 12, 2, 3, "ignore_index=i reduction=s"},
+#define OPTIONS "ignore_index=i reduction=s:none|sum|mean"
+
+const wg__onnx_row wg__onnx_loss[] = {
+    {"NegativeLogLikelihoodLoss", record_loss, 12, 2, 3, OPTIONS, .kind = OF_LOG_PROBABILITIES},
+    {"SoftmaxCrossEntropyLoss", record_loss, 12, 2, 3, OPTIONS, .kind = OF_LOGITS},
     {NULL},
 };

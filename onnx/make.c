@@ -5,38 +5,51 @@
 
 /* ---- Constant: with `value`, weights.c has taken it ---- */
 
-enum { MOST_IN_LIST = 4096 };
+static void set_ints(wg__call *c, int n)
+{
+    const wg_shape shape = WG_DIMS(n);
+    double *out = wg__numbers_new(c, &shape);
+    int64_t *list = out ? wg__arena_array(c->arena, (uint64_t)n + 1, sizeof *list) : NULL;
+    if (out && !list) wg__call_fail(c, WG_ERR_MEMORY, "out of memory");
+    if (!list) return;
+    wg__attribute_ints(c->node, "value_ints", list, n);
+    for (int i = 0; i < n; i++) out[i] = (double)list[i];
+    wg__set_known(c, 0, shape, out, WG__INT64);
+}
+
+static void set_floats(wg__call *c, int n)
+{
+    const wg_shape shape = WG_DIMS(n);
+    double *out = wg__numbers_new(c, &shape);
+    if (out) wg__attribute_floats(c->node, "value_floats", out, n);
+    wg__set_known(c, 0, shape, out, WG__FLOAT);
+}
 
 static void record_constant(wg__call *c)
 {
-    wg__attribute a;
-    double scalar = 0;
-    if (wg__attribute_find(c->node, "value_float", &a)) scalar = a.number;
-    if (wg__attribute_find(c->node, "value_int", &a)) scalar = (double)a.integer;
-    const bool floats = wg__attribute_has(c->node, "value_floats"), ints = wg__attribute_has(c->node, "value_ints");
-    const bool real = floats || wg__attribute_has(c->node, "value_float");
-    int64_t *list = wg__arena_array(c->arena, MOST_IN_LIST, sizeof *list);
-    const wg_shape most = WG_DIMS(MOST_IN_LIST);
-    double *out = wg__numbers_new(c, &most);
-    if (!list || !out) {
-        wg__call_fail(c, WG_ERR_MEMORY, "out of memory");
-        return;
+    const int n_ints = wg__attribute_ints(c->node, "value_ints", NULL, 0);
+    const int n_floats = wg__attribute_floats(c->node, "value_floats", NULL, 0);
+    const bool real = wg__attribute_has(c->node, "value_float");
+    const wg_shape scalar = WG_SCALAR;
+    if (n_ints >= 0)
+        set_ints(c, n_ints);
+    else if (n_floats >= 0)
+        set_floats(c, n_floats);
+    else {
+        double *out = wg__numbers_new(c, &scalar);
+        if (out)
+            *out = real ? wg__attribute_float(c->node, "value_float", 0)
+                        : (double)wg__attribute_int(c->node, "value_int", 0);
+        wg__set_known(c, 0, scalar, out, real ? WG__FLOAT : WG__INT64);
     }
-    int n = floats ? wg__attribute_floats(c->node, "value_floats", out, MOST_IN_LIST) : 1;
-    if (ints) n = wg__attribute_ints(c->node, "value_ints", list, MOST_IN_LIST);
-    for (int i = 0; ints && i < n; i++) out[i] = (double)list[i];
-    if (!floats && !ints) out[0] = scalar;
-    wg__set_known(c, 0, floats || ints ? WG_DIMS(n) : WG_SCALAR, out, real ? WG__FLOAT : WG__INT64);
 }
 
 static const char *refuse_constant(const wg__onnx_node *node)
 {
-    int64_t list[1];
-    double floats[1];
-    const bool scalar = wg__attribute_has(node, "value_float") || wg__attribute_has(node, "value_int");
-    if (wg__attribute_has(node, "value") || scalar) return NULL;
-    if (wg__attribute_ints(node, "value_ints", list, 1) >= 0) return NULL;
-    return wg__attribute_floats(node, "value_floats", floats, 1) >= 0 ? NULL : "it has no value that is a number";
+    static const char *const values[] = {"value", "value_float", "value_int", "value_floats", "value_ints"};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        if (wg__attribute_has(node, values[i])) return NULL;
+    return "it has no value that is a number";
 }
 
 /* ---- ConstantOfShape ---- */
@@ -79,7 +92,9 @@ static void record_range(wg__call *c)
     const double count = delta != 0 ? ceil((limit - start) / delta) : NAN;
     if (wg__call_failed(c)) return;
     if (!(count < 4e9)) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "from %g to %g in steps of %g", start, limit, delta);
+        wg__call_fail(c, WG_ERR_ARGUMENT,
+                      "from %g to %g in steps of %g: a step is not 0, and there are fewer than 4e9", start, limit,
+                      delta);
         return;
     }
     const wg_shape shape = WG_DIMS(count > 0 ? (int64_t)count : 0);
@@ -117,8 +132,7 @@ static const char *refuse_eye_like(const wg__onnx_node *node)
 
 static void record_trilu(wg__call *c)
 {
-    const double k = wg__known_scalar(c, 1, 0);
-    const int64_t diagonal = k > 1e9 ? 1000000000 : k < -1e9 ? -1000000000 : (int64_t)k;
+    const int64_t diagonal = wg__known_integer(c, 1, 0);
     const wg_tensor x = wg__tensor(c, 0);
     if (wg__call_failed(c)) return;
     const bool upper = wg__attribute_int(c->node, "upper", 1) != 0;
@@ -128,24 +142,25 @@ static void record_trilu(wg__call *c)
 /* values[0] and, where the index is, values[1]; nowhere for an index out of range. */
 static void record_one_hot(wg__call *c)
 {
-    const double depth = wg__known_scalar(c, 1, 1);
+    const int64_t depth = wg__known_integer(c, 1, 1);
     wg_tensor index = wg__tensor(c, 0);
     const wg_tensor values = wg__tensor(c, 2);
     const int rank = wg_rank(index);
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), rank + 1);
-    if (!(depth >= 1 && depth < INT32_MAX)) wg__call_fail(c, WG_ERR_ARGUMENT, "depth %g", depth);
+    if (depth < 1 || depth >= INT32_MAX)
+        wg__call_fail(c, WG_ERR_ARGUMENT, "depth %lld is not 1 to %d", (long long)depth, INT32_MAX - 1);
     if (wg__call_failed(c)) return;
     if (wg_dtype_get(index) != WG_I32) index = wg_cast(index, WG_I32);
     const wg_tensor zero = wg_scalar(c->tape, WG_I32, 0);
-    index = wg_where(wg_less(index, zero), wg_add_scalar(index, depth), index);
+    index = wg_where(wg_less(index, zero), wg_add_scalar(index, (double)depth), index);
     wg_shape shape = {.rank = rank + 1};
-    for (int i = 0; i <= rank; i++) shape.size[i] = i == axis ? (int64_t)depth : 1;
-    const wg_tensor classes = wg_reshape(wg_arange(c->tape, WG_I32, 0, 1, (int64_t)depth), shape);
+    for (int i = 0; i <= rank; i++) shape.size[i] = i == axis ? depth : 1;
+    const wg_tensor classes = wg_reshape(wg_arange(c->tape, WG_I32, 0, 1, depth), shape);
     const wg_tensor hit = wg_equal(wg_unsqueeze(index, axis), classes);
     wg__set(c, 0, wg_where(hit, wg_select(values, 0, 1), wg_select(values, 0, 0)), wg__type_of(c, 2));
 }
 
-const wg__op wg__onnx_make[] = {
+const wg__onnx_row wg__onnx_make[] = {
     {"Constant", record_constant, 6, 0, 0, "value=t value_float=f value_floats=F value_int=i value_ints=I", 0,
      WG__SIZES_ONLY, refuse_constant},
     {"ConstantOfShape", record_constant_of_shape, 9, 1, 1, "value=t", 1, WG__SIZES_ONLY},

@@ -1,6 +1,4 @@
 /* Normalizations. */
-#include <string.h>
-
 #include "internal.h"
 
 /* Mean and variance are those of the file, or with training_mode those of the batch, which are also results. */
@@ -34,15 +32,30 @@ static wg_tensor flat_or_none(wg_tensor x)
     return x.tape && wg_rank(x) != 1 ? wg_reshape(x, WG_DIMS(wg_numel(x))) : x;
 }
 
-/* Results 1 and 2 of a norm over the axes from `axis` on: mean and 1 / deviation; of an RMS norm 1 is 1 / RMS. */
-static void set_statistics(wg__call *c, wg_tensor x, int axis, bool rms, double epsilon)
+enum { LAYER, RMS, INSTANCE, GROUP };
+
+static wg_axes axes_from(int axis, int rank)
 {
-    if (!wg__wants(c, 1) && !wg__wants(c, 2)) return;
     wg_axes axes = {0};
-    for (int i = axis; i < wg_rank(x); i++) axes.axis[axes.n++] = i;
+    for (int i = axis; i < rank; i++) axes.axis[axes.n++] = i;
+    return axes;
+}
+
+/* Result 1 of a norm over the axes: the mean; the mean of an RMS norm is 0. */
+static void set_mean(wg__call *c, wg_tensor x, wg_axes axes)
+{
+    if (!wg__wants(c, 1)) return;
+    const wg_tensor mean = wg_mean(x, axes, true);
+    wg__set(c, 1, c->node->row->kind == RMS ? wg_zeros_like(mean) : mean, wg__type_of(c, 0));
+}
+
+/* Result k: 1 / deviation; of an RMS norm 1 / RMS. */
+static void set_inverse(wg__call *c, int k, wg_tensor x, wg_axes axes, double epsilon)
+{
+    if (!wg__wants(c, k)) return;
+    const bool rms = c->node->row->kind == RMS;
     const wg_tensor square = rms ? wg_mean(wg_square(x), axes, true) : wg_var(x, axes, true, 0);
-    if (!rms) wg__set(c, 1, wg_mean(x, axes, true), wg__type_of(c, 0));
-    wg__set(c, rms ? 1 : 2, wg_rsqrt(wg_add_scalar(square, epsilon)), wg__type_of(c, 0));
+    wg__set(c, k, wg_rsqrt(wg_add_scalar(square, epsilon)), wg__type_of(c, 0));
 }
 
 /* The axes from `axis` on as one. Weights that do not have their sizes broadcast, and are applied after. */
@@ -52,7 +65,7 @@ static void record_layer_norm(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0), weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
     const wg_shape shape = wg_shape_get(x);
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), shape.rank);
-    const bool rms = c->node->type[0] != 'L';
+    const bool rms = c->node->row->kind == RMS;
     if (wg__call_failed(c)) return;
     const wg_tensor rows = axis < shape.rank - 1 ? wg_flatten(x, axis, shape.rank - 1) : x;
     const bool fits = wg_numel(weight) == wg_size(rows, -1) && (!bias.tape || wg_numel(bias) == wg_numel(weight));
@@ -61,21 +74,24 @@ static void record_layer_norm(wg__call *c)
     if (!fits) y = wg_mul(y, weight);
     if (!fits && bias.tape) y = wg_add(y, bias);
     wg__set(c, 0, y, wg__type_of(c, 0));
-    set_statistics(c, x, axis, rms, epsilon);
+    const wg_axes axes = axes_from(axis, shape.rank);
+    if (!rms) set_mean(c, x, axes);
+    set_inverse(c, rms ? 1 : 2, x, axes, epsilon);
 }
 
 /* Of x = operand 0 + skip + bias, which is result 3. */
 static void record_skip_norm(wg__call *c)
 {
     const double epsilon = wg__attribute_float(c->node, "epsilon", 1e-12);
-    const bool rms = strncmp(c->node->type, "SkipSimplified", 14) == 0;
+    const bool rms = c->node->row->kind == RMS;
     const wg_tensor weight = wg__tensor(c, 2), shift = rms ? WG_NONE : wg__tensor(c, 3);
     const int k = rms ? 3 : 4;
     wg_tensor x = wg_add(wg__tensor(c, 0), wg__tensor(c, 1));
     if (wg__has(c, k)) x = wg_add(x, wg__tensor(c, k));
     wg__set(c, 0, rms ? wg_rms_norm(x, weight, epsilon) : wg_layer_norm(x, weight, shift, epsilon),
             wg__type_of(c, 0));
-    set_statistics(c, x, wg_rank(x) - 1, false, epsilon);
+    set_mean(c, x, WG_AXES(-1));
+    set_inverse(c, 2, x, WG_AXES(-1), epsilon);
     wg__set(c, 3, x, wg__type_of(c, 0));
 }
 
@@ -109,12 +125,12 @@ static void record_group_norm(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0);
     wg_tensor weight = wg__tensor(c, 1), bias = wg__tensor(c, 2);
     const int64_t channels = wg_rank(x) > 1 ? wg_size(x, 1) : 0;
-    const int64_t groups = c->node->type[0] == 'I' ? channels : wg__attribute_int(c->node, "num_groups", 1);
+    const int64_t groups = c->node->row->kind == INSTANCE ? channels : wg__attribute_int(c->node, "num_groups", 1);
     if (channels < 1 || groups < 1 || channels % groups != 0) {
         wg__call_fail(c, WG_ERR_SHAPE, "%lld channels, %lld groups", (long long)channels, (long long)groups);
         return;
     }
-    if (c->node->type[0] == 'G' && c->node->opset < 21) {
+    if (c->node->row->kind == GROUP && c->node->opset < 21) {
         const wg_shape wide = WG_DIMS(groups, channels / groups), flat = WG_DIMS(channels);
         weight = wg_reshape(wg_expand(wg_unsqueeze(weight, 1), wide), flat);
         bias = wg_reshape(wg_expand(wg_unsqueeze(bias, 1), wide), flat);
@@ -130,7 +146,8 @@ static void record_lrn(wg__call *c)
                  beta = wg__attribute_float(c->node, "beta", 0.75);
     const wg_tensor x = wg__tensor(c, 0);
     if (size < 1 || size > 1 << 16 || wg_rank(x) < 2) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "size %lld", (long long)size);
+        wg__call_fail(c, WG_ERR_ARGUMENT, "size %lld of %d axes: the size is 1 to %d, and axes are 2 at least",
+                      (long long)size, wg_rank(x), 1 << 16);
         return;
     }
     const wg_tensor padded = wg_pad(wg_square(x), 1, (size - 1) / 2, size / 2);
@@ -144,9 +161,10 @@ static void record_lrn(wg__call *c)
 static void record_mean_variance(wg__call *c)
 {
     int64_t list[WG_MAX_RANK] = {0, 2, 3};
-    const int n = wg__attribute_ints(c->node, "axes", list, WG_MAX_RANK);
+    const int n = wg__ints_of(c, 1, "axes", list, WG_MAX_RANK);
     const wg_tensor x = wg__tensor(c, 0);
     wg_axes axes = {.n = n < 0 ? 3 : n};
+    if (wg__call_failed(c)) return;
     for (int i = 0; i < axes.n; i++) axes.axis[i] = wg__call_axis(c, list[i], wg_rank(x));
     if (wg__call_failed(c)) return;
     const wg_tensor centered = wg_sub(x, wg_mean(x, axes, true));
@@ -160,19 +178,19 @@ static const char *refuse_embedding_norm(const wg__onnx_node *node)
     return all ? NULL : "a table of embeddings, the weight or the bias is missing";
 }
 
-const wg__op wg__onnx_norm[] = {
+const wg__onnx_row wg__onnx_norm[] = {
     {"BatchNormalization", record_batch_norm, 6, 5, 5, "epsilon=f is_test=i momentum=f spatial=i training_mode=i",
      .refuse = refuse_batch_norm},
     /* ONNX Runtime writes it in any opset, and the next one in the default domain. */
-    {"LayerNormalization", record_layer_norm, 6, 2, 3, "axis=i epsilon=f stash_type=i"},
-    {"SimplifiedLayerNormalization", record_layer_norm, 6, 2, 2, "axis=i epsilon=f stash_type=i"},
-    {"com.microsoft.SkipLayerNormalization", record_skip_norm, 1, 3, 5, "epsilon=f"},
-    {"com.microsoft.SkipSimplifiedLayerNormalization", record_skip_norm, 1, 3, 4, "epsilon=f"},
+    {"LayerNormalization", record_layer_norm, 6, 2, 3, "axis=i epsilon=f stash_type=i", .kind = LAYER},
+    {"SimplifiedLayerNormalization", record_layer_norm, 6, 2, 2, "axis=i epsilon=f stash_type=i", .kind = RMS},
+    {"com.microsoft.SkipLayerNormalization", record_skip_norm, 1, 3, 5, "epsilon=f", .kind = LAYER},
+    {"com.microsoft.SkipSimplifiedLayerNormalization", record_skip_norm, 1, 3, 4, "epsilon=f", .kind = RMS},
     {"com.microsoft.EmbedLayerNormalization", record_embedding_norm, 1, 1, 9, "epsilon=f mask_index_type=i",
      .refuse = refuse_embedding_norm},
-    {"RMSNormalization", record_layer_norm, 23, 2, 2, "axis=i epsilon=f stash_type=i"},
-    {"InstanceNormalization", record_group_norm, 6, 3, 3, "epsilon=f"},
-    {"GroupNormalization", record_group_norm, 18, 3, 3, "epsilon=f num_groups=i stash_type=i"},
+    {"RMSNormalization", record_layer_norm, 23, 2, 2, "axis=i epsilon=f stash_type=i", .kind = RMS},
+    {"InstanceNormalization", record_group_norm, 6, 3, 3, "epsilon=f", .kind = INSTANCE},
+    {"GroupNormalization", record_group_norm, 18, 3, 3, "epsilon=f num_groups=i stash_type=i", .kind = GROUP},
     {"LRN", record_lrn, 6, 1, 1, "alpha=f beta=f bias=f size=i"},
     {"MeanVarianceNormalization", record_mean_variance, 9, 1, 1, "axes=I"},
     {NULL},

@@ -51,14 +51,14 @@ void wg__known_two(wg__call *c, double (*number)(double, double), int type)
     for (int64_t i = 0; out && i < n; i++) {
         const double y = number(a->host[wg__broadcast_index(&shape, &a->shape, i)],
                                 b->host[wg__broadcast_index(&shape, &b->shape, i)]);
-        out[i] = wg__type_is_integer(type) ? trunc(y) : y;
+        out[i] = wg__type_is_integer(type) ? wg__wrap_number(trunc(y), type) : y;
     }
     wg__set_known(c, 0, shape, out, type);
 }
 
 bool wg__can_know(wg__call *c)
 {
-    if (!c->node->op->number || !wg__all_known(c)) return false;
+    if (!c->node->row->number || !wg__all_known(c)) return false;
     const bool wanted = wg__wants(c, 0) && c->model->values[c->node->out[0]].wanted;
     int64_t n = 1;
     for (int k = 0; k < c->n_in; k++) {
@@ -69,10 +69,23 @@ bool wg__can_know(wg__call *c)
     return true;
 }
 
+/* How many integers the type has, if they are few enough to wrap; else 0. */
+static double count_of(int type)
+{
+    const double count = wg__type_largest(type) - wg__type_least(type) + 1;
+    return wg__type_is_integer(type) && count <= 65536 ? count : 0;
+}
+
+double wg__wrap_number(double x, int type)
+{
+    const double least = wg__type_least(type), count = count_of(type);
+    return count > 0 ? x - count * floor((x - least) / count) : x;
+}
+
 wg_tensor wg__wrap(wg_tensor x, int type)
 {
-    const double least = wg__type_least(type), count = wg__type_largest(type) - least + 1;
-    if (!wg__type_is_integer(type) || count > 65536) return x;
+    const double least = wg__type_least(type), count = count_of(type);
+    if (count == 0) return x;
     const wg_tensor y = wg_add_scalar(wg_cast(x, WG_F64), -least);
     const wg_tensor turns = wg_floor(wg_scale(y, 1 / count));
     return wg_cast(wg_add_scalar(wg_sub(y, wg_scale(turns, count)), least), WG_I32);
@@ -85,13 +98,13 @@ static void record_one(wg__call *c)
 {
     const int type = wg__type_of(c, 0);
     if (wg__can_know(c)) {
-        wg__known_two(c, c->node->op->number, type);
+        wg__known_two(c, c->node->row->number, type);
         return;
     }
     const wg_tensor x = wg__tensor(c, 0);
     const bool real = wg__type_is_float(type);
-    const wg_tensor y = c->node->op->one(real ? x : wg_cast(x, WG_F64));
-    wg__set(c, 0, real ? y : wg_cast(y, WG_I32), type);
+    const wg_tensor y = c->node->row->one(real ? x : wg_cast(x, WG_F64));
+    wg__set(c, 0, real ? y : wg__wrap(wg_cast(y, WG_I32), type), type);
 }
 
 /* Operand 1. Before opset 7 an attribute may say which axis of operand 0 its first one is. */
@@ -110,9 +123,9 @@ static void record_two(wg__call *c)
 {
     const int type = wg__type_of(c, 0);
     if (wg__can_know(c))
-        wg__known_two(c, c->node->op->number, type);
+        wg__known_two(c, c->node->row->number, type);
     else
-        wg__set(c, 0, wg__wrap(c->node->op->two(wg__tensor(c, 0), second(c)), type), type);
+        wg__set(c, 0, wg__wrap(c->node->row->two(wg__tensor(c, 0), second(c)), type), type);
 }
 
 /* Integers are divided in f64 and truncated. */
@@ -124,7 +137,7 @@ static void record_divide(wg__call *c)
         return;
     }
     const wg_tensor y = wg_div(wg_cast(wg__tensor(c, 0), WG_F64), wg_cast(second(c), WG_F64));
-    wg__set(c, 0, wg_cast(y, WG_I32), type);
+    wg__set(c, 0, wg__wrap(wg_cast(y, WG_I32), type), type);
 }
 
 /* The exponent may have another type than the base. */
@@ -161,19 +174,25 @@ static void record_mod(wg__call *c)
     wg__set(c, 0, real ? y : wg_cast(y, WG_I32), type);
 }
 
-/* Sum, Mean, Max, Min of any number of operands. */
+/* Of all operands, by the row's op. */
+static wg_tensor combined(wg__call *c)
+{
+    wg_tensor y = wg__tensor(c, 0);
+    for (int k = 1; k < c->n_in; k++) y = c->node->row->two(y, wg__tensor(c, k));
+    return y;
+}
+
+/* Sum, Max, Min of any number of operands. */
 static void record_several(wg__call *c)
 {
     const int type = wg__type_of(c, 0);
-    if (wg__can_know(c) && c->n_in == 2) {
-        wg__known_two(c, c->node->op->number, type);
-        return;
-    }
-    wg_tensor y = wg__tensor(c, 0);
-    for (int k = 1; k < c->n_in; k++) y = c->node->op->two(y, wg__tensor(c, k));
-    if (c->node->type[1] == 'e') y = wg_div_scalar(y, c->n_in); /* Mean */
-    wg__set(c, 0, y, type);
+    if (c->n_in == 2 && wg__has(c, 1) && wg__can_know(c))
+        wg__known_two(c, c->node->row->number, type);
+    else
+        wg__set(c, 0, combined(c), type);
 }
+
+static void record_mean(wg__call *c) { wg__set(c, 0, wg_div_scalar(combined(c), c->n_in), wg__type_of(c, 0)); }
 
 /* A bound of Clip: an attribute before opset 11. */
 static wg_tensor bounded(wg__call *c, wg_tensor x, int k, const char *attribute, bool lower)
@@ -309,7 +328,7 @@ static wg_tensor softsign(wg_tensor x) { return wg_div(x, wg_add_scalar(wg_abs(x
         onnx, record, since, 1, 1, attributes                                                                      \
     }
 
-const wg__op wg__onnx_pointwise[] = {
+const wg__onnx_row wg__onnx_pointwise[] = {
     UNARY("Abs", wg_abs, number_abs, 6),
     UNARY("Ceil", wg_ceil, number_ceil, 6),
     UNARY("Cos", wg_cos, number_cos, 6),
@@ -348,12 +367,12 @@ const wg__op wg__onnx_pointwise[] = {
     SEVERAL("Sum", wg_add, number_add),
     SEVERAL("Max", wg_maximum, number_max),
     SEVERAL("Min", wg_minimum, number_min),
-    {"Mean", record_several, 6, 1, -1, .two = wg_add},
+    {"Mean", record_mean, 6, 1, -1, .two = wg_add},
     {"Clip", record_clip, 6, 1, 3, "min=f max=f"},
     {"PRelu", record_prelu, 6, 2, 2},
     ACTIVATION("Celu", record_celu, 12, "alpha=f"),
     ACTIVATION("Elu", record_elu, 6, "alpha=f"),
-    ACTIVATION("Gelu", record_gelu, 20, "approximate=s"),
+    ACTIVATION("Gelu", record_gelu, 20, "approximate=s:none|tanh"),
     ACTIVATION("HardSigmoid", record_hard_sigmoid, 6, "alpha=f beta=f"),
     ACTIVATION("LeakyRelu", record_leaky_relu, 6, "alpha=f"),
     ACTIVATION("Selu", record_selu, 6, "alpha=f gamma=f"),

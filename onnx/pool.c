@@ -1,7 +1,5 @@
 /* Poolings. */
 #include <math.h>
-#include <string.h>
-
 #include "internal.h"
 
 static wg_pool_options options_of(const wg__onnx_window *w)
@@ -113,8 +111,11 @@ static void record_lp_pool(wg__call *c)
 
 static const char *refuse_lp_pool(const wg__onnx_node *node)
 {
+    if (wg__attribute_int(node, "p", 2) < 1) return "p: 1 or more is known";
     return wg__attribute_int(node, "ceil_mode", 0) ? "ceil_mode: pad the operand instead" : NULL;
 }
+
+enum { MEAN, MAX };
 
 /* Over all spatial axes, which stay with size 1. */
 static void record_global(wg__call *c)
@@ -122,19 +123,20 @@ static void record_global(wg__call *c)
     const wg_tensor x = wg__tensor(c, 0);
     wg_axes axes = {0};
     for (int i = 2; i < wg_rank(x); i++) axes.axis[axes.n++] = i;
-    const bool max = strcmp(c->node->type, "GlobalMaxPool") == 0;
-    const wg_tensor y = axes.n == 0 ? x : max ? wg_max(x, axes, true) : wg_mean(x, axes, true);
+    const wg_tensor y = axes.n == 0                 ? x
+                        : c->node->row->kind == MAX ? wg_max(x, axes, true)
+                                                    : wg_mean(x, axes, true);
     wg__set(c, 0, y, wg__type_of(c, 0));
 }
 
-#define WINDOW "auto_pad=s ceil_mode=i dilations=I kernel_shape=I pads=I strides=I "
+#define WINDOW WG__AUTO_PAD "ceil_mode=i dilations=I kernel_shape=I pads=I strides=I "
 
-const wg__op wg__onnx_pool[] = {
+const wg__onnx_row wg__onnx_pool[] = {
     {"MaxPool", record_max_pool, 6, 1, 1, WINDOW "storage_order=i", .refuse = refuse_max_pool},
     {"MaxUnpool", record_max_unpool, 9, 2, 3, "kernel_shape=I pads=I strides=I", 4},
     {"AveragePool", record_average_pool, 6, 1, 1, WINDOW "count_include_pad=i"},
     {"LpPool", record_lp_pool, 6, 1, 1, WINDOW "p=i", .refuse = refuse_lp_pool},
-    {"GlobalAveragePool", record_global, 6, 1, 1},
-    {"GlobalMaxPool", record_global, 6, 1, 1},
+    {"GlobalAveragePool", record_global, 6, 1, 1, .kind = MEAN},
+    {"GlobalMaxPool", record_global, 6, 1, 1, .kind = MAX},
     {NULL},
 };

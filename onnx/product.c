@@ -121,7 +121,7 @@ static void record_einsum(wg__call *c)
     wg__set(c, 0, wg_einsum(formula, x, c->n_in), wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_product[] = {
+const wg__onnx_row wg__onnx_product[] = {
     {"MatMul", record_matmul, 6, 2, 2},
     {"Gemm", record_gemm, 6, 2, 3, "alpha=f beta=f broadcast=i transA=i transB=i"},
     {"com.microsoft.FusedMatMul", record_fused_matmul, 1, 2, 2,

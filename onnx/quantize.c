@@ -1,4 +1,6 @@
 /* QuantizeLinear, DequantizeLinear. Weights of integers became parameters before (weights.c); here are the others. */
+#include <limits.h>
+
 #include "internal.h"
 
 /* One number for each block of elements along the axis becomes one for each element; the last block may be shorter. */
@@ -57,8 +59,9 @@ static wg_tensor quantized(wg_tensor x, wg_tensor scale, wg_tensor zero, int typ
 static void record_quantize(wg__call *c)
 {
     const wg_tensor x = wg__tensor(c, 0);
-    const int given = (int)wg__attribute_int(c->node, "output_dtype", WG__UINT8);
-    const int type = wg__has(c, 2) ? wg__type_of(c, 2) : given;
+    const int64_t given = wg__attribute_int(c->node, "output_dtype", 0);
+    const int otherwise = given == 0 ? WG__UINT8 : given > 0 && given <= INT_MAX ? (int)given : WG__NONE;
+    const int type = wg__has(c, 2) ? wg__type_of(c, 2) : otherwise;
     const wg_tensor zero = wg__has(c, 2) ? along_axis(c, 2, x) : WG_NONE;
     if (!wg__type_is_integer(type) || wg__type_largest(type) > 65535) {
         wg__call_fail(c, WG_ERR_DTYPE, "to %s; integers of 8 and 16 bits are known", wg__type_name(type));
@@ -80,7 +83,7 @@ static void record_dynamic(wg__call *c)
     wg__set(c, 2, zero, WG__UINT8);
 }
 
-const wg__op wg__onnx_quantize[] = {
+const wg__onnx_row wg__onnx_quantize[] = {
     {"DequantizeLinear", record_dequantize, 10, 2, 3, "axis=i block_size=i output_dtype=i"},
     {"QuantizeLinear", record_quantize, 10, 2, 3, "axis=i block_size=i output_dtype=i precision=i saturate=i"},
     {"DynamicQuantizeLinear", record_dynamic, 11, 1, 1},

@@ -1,52 +1,53 @@
 /* RNN, GRU and LSTM: a step of ops, unrolled by nn/. Weights stay in ONNX' layout, one row of W, R and B a direction,
  * with the gates of a GRU in the order z r h and of an LSTM i o f c. */
-#include <string.h>
-
 #include "../nn/nn.h"
 #include "activation.h"
+
+enum { RNN, GRU, LSTM };
+/* By kind: rows of W for each hidden unit, states, and names of the functions of a direction, f g h. */
+static const struct {
+    int gates, states, functions;
+    const char *standard[3];
+} kinds[] = {[RNN] = {1, 1, 1, {"Tanh"}},
+             [GRU] = {3, 1, 2, {"Sigmoid", "Tanh"}},
+             [LSTM] = {4, 2, 3, {"Sigmoid", "Tanh", "Tanh"}}};
 
 /* ---- activations ---- */
 
 enum { MOST_FUNCTIONS = 6 };
 
-/* The functions of a node: for each direction three of an LSTM, two of a GRU, one of an RNN. -1: a name is unknown. */
-static int functions_of(const wg__onnx_node *node, int per_direction, wg__activation *out)
+/* The functions of all directions of a node; false if a name is unknown, or they or their numbers are too many. */
+static bool functions_of(const wg__onnx_node *node, wg__activation *out)
 {
-    static const char *const standard[] = {"Tanh", "Sigmoid", "Tanh", "Sigmoid", "Tanh", "Tanh"};
-    const int first =
-        per_direction * (per_direction - 1) / 2; /* in `standard`: f of RNN, f g of GRU, f g h of LSTM */
+    const int kind = node->row->kind, per_direction = kinds[kind].functions;
     wg__attribute a;
     int n = 0;
     wg__wire wire = wg__wire_of(wg__attribute_find(node, "activations", &a) ? a.list : (wg__span){0});
     for (wg__field f; wg__wire_next(&wire, &f);) {
         if (!wg__field_is_bytes(&f, 9)) continue;
-        if (n == MOST_FUNCTIONS || !wg__activation_find(f.bytes, &out[n])) return -1;
+        if (n == MOST_FUNCTIONS || !wg__activation_find(f.bytes, &out[n])) return false;
         n++;
     }
     double alpha[MOST_FUNCTIONS], beta[MOST_FUNCTIONS];
     const int n_alpha = wg__attribute_floats(node, "activation_alpha", alpha, MOST_FUNCTIONS);
     const int n_beta = wg__attribute_floats(node, "activation_beta", beta, MOST_FUNCTIONS);
+    if (n_alpha > MOST_FUNCTIONS || n_beta > MOST_FUNCTIONS) return false;
+    int at_alpha = 0, at_beta = 0; /* a function takes the next numbers, if it has such */
     for (int i = 0; i < n; i++) {
-        if (i < n_alpha) out[i].alpha = alpha[i];
-        if (i < n_beta) out[i].beta = beta[i];
+        if (out[i].numbers > 0 && at_alpha < n_alpha) out[i].alpha = alpha[at_alpha++];
+        if (out[i].numbers > 1 && at_beta < n_beta) out[i].beta = beta[at_beta++];
     }
     for (; n < 2 * per_direction; n++)
-        wg__activation_find(wg__span_of(standard[first + n % per_direction]), &out[n]);
-    return n;
-}
-
-static int functions_per_direction(const wg__onnx_node *node)
-{
-    return strcmp(node->type, "LSTM") == 0 ? 3 : strcmp(node->type, "GRU") == 0 ? 2 : 1;
+        wg__activation_find(wg__span_of(kinds[kind].standard[n % per_direction]), &out[n]);
+    return true;
 }
 
 static const char *refuse(const wg__onnx_node *node)
 {
     wg__activation functions[MOST_FUNCTIONS];
-    if (functions_of(node, functions_per_direction(node), functions) < 0)
-        return "an activation is not known; Tanh, Sigmoid, Relu, HardSigmoid, Elu, LeakyRelu, Softsign, Softplus, "
-               "Affine "
-               "and ScaledTanh are";
+    if (!functions_of(node, functions))
+        return "an activation is not known, or there are more than 6; Tanh, Sigmoid, Relu, HardSigmoid, Elu, "
+               "LeakyRelu, Softsign, Softplus, Affine and ScaledTanh are known";
     if (wg__attribute_int(node, "input_forget", 0)) return "input_forget = 1: export with separate gates";
     return NULL;
 }
@@ -55,7 +56,6 @@ static const char *refuse(const wg__onnx_node *node)
 
 /* One direction. */
 typedef struct cell {
-    char kind; /* 'R', 'G', 'L' */
     int64_t hidden;
     wg_tensor w, r;           /* [gates H, in], [gates H, H] */
     wg_tensor w_bias, r_bias; /* [gates H] or WG_NONE */
@@ -126,6 +126,8 @@ static wg_tensor lstm_step(void *context, wg_tensor x, wg_tensor *state, int n)
 
 /* ---- a node ---- */
 
+enum { MOST_STEPS = 1 << 16 };
+
 /* The shapes of a node; layout 1 has the batch first. */
 typedef struct sizes {
     int64_t steps, batch, hidden;
@@ -146,21 +148,21 @@ static bool sizes_of(wg__call *c, sizes *s)
     s->steps = x.size[s->batch_first ? 1 : 0];
     s->batch = x.size[s->batch_first ? 0 : 1];
     s->hidden = r.size[2];
-    const int gates = c->node->type[0] == 'L' ? 4 : c->node->type[0] == 'G' ? 3 : 1;
-    if (s->steps >= 1 && s->steps <= 1 << 16 && r.size[1] == gates * s->hidden && w.size[1] == r.size[1])
+    const int gates = kinds[c->node->row->kind].gates;
+    if (s->steps >= 1 && s->steps <= MOST_STEPS && r.size[1] / gates == s->hidden && r.size[1] % gates == 0 &&
+        w.size[1] == r.size[1])
         return true;
-    wg__call_fail(c, WG_ERR_SHAPE, "%lld steps, or W and R do not have %d gates of %lld", (long long)s->steps,
-                  gates, (long long)s->hidden);
+    wg__call_fail(c, WG_ERR_SHAPE, "%lld steps, not 1 to %d, or W and R do not have %d gates of %lld",
+                  (long long)s->steps, MOST_STEPS, gates, (long long)s->hidden);
     return false;
 }
 
 static cell cell_of(wg__call *c, const sizes *s, int d)
 {
     wg__activation functions[MOST_FUNCTIONS];
-    const int per = functions_per_direction(c->node);
-    functions_of(c->node, per, functions);
-    cell y = {.kind = c->node->type[0],
-              .hidden = s->hidden,
+    const int kind = c->node->row->kind, per = kinds[kind].functions;
+    functions_of(c->node, functions);
+    cell y = {.hidden = s->hidden,
               .w = wg_select(wg__tensor(c, 1), 0, d),
               .r = wg_select(wg__tensor(c, 2), 0, d),
               .f = functions[d * per],
@@ -174,7 +176,7 @@ static cell cell_of(wg__call *c, const sizes *s, int d)
         y.w_bias = wg_slice(bias, 0, 0, half);
         y.r_bias = wg_slice(bias, 0, half, 2 * half);
     }
-    if (y.kind == 'L' && wg__has(c, 7)) y.peephole = wg_select(wg__tensor(c, 7), 0, d);
+    if (kind == LSTM && wg__has(c, 7)) y.peephole = wg_select(wg__tensor(c, 7), 0, d);
     return y;
 }
 
@@ -188,10 +190,10 @@ static wg_tensor initial(wg__call *c, const sizes *s, int k, int d)
 
 static void record_recurrent(wg__call *c)
 {
-    static const wg_step_fn steps[] = {['R'] = rnn_step, ['G'] = gru_step, ['L'] = lstm_step};
+    static const wg_step_fn steps[] = {[RNN] = rnn_step, [GRU] = gru_step, [LSTM] = lstm_step};
     sizes s;
     if (!sizes_of(c, &s)) return;
-    const int n_state = c->node->type[0] == 'L' ? 2 : 1;
+    const int n_state = kinds[c->node->row->kind].states;
     const int64_t all = s.steps * s.directions;
     wg_tensor *x = wg__arena_array(c->arena, (uint64_t)s.steps, sizeof *x);
     wg_tensor *out = wg__arena_array(c->arena, (uint64_t)all, sizeof *out);
@@ -208,8 +210,7 @@ static void record_recurrent(wg__call *c)
         options.reverse = d == 1 || wg__attribute_is(c->node, "direction", "reverse", "forward");
         options.lengths = wg__tensor(c, 4);
         for (int k = 0; k < n_state; k++) last[d][k] = initial(c, &s, 5 + k, d);
-        wg_unroll(steps[(unsigned char)one.kind], &one, x, (int)s.steps, last[d], n_state, options,
-                  out + d * s.steps);
+        wg_unroll(steps[c->node->row->kind], &one, x, (int)s.steps, last[d], n_state, options, out + d * s.steps);
     }
     const int type = wg__type_of(c, 0), axis = s.batch_first ? 1 : 0; /* of directions in a state */
     if (wg__wants(c, 0)) { /* [T, directions, B, H], or [B, T, directions, H] */
@@ -226,12 +227,12 @@ static void record_recurrent(wg__call *c)
 }
 
 #define COMMON                                                                                                     \
-    "activation_alpha=F activation_beta=F activations=S clip=f direction=s hidden_size=i layout=i "                \
-    "output_sequence=i "
+    "activation_alpha=F activation_beta=F activations=S clip=f direction=s:forward|reverse|bidirectional "         \
+    "hidden_size=i layout=i output_sequence=i "
 
-const wg__op wg__onnx_recurrent[] = {
-    {"RNN", record_recurrent, 6, 3, 6, COMMON, .refuse = refuse},
-    {"GRU", record_recurrent, 6, 3, 6, COMMON "linear_before_reset=i", .refuse = refuse},
-    {"LSTM", record_recurrent, 6, 3, 8, COMMON "input_forget=i", .refuse = refuse},
+const wg__onnx_row wg__onnx_recurrent[] = {
+    {"RNN", record_recurrent, 6, 3, 6, COMMON, .refuse = refuse, .kind = RNN},
+    {"GRU", record_recurrent, 6, 3, 6, COMMON "linear_before_reset=i", .refuse = refuse, .kind = GRU},
+    {"LSTM", record_recurrent, 6, 3, 8, COMMON "input_forget=i", .refuse = refuse, .kind = LSTM},
     {NULL},
 };

@@ -116,6 +116,11 @@ static wg_tensor positions_of(const sampler *s, wg_tensor grid, int64_t n)
     return s->corners ? wg_scale(part, (double)(n - 1) / 2) : wg_add_scalar(wg_scale(part, (double)n / 2), -0.5);
 }
 
+/* The texts of GridSample, in their order: the first names are those of before opset 20. */
+#define MODE    "mode=s:bilinear|nearest|bicubic|linear|cubic"
+#define PADDING "padding_mode=s:zeros|border|reflection"
+static const int taps_by_mode[] = {2, 1, 4, 2, 4};
+
 static void record_grid_sample(wg__call *c)
 {
     const wg_tensor x = wg__tensor(c, 0), grid = wg_cast(wg__tensor(c, 1), wg_dtype_get(x));
@@ -127,13 +132,9 @@ static void record_grid_sample(wg__call *c)
         wg__call_fail(c, WG_ERR_SHAPE, "x[N, C, ...] of 1 to 3 spatial axes and the grid do not fit");
         return;
     }
-    sampler s = {.n_taps = 2, .corners = wg__attribute_int(c->node, "align_corners", 0) != 0};
-    if (wg__attribute_is(c->node, "mode", "nearest", "linear")) s.n_taps = 1;
-    if (wg__attribute_is(c->node, "mode", "cubic", "linear") ||
-        wg__attribute_is(c->node, "mode", "bicubic", "linear"))
-        s.n_taps = 4;
-    if (wg__attribute_is(c->node, "padding_mode", "border", "zeros")) s.pad = BORDER;
-    if (wg__attribute_is(c->node, "padding_mode", "reflection", "zeros")) s.pad = REFLECTION;
+    sampler s = {.corners = wg__attribute_int(c->node, "align_corners", 0) != 0};
+    s.n_taps = taps_by_mode[wg__attribute_choice(c->node, "mode", 0)];
+    s.pad = (padding)wg__attribute_choice(c->node, "padding_mode", ZEROS);
     wg_shape out = shape;
     int64_t places = 1;
     for (int i = 0; i < axes; i++) places *= out.size[2 + i] = g.size[1 + i];
@@ -147,16 +148,6 @@ static void record_grid_sample(wg__call *c)
     const wg_tensor rows = sampled(c, &s, x, &shape, t, image);
     const wg_tensor y = wg_reshape(rows, WG_DIMS(shape.size[0], places, shape.size[1]));
     wg__set(c, 0, wg_reshape(wg_transpose(y, 1, 2), out), wg__type_of(c, 0));
-}
-
-static const char *refuse_grid_sample(const wg__onnx_node *node)
-{
-    static const char *const modes[] = {"linear", "bilinear", "nearest", "cubic", "bicubic"};
-    static const char *const paddings[] = {"zeros", "border", "reflection"};
-    bool known = false, padded = false;
-    for (int i = 0; i < 5; i++) known |= wg__attribute_is(node, "mode", modes[i], "linear");
-    for (int i = 0; i < 3; i++) padded |= wg__attribute_is(node, "padding_mode", paddings[i], "zeros");
-    return known && padded ? NULL : "its mode or its padding_mode is not known";
 }
 
 /* ---- AffineGrid: theta[N, k, k + 1] times each place (x, y, (z), 1) of an image of that size ---- */
@@ -258,22 +249,16 @@ static void record_roi_align(wg__call *c)
 
 static const char *refuse_roi_align(const wg__onnx_node *node)
 {
-    const char *const mode = "coordinate_transformation_mode";
-    const bool known =
-        (wg__attribute_is(node, "mode", "avg", "avg") || wg__attribute_is(node, "mode", "max", "avg")) &&
-        (wg__attribute_is(node, mode, "half_pixel", "half_pixel") ||
-         wg__attribute_is(node, mode, "output_half_pixel", "half_pixel"));
-    if (!known) return "its mode or its coordinate_transformation_mode is not known";
     if (wg__attribute_int(node, "sampling_ratio", 0) > 0) return NULL;
     return "sampling_ratio = 0: the number of samples depends on the boxes; export with a fixed one, such as 2";
 }
 
-const wg__op wg__onnx_sample[] = {
-    {"GridSample", record_grid_sample, 16, 2, 2, "align_corners=i mode=s padding_mode=s",
-     .refuse = refuse_grid_sample},
+const wg__onnx_row wg__onnx_sample[] = {
+    {"GridSample", record_grid_sample, 16, 2, 2, "align_corners=i " MODE " " PADDING},
     {"AffineGrid", record_affine_grid, 20, 2, 2, "align_corners=i", 2},
     {"RoiAlign", record_roi_align, 10, 3, 3,
-     "coordinate_transformation_mode=s mode=s output_height=i output_width=i sampling_ratio=i spatial_scale=f",
+     "coordinate_transformation_mode=s:half_pixel|output_half_pixel mode=s:avg|max output_height=i output_width=i "
+     "sampling_ratio=i spatial_scale=f",
      .refuse = refuse_roi_align},
     {NULL},
 };

@@ -4,17 +4,17 @@
 static void record_topk(wg__call *c)
 {
     const bool real = wg__type_is_float(wg__type_of(c, 0));
-    const double number = wg__known_scalar(c, 1, (double)wg__attribute_int(c->node, "k", 1));
+    const int64_t k = wg__known_integer(c, 1, wg__attribute_int(c->node, "k", 1));
     const bool largest = wg__attribute_int(c->node, "largest", 1) != 0;
     wg_tensor x = wg__tensor(c, 0), index;
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), wg_rank(x));
     if (wg__call_failed(c)) return;
-    if (!(number >= 0 && number <= INT32_MAX)) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "k is %g", number);
+    if (k < 0 || k > INT32_MAX) {
+        wg__call_fail(c, WG_ERR_ARGUMENT, "k is %lld, not 0 to %d", (long long)k, INT32_MAX);
         return;
     }
     if (!real) x = wg_cast(x, WG_F64);
-    const wg_tensor y = wg_topk(x, (int)number, axis, largest, &index);
+    const wg_tensor y = wg_topk(x, (int)k, axis, largest, &index);
     wg__set(c, 0, real ? y : wg_cast(y, WG_I32), wg__type_of(c, 0));
     wg__set(c, 1, index, WG__INT64);
 }
@@ -84,7 +84,7 @@ static void record_reverse_sequence(wg__call *c)
     wg__set(c, 0, wg_gather(x, (int)time, wg_expand(index, shape)), wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_select[] = {
+const wg__onnx_row wg__onnx_select[] = {
     {"TopK", record_topk, 6, 1, 2, "axis=i k=i largest=i sorted=i", 2},
     {"NonZero", record_nonzero, 9, 1, 1, NULL, 1, WG__ON_HOST},
     {"Compress", record_compress, 9, 2, 2, "axis=i", 2},

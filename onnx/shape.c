@@ -29,7 +29,10 @@ static void record_reshape(wg__call *c)
         if (size[i] == 0 && !wg__attribute_int(c->node, "allowzero", 0)) size[i] = i < x.rank ? x.size[i] : 0;
         if (size[i] < -1 || (size[i] == -1 && inferred >= 0) ||
             __builtin_mul_overflow(product, size[i], &product)) {
-            wg__call_fail(c, WG_ERR_SHAPE, "size %d of the shape is %lld", i, (long long)size[i]);
+            wg__call_fail(
+                c, WG_ERR_SHAPE,
+                "size %d of the shape is %lld: sizes are 0 or more, one is -1, and their product is below 2^63", i,
+                (long long)size[i]);
             return;
         }
         if (size[i] == -1) inferred = i, product = -product;
@@ -167,16 +170,17 @@ static int64_t clamped(int64_t i, int64_t low, int64_t high) { return i < low ? 
 /* As in NumPy: bounds count from the end if negative, and are clamped. */
 static range range_of(int64_t n, int64_t start, int64_t end, int64_t step)
 {
+    if (n == 0) return (range){0, 0, 1};
     if (start < 0) start += n;
     if (end < 0) end += n;
     const bool up = step > 0;
     start = clamped(start, 0, up ? n : n - 1);
     end = clamped(end, up ? 0 : -1, up ? n : n - 1);
-    if (start < 0) return (range){0, 0, 1}; /* of nothing */
     const int64_t span = up ? end - start : start - end;
+    if (span <= 0) return (range){0, 0, 1};
     if (step == INT64_MIN) step++;
     const int64_t size = up ? step : -step;
-    return (range){start, span > 0 ? (span - 1) / size + 1 : 0, step};
+    return (range){start, (span - 1) / size + 1, step};
 }
 
 static wg_tensor slice_axis(wg_tensor x, int axis, range r)
@@ -253,13 +257,18 @@ static void record_identity(wg__call *c) { wg__set_item(c, 0, wg__in(c, 0)); }
 
 /* ---- DepthToSpace, SpaceToDepth: x[N, C, H, W], blocks of b x b ---- */
 
-/* The size of blocks, which must divide what is cut: the channels into b b parts, or the height and the width. */
+/* The size of blocks, which must divide what is cut: the channels into b b parts, or the height and the width. No size
+ * of the result exceeds an int64. */
 static bool blocks_of(wg__call *c, const wg_shape *x, bool of_channels, int64_t *b)
 {
     *b = wg__attribute_int(c->node, "blocksize", 0);
-    if (x->rank != 4 || *b < 1 || *b >= 1 << 20) {
-        wg__call_fail(c, WG_ERR_SHAPE, "the operand has %d axes, not 4, or blocksize is %lld", x->rank,
-                      (long long)*b);
+    if (x->rank != 4 || *b < 1 || *b > INT16_MAX) {
+        wg__call_fail(c, WG_ERR_SHAPE, "the operand has %d axes, not 4, or blocksize is %lld, not 1 to %d", x->rank,
+                      (long long)*b, INT16_MAX);
+        return false;
+    }
+    if (x->size[1] > INT32_MAX || x->size[2] > INT32_MAX || x->size[3] > INT32_MAX) {
+        wg__call_fail(c, WG_ERR_SHAPE, "a size of the operand is above %d", INT32_MAX);
         return false;
     }
     if (of_channels ? x->size[1] % (*b * *b) == 0 : x->size[2] % *b == 0 && x->size[3] % *b == 0) return true;
@@ -295,7 +304,7 @@ static void record_space_to_depth(wg__call *c)
     wg__set(c, 0, wg_reshape(y, WG_DIMS(s.size[0], s.size[1] * b * b, height, width)), wg__type_of(c, 0));
 }
 
-const wg__op wg__onnx_shape[] = {
+const wg__onnx_row wg__onnx_shape[] = {
     {"Reshape", record_reshape, 6, 2, 2, "allowzero=i", 2, WG__ON_HOST},
     {"Flatten", record_flatten, 6, 1, 1, "axis=i", 0, WG__ON_HOST},
     {"Squeeze", record_squeeze, 6, 1, 2, "axes=I", 2, WG__ON_HOST},
@@ -306,7 +315,7 @@ const wg__op wg__onnx_shape[] = {
     {"Shape", record_shape, 6, 1, 1, "start=i end=i", 0, WG__SIZES_ONLY},
     {"Size", record_size, 6, 1, 1, NULL, 0, WG__SIZES_ONLY},
     {"Identity", record_identity, 6, 1, 1, NULL, 0, WG__ON_HOST},
-    {"DepthToSpace", record_depth_to_space, 6, 1, 1, "blocksize=i mode=s"},
-    {"SpaceToDepth", record_space_to_depth, 6, 1, 1, "blocksize=i mode=s"},
+    {"DepthToSpace", record_depth_to_space, 6, 1, 1, "blocksize=i mode=s:DCR|CRD"},
+    {"SpaceToDepth", record_space_to_depth, 6, 1, 1, "blocksize=i mode=s:DCR|CRD"},
     {NULL},
 };

@@ -3,7 +3,7 @@
 
 #include "internal.h"
 
-static const wg__op *const families[] = {
+static const wg__onnx_row *const families[] = {
     wg__onnx_pointwise,       wg__onnx_logic,   wg__onnx_shape,  wg__onnx_join,    wg__onnx_make,
     wg__onnx_reduce,          wg__onnx_product, wg__onnx_conv,   wg__onnx_pool,    wg__onnx_norm,
     wg__onnx_recurrent,       wg__onnx_index,   wg__onnx_select, wg__onnx_control, wg__onnx_attention,
@@ -13,26 +13,26 @@ static const wg__op *const families[] = {
 enum { N_FAMILIES = sizeof families / sizeof families[0] };
 
 /* Whether the row is that of the operator. */
-static bool is_row(const wg__op *op, const char *domain, const char *name)
+static bool is_row(const wg__onnx_row *row, const char *domain, const char *name)
 {
     const size_t n = strlen(domain);
-    if (n == 0) return strcmp(op->name, name) == 0;
-    return strncmp(op->name, domain, n) == 0 && op->name[n] == '.' && strcmp(op->name + n + 1, name) == 0;
+    if (n == 0) return strcmp(row->name, name) == 0;
+    return strncmp(row->name, domain, n) == 0 && row->name[n] == '.' && strcmp(row->name + n + 1, name) == 0;
 }
 
-const wg__op *wg__onnx_find(const char *domain, const char *name)
+const wg__onnx_row *wg__onnx_find(const char *domain, const char *name)
 {
     for (int f = 0; f < N_FAMILIES; f++)
-        for (const wg__op *op = families[f]; op->name; op++)
-            if (is_row(op, domain, name)) return op;
+        for (const wg__onnx_row *row = families[f]; row->name; row++)
+            if (is_row(row, domain, name)) return row;
     return NULL;
 }
 
 const char *wg_onnx_operator(size_t index)
 {
     for (int f = 0; f < N_FAMILIES; f++)
-        for (const wg__op *op = families[f]; op->name; op++)
-            if (index-- == 0) return op->name;
+        for (const wg__onnx_row *row = families[f]; row->name; row++)
+            if (index-- == 0) return row->name;
     return NULL;
 }
 

@@ -145,7 +145,7 @@ static const char *parse_fields(wg__span message, wg__tensor_data *t, source *fr
 {
     wg__wire wire = wg__wire_of(message);
     for (wg__field f; wg__wire_next(&wire, &f);) {
-        if (f.number == 1 && !parse_sizes(&f, &t->shape)) return "a negative size, or more than 8";
+        if (f.number == 1 && !parse_sizes(&f, &t->shape)) return "its sizes are not 0 or more, and 8 at most";
         if (wg__field_is_integer(&f, 2)) t->type = f.integer < N_TYPES ? (int)f.integer : 0;
         if (f.number == 3) return "is in segments";
         if (wg__field_is_bytes(&f, 8)) t->name = f.bytes;
@@ -153,7 +153,8 @@ static const char *parse_fields(wg__span message, wg__tensor_data *t, source *fr
         if (wg__field_is_bytes(&f, 13) && !parse_pair(f.bytes, from)) return "invalid external_data";
         if (wg__field_is_integer(&f, 14)) from->external = f.integer == 1;
         if (!is_list(f.number)) continue;
-        if (from->has_list || f.type != WG__LENGTH_AND_BYTES) return "its list of numbers is not packed";
+        if (f.type != WG__LENGTH_AND_BYTES) return "its list of numbers is not packed";
+        if (from->has_list) return "it has two lists of numbers";
         from->list = f.bytes, from->list_field = f.number, from->has_list = true;
     }
     return wire.failed ? "is no protocol buffer" : NULL;

@@ -27,12 +27,11 @@ static bool mark_graph(marker *m, const wg__graph *graph);
  * shift of the body; body results begin with `skip` that are no results of the node. */
 static bool mark_bodies(marker *m, const wg__onnx_node *node)
 {
-    const char kind = node->op->name[0];
-    const bool loop = kind == 'L' || kind == 'S'; /* Loop or Scan, neither If nor a call of a function */
+    const bool loop = (node->row->flags & WG__LOOPS) != 0; /* neither If nor a call of a function */
     for (int b = 0; b < 2; b++) {
         const wg__graph *body = node->body[b];
         if (!body) continue;
-        const int skip = kind == 'L'; /* the body of a Loop has its condition first */
+        const int skip = (node->row->flags & WG__CONDITION) != 0;
         for (int k = 0; k < node->n_out && k + skip < body->n_out; k++)
             if (wants(m, node->out[k])) want(m, body->out[k + skip]);
         if (skip && body->n_out) want(m, body->out[0]);
@@ -48,14 +47,14 @@ static bool mark_bodies(marker *m, const wg__onnx_node *node)
 
 static bool mark_node(marker *m, const wg__onnx_node *node)
 {
-    const wg__op *op = node->op;
-    if (!op) return true; /* a constant */
+    const wg__onnx_row *row = node->row;
+    if (!row) return true; /* a constant */
     bool wanted = false;
     for (int k = 0; k < node->n_out; k++) wanted |= wants(m, node->out[k]);
     for (int k = 0; k < node->n_in; k++)
-        if ((k < 32 && op->host >> k & 1) || (wanted && op->flags & WG__ON_HOST)) want(m, node->in[k]);
+        if ((k < 32 && row->host >> k & 1) || (wanted && row->flags & WG__ON_HOST)) want(m, node->in[k]);
     if (node->body[0] || node->body[1]) return mark_bodies(m, node);
-    if (!wanted || op->flags & (WG__ON_HOST | WG__SIZES_ONLY)) return true;
+    if (!wanted || row->flags & (WG__ON_HOST | WG__SIZES_ONLY)) return true;
     return wg__onnx_refuse(
         m->model, m->error,
         "%s (opset %d) of node '%.60s' computes a size or a choice when the program runs; it must be "

@@ -18,7 +18,7 @@ static bool take_constant(wg_onnx *m, wg__onnx_node *node, wg_error *error)
     wg__value *value = &m->values[node->out[0]];
     value->constant = tensor;
     value->fixed = !m->train_constants;
-    node->op = NULL;
+    node->row = NULL;
     return true;
 }
 
@@ -26,8 +26,8 @@ static bool take_from(wg_onnx *m, wg__graph *graph, wg_error *error)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         wg__onnx_node *node = &graph->node[i];
-        if (strcmp(node->op->name, "Constant") == 0 && !take_constant(m, node, error)) return false;
-        if (node->op && strcmp(node->op->name, "BatchNormalization") == 0 && node->n_in > 4)
+        if (strcmp(node->row->name, "Constant") == 0 && !take_constant(m, node, error)) return false;
+        if (node->row && strcmp(node->row->name, "BatchNormalization") == 0 && node->n_in > 4)
             m->values[node->in[3]].fixed = m->values[node->in[4]].fixed = true;
         for (int b = 0; b < 2; b++)
             if (node->body[b] && !take_from(m, node->body[b], error)) return false;

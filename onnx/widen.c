@@ -27,7 +27,7 @@ static void count_uses(widener *w, const wg__graph *graph)
 /* Takes a node out of the graph. */
 static void drop(widener *w, wg__onnx_node *node)
 {
-    node->op = NULL;
+    node->row = NULL;
     for (int k = 0; k < node->n_in; k++)
         if (node->in[k] && --w->uses[node->in[k]] == 0) w->model->values[node->in[k]].used = false;
 }
@@ -173,10 +173,10 @@ static bool fold_graph(widener *w, const wg__graph *graph)
 {
     for (int i = 0; i < graph->n_nodes; i++) {
         wg__onnx_node *node = &graph->node[i];
-        if (!node->op) continue;
-        if (strcmp(node->op->name, "Cast") == 0) w->made_by[node->out[0]] = node;
-        if (strcmp(node->op->name, "DequantizeLinear") == 0 && !fold_dequantize(w, node)) return false;
-        if (node->op && strcmp(node->op->name, "Mul") == 0 && !fold_scaled(w, node)) return false;
+        if (!node->row) continue;
+        if (strcmp(node->row->name, "Cast") == 0) w->made_by[node->out[0]] = node;
+        if (strcmp(node->row->name, "DequantizeLinear") == 0 && !fold_dequantize(w, node)) return false;
+        if (node->row && strcmp(node->row->name, "Mul") == 0 && !fold_scaled(w, node)) return false;
         for (int b = 0; b < 2; b++)
             if (node->body[b] && !fold_graph(w, node->body[b])) return false;
     }

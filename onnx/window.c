@@ -1,16 +1,13 @@
 /* Kernel sizes, strides and padding of convolutions and poolings. */
 #include "internal.h"
 
-/* A list of one number for each spatial axis; `otherwise` for all if it is not there. */
-static bool list_of(wg__call *c, const char *name, int axes, int64_t otherwise, int64_t *out)
+bool wg__window_list(wg__call *c, const char *name, int n, int64_t least, int64_t *out)
 {
-    const int n = wg__attribute_ints(c->node, name, out, WG_CONV_AXES);
-    bool fits = n < 0 || n == axes;
-    for (int i = 0; i < axes; i++) {
-        if (n < 0) out[i] = otherwise;
-        fits = fits && out[i] >= 1 && out[i] < 1 << 30;
-    }
-    if (!fits) wg__call_fail(c, WG_ERR_SHAPE, "%s are not one number, 1 or more, for each of %d axes", name, axes);
+    const int given = wg__attribute_ints(c->node, name, out, n);
+    bool fits = given < 0 || given == n;
+    for (int i = 0; i < n; i++) fits = fits && out[i] >= least && out[i] < 1 << 30;
+    if (!fits)
+        wg__call_fail(c, WG_ERR_SHAPE, "%s must be %d numbers from %lld to 2^30 - 1", name, n, (long long)least);
     return fits;
 }
 
@@ -26,6 +23,30 @@ static void pad_same(const wg_shape *x, bool upper, wg__onnx_window *w)
     }
 }
 
+/* Kernel sizes, strides and dilations; x is bounded, too, so that sums of their products are int64. */
+static bool sizes_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *w)
+{
+    for (int i = 0; i < w->axes; i++) {
+        w->kernel[i] = weight ? weight->size[2 + i] : 0;
+        w->stride[i] = w->dilation[i] = 1;
+        if (x->size[2 + i] <= INT32_MAX) continue;
+        wg__call_fail(c, WG_ERR_SHAPE, "axis %d has size %lld, above %d", 2 + i, (long long)x->size[2 + i],
+                      INT32_MAX);
+        return false;
+    }
+    if (!wg__window_list(c, "kernel_shape", w->axes, 1, w->kernel) ||
+        !wg__window_list(c, "strides", w->axes, 1, w->stride) ||
+        !wg__window_list(c, "dilations", w->axes, 1, w->dilation))
+        return false;
+    for (int i = 0; weight && i < w->axes; i++) {
+        if (w->kernel[i] == weight->size[2 + i]) continue;
+        wg__call_fail(c, WG_ERR_SHAPE, "kernel_shape has %lld for axis %d, the weight %lld",
+                      (long long)w->kernel[i], 2 + i, (long long)weight->size[2 + i]);
+        return false;
+    }
+    return true;
+}
+
 bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__onnx_window *w)
 {
     int64_t pads[2 * WG_CONV_AXES] = {0};
@@ -34,26 +55,16 @@ bool wg__window_of(wg__call *c, const wg_shape *x, const wg_shape *weight, wg__o
         wg__call_fail(c, WG_ERR_SHAPE, "1 to 3 spatial axes are known; the operand has %d axes", x->rank);
         return false;
     }
-    if (weight && !wg__attribute_has(c->node, "kernel_shape"))
-        for (int i = 0; i < w->axes; i++) w->kernel[i] = weight->size[2 + i];
-    else if (!list_of(c, "kernel_shape", w->axes, 0, w->kernel))
-        return false;
-    if (!list_of(c, "strides", w->axes, 1, w->stride) || !list_of(c, "dilations", w->axes, 1, w->dilation))
-        return false;
+    if (!sizes_of(c, x, weight, w)) return false;
     w->ceil = wg__attribute_int(c->node, "ceil_mode", 0) != 0;
     const bool upper = wg__attribute_is(c->node, "auto_pad", "SAME_UPPER", "NOTSET");
     if (upper || wg__attribute_is(c->node, "auto_pad", "SAME_LOWER", "NOTSET")) {
         pad_same(x, upper, w);
         return true;
     }
-    const int n = wg__attribute_ints(c->node, "pads", pads, 2 * WG_CONV_AXES);
-    bool fits = n < 0 || n == 2 * w->axes || wg__attribute_is(c->node, "auto_pad", "VALID", "NOTSET");
-    for (int i = 0; i < 2 * w->axes; i++) fits = fits && pads[i] >= 0 && pads[i] < 1 << 30;
-    if (!fits) {
-        wg__call_fail(c, WG_ERR_SHAPE, "pads are not two numbers, 0 or more, for each of %d axes", w->axes);
-        return false;
-    }
-    for (int i = 0; i < w->axes && n >= 0 && !wg__attribute_is(c->node, "auto_pad", "VALID", "NOTSET"); i++) {
+    if (wg__attribute_is(c->node, "auto_pad", "VALID", "NOTSET")) return true; /* without pads */
+    if (!wg__window_list(c, "pads", 2 * w->axes, 0, pads)) return false;
+    for (int i = 0; i < w->axes; i++) {
         w->before[i] = pads[i];
         w->after[i] = pads[w->axes + i];
     }

@@ -59,6 +59,11 @@ def cases(np):
     case("SkipLayerNormalization", [x(2, 3, 4), x(1, 3, 4), x(4), x(4)], epsilon=1e-2)
     case("SkipSimplifiedLayerNormalization", [x(2, 3, 4), x(2, 3, 4), x(4), x(4)], outputs=[0, 3], epsilon=1e-5)
     case("SkipSimplifiedLayerNormalization", [x(2, 3, 4), x(2, 3, 4), x(4)], epsilon=1e-5)
+    case("SkipLayerNormalization", [x(2, 3, 4), x(2, 3, 4), x(4), x(4)], outputs=4, epsilon=1e-5)
+    case("SkipSimplifiedLayerNormalization", [x(2, 3, 4), x(2, 3, 4), x(4)], outputs=4, epsilon=1e-5)
+    for functions, more in ((["Sigmoid", "LeakyRelu"], {"activation_alpha": [0.3]}),
+                            (["HardSigmoid", "Elu"], {"activation_alpha": [0.3, 0.5], "activation_beta": [0.4]})):
+        case(":GRU", [x(3, 1, 2), x(1, 6, 2), x(1, 6, 2)], hidden_size=2, activations=functions, **more)
     case("EmbedLayerNormalization", [ids(9, 2, 5), ids(2, 2, 5), x(9, 4), x(6, 4), x(2, 4), x(4), x(4),
                                      np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], np.int32)], outputs=3, epsilon=1e-5)
     case("EmbedLayerNormalization", [ids(9, 2, 5), None, x(9, 4), x(6, 4), None, x(4), x(4), None, ids(6, 2, 5)],

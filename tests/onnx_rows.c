@@ -75,7 +75,7 @@ static void put_numbers(wg__bytes *tensor, int type, const double *number, int n
     uint8_t byte[MOST_NUMBERS];
     for (int i = 0; i < n; i++) {
         real[i] = (float)number[i];
-        integer[i] = (int64_t)number[i];
+        integer[i] = type == WG__FLOAT ? 0 : (int64_t)number[i];
         byte[i] = (uint8_t)integer[i];
     }
     const size_t count = (size_t)n;
@@ -98,7 +98,11 @@ static const char *put_operand(wg__bytes *graph, wg__bytes *node, const char *te
         put_text(node, 1, "");
         return text + 1 + strspn(text + 1, " ");
     }
-    const int type = *text == 'f' ? WG__FLOAT : *text == 'i' ? WG__INT64 : *text == 'u' ? WG__UINT8 : WG__BOOLEAN;
+    const int type = *text == 'f'   ? WG__FLOAT
+                     : *text == 'i' ? WG__INT64
+                     : *text == 'u' ? WG__UINT8
+                     : *text == 's' ? WG__INT8
+                                    : WG__BOOLEAN;
     snprintf(name, sizeof name, "x%d", k);
     put_text(node, 1, name);
     assert_true(text[1] == '[');

@@ -92,7 +92,9 @@ static void operators(void)
     expect(17, "storage_order: places count by rows");
     a = text_attribute("reduction", "median");
     begin(), add_node(&graph, "ScatterND", "x x x", "y", &a);
-    expect(18, "its reduction is none of none, add, mul, max and min");
+    expect(
+        18,
+        "ScatterND (opset 18) of node 'the_node': attribute 'reduction' is 'median', none of none|add|mul|max|min");
     begin(), add_node(&graph, "If", "x", "y", NULL);
     expect(17, "a branch is missing");
 }
@@ -171,7 +173,7 @@ static void tensors(void)
 {
     const int64_t negative[] = {-2, -1}, huge[] = {1ll << 40, 1ll << 40, -1}, three[] = {3, -1};
     begin(), add_initializer(&graph, "w", negative, 8);
-    expect(17, "tensor '': a negative size, or more than 8");
+    expect(17, "tensor '': its sizes are not 0 or more, and 8 at most");
     begin(), add_initializer(&graph, "w", huge, 8);
     expect(17, "tensor 'w': too many elements");
     begin(), add_initializer(&graph, "w", three, 8);
