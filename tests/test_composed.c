@@ -440,6 +440,30 @@ static void layers(void)
     wg_params_free(single);
 }
 
+/* ---- scans ---- */
+
+/* The gradient of an element by the scan up to it is not lost if it is infinite: PyTorch's, where there are no ties. */
+static void scans_of_infinities(void)
+{
+    static const struct {
+        wg_tensor (*scan)(wg_tensor x, int axis);
+        double x[5], gradient[5]; /* of the sum */
+    } rows[] = {{wg_cummax, {-INFINITY, 1, 2, 0, 3}, {1, 1, 2, 0, 1}},
+                {wg_cummax, {-INFINITY, -INFINITY, 1, 2, 3}, {1.5, 0.5, 1, 1, 1}},
+                {wg_cummin, {INFINITY, 1, 0, 2, 3}, {1, 1, 3, 0, 0}},
+                {wg_cummin, {1, INFINITY, 0, -INFINITY, 3}, {2, 0, 1, 2, 0}},
+                {wg_logcumsumexp, {-INFINITY, 0, -INFINITY, -INFINITY, -INFINITY}, {1, 4, 0, 0, 0}},
+                {wg_cumprod, {0, 2, 3, 1, 1}, {21, 0, 0, 0, 0}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wg_tensor in = wg_data(tape, WG_F64, WG_DIMS(5), rows[i].x),
+                  dx = wg_grad1(rows[i].scan(in, 0), in, WG_NONE);
+        for (int k = 0; k < 5; k++)
+            if (value_at(dx, k) != rows[i].gradient[k])
+                FAIL("row %zu: [%d] is %g, not %g", i, k, value_at(dx, k), rows[i].gradient[k]);
+        well();
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
@@ -454,6 +478,7 @@ int main(int argc, char **argv)
         ON_TAPE(ctc_corners),
         ON_TAPE(ctc_lengths_out_of_range),
         ON_TAPE(layers),
+        ON_TAPE(scans_of_infinities),
     };
     return RUN_TESTS(tests);
 }

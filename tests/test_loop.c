@@ -248,6 +248,19 @@ static void early_stop_keeps_the_best(void)
 
 /* ---- averages of weights ---- */
 
+static void averages_of_long_names(void)
+{
+    char name[1001];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param_new(set, name, WG_DIMS(2), wg_init_constant(3));
+    wg_average *average = wg_average_new(set, 1);
+    CHECK(average && wg_average_update(average) == WG_OK && wg_params_status(set) == WG_OK);
+    wg_average_free(average);
+    wg_params_free(set);
+}
+
 /* m_k = d m_{k-1} + (1 - d) p_k, divided by 1 - d^k; with decay 1 the mean. Swapping in and out is exact. */
 static void averages_of_weights(void)
 {
@@ -371,6 +384,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(loader_refuses),
                                  TEST_CASE(early_stop_keeps_the_best),
                                  TEST_CASE(averages_of_weights),
+                                 TEST_CASE(averages_of_long_names),
                                  TEST_CASE(averages_are_in_checkpoints),
                                  TEST_CASE(averages_refuse)};
     return RUN_TESTS(tests);
