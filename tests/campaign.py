@@ -21,9 +21,10 @@ TURN = 20  # seconds
 
 # name, build, program, arguments, environment, what a round is, how many of that a round has
 JOBS = [
-    ("programs", 0, "programs", [], {}, "programs in 19 ways", 1),
-    ("programs avx2", 0, "programs", [], {"WENGERT_ISA": "avx2"}, "programs in 19 ways", 1),
-    ("programs baseline", 0, "programs", [], {"WENGERT_ISA": "baseline"}, "programs in 19 ways", 1),
+    ("programs", 0, "programs", ["--test", "random_programs"], {}, "programs in 19 ways", 1),
+    ("programs avx2", 0, "programs", ["--test", "random_programs"], {"WENGERT_ISA": "avx2"}, "programs in 19 ways", 1),
+    ("programs baseline", 0, "programs", ["--test", "random_programs"], {"WENGERT_ISA": "baseline"}, "programs in 19 ways", 1),
+    ("stored programs", 0, "programs", ["--test", "stored_programs"], {}, "programs of parameters in bf16", 1),
     ("products", 0, "product", [], {}, "products", 1),
     ("products avx2", 0, "product", [], {"WENGERT_ISA": "avx2"}, "products", 1),
     ("bf16 products", 0, "product_bf16", ["--test", "products_have_the_bits_of_scalar_code"], {}, "products in bf16", 1),

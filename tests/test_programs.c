@@ -232,13 +232,19 @@ static void mark(dice *d, wg_tape *tape, bool *inside)
     *inside = !*inside;
 }
 
-/* Records the program of a seed; returns its loss. */
-static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set, bool marks)
+/* A matrix transposed, and read as one of its former shape, which no strides express. */
+static wg_tensor folded(wg_tensor x) { return wg_rank(x) == 2 ? wg_reshape(wg_t(x), wg_shape_get(x)) : x; }
+
+/* Records the program of a seed; returns its loss. fold: by its parameters folded. */
+static wg_tensor record(uint64_t seed, wg_tape *tape, wg_params *set, bool marks, bool fold)
 {
     program p = {.d = {seed * 2 + 1}};
     dice d = {seed};
     bool inside = false;
-    for (size_t i = 0; i < wg_params_count(set); i++) keep(&p, wg_use(tape, wg_params_at(set, i)));
+    for (size_t i = 0; i < wg_params_count(set); i++) {
+        const wg_tensor x = wg_use(tape, wg_params_at(set, i));
+        keep(&p, fold ? folded(x) : x);
+    }
     int ops = 4 + (int)roll(&p.d, OPS - 4);
     for (int i = 0; i < ops; i++) {
         if (marks) mark(&d, tape, &inside);
@@ -281,7 +287,7 @@ static bool run(uint64_t seed, wg_dtype dtype, wg_tape_options options, int time
     *out = (outcome){0};
     for (int i = 0; i < times && ok; i++) {
         wg_zero_grad(set);
-        wg_tensor loss = record(seed, tape, set, marks);
+        wg_tensor loss = record(seed, tape, set, marks, false);
         ok = wg_backward(loss) == WG_OK;
         out->loss = wg_item(loss);
         if (wg_tape_reset(tape) != WG_OK) {
@@ -410,6 +416,55 @@ static void check_program(uint64_t seed)
     free(merged.grads);
 }
 
+/* ---- parameters stored in bf16 ---- */
+
+/* A set of f32 whose values are those of a set in bf16. */
+static wg_params *widened(uint64_t seed, const wg_params *stored)
+{
+    wg_params *set = make_params(seed, WG_F32);
+    for (size_t i = 0; i < PARAMS; i++) {
+        const uint16_t *from = wg_param_value(wg_params_at(stored, i));
+        uint32_t *to = wg_param_write_begin(wg_params_at(set, i));
+        for (int64_t k = 0; k < wg_param_numel(wg_params_at(set, i)); k++) to[k] = (uint32_t)from[k] << 16;
+        wg_param_write_end(wg_params_at(set, i));
+    }
+    return set;
+}
+
+static double loss_of(uint64_t seed, wg_params *set, wg_tape_options options)
+{
+    wg_tape *tape = wg_tape_new(options);
+    const double loss = wg_item(record(seed, tape, set, false, seed % 2));
+    if (wg_tape_reset(tape) != WG_OK) FAIL("%s", wg_tape_message(tape));
+    wg_tape_free(tape);
+    return loss;
+}
+
+/* What is stored in 2 bytes computes the bits of the same numbers in 4. */
+static void check_stored(uint64_t seed)
+{
+    static const char *const plans[] = {"", plain_plan, "-pack", "-fuse,-place", "-attention,-lookup", "-narrow"};
+    wg_params *stored = make_params(seed, WG_BF16), *wide = widened(seed, stored);
+    wg_tape_options options = wg_tape_defaults();
+    for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+        options.plan = plans[i];
+        options.products = (seed + i) % 2 ? WG_BF16 : WG_F32;
+        options.pool = i % 2 ? pool : NULL;
+        options.eager = i == 2 && seed % 4 == 0;
+        const double x = loss_of(seed, stored, options), y = loss_of(seed, wide, options);
+        if (memcmp(&x, &y, sizeof x) != 0) FAIL("stored in bf16, plan \"%s\": %.9g, not %.9g", plans[i], x, y);
+    }
+    wg_params_free(stored);
+    wg_params_free(wide);
+}
+
+static void stored_programs(void)
+{
+    pool = wg_pool_new(3);
+    check_rounds(check_long() ? 100000 : 400, check_stored);
+    wg_pool_free(pool);
+}
+
 static void random_programs(void)
 {
     pool = wg_pool_new(3);
@@ -429,6 +484,7 @@ static void programs_that_failed(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(random_programs), TEST_CASE(programs_that_failed)};
+    static const test tests[] = {TEST_CASE(random_programs), TEST_CASE(stored_programs),
+                                 TEST_CASE(programs_that_failed)};
     return RUN_TESTS(tests);
 }
