@@ -4,20 +4,8 @@
 #include <assert.h>
 #include <math.h>
 
-#include "../../../autograd/base/random.h"
 #include "../base/integers.h"
 #include "../move/move.h"
-
-/* Four uniform numbers in [0, 1), multiples of *unit. */
-static void uniform4(wg_dtype dtype, uint64_t seed, uint64_t key, uint64_t block, double u[4], double *unit)
-{
-    uint32_t bits[4], more[4] = {0};
-    bool f64 = dtype == WG_F64;
-    wg__random4(seed, 0, key, block, bits);
-    if (f64) wg__random4_more(seed, 0, key, block, more);
-    for (int i = 0; i < 4; i++) u[i] = f64 ? wg__uniform_f64(bits[i], more[i]) : wg__uniform(bits[i]);
-    *unit = f64 ? 0x1p-53 : 0x1p-24;
-}
 
 /* The number, or the next lower one of the dtype where it is rounded to b, unless there is none. */
 static double below(wg_dtype dtype, double number, double a, double b)
@@ -27,7 +15,8 @@ static double below(wg_dtype dtype, double number, double a, double b)
     return number < b ? number : fmax(nextafter(b, -INFINITY), a);
 }
 
-/* Four standard normal numbers (Box, Muller 1958). The first uniform number of a pair is in (0, 1]. */
+/* Four standard normal numbers (Box, Muller 1958). The first uniform number of a pair, a multiple of the unit, is put
+ * into (0, 1]: by u + unit, where random.c takes 1 - u, which is other numbers. */
 static void normal4(const double u[4], double unit, double z[4])
 {
     for (int i = 0; i < 4; i += 2) {
@@ -44,13 +33,14 @@ void wg__fill_random(wg_dtype dtype, wg_init_kind kind, double a, double b, uint
         wg__from_f64(dtype, a, n, out);
         return;
     }
+    const bool f64 = dtype == WG_F64;
     for (int64_t i = 0; i < n; i += 4) {
-        double u[4], value[4], unit;
-        uniform4(dtype, seed, key, (uint64_t)i / 4, u, &unit);
+        double u[4], value[4];
+        wg__uniform4(f64, seed, 0, key, (uint64_t)i / 4, u);
         if (kind == WG_INIT_UNIFORM) {
             for (int j = 0; j < 4; j++) value[j] = below(dtype, a + (b - a) * u[j], a, b);
         } else {
-            normal4(u, unit, value);
+            normal4(u, f64 ? 0x1p-53 : 0x1p-24, value);
             for (int j = 0; j < 4; j++) value[j] = a + b * value[j];
         }
         for (int j = 0; j < 4 && i + j < n; j++) {

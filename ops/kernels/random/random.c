@@ -32,13 +32,10 @@ void wg__arange_kernel(const wg_args *args, int64_t task)
     for (; at < stop; at++) store(&args->out, at, attr->start + (double)at * attr->step);
 }
 
-/* Four uniform numbers in [0, 1), those of elements at .. at + 3. */
+/* Those of elements at .. at + 3. */
 INLINE void uniform4(const wg_args *args, int64_t at, bool f64, double u[4])
 {
-    uint32_t bits[4], more[4] = {0};
-    wg__random4(wg_args_seed(args), wg_args_step(args), args->key, (uint64_t)at / 4, bits);
-    if (f64) wg__random4_more(wg_args_seed(args), wg_args_step(args), args->key, (uint64_t)at / 4, more);
-    for (int i = 0; i < 4; i++) u[i] = f64 ? wg__uniform_f64(bits[i], more[i]) : wg__uniform(bits[i]);
+    wg__uniform4(f64, wg_args_seed(args), wg_args_step(args), args->key, (uint64_t)at / 4, u);
 }
 
 /* f64: the type, as a constant of each of the two loops */

@@ -5,6 +5,7 @@
 #ifndef WG_KERNELS_RANDOM_H
 #define WG_KERNELS_RANDOM_H
 
+#include "../../../autograd/base/random.h"
 #include "../base/kernel.h"
 
 enum { WG__RANDOM_TASK = 16384 }; /* elements of a task; chosen, not measured */
@@ -26,6 +27,15 @@ typedef struct wg__dropout_attr {
     int32_t dtype;
     double p;
 } wg__dropout_attr;
+
+/* Block `block` of four uniform numbers in [0, 1), with 24 random bits, or 53 in f64. */
+INLINE void wg__uniform4(bool f64, uint64_t seed, uint64_t step, uint64_t key, uint64_t block, double u[4])
+{
+    uint32_t bits[4], more[4] = {0};
+    wg__random4(seed, step, key, block, bits);
+    if (f64) wg__random4_more(seed, step, key, block, more);
+    for (int i = 0; i < 4; i++) u[i] = f64 ? wg__uniform_f64(bits[i], more[i]) : wg__uniform(bits[i]);
+}
 
 int64_t wg__random_tasks(const wg_args *args);
 void wg__arange_kernel(const wg_args *args, int64_t task);
