@@ -15,7 +15,7 @@ static float numbers[N * 3];
 
 typedef struct maker {
     _Atomic int64_t fails_at; /* a sample; -1: none */
-    bool silent;              /* without a message */
+    _Atomic bool silent;      /* without a message */
     _Atomic long calls;
 } maker;
 
