@@ -118,7 +118,7 @@ WG_API wg_tensor wg_clamp(wg_tensor x, double low, double high);
 /* mask ? value : x; mask is bool, x any dtype. All finite values share a cached plan; an infinite value is part of the
  * program. */
 WG_API wg_tensor wg_masked_fill(wg_tensor x, wg_tensor mask, double value);
-WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a) */
+WG_API wg_tensor wg_lerp(wg_tensor a, wg_tensor b, wg_tensor weight); /* a + weight (b - a), exact at 0 and 1 */
 
 /* ---- sums of several ----------------------------------------------------------------------------------------- */
 
