@@ -153,7 +153,17 @@ static void limited_release(void *context, void *memory, size_t size)
 
 static limit of_file; /* of the one set that comes from a file */
 
+const char *const app_precisions[] = {"f32", "bf16", "int8", NULL};
 const char *const app_storages[] = {"f32", "bf16", NULL};
+
+/* The dtype of one of these; NULL: f32. */
+static wg_dtype dtype_of(const char *name)
+{
+    static const wg_dtype others[] = {WG_BF16, WG_INT8};
+    for (size_t i = 0; name && i < sizeof others / sizeof *others; i++)
+        if (!strcmp(name, wg_dtype_name(others[i]))) return others[i];
+    return WG_F32;
+}
 
 /* A file has the values of the parameters and the optimizer's state; the set also has gradients, in blocks. */
 wg_params *app_params_new(const wg_safetensors *file, const char *storage, int64_t seed)
@@ -167,8 +177,7 @@ wg_params *app_params_new(const wg_safetensors *file, const char *storage, int64
         wg_shape_numel(&shape, &numel);
         of_file.left += EACH + 2 * (size_t)numel * sizeof(float); /* a file in bf16 has half of it */
     }
-    const wg_dtype dtype = storage && !strcmp(storage, app_storages[1]) ? WG_BF16 : WG_F32;
-    wg_params *params = wg_params_new_with(dtype, file ? limited : (wg_allocator){0}, (uint64_t)seed);
+    wg_params *params = wg_params_new_with(dtype_of(storage), file ? limited : (wg_allocator){0}, (uint64_t)seed);
     if (!params) app_fail("out of memory");
     return params;
 }
@@ -187,16 +196,12 @@ void app_save(const char *path, wg_params *params, int64_t seed)
     if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
 }
 
-const char *const app_precisions[] = {"f32", "bf16", "int8", NULL};
-
 wg_tape *app_tape_new(int64_t threads, int64_t seed, const char *precision, wg_pool **pool)
 {
     wg_tape_options options = wg_tape_defaults();
     options.pool = *pool = wg_pool_new((int)threads);
     options.seed = (uint64_t)seed;
-    static const wg_dtype products[] = {WG_F32, WG_BF16, WG_INT8}; /* of app_precisions */
-    for (int i = 0; precision && app_precisions[i]; i++)
-        if (!strcmp(precision, app_precisions[i])) options.products = products[i];
+    options.products = dtype_of(precision);
     if (options.products == WG_BF16 && !wg_bf16_is_fast() && !is_quiet)
         fputs("note: products in bf16 take longer than in f32 on this processor\n", stderr);
     if (!*pool) app_fail("cannot start %lld threads", (long long)threads);

@@ -192,8 +192,8 @@ static void texts(void)
 }
 
 /* Known operands without elements, along an axis of 2^60. */
-#define HUGE      "i[1152921504606846976 0]{} "
-#define FOUR_HUGE HUGE HUGE HUGE HUGE
+#define ENORMOUS  "i[1152921504606846976 0]{} "
+#define FOUR_HUGE ENORMOUS ENORMOUS ENORMOUS ENORMOUS
 
 /* More numbers than the operator has a place for; numbers beyond what its arithmetic holds. */
 static void numbers(void)
