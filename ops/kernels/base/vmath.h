@@ -75,7 +75,12 @@ VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
 /* SLEEF squares x, which overflows; from there on they are ln 2x. */
 #define ASYMPTOTIC R(0x1p32)
 VINLINE V v_log_twice(V x) { return v_log(x) + R(0.69314718055994530942); }
-VINLINE V v_acosh(V x) { return v_select(v_gt(x, v_set(ASYMPTOTIC)), v_log_twice(x), MATH(acosh, u10, x)); }
+/* musl's acosh is a number for large negative operands. */
+VINLINE V v_acosh(V x)
+{
+    V y = v_select(v_gt(x, v_set(ASYMPTOTIC)), v_log_twice(x), MATH(acosh, u10, x));
+    return v_select(v_lt(x, v_set(1)), v_set((real)NAN), y);
+}
 VINLINE V v_asinh(V x)
 {
     V t = v_abs(x), far = v_log_twice(t);
