@@ -1,10 +1,10 @@
 /* Copies between any strides, fills, accumulation, and conversion of scalars for the engine. Any dtype. */
 #include "move.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
+#include "../base/elements.h"
 #include "../base/integers.h"
 #include "../pointwise/pointwise.h"
 
@@ -43,34 +43,13 @@ static copy copy_of(const wg_operand *from)
     return c;
 }
 
-#define DEFINE_COPY_STRIDED(type)                                                                                  \
-    static void copy_strided_##type(void *out, const void *in, int64_t n, int64_t stride)                          \
-    {                                                                                                              \
-        type *to = out;                                                                                            \
-        const type *from = in;                                                                                     \
-        for (int64_t i = 0; i < n; i++) to[i] = from[i * stride];                                                  \
-    }
-DEFINE_COPY_STRIDED(uint8_t)
-DEFINE_COPY_STRIDED(uint16_t)
-DEFINE_COPY_STRIDED(uint32_t)
-DEFINE_COPY_STRIDED(uint64_t)
-
 /* Copies one row of the result. */
 static void copy_row(char *out, const char *in, int64_t n, int64_t stride, size_t size)
 {
-    if (stride == 1) {
+    if (stride == 1)
         memcpy(out, in, (size_t)n * size);
-        return;
-    }
-    switch (size) {
-    case 1: copy_strided_uint8_t(out, in, n, stride); break;
-    case 2: copy_strided_uint16_t(out, in, n, stride); break;
-    case 4: copy_strided_uint32_t(out, in, n, stride); break;
-    default:
-        assert(size == 8);
-        copy_strided_uint64_t(out, in, n, stride);
-        break;
-    }
+    else
+        wg__move_elements(out, 1, in, stride, n, size);
 }
 
 typedef uint32_t quad __attribute__((vector_size(16), aligned(4), may_alias));

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "../base/elements.h"
 #include "../base/integers.h"
 
 enum {
@@ -34,7 +35,7 @@ typedef struct run_state {
     tile tile;
 } run_state;
 
-/* ---- moving elements of 1, 2, 4 or 8 bytes ------------------------------------------------------------------- */
+/* ---- filling with an element of 1, 2, 4 or 8 bytes ----------------------------------------------------------- */
 
 static void fill(void *out, const void *in, int64_t n, unsigned size)
 {
@@ -49,28 +50,6 @@ static void fill(void *out, const void *in, int64_t n, unsigned size)
         for (int64_t i = 0; i < n; i++) to[i] = value;
     } else {
         memset(out, *(const uint8_t *)in, (size_t)n);
-    }
-}
-
-/* out[i * out_stride] = in[i * in_stride] */
-static void move(void *out, int64_t out_stride, const void *in, int64_t in_stride, int64_t n, unsigned size)
-{
-    if (size == 4) {
-        uint32_t *to = out;
-        const uint32_t *from = in;
-        for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
-    } else if (size == 8) {
-        uint64_t *to = out;
-        const uint64_t *from = in;
-        for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
-    } else if (size == 2) {
-        uint16_t *to = out;
-        const uint16_t *from = in;
-        for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
-    } else {
-        uint8_t *to = out;
-        const uint8_t *from = in;
-        for (int64_t i = 0; i < n; i++) to[i * out_stride] = from[i * in_stride];
     }
 }
 
@@ -98,7 +77,7 @@ static void gather(const wg__chain *c, const wg__chain_operand *o, tile t, char 
         if (stride == 0)
             fill(out, in, t.len, o->size);
         else
-            move(out, 1, in, stride, t.len, o->size);
+            wg__move_elements(out, 1, in, stride, t.len, o->size);
     }
 }
 
@@ -106,7 +85,7 @@ static void scatter(const wg__chain *c, const wg__chain_operand *o, tile t, cons
 {
     int64_t stride = o->stride[c->rank - 1];
     for (int64_t r = 0; r < t.rows; r++, in += t.len * o->size)
-        move(element(o, row_start(c, o, t.row + r) + t.col * stride), stride, in, 1, t.len, o->size);
+        wg__move_elements(element(o, row_start(c, o, t.row + r) + t.col * stride), stride, in, 1, t.len, o->size);
 }
 
 /* Whether o is the same in every row. */
