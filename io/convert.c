@@ -34,7 +34,7 @@ static double bf16_at(const char *from)
 }
 
 /* A sign, 5 bits of an exponent with bias 15, 10 bits of a fraction. */
-static double f16_at(const char *from)
+double wg__f16_at(const char *from)
 {
     uint16_t half;
     memcpy(&half, from, sizeof half);
@@ -63,7 +63,7 @@ struct wg__converter {
 static const wg__converter converters[] = {{"F32", 4, f32_at, PARAMETERS, false},
                                            {"F64", 8, f64_at, PARAMETERS, false},
                                            {"BF16", 2, bf16_at, PARAMETERS, false},
-                                           {"F16", 2, f16_at, PARAMETERS, false},
+                                           {"F16", 2, wg__f16_at, PARAMETERS, false},
                                            {"I64", 8, i64_at, BUFFERS, true, i64_as_f32},
                                            {"I32", 4, i32_at, DATA, true},
                                            {"I16", 2, i16_at, DATA, true},

@@ -12,6 +12,8 @@ const wg__converter *wg__converter_of(const wg_entry *e, wg_dtype dtype, bool bu
 const wg__converter *wg__converter_for(const char *type);
 /* The number that begins at `from`. */
 double wg__converter_number(const wg__converter *converter, const char *from);
+/* The f16 that begins at `from`. */
+double wg__f16_at(const char *from);
 /* Whether a finite number of the entry would become infinite. */
 bool wg__overflows(const wg_entry *e, wg_dtype dtype);
 /* Converts n numbers that are `stride` elements apart, rounded to nearest; to has dtype f32, f64 or bf16. */

@@ -4,10 +4,7 @@
 
 #include "convert.h"
 
-static float f16_at(const uint8_t *from)
-{
-    return (float)wg__converter_number(wg__converter_for("F16"), (const char *)from);
-}
+static float f16_at(const uint8_t *from) { return (float)wg__f16_at((const char *)from); }
 
 /* ---- 32 elements with one d ---- */
 
