@@ -14,12 +14,13 @@ typedef struct measure {
     wg_tensor length, unit;
 } measure;
 
+/* Of x in f32 or f64. */
 static measure measured(wg_tensor x, wg_axes axes, bool keep, const char *op)
 {
     wg_shape shape;
     uint32_t mask;
     const wg_tensor nil = wg__nil_of(x);
-    if (!wg__float(x, op) || !wg__axes_mask(x, axes, op, &shape, &mask)) return (measure){nil, nil};
+    if (!wg__axes_mask(x, axes, op, &shape, &mask)) return (measure){nil, nil};
     const wg_tensor unit = wg__center(x, mask, false, 0).unit;
     const wg_tensor sum = wg_sum(wg_square(wg_mul(x, unit)), axes, keep);
     return (measure){root(sum), wg_reshape(unit, wg_shape_get(sum))};
@@ -37,7 +38,10 @@ static wg_tensor at_least(measure m, double epsilon)
     return wg_maximum(m.length, wg_mul(m.unit, wg__constant(m.unit, epsilon)));
 }
 
-wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep) { return length(x, axes, keep, "norm"); }
+wg_tensor wg_norm(wg_tensor x, wg_axes axes, bool keep)
+{
+    return wg__float(x, "norm") ? length(x, axes, keep, "norm") : wg__nil_of(x);
+}
 
 wg_tensor wg_std(wg_tensor x, wg_axes axes, bool keep, int correction)
 {

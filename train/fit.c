@@ -359,8 +359,8 @@ static void update_params(wg_trainer *t, wg_error *error)
         char text[128];
         t->now.lr = o->lr(o->context, t->now.step, t->now.steps);
         status = wg_optimizer_set_lr(o->optimizer, t->now.lr);
-        snprintf(text, sizeof text, "step %" PRIu64 ": the learning rate is %g", t->now.step + 1, t->now.lr);
         if (status != WG_OK) {
+            snprintf(text, sizeof text, "step %" PRIu64 ": the learning rate is %g", t->now.step + 1, t->now.lr);
             fail(t, error, status, text);
             return;
         }
