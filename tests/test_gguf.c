@@ -146,8 +146,5 @@ int main(int argc, char **argv)
         TEST_CASE(test_refused), TEST_CASE(test_shared),          TEST_CASE(test_depth),
         TEST_CASE(test_faults),  TEST_CASE(test_cut_and_flipped), TEST_CASE(case_asks_memory),
     };
-    make_folder();
-    int failed = RUN_TESTS(tests);
-    remove_folder();
-    return failed;
+    return RUN_TESTS(tests);
 }

@@ -181,8 +181,5 @@ int main(int argc, char **argv)
         TEST_CASE(test_cut_and_flipped), TEST_CASE(case_asks_memory),
         TEST_CASE(test_faults),          TEST_CASE(test_a_number_in_chunks),
     };
-    make_folder();
-    int failed = RUN_TESTS(tests);
-    remove_folder();
-    return failed;
+    return RUN_TESTS(tests);
 }

@@ -192,8 +192,8 @@ static void texts(void)
 }
 
 /* Known operands without elements, along an axis of 2^60. */
-#define ENORMOUS  "i[1152921504606846976 0]{} "
-#define FOUR_HUGE ENORMOUS ENORMOUS ENORMOUS ENORMOUS
+#define ENORMOUS   "i[1152921504606846976 0]{} "
+#define FOUR_OF_IT ENORMOUS ENORMOUS ENORMOUS ENORMOUS
 
 /* More numbers than the operator has a place for; numbers beyond what its arithmetic holds. */
 static void numbers(void)
@@ -219,7 +219,7 @@ static void numbers(void)
          "axis 2 has size 1099511627776, above 2147483647"},
         {"DepthToSpace", 13, "blocksize=2", "f[0 4 1099511627776 2]", "a size of the operand is above 2147483647"},
         {"SpaceToDepth", 13, "blocksize=32768", "f[0 1 0 0]", "blocksize is 32768, not 1 to 32767"},
-        {"Concat", 13, "axis=0", FOUR_HUGE FOUR_HUGE, "the size is invalid or too large"},
+        {"Concat", 13, "axis=0", FOUR_OF_IT FOUR_OF_IT, "the size is invalid or too large"},
         {"Pad", 13, "", "f[4] i[2]{-9223372036854775808 0}", "axis 0 is cut by more than its size 4"},
         {"Pad", 13, "", "f[4] i[2]{0 -9223372036854775808}", "axis 0 is cut by more than its size 4"},
         {"Pad", 13, "", "f[4] i[2]{-2 -3}", "axis 0 is cut by more than its size 4"},
