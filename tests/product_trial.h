@@ -146,8 +146,8 @@ static inline void trial_new(trial *t)
         int64_t k = p->n_segments == 1 ? random_size(large || below(8) == 0) : below(4) ? same : random_size(false);
         t->a[s] = matrix_new(p->dtype, p->m, k, (int)(below(8) ? layout_a : below(LAYOUTS)), p->batches);
         t->b[s] = matrix_new(p->dtype, k, p->n, (int)(below(8) ? layout_b : below(LAYOUTS)), p->batches);
-        if (p->bf16 && below(3) == 0) halve(&t->a[s]);
-        if (p->bf16 && below(3) == 0) halve(&t->b[s]);
+        if (p->dtype == WG_F32 && below(3) == 0) halve(&t->a[s]);
+        if (p->dtype == WG_F32 && below(3) == 0) halve(&t->b[s]);
         t->segments[s] = (wg__segment){.a = t->a[s].memory.data,
                                        .a_bf16 = t->a[s].half,
                                        .b_bf16 = t->b[s].half,

@@ -215,6 +215,39 @@ static void rows_are_independent(void)
     check_rows(WG_F64);
 }
 
+/* Few rows of A in bf16, and a B of any width, whose rows are not aligned or end with the memory: the bits are those of
+ * the same numbers in f32. */
+static void rows_of_bf16_are_widened(void)
+{
+    enum { M = 28, N = 64, K = 40 };
+    const wg__product_kernels *kernels = wg__product_get(WG_F32, false);
+    random_state = check_seed();
+    matrix a = matrix_new(WG_F32, M, K, DENSE, 1), b = matrix_new(WG_F32, 1, K * N + 1, DENSE, 1);
+    matrix narrow = matrix_new(WG_F32, M, K, DENSE, 1);
+    matrix c = matrix_new(WG_F32, M, N, DENSE, 1), d = matrix_new(WG_F32, M, N, DENSE, 1);
+    memcpy(narrow.memory.data, a.memory.data, (size_t)a.count * sizeof(float));
+    halve(&narrow);
+    for (int64_t i = 0; i < a.count; i++)
+        set(WG_F32, a.memory.data, i, (double)f32_of(((uint16_t *)narrow.memory.data)[i]));
+    bool ok = true;
+    for (int64_t n = 4; n <= N; n += 4)
+        for (int64_t m = 1; m <= M; m++)
+            for (int64_t past = 0; past < 2; past++) {
+                const float *from = (const float *)b.memory.data + (b.count - K * n - past);
+                wg__segment s = {.b = from, .k = K, .a_rs = K, .a_cs = 1, .b_rs = n, .b_cs = 1};
+                wg__product p = product_of(WG_F32, m, n, &c, &s);
+                s.a = a.memory.data;
+                run_shuffled(kernels, &p);
+                s.a = narrow.memory.data, s.a_bf16 = true, p.c = d.memory.data;
+                run_shuffled(kernels, &p);
+                for (int64_t i = 0; i < m; i++)
+                    ok &= memcmp(c.memory.data + i * N * 4, d.memory.data + i * N * 4, (size_t)n * 4) == 0;
+            }
+    CHECK(ok);
+    guarded_free(&a.memory), guarded_free(&b.memory), guarded_free(&narrow.memory);
+    guarded_free(&c.memory), guarded_free(&d.memory);
+}
+
 static void integers_have_no_product(void)
 {
     CHECK(!wg__product_get(WG_I32, false) && !wg__product_get(WG_I32, true));
@@ -223,6 +256,7 @@ static void integers_have_no_product(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(random_products), TEST_CASE(nan_propagates),
-                                 TEST_CASE(rows_are_independent), TEST_CASE(integers_have_no_product)};
+                                 TEST_CASE(rows_are_independent), TEST_CASE(rows_of_bf16_are_widened),
+                                 TEST_CASE(integers_have_no_product)};
     return RUN_TESTS(tests);
 }

@@ -236,14 +236,15 @@ static const real *col_panel_at(const wg__problem *t, const wg__cut *c, const bl
     return from.data + (b->col + j) + b->k0 * from.k;
 }
 
-/* One row panel times all column panels of the block. Our own tile computes the edges, where BLIS' is slow. */
+/* One row panel times all column panels of the block. Our own tile computes the edges, where BLIS' is slow, and columns
+ * that are not packed: BLIS' reads aligned vectors, and past the last one. */
 static void run_row_panel(const wg__problem *t, const wg__cut *c, const block *b, wg__reals a, int rows, real *to)
 {
     for (int64_t j = 0; j < b->cols; j += t->wide) {
         int64_t b_k;
         const real *panel = col_panel_at(t, c, b, j, &b_k);
         int cols = (int)min64(t->wide, b->cols - j);
-        if (c->blis && rows == c->blis->narrow && cols == t->wide && b_k == t->wide) {
+        if (c->blis && rows == c->blis->narrow && cols == t->wide && (t->p->packed_b || c->pack_b)) {
             wg__blis_tile_get(sizeof(real) == 4 ? WG_F32 : WG_F64)(c->blis, rows, cols, b->k, a.data, panel, b->add,
                                                                    to + j, t->c_rs, 1);
             continue;
