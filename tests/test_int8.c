@@ -1,5 +1,7 @@
 /* Products by weights in 8 bits: the kernels of each instruction set against scalar code, bit for
  * bit, and the tape's option. */
+#include <float.h>
+
 #include "tensors.h"
 
 #include "autograd/base/fp.h"
@@ -106,7 +108,7 @@ static float element(const trial *t, int64_t batch, int64_t i, int64_t j)
         for (int64_t p = from; p < t->s.k && p < from + BLOCK; p++) whole += (int64_t)x[p] * q[p];
         sum += (float)whole;
     }
-    return sum * (r * s);
+    return (float)((double)sum * r * s);
 }
 
 static void random_product(uint64_t seed)
@@ -160,6 +162,30 @@ static void special_columns(void)
                 CHECK(memcmp(&c[i], &plain[i], sizeof *c) == 0);
         b[3 * N + 10] = kept[0], b[4 * N + 20] = kept[1];
         for (int p = 0; p < K; p++) b[p * N + 30] = uniform();
+    }
+}
+
+/* Magnitudes whose product with another leaves the range of f32. */
+static void magnitudes_of_all_sizes(void)
+{
+    static const float sizes[] = {1, 1e30f, 3e38f, 3e-21f, 1e-12f, 1e-30f};
+    enum { SIZES = sizeof sizes / sizeof *sizes, K = 16, N = 16 * SIZES };
+    float a[SIZES * K], b[K * N], c[SIZES * N];
+    for (int i = 0; i < SIZES; i++)
+        for (int p = 0; p < K; p++) a[i * K + p] = p % 2 ? 0 : sizes[i];
+    for (int p = 0; p < K; p++)
+        for (int j = 0; j < N; j++)
+            b[p * N + j] = p % 2 == j % 2 ? sizes[j / 2 % SIZES] : 0; /* odd columns meet zeros */
+    trial t = {.s = {.a = a, .b = b, .k = K, .a_rs = K, .a_cs = 1, .b_rs = N, .b_cs = 1}};
+    t.p = (wg__product){.dtype = WG_F32, .m = SIZES, .n = N, .batches = 1, .c_rs = N, .c_cs = 1, .n_segments = 1};
+    t.p.segments = &t.s, t.p.c = c;
+    for (int isa = 0; isa <= (int)wg__isa_get(); isa++) {
+        run(kernels[isa], &t);
+        for (int i = 0; i < SIZES; i++)
+            for (int j = 0; j < N; j++) {
+                const double want = j % 2 ? 0 : (double)sizes[i] * sizes[j / 2 % SIZES] * K / 2, got = c[i * N + j];
+                CHECK(want > FLT_MAX ? isinf(got) : fabs(got - want) <= want * 1e-5 + FLT_MIN);
+            }
     }
 }
 
@@ -279,6 +305,7 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(products_have_the_bits_of_scalar_code),
                                  TEST_CASE(special_columns),
+                                 TEST_CASE(magnitudes_of_all_sizes),
                                  TEST_CASE(weights_are_read_in_8_bits),
                                  TEST_CASE(f64_stays_f64),
                                  TEST_CASE(int8_has_no_gradient),

@@ -181,9 +181,9 @@ static inline __attribute__((always_inline)) void tile(int rows, int64_t pairs, 
     }
     float copy[VECTORS * LANES];
     for (int i = 0; i < rows; i++) {
-        for (int v = 0; v < VECTORS; v++)
-            store(copy + v * LANES, sum[i][v] * (SPLAT(a.scale[i]) * load(scale + v * LANES)));
-        for (int64_t j = 0; j < columns; j++) to.c[i * to.rs + j * to.cs] = copy[j];
+        for (int v = 0; v < VECTORS; v++) store(copy + v * LANES, sum[i][v]);
+        for (int64_t j = 0; j < columns; j++) /* in f64, where a product of two of the three is a number */
+            to.c[i * to.rs + j * to.cs] = (float)((double)copy[j] * a.scale[i] * scale[j]);
     }
 }
 
