@@ -2,6 +2,7 @@
 """Mutation testing: breaks the sources in the ways that a list states, one at a time, and runs tests that must notice.
 
     tests/mutants.py [--only WORD] [--work DIR] [--timeouts N] LIST...
+    tests/mutants.py --check LIST...    only says which texts to replace are no longer in the sources
 
 The tree is copied to a scratch directory (--work keeps one for the next time) and built there once. For each mutant
 the text is replaced, the executables of its tests are built again, and the tests run in their order until one fails, or
@@ -98,6 +99,17 @@ def replaced(text, anchor, old, new, path):
     return text[:at] + new + text[at + len(old):]
 
 
+def edited(source, mutant):
+    """The files of a mutant before and after it: two maps from path to text."""
+    before, after = {}, {}
+    for path, anchor, old, new in mutant.edits:
+        if path not in before:
+            with open(os.path.join(source, path), encoding="utf-8") as file:
+                before[path] = after[path] = file.read()
+        after[path] = replaced(after[path], anchor, "\n".join(old), "\n".join(new), path)
+    return before, after
+
+
 class Tree:
     """The copy and its build."""
 
@@ -178,12 +190,7 @@ class Tree:
 
     def apply(self, mutant):
         """Replaces the texts; returns the files as they were."""
-        before, after = {}, {}
-        for path, anchor, old, new in mutant.edits:
-            if path not in before:
-                with open(os.path.join(self.source, path), encoding="utf-8") as file:
-                    before[path] = after[path] = file.read()
-            after[path] = replaced(after[path], anchor, "\n".join(old), "\n".join(new), path)
+        before, after = edited(self.source, mutant)
         self.write(after)
         return before
 
@@ -224,13 +231,29 @@ def run_list(tree, path, only):
     return caught, missed, wrong
 
 
+def check(paths):
+    """Exit status: 0 if all mutants can be applied to the sources here, else 2."""
+    wrong = 0
+    for path in paths:
+        for mutant in read_list(path)[2]:
+            try:
+                edited(ROOT, mutant)
+            except (Bad, OSError) as reason:
+                wrong += 1
+                print(f"{os.path.basename(path)}, {mutant.name}: {reason}")
+    return 2 if wrong else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("list", nargs="+", metavar="LIST")
     parser.add_argument("--only", default="", metavar="WORD", help="only mutants whose name holds it")
     parser.add_argument("--work", metavar="DIR", help="scratch directory, kept")
     parser.add_argument("--timeouts", type=float, default=1, metavar="N", help="times the timeout of each test")
+    parser.add_argument("--check", action="store_true", help="only whether the mutants can be applied")
     options = parser.parse_args()
+    if options.check:
+        return check(options.list)
     work = os.path.abspath(options.work) if options.work else tempfile.mkdtemp(prefix="mutants-")
     tree = Tree(work, options.timeouts)
     counts = [0, 0, 0]
