@@ -87,9 +87,7 @@ platform() { # NAME
         ;;
     clang) enter "$(get clang) && CC=clang ./run test" ;;
     musl)
-        enter "sed 's/^deb /deb-src /' /etc/apt/sources.list >/etc/apt/sources.list.d/source.list
-            $(get "$packages" gcc libc6-dev musl-tools dpkg-dev cmake make) && cd /root && apt-get source -qq cmocka >/dev/null &&
-            CC=musl-gcc cmake -S cmocka-*/ -B cmocka -DBUILD_SHARED_LIBS=OFF -DCMAKE_INSTALL_PREFIX=/root/musl && make -C cmocka install"
+        enter "$(get "$packages" gcc libc6-dev musl-tools dpkg-dev cmake make) && tests/musl_cmocka.sh /root/musl"
         enter "export CC=musl-gcc
             meson setup build -Dwerror=true -Dtests=enabled -Dpkg_config_path=/root/musl/lib/pkgconfig && ninja -C build &&
             meson test -C build --no-rebuild --print-errorlogs -t 3"
