@@ -93,7 +93,7 @@ typedef struct wg_vjp_args {
 
 /* An operand or result while the program runs. */
 typedef struct wg_operand {
-    void *data;                  /* first element; the last one is followed by 64 readable bytes */
+    void *data;                  /* first element */
     int64_t size[WG_MAX_RANK];   /* shape */
     int64_t stride[WG_MAX_RANK]; /* in elements; 0 in broadcast dimensions */
     int32_t rank;                /* of size and stride */

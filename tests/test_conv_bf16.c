@@ -6,7 +6,7 @@
 
 extern const wg__conv_kernels WG__EVERY_ISA(WG__VARIANT, conv_kernels, bf16);
 
-enum { AXES = WG__CONV_AXES, MOST_TERMS = 1 << 14, MOST_WORK = 4000000, READABLE = 64 /* bytes past operands */ };
+enum { AXES = WG__CONV_AXES, MOST_TERMS = 1 << 14, MOST_WORK = 4000000 };
 
 /* ---- random geometries ---- */
 
@@ -81,7 +81,7 @@ static void make_operand(trial_conv *t, int which, int64_t first, int64_t second
     *o = (wg_operand){.size = {first, second}, .rank = 2 + t->axes, .dtype = WG_F32};
     o->numel = first * second * volume(size);
     memcpy(o->size + 2, size + AXES - t->axes, (size_t)t->axes * sizeof *size);
-    t->memory[which] = guarded_new((size_t)o->numel * sizeof(float) + READABLE);
+    t->memory[which] = guarded_new((size_t)o->numel * sizeof(float));
     memset(t->memory[which].data, 0xff, t->memory[which].bytes);
     o->data = t->memory[which].data;
     for (int64_t i = 0; i < o->numel; i++) ((float *)o->data)[i] = number_of(special);

@@ -17,8 +17,7 @@ void F32(pack_window, WG__ISA)(real *panel, int width, int lines, int64_t k, wg_
 
 /* ---- correlations: packing ----------------------------------------------------------------------------------- */
 
-/* Elements [p, p + count) of some channels, at most LANES of 2 LANES, to `pairs` pairs of their positions. Reads LANES
- * elements. */
+/* Elements [p, p + count), at most LANES, of some channels, at most 2 LANES, to `pairs` pairs of their positions. */
 INLINE void pack_square(const wg__bf16_correlation *r, const float *from, int64_t channels, int64_t p,
                         int64_t count, uint16_t *to, int64_t pairs)
 {
@@ -27,8 +26,8 @@ INLINE void pack_square(const wg__bf16_correlation *r, const float *from, int64_
     UNROLL
     for (int i = 0; i < LANES; i++) {
         const float *x = from + 2 * i * plane + p;
-        v[i] =
-            paired(2 * i < channels ? load(x) : (vector){0}, 2 * i + 1 < channels ? load(x + plane) : (vector){0});
+        v[i] = paired(2 * i < channels ? load_some(x, count) : (vector){0},
+                      2 * i + 1 < channels ? load_some(x + plane, count) : (vector){0});
     }
     transpose(v);
     for (int64_t i = 0; i < count; i++) {
@@ -64,7 +63,7 @@ static void pack_folded(const wg__bf16_correlation *r, const float *from)
     const int64_t plane = r->padding.plane;
     for (int64_t c = 0; c < r->in_channels; c++, from += plane)
         for (int64_t p = 0; p < plane; p += LANES) {
-            const halves numbers = halves_of(load(from + p));
+            const halves numbers = halves_of(load_some(from + p, plane - p));
             for (int64_t i = 0; i < min64(LANES, plane - p); i++) r->dense[r->place[p + i] + c] = numbers[i];
         }
     const __mmask32 window = _cvtu32_mask32((uint32_t)((1ull << (r->folded * r->in_channels)) - 1));

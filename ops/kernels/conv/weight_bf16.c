@@ -28,15 +28,17 @@ static row_map map_row(const wg__conv *c, int64_t tap)
     return m;
 }
 
-/* Numbers from[0], from[step], ... Writes and reads past them. */
+/* Numbers from[0], from[step], ... Writes past them. */
 INLINE void pack_numbers(const float *from, int64_t step, int64_t n, uint16_t *to)
 {
     for (int64_t i = 0; i < n; i += LANES, from += LANES * step) {
         vector v;
         if (step == 1) {
-            v = load(from);
+            v = load_some(from, n - i);
         } else if (step == 2) { /* the lower half of each pair */
-            v = pairs_along(load(from), n - i > LANES / 2 ? load(from + LANES) : (vector){0});
+            const int64_t span = 2 * (n - i) - 1;
+            v = pairs_along(load_some(from, span),
+                            span > LANES ? load_some(from + LANES, span - LANES) : (vector){0});
             *(halves *)(to + i) = __builtin_convertvector((bits)v, halves);
             continue;
         } else {

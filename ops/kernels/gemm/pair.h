@@ -2,7 +2,22 @@
 #ifndef WG_GEMM_PAIR_H
 #define WG_GEMM_PAIR_H
 
+#include <string.h>
+
+#include "../base/integers.h"
 #include "tile.h"
+
+/* The first n elements, or all; zeros past them. */
+static inline vector load_some(const real *from, int64_t n)
+{
+#if defined __AVX512F__
+    return (vector)_mm512_maskz_loadu_ps(_cvtu32_mask16((uint32_t)((1ull << min64(n, LANES)) - 1)), from);
+#else
+    real some[LANES] = {0};
+    memcpy(some, from, (size_t)min64(n, LANES) * sizeof *some);
+    return load(some);
+#endif
+}
 
 /* Rounded to nearest even; denormals to zero, NaN quiet: vcvtneps2bf16. In the upper half of each lane; the lower half
  * is zero. */
