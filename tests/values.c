@@ -1,6 +1,8 @@
 /* What tests of values share. */
 #include "values.h"
 
+#include "guarded.h"
+
 #include "../autograd/base/random.h"
 
 wg_tape *tape;
@@ -65,21 +67,28 @@ int64_t offset(const wg_shape *shape, const int64_t *at)
     return i;
 }
 
+/* Memory that ends with a page without access, and begins anywhere: no op reads past its operands, or needs more than
+ * the elements' alignment. Valid until LEAVES others have been made. */
+static void *leaf_memory(size_t bytes)
+{
+    enum { LEAVES = 256 };
+    static guarded memory[LEAVES];
+    static int next;
+    guarded *g = &memory[next++ % LEAVES];
+    if (!g->map) *g = guarded_new(MOST * sizeof(double));
+    return g->end - bytes;
+}
+
 wg_tensor leaf(const array *a, wg_dtype dtype)
 {
-    static union {
-        float f[MOST];
-        double d[MOST];
-        int32_t i[MOST];
-        uint8_t b[MOST];
-    } u;
+    void *data = leaf_memory((size_t)a->n * wg_dtype_size(dtype));
     for (int64_t i = 0; i < a->n; i++) {
-        if (dtype == WG_F32) u.f[i] = (float)a->x[i];
-        if (dtype == WG_F64) u.d[i] = a->x[i];
-        if (dtype == WG_I32) u.i[i] = (int32_t)a->x[i];
-        if (dtype == WG_BOOL) u.b[i] = a->x[i] != 0;
+        if (dtype == WG_F32) ((float *)data)[i] = (float)a->x[i];
+        if (dtype == WG_F64) ((double *)data)[i] = a->x[i];
+        if (dtype == WG_I32) ((int32_t *)data)[i] = (int32_t)a->x[i];
+        if (dtype == WG_BOOL) ((uint8_t *)data)[i] = a->x[i] != 0;
     }
-    return wg_data(tape, dtype, a->shape, &u);
+    return wg_borrow(tape, dtype, a->shape, data);
 }
 
 wg_tensor strided(const array *a)
