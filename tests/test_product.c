@@ -185,14 +185,20 @@ static void nan_propagates(void)
 }
 
 /* The bits of a row do not depend on the number of rows. */
-static void check_rows(wg_dtype dtype)
+static void check_rows(wg_dtype dtype, bool bf16, int segments)
 {
-    enum { M = 131, N = 77, K = 700 };
-    const wg__product_kernels *kernels = wg__product_get(dtype, false);
+    enum { M = 131, N = 77, K = 700, FIRST = 333 };
+    const wg__product_kernels *kernels = wg__product_get(dtype, bf16);
     matrix a = matrix_new(dtype, M, K, DENSE, 1), b = matrix_new(dtype, K, N, DENSE, 1);
     matrix c = matrix_new(dtype, M, N, DENSE, 1), d = matrix_new(dtype, M, N, DENSE, 1);
-    wg__segment s = {a.memory.data, b.memory.data, K, a.rs, a.cs, b.rs, b.cs};
-    wg__product p = product_of(dtype, M, N, &c, &s);
+    wg__segment s[2] = {{a.memory.data, b.memory.data, K, a.rs, a.cs, b.rs, b.cs}};
+    wg__product p = product_of(dtype, M, N, &c, s);
+    p.bf16 = bf16, p.n_segments = segments;
+    if (segments > 1) {
+        s[1] = s[0];
+        s[0].k = FIRST, s[1].k = K - FIRST;
+        s[1].a = a.memory.data + FIRST * size_of(dtype), s[1].b = b.memory.data + FIRST * N * size_of(dtype);
+    }
     run_shuffled(kernels, &p);
     bool ok = true;
     for (int64_t m = 1; m < M; m += 3) {
@@ -211,12 +217,14 @@ static void check_rows(wg_dtype dtype)
 static void rows_are_independent(void)
 {
     random_state = check_seed();
-    check_rows(WG_F32);
-    check_rows(WG_F64);
+    check_rows(WG_F32, false, 1);
+    check_rows(WG_F64, false, 1);
+    check_rows(WG_F32, true, 1);
+    check_rows(WG_F32, true, 2);
 }
 
-/* Few rows of A in bf16, and a B of any width, whose rows are not aligned or end with the memory: the bits are those of
- * the same numbers in f32. */
+/* Few rows of A in bf16, and a B of any width, whose rows or columns are not aligned or end with the memory: the bits
+ * are those of the same numbers in f32. */
 static void rows_of_bf16_are_widened(void)
 {
     enum { M = 28, N = 64, K = 40 };
@@ -230,11 +238,12 @@ static void rows_of_bf16_are_widened(void)
     for (int64_t i = 0; i < a.count; i++)
         set(WG_F32, a.memory.data, i, (double)f32_of(((uint16_t *)narrow.memory.data)[i]));
     bool ok = true;
-    for (int64_t n = 4; n <= N; n += 4)
+    for (int64_t n = 1; n <= N; n += n < 4 ? 1 : 4)
         for (int64_t m = 1; m <= M; m++)
-            for (int64_t past = 0; past < 2; past++) {
-                const float *from = (const float *)b.memory.data + (b.count - K * n - past);
+            for (int64_t past = 0; past < 4; past++) {
+                const float *from = (const float *)b.memory.data + (b.count - K * n - past % 2);
                 wg__segment s = {.b = from, .k = K, .a_rs = K, .a_cs = 1, .b_rs = n, .b_cs = 1};
+                if (past / 2) s.b_rs = 1, s.b_cs = K;
                 wg__product p = product_of(WG_F32, m, n, &c, &s);
                 s.a = a.memory.data;
                 run_shuffled(kernels, &p);

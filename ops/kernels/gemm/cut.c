@@ -96,13 +96,13 @@ static void cut_reading(const wg__problem *t, wg__cut *c)
     c->col_tasks = ceil_div(t->n, c->cols);
 }
 
-/* One row of A, and B needs no packing. */
+/* One row of A, and B needs no packing. In bf16, the sum of a tile goes on from segment to segment. */
 static bool is_vector(const wg__problem *t)
 {
-    if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window) return false;
+    if (t->m != 1 || t->p->packed_b || t->p->shared_b || t->p->window || (STEP > 1 && t->p->n_segments > 1))
+        return false;
     for (int s = 0; s < t->p->n_segments; s++) {
         const wg__side b = side_of(t, &t->p->segments[s], 0, true);
-        if (side_of(t, &t->p->segments[s], 0, false).half) return false;
         if (STEP > 1 && (b.half || b.line != unit_of(b))) return false;
         if (STEP == 1 && b.line != unit_of(b) && b.k != unit_of(b)) return false;
     }

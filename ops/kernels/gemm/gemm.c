@@ -303,20 +303,26 @@ static void zero(const wg__problem *t, const block *b)
         for (int64_t j = 0; j < b->cols; j++) b->c[i * t->c_rs + j * t->c_cs] = 0;
 }
 
+/* n numbers of a line. */
+static void copy_line(real *to, wg__side from, int64_t n)
+{
+    for (int64_t p = 0; p < n; p++) to[p] = wg__real_at(from, p * from.k);
+}
+
 /* One row of A: the matrix-vector kernel, in the same blocks of k as tiles. */
 static void run_vector(const wg__problem *t, block *b, real *x_copy)
 {
     b->add = t->p->accumulate;
     for (int s = 0; s < t->p->n_segments; s++) {
         const wg__segment *segment = &t->p->segments[s];
-        const wg__reals x = reals_of(side_of(t, segment, b->batch, false));
         const wg__side from = side_of(t, segment, b->batch, true);
-        for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc * STEP) {
-            int64_t k = min64(t->kc * STEP, segment->k - k0);
-            const real *values = x.data + k0 * x.k;
-            for (int64_t p = 0; x.k != 1 && p < k; p++) x_copy[p] = values[p * x.k];
+        wg__side x = side_of(t, segment, b->batch, false);
+        const bool as_it_is = !x.half && x.k == unit_of(x);
+        for (int64_t k0 = 0; k0 < segment->k; k0 += t->kc * STEP, x.data += t->kc * STEP * x.k) {
+            const int64_t k = min64(t->kc * STEP, segment->k - k0);
+            if (!as_it_is) copy_line(x_copy, x, k);
             const wg__side part = {from.data + b->col * from.line + k0 * from.k, from.line, from.k, from.half};
-            WG__K(vector_matrix)(b->cols, k, x.k == 1 ? values : x_copy, part, b->add, b->c, t->c_cs);
+            WG__K(vector_matrix)(b->cols, k, as_it_is ? reals_of(x).data : x_copy, part, b->add, b->c, t->c_cs);
             b->add = true;
         }
     }

@@ -1,24 +1,15 @@
 /* One row times a matrix. Nothing is packed, since B is read once. Compiled per variant. */
-#include "../../../autograd/base/bf16.h"
 #include "tile.h"
 
 INLINE void store_sum(bool add, real *y, real sum) { *y = add ? *y + sum : sum; }
 
-/* LANES elements of B, and one. */
+/* LANES elements of B. */
 INLINE vector load_b(bool half, const wg__item *b)
 {
 #if WG__T == 32
     if (half) return (vector)(load_halves(b) << 16);
 #endif
     return load((const real *)(const void *)b);
-}
-
-INLINE real element(wg__side b, int64_t at)
-{
-#if WG__T == 32
-    if (b.half) return wg__bf16_to_f32(b.data[at]);
-#endif
-    return *(const real *)(const void *)(b.data + at);
 }
 
 /* `vectors` vectors of columns: each column is one chain of multiply-adds over p, as in a tile. */
@@ -50,7 +41,7 @@ INLINE void by_columns(bool half, int64_t n, int64_t k, const real *x, wg__side 
         columns(1, half, k, x, b, add, y + j * y_stride, y_stride);
     real sum[LANES] = {0};
     for (int64_t p = 0; j < n && p < k; p++)
-        for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], element(b, p * b.k + i * unit), sum[i]);
+        for (int i = 0; i < n - j; i++) sum[i] = SCALAR_FMA(x[p], wg__real_at(b, p * b.k + i * unit), sum[i]);
     for (int i = 0; i < n - j; i++) store_sum(add, y + (j + i) * y_stride, sum[i]);
 }
 
@@ -93,7 +84,7 @@ INLINE void dots(int count, bool half, int64_t k, const real *x, wg__side b, boo
     }
     for (int j = 0; j < count; j++) {
         real sum = total(even[j] + odd[j]);
-        for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], element(b, j * b.line + q * unit), sum);
+        for (int64_t q = p; q < k; q++) sum = SCALAR_FMA(x[q], wg__real_at(b, j * b.line + q * unit), sum);
         store_sum(add, y + j * y_stride, sum);
     }
 }

@@ -3,6 +3,7 @@
 #define WG_GEMM_TILE_H
 
 #include "lines.h"
+#include "../../../autograd/base/bf16.h"
 #include "../base/kernel.h"
 
 #ifdef __AVX2__
@@ -171,6 +172,15 @@ static inline wg__reals reals_of(wg__side side)
 {
     const int64_t unit = unit_of(side);
     return (wg__reals){(const real *)(const void *)side.data, side.line / unit, side.k / unit};
+}
+
+/* The number `at` items from a side's first one. */
+static inline real wg__real_at(wg__side side, int64_t at)
+{
+#if WG__T == 32
+    if (side.half) return wg__bf16_to_f32(side.data[at]);
+#endif
+    return *(const real *)(const void *)(side.data + at);
 }
 
 /* C[rows,cols] (+)= A B for rows <= TILE_ROWS, cols <= TILE_COLS. Reads b[p * b_k + j] for j < LANES if cols <= LANES,
