@@ -5,11 +5,13 @@
 
 enum { COLUMNS = WG__SUM_COLUMNS };
 
-/* The elements of one result, or of `width` adjacent ones: `sum` from x on, column c from x + c on. */
+/* The elements of one result, or of `width` ones side by side, `column` apart: those of each along `sum`. */
 typedef struct strip {
-    const axes *sum;
+    axes sum;
     const real *x;
+    bool columns;
     int width;
+    int64_t column;
     int64_t n; /* of a result */
 } strip;
 
@@ -53,18 +55,9 @@ VINLINE void add_block(bool with_squares, both_rows *a, const real *x, int64_t n
     if (with_squares) row_add(COMBINE_SUM, &a->square, squares);
 }
 
-static void copy_run(real *to, const real *from, int64_t n, int64_t step)
-{
-    if (step == 1)
-        memcpy(to, from, (size_t)n * sizeof *to);
-    else
-        for (int64_t i = 0; i < n; i++) to[i] = from[i * step];
-}
-
 VINLINE void sum_one(bool with_squares, const strip *s, sums *to)
 {
-    int64_t at[WG_MAX_RANK] = {0}, offset = 0, run = s->sum->size[s->sum->n - 1],
-            step = s->sum->stride[s->sum->n - 1];
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, run = s->sum.size[s->sum.n - 1], step = s->sum.stride[s->sum.n - 1];
     const moments m = {.unit = to->unit[0], .mean = to->first[0]};
     real part[BLOCK];
     int64_t have = 0;
@@ -86,7 +79,7 @@ VINLINE void sum_one(bool with_squares, const strip *s, sums *to)
             add_block(with_squares, &a, part, BLOCK, m);
             have = 0;
         }
-    } while (axes_next(s->sum, at, &offset));
+    } while (axes_next(&s->sum, s->sum.n - 1, at, &offset));
     if (have) add_block(with_squares, &a, part, have, m);
     to->distance[0] = row_end(COMBINE_SUM, &a.distance);
     to->square[0] = with_squares ? row_end(COMBINE_SUM, &a.square) : 1;
@@ -102,10 +95,9 @@ static void flush(real *restrict to, real *restrict from, int width)
     }
 }
 
-static void sum_columns(const strip *s, sums *restrict to)
+VINLINE void sum_columns(const strip *s, int64_t column, sums *restrict to)
 {
-    int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = s->sum->size[s->sum->n - 1],
-            step = s->sum->stride[s->sum->n - 1];
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = s->sum.size[s->sum.n - 1], step = s->sum.stride[s->sum.n - 1];
     real acc[COLUMNS] = {0}, acc2[COLUMNS] = {0}, span[COLUMNS] = {0}, span2[COLUMNS] = {0};
     int64_t done = 0;
     fill_lanes(to->distance, s->width, 0);
@@ -114,14 +106,14 @@ static void sum_columns(const strip *s, sums *restrict to)
         for (int64_t r = 0; r < rows; r++) {
             const real *x = s->x + offset + r * step;
             for (int c = 0; c < s->width; c++) {
-                real d = x[c] * to->unit[c] - to->first[c];
+                real d = x[c * column] * to->unit[c] - to->first[c];
                 acc[c] += d;
                 acc2[c] += d * d;
             }
             if (++done % BLOCK_ROWS == 0) flush(span, acc, s->width), flush(span2, acc2, s->width);
             if (done % SPAN_ROWS == 0) flush(to->distance, span, s->width), flush(to->square, span2, s->width);
         }
-    } while (axes_next(s->sum, at, &offset));
+    } while (axes_next(&s->sum, s->sum.n - 1, at, &offset));
     flush(span, acc, s->width), flush(span2, acc2, s->width);
     flush(to->distance, span, s->width), flush(to->square, span2, s->width);
 }
@@ -130,26 +122,27 @@ static void sum_columns(const strip *s, sums *restrict to)
 
 static void sum_strip(const strip *s, const wg__center_attr *a, sums *to)
 {
-    for (int c = 0; c < s->width; c++) to->first[c] = a->centered ? s->x[c] * to->unit[c] : 0;
-    if (s->width == 1 && a->epsilon < 0)
+    for (int c = 0; c < s->width; c++) to->first[c] = a->centered ? s->x[c * s->column] * to->unit[c] : 0;
+    if (s->columns && s->column == 1)
+        sum_columns(s, 1, to);
+    else if (s->columns)
+        sum_columns(s, s->column, to);
+    else if (a->epsilon < 0)
         sum_one(false, s, to);
-    else if (s->width == 1)
-        sum_one(true, s, to);
     else
-        sum_columns(s, to);
+        sum_one(true, s, to);
 }
 
 static real largest(const strip *s, int column)
 {
-    int64_t at[WG_MAX_RANK] = {0}, offset = 0, run = s->sum->size[s->sum->n - 1],
-            step = s->sum->stride[s->sum->n - 1];
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, run = s->sum.size[s->sum.n - 1], step = s->sum.stride[s->sum.n - 1];
     real top = 0;
     do {
         for (int64_t i = 0; i < run; i++) {
-            real x = s->x[offset + column + i * step];
+            real x = s->x[offset + column * s->column + i * step];
             top = combine_two(COMBINE_MAX, top, x < 0 ? -x : x);
         }
-    } while (axes_next(s->sum, at, &offset));
+    } while (axes_next(&s->sum, s->sum.n - 1, at, &offset));
     return top;
 }
 
@@ -179,20 +172,24 @@ static void find_center(const strip *s, const wg__center_attr *a, real *mean, re
     }
 }
 
-/* out[2, n]: the means, and the units */
+/* out[2, n]: the means, and the units; of no elements 0 and 1. */
 void WG__K(center)(const wg_args *args, int64_t task)
 {
     const wg__center_attr *a = args->attr;
-    axes kept, sum;
-    axes_sort(&args->in[0], a->mask, &kept, &sum);
     int64_t each = wg__center_block(args), n = args->out.numel / 2, at = task * each, stop = min64(at + each, n);
-    int last = kept.n - 1;
-    strip s = {.sum = &sum, .n = n > 0 ? args->in[0].numel / n : 0};
-    for (; at < stop; at += s.width) {
-        int64_t left = min64(kept.size[last] - at % kept.size[last], stop - at);
-        s.x = (const real *)args->in[0].data + axes_offset(&kept, at);
-        s.width = kept.stride[last] == 1 ? (int)min64(left, COLUMNS) : 1;
-        real *mean = (real *)args->out.data + at;
-        find_center(&s, a, mean, mean + n);
+    real *mean = args->out.data, *unit = mean + n;
+    if (args->in[0].numel == 0) {
+        for (; at < stop; at++) mean[at] = 0, unit[at] = 1;
+        return;
+    }
+    const sum_axes all = axes_sort(&args->in[0], a->mask);
+    const int last = all.kept.n - 1;
+    strip s = {.sum = all.outer, .columns = all.columns, .column = all.kept.stride[last]};
+    for (int i = 0; i < all.line.n; i++) axes_push(&s.sum, all.line.size[i], all.line.stride[i]);
+    for (s.n = args->in[0].numel / n; at < stop; at += s.width) {
+        const int64_t left = min64(all.kept.size[last] - at % all.kept.size[last], stop - at);
+        s.x = (const real *)args->in[0].data + axes_offset(&all.kept, at);
+        s.width = s.columns ? (int)min64(left, COLUMNS) : 1;
+        find_center(&s, a, mean + at, unit + at);
     }
 }

@@ -15,49 +15,99 @@ static uint32_t summed_axes(const wg_args *args)
     return mask;
 }
 
-/* The sum of n elements `stride` apart. */
-static real strided_sum(const real *x, int64_t n, int64_t stride)
+/* The sum of a line from x on. */
+static real line_sum(const axes *line, const real *x)
 {
-    if (stride == 1) return row_combine(COMBINE_SUM, x, n);
+    const int64_t run = line->size[line->n - 1], step = line->stride[line->n - 1];
+    if (line->n == 1 && step == 1) return row_combine(COMBINE_SUM, x, run);
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, have = 0;
     real part[BLOCK];
     row a;
     row_begin(COMBINE_SUM, &a);
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        int64_t count = min64(n - i, BLOCK);
-        for (int64_t j = 0; j < count; j++) part[j] = x[(i + j) * stride];
-        row_block(COMBINE_SUM, &a, part, count);
-    }
+    do {
+        for (int64_t i = 0, count; i < run; i += count) {
+            count = min64(run - i, BLOCK - have);
+            copy_run(part + have, x + offset + i * step, count, step);
+            have += count;
+            if (have < BLOCK) continue;
+            row_block(COMBINE_SUM, &a, part, BLOCK);
+            have = 0;
+        }
+    } while (axes_next(line, line->n - 1, at, &offset));
+    if (have) row_block(COMBINE_SUM, &a, part, have);
     return row_end(COMBINE_SUM, &a);
 }
 
-enum { SPANS = 1024 }; /* sums over the last axis that are added one by one; also in chains, by line_sums */
+enum { GATHERED = 32 }; /* columns */
 
-/* out[c] = the sum over the axes `sum` from x + c * stride on, c < width <= WG__SUM_COLUMNS. */
-static void adjacent_sums(const axes *sum, const real *x, int64_t stride, int width, real *restrict out)
+/* combine_columns, of at most GATHERED columns `stride` apart whose rows are in several runs. */
+static void gathered_columns(const axes *line, const real *x, int64_t stride, int width, real *restrict out)
 {
-    int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = sum->size[sum->n - 1], step = sum->stride[sum->n - 1];
-    int64_t spans = 0;
+    const int64_t run = line->size[line->n - 1], step = line->stride[line->n - 1];
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, rows = 0, blocks = 0;
+    real block[BLOCK_ROWS * GATHERED], acc[GATHERED], span[GATHERED];
+    fill_lanes(out, width, 0);
+    fill_lanes(span, width, 0);
+    for (bool more = true; more;) {
+        for (int64_t i = 0, count; i < run; i += count) {
+            count = min64(run - i, BLOCK_ROWS - rows);
+            for (int c = 0; c < width; c++)
+                for (int64_t r = 0; r < count; r++)
+                    block[(rows + r) * width + c] = x[offset + (i + r) * step + c * stride];
+            rows += count;
+            if (rows < BLOCK_ROWS) continue;
+            combine_block(COMBINE_SUM, acc, block, rows, width, width);
+            combine_lanes(COMBINE_SUM, span, acc, width);
+            rows = 0;
+            if (++blocks % (SPAN_ROWS / BLOCK_ROWS)) continue;
+            combine_lanes(COMBINE_SUM, out, span, width);
+            fill_lanes(span, width, 0);
+        }
+        more = axes_next(line, line->n - 1, at, &offset);
+    }
+    if (rows) {
+        combine_block(COMBINE_SUM, acc, block, rows, width, width);
+        combine_lanes(COMBINE_SUM, span, acc, width);
+    }
+    combine_lanes(COMBINE_SUM, out, span, width);
+}
+
+/* The sums of lines that begin side by side, `stride` apart. */
+static void line_columns(const axes *line, const real *x, int64_t stride, int width, real *restrict out)
+{
+    if (line->n == 1 && stride == 1) {
+        combine_columns(COMBINE_SUM, x, line->size[0], line->stride[0], width, out);
+        return;
+    }
+    for (int c = 0; c < width; c += GATHERED)
+        gathered_columns(line, x + c * stride, stride, width - c < GATHERED ? width - c : GATHERED, out + c);
+}
+
+enum { SPANS = 1024 }; /* lines that are added one by one; also in chains, by line_sums */
+
+/* out[c] = the sum over all lines from x + c * stride on, c < width <= WG__SUM_COLUMNS. */
+static void adjacent_sums(const sum_axes *s, const real *x, int64_t stride, int width, real *restrict out)
+{
+    int64_t at[WG_MAX_RANK] = {0}, offset = 0, spans = 0;
     real part[WG__SUM_COLUMNS], total[WG__SUM_COLUMNS];
     fill_lanes(out, width, 0);
     fill_lanes(total, width, 0);
     do {
         const real *from = x + offset;
-        if (stride == 1 && width > 1) {
-            combine_columns(COMBINE_SUM, from, rows, step, width, part);
-            combine_lanes(COMBINE_SUM, out, part, width);
-        } else {
-            for (int c = 0; c < width; c++) out[c] += strided_sum(from + c * stride, rows, step);
-        }
+        if (s->columns)
+            line_columns(&s->line, from, stride, width, part);
+        else
+            for (int c = 0; c < width; c++) part[c] = line_sum(&s->line, from + c * stride);
+        combine_lanes(COMBINE_SUM, out, part, width);
         if (++spans % SPANS) continue;
         combine_lanes(COMBINE_SUM, total, out, width);
         fill_lanes(out, width, 0);
-    } while (axes_next(sum, at, &offset));
+    } while (axes_next(&s->outer, s->outer.n, at, &offset));
     if (spans >= SPANS) combine_lanes(COMBINE_SUM, out, total, width);
 }
 
 void WG__K(sum)(const wg_args *args, int64_t task)
 {
-    axes kept, sum;
     int64_t each = wg__sum_block(args), at = task * each, numel = args->out.numel;
     int64_t stop = min64(at + each, numel);
     real *out = args->out.data;
@@ -65,12 +115,12 @@ void WG__K(sum)(const wg_args *args, int64_t task)
         memset(out + at, 0, (size_t)(stop - at) * sizeof *out);
         return;
     }
-    axes_sort(&args->in[0], summed_axes(args), &kept, &sum);
-    int last = kept.n - 1;
+    const sum_axes s = axes_sort(&args->in[0], summed_axes(args));
+    const int last = s.kept.n - 1;
     while (at < stop) {
-        int64_t offset = axes_offset(&kept, at), column = at % kept.size[last];
-        int64_t width = min64(min64(kept.size[last] - column, stop - at), WG__SUM_COLUMNS);
-        adjacent_sums(&sum, (const real *)args->in[0].data + offset, kept.stride[last], (int)width, out + at);
+        int64_t offset = axes_offset(&s.kept, at), column = at % s.kept.size[last];
+        int64_t width = min64(min64(s.kept.size[last] - column, stop - at), WG__SUM_COLUMNS);
+        adjacent_sums(&s, (const real *)args->in[0].data + offset, s.kept.stride[last], (int)width, out + at);
         at += width;
     }
 }
