@@ -1,6 +1,8 @@
 /* Samples: operands by spec, and the list of families. */
 #include "samples.h"
 
+#include "bf16_number.h"
+
 #include "../autograd/base/random.h"
 
 static const op_samples *const families[] = {samples_pointwise, samples_scalar,   samples_reduce, samples_view,
@@ -60,6 +62,7 @@ static void store(wg_dtype dtype, int64_t n, const double *from, void *to)
     for (int64_t i = 0; i < n; i++) {
         if (dtype == WG_F64) ((double *)to)[i] = from[i];
         if (dtype == WG_F32) ((float *)to)[i] = (float)from[i];
+        if (dtype == WG_BF16) ((uint16_t *)to)[i] = nearest((float)from[i]);
         if (dtype == WG_I32) ((int32_t *)to)[i] = (int32_t)from[i];
         if (dtype == WG_BOOL) ((uint8_t *)to)[i] = from[i] != 0;
     }
@@ -192,7 +195,8 @@ wg_tensor x_range(sampler *s, const char *spec, double low, double high)
     if (!param && (param = wg_param_new(s->set, name, base_of_spec(spec), wg_init_zeros()))) {
         int64_t n = wg_param_numel(param);
         double *numbers = distinct_numbers(n, s->key + 7919 * (uint64_t)s->n_inputs, low, high);
-        store(s->dtype, n, numbers, wg_param_write_begin(param));
+        for (int64_t k = 0; k < n && s->rounded; k++) numbers[k] = (double)wide(nearest((float)numbers[k]));
+        store(wg_param_dtype(param), n, numbers, wg_param_write_begin(param));
         wg_param_write_end(param);
         free(numbers);
     }
@@ -250,7 +254,7 @@ static void begin(sampler *s, const op_samples *row, int i)
         s->high = 2;
     }
     s->n_inputs = s->n_data = s->n_operands = s->n_shared = 0;
-    s->dtype = wg_params_dtype(s->set);
+    s->dtype = wg_params_dtype(s->set) == WG_F64 ? WG_F64 : WG_F32;
     wg_set_step(s->tape, 0);
 }
 

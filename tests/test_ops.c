@@ -153,7 +153,7 @@ typedef struct way {
     const char *plan;
     wg_pool *pool;
     bool eager, twice; /* twice: a second step, whose plan comes from the cache */
-    bool bf16;
+    bool bf16, rounded;
     int frozen; /* operand without gradient; -1: none */
 } way;
 
@@ -202,7 +202,7 @@ static bool run(const op_samples *row, int i, way w, outcome *o)
     options.pool = w.pool;
     options.eager = w.eager;
     options.products = w.bf16 ? WG_BF16 : WG_F32;
-    sampler s = {.tape = wg_tape_new(options), .set = wg_params_new(w.dtype), .spoil_at = -1};
+    sampler s = {.tape = wg_tape_new(options), .set = wg_params_new(w.dtype), .rounded = w.rounded, .spoil_at = -1};
     *o = (outcome){0};
     bool ok = step(&s, row, i, w.frozen, o) && (!w.twice || step(&s, row, i, w.frozen, o));
     wg_tape_free(s.tape);
@@ -271,6 +271,25 @@ static void f32_against_f64(void)
             check_close(row, i, &single, &full, row->tolerance > 0 ? row->tolerance : 1e-5, "f32 against f64");
         outcome_free(&single);
         outcome_free(&full);
+    }
+}
+
+/* Operands that are parameters stored in bf16: the bits of the same numbers in f32. */
+static void operands_stored_in_bf16(void)
+{
+    const op_samples *row;
+    FOR_EACH_SAMPLE(row, i)
+    {
+        outcome stored, wide;
+        if (run(row, i, (way){.dtype = WG_F32, .plan = "", .frozen = -1, .rounded = true}, &wide) &
+            run(row, i, (way){.dtype = WG_BF16, .plan = "", .frozen = -1, .rounded = true}, &stored)) {
+            const int results = wide.n;
+            wide.n = 1; /* without the gradients */
+            check_same_bits(row, i, &wide, &stored, "stored in bf16");
+            wide.n = results;
+        }
+        outcome_free(&stored);
+        outcome_free(&wide);
     }
 }
 
@@ -400,6 +419,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(jacobian_products),
                                  TEST_CASE(detached_second_derivatives),
                                  TEST_CASE(f32_against_f64),
+                                 TEST_CASE(operands_stored_in_bf16),
                                  TEST_CASE(operands_without_gradient),
                                  TEST_CASE(plans),
                                  TEST_CASE(eager),

@@ -2,9 +2,9 @@
  * instead, or zeros if there is no row. */
 #include "move.h"
 
-#include <assert.h>
 #include <string.h>
 
+#include "../base/elements.h"
 #include "../base/integers.h"
 
 static void block(const wg_args *args, int64_t task, int64_t size, int64_t *at, int64_t *stop)
@@ -39,18 +39,6 @@ void wg__take_kernel(const wg_args *args, int64_t task)
     }
 }
 
-static void copy_element(char *to, const char *from, int64_t size)
-{
-    switch (size) {
-    case 1: memcpy(to, from, 1); break;
-    case 4: memcpy(to, from, 4); break;
-    default:
-        assert(size == 8);
-        memcpy(to, from, 8);
-        break;
-    }
-}
-
 /* out[o, i, j] = x[o, index[o, i, j], j] */
 void wg__gather_kernel(const wg_args *args, int64_t task)
 {
@@ -70,7 +58,8 @@ void wg__gather_kernel(const wg_args *args, int64_t task)
             row = 0;
         }
         if (from.n > 0)
-            copy_element(out + at * size, x + ((outer * from.n + row) * from.inner + column) * size, size);
+            wg__move_elements(out + at * size, 0, x + ((outer * from.n + row) * from.inner + column) * size, 0, 1,
+                              (size_t)size);
         else
             memset(out + at * size, 0, (size_t)size);
         if (++column == from.inner) column = 0;
@@ -94,7 +83,7 @@ void wg__one_hot_kernel(const wg_args *args, int64_t task)
         if (c < 0 || c >= classes) {
             if (i * classes >= at) wg_args_bad_index(args, i, c, classes);
         } else if (hot >= at && hot < stop) {
-            copy_element(out + hot * size, one, size);
+            wg__move_elements(out + hot * size, 0, one, 0, 1, (size_t)size);
         }
     }
 }
