@@ -140,7 +140,8 @@ wg_tensor wg_attend(const wg_score_layer *layer, wg_tensor q, const wg_keys *key
 wg_tensor wg_window_mask(wg_tape *tape, int64_t T, int64_t center, int64_t window)
 {
     wg_tensor distance = wg_sub(wg_arange(tape, WG_I32, 0, 1, T), wg_scalar(tape, WG_I32, (double)center));
-    return wg_less_equal(wg_abs(distance), wg_scalar(tape, WG_I32, (double)window));
+    return wg_less_equal(wg_abs(distance),
+                         wg_scalar(tape, WG_I32, (double)(window < INT32_MAX ? window : INT32_MAX)));
 }
 
 wg_tensor wg_key_mask(wg_tensor lengths, int64_t T)

@@ -29,19 +29,6 @@ static bool matrix_shape(wg_tensor x, int i, wg_tensor other, wg_shape *shape, c
     return false;
 }
 
-/* A mask or bias must broadcast to the scores; the scores do not broadcast to it. */
-static bool fits(wg_tensor x, const wg_shape *scores, const char *name, const char *op)
-{
-    wg_shape shape, both;
-    char a[128], b[128];
-    if (!x.tape) return true;
-    if (!wg__shape(x, &shape, op)) return false;
-    if (wg_shape_broadcast(&shape, scores, &both) && wg_shape_equal(&both, scores)) return true;
-    wg_fail(x, WG_ERR_SHAPE, op, "%s %s must broadcast to the scores %s", name, wg_shape_text(&shape, a, sizeof a),
-            wg_shape_text(scores, b, sizeof b));
-    return false;
-}
-
 static bool check_options(wg_tensor q, const wg_attention_options *o, const wg_shape *scores, const char *op)
 {
     if (isnan(o->scale) || isinf(o->scale))
@@ -52,7 +39,8 @@ static bool check_options(wg_tensor q, const wg_attention_options *o, const wg_s
         wg_fail(o->mask, WG_ERR_DTYPE, op, "mask is %s: must be bool, true where a key may be seen",
                 wg_dtype_name(wg_dtype_get(o->mask)));
     else
-        return fits(o->mask, scores, "mask", op) && fits(o->bias, scores, "bias", op);
+        return (!o->mask.tape || wg__broadcasts_to(o->mask, scores, "mask", op)) &&
+               (!o->bias.tape || wg__broadcasts_to(o->bias, scores, "bias", op));
     return false;
 }
 
@@ -73,7 +61,20 @@ static bool score_shape(wg_tensor q, wg_tensor k, wg_shape *scores, const char *
     }
     scores->size[scores->rank++] = a.size[a.rank - 2];
     scores->size[scores->rank++] = b.size[b.rank - 2];
-    return true;
+    return wg__both_float(q, k, op);
+}
+
+/* v[..., Tk, size], a value for each score; leading sizes broadcast. */
+static bool fits_values(wg_tensor weights, wg_tensor v, const wg_shape *scores, const char *op)
+{
+    wg_shape values, lead = wg_shape_of(scores->rank - 2, scores->size);
+    if (!matrix_shape(v, 2, weights, &values, op) || !wg__both_float(weights, v, op)) return false;
+    const wg_shape lead_v = wg_shape_of(values.rank - 2, values.size);
+    if (scores->size[scores->rank - 1] == values.size[values.rank - 2] && wg_shape_broadcast(&lead, &lead_v, &lead))
+        return true;
+    wg__refuse(v, WG_ERR_SHAPE, op, "v must be [..., %lld, size], a value for each key; leading sizes broadcast",
+               (long long)scores->size[scores->rank - 1]);
+    return false;
 }
 
 /* ---- the composition --------------------------------------------------------------------------------------- */
@@ -133,15 +134,10 @@ wg_tensor wg_attention_weights(wg_tensor q, wg_tensor k, wg_attention_options op
 wg_tensor wg_attention_values(wg_tensor weights, wg_tensor v, wg_attention_options options)
 {
     static const char op[] = "attention_values";
-    wg_shape w, values, lead, lead_v;
-    if (!matrix_shape(weights, 0, v, &w, op) || !matrix_shape(v, 2, weights, &values, op) ||
-        !check_options(weights, &options, &w, op) || !wg__both_float(weights, v, op))
+    wg_shape w;
+    if (!matrix_shape(weights, 0, v, &w, op) || !fits_values(weights, v, &w, op) ||
+        !check_options(weights, &options, &w, op))
         return wg__nil_of(weights);
-    lead = wg_shape_of(w.rank - 2, w.size), lead_v = wg_shape_of(values.rank - 2, values.size);
-    if (w.size[w.rank - 1] != values.size[values.rank - 2] || !wg_shape_broadcast(&lead, &lead_v, &lead))
-        return wg__refuse(weights, WG_ERR_SHAPE, op,
-                          "v must be [..., %lld, size], a value for each weight; leading sizes broadcast",
-                          (long long)w.size[w.rank - 1]);
     wg__attention_attr attr = {.causal = options.causal, .window = options.window < 0 ? -1 : options.window};
     wg_tensor mask = whole_mask(weights, options.mask, w.size[w.rank - 2], w.size[w.rank - 1], &attr);
     return wg__masked_product(mask.tape ? wg_where(mask, weights, wg__constant(weights, 0)) : weights, v, mask);
@@ -151,8 +147,7 @@ wg_tensor wg_attention_values(wg_tensor weights, wg_tensor v, wg_attention_optio
 static bool fits_op(wg_tensor q, wg_tensor k, wg_tensor v, const wg_attention_options *o)
 {
     wg_shape a = wg_shape_get(q), b = wg_shape_get(k), c = wg_shape_get(v);
-    bool same = a.rank == b.rank && a.rank == c.rank && wg_dtype_get(q) == wg_dtype_get(k) &&
-                wg_dtype_get(q) == wg_dtype_get(v);
+    bool same = a.rank == b.rank && a.rank == c.rank;
     for (int i = 0; same && i < a.rank - 2; i++) same = a.size[i] == b.size[i] && a.size[i] == c.size[i];
     return same && !o->bias.tape && (o->dropout == 0 || !wg_is_training(q.tape));
 }
@@ -160,13 +155,10 @@ static bool fits_op(wg_tensor q, wg_tensor k, wg_tensor v, const wg_attention_op
 wg_tensor wg_attention(wg_tensor q, wg_tensor k, wg_tensor v, wg_attention_options options)
 {
     static const char op[] = "attention";
-    wg_shape scores, values;
-    if (!score_shape(q, k, &scores, op) || !matrix_shape(v, 2, q, &values, op) ||
+    wg_shape scores;
+    if (!score_shape(q, k, &scores, op) || !fits_values(q, v, &scores, op) ||
         !check_options(q, &options, &scores, op))
         return wg__nil_of(q);
-    if (values.size[values.rank - 2] != scores.size[scores.rank - 1])
-        return wg__refuse(v, WG_ERR_SHAPE, op, "v has %lld values for %lld keys",
-                          (long long)values.size[values.rank - 2], (long long)scores.size[scores.rank - 1]);
     if (!fits_op(q, k, v, &options)) {
         wg_tensor mask, weights = weights_of(q, k, &options, &mask);
         return wg__masked_product(weights, v, mask);

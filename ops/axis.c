@@ -45,6 +45,17 @@ bool wg__both_float(wg_tensor a, wg_tensor b, const char *op)
     return false;
 }
 
+bool wg__broadcasts_to(wg_tensor x, const wg_shape *shape, const char *name, const char *op)
+{
+    wg_shape own, both;
+    char a[128], b[128];
+    if (!wg__shape(x, &own, op)) return false;
+    if (wg_shape_broadcast(&own, shape, &both) && wg_shape_equal(&both, shape)) return true;
+    wg_fail(x, WG_ERR_SHAPE, op, "%s %s must broadcast to %s", name, wg_shape_text(&own, a, sizeof a),
+            wg_shape_text(shape, b, sizeof b));
+    return false;
+}
+
 bool wg__axis(wg_tensor x, int *axis, const char *op)
 {
     wg_shape shape;

@@ -1,10 +1,8 @@
 /* Batch norm over all axes but 1, by composition: with given statistics, and with those of the batch. */
 #include "internal.h"
 
-/* Checks that *v has one element per channel, or is WG_NONE if it is optional; reshapes it to [C, 1, ...] to
- * broadcast. */
-static bool per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
-                        const char *op)
+bool wg__per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
+                     const char *op)
 {
     wg_shape have, column = {.rank = shape->rank - 1};
     char text[128];
@@ -30,7 +28,8 @@ static bool check(wg_tensor x, wg_shape *shape, wg_tensor *weight, wg_tensor *bi
     if (!wg__shape(x, shape, op) || !wg__float(x, op)) return false;
     if (!(epsilon >= 0)) return wg_fail(x, WG_ERR_ARGUMENT, op, "epsilon = %g: must be 0 or more", epsilon), false;
     if (shape->rank < 2) return wg__refuse(x, WG_ERR_SHAPE, op, "x must be [N, C] or [N, C, ...]"), false;
-    return per_channel(x, shape, weight, "weight", false, op) && per_channel(x, shape, bias, "bias", false, op);
+    return wg__per_channel(x, shape, weight, "weight", false, op) &&
+           wg__per_channel(x, shape, bias, "bias", false, op);
 }
 
 /* centered scale weight + bias */
@@ -46,8 +45,8 @@ wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg_tensor
     wg_shape shape;
     if (!x.tape && mean.tape) return wg_fail(mean, WG_ERR_ARGUMENT, "batch_norm", "operand 1 was never set");
     if (!check(x, &shape, &weight, &bias, epsilon, "batch_norm") ||
-        !per_channel(x, &shape, &mean, "mean", true, "batch_norm") ||
-        !per_channel(x, &shape, &var, "variance", true, "batch_norm"))
+        !wg__per_channel(x, &shape, &mean, "mean", true, "batch_norm") ||
+        !wg__per_channel(x, &shape, &var, "variance", true, "batch_norm"))
         return wg__nil_of(x);
     return scaled(wg_sub(x, mean), wg_rsqrt(wg_add(var, wg__constant(var, epsilon))), weight, bias);
 }

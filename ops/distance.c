@@ -66,15 +66,33 @@ wg_tensor wg_normalize(wg_tensor x, int axis, double epsilon)
     return wg_div(wg_mul(x, m.unit), at_least(m, epsilon));
 }
 
+/* Of an axis that counts from the end: 1 if it is before the first one. */
+static int64_t size_along(wg_tensor x, int axis) { return -axis <= wg_rank(x) ? wg_size(x, axis) : 1; }
+
+/* x with n elements along such an axis, where it may have one. */
+static wg_tensor widened(wg_tensor x, int axis, int64_t n)
+{
+    if (size_along(x, axis) == n) return x;
+    const wg_shape own = wg_shape_get(x);
+    wg_shape shape = {.rank = own.rank > -axis ? own.rank : -axis};
+    for (int i = 1; i <= shape.rank; i++) shape.size[shape.rank - i] = i <= own.rank ? own.size[own.rank - i] : 1;
+    shape.size[shape.rank + axis] = n;
+    return wg_expand(x, shape);
+}
+
 wg_tensor wg_cosine_similarity(wg_tensor a, wg_tensor b, int axis, double epsilon)
 {
     static const char *const op = "cosine_similarity";
     if (!wg__both_set(a, b, op) || !wg__both_float(a, b, op)) return wg__nil_of_both(a, b);
-    if (!along(a, &axis, epsilon, op)) return wg__nil_of(a);
-    const wg_axes one = WG_AXES(axis - wg_rank(a)); /* from the end: b may have another rank */
+    const wg_tensor longer = wg_rank(a) < wg_rank(b) ? b : a;
+    if (wg_is_nil(a) || wg_is_nil(b) || !along(longer, &axis, epsilon, op)) return wg__nil_of(a);
+    axis -= wg_rank(longer);
+    const int64_t n = size_along(a, axis) == 1 ? size_along(b, axis) : size_along(a, axis);
+    a = widened(a, axis, n), b = widened(b, axis, n);
+    const wg_axes one = WG_AXES(axis);
     const measure by_a = measured(a, one, true, op), by_b = measured(b, one, true, op);
     wg_tensor dot = wg_sum(wg_mul(wg_mul(a, by_a.unit), wg_mul(b, by_b.unit)), one, true);
-    return wg_squeeze(wg_div(wg_div(dot, at_least(by_a, epsilon)), at_least(by_b, epsilon)), one.axis[0]);
+    return wg_squeeze(wg_div(wg_div(dot, at_least(by_a, epsilon)), at_least(by_b, epsilon)), axis);
 }
 
 wg_tensor wg_cdist(wg_tensor a, wg_tensor b)
@@ -116,7 +134,10 @@ wg_tensor wg_margin_ranking_loss(wg_tensor a, wg_tensor b, wg_tensor order, doub
 {
     const char *op = "margin_ranking_loss";
     if (!are_floats(a, b, order, op) || !fits(a, margin, reduction, op)) return wg__nil_of(a);
-    return wg__reduced(wg_relu(wg_add_scalar(wg_mul(order, wg_sub(b, a)), margin)), reduction);
+    const wg_tensor lead = wg_sub(b, a);
+    const wg_shape shape = wg_shape_get(lead);
+    if (wg_is_nil(lead) || !wg__broadcasts_to(order, &shape, "order", op)) return wg__nil_of(a);
+    return wg__reduced(wg_relu(wg_add_scalar(wg_mul(order, lead), margin)), reduction);
 }
 
 wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, double margin, wg_reduction reduction)
@@ -125,6 +146,8 @@ wg_tensor wg_cosine_embedding_loss(wg_tensor a, wg_tensor b, wg_tensor same, dou
     if (!wg__both_set(a, b, op) || !wg__both_set(a, same, op)) return wg__nil_of_both(a, b);
     if (!fits(a, margin, reduction, op)) return wg__nil_of(a);
     wg_tensor cosine = wg_cosine_similarity(a, b, -1, 1e-8);
+    const wg_shape shape = wg_shape_get(cosine);
+    if (wg_is_nil(cosine) || !wg__broadcasts_to(same, &shape, "same", op)) return wg__nil_of(a);
     wg_tensor apart = wg_relu(wg_add_scalar(cosine, -margin));
     return wg__reduced(wg_where(same, wg_rsub_scalar(1, cosine), apart), reduction);
 }

@@ -34,7 +34,8 @@ typedef enum wg_scatter_mode {
     WG_SCATTER_MEAN, /* the sum divided by their number */
     WG_SCATTER_MAX,  /* the first of equal elements has the gradient (PyTorch: shared); NaN propagates */
     WG_SCATTER_MIN,  /* the same for the minimum */
-    WG_SCATTER_PROD  /* derivatives are exact even if elements are 0, to the third order */
+    WG_SCATTER_PROD  /* derivatives are exact even if elements are 0, to the third order;
+                        the product must be within the range of the dtype */
 } wg_scatter_mode;
 /* The elements of source that go to one place, and x's own if include_self (of equal ones they share the gradient, as
  * in wg_maximum), combined. Where none goes, x. */

@@ -123,6 +123,14 @@ bool wg__both_set(wg_tensor a, wg_tensor b, const char *op);
 bool wg__float(wg_tensor x, const char *op);
 bool wg__both_float(wg_tensor a, wg_tensor b, const char *op);
 
+/* True if x broadcasts to the shape, and the shape not to x. Otherwise the error is stored, with x's name. */
+bool wg__broadcasts_to(wg_tensor x, const wg_shape *shape, const char *name, const char *op);
+
+/* Whether *v has one element for each channel of x[N, C, ...], or is WG_NONE if it is not needed; it becomes
+ * [C, 1, ...], to broadcast. Otherwise the error is stored. */
+bool wg__per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
+                     const char *op);
+
 /* A tensor of a shape filled with a value; errors name op. */
 wg_tensor wg__filled(wg_tape *tape, wg_dtype dtype, wg_shape shape, double value, const char *op);
 

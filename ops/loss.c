@@ -358,8 +358,8 @@ wg_tensor wg_huber(wg_tensor x, wg_tensor target, double delta, wg_reduction red
     return wg__reduced(wg_mul(q, wg_sub(e, wg_mul(q, wg__constant(x, 0.5)))), reduction);
 }
 
-/* Each term is small where the prediction is right, so nothing cancels. */
-/* -yes ln sigmoid(z) - (1 - target) ln(1 - sigmoid(z)), z the logits. */
+/* -yes ln sigmoid(z) - (1 - target) ln(1 - sigmoid(z)), z the logits. Each term is small where the prediction is right,
+ * so nothing cancels. */
 static wg_tensor by_logits(wg_tensor logits, wg_tensor yes, wg_tensor target, wg_reduction reduction)
 {
     wg_tensor no = wg_sub(wg__constant(target, 1), target);
@@ -378,7 +378,9 @@ wg_tensor wg_binary_cross_entropy_weighted(wg_tensor logits, wg_tensor target, w
 {
     static const char *const op = "binary_cross_entropy_weighted";
     if (!same_shape(logits, target, reduction, op)) return wg__nil_of(logits);
-    if (!wg__both_set(logits, positive_weight, op) || !wg__both_float(logits, positive_weight, op))
+    const wg_shape shape = wg_shape_get(logits);
+    if (!wg__both_set(logits, positive_weight, op) || !wg__both_float(logits, positive_weight, op) ||
+        !wg__broadcasts_to(positive_weight, &shape, "positive_weight", op))
         return wg__nil_of(logits);
     return by_logits(logits, wg_mul(target, positive_weight), target, reduction);
 }

@@ -1,13 +1,16 @@
 /* Products of attention in which masked pairs of query and key are not read. Their derivatives are such products, too,
  * so that what is masked may be NaN in derivatives of any order. */
+#include <assert.h>
+
 #include "internal.h"
 
 #include "kernels/attention/attention.h"
 #include "kernels/kernels.h"
 
-/* Operands a, b, mask, checked by the functions below: equal leading sizes, the mask is whole. */
+/* Operands a, b, mask, checked by the functions of ops.h that use them: equal dtypes, leading sizes that broadcast. */
 static wg_status product_infer(wg_infer *c)
 {
+    assert(c->dtype_in[0] == c->dtype_in[1]);
     const bool transposed = ((const wg__masked_attr *)c->attr)->transposed;
     c->out = c->in[0];
     c->out.size[c->out.rank - (transposed ? 1 : 2)] = c->in[0].size[c->out.rank - 2];
@@ -17,6 +20,7 @@ static wg_status product_infer(wg_infer *c)
 
 static wg_status dots_infer(wg_infer *c)
 {
+    assert(c->dtype_in[0] == c->dtype_in[1]);
     c->out = c->in[2];
     return wg__infer_size(c);
 }
@@ -87,7 +91,7 @@ static bool common_lead(wg_tensor a, wg_tensor b, wg_shape *lead)
 {
     wg_shape sa = wg_shape_get(a), sb = wg_shape_get(b);
     sa.rank -= 2, sb.rank -= 2;
-    if (sa.rank < 0 || sb.rank < 0 || !wg_shape_broadcast(&sa, &sb, lead)) return false;
+    if (sa.rank < 0 || sb.rank < 0 || !wg_shape_broadcast(&sa, &sb, lead)) return false; /* nil */
     lead->rank += 2;
     return true;
 }

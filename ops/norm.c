@@ -112,13 +112,14 @@ wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor
     if (groups < 1 || channels < 1 || channels % groups)
         return wg__refuse(x, WG_ERR_SHAPE, "group_norm", "%lld channels are not a multiple of %lld groups",
                           (long long)channels, (long long)groups);
-    wg_shape column = {.rank = shape.rank - 1};
-    for (int d = 0; d < column.rank; d++) column.size[d] = d ? 1 : channels;
+    if (!wg__per_channel(x, &shape, &weight, "weight", false, "group_norm") ||
+        !wg__per_channel(x, &shape, &bias, "bias", false, "group_norm"))
+        return wg__nil_of(x);
     wg_tensor y = x;
     if (wg_numel(x) > 0) {
         y = wg_reshape(x, WG_DIMS(shape.size[0], groups, -1));
         y = wg_reshape(wg_layer_norm(y, WG_NONE, WG_NONE, epsilon), shape);
     }
-    if (weight.tape) y = wg_mul(y, wg_reshape(weight, column));
-    return bias.tape ? wg_add(y, wg_reshape(bias, column)) : y;
+    if (weight.tape) y = wg_mul(y, weight);
+    return bias.tape ? wg_add(y, bias) : y;
 }

@@ -368,8 +368,8 @@ WG_API wg_tensor wg_pad_by(wg_tensor x, int axis, int64_t before, int64_t after,
 
 /* 1 at the first maximum along axis, else 0; no gradient. */
 WG_API wg_tensor wg_hardmax(wg_tensor x, int axis);
-/* The value of hard, bit by bit, with the gradient of soft: soft + detach(hard - soft) (Bengio et al. 2013). Equal
- * shapes; NaN where soft is not finite. */
+/* The value of hard, bit by bit but for the sign of a zero, with the gradient of soft: soft + detach(hard - soft)
+ * (Bengio et al. 2013). Equal shapes; NaN where soft is not finite. */
 WG_API wg_tensor wg_straight_through(wg_tensor hard, wg_tensor soft);
 /* softmax((logits + g) / tau) along axis with Gumbel noise g = -ln(-ln u), tau > 0: a relaxed sample of
  * softmax(logits). hard: the one-hot sample, with the gradient of the relaxed one (Jang, Gu, Poole 2017; Maddison et

@@ -41,6 +41,22 @@ static wg_tensor one_minus_square(wg_tensor x)
     return wg_mul(wg_sub(one, x), wg_add(one, x));
 }
 
+/* a / b, and 0 where b is 0, as its derivatives are there. */
+static wg_tensor div_or_zero(wg_tensor a, wg_tensor b)
+{
+    const wg_tensor none = wg_equal(b, wg__constant(b, 0));
+    return wg_where(none, wg__constant(a, 0), wg_div(a, wg_where(none, wg__constant(b, 1), b)));
+}
+
+/* 1 / sqrt(x^2 + 1). Scaled, since the square overflows; whatever the scale is, the result is the same, so it is a
+ * constant for the next derivative. */
+static wg_tensor asinh_slope(wg_tensor x)
+{
+    const wg_tensor one = wg__constant(x, 1), scale = wg_maximum(wg_abs(wg_detach(x)), one);
+    const wg_tensor inner = wg_add(wg_square(wg_div(x, scale)), wg_square(wg_div(one, scale)));
+    return wg_div(wg_rsqrt(inner), scale);
+}
+
 /* x / (x^2 + y^2); 0 at the origin and at infinity. Both are scaled, since squares overflow and vanish; whatever the
  * scale is, the result is the same, so it is a constant for the next derivative. */
 static wg_tensor over_squares(wg_tensor x, wg_tensor y)

@@ -28,9 +28,9 @@ static wg_tensor positions(wg_tensor x, int64_t n, int64_t size, wg_resize_mode 
     if (mode == WG_RESIZE_NEAREST) return wg_div_scalar(wg_scale(i, (double)n), (double)size);
     if (mode == WG_RESIZE_LINEAR_CORNERS || mode == WG_RESIZE_CUBIC_CORNERS)
         return wg_scale(i, size > 1 ? (double)(n - 1) / (double)(size - 1) : 0);
-    wg_tensor middle = wg_scale(wg_add_scalar(i, 0.5), (double)n / (double)size);
-    if (mode == WG_RESIZE_NEAREST_EXACT) return middle;
-    middle = wg_sub_scalar(middle, 0.5);
+    const wg_tensor exact = wg_div_scalar(wg_scale(wg_add_scalar(i, 0.5), (double)n), (double)size);
+    if (mode == WG_RESIZE_NEAREST_EXACT) return exact;
+    const wg_tensor middle = wg_sub_scalar(exact, 0.5);
     return mode == WG_RESIZE_CUBIC ? middle : wg_maximum_scalar(middle, 0);
 }
 

@@ -83,16 +83,14 @@ wg_tensor wg_segment_reduce(wg_tensor x, wg_tensor index, int64_t segments, wg_s
 
 /* ---- bags -------------------------------------------------------------------------------------------------------- */
 
-/* Bags of equal sizes: rows [bags, n, d]. */
+/* Bags of equal sizes: rows [bags, n, d]. Of equal extremes the first one has the gradient, as in other bags. */
 static wg_tensor equal_bags(wg_tensor rows, wg_scatter_mode mode)
 {
-    static wg_tensor (*const reduce[])(wg_tensor, wg_axes, bool) = {[WG_SCATTER_SUM] = wg_sum,
-                                                                    [WG_SCATTER_MEAN] = wg_mean,
-                                                                    [WG_SCATTER_MAX] = wg_max,
-                                                                    [WG_SCATTER_MIN] = wg_min,
-                                                                    [WG_SCATTER_PROD] = wg_prod};
-    const bool none = wg_size(rows, 1) == 0 && mode != WG_SCATTER_PROD;
-    return (none ? wg_sum : reduce[mode])(rows, WG_AXES(1), false);
+    if (mode == WG_SCATTER_PROD) return wg_prod(rows, WG_AXES(1), false);
+    if (mode == WG_SCATTER_SUM || wg_size(rows, 1) == 0) return wg_sum(rows, WG_AXES(1), false);
+    if (mode == WG_SCATTER_MEAN) return wg_mean(rows, WG_AXES(1), false);
+    const wg_tensor best = mode == WG_SCATTER_MAX ? wg_argmax(rows, 1, true) : wg_argmin(rows, 1, true);
+    return wg_squeeze(wg_gather(rows, 1, best), 1);
 }
 
 /* Whether the operands are set and the index has `axes` axes. */

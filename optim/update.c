@@ -110,7 +110,9 @@ static inline __attribute__((always_inline)) void adam_any(int64_t n, real *rest
             square = square > most[i] ? square : most[i];
             most[i] = square;
         }
-        p[i] = p[i] * shrink - lr * (mean / (root(square) * correction + epsilon));
+        /* without a correction, as in the first steps of RAdam, an infinite square does not matter */
+        const real spread = correction == 0 ? epsilon : root(square) * correction + epsilon;
+        p[i] = p[i] * shrink - lr * (mean / spread);
     }
 }
 

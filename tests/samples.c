@@ -147,12 +147,17 @@ static wg_tensor abroad(sampler *s, wg_tensor operand)
 
 static wg_tensor spoil_operand(sampler *s, wg_tensor operand)
 {
+    if (s->n_operands < SAMPLE_OPERANDS) s->is_float[s->n_operands] = wg_dtype_is_float(wg_dtype_get(operand));
     if (s->n_operands++ != s->spoil_at) return operand;
     switch (s->spoil) {
     case SPOIL_STALE: return s->stale;
     case SPOIL_TAPE: return abroad(s, operand);
     case SPOIL_UNSET: return WG_NONE;
     case SPOIL_NIL: operand.node = 0; return operand;
+    case SPOIL_DTYPE:
+        return wg_dtype_is_float(wg_dtype_get(operand))
+                   ? wg_cast(operand, wg_dtype_get(operand) == WG_F64 ? WG_F32 : WG_F64)
+                   : operand;
     default: return operand;
     }
 }

@@ -11,7 +11,7 @@
 #include "check.h"
 #include "wengert.h"
 
-enum { SAMPLE_INPUTS = 8 };
+enum { SAMPLE_INPUTS = 8, SAMPLE_OPERANDS = 16 };
 
 /* What to spoil in a sample whose row has no fault. */
 typedef enum spoil {
@@ -19,7 +19,8 @@ typedef enum spoil {
     SPOIL_STALE, /* the handle is from before a reset */
     SPOIL_UNSET, /* the handle is WG_NONE */
     SPOIL_NIL,   /* the handle is nil */
-    SPOIL_TAPE   /* the handle belongs to another tape */
+    SPOIL_TAPE,  /* the handle belongs to another tape */
+    SPOIL_DTYPE  /* the other float */
 } spoil;
 
 /* What an operand is if an earlier one of its shape has numbers in its range. */
@@ -46,6 +47,7 @@ typedef struct sampler {
     int n_shared;
     spoil spoil; /* of operand number spoil_at, data included */
     int spoil_at, n_operands;
+    bool is_float[SAMPLE_OPERANDS];
     wg_tensor stale;    /* what stands in for the operand if spoil is STALE */
     wg_tape *other;     /* if it is TAPE: where a tensor of the same shape is made */
     wg_status expected; /* set by bad inputs: the status ... */

@@ -212,14 +212,16 @@ static wg_tensor bad_attention(sampler *s, const op_samples *row, int i)
         wg_status status;
         const char *words, *q, *k, *v;
     } all[] = {{WG_ERR_SHAPE, "attention|[3, 4]|[5, 3]|last sizes", "3,4", "5,3", "5,2"},
-               {WG_ERR_SHAPE, "attention|[5, 2]|5 values|6 keys", "3,4", "6,4", "5,2"},
+               {WG_ERR_SHAPE, "attention|[5, 2]|[..., 6, size]", "3,4", "6,4", "5,2"},
                {WG_ERR_SHAPE, "attention|[4]|q", "4", "5,4", "5,2"},
                {WG_ERR_SHAPE, "attention|[]|k", "3,4", "", "5,2"},
                {WG_ERR_SHAPE, "attention|[5]|v", "3,4", "5,4", "5"},
                {WG_ERR_SHAPE, "attention|[2, 3, 4]|[3, 5, 4]|leading", "2,3,4", "3,5,4", "5,2"},
-               {WG_ERR_SHAPE, "leading", "2,3,4", "2,5,4", "3,5,2"}};
+               {WG_ERR_SHAPE, "attention|v|leading", "2,3,4", "2,5,4", "3,5,2"},
+               {WG_ERR_SHAPE, "attention|v|leading", "2,4,4", "2,4,4", "3,4,2"}};
     wg_attention_options o = wg_attention_defaults();
     if (i < COUNT(all)) {
+        o.causal = i == COUNT(all) - 1; /* the product is another with a mask */
         expect(s, all[i].status, all[i].words);
         return wg_attention(x_in(s, all[i].q), x_in(s, all[i].k), x_in(s, all[i].v), o);
     }
@@ -252,7 +254,7 @@ const op_samples samples_product[] = {
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME,
      .n = COUNT(attentions),
      .make = make_attention,
-     .n_bad = 14,
+     .n_bad = 15,
      .bad = bad_attention},
     {.name = "attention_grad",
      .flags = SAMPLE_SMOOTH | SAMPLE_OTHER_NAME | SAMPLE_NO_SPOIL,

@@ -96,6 +96,54 @@ static void spoiled_operands(void)
     wg_tape_free(other);
 }
 
+/* Samples that do not use the operand, or make the others of it. */
+static bool is_alone(const op_samples *row, int i)
+{
+    return (!strcmp(row->name, "add_n") && i == 6) || (!strcmp(row->name, "cross_entropy") && i == 1) ||
+           (!strcmp(row->name, "mse") && i == 17);
+}
+
+/* Whether sample i has an operand number `at` of a float, and another one. */
+static bool has_partner(sampler *s, const op_samples *row, int i, int at)
+{
+    int floats = 0;
+    bool is_float = false;
+    s->spoil = SPOIL_NOTHING;
+    s->spoil_at = -1;
+    sample_make(s, row, i);
+    for (int k = 0; k < s->n_operands; k++) {
+        floats += s->is_float[k];
+        is_float |= k == at && s->is_float[k];
+    }
+    wg_tape_reset(s->tape);
+    return is_float && floats > 1;
+}
+
+/* One of two or more floats is the other float: refused, with the op's name. */
+static void mixed_dtypes(void)
+{
+    const op_samples *row;
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    FOR_EACH_SAMPLE(row, i)
+    {
+        sampler s = {.tape = tape, .set = wg_params_new(WG_F64), .spoil_at = -1};
+        for (int at = 0, operands = 1; at < operands && !(row->flags & SAMPLE_NO_SPOIL); at++) {
+            if (has_partner(&s, row, i, at)) {
+                s.spoil = SPOIL_DTYPE, s.spoil_at = at;
+                const bool nil = wg_is_nil(sample_make(&s, row, i));
+                const wg_status status = wg_tape_reset(tape);
+                const bool named = status == WG_ERR_DTYPE || strstr(wg_tape_message(tape), "dtype");
+                if ((!nil || !status || !named) && !is_alone(row, i))
+                    sample_failed(row, i, "operand %d of the other float: %s '%s'", at, wg_status_name(status),
+                                  wg_tape_message(tape));
+            }
+            operands = s.n_operands;
+        }
+        wg_params_free(s.set);
+    }
+    wg_tape_free(tape);
+}
+
 /* ---- the list ---- */
 
 static int count_of(const char *name, bool bad)
@@ -133,7 +181,7 @@ static void every_op_has_samples(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(bad_inputs), TEST_CASE(spoiled_operands),
+    static const test tests[] = {TEST_CASE(bad_inputs), TEST_CASE(spoiled_operands), TEST_CASE(mixed_dtypes),
                                  TEST_CASE(every_op_has_samples)};
     return RUN_TESTS(tests);
 }

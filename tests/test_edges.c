@@ -1,0 +1,146 @@
+/* Derivatives and choices at the edge of a formula: quotients that round, squares that overflow, 0 / 0, ties, operands
+ * that broadcast where a length is taken. The right values are those of mathematics, and PyTorch's but for asinh. */
+#include "numbers.h"
+
+/* 1 mod 0.1 is 0.1 - 9 * 0.1 in both floats, whose quotient rounds to 10. */
+static void mod_by_a_rounded_quotient(void)
+{
+    for (int i = 0; i < 2; i++) {
+        const wg_tensor a = ROW(floats[i], 1, 0.5, -1, 7), b = ROW(floats[i], 0.1, 0.1, 0.1, 2);
+        EXPECT("mod by the divisor", wg_grad1(wg_mod(a, b), b, WG_NONE), -9, -4, 10, -3);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+}
+
+static void asinh_far_out(void)
+{
+    const wg_tensor x = ROW(WG_F32, 1e20, -3e30, 0), y = ROW(WG_F64, 1e200, 0.75, -1e160);
+    const wg_tensor slopes = wg_mul(wg_grad1(wg_asinh(x), x, WG_NONE), wg_abs(x));
+    EXPECT("asinh, slope times |x|", slopes, 1, 1, 0);
+    EXPECT("asinh, slope", wg_mul(wg_grad1(wg_asinh(y), y, WG_NONE), wg_abs(y)), 1, 0.6, 1);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+/* d/dx d/dp x^p = x^(p - 1) (1 + p ln x), which goes to 0 at 0 for p > 1, in either order. */
+static void mixed_derivative_of_pow_at_0(void)
+{
+    for (int i = 0; i < 2; i++) {
+        const wg_tensor x = ROW(floats[i], 0, 1), p = ROW(floats[i], 2, 2), y = wg_pow(x, p);
+        EXPECT("by p, then x", wg_grad1(wg_grad1(y, p, WG_NONE), x, WG_NONE), 0, 1);
+        EXPECT("by x, then p", wg_grad1(wg_grad1(y, x, WG_NONE), p, WG_NONE), 0, 1);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+}
+
+/* An operand that broadcasts along the axis has the length of what it broadcasts to. */
+static void cosine_of_a_broadcast(void)
+{
+    const wg_tensor ones = wg_ones(tape, WG_F64, WG_DIMS(2, 3)), two = wg_full(tape, WG_F64, WG_DIMS(2, 1), 2);
+    const wg_tensor row = wg_data(tape, WG_F64, WG_DIMS(3), (double[]){1, 2, 2});
+    EXPECT("of one number", wg_cosine_similarity(ones, two, 1, 1e-8), 1, 1);
+    EXPECT("of one number, first", wg_cosine_similarity(two, ones, -1, 1e-8), 1, 1);
+    EXPECT("of one axis less", wg_cosine_similarity(ones, row, 0, 1e-8), 1, 1, 1);
+    EXPECT("of one axis less, first", wg_cosine_similarity(row, ones, 0, 1e-8), 1, 1, 1);
+    EXPECT("along its only axis", wg_cosine_similarity(row, ones, 1, 1e-8), 5 / sqrt(27), 5 / sqrt(27));
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+/* floor((i + 1/2) n / size) in whole numbers. */
+static void nearest_exact_is_exact(void)
+{
+    for (int64_t n = 1; n < 60; n++) {
+        for (int64_t size = 1; size < 60; size++) {
+            const wg_tensor y = wg_resize(wg_arange(tape, WG_F64, 0, 1, n), -1, size, WG_RESIZE_NEAREST_EXACT);
+            for (int64_t i = 0; i < size; i++)
+                if (value_at(y, i) != (double)((2 * i + 1) * n / (2 * size)))
+                    FAIL("%lld to %lld: element %lld is %g", (long long)n, (long long)size, (long long)i,
+                         value_at(y, i));
+        }
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+}
+
+/* Of equal extremes of a bag the first one has the gradient, whichever way the bags are given. */
+static void ties_in_bags(void)
+{
+    static const int32_t index[] = {0, 1, 2, 1}, offset[] = {0, 2};
+    const wg_tensor weight = wg_data(tape, WG_F64, WG_DIMS(3, 1), (double[]){4, 4, 5});
+    const wg_tensor bags = wg_data(tape, WG_I32, WG_DIMS(2, 2), index),
+                    flat = wg_data(tape, WG_I32, WG_DIMS(4), index),
+                    offsets = wg_data(tape, WG_I32, WG_DIMS(2), offset);
+    for (int i = 0; i < 2; i++) {
+        const wg_scatter_mode mode = i ? WG_SCATTER_MIN : WG_SCATTER_MAX;
+        const wg_tensor a = wg_embedding_bag(weight, bags, WG_NONE, mode),
+                        b = wg_embedding_bag(weight, flat, offsets, mode);
+        EXPECT("equal bags", a, 4, i ? 4 : 5);
+        EXPECT("bags by offsets", b, 4, i ? 4 : 5);
+        EXPECT("equal bags: gradient", wg_grad1(a, weight, WG_NONE), 1, i, !i);
+        EXPECT("bags by offsets: gradient", wg_grad1(b, weight, WG_NONE), 1, i, !i);
+    }
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+static void check_refused(wg_tensor y, const char *words)
+{
+    CHECK(wg_is_nil(y));
+    CHECK(wg_tape_status(tape) == WG_ERR_SHAPE);
+    if (!strstr(wg_tape_message(tape), words)) FAIL("'%s' has no '%s'", wg_tape_message(tape), words);
+    wg_tape_reset(tape);
+}
+
+/* What would broadcast a loss to more terms than there are. */
+static void losses_do_not_grow(void)
+{
+#define COLUMN wg_ones(tape, WG_F64, WG_DIMS(4, 1))
+#define VECTOR wg_ones(tape, WG_F64, WG_DIMS(4))
+#define MATRIX wg_ones(tape, WG_F64, WG_DIMS(4, 3))
+    check_refused(wg_binary_cross_entropy_weighted(VECTOR, VECTOR, COLUMN, WG_MEAN), "positive_weight [4, 1]");
+    check_refused(wg_margin_ranking_loss(VECTOR, VECTOR, COLUMN, 0, WG_MEAN), "order [4, 1]");
+    check_refused(wg_cosine_embedding_loss(MATRIX, MATRIX, wg_greater(COLUMN, wg_scale(COLUMN, 0)), 0, WG_MEAN),
+                  "same [4, 1]");
+    check_refused(wg_group_norm(MATRIX, 1, COLUMN, WG_NONE, 1e-5), "group_norm");
+}
+
+static void a_window_of_everything(void)
+{
+    const wg_tensor mask = wg_window_mask(tape, 3, 1, INT64_C(1) << 40);
+    EXPECT("window", wg_cast(mask, WG_F64), 1, 1, 1);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+/* A length over an axis of no elements, whose operand has no memory. */
+static void centers_of_nothing(void)
+{
+    const wg_tensor x = wg_borrow(tape, WG_F64, WG_DIMS(3, 0), NULL);
+    const wg_tensor y = wg_layer_norm(x, WG_NONE, WG_NONE, 1e-5);
+    const wg_tensor g = wg_grad1(wg_sum_all(wg_square(wg_grad1(wg_sum_all(wg_square(y)), x, WG_NONE))), x, WG_NONE);
+    CHECK(wg_numel(g) == 0 && wg_eval(&g, 1) == WG_OK);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+/* In the first steps RAdam does not divide by the root of the squares, which may be infinite. */
+static void radam_of_large_gradients(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    wg_adam_options o = wg_adam_defaults();
+    o.lr = 1e-21;
+    wg_optimizer *radam = wg_radam_new(set, o);
+    const wg_tensor loss = wg_sum_all(wg_scale(wg_use(tape, p), 1e20));
+    CHECK(wg_backward(loss) == WG_OK && wg_optimizer_step(radam) == WG_OK);
+    for (int i = 0; i < 2; i++) CHECK(fabs((double)((const float *)wg_param_value(p))[i] + 0.1) < 1e-6);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    wg_optimizer_free(radam);
+    wg_params_free(set);
+}
+
+int main(int argc, char **argv)
+{
+    static const test tests[] = {
+        ON_TAPE(mod_by_a_rounded_quotient), ON_TAPE(asinh_far_out),          ON_TAPE(mixed_derivative_of_pow_at_0),
+        ON_TAPE(cosine_of_a_broadcast),     ON_TAPE(nearest_exact_is_exact), ON_TAPE(ties_in_bags),
+        ON_TAPE(losses_do_not_grow),        ON_TAPE(a_window_of_everything), ON_TAPE(centers_of_nothing),
+        ON_TAPE(radam_of_large_gradients),
+    };
+    return RUN_TESTS(tests);
+}
