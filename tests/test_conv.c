@@ -120,6 +120,35 @@ static void compare_with_a_plain_loop(int64_t O)
                 }
 }
 
+/* The image's gradient of more taps and outputs than one block of sums has: of strides and padding, against loops. */
+static void a_large_window(void)
+{
+    enum { N = 90, K = 12, PAD = 5 };
+    static double x[N * N], w[K * K], dy[N * N], want[N * N];
+    fill(w, K * K, 1);
+    fill(dy, N * N, 2);
+    for (int stride = 1; stride <= 2; stride++) {
+        wg_conv_options o = wg_conv_defaults();
+        o.stride[0] = o.stride[1] = stride, o.floor = true;
+        for (int i = 0; i < 2; i++) o.before[i] = o.after[i] = PAD;
+        const wg_tensor image = wg_data(tape, WG_F64, WG_DIMS(1, 1, N, N), x);
+        const wg_tensor y = wg_conv2d(image, wg_data(tape, WG_F64, WG_DIMS(1, 1, K, K), w), WG_NONE, o);
+        const int64_t out = wg_size(y, 3);
+        memset(want, 0, sizeof want);
+        for (int64_t i = 0; i < out; i++)
+            for (int64_t j = 0; j < out; j++)
+                for (int64_t k = 0; k < K; k++)
+                    for (int64_t l = 0; l < K; l++) {
+                        const int64_t row = i * stride + k - PAD, col = j * stride + l - PAD;
+                        if (row < 0 || row >= N || col < 0 || col >= N) continue;
+                        want[row * N + col] += dy[i * out + j] * w[k * K + l];
+                    }
+        const wg_tensor g = wg_grad1(y, image, wg_data(tape, WG_F64, WG_DIMS(1, 1, out, out), dy));
+        CHECK(distance(wg_value(g), want, N * N) < 1e-12);
+        CHECK(wg_tape_reset(tape) == WG_OK);
+    }
+}
+
 /* Numbers of channels below a vector, multiples of a vector, and more than one packed panel. */
 static void equals_a_plain_loop(void)
 {
@@ -417,6 +446,7 @@ int main(int argc, char **argv)
         ON_TAPE(a_stride_that_does_not_divide_is_an_error_or_allowed),
         ON_TAPE(shapes_of_the_lecture),
         ON_TAPE(equals_a_plain_loop),
+        ON_TAPE(a_large_window),
         ON_TAPE(correlates),
         ON_TAPE(max_pool_example),
         ON_TAPE(max_pools_of_all_widths),

@@ -229,7 +229,7 @@ void wg__conv_weight_kernel(const wg_args *args, int64_t task)
 
 /* ---- the image's gradient --------------------------------------------------------------------------------- */
 
-enum { SUMS = 32768 }; /* of a block of channels: they stay in the second-level cache; chosen, not measured */
+enum { SUMS = 32768 }; /* of a block: they stay in the second-level cache; chosen, not measured */
 
 /* AMX multiplies so fast that adding the sums to the image takes longer: 2.1 ms against 0.8 for
  * lenet's second convolution on one thread. */
@@ -243,8 +243,16 @@ static int64_t channels_per_block(const wg__conv *c)
     return clamp64(SUMS / (c->taps * c->outputs + 1), 1, c->in_channels);
 }
 
-/* w^T dy for some channels: their taps by outputs. */
-static wg__product input_product(const wg__conv *c, int64_t channels, void *sums, wg__segment *segment)
+/* Of one channel, if all are more than SUMS: some rows. */
+static int64_t outputs_per_block(const wg__conv *c)
+{
+    const int64_t row = c->y.size[c->y.rank - 1];
+    return min64(c->outputs, max64(1, SUMS / (c->taps * row + 1)) * row);
+}
+
+/* w^T dy for some channels: their taps by `outputs`. */
+static wg__product input_product(const wg__conv *c, int64_t channels, int64_t outputs, void *sums,
+                                 wg__segment *segment)
 {
     *segment = (wg__segment){.a = c->w.data,
                              .b = c->y.data,
@@ -256,10 +264,10 @@ static wg__product input_product(const wg__conv *c, int64_t channels, void *sums
     return (wg__product){.dtype = c->y.dtype,
                          .bf16 = c->bf16,
                          .m = channels * c->taps,
-                         .n = c->outputs,
+                         .n = outputs,
                          .batches = 1,
                          .c = sums,
-                         .c_rs = c->outputs,
+                         .c_rs = outputs,
                          .c_cs = 1,
                          .n_segments = 1,
                          .segments = segment};
@@ -267,7 +275,8 @@ static wg__product input_product(const wg__conv *c, int64_t channels, void *sums
 
 static size_t sums_bytes(const wg__conv *c)
 {
-    return aligned_bytes((size_t)(channels_per_block(c) * c->taps * c->outputs) * wg_dtype_size(c->y.dtype));
+    return aligned_bytes((size_t)(channels_per_block(c) * c->taps * outputs_per_block(c)) *
+                         wg_dtype_size(c->y.dtype));
 }
 
 static size_t tables_bytes(const wg__conv *c)
@@ -278,7 +287,7 @@ static size_t tables_bytes(const wg__conv *c)
 /* With padding the sums are added up in a padded image, from which the image is copied. */
 static size_t padded_bytes(const wg__conv *c)
 {
-    if (c->padding.padded_plane == c->padding.plane) return 0;
+    if (!wg__is_padded(&c->padding)) return 0;
     return aligned_bytes((size_t)(c->in_channels * c->padding.padded_plane) * wg_dtype_size(c->y.dtype));
 }
 
@@ -304,15 +313,16 @@ int64_t wg__conv_input_tasks(const wg_args *args)
 size_t wg__conv_input_scratch(const wg_args *args)
 {
     wg__conv c = wg__conv_input_of(args);
-    int64_t block = channels_per_block(&c), last = c.in_channels % block;
     size_t product = 0;
     if (is_direct(&c)) {
         correlation_tasks(&c, true, &product);
         return product;
     }
-    for (int i = 0; i < 2; i++) {
+    const int64_t channels = channels_per_block(&c), outputs = outputs_per_block(&c);
+    for (int i = 0; i < 4 && c.outputs > 0; i++) { /* whole blocks, and the last ones */
         wg__segment segment;
-        wg__product p = input_product(&c, i ? last : block, NULL, &segment);
+        wg__product p = input_product(&c, i & 1 ? c.in_channels % channels : channels,
+                                      i & 2 ? c.outputs % outputs : outputs, NULL, &segment);
         size_t bytes = p.m && p.n ? wg__product_get(p.dtype, p.bf16)->scratch(&p) : 0;
         product = bytes > product ? bytes : product;
     }
@@ -334,13 +344,14 @@ size_t wg__conv_input_scratch(const wg_args *args)
 ADD_ROWS(add_rows_f32, float)
 ADD_ROWS(add_rows_f64, double)
 
-static void add_tap(const wg__conv *c, void *image, int64_t tap, const int64_t *output, const void *sums)
+static void add_tap(const wg__conv *c, void *image, int64_t tap, const int64_t *output, int64_t outputs,
+                    const void *sums)
 {
     int64_t row = c->y.size[c->y.rank - 1], step = c->attr->stride[c->axes - 1];
     if (c->y.dtype == WG_F32)
-        add_rows_f32((float *)image + tap, output, step, sums, c->outputs, row);
+        add_rows_f32((float *)image + tap, output, step, sums, outputs, row);
     else
-        add_rows_f64((double *)image + tap, output, step, sums, c->outputs, row);
+        add_rows_f64((double *)image + tap, output, step, sums, outputs, row);
 }
 
 void wg__conv_input_kernel(const wg_args *args, int64_t task)
@@ -361,15 +372,19 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
     if (c.outputs > 0) wg__conv_output_offsets(&c, output);
     wg__conv_tap_offsets(&c, tap);
     c.y.data = offset_by(c.y.data, task * c.out_channels * c.outputs * size);
-    for (int64_t first = 0; first < c.in_channels && c.outputs > 0; first += block) {
-        wg__conv part = c;
-        wg__segment segment;
-        int64_t channels = min64(c.in_channels - first, block);
-        part.w.data = offset_by(c.w.data, (group * c.out_channels * c.in_channels + first) * c.taps * size);
-        wg__product p = input_product(&part, channels, sums, &segment);
-        for (int64_t t = 0, tasks = kernels->tasks(&p); t < tasks; t++) kernels->run(&p, t, sums + sums_bytes(&c));
-        for (int64_t i = 0; i < channels * c.taps; i++)
-            add_tap(&c, image, tap[first * c.taps + i], output, sums + i * c.outputs * size);
-    }
+    for (int64_t first = 0; first < c.in_channels && c.outputs > 0; first += block)
+        for (int64_t at = 0; at < c.outputs; at += outputs_per_block(&c)) {
+            wg__conv part = c;
+            wg__segment segment;
+            const int64_t channels = min64(c.in_channels - first, block),
+                          outputs = min64(c.outputs - at, outputs_per_block(&c));
+            part.w.data = offset_by(c.w.data, (group * c.out_channels * c.in_channels + first) * c.taps * size);
+            part.y.data = offset_by(c.y.data, at * size);
+            wg__product p = input_product(&part, channels, outputs, sums, &segment);
+            for (int64_t t = 0, tasks = kernels->tasks(&p); t < tasks; t++)
+                kernels->run(&p, t, sums + sums_bytes(&c));
+            for (int64_t i = 0; i < channels * c.taps; i++)
+                add_tap(&c, image, tap[first * c.taps + i], output + at, outputs, sums + i * outputs * size);
+        }
     if (image == padded) copy_from_padded(&c, padded, result);
 }

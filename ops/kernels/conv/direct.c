@@ -178,7 +178,7 @@ static void run_image(const wg__correlation *r, const wg__task_range *s, int64_t
 {
     int64_t problem = image * r->groups + s->group;
     const real *from = (const real *)r->image + problem * r->in_channels * r->padding.plane, *panel = r->panels;
-    if (r->padding.padded_plane != r->padding.plane) {
+    if (wg__is_padded(&r->padding)) {
         copy_to_padded(&r->padding, from, 0, r->in_channels, r->padded);
         from = r->padded;
     }
@@ -199,7 +199,7 @@ static void correlate(const wg__correlation *r, int64_t task)
         pack_weights(r, w, min64(PANEL, r->out_channels - i * PANEL),
                      (real *)r->panels + (i - s.first_panel) * r->steps * PANEL);
     }
-    if (r->padding.padded_plane != r->padding.plane)
+    if (wg__is_padded(&r->padding))
         memset(r->padded, 0, (size_t)(r->in_channels * r->padding.padded_plane) * sizeof(real));
     for (int64_t i = s.first_image; i < s.last_image; i++) run_image(r, &s, i);
 }
@@ -227,7 +227,7 @@ static const real *padded_images(const wg__weight_grad *t, int64_t group, int64_
     const wg__conv *c = &t->c;
     int64_t groups = c->attr->groups;
     const real *x = (const real *)c->x.data + (image * groups + group) * c->in_channels * c->padding.plane;
-    if (c->padding.padded_plane == c->padding.plane) return x;
+    if (!wg__is_padded(&c->padding)) return x;
     for (int64_t i = 0; i < n; i++)
         copy_to_padded(&c->padding, x + i * groups * c->in_channels * c->padding.plane, first / c->taps,
                        ceil_div(last, c->taps), (real *)t->padded + i * c->in_channels * c->padding.padded_plane);
@@ -268,7 +268,7 @@ void WG__K(conv_weight)(const wg_args *args, int64_t task)
     int64_t first = s.part * t.lines / t.cut.part_tasks, last = (s.part + 1) * t.lines / t.cut.part_tasks;
     int64_t n = last - first, panels = s.last_panel - s.first_panel;
     memset(t.sums, 0, (size_t)(panels * n * PANEL) * sizeof(real));
-    if (c.padding.padded_plane != c.padding.plane)
+    if (wg__is_padded(&c.padding))
         memset(t.padded, 0, (size_t)(t.images * c.in_channels * c.padding.padded_plane) * sizeof(real));
     for (int64_t image = 0, count; image < c.images; image += count) {
         count = min64(t.images, c.images - image);
