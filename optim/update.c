@@ -61,7 +61,7 @@ static inline __attribute__((always_inline)) void rmsprop_any(int64_t n, real *r
             real mean = a[i] + one_minus_alpha * (d - a[i]);
             a[i] = mean;
             variance = mean_square - mean * mean;
-            variance = variance > 0 ? variance : 0;
+            variance = variance < 0 ? 0 : mean_square == (real)INFINITY ? mean_square : variance;
         }
         real u = d / (root(variance + inside) + outside);
         if (has_momentum) {

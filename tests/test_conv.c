@@ -1,7 +1,6 @@
 /* Convolution and pooling: worked examples, output sizes, plain loops, the ConvNet that lectures use.
  * (Gradients of every option: test_ops. PyTorch's numbers: test_golden.) */
-#include "check.h"
-#include "wengert.h"
+#include "tensors.h"
 
 static wg_tape *tape;
 static wg_params *set;

@@ -134,13 +134,36 @@ static void radam_of_large_gradients(void)
     wg_params_free(set);
 }
 
+/* A square that overflows is infinite, and so is the variance: the step is 0, not that of no variance. */
+static void centered_rmsprop_of_large_gradients(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    wg_rmsprop_options o = wg_rmsprop_defaults();
+    o.centered = true;
+    wg_optimizer *rmsprop = wg_rmsprop_new(set, o);
+    const wg_tensor loss = wg_sum_all(wg_scale(wg_use(tape, p), 1e22));
+    CHECK(wg_backward(loss) == WG_OK && wg_optimizer_step(rmsprop) == WG_OK);
+    for (int i = 0; i < 2; i++) CHECK(((const float *)wg_param_value(p))[i] == 0);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    wg_optimizer_free(rmsprop);
+    wg_params_free(set);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        ON_TAPE(mod_by_a_rounded_quotient), ON_TAPE(asinh_far_out),          ON_TAPE(mixed_derivative_of_pow_at_0),
-        ON_TAPE(cosine_of_a_broadcast),     ON_TAPE(nearest_exact_is_exact), ON_TAPE(ties_in_bags),
-        ON_TAPE(losses_do_not_grow),        ON_TAPE(a_window_of_everything), ON_TAPE(centers_of_nothing),
+        ON_TAPE(mod_by_a_rounded_quotient),
+        ON_TAPE(asinh_far_out),
+        ON_TAPE(mixed_derivative_of_pow_at_0),
+        ON_TAPE(cosine_of_a_broadcast),
+        ON_TAPE(nearest_exact_is_exact),
+        ON_TAPE(ties_in_bags),
+        ON_TAPE(losses_do_not_grow),
+        ON_TAPE(a_window_of_everything),
+        ON_TAPE(centers_of_nothing),
         ON_TAPE(radam_of_large_gradients),
+        ON_TAPE(centered_rmsprop_of_large_gradients),
     };
     return RUN_TESTS(tests);
 }
