@@ -110,7 +110,7 @@ wg_optimizer *wg_rmsprop_new(wg_params *set, wg_rmsprop_options o)
 static void adam_shared(const wg_adam_options *o, double lr, int32_t k, double *c)
 {
     c[0] = lr / (1 - pow(o->beta1, k));
-    c[3] = 1 - o->beta1;
+    c[3] = o->beta1;
     c[4] = o->beta2;
     c[5] = 1 - o->beta2;
     c[6] = 1 / sqrt(1 - pow(o->beta2, k));

@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) void rmsprop_any(int64_t n, real *r
         s[i] = mean_square;
         real variance = mean_square;
         if (centered) {
-            real mean = a[i] + one_minus_alpha * (d - a[i]);
+            real mean = alpha * a[i] + one_minus_alpha * d;
             a[i] = mean;
             variance = mean_square - mean * mean;
             variance = variance < 0 ? 0 : mean_square == (real)INFINITY ? mean_square : variance;
@@ -92,17 +92,18 @@ static void rmsprop_centered_momentum(int64_t n, void *p, const void *g, void *c
     rmsprop_any(n, p, g, slot[0], slot[1], slot[2], c, true, true);
 }
 
-/* c: lr / (1 - beta1^k), w added to the gradient, factor of p, 1 - beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^k),
- * epsilon. The flag is a constant, as in rmsprop_any. */
+/* c: lr / (1 - beta1^k), w added to the gradient, factor of p, beta1, beta2, 1 - beta2, 1 / sqrt(1 - beta2^k), epsilon.
+ * The flag is a constant, as in rmsprop_any. */
 static inline __attribute__((always_inline)) void adam_any(int64_t n, real *restrict p, const real *restrict g,
                                                            real *restrict m, real *restrict v, real *restrict most,
                                                            const double *c, bool has_most)
 {
-    const real lr = (real)c[0], w = (real)c[1], shrink = (real)c[2], one_minus_beta1 = (real)c[3];
+    const real lr = (real)c[0], w = (real)c[1], shrink = (real)c[2], beta1 = (real)c[3],
+               one_minus_beta1 = (real)(1 - c[3]);
     const real beta2 = (real)c[4], one_minus_beta2 = (real)c[5], correction = (real)c[6], epsilon = (real)c[7];
     for (int64_t i = 0; i < n; i++) {
         real d = g[i] + w * p[i];
-        real mean = m[i] + one_minus_beta1 * (d - m[i]);
+        real mean = beta1 * m[i] + one_minus_beta1 * d;
         real square = beta2 * v[i] + one_minus_beta2 * (d * d);
         m[i] = mean;
         v[i] = square;

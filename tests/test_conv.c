@@ -5,14 +5,14 @@
 static wg_tape *tape;
 static wg_params *set;
 
-static void open_tape(void)
+static void begin(void)
 {
     tape = wg_tape_new(wg_tape_defaults());
     set = wg_params_new(WG_F64);
     assert_true(tape && set);
 }
 
-static void close_tape(void)
+static void end(void)
 {
     wg_tape_free(tape);
     wg_params_free(set);
@@ -439,7 +439,7 @@ static void the_gradient_of_a_transposed_convolution_with_extra_places(void)
 
 int main(int argc, char **argv)
 {
-#define ON_TAPE(name) TEST_CASE_WITH(name, open_tape, close_tape)
+#define ON_TAPE(name) TEST_CASE_WITH(name, begin, end)
     static const test tests[] = {
         ON_TAPE(the_number_of_positions),
         ON_TAPE(a_stride_that_does_not_divide_is_an_error_or_allowed),

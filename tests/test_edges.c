@@ -150,6 +150,26 @@ static void centered_rmsprop_of_large_gradients(void)
     wg_params_free(set);
 }
 
+/* Without a memory of gradients, a small one after a large one counts as it is. */
+static void adam_without_momentum(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    wg_adam_options o = wg_adam_defaults();
+    o.beta1 = o.beta2 = 0;
+    o.lr = 1;
+    wg_optimizer *adam = wg_adam_new(set, o);
+    static const double slope[] = {1e6, 1e-3};
+    for (int i = 0; i < 2; i++) {
+        wg_zero_grad(set);
+        CHECK(wg_backward(wg_sum_all(wg_scale(wg_use(tape, p), slope[i]))) == WG_OK);
+        CHECK(wg_optimizer_step(adam) == WG_OK && wg_tape_reset(tape) == WG_OK);
+    }
+    for (int i = 0; i < 2; i++) CHECK(fabs((double)((const float *)wg_param_value(p))[i] + 2) < 1e-4);
+    wg_optimizer_free(adam);
+    wg_params_free(set);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
@@ -164,6 +184,7 @@ int main(int argc, char **argv)
         ON_TAPE(centers_of_nothing),
         ON_TAPE(radam_of_large_gradients),
         ON_TAPE(centered_rmsprop_of_large_gradients),
+        ON_TAPE(adam_without_momentum),
     };
     return RUN_TESTS(tests);
 }
