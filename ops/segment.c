@@ -20,21 +20,29 @@ static bool are_marks(wg_tensor marks, int64_t n, const char *op)
     return false;
 }
 
-/* Marks that are no index where they must not be, so that the program stops there. */
-static wg_tensor spoil(wg_tensor marks, wg_tensor wrong) { return wg_where(wrong, wg__constant(marks, -1), marks); }
+/* Marks that are no index where they must not be, so that the program stops there: also where mark number `end` is not
+ * `value`. */
+static wg_tensor spoil(wg_tensor marks, wg_tensor wrong, int64_t end, int64_t value)
+{
+    const wg_tensor at_end =
+        wg_equal(wg_arange(marks.tape, WG_I32, 0, 1, wg_size(marks, 0)), wg__constant(marks, (double)end));
+    wrong = wg_logical_or(wrong, wg_logical_and(at_end, wg_not_equal(marks, wg__constant(marks, (double)value))));
+    return wg_where(wrong, wg__constant(marks, -1), marks);
+}
 
 wg_tensor wg_segments_by_offsets(wg_tensor offsets, int64_t n)
 {
     if (!are_marks(offsets, n, "segments_by_offsets")) return wg__nil_of(offsets);
     wg_tensor most = wg_cast(wg_cummax(wg_cast(offsets, WG_F64), 0), WG_I32);
-    return count_marks(spoil(offsets, wg_less(offsets, most)), n, 1);
+    return count_marks(spoil(offsets, wg_less(offsets, most), 0, 0), n, 1);
 }
 
 wg_tensor wg_segments_by_lengths(wg_tensor lengths, int64_t n)
 {
     if (!are_marks(lengths, n, "segments_by_lengths")) return wg__nil_of(lengths);
     wg_tensor ends = wg_cast(wg_cumsum(wg_cast(lengths, WG_F64), 0), WG_I32);
-    return count_marks(spoil(ends, wg_less(lengths, wg__constant(lengths, 0))), n, 0);
+    const wg_tensor wrong = wg_less(lengths, wg__constant(lengths, 0));
+    return count_marks(spoil(ends, wrong, wg_size(lengths, 0) - 1, n), n, 0);
 }
 
 /* The number of rows of each segment, in x's dtype, so that it broadcasts to the result. */

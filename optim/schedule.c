@@ -54,9 +54,10 @@ WG__FP_CALLED static double one_cycle(double lr, double step, double last, doubl
 
 double wg_schedule_one_cycle(double lr, uint64_t step, uint64_t steps, double rise)
 {
-    if (steps < 2 || step >= steps - 1) return lr / 250000;
+    if (steps < 2) return lr / 250000;
+    const uint64_t last = steps - 1;
     const wg__fp caller = wg__fp_begin();
-    const double now = one_cycle(lr, (double)step, (double)(steps - 1), rise * (double)steps - 1);
+    const double now = one_cycle(lr, (double)(step < last ? step : last), (double)last, rise * (double)steps - 1);
     wg__fp_end(&caller);
     return now;
 }

@@ -80,6 +80,20 @@ static void ties_in_bags(void)
     CHECK(wg_tape_reset(tape) == WG_OK);
 }
 
+/* Offsets that do not begin with 0, and lengths that are not n in all, are index errors when the program runs. */
+static void marks_of_segments(void)
+{
+    static const int32_t from_1[] = {1, 2}, few[] = {1, 1}, good[] = {0, 2}, all[] = {2, 1};
+    const int32_t *marks[] = {from_1, few, good, all};
+    for (int i = 0; i < 4; i++) {
+        const wg_tensor m = wg_data(tape, WG_I32, WG_DIMS(2), marks[i]);
+        const wg_tensor s = i % 2 ? wg_segments_by_lengths(m, 3) : wg_segments_by_offsets(m, 3);
+        CHECK((wg_eval(&s, 1) == WG_OK) == (i >= 2));
+        if (i >= 2) EXPECT("segments", wg_cast(s, WG_F64), 0, 0, 1);
+        wg_tape_reset(tape);
+    }
+}
+
 static void check_refused(wg_tensor y, const char *words)
 {
     CHECK(wg_is_nil(y));
@@ -88,7 +102,7 @@ static void check_refused(wg_tensor y, const char *words)
     wg_tape_reset(tape);
 }
 
-/* What would broadcast a loss to more terms than there are. */
+/* What would broadcast a loss to more terms than there are; second derivatives of more than one number. */
 static void losses_do_not_grow(void)
 {
 #define COLUMN wg_ones(tape, WG_F64, WG_DIMS(4, 1))
@@ -99,6 +113,10 @@ static void losses_do_not_grow(void)
     check_refused(wg_cosine_embedding_loss(MATRIX, MATRIX, wg_greater(COLUMN, wg_scale(COLUMN, 0)), 0, WG_MEAN),
                   "same [4, 1]");
     check_refused(wg_group_norm(MATRIX, 1, COLUMN, WG_NONE, 1e-5), "group_norm");
+    const wg_tensor x = VECTOR;
+    check_refused(wg_hvp(wg_square(x), x, x), "hvp");
+    const wg_tensor z = VECTOR;
+    check_refused(wg_hessian(wg_square(z), z), "hessian");
 }
 
 static void a_window_of_everything(void)
@@ -179,6 +197,7 @@ int main(int argc, char **argv)
         ON_TAPE(cosine_of_a_broadcast),
         ON_TAPE(nearest_exact_is_exact),
         ON_TAPE(ties_in_bags),
+        ON_TAPE(marks_of_segments),
         ON_TAPE(losses_do_not_grow),
         ON_TAPE(a_window_of_everything),
         ON_TAPE(centers_of_nothing),

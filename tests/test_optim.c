@@ -233,6 +233,7 @@ static void test_schedules(void)
           wg_schedule_warmup(1, 9, 0) == 1);
     CHECK(near(wg_schedule_one_cycle(2, 0, 20, 0.5), 0.08) && near(wg_schedule_one_cycle(2, 9, 20, 0.5), 2));
     CHECK(near(wg_schedule_one_cycle(2, 14, 20, 0.5), 1.000004) && wg_schedule_one_cycle(2, 19, 20, 0.5) == 8e-6);
+    CHECK(wg_schedule_one_cycle(2, 19, 20, 1) == 2 && wg_schedule_one_cycle(2, 99, 20, 0.5) == 8e-6);
     CHECK(wg_schedule_one_cycle(2, 5, 0, 0.5) == 8e-6 && near(wg_schedule_one_cycle(2, 0, 20, 0.05), 0.08));
 }
 

@@ -78,7 +78,16 @@ wg_tensor wg_jvp(wg_tensor y, wg_tensor x, wg_tensor v)
     return wg_grad1(wg_grad1(y, x, u), u, v);
 }
 
-wg_tensor wg_hvp(wg_tensor y, wg_tensor x, wg_tensor v) { return wg_grad1(wg_grad1(y, x, WG_NONE), x, v); }
+/* Of a y with one element. */
+static wg_tensor gradient_of_one(wg_tensor y, wg_tensor x, const char *name)
+{
+    if (wg__resolve(y, name) && wg_numel(y) != 1)
+        return wg_fail(y, WG_ERR_SHAPE, name, "y has %lld elements: must have one; see wg_jacobian",
+                       (long long)wg_numel(y));
+    return wg_grad1(y, x, WG_NONE);
+}
+
+wg_tensor wg_hvp(wg_tensor y, wg_tensor x, wg_tensor v) { return wg_grad1(gradient_of_one(y, x, "hvp"), x, v); }
 
 static wg_tensor reshaped(wg_tensor x, int64_t rows, int64_t cols)
 {
@@ -117,4 +126,4 @@ wg_tensor wg_jacobian(wg_tensor y, wg_tensor x)
     return result;
 }
 
-wg_tensor wg_hessian(wg_tensor y, wg_tensor x) { return wg_jacobian(wg_grad1(y, x, WG_NONE), x); }
+wg_tensor wg_hessian(wg_tensor y, wg_tensor x) { return wg_jacobian(gradient_of_one(y, x, "hessian"), x); }
