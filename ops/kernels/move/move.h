@@ -54,7 +54,7 @@ void wg__fill_kernel(const wg_args *args, int64_t task);
 /* out += in0, both contiguous. f32, f64, i32. */
 void wg__accumulate_kernel(const wg_args *args, int64_t task);
 
-/* y = x for elements of 1, 4 or 8 bytes. */
+/* y = x for elements of 1, 2, 4 or 8 bytes. */
 wg_pointwise wg__identity(size_t element_size);
 
 void wg__to_f64(wg_dtype dtype, const void *in, int64_t n, double *out);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "../base/inline.h"
 #include "../base/integers.h"
 #include "../base/kernel.h"
 
@@ -117,9 +118,11 @@ void WG__K(index_add)(const wg_args *args, int64_t task)
     }
 }
 
-/* ---- scatter_add: elements --------------------------------------------------------------------------------------- */
+/* ---- scatter_add, scatter_prod: elements --------------------------------------------------------------------------------------- */
 
-static void add_elements(const wg_args *args, wg__extents out, const strip *s, real *y, const real *x, int64_t n)
+/* The elements of a strip of x, and into them those of the source, in the order of i. */
+INLINE void scatter_elements(bool multiply, const wg_args *args, wg__extents out, const strip *s, real *y,
+                             const real *x, int64_t n)
 {
     int64_t from = s->outer * n * out.inner + s->column;
     const real *source = (const real *)args->in[2].data + from;
@@ -134,7 +137,8 @@ static void add_elements(const wg_args *args, wg__extents out, const strip *s, r
         for (int64_t j = 0; j < s->width; j++) {
             int64_t at = i * out.inner + j, row = index[at];
             if (in_range(row, out.n))
-                y[row * out.inner + j] += source[at];
+                y[row * out.inner + j] =
+                    multiply ? y[row * out.inner + j] * source[at] : y[row * out.inner + j] + source[at];
             else
                 wg_args_bad_index(args, from + at, row, out.n);
         }
@@ -181,7 +185,7 @@ void WG__K(scatter_add)(const wg_args *args, int64_t task)
         if (sizeof(real) == sizeof(float) && n > WG__SCATTER_RUN)
             add_many_elements(args, out, &s, y, x, n);
         else
-            add_elements(args, out, &s, y, x, n);
+            scatter_elements(false, args, out, &s, y, x, n);
     }
 }
 
@@ -195,21 +199,8 @@ void WG__K(scatter_prod)(const wg_args *args, int64_t task)
     units(args, out, task, &unit, &stop);
     for (; unit < stop; unit++) {
         strip s = strip_of(out, unit);
-        int64_t to = s.outer * out.n * out.inner + s.column, from = s.outer * n * out.inner + s.column;
-        real *y = (real *)args->out.data + to;
-        const real *x = (const real *)args->in[0].data + to, *source = (const real *)args->in[2].data + from;
-        const int32_t *index = (const int32_t *)args->in[1].data + from;
-        for (int64_t r = 0; r < out.n; r++)
-            memcpy(y + r * out.inner, x + r * out.inner, (size_t)s.width * sizeof *y);
-        for (int64_t i = 0; i < n; i++) {
-            for (int64_t j = 0; j < s.width; j++) {
-                int64_t at = i * out.inner + j, row = index[at];
-                if (in_range(row, out.n))
-                    y[row * out.inner + j] *= source[at];
-                else
-                    wg_args_bad_index(args, from + at, row, out.n);
-            }
-        }
+        const int64_t to = s.outer * out.n * out.inner + s.column;
+        scatter_elements(true, args, out, &s, (real *)args->out.data + to, (const real *)args->in[0].data + to, n);
     }
 }
 
