@@ -74,19 +74,6 @@ const wg_op wg__sum_op = {.struct_size = sizeof(wg_op),
                           .select = sum_select,
                           .tasks = wg__sum_tasks};
 
-/* ---- accumulate -------------------------------------------------------------------------------------- */
-
-WG__SELECT(accumulate_select, out == WG_BOOL ? NULL : wg__accumulate_kernel)
-
-static const wg_op accumulate_op = {.struct_size = sizeof(wg_op),
-                                    .name = "accumulate",
-                                    .kind = WG_KIND_SINK,
-                                    .min_in = 1,
-                                    .max_in = 1,
-                                    .flags = WG_OP_NO_GRADIENT,
-                                    .infer = copy_infer,
-                                    .select = accumulate_select};
-
 /* ---- widen ------------------------------------------------------------------------------------------- */
 
 static wg_status widen_infer(wg_infer *c)
@@ -112,7 +99,7 @@ static const wg_op widen_op = {.struct_size = sizeof(wg_op),
                                .infer = widen_infer,
                                .view = widen_view};
 
-const wg_op *const wg__structural_list[] = {&wg__fill_op, &copy_op, &wg__sum_op, &accumulate_op, NULL};
+const wg_op *const wg__structural_list[] = {&wg__fill_op, &copy_op, &wg__sum_op, NULL};
 
 /* ---- the table --------------------------------------------------------------------------------------- */
 
@@ -135,7 +122,6 @@ const wg__structural wg__structural_ops = {
     .pad = &wg__pad_op,
     .concat = &wg__concat_op,
     .matmul = &wg__matmul_op,
-    .accumulate = &accumulate_op,
     .widen = &widen_op,
     .rules = rules,
     .chain = wg__chain_run,

@@ -110,8 +110,7 @@ static void what_functions_return(void)
 
 static void case_op_without_select(void)
 {
-    static const wg_kind reserved[] = {WG_KIND_LEAF,   WG_KIND_SINK, WG_KIND_PRODUCT,
-                                       WG_KIND_CONCAT, (wg_kind)99,  (wg_kind)-1};
+    static const wg_kind reserved[] = {WG_KIND_LEAF, WG_KIND_PRODUCT, WG_KIND_CONCAT, (wg_kind)99, (wg_kind)-1};
     wg_tape *tape = new_tape();
     REFUSED(WG_KIND_POINTWISE, select = NULL, "mine: invalid descriptor: select is NULL");
     REFUSED(WG_KIND_GENERAL, select = NULL, "mine: invalid descriptor: select is NULL");

@@ -288,7 +288,6 @@ void accumulated(void)
               wg_backward(wg_sum_all(wg_scale(wg_square(wg_use(tape, p)), 2))) == WG_OK;
     const double *grad = wg_param_grad(p);
     for (int64_t i = 0; ok && i < x.n; i++) ok = fabs(grad[i] - (3 + 4 * x.x[i])) < 1e-14;
-    if (ok && x.n > 0) has_oracle("accumulate");
     if (!ok) FAIL("gradients are not added up");
     CHECK(wg_tape_reset(tape) == WG_OK);
     wg_params_free(set);

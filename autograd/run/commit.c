@@ -5,14 +5,9 @@
 
 static void add_to(const wg_tape *tape, wg_dtype dtype, const void *in, int64_t n, void *out)
 {
-    const wg_op *op = tape->structural->accumulate;
-    wg_operand operand = {
-        .data = (void *)(uintptr_t)in, .rank = 1, .size = {n}, .stride = {1}, .numel = n, .dtype = dtype};
-    wg_args args = {.op = op, .in = &operand, .n_in = 1, .out = operand};
-    args.out.data = out;
-    wg_kernel kernel = op->select(op, &dtype, 1, dtype);
-    int64_t tasks = n == 0 ? 0 : op->tasks ? op->tasks(&args) : 1;
-    for (int64_t task = 0; task < tasks; task++) kernel(&args, task);
+    const wg_op *op = tape->structural->add;
+    const wg_pointwise add = (wg_pointwise)(void (*)(void))op->select(op, (wg_dtype[]){dtype, dtype}, 2, dtype);
+    add(n, out, (const void *[]){out, in});
 }
 
 /* A gradient that the run wrote to its target needs no copy. */

@@ -133,8 +133,7 @@ typedef struct wg__structural {
     const wg_op *pad;     /* in0 inside zeros along one axis; attr wg__pad_attr; gradient of a slice */
     const wg_op *concat;  /* attr wg__concat_attr; the only op of its kind */
     const wg_op *matmul;  /* the only op that is recorded as a product */
-    const wg_op *accumulate;      /* sink, kernel: out += in0, flat */
-    const wg_op *widen;           /* view: in0 in bf16 as f32 */
+    const wg_op *widen;   /* view: in0 in bf16 as f32 */
     const struct wg__rule *rules; /* rewrites, ended by one without an op */
     /* One task of a chain; there are ceil(span / block). */
     void (*chain)(const wg__chain *chain, int64_t task, void *scratch);

@@ -148,26 +148,6 @@ wg_pointwise wg__identity(size_t element_size)
                                : identity_1;
 }
 
-/* ---- accumulation -------------------------------------------------------------------------------------- */
-
-void wg__accumulate_kernel(const wg_args *args, int64_t task)
-{
-    int64_t n = args->out.numel;
-    if (args->out.dtype == WG_F32) {
-        float *out = args->out.data;
-        const float *in = args->in[0].data;
-        for (int64_t i = 0; i < n; i++) out[i] += in[i];
-    } else if (args->out.dtype == WG_F64) {
-        double *out = args->out.data;
-        const double *in = args->in[0].data;
-        for (int64_t i = 0; i < n; i++) out[i] += in[i];
-    } else {
-        uint32_t *out = args->out.data;
-        const uint32_t *in = args->in[0].data;
-        for (int64_t i = 0; i < n; i++) out[i] += in[i];
-    }
-}
-
 /* ---- to and from double ----------------------------------------------------------------------------------- */
 
 void wg__to_f64(wg_dtype dtype, const void *in, int64_t n, double *out)

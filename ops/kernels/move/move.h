@@ -51,8 +51,6 @@ void wg__copy_kernel(const wg_args *args, int64_t task);
 int64_t wg__copy_tasks(const wg_args *args);
 /* out = the value of a wg__fill_attr. */
 void wg__fill_kernel(const wg_args *args, int64_t task);
-/* out += in0, both contiguous. f32, f64, i32. */
-void wg__accumulate_kernel(const wg_args *args, int64_t task);
 
 /* y = x for elements of 1, 2, 4 or 8 bytes. */
 wg_pointwise wg__identity(size_t element_size);
