@@ -19,7 +19,8 @@ enum { WG__HEAD = 3 }; /* numbers that a rank tells of a step: stop, whether it 
 typedef struct wg__kept {
     wg_buffer *buffer;
     size_t bytes;
-    char *values;     /* means: as they were before the step; carried: [shards of this rank] */
+    char *values;     /* as they were before the step; carried: [shards of this rank] */
+    char *after;      /* carried: [shards of this rank], the values after the step; NULL if S is 1 */
     uint64_t version; /* when the shard began */
 } wg__kept;
 
@@ -115,8 +116,11 @@ wg__range wg__part(const wg_dist *dist, int place);
 wg_status wg__probe(uint64_t *hash);
 /* Notes an error of a shard, which ends the step. */
 wg_status wg__shard_fail(wg_dist *dist, wg_status status, const char *text);
-/* Buffers that are means become what they were before the step. */
+/* Buffers that are means, those that are carried, become what they were before the step. */
 void wg__restore_means(wg_dist *dist);
+void wg__restore_carried(wg_dist *dist);
+/* The step has succeeded: its shards begin the next one with the values that they have carried on. */
+void wg__carry_on(wg_dist *dist);
 /* After a step, or one that failed. */
 void wg__step_clear(wg_dist *dist);
 /* The shard d->next becomes a node, and one with the d->n_merges last ones. */

@@ -46,7 +46,7 @@ static bool list_members(wg_dist *d)
     if (!d->trained_at || !d->trained || !d->means || !d->carried || !d->others) return false;
     for (size_t i = 0; i < n; i++) {
         wg_param *p = wg_params_at(d->params, i);
-        const wg__kept kept = {p, value_bytes(p), NULL, 0};
+        const wg__kept kept = {.buffer = p, .bytes = value_bytes(p)};
         d->trained_at[i] = -1;
         if (!is_own_name(d->params, i)) continue;
         if (!wg_param_is_buffer(p)) {
@@ -128,10 +128,11 @@ static bool take_buffers(wg_dist *d)
         d->means[i].values = wg__take(d, d->means[i].bytes, 1);
         if (!d->means[i].values) return false;
     }
-    for (size_t i = 0; i < d->n_carried && d->shards > 1; i++) {
+    for (size_t i = 0; i < d->n_carried; i++) {
         wg__kept *k = &d->carried[i];
         k->values = wg__take(d, k->bytes * (size_t)(d->end - d->first), 1);
-        if (!k->values) return false;
+        if (d->shards > 1) k->after = wg__take(d, k->bytes * (size_t)(d->end - d->first), 1);
+        if (!k->values || (d->shards > 1 && !k->after)) return false;
         for (int64_t s = 0; s < d->end - d->first; s++)
             memcpy(k->values + (size_t)s * k->bytes, wg_param_value(k->buffer), k->bytes);
     }
