@@ -183,9 +183,10 @@ static wg_status find_root(wg__h5 *h, uint64_t *root)
     return WG_OK;
 }
 
-wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *error)
+/* `size` is that of the file on disk, which the limit goes by. */
+static wg_status read_hdf5(wg_safetensors *file, wg__source *source, uint64_t size, wg_error *error)
 {
-    const wg__reader as_reader = {.file_size = source->size};
+    const wg__reader as_reader = {.file_size = size};
     wg__h5 h = {.file = file,
                 .source = source,
                 .budget = (1 << 16) + 4 * source->size,
@@ -196,6 +197,11 @@ wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *erro
     wg_status status = find_root(&h, &root);
     if (status == WG_OK) status = visit(&h, root, 0, 0);
     return status == WG_OK ? wg__tensors_sort(file, error) : status;
+}
+
+wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *error)
+{
+    return read_hdf5(file, source, source->size, error);
 }
 
 wg_status wg__read_keras(wg_safetensors *file, wg__zip *zip, const wg__member *weights, wg_error *error)
@@ -211,7 +217,7 @@ wg_status wg__read_keras(wg_safetensors *file, wg__zip *zip, const wg__member *w
     }
     if (status == WG_OK) status = wg__zip_end(zip, error);
     wg__source source = {.path = file->path, .size = bytes.size, .bytes = bytes.data};
-    if (status == WG_OK) status = wg__read_hdf5(file, &source, error);
+    if (status == WG_OK) status = read_hdf5(file, &source, zip->source->size, error);
     wg__bytes_fini(&bytes);
     return status;
 }
