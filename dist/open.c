@@ -185,13 +185,14 @@ enum { FACTS = sizeof differs / sizeof *differs };
 
 static wg_status facts_of(const wg_dist *d, uint64_t fact[FACTS])
 {
-    const char *version = wg_version(), *optimizer = wg_optimizer_name(d->optimizer);
+    const char *version = wg_version();
     const wg_dist_options *o = &d->options;
-    const int64_t numbers[] = {d->shards, o->values, (int64_t)o->seed, wg_params_dtype(d->params)};
-    const double reals[] = {o->clip_norm, wg_optimizer_lr(d->optimizer)};
+    const char *patterns[] = {o->means ? o->means : "", o->carried ? o->carried : ""};
+    const int64_t numbers[] = {d->shards, o->values, o->overlap, (int64_t)o->seed, wg_params_dtype(d->params)};
     memset(fact, 0, FACTS * sizeof *fact);
     fact[0] = wg__hash_bytes(0, version, strlen(version));
-    fact[2] = wg__hash_bytes(wg__hash_bytes(0, numbers, sizeof numbers), reals, sizeof reals);
+    fact[2] = wg__hash_bytes(wg__hash_bytes(0, numbers, sizeof numbers), &o->clip_norm, sizeof o->clip_norm);
+    for (int i = 0; i < 2; i++) fact[2] = wg__hash_bytes(fact[2], patterns[i], strlen(patterns[i]) + 1);
     for (size_t i = 0; i < wg_params_count(d->params); i++) {
         const wg_param *p = wg_params_at(d->params, i);
         const char *name = wg_params_name_at(d->params, i);
@@ -201,7 +202,7 @@ static wg_status facts_of(const wg_dist *d, uint64_t fact[FACTS])
         fact[3] = wg__hash_bytes(fact[3], shape.size, (size_t)shape.rank * sizeof *shape.size);
         fact[3] = wg__hash_bytes(fact[3], &kind, sizeof kind);
     }
-    fact[4] = wg__hash_bytes(0, optimizer, strlen(optimizer));
+    fact[4] = wg_optimizer_hash(d->optimizer);
     fact[5] = wg_params_hash(d->params);
     return wg__probe(&fact[1]);
 }

@@ -169,6 +169,8 @@ def bad_input(run, long):
     other_launcher(run)
     refuse(run, "3 ranks, but only 2 shards", 3, "gpt", "shards=2")
     refuse(run, "rank 2 has other initial values than rank 0", 3, "gpt", "other=2")
+    refuse(run, "rank 1 has another optimizer than rank 0", 3, "gpt", "beta=1")
+    refuse(run, "rank 1 has other options than rank 0", 3, "conv", "means=1")
     refuse(run, "rank 1 has another build or instruction set than rank 0", 1, "gpt", ":", "-n", 1, "env",
            "WENGERT_ISA=baseline", run.options.program, "gpt")
     refuse(run, "cannot open", 3, "gpt", "missing=0")

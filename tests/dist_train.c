@@ -353,12 +353,14 @@ int main(int argc, char **argv)
     if (rank == (int)number_of("other", -1)) *(float *)wg_param_write_begin(wg_params_at(m.params, 0)) += 1;
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = 0.01;
+    if (rank == (int)number_of("beta", -1)) adam.beta2 = 0.99;
     wg_optimizer *optimizer = wg_adam_new(m.params, adam);
     wg_dist_options options = wg_dist_defaults();
     options.shards = shards;
     options.clip_norm = number_of("clip", 1);
     options.overlap = number_of("overlap", 1) != 0;
     options.seed = 5;
+    if (rank == (int)number_of("means", -1)) options.means = "";
     wg_tape_options tape_options = wg_tape_defaults();
     tape_options.pool = wg_pool_new((int)number_of("threads", 1));
     wg_tape *tape = wg_tape_new(tape_options);
