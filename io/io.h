@@ -168,7 +168,7 @@ WG_API void wg_safetensors_close(wg_safetensors *file);
 
 /* The tensors, sorted by name: index 0 .. count - 1. Their pointers are valid until the file is closed. */
 WG_API size_t wg_safetensors_count(const wg_safetensors *file);
-WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index); /* zeros past the end */
+WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index); /* past the end: no name, rank -1 */
 /* Finds a tensor by name. Returns false, with *entry zero, if there is none. */
 WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry);
 /* Converts a tensor's elements to f32, f64, i32 or bool, in `to`, of its number of elements: floats to the nearest
@@ -182,7 +182,7 @@ WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg
  *         status = wg_entry_read(&e, WG_I32, labels, &error);
  */
 WG_CHECKED WG_API wg_status wg_entry_read(const wg_entry *entry, wg_dtype dtype, void *to, wg_error *error);
-/* The metadata value of a key; NULL if there is none. Only safetensors files have metadata. */
+/* The metadata value of a key; NULL if there is none. Of safetensors and GGUF files; others have no metadata. */
 WG_API const char *wg_safetensors_metadata(const wg_safetensors *file, const char *key);
 /* The metadata: index 0 .. count - 1. */
 WG_API size_t wg_safetensors_metadata_count(const wg_safetensors *file);
