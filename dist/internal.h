@@ -72,7 +72,8 @@ struct wg_dist {
     int n_rounds;
     int64_t n_ready;     /* buckets whose sums over the shards of this rank are done */
     bool *final;         /* [n_trained] whether the last shard's gradient is final */
-    int32_t *trained_at; /* [parameters of the set] place in `trained`; -1: not trained */
+    int32_t *trained_at; /* [n_listed] place in `trained`; -1: not trained */
+    size_t n_listed;     /* members of the set when the run began */
     size_t n_waiting;    /* `final` is true from here on */
     int n_merges;        /* nodes that the last shard of the rank completes */
     double count;        /* of the shard */
@@ -102,6 +103,13 @@ void *wg__take(wg_dist *dist, size_t n, size_t size);
 const char *wg__dist_invalid(const wg_dist_options *options, int ranks, char text[120]);
 /* Lists the parameters and buffers of the set; false if out of memory. */
 bool wg__list(wg_dist *dist);
+/* The place in `trained` of a member of the set; -1: it is not trained, or the set got it while the run went on. */
+static inline int64_t wg__place_of_trained(const wg_dist *dist, const wg_param *param)
+{
+    const size_t index = wg_param_index(param);
+    return index < dist->n_listed ? dist->trained_at[index] : -1;
+}
+
 /* Frees what a run has taken. */
 void wg__release(wg_dist *dist);
 /* Whether the sums of R ranks are halved: else each rank sends each other one its part of each root. */

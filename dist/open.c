@@ -44,6 +44,7 @@ static bool list_members(wg_dist *d)
     d->others = wg__take(d, n, sizeof *d->others);
     d->trained_at = wg__take(d, n, sizeof *d->trained_at);
     if (!d->trained_at || !d->trained || !d->means || !d->carried || !d->others) return false;
+    d->n_listed = n;
     for (size_t i = 0; i < n; i++) {
         wg_param *p = wg_params_at(d->params, i);
         const wg__kept kept = {.buffer = p, .bytes = value_bytes(p)};

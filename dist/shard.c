@@ -169,9 +169,10 @@ static void on_gradient(void *context, wg_param *param, void *gradient)
     wg_dist *d = context;
     bool moved;
     if (d->on_gradient) d->on_gradient(d->on_gradient_context, param, gradient);
-    if (wg_param_set(param) != d->params || d->trained_at[wg_param_index(param)] < 0) return;
+    const int64_t place = wg_param_set(param) == d->params ? wg__place_of_trained(d, param) : -1;
+    if (place < 0) return;
     const uint64_t before = d->world->counts.gradient_bytes;
-    wg__halving_final(d, (size_t)d->trained_at[wg_param_index(param)]);
+    wg__halving_final(d, (size_t)place);
     (void)wg__halving_go_on(d, &moved);
     d->world->counts.early_bytes += d->world->counts.gradient_bytes - before;
 }
