@@ -10,8 +10,8 @@
  * files, external and virtual storage, other filters, newer indices of chunks. Soft links are passed over: what they
  * name has its own name. So are attributes, and datasets of no numbers, such as strings.
  *
- * hdf5.c walks through groups, hdf5_heap.c through large ones, hdf5_header.c reads the header of an object, hdf5_type.c
- * types and shapes, hdf5_data.c elements. */
+ * hdf5.c walks through groups, hdf5_heap.c through large ones, hdf5_header.c reads the header of an object and walks
+ * through trees, hdf5_type.c reads types and shapes, hdf5_data.c elements. */
 #ifndef WG_HDF5_H
 #define WG_HDF5_H
 
@@ -75,6 +75,20 @@ void wg__h5_header_fini(wg__h5_header *header);
 bool wg__h5_next(const wg__h5_header *header, size_t *at, wg__h5_message *m);
 /* The first message of a type. */
 bool wg__h5_find(const wg__h5_header *header, uint8_t type, wg__h5_message *m);
+
+/* ---- version 1 B-trees: symbol tables, and chunks of a dataset ---- */
+
+typedef struct wg__h5_tree {
+    wg__h5 *h;
+    char kind;           /* 0: of symbol tables, 1: of chunks */
+    size_t key_size;     /* bytes in front of the address of a child */
+    const char *damaged; /* what to say of a tree that is none */
+    wg_status (*leaf)(void *context, const char *key, uint64_t child);
+    void *context;
+} wg__h5_tree;
+
+/* Calls leaf for all leaves of the tree with its root at this address, in their order. */
+wg_status wg__h5_walk_tree(const wg__h5_tree *tree, uint64_t at);
 
 /* ---- links of a large group ---- */
 
