@@ -26,7 +26,8 @@ typedef struct wg__h5 {
     wg__source *source;
     uint64_t budget; /* bytes of structures, without elements, that may still be read: ends circles among them */
     uint64_t packed; /* bytes of elements in the file, of all datasets so far: at most the file's size */
-    uint64_t limit;  /* of the bytes of elements, as of wg__reader_limit */
+    uint64_t limit;  /* of the bytes of elements, as of wg__reader_limit; of those of chunks, too: */
+    uint64_t chunks; /* bytes of all chunks so far, inflated, with those outside of their datasets */
     char path[WG__H5_PATH + 1];
     wg_error *error;
 } wg__h5;

@@ -198,6 +198,7 @@ static wg_status read_chunked(wg__h5 *h, const wg__h5_header *header, const wg__
 {
     chunked c = {.h = h, .a = a, .bytes = a->width, .chunks = 1, .shuffle = -1, .deflate = -1};
     wg__h5_message filters;
+    uint64_t all;
     const int rank = a->shape.rank;
     if (rank == 0) return wg__h5_fail(h, "it is one number in chunks, which HDF5 does not allow");
     if (layout->size < 3 || (uint8_t)layout->data[2] != rank + 1 || layout->size < 11 + 4 * ((size_t)rank + 1) ||
@@ -211,7 +212,9 @@ static wg_status read_chunked(wg__h5 *h, const wg__h5_header *header, const wg__
         c.grid[i] = (a->shape.size[i] - 1) / c.size[i] + 1;
         c.chunks *= (uint64_t)c.grid[i]; /* at most the elements, whose number fits */
     }
-    if (c.bytes > h->limit) return wg__h5_fail(h, "its chunks have an impossible size");
+    if (__builtin_mul_overflow(c.bytes, c.chunks, &all) || all > h->limit - h->chunks)
+        return wg__h5_fail(h, "with it, chunks have more bytes than the limit, 64 times the file's");
+    h->chunks += all;
     wg_status status = wg__h5_find(header, WG__H5_FILTERS, &filters) ? read_filters(&c, &filters) : WG_OK;
     if (status != WG_OK) return status;
     return at == WG__H5_NOWHERE ? wg__h5_fail(h, "its elements were never written") : read_all_chunks(&c, at);

@@ -158,8 +158,9 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
  * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
- * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice; for
- * GGUF 7.2 times the size of quantized elements, and 200 bytes a tensor. Returns NULL on error. */
+ * size; for deflated members and chunks what arrives, at most the limit above, and a chunk twice while it is read; for
+ * a .keras its weights twice; for GGUF 7.2 times the size of quantized elements, and 200 bytes a tensor. Returns NULL
+ * on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);

@@ -124,6 +124,15 @@ static void test_a_number_in_chunks(void)
     expect_refused(&b, "rank 0", "one number in chunks");
 }
 
+/* Chunks of 48 MiB each that hold 12 elements of a file of 9 KB. */
+static void test_large_chunks(void)
+{
+    static const char layout[] = "\3\2\3";
+    file_bytes b = file_bytes_of("chunks.h5");
+    find_mark(&b, layout, sizeof layout - 1, 0)[11 + 4 + 2] = 96;
+    expect_refused(&b, "chunks", "chunks have more bytes than the limit");
+}
+
 /* A group that contains itself, by its own address in the place of a child's. */
 static void test_circles(void)
 {
@@ -180,10 +189,10 @@ static size_t keras_of(const unsigned char *weights, size_t n, unsigned char *to
 }
 
 /* The limit of a .keras is that of the archive, not of its weights, which are decompressed: 2 MiB of weights in a file
- * of a few KB that say to have 96 MiB of elements, in chunks whose bytes are not looked at before. */
+ * of a few KB whose chunks say to have 96 MiB of elements. */
 static void test_limit_of_keras(void)
 {
-    enum { WEIGHTS = 1 << 21, ROOM = 1 << 16, LONGER = 1 << 21 };
+    enum { WEIGHTS = 1 << 21, ROOM = 1 << 16, LONGER = 1 << 20 };
     static const char shape[] = "\3\0\0\0\0\0\0\0\4\0\0\0\0\0\0", layout[] = "\3\2\3";
     file_bytes b = file_bytes_of("chunks.h5");
     zip_put(find_mark(&b, shape, sizeof shape, 0) + 8, 4 * LONGER, 8);
@@ -233,6 +242,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_refused),         TEST_CASE(test_circles),
         TEST_CASE(test_cut_and_flipped), TEST_CASE(case_asks_memory),
         TEST_CASE(test_faults),          TEST_CASE(test_a_number_in_chunks),
+        TEST_CASE(test_large_chunks),
 #ifdef WG_HAVE_ZLIB
         TEST_CASE(test_limit_of_keras),
 #endif
