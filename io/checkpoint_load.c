@@ -16,6 +16,9 @@ wg_status wg__checkpoint_adopt(const char *path, const wg_checkpoint *checkpoint
     wg_optimizer *optimizer = checkpoint->optimizer;
     if (optimizer && wg_optimizer_params(optimizer) != checkpoint->params)
         return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "the optimizer is of another parameter set", path);
+    if (optimizer && !wg_optimizer_is_whole(optimizer))
+        return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "this process has only a part of the optimizer's state",
+                            path);
     const wg_status status = optimizer ? wg_optimizer_adopt(optimizer) : WG_OK;
     return status == WG_OK ? status
                            : wg_error_set(error, status, WG__AT "%s", path, wg_optimizer_message(optimizer));

@@ -248,9 +248,9 @@ typedef struct wg_checkpoint {
     size_t n_map;          /* rows of the map */
 } wg_checkpoint;
 
-/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, the
- * optimizer is of another set (also on loading), or parameters of f64 are to be saved in bf16; other errors as of
- * wg_safetensors_write. */
+/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, the optimizer
+ * is of another set or has only a part of its state (both also on loading), or parameters of f64 are to be saved in
+ * bf16; other errors as of wg_safetensors_write. */
 WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 /* How a file and a set differ. */

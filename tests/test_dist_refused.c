@@ -142,6 +142,29 @@ static void a_load_that_fails_changes_nothing(void)
     run_end(&b);
 }
 
+/* An optimizer that has a part of its state, as that of a rank of several, is not saved or loaded as a whole. */
+static void a_part_of_an_optimizer(void)
+{
+    run whole = run_new((setting){.adam = true, .n = 4096}, 0);
+    wg_checkpoint c = {.params = whole.params, .optimizer = whole.optimizer, .step = 1};
+    CHECK(step(&whole, 0) == WG_OK && wg_checkpoint_save(path, &c, NULL) == WG_OK);
+    run_end(&whole);
+    run r = run_new((setting){.adam = true, .n = 4096}, 0);
+    const uint64_t before = wg_params_hash(r.params);
+    wg_safetensors *file = wg_safetensors_open(path, NULL);
+    wg_error error = {0};
+    c = (wg_checkpoint){.params = r.params, .optimizer = r.optimizer};
+    CHECK(wg_optimizer_own(r.optimizer, r.w, 0, 1) == WG_OK);
+    CHECK(wg_checkpoint_load(file, &c, NULL, NULL, &error) == WG_ERR_ARGUMENT);
+    CHECK(strstr(error.text, "only a part of the optimizer's state") && wg_params_hash(r.params) == before);
+    error = (wg_error){0};
+    CHECK(wg_checkpoint_save(path, &c, &error) == WG_ERR_ARGUMENT && strstr(error.text, "only a part"));
+    c.optimizer = NULL;
+    CHECK(wg_checkpoint_load(file, &c, NULL, NULL, NULL) == WG_OK && c.step == 1);
+    wg_safetensors_close(file);
+    run_end(&r);
+}
+
 static void metadata_is_checked(void)
 {
     run r = run_new((setting){0}, SHARDS);
@@ -336,6 +359,7 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE_WITH(files_of_other_runs, begin, end),
                                  TEST_CASE_WITH(a_load_that_fails_changes_nothing, begin, end),
+                                 TEST_CASE_WITH(a_part_of_an_optimizer, begin, end),
                                  TEST_CASE_WITH(metadata_is_checked, begin, end),
                                  TEST_CASE_WITH(a_carried_buffer_of_eight_axes, begin, end),
                                  TEST_CASE_WITH(frozen_parameters, begin, end),
