@@ -35,13 +35,8 @@ static wg__range range_of_state(const wg_dist *d, const char *name)
 {
     const char *dot = strchr(name + sizeof STATE_PREFIX - 1, '.');
     const wg_param *p = dot ? wg_param_find(d->params, dot + 1) : NULL;
-    size_t low = 0, high = d->n_trained;
-    while (p && high - low > 1) { /* they are in the order of the set */
-        const size_t middle = low + (high - low) / 2;
-        *(wg_param_index(d->trained[middle]) <= wg_param_index(p) ? &low : &high) = middle;
-    }
-    if (!p || d->n_trained == 0 || d->trained[low] != p) return (wg__range){0, 0};
-    return (wg__range){d->grads.begin[low], d->grads.begin[low + 1]};
+    const int64_t at = p ? wg__place_of_trained(d, p) : -1;
+    return at < 0 ? (wg__range){0, 0} : (wg__range){d->grads.begin[at], d->grads.begin[at + 1]};
 }
 
 static int find_carried(const wg_dist *d, const wg_param *p)

@@ -205,12 +205,13 @@ typedef struct wg_dist_result {
 } wg_dist_result;
 
 /* [all] Ends the step: gradient = sum of count gradient / sum of count, over the shards; clips; updates the parameters
- * and sends them to all ranks. Buffers that are means are averaged like gradients; batch norm normalizes each shard by
- * its own statistics. stop: 0, or a number that all ranks get to know in result->stop, such as that of a signal that
- * one rank has noted. Every rank returns the same status: WG_ERR_ARGUMENT if a shard was not added or all counts are 0,
- * what wg_dist_add returned on any rank, WG_ERR_NONFINITE if the gradient is not finite; then no parameter and no
- * buffer has changed, and the step may be tried again. After the world's error (wg_world_status) only checkpoints are
- * of use. With S = 1 the bits are those of wg_clip_grad_norm and wg_optimizer_step. */
+ * and sends them to all ranks. Buffers that are means are averaged like gradients; those that are carried go on with
+ * their shard; batch norm normalizes each shard by its own statistics. stop: 0, or a number that all ranks get to know
+ * in result->stop, such as that of a signal that one rank has noted. Every rank returns the same status:
+ * WG_ERR_ARGUMENT if a shard was not added or all counts are 0, what wg_dist_add returned on any rank, WG_ERR_NONFINITE
+ * if the gradient is not finite; then no parameter and no buffer of these two kinds has changed, and the step may be
+ * tried again. After the world's error (wg_world_status) only checkpoints are of use. With S = 1 the bits are those of
+ * wg_clip_grad_norm and wg_optimizer_step. */
 WG_CHECKED WG_API wg_status wg_dist_step(wg_dist *dist, int stop, wg_dist_result *result);
 /* The last error in one line; "" if there was none. */
 WG_API const char *wg_dist_message(const wg_dist *dist);

@@ -19,7 +19,8 @@ enum { WG__HEAD = 3 }; /* numbers that a rank tells of a step: stop, whether it 
 typedef struct wg__kept {
     wg_buffer *buffer;
     size_t bytes;
-    char *values;     /* means: as they were before the step; carried: [shards of this rank] */
+    char *values;     /* as they were before the step; carried: [shards of this rank] */
+    char *after;      /* carried: [shards of this rank], the values after the step; NULL if S is 1 */
     uint64_t version; /* when the shard began */
 } wg__kept;
 
@@ -71,7 +72,8 @@ struct wg_dist {
     int n_rounds;
     int64_t n_ready;     /* buckets whose sums over the shards of this rank are done */
     bool *final;         /* [n_trained] whether the last shard's gradient is final */
-    int32_t *trained_at; /* [parameters of the set] place in `trained`; -1: not trained */
+    int32_t *trained_at; /* [n_listed] place in `trained`; -1: not trained */
+    size_t n_listed;     /* members of the set when the run began */
     size_t n_waiting;    /* `final` is true from here on */
     int n_merges;        /* nodes that the last shard of the rank completes */
     double count;        /* of the shard */
@@ -101,6 +103,13 @@ void *wg__take(wg_dist *dist, size_t n, size_t size);
 const char *wg__dist_invalid(const wg_dist_options *options, int ranks, char text[120]);
 /* Lists the parameters and buffers of the set; false if out of memory. */
 bool wg__list(wg_dist *dist);
+/* The place in `trained` of a member of the set; -1: it is not trained, or the set got it while the run went on. */
+static inline int64_t wg__place_of_trained(const wg_dist *dist, const wg_param *param)
+{
+    const size_t index = wg_param_index(param);
+    return index < dist->n_listed ? dist->trained_at[index] : -1;
+}
+
 /* Frees what a run has taken. */
 void wg__release(wg_dist *dist);
 /* Whether the sums of R ranks are halved: else each rank sends each other one its part of each root. */
@@ -115,8 +124,11 @@ wg__range wg__part(const wg_dist *dist, int place);
 wg_status wg__probe(uint64_t *hash);
 /* Notes an error of a shard, which ends the step. */
 wg_status wg__shard_fail(wg_dist *dist, wg_status status, const char *text);
-/* Buffers that are means become what they were before the step. */
+/* Buffers that are means, those that are carried, become what they were before the step. */
 void wg__restore_means(wg_dist *dist);
+void wg__restore_carried(wg_dist *dist);
+/* The step has succeeded: its shards begin the next one with the values that they have carried on. */
+void wg__carry_on(wg_dist *dist);
 /* After a step, or one that failed. */
 void wg__step_clear(wg_dist *dist);
 /* The shard d->next becomes a node, and one with the d->n_merges last ones. */

@@ -29,7 +29,8 @@ static size_t partial_bytes(const wg_dist *d, int ranks, int rank, wg__range par
     size_t sum = (size_t)(depth > 1 ? depth - 1 : 0) * (size_t)d->grads.numel * d->grads.size;
     if (ranks > 1 && !wg__halves(d->shards, ranks))
         sum += (size_t)wg__count_roots(d->shards, ranks) * (size_t)(part.end - part.begin) * d->grads.size;
-    for (size_t i = 0; i < d->n_carried && d->shards > 1; i++) sum += d->carried[i].bytes * (size_t)(hi - lo);
+    for (size_t i = 0; i < d->n_carried; i++)
+        sum += d->carried[i].bytes * (size_t)(hi - lo) * (d->shards > 1 ? 2 : 1); /* before and after the step */
     for (size_t i = 0; i < d->n_means; i++) sum += d->means[i].bytes;
     const size_t row = 1 + (size_t)d->options.values;
     sum += ((size_t)(ranks * WG__HEAD) + 2 * (size_t)d->shards * row + 3 * (size_t)(ranks + 1)) * sizeof(double);

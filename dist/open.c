@@ -44,9 +44,10 @@ static bool list_members(wg_dist *d)
     d->others = wg__take(d, n, sizeof *d->others);
     d->trained_at = wg__take(d, n, sizeof *d->trained_at);
     if (!d->trained_at || !d->trained || !d->means || !d->carried || !d->others) return false;
+    d->n_listed = n;
     for (size_t i = 0; i < n; i++) {
         wg_param *p = wg_params_at(d->params, i);
-        const wg__kept kept = {p, value_bytes(p), NULL, 0};
+        const wg__kept kept = {.buffer = p, .bytes = value_bytes(p)};
         d->trained_at[i] = -1;
         if (!is_own_name(d->params, i)) continue;
         if (!wg_param_is_buffer(p)) {
@@ -128,10 +129,11 @@ static bool take_buffers(wg_dist *d)
         d->means[i].values = wg__take(d, d->means[i].bytes, 1);
         if (!d->means[i].values) return false;
     }
-    for (size_t i = 0; i < d->n_carried && d->shards > 1; i++) {
+    for (size_t i = 0; i < d->n_carried; i++) {
         wg__kept *k = &d->carried[i];
         k->values = wg__take(d, k->bytes * (size_t)(d->end - d->first), 1);
-        if (!k->values) return false;
+        if (d->shards > 1) k->after = wg__take(d, k->bytes * (size_t)(d->end - d->first), 1);
+        if (!k->values || (d->shards > 1 && !k->after)) return false;
         for (int64_t s = 0; s < d->end - d->first; s++)
             memcpy(k->values + (size_t)s * k->bytes, wg_param_value(k->buffer), k->bytes);
     }
@@ -184,13 +186,14 @@ enum { FACTS = sizeof differs / sizeof *differs };
 
 static wg_status facts_of(const wg_dist *d, uint64_t fact[FACTS])
 {
-    const char *version = wg_version(), *optimizer = wg_optimizer_name(d->optimizer);
+    const char *version = wg_version();
     const wg_dist_options *o = &d->options;
-    const int64_t numbers[] = {d->shards, o->values, (int64_t)o->seed, wg_params_dtype(d->params)};
-    const double reals[] = {o->clip_norm, wg_optimizer_lr(d->optimizer)};
+    const char *patterns[] = {o->means ? o->means : "", o->carried ? o->carried : ""};
+    const int64_t numbers[] = {d->shards, o->values, o->overlap, (int64_t)o->seed, wg_params_dtype(d->params)};
     memset(fact, 0, FACTS * sizeof *fact);
     fact[0] = wg__hash_bytes(0, version, strlen(version));
-    fact[2] = wg__hash_bytes(wg__hash_bytes(0, numbers, sizeof numbers), reals, sizeof reals);
+    fact[2] = wg__hash_bytes(wg__hash_bytes(0, numbers, sizeof numbers), &o->clip_norm, sizeof o->clip_norm);
+    for (int i = 0; i < 2; i++) fact[2] = wg__hash_bytes(fact[2], patterns[i], strlen(patterns[i]) + 1);
     for (size_t i = 0; i < wg_params_count(d->params); i++) {
         const wg_param *p = wg_params_at(d->params, i);
         const char *name = wg_params_name_at(d->params, i);
@@ -200,7 +203,7 @@ static wg_status facts_of(const wg_dist *d, uint64_t fact[FACTS])
         fact[3] = wg__hash_bytes(fact[3], shape.size, (size_t)shape.rank * sizeof *shape.size);
         fact[3] = wg__hash_bytes(fact[3], &kind, sizeof kind);
     }
-    fact[4] = wg__hash_bytes(0, optimizer, strlen(optimizer));
+    fact[4] = wg_optimizer_hash(d->optimizer);
     fact[5] = wg_params_hash(d->params);
     return wg__probe(&fact[1]);
 }

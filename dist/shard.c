@@ -24,10 +24,10 @@ static void copy_to_buffer(wg_buffer *buffer, const void *values, size_t bytes)
     wg_param_write_end(buffer);
 }
 
-/* The carried values of a shard of this rank. */
-static char *carried_at(const wg_dist *d, size_t i, int64_t shard)
+/* Where the carried values of a shard of this rank begin. */
+static size_t carried_at(const wg_dist *d, size_t i, int64_t shard)
 {
-    return d->carried[i].values + (size_t)(shard - d->first) * d->carried[i].bytes;
+    return (size_t)(shard - d->first) * d->carried[i].bytes;
 }
 
 void wg__restore_means(wg_dist *d)
@@ -36,12 +36,29 @@ void wg__restore_means(wg_dist *d)
         copy_to_buffer(d->means[i].buffer, d->means[i].values, d->means[i].bytes);
 }
 
+/* Between steps they have the values of this rank's last shard. */
+void wg__restore_carried(wg_dist *d)
+{
+    for (size_t i = 0; i < d->n_carried && d->begun; i++)
+        copy_to_buffer(d->carried[i].buffer, d->carried[i].values + carried_at(d, i, d->end - 1),
+                       d->carried[i].bytes);
+}
+
+void wg__carry_on(wg_dist *d)
+{
+    for (size_t i = 0; i < d->n_carried && d->shards > 1; i++) {
+        char *values = d->carried[i].values;
+        d->carried[i].values = d->carried[i].after;
+        d->carried[i].after = values;
+    }
+}
+
 /* Gives the buffers the values that they have for the next shard. */
 static void give_buffers(wg_dist *d)
 {
     wg__restore_means(d);
     for (size_t i = 0; i < d->n_carried; i++)
-        copy_to_buffer(d->carried[i].buffer, carried_at(d, i, d->next), d->carried[i].bytes);
+        copy_to_buffer(d->carried[i].buffer, d->carried[i].values + carried_at(d, i, d->next), d->carried[i].bytes);
     for (size_t i = 0; i < d->n_means; i++) d->means[i].version = wg_param_version(d->means[i].buffer);
     for (size_t i = 0; i < d->n_others; i++) d->others[i].version = wg_param_version(d->others[i].buffer);
 }
@@ -50,7 +67,8 @@ static void give_buffers(wg_dist *d)
 static wg_status take_buffers(wg_dist *d)
 {
     for (size_t i = 0; i < d->n_carried; i++)
-        memcpy(carried_at(d, i, d->next), wg_param_value(d->carried[i].buffer), d->carried[i].bytes);
+        memcpy(d->carried[i].after + carried_at(d, i, d->next), wg_param_value(d->carried[i].buffer),
+               d->carried[i].bytes);
     for (size_t i = 0; i < d->n_means; i++)
         d->changed |= wg_param_version(d->means[i].buffer) != d->means[i].version;
     for (size_t i = 0; i < d->n_others; i++)
@@ -67,13 +85,15 @@ static wg_status take_buffers(wg_dist *d)
 
 static wg__range everything(const wg_dist *d) { return (wg__range){0, d->grads.numel}; }
 
+static void keep(wg__kept *kept) { memcpy(kept->values, wg_param_value(kept->buffer), kept->bytes); }
+
 static void begin_step(wg_dist *d)
 {
     d->error = (wg_error){0};
     d->changed = false;
     d->begun = true;
-    for (size_t i = 0; i < d->n_means; i++)
-        memcpy(d->means[i].values, wg_param_value(d->means[i].buffer), d->means[i].bytes);
+    for (size_t i = 0; i < d->n_means; i++) keep(&d->means[i]);
+    for (size_t i = 0; i < d->n_carried && d->shards == 1; i++) keep(&d->carried[i]);
 }
 
 void wg__step_clear(wg_dist *d)
@@ -149,9 +169,10 @@ static void on_gradient(void *context, wg_param *param, void *gradient)
     wg_dist *d = context;
     bool moved;
     if (d->on_gradient) d->on_gradient(d->on_gradient_context, param, gradient);
-    if (wg_param_set(param) != d->params || d->trained_at[wg_param_index(param)] < 0) return;
+    const int64_t place = wg_param_set(param) == d->params ? wg__place_of_trained(d, param) : -1;
+    if (place < 0) return;
     const uint64_t before = d->world->counts.gradient_bytes;
-    wg__halving_final(d, (size_t)d->trained_at[wg_param_index(param)]);
+    wg__halving_final(d, (size_t)place);
     (void)wg__halving_go_on(d, &moved);
     d->world->counts.early_bytes += d->world->counts.gradient_bytes - before;
 }

@@ -119,7 +119,12 @@ wg_status wg_dist_step(wg_dist *d, int stop, wg_dist_result *result)
     if (status == WG_OK) status = tell_all(d, stop, result);
     if (status == WG_OK) status = add_values(d, result);
     if (status == WG_OK) status = d->shards > 1 ? update(d, result) : update_alone(d, result);
-    if (status != WG_OK && d->shards > 1) wg__restore_means(d);
+    if (status == WG_OK) {
+        wg__carry_on(d);
+    } else {
+        wg__restore_means(d);
+        wg__restore_carried(d);
+    }
     wg__step_clear(d);
     return status;
 }

@@ -21,9 +21,6 @@ static wg_status check_to_save(const char *path, const wg_checkpoint *c, wg_erro
     if (c->saved_as == WG_BF16 && wg_params_dtype(c->params) != WG_F32)
         return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "only parameters of f32 are saved as bf16, not of %s",
                             path, wg_dtype_name(wg_params_dtype(c->params)));
-    if (c->optimizer && !wg_optimizer_is_whole(c->optimizer))
-        return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "this process has only a part of the optimizer's state",
-                            path);
     return wg__checkpoint_adopt(path, c, error);
 }
 

@@ -28,7 +28,8 @@ static inline wg_status wg__checkpoint_check_metadata(const char *path, const wg
 }
 
 /* Makes the optimizer's arrays for every parameter that it trains. WG_ERR_ARGUMENT if those are of another set: its
- * state would be taken for that of parameters with the same names. */
+ * state would be taken for that of parameters with the same names. Also if it has only a part of its state: the arrays
+ * are shorter than their shapes say. */
 wg_status wg__checkpoint_adopt(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 #endif

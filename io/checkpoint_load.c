@@ -16,6 +16,9 @@ wg_status wg__checkpoint_adopt(const char *path, const wg_checkpoint *checkpoint
     wg_optimizer *optimizer = checkpoint->optimizer;
     if (optimizer && wg_optimizer_params(optimizer) != checkpoint->params)
         return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "the optimizer is of another parameter set", path);
+    if (optimizer && !wg_optimizer_is_whole(optimizer))
+        return wg_error_set(error, WG_ERR_ARGUMENT, WG__AT "this process has only a part of the optimizer's state",
+                            path);
     const wg_status status = optimizer ? wg_optimizer_adopt(optimizer) : WG_OK;
     return status == WG_OK ? status
                            : wg_error_set(error, status, WG__AT "%s", path, wg_optimizer_message(optimizer));
@@ -224,15 +227,17 @@ static bool check_parts(loader *l, const wg_param *p, wg__part *parts, size_t n)
     const wg_shape shape = wg_param_shape(p);
     const int64_t rows = shape.rank > 0 ? shape.size[0] : 1;
     int64_t at = 0;
+    const wg__part *before = NULL; /* the part that ends at `at` */
     bool all_fit = true;
     for (size_t i = 0; i < n; i++) {
         if (!compare(l, &parts[i], p, n == 1)) return false;
         all_fit = all_fit && parts[i].fits;
         if (!parts[i].fits) continue;
-        if (i > 0 && parts[i - 1].fits && parts[i].row < at && !is_tie(l, &parts[i - 1], &parts[i], p))
-            return false;
+        if (before && parts[i].row < at && !is_tie(l, before, &parts[i], p)) return false;
         if (all_fit && parts[i].row > at && !missing_rows(l, p, at, parts[i].row)) return false;
-        if (parts[i].row + parts[i].rows > at) at = parts[i].row + parts[i].rows;
+        if (parts[i].row + parts[i].rows <= at) continue;
+        at = parts[i].row + parts[i].rows;
+        before = &parts[i];
     }
     return !all_fit || at >= rows || missing_rows(l, p, at, rows);
 }

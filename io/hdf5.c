@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_DEPTH = 32, MOST_LEVEL = 16 };
+enum { MOST_DEPTH = 32 };
 
 /* ---- links ---- */
 
@@ -38,9 +38,10 @@ typedef struct table {
 
 /* A node: "SNOD", version, the number of its symbols; of each its name in the heap, its object, what the scratch is
  * (2: a soft link), 4 bytes, 16 of scratch. */
-static wg_status walk_symbols(const table *t, uint64_t at)
+static wg_status walk_symbols(void *context, const char *key, uint64_t at)
 {
     enum { HEAD = 8, SYMBOL = 40, SOFT = 2 };
+    const table *t = context;
     char head[HEAD], *symbols = NULL;
     wg_status status = wg__h5_take(t->h, at, head, sizeof head);
     if (status != WG_OK) return status;
@@ -59,30 +60,12 @@ static wg_status walk_symbols(const table *t, uint64_t at)
     return status;
 }
 
-/* "TREE", kind, level, the number of children, two siblings; then key, child, ..., key. */
-static wg_status walk_tree(const table *t, uint64_t at, int level)
-{
-    char head[24], *keys = NULL;
-    wg_status status = wg__h5_take(t->h, at, head, sizeof head);
-    if (status != WG_OK) return status;
-    if (level < 0) level = (uint8_t)head[5];
-    if (memcmp(head, "TREE\0", 5) != 0 || level != (uint8_t)head[5] || level > MOST_LEVEL)
-        return wg__h5_fail(t->h, "its symbol table is damaged");
-    const size_t n = wg__get16(head + 6);
-    status = wg__h5_take_new(t->h, at + sizeof head, 16 * n, &keys);
-    for (size_t i = 0; i < n && status == WG_OK; i++) {
-        const uint64_t child = wg__get64(keys + 16 * i + 8);
-        status = level > 0 ? walk_tree(t, child, level - 1) : walk_symbols(t, child);
-    }
-    free(keys);
-    return status;
-}
-
 /* The message has the tree and the heap: "HEAP", version, the size of the names, free places, where the names are. */
 static wg_status walk_table(wg__h5 *h, const wg__h5_message *m, size_t length, int depth)
 {
     char head[32];
     table t = {.h = h, .length = length, .depth = depth};
+    const wg__h5_tree nodes = {h, 0, 8, "its symbol table is damaged", walk_symbols, &t};
     if (m->size < 16) return wg__h5_fail(h, "its symbol table is damaged");
     const uint64_t tree = wg__get64(m->data);
     wg_status status = wg__h5_take(h, wg__get64(m->data + 8), head, sizeof head);
@@ -90,7 +73,7 @@ static wg_status walk_table(wg__h5 *h, const wg__h5_message *m, size_t length, i
     if (memcmp(head, "HEAP\0", 5) != 0) return wg__h5_fail(h, "its symbol table is damaged");
     status = wg__h5_take_new(h, wg__get64(head + 24), wg__get64(head + 8), &t.names);
     t.size = (size_t)wg__get64(head + 8);
-    if (status == WG_OK) status = walk_tree(&t, tree, -1);
+    if (status == WG_OK) status = wg__h5_walk_tree(&nodes, tree);
     free(t.names);
     return status;
 }
@@ -183,9 +166,10 @@ static wg_status find_root(wg__h5 *h, uint64_t *root)
     return WG_OK;
 }
 
-wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *error)
+/* `size` is that of the file on disk, which the limit goes by. */
+static wg_status read_hdf5(wg_safetensors *file, wg__source *source, uint64_t size, wg_error *error)
 {
-    const wg__reader as_reader = {.file_size = source->size};
+    const wg__reader as_reader = {.file_size = size};
     wg__h5 h = {.file = file,
                 .source = source,
                 .budget = (1 << 16) + 4 * source->size,
@@ -196,6 +180,11 @@ wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *erro
     wg_status status = find_root(&h, &root);
     if (status == WG_OK) status = visit(&h, root, 0, 0);
     return status == WG_OK ? wg__tensors_sort(file, error) : status;
+}
+
+wg_status wg__read_hdf5(wg_safetensors *file, wg__source *source, wg_error *error)
+{
+    return read_hdf5(file, source, source->size, error);
 }
 
 wg_status wg__read_keras(wg_safetensors *file, wg__zip *zip, const wg__member *weights, wg_error *error)
@@ -211,7 +200,7 @@ wg_status wg__read_keras(wg_safetensors *file, wg__zip *zip, const wg__member *w
     }
     if (status == WG_OK) status = wg__zip_end(zip, error);
     wg__source source = {.path = file->path, .size = bytes.size, .bytes = bytes.data};
-    if (status == WG_OK) status = wg__read_hdf5(file, &source, error);
+    if (status == WG_OK) status = read_hdf5(file, &source, zip->source->size, error);
     wg__bytes_fini(&bytes);
     return status;
 }

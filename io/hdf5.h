@@ -10,8 +10,8 @@
  * files, external and virtual storage, other filters, newer indices of chunks. Soft links are passed over: what they
  * name has its own name. So are attributes, and datasets of no numbers, such as strings.
  *
- * hdf5.c walks through groups, hdf5_heap.c through large ones, hdf5_header.c reads the header of an object, hdf5_type.c
- * types and shapes, hdf5_data.c elements. */
+ * hdf5.c walks through groups, hdf5_heap.c through large ones, hdf5_header.c reads the header of an object and walks
+ * through trees, hdf5_type.c reads types and shapes, hdf5_data.c elements. */
 #ifndef WG_HDF5_H
 #define WG_HDF5_H
 
@@ -26,7 +26,8 @@ typedef struct wg__h5 {
     wg__source *source;
     uint64_t budget; /* bytes of structures, without elements, that may still be read: ends circles among them */
     uint64_t packed; /* bytes of elements in the file, of all datasets so far: at most the file's size */
-    uint64_t limit;  /* of the bytes of elements, as of wg__reader_limit */
+    uint64_t limit;  /* of the bytes of elements, as of wg__reader_limit; of those of chunks, too: */
+    uint64_t chunks; /* bytes of all chunks so far, inflated, with those outside of their datasets */
     char path[WG__H5_PATH + 1];
     wg_error *error;
 } wg__h5;
@@ -75,6 +76,20 @@ void wg__h5_header_fini(wg__h5_header *header);
 bool wg__h5_next(const wg__h5_header *header, size_t *at, wg__h5_message *m);
 /* The first message of a type. */
 bool wg__h5_find(const wg__h5_header *header, uint8_t type, wg__h5_message *m);
+
+/* ---- version 1 B-trees: symbol tables, and chunks of a dataset ---- */
+
+typedef struct wg__h5_tree {
+    wg__h5 *h;
+    char kind;           /* 0: of symbol tables, 1: of chunks */
+    size_t key_size;     /* bytes in front of the address of a child */
+    const char *damaged; /* what to say of a tree that is none */
+    wg_status (*leaf)(void *context, const char *key, uint64_t child);
+    void *context;
+} wg__h5_tree;
+
+/* Calls leaf for all leaves of the tree with its root at this address, in their order. */
+wg_status wg__h5_walk_tree(const wg__h5_tree *tree, uint64_t at);
 
 /* ---- links of a large group ---- */
 

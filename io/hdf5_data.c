@@ -23,7 +23,7 @@ typedef struct chunked {
     char *raw, *other;                            /* [bytes] while elements are read; NULL before */
 } chunked;
 
-enum { DEFLATE = 1, SHUFFLE = 2, MOST_RATIO = 1032 /* of deflate */, MOST_LEVEL = 16, NODE_HEAD = 24 };
+enum { DEFLATE = 1, SHUFFLE = 2, MOST_RATIO = 1032 /* of deflate */ };
 
 /* Room for the elements, behind those of the datasets before. */
 static wg_status more(wg__h5 *h, const wg__h5_array *a, char **to)
@@ -142,8 +142,9 @@ static wg_status read_chunk(chunked *c, uint64_t at, size_t n, uint32_t skipped,
 
 /* A key and its chunk: size in the file, filters that were skipped, where the chunk begins; the address. Chunks are
  * sorted, and none is missing, so that each has its number in the grid. */
-static wg_status visit_chunk(chunked *c, const char *key)
+static wg_status visit_chunk(void *context, const char *key, uint64_t at)
 {
+    chunked *c = context;
     const int rank = c->a->shape.rank;
     const uint32_t n = wg__get32(key), skipped = wg__get32(key + 4);
     const bool deflated = c->deflate >= 0 && !(skipped >> c->deflate & 1);
@@ -161,33 +162,15 @@ static wg_status visit_chunk(chunked *c, const char *key)
         return wg__h5_fail(c->h, "the size of a chunk is impossible");
     c->found++;
     c->packed += n;
-    return c->raw ? read_chunk(c, wg__get64(key + 16 + 8 * rank), n, skipped, origin) : WG_OK;
-}
-
-/* A node of the tree: "TREE", kind, level, the number of children, two siblings; then key, child, ..., key. */
-static wg_status walk_chunks(chunked *c, uint64_t at, int level)
-{
-    char head[NODE_HEAD], *keys = NULL;
-    wg_status status = wg__h5_take(c->h, at, head, sizeof head);
-    if (status != WG_OK) return status;
-    if (memcmp(head, "TREE\1", 5) != 0) return wg__h5_fail(c->h, "the index of its chunks is damaged");
-    const size_t key = 16 + 8 * (size_t)c->a->shape.rank, n = wg__get16(head + 6);
-    if (level < 0) level = (uint8_t)head[5];
-    if (level != (uint8_t)head[5] || level > MOST_LEVEL)
-        return wg__h5_fail(c->h, "the index of its chunks is damaged");
-    status = wg__h5_take_new(c->h, at + sizeof head, n * (key + 8), &keys);
-    for (size_t i = 0; i < n && status == WG_OK; i++) {
-        const char *entry = keys + i * (key + 8);
-        status = level > 0 ? walk_chunks(c, wg__get64(entry + key), level - 1) : visit_chunk(c, entry);
-    }
-    free(keys);
-    return status;
+    return c->raw ? read_chunk(c, at, n, skipped, origin) : WG_OK;
 }
 
 static wg_status walk_all(chunked *c, uint64_t at)
 {
+    const size_t key_size = 16 + 8 * (size_t)c->a->shape.rank;
+    const wg__h5_tree tree = {c->h, 1, key_size, "the index of its chunks is damaged", visit_chunk, c};
     c->found = c->packed = 0;
-    wg_status status = walk_chunks(c, at, -1);
+    wg_status status = wg__h5_walk_tree(&tree, at);
     if (status == WG_OK && c->found != c->chunks)
         status = wg__h5_fail(c->h, "some of its chunks were never written");
     return status;
@@ -215,6 +198,7 @@ static wg_status read_chunked(wg__h5 *h, const wg__h5_header *header, const wg__
 {
     chunked c = {.h = h, .a = a, .bytes = a->width, .chunks = 1, .shuffle = -1, .deflate = -1};
     wg__h5_message filters;
+    uint64_t all;
     const int rank = a->shape.rank;
     if (rank == 0) return wg__h5_fail(h, "it is one number in chunks, which HDF5 does not allow");
     if (layout->size < 3 || (uint8_t)layout->data[2] != rank + 1 || layout->size < 11 + 4 * ((size_t)rank + 1) ||
@@ -228,7 +212,9 @@ static wg_status read_chunked(wg__h5 *h, const wg__h5_header *header, const wg__
         c.grid[i] = (a->shape.size[i] - 1) / c.size[i] + 1;
         c.chunks *= (uint64_t)c.grid[i]; /* at most the elements, whose number fits */
     }
-    if (c.bytes > h->limit) return wg__h5_fail(h, "its chunks have an impossible size");
+    if (__builtin_mul_overflow(c.bytes, c.chunks, &all) || all > h->limit - h->chunks)
+        return wg__h5_fail(h, "with it, chunks have more bytes than the limit, 64 times the file's");
+    h->chunks += all;
     wg_status status = wg__h5_find(header, WG__H5_FILTERS, &filters) ? read_filters(&c, &filters) : WG_OK;
     if (status != WG_OK) return status;
     return at == WG__H5_NOWHERE ? wg__h5_fail(h, "its elements were never written") : read_all_chunks(&c, at);

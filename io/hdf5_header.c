@@ -1,10 +1,11 @@
-/* Reading structures of an HDF5 file, and the header of an object: blocks of messages, in two versions. See hdf5.h. */
+/* Reading structures of an HDF5 file: trees, and the header of an object, which is blocks of messages in two versions.
+ * See hdf5.h. */
 #include "hdf5.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_BLOCKS = 4096 };
+enum { MOST_BLOCKS = 4096, MOST_LEVEL = 16 };
 
 wg_status wg__h5_fail(const wg__h5 *h, const char *reason)
 {
@@ -28,6 +29,32 @@ wg_status wg__h5_take_new(wg__h5 *h, uint64_t at, uint64_t n, char **to)
     (*to)[n] = 0;
     return wg__h5_take(h, at, *to, (size_t)n);
 }
+
+/* ---- trees ---- */
+
+/* A node: "TREE", kind, level, the number of children, two siblings; then key, child, ..., key. level < 0: any, of the
+ * root. */
+static wg_status walk_node(const wg__h5_tree *t, uint64_t at, int level)
+{
+    const char begin[] = {'T', 'R', 'E', 'E', t->kind};
+    char head[24], *entries = NULL;
+    wg_status status = wg__h5_take(t->h, at, head, sizeof head);
+    if (status != WG_OK) return status;
+    if (level < 0) level = (uint8_t)head[5];
+    if (memcmp(head, begin, sizeof begin) != 0 || level != (uint8_t)head[5] || level > MOST_LEVEL)
+        return wg__h5_fail(t->h, t->damaged);
+    const size_t n = wg__get16(head + 6), size = t->key_size + 8;
+    status = wg__h5_take_new(t->h, at + sizeof head, n * size, &entries);
+    for (size_t i = 0; i < n && status == WG_OK; i++) {
+        const char *key = entries + i * size;
+        const uint64_t child = wg__get64(key + t->key_size);
+        status = level > 0 ? walk_node(t, child, level - 1) : t->leaf(t->context, key, child);
+    }
+    free(entries);
+    return status;
+}
+
+wg_status wg__h5_walk_tree(const wg__h5_tree *tree, uint64_t at) { return walk_node(tree, at, -1); }
 
 /* ---- headers ---- */
 

@@ -158,8 +158,9 @@ typedef struct wg_safetensors wg_safetensors; /* an open file of tensors, in any
  *
  * Needs memory for the file and 32 bytes per tensor. In addition: for an array in Fortran order or a tensor that is not
  * contiguous its own size, at most the file's in all; 64 bytes for a member of an archive; for a pickle 32 times its
- * size; for deflated members and chunks what arrives, at most the limit above; for a .keras its weights twice; for
- * GGUF 7.2 times the size of quantized elements, and 200 bytes a tensor. Returns NULL on error. */
+ * size; for deflated members and chunks what arrives, at most the limit above, and a chunk twice while it is read; for
+ * a .keras its weights twice; for GGUF 7.2 times the size of quantized elements, and 200 bytes a tensor. Returns NULL
+ * on error. */
 WG_API wg_safetensors *wg_safetensors_open(const char *path, wg_error *error);
 /* The same for a file in memory, which it copies. Messages use name (NULL: none) in place of the path. */
 WG_API wg_safetensors *wg_safetensors_parse(const void *bytes, size_t size, const char *name, wg_error *error);
@@ -168,7 +169,7 @@ WG_API void wg_safetensors_close(wg_safetensors *file);
 
 /* The tensors, sorted by name: index 0 .. count - 1. Their pointers are valid until the file is closed. */
 WG_API size_t wg_safetensors_count(const wg_safetensors *file);
-WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index); /* zeros past the end */
+WG_API wg_entry wg_safetensors_at(const wg_safetensors *file, size_t index); /* past the end: no name, rank -1 */
 /* Finds a tensor by name. Returns false, with *entry zero, if there is none. */
 WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg_entry *entry);
 /* Converts a tensor's elements to f32, f64, i32 or bool, in `to`, of its number of elements: floats to the nearest
@@ -182,7 +183,7 @@ WG_API bool wg_safetensors_find(const wg_safetensors *file, const char *name, wg
  *         status = wg_entry_read(&e, WG_I32, labels, &error);
  */
 WG_CHECKED WG_API wg_status wg_entry_read(const wg_entry *entry, wg_dtype dtype, void *to, wg_error *error);
-/* The metadata value of a key; NULL if there is none. Only safetensors files have metadata. */
+/* The metadata value of a key; NULL if there is none. Of safetensors and GGUF files; others have no metadata. */
 WG_API const char *wg_safetensors_metadata(const wg_safetensors *file, const char *key);
 /* The metadata: index 0 .. count - 1. */
 WG_API size_t wg_safetensors_metadata_count(const wg_safetensors *file);
@@ -247,9 +248,9 @@ typedef struct wg_checkpoint {
     size_t n_map;          /* rows of the map */
 } wg_checkpoint;
 
-/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, the
- * optimizer is of another set (also on loading), or parameters of f64 are to be saved in bf16; other errors as of
- * wg_safetensors_write. */
+/* Writes a checkpoint atomically. WG_ERR_ARGUMENT if there are no parameters, a metadata key is reserved, the optimizer
+ * is of another set or has only a part of its state (both also on loading), or parameters of f64 are to be saved in
+ * bf16; other errors as of wg_safetensors_write. */
 WG_CHECKED WG_API wg_status wg_checkpoint_save(const char *path, const wg_checkpoint *checkpoint, wg_error *error);
 
 /* How a file and a set differ. */

@@ -11,10 +11,10 @@ typedef struct array {
     wg_safetensors *file;
     wg__zip *zip; /* the open member; NULL: a file of its own */
     wg__source *source;
-    uint64_t at, left; /* of the source; bytes to come */
-    const char *name;  /* of the tensor */
-    const char *header, *text, *end;
-    int type; /* of wg__types */
+    uint64_t at, left;      /* of the source; bytes to come */
+    const char *name;       /* of the tensor */
+    const char *text, *end; /* of the header */
+    int type;               /* of wg__types */
     bool big_endian, fortran;
     wg_shape shape;
     wg_error *error;

@@ -59,8 +59,12 @@ wg_safetensors *wg_safetensors_open(const char *path, wg_error *error)
 {
     wg__reader reader;
     if (wg__reader_open_plain(&reader, path, error) != WG_OK) return NULL;
-    wg__source source = {.path = path, .size = reader.is_pipe ? 0 : reader.file_size, .reader = &reader};
-    wg_safetensors *file = open_source(&source, error);
+    wg__source source = {.path = path, .size = reader.file_size, .reader = &reader};
+    wg_safetensors *file = NULL;
+    if (reader.is_pipe)
+        wg_error_set(error, WG_ERR_IO, WG__AT "is a pipe: write it to a file first", path);
+    else
+        file = open_source(&source, error);
     wg__reader_close(&reader);
     return file;
 }

@@ -26,8 +26,8 @@ static wg_status update_infer(wg_infer *c)
 /* The indices of the slice: start, start + 1, ..., as far back as they must be to fit. */
 static wg_tensor indices(wg_tensor start, int64_t n, int64_t size)
 {
-    wg_tensor first = wg_minimum(wg_reshape(start, WG_SCALAR), wg_scalar(start.tape, WG_I32, (double)(size - n)));
-    first = wg_maximum(first, wg_scalar(start.tape, WG_I32, 0));
+    wg_tensor first = wg_minimum(wg_reshape(start, WG_SCALAR), wg__constant(start, (double)(size - n)));
+    first = wg_maximum(first, wg__constant(start, 0));
     return wg_add(wg_arange(start.tape, WG_I32, 0, 1, n), first);
 }
 

@@ -200,8 +200,10 @@ WG_API bool wg_optimizer_state_at(wg_optimizer *optimizer, size_t index, const c
  * part of the parameters (dist/dist.h). WG_ERR_ARGUMENT if the range is not inside of the parameter, or if it changes
  * after the first step; WG_ERR_MEMORY. On error the range is as before. */
 WG_API wg_status wg_optimizer_own(wg_optimizer *optimizer, const wg_param *param, int64_t begin, int64_t end);
-/* Whether it updates every element of every parameter. If not, wg_checkpoint_save refuses to save it. */
+/* Whether it updates every element of every parameter. If not, wg_checkpoint_save and wg_checkpoint_load refuse it. */
 WG_API bool wg_optimizer_is_whole(const wg_optimizer *optimizer);
+/* Equal for optimizers whose steps are the same: by formula, options, learning rate and groups. 0 for NULL. */
+WG_API uint64_t wg_optimizer_hash(const wg_optimizer *optimizer);
 /* The number of state arrays of a parameter's shape: 2 for Adam. */
 WG_API int wg_optimizer_slots(const wg_optimizer *optimizer);
 

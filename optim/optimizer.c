@@ -4,6 +4,7 @@
 #include "../autograd/base/fp.h"
 #include "../autograd/base/isa.h"
 #include "../autograd/base/pattern.h"
+#include "../autograd/base/random.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -367,6 +368,13 @@ static void update_piece(void *context, size_t i, int64_t at, int64_t n)
     update(n, (char *)m->value + (size_t)m->first * size + bytes, gradient_at(l, m, at), slot, m->c);
 }
 
+static double lr_of(const wg_optimizer *o, const member *m) { return o->lr * m->lr_scale; }
+
+static double decay_of(const wg_optimizer *o, const member *m)
+{
+    return m->weight_decay >= 0 ? m->weight_decay : o->weight_decay;
+}
+
 static void update(wg_optimizer *o, const wg__update_kernels *kernels)
 {
     double c[WG__COEFFICIENTS] = {0}, last_lr = -1, last_decay = -1; /* arguments that c was computed from */
@@ -374,7 +382,7 @@ static void update(wg_optimizer *o, const wg__update_kernels *kernels)
     for (uint32_t i = 0; i < o->n_members; i++) {
         member *m = &o->members[i];
         if (wg_param_is_frozen(m->param)) continue;
-        double lr = o->lr * m->lr_scale, decay = m->weight_decay >= 0 ? m->weight_decay : o->weight_decay;
+        double lr = lr_of(o, m), decay = decay_of(o, m);
         if (*m->steps < INT32_MAX) ++*m->steps;
         if (lr != last_lr || decay != last_decay || *m->steps != last_steps) {
             o->kind->coefficients(&o->options, lr, decay, *m->steps, c);
@@ -403,6 +411,24 @@ wg_status wg_optimizer_step(wg_optimizer *o)
     }
     *(status == WG_OK ? &o->steps : &o->refused) += 1;
     return status;
+}
+
+/* Options are known by the coefficients that they give: in first steps some do not count, such as SGD's momentum. */
+uint64_t wg_optimizer_hash(const wg_optimizer *o)
+{
+    static const int32_t steps[] = {1, 2, 1000};
+    if (!o) return 0;
+    const wg__fp caller = wg__fp_begin();
+    uint64_t hash = wg__hash_bytes(0, o->kind->name, strlen(o->kind->name));
+    hash = wg__hash_bytes(hash, &o->kind->update, sizeof o->kind->update);
+    for (uint32_t i = 0; i < o->n_members; i++)
+        for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+            double c[WG__COEFFICIENTS] = {0};
+            o->kind->coefficients(&o->options, lr_of(o, &o->members[i]), decay_of(o, &o->members[i]), steps[k], c);
+            hash = wg__hash_bytes(hash, c, sizeof c);
+        }
+    wg__fp_end(&caller);
+    return hash;
 }
 
 /* ---- reading and setting ---- */

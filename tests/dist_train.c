@@ -201,6 +201,8 @@ static size_t trained_of(const wg_params *set)
     return n;
 }
 
+static bool tried; /* the step whose loss was not finite */
+
 static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, pictures *data, uint64_t step,
                             wg_dist_result *result)
 {
@@ -216,7 +218,8 @@ static wg_status train_step(wg_dist *dist, model *m, wg_tape *tape, pictures *da
         wg_tensor loss = wg_keep(m->kind[0] == 'l'   ? lstm_loss(m, tape, step, first)
                                  : m->kind[0] == 'g' ? gpt_loss(m, tape, step, first, n)
                                                      : conv_loss(m, x, y));
-        if (step == (uint64_t)number_of("nan", 1e9) && shard == 1) loss = wg_scale(loss, (double)INFINITY);
+        if (step == (uint64_t)number_of("nan", 1e9) && shard == 1 && !tried)
+            loss = wg_scale(loss, (double)INFINITY);
         size_t given = 0;
         wg_tape_on_gradient(tape, count_given, &given);
         wg_status status = wg_dist_backward(dist, loss, (double)n);
@@ -320,7 +323,10 @@ static int train(wg_dist *dist, model *m, wg_tape *tape, pictures *data, const w
     for (uint64_t step = checkpoint.step; step < steps && result.stop == 0; step++) {
         suffer(step);
         if (data->scattered && wg_dist_scatter(dist, data->feed, step, &error) != WG_OK) return give_up(error.text);
-        if (train_step(dist, m, tape, data, step, &result) != WG_OK) return give_up(wg_dist_message(dist));
+        wg_status status = train_step(dist, m, tape, data, step, &result);
+        tried = status == WG_ERR_NONFINITE && number_of("again", 0) != 0;
+        if (tried) status = train_step(dist, m, tape, data, step, &result);
+        if (status != WG_OK) return give_up(wg_dist_message(dist));
         checkpoint.step = step + 1;
         if (save && (checkpoint.step % every == 0 || checkpoint.step == steps || result.stop) &&
             wg_dist_save(dist, save, &checkpoint, &error) != WG_OK)
@@ -353,12 +359,14 @@ int main(int argc, char **argv)
     if (rank == (int)number_of("other", -1)) *(float *)wg_param_write_begin(wg_params_at(m.params, 0)) += 1;
     wg_adam_options adam = wg_adam_defaults();
     adam.lr = 0.01;
+    if (rank == (int)number_of("beta", -1)) adam.beta2 = 0.99;
     wg_optimizer *optimizer = wg_adam_new(m.params, adam);
     wg_dist_options options = wg_dist_defaults();
     options.shards = shards;
     options.clip_norm = number_of("clip", 1);
     options.overlap = number_of("overlap", 1) != 0;
     options.seed = 5;
+    if (rank == (int)number_of("means", -1)) options.means = "";
     wg_tape_options tape_options = wg_tape_defaults();
     tape_options.pool = wg_pool_new((int)number_of("threads", 1));
     wg_tape *tape = wg_tape_new(tape_options);

@@ -135,6 +135,8 @@ static double x_of(int64_t shard, int64_t i)
     return (double)(float)(1.0 / (double)(1 + (shard * 31 + i * 7) % 13));
 }
 
+static float first_of(const wg_param *p) { return ((const float *)wg_param_value(p))[0]; }
+
 static void record(run *r, int64_t shard, double factor)
 {
     float x[N];
@@ -188,7 +190,7 @@ static void shards_are_added_along_the_tree(void)
         shards += count_of(s) * (double)s;
     }
     CHECK(fabs(result.norm - sqrt(norm)) < 1e-12 && result.values[0] == values / counts && result.stop == 7);
-    CHECK(fabs(((const float *)wg_param_value(r.mean))[0] - (4 + shards / counts)) < 1e-6);
+    CHECK(fabs(first_of(r.mean) - (4 + shards / counts)) < 1e-6);
     CHECK(step(&r, 1, 1, &result) == WG_OK);
     while (wg_dist_next(r.dist, r.tape, 2) == 0 && wg_dist_add(r.dist, 0, NULL) == WG_OK) {}
     CHECK(((const float *)wg_param_value(r.state))[1] == 2 * 2); /* shard 1 has carried 2 on, twice */
@@ -203,9 +205,10 @@ static void refused_steps(void)
     wg_dist_result result;
     CHECK(step(&r, 0, 1, &result) == WG_OK);
     const uint64_t hash = wg_params_hash(r.params);
-    const float mean = ((const float *)wg_param_value(r.mean))[0];
+    const float mean = first_of(r.mean), state = first_of(r.state);
     const double value = 1;
     CHECK(step(&r, 1, 1e39, &result) == WG_ERR_NONFINITE);
+    CHECK(first_of(r.mean) == mean && first_of(r.state) == state && state == SHARDS);
     CHECK(strcmp(wg_dist_message(r.dist), "dist: gradient of w is not finite at element 0") == 0);
     CHECK(wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT && strstr(wg_dist_message(r.dist), "was not added"));
     CHECK(wg_dist_next(r.dist, r.tape, 1) == 0 && wg_dist_next(r.dist, r.tape, 1) == -1);
@@ -230,8 +233,9 @@ static void refused_steps(void)
     for (int s = 0; s < SHARDS; s++)
         CHECK(wg_dist_next(r.dist, r.tape, 1) == s && wg_dist_add(r.dist, 0, NULL) == WG_OK);
     CHECK(wg_dist_next(r.dist, r.tape, 1) == -1 && wg_dist_step(r.dist, 0, NULL) == WG_ERR_ARGUMENT);
-    CHECK(wg_params_hash(r.params) == hash && ((const float *)wg_param_value(r.mean))[0] == mean);
+    CHECK(wg_params_hash(r.params) == hash && first_of(r.mean) == mean && first_of(r.state) == state);
     CHECK(step(&r, 1, 1, &result) == WG_OK && wg_params_hash(r.params) != hash);
+    CHECK(first_of(r.state) == 2 * state); /* carried on by two steps, not by those that were refused */
     run_end(&r);
 }
 
@@ -404,13 +408,13 @@ static void checkpoints(void)
     CHECK(wg_dist_save(a.dist, path, &(wg_checkpoint){.step = 3, .seed = 9}, &error) == WG_OK);
     CHECK(step(&a, 3, 1, &result) == WG_OK);
     const uint64_t want = wg_params_hash(a.params);
-    const float state = ((const float *)wg_param_value(a.state))[0];
+    const float state = first_of(a.state);
     run_end(&a);
     wg_checkpoint c = {0};
     run_begin(&b, SHARDS);
     CHECK(wg_dist_load(b.dist, path, &c, &error) == WG_OK && c.step == 3 && c.seed == 9);
     CHECK(step(&b, 3, 1, &result) == WG_OK && wg_params_hash(b.params) == want);
-    CHECK(((const float *)wg_param_value(b.state))[0] == state);
+    CHECK(first_of(b.state) == state);
     run_end(&b);
     run_begin(&b, SHARDS - 1);
     CHECK(wg_dist_load(b.dist, path, &c, &error) == WG_ERR_FORMAT &&

@@ -21,6 +21,7 @@ typedef struct run {
     wg_world *world;
     wg_params *params;
     wg_param *w;
+    wg_buffer *mean, *state;
     wg_optimizer *optimizer;
     wg_tape *tape;
     wg_dist *dist;
@@ -35,7 +36,8 @@ static run run_new(setting s, int64_t shards)
     wg_param *still = wg_param_new(r.params, "still", WG_DIMS(4), wg_init_constant(3));
     wg_param_freeze(still, s.frozen);
     r.w = wg_param_new(r.params, "w", WG_DIMS(s.n ? s.n : N), wg_init_uniform(-1, 1));
-    wg_buffer_new(r.params, "state.h", WG_DIMS(s.carried ? s.carried : 2), wg_init_zeros());
+    r.mean = wg_buffer_new(r.params, "running_mean", WG_DIMS(1), wg_init_zeros());
+    r.state = wg_buffer_new(r.params, "state.h", WG_DIMS(s.carried ? s.carried : 2), wg_init_zeros());
     if (s.more_carried) wg_buffer_new(r.params, "state.more", WG_DIMS(1), wg_init_zeros());
     if (s.axes) {
         wg_shape shape = {.rank = s.axes};
@@ -140,6 +142,29 @@ static void a_load_that_fails_changes_nothing(void)
     run_end(&b);
 }
 
+/* An optimizer that has a part of its state, as that of a rank of several, is not saved or loaded as a whole. */
+static void a_part_of_an_optimizer(void)
+{
+    run whole = run_new((setting){.adam = true, .n = 4096}, 0);
+    wg_checkpoint c = {.params = whole.params, .optimizer = whole.optimizer, .step = 1};
+    CHECK(step(&whole, 0) == WG_OK && wg_checkpoint_save(path, &c, NULL) == WG_OK);
+    run_end(&whole);
+    run r = run_new((setting){.adam = true, .n = 4096}, 0);
+    const uint64_t before = wg_params_hash(r.params);
+    wg_safetensors *file = wg_safetensors_open(path, NULL);
+    wg_error error = {0};
+    c = (wg_checkpoint){.params = r.params, .optimizer = r.optimizer};
+    CHECK(wg_optimizer_own(r.optimizer, r.w, 0, 1) == WG_OK);
+    CHECK(wg_checkpoint_load(file, &c, NULL, NULL, &error) == WG_ERR_ARGUMENT);
+    CHECK(strstr(error.text, "only a part of the optimizer's state") && wg_params_hash(r.params) == before);
+    error = (wg_error){0};
+    CHECK(wg_checkpoint_save(path, &c, &error) == WG_ERR_ARGUMENT && strstr(error.text, "only a part"));
+    c.optimizer = NULL;
+    CHECK(wg_checkpoint_load(file, &c, NULL, NULL, NULL) == WG_OK && c.step == 1);
+    wg_safetensors_close(file);
+    run_end(&r);
+}
+
 static void metadata_is_checked(void)
 {
     run r = run_new((setting){0}, SHARDS);
@@ -198,6 +223,28 @@ static void a_set_that_changes(void)
     CHECK(wg_dist_step(r.dist, 0, &result) == WG_ERR_ARGUMENT);
     wg_param_freeze(r.w, false);
     CHECK(step(&r, 1) == WG_OK);
+    run_end(&r);
+}
+
+static float first_of(const wg_param *p) { return ((const float *)wg_param_value(p))[0]; }
+
+/* Of one shard, whose buffers the program may also write between steps: a step that is refused gives them back. */
+static void a_refused_step_of_one_shard(void)
+{
+    run r = run_new((setting){0}, 1);
+    const double value = 1;
+    ((float *)wg_param_write_begin(r.state))[0] = 3;
+    wg_param_write_end(r.state);
+    for (int try = 0; try < 2; try++) {
+        CHECK(wg_dist_next(r.dist, r.tape, 0) == 0);
+        wg_assign(r.mean, wg_add_scalar(wg_use(r.tape, r.mean), 1));
+        wg_assign(r.state, wg_add_scalar(wg_use(r.tape, r.state), 2));
+        const wg_tensor loss = wg_scale(wg_sum_all(wg_use(r.tape, r.w)), try == 0 ? (double)INFINITY : 1);
+        CHECK(wg_dist_backward(r.dist, loss, 1) == WG_OK && wg_tape_reset(r.tape) == WG_OK);
+        CHECK(first_of(r.mean) == 1 && first_of(r.state) == 5 && wg_dist_add(r.dist, 1, &value) == WG_OK);
+        CHECK(wg_dist_step(r.dist, 0, NULL) == (try == 0 ? WG_ERR_NONFINITE : WG_OK));
+        CHECK(first_of(r.mean) == (float)try && first_of(r.state) == (float)(3 + 2 * try));
+    }
     run_end(&r);
 }
 
@@ -312,10 +359,12 @@ int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE_WITH(files_of_other_runs, begin, end),
                                  TEST_CASE_WITH(a_load_that_fails_changes_nothing, begin, end),
+                                 TEST_CASE_WITH(a_part_of_an_optimizer, begin, end),
                                  TEST_CASE_WITH(metadata_is_checked, begin, end),
                                  TEST_CASE_WITH(a_carried_buffer_of_eight_axes, begin, end),
                                  TEST_CASE_WITH(frozen_parameters, begin, end),
                                  TEST_CASE(a_set_that_changes),
+                                 TEST_CASE(a_refused_step_of_one_shard),
                                  TEST_CASE(what_failed_before),
                                  TEST_CASE(nothing_is_predicted),
                                  TEST_CASE(no_world),

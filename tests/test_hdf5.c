@@ -1,5 +1,10 @@
 /* HDF5 files of h5py and Keras: values, refusals, faults. tests/hdf5.py compares many more with h5py itself. */
 #include "tensors_file.h"
+#include "zip_file.h"
+
+#ifdef WG_HAVE_ZLIB
+#include <zlib.h>
+#endif
 
 /* ---- what h5py wrote ---- */
 
@@ -119,6 +124,15 @@ static void test_a_number_in_chunks(void)
     expect_refused(&b, "rank 0", "one number in chunks");
 }
 
+/* Chunks of 48 MiB each that hold 12 elements of a file of 9 KB. */
+static void test_large_chunks(void)
+{
+    static const char layout[] = "\3\2\3";
+    file_bytes b = file_bytes_of("chunks.h5");
+    find_mark(&b, layout, sizeof layout - 1, 0)[11 + 4 + 2] = 96;
+    expect_refused(&b, "chunks", "chunks have more bytes than the limit");
+}
+
 /* A group that contains itself, by its own address in the place of a child's. */
 static void test_circles(void)
 {
@@ -155,6 +169,54 @@ static void case_asks_memory(void)
     }
 }
 
+#ifdef WG_HAVE_ZLIB
+/* Deflates the weights of a .keras into `to`, and adds the headers of an archive; returns its size. */
+static size_t keras_of(const unsigned char *weights, size_t n, unsigned char *to, size_t room)
+{
+    unsigned char *packed = malloc(room);
+    uLongf got = room;
+    assert_true(packed && compress2(packed, &got, weights, n, 9) == Z_OK);
+    const zip_part part = {"model.weights.h5", packed + 2, got - 6}; /* without zlib's head and sum */
+    const zip_places at = zip_file(to, &part, 1);
+    for (int central = 0; central < 2; central++) {
+        unsigned char *version = to + (central ? at.central[0] + 6 : at.local[0] + 4);
+        zip_put(version + 4, 8, 2); /* deflated */
+        zip_put(version + 10, zip_crc(weights, n), 4);
+        zip_put(version + 18, n, 4);
+    }
+    free(packed);
+    return at.size;
+}
+
+/* The limit of a .keras is that of the archive, not of its weights, which are decompressed: 2 MiB of weights in a file
+ * of a few KB whose chunks say to have 96 MiB of elements. */
+static void test_limit_of_keras(void)
+{
+    enum { WEIGHTS = 1 << 21, ROOM = 1 << 16, LONGER = 1 << 20 };
+    static const char shape[] = "\3\0\0\0\0\0\0\0\4\0\0\0\0\0\0", layout[] = "\3\2\3";
+    file_bytes b = file_bytes_of("chunks.h5");
+    zip_put(find_mark(&b, shape, sizeof shape, 0) + 8, 4 * LONGER, 8);
+    zip_put(find_mark(&b, layout, sizeof layout - 1, 0) + 11 + 4, 3 * LONGER, 4);
+    unsigned char *chunk = find_mark(&b, "TREE\1", 5, 0) + 24;
+    for (int i = 0; i < 4; i++, chunk += 40) {
+        zip_put(chunk, 50000, 4);
+        zip_put(chunk + 16, i % 2 * 3 * LONGER, 8);
+    }
+    unsigned char *weights = calloc(WEIGHTS, 1), *file = malloc(2 * ROOM);
+    assert_true(weights && file);
+    memcpy(weights, b.at, b.n);
+    const size_t size = keras_of(weights, WEIGHTS, file, ROOM);
+    wg_error error = {0};
+    fault_begin(0, 0, false);
+    assert_null(wg_safetensors_parse(file, size, "x.keras", &error));
+    assert_true(fault.largest < 1 << 23);
+    fault_end();
+    ASSERT_HAS(error.text, "more bytes than the limit");
+    free(weights);
+    free(file);
+}
+#endif
+
 static wg_status read_symbols(wg_error *error) { return read_tensors("symbols.h5", error); }
 static wg_status read_heap(wg_error *error) { return read_tensors("heap.h5", error); }
 static wg_status read_keras(wg_error *error) { return read_tensors("model.keras", error); }
@@ -180,6 +242,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_refused),         TEST_CASE(test_circles),
         TEST_CASE(test_cut_and_flipped), TEST_CASE(case_asks_memory),
         TEST_CASE(test_faults),          TEST_CASE(test_a_number_in_chunks),
+        TEST_CASE(test_large_chunks),
+#ifdef WG_HAVE_ZLIB
+        TEST_CASE(test_limit_of_keras),
+#endif
     };
     return RUN_TESTS(tests);
 }

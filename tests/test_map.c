@@ -371,6 +371,24 @@ static void test_overlaps(void)
     wg_params_free(m.set);
 }
 
+/* Also if one of another shape, which is tolerated, begins between them. */
+static void test_overlaps_around_another_shape(void)
+{
+    static const named tensors[] = {{"a", {.rank = 1, .size = {9}}, 1},
+                                    {"b", {.rank = 2, .size = {2, 2}}, 1},
+                                    {"c", {.rank = 1, .size = {3}}, 100}};
+    static const wg_map_row map[] = {{"a", "m"}, {"b", "m", .row = 2}, {"c", "m", .row = 3}};
+    const named member = {"m", WG_DIMS(9), 0};
+    wg_safetensors *file = file_of(tensors, 3);
+    wg_error error;
+    model m = model_of(&member, 1);
+    assert_int_equal(load(&m, file, map, 3, wg_tolerate_all, &error), WG_ERR_FORMAT);
+    ASSERT_HAS(error.text, "a and c both go to rows of m");
+    assert_true(at(&m, 0, 0) == -1 && at(&m, 0, 3) == -1);
+    wg_safetensors_close(file);
+    wg_params_free(m.set);
+}
+
 /* A name that the map makes too long; stars at the ends of a long name take no time. */
 static void case_long_names(void)
 {
@@ -418,10 +436,12 @@ static void test_memory(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(test_names),           TEST_CASE(test_first_row),    TEST_CASE(test_rows),
-        TEST_CASE(test_parts_and_gates), TEST_CASE(test_permutations), TEST_CASE(test_ones),
-        TEST_CASE(test_rows_refused),    TEST_CASE(test_differences),  TEST_CASE(test_overlaps),
-        TEST_CASE(case_long_names),      TEST_CASE(test_memory),
+        TEST_CASE(test_names),        TEST_CASE(test_first_row),
+        TEST_CASE(test_rows),         TEST_CASE(test_parts_and_gates),
+        TEST_CASE(test_permutations), TEST_CASE(test_ones),
+        TEST_CASE(test_rows_refused), TEST_CASE(test_differences),
+        TEST_CASE(test_overlaps),     TEST_CASE(test_overlaps_around_another_shape),
+        TEST_CASE(case_long_names),   TEST_CASE(test_memory),
     };
     make_folder();
     int failed = RUN_TESTS(tests);

@@ -383,6 +383,7 @@ static void test_parts(void)
         o[k] = wg_adamw_new(set[k], wg_adamw_defaults());
         if (k > 0) CHECK(wg_optimizer_own(o[k], p, k == 1 ? 0 : CUT, k == 1 ? CUT : N) == WG_OK);
         CHECK(wg_optimizer_is_whole(o[k]) == (k == 0) && wg_optimizer_slots(o[k]) == 2);
+        CHECK(wg_optimizer_hash(o[k]) == wg_optimizer_hash(o[0]));
         for (int step = 0; step < 3; step++) {
             float *g = wg_param_grad_write_begin(p);
             for (int i = 0; i < N; i++) g[i] = (float)((i * 7 + step) % 101) - 50;
@@ -438,11 +439,57 @@ static void test_part_without_memory(void)
     wg_params_free(set);
 }
 
+/* Each optimizer of a list has another hash than all others of it, and the same as its twin. */
+static void test_hash(void)
+{
+    enum { KINDS = 17 };
+    wg_params *set = wg_params_new(WG_F32);
+    wg_param_new(set, "w", WG_DIMS(2, 2), wg_init_zeros());
+    wg_param_new(set, "b", WG_DIMS(2), wg_init_zeros());
+    uint64_t hash[2][KINDS];
+    for (int twin = 0; twin < 2; twin++)
+        for (int k = 0; k < KINDS; k++) {
+            wg_sgd_options sgd = wg_sgd_defaults();
+            wg_rmsprop_options rmsprop = wg_rmsprop_defaults();
+            wg_adam_options adam = wg_adam_defaults();
+            wg_optimizer *o = NULL;
+            sgd.momentum = k == 0 ? 0 : k == 1 ? 0.5 : 0.9;
+            sgd.dampening = k == 2 ? 0.5 : 0;
+            sgd.nesterov = k == 3;
+            rmsprop.momentum = k == 5 ? 0.5 : 0;
+            rmsprop.epsilon_inside = k == 6;
+            adam.beta1 = k == 8 ? 0.8 : 0.9;
+            adam.beta2 = k == 9 ? 0.99 : 0.999;
+            adam.epsilon = k == 10 || k == 16 ? 1e-6 : 1e-8;
+            adam.weight_decay = k >= 11 && k <= 13 ? 0.1 : 0;
+            if (k < 4)
+                o = wg_sgd_new(set, sgd);
+            else if (k < 7)
+                o = wg_rmsprop_new(set, rmsprop);
+            else if (k < 14)
+                o = k == 12 ? wg_adamw_new(set, adam) : wg_adam_new(set, adam);
+            else
+                o = k == 14 ? wg_amsgrad_new(set, adam) : wg_radam_new(set, adam);
+            if (k == 13) CHECK(wg_optimizer_no_decay(o) == WG_OK);
+            hash[twin][k] = wg_optimizer_hash(o);
+            CHECK(wg_optimizer_set_lr(o, 0.125) == WG_OK && wg_optimizer_hash(o) != hash[twin][k]);
+            wg_optimizer_free(o);
+        }
+    for (int k = 0; k < KINDS; k++) {
+        CHECK(hash[0][k] == hash[1][k]);
+        for (int i = 0; i < k; i++)
+            if (hash[0][i] == hash[0][k]) FAIL("%d and %d have the same hash", i, k);
+    }
+    CHECK(wg_optimizer_hash(NULL) == 0);
+    wg_params_free(set);
+}
+
 int main(int argc, char **argv)
 {
     const test tests[] = {TEST_CASE(test_members),   TEST_CASE(test_refused), TEST_CASE(test_options),
                           TEST_CASE(test_groups),    TEST_CASE(test_clip),    TEST_CASE(case_norm_overflow_1e30),
                           TEST_CASE(test_schedules), TEST_CASE(test_state),   TEST_CASE(test_memory),
-                          TEST_CASE(test_bits),      TEST_CASE(test_parts),   TEST_CASE(test_part_without_memory)};
+                          TEST_CASE(test_bits),      TEST_CASE(test_parts),   TEST_CASE(test_part_without_memory),
+                          TEST_CASE(test_hash)};
     return RUN_TESTS(tests);
 }

@@ -58,6 +58,22 @@ static void dumps(void)
     wg_params_free(set);
 }
 
+/* A path of scopes is cut at 255 bytes or before: not within a character. */
+static void a_long_path(void)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    char name[301] = "";
+    for (int i = 0; i < 150; i++) strcat(name, "\xc3\xa4");
+    wg_scope_begin(tape, name);
+    wg_tensor x = wg_tanh(wg_scalar(tape, WG_F32, 1));
+    wg_scope_end(tape);
+    CHECK(wg_eval(&x, 1) == WG_OK);
+    char *text = dumped(wg_dump_text, tape);
+    CHECK(strstr(text, "[\xc3\xa4") && strstr(text, "\xc3\xa4]") && !strstr(text, "\xc3]"));
+    free(text);
+    wg_tape_free(tape);
+}
+
 /* Names of scopes and parameters reach every dump without control characters. */
 static void case_escape_in_dumps(void)
 {
@@ -291,6 +307,7 @@ static void derived_numbers(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(dumps),
+                                 TEST_CASE(a_long_path),
                                  TEST_CASE(case_escape_in_dumps),
                                  TEST_CASE(passes_are_traced),
                                  TEST_CASE(first_nonfinite),

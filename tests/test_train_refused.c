@@ -170,14 +170,19 @@ static void a_checkpoint_out_of_reach_is_an_error(void)
     learner_fini(&l);
 }
 
-/* A file of the run whose state was spoiled. */
+/* A file of the run whose state was spoiled: the parameters stay as they are. */
 static void a_state_that_is_none_is_not_resumed(void)
 {
     learner l = learner_new();
     const wg_pair state[] = {{"fit.run", "seed 5 batch 5 samples 23"}, {"fit.state", "0x1p+0 nan nothing"}};
     const wg_checkpoint c = {.params = l.params, .optimizer = l.optimizer, .metadata = state, .n_metadata = 2};
     CHECK(wg_checkpoint_save(path, &c, NULL) == WG_OK);
+    wg_param *p = wg_params_at(l.params, 0);
+    ((float *)wg_param_write_begin(p))[0] += 1;
+    wg_param_write_end(p);
+    const uint64_t hash = set_hash(l.params, false);
     REFUSES((o.path = path, o.resume = true), WG_ERR_FORMAT, "\"fit.state\" is wrong");
+    CHECK(set_hash(l.params, false) == hash);
     learner_fini(&l);
 }
 

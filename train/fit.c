@@ -174,11 +174,12 @@ static wg_status resume_from(wg_trainer *t, const wg_safetensors *file, wg_error
     if (!run || strcmp(run, ours) != 0)
         return wg_error_set(error, WG_ERR_FORMAT, "%s: is of the run \"%.90s\", not \"%s\"", t->o.path,
                             run ? run : "of another program", ours);
+    if (!read_state(t, wg_safetensors_metadata(file, "fit.state")))
+        return wg_error_set(error, WG_ERR_FORMAT, "%s: \"fit.state\" is wrong", t->o.path);
+    /* The last that can fail, for it overwrites parameters. */
     wg_checkpoint c = {.params = t->o.params, .optimizer = t->o.optimizer};
     const wg_status status = wg_checkpoint_load(file, &c, NULL, NULL, error);
     if (status != WG_OK) return status;
-    if (!read_state(t, wg_safetensors_metadata(file, "fit.state")))
-        return wg_error_set(error, WG_ERR_FORMAT, "%s: \"fit.state\" is wrong", t->o.path);
     if (t->o.best_path && is_absent(t->o.best_path)) t->due = t->best = wg_early_stop_defaults();
     t->now.step = t->saved_at = t->validated_at = c.step;
     return WG_OK;

@@ -148,9 +148,10 @@ typedef struct wg_trainer wg_trainer; /* a run in progress */
  * arrays and objects that the options point to must outlive it. */
 WG_API wg_trainer *wg_trainer_new(const wg_fit_options *options, wg_error *error);
 /* Makes a step, and validates, saves and tells the watcher where that is due. Returns whether there is a next step.
- * Then or on error everything is saved that is to be saved. An error is stored in *error: of the tape, the optimizer or
- * a file; WG_ERR_NONFINITE if a loss is NaN or infinite, and the parameters are those before the step (buffers,
- * such as the statistics of batch norm, may have seen its batch). */
+ * When the run has ended, everything is saved that is to be saved; on error nothing is, and the checkpoint is the last
+ * one that was written. An error is stored in *error: of the tape, the optimizer or a file; WG_ERR_NONFINITE if a loss
+ * is NaN or infinite, and the parameters are those before the step (buffers, such as the statistics of batch norm, may
+ * have seen its batch). */
 WG_API bool wg_trainer_step(wg_trainer *trainer, wg_error *error);
 /* Where the run is. Valid until the trainer is freed. */
 WG_API const wg_fit_result *wg_trainer_result(const wg_trainer *trainer);

@@ -159,7 +159,8 @@ wg_status wg_report_matrix(wg_report *report, const char *heading, const char *c
     wg__bytes *out = &report->exhibits;
     double most = 0;
     size_t longest = 0;
-    for (int64_t i = 0; i < (int64_t)rows * cols; i++) most = cell_of(numbers[i]) > most ? cell_of(numbers[i]) : most;
+    for (int64_t i = 0; i < (int64_t)rows * cols; i++)
+        most = cell_of(numbers[i]) > most ? cell_of(numbers[i]) : most;
     for (int c = 0; c < cols; c++) longest = strlen(col_words[c]) > longest ? strlen(col_words[c]) : longest;
     wg__bytes_print(out, "<div class=\"scroll\"><table class=\"matrix%s\">\n<tr><td></td>",
                     longest > 3 ? " tall" : "");

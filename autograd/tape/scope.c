@@ -47,6 +47,15 @@ uint64_t wg_next_step(const wg_tape *tape)
     return tape ? tape->step + (tape->step_drawn && !wg__failed(tape)) : 0;
 }
 
+/* Ends a path that was cut after n bytes without its last character in UTF-8, which may not be whole. */
+static int cut(char *path, int n)
+{
+    while (n > 0 && ((unsigned char)path[n - 1] & 0xc0) == 0x80) n--;
+    if (n > 0 && (unsigned char)path[n - 1] >= 0xc0) n--;
+    path[n] = 0;
+    return n;
+}
+
 /* The entry of a scope is kept until the tape is freed; entering the scope again finds it. */
 void wg_scope_begin(wg_tape *tape, const char *name)
 {
@@ -56,7 +65,7 @@ void wg_scope_begin(wg_tape *tape, const char *name)
     char path[256];
     const char *parent = tape->scopes.list[tape->scopes.current].path;
     int length = snprintf(path, sizeof path, "%s%s%s", parent, parent[0] ? "." : "", name);
-    if (length >= (int)sizeof path) length = (int)sizeof path - 1;
+    if (length >= (int)sizeof path) length = cut(path, (int)sizeof path - 1);
     uint64_t hash = wg__hash_bytes(tape->scopes.list[tape->scopes.current].path_hash + 1, name, strlen(name));
     const uint32_t known = wg__scope_find(tape, hash, path);
     if (known) {
