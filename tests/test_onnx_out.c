@@ -279,6 +279,83 @@ static void slice_of_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor
     *y = wg_update_slice(*x, 0, wg_scalar(tape, WG_I32, 0), *x);
 }
 
+/* Sizes that an op needs as numbers, while the result's is the same or a multiple. */
+
+static wg_tensor line(wg_tape *tape, int64_t batch, wg_tensor *x) /* [1, 1, 4 batch] */
+{
+    *x = rows(tape, batch);
+    return wg_reshape(*x, WG_DIMS(1, 1, 4 * batch));
+}
+
+static void slice_of_a_batch_size(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    *y = wg_update_slice(wg_zeros(tape, WG_F32, WG_DIMS(10, 4)), 0, wg_scalar(tape, WG_I32, 3), *x);
+}
+
+static void padded_to_ten(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    *y = wg_pad(*x, 0, 0, 10 - batch);
+}
+
+static void image_of_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const float taps[10] = {1, 2};
+    wg_conv_options o = wg_conv_defaults();
+    o.after[0] = 20 - 4 * batch;
+    *y = wg_conv1d(line(tape, batch, x), wg_data(tape, WG_F32, WG_DIMS(1, 1, 10), taps), WG_NONE, o);
+}
+
+static void taps_of_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const float image[4] = {1, 2, 3, 4};
+    wg_conv_options o = wg_conv_defaults();
+    o.stride[0] = 9;
+    o.extra[0] = 4 * (3 - batch);
+    *y = wg_conv_transpose1d(wg_data(tape, WG_F32, WG_DIMS(1, 1, 4), image), line(tape, batch, x), WG_NONE, o);
+}
+
+static void pool_of_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    wg_pool_options o = wg_pool_square(16);
+    o.ceil = true;
+    *y = wg_max_pool1d(line(tape, batch, x), o);
+}
+
+static void last_of_two(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    *y = wg_slice(wg_concat((wg_tensor[]){*x, *x}, 2, 0), 0, 2, 2 + batch);
+}
+
+static void attend_over(wg_tensor q, wg_tensor k, wg_tensor *y)
+{
+    wg_attention_options o = wg_attention_defaults();
+    o.causal = true;
+    *y = wg_attention(q, k, k, o);
+}
+
+static void causal_keys(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    attend_over(wg_ones(tape, WG_F32, WG_DIMS(5, 4)), *x, y);
+}
+
+static void causal_queries(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    *x = rows(tape, batch);
+    attend_over(*x, wg_ones(tape, WG_F32, WG_DIMS(5, 4)), y);
+}
+
+static void another_axis(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const int32_t index[4] = {0, 2, 2, 1};
+    const wg_tensor square = wg_ones(tape, WG_F32, WG_DIMS(4, 4));
+    *x = rows(tape, batch);
+    *y = wg_matmul(*x, wg_index_add(square, batch == 2, wg_data(tape, WG_I32, WG_DIMS(4), index), square));
+}
+
 static void gamma_function(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
     *x = rows(tape, batch);
@@ -311,8 +388,18 @@ static const refusal refusals[] = {
     {"another pool", another_pool, "gather: the second recording pools in another way", true},
     {"range", range_of_batch, "arange: its attributes depend on the batch size", true},
     {"largest by index", largest_by_index, "a maximum or minimum by index has no form in ONNX", false},
-    {"written over the batch", written_over_batch, "scatter_arg: what is written depends on the batch size", true},
-    {"slice of the batch", slice_of_batch, "update_slice: the slice is one of the batch", true},
+    {"written over the batch", written_over_batch, "scatter_arg: a size that must be fixed depends", true},
+    {"slice of the batch", slice_of_batch, "update_slice: a size that must be fixed depends on the batch", true},
+    {"slice of a batch size", slice_of_a_batch_size, "update_slice: a size that must be fixed depends on", true},
+    {"padded to ten", padded_to_ten, "pad: a size that must be fixed depends on the batch size: 2 and 3", true},
+    {"image of the batch", image_of_batch, "pad_image: a size that must be fixed depends on the batch size: 8",
+     true},
+    {"taps of the batch", taps_of_batch, "conv_input: a size that must be fixed depends on the batch size", true},
+    {"pool of the batch", pool_of_batch, "gather: a size that must be fixed depends on the batch size", true},
+    {"last of two", last_of_two, "slice: the part ends where the batch size says", true},
+    {"causal keys", causal_keys, "attention: a size that must be fixed depends on the batch size: 2 and 3", true},
+    {"causal queries", causal_queries, "attention: a size that must be fixed depends on the batch size", true},
+    {"another axis", another_axis, "index_add: its attributes depend on the batch size", true},
     {"gamma", gamma_function, "lgamma: has no form in ONNX; write it in other ops", false},
     {"the same batch", same_batch, "no input has another, positive batch size", true},
     {"an operation", an_operation, "input 'x' is not made by wg_data, wg_borrow or wg_scalar", false},

@@ -192,6 +192,21 @@ const char *wg__integers(wg__out *o, const int64_t *numbers, int n)
 
 int64_t wg__batches(const wg__out *o, int64_t size, int64_t other) { return size == other ? 0 : size / o->batch; }
 
+wg_shape wg__other_shape(const wg__out *o, uint32_t number)
+{
+    return o->other ? wg__walk_at(o->other, o->marks[number].another).shape : wg__walk_at(o->tape, number).shape;
+}
+
+int64_t wg__fixed_size(wg__out *o, uint32_t number, int axis)
+{
+    const int64_t size = wg__walk_at(o->tape, number).shape.size[axis],
+                  other = wg__other_shape(o, number).size[axis];
+    if (size != other)
+        wg__out_fail(o, WG_ERR_SHAPE, "a size that must be fixed depends on the batch size: %lld and %lld",
+                     (long long)size, (long long)other);
+    return size;
+}
+
 /* The batch size as the program finds it: a size of the first input that has it. */
 static const char *batch_of(wg__out *o)
 {

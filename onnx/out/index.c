@@ -18,13 +18,12 @@ static const char *take(wg__out *o)
 static const char *max_pool(wg__out *o, const wg__walked *pool)
 {
     const wg__pool_attr *attr = pool->attr;
-    const wg_shape x = wg__walk_at(o->tape, pool->in[0]).shape;
     const int axes = (int)attr->axes, first = WG__POOL_AXES - axes;
     int64_t pads[2 * WG__POOL_AXES];
     for (int i = 0; i < axes; i++) {
         const int64_t reach = (attr->kernel[first + i] - 1) * attr->dilation[first + i] + 1;
         const int64_t end = (attr->positions[first + i] - 1) * attr->stride[first + i] + reach;
-        const int64_t after = end - attr->before[first + i] - x.size[2 + i];
+        const int64_t after = end - attr->before[first + i] - wg__fixed_size(o, pool->in[0], 2 + i);
         pads[i] = attr->before[first + i];
         pads[axes + i] = after > 0 ? after : 0;
     }

@@ -50,18 +50,16 @@ static const char *numbers_to(wg__out *o, int64_t n)
 static const char *scatter_arg(wg__out *o)
 {
     const wg__scatter_arg_attr *attr = o->at.attr;
-    const wg_shape from = wg__in_node(o, 0).shape,
-                   twin = wg__walk_at(o->other ? o->other : o->tape, o->twin.in[0]).shape;
-    const int64_t n = from.size[attr->axis];
+    const wg_shape from = wg__in_node(o, 0).shape, other = wg__other_shape(o, o->at.in[0]);
+    const int64_t n = wg__fixed_size(o, o->at.in[0], (int)attr->axis);
     wg_shape line = {.rank = from.rank - (int)attr->axis, .size = {n}};
     for (int i = 1; i < line.rank; i++) line.size[i] = 1;
     if (attr->mode != WG__ARG_LAST)
         wg__out_fail(o, WG_ERR_FORMAT, "a maximum or minimum by index has no form in ONNX");
-    if (n != twin.size[attr->axis]) wg__out_fail(o, WG_ERR_SHAPE, "what is written depends on the batch size");
     const char *none =
         wg__out_node2(o, "Expand", wg__number(o, WG_I32, -1), wg__sizes(o, &o->at.shape, &o->twin.shape));
     const char *places = wg__reshaped(o, numbers_to(o, n), &line, &line);
-    places = wg__out_node2(o, "Expand", places, wg__sizes(o, &from, &twin));
+    places = wg__out_node2(o, "Expand", places, wg__sizes(o, &from, &other));
     wg__with_int(o, "axis", attr->axis);
     wg__with_text(o, "reduction", "max");
     return wg__out_node3(o, "ScatterElements", none, wg__in_name(o, 0), places);
@@ -84,10 +82,11 @@ static const char *fronted(wg__out *o, const char *x, int rank, int from, int to
 /* Operands index, rows, base or none: zeros. */
 static const char *index_add(wg__out *o)
 {
-    const wg__index_add_attr *attr = o->at.attr;
+    const wg__index_add_attr *attr = o->at.attr, *twin = o->twin.attr;
     const int axis = (int)attr->axis, rank = o->at.shape.rank, axes = wg__in_node(o, 0).shape.rank;
     const int64_t last = -1;
     const char *base = wg__in_name(o, 2);
+    if (attr->axis != twin->axis) wg__out_fail(o, WG_ERR_SHAPE, "its attributes depend on the batch size");
     if (!*base)
         base =
             wg__out_node2(o, "Expand", wg__number(o, o->at.dtype, 0), wg__sizes(o, &o->at.shape, &o->twin.shape));
@@ -113,11 +112,10 @@ static const char *limited(wg__out *o, const char *x, int64_t most)
 static const char *update_slice(wg__out *o)
 {
     const int axis = (int)((const wg__axis_attr *)o->at.attr)->axis;
-    const wg_shape slice = wg__in_node(o, 1).shape, one = WG_DIMS(1);
-    const int64_t n = slice.size[axis], size = o->at.shape.size[axis];
+    const wg_shape one = WG_DIMS(1);
+    const int64_t n = wg__fixed_size(o, o->at.in[1], axis), size = wg__fixed_size(o, o->number, axis);
     wg_shape line = {.rank = o->at.shape.rank - axis, .size = {size}};
     for (int i = 1; i < line.rank; i++) line.size[i] = 1;
-    if (size != o->twin.shape.size[axis]) wg__out_fail(o, WG_ERR_SHAPE, "the slice is one of the batch");
     if (n == 0) return wg__out_node1(o, "Identity", wg__in_name(o, 2));
     const char *start = limited(o, wg__reshaped(o, wg__in_name(o, 0), &one, &one), size - n);
     const char *offset = wg__out_node2(o, "Sub", numbers_to(o, size), start);

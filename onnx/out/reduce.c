@@ -17,9 +17,9 @@ static int summed_axes(const wg_shape *x, const wg_shape *sum, const wg_shape *o
 
 static const char *sum(wg__out *o)
 {
-    const wg_shape x = wg__in_node(o, 0).shape, twin = o->other ? wg__walk_at(o->other, o->twin.in[0]).shape : x;
+    const wg_shape x = wg__in_node(o, 0).shape, other = wg__other_shape(o, o->at.in[0]);
     int64_t axes[WG_MAX_RANK];
-    const int n = summed_axes(&x, &o->at.shape, &twin, &o->twin.shape, axes), lead = x.rank - o->at.shape.rank;
+    const int n = summed_axes(&x, &o->at.shape, &other, &o->twin.shape, axes), lead = x.rank - o->at.shape.rank;
     if (n == 0) return wg__out_node1(o, "Identity", wg__in_name(o, 0));
     const char *over = wg__integers(o, axes, n);
     wg__with_int(o, "keepdims", n > lead || lead == 0);

@@ -151,5 +151,9 @@ int wg__element_type(wg_dtype dtype);
 void wg__tensor_head(wg__bytes *b, const char *name, wg_dtype dtype, const wg_shape *shape);
 /* A size in both recordings as a multiple of the batch size; 0: it is fixed. */
 int64_t wg__batches(const wg__out *o, int64_t size, int64_t other);
+/* The shape of a needed node in the second recording; without one, in the first. */
+wg_shape wg__other_shape(const wg__out *o, uint32_t number);
+/* A size of a needed node that the model has as a number: an error if it depends on the batch size. */
+int64_t wg__fixed_size(wg__out *o, uint32_t number, int axis);
 
 #endif
