@@ -13,9 +13,10 @@ static const char *softmax(wg__out *o)
 static const char *layer_norm(wg__out *o)
 {
     const wg__norm_attr *attr = o->at.attr;
-    const wg_shape row = WG_DIMS(o->at.shape.size[o->at.shape.rank - 1]);
+    const int last = o->at.shape.rank - 1;
+    const wg_shape row = WG_DIMS(o->at.shape.size[last]), other = WG_DIMS(o->twin.shape.size[last]);
     const char *weight = wg__in_name(o, 1);
-    if (!*weight) weight = wg__out_node2(o, "Expand", wg__number(o, o->at.dtype, 1), wg__sizes(o, &row, &row));
+    if (!*weight) weight = wg__out_node2(o, "Expand", wg__number(o, o->at.dtype, 1), wg__sizes(o, &row, &other));
     wg__with_int(o, "axis", -1);
     wg__with_float(o, "epsilon", attr->epsilon);
     return wg__out_node3(o, "LayerNormalization", wg__in_name(o, 0), weight, wg__in_name(o, 2));
