@@ -472,6 +472,28 @@ static void wrong_arguments(void)
     wg_params_free(set);
 }
 
+/* Inputs are compared with those of the second recording, also those that no output depends on. */
+static void other_inputs(void)
+{
+    wg_tape *tape = eval_tape();
+    const char *path = in_folder("inputs.onnx");
+    static const int32_t numbers[12] = {0};
+    wg_error error = {0};
+    const wg_tensor a = rows(tape, 2), b = rows(tape, 2), a3 = rows(tape, 3), b3 = rows(tape, 3);
+    const wg_onnx_named out = {"y", wg_sub(a, b), wg_sub(a3, b3)};
+    const wg_onnx_named swapped[] = {{"a", a, b3}, {"b", b, a3}};
+    wg_onnx_named in[] = {{"a", a, a3}, {"b", b, b3}, {"c", rows(tape, 2), WG_NONE}};
+    empty_folder();
+    expect(WG_ERR_SHAPE, path, swapped, 2, &out, 1, "sub: an operand is one tensor, but two in the second record");
+    in[2].another = wg_data(tape, WG_F32, WG_DIMS(12), numbers);
+    expect(WG_ERR_SHAPE, path, in, 3, &out, 1, "c: [2, 4], and in the second recording [12]: sizes that");
+    in[2].another = wg_data(tape, WG_I32, WG_DIMS(3, 4), numbers);
+    expect(WG_ERR_SHAPE, path, in, 3, &out, 1, "c: f32, and in the second recording i32");
+    in[2].another = rows(tape, 3);
+    CHECK(wg_onnx_write(path, in, 3, &out, 1, &error) == WG_OK && count_files() == 1);
+    wg_tape_free(tape);
+}
+
 /* ---- faults ---- */
 
 static bool fails;
@@ -553,8 +575,8 @@ int main(int argc, char **argv)
 {
     make_folder();
     const test tests[] = {TEST_CASE(round_trip), TEST_CASE(fixed_sizes),     TEST_CASE(doubles_inside),
-                          TEST_CASE(refused),    TEST_CASE(wrong_arguments), TEST_CASE(faults),
-                          TEST_CASE(disk_full)};
+                          TEST_CASE(refused),    TEST_CASE(wrong_arguments), TEST_CASE(other_inputs),
+                          TEST_CASE(faults),     TEST_CASE(disk_full)};
     const int failures = RUN_TESTS(tests);
     remove_folder();
     return failures;
