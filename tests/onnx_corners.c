@@ -1,0 +1,83 @@
+/* Programs for the tests of wg_onnx_write, of special numbers and dtypes: see onnx_programs.h. */
+#include "onnx_programs.h"
+
+#include <math.h>
+
+/* ---- zeros of both signs, infinities, NaN, numbers near the ends ---- */
+
+enum { SPECIALS = 14 };
+
+static wg_tensor specials(wg_tape *tape, int64_t batch)
+{
+    static const float special[SPECIALS] = {0,  -0.F,   1,     NAN,    -1,    0.1F,     -2.5F,
+                                            50, 1e-30F, 1e20F, -1e20F, 1e37F, INFINITY, -INFINITY};
+    float numbers[8][SPECIALS];
+    for (int64_t i = 0; i < batch; i++)
+        for (int k = 0; k < SPECIALS; k++) numbers[i][k] = special[(i * 5 + k) % SPECIALS];
+    return wg_data(tape, WG_F32, WG_DIMS(batch, SPECIALS), numbers);
+}
+
+/* Every pair of two numbers of a row: *a and *b are [batch, SPECIALS^2]. */
+static void pairs_of(wg_tensor x, wg_tensor *a, wg_tensor *b)
+{
+    const int64_t batch = wg_size(x, 0);
+    const wg_shape square = WG_DIMS(batch, SPECIALS, SPECIALS);
+    *a = wg_flatten(wg_expand(wg_reshape(x, WG_DIMS(batch, SPECIALS, 1)), square), 1, -1);
+    *b = wg_flatten(wg_expand(wg_reshape(x, WG_DIMS(batch, 1, SPECIALS)), square), 1, -1);
+}
+
+void special(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    wg_tensor a, b, slope[8];
+    x[0] = specials(tape, batch);
+    pairs_of(x[0], &a, &b);
+    const wg_tensor two[] = {a, b}, one = wg_ones_like(a), cut = wg_slice(x[0], 1, 0, 4),
+                    none = wg_full(tape, WG_F32, WG_DIMS(batch, 4), -INFINITY);
+    wg_grad(wg_pow(a, b), two, 2, one, slope);
+    wg_grad(wg_logaddexp(a, b), two, 2, one, slope + 2);
+    wg_grad(wg_pow(a, b), two, 2, wg_zeros_like(a), slope + 4);
+    wg_grad(wg_maximum(a, b), two, 2, b, slope + 6);
+    const wg_tensor parts[] = {
+        wg_mod(a, b),
+        wg_logaddexp(a, b),
+        wg_maximum(a, b),
+        wg_minimum(a, b),
+        wg_clamp(a, -0.5, 2),
+        wg_leaky_relu(a, 0.1),
+        wg_elu(a, 0.7),
+        wg_silu(a),
+        wg_step(a),
+        wg_rsqrt(a),
+        wg_log1p(a),
+        wg_expm1(a),
+        slope[0],
+        slope[1],
+        slope[2],
+        slope[3],
+        slope[4],
+        slope[5],
+        slope[6],
+        slope[7],
+        wg_grad1(wg_relu(a), a, b),
+        wg_grad1(wg_sigmoid(a), a, b),
+        wg_grad1(wg_softplus(a), a, b),
+        wg_grad1(wg_logsumexp(cut, WG_AXES(1), true), cut, wg_slice(cut, 1, 0, 1)),
+        wg_grad1(wg_logsumexp(none, WG_AXES(1), true), none, wg_ones(tape, WG_F32, WG_DIMS(batch, 1))),
+        wg_grad1(wg_softmax(cut, -1), cut, cut),
+        wg_masked_softmax(cut, wg_less(cut, none), -1),
+        wg_logsumexp(none, WG_AXES(1), true)};
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+    y[1] = wg_is_finite(a);
+}
+
+/* Ops that are composed with other roundings. */
+void nearly_special(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    wg_tensor a, b;
+    x[0] = specials(tape, batch);
+    pairs_of(x[0], &a, &b);
+    const wg_tensor one = wg_ones_like(a);
+    const wg_tensor parts[] = {wg_atan2(a, b), wg_grad1(wg_silu(a), a, one), wg_grad1(wg_gelu(a), a, one),
+                               wg_grad1(wg_gelu_tanh(a), a, one)};
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+}
