@@ -81,3 +81,28 @@ void nearly_special(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
                                wg_grad1(wg_gelu_tanh(a), a, one)};
     y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
 }
+
+/* ---- what other runtimes do not have ---- */
+
+/* Choices between bools; pooling with more padding than a window has elements; places of NaN; a scope that is not
+ * UTF-8. */
+void corners(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const float sorted[] = {-2, -1, 0, 0, 1, NAN, NAN};
+    x[0] = specials(tape, batch);
+    wg_scope_begin(tape, "caf\xe9");
+    const wg_tensor a = x[0], above = wg_greater(a, wg_zeros_like(a)), finite = wg_is_finite(a),
+                    near = wg_less(wg_abs(a), wg_full(tape, WG_F32, WG_DIMS(batch, 1), 2));
+    const wg_tensor bools[] = {wg_where(near, above, finite), wg_masked_fill(above, near, 1),
+                               wg_update_slice(above, 1, wg_scalar(tape, WG_I32, 3), wg_slice(finite, 1, 0, 5))};
+    wg_pool_options wide = wg_pool_square(2);
+    wide.stride[0] = 1;
+    wide.dilation[0] = wide.before[0] = wide.after[0] = 2;
+    const wg_tensor line = wg_data(tape, WG_F32, WG_DIMS(7), sorted);
+    y[0] = wg_concat(bools, 3, 1);
+    y[1] = wg_flatten(
+        wg_max_pool1d(wg_reshape(wg_where(finite, a, wg_zeros_like(a)), WG_DIMS(batch, 2, SPECIALS / 2)), wide), 1,
+        -1);
+    y[2] = wg_add(wg_searchsorted(line, a, false), wg_scale(wg_searchsorted(line, a, true), 10));
+    wg_scope_end(tape);
+}

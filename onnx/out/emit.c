@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../io/file.h"
+
 /* Types of attributes, by the schema. */
 enum { FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, INTS = 7 };
 
@@ -79,9 +81,10 @@ void wg__with_ints(wg__out *o, const char *name, const int64_t *numbers, int n)
 static const char *result_name(wg__out *o)
 {
     const char *slash = *o->at.scope ? "/" : "", *op = o->at.op ? o->at.op->name : "constant";
+    const int valid = (int)wg__utf8_error(o->at.scope, strlen(o->at.scope)); /* of a text that may be cut */
     const uint32_t part = o->part++;
-    return part ? wg__out_name(o, "/%.300s%s%.100s_%u.%u", o->at.scope, slash, op, o->number, part)
-                : wg__out_name(o, "/%.300s%s%.100s_%u", o->at.scope, slash, op, o->number);
+    return part ? wg__out_name(o, "/%.*s%s%.100s_%u.%u", valid, o->at.scope, slash, op, o->number, part)
+                : wg__out_name(o, "/%.*s%s%.100s_%u", valid, o->at.scope, slash, op, o->number);
 }
 
 /* A node; `first` is the name of a result before the one that counts, or NULL. */
@@ -125,6 +128,14 @@ const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const 
 const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c)
 {
     return wg__out_node(o, op_type, (const char *[]){a, b, c}, 3);
+}
+
+/* Of bool it is composed: ONNX Runtime has no such Where. */
+const char *wg__out_where(wg__out *o, const char *mask, const char *a, const char *b)
+{
+    if (o->at.dtype != WG_BOOL) return wg__out_node3(o, "Where", mask, a, b);
+    const char *chosen = wg__out_node2(o, "And", mask, a);
+    return wg__out_node2(o, "Or", chosen, wg__out_node2(o, "And", wg__out_node1(o, "Not", mask), b));
 }
 
 /* ---- constants ---- */

@@ -16,6 +16,12 @@ static const char *argsort(wg__out *o)
     return wg__cast_to(o, wg__out_second(o, "TopK", in, 2), WG_I32);
 }
 
+/* Whether x is not above y in the order of sort, where NaN is the largest number. */
+static const char *not_above(wg__out *o, const char *x, const char *y)
+{
+    return wg__out_node2(o, "Or", wg__out_node2(o, "LessOrEqual", x, y), wg__out_node1(o, "IsNaN", y));
+}
+
 /* How many of the sorted numbers are below (right: not above) each value. */
 static const char *searchsorted(wg__out *o)
 {
@@ -25,7 +31,8 @@ static const char *searchsorted(wg__out *o)
     if (wg__in_node(o, 0).shape.rank > 1)
         sorted = wg__out_node2(o, "Unsqueeze", sorted, wg__integers(o, &before, 1));
     const char *value = wg__out_node2(o, "Unsqueeze", wg__in_name(o, 1), wg__integers(o, &last, 1));
-    const char *below = wg__out_node2(o, attr->right ? "LessOrEqual" : "Less", sorted, value);
+    const char *below =
+        attr->right ? not_above(o, sorted, value) : wg__out_node1(o, "Not", not_above(o, value, sorted));
     const char *axes = wg__integers(o, &last, 1), *counted = wg__cast_to(o, below, WG_I32);
     wg__with_int(o, "keepdims", 0);
     return wg__out_node2(o, "ReduceSum", counted, axes);
@@ -125,7 +132,7 @@ static const char *update_slice(wg__out *o)
     const char *place = limited(o, offset, n - 1);
     wg__with_int(o, "axis", axis);
     const char *moved = wg__out_node2(o, "Gather", wg__in_name(o, 1), place);
-    return wg__out_node3(o, "Where", inside, moved, wg__in_name(o, 2));
+    return wg__out_where(o, inside, moved, wg__in_name(o, 2));
 }
 
 const wg__row wg__out_indexed[] = {

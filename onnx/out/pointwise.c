@@ -35,6 +35,7 @@ COMPOSED(elu, WHERE(NODE2("Greater", a, number(o, 0)), a, NODE2("Mul", b, out_ex
 COMPOSED(lerp, NODE2("Sub", a, NODE2("Mul", c, NODE2("Sub", a, b))))
 COMPOSED(clamp, NODE2("Min", NODE2("Max", a, b), c))
 COMPOSED(masked_fill, WHERE(b, c, a))
+COMPOSED(where, WHERE(a, b, c))
 COMPOSED(is_finite, NODE1("Not", NODE2("Or", NODE1("IsInf", a), NODE1("IsNaN", a))))
 
 /* The difference, and 0 of two equal infinities. */
@@ -130,6 +131,6 @@ const wg__row wg__out_pointwise[] = {
     {"sub", "Sub", same},
     {"tan", "Tan", same},
     {"tanh", "Tanh", same},
-    {"where", "Where", same},
+    {"where", NULL, out_where},
     {NULL},
 };

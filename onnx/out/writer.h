@@ -135,6 +135,8 @@ const char *wg__out_second(wg__out *o, const char *op_type, const char *const *i
 const char *wg__out_node1(wg__out *o, const char *op_type, const char *a);
 const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const char *b);
 const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c);
+/* Where, for a result of the node's dtype. */
+const char *wg__out_where(wg__out *o, const char *mask, const char *a, const char *b);
 
 /* A constant: numbers of the tape's dtype; one number; integers, int64 [n]. */
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data);
