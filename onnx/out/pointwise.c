@@ -39,8 +39,9 @@ COMPOSED(where, WHERE(a, b, c))
 COMPOSED(is_finite, NODE1("Not", NODE2("Or", NODE1("IsInf", a), NODE1("IsNaN", a))))
 
 /* The difference, and 0 of two equal infinities. */
-COMPOSED(gap, WHERE(NODE2("Equal", a, b), number(o, 0), NODE2("Sub", a, b)))
-COMPOSED(logaddexp, NODE2("Add", NODE2("Max", a, b), NODE1("Softplus", NODE1("Neg", NODE1("Abs", out_gap(o))))))
+COMPOSED(apart, WHERE(NODE2("Equal", a, b), number(o, 0), NODE2("Sub", a, b)))
+COMPOSED(gap, NODE2("Max", NODE2("Min", out_apart(o), number(o, 1000)), number(o, -1000)))
+COMPOSED(logaddexp, NODE2("Add", NODE2("Max", a, b), NODE1("Softplus", NODE1("Neg", NODE1("Abs", out_apart(o))))))
 
 /* The remainder r of the division, with the sign of a; r + b where b has another one. */
 static const char *mod(wg__out *o)
