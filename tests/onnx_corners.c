@@ -106,3 +106,29 @@ void corners(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     y[2] = wg_add(wg_searchsorted(line, a, false), wg_scale(wg_searchsorted(line, a, true), 10));
     wg_scope_end(tape);
 }
+
+/* ---- f64 inside of f32 ---- */
+
+/* The low bits of f64, as f32. */
+static wg_tensor low_bits(wg_tensor x)
+{
+    return wg_cast(wg_scale(wg_sub(x, wg_cast(wg_cast(x, WG_F32), WG_F64)), 0x1p24), WG_F32);
+}
+
+void doubles(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const float numbers[] = {0.3F, -1.2F, 0.7F, 2.1F, -0.4F, 0.9F, 1.7F, -0.1F, 0.6F};
+    const wg_tensor weight = wg_sqrt(wg_arange(tape, WG_F64, 1, 0.1, 4)), bias = wg_cos(weight);
+    float rows[8][4];
+    for (int64_t i = 0; i < 4 * batch; i++) rows[i / 4][i % 4] = numbers[i % 9];
+    x[0] = wg_data(tape, WG_F32, WG_DIMS(batch, 4), rows);
+    const wg_tensor a = wg_cast(x[0], WG_F64);
+    const wg_tensor parts[] = {low_bits(wg_layer_norm(a, weight, bias, 1e-5)),
+                               low_bits(wg_layer_norm(a, weight, WG_NONE, 1e-3)),
+                               low_bits(wg_layer_norm(a, WG_NONE, bias, 0.25)),
+                               low_bits(wg_rms_norm(a, weight, 1e-5)),
+                               low_bits(wg_rms_norm(wg_sub(a, wg_mean(a, WG_AXES(-1), true)), weight, 1e-5)),
+                               low_bits(wg_softmax(a, -1)),
+                               low_bits(wg_mod(a, weight))};
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+}

@@ -415,6 +415,7 @@ const program programs[] = {
     {"special", .init = no_init, .record = special, .n_in = 1, .n_out = 2},
     {"nearly_special", .near = true, .init = no_init, .record = nearly_special, .n_in = 1, .n_out = 1},
     {"corners", .init = no_init, .record = corners, .n_in = 1, .n_out = 3},
+    {"doubles", .init = no_init, .record = doubles, .n_in = 1, .n_out = 1},
     {"slopes", .init = no_init, .record = slopes, .n_in = 1, .n_out = 2},
     {NULL},
 };
