@@ -10,6 +10,13 @@
 /* Types of attributes, by the schema. */
 enum { FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, INTS = 7 };
 
+void *wg__out_room(wg__out *o, int64_t n, size_t size)
+{
+    void *room = wg__arena_array(&o->arena, (uint64_t)n + 1, size);
+    if (!room) wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
+    return room;
+}
+
 const char *wg__out_name(wg__out *o, const char *format, ...)
 {
     va_list arguments;
@@ -197,6 +204,14 @@ const char *wg__integers(wg__out *o, const int64_t *numbers, int n)
 {
     const int64_t size = n;
     return constant(o, WG__INT64, &size, 1, numbers, (size_t)n * sizeof *numbers);
+}
+
+const char *wg__numbers_to(wg__out *o, int64_t n)
+{
+    const wg_shape shape = WG_DIMS(n);
+    int32_t *numbers = wg__out_room(o, n, sizeof *numbers);
+    for (int64_t i = 0; numbers && i < n; i++) numbers[i] = (int32_t)i;
+    return numbers ? wg__constant_of(o, WG_I32, &shape, numbers) : "";
 }
 
 /* ---- sizes ---- */

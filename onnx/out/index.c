@@ -71,16 +71,9 @@ static const char *scatter(wg__out *o)
 static const char *one_hot(wg__out *o)
 {
     const wg__one_hot_attr *attr = o->at.attr;
-    const wg_shape shape = WG_DIMS(attr->classes);
     const int64_t last = -1;
-    int32_t *classes = wg__arena_array(&o->arena, (uint64_t)attr->classes, sizeof *classes);
-    if (!classes) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < attr->classes; i++) classes[i] = (int32_t)i;
     const char *column = wg__out_node2(o, "Unsqueeze", wg__in_name(o, 0), wg__integers(o, &last, 1));
-    const char *equal = wg__out_node2(o, "Equal", column, wg__constant_of(o, WG_I32, &shape, classes));
+    const char *equal = wg__out_node2(o, "Equal", column, wg__numbers_to(o, attr->classes));
     return wg__cast_to(o, equal, o->at.dtype);
 }
 

@@ -40,19 +40,6 @@ static const char *searchsorted(wg__out *o)
 
 /* ---- writing by index ---- */
 
-/* 0 .. n - 1 */
-static const char *numbers_to(wg__out *o, int64_t n)
-{
-    const wg_shape shape = WG_DIMS(n);
-    int32_t *numbers = wg__arena_array(&o->arena, (uint64_t)n + 1, sizeof *numbers);
-    if (!numbers) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < n; i++) numbers[i] = (int32_t)i;
-    return wg__constant_of(o, WG_I32, &shape, numbers);
-}
-
 /* The place of the last element that goes to each place, -1 if none does: the largest one. */
 static const char *scatter_arg(wg__out *o)
 {
@@ -65,7 +52,7 @@ static const char *scatter_arg(wg__out *o)
         wg__out_fail(o, WG_ERR_FORMAT, "a maximum or minimum by index has no form in ONNX");
     const char *none =
         wg__out_node2(o, "Expand", wg__number(o, WG_I32, -1), wg__sizes(o, &o->at.shape, &o->twin.shape));
-    const char *places = wg__reshaped(o, numbers_to(o, n), &line, &line);
+    const char *places = wg__reshaped(o, wg__numbers_to(o, n), &line, &line);
     places = wg__out_node2(o, "Expand", places, wg__sizes(o, &from, &other));
     wg__with_int(o, "axis", attr->axis);
     wg__with_text(o, "reduction", "max");
@@ -125,7 +112,7 @@ static const char *update_slice(wg__out *o)
     for (int i = 1; i < line.rank; i++) line.size[i] = 1;
     if (n == 0) return wg__out_node1(o, "Identity", wg__in_name(o, 2));
     const char *start = limited(o, wg__reshaped(o, wg__in_name(o, 0), &one, &one), size - n);
-    const char *offset = wg__out_node2(o, "Sub", numbers_to(o, size), start);
+    const char *offset = wg__out_node2(o, "Sub", wg__numbers_to(o, size), start);
     const char *behind = wg__out_node2(o, "GreaterOrEqual", offset, wg__number(o, WG_I32, 0));
     const char *before = wg__out_node2(o, "Less", offset, wg__number(o, WG_I32, (double)n));
     const char *inside = wg__reshaped(o, wg__out_node2(o, "And", behind, before), &line, &line);

@@ -63,11 +63,8 @@ static const char *band(wg__out *o, const wg__attention_attr *attr, int time)
     if (!attr->causal && attr->window < 0) return "";
     const int64_t queries = wg__fixed_size(o, o->at.in[0], time), keys = wg__fixed_size(o, o->at.in[1], time);
     const wg_shape shape = WG_DIMS(queries, keys);
-    bool *seen = wg__arena_array(&o->arena, (uint64_t)(queries * keys) + 1, sizeof *seen);
-    if (!seen) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
+    bool *seen = wg__out_room(o, queries * keys, sizeof *seen);
+    if (!seen) return "";
     for (int64_t i = 0; i < queries; i++)
         for (int64_t j = 0; j < keys; j++)
             seen[i * keys + j] = (!attr->causal || j <= i) && (attr->window < 0 || i - j <= attr->window) &&

@@ -52,11 +52,8 @@ static const char *flip(wg__out *o)
 static const char *concat(wg__out *o)
 {
     const int n = o->at.n_in;
-    const char **in = wg__arena_array(&o->arena, (uint64_t)n, sizeof *in);
-    if (!in) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
+    const char **in = wg__out_room(o, n, sizeof *in);
+    if (!in) return "";
     for (int k = 0; k < n; k++) in[k] = wg__in_name(o, k);
     wg__with_int(o, "axis", ((const wg__concat_attr *)o->at.attr)->axis);
     return wg__out_node(o, "Concat", in, n);

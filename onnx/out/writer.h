@@ -116,7 +116,9 @@ bool wg__pooled(const wg_tape *tape, const wg__walked *node, wg__walked *pool);
 
 /* ---- emit.c ---- */
 
-/* A name that lives as long as the writer. */
+/* Zeroed memory that lives as long as the writer; NULL is an error that is stored. */
+void *wg__out_room(wg__out *o, int64_t n, size_t size);
+/* A name that lives as long. */
 const char *wg__out_name(wg__out *o, const char *format, ...) WG_PRINTF(2, 3);
 /* The value of operand k; "": it is omitted. */
 const char *wg__in_name(const wg__out *o, int k);
@@ -142,6 +144,8 @@ const char *wg__out_where(wg__out *o, const char *mask, const char *a, const cha
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data);
 const char *wg__number(wg__out *o, wg_dtype dtype, double number);
 const char *wg__integers(wg__out *o, const int64_t *numbers, int n);
+/* 0 .. n - 1, i32 [n]. */
+const char *wg__numbers_to(wg__out *o, int64_t n);
 /* A shape, int64 [rank], given in both recordings; sizes that differ are computed from the batch size. */
 const char *wg__sizes(wg__out *o, const wg_shape *shape, const wg_shape *other);
 /* A value under another shape: Reshape. */
