@@ -99,7 +99,12 @@ void corners(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     wide.stride[0] = 1;
     wide.dilation[0] = wide.before[0] = wide.after[0] = 2;
     const wg_tensor line = wg_data(tape, WG_F32, WG_DIMS(7), sorted);
+    const wg_tensor nothing = wg_slice(above, 1, 2, 2), none = wg_slice(a, 1, 2, 2);
+    const wg_tensor of_none[] = {
+        wg_sum(none, WG_AXES(1), true), wg_prod(none, WG_AXES(1), true), wg_logsumexp(none, WG_AXES(1), true),
+        wg_cast(wg_any(nothing, WG_AXES(1), true), WG_F32), wg_cast(wg_all(nothing, WG_AXES(1), true), WG_F32)};
     y[0] = wg_concat(bools, 3, 1);
+    y[3] = wg_concat(of_none, 5, 1);
     y[1] = wg_flatten(
         wg_max_pool1d(wg_reshape(wg_where(finite, a, wg_zeros_like(a)), WG_DIMS(batch, 2, SPECIALS / 2)), wide), 1,
         -1);

@@ -414,7 +414,7 @@ const program programs[] = {
     {"nearly", .near = true, .init = no_init, .record = nearly, .n_in = 1, .n_out = 1},
     {"special", .init = no_init, .record = special, .n_in = 1, .n_out = 2},
     {"nearly_special", .near = true, .init = no_init, .record = nearly_special, .n_in = 1, .n_out = 1},
-    {"corners", .init = no_init, .record = corners, .n_in = 1, .n_out = 3},
+    {"corners", .init = no_init, .record = corners, .n_in = 1, .n_out = 4},
     {"doubles", .init = no_init, .record = doubles, .n_in = 1, .n_out = 1},
     {"slopes", .init = no_init, .record = slopes, .n_in = 1, .n_out = 2},
     {NULL},

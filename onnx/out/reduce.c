@@ -42,10 +42,17 @@ static const char *reduced(wg__out *o, const char *x)
 
 static const char *reduce(wg__out *o) { return reduced(o, wg__in_name(o, 0)); }
 
-/* any, all: the largest and the smallest of 0 and 1. */
-static const char *truth(wg__out *o)
+/* Whether one of the bools is true: whether their sum is not 0. A maximum of none is undefined. */
+static const char *any_of(wg__out *o, const char *x)
 {
-    return wg__cast_to(o, reduced(o, wg__cast_to(o, wg__in_name(o, 0), WG_I32)), WG_BOOL);
+    return wg__cast_to(o, reduced(o, wg__cast_to(o, x, WG_I32)), WG_BOOL);
+}
+
+static const char *any(wg__out *o) { return any_of(o, wg__in_name(o, 0)); }
+
+static const char *all(wg__out *o)
+{
+    return wg__out_node1(o, "Not", any_of(o, wg__out_node1(o, "Not", wg__in_name(o, 0))));
 }
 
 static const char *place(wg__out *o)
@@ -65,8 +72,8 @@ static const char *cumsum(wg__out *o)
 }
 
 const wg__row wg__out_reduce[] = {
-    {"all", "ReduceMin", truth},
-    {"any", "ReduceMax", truth},
+    {"all", "ReduceSum", all},
+    {"any", "ReduceSum", any},
     {"argmax", "ArgMax", place},
     {"argmin", "ArgMin", place},
     {"cumsum", "CumSum", cumsum},
