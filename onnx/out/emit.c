@@ -94,17 +94,22 @@ static const char *result_name(wg__out *o)
                 : wg__out_name(o, "/%.*s%s%.100s_%u", valid, o->at.scope, slash, op, o->number);
 }
 
-/* A node; `first` is the name of a result before the one that counts, or NULL. */
-static const char *append(wg__out *o, const char *op_type, const char *const *in, int n, const char *first)
+/* Begins a node, without operands and attributes. first: the name of a result before the one that counts, or NULL. */
+static void node_head(wg__out *o, const char *op_type, const char *first, const char *name)
 {
-    const char *name = result_name(o);
-    while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
     wg__bytes_clear(&o->node);
-    for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
     if (first) put_text(&o->node, WG__NODE_OUTPUT, first);
     put_text(&o->node, WG__NODE_OUTPUT, name);
     put_text(&o->node, WG__NODE_NAME, name);
     put_text(&o->node, WG__NODE_TYPE, op_type);
+}
+
+static const char *append(wg__out *o, const char *op_type, const char *const *in, int n, const char *first)
+{
+    const char *name = result_name(o);
+    while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
+    node_head(o, op_type, first, name);
+    for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
     wg__bytes_put(&o->node, o->attributes.data, o->attributes.size);
     wg__proto_bytes(&o->nodes, WG__GRAPH_NODE, o->node.data, o->node.size);
     o->nodes.failed |= o->node.failed || o->attributes.failed;
@@ -169,16 +174,26 @@ void wg__tensor_head(wg__bytes *b, const char *name, wg_dtype dtype, const wg_sh
     tensor_head(b, name, wg__element_type(dtype), shape->size, shape->rank);
 }
 
+/* A node with an attribute with a tensor, whose numbers are copied once: the heads of all three come first. */
 static const char *constant(wg__out *o, int type, const int64_t *size, int rank, const void *data, size_t bytes)
 {
-    wg__bytes_clear(&o->node); /* as room for the tensor: the node comes later */
-    tensor_head(&o->node, "", type, size, rank);
-    wg__proto_bytes(&o->node, WG__TENSOR_RAW, data, bytes);
+    const char *name = result_name(o);
+    wg__bytes *const node = &o->node, *const value = &o->message, *const tensor = &o->attributes;
+    tensor_head(tensor, "", type, size, rank);
+    wg__proto_begin(tensor, WG__TENSOR_RAW, bytes);
     attribute(o, "value", TENSOR);
-    wg__proto_bytes(&o->message, WG__ATTRIBUTE_TENSOR, o->node.data, o->node.size);
-    o->message.failed |= o->node.failed;
-    attribute_end(o);
-    return wg__out_node(o, "Constant", NULL, 0);
+    wg__proto_begin(value, WG__ATTRIBUTE_TENSOR, tensor->size + bytes);
+    node_head(o, "Constant", NULL, name);
+    wg__proto_begin(node, WG__NODE_ATTRIBUTE, value->size + tensor->size + bytes);
+    wg__proto_begin(&o->nodes, WG__GRAPH_NODE, node->size + value->size + tensor->size + bytes);
+    const wg__bytes *const heads[] = {node, value, tensor};
+    for (int i = 0; i < 3; i++) {
+        wg__bytes_put(&o->nodes, heads[i]->data, heads[i]->size);
+        o->nodes.failed |= heads[i]->failed;
+    }
+    wg__bytes_put(&o->nodes, data, bytes);
+    wg__bytes_clear(tensor);
+    return name;
 }
 
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data)

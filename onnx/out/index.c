@@ -23,8 +23,8 @@ static const char *padded(wg__out *o, const char *x, const int64_t *pads, int ax
     return wg__out_node3(o, "Pad", x, wg__integers(o, all, 2 * (2 + axes)), wg__number(o, o->at.dtype, -INFINITY));
 }
 
-/* The maxima of windows of x, [images, channels, positions]. What hangs over x or its padding is padding at the end. ONNX
- * Runtime refuses padding of as many elements as a window has, which dilation allows: a Pad. */
+/* The maxima of windows of x, [images, channels, positions]. What hangs over x or its padding is padding at the end.
+ * ONNX Runtime refuses padding of as many elements as a window has, which dilation allows: that is a Pad. */
 static const char *max_pool(wg__out *o, const wg__walked *pool)
 {
     const wg__pool_attr *attr = pool->attr;
