@@ -31,6 +31,12 @@ void special(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     wg_tensor a, b, slope[8];
     x[0] = specials(tape, batch);
     pairs_of(x[0], &a, &b);
+    const wg_tensor of[] = {wg_relu(a),     wg_sigmoid(a),       wg_softplus(a), wg_tanh(a),  wg_erf(a),
+                            wg_sqrt(a),     wg_rsqrt(a),         wg_square(a),   wg_log1p(a), wg_reciprocal(a),
+                            wg_elu(a, 0.7), wg_leaky_relu(a, 2), wg_mod(a, b),   wg_div(b, a)};
+    enum { N = sizeof of / sizeof *of };
+    wg_tensor slopes[N];
+    for (int i = 0; i < N; i++) slopes[i] = wg_grad1(of[i], a, b);
     const wg_tensor two[] = {a, b}, one = wg_ones_like(a), cut = wg_slice(x[0], 1, 0, 4),
                     none = wg_full(tape, WG_F32, WG_DIMS(batch, 4), -INFINITY);
     wg_grad(wg_pow(a, b), two, 2, one, slope);
@@ -58,9 +64,7 @@ void special(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
         slope[5],
         slope[6],
         slope[7],
-        wg_grad1(wg_relu(a), a, b),
-        wg_grad1(wg_sigmoid(a), a, b),
-        wg_grad1(wg_softplus(a), a, b),
+        wg_concat(slopes, N, 1),
         wg_grad1(wg_logsumexp(cut, WG_AXES(1), true), cut, wg_slice(cut, 1, 0, 1)),
         wg_grad1(wg_logsumexp(none, WG_AXES(1), true), none, wg_ones(tape, WG_F32, WG_DIMS(batch, 1))),
         wg_grad1(wg_softmax(cut, -1), cut, cut),
@@ -136,4 +140,53 @@ void doubles(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
                                low_bits(wg_softmax(a, -1)),
                                low_bits(wg_mod(a, weight))};
     y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+}
+
+/* ---- i32 and bool ---- */
+
+void whole(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    static const int32_t numbers[] = {3, 0, -7, 2147483647, -2147483647, 12, 1, 0, -1, 46341, 5};
+    static const int32_t at[] = {2, 0, 2, 1};
+    int32_t rows[8][4];
+    for (int64_t i = 0; i < 4 * batch; i++) rows[i / 4][i % 4] = numbers[i % 11];
+    const wg_tensor a = x[0] = wg_data(tape, WG_I32, WG_DIMS(batch, 4), rows), b = wg_flip(a, 1);
+    const wg_tensor small = wg_minimum_scalar(wg_maximum_scalar(a, -9), 9), start = wg_scalar(tape, WG_I32, 1);
+    const wg_tensor row = wg_data(tape, WG_I32, WG_DIMS(4), at);
+    const wg_tensor place = wg_expand(wg_reshape(row, WG_DIMS(1, 4)), WG_DIMS(batch, 4));
+    const wg_tensor truth = wg_less(a, b);
+    const wg_tensor parts[] = {
+        wg_neg(a),
+        wg_abs(a),
+        wg_add(a, b),
+        wg_sub(a, b),
+        wg_mul(a, b),
+        wg_square(a),
+        wg_scale(a, 3),
+        wg_maximum(a, b),
+        wg_minimum(a, b),
+        wg_where(truth, a, b),
+        wg_masked_fill(a, truth, 4),
+        wg_pad(a, 1, 1, 2),
+        wg_gather(a, 1, place),
+        wg_index_select(a, 1, row),
+        wg_slice_step(a, 1, 1, 4, 2),
+        wg_update_slice(a, 1, start, wg_slice(b, 1, 0, 2)),
+        wg_flatten(wg_one_hot(wg_abs(small), 10, WG_I32), 1, -1),
+        wg_cast(truth, WG_I32),
+        wg_cast(wg_cast(a, WG_BOOL), WG_I32),
+        wg_cast(wg_scale(wg_cast(small, WG_F64), 0.3), WG_I32),
+    };
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 1);
+    const wg_tensor bools[] = {wg_equal(a, b),
+                               wg_not_equal(a, b),
+                               wg_greater(a, b),
+                               wg_less_equal(a, b),
+                               wg_greater_equal(a, b),
+                               wg_flip(truth, 1),
+                               wg_pad(truth, 1, 1, 1),
+                               wg_gather(truth, 1, place),
+                               wg_index_select(truth, 1, row),
+                               wg_cast(wg_cast(truth, WG_F32), WG_BOOL)};
+    y[1] = wg_concat(bools, sizeof bools / sizeof *bools, 1);
 }

@@ -416,6 +416,7 @@ const program programs[] = {
     {"nearly_special", .near = true, .init = no_init, .record = nearly_special, .n_in = 1, .n_out = 1},
     {"corners", .init = no_init, .record = corners, .n_in = 1, .n_out = 4},
     {"doubles", .init = no_init, .record = doubles, .n_in = 1, .n_out = 1},
+    {"whole", .init = no_init, .record = whole, .n_in = 1, .n_out = 2},
     {"slopes", .init = no_init, .record = slopes, .n_in = 1, .n_out = 2},
     {NULL},
 };

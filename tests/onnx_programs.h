@@ -19,7 +19,7 @@ typedef struct program {
 
 extern const program programs[]; /* ended by one without a name */
 
-recorder special, nearly_special, corners, doubles; /* of onnx_corners.c */
+recorder special, nearly_special, corners, doubles, whole; /* of onnx_corners.c */
 
 enum { PROGRAM_MOST = 4 }; /* inputs, outputs */
 
