@@ -57,19 +57,30 @@ static const char *transposed(wg__out *o, const char *k, int rank)
     return wg__out_node1(o, "Transpose", k);
 }
 
-/* Which keys a query sees by `causal` and `window`, bool [queries, keys], as a constant. "" : all. */
+static bool is_seen(const wg__band *b, int64_t query, int64_t key)
+{
+    const int64_t back = query - key;
+    return (!b->causal || back >= 0) && (b->window < 0 || (back <= b->window && (b->causal || -back <= b->window)));
+}
+
+/* bool [queries, keys], as a constant, which layers of equal sizes share. "": a query sees all. */
 static const char *band(wg__out *o, const wg__attention_attr *attr, int time)
 {
     if (!attr->causal && attr->window < 0) return "";
-    const int64_t queries = wg__fixed_size(o, o->at.in[0], time), keys = wg__fixed_size(o, o->at.in[1], time);
-    const wg_shape shape = WG_DIMS(queries, keys);
-    bool *seen = wg__out_room(o, queries * keys, sizeof *seen);
+    const wg__band *last = &o->band;
+    wg__band b = {wg__fixed_size(o, o->at.in[0], time), wg__fixed_size(o, o->at.in[1], time), attr->window,
+                  attr->causal};
+    if (last->name && b.queries == last->queries && b.keys == last->keys && b.window == last->window &&
+        b.causal == last->causal)
+        return last->name;
+    const wg_shape shape = WG_DIMS(b.queries, b.keys);
+    bool *seen = wg__out_room(o, b.queries * b.keys, sizeof *seen);
     if (!seen) return "";
-    for (int64_t i = 0; i < queries; i++)
-        for (int64_t j = 0; j < keys; j++)
-            seen[i * keys + j] = (!attr->causal || j <= i) && (attr->window < 0 || i - j <= attr->window) &&
-                                 (attr->window < 0 || attr->causal || j - i <= attr->window);
-    return wg__constant_of(o, WG_BOOL, &shape, seen);
+    for (int64_t i = 0; i < b.queries; i++)
+        for (int64_t j = 0; j < b.keys; j++) seen[i * b.keys + j] = is_seen(&b, i, j);
+    b.name = wg__constant_of(o, WG_BOOL, &shape, seen);
+    o->band = b;
+    return b.name;
 }
 
 /* A row that sees nothing is 0, where a softmax of -inf alone is NaN. */

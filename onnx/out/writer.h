@@ -79,6 +79,13 @@ typedef struct wg__mark {
     const char *name; /* of its result in the model; NULL: not written yet */
 } wg__mark;
 
+/* Which keys a query sees, by `causal` and `window` of attention. */
+typedef struct wg__band {
+    int64_t queries, keys, window;
+    bool causal;
+    const char *name; /* NULL: none was written */
+} wg__band;
+
 struct wg__out {
     const wg_onnx_named *inputs, *outputs;
     int n_in, n_out;
@@ -91,6 +98,7 @@ struct wg__out {
     wg__bytes nodes;                     /* fields of the graph */
     wg__bytes attributes, node, message; /* of the node that is composed */
     const char *batch_name;              /* the value with the batch size, int64 [1]; NULL: not written yet */
+    wg__band band;                       /* the last mask of attention that was written */
     uint32_t number;                     /* of the node that is translated */
     uint32_t part;                       /* nodes written for it */
     wg__walked at, twin;                 /* the node, and the same in the second recording (or itself) */
