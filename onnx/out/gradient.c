@@ -33,7 +33,7 @@ COMPOSED(pow_is_zero,
 COMPOSED(pow_grad, WHERE(out_pow_is_zero(o), N(0), MUL(MUL(a, c), NODE2("Pow", b, SUB(c, N(1))))))
 
 /* Operand 1 within [-most, most], where the derivative of what follows is that at infinity: no infinity times 0. */
-static const char *near(wg__out *o, double most)
+static const char *operand_within(wg__out *o, double most)
 {
     return NODE2("Min", NODE2("Max", wg__in_name(o, 1), N(-most)), N(most));
 }
@@ -41,14 +41,14 @@ static const char *near(wg__out *o, double most)
 /* sigmoid(x) (1 + x (1 - sigmoid(x))) */
 static const char *silu_grad(wg__out *o)
 {
-    const char *x = near(o, 1000), *s = NODE1("Sigmoid", x);
+    const char *x = operand_within(o, 1000), *s = NODE1("Sigmoid", x);
     return MUL(wg__in_name(o, 0), MUL(s, ADD(N(1), MUL(x, SUB(N(1), s)))));
 }
 
 /* The distribution function of the standard normal distribution and x times its density. */
 static const char *gelu_grad(wg__out *o)
 {
-    const char *x = near(o, 40);
+    const char *x = operand_within(o, 40);
     const char *below = MUL(N(0.5), ADD(N(1), NODE1("Erf", MUL(x, N(0.70710678118654752440)))));
     const char *density = MUL(NODE1("Exp", MUL(MUL(x, x), N(-0.5))), N(0.39894228040143267794));
     return MUL(wg__in_name(o, 0), ADD(below, MUL(x, density)));
@@ -57,7 +57,7 @@ static const char *gelu_grad(wg__out *o)
 /* Of x / 2 (1 + t), t = tanh(k (x + c x^3)): (1 + t) / 2 + x / 2 (1 - t^2) k (1 + 3 c x^2). */
 static const char *gelu_tanh_grad(wg__out *o)
 {
-    const char *x = near(o, 40), *square = MUL(x, x), *k = N(0.79788456080286535588);
+    const char *x = operand_within(o, 40), *square = MUL(x, x), *k = N(0.79788456080286535588);
     const char *t = NODE1("Tanh", MUL(MUL(k, x), ADD(N(1), MUL(N(0.044715), square))));
     const char *steep = MUL(MUL(k, ADD(N(1), MUL(N(3 * 0.044715), square))), SUB(N(1), MUL(t, t)));
     return MUL(wg__in_name(o, 0), MUL(N(0.5), ADD(ADD(N(1), t), MUL(x, steep))));
