@@ -5,6 +5,7 @@
  *     expm1(x)                  Add(-1, Exp(x))
  *     lerp(a, b, c)             Sub(a, Mul(c, Sub(a, b)))
  *     rms_norm(x, w, epsilon)   Mul(Div(x, Sqrt(Add(epsilon, ReduceMean(Mul(x, x), -1)))), w), or without w
+ *     layer_norm(x, epsilon)    that without w, of Sub(x, ReduceMean(x, -1)); in f64
  *
  * They are the same functions with fewer roundings. The order of operands is such that a program that composes them by
  * itself is not taken for one: it comes back as it was. The nodes in between are recorded, too, and dropped by the
@@ -31,6 +32,13 @@ static void record_lerp(wg__call *c)
     wg__set(c, 0, wg__wrap(y, type), type);
 }
 
+/* Operands x, none, epsilon. */
+static void record_layer_norm(wg__call *c)
+{
+    const wg_tensor y = wg_layer_norm(wg__tensor(c, 0), WG_NONE, WG_NONE, wg__known_scalar(c, 2, 0));
+    wg__set(c, 0, y, wg__type_of(c, 0));
+}
+
 /* Operands x, weight or none, epsilon. */
 static void record_rms_norm(wg__call *c)
 {
@@ -44,6 +52,7 @@ static void record_rms_norm(wg__call *c)
 static const wg__onnx_row log1p_row = {.name = "log1p", .record = record_one, .one = wg_log1p},
                           expm1_row = {.name = "expm1", .record = record_one, .one = wg_expm1},
                           lerp_row = {.name = "lerp", .record = record_lerp},
+                          layer_norm_row = {.name = "layer_norm", .record = record_layer_norm},
                           rms_norm_row = {.name = "rms_norm", .record = record_rms_norm};
 
 /* ---- how they are recognized ---- */
@@ -102,7 +111,7 @@ static bool is_last_mean(const fuser *f, const wg__onnx_node *mean)
     return wg__number_next(&numbers) == -1;
 }
 
-static const wg__onnx_row *rms_norm_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
+static const wg__onnx_row *norm_of(const fuser *f, const wg__onnx_node *node, uint32_t *in)
 {
     double epsilon;
     const wg__onnx_node *root = operand(f, node, 1, "Sqrt", 1), *sum = operand(f, root, 0, "Add", 2),
@@ -110,8 +119,11 @@ static const wg__onnx_row *rms_norm_of(const fuser *f, const wg__onnx_node *node
     if (!square || square->in[0] != node->in[0] || square->in[1] != node->in[0] || !is_last_mean(f, mean) ||
         !is_number(f, sum, 0, &epsilon))
         return NULL;
-    in[0] = node->in[0], in[2] = sum->in[0];
-    return &rms_norm_row;
+    const wg__onnx_node *centered = operand(f, node, 0, "Sub", 2),
+                        *center = operand(f, centered, 1, "ReduceMean", 2);
+    const bool layer = center && center->in[0] == centered->in[0] && is_last_mean(f, center);
+    in[0] = layer ? centered->in[0] : node->in[0], in[2] = sum->in[0];
+    return layer ? &layer_norm_row : &rms_norm_row;
 }
 
 /* Of a norm without weight. */
@@ -127,7 +139,7 @@ static const struct {
     const char *type; /* of the last node */
     const wg__onnx_row *(*row_of)(const fuser *f, const wg__onnx_node *node, uint32_t *in);
 } patterns[] = {
-    {"Log", log1p_of}, {"Add", expm1_of}, {"Sub", lerp_of}, {"Div", rms_norm_of}, {"Mul", weighted_of},
+    {"Log", log1p_of}, {"Add", expm1_of}, {"Sub", lerp_of}, {"Div", norm_of}, {"Mul", weighted_of},
 };
 
 /* A result that must be known while recording stays: these rows know no numbers. */

@@ -21,7 +21,7 @@ TOLERANCE = 1e-5
 
 
 def compare(name, session, numbers):
-    """The largest difference, relative to 1 + |wanted|."""
+    """The largest difference, relative to 1 + |wanted|; infinite if only one is NaN, or infinities differ."""
     given = {i.name: numbers[i.name] for i in session.get_inputs()}
     names = [o.name for o in session.get_outputs()]
     worst = 0.0
@@ -30,8 +30,14 @@ def compare(name, session, numbers):
         if got.dtype != want.dtype or got.shape != want.shape:
             raise AssertionError(f"{name}: {output} is {got.dtype} {got.shape}, not {want.dtype} {want.shape}")
         same = (got == want) | (numpy.isnan(got) & numpy.isnan(want)) if got.dtype.kind == "f" else got == want
-        gap = numpy.abs(got.astype("f8") - want.astype("f8")) / (1 + numpy.abs(want.astype("f8")))
-        worst = max(worst, float(numpy.max(numpy.where(same, 0, gap), initial=0)))
+        with numpy.errstate(invalid="ignore"):
+            gap = numpy.abs(got.astype("f8") - want.astype("f8")) / (1 + numpy.abs(want.astype("f8")))
+        gap = numpy.where(same, 0, numpy.where(numpy.isnan(gap), numpy.inf, gap))
+        far = gap > TOLERANCE
+        if far.any():
+            print(f"{name}: {output}: {far.sum()} numbers differ, at first {numpy.argwhere(far)[0].tolist()}: "
+                  f"{got[far][0]}, not {want[far][0]}")
+        worst = max(worst, float(numpy.max(gap, initial=0)))
     return worst
 
 

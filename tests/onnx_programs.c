@@ -331,6 +331,21 @@ static void ordered(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
     y[3] = wg_index_add(wg_zeros(tape, WG_F32, WG_DIMS(3, 12)), 0, x[1], a); /* over the batch */
 }
 
+/* The batch as the axis that ops work along. */
+static void along_batch(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
+{
+    const wg_tensor a = x[0] = floats(tape, WG_DIMS(batch, 4)), columns = wg_t(a);
+    const wg_tensor keys = wg_concat((wg_tensor[]){a, wg_cos(a)}, 2, 0);
+    const wg_tensor parts[] = {wg_layer_norm(columns, WG_NONE, WG_NONE, 1e-5),
+                               wg_rms_norm(columns, WG_NONE, 1e-5),
+                               wg_softmax(columns, -1),
+                               wg_log_softmax(columns, -1),
+                               wg_cumsum(columns, 1),
+                               wg_flip(columns, 1)};
+    y[0] = wg_concat(parts, sizeof parts / sizeof *parts, 0);
+    y[1] = wg_attention(a, keys, keys, wg_attention_defaults());
+}
+
 /* Derivatives as outputs. */
 static void slopes(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y)
 {
@@ -395,7 +410,13 @@ const program programs[] = {
     {"pointwise", .init = no_init, .record = pointwise, .n_in = 1, .n_out = 4},
     {"moved", .init = no_init, .record = moved, .n_in = 2, .n_out = 4},
     {"ordered", .init = no_init, .record = ordered, .n_in = 2, .n_out = 4},
+    {"along_batch", .init = no_init, .record = along_batch, .n_in = 1, .n_out = 2},
     {"nearly", .near = true, .init = no_init, .record = nearly, .n_in = 1, .n_out = 1},
+    {"special", .init = no_init, .record = special, .n_in = 1, .n_out = 2},
+    {"nearly_special", .near = true, .init = no_init, .record = nearly_special, .n_in = 1, .n_out = 1},
+    {"corners", .init = no_init, .record = corners, .n_in = 1, .n_out = 4},
+    {"doubles", .init = no_init, .record = doubles, .n_in = 1, .n_out = 1},
+    {"whole", .init = no_init, .record = whole, .n_in = 1, .n_out = 2},
     {"slopes", .init = no_init, .record = slopes, .n_in = 1, .n_out = 2},
     {NULL},
 };

@@ -4,18 +4,22 @@
 
 #include "wengert.h"
 
+/* Sets x[..] and y[..]; all inputs are made from fixed numbers. */
+typedef void recorder(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y);
+
 /* A program: records parameters into a set once, and then inputs and outputs, of a batch, on a tape. */
 typedef struct program {
     const char *name;
     bool fixed; /* its sizes are fixed: no other batch size is tried */
     bool near;  /* read back, its floats may have other bits; all outputs are f32 */
     void (*init)(wg_params *set);
-    /* Sets x[..] and y[..]; all inputs are made from the numbers of fill_input. */
-    void (*record)(wg_tape *tape, int64_t batch, wg_tensor *x, wg_tensor *y);
+    recorder *record;
     int n_in, n_out;
 } program;
 
 extern const program programs[]; /* ended by one without a name */
+
+recorder special, nearly_special, corners, doubles, whole; /* of onnx_corners.c */
 
 enum { PROGRAM_MOST = 4 }; /* inputs, outputs */
 

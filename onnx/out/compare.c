@@ -27,10 +27,18 @@ static bool find_batch(wg__out *o)
     return false;
 }
 
+static bool same_dtype(wg__out *o)
+{
+    if (o->at.dtype == o->twin.dtype) return true;
+    wg__out_fail(o, WG_ERR_SHAPE, "%s, and in the second recording %s", wg_dtype_name(o->at.dtype),
+                 wg_dtype_name(o->twin.dtype));
+    return false;
+}
+
 static bool same_sizes(wg__out *o)
 {
     const wg_shape *a = &o->at.shape, *b = &o->twin.shape;
-    bool same = a->rank == b->rank && o->at.dtype == o->twin.dtype;
+    bool same = a->rank == b->rank;
     for (int i = 0; same && i < a->rank; i++) {
         const int64_t times = a->size[i] / o->batch;
         same = a->size[i] == b->size[i] || (a->size[i] == times * o->batch && b->size[i] == times * o->other_batch);
@@ -66,16 +74,15 @@ static bool same_node(wg__out *o)
                      o->twin.op ? o->twin.op->name : "data");
         return false;
     }
-    if (!o->at.op) return same_leaf(o) && same_sizes(o);
-    if (!same_sizes(o)) return false;
-    if (o->row->sizes || !o->at.attr || memcmp(o->at.attr, o->twin.attr, o->at.attr_size) == 0) return true;
+    if (!same_dtype(o) || (!o->at.op && !same_leaf(o)) || !same_sizes(o)) return false;
+    if (!o->at.attr || o->row->sizes || memcmp(o->at.attr, o->twin.attr, o->at.attr_size) == 0) return true;
     wg__out_fail(o, WG_ERR_SHAPE, "its attributes depend on the batch size");
     return false;
 }
 
 /* ---- marks ---- */
 
-/* Needs the node `number`, which is `another` in the second recording. */
+/* Needs the node `number`, which is `another` in the second recording. Inputs are needed in any case. */
 static void need(wg__out *o, uint32_t number, uint32_t another)
 {
     wg__mark *mark = &o->marks[number];
@@ -93,6 +100,11 @@ static bool has_row(wg__out *o)
     else if (!o->at.op && !o->at.data && !o->marks[o->number].name)
         wg__out_fail(o, WG_ERR_STALE, "a run has overwritten its value: record the program again");
     return !wg__out_failed(o);
+}
+
+static void need_tensor(wg__out *o, const wg_onnx_named *named)
+{
+    need(o, wg__walk_number(named->tensor), o->other ? wg__walk_number(named->another) : 0);
 }
 
 static void need_operands(wg__out *o)
@@ -116,8 +128,8 @@ static void need_operands(wg__out *o)
 void wg__out_compare(wg__out *o)
 {
     if (o->other && !find_batch(o)) return;
-    for (int i = 0; i < o->n_out; i++)
-        need(o, wg__walk_number(o->outputs[i].tensor), o->other ? wg__walk_number(o->outputs[i].another) : 0);
+    for (int i = 0; i < o->n_in; i++) need_tensor(o, &o->inputs[i]);
+    for (int i = 0; i < o->n_out; i++) need_tensor(o, &o->outputs[i]);
     for (o->number = o->n - 1; o->number > 0 && !wg__out_failed(o); o->number--) {
         const wg__mark *mark = &o->marks[o->number];
         if (!mark->needed) continue;

@@ -17,6 +17,6 @@ static inline const char *number(wg__out *o, double value) { return wg__number(o
     }
 #define NODE1(op_type, x)    wg__out_node1(o, op_type, x)
 #define NODE2(op_type, x, y) wg__out_node2(o, op_type, x, y)
-#define WHERE(x, y, z)       wg__out_node3(o, "Where", x, y, z)
+#define WHERE(x, y, z)       wg__out_where(o, x, y, z)
 
 #endif

@@ -5,8 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../io/file.h"
+
 /* Types of attributes, by the schema. */
 enum { FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, INTS = 7 };
+
+void *wg__out_room(wg__out *o, int64_t n, size_t size)
+{
+    void *room = wg__arena_array(&o->arena, (uint64_t)n + 1, size);
+    if (!room) wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
+    return room;
+}
 
 const char *wg__out_name(wg__out *o, const char *format, ...)
 {
@@ -79,22 +88,28 @@ void wg__with_ints(wg__out *o, const char *name, const int64_t *numbers, int n)
 static const char *result_name(wg__out *o)
 {
     const char *slash = *o->at.scope ? "/" : "", *op = o->at.op ? o->at.op->name : "constant";
+    const int valid = (int)wg__utf8_error(o->at.scope, strlen(o->at.scope)); /* of a text that may be cut */
     const uint32_t part = o->part++;
-    return part ? wg__out_name(o, "/%.300s%s%.100s_%u.%u", o->at.scope, slash, op, o->number, part)
-                : wg__out_name(o, "/%.300s%s%.100s_%u", o->at.scope, slash, op, o->number);
+    return part ? wg__out_name(o, "/%.*s%s%.100s_%u.%u", valid, o->at.scope, slash, op, o->number, part)
+                : wg__out_name(o, "/%.*s%s%.100s_%u", valid, o->at.scope, slash, op, o->number);
 }
 
-/* A node; `first` is the name of a result before the one that counts, or NULL. */
-static const char *append(wg__out *o, const char *op_type, const char *const *in, int n, const char *first)
+/* Begins a node, without operands and attributes. first: the name of a result before the one that counts, or NULL. */
+static void node_head(wg__out *o, const char *op_type, const char *first, const char *name)
 {
-    const char *name = result_name(o);
-    while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
     wg__bytes_clear(&o->node);
-    for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
     if (first) put_text(&o->node, WG__NODE_OUTPUT, first);
     put_text(&o->node, WG__NODE_OUTPUT, name);
     put_text(&o->node, WG__NODE_NAME, name);
     put_text(&o->node, WG__NODE_TYPE, op_type);
+}
+
+static const char *append(wg__out *o, const char *op_type, const char *const *in, int n, const char *first)
+{
+    const char *name = result_name(o);
+    while (n > 0 && !*in[n - 1]) n--; /* omitted operands at the end are left out */
+    node_head(o, op_type, first, name);
+    for (int k = 0; k < n; k++) put_text(&o->node, WG__NODE_INPUT, in[k]);
     wg__bytes_put(&o->node, o->attributes.data, o->attributes.size);
     wg__proto_bytes(&o->nodes, WG__GRAPH_NODE, o->node.data, o->node.size);
     o->nodes.failed |= o->node.failed || o->attributes.failed;
@@ -127,6 +142,14 @@ const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const 
     return wg__out_node(o, op_type, (const char *[]){a, b, c}, 3);
 }
 
+/* Of bool it is composed: ONNX Runtime has no such Where. */
+const char *wg__out_where(wg__out *o, const char *mask, const char *a, const char *b)
+{
+    if (o->at.dtype != WG_BOOL) return wg__out_node3(o, "Where", mask, a, b);
+    const char *chosen = wg__out_node2(o, "And", mask, a);
+    return wg__out_node2(o, "Or", chosen, wg__out_node2(o, "And", wg__out_node1(o, "Not", mask), b));
+}
+
 /* ---- constants ---- */
 
 int wg__element_type(wg_dtype dtype)
@@ -151,16 +174,26 @@ void wg__tensor_head(wg__bytes *b, const char *name, wg_dtype dtype, const wg_sh
     tensor_head(b, name, wg__element_type(dtype), shape->size, shape->rank);
 }
 
+/* A node with an attribute with a tensor, whose numbers are copied once: the heads of all three come first. */
 static const char *constant(wg__out *o, int type, const int64_t *size, int rank, const void *data, size_t bytes)
 {
-    wg__bytes_clear(&o->node); /* as room for the tensor: the node comes later */
-    tensor_head(&o->node, "", type, size, rank);
-    wg__proto_bytes(&o->node, WG__TENSOR_RAW, data, bytes);
+    const char *name = result_name(o);
+    wg__bytes *const node = &o->node, *const value = &o->message, *const tensor = &o->attributes;
+    tensor_head(tensor, "", type, size, rank);
+    wg__proto_begin(tensor, WG__TENSOR_RAW, bytes);
     attribute(o, "value", TENSOR);
-    wg__proto_bytes(&o->message, WG__ATTRIBUTE_TENSOR, o->node.data, o->node.size);
-    o->message.failed |= o->node.failed;
-    attribute_end(o);
-    return wg__out_node(o, "Constant", NULL, 0);
+    wg__proto_begin(value, WG__ATTRIBUTE_TENSOR, tensor->size + bytes);
+    node_head(o, "Constant", NULL, name);
+    wg__proto_begin(node, WG__NODE_ATTRIBUTE, value->size + tensor->size + bytes);
+    wg__proto_begin(&o->nodes, WG__GRAPH_NODE, node->size + value->size + tensor->size + bytes);
+    const wg__bytes *const heads[] = {node, value, tensor};
+    for (int i = 0; i < 3; i++) {
+        wg__bytes_put(&o->nodes, heads[i]->data, heads[i]->size);
+        o->nodes.failed |= heads[i]->failed;
+    }
+    wg__bytes_put(&o->nodes, data, bytes);
+    wg__bytes_clear(tensor);
+    return name;
 }
 
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data)
@@ -188,9 +221,32 @@ const char *wg__integers(wg__out *o, const int64_t *numbers, int n)
     return constant(o, WG__INT64, &size, 1, numbers, (size_t)n * sizeof *numbers);
 }
 
+const char *wg__numbers_to(wg__out *o, int64_t n)
+{
+    const wg_shape shape = WG_DIMS(n);
+    int32_t *numbers = wg__out_room(o, n, sizeof *numbers);
+    for (int64_t i = 0; numbers && i < n; i++) numbers[i] = (int32_t)i;
+    return numbers ? wg__constant_of(o, WG_I32, &shape, numbers) : "";
+}
+
 /* ---- sizes ---- */
 
 int64_t wg__batches(const wg__out *o, int64_t size, int64_t other) { return size == other ? 0 : size / o->batch; }
+
+wg_shape wg__other_shape(const wg__out *o, uint32_t number)
+{
+    return o->other ? wg__walk_at(o->other, o->marks[number].another).shape : wg__walk_at(o->tape, number).shape;
+}
+
+int64_t wg__fixed_size(wg__out *o, uint32_t number, int axis)
+{
+    const int64_t size = wg__walk_at(o->tape, number).shape.size[axis],
+                  other = wg__other_shape(o, number).size[axis];
+    if (size != other)
+        wg__out_fail(o, WG_ERR_SHAPE, "a size that must be fixed depends on the batch size: %lld and %lld",
+                     (long long)size, (long long)other);
+    return size;
+}
 
 /* The batch size as the program finds it: a size of the first input that has it. */
 static const char *batch_of(wg__out *o)

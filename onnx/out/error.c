@@ -13,7 +13,8 @@ void wg__out_fail(wg__out *o, wg_status status, const char *rule, ...)
     vsnprintf(text, sizeof text, rule, arguments);
     va_end(arguments);
     if (o->number) {
-        const char *op = o->at.op ? o->at.op->name : o->at.param ? wg_param_name(o->at.param) : "data";
+        const char *name = o->at.param ? wg_param_name(o->at.param) : o->marks[o->number].name;
+        const char *op = o->at.op ? o->at.op->name : name ? name : "data";
         snprintf(label, sizeof label, *o->at.scope ? "%.40s [%.40s]: " : "%.40s: ", op, o->at.scope);
     }
     wg_error_set(o->error, status, "onnx_write: %s%s", label, text);

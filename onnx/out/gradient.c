@@ -1,6 +1,8 @@
 /* Ops that occur in gradients alone, for programs whose outputs are derivatives. a is the gradient that comes in. */
 #include "composed.h"
 
+#include <math.h>
+
 #include "../../ops/kernels/reduce/reduce.h"
 
 #define MUL(x, y) NODE2("Mul", x, y)
@@ -26,20 +28,27 @@ COMPOSED(div_grad, DIV(MUL(NODE1("Neg", a), b), c))
 COMPOSED(leaky_relu_grad, WHERE(NODE2("Greater", b, N(0)), a, MUL(a, c)))
 COMPOSED(elu_grad, WHERE(NODE2("Greater", b, N(0)), a, MUL(MUL(a, c), NODE1("Exp", b))))
 COMPOSED(maximum_grad, WHERE(NODE2("Less", b, c), N(0), WHERE(NODE2("Equal", b, c), MUL(N(0.5), a), a)))
-COMPOSED(pow_grad, WHERE(NODE2("Or", NODE2("Equal", c, N(0)), NODE2("Equal", a, N(0))), N(0),
-                         MUL(MUL(a, c), NODE2("Pow", b, SUB(c, N(1))))))
+COMPOSED(pow_is_zero,
+         NODE2("Or", NODE2("Equal", c, N(0)), NODE2("And", NODE2("Equal", a, N(0)), NODE2("Equal", b, b))))
+COMPOSED(pow_grad, WHERE(out_pow_is_zero(o), N(0), MUL(MUL(a, c), NODE2("Pow", b, SUB(c, N(1))))))
+
+/* Operand 1 within [-most, most], where the derivative of what follows is that at infinity: no infinity times 0. */
+static const char *operand_within(wg__out *o, double most)
+{
+    return NODE2("Min", NODE2("Max", wg__in_name(o, 1), N(-most)), N(most));
+}
 
 /* sigmoid(x) (1 + x (1 - sigmoid(x))) */
 static const char *silu_grad(wg__out *o)
 {
-    const char *x = wg__in_name(o, 1), *s = NODE1("Sigmoid", x);
+    const char *x = operand_within(o, 1000), *s = NODE1("Sigmoid", x);
     return MUL(wg__in_name(o, 0), MUL(s, ADD(N(1), MUL(x, SUB(N(1), s)))));
 }
 
 /* The distribution function of the standard normal distribution and x times its density. */
 static const char *gelu_grad(wg__out *o)
 {
-    const char *x = wg__in_name(o, 1);
+    const char *x = operand_within(o, 40);
     const char *below = MUL(N(0.5), ADD(N(1), NODE1("Erf", MUL(x, N(0.70710678118654752440)))));
     const char *density = MUL(NODE1("Exp", MUL(MUL(x, x), N(-0.5))), N(0.39894228040143267794));
     return MUL(wg__in_name(o, 0), ADD(below, MUL(x, density)));
@@ -48,7 +57,7 @@ static const char *gelu_grad(wg__out *o)
 /* Of x / 2 (1 + t), t = tanh(k (x + c x^3)): (1 + t) / 2 + x / 2 (1 - t^2) k (1 + 3 c x^2). */
 static const char *gelu_tanh_grad(wg__out *o)
 {
-    const char *x = wg__in_name(o, 1), *square = MUL(x, x), *k = N(0.79788456080286535588);
+    const char *x = operand_within(o, 40), *square = MUL(x, x), *k = N(0.79788456080286535588);
     const char *t = NODE1("Tanh", MUL(MUL(k, x), ADD(N(1), MUL(N(0.044715), square))));
     const char *steep = MUL(MUL(k, ADD(N(1), MUL(N(3 * 0.044715), square))), SUB(N(1), MUL(t, t)));
     return MUL(wg__in_name(o, 0), MUL(N(0.5), ADD(ADD(N(1), t), MUL(x, steep))));
@@ -76,7 +85,7 @@ static const char *log_softmax_grad(wg__out *o)
     return SUB(g, MUL(NODE1("Exp", y), row_sum(o, g)));
 }
 
-/* e^(x - m) g / s with m the maximum and s the sum of the e^(x - m) */
+/* e^(x - m) g / s with m the maximum and s the sum of the e^(x - m), 1 where m is inf. Zeros where m is -inf. */
 static const char *logsumexp_grad(wg__out *o)
 {
     const uint32_t mask = ((const wg__reduce_attr *)o->at.attr)->mask;
@@ -87,8 +96,10 @@ static const char *logsumexp_grad(wg__out *o)
     for (int i = 0; i < kept.rank; i++)
         if (mask >> i & 1) axes[n++] = i, kept.size[i] = twin.size[i] = 1;
     const char *g = wg__reshaped(o, wg__in_name(o, 1), &kept, &twin), *over = wg__integers(o, axes, n);
-    const char *e = NODE1("Exp", SUB(x, NODE2("ReduceMax", x, over)));
-    return MUL(e, DIV(g, NODE2("ReduceSum", e, over)));
+    const char *m = NODE2("ReduceMax", x, over);
+    const char *e = NODE1("Exp", SUB(x, WHERE(NODE2("Equal", m, N(-INFINITY)), N(0), m)));
+    const char *s = NODE2("ReduceSum", e, over), *divisor = WHERE(NODE2("Equal", m, N(INFINITY)), N(1), s);
+    return MUL(e, WHERE(NODE2("Equal", s, N(0)), N(0), DIV(g, divisor)));
 }
 
 const wg__row wg__out_gradient[] = {

@@ -1,6 +1,7 @@
 /* Reading by index: Gather, GatherElements, ScatterElements, MaxPool. */
 #include "writer.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "../../ops/kernels/conv/pool.h"
@@ -14,25 +15,40 @@ static const char *take(wg__out *o)
     return wg__out_node2(o, "Gather", wg__in_name(o, 0), wg__in_name(o, 1));
 }
 
-/* The maxima of windows of x, [images, channels, positions]. What hangs over x or its padding is padding at the end. */
+/* x with -inf before and after, along its last axes. */
+static const char *padded(wg__out *o, const char *x, const int64_t *pads, int axes)
+{
+    int64_t all[2 * (2 + WG__POOL_AXES)] = {0};
+    for (int i = 0; i < axes; i++) all[2 + i] = pads[i], all[4 + axes + i] = pads[axes + i];
+    return wg__out_node3(o, "Pad", x, wg__integers(o, all, 2 * (2 + axes)), wg__number(o, o->at.dtype, -INFINITY));
+}
+
+/* The maxima of windows of x, [images, channels, positions]. What hangs over x or its padding is padding at the end.
+ * ONNX Runtime refuses padding of as many elements as a window has, which dilation allows: that is a Pad. */
 static const char *max_pool(wg__out *o, const wg__walked *pool)
 {
     const wg__pool_attr *attr = pool->attr;
-    const wg_shape x = wg__walk_at(o->tape, pool->in[0]).shape;
     const int axes = (int)attr->axes, first = WG__POOL_AXES - axes;
     int64_t pads[2 * WG__POOL_AXES];
+    bool wide = false;
     for (int i = 0; i < axes; i++) {
         const int64_t reach = (attr->kernel[first + i] - 1) * attr->dilation[first + i] + 1;
         const int64_t end = (attr->positions[first + i] - 1) * attr->stride[first + i] + reach;
-        const int64_t after = end - attr->before[first + i] - x.size[2 + i];
+        const int64_t after = end - attr->before[first + i] - wg__fixed_size(o, pool->in[0], 2 + i);
         pads[i] = attr->before[first + i];
         pads[axes + i] = after > 0 ? after : 0;
+        wide |= pads[i] >= attr->kernel[first + i] || pads[axes + i] >= attr->kernel[first + i];
+    }
+    const char *x = o->marks[pool->in[0]].name;
+    if (wide) {
+        x = padded(o, x, pads, axes);
+        memset(pads, 0, sizeof pads);
     }
     wg__with_ints(o, "kernel_shape", attr->kernel + first, axes);
     wg__with_ints(o, "strides", attr->stride + first, axes);
     wg__with_ints(o, "dilations", attr->dilation + first, axes);
     wg__with_ints(o, "pads", pads, 2 * axes);
-    const char *y = wg__out_node1(o, "MaxPool", o->marks[pool->in[0]].name);
+    const char *y = wg__out_node1(o, "MaxPool", x);
     return axes == 1 ? y : wg__reshaped(o, y, &o->at.shape, &o->twin.shape);
 }
 
@@ -55,16 +71,9 @@ static const char *scatter(wg__out *o)
 static const char *one_hot(wg__out *o)
 {
     const wg__one_hot_attr *attr = o->at.attr;
-    const wg_shape shape = WG_DIMS(attr->classes);
     const int64_t last = -1;
-    int32_t *classes = wg__arena_array(&o->arena, (uint64_t)attr->classes, sizeof *classes);
-    if (!classes) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < attr->classes; i++) classes[i] = (int32_t)i;
     const char *column = wg__out_node2(o, "Unsqueeze", wg__in_name(o, 0), wg__integers(o, &last, 1));
-    const char *equal = wg__out_node2(o, "Equal", column, wg__constant_of(o, WG_I32, &shape, classes));
+    const char *equal = wg__out_node2(o, "Equal", column, wg__numbers_to(o, attr->classes));
     return wg__cast_to(o, equal, o->at.dtype);
 }
 

@@ -16,6 +16,12 @@ static const char *argsort(wg__out *o)
     return wg__cast_to(o, wg__out_second(o, "TopK", in, 2), WG_I32);
 }
 
+/* Whether x is not above y in the order of sort, where NaN is the largest number. */
+static const char *not_above(wg__out *o, const char *x, const char *y)
+{
+    return wg__out_node2(o, "Or", wg__out_node2(o, "LessOrEqual", x, y), wg__out_node1(o, "IsNaN", y));
+}
+
 /* How many of the sorted numbers are below (right: not above) each value. */
 static const char *searchsorted(wg__out *o)
 {
@@ -25,7 +31,8 @@ static const char *searchsorted(wg__out *o)
     if (wg__in_node(o, 0).shape.rank > 1)
         sorted = wg__out_node2(o, "Unsqueeze", sorted, wg__integers(o, &before, 1));
     const char *value = wg__out_node2(o, "Unsqueeze", wg__in_name(o, 1), wg__integers(o, &last, 1));
-    const char *below = wg__out_node2(o, attr->right ? "LessOrEqual" : "Less", sorted, value);
+    const char *below =
+        attr->right ? not_above(o, sorted, value) : wg__out_node1(o, "Not", not_above(o, value, sorted));
     const char *axes = wg__integers(o, &last, 1), *counted = wg__cast_to(o, below, WG_I32);
     wg__with_int(o, "keepdims", 0);
     return wg__out_node2(o, "ReduceSum", counted, axes);
@@ -33,35 +40,20 @@ static const char *searchsorted(wg__out *o)
 
 /* ---- writing by index ---- */
 
-/* 0 .. n - 1 */
-static const char *numbers_to(wg__out *o, int64_t n)
-{
-    const wg_shape shape = WG_DIMS(n);
-    int32_t *numbers = wg__arena_array(&o->arena, (uint64_t)n + 1, sizeof *numbers);
-    if (!numbers) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < n; i++) numbers[i] = (int32_t)i;
-    return wg__constant_of(o, WG_I32, &shape, numbers);
-}
-
 /* The place of the last element that goes to each place, -1 if none does: the largest one. */
 static const char *scatter_arg(wg__out *o)
 {
     const wg__scatter_arg_attr *attr = o->at.attr;
-    const wg_shape from = wg__in_node(o, 0).shape,
-                   twin = wg__walk_at(o->other ? o->other : o->tape, o->twin.in[0]).shape;
-    const int64_t n = from.size[attr->axis];
+    const wg_shape from = wg__in_node(o, 0).shape, other = wg__other_shape(o, o->at.in[0]);
+    const int64_t n = wg__fixed_size(o, o->at.in[0], (int)attr->axis);
     wg_shape line = {.rank = from.rank - (int)attr->axis, .size = {n}};
     for (int i = 1; i < line.rank; i++) line.size[i] = 1;
     if (attr->mode != WG__ARG_LAST)
         wg__out_fail(o, WG_ERR_FORMAT, "a maximum or minimum by index has no form in ONNX");
-    if (n != twin.size[attr->axis]) wg__out_fail(o, WG_ERR_SHAPE, "what is written depends on the batch size");
     const char *none =
         wg__out_node2(o, "Expand", wg__number(o, WG_I32, -1), wg__sizes(o, &o->at.shape, &o->twin.shape));
-    const char *places = wg__reshaped(o, numbers_to(o, n), &line, &line);
-    places = wg__out_node2(o, "Expand", places, wg__sizes(o, &from, &twin));
+    const char *places = wg__reshaped(o, wg__numbers_to(o, n), &line, &line);
+    places = wg__out_node2(o, "Expand", places, wg__sizes(o, &from, &other));
     wg__with_int(o, "axis", attr->axis);
     wg__with_text(o, "reduction", "max");
     return wg__out_node3(o, "ScatterElements", none, wg__in_name(o, 0), places);
@@ -84,10 +76,11 @@ static const char *fronted(wg__out *o, const char *x, int rank, int from, int to
 /* Operands index, rows, base or none: zeros. */
 static const char *index_add(wg__out *o)
 {
-    const wg__index_add_attr *attr = o->at.attr;
+    const wg__index_add_attr *attr = o->at.attr, *twin = o->twin.attr;
     const int axis = (int)attr->axis, rank = o->at.shape.rank, axes = wg__in_node(o, 0).shape.rank;
     const int64_t last = -1;
     const char *base = wg__in_name(o, 2);
+    if (attr->axis != twin->axis) wg__out_fail(o, WG_ERR_SHAPE, "its attributes depend on the batch size");
     if (!*base)
         base =
             wg__out_node2(o, "Expand", wg__number(o, o->at.dtype, 0), wg__sizes(o, &o->at.shape, &o->twin.shape));
@@ -113,21 +106,20 @@ static const char *limited(wg__out *o, const char *x, int64_t most)
 static const char *update_slice(wg__out *o)
 {
     const int axis = (int)((const wg__axis_attr *)o->at.attr)->axis;
-    const wg_shape slice = wg__in_node(o, 1).shape, one = WG_DIMS(1);
-    const int64_t n = slice.size[axis], size = o->at.shape.size[axis];
+    const wg_shape one = WG_DIMS(1);
+    const int64_t n = wg__fixed_size(o, o->at.in[1], axis), size = wg__fixed_size(o, o->number, axis);
     wg_shape line = {.rank = o->at.shape.rank - axis, .size = {size}};
     for (int i = 1; i < line.rank; i++) line.size[i] = 1;
-    if (size != o->twin.shape.size[axis]) wg__out_fail(o, WG_ERR_SHAPE, "the slice is one of the batch");
     if (n == 0) return wg__out_node1(o, "Identity", wg__in_name(o, 2));
     const char *start = limited(o, wg__reshaped(o, wg__in_name(o, 0), &one, &one), size - n);
-    const char *offset = wg__out_node2(o, "Sub", numbers_to(o, size), start);
+    const char *offset = wg__out_node2(o, "Sub", wg__numbers_to(o, size), start);
     const char *behind = wg__out_node2(o, "GreaterOrEqual", offset, wg__number(o, WG_I32, 0));
     const char *before = wg__out_node2(o, "Less", offset, wg__number(o, WG_I32, (double)n));
     const char *inside = wg__reshaped(o, wg__out_node2(o, "And", behind, before), &line, &line);
     const char *place = limited(o, offset, n - 1);
     wg__with_int(o, "axis", axis);
     const char *moved = wg__out_node2(o, "Gather", wg__in_name(o, 1), place);
-    return wg__out_node3(o, "Where", inside, moved, wg__in_name(o, 2));
+    return wg__out_where(o, inside, moved, wg__in_name(o, 2));
 }
 
 const wg__row wg__out_indexed[] = {

@@ -29,11 +29,8 @@ static void range(const wg__arange_attr *attr, void *out)
 static const char *arange(wg__out *o)
 {
     const wg__arange_attr *attr = o->at.attr;
-    void *numbers = wg__arena_array(&o->arena, (uint64_t)attr->n + 1, wg_dtype_size(o->at.dtype));
-    if (!numbers) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
+    void *numbers = wg__out_room(o, attr->n, wg_dtype_size(o->at.dtype));
+    if (!numbers) return "";
     range(attr, numbers);
     return wg__constant_of(o, o->at.dtype, &o->at.shape, numbers);
 }

@@ -30,26 +30,44 @@ COMPOSED(rsqrt, NODE1("Reciprocal", NODE1("Sqrt", a)))
 COMPOSED(square, NODE2("Mul", a, a))
 COMPOSED(silu, NODE2("Mul", a, NODE1("Sigmoid", a)))
 COMPOSED(step, wg__cast_to(o, NODE2("Greater", a, number(o, 0)), o->at.dtype))
-COMPOSED(mod, NODE2("Sub", a, NODE2("Mul", NODE1("Floor", NODE2("Div", a, b)), b)))
 COMPOSED(leaky_relu, WHERE(NODE2("Greater", a, number(o, 0)), a, NODE2("Mul", a, b)))
 COMPOSED(elu, WHERE(NODE2("Greater", a, number(o, 0)), a, NODE2("Mul", b, out_expm1(o))))
 COMPOSED(lerp, NODE2("Sub", a, NODE2("Mul", c, NODE2("Sub", a, b))))
 COMPOSED(clamp, NODE2("Min", NODE2("Max", a, b), c))
 COMPOSED(masked_fill, WHERE(b, c, a))
+COMPOSED(where, WHERE(a, b, c))
 COMPOSED(is_finite, NODE1("Not", NODE2("Or", NODE1("IsInf", a), NODE1("IsNaN", a))))
 
 /* The difference, and 0 of two equal infinities. */
-COMPOSED(gap, WHERE(NODE2("Equal", a, b), number(o, 0), NODE2("Sub", a, b)))
-COMPOSED(logaddexp, NODE2("Add", NODE2("Max", a, b), NODE1("Softplus", NODE1("Neg", NODE1("Abs", out_gap(o))))))
+COMPOSED(apart, WHERE(NODE2("Equal", a, b), number(o, 0), NODE2("Sub", a, b)))
+COMPOSED(gap, NODE2("Max", NODE2("Min", out_apart(o), number(o, 1000)), number(o, -1000)))
+COMPOSED(logaddexp, NODE2("Add", NODE2("Max", a, b), NODE1("Softplus", NODE1("Neg", NODE1("Abs", out_apart(o))))))
 
-/* atan(a / b), half a turn further where b < 0; the quotient of zeros is none. Two infinities are NaN. */
+/* The remainder r of the division, with the sign of a; r + b where b has another one. */
+static const char *mod(wg__out *o)
+{
+    const char *a = wg__in_name(o, 0), *b = wg__in_name(o, 1);
+    wg__with_int(o, "fmod", 1);
+    const char *r = NODE2("Mod", a, b), *signs = NODE2("Mul", NODE1("Sign", r), NODE1("Sign", b));
+    return WHERE(NODE2("Less", signs, number(o, 0)), NODE2("Add", r, b), r);
+}
+
+/* Whether x is less than +0, -0 included, whose reciprocal is. */
+static const char *is_negative(wg__out *o, const char *x)
+{
+    const char *zero = number(o, 0);
+    return NODE2("Less", WHERE(NODE2("Equal", x, zero), NODE1("Reciprocal", x), x), zero);
+}
+
+/* The angle of (|b|, |a|), where two zeros are 0 and two infinities equal numbers; mirrored by the signs of b and a. */
 static const char *atan2_of(wg__out *o)
 {
-    static const double half = 3.14159265358979323846;
-    const char *a = wg__in_name(o, 0), *b = wg__in_name(o, 1), *zero = number(o, 0);
-    const char *behind = NODE2("Less", b, zero), *down = NODE2("Less", a, zero), *level = NODE2("Equal", a, zero);
-    const char *turn = WHERE(behind, WHERE(down, number(o, -half), number(o, half)), zero);
-    return NODE2("Add", turn, WHERE(level, zero, NODE1("Atan", NODE2("Div", a, b))));
+    static const double pi = 3.14159265358979323846;
+    const char *a = wg__in_name(o, 0), *b = wg__in_name(o, 1), *up = NODE1("Abs", a), *along = NODE1("Abs", b);
+    const char *diagonal = NODE2("Mul", NODE1("Sign", up), number(o, pi / 4));
+    const char *angle = WHERE(NODE2("Equal", up, along), diagonal, NODE1("Atan", NODE2("Div", up, along)));
+    angle = WHERE(is_negative(o, b), NODE2("Sub", number(o, pi), angle), angle);
+    return WHERE(is_negative(o, a), NODE1("Neg", angle), angle);
 }
 
 const wg__row wg__out_pointwise[] = {
@@ -93,7 +111,7 @@ const wg__row wg__out_pointwise[] = {
     {"masked_fill", NULL, out_masked_fill},
     {"maximum", "Max", same},
     {"minimum", "Min", same},
-    {"mod", NULL, out_mod},
+    {"mod", "Mod", mod},
     {"mul", "Mul", same},
     {"neg", "Neg", same},
     {"not_equal", "Equal", negated},
@@ -114,6 +132,6 @@ const wg__row wg__out_pointwise[] = {
     {"sub", "Sub", same},
     {"tan", "Tan", same},
     {"tanh", "Tanh", same},
-    {"where", "Where", same},
+    {"where", NULL, out_where},
     {NULL},
 };

@@ -32,11 +32,11 @@ static const char *conv(wg__out *o)
 static const char *conv_transpose(wg__out *o)
 {
     const wg__conv_attr *attr = o->at.attr;
-    const wg_shape x = wg__in_node(o, 0).shape, w = wg__in_node(o, 1).shape;
     int64_t extra[WG__CONV_AXES];
     const int axes = o->at.shape.rank - 2;
     for (int i = 0; i < axes; i++) {
-        const int64_t whole = (x.size[2 + i] - 1) * attr->stride[i] + (w.size[2 + i] - 1) * attr->dilation[i] + 1;
+        const int64_t size = wg__fixed_size(o, o->at.in[0], 2 + i), taps = wg__fixed_size(o, o->at.in[1], 2 + i);
+        const int64_t whole = (size - 1) * attr->stride[i] + (taps - 1) * attr->dilation[i] + 1;
         extra[i] = o->at.shape.size[2 + i] - (whole - attr->before[i] - attr->after[i]);
     }
     with_window(o, attr);
@@ -57,21 +57,30 @@ static const char *transposed(wg__out *o, const char *k, int rank)
     return wg__out_node1(o, "Transpose", k);
 }
 
-/* Which keys a query sees by `causal` and `window`, bool [queries, keys], as a constant. "" : all. */
-static const char *band(wg__out *o, const wg__attention_attr *attr, int64_t queries, int64_t keys)
+static bool is_seen(const wg__band *b, int64_t query, int64_t key)
 {
-    const wg_shape shape = WG_DIMS(queries, keys);
+    const int64_t back = query - key;
+    return (!b->causal || back >= 0) && (b->window < 0 || (back <= b->window && (b->causal || -back <= b->window)));
+}
+
+/* bool [queries, keys], as a constant, which layers of equal sizes share. "": a query sees all. */
+static const char *band(wg__out *o, const wg__attention_attr *attr, int time)
+{
     if (!attr->causal && attr->window < 0) return "";
-    bool *seen = wg__arena_array(&o->arena, (uint64_t)(queries * keys) + 1, sizeof *seen);
-    if (!seen) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
-    for (int64_t i = 0; i < queries; i++)
-        for (int64_t j = 0; j < keys; j++)
-            seen[i * keys + j] = (!attr->causal || j <= i) && (attr->window < 0 || i - j <= attr->window) &&
-                                 (attr->window < 0 || attr->causal || j - i <= attr->window);
-    return wg__constant_of(o, WG_BOOL, &shape, seen);
+    const wg__band *last = &o->band;
+    wg__band b = {wg__fixed_size(o, o->at.in[0], time), wg__fixed_size(o, o->at.in[1], time), attr->window,
+                  attr->causal};
+    if (last->name && b.queries == last->queries && b.keys == last->keys && b.window == last->window &&
+        b.causal == last->causal)
+        return last->name;
+    const wg_shape shape = WG_DIMS(b.queries, b.keys);
+    bool *seen = wg__out_room(o, b.queries * b.keys, sizeof *seen);
+    if (!seen) return "";
+    for (int64_t i = 0; i < b.queries; i++)
+        for (int64_t j = 0; j < b.keys; j++) seen[i * b.keys + j] = is_seen(&b, i, j);
+    b.name = wg__constant_of(o, WG_BOOL, &shape, seen);
+    o->band = b;
+    return b.name;
 }
 
 /* A row that sees nothing is 0, where a softmax of -inf alone is NaN. */
@@ -87,14 +96,10 @@ static const char *masked_softmax(wg__out *o, const char *x, const char *mask)
 static const char *attention(wg__out *o)
 {
     const wg__attention_attr *attr = o->at.attr;
-    const wg__walked q = wg__in_node(o, 0), k = wg__in_node(o, 1),
-                     twin_q = wg__walk_at(o->other ? o->other : o->tape, o->twin.in[0]);
-    const int rank = q.shape.rank;
-    if (q.shape.size[rank - 2] != twin_q.shape.size[rank - 2])
-        wg__out_fail(o, WG_ERR_SHAPE, "the number of queries depends on the batch size");
+    const int rank = o->at.shape.rank;
     const char *dots = wg__out_node2(o, "MatMul", wg__in_name(o, 0), transposed(o, wg__in_name(o, 1), rank));
     const char *scores = wg__out_node2(o, "Mul", dots, wg__number(o, o->at.dtype, attr->scale)); /* as the kernel */
-    const char *seen = band(o, attr, q.shape.size[rank - 2], k.shape.size[rank - 2]), *mask = wg__in_name(o, 3);
+    const char *seen = band(o, attr, rank - 2), *mask = wg__in_name(o, 3);
     if (*seen && *mask) mask = wg__out_node2(o, "And", seen, mask);
     return wg__out_node2(o, "MatMul", masked_softmax(o, scores, *mask ? mask : seen), wg__in_name(o, 2));
 }

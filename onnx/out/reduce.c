@@ -17,9 +17,9 @@ static int summed_axes(const wg_shape *x, const wg_shape *sum, const wg_shape *o
 
 static const char *sum(wg__out *o)
 {
-    const wg_shape x = wg__in_node(o, 0).shape, twin = o->other ? wg__walk_at(o->other, o->twin.in[0]).shape : x;
+    const wg_shape x = wg__in_node(o, 0).shape, other = wg__other_shape(o, o->at.in[0]);
     int64_t axes[WG_MAX_RANK];
-    const int n = summed_axes(&x, &o->at.shape, &twin, &o->twin.shape, axes), lead = x.rank - o->at.shape.rank;
+    const int n = summed_axes(&x, &o->at.shape, &other, &o->twin.shape, axes), lead = x.rank - o->at.shape.rank;
     if (n == 0) return wg__out_node1(o, "Identity", wg__in_name(o, 0));
     const char *over = wg__integers(o, axes, n);
     wg__with_int(o, "keepdims", n > lead || lead == 0);
@@ -42,10 +42,17 @@ static const char *reduced(wg__out *o, const char *x)
 
 static const char *reduce(wg__out *o) { return reduced(o, wg__in_name(o, 0)); }
 
-/* any, all: the largest and the smallest of 0 and 1. */
-static const char *truth(wg__out *o)
+/* Whether one of the bools is true: whether their sum is not 0. A maximum of none is undefined. */
+static const char *any_of(wg__out *o, const char *x)
 {
-    return wg__cast_to(o, reduced(o, wg__cast_to(o, wg__in_name(o, 0), WG_I32)), WG_BOOL);
+    return wg__cast_to(o, reduced(o, wg__cast_to(o, x, WG_I32)), WG_BOOL);
+}
+
+static const char *any(wg__out *o) { return any_of(o, wg__in_name(o, 0)); }
+
+static const char *all(wg__out *o)
+{
+    return wg__out_node1(o, "Not", any_of(o, wg__out_node1(o, "Not", wg__in_name(o, 0))));
 }
 
 static const char *place(wg__out *o)
@@ -65,8 +72,8 @@ static const char *cumsum(wg__out *o)
 }
 
 const wg__row wg__out_reduce[] = {
-    {"all", "ReduceMin", truth},
-    {"any", "ReduceMax", truth},
+    {"all", "ReduceSum", all},
+    {"any", "ReduceSum", any},
     {"argmax", "ArgMax", place},
     {"argmin", "ArgMin", place},
     {"cumsum", "CumSum", cumsum},

@@ -33,11 +33,11 @@ static const char *sliced(wg__out *o, const char *x, int64_t start, int64_t stop
 static const char *slice(wg__out *o)
 {
     const wg__slice_attr *a = o->at.attr, *b = o->twin.attr;
-    const wg__walked x = wg__in_node(o, 0);
+    const wg_shape x = wg__in_node(o, 0).shape, other = wg__other_shape(o, o->at.in[0]);
     int64_t stop = a->stop;
     if (a->axis != b->axis || a->start != b->start || a->step != b->step)
         wg__out_fail(o, WG_ERR_SHAPE, "the part depends on the batch size");
-    else if (a->stop != b->stop && a->stop == x.shape.size[a->axis])
+    else if (a->stop != b->stop && a->stop == x.size[a->axis] && b->stop == other.size[b->axis])
         stop = INT64_MAX;
     else if (a->stop != b->stop)
         wg__out_fail(o, WG_ERR_SHAPE, "the part ends where the batch size says");
@@ -52,11 +52,8 @@ static const char *flip(wg__out *o)
 static const char *concat(wg__out *o)
 {
     const int n = o->at.n_in;
-    const char **in = wg__arena_array(&o->arena, (uint64_t)n, sizeof *in);
-    if (!in) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return "";
-    }
+    const char **in = wg__out_room(o, n, sizeof *in);
+    if (!in) return "";
     for (int k = 0; k < n; k++) in[k] = wg__in_name(o, k);
     wg__with_int(o, "axis", ((const wg__concat_attr *)o->at.attr)->axis);
     return wg__out_node(o, "Concat", in, n);
@@ -76,7 +73,7 @@ static const char *pad(wg__out *o)
     const wg__pad_attr *attr = o->at.attr;
     int64_t before[WG_MAX_RANK] = {0}, after[WG_MAX_RANK] = {0};
     before[attr->axis] = attr->start;
-    after[attr->axis] = attr->size - attr->start - wg__in_node(o, 0).shape.size[attr->axis];
+    after[attr->axis] = attr->size - attr->start - wg__fixed_size(o, o->at.in[0], (int)attr->axis);
     return padded(o, before, after);
 }
 
@@ -84,10 +81,10 @@ static const char *pad_image(wg__out *o)
 {
     const wg__pad_image_attr *attr = o->at.attr;
     int64_t before[WG_MAX_RANK] = {0}, after[WG_MAX_RANK] = {0};
-    const wg_shape x = wg__in_node(o, 0).shape;
-    for (int i = 0, axis = x.rank - (int)attr->axes; axis < x.rank; i++, axis++) {
+    const int rank = o->at.shape.rank;
+    for (int i = 0, axis = rank - (int)attr->axes; axis < rank; i++, axis++) {
         before[axis] = attr->before[i];
-        after[axis] = attr->size[i] - attr->before[i] - x.size[axis];
+        after[axis] = attr->size[i] - attr->before[i] - wg__fixed_size(o, o->at.in[0], axis);
     }
     return padded(o, before, after);
 }

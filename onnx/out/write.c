@@ -95,11 +95,8 @@ static bool make_marks(wg__out *o)
         if (wg__walk_number(tensor) >= o->n) o->n = wg__walk_number(tensor) + 1;
     }
     o->heap.allocator = wg__walk_allocator(o->tape);
-    o->marks = wg__arena_array(&o->arena, o->n, sizeof *o->marks);
-    if (!o->marks) {
-        wg__out_fail(o, WG_ERR_MEMORY, "out of memory");
-        return false;
-    }
+    o->marks = wg__out_room(o, o->n, sizeof *o->marks);
+    if (!o->marks) return false;
     for (int i = 0; i < o->n_in; i++) o->marks[wg__walk_number(o->inputs[i].tensor)].name = o->inputs[i].name;
     return true;
 }

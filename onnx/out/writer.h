@@ -79,6 +79,13 @@ typedef struct wg__mark {
     const char *name; /* of its result in the model; NULL: not written yet */
 } wg__mark;
 
+/* Which keys a query sees, by `causal` and `window` of attention. */
+typedef struct wg__band {
+    int64_t queries, keys, window;
+    bool causal;
+    const char *name; /* NULL: none was written */
+} wg__band;
+
 struct wg__out {
     const wg_onnx_named *inputs, *outputs;
     int n_in, n_out;
@@ -91,6 +98,7 @@ struct wg__out {
     wg__bytes nodes;                     /* fields of the graph */
     wg__bytes attributes, node, message; /* of the node that is composed */
     const char *batch_name;              /* the value with the batch size, int64 [1]; NULL: not written yet */
+    wg__band band;                       /* the last mask of attention that was written */
     uint32_t number;                     /* of the node that is translated */
     uint32_t part;                       /* nodes written for it */
     wg__walked at, twin;                 /* the node, and the same in the second recording (or itself) */
@@ -116,7 +124,9 @@ bool wg__pooled(const wg_tape *tape, const wg__walked *node, wg__walked *pool);
 
 /* ---- emit.c ---- */
 
-/* A name that lives as long as the writer. */
+/* Zeroed memory that lives as long as the writer; NULL is an error that is stored. */
+void *wg__out_room(wg__out *o, int64_t n, size_t size);
+/* A name that lives as long. */
 const char *wg__out_name(wg__out *o, const char *format, ...) WG_PRINTF(2, 3);
 /* The value of operand k; "": it is omitted. */
 const char *wg__in_name(const wg__out *o, int k);
@@ -135,11 +145,15 @@ const char *wg__out_second(wg__out *o, const char *op_type, const char *const *i
 const char *wg__out_node1(wg__out *o, const char *op_type, const char *a);
 const char *wg__out_node2(wg__out *o, const char *op_type, const char *a, const char *b);
 const char *wg__out_node3(wg__out *o, const char *op_type, const char *a, const char *b, const char *c);
+/* Where, for a result of the node's dtype. */
+const char *wg__out_where(wg__out *o, const char *mask, const char *a, const char *b);
 
 /* A constant: numbers of the tape's dtype; one number; integers, int64 [n]. */
 const char *wg__constant_of(wg__out *o, wg_dtype dtype, const wg_shape *shape, const void *data);
 const char *wg__number(wg__out *o, wg_dtype dtype, double number);
 const char *wg__integers(wg__out *o, const int64_t *numbers, int n);
+/* 0 .. n - 1, i32 [n]. */
+const char *wg__numbers_to(wg__out *o, int64_t n);
 /* A shape, int64 [rank], given in both recordings; sizes that differ are computed from the batch size. */
 const char *wg__sizes(wg__out *o, const wg_shape *shape, const wg_shape *other);
 /* A value under another shape: Reshape. */
@@ -151,5 +165,9 @@ int wg__element_type(wg_dtype dtype);
 void wg__tensor_head(wg__bytes *b, const char *name, wg_dtype dtype, const wg_shape *shape);
 /* A size in both recordings as a multiple of the batch size; 0: it is fixed. */
 int64_t wg__batches(const wg__out *o, int64_t size, int64_t other);
+/* The shape of a needed node in the second recording; without one, in the first. */
+wg_shape wg__other_shape(const wg__out *o, uint32_t number);
+/* A size of a needed node that the model has as a number: an error if it depends on the batch size. */
+int64_t wg__fixed_size(wg__out *o, uint32_t number, int axis);
 
 #endif
