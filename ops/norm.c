@@ -110,8 +110,9 @@ wg_tensor wg_group_norm(wg_tensor x, int64_t groups, wg_tensor weight, wg_tensor
     if (shape.rank < 2) return wg__refuse(x, WG_ERR_SHAPE, "group_norm", "x must be [N, C, ...]");
     const int64_t channels = shape.size[1];
     if (groups < 1 || channels < 1 || channels % groups)
-        return wg__refuse(x, WG_ERR_SHAPE, "group_norm", "%lld channels are not a multiple of %lld groups",
-                          (long long)channels, (long long)groups);
+        return wg__refuse(x, WG_ERR_SHAPE, "group_norm",
+                          "%lld channels: must be a multiple of %lld groups, and not 0", (long long)channels,
+                          (long long)groups);
     if (!wg__per_channel(x, &shape, &weight, "weight", false, "group_norm") ||
         !wg__per_channel(x, &shape, &bias, "bias", false, "group_norm"))
         return wg__nil_of(x);

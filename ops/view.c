@@ -332,12 +332,13 @@ static const wg_op slice_op = {.struct_size = sizeof(wg_op),
 static wg_tensor slice(wg_tensor x, int axis, int64_t start, int64_t stop, int64_t step, const char *op)
 {
     if (!wg__axis(x, &axis, op)) return wg__nil_of(x);
+    if (step < 1)
+        return wg__refuse(x, WG_ERR_ARGUMENT, op, "step %lld: must be 1 or more; see wg_flip", (long long)step);
     int64_t size = wg_size(x, axis), first = start < 0 ? start + size : start, last = stop < 0 ? stop + size : stop;
     if (first < 0 || last > size || first > last) {
         return wg__refuse(x, WG_ERR_ARGUMENT, op, "[%lld, %lld) is not within axis %d of size %lld",
                           (long long)start, (long long)stop, axis, (long long)size);
     }
-    if (step < 1) return wg__refuse(x, WG_ERR_ARGUMENT, op, "step %lld: must be 1 or more", (long long)step);
     if (first == 0 && last == size && step == 1) return wg__same(x);
     if (step > size) step = size + 1; /* only the first element, without overflow */
     wg__slice_attr attr = {.axis = axis, .start = first, .stop = last, .step = step};

@@ -103,16 +103,18 @@ static void set_count(wg_average *a, double value)
     wg_param_write_end(a->count);
 }
 
-/* a += share (p - a) */
-static void blend_f32(int64_t n, float *a, const float *p, double share)
-{
-    for (int64_t i = 0; i < n; i++) a[i] += (float)share * (p[i] - a[i]);
-}
-
-static void blend_f64(int64_t n, double *a, const double *p, double share)
-{
-    for (int64_t i = 0; i < n; i++) a[i] += share * (p[i] - a[i]);
-}
+/* a += share (p - a): from the nearer end, so that a share of 1 gives p, and equal numbers stay. */
+#define BLEND(name, real)                                                                                          \
+    static void name(int64_t n, real *a, const real *p, double share)                                              \
+    {                                                                                                              \
+        const real of_a = (real)share, of_p = (real)(1 - share);                                                   \
+        for (int64_t i = 0; i < n; i++) {                                                                          \
+            const real d = p[i] - a[i];                                                                            \
+            a[i] = share < 0.5 ? a[i] + of_a * d : p[i] - of_p * d;                                                \
+        }                                                                                                          \
+    }
+BLEND(blend_f32, float)
+BLEND(blend_f64, double)
 
 WG__FP_CALLED static void update(wg_average *a)
 {

@@ -2,6 +2,8 @@
  * that broadcast where a length is taken. The right values are those of mathematics, and PyTorch's but for asinh. */
 #include "numbers.h"
 
+#define PI 3.14159265358979323846
+
 /* 1 mod 0.1 is 0.1 - 9 * 0.1 in both floats, whose quotient rounds to 10. */
 static void mod_by_a_rounded_quotient(void)
 {
@@ -18,6 +20,16 @@ static void asinh_far_out(void)
     const wg_tensor slopes = wg_mul(wg_grad1(wg_asinh(x), x, WG_NONE), wg_abs(x));
     EXPECT("asinh, slope times |x|", slopes, 1, 1, 0);
     EXPECT("asinh, slope", wg_mul(wg_grad1(wg_asinh(y), y, WG_NONE), wg_abs(y)), 1, 0.6, 1);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+}
+
+static void atan2_far_out(void)
+{
+    const wg_tensor a = ROW(WG_F32, 1e38, 8.6e37, -3e38, 3e38, 1, INFINITY),
+                    b = ROW(WG_F32, 1e38, 8.6e37, 3e38, -1e38, 3e38, 1e38);
+    EXPECT("atan2", wg_atan2(a, b), PI / 4, PI / 4, -PI / 4, 1.892546881191539, 0, PI / 2);
+    const wg_tensor c = ROW(WG_F64, 1e308, 1e308, -INFINITY), d = ROW(WG_F64, 1e308, -1e308, INFINITY);
+    EXPECT("atan2", wg_atan2(c, d), PI / 4, 3 * PI / 4, -PI / 4);
     CHECK(wg_tape_reset(tape) == WG_OK);
 }
 
@@ -193,6 +205,7 @@ int main(int argc, char **argv)
     static const test tests[] = {
         ON_TAPE(mod_by_a_rounded_quotient),
         ON_TAPE(asinh_far_out),
+        ON_TAPE(atan2_far_out),
         ON_TAPE(mixed_derivative_of_pow_at_0),
         ON_TAPE(cosine_of_a_broadcast),
         ON_TAPE(nearest_exact_is_exact),

@@ -68,7 +68,13 @@ VINLINE V v_tan(V x) { return MATH(tan, u10, x); }
 VINLINE V v_asin(V x) { return MATH(asin, u10, x); }
 VINLINE V v_acos(V x) { return MATH(acos, u10, x); }
 VINLINE V v_atan(V x) { return MATH(atan, u10, x); }
-VINLINE V v_atan2(V a, V b) { return MATH2(atan2, u10, a, b); }
+/* SLEEF multiplies by a reciprocal, which vanishes for large numbers: these are scaled. */
+VINLINE V v_atan2(V a, V b)
+{
+    const real far = WG__T == 32 ? R(0x1p100) : (real)0x1p1000, small = WG__T == 32 ? R(0x1p-64) : (real)0x1p-512;
+    const V scale = v_select(v_gt(v_max(v_abs(a), v_abs(b)), v_set(far)), v_set(small), v_set(1));
+    return MATH2(atan2, u10, a * scale, b * scale);
+}
 VINLINE V v_atanh(V x) { return MATH(atanh, u10, x); }
 VINLINE V v_pow(V a, V b) { return MATH2(pow, u10, a, b); }
 
