@@ -246,6 +246,8 @@ static wg_status prepare(wg_dist *d)
     if (reason) return wg_error_set(&d->error, WG_ERR_ARGUMENT, "dist: %s", reason);
     if (wg_optimizer_status(d->optimizer) != WG_OK)
         return wg_error_set(&d->error, WG_ERR_ARGUMENT, "dist: %s", wg_optimizer_message(d->optimizer));
+    if (wg_optimizer_steps(d->optimizer) > 0)
+        return wg_error_set(&d->error, WG_ERR_ARGUMENT, "dist: the optimizer has taken steps already");
     if (wg_params_status(d->params) != WG_OK)
         return wg_error_set(&d->error, wg_params_status(d->params), "dist: %s", wg_params_message(d->params));
     d->shards = d->options.shards ? d->options.shards : ranks;

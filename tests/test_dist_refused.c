@@ -248,7 +248,7 @@ static void a_refused_step_of_one_shard(void)
     run_end(&r);
 }
 
-static void what_failed_before(void)
+static void what_failed_or_began_before(void)
 {
     run r = run_new((setting){0}, SHARDS);
     wg_adam_options adam = wg_adam_defaults();
@@ -259,6 +259,11 @@ static void what_failed_before(void)
     r.dist = wg_dist_new(r.world, r.params, bad, wg_dist_defaults(), &error);
     CHECK(!r.dist && error.status == WG_ERR_ARGUMENT && strstr(error.text, "lr"));
     wg_optimizer_free(bad);
+    CHECK(wg_optimizer_step(r.optimizer) == WG_OK);
+    error = (wg_error){0};
+    r.dist = wg_dist_new(r.world, r.params, r.optimizer, wg_dist_defaults(), &error);
+    CHECK(!r.dist && error.status == WG_ERR_ARGUMENT && strstr(error.text, "has taken steps"));
+    wg_optimizer_set_steps(r.optimizer, 0);
     CHECK(!wg_param_new(r.params, "w", WG_DIMS(1), wg_init_zeros()));
     error = (wg_error){0};
     r.dist = wg_dist_new(r.world, r.params, r.optimizer, wg_dist_defaults(), &error);
@@ -365,7 +370,7 @@ int main(int argc, char **argv)
                                  TEST_CASE_WITH(frozen_parameters, begin, end),
                                  TEST_CASE(a_set_that_changes),
                                  TEST_CASE(a_refused_step_of_one_shard),
-                                 TEST_CASE(what_failed_before),
+                                 TEST_CASE(what_failed_or_began_before),
                                  TEST_CASE(nothing_is_predicted),
                                  TEST_CASE(no_world),
                                  TEST_CASE_WITH(memory_for_files, begin, end)};
