@@ -438,8 +438,7 @@ static void test_mistakes(void)
     wg_attention_options a = wg_attention_defaults();
     x = random_leaf(tape, WG_DIMS(2, 5, 4), 1);
     a.mask = wg_length_mask(wg_data(tape, WG_I32, WG_DIMS(2), (int32_t[]){1, 5}), 5);
-    EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, a, NULL),
-                "attention: mask [2, 5] must broadcast to [2, 2, 5, 5]");
+    EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, a, NULL), "attention: mask [2, 5] must broadcast to [2, 2, 5, 5]");
     x = random_leaf(tape, WG_DIMS(2, 5, 4), 1);
     a.mask = wg_ones(tape, WG_BOOL, WG_DIMS(2, 5, 5)); /* by sequence or by head? */
     EXPECT_TAPE(wg_mha_apply(&mha, x, x, x, a, NULL), "mha: a mask of rank 3");
