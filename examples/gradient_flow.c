@@ -227,14 +227,14 @@ static double accuracy_of(void *context, wg_tape *tape)
     const learner *l = context;
     const int64_t batches = l->o->steps / 10 + 1;
     double right = 0;
-    wg_no_grad_begin(tape);
     for (int64_t i = 0; i < batches; i++) {
         wg_set_step(tape, (uint64_t)(l->o->steps + i));
+        wg_no_grad_begin(tape);
         wg_tensor sign, logits = recall(l, tape, &sign);
         right += wg_item(wg_mean_all(wg_cast(wg_equal(wg_argmax(logits, -1, false), sign), WG_F32)));
+        wg_no_grad_end(tape);
         app_end_step(tape);
     }
-    wg_no_grad_end(tape);
     return right / (double)batches;
 }
 

@@ -34,7 +34,8 @@ static void standardise(float *x, int64_t rows, int c)
         if (is_for_validation(i) || isnan(number)) continue;
         n++, sum += number, square += number * number;
     }
-    const double mean = sum / n, deviation = sqrt(square / n - mean * mean);
+    const double mean = n > 0 ? sum / n : 0, variance = n > 0 ? square / n - mean * mean : 0;
+    const double deviation = variance > 0 ? sqrt(variance) : 1;
     for (int64_t i = 0; i < rows; i++) {
         float *number = &x[i * NUMBERS + c];
         *number = isnan(*number) ? 0 : (float)((*number - mean) / deviation);

@@ -243,6 +243,25 @@ static void a_plan_keeps_the_numbers_of_derivatives(void)
     wg_tape_free(tape);
 }
 
+/* A chain reads a buffer, which broadcasts, until its last line: the line's sums do not go into the buffer before. */
+static void sums_wait_for_the_buffer_they_replace(void)
+{
+    enum { N = 8 };
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_buffer *b = wg_buffer_new(set, "b", WG_DIMS(1, N, 1), wg_init_constant(1));
+    for (int step = 1; step <= 2; step++) {
+        wg_no_grad_begin(tape);
+        const wg_tensor x = wg_ones(tape, WG_F32, WG_DIMS(2, N, 2));
+        wg_assign(b, wg_sum(wg_mul(x, wg_use(tape, b)), WG_AXES(0, 2), true));
+        wg_no_grad_end(tape);
+        CHECK(wg_eval(&x, 1) == WG_OK && wg_tape_reset(tape) == WG_OK);
+        for (int i = 0; i < N; i++) CHECK(((const float *)wg_param_value(b))[i] == (step == 1 ? 4 : 16));
+    }
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(a_wanted_product_is_computed),
@@ -255,6 +274,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(the_plan_used_last_is_kept),
                                  TEST_CASE(without_a_cache_each_run_is_planned),
                                  TEST_CASE(an_assignment_is_made_once),
-                                 TEST_CASE(a_plan_keeps_the_numbers_of_derivatives)};
+                                 TEST_CASE(a_plan_keeps_the_numbers_of_derivatives),
+                                 TEST_CASE(sums_wait_for_the_buffer_they_replace)};
     return RUN_TESTS(tests);
 }

@@ -208,7 +208,8 @@ enum { PACK_STEPS = 16 };
 void WG__K(pack_panel)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__side from);
 void WG__K(pack_reals)(real *panel, int width, int lines, int64_t readable, int64_t k, wg__reals from);
 
-/* The same for lines seen through a window. May write LANES rows of the panel past its end. */
+/* The same for lines seen through a window; past the last line there may be any numbers. May write LANES rows of the
+ * panel past its end. */
 typedef WG__CAT4(wg__windowed_, WG__T, , ) wg__windowed;
 void WG__K(pack_window)(real *panel, int width, int lines, int64_t k, wg__windowed from);
 
