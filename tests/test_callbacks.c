@@ -265,9 +265,50 @@ static void case_record_in_rule(void)
     wg_params_free(set);
 }
 
+static wg_status first_row_infer(wg_infer *c)
+{
+    c->out = (wg_shape){.rank = 1, .size = {c->in[0].size[1]}};
+    return WG_OK;
+}
+/* Only of rows that are contiguous. */
+static bool first_row(const wg_shape *in, const wg_layout *layout_in, const wg_shape *out, const void *attr,
+                      wg_layout *layout_out)
+{
+    *layout_out = (wg_layout){.offset = layout_in->offset, .stride = {1}};
+    return layout_in->stride[1] == 1 && layout_in->stride[0] == in->size[1];
+}
+
+/* The operand is copied for a view that its strides do not allow: all of it, also if the view is of a part. */
+static void a_view_of_a_part(void)
+{
+    enum { ROWS = 8, COLS = 64 };
+    static const wg_op op = {.struct_size = sizeof(wg_op),
+                             .name = "first_row",
+                             .kind = WG_KIND_VIEW,
+                             .flags = WG_OP_NO_GRADIENT,
+                             .min_in = 1,
+                             .max_in = 1,
+                             .infer = first_row_infer,
+                             .view = first_row};
+    double x[COLS * ROWS];
+    for (int i = 0; i < COLS * ROWS; i++) x[i] = sin(i);
+    tape = new_tape();
+    const wg_tensor data = wg_data(tape, WG_F64, WG_DIMS(COLS, ROWS), x), turned = wg_t(wg_scale(data, 2));
+    const wg_tensor parts[] = {wg_record(&op, &turned, 1, NULL, 0), wg_select(wg_exp(data), 1, 0),
+                               wg_select(wg_square(data), 1, 0), wg_select(wg_tanh(data), 1, 0)};
+    const wg_tensor all = wg_cumsum(wg_stack(parts, 4, 0), 0);
+    CHECK(wg_eval(&all, 1) == WG_OK);
+    const double *sums = wg_value(all);
+    for (int i = 0; i < COLS; i++) {
+        const double a = x[i * ROWS], want = 2 * a + exp(a) + a * a + tanh(a);
+        CHECK(fabs(sums[3 * COLS + i] - want) < 1e-14);
+    }
+    CLOSE(tape);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(case_reset_in_callback), TEST_CASE(functions_of_an_op),
-                                 TEST_CASE(case_record_in_rule)};
+                                 TEST_CASE(case_record_in_rule), TEST_CASE(a_view_of_a_part)};
     return RUN_TESTS(tests);
 }
