@@ -80,8 +80,12 @@ static int64_t member_over(const wg__planner *p, uint32_t id, const wg_buffer *b
         return at;
     }
     if (unit->kind != WG__UNIT_KERNEL || !(wg__op_at(p, id)->flags & WG_OP_UPDATES)) return -1;
-    const wg__node *base = wg__node_at(p, wg__base_of(p->tape, wg__node_at(p, id)));
-    return base->leaf == WG__LEAF_PARAM && p->tape->leaves[base->slot].param == buffer ? 0 : -1;
+    const wg__node *node = wg__node_at(p, id);
+    const uint32_t from = wg__base_of(p->tape, node), *in = wg__inputs(p->tape, node);
+    uint32_t uses = 0; /* a base that is another operand, too, must stay as it is */
+    for (uint32_t k = 0; k < node->n_in; k++) uses += in[k] == from;
+    const wg__node *base = wg__node_at(p, from);
+    return uses == 1 && base->leaf == WG__LEAF_PARAM && p->tape->leaves[base->slot].param == buffer ? 0 : -1;
 }
 
 /* Whether the unit that computes the output may overwrite the buffer: it runs after all readers, or is the last one

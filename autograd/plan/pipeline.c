@@ -183,7 +183,8 @@ bool wg__plan_make(wg_tape *tape, wg__plan *plan, const wg__request *request)
                      .passes = tape->passes,
                      .n_forward = n_nodes};
     if (tape->options.locate_nonfinite) p.passes &= ~HIDING;
-    if (!(p.passes & WG__PASS_BF16)) p.passes &= ~(unsigned)WG__PASS_NARROW;
+    if ((p.passes & (WG__PASS_BF16 | WG__PASS_INT8)) != WG__PASS_BF16) /* int8 reads 16 bits of an operand */
+        p.passes &= ~(unsigned)WG__PASS_NARROW;
     bool ok = run_passes(&p);
     wg__heap_release(&tape->heap, p.units.list, p.units.cap * sizeof *p.units.list);
     wg__heap_release(&tape->heap, p.units.members, p.units.cap_members * sizeof *p.units.members);
