@@ -96,6 +96,7 @@ typedef struct seen {
 
 static void note(void *context, wg_param *param, void *gradient)
 {
+    CHECK(wg_param_grad(param) == gradient);
     seen *s = context;
     float *g = gradient;
     const size_t numel = (size_t)wg_param_numel(param);

@@ -262,6 +262,30 @@ static void sums_wait_for_the_buffer_they_replace(void)
     wg_tape_free(tape);
 }
 
+/* An op that updates its base may do so in the buffer's memory, unless it also reads the buffer's newer value. */
+static void an_old_value_of_a_buffer_is_updated(void)
+{
+    enum { N = 8 };
+    float numbers[N];
+    for (int i = 0; i < N; i++) numbers[i] = (float)i + 1;
+    wg_tape *tape = new_tape();
+    wg_params *set = wg_params_new(WG_F32);
+    wg_buffer *b = wg_buffer_new(set, "b", WG_DIMS(N), wg_init_constant(-1));
+    const wg_tensor x = wg_data(tape, WG_F32, WG_DIMS(N), numbers), zero = wg_scalar(tape, WG_I32, 0);
+    const wg_tensor old = wg_use(tape, b);
+    wg_assign(b, x);
+    CHECK(wg_eval(&old, 1) == WG_OK);
+    wg_no_grad_begin(tape);
+    wg_assign(b, wg_update_slice(old, 0, zero, wg_use(tape, b)));
+    const wg_tensor other = wg_scale(x, 2);
+    CHECK(wg_eval(&other, 1) == WG_OK);
+    wg_no_grad_end(tape);
+    CHECK(wg_tape_reset(tape) == WG_OK);
+    CHECK(memcmp(wg_param_value(b), numbers, sizeof numbers) == 0);
+    wg_params_free(set);
+    wg_tape_free(tape);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(a_wanted_product_is_computed),
@@ -275,6 +299,7 @@ int main(int argc, char **argv)
                                  TEST_CASE(without_a_cache_each_run_is_planned),
                                  TEST_CASE(an_assignment_is_made_once),
                                  TEST_CASE(a_plan_keeps_the_numbers_of_derivatives),
-                                 TEST_CASE(sums_wait_for_the_buffer_they_replace)};
+                                 TEST_CASE(sums_wait_for_the_buffer_they_replace),
+                                 TEST_CASE(an_old_value_of_a_buffer_is_updated)};
     return RUN_TESTS(tests);
 }

@@ -97,9 +97,12 @@ static bool can_overwrite(const wg__targets *t, const wg__output *output)
     const wg_buffer *buffer = assigned(p, output);
     const int64_t at = member_over(p, id, buffer);
     if (at < 0) return false;
+    const bool chain = p->units.list[unit].kind == WG__UNIT_CHAIN;
+    const uint32_t base = chain ? 0 : wg__base_of(p->tape, wg__node_at(p, id));
     for (uint32_t i = 0; i < t->n_read; i++) {
         const wg__lifetime *l = &t->lifetimes[t->read[i]];
-        bool here = l->read == stage && l->reader == unit && l->direct && l->member <= at;
+        const bool here =
+            l->read == stage && l->reader == unit && l->direct && l->member <= at && (chain || t->read[i] == base);
         bool same = p->tape->leaves[wg__node_at(p, t->read[i])->slot].param == buffer;
         if (same && l->read >= stage && !here) return false;
     }

@@ -15,8 +15,8 @@ static uint32_t fullest_stage(const wg__planner *p, const wg__lifetime *lifetime
     for (uint32_t id = 1; id < p->n; id++) {
         if (!is_in_block(p, lifetimes, id)) continue;
         assert(lifetimes[id].last <= p->schedule.n_stages + 1);
-        change[lifetimes[id].first] += wg__bytes_of(p, id);
-        change[lifetimes[id].last + 1] -= wg__bytes_of(p, id);
+        change[lifetimes[id].first] += wg__room_of(p, id);
+        change[lifetimes[id].last + 1] -= wg__room_of(p, id);
     }
     for (uint32_t stage = 1; stage <= p->schedule.n_stages + 1; stage++)
         if ((live += change[stage]) > most) most = live, fullest = stage;
@@ -36,8 +36,8 @@ bool wg__peak_by_scope(wg__planner *p, const wg__lifetime *lifetimes)
         const uint32_t scope = wg__node_at(p, id)->scope;
         assert(scope < n_scopes);
         if (!is_in_block(p, lifetimes, id) || lifetimes[id].first > stage || lifetimes[id].last < stage) continue;
-        n += bytes[scope] == 0 && wg__bytes_of(p, id) > 0;
-        bytes[scope] += wg__bytes_of(p, id);
+        n += bytes[scope] == 0 && wg__room_of(p, id) > 0;
+        bytes[scope] += wg__room_of(p, id);
     }
     plan->peak = wg__arena_array(&plan->memory, n, sizeof *plan->peak);
     if (!plan->peak) return false;

@@ -102,7 +102,7 @@ static bool add_values(block *b, wg__lifetime *lifetimes)
     for (uint32_t id = 1; id < p->n; id++) {
         const wg__lifetime *l = &lifetimes[id];
         if (l->first && !p->places.slot[id] && !l->in_place_of &&
-            !add(b, l->first, l->last, wg__bytes_of(p, id), &p->places.offset[id]))
+            !add(b, l->first, l->last, wg__room_of(p, id), &p->places.offset[id]))
             return false;
     }
     return true;

@@ -169,7 +169,7 @@ void wg__verify_places(const wg__verifier *v)
         if (id < o.n) {
             it->node = id;
             it->offset = p->places.offset[id];
-            it->end = it->offset + wg__bytes_of(p, id);
+            it->end = it->offset + wg__room_of(p, id);
         }
         if (it->end > it->offset) o.of[n++] = *it;
     }

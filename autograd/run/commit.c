@@ -15,10 +15,10 @@ static void write_grad(const wg_tape *tape, const wg__output *output, wg_param *
 {
     void *grad = wg__param_grad_data(param);
     assert(output->numel == wg_param_numel(param) && output->memory);
-    if (!wg__param_grad_empty(param))
-        add_to(tape, output->dtype, output->memory, output->numel, grad);
-    else if (output->memory != grad)
+    if (output->memory != grad && wg__param_grad_empty(param))
         memcpy(grad, output->memory, output->bytes);
+    else if (output->memory != grad)
+        add_to(tape, output->dtype, output->memory, output->numel, grad);
     wg__param_grad_written(param);
     wg__params_use_pool(wg_param_set(param), tape->options.pool);
 }

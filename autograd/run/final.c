@@ -21,6 +21,7 @@ static bool is_in_place(const wg_tape *tape, const wg__output *output)
 static void give(wg_tape *tape, const wg__output *output, const wg__fp *caller)
 {
     wg_param *param = wg__trained(tape, output);
+    wg__param_grad_final(param);
     wg__fp_end(caller);
     tape->modes.calls++;
     tape->on_gradient.callback(tape->on_gradient.context, param, wg__param_grad_data(param));

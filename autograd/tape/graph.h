@@ -289,6 +289,7 @@ void *wg__param_grad_data(wg_param *param);
 bool wg__param_grad_empty(const wg_param *param);
 void wg__param_grad_written(wg_param *param);   /* a run wrote it or added to it */
 void wg__param_grad_clobbered(wg_param *param); /* a failed run wrote to it: clears it if it is empty */
+void wg__param_grad_final(wg_param *param);     /* a run that goes on wrote it, if it was empty: it can be read */
 void wg__param_grad_invalid(wg_param *param);   /* a run failed */
 void wg__param_written(wg_param *param);        /* a run wrote the values */
 bool wg__param_is_open(const wg_param *param);  /* the caller may be writing the values: no copy of them is valid */

@@ -36,9 +36,10 @@ struct wg_param {
     _Atomic uint8_t grad_state;
 };
 
-/* Of a gradient. Nothing was added to it since wg_zero_grad unless it is WRITTEN. Readers, which may be several
- * threads, clear an EMPTY one. */
-enum { GRAD_WRITTEN, GRAD_EMPTY /* the contents are undefined */, GRAD_CLEARING, GRAD_ZEROS };
+/* Of a gradient. Nothing was added to it since wg_zero_grad unless it is WRITTEN. The contents of an EMPTY one are
+ * undefined: readers, which may be several threads, clear it. Those of a READABLE one are zeros, or what a run that goes
+ * on has written. */
+enum { GRAD_WRITTEN, GRAD_EMPTY, GRAD_CLEARING, GRAD_READABLE };
 
 struct wg_params {
     wg__heap heap;
@@ -381,7 +382,7 @@ static void grad_clear(wg_param *param)
     uint8_t state = GRAD_EMPTY;
     if (atomic_compare_exchange_strong(&param->grad_state, &state, GRAD_CLEARING)) {
         memset(param->grad, 0, bytes_of(param));
-        atomic_store(&param->grad_state, GRAD_ZEROS);
+        atomic_store(&param->grad_state, GRAD_READABLE);
     }
     while (state == GRAD_CLEARING) {
         sched_yield();
@@ -434,6 +435,10 @@ void wg__param_grad_written(wg_param *param)
 {
     assert(has_grad(param));
     set_grad_state(param, GRAD_WRITTEN);
+}
+void wg__param_grad_final(wg_param *param)
+{
+    if (param->grad_state == GRAD_EMPTY) set_grad_state(param, GRAD_READABLE);
 }
 void wg__param_grad_clobbered(wg_param *param)
 {
