@@ -1,4 +1,5 @@
-/* Wengert: tape-based reverse-mode automatic differentiation. This is the only header that users include. */
+/* Wengert: tape-based reverse-mode automatic differentiation. This is the only header that users include,
+ * but for wengert-dist.h of programs on many ranks. */
 #ifndef WENGERT_H
 #define WENGERT_H
 

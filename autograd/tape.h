@@ -65,10 +65,10 @@ typedef struct wg_tape_options {
                                of the bytes. It has no gradients */
     const char *plan;       /* planner switches, turned off ("-merge,-fuse") or on ("-all,+fuse", "+remat"):
                                attention, lookup, remat, recompute, residuals, merge, fuse, narrow, share_weight,
-                               schedule, pack, place, cache, or all. All are on by default; "+bf16" sets products;
-                               "+remat" also sets the option remat, "+share_weight" applies that pass to weights of
-                               any size. NULL: the environment variable WG_PLAN. An unknown name is an error of the
-                               tape */
+                               schedule, pack, place, cache, or all. All are on by default; "+bf16" and "+int8" set
+                               products; "+remat" also sets the option remat, "+share_weight" applies that pass to
+                               weights of any size. NULL: the environment variable WG_PLAN. An unknown name is an
+                               error of the tape */
 } wg_tape_options;
 
 WG_API wg_tape_options wg_tape_defaults(void);

@@ -74,7 +74,7 @@ typedef struct wg_keys {
     wg_tensor values; /* [B, T, dv] */
     wg_tensor mask;   /* bool, broadcastable to [B, T], true for keys to attend to; or WG_NONE */
 } wg_keys;
-/* keys[B, T, key]; values[B, T, dv], often the keys themselves; mask as in wg_keys (see wg_length_mask in ops.h).
+/* keys[B, T, key]; values[B, T, dv], often the keys themselves; mask as in wg_keys (see wg_length_mask in indexing.h).
  * Keys and values that it hides are not read, even NaN: the result holds zeros for them. */
 WG_API wg_keys wg_score_keys(const wg_score_layer *layer, wg_tensor keys, wg_tensor values, wg_tensor mask);
 
