@@ -201,6 +201,16 @@ static void sums_of_products(void)
     wg_params_free(set);
 }
 
+/* Products that are computed again are not made together with the first ones, which would keep what they need. */
+static void copies_share_no_weight(void)
+{
+    model m = new_model(24);
+    const outcome shared = train(&m, transformer, MARKED, NULL, "+share_weight"),
+                  apart = train(&m, transformer, MARKED, NULL, "-share_weight");
+    CHECK(shared.planned <= apart.planned + apart.planned / 10);
+    wg_params_free(m.set);
+}
+
 /* An empty region has no effect: regions are found, whatever was planned before. */
 static void marks_around_nothing(void)
 {
@@ -242,9 +252,10 @@ static void an_unrolled_loop_takes_its_square_root(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {
-        TEST_CASE(a_loop_over_time),     TEST_CASE(layers_with_random_numbers_and_buffers),
-        TEST_CASE(transformers),         TEST_CASE(sums_of_products),
-        TEST_CASE(marks_around_nothing), TEST_CASE(an_unrolled_loop_takes_its_square_root),
+        TEST_CASE(a_loop_over_time),       TEST_CASE(layers_with_random_numbers_and_buffers),
+        TEST_CASE(transformers),           TEST_CASE(sums_of_products),
+        TEST_CASE(marks_around_nothing),   TEST_CASE(an_unrolled_loop_takes_its_square_root),
+        TEST_CASE(copies_share_no_weight),
     };
     return RUN_TESTS(tests);
 }

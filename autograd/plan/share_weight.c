@@ -56,7 +56,9 @@ static bool is_candidate(const share *s, uint32_t unit, candidate *c)
     const wg__planner *p = s->p;
     const wg__unit *u = &p->units.list[unit];
     if (u->kind != WG__UNIT_PRODUCT) return false;
-    uint32_t b = wg__inputs(p->tape, wg__node_at(p, p->units.members[u->first]))[1];
+    const wg__node *node = wg__node_at(p, p->units.members[u->first]);
+    if (node->flags & WG__NODE_REMAT) return false; /* a copy is made late, so that what it needs does not stay */
+    uint32_t b = wg__inputs(p->tape, node)[1];
     if (wg__bytes_of(p, b) < LARGE && !p->tape->share_any_weight) return false;
     c->unit = unit;
     return wg__packs_b(p, u, &c->product, &c->segment, &c->weight);
