@@ -239,6 +239,8 @@ static void numbers(void)
         {"OneHot", 13, "", "i[2] f[]{nan} f[2]", "depth 0 is not 1 to 2147483646"},
         {"TopK", 11, "", "f[4] i[1]{4294967297}", "k is 4294967297, not 0 to 2147483647"},
         {"Range", 13, "", "f[]{0} f[]{nan} f[]{1}", "a step is not 0, and there are fewer than 4e9"},
+        {"Reshape", 14, "allowzero=1", "i[0]{} i[3]{0 2305843009213693952 2305843009213693952}",
+         "the result has more elements than fit in memory"},
     };
     RUN(rows);
 }
