@@ -1,5 +1,6 @@
 /* Resize and Upsample: axis after axis, an element is a sum of weighted elements around its coordinate. Which ones is
  * known while recording. */
+#include <float.h>
 #include <math.h>
 
 #include "internal.h"
@@ -237,7 +238,7 @@ static bool plans_of(wg__call *c, const wg_shape *x, const method *how, axis_pla
     const double *roi = crop && wg__has(c, 1) ? wg__known(c, 1, &n_roi) : NULL;
     if (wg__call_failed(c)) return false;
     bool fits = n > 0 && n <= x->rank && (n_sizes == n || n_scales == n) && (!crop || n_roi == 2 * n);
-    for (int64_t i = 0; i < n_roi && fits; i++) fits = isfinite(roi[i]);
+    for (int64_t i = 0; i < n_roi && fits; i++) fits = fabs(roi[i]) <= FLT_MAX;
     for (int i = 0; i < x->rank; i++) p[i] = (axis_plan){how, x->size[i], x->size[i], 1, 0, 1};
     for (int i = 0; fits && i < n; i++) {
         axes[i] = wg__call_axis(c, n_axes >= 0 ? listed[i] : i, x->rank);

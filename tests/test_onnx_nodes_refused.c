@@ -229,6 +229,8 @@ static void numbers(void)
          "f[1 1099511627776 0] - - i[2]{2147483646 1}", "which make sizes from 0 to 2147483646"},
         {"Resize", 13, "mode='linear' coordinate_transformation_mode='tf_crop_and_resize'",
          "f[2] f[2]{nan 1} f[1]{2}", "the region is not two finite ones"},
+        {"Resize", 13, "mode='linear' antialias=1 coordinate_transformation_mode='tf_crop_and_resize'",
+         "f[9] d[2]{1e308 -1e308} f[1]{0.4}", "the region is not two finite ones"},
         {"LpNormalization", 13, "p=3", "f[2]", "p: 1 and 2 are known"},
         {"LpPool", 18, "kernel_shape=[2] p=0", "f[1 1 4]", "p: 1 or more is known"},
         {"Attention", 23, "qk_matmul_output_mode=4", "f[1 1 1 1] f[1 1 1 1] f[1 1 1 1]",
