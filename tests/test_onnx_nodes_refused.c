@@ -56,7 +56,7 @@ static void operands_that_do_not_fit(void)
         {"OneHot", 13, "", "i[2] i[]{0} f[2]", "depth 0"},
         {"OneHot", 13, "axis=4", "i[2] i[]{3} f[2]", "axis 4"},
         {"OneHot", 13, "", "i[1 1 1 1 1 1 1 1] i[]{3} f[2]", "indices of 8 axes: the result has one more"},
-        {"Einsum", 13, "equation='...ij,jk'", "f[2] f[2 2]", "does not fit the operands"},
+        {"Einsum", 13, "equation='...ij,jk'", "f[2] f[2 2]", "operand 1 is [2] and has 2 letters"},
         {"Einsum", 13, "equation='ij->k'", "f[2 2]", "k"},
         {"DynamicQuantizeLinear", 13, "", "i[2]", "[2]: operand 1 is i32: must be f32 or f64 (see wg_cast)"},
         {"QuantizeLinear", 13, "", "f[2] f[]{1} f[]{0}", "to float; integers of 8 and 16 bits are known"},
