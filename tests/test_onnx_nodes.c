@@ -134,6 +134,7 @@ static void computed(void)
         {"GatherElements", 13, "axis=0", "f[2 2] i[1 2]{1 0}", "[1 2] 3 2"},
         {"GatherElements", 13, "axis=0", "f[2 2] i[2 1]{-1 0}", "[2 1] 3 1"},
         {"GatherND", 13, "batch_dims=1", "f[2 2] i[2 1]{1 0}", "[2] 2 3"},
+        {"GatherND", 13, "", "f[2 2] i[2 2]{-1 -2 0 1}", "[2] 3 2"},
         {"ScatterND", 18, "reduction='add'", "i[3] i[1 1]{1} i[1]", "[3] 1 3 3"},
         {"ScatterND", 18, "", "f[3] i[2 1]{2 0} f[2]", "[3] 2 2 1"},
         {"ScatterElements", 18, "axis=1", "i[1 3] i[1 2]{2 0} i[1 2]", "[1 3] 2 2 1"},
