@@ -176,6 +176,29 @@ static void wraps(void)
     }
 }
 
+/* ---- floats that are known while recording: f32, as in the file ---- */
+
+static void add_float(const char *name, float number)
+{
+    wg__bytes a = {0};
+    put_text(&a, 1, "value_float");
+    wg__proto_float(&a, 2, number);
+    wg__proto_integer(&a, 20, WG__ATTR_FLOAT);
+    add_node(&graph, "Constant", "", name, &a);
+}
+
+/* 10 * 0.7f is 7 in f32, and 6.9999999 in f64. */
+static void known_floats(void)
+{
+    double y = 0;
+    int64_t n;
+    begin(WG__FLOAT), add_float("ten", 10), add_float("scale", 0.7F);
+    add_node(&graph, "Mul", "ten scale", "size", NULL);
+    add_node(&graph, "Floor", "size", "y", NULL);
+    const char *text = run(WG_F32, floats, &y, 1, &n);
+    if (*text || n != 1 || y != 7) FAIL("%g '%s'", y, text);
+}
+
 /* ---- budgets ---- */
 
 /* A Loop of 65,536 turns around `inside` (fields of a graph, freed), which makes `result` of v. */
@@ -221,8 +244,9 @@ static void numbers_of_turns(void)
 
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(constants), TEST_CASE(ends_too_early), TEST_CASE(scans),
-                          TEST_CASE(wraps),     TEST_CASE(empty_loops),    TEST_CASE(numbers_of_turns)};
+    const test tests[] = {TEST_CASE(constants),       TEST_CASE(ends_too_early), TEST_CASE(known_floats),
+                          TEST_CASE(scans),           TEST_CASE(wraps),          TEST_CASE(empty_loops),
+                          TEST_CASE(numbers_of_turns)};
     const int failed = RUN_TESTS(tests);
     wg__bytes_fini(&graph);
     return failed;
