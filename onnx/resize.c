@@ -244,7 +244,7 @@ static bool plans_of(wg__call *c, const wg_shape *x, const method *how, axis_pla
         axes[i] = wg__call_axis(c, n_axes >= 0 ? listed[i] : i, x->rank);
         axis_plan *one = &p[axes[i]];
         one->scale = n_sizes == n ? (double)sizes[i] / (double)one->n : scales[i];
-        fits = set_size(one, n_sizes == n ? (double)sizes[i] : floor(one->scale * (double)one->n));
+        fits = set_size(one, n_sizes == n ? (double)sizes[i] : (double)floorf((float)one->scale * (float)one->n));
         if (roi) one->start = roi[i], one->end = roi[n + i];
     }
     if (fits && n_sizes == n) fits = keep_ratio(p, axes, n);

@@ -197,6 +197,7 @@ static void computed(void)
         {"Resize", 13, "mode='linear' coordinate_transformation_mode='align_corners'", "f[1 2] - - i[2]{1 3}",
          "[1 3] 1 1.5 2"},
         {"Resize", 13, "", "f[1 2] - - i[2]{1 2}", "[1 2] 1 2"},
+        {"Resize", 13, "nearest_mode='floor'", "f[10] - f[1]{0.7}", "[7] 1 2 4 5 6 8 9"},
         {"DequantizeLinear", 13, "", "u[2] f[]{0.5} u[]{1}", "[2] 0 0.5"},
         {"DequantizeLinear", 13, "axis=0", "u[2] f[2]{0.5 2}", "[2] 0.5 4"},
         {"DequantizeLinear", 21, "axis=0 block_size=2", "u[3] f[2]{0.5 2} u[2]{1 0}", "[3] 0 0.5 6"},
