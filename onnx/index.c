@@ -123,9 +123,8 @@ static bool rows_of(wg__call *c, const wg_shape *x, int batch, rows *r)
     r->count = product(x->size, r->lead);
     r->inner = product(x->size + r->lead, x->rank - r->lead);
     const int64_t tuples = product(index.size, index.rank - 1), batches = product(x->size, batch);
-    if (tuples == 0 || r->count > INT32_MAX) {
-        wg__call_fail(c, WG_ERR_SHAPE, "%lld indices of %lld rows: there is an index, and rows are %d at most",
-                      (long long)tuples, (long long)r->count, INT32_MAX);
+    if (r->count > INT32_MAX) {
+        wg__call_fail(c, WG_ERR_SHAPE, "%lld rows: %d at most are known", (long long)r->count, INT32_MAX);
         return false;
     }
     const wg_tensor all = wg_reshape(wg__tensor(c, 1), WG_DIMS(tuples, k));
@@ -186,11 +185,10 @@ static void record_scatter_elements(wg__call *c)
     int64_t stride[WG_MAX_RANK] = {0}, numel;
     wg_shape_numel(&shape, &numel);
     if (wg__call_failed(c)) return;
-    if (index.rank != shape.rank || numel > INT32_MAX || wg_numel(wg__tensor(c, 1)) == 0) {
+    if (index.rank != shape.rank || numel > INT32_MAX) {
         wg__call_fail(c, WG_ERR_SHAPE,
-                      "%lld indices of %d axes for %lld elements of %d: axes are as many, there is an index, and "
-                      "elements are %d at most",
-                      (long long)wg_numel(wg__tensor(c, 1)), index.rank, (long long)numel, shape.rank, INT32_MAX);
+                      "indices of %d axes for %lld elements of %d: axes are as many, and elements are %d at most",
+                      index.rank, (long long)numel, shape.rank, INT32_MAX);
         return;
     }
     wg__strides_of(&shape, stride);
