@@ -201,6 +201,7 @@ static wg_tensor bounded(wg__call *c, wg_tensor x, int k, const char *attribute,
     if (wg__has(c, k) && !wg__is_known(c, k))
         return lower ? wg_maximum(x, wg__tensor(c, k)) : wg_minimum(x, wg__tensor(c, k));
     const double bound = wg__known_scalar(c, k, wg__attribute_float(c->node, attribute, 0));
+    if (wg__type_is_integer(wg__type_of(c, 0)) && (lower ? bound <= INT32_MIN : bound >= INT32_MAX)) return x;
     return lower ? wg_maximum_scalar(x, bound) : wg_minimum_scalar(x, bound);
 }
 

@@ -22,6 +22,9 @@ static const char *read_numbers(const char *text, double *out, int *n)
     return text + 1;
 }
 
+/* The end of int64 is no double. */
+static int64_t integer_of(double number) { return number < 0x1p63 ? (int64_t)number : INT64_MAX; }
+
 /* One attribute; returns what follows it. */
 static const char *put_attribute(wg__bytes *node, const char *text)
 {
@@ -55,8 +58,7 @@ static const char *put_attribute(wg__bytes *node, const char *text)
             if (floats)
                 wg__proto_float(&a, list ? 7 : 2, (float)number[i]);
             else
-                wg__proto_integer(&a, list ? 8 : 3,
-                                  (uint64_t)(number[i] < 0x1p63 ? (int64_t)number[i] : INT64_MAX));
+                wg__proto_integer(&a, list ? 8 : 3, (uint64_t)integer_of(number[i]));
         wg__proto_integer(&a, 20,
                           list     ? (floats ? WG__ATTR_FLOATS : WG__ATTR_INTS)
                           : floats ? WG__ATTR_FLOAT
@@ -75,7 +77,7 @@ static void put_numbers(wg__bytes *tensor, int type, const double *number, int n
     uint8_t byte[MOST_NUMBERS];
     for (int i = 0; i < n; i++) {
         real[i] = type == WG__FLOAT ? (float)number[i] : 0;
-        integer[i] = type == WG__FLOAT || type == WG__DOUBLE ? 0 : (int64_t)number[i];
+        integer[i] = type == WG__FLOAT || type == WG__DOUBLE ? 0 : integer_of(number[i]);
         byte[i] = (uint8_t)integer[i];
     }
     const size_t count = (size_t)n;
