@@ -242,11 +242,38 @@ static void numbers_of_turns(void)
     expect_error("the model knows more numbers in all while it is recorded than fit into 512 MiB");
 }
 
+static void same_attribute(void)
+{
+    wg__bytes node = {0};
+    begin(WG__FLOAT);
+    put_text(&node, 1, "x"), put_text(&node, 2, "y"), put_text(&node, 4, "Flatten");
+    for (int i = 0; i < 2; i++) {
+        wg__bytes a = int_attribute("axis", 1);
+        put_message(&node, 5, &a);
+    }
+    put_message(&graph, 1, &node);
+    expect_error("Flatten (opset 17) of node 'y': attribute 'axis' is there twice");
+}
+
+/* 65,536 turns, each with 1 MiB of an attribute. */
+static void long_attributes(void)
+{
+    static const char text[1 << 20];
+    wg__bytes fields = {0}, a = int_attribute("axis", 1);
+    wg__proto_bytes(&a, 13, text, sizeof text);
+    add_node(&fields, "Flatten", "v", "w", &a);
+    wg__bytes body = loop_around(&fields, "v");
+    begin(WG__FLOAT);
+    add_number(&graph, "many", 65536);
+    add_body_node(&graph, "Loop", "many - x", "y", &body, NULL, 0);
+    expect_error("the loops of the model have more than 16777216 nodes, operands and turns in all");
+}
+
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(constants),       TEST_CASE(ends_too_early), TEST_CASE(known_floats),
-                          TEST_CASE(scans),           TEST_CASE(wraps),          TEST_CASE(empty_loops),
-                          TEST_CASE(numbers_of_turns)};
+    const test tests[] = {TEST_CASE(constants),      TEST_CASE(ends_too_early), TEST_CASE(long_attributes),
+                          TEST_CASE(same_attribute), TEST_CASE(known_floats),   TEST_CASE(scans),
+                          TEST_CASE(wraps),          TEST_CASE(empty_loops),    TEST_CASE(numbers_of_turns)};
     const int failed = RUN_TESTS(tests);
     wg__bytes_fini(&graph);
     return failed;
