@@ -199,6 +199,28 @@ static void known_floats(void)
     if (*text || n != 1 || y != 7) FAIL("%g '%s'", y, text);
 }
 
+/* ---- sizes of several numbers ---- */
+
+static void largest_size(void)
+{
+    double y[2] = {0};
+    int64_t n;
+    begin(WG__FLOAT);
+    const int64_t number[] = {1, 2, -1};
+    for (int i = 0; i < 3; i++) {
+        wg__bytes a = {0};
+        const char name[] = {"abc"[i], 0};
+        put_text(&a, 1, "value_ints");
+        wg__proto_integer(&a, 8, (uint64_t)number[i]);
+        wg__proto_integer(&a, 20, WG__ATTR_INTS);
+        add_node(&graph, "Constant", "", name, &a);
+    }
+    add_node(&graph, "Max", "a b c", "size", NULL);
+    add_node(&graph, "Reshape", "x size", "y", NULL);
+    const char *text = run(WG_F32, floats, y, 2, &n);
+    if (*text || n != 2 || y[1] != 2) FAIL("%g '%s'", y[1], text);
+}
+
 /* ---- budgets ---- */
 
 /* A Loop of 65,536 turns around `inside` (fields of a graph, freed), which makes `result` of v. */
@@ -271,9 +293,10 @@ static void long_attributes(void)
 
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(constants),      TEST_CASE(ends_too_early), TEST_CASE(long_attributes),
-                          TEST_CASE(same_attribute), TEST_CASE(known_floats),   TEST_CASE(scans),
-                          TEST_CASE(wraps),          TEST_CASE(empty_loops),    TEST_CASE(numbers_of_turns)};
+    const test tests[] = {TEST_CASE(constants),       TEST_CASE(ends_too_early), TEST_CASE(largest_size),
+                          TEST_CASE(long_attributes), TEST_CASE(same_attribute), TEST_CASE(known_floats),
+                          TEST_CASE(scans),           TEST_CASE(wraps),          TEST_CASE(empty_loops),
+                          TEST_CASE(numbers_of_turns)};
     const int failed = RUN_TESTS(tests);
     wg__bytes_fini(&graph);
     return failed;
