@@ -249,7 +249,10 @@ static void record_elu(wg__call *c) { wg__set(c, 0, wg_elu(wg__tensor(c, 0), alp
 static void record_celu(wg__call *c)
 {
     const double a = alpha(c, 1);
-    wg__set(c, 0, wg_scale(wg_elu(wg_div_scalar(wg__tensor(c, 0), a), 1), a), wg__type_of(c, 0));
+    const wg_tensor x = wg__tensor(c, 0);
+    const wg_tensor below = wg_scale(wg_expm1(wg_div_scalar(wg_minimum_scalar(x, 0), a)), a);
+    wg__set(c, 0, a < 0 ? wg_add(wg_relu(x), below) : wg_scale(wg_elu(wg_div_scalar(x, a), 1), a),
+            wg__type_of(c, 0));
 }
 
 static void record_selu(wg__call *c)
