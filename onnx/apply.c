@@ -3,8 +3,9 @@
 
 #include "internal.h"
 
-/* Of one call: nodes that it records and turns of loops, both with their operands; numbers that it knows meanwhile. */
-enum { MOST_STEPS = 1 << 24, ALL_NUMBERS = 1 << 26 };
+/* Of one call: nodes that it records and turns of loops, both with their operands; numbers that it knows meanwhile.
+ * Bytes of attributes that count as an operand. */
+enum { MOST_STEPS = 1 << 24, ALL_NUMBERS = 1 << 26, BYTES_OF_STEP = 256 };
 
 /* ---- inputs ---- */
 
@@ -86,7 +87,7 @@ static void take_constants(wg__call *c)
 bool wg__take_step(wg__call *c)
 {
     if (wg__call_failed(c)) return false;
-    if ((c->budget->steps -= 1 + c->n_in) >= 0) return true;
+    if ((c->budget->steps -= 1 + c->n_in + c->node->bytes / BYTES_OF_STEP) >= 0) return true;
     wg__call_fail(c, WG_ERR_ARGUMENT, "the loops of the model have more than %d nodes, operands and turns in all",
                   MOST_STEPS);
     return false;

@@ -56,6 +56,17 @@ bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribu
     return false;
 }
 
+int64_t wg__attribute_bytes(const wg__onnx_node *node)
+{
+    int64_t n = 0;
+    wg__wire wire = wg__wire_of(node->message);
+    wg__attribute a;
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 5) && wg__attribute_parse(f.bytes, &a))
+            n += (int64_t)f.bytes.size - (int64_t)a.tensor.size - (int64_t)a.graph.size;
+    return n;
+}
+
 bool wg__attribute_has(const wg__onnx_node *node, const char *name)
 {
     wg__attribute a;

@@ -181,10 +181,20 @@ double *wg__numbers_new(wg__call *c, const wg_shape *shape)
     return numbers;
 }
 
+/* Whether known floats are f32: as on the tape; in a model of f64 those that sizes depend on. */
+static bool is_f32(const wg__call *c, int k, int type)
+{
+    return wg__type_is_float(type) && type != WG__DOUBLE &&
+           (c->model->dtype == WG_F32 || c->model->values[c->node->out[k]].wanted);
+}
+
 void wg__set_known(wg__call *c, int k, wg_shape shape, double *numbers, int type)
 {
-    if (wg__wants(c, k) && numbers)
-        c->items[c->node->out[k]] = (wg__known_item){.type = type, .shape = shape, .host = numbers};
+    int64_t n = 0;
+    if (!wg__wants(c, k) || !numbers) return;
+    if (is_f32(c, k, type)) wg_shape_numel(&shape, &n);
+    for (int64_t i = 0; i < n; i++) numbers[i] = (double)(float)numbers[i];
+    c->items[c->node->out[k]] = (wg__known_item){.type = type, .shape = shape, .host = numbers};
 }
 
 void wg__set_item(wg__call *c, int k, const wg__known_item *item)

@@ -45,7 +45,19 @@ static bool check_attribute(const wg_onnx *m, const wg__onnx_node *node, const w
                            (int)strcspn(entry + 2, " "), entry + 2);
 }
 
-/* The attributes of a node are known, and so are their types. */
+/* Whether another attribute of the node, before the one at `place`, has its name. */
+static bool is_second(const wg__onnx_node *node, const wg__attribute *a, const uint8_t *place)
+{
+    wg__wire wire = wg__wire_of(node->message);
+    wg__attribute first;
+    for (wg__field f; wg__wire_next(&wire, &f);)
+        if (wg__field_is_bytes(&f, 5) && wg__attribute_parse(f.bytes, &first) &&
+            wg__span_equals(first.name, a->name))
+            return f.bytes.data != place;
+    return false;
+}
+
+/* The attributes of a node are known, each is there once, and so are their types. */
 static bool check_attributes(const wg_onnx *m, const wg__onnx_node *node, wg_error *error)
 {
     wg__wire wire = wg__wire_of(node->message);
@@ -58,7 +70,11 @@ static bool check_attributes(const wg_onnx *m, const wg__onnx_node *node, wg_err
             return wg__onnx_refuse(
                 m, error, "%s (opset %d) of node '%.60s' refers to an attribute of a function, but is in none",
                 node->type, node->opset, node->name);
-        if (wg__attribute_resolve(node, &a) && !check_attribute(m, node, &a, error)) return false;
+        if (!wg__attribute_resolve(node, &a)) continue;
+        if (!check_attribute(m, node, &a, error)) return false;
+        if (is_second(node, &a, f.bytes.data))
+            return wg__onnx_refuse(m, error, "%s (opset %d) of node '%.60s': attribute '%.*s' is there twice",
+                                   node->type, node->opset, node->name, WG__SPAN_SHOWN(a.name));
     }
     return true;
 }

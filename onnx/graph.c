@@ -106,6 +106,7 @@ static bool parse_head(wg__parser *p, wg__span message, wg__onnx_node *node, con
                             .type = wg__span_text(&m->arena, type)};
     const char *where = wg__span_text(&m->arena, domain);
     if (!node->name || !node->type || !where) return out_of_memory(p);
+    node->bytes = wg__attribute_bytes(node);
     const bool ours = !*where || strcmp(where, "ai.onnx") == 0;
     *function = ours ? NULL : wg__function_find(p->functions, domain, type, overload);
     node->row = *function ? NULL : wg__onnx_find(ours ? "" : where, node->type);

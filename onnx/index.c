@@ -17,6 +17,19 @@ static wg_tensor positive(wg__call *c, int k, int64_t n)
     return out ? wg__data_of(c, index->shape, out, WG__INT64) : WG_NONE;
 }
 
+/* Whether each index is one of an axis of n elements. */
+static wg_tensor are_of_axis(wg__call *c, wg_tensor index, int64_t n)
+{
+    const wg_tensor least = wg_scalar(c->tape, WG_I32, -(double)n), end = wg_scalar(c->tape, WG_I32, (double)n);
+    return wg_logical_and(wg_greater_equal(index, least), wg_less(index, end));
+}
+
+/* Numbers of rows or elements; -1, which the program refuses, where an index of theirs is none. */
+static wg_tensor checked(wg__call *c, wg_tensor number, wg_tensor valid)
+{
+    return wg_where(valid, number, wg_scalar(c->tape, WG_I32, -1));
+}
+
 /* Sizes of a and b one after the other; rank -1 if there are too many. */
 static wg_shape joined(const int64_t *a, int n_a, const int64_t *b, int n_b, const int64_t *rest, int n_rest)
 {
@@ -110,16 +123,16 @@ static bool rows_of(wg__call *c, const wg_shape *x, int batch, rows *r)
     r->count = product(x->size, r->lead);
     r->inner = product(x->size + r->lead, x->rank - r->lead);
     const int64_t tuples = product(index.size, index.rank - 1), batches = product(x->size, batch);
-    if (tuples == 0 || r->count > INT32_MAX) {
-        wg__call_fail(c, WG_ERR_SHAPE, "%lld indices of %lld rows: there is an index, and rows are %d at most",
-                      (long long)tuples, (long long)r->count, INT32_MAX);
+    if (r->count > INT32_MAX) {
+        wg__call_fail(c, WG_ERR_SHAPE, "%lld rows: %d at most are known", (long long)r->count, INT32_MAX);
         return false;
     }
     const wg_tensor all = wg_reshape(wg__tensor(c, 1), WG_DIMS(tuples, k));
-    wg_tensor at = wg_scalar(c->tape, WG_I32, 0);
+    wg_tensor at = wg_scalar(c->tape, WG_I32, 0), valid = wg_full(c->tape, WG_BOOL, WG_SCALAR, 1);
     for (int i = 0; i < k; i++) {
         const int64_t n = x->size[batch + i];
         wg_tensor one = wg_select(all, 1, i);
+        valid = wg_logical_and(valid, are_of_axis(c, one, n));
         one = wg_where(wg_less(one, wg_scalar(c->tape, WG_I32, 0)), wg_add_scalar(one, (double)n), one);
         at = wg_add(wg_scale(at, (double)n), one);
     }
@@ -127,7 +140,7 @@ static bool rows_of(wg__call *c, const wg_shape *x, int batch, rows *r)
         const wg_tensor first = wg_arange(c->tape, WG_I32, 0, (double)(r->count / batches), batches);
         at = wg_add(wg_reshape(at, WG_DIMS(batches, tuples / batches)), wg_unsqueeze(first, 1));
     }
-    r->index = wg_reshape(at, WG_DIMS(tuples));
+    r->index = checked(c, wg_reshape(at, WG_DIMS(tuples)), valid);
     return !wg__call_failed(c);
 }
 
@@ -172,11 +185,10 @@ static void record_scatter_elements(wg__call *c)
     int64_t stride[WG_MAX_RANK] = {0}, numel;
     wg_shape_numel(&shape, &numel);
     if (wg__call_failed(c)) return;
-    if (index.rank != shape.rank || numel > INT32_MAX || wg_numel(wg__tensor(c, 1)) == 0) {
+    if (index.rank != shape.rank || numel > INT32_MAX) {
         wg__call_fail(c, WG_ERR_SHAPE,
-                      "%lld indices of %d axes for %lld elements of %d: axes are as many, there is an index, and "
-                      "elements are %d at most",
-                      (long long)wg_numel(wg__tensor(c, 1)), index.rank, (long long)numel, shape.rank, INT32_MAX);
+                      "indices of %d axes for %lld elements of %d: axes are as many, and elements are %d at most",
+                      index.rank, (long long)numel, shape.rank, INT32_MAX);
         return;
     }
     wg__strides_of(&shape, stride);
@@ -187,6 +199,7 @@ static void record_scatter_elements(wg__call *c)
         if (i != axis)
             at = wg_add(at, wg_reshape(wg_arange(c->tape, WG_I32, 0, (double)stride[i], index.size[i]), line));
     }
+    at = checked(c, at, are_of_axis(c, wg__tensor(c, 1), shape.size[axis]));
     const wg_shape flat = WG_DIMS(numel), count = WG_DIMS(wg_numel(at));
     const wg_tensor y = scatter(c, wg_reshape(x, flat), wg_reshape(at, count), wg_reshape(wg__tensor(c, 2), count));
     wg__set(c, 0, wg_reshape(y, shape), wg__type_of(c, 0));

@@ -68,6 +68,7 @@ struct wg__onnx_node {
     const char *name;   /* the node's, or that of its first result */
     const char *type;   /* op_type */
     wg__span message;   /* NodeProto: its attributes are read there */
+    int64_t bytes;      /* of the attributes without tensors and graphs: reading one goes through all */
     uint32_t *in, *out; /* values; 0: omitted */
     int n_in, n_out;
     wg__graph *body[2];     /* then_branch and else_branch, or body */
@@ -158,6 +159,8 @@ bool wg__attribute_parse(wg__span message, wg__attribute *attribute);
  * function's default. */
 bool wg__attribute_resolve(const wg__onnx_node *node, wg__attribute *attribute);
 bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *attribute);
+/* Bytes of the attributes without tensors and graphs. */
+int64_t wg__attribute_bytes(const wg__onnx_node *node);
 bool wg__attribute_has(const wg__onnx_node *node, const char *name);
 int64_t wg__attribute_int(const wg__onnx_node *node, const char *name, int64_t otherwise);
 double wg__attribute_float(const wg__onnx_node *node, const char *name, double otherwise);
@@ -276,7 +279,7 @@ wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int ty
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
 wg_dtype wg__dtype_of(const wg_onnx *model, int type);
 
-/* Takes the node, or a turn of it, from the budget; false with an error if nothing is left. */
+/* Takes the node, or a turn of it, with the bytes of its attributes, from the budget; false with an error if nothing is left. */
 bool wg__take_step(wg__call *c);
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);

@@ -21,7 +21,8 @@ static wg_tensor losses(wg__call *c, wg_tensor p, wg_tensor *weights)
     } else
         w = wg_ones_like(wg_detach(picked));
     *weights = counted.tape ? wg_where(counted, w, wg__scalar_like(c, w, 0)) : w;
-    return wg_mul(picked, *weights);
+    const wg_tensor y = wg_mul(picked, *weights);
+    return counted.tape ? wg_where(counted, y, wg__scalar_like(c, y, 0)) : y; /* -inf 0 is NaN */
 }
 
 enum { OF_LOG_PROBABILITIES, OF_LOGITS };

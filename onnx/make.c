@@ -149,6 +149,8 @@ static void record_one_hot(wg__call *c)
     const int axis = wg__call_axis(c, wg__attribute_int(c->node, "axis", -1), rank + 1);
     if (depth < 1 || depth >= INT32_MAX)
         wg__call_fail(c, WG_ERR_ARGUMENT, "depth %lld is not 1 to %d", (long long)depth, INT32_MAX - 1);
+    if (rank == WG_MAX_RANK)
+        wg__call_fail(c, WG_ERR_SHAPE, "indices of %d axes: the result has one more than there may be", rank);
     if (wg__call_failed(c)) return;
     if (wg_dtype_get(index) != WG_I32) index = wg_cast(index, WG_I32);
     const wg_tensor zero = wg_scalar(c->tape, WG_I32, 0);

@@ -37,23 +37,31 @@ NUMBER(number_fmod, fmod(a, b))
 
 /* ---- shared with logic.c ---- */
 
+/* The numbers of a and b, which broadcast; host is NULL with an error. */
+static wg__known_item known_pair(wg__call *c, const wg__known_item *a, const wg__known_item *b,
+                                 double (*number)(double, double), int type)
+{
+    wg__known_item y = {.type = type};
+    int64_t n;
+    if (!wg_shape_broadcast(&a->shape, &b->shape, &y.shape)) {
+        wg__call_fail(c, WG_ERR_SHAPE, "the operands do not broadcast");
+        return y;
+    }
+    y.host = wg__numbers_new(c, &y.shape);
+    wg_shape_numel(&y.shape, &n);
+    for (int64_t i = 0; y.host && i < n; i++) {
+        const double one = number(a->host[wg__broadcast_index(&y.shape, &a->shape, i)],
+                                  b->host[wg__broadcast_index(&y.shape, &b->shape, i)]);
+        y.host[i] = wg__type_is_integer(type) ? wg__wrap_number(trunc(one), type) : one;
+    }
+    return y;
+}
+
 void wg__known_two(wg__call *c, double (*number)(double, double), int type)
 {
     const wg__known_item *a = wg__in(c, 0), *b = wg__has(c, 1) ? wg__in(c, 1) : a;
-    wg_shape shape;
-    int64_t n;
-    if (!wg_shape_broadcast(&a->shape, &b->shape, &shape)) {
-        wg__call_fail(c, WG_ERR_SHAPE, "the operands do not broadcast");
-        return;
-    }
-    double *out = wg__numbers_new(c, &shape);
-    wg_shape_numel(&shape, &n);
-    for (int64_t i = 0; out && i < n; i++) {
-        const double y = number(a->host[wg__broadcast_index(&shape, &a->shape, i)],
-                                b->host[wg__broadcast_index(&shape, &b->shape, i)]);
-        out[i] = wg__type_is_integer(type) ? wg__wrap_number(trunc(y), type) : y;
-    }
-    wg__set_known(c, 0, shape, out, type);
+    const wg__known_item y = known_pair(c, a, b, number, type);
+    wg__set_known(c, 0, y.shape, y.host, type);
 }
 
 bool wg__can_know(wg__call *c)
@@ -186,10 +194,15 @@ static wg_tensor combined(wg__call *c)
 static void record_several(wg__call *c)
 {
     const int type = wg__type_of(c, 0);
-    if (c->n_in == 2 && wg__has(c, 1) && wg__can_know(c))
-        wg__known_two(c, c->node->row->number, type);
-    else
+    bool whole = true;
+    for (int k = 0; k < c->n_in; k++) whole = whole && wg__has(c, k);
+    if (!whole || !wg__can_know(c)) {
         wg__set(c, 0, combined(c), type);
+        return;
+    }
+    wg__known_item y = *wg__in(c, 0);
+    for (int k = 1; k < c->n_in && y.host; k++) y = known_pair(c, &y, wg__in(c, k), c->node->row->number, type);
+    wg__set_known(c, 0, y.shape, y.host, type);
 }
 
 static void record_mean(wg__call *c) { wg__set(c, 0, wg_div_scalar(combined(c), c->n_in), wg__type_of(c, 0)); }
@@ -201,6 +214,7 @@ static wg_tensor bounded(wg__call *c, wg_tensor x, int k, const char *attribute,
     if (wg__has(c, k) && !wg__is_known(c, k))
         return lower ? wg_maximum(x, wg__tensor(c, k)) : wg_minimum(x, wg__tensor(c, k));
     const double bound = wg__known_scalar(c, k, wg__attribute_float(c->node, attribute, 0));
+    if (wg__type_is_integer(wg__type_of(c, 0)) && (lower ? bound <= INT32_MIN : bound >= INT32_MAX)) return x;
     return lower ? wg_maximum_scalar(x, bound) : wg_minimum_scalar(x, bound);
 }
 
@@ -235,7 +249,10 @@ static void record_elu(wg__call *c) { wg__set(c, 0, wg_elu(wg__tensor(c, 0), alp
 static void record_celu(wg__call *c)
 {
     const double a = alpha(c, 1);
-    wg__set(c, 0, wg_scale(wg_elu(wg_div_scalar(wg__tensor(c, 0), a), 1), a), wg__type_of(c, 0));
+    const wg_tensor x = wg__tensor(c, 0);
+    const wg_tensor below = wg_scale(wg_expm1(wg_div_scalar(wg_minimum_scalar(x, 0), a)), a);
+    wg__set(c, 0, a < 0 ? wg_add(wg_relu(x), below) : wg_scale(wg_elu(wg_div_scalar(x, a), 1), a),
+            wg__type_of(c, 0));
 }
 
 static void record_selu(wg__call *c)

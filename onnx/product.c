@@ -49,41 +49,14 @@ static void record_gemm(wg__call *c)
 
 enum { FORMULA = 256 };
 
-/* Copies a formula with the letters of the ellipsis in its place. Returns the number of bytes, or -1. */
-static int expand_ellipsis(const char *from, const char *letters, char *out)
-{
-    int n = 0;
-    for (const char *at = from; *at; at++) {
-        if (*at == ' ') continue;
-        const bool dots = strncmp(at, "...", 3) == 0;
-        const char *text = dots ? letters : at;
-        const size_t size = dots ? strlen(letters) : 1;
-        if (n + (int)size >= FORMULA) return -1;
-        memcpy(out + n, text, size);
-        n += (int)size;
-        at += dots ? 2 : 0;
-    }
-    out[n] = 0;
-    return n;
-}
-
-/* The axes of the ellipsis: those of the first operand that its letters leave. */
-static int ellipsis_axes(const char *formula, int rank)
-{
-    if (!strstr(formula, "...")) return 0;
-    int letters = 0;
-    for (const char *at = formula; *at && *at != ',' && *at != '-'; at++) letters += *at != '.' && *at != ' ';
-    return rank - letters;
-}
-
-/* Without "->": the letters that occur once, in the order of the alphabet. */
+/* Without "->": the axes of the ellipsis, and the letters that occur once, in the order of the alphabet. */
 static void add_result(char *formula)
 {
     if (strstr(formula, "->")) return;
     size_t n = strlen(formula);
     const char *end = formula + n;
-    char result[64];
-    int m = 0;
+    char result[64] = "...";
+    int m = strstr(formula, "...") ? 3 : 0;
     for (int letter = 'A'; letter <= 'z'; letter++) {
         int count = 0;
         for (const char *at = formula; at < end; at++) count += *at == letter;
@@ -96,24 +69,16 @@ static void add_result(char *formula)
 static void record_einsum(wg__call *c)
 {
     wg__attribute a;
-    char text[FORMULA] = "", formula[FORMULA + 66];
+    char formula[FORMULA + 66] = "";
     wg__attribute_find(c->node, "equation", &a);
-    if (a.text.size >= sizeof text) {
+    if (a.text.size >= FORMULA) {
         wg__call_fail(c, WG_ERR_ARGUMENT, "the equation has %zu bytes, more than %d", a.text.size, FORMULA - 1);
         return;
     }
-    if (a.text.size) memcpy(text, a.text.data, a.text.size);
-    const int axes = ellipsis_axes(text, wg_rank(wg__tensor(c, 0)));
-    char letters[WG_MAX_RANK + 1] = "";
-    for (int i = 0, letter = 'A'; i < axes && i < WG_MAX_RANK; letter++)
-        if (!strchr(text, letter)) letters[i++] = (char)letter;
+    if (a.text.size) memcpy(formula, a.text.data, a.text.size);
     wg_tensor *x = wg__arena_array(c->arena, (uint64_t)c->n_in, sizeof *x);
     if (!x) {
         wg__call_fail(c, WG_ERR_MEMORY, "out of memory");
-        return;
-    }
-    if (axes < 0 || expand_ellipsis(text, letters, formula) < 0) {
-        wg__call_fail(c, WG_ERR_ARGUMENT, "the equation '%s' does not fit the operands", text);
         return;
     }
     add_result(formula);

@@ -1,5 +1,6 @@
 /* Resize and Upsample: axis after axis, an element is a sum of weighted elements around its coordinate. Which ones is
  * known while recording. */
+#include <float.h>
 #include <math.h>
 
 #include "internal.h"
@@ -17,7 +18,7 @@ typedef enum coordinates {
     TF_HALF_PIXEL_FOR_NN,
     TF_CROP_AND_RESIZE
 } coordinates;
-typedef enum rounding { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL } rounding;
+typedef enum rounding { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL, BY_SCALE } rounding;
 typedef enum policy { STRETCH, NOT_LARGER, NOT_SMALLER } policy;
 
 /* What the node says of all axes. */
@@ -41,7 +42,7 @@ static method method_of(const wg__onnx_node *node)
                     .coordinates = (coordinates)wg__attribute_choice(node, "coordinate_transformation_mode",
                                                                      old ? ASYMMETRIC : HALF_PIXEL),
                     .rounding =
-                        (rounding)wg__attribute_choice(node, "nearest_mode", old ? FLOOR : ROUND_PREFER_FLOOR),
+                        (rounding)wg__attribute_choice(node, "nearest_mode", old ? BY_SCALE : ROUND_PREFER_FLOOR),
                     .policy = (policy)wg__attribute_choice(node, "keep_aspect_ratio_policy", STRETCH),
                     .antialias = wg__attribute_int(node, "antialias", 0) != 0,
                     .exclude_outside = wg__attribute_int(node, "exclude_outside", 0) != 0,
@@ -74,9 +75,11 @@ static double coordinate(const axis_plan *p, int64_t i)
     }
 }
 
-static double rounded(rounding how, double x)
+/* BY_SCALE is what onnxruntime does before opset 11, in f32. */
+static double rounded(const axis_plan *p, double x)
 {
-    switch (how) {
+    switch (p->method->rounding) {
+    case BY_SCALE: return p->scale < 1 ? (double)ceilf((float)x) : (double)floorf((float)x);
     case FLOOR: return floor(x);
     case CEIL: return ceil(x);
     case ROUND_PREFER_CEIL: return floor(x + 0.5);
@@ -143,8 +146,7 @@ static bool taps_of(wg__call *c, const axis_plan *p, taps *t)
     t->outside = wg__numbers_new(c, &line);
     if (!t->index || !t->weight || !t->outside) return false;
     fill_taps(p, stretch, first, t);
-    for (int64_t i = 0; by_nearest && i < p->m; i++)
-        t->index[i] = inside(p, rounded(p->method->rounding, coordinate(p, i)));
+    for (int64_t i = 0; by_nearest && i < p->m; i++) t->index[i] = inside(p, rounded(p, coordinate(p, i)));
     return true;
 }
 
@@ -237,13 +239,13 @@ static bool plans_of(wg__call *c, const wg_shape *x, const method *how, axis_pla
     const double *roi = crop && wg__has(c, 1) ? wg__known(c, 1, &n_roi) : NULL;
     if (wg__call_failed(c)) return false;
     bool fits = n > 0 && n <= x->rank && (n_sizes == n || n_scales == n) && (!crop || n_roi == 2 * n);
-    for (int64_t i = 0; i < n_roi && fits; i++) fits = isfinite(roi[i]);
+    for (int64_t i = 0; i < n_roi && fits; i++) fits = fabs(roi[i]) <= FLT_MAX;
     for (int i = 0; i < x->rank; i++) p[i] = (axis_plan){how, x->size[i], x->size[i], 1, 0, 1};
     for (int i = 0; fits && i < n; i++) {
         axes[i] = wg__call_axis(c, n_axes >= 0 ? listed[i] : i, x->rank);
         axis_plan *one = &p[axes[i]];
         one->scale = n_sizes == n ? (double)sizes[i] / (double)one->n : scales[i];
-        fits = set_size(one, n_sizes == n ? (double)sizes[i] : floor(one->scale * (double)one->n));
+        fits = set_size(one, n_sizes == n ? (double)sizes[i] : (double)floorf((float)one->scale * (float)one->n));
         if (roi) one->start = roi[i], one->end = roi[n + i];
     }
     if (fits && n_sizes == n) fits = keep_ratio(p, axes, n);

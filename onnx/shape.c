@@ -9,7 +9,7 @@ static void set_reshaped(wg__call *c, wg_shape shape)
     const wg__known_item *x = wg__in(c, 0);
     int64_t have, want;
     wg_shape_numel(&x->shape, &have);
-    if (!x->host || (wg_shape_numel(&shape, &want) && have != want))
+    if (!x->host || !wg_shape_numel(&shape, &want) || have != want)
         wg__set(c, 0, wg_reshape(wg__tensor(c, 0), shape), x->type);
     else
         wg__set_known(c, 0, shape, x->host, x->type);

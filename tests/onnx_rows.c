@@ -22,6 +22,9 @@ static const char *read_numbers(const char *text, double *out, int *n)
     return text + 1;
 }
 
+/* The end of int64 is no double. */
+static int64_t integer_of(double number) { return number < 0x1p63 ? (int64_t)number : INT64_MAX; }
+
 /* One attribute; returns what follows it. */
 static const char *put_attribute(wg__bytes *node, const char *text)
 {
@@ -55,8 +58,7 @@ static const char *put_attribute(wg__bytes *node, const char *text)
             if (floats)
                 wg__proto_float(&a, list ? 7 : 2, (float)number[i]);
             else
-                wg__proto_integer(&a, list ? 8 : 3,
-                                  (uint64_t)(number[i] < 0x1p63 ? (int64_t)number[i] : INT64_MAX));
+                wg__proto_integer(&a, list ? 8 : 3, (uint64_t)integer_of(number[i]));
         wg__proto_integer(&a, 20,
                           list     ? (floats ? WG__ATTR_FLOATS : WG__ATTR_INTS)
                           : floats ? WG__ATTR_FLOAT
@@ -74,13 +76,15 @@ static void put_numbers(wg__bytes *tensor, int type, const double *number, int n
     int64_t integer[MOST_NUMBERS];
     uint8_t byte[MOST_NUMBERS];
     for (int i = 0; i < n; i++) {
-        real[i] = (float)number[i];
-        integer[i] = type == WG__FLOAT ? 0 : (int64_t)number[i];
+        real[i] = type == WG__FLOAT ? (float)number[i] : 0;
+        integer[i] = type == WG__FLOAT || type == WG__DOUBLE ? 0 : integer_of(number[i]);
         byte[i] = (uint8_t)integer[i];
     }
     const size_t count = (size_t)n;
     if (type == WG__FLOAT)
         wg__proto_bytes(tensor, 9, real, count * sizeof *real);
+    else if (type == WG__DOUBLE)
+        wg__proto_bytes(tensor, 9, number, count * sizeof *number);
     else if (type == WG__INT64)
         wg__proto_bytes(tensor, 9, integer, count * sizeof *integer);
     else
@@ -99,6 +103,7 @@ static const char *put_operand(wg__bytes *graph, wg__bytes *node, const char *te
         return text + 1 + strspn(text + 1, " ");
     }
     const int type = *text == 'f'   ? WG__FLOAT
+                     : *text == 'd' ? WG__DOUBLE
                      : *text == 'i' ? WG__INT64
                      : *text == 'u' ? WG__UINT8
                      : *text == 's' ? WG__INT8
@@ -196,7 +201,9 @@ void run_row(const row *r)
     wg_status status = error.status;
     if (model) {
         for (int k = 0; k < n; k++) x[k] = input_of(tape, &inputs[k]);
-        status = wg_onnx_apply(model, tape, x, n, y, r->results ? r->results : 1);
+        wg_onnx_apply(model, tape, x, n, y, r->results ? r->results : 1);
+        wg_value(y[0]); /* indices are checked when the program runs */
+        status = wg_tape_status(tape);
         if (status != WG_OK) wg_error_set(&error, status, "%s", wg_tape_message(tape));
     }
     if (status == WG_OK && *r->want == '[')

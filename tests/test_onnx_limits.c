@@ -176,6 +176,51 @@ static void wraps(void)
     }
 }
 
+/* ---- floats that are known while recording: f32, as in the file ---- */
+
+static void add_float(const char *name, float number)
+{
+    wg__bytes a = {0};
+    put_text(&a, 1, "value_float");
+    wg__proto_float(&a, 2, number);
+    wg__proto_integer(&a, 20, WG__ATTR_FLOAT);
+    add_node(&graph, "Constant", "", name, &a);
+}
+
+/* 10 * 0.7f is 7 in f32, and 6.9999999 in f64. */
+static void known_floats(void)
+{
+    double y = 0;
+    int64_t n;
+    begin(WG__FLOAT), add_float("ten", 10), add_float("scale", 0.7F);
+    add_node(&graph, "Mul", "ten scale", "size", NULL);
+    add_node(&graph, "Floor", "size", "y", NULL);
+    const char *text = run(WG_F32, floats, &y, 1, &n);
+    if (*text || n != 1 || y != 7) FAIL("%g '%s'", y, text);
+}
+
+/* ---- sizes of several numbers ---- */
+
+static void largest_size(void)
+{
+    double y[2] = {0};
+    int64_t n;
+    begin(WG__FLOAT);
+    const int64_t number[] = {1, 2, -1};
+    for (int i = 0; i < 3; i++) {
+        wg__bytes a = {0};
+        const char name[] = {"abc"[i], 0};
+        put_text(&a, 1, "value_ints");
+        wg__proto_integer(&a, 8, (uint64_t)number[i]);
+        wg__proto_integer(&a, 20, WG__ATTR_INTS);
+        add_node(&graph, "Constant", "", name, &a);
+    }
+    add_node(&graph, "Max", "a b c", "size", NULL);
+    add_node(&graph, "Reshape", "x size", "y", NULL);
+    const char *text = run(WG_F32, floats, y, 2, &n);
+    if (*text || n != 2 || y[1] != 2) FAIL("%g '%s'", y[1], text);
+}
+
 /* ---- budgets ---- */
 
 /* A Loop of 65,536 turns around `inside` (fields of a graph, freed), which makes `result` of v. */
@@ -219,10 +264,39 @@ static void numbers_of_turns(void)
     expect_error("the model knows more numbers in all while it is recorded than fit into 512 MiB");
 }
 
+static void same_attribute(void)
+{
+    wg__bytes node = {0};
+    begin(WG__FLOAT);
+    put_text(&node, 1, "x"), put_text(&node, 2, "y"), put_text(&node, 4, "Flatten");
+    for (int i = 0; i < 2; i++) {
+        wg__bytes a = int_attribute("axis", 1);
+        put_message(&node, 5, &a);
+    }
+    put_message(&graph, 1, &node);
+    expect_error("Flatten (opset 17) of node 'y': attribute 'axis' is there twice");
+}
+
+/* 65,536 turns, each with 1 MiB of an attribute. */
+static void long_attributes(void)
+{
+    static const char text[1 << 20];
+    wg__bytes fields = {0}, a = int_attribute("axis", 1);
+    wg__proto_bytes(&a, 13, text, sizeof text);
+    add_node(&fields, "Flatten", "v", "w", &a);
+    wg__bytes body = loop_around(&fields, "v");
+    begin(WG__FLOAT);
+    add_number(&graph, "many", 65536);
+    add_body_node(&graph, "Loop", "many - x", "y", &body, NULL, 0);
+    expect_error("the loops of the model have more than 16777216 nodes, operands and turns in all");
+}
+
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(constants), TEST_CASE(ends_too_early), TEST_CASE(scans),
-                          TEST_CASE(wraps),     TEST_CASE(empty_loops),    TEST_CASE(numbers_of_turns)};
+    const test tests[] = {TEST_CASE(constants),       TEST_CASE(ends_too_early), TEST_CASE(largest_size),
+                          TEST_CASE(long_attributes), TEST_CASE(same_attribute), TEST_CASE(known_floats),
+                          TEST_CASE(scans),           TEST_CASE(wraps),          TEST_CASE(empty_loops),
+                          TEST_CASE(numbers_of_turns)};
     const int failed = RUN_TESTS(tests);
     wg__bytes_fini(&graph);
     return failed;
