@@ -1,5 +1,4 @@
-/* Wengert: tape-based reverse-mode automatic differentiation. This is the only header that users include,
- * but for wengert-dist.h of programs on many ranks. */
+/* Wengert: tape-based reverse-mode automatic differentiation. The only header to include, but for wengert-dist.h. */
 #ifndef WENGERT_H
 #define WENGERT_H
 
