@@ -12,7 +12,7 @@ static bool make_german(void)
     snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 2>/dev/null", folder);
     if (system(command) != 0) return false;
     setenv("LOCPATH", folder, 1);
-    return setlocale(LC_NUMERIC, "de_DE.UTF-8") != NULL;
+    return setlocale(LC_NUMERIC, "de_DE.UTF-8") && *localeconv()->decimal_point == ','; /* musl has no locales */
 }
 
 static void german(void) { setlocale(LC_NUMERIC, "de_DE.UTF-8"); }
