@@ -279,7 +279,8 @@ wg_tensor wg__data_of(wg__call *c, wg_shape shape, const double *numbers, int ty
 wg_tensor wg__scalar_like(wg__call *c, wg_tensor x, double number);
 wg_dtype wg__dtype_of(const wg_onnx *model, int type);
 
-/* Takes the node, or a turn of it, with the bytes of its attributes, from the budget; false with an error if nothing is left. */
+/* Takes the node, or a turn of it, with the bytes of its attributes, from the budget; false with an error if nothing is
+ * left. */
 bool wg__take_step(wg__call *c);
 /* Records the nodes of a graph; false after an error. */
 bool wg__record_graph(wg__call *c, const wg__graph *graph);
