@@ -67,8 +67,8 @@ static const wg_buffer *assigned(const wg__planner *p, const wg__output *output)
     return output->kind == WG__OUTPUT_ASSIGN ? p->tape->assigns[output->target].buffer : NULL;
 }
 
-/* The place in its unit of a value that its unit may write over a buffer: of a step of a chain, or 0 if a kernel updates
- * just this buffer; -1: it must not. The sums of a chain's lines go on while it reads. */
+/* The place in its unit of a value that its unit may write over a buffer: of a step of a chain, or 0 if a kernel
+ * updates just this buffer; -1: it must not. The sums of a chain's lines go on while it reads. */
 static int64_t member_over(const wg__planner *p, uint32_t id, const wg_buffer *buffer)
 {
     const wg__unit *unit = &p->units.list[p->units.of[id]];

@@ -37,8 +37,8 @@ struct wg_param {
 };
 
 /* Of a gradient. Nothing was added to it since wg_zero_grad unless it is WRITTEN. The contents of an EMPTY one are
- * undefined: readers, which may be several threads, clear it. Those of a READABLE one are zeros, or what a run that goes
- * on has written. */
+ * undefined: readers, which may be several threads, clear it. Those of a READABLE one are zeros, or what a run that
+ * goes on has written. */
 enum { GRAD_WRITTEN, GRAD_EMPTY, GRAD_CLEARING, GRAD_READABLE };
 
 struct wg_params {

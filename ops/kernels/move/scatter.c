@@ -118,7 +118,7 @@ void WG__K(index_add)(const wg_args *args, int64_t task)
     }
 }
 
-/* ---- scatter_add, scatter_prod: elements --------------------------------------------------------------------------------------- */
+/* ---- scatter_add, scatter_prod: elements ------------------------------------------------------------------------- */
 
 /* The elements of a strip of x, and into them those of the source, in the order of i. */
 INLINE void scatter_elements(bool multiply, const wg_args *args, wg__extents out, const strip *s, real *y,
