@@ -222,7 +222,8 @@ WG_API int wg_optimizer_slots(const wg_optimizer *optimizer);
  * The k-th update is a += (1 - decay) / (1 - decay^k) (p - a): the exponential moving average with bias correction
  * (Kingma, Ba 2015). decay 1 gives the mean over all k (Polyak, Juditsky 1992). In f32 a change below half a unit in
  * the last place of a is lost, as in PyTorch: take a set in f64 where 1 - decay is 1e-5 or less, or updates are 1e5 or
- * more. The averages and k are buffers of the set, "average.<name>" and "average_count", so checkpoints include them. */
+ * more. The averages and k are buffers of the set, "average.<name>" and "average_count", so checkpoints include them.
+ */
 
 typedef struct wg_average wg_average; /* averages of a set's parameters */
 

@@ -7,8 +7,8 @@
  * floats.
  * operands: "f[2 3]" is an input of floats, whose elements are 1, 2, ...; "i[2]", "u[2]", "s[2]", "b[2]" of int64,
  * uint8, int8, bool; with "{...}" behind it, it is an initializer with these numbers, which are known while recording
- * if they are integers, and may be doubles "d[2]{...}"; "-" is omitted. want: "[2] 3 4.5", the first result, or the text
- * of an error. */
+ * if they are integers, and may be doubles "d[2]{...}"; "-" is omitted. want: "[2] 3 4.5", the first result, or the
+ * text of an error. */
 typedef struct row {
     const char *op;
     int opset;
