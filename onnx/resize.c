@@ -6,6 +6,7 @@
 #include "internal.h"
 
 enum { MOST_TAPS = 4, MOST_REACH = 1 << 20 }; /* more taps are a product with a matrix; elements on a side */
+enum { EXACT_IN_F32 = 1 << 22 };              /* elements of which f32 has quarters */
 
 /* The texts of the attributes, in their order. */
 typedef enum mode { NEAREST, LINEAR, CUBIC } mode;
@@ -75,11 +76,13 @@ static double coordinate(const axis_plan *p, int64_t i)
     }
 }
 
-/* BY_SCALE is what onnxruntime does before opset 11, in f32. */
+/* The element nearest to a coordinate, which is f32 where that tells elements apart: a quotient by a scale such as 0.3
+ * is a whole number then, as elsewhere. BY_SCALE is what onnxruntime does before opset 11. */
 static double rounded(const axis_plan *p, double x)
 {
+    if (p->n <= EXACT_IN_F32) x = (double)(float)x;
     switch (p->method->rounding) {
-    case BY_SCALE: return p->scale < 1 ? (double)ceilf((float)x) : (double)floorf((float)x);
+    case BY_SCALE: return p->scale < 1 ? ceil(x) : floor(x);
     case FLOOR: return floor(x);
     case CEIL: return ceil(x);
     case ROUND_PREFER_CEIL: return floor(x + 0.5);
