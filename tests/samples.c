@@ -295,7 +295,7 @@ wg_tensor sample_loss(sampler *s, wg_tensor out)
 
 wg_tensor sample_run(sampler *s, const op_samples *row, int i, int frozen)
 {
-    for (bool backward = true;; backward = false) {
+    for (bool backward = !s->rounded;; backward = false) {
         wg_tensor out = wg_keep(sample_make(s, row, i));
         if (frozen >= 0) wg_param_freeze(wg_params_at(s->set, (size_t)frozen), true);
         wg_zero_grad(s->set);

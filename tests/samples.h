@@ -37,7 +37,7 @@ typedef struct sampler {
     wg_tape *tape;
     wg_params *set;       /* differentiable operands are its parameters x0, x1, ... */
     wg_dtype dtype;       /* of operands: the set's; F32 if it is stored in bf16 */
-    bool rounded;         /* differentiable operands are numbers of bf16 */
+    bool rounded;         /* differentiable operands are numbers of bf16; without gradients */
     uint64_t key;         /* of the sample's numbers */
     double low, high;     /* default range of differentiable operands */
     int n_inputs, n_data; /* made so far on this recording */

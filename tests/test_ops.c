@@ -283,10 +283,10 @@ static void operands_stored_in_bf16(void)
         outcome stored, wide;
         if (run(row, i, (way){.dtype = WG_F32, .plan = "", .frozen = -1, .rounded = true}, &wide) &
             run(row, i, (way){.dtype = WG_BF16, .plan = "", .frozen = -1, .rounded = true}, &stored)) {
-            const int results = wide.n;
-            wide.n = 1; /* without the gradients */
+            const int parts = wide.n;
+            wide.n = 1; /* the result */
             check_same_bits(row, i, &wide, &stored, "stored in bf16");
-            wide.n = results;
+            wide.n = parts;
         }
         outcome_free(&stored);
         outcome_free(&wide);

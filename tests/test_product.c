@@ -237,10 +237,12 @@ static void rows_of_bf16_are_widened(void)
     halve(&narrow);
     for (int64_t i = 0; i < a.count; i++)
         set(WG_F32, a.memory.data, i, (double)f32_of(((uint16_t *)narrow.memory.data)[i]));
+    static const int64_t rows[] = {1, 2, 3, 6, 12, 14, 16, M}, widths[] = {1, 2, 3, 8, 16, 31, 32, 48, N};
     bool ok = true;
-    for (int64_t n = 1; n <= N; n += n < 4 ? 1 : 4)
-        for (int64_t m = 1; m <= M; m++)
+    for (int i = 0; i < 8; i++)
+        for (int j = 0; j < 9; j++)
             for (int64_t past = 0; past < 4; past++) {
+                const int64_t m = rows[i], n = widths[j];
                 const float *from = (const float *)b.memory.data + (b.count - K * n - past % 2);
                 wg__segment s = {.b = from, .k = K, .a_rs = K, .a_cs = 1, .b_rs = n, .b_cs = 1};
                 if (past / 2) s.b_rs = 1, s.b_cs = K;
@@ -249,8 +251,8 @@ static void rows_of_bf16_are_widened(void)
                 run_shuffled(kernels, &p);
                 s.a = narrow.memory.data, s.a_bf16 = true, p.c = d.memory.data;
                 run_shuffled(kernels, &p);
-                for (int64_t i = 0; i < m; i++)
-                    ok &= memcmp(c.memory.data + i * N * 4, d.memory.data + i * N * 4, (size_t)n * 4) == 0;
+                for (int64_t row = 0; row < m; row++)
+                    ok &= memcmp(c.memory.data + row * N * 4, d.memory.data + row * N * 4, (size_t)n * 4) == 0;
             }
     CHECK(ok);
     guarded_free(&a.memory), guarded_free(&b.memory), guarded_free(&narrow.memory);
