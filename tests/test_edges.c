@@ -148,56 +148,56 @@ static void centers_of_nothing(void)
     CHECK(wg_tape_reset(tape) == WG_OK);
 }
 
+/* ---- optimizers ---- */
+
+static wg_params *new_zeros(void)
+{
+    wg_params *set = wg_params_new(WG_F32);
+    (void)wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    return set;
+}
+
+/* What the set's zeros are after a step by each of n gradients. Frees the set and the optimizer. */
+static void check_steps(wg_params *set, wg_optimizer *optimizer, int n, const double *gradient, double want,
+                        double tolerance)
+{
+    wg_param *p = wg_params_at(set, 0);
+    for (int i = 0; i < n; i++) {
+        wg_zero_grad(set);
+        CHECK(wg_backward(wg_sum_all(wg_scale(wg_use(tape, p), gradient[i]))) == WG_OK);
+        CHECK(wg_optimizer_step(optimizer) == WG_OK && wg_tape_reset(tape) == WG_OK);
+    }
+    for (int i = 0; i < 2; i++) CHECK(fabs((double)((const float *)wg_param_value(p))[i] - want) <= tolerance);
+    wg_optimizer_free(optimizer);
+    wg_params_free(set);
+}
+
 /* In the first steps RAdam does not divide by the root of the squares, which may be infinite. */
 static void radam_of_large_gradients(void)
 {
-    wg_params *set = wg_params_new(WG_F32);
-    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    wg_params *set = new_zeros();
     wg_adam_options o = wg_adam_defaults();
     o.lr = 1e-21;
-    wg_optimizer *radam = wg_radam_new(set, o);
-    const wg_tensor loss = wg_sum_all(wg_scale(wg_use(tape, p), 1e20));
-    CHECK(wg_backward(loss) == WG_OK && wg_optimizer_step(radam) == WG_OK);
-    for (int i = 0; i < 2; i++) CHECK(fabs((double)((const float *)wg_param_value(p))[i] + 0.1) < 1e-6);
-    CHECK(wg_tape_reset(tape) == WG_OK);
-    wg_optimizer_free(radam);
-    wg_params_free(set);
+    check_steps(set, wg_radam_new(set, o), 1, (double[]){1e20}, -0.1, 1e-6);
 }
 
 /* A square that overflows is infinite, and so is the variance: the step is 0, not that of no variance. */
 static void centered_rmsprop_of_large_gradients(void)
 {
-    wg_params *set = wg_params_new(WG_F32);
-    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    wg_params *set = new_zeros();
     wg_rmsprop_options o = wg_rmsprop_defaults();
     o.centered = true;
-    wg_optimizer *rmsprop = wg_rmsprop_new(set, o);
-    const wg_tensor loss = wg_sum_all(wg_scale(wg_use(tape, p), 1e22));
-    CHECK(wg_backward(loss) == WG_OK && wg_optimizer_step(rmsprop) == WG_OK);
-    for (int i = 0; i < 2; i++) CHECK(((const float *)wg_param_value(p))[i] == 0);
-    CHECK(wg_tape_reset(tape) == WG_OK);
-    wg_optimizer_free(rmsprop);
-    wg_params_free(set);
+    check_steps(set, wg_rmsprop_new(set, o), 1, (double[]){1e22}, 0, 0);
 }
 
 /* Without a memory of gradients, a small one after a large one counts as it is. */
 static void adam_without_momentum(void)
 {
-    wg_params *set = wg_params_new(WG_F32);
-    wg_param *p = wg_param_new(set, "p", WG_DIMS(2), wg_init_zeros());
+    wg_params *set = new_zeros();
     wg_adam_options o = wg_adam_defaults();
     o.beta1 = o.beta2 = 0;
     o.lr = 1;
-    wg_optimizer *adam = wg_adam_new(set, o);
-    static const double slope[] = {1e6, 1e-3};
-    for (int i = 0; i < 2; i++) {
-        wg_zero_grad(set);
-        CHECK(wg_backward(wg_sum_all(wg_scale(wg_use(tape, p), slope[i]))) == WG_OK);
-        CHECK(wg_optimizer_step(adam) == WG_OK && wg_tape_reset(tape) == WG_OK);
-    }
-    for (int i = 0; i < 2; i++) CHECK(fabs((double)((const float *)wg_param_value(p))[i] + 2) < 1e-4);
-    wg_optimizer_free(adam);
-    wg_params_free(set);
+    check_steps(set, wg_adam_new(set, o), 2, (double[]){1e6, 1e-3}, -2, 1e-4);
 }
 
 int main(int argc, char **argv)
