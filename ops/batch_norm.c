@@ -1,26 +1,6 @@
 /* Batch norm over all axes but 1, by composition: with given statistics, and with those of the batch. */
 #include "internal.h"
 
-bool wg__per_channel(wg_tensor x, const wg_shape *shape, wg_tensor *v, const char *what, bool needed,
-                     const char *op)
-{
-    wg_shape have, column = {.rank = shape->rank - 1};
-    char text[128];
-    if (!v->tape && !needed) return true;
-    if (!v->tape) return wg_fail(x, WG_ERR_ARGUMENT, op, "the %s was never set", what), false;
-    if (!wg__shape(*v, &have, op)) return false;
-    if (have.rank != 1 || have.size[0] != shape->size[1]) {
-        wg__refuse(x, WG_ERR_SHAPE, op, "the %s is %s: must be [%lld], one element per channel (axis 1)", what,
-                   wg_shape_text(&have, text, sizeof text), (long long)shape->size[1]);
-        return false;
-    }
-    for (int i = 1; i < column.rank; i++) column.size[i] = 1;
-    column.size[0] = have.size[0];
-    if (!wg__both_float(x, *v, op)) return false;
-    *v = wg_reshape(*v, column);
-    return true;
-}
-
 static bool check(wg_tensor x, wg_shape *shape, wg_tensor *weight, wg_tensor *bias, double epsilon, const char *op)
 {
     const wg_tensor other = weight->tape ? *weight : *bias;

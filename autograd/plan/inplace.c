@@ -72,9 +72,9 @@ static const wg_buffer *assigned(const wg__planner *p, const wg__output *output)
 static int64_t member_over(const wg__planner *p, uint32_t id, const wg_buffer *buffer)
 {
     const wg__unit *unit = &p->units.list[p->units.of[id]];
-    if (unit->kind == WG__UNIT_CHAIN && !wg__is_step(p, id)) return -1;
     if (unit->kind == WG__UNIT_CHAIN) {
         uint32_t at = 0;
+        if (!wg__is_step(p, id)) return -1;
         while (p->units.members[unit->first + at] != id) at++;
         assert(at < unit->count);
         return at;

@@ -170,9 +170,9 @@ static inline int64_t wg__bytes_of(const wg__planner *p, uint32_t id)
 /* Bytes of its storage: of a copy for a view those of the whole operand. */
 static inline int64_t wg__room_of(const wg__planner *p, uint32_t id)
 {
-    const wg__node *node = wg__node_at(p, id);
-    if (p->flags[id] & WG__VIEW_COPY) node = wg__node_at(p, wg__inputs(p->tape, node)[0]);
-    return wg__numel_of(p->tape, node) * wg__element_of(p, id);
+    if (!(p->flags[id] & WG__VIEW_COPY)) return wg__bytes_of(p, id);
+    const uint32_t whole = wg__inputs(p->tape, wg__node_at(p, id))[0];
+    return wg__numel_of(p->tape, wg__node_at(p, whole)) * wg__element_of(p, id);
 }
 /* A node that no unit computes: a leaf, a value of an earlier run, a constant. */
 static inline bool wg__is_source(const wg__planner *p, uint32_t id)

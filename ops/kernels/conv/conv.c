@@ -362,7 +362,7 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
         return;
     }
     int64_t size = (int64_t)wg_dtype_size(c.y.dtype), group = task % c.attr->groups;
-    int64_t block = channels_per_block(&c);
+    const int64_t most_channels = channels_per_block(&c), most_outputs = outputs_per_block(&c);
     int64_t *tap = args->scratch, *output = tap + c.in_channels * c.taps;
     char *padded = (char *)args->scratch + tables_bytes(&c), *sums = padded + padded_bytes(&c);
     char *result = (char *)c.x.data + task * c.in_channels * c.padding.plane * size,
@@ -372,12 +372,12 @@ void wg__conv_input_kernel(const wg_args *args, int64_t task)
     if (c.outputs > 0) wg__conv_output_offsets(&c, output);
     wg__conv_tap_offsets(&c, tap);
     c.y.data = offset_by(c.y.data, task * c.out_channels * c.outputs * size);
-    for (int64_t first = 0; first < c.in_channels && c.outputs > 0; first += block)
-        for (int64_t at = 0; at < c.outputs; at += outputs_per_block(&c)) {
+    for (int64_t first = 0; first < c.in_channels && c.outputs > 0; first += most_channels)
+        for (int64_t at = 0; at < c.outputs; at += most_outputs) {
             wg__conv part = c;
             wg__segment segment;
-            const int64_t channels = min64(c.in_channels - first, block),
-                          outputs = min64(c.outputs - at, outputs_per_block(&c));
+            const int64_t channels = min64(c.in_channels - first, most_channels),
+                          outputs = min64(c.outputs - at, most_outputs);
             part.w.data = offset_by(c.w.data, (group * c.out_channels * c.in_channels + first) * c.taps * size);
             part.y.data = offset_by(c.y.data, at * size);
             wg__product p = input_product(&part, channels, outputs, sums, &segment);

@@ -48,7 +48,7 @@ static void gathered_columns(const axes *line, const real *x, int64_t stride, in
     real block[BLOCK_ROWS * GATHERED], acc[GATHERED], span[GATHERED];
     fill_lanes(out, width, 0);
     fill_lanes(span, width, 0);
-    for (bool more = true; more;) {
+    do {
         for (int64_t i = 0, count; i < run; i += count) {
             count = min64(run - i, BLOCK_ROWS - rows);
             for (int c = 0; c < width; c++)
@@ -63,8 +63,7 @@ static void gathered_columns(const axes *line, const real *x, int64_t stride, in
             combine_lanes(COMBINE_SUM, out, span, width);
             fill_lanes(span, width, 0);
         }
-        more = axes_next(line, line->n - 1, at, &offset);
-    }
+    } while (axes_next(line, line->n - 1, at, &offset));
     if (rows) {
         combine_block(COMBINE_SUM, acc, block, rows, width, width);
         combine_lanes(COMBINE_SUM, span, acc, width);
