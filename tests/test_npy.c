@@ -39,6 +39,7 @@ static wg_safetensors *open_npy(int version, const char *header, size_t n, wg_er
 {
     unsigned char bytes[512] = "\x93NUMPY";
     const size_t length = strlen(header), at = version == 1 ? 10 : 12;
+    CHECK(at + length + n <= sizeof bytes);
     bytes[6] = (unsigned char)version;
     zip_put(bytes + 8, length, version == 1 ? 2 : 4);
     memcpy(bytes + at, header, length);

@@ -29,7 +29,7 @@ static const char *max_pool(wg__out *o, const wg__walked *pool)
 {
     const wg__pool_attr *attr = pool->attr;
     const int axes = (int)attr->axes, first = WG__POOL_AXES - axes;
-    int64_t pads[2 * WG__POOL_AXES];
+    int64_t pads[2 * WG__POOL_AXES] = {0};
     bool wide = false;
     for (int i = 0; i < axes; i++) {
         const int64_t reach = (attr->kernel[first + i] - 1) * attr->dilation[first + i] + 1;
