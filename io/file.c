@@ -28,13 +28,10 @@ wg_status wg__system_error(wg_error *error, const char *path, const char *action
 
 /* ---- reading ---- */
 
-/* Without O_NONBLOCK, the open of a pipe waits for a writer. */
-wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error)
+wg_status wg__reader_of(wg__reader *reader, int fd, const char *path, wg_error *error)
 {
-    *reader = (wg__reader){.path = path, .fd = -1};
-    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name given");
-    reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (reader->fd < 0) return wg__system_error(error, path, "cannot open");
+    *reader = (wg__reader){.path = path, .fd = fd};
+    if (fd < 0) return wg__system_error(error, path, "cannot open");
     struct stat info;
     if (fstat(reader->fd, &info) != 0) {
         wg__system_error(error, path, "cannot stat");
@@ -55,6 +52,14 @@ wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *
     }
     reader->file_size = (uint64_t)info.st_size;
     return WG_OK;
+}
+
+/* Without O_NONBLOCK, the open of a pipe waits for a writer. */
+wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error)
+{
+    *reader = (wg__reader){.path = path, .fd = -1};
+    if (!path || !*path) return wg_error_set(error, WG_ERR_ARGUMENT, "no file name given");
+    return wg__reader_of(reader, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), path, error);
 }
 
 wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error)

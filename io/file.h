@@ -22,6 +22,8 @@ typedef struct wg__reader {
 
 /* Opens a file to be read as it is on disk. */
 wg_status wg__reader_open_plain(wg__reader *reader, const char *path, wg_error *error);
+/* The same for a descriptor that was opened with O_NONBLOCK; -1: errno has the reason. */
+wg_status wg__reader_of(wg__reader *reader, int fd, const char *path, wg_error *error);
 /* Opens a file to be decompressed if it is gzipped. */
 wg_status wg__reader_open(wg__reader *reader, const char *path, wg_error *error);
 /* Reads until it has size bytes or reaches the end; *got is the number of bytes read. */

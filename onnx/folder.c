@@ -1,15 +1,17 @@
-/* Maps a model, and the files of external data in its folder. A path from the file is walked part by part without
+/* Reads a model, and the files of external data in its folder. A path from the file is walked part by part without
  * following symbolic links, so that it cannot leave the folder. */
 #include "folder.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../io/file.h"
+
+#define MOST_OF_MODEL (1ull << 31) /* bytes of a protocol buffer, by its definition */
 
 char *wg__span_text(wg__arena *arena, wg__span span)
 {
@@ -20,29 +22,33 @@ char *wg__span_text(wg__arena *arena, wg__span span)
     return text;
 }
 
-/* Maps the whole file and closes it. */
-static bool map(wg__folder *folder, int fd, const char *name, wg__span *bytes, wg_error *error)
+void wg__span_discard(wg__span span)
 {
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        wg__system_error(error, name, "open");
-        if (fd >= 0) close(fd);
-        return false;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)span.data;
+    const uintptr_t first = (begin + page - 1) / page * page, end = (begin + span.size) / page * page;
+    if (first < end) madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
+/* Reads the whole file and closes it. */
+static bool hold(wg__folder *folder, wg__reader *reader, uint64_t most, wg__span *bytes, wg_error *error)
+{
+    const char *name = reader->path;
+    const bool is_large = reader->file_size > most;
+    char *read;
+    size_t size;
+    const bool ok = !is_large && wg__reader_take(reader, most, &read, &size, error) == WG_OK;
+    wg__reader_close(reader);
+    if (is_large) return wg_error_set(error, WG_ERR_FORMAT, WG__AT "is larger than 2 GiB", name), false;
+    if (!ok) return false;
+    wg__held *file = size ? wg__arena_array(folder->arena, 1, sizeof *file) : NULL;
+    if (!file) {
+        free(read);
+        if (!size) return wg_error_set(error, WG_ERR_FORMAT, WG__AT "is empty", name), false;
+        return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", name), false;
     }
-    const size_t size = S_ISREG(status.st_mode) && status.st_size > 0 ? (size_t)status.st_size : 0;
-    wg__mapped *file = wg__arena_array(folder->arena, 1, sizeof *file);
-    void *memory = size && file ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    const int code = errno;
-    close(fd);
-    if (!size) return wg_error_set(error, WG_ERR_FORMAT, WG__AT "is empty, or no file", name), false;
-    if (!file) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", name), false;
-    if (memory == MAP_FAILED) {
-        errno = code;
-        wg__system_error(error, name, "map");
-        return false;
-    }
-    *bytes = (wg__span){memory, size};
-    *file = (wg__mapped){.next = folder->first, .name = name, .bytes = *bytes};
+    char *exact = realloc(read, size); /* without the NUL: a sanitizer sees each read past the end */
+    *bytes = (wg__span){(const uint8_t *)(exact ? exact : read), size};
+    *file = (wg__held){.next = folder->first, .name = name, .bytes = *bytes};
     folder->first = file;
     return true;
 }
@@ -51,14 +57,25 @@ bool wg__folder_open(wg__folder *folder, wg__arena *arena, const char *path, wg_
 {
     *folder = (wg__folder){.arena = arena, .path = wg__span_text(arena, wg__span_of(path))};
     if (!folder->path) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path), false;
-    return map(folder, open(path, O_RDONLY | O_CLOEXEC), folder->path, bytes, error);
+    wg__reader reader;
+    return wg__reader_open_plain(&reader, folder->path, error) == WG_OK &&
+           hold(folder, &reader, MOST_OF_MODEL, bytes, error);
+}
+
+static void close_first(wg__folder *folder)
+{
+    free((void *)(uintptr_t)folder->first->bytes.data);
+    folder->first = folder->first->next;
+}
+
+void wg__folder_close_others(wg__folder *folder)
+{
+    while (folder->first && folder->first->next) close_first(folder);
 }
 
 void wg__folder_close(wg__folder *folder)
 {
-    for (wg__mapped *file = folder->first; file; file = file->next)
-        munmap((void *)(uintptr_t)file->bytes.data, file->bytes.size);
-    folder->first = NULL;
+    while (folder->first) close_first(folder);
 }
 
 /* Opens the folder that the model is in; -1 with errno. */
@@ -94,7 +111,7 @@ static int open_below(const wg__folder *folder, char *name)
 bool wg__folder_take(wg__folder *folder, wg__span location, uint64_t offset, int64_t size, wg__span *bytes,
                      wg_error *error)
 {
-    const wg__mapped *file = folder->first;
+    const wg__held *file = folder->first;
     while (file && (!file->next || !wg__span_is(location, file->name))) file = file->next;
     if (file)
         *bytes = file->bytes;
@@ -106,7 +123,10 @@ bool wg__folder_take(wg__folder *folder, wg__span location, uint64_t offset, int
                                 WG__AT "external data in '%.80s', which leaves the model's folder", folder->path,
                                 name),
                    false;
-        if (!map(folder, open_below(folder, parts), name, bytes, error)) return false;
+        wg__reader reader;
+        if (wg__reader_of(&reader, open_below(folder, parts), name, error) != WG_OK ||
+            !hold(folder, &reader, UINT64_MAX, bytes, error))
+            return false;
     }
     if (offset > bytes->size || (size >= 0 && (uint64_t)size > bytes->size - offset))
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "external data past the end of '%.80s'", folder->path,

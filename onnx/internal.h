@@ -3,7 +3,7 @@
  * Room onnx: models from ONNX files. It reads a file from a stranger, checks it, and records its graph with the public
  * ops; it knows nn/ for loops over time, io/ for messages, and the room base. No kernel, plan or optimizer.
  *
- * A file goes through these steps: folder.c maps it, wire.c reads fields, tensor.c tensors, graph.c nodes and names,
+ * A file goes through these steps: folder.c reads it, wire.c reads fields, tensor.c tensors, graph.c nodes and names,
  * function.c calls of the model's functions, opset.c versions; check.c refuses nodes, wanted.c finds what must be
  * known while recording, widen.c and weights.c make parameters, fuse.c finds ops that onnx/out composed; apply.c
  * records the graph, by the rows of table.c. */
@@ -131,8 +131,10 @@ bool wg__onnx_widen(wg_onnx *model, wg_error *error);
 /* The numbers of such a parameter. */
 bool wg__onnx_widen_into(wg_onnx *model, const wg__scaled *weight, void *out, wg_error *error);
 bool wg__onnx_make_params(wg_onnx *model, wg_error *error); /* weights.c */
-bool wg__onnx_fuse(wg_onnx *model, wg_error *error);        /* fuse.c */
-bool wg__onnx_declare(wg_onnx *model, wg_error *error);     /* declared.c */
+/* Frees what no longer is needed of the files: external data, and in the model's what parameters have (weights.c). */
+bool wg__onnx_settle(wg_onnx *model, wg__span file, wg_error *error); /* file: of the model */
+bool wg__onnx_fuse(wg_onnx *model, wg_error *error);                  /* fuse.c */
+bool wg__onnx_declare(wg_onnx *model, wg_error *error);               /* declared.c */
 
 /* ---- attributes ---- */
 

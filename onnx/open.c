@@ -35,7 +35,7 @@ wg_onnx *wg_onnx_open_with(const char *path, wg_onnx_options options, wg_error *
     const bool ok = wg__folder_open(&m->folder, &m->arena, path, &bytes, error) && prepare(m, options, error) &&
                     wg__onnx_parse(m, bytes, error) && wg__onnx_take_constants(m, error) &&
                     wg__onnx_mark_wanted(m, error) && wg__onnx_widen(m, error) && wg__onnx_declare(m, error) &&
-                    wg__onnx_make_params(m, error) && wg__onnx_fuse(m, error);
+                    wg__onnx_make_params(m, error) && wg__onnx_fuse(m, error) && wg__onnx_settle(m, bytes, error);
     if (ok) return m;
     wg_onnx_free(m);
     return NULL;

@@ -1,4 +1,4 @@
-/* Internal. A TensorProto where it lies in the mapped file: element type, shape, and its numbers one by one. */
+/* Internal. A TensorProto where it lies in the file's bytes: element type, shape, and its numbers one by one. */
 #ifndef WG_ONNX_TENSOR_H
 #define WG_ONNX_TENSOR_H
 
@@ -37,7 +37,7 @@ bool wg__type_is_known(int type);
 double wg__type_least(int type);
 double wg__type_largest(int type);
 
-/* Maps files beside the model: the bytes of external data. */
+/* Files beside the model: the bytes of external data. */
 typedef struct wg__folder wg__folder;
 
 typedef struct wg__tensor_data {

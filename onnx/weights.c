@@ -1,4 +1,4 @@
-/* Constants and parameters of a model. */
+/* Constants and parameters of a model, and what stays of its files. */
 #include <stdio.h>
 #include <string.h>
 
@@ -123,5 +123,28 @@ bool wg__onnx_make_params(wg_onnx *m, wg_error *error)
             if (m->values[v].nested == (nested == 1) && is_param(m, &m->values[v]) &&
                 !make_param(m, &m->values[v], error))
                 return false;
+    return true;
+}
+
+/* ---- what is needed of the files ---- */
+
+bool wg__onnx_settle(wg_onnx *m, wg__span file, wg_error *error)
+{
+    for (uint32_t v = 1; v < m->n_values; v++) {
+        const wg__value *value = &m->values[v];
+        wg__tensor_data *t = value->constant;
+        if (!t || !t->data.size) continue;
+        const bool is_beside = t->data.data < file.data || t->data.data >= file.data + file.size;
+        if (value->param && (is_beside || !value->nested)) { /* calls of a function may share a tensor */
+            if (!is_beside) wg__span_discard(t->data);
+            t->data = (wg__span){0};
+        } else if (is_beside) {
+            uint8_t *copy = wg__arena_alloc(&m->arena, t->data.size, sizeof(double));
+            if (!copy) return wg__onnx_memory(m, error);
+            memcpy(copy, t->data.data, t->data.size);
+            t->data.data = copy;
+        }
+    }
+    wg__folder_close_others(&m->folder);
     return true;
 }

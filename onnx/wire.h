@@ -1,7 +1,7 @@
 /* Internal. Reads the wire format of Protocol Buffers (protobuf.dev/programming-guides/encoding) where it lies.
  *
  * protobuf-c would copy each field into memory of its own, among them the tensors, which are all but a few kilobytes of
- * a model; here a field is a place in the mapped file. */
+ * a model; here a field is a place in the file's bytes. */
 #ifndef WG_ONNX_WIRE_H
 #define WG_ONNX_WIRE_H
 

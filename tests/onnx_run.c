@@ -24,7 +24,7 @@ typedef struct task {
     wg_tape *tape;
     wg__heap heap;
     wg__arena arena;
-    wg__folder folders[2 * MOST]; /* mapped files, one each */
+    wg__folder folders[2 * MOST]; /* of one file each */
     int n_folders;
     double rtol, atol;
     char result[512];
@@ -45,8 +45,8 @@ static bool read_tensor(task *t, const char *folder, const char *name, size_t in
     const bool empty = file && fgetc(file) == EOF; /* of an empty message: no tensor */
     if (file) fclose(file);
     if (!file || empty || t->n_folders == 2 * MOST) return false;
-    wg__folder *mapped = &t->folders[t->n_folders++];
-    if (wg__folder_open(mapped, &t->arena, path, &bytes, &error) && wg__tensor_parse(bytes, mapped, tensor, &error))
+    wg__folder *held = &t->folders[t->n_folders++];
+    if (wg__folder_open(held, &t->arena, path, &bytes, &error) && wg__tensor_parse(bytes, held, tensor, &error))
         return true;
     snprintf(t->result, sizeof t->result, "FAILED: %s", error.text);
     return false;

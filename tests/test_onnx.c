@@ -325,6 +325,53 @@ static void wrong_inputs(void)
     wg_onnx_free(model);
 }
 
+/* ---- files that change, pipes ---- */
+
+/* Copies a file of MODELS to the folder; writes its path there. */
+static void copy_to(const char *folder, const char *name, char path[512])
+{
+    static unsigned char bytes[1 << 14];
+    snprintf(path, 512, "%s/%s", MODELS, name);
+    const size_t size = read_all(path, bytes, sizeof bytes);
+    snprintf(path, 512, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_true(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
+/* A model is as it was when it was opened. */
+static void cut_while_open(void)
+{
+    char folder[] = "/tmp/onnx-XXXXXX", path[2][512];
+    wg_error error = {0};
+    wg_tensor y[MOST];
+    assert_non_null(mkdtemp(folder));
+    copy_to(folder, "external.bin", path[0]);
+    copy_to(folder, "external.onnx", path[1]);
+    wg_onnx *model = wg_onnx_open(path[1], &error);
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    assert_non_null(model);
+    for (int i = 0; i < 2; i++) assert_int_equal(truncate(path[i], 0), 0);
+    assert_int_equal(record(model, tape, y), WG_OK);
+    for (size_t k = 0; k < wg_onnx_output_count(model); k++) compare(model, "external", k, y[k]);
+    wg_tape_free(tape);
+    wg_onnx_free(model);
+    for (int i = 0; i < 2; i++) unlink(path[i]);
+    rmdir(folder);
+}
+
+static void pipe_without_writer(void)
+{
+    char folder[] = "/tmp/onnx-XXXXXX", path[64];
+    wg_error error = {0};
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/fifo", folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(wg_onnx_open(path, &error));
+    CHECK(error.status == WG_ERR_IO && strstr(error.text, "is a pipe that nobody writes to"));
+    unlink(path);
+    rmdir(folder);
+}
+
 /* ---- truncated and damaged files ---- */
 
 /* Each beginning of each model is refused with a reason, or is one of its own (fields at the end are optional). */
@@ -396,6 +443,8 @@ int main(int argc, char **argv)
                           TEST_CASE(operators),
                           TEST_CASE(training),
                           TEST_CASE(wrong_inputs),
+                          TEST_CASE(cut_while_open),
+                          TEST_CASE(pipe_without_writer),
                           TEST_CASE(truncated),
                           TEST_CASE(failing_allocations)};
     return RUN_TESTS(tests);

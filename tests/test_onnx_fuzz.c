@@ -25,40 +25,6 @@ static void load(void)
     }
 }
 
-/* ---- mapped files ----
- * A sanitizer sees a read past the end of a copy on the heap, not past the end of a mapping, which goes on with zeros
- * to the end of its page. The program is linked with --wrap. */
-
-void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
-int __real_munmap(void *address, size_t size);
-void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
-int __wrap_munmap(void *address, size_t size);
-
-enum { MOST_MAPPED = 16 };
-static void *mapped[MOST_MAPPED];
-
-void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
-{
-    if (fd < 0) return __real_mmap(address, size, protection, flags, fd, offset);
-    int i = 0;
-    while (i < MOST_MAPPED && mapped[i]) i++;
-    assert_true(i < MOST_MAPPED && offset == 0);
-    mapped[i] = malloc(size);
-    assert_true(pread(fd, mapped[i], size, 0) == (ssize_t)size);
-    return mapped[i];
-}
-
-int __wrap_munmap(void *address, size_t size)
-{
-    for (int i = 0; i < MOST_MAPPED; i++) {
-        if (mapped[i] != address) continue;
-        free(address);
-        mapped[i] = NULL;
-        return 0;
-    }
-    return __real_munmap(address, size);
-}
-
 /* ---- edits of fields ---- */
 
 static const uint64_t integers[] = {

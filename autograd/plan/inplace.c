@@ -62,11 +62,6 @@ bool wg__targets_init(wg__targets *t, const wg__planner *p, const wg__lifetime *
     return true;
 }
 
-static const wg_buffer *assigned(const wg__planner *p, const wg__output *output)
-{
-    return output->kind == WG__OUTPUT_ASSIGN ? p->tape->assigns[output->target].buffer : NULL;
-}
-
 /* The place in its unit of a value that its unit may write over a buffer: of a step of a chain, or 0 if a kernel
  * updates just this buffer; -1: it must not. The sums of a chain's lines go on while it reads. */
 static int64_t member_over(const wg__planner *p, uint32_t id, const wg_buffer *buffer)
@@ -89,12 +84,12 @@ static int64_t member_over(const wg__planner *p, uint32_t id, const wg_buffer *b
 }
 
 /* Whether the unit that computes the output may overwrite the buffer: it runs after all readers, or is the last one
- * itself. Of several assignments to one buffer the last counts, so none is in place. */
+ * itself. A buffer is assigned once in a plan: of several assignments the last counts (wg_assign). */
 static bool can_overwrite(const wg__targets *t, const wg__output *output)
 {
     const wg__planner *p = t->p;
     const uint32_t id = output->node, unit = p->units.of[id], stage = p->schedule.stage[unit];
-    const wg_buffer *buffer = assigned(p, output);
+    const wg_buffer *buffer = p->tape->assigns[output->target].buffer;
     const int64_t at = member_over(p, id, buffer);
     if (at < 0) return false;
     const bool chain = p->units.list[unit].kind == WG__UNIT_CHAIN;
@@ -105,10 +100,6 @@ static bool can_overwrite(const wg__targets *t, const wg__output *output)
             l->read == stage && l->reader == unit && l->direct && l->member <= at && (chain || t->read[i] == base);
         bool same = p->tape->leaves[wg__node_at(p, t->read[i])->slot].param == buffer;
         if (same && l->read >= stage && !here) return false;
-    }
-    for (uint32_t i = 0; i < p->plan->n_outputs; i++) {
-        const wg__output *other = &p->plan->outputs[i];
-        if (other != output && assigned(p, other) == buffer) return false;
     }
     return true;
 }
