@@ -25,14 +25,22 @@ bool wg__attribute_parse(wg__span message, wg__attribute *a)
     return !wire.failed;
 }
 
-/* The attribute of that name in field `number` of a node or function. */
-static bool find(wg__span message, uint32_t number, wg__span name, wg__attribute *a)
+/* The attribute of that name of a node. */
+static bool find(const wg__onnx_node *node, wg__span name, wg__attribute *a)
 {
-    wg__wire wire = wg__wire_of(message);
+    wg__wire wire = wg__wire_of(node->message);
     for (wg__field f; wg__wire_next(&wire, &f);)
-        if (wg__field_is_bytes(&f, number) && wg__attribute_parse(f.bytes, a) && wg__span_equals(a->name, name))
+        if (wg__field_is_bytes(&f, 5) && wg__attribute_parse(f.bytes, a) && wg__span_equals(a->name, name))
             return true;
     *a = (wg__attribute){0};
+    return false;
+}
+
+static bool find_default(const wg__frame *frame, wg__span name, wg__attribute *a)
+{
+    for (int i = 0; i < frame->n_formals; i++)
+        if (frame->formals[i].value.size && wg__span_equals(frame->formals[i].name, name))
+            return wg__attribute_parse(frame->formals[i].value, a);
     return false;
 }
 
@@ -42,8 +50,8 @@ bool wg__attribute_resolve(const wg__onnx_node *node, wg__attribute *a)
     const wg__frame *frame = node->frame;
     if (!wanted.size) return true;
     if (!frame) return false;
-    const bool found = (find(frame->call->message, 5, wanted, a) && wg__attribute_resolve(frame->call, a)) ||
-                       (find(frame->function, 11, wanted, a) && !a->reference.size);
+    const bool found = (find(frame->call, wanted, a) && wg__attribute_resolve(frame->call, a)) ||
+                       (find_default(frame, wanted, a) && !a->reference.size);
     a->name = name;
     a->reference = wanted;
     return found;
@@ -51,7 +59,7 @@ bool wg__attribute_resolve(const wg__onnx_node *node, wg__attribute *a)
 
 bool wg__attribute_find(const wg__onnx_node *node, const char *name, wg__attribute *a)
 {
-    if (find(node->message, 5, wg__span_of(name), a) && wg__attribute_resolve(node, a)) return true;
+    if (find(node, wg__span_of(name), a) && wg__attribute_resolve(node, a)) return true;
     *a = (wg__attribute){0};
     return false;
 }

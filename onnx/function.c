@@ -4,7 +4,7 @@
 #include "../autograd/base/random.h"
 #include "parse.h"
 
-/* Calls inside of calls; bytes that all calls may take beyond four times the file; attributes of a call. */
+/* Calls inside of calls; bytes that all calls may take beyond four times the file; attributes of a function or a call. */
 enum { DEEPEST_CALL = 32, MOST_EXPANSION = 1 << 27, MOST_ATTRIBUTES = 256 };
 
 /* ---- the functions of a model ---- */
@@ -39,6 +39,30 @@ const wg__function *wg__function_find(const wg__functions *fs, wg__span domain, 
     return id ? &fs->list[id - 1] : NULL;
 }
 
+/* Names of attributes are in field 6, attributes with a default in field 11. */
+static bool is_formal(const wg__field *f) { return wg__field_is_bytes(f, 6) || wg__field_is_bytes(f, 11); }
+
+static bool take_formals(wg_onnx *m, wg__function *f, wg_error *error)
+{
+    int n = 0;
+    wg__wire wire = wg__wire_of(f->message), again = wire;
+    for (wg__field field; wg__wire_next(&wire, &field);)
+        if (is_formal(&field) && ++n > MOST_ATTRIBUTES)
+            return wg__onnx_refuse(m, error, "function '%.*s' has more than %d attributes", WG__SPAN_SHOWN(f->name),
+                                   MOST_ATTRIBUTES);
+    f->formals = wg__arena_array(&m->arena, (size_t)n, sizeof *f->formals);
+    if (n && !f->formals) return wg__onnx_memory(m, error);
+    for (wg__field field; wg__wire_next(&again, &field);) {
+        wg__attribute a = {.name = field.bytes};
+        if (!is_formal(&field)) continue;
+        if (field.number == 11 && !wg__attribute_parse(field.bytes, &a))
+            return wg__onnx_refuse(m, error, "an attribute of function '%.*s' is no protocol buffer",
+                                   WG__SPAN_SHOWN(f->name));
+        f->formals[f->n_formals++] = (wg__formal){a.name, field.number == 11 ? field.bytes : (wg__span){0}};
+    }
+    return true;
+}
+
 static bool add_function(wg__functions *fs, wg_onnx *m, wg__span message, wg_error *error)
 {
     wg__function f = {.message = message};
@@ -51,6 +75,7 @@ static bool add_function(wg__functions *fs, wg_onnx *m, wg__span message, wg_err
         if (opset) f.opset = opset;
     }
     if (wire.failed) return wg__onnx_refuse(m, error, "a function is no protocol buffer");
+    if (!take_formals(m, &f, error)) return false;
     if (!wg__index_room(fs->heap, &fs->index, hash_function, fs) ||
         !wg__grow(fs->heap, (void **)&fs->list, &fs->cap, (uint64_t)fs->n + 1, sizeof *fs->list))
         return wg__onnx_memory(m, error);
@@ -92,17 +117,11 @@ bool wg__onnx_expand(wg_onnx *m, uint64_t bytes, wg_error *error)
     return true;
 }
 
-/* Whether the function declares an attribute of that name, without a default or with one. */
-static bool declares(wg__span function, wg__span name)
+static bool declares(const wg__function *f, wg__span name)
 {
-    wg__wire wire = wg__wire_of(function);
-    for (wg__field f; wg__wire_next(&wire, &f);) {
-        wg__attribute a;
-        if (wg__field_is_bytes(&f, 6) && wg__span_equals(f.bytes, name)) return true;
-        if (wg__field_is_bytes(&f, 11) && wg__attribute_parse(f.bytes, &a) && wg__span_equals(a.name, name))
-            return true;
-    }
-    return false;
+    int i = 0;
+    while (i < f->n_formals && !wg__span_equals(f->formals[i].name, name)) i++;
+    return i < f->n_formals;
 }
 
 static bool check_attributes(const wg__parser *p, const wg__function *f, const wg__onnx_node *node)
@@ -119,7 +138,7 @@ static bool check_attributes(const wg__parser *p, const wg__function *f, const w
             return wg__onnx_refuse(p->model, p->error,
                                    "node '%.60s' calls function '%.60s' with more than %d attributes", node->name,
                                    node->type, MOST_ATTRIBUTES);
-        if (!declares(f->message, a.name))
+        if (!declares(f, a.name))
             return wg__onnx_refuse(p->model, p->error,
                                    "node '%.60s' calls function '%.60s' with attribute '%.*s', which it does not "
                                    "declare: export without it, or declare it",
@@ -145,7 +164,7 @@ wg__frame *wg__frame_new(const wg__parser *p, const wg__function *f, const wg__o
     if (!check_attributes(p, f, node)) return NULL;
     wg__frame *frame = wg__arena_array(&p->model->arena, 1, sizeof *frame);
     if (frame)
-        *frame = (wg__frame){.call = node, .function = f->message, .depth = depth};
+        *frame = (wg__frame){node, f->message, f->formals, f->n_formals, depth};
     else
         wg__onnx_memory(p->model, p->error);
     return frame;

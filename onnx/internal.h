@@ -29,10 +29,16 @@ typedef enum wg__value_source {
 typedef struct wg__onnx_node wg__onnx_node;
 
 /* A call of a function of the model: its nodes are parsed for each call anew, on the values of the call. */
+/* An attribute that a function declares. */
+typedef struct wg__formal {
+    wg__span name, value; /* value: the AttributeProto of its default; of no bytes if it has none */
+} wg__formal;
+
 typedef struct wg__frame {
     const wg__onnx_node *call; /* its attributes are the function's; its own frame is the call around this one */
     wg__span function;         /* FunctionProto */
-    int depth;                 /* calls around this one, plus 1 */
+    const wg__formal *formals; /* [n_formals] */
+    int n_formals, depth;      /* depth: calls around this one, plus 1 */
 } wg__frame;
 
 /* A weight of integers: (integers - zero) scale; zero (or NULL) and scale, of one shape, broadcast, or have one number

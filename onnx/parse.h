@@ -7,6 +7,8 @@
 /* A function of the model: FunctionProto. */
 typedef struct wg__function {
     wg__span message, domain, name, overload;
+    wg__formal *formals; /* [n_formals] */
+    int n_formals;
     int opset; /* of the default domain; 0: that of the model */
 } wg__function;
 

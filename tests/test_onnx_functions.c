@@ -256,6 +256,19 @@ static void attributes_of_calls(void)
     expect_values(&model, (const float[]){0, 2});
 }
 
+static void attributes_of_functions(void)
+{
+    wg__bytes f = function_of("F", "x", "y"), call = {0};
+    for (int i = 0; i < 257; i++) put_text(&f, 6, "declared");
+    add_function_node(&f, "Relu", "x", "y", NULL);
+    put_words(&call, 1, "x");
+    put_words(&call, 2, "y");
+    put_operator(&call, "local.F");
+    begin(), put_message(&graph, 1, &call);
+    wg__bytes model = model_with(17, &f);
+    expect_refused(&model, "function 'F' has more than 256 attributes");
+}
+
 /* HardSwish is an operator from opset 14 on, which is the function's; the model's is 13. */
 static void own_opset(void)
 {
@@ -327,9 +340,16 @@ static void names(void)
 
 int main(int argc, char **argv)
 {
-    const test tests[] = {TEST_CASE(bodies),         TEST_CASE(calls),     TEST_CASE(growth),
-                          TEST_CASE(constants),      TEST_CASE(own_opset), TEST_CASE(no_opset),
-                          TEST_CASE(default_domain), TEST_CASE(names),     TEST_CASE(attributes_of_calls)};
+    const test tests[] = {TEST_CASE(bodies),
+                          TEST_CASE(calls),
+                          TEST_CASE(growth),
+                          TEST_CASE(constants),
+                          TEST_CASE(own_opset),
+                          TEST_CASE(no_opset),
+                          TEST_CASE(default_domain),
+                          TEST_CASE(names),
+                          TEST_CASE(attributes_of_calls),
+                          TEST_CASE(attributes_of_functions)};
     const int failed = RUN_TESTS(tests);
     wg__bytes_fini(&graph);
     return failed;
