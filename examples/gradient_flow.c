@@ -116,7 +116,8 @@ static void print_norms(double norm[NETS][MOST_STEPS], int T)
 {
     printf("length of the gradient by the state so many steps before the loss\n%6s", "lag");
     for (int i = 0; i < NETS; i++) printf("  %10s", subjects[i].key);
-    for (int lag = 0; lag < T; lag = lag + 1 == T ? T : lag + T / 10 + 1 < T ? lag + T / 10 : T - 1) {
+    const int step = T < 20 ? 1 : T / 10;
+    for (int lag = 0; lag < T; lag = lag + 1 == T ? T : lag + step + 1 < T ? lag + step : T - 1) {
         printf("\n%6d", lag);
         for (int i = 0; i < NETS; i++) printf("  %10.3g", norm[i][lag]);
     }

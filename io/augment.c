@@ -2,6 +2,7 @@
 #include "dataset.h"
 
 #include "../autograd/base/random.h"
+#include "plain.h"
 
 #include <math.h>
 
@@ -84,6 +85,8 @@ wg_status wg_augment(wg_augment_options options, const wg_sample *sample, const 
     const window w = choose(&options, sample, height, width);
     for (int64_t c = 0; c < channels; c++)
         copy_window(&w, picture + c * height * width, height, width, out + c * w.height * w.width);
+    const wg__plain caller = wg__plain_begin();
     if (options.noise > 0) add_noise(sample, options.noise, out, channels * w.height * w.width);
+    wg__plain_end(&caller);
     return WG_OK;
 }

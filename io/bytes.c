@@ -1,7 +1,7 @@
 /* A growing array of bytes: see bytes.h. */
 #include "bytes.h"
 
-#include "point.h"
+#include "plain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,14 +41,14 @@ void wg__bytes_print(wg__bytes *b, const char *format, ...)
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
-    const locale_t before = wg__point_begin();
+    const wg__plain caller = wg__plain_begin();
     const int n = vsnprintf(NULL, 0, format, arguments);
     if (n < 0) b->failed = true;
     if (n >= 0 && make_room(b, (size_t)n + 1)) {
         vsnprintf(b->data + b->size, (size_t)n + 1, format, again);
         b->size += (size_t)n; /* without the NUL */
     }
-    wg__point_end(before);
+    wg__plain_end(&caller);
     va_end(again);
     va_end(arguments);
 }

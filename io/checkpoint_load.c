@@ -4,6 +4,7 @@
  * a member; parts are sorted by member and row, so that a load takes O(n log n) for n tensors. */
 #include "checkpoint.h"
 #include "map.h"
+#include "plain.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -157,8 +158,8 @@ static bool compare_dtype(loader *l, const wg_entry *e, wg_dtype dtype, bool buf
         return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s is %s in the file, %s in the model",
                        e->name, e->type, wg_dtype_name(dtype));
     if (wg__overflows(e, dtype))
-        return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s has numbers that do not fit f32",
-                       e->name);
+        return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s has numbers that do not fit %s", e->name,
+                       wg_dtype_name(dtype));
     *fits = true;
     return true;
 }
@@ -251,6 +252,7 @@ static void copy_parts(loader *l, wg_param *p, const wg__part *parts, size_t n)
     for (size_t i = 0; i < n; i++) any = any || parts[i].fits;
     if (!any) return;
     char *value = wg_param_write_begin(p);
+    const wg__plain caller = wg__plain_begin();
     for (size_t i = 0; i < n; i++) {
         const wg_entry e = wg_safetensors_at(l->file, parts[i].tensor);
         wg__arranged a;
@@ -258,6 +260,7 @@ static void copy_parts(loader *l, wg_param *p, const wg__part *parts, size_t n)
         wg__copy_arranged(&a, wg__converter_of(&e, dtype, true), e.data, dtype,
                           value + (size_t)(parts[i].row * columns) * wg_dtype_size(dtype));
     }
+    wg__plain_end(&caller);
     wg_param_write_end(p);
 }
 
@@ -305,7 +308,9 @@ static bool load_state(loader *l, size_t index)
         return true;
     }
     const wg__converter *c = wg__converter_of(&e, dtype, false);
+    const wg__plain caller = wg__plain_begin();
     wg__convert(c, e.data, 1, (int64_t)(e.bytes / wg__converter_size(c)), dtype, data);
+    wg__plain_end(&caller);
     return true;
 }
 

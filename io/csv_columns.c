@@ -2,7 +2,7 @@
 #include "csv_table.h"
 
 #include "file.h"
-#include "point.h"
+#include "plain.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -125,7 +125,7 @@ static wg_status number_at(const wg_csv *csv, const wg__csv_walk *w, float *numb
 
 static wg_status fill_numbers(const wg_csv *csv, const int32_t *place, int32_t n, float *numbers, wg_error *error)
 {
-    const locale_t before = wg__point_begin();
+    const wg__plain caller = wg__plain_begin();
     wg__csv_walk w = wg__csv_walk_of(csv);
     wg_status status = WG_OK;
     while (status == WG_OK && wg__csv_walk_next(&w)) {
@@ -138,7 +138,7 @@ static wg_status fill_numbers(const wg_csv *csv, const int32_t *place, int32_t n
         else
             status = missing_value(csv, &w, error);
     }
-    wg__point_end(before);
+    wg__plain_end(&caller);
     return status;
 }
 

@@ -5,6 +5,7 @@
  * Strings, numbers and bool of the pairs become metadata; arrays, such as vocabularies, are passed over. */
 #include "gguf.h"
 
+#include "plain.h"
 #include "zip.h" /* little-endian numbers */
 
 #include <inttypes.h>
@@ -226,8 +227,10 @@ static wg_status read_tensor(reader *r, const listed *t, uint64_t begin)
         return fail(r, "file is truncated");
     char *to = wg__tensors_more(r->file, bytes, r->unpacked, r->unpacked);
     if (!to) return wg__tensors_no_memory(r->file, r->error);
+    const wg__plain caller = wg__plain_begin();
     const wg_status status = t->type->decode ? decode(r, t->type, begin + t->offset, blocks, to)
                                              : wg__source_read(r->source, begin + t->offset, to, bytes, r->error);
+    wg__plain_end(&caller);
     if (status != WG_OK) return status;
     return wg__tensors_add(r->file, r->names.data + t->name, wg__type_find(t->type->type), &t->shape, at, r->error);
 }

@@ -1,5 +1,6 @@
 /* The IDX format of MNIST. */
 #include "file.h"
+#include "plain.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ static wg_status convert(const char *path, wg_dtype dtype, double scale, wg_idx 
         return wg_error_set(error, WG_ERR_FORMAT, WG__AT "IDX file with too many elements", path);
     void *to = malloc(bytes + 1);
     if (!to) return wg_error_set(error, WG_ERR_MEMORY, WG__AT "out of memory", path);
+    const wg__plain caller = wg__plain_begin();
     for (int64_t i = 0; i < numel; i++) {
         const double number = number_at(idx, i);
         if (dtype == WG_I32)
@@ -137,6 +139,7 @@ static wg_status convert(const char *path, wg_dtype dtype, double scale, wg_idx 
         else
             ((double *)to)[i] = scale * number;
     }
+    wg__plain_end(&caller);
     free(idx->data);
     idx->data = to;
     idx->type = dtype == WG_I32 ? WG_IDX_I32 : dtype == WG_F32 ? WG_IDX_F32 : WG_IDX_F64;

@@ -2,6 +2,7 @@
 #include "decode.h"
 
 #include "file.h"
+#include "plain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,5 +80,7 @@ void wg_picture_floats(const wg_picture *picture, float *numbers)
 {
     if (!picture || !picture->pixels || !numbers) return;
     const int64_t n = picture->channels * picture->height * picture->width;
+    const wg__plain caller = wg__plain_begin();
     for (int64_t i = 0; i < n; i++) numbers[i] = (float)picture->pixels[i] / 255;
+    wg__plain_end(&caller);
 }

@@ -1,4 +1,5 @@
 /* Opening and freeing a model; what it says of itself. */
+#include "../io/plain.h"
 #include "internal.h"
 
 wg_onnx_options wg_onnx_defaults(void) { return (wg_onnx_options){.dtype = WG_F32}; }
@@ -32,10 +33,12 @@ wg_onnx *wg_onnx_open_with(const char *path, wg_onnx_options options, wg_error *
     m->arena = m->turn = (wg__arena){.heap = &m->heap};
     m->arena.most = m->turn.most = 1 << 16;
     wg__span bytes;
+    const wg__plain caller = wg__plain_begin();
     const bool ok = wg__folder_open(&m->folder, &m->arena, path, &bytes, error) && prepare(m, options, error) &&
                     wg__onnx_parse(m, bytes, error) && wg__onnx_take_constants(m, error) &&
                     wg__onnx_mark_wanted(m, error) && wg__onnx_widen(m, error) && wg__onnx_declare(m, error) &&
                     wg__onnx_make_params(m, error) && wg__onnx_fuse(m, error) && wg__onnx_settle(m, bytes, error);
+    wg__plain_end(&caller);
     if (ok) return m;
     wg_onnx_free(m);
     return NULL;

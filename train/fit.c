@@ -2,7 +2,7 @@
 #include "fit_data.h"
 
 #include "../autograd/grad.h"
-#include "../io/point.h"
+#include "../io/plain.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -114,11 +114,11 @@ static bool record_init(record *r, const wg_trainer *t)
     r->pairs = malloc((n + 2) * sizeof *r->pairs);
     if (!r->pairs) return false;
     write_run(t, r->run);
-    const locale_t before = wg__point_begin();
+    const wg__plain caller = wg__plain_begin();
     snprintf(r->state, sizeof r->state, "%a %a %a %" PRIu64 " %" PRId64 " %a %" PRId64 " %a %" PRIu64 " %" PRId64,
              t->now.loss, t->now.validation, t->best.best, t->best.step, t->best.since, t->sum, t->counted,
              t->due.best, t->due.step, t->due.since);
-    wg__point_end(before);
+    wg__plain_end(&caller);
     if (n) memcpy(r->pairs, o->metadata, n * sizeof *r->pairs);
     r->pairs[n] = (wg_pair){"fit.run", r->run};
     r->pairs[n + 1] = (wg_pair){"fit.state", r->state};
@@ -153,12 +153,12 @@ static void save(wg_trainer *t, wg_error *error)
 static bool read_state(wg_trainer *t, const char *text)
 {
     wg_fit_result *now = &t->now;
-    const locale_t before = wg__point_begin();
+    const wg__plain caller = wg__plain_begin();
     const int n =
         sscanf(text ? text : "", "%la %la %la %" SCNu64 " %" SCNd64 " %la %" SCNd64 " %la %" SCNu64 " %" SCNd64,
                &now->loss, &now->validation, &t->best.best, &t->best.step, &t->best.since, &t->sum, &t->counted,
                &t->due.best, &t->due.step, &t->due.since);
-    wg__point_end(before);
+    wg__plain_end(&caller);
     if (n == 7) t->due = t->best; /* a file from before the two were told apart */
     return (n == 7 || n == 10) && t->best.since >= 0 && t->counted >= 0 && t->due.since >= 0;
 }
