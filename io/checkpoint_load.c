@@ -158,8 +158,8 @@ static bool compare_dtype(loader *l, const wg_entry *e, wg_dtype dtype, bool buf
         return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s is %s in the file, %s in the model",
                        e->name, e->type, wg_dtype_name(dtype));
     if (wg__overflows(e, dtype))
-        return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s has numbers that do not fit %s", e->name,
-                       wg_dtype_name(dtype));
+        return differs(l, WG_OTHER_DTYPE, e->name, "dtype differs: %.100s has numbers that do not fit f32",
+                       e->name);
     *fits = true;
     return true;
 }

@@ -59,7 +59,9 @@ bool wg__one_hot_recognise(wg__rewrite *r, uint32_t product)
     wg__node to = tape->nodes[product];
     wg_tensor rows = one_hot_of(wg__handle(r->tape, to.in[0]));
     const uint32_t weight = weight_of(tape, to.in[1]);
-    if (!rows.node || !weight || wg__shape_of_node(tape, &tape->nodes[to.in[1]])->size[0] < FEWEST) return true;
+    const wg_shape *left = wg__shape_of_node(tape, &tape->nodes[to.in[0]]),
+                   *right = wg__shape_of_node(tape, &tape->nodes[to.in[1]]);
+    if (!rows.node || !weight || left->rank != 2 || right->rank != 2 || right->size[0] < FEWEST) return true;
     const uint32_t first = wg__rewrite_first(r, weight, to.in[1]);
     if (!first) return false;
     if (same_view(&tape->nodes[first], &tape->nodes[to.in[1]])) to.in[1] = first;

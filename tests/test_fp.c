@@ -4,6 +4,8 @@
 
 #include "tensors.h"
 
+#include <unistd.h>
+
 #ifdef __x86_64__
 #include <xmmintrin.h>
 static unsigned control(void) { return _mm_getcsr(); } /* with the exception flags */
@@ -169,6 +171,46 @@ static void the_caller_s_mode_changes_no_bit(void)
     wg_pool_free(before);
 }
 
+/* Numbers of files in whatever mode: a denormal of f32, ties, products of IDX, decimal numbers, noise. */
+static uint64_t of_files(void)
+{
+    const double numbers[] = {-0.1, 0.1, 1e-40, 1 + 0x1p-24, 1.0 / 3};
+    const wg_entry e = {
+        .name = "x", .type = "F64", .dtype = WG_F64, .shape = WG_DIMS(5), .data = numbers, .bytes = 40};
+    float out[5], floats[2], noisy[4] = {0}, still[4] = {1, 2, 3, 4};
+    unsigned char pixels[] = {7, 100};
+    const wg_picture picture = {.pixels = pixels, .channels = 1, .height = 1, .width = 2};
+    const wg_augment_options noise = {.noise = 0.3};
+    char path[] = "/tmp/fp-XXXXXX";
+    wg_error error = {0};
+    const char text[] = "a,b\n0.1,-0.7\n3.4028235e38,1e-40\n";
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0 && write(fd, text, sizeof text - 1) == (ssize_t)(sizeof text - 1) && close(fd) == 0);
+    wg_csv *csv = wg_csv_open(path, wg_csv_defaults(), &error);
+    const float *columns = wg_csv_numbers(csv, NULL, &error);
+    CHECK(columns);
+    uint64_t hash = mix(1, columns, 4 * sizeof *columns);
+    CHECK(wg_entry_read(&e, WG_F32, out, &error) == WG_OK);
+    wg_picture_floats(&picture, floats);
+    CHECK(wg_augment(noise, &(wg_sample){.seed = 3}, still, 1, 2, 2, noisy, &error) == WG_OK);
+    hash = mix(mix(mix(hash, out, sizeof out), floats, sizeof floats), noisy, sizeof noisy);
+    wg_csv_close(csv);
+    unlink(path);
+    return hash;
+}
+
+static void files_in_the_caller_s_mode(void)
+{
+    const uint64_t wanted = of_files();
+    for (int i = 0; i < MODES; i++) {
+        fesetround(modes[i]);
+        const uint64_t got = of_files();
+        CHECK(fegetround() == modes[i]);
+        fesetround(FE_TONEAREST);
+        CHECK(got == wanted);
+    }
+}
+
 #ifdef __GLIBC__ /* which has feenableexcept */
 /* Numbers whose functions are finite; lengths around those of vectors. */
 static void functions(wg_tape *tape)
@@ -307,6 +349,7 @@ static void flags_are_the_caller_s(void)
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(case_fp_environment), TEST_CASE(the_caller_s_mode_changes_no_bit),
-                                 TEST_CASE(who_sees_which), TEST_CASE(flags_are_the_caller_s)};
+                                 TEST_CASE(files_in_the_caller_s_mode), TEST_CASE(who_sees_which),
+                                 TEST_CASE(flags_are_the_caller_s)};
     return RUN_TESTS(tests);
 }

@@ -157,9 +157,41 @@ static void a_bad_index_is_named(void)
     wg_params_free(set);
 }
 
+/* rows[batch, n, classes] W[batch, classes, H]: the first size of W is no count of classes. */
+static void batched(int64_t batch, int64_t n, int64_t classes)
+{
+    enum { MOST = 1200 };
+    double gradient[2][MOST];
+    const size_t bytes = (size_t)(batch * classes * H) * sizeof **gradient;
+    assert_true(bytes <= sizeof *gradient);
+    for (int with = 0; with < 2; with++) {
+        wg_params *set = wg_params_new(WG_F64);
+        wg_param *w = wg_param_new(set, "w", WG_DIMS(batch, classes, H), wg_init_uniform(-1, 1));
+        wg_tape *tape = profiled_tape(with ? NULL : "-lookup");
+        const wg_tensor index = wg_cast(
+            wg_mod(wg_arange(tape, WG_F64, 0, 7, batch * n), wg_scalar(tape, WG_F64, (double)classes)), WG_I32);
+        const wg_tensor rows = wg_one_hot(wg_reshape(index, WG_DIMS(batch, n)), classes, WG_F64);
+        CHECK(wg_backward(weigh(wg_tanh(wg_matmul(rows, wg_use(tape, w))), 3)) == WG_OK);
+        CHECK(additions(tape) == 0);
+        memcpy(gradient[with], wg_param_grad(w), bytes);
+        CLOSE(tape);
+        wg_params_free(set);
+    }
+    CHECK(memcmp(gradient[0], gradient[1], bytes) == 0);
+}
+
+static void batched_stays_a_product(void)
+{
+    batched(17, 5, 11);
+    batched(20, 1, 10);
+    batched(16, 1, 1);
+    batched(16, 16, 5);
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {TEST_CASE(forms_and_near_misses), TEST_CASE(few_classes_stay_a_product),
-                                 TEST_CASE(first_and_second_order), TEST_CASE(a_bad_index_is_named)};
+                                 TEST_CASE(batched_stays_a_product), TEST_CASE(first_and_second_order),
+                                 TEST_CASE(a_bad_index_is_named)};
     return RUN_TESTS(tests);
 }
