@@ -58,6 +58,17 @@ static void set_inverse(wg__call *c, int k, wg_tensor x, wg_axes axes, double ep
     wg__set(c, k, wg_rsqrt(wg_add_scalar(square, epsilon)), wg__type_of(c, 0));
 }
 
+/* Whether a weight has the sizes of the axes from `axis` on, and 1 before them. */
+static bool has_sizes(const wg_shape *shape, int axis, wg_tensor weight)
+{
+    const wg_shape w = wg_shape_get(weight);
+    const int missing = shape->rank - w.rank; /* axes */
+    if (missing < 0 || missing > axis) return false;
+    for (int i = missing; i < shape->rank; i++)
+        if (w.size[i - missing] != (i < axis ? 1 : shape->size[i])) return false;
+    return true;
+}
+
 /* The axes from `axis` on as one. Weights that do not have their sizes broadcast, and are applied after. */
 static void record_layer_norm(wg__call *c)
 {
@@ -68,7 +79,7 @@ static void record_layer_norm(wg__call *c)
     const bool rms = c->node->row->kind == RMS;
     if (wg__call_failed(c)) return;
     const wg_tensor rows = axis < shape.rank - 1 ? wg_flatten(x, axis, shape.rank - 1) : x;
-    const bool fits = wg_numel(weight) == wg_size(rows, -1) && (!bias.tape || wg_numel(bias) == wg_numel(weight));
+    const bool fits = has_sizes(&shape, axis, weight) && (!bias.tape || has_sizes(&shape, axis, bias));
     const wg_tensor w = fits ? flat_or_none(weight) : WG_NONE, b = fits ? flat_or_none(bias) : WG_NONE;
     wg_tensor y = wg_reshape(rms ? wg_rms_norm(rows, w, epsilon) : wg_layer_norm(rows, w, b, epsilon), shape);
     if (!fits) y = wg_mul(y, weight);

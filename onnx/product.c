@@ -17,11 +17,23 @@ static void record_matmul(wg__call *c)
     wg__set(c, 0, product(wg__tensor(c, 0), wg__tensor(c, 1), type), type);
 }
 
+/* Axis 0 behind those of the batch, if the attribute says so: [M, batch..., K] becomes [batch..., M, K]. */
+static wg_tensor batch_first(const wg__call *c, wg_tensor x, const char *attribute)
+{
+    const int rank = wg_rank(x);
+    if (rank < 3 || !wg__attribute_int(c->node, attribute, 0)) return x;
+    wg_axes axes = {.n = rank};
+    for (int i = 0; i < rank - 2; i++) axes.axis[i] = i + 1;
+    axes.axis[rank - 2] = 0, axes.axis[rank - 1] = rank - 1;
+    return wg_permute(x, axes);
+}
+
 /* alpha A' B'; a vector is not transposed. */
 static wg_tensor scaled_product(wg__call *c)
 {
     const double alpha = wg__attribute_float(c->node, "alpha", 1);
-    wg_tensor a = wg__tensor(c, 0), b = wg__tensor(c, 1);
+    wg_tensor a = batch_first(c, wg__tensor(c, 0), "transBatchA"),
+              b = batch_first(c, wg__tensor(c, 1), "transBatchB");
     if (wg__attribute_int(c->node, "transA", 0) && wg_rank(a) != 1) a = wg_t(a);
     if (wg__attribute_int(c->node, "transB", 0) && wg_rank(b) != 1) b = wg_t(b);
     const wg_tensor y = product(a, b, wg__type_of(c, 0));
@@ -29,12 +41,6 @@ static wg_tensor scaled_product(wg__call *c)
 }
 
 static void record_fused_matmul(wg__call *c) { wg__set(c, 0, scaled_product(c), wg__type_of(c, 0)); }
-
-static const char *refuse_batches(const wg__onnx_node *node)
-{
-    const bool batches = wg__attribute_int(node, "transBatchA", 0) || wg__attribute_int(node, "transBatchB", 0);
-    return batches ? "it transposes axes of the batch: export without fused operators" : NULL;
-}
 
 /* alpha A' B' + beta C; if fused, through an activation. */
 static void record_gemm(wg__call *c)
@@ -90,7 +96,7 @@ const wg__onnx_row wg__onnx_product[] = {
     {"MatMul", record_matmul, 6, 2, 2},
     {"Gemm", record_gemm, 6, 2, 3, "alpha=f beta=f broadcast=i transA=i transB=i"},
     {"com.microsoft.FusedMatMul", record_fused_matmul, 1, 2, 2,
-     "alpha=f transA=i transB=i transBatchA=i transBatchB=i", .refuse = refuse_batches},
+     "alpha=f transA=i transB=i transBatchA=i transBatchB=i"},
     {"com.microsoft.TransposeMatMul", record_fused_matmul, 1, 2, 2, "alpha=f transA=i transB=i"},
     {"com.microsoft.FusedGemm", record_gemm, 1, 2, 3,
      "activation=s activation_alpha=f activation_beta=f activation_gamma=f alpha=f beta=f transA=i transB=i",

@@ -59,20 +59,27 @@ typedef struct axis_plan {
     double start, end; /* of the region, for TF_CROP_AND_RESIZE */
 } axis_plan;
 
+/* x / scale, for the nearest element a quotient of f32, as elsewhere: 1.5 / 0.6 is 2.5 then, not a little less. */
+static double unscaled(const axis_plan *p, double x)
+{
+    const bool f32 = p->method->mode == NEAREST && p->n <= EXACT_IN_F32 && p->m <= EXACT_IN_F32;
+    return f32 ? (double)((float)x / (float)p->scale) : x / p->scale;
+}
+
 /* The coordinate of element i of the result. */
 static double coordinate(const axis_plan *p, int64_t i)
 {
     const double x = (double)i, n = (double)p->n, m = p->scale * n;
     switch (p->method->coordinates) {
-    case ASYMMETRIC: return x / p->scale;
+    case ASYMMETRIC: return unscaled(p, x);
     case ALIGN_CORNERS: return p->m == 1 || m == 1 ? 0 : x * (n - 1) / (m - 1);
-    case PYTORCH_HALF_PIXEL: return p->m > 1 ? (x + 0.5) / p->scale - 0.5 : 0;
-    case TF_HALF_PIXEL_FOR_NN: return (x + 0.5) / p->scale;
-    case HALF_PIXEL_SYMMETRIC: return n / 2 * (1 - (double)p->m / m) + (x + 0.5) / p->scale - 0.5;
+    case PYTORCH_HALF_PIXEL: return p->m > 1 ? unscaled(p, x + 0.5) - 0.5 : 0;
+    case TF_HALF_PIXEL_FOR_NN: return unscaled(p, x + 0.5);
+    case HALF_PIXEL_SYMMETRIC: return n / 2 * (1 - (double)p->m / m) + unscaled(p, x + 0.5) - 0.5;
     case TF_CROP_AND_RESIZE:
         return p->m > 1 ? p->start * (n - 1) + x * (p->end - p->start) * (n - 1) / ((double)p->m - 1)
                         : (p->start + p->end) * (n - 1) / 2;
-    default: return (x + 0.5) / p->scale - 0.5;
+    default: return unscaled(p, x + 0.5) - 0.5;
     }
 }
 

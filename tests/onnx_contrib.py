@@ -34,6 +34,8 @@ def cases(np):
     case("FusedMatMul", [x(2, 3, 4), x(2, 4, 5)], alpha=0.5)
     case("FusedMatMul", [x(2, 4, 3), x(2, 5, 4)], alpha=2.0, transA=1, transB=1)
     case("FusedMatMul", [x(2, 3, 4), x(5, 4)], transB=1)
+    case("FusedMatMul", [x(2, 3, 4), x(3, 4, 5)], transBatchA=1)
+    case("FusedMatMul", [x(4, 2, 3, 5), x(4, 2, 3, 6)], transA=1, transBatchA=1, transBatchB=1)
     case("TransposeMatMul", [x(4, 3), x(4, 5)], transA=1)
     for activation, more in (("Relu", {}), ("Tanh", {}), ("Sigmoid", {}), ("LeakyRelu", {"activation_alpha": 0.2}),
                              ("Elu", {"activation_alpha": 0.7}), ("Softsign", {}),

@@ -11,6 +11,10 @@ static void computed(void)
     static const row rows[] = {
         {MS "FusedMatMul", 14, "alpha:0.5 transB=1", "f[1 2] f[1 2]", "[1 1] 2.5"},
         {MS "FusedMatMul", 14, "transA=1", "f[2] f[2]", "[] 5"},
+        {MS "FusedMatMul", 14, "transBatchA=1 transA=1", "f[2 3 2] f[3 2 2]",
+         "[3 2 2] 22 30 26 36 78 90 90 104 166 182 186 204"},
+        {MS "FusedMatMul", 14, "transBatchB=1", "f[1 1 2] f[2 1 1]", "[1 1 1] 5"},
+        {"LayerNormalization", 17, "epsilon:0", "f[2 2] f[2 1]", "[2 2] -1 1 -2 2"},
         {MS "TransposeMatMul", 14, "transA=1", "f[2 1] f[2 1]", "[1 1] 5"},
         {MS "FusedGemm", 14, "activation='Clip' activation_alpha:1 activation_beta:4", "f[1 2] f[2 2]",
          "[1 2] 4 4"},
@@ -44,7 +48,6 @@ static void computed(void)
 static void refused(void)
 {
     static const row rows[] = {
-        {MS "FusedMatMul", 14, "transBatchA=1", "f[2 2] f[2 2]", "it transposes axes of the batch"},
         {MS "FusedMatMul", 14, "", "f[2 2] f[3 2]", "inner sizes 2 and 3 differ"},
         {MS "FusedGemm", 14, "activation='Wave'", "f[2 2] f[2 2]",
          "FusedGemm (opset 14) of node 'y0' is not supported"},

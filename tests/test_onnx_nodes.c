@@ -211,6 +211,7 @@ static void computed(void)
          "[1 3] 1 1.5 2"},
         {"Resize", 13, "", "f[1 2] - - i[2]{1 2}", "[1 2] 1 2"},
         {"Resize", 13, "nearest_mode='floor'", "f[10] - f[1]{0.7}", "[7] 1 2 4 5 6 8 9"},
+        {"Resize", 13, "nearest_mode='floor'", "f[10] - f[1]{0.6}", "[6] 1 3 4 6 7 9"},
         {"Resize", 13, "nearest_mode='floor' coordinate_transformation_mode='asymmetric'", "f[20] - f[1]{0.3}",
          "[6] 1 4 7 11 14 17"},
         {"NegativeLogLikelihoodLoss", 13, "reduction='none' ignore_index=-1", "f[2 2]{-inf -1 -2 -3} i[2]{-1 1}",
