@@ -54,21 +54,19 @@ void *wg__csv_keep(wg_csv *csv, size_t size)
 
 /* ---- opening ---- */
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-/* A name that two columns have, or NULL; *memory: there was none for the search. */
-static const char *name_twice(const wg_csv *csv, bool *memory)
+static int compare_names(const void *a, const void *b)
 {
-    const size_t n = (size_t)csv->columns;
-    const char **sorted = malloc(n * sizeof *sorted), *twice = NULL;
-    *memory = sorted != NULL;
-    if (!sorted) return NULL;
-    memcpy(sorted, csv->names, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_names);
-    for (size_t i = 1; i < n && !twice; i++)
-        if (strcmp(sorted[i - 1], sorted[i]) == 0) twice = sorted[i];
-    free(sorted);
-    return twice;
+    return strcmp(**(const char *const *const *)a, **(const char *const *const *)b);
+}
+
+/* Sorts the names. Returns one that two columns have, or NULL. */
+static const char *name_twice(wg_csv *csv)
+{
+    for (int64_t i = 0; i < csv->columns; i++) csv->sorted[i] = &csv->names[i];
+    qsort(csv->sorted, (size_t)csv->columns, sizeof *csv->sorted, compare_names);
+    for (int64_t i = 1; i < csv->columns; i++)
+        if (compare_names(&csv->sorted[i - 1], &csv->sorted[i]) == 0) return *csv->sorted[i];
+    return NULL;
 }
 
 /* The number of fields in the first row, and the bytes of their names. */
@@ -92,15 +90,14 @@ static wg_status read_header(wg_csv *csv, wg_error *error)
     if (status != WG_OK) return status;
     csv->names = wg__csv_keep(csv, (size_t)csv->columns * sizeof *csv->names);
     char *text = wg__csv_keep(csv, bytes);
-    if (!csv->names || !text) return wg__csv_no_memory(csv, error);
+    csv->sorted = wg__csv_keep(csv, (size_t)csv->columns * sizeof *csv->sorted);
+    if (!csv->names || !csv->sorted || !text) return wg__csv_no_memory(csv, error);
     wg__csv_walk w = wg__csv_walk_of(csv);
     for (int64_t i = 0; i < csv->columns && wg__csv_walk_next(&w); i++) {
         csv->names[i] = text;
         text += wg__csv_copy(&w.field, text) + 1;
     }
-    bool memory;
-    const char *twice = name_twice(csv, &memory);
-    if (!memory) return wg__csv_no_memory(csv, error);
+    const char *twice = name_twice(csv);
     if (!twice) return WG_OK;
     return wg_error_set(error, WG_ERR_FORMAT, WG__AT "line %llu: two columns are named '%.40s'", csv->path,
                         (unsigned long long)w.line, twice);
@@ -173,7 +170,9 @@ const char *wg_csv_name(const wg_csv *csv, int64_t column)
 
 int64_t wg_csv_find(const wg_csv *csv, const char *name)
 {
-    for (int64_t i = 0; csv && name && i < csv->columns; i++)
-        if (strcmp(csv->names[i], name) == 0) return i;
-    return -1;
+    const char *const *key = &name;
+    if (!csv || !name) return -1;
+    const char *const *const *at =
+        bsearch(&key, csv->sorted, (size_t)csv->columns, sizeof *csv->sorted, compare_names);
+    return at ? *at - (const char *const *)csv->names : -1;
 }

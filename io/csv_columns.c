@@ -109,7 +109,7 @@ static bool is_decimal(const char *p, size_t n)
     return i == n;
 }
 
-/* Reads the field at the walk. What follows a number in the text ends it for strtod as well: a quote, a separator, an
+/* Reads the field at the walk. What follows a number in the text ends it for strtof as well: a quote, a separator, an
  * end of line or the text's NUL. */
 static wg_status number_at(const wg_csv *csv, const wg__csv_walk *w, float *number, wg_error *error)
 {

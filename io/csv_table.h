@@ -13,7 +13,8 @@ struct wg_csv {
     wg_text text;
     wg_csv_options options; /* missing: see below */
     char *path, *missing;
-    const char **names; /* [columns] */
+    const char **names;         /* [columns] */
+    const char *const **sorted; /* [columns] the places in `names`, by name */
     int64_t rows, columns;
     wg__csv_block *blocks; /* all memory but the text */
 };

@@ -96,7 +96,8 @@ static wg_status conv_infer(wg_infer *c)
 {
     const wg__conv_attr *attr = c->attr;
     const wg_shape *x = &c->in[0], *w = &c->in[1];
-    if (w->size[0] < 1 || w->size[1] < 1 || w->size[0] % attr->groups)
+    if (w->size[1] < 1) return wg_infer_fail(c, WG_ERR_SHAPE, "the weight has no input channels");
+    if (w->size[0] < 1 || w->size[0] % attr->groups)
         return wg_infer_fail(c, WG_ERR_SHAPE,
                              "the weight's output channels must be a positive multiple of %lld groups",
                              (long long)attr->groups);

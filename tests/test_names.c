@@ -112,6 +112,54 @@ static void enter_scopes(int n)
     wg_tape_free(tape);
 }
 
+/* n / 2 columns, which are asked for by name: a table has 65,536 at most. */
+static void ask_for_columns(int n)
+{
+    char path[] = "/tmp/names-XXXXXX", list[24 * MANY / 2];
+    size_t at = 0;
+    wg_error error = {0};
+    for (int i = 0; i < n / 2; i++) at += (size_t)sprintf(list + at, "%scolumn %d", i ? "," : "", i);
+    FILE *file = fdopen(mkstemp(path), "w");
+    fprintf(file, "%s\n", list);
+    for (int i = 0; i < n / 2; i++) fprintf(file, "%s%d", i ? "," : "", i);
+    CHECK(fclose(file) == 0);
+    stages_begin();
+    wg_csv *csv = wg_csv_open(path, wg_csv_defaults(), &error);
+    const float *numbers = wg_csv_numbers(csv, list, &error);
+    CHECK(numbers && numbers[n / 2 - 1] == (float)(n / 2 - 1) && wg_csv_find(csv, "column 17") == 17);
+    stage_end(n, "columns by name");
+    wg_csv_close(csv);
+    unlink(path);
+}
+
+static void report_scopes(int n)
+{
+    wg_tape *tape = wg_tape_new(wg_tape_defaults());
+    CHECK(wg_trace_runs(tape, 4 * n) == WG_OK);
+    wg_tensor x = wg_scalar(tape, WG_F32, 1);
+    for (int i = 0; i < n; i++) {
+        wg_scope_begin(tape, name_of("layer%d", i));
+        x = wg_cumsum(wg_reshape(wg_sin(x), WG_DIMS(1)), 0);
+        x = wg_reshape(x, WG_SCALAR);
+        wg_scope_end(tape);
+    }
+    CHECK(wg_eval(&x, 1) == WG_OK);
+    wg_report *report = wg_report_new("many scopes");
+    stages_begin();
+    CHECK(wg_report_run(report, tape, NULL) == WG_OK);
+    stage_end(n, "a report");
+    wg_report_free(report);
+    wg_tape_free(tape);
+}
+
+static void tables(void)
+{
+    ask_for_columns(FEW);
+    ask_for_columns(MANY);
+    report_scopes(FEW);
+    report_scopes(MANY);
+}
+
 static void case_load_quadratic(void)
 {
     load(FEW);
@@ -126,6 +174,6 @@ static void scopes(void)
 
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(case_load_quadratic), TEST_CASE(scopes)};
+    static const test tests[] = {TEST_CASE(case_load_quadratic), TEST_CASE(scopes), TEST_CASE(tables)};
     return RUN_TESTS(tests);
 }

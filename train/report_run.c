@@ -1,4 +1,6 @@
 /* Where the time and the memory of a run go: tables of a report, from a tape's trace and its last plan. */
+#include "../autograd/base/index.h"
+#include "../autograd/base/random.h"
 #include "../autograd/trace.h"
 
 #include "page.h"
@@ -16,28 +18,48 @@ typedef struct row {
 } row;
 
 typedef struct rows {
+    wg__heap heap;
     row *list;
-    size_t n, room;
+    uint32_t n, room;
+    wg__index index; /* name and direction -> place in the list, plus 1 */
     double sum;
     bool failed;
 } rows;
 
+static uint64_t hash_key(const char *name, bool backward) { return wg__hash_bytes(backward, name, strlen(name)); }
+
+static uint64_t hash_row(const void *owner, uint32_t id)
+{
+    const row *r = &((const rows *)owner)->list[id - 1];
+    return hash_key(r->name, r->backward);
+}
+
 static void add(rows *r, const char *name, bool backward, double amount)
 {
-    size_t i = 0;
-    while (i < r->n && (r->list[i].backward != backward || strcmp(r->list[i].name, name) != 0)) i++;
-    if (i == r->room) {
-        const size_t room = r->room ? 2 * r->room : 32;
-        row *grown = realloc(r->list, room * sizeof *grown);
-        r->failed |= !grown;
-        if (!grown) return;
-        r->list = grown;
-        r->room = room;
+    if (!wg__index_room(&r->heap, &r->index, hash_row, r) ||
+        !wg__grow(&r->heap, (void **)&r->list, &r->room, (uint64_t)r->n + 1, sizeof *r->list)) {
+        r->failed = true;
+        return;
     }
-    if (i == r->n) r->list[r->n++] = (row){.name = name, .backward = backward};
-    r->list[i].amount += amount;
-    r->list[i].calls++;
+    const uint32_t mask = r->index.size - 1;
+    uint32_t at = (uint32_t)hash_key(name, backward) & mask;
+    for (uint32_t id; (id = r->index.table[at]); at = (at + 1) & mask)
+        if (r->list[id - 1].backward == backward && strcmp(r->list[id - 1].name, name) == 0) break;
+    if (!r->index.table[at]) {
+        r->list[r->n++] = (row){.name = name, .backward = backward};
+        r->index.table[at] = r->n;
+        r->index.count++;
+    }
+    row *found = &r->list[r->index.table[at] - 1];
+    found->amount += amount;
+    found->calls++;
     r->sum += amount;
+}
+
+static void rows_free(rows *r)
+{
+    wg__index_release(&r->heap, &r->index);
+    wg__heap_release(&r->heap, r->list, r->room * sizeof *r->list);
 }
 
 static int by_amount(const void *a, const void *b)
@@ -105,7 +127,7 @@ static void put_table(wg__bytes *out, const char *title, const char *unit, doubl
     for (size_t i = 0; i < r->n && i < MOST_ROWS; i++)
         put_row(out, r->list[i].name, r->list[i].backward ? "backward" : "", r->list[i].amount, r->sum, scale,
                 largest);
-    snprintf(rest, sizeof rest, "%zu more", r->n > MOST_ROWS ? r->n - MOST_ROWS : 0);
+    snprintf(rest, sizeof rest, "%u more", r->n > MOST_ROWS ? r->n - MOST_ROWS : 0);
     if (r->n > MOST_ROWS) put_row(out, rest, "", others, r->sum, scale, largest);
     wg__bytes_print(out, "</table>\n");
 }
@@ -146,8 +168,8 @@ wg_status wg_report_run(wg_report *report, const wg_tape *tape, const wg_params 
     wg__bytes_print(out, "</div>\n");
     put_sizes(out, tape, params);
     out->failed |= c.ops.failed || c.scopes.failed || c.memory.failed;
-    free(c.ops.list);
-    free(c.scopes.list);
-    free(c.memory.list);
+    rows_free(&c.ops);
+    rows_free(&c.scopes);
+    rows_free(&c.memory);
     return wg__report_end(report, out);
 }

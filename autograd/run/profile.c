@@ -37,7 +37,7 @@ void wg__profile_free(wg_tape *tape)
 
 void wg_profile_clear(wg_tape *tape)
 {
-    if (tape) wg__profile_free(tape);
+    if (tape && !tape->modes.planning) wg__profile_free(tape); /* else a kernel or rule calls it */
 }
 
 /* Makes room for a run's totals. Returns NULL if out of memory: the run is then not profiled. */

@@ -11,7 +11,7 @@
 static const wg__blis *fitting_blis(void)
 {
     const wg__blis *blis = STEP > 1 ? NULL : wg__blis_get(sizeof(real) == 4 ? WG_F32 : WG_F64);
-    return blis && blis->wide % TILE_COLS == 0 && blis->narrow <= TILE_ROWS ? blis : NULL;
+    return blis && blis->wide % TILE_COLS == 0 && NC % blis->wide == 0 && blis->narrow <= TILE_ROWS ? blis : NULL;
 }
 
 wg__problem WG__K(problem)(const wg__product *p)
