@@ -43,7 +43,11 @@ bool check_at(bool ok, const char *what, int line)
     return ok;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature /* gcc's macros; clang has features */
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||           \
+    __has_feature(thread_sanitizer)
 enum { ROUND_COST = 4 }; /* the campaign runs many more */
 #else
 enum { ROUND_COST = 1 };
