@@ -14,7 +14,7 @@ static wg_shape kept_shape(wg_tensor x, uint32_t mask)
     return shape;
 }
 
-/* [2, n]: the means, and the units. */
+/* [3, n]: the means, what rounding took from them, and the units. */
 static wg_status infer(wg_infer *c)
 {
     const wg__center_attr *attr = c->attr;
@@ -22,7 +22,7 @@ static wg_status infer(wg_infer *c)
     int64_t n = 1;
     if (status) return status;
     for (int i = 0; i < c->in[0].rank; i++) n *= attr->mask >> i & 1 ? 1 : c->in[0].size[i];
-    c->out = WG_DIMS(2, n);
+    c->out = WG_DIMS(3, n);
     return wg__infer_size(c);
 }
 
@@ -31,7 +31,7 @@ WG__SELECT(select, wg__kernel_get(WG__KERNEL_center, in[0]))
 /* Row k of the result, in the shape of x with sizes of 1. */
 static wg_tensor part(wg_tensor all, int k, wg_shape shape) { return wg_reshape(wg_select(all, 0, k), shape); }
 
-/* That of a mean; a unit has no gradient. */
+/* That of a mean; neither its rest, which is 0 but for rounding, nor a unit has a gradient. */
 static wg_tensor vjp(const wg_vjp_args *v, int k)
 {
     const wg__center_attr attr = *(const wg__center_attr *)v->attr;
@@ -58,8 +58,8 @@ wg__centered wg__center(wg_tensor x, uint32_t mask, bool centered, double epsilo
 {
     const wg__center_attr attr = {.epsilon = epsilon, .mask = mask, .centered = centered};
     wg_tensor all = wg_record(&center, &x, 1, &attr, sizeof attr);
-    wg__centered c = {.mean = part(all, 0, kept_shape(x, mask)), .unit = part(all, 1, kept_shape(x, mask))};
-    c.x = centered ? wg_sub(x, c.mean) : x;
+    wg__centered c = {.mean = part(all, 0, kept_shape(x, mask)), .unit = part(all, 2, kept_shape(x, mask))};
+    c.x = centered ? wg_sub(wg_sub(x, c.mean), part(all, 1, kept_shape(x, mask))) : x;
     if (epsilon < 0) return c;
     c.unit = wg_detach(c.unit);
     wg_axes axes = {0};

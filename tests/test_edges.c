@@ -200,6 +200,42 @@ static void adam_without_momentum(void)
     check_steps(set, wg_adam_new(set, o), 2, (double[]){1e6, 1e-3}, -2, 1e-4);
 }
 
+/* Numbers whose distances from their mean are not much longer than its last bit: what rounding takes from the mean is
+ * kept. Against f64. */
+static void far_from_zero(void)
+{
+    const double step = 0.0078125, x[] = {100000, 100000 + step, 100000, 100000 + step};
+    EXPECT("variance far from 0",
+           wg_scale(wg_var(ROW(WG_F32, 100000, 100000 + step, 100000, 100000 + step), WG_AXES(0), false, 0), 1e5),
+           1e5 * step * step / 4);
+    EXPECT("layer norm far from 0", wg_layer_norm(numbers(WG_F32, WG_DIMS(4), x), WG_NONE, WG_NONE, 0), -1, 1, -1,
+           1);
+    static const double around[] = {1e5, -3e4, 1e7, 123};
+    static const int sizes[] = {5, 64, 700, 5000};
+    for (int i = 0; i < 16; i++) {
+        const int n = sizes[i % 4];
+        const double last_bit = ldexp(1, ilogb(around[i / 4]) - 23);
+        wg_tensor distance =
+            wg_scale(wg_round(wg_scale(wg_normal(tape, WG_F64, WG_DIMS(2, n), 0, 1), 3)), last_bit);
+        wg_tensor wide = wg_add_scalar(distance, around[i / 4]), y[2][4];
+        for (int k = 0; k < 2; k++) {
+            const wg_dtype dtype = k ? WG_F64 : WG_F32;
+            wg_tensor of = wg_cast(wide, dtype), weights = wg_cos(wg_arange(tape, dtype, 0, 1, n));
+            wg_tensor norm = wg_layer_norm(of, WG_NONE, WG_NONE, 0);
+            y[k][0] = wg_scale(wg_var(of, WG_AXES(1), false, 1), 1 / (last_bit * last_bit));
+            y[k][1] = norm;
+            y[k][2] = wg_batch_norm_train(wg_t(of), WG_NONE, WG_NONE, 1e-30, NULL, NULL);
+            y[k][3] = wg_scale(wg_grad1(wg_sum_all(wg_mul(norm, weights)), of, WG_NONE), last_bit);
+        }
+        for (int j = 0; j < 4; j++) {
+            const double apart =
+                wg_item(wg_max(wg_abs(wg_sub(wg_cast(y[0][j], WG_F64), y[1][j])), WG_ALL_AXES, false));
+            if (!(apart < 2e-5)) FAIL("%d numbers around %g: result %d is %g off", n, around[i / 4], j, apart);
+        }
+        assert_int_equal(wg_tape_reset(tape), WG_OK);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
@@ -217,6 +253,7 @@ int main(int argc, char **argv)
         ON_TAPE(radam_of_large_gradients),
         ON_TAPE(centered_rmsprop_of_large_gradients),
         ON_TAPE(adam_without_momentum),
+        ON_TAPE(far_from_zero),
     };
     return RUN_TESTS(tests);
 }

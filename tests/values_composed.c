@@ -160,8 +160,8 @@ static void batch(void)
     expect_values("batch_norm", given, &want);
     expect_values("batch_norm_train", wg_batch_norm_train(t, w, b, 0.01, &got_mean, &got_var), &want);
     wg_tensor center = node_of("center", t);
-    shape_set(&want, WG_DIMS(2, C));
-    for (int64_t c = 0; c < C; c++) want.x[c] = mean.x[c], want.x[C + c] = 1;
+    shape_set(&want, WG_DIMS(3, C));
+    for (int64_t c = 0; c < C; c++) want.x[c] = mean.x[c], want.x[C + c] = 0, want.x[2 * C + c] = 1;
     expect_values("center", center, &want);
     expect_values("mean of batch_norm_train", got_mean, &mean);
     expect_values("variance of batch_norm_train", got_var, &var);

@@ -1,4 +1,5 @@
-/* The mean over some axes, and the unit in which squares of distances from it neither overflow nor vanish. */
+/* The mean over some axes, what rounding took from it, and the unit in which squares of distances from it neither
+ * overflow nor vanish. */
 #include "distance.h"
 #include "reduce.h"
 #include "strided.h"
@@ -37,7 +38,7 @@ VINLINE void add_block(bool with_squares, both_rows *a, const real *x, int64_t n
         for (int j = 0; j < GROUP; j++) acc[j] = acc2[j] = v_set(0);
         for (const real *at = x + first * VLANES; left >= LANES; left -= LANES, at += LANES) {
             for (int j = 0; j < GROUP; j++) {
-                V d = distance(v_load(at + j * VLANES), m);
+                V d = distance(v_load(at + j * VLANES), false, m);
                 acc[j] += d;
                 if (with_squares) acc2[j] += d * d;
             }
@@ -45,7 +46,7 @@ VINLINE void add_block(bool with_squares, both_rows *a, const real *x, int64_t n
         for (int j = 0; j < GROUP; j++) {
             int64_t done = n - left + (first + j) * VLANES;
             V d = v_set(0);
-            if (done < n) d = distance(load_some(x + done, n - done), m);
+            if (done < n) d = distance(load_some(x + done, n - done), false, m);
             if (n - done < VLANES && done < n) d = first_lanes_or(d, (int)(n - done), 0);
             distances[first + j] = acc[j] + d;
             if (with_squares) squares[first + j] = acc2[j] + d * d;
@@ -154,7 +155,7 @@ static bool is_moderate(real variance)
 
 /* The mean is the first element plus the mean distance from it: exact where all are equal. The squares of these
  * distances are no smaller than those from the mean, and at most n + 1 times as large in total. */
-static void find_center(const strip *s, const wg__center_attr *a, real *mean, real *unit)
+static void find_center(const strip *s, const wg__center_attr *a, real *mean, real *rest, real *unit)
 {
     sums to;
     bool again = false;
@@ -167,19 +168,21 @@ static void find_center(const strip *s, const wg__center_attr *a, real *mean, re
     }
     if (again) sum_strip(s, a, &to);
     for (int c = 0; c < s->width; c++) {
-        mean[c] = a->centered ? (to.first[c] + to.distance[c] / (real)s->n) / to.unit[c] : 0;
+        const real apart = a->centered ? to.distance[c] / (real)s->n : 0, sum = to.first[c] + apart;
+        mean[c] = sum / to.unit[c];
+        rest[c] = rest_of(to.first[c], apart, sum) / to.unit[c];
         unit[c] = to.unit[c];
     }
 }
 
-/* out[2, n]: the means, and the units; of no elements 0 and 1. */
+/* out[3, n]: the means, the rests, and the units; of no elements 0, 0 and 1. */
 void WG__K(center)(const wg_args *args, int64_t task)
 {
     const wg__center_attr *a = args->attr;
-    int64_t each = wg__center_block(args), n = args->out.numel / 2, at = task * each, stop = min64(at + each, n);
-    real *mean = args->out.data, *unit = mean + n;
+    int64_t each = wg__center_block(args), n = args->out.numel / 3, at = task * each, stop = min64(at + each, n);
+    real *mean = args->out.data, *rest = mean + n, *unit = rest + n;
     if (args->in[0].numel == 0) {
-        for (; at < stop; at++) mean[at] = 0, unit[at] = 1;
+        for (; at < stop; at++) mean[at] = rest[at] = 0, unit[at] = 1;
         return;
     }
     const sum_axes all = axes_sort(&args->in[0], a->mask);
@@ -190,6 +193,6 @@ void WG__K(center)(const wg_args *args, int64_t task)
         const int64_t left = min64(all.kept.size[last] - at % all.kept.size[last], stop - at);
         s.x = (const real *)args->in[0].data + axes_offset(&all.kept, at);
         s.width = s.columns ? (int)min64(left, COLUMNS) : 1;
-        find_center(&s, a, mean + at, unit + at);
+        find_center(&s, a, mean + at, rest + at, unit + at);
     }
 }

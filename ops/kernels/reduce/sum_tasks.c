@@ -26,7 +26,7 @@ int64_t wg__center_block(const wg_args *args)
     const wg__center_attr *attr = args->attr;
     int last = in->rank - 1;
     while (last > 0 && in->size[last] == 1) last--;
-    return block(in->numel, args->out.numel / 2, last < 0 || attr->mask >> last & 1);
+    return block(in->numel, args->out.numel / 3, last < 0 || attr->mask >> last & 1);
 }
 
-int64_t wg__center_tasks(const wg_args *args) { return ceil_div(args->out.numel / 2, wg__center_block(args)); }
+int64_t wg__center_tasks(const wg_args *args) { return ceil_div(args->out.numel / 3, wg__center_block(args)); }
