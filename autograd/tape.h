@@ -50,8 +50,8 @@ typedef struct wg_tape_options {
     wg_pool *pool;          /* worker threads, not owned by the tape; NULL: the calling thread only */
     uint64_t seed;          /* of all random numbers on this tape; default 0 */
     bool eager;             /* run each operation as soon as it is recorded, for stepping with a debugger */
-    bool locate_nonfinite;  /* a run that produces NaN or Inf fails and names the first operation that did so. -Inf
-                               does not count where it is a constant or an operand was -Inf: a mask */
+    bool locate_nonfinite;  /* a run that produces NaN or Inf fails and names the first operation that did so.
+                               Constants do not count, nor does -Inf where an operand was -Inf: a mask */
     bool remat;             /* choose rematerialization regions: less memory, more time; see wg_remat_begin */
     bool profile;           /* measure the time of every instruction, for wg_dump_profile */
     size_t plan_bytes;      /* of cached plans and their packed weights; the last plan is always kept. 0: 512 MiB */

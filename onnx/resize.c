@@ -55,13 +55,16 @@ static method method_of(const wg__onnx_node *node)
 typedef struct axis_plan {
     const method *method;
     int64_t n, m;
-    double scale;      /* m / n, as given */
+    double scale;      /* m / n, or as given */
+    bool is_given;     /* the scale: m is the whole part of scale n */
     double start, end; /* of the region, for TF_CROP_AND_RESIZE */
 } axis_plan;
 
-/* x / scale, for the nearest element a quotient of f32, as elsewhere: 1.5 / 0.6 is 2.5 then, not a little less. */
+/* x / scale. By a given scale, the nearest element is that of a quotient in f32, as elsewhere: 1.5 / 0.6 is 2.5 then, not
+ * a little less. */
 static double unscaled(const axis_plan *p, double x)
 {
+    if (!p->is_given) return x * (double)p->n / (double)p->m;
     const bool f32 = p->method->mode == NEAREST && p->n <= EXACT_IN_F32 && p->m <= EXACT_IN_F32;
     return f32 ? (double)((float)x / (float)p->scale) : x / p->scale;
 }
@@ -202,7 +205,7 @@ static wg_tensor resize_axis(wg__call *c, wg_tensor x, int axis, const axis_plan
 /* Stores a size of the result; false if it is none. */
 static bool set_size(axis_plan *p, double m)
 {
-    const bool fits = m >= 0 && m < INT32_MAX && p->scale > 0 && p->n > 0;
+    const bool fits = m >= 0 && m < INT32_MAX && p->scale > 0 && (p->n > 0 || m == 0);
     p->m = fits ? (int64_t)m : 0;
     return fits;
 }
@@ -220,7 +223,7 @@ static bool keep_ratio(axis_plan *p, const int *axes, int n)
     }
     for (int i = 0; i < n && keep != STRETCH; i++) {
         axis_plan *one = &p[axes[i]];
-        one->scale = scale;
+        one->scale = scale, one->is_given = true;
         fits = fits && set_size(one, floor(scale * (double)one->n + 0.5));
     }
     return fits;
@@ -250,11 +253,13 @@ static bool plans_of(wg__call *c, const wg_shape *x, const method *how, axis_pla
     if (wg__call_failed(c)) return false;
     bool fits = n > 0 && n <= x->rank && (n_sizes == n || n_scales == n) && (!crop || n_roi == 2 * n);
     for (int64_t i = 0; i < n_roi && fits; i++) fits = fabs(roi[i]) <= FLT_MAX;
-    for (int i = 0; i < x->rank; i++) p[i] = (axis_plan){how, x->size[i], x->size[i], 1, 0, 1};
+    for (int i = 0; i < x->rank; i++)
+        p[i] = (axis_plan){.method = how, .n = x->size[i], .m = x->size[i], .scale = 1, .end = 1};
     for (int i = 0; fits && i < n; i++) {
         axes[i] = wg__call_axis(c, n_axes >= 0 ? listed[i] : i, x->rank);
         axis_plan *one = &p[axes[i]];
-        one->scale = n_sizes == n ? (double)sizes[i] / (double)one->n : scales[i];
+        one->is_given = n_sizes != n;
+        one->scale = one->is_given ? scales[i] : one->n > 0 ? (double)sizes[i] / (double)one->n : 1;
         fits = set_size(one, n_sizes == n ? (double)sizes[i] : (double)floorf((float)one->scale * (float)one->n));
         if (roi) one->start = roi[i], one->end = roi[n + i];
     }

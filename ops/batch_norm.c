@@ -52,5 +52,5 @@ wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, dou
     wg__centered c = wg__center(x, over, true, epsilon);
     if (mean) *mean = wg_reshape(c.mean, WG_DIMS(shape.size[1]));
     if (var) *var = wg_reshape(wg_div(wg_div(c.variance, c.unit), c.unit), WG_DIMS(shape.size[1]));
-    return scaled(c.x, c.scale, weight, bias);
+    return scaled(c.x, wg__center_scale(&c, epsilon), weight, bias);
 }

@@ -66,8 +66,12 @@ wg__centered wg__center(wg_tensor x, uint32_t mask, bool centered, double epsilo
     for (int i = 0; i < wg_rank(x); i++)
         if (mask >> i & 1) axes.axis[axes.n++] = i;
     c.variance = wg__mean_or_zero(wg_square(wg_mul(c.x, c.unit)), axes);
-    /* (sqrt(epsilon) unit)^2 is at most 1. */
-    wg_tensor rest = wg_square(wg_mul(c.unit, wg__constant(x, sqrt(epsilon))));
-    c.scale = wg_mul(wg_rsqrt(wg_add(c.variance, rest)), c.unit);
     return c;
+}
+
+wg_tensor wg__center_scale(const wg__centered *c, double epsilon)
+{
+    /* (sqrt(epsilon) unit)^2 is at most 1. */
+    const wg_tensor rest = wg_square(wg_mul(c->unit, wg__constant(c->x, sqrt(epsilon))));
+    return wg_mul(wg_rsqrt(wg_add(c->variance, rest)), c->unit);
 }

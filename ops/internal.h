@@ -165,9 +165,10 @@ wg_tensor wg__reduced(wg_tensor x, wg_reduction reduction);
 typedef struct wg__centered {
     wg_tensor x, mean;        /* x - mean; not centered: x, and a mean of 0 */
     wg_tensor unit, variance; /* variance: the mean of (x unit)^2 */
-    wg_tensor scale;          /* 1 / sqrt(mean of x^2 + epsilon) */
 } wg__centered;
 wg__centered wg__center(wg_tensor x, uint32_t mask, bool centered, double epsilon);
+/* 1 / sqrt(mean of x^2 + epsilon) */
+wg_tensor wg__center_scale(const wg__centered *c, double epsilon);
 
 /* ---- windows (conv.c) -------------------------------------------------------------------------------- */
 

@@ -49,9 +49,10 @@ static wg_tensor grad_formula(const wg_tensor *in, int n_in, const void *attr)
 {
     const wg__norm_attr *norm = attr;
     wg__centered c = wg__center(in[0], 1u << (wg_rank(in[0]) - 1), norm->centered, norm->epsilon);
-    wg_tensor a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1], y = wg_mul(c.x, c.scale);
+    const wg_tensor scale = wg__center_scale(&c, norm->epsilon), y = wg_mul(c.x, scale);
+    wg_tensor a = n_in > 2 && !wg_is_nil(in[2]) ? wg_mul(in[1], in[2]) : in[1];
     wg_tensor rest = norm->centered ? wg_sub(a, row_mean(a)) : a;
-    return wg_mul(c.scale, wg_sub(rest, wg_mul(y, row_mean(wg_mul(a, y)))));
+    return wg_mul(scale, wg_sub(rest, wg_mul(y, row_mean(wg_mul(a, y)))));
 }
 
 static wg_tensor grad_vjp(const wg_vjp_args *v, int k) { return wg__composed_vjp(v, k, grad_formula); }

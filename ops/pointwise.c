@@ -35,12 +35,6 @@ static wg_tensor inside(wg_tensor x, wg_tensor low, wg_tensor high)
     return wg_logical_and(wg_greater_equal(x, low), wg_less_equal(x, high));
 }
 
-static wg_tensor one_minus_square(wg_tensor x)
-{
-    wg_tensor one = wg__constant(x, 1);
-    return wg_mul(wg_sub(one, x), wg_add(one, x));
-}
-
 /* a / b, and 0 where b is 0, as its derivatives are there. */
 static wg_tensor div_or_zero(wg_tensor a, wg_tensor b)
 {

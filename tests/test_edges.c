@@ -236,6 +236,21 @@ static void far_from_zero(void)
     }
 }
 
+/* (1 - x^2)^-1/2 and 1 / (1 - x^2), differentiated near 0, where (1 - x) - (1 + x) cancels, and at 1. */
+static void second_derivatives_of_asin(void)
+{
+    for (int i = 0; i < 2; i++) {
+        wg_tensor x = ROW(floats[i], 1e-10, -1e-7, 0.5, 1), one = wg_ones_like(x);
+        wg_tensor first[] = {wg_grad1(wg_asin(x), x, one), wg_grad1(wg_acos(x), x, one),
+                             wg_grad1(wg_atanh(x), x, one)};
+        const double slope = 0.5 * pow(0.75, -1.5), of_atanh = 1 / (0.75 * 0.75);
+        EXPECT("asin''", wg_mul(wg_grad1(first[0], x, one), ROW(floats[i], 1e10, 1e7, 1, 1)), 1, -1, slope, inf);
+        EXPECT("acos''", wg_mul(wg_grad1(first[1], x, one), ROW(floats[i], 1e10, 1e7, 1, 1)), -1, 1, -slope, -inf);
+        EXPECT("atanh''", wg_mul(wg_grad1(first[2], x, one), ROW(floats[i], 1e10, 1e7, 1, 1)), 2, -2, of_atanh,
+               inf);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const test tests[] = {
@@ -254,6 +269,7 @@ int main(int argc, char **argv)
         ON_TAPE(centered_rmsprop_of_large_gradients),
         ON_TAPE(adam_without_momentum),
         ON_TAPE(far_from_zero),
+        ON_TAPE(second_derivatives_of_asin),
     };
     return RUN_TESTS(tests);
 }

@@ -62,8 +62,37 @@ static void located_in_pieces(void)
     wg_tape_free(strict);
 }
 
+/* Infinite constants that a choice leaves out, and scales that nobody reads, are none: planned, unfused and eager. */
+static void finite_programs_run(void)
+{
+    static const float rows[] = {0, 0, 0, 1, 2, 3};
+    for (int k = 0; k < 6 * 3; k++) {
+        wg_tape_options options = wg_tape_defaults();
+        options.locate_nonfinite = true;
+        options.eager = k / 6 == 2;
+        options.plan = k / 6 == 1 ? "-fuse" : NULL;
+        wg_tape *strict = wg_tape_new(options);
+        wg_tensor x = wg_data(strict, WG_F32, WG_DIMS(2, 3), rows), y;
+        switch (k % 6) {
+        case 0: y = wg_norm(x, WG_AXES(1), false); break;
+        case 1: y = wg_normalize(x, 1, 1e-12); break;
+        case 2: y = wg_cdist(x, x); break;
+        case 3: y = wg_median(x, 1, false); break;
+        case 4: y = wg_std(x, WG_AXES(1), false, 1); break;
+        default:
+            y = wg_ctc_loss(wg_reshape(wg_log_softmax(x, 1), WG_DIMS(2, 1, 3)),
+                            wg_data(strict, WG_I32, WG_DIMS(1, 1), (int32_t[]){1}),
+                            wg_data(strict, WG_I32, WG_DIMS(1), (int32_t[]){2}),
+                            wg_data(strict, WG_I32, WG_DIMS(1), (int32_t[]){1}), 0, WG_SUM);
+        }
+        if (wg_eval(&y, 1) != WG_OK) FAIL("%d: %s", k, wg_tape_message(strict));
+        (void)wg_tape_reset(strict);
+        wg_tape_free(strict);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    static const test tests[] = {TEST_CASE(located), TEST_CASE(located_in_pieces)};
+    static const test tests[] = {TEST_CASE(located), TEST_CASE(located_in_pieces), TEST_CASE(finite_programs_run)};
     return RUN_TESTS(tests);
 }

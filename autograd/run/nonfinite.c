@@ -1,6 +1,7 @@
-/* The option locate_nonfinite: which instruction made the first NaN or infinity. One whose result has minus infinity
- * does not count if it was written (a constant) or if an operand had one: masks of minus infinity pass through
- * additions, choices, scaling and log-softmax until a softmax or a maximum takes them away. */
+/* The option locate_nonfinite: which instruction made the first NaN or infinity. One without operands does not count: it
+ * writes a constant, which a choice may leave out. Nor does one whose result has minus infinity if an operand had one:
+ * masks of minus infinity pass through additions, choices, scaling and log-softmax until a softmax or a maximum takes
+ * them away. */
 #include "run.h"
 
 #include <math.h>
@@ -42,13 +43,13 @@ static bool load_has_minus_infinity(const wg__chain *chain, const wg__chain_oper
 bool wg__reads_minus_infinity(const wg__instr *instr)
 {
     if (instr->kind == WG__INSTR_CHAIN) {
-        bool has = instr->chain->n_loads == 0;
+        bool has = false;
         for (int i = 0; i < instr->chain->n_loads; i++)
             has |= load_has_minus_infinity(instr->chain, &instr->chain->loads[i]);
         return has;
     }
     if (instr->kind != WG__INSTR_KERNEL) return false;
-    bool has = instr->args->n_in == 0;
+    bool has = false;
     for (int i = 0; i < instr->args->n_in; i++) {
         const wg_operand *x = &instr->args->in[i];
         if (x->data && wg_dtype_is_float(x->dtype))
@@ -83,12 +84,20 @@ static bool result_of(const wg__instr *instr, const void **data, wg_dtype *dtype
     return false;
 }
 
-int64_t wg__first_bad(const wg_tape *tape, const wg__instr *instr, bool minus_infinity)
+/* A copy of a constant is one. */
+static bool is_constant(const wg_tape *tape, const wg__instr *instr, uint32_t op)
 {
+    return (instr->kind == WG__INSTR_CHAIN && instr->chain->n_loads == 0) ||
+           (op && tape->interned.ops[op]->max_in == 0);
+}
+
+int64_t wg__first_bad(const wg_tape *tape, const wg__plan *plan, uint32_t i, bool minus_infinity)
+{
+    const wg__instr *instr = &plan->instrs[i];
     const void *x;
     wg_dtype dtype;
     int64_t numel;
-    if (!result_of(instr, &x, &dtype, &numel)) return -1;
+    if (is_constant(tape, instr, plan->origins[i].op) || !result_of(instr, &x, &dtype, &numel)) return -1;
     int64_t at = tape->structural->first_nonfinite(dtype, x, numel);
     if (!minus_infinity || at < 0) return at;
     for (; at < numel; at++)

@@ -90,7 +90,7 @@ static void walk_searching(walk *w)
         const wg__instr *instr = &w->plan->instrs[i];
         const bool minus_infinity = !w->nonfinite && wg__reads_minus_infinity(instr); /* it may be overwritten */
         run_all(w, i, 0, w->tape->run->scratch);
-        int64_t at = w->nonfinite ? -1 : wg__first_bad(w->tape, instr, minus_infinity);
+        int64_t at = w->nonfinite ? -1 : wg__first_bad(w->tape, w->plan, i, minus_infinity);
         if (at < 0) continue;
         w->nonfinite = true;
         w->nonfinite_instr = i;

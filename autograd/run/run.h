@@ -77,10 +77,11 @@ const char *wg__op_name(const wg_tape *tape, uint32_t op);
 
 /* ---- nonfinite.c ---- */
 
-/* Before it runs: whether its result may have minus infinity, for it reads one, or is a constant. */
+/* Before it runs: whether its result may have minus infinity, for it reads one. */
 bool wg__reads_minus_infinity(const wg__instr *instr);
-/* The first element of its result that is NaN or infinite, except for minus infinity if that may be; -1: none. */
-int64_t wg__first_bad(const wg_tape *tape, const wg__instr *instr, bool minus_infinity);
+/* The first element of its result that is NaN or infinite, except for minus infinity if that may be; -1: none, or it
+ * writes a constant. */
+int64_t wg__first_bad(const wg_tape *tape, const wg__plan *plan, uint32_t instr, bool minus_infinity);
 
 /* ---- profile.c ---- */
 

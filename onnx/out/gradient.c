@@ -17,6 +17,7 @@ COMPOSED(log1p_grad, DIV(a, ADD(N(1), b)))
 COMPOSED(sqrt_grad, DIV(MUL(N(0.5), a), b))
 COMPOSED(rsqrt_grad, MUL(MUL(MUL(MUL(N(-0.5), a), b), b), b))
 COMPOSED(square_grad, MUL(N(2), MUL(a, b)))
+COMPOSED(one_minus_square, MUL(SUB(N(1), a), ADD(N(1), a)))
 COMPOSED(reciprocal_grad, MUL(MUL(NODE1("Neg", a), b), b))
 COMPOSED(tanh_grad, MUL(a, SUB(N(1), MUL(b, b))))
 COMPOSED(erf_grad, MUL(MUL(a, NODE1("Exp", NODE1("Neg", MUL(b, b)))), N(1.12837916709551257390)))
@@ -114,6 +115,7 @@ const wg__row wg__out_gradient[] = {
     {"logsumexp_grad", NULL, logsumexp_grad},
     {"maximum_grad", NULL, out_maximum_grad},
     {"mul_log", NULL, out_mul_log},
+    {"one_minus_square", NULL, out_one_minus_square},
     {"one_minus_twice", NULL, out_one_minus_twice},
     {"pow_grad", NULL, out_pow_grad},
     {"reciprocal_grad", NULL, out_reciprocal_grad},
