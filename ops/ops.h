@@ -395,7 +395,7 @@ WG_API wg_tensor wg_batch_norm(wg_tensor x, wg_tensor weight, wg_tensor bias, wg
 WG_API wg_tensor wg_batch_norm_train(wg_tensor x, wg_tensor weight, wg_tensor bias, double epsilon, wg_tensor *mean,
                                      wg_tensor *var);
 /* In training mode: 0 with probability p in [0, 1], else x / (1 - p), drawn anew in each step (see wg_set_step); in
- * evaluation mode x (Srivastava et al. 2014). */
+ * evaluation mode x (Srivastava et al. 2014). NaN where an infinity or NaN is dropped: it is multiplied by 0. */
 WG_API wg_tensor wg_dropout(wg_tensor x, double p);
 
 /* ---- parts of transformers --------------------------------------------------------------------------------------- */
