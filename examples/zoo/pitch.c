@@ -43,10 +43,10 @@ static void run_window(const zoo *z, const float *x, activity *a, int64_t first)
 {
     wg_tensor y[2]; /* struck, sounds */
     const wg_entry in = input_of(1, x);
-    zoo_apply(z, z->tape, &in, y, 2);
-    zoo_eval(z, y, 2);
-    const float *struck = wg_value(y[0]), *sounds = wg_value(y[1]);
-    for (int64_t t = EDGE; sounds && t < FRAMES - EDGE && first + t < a->frames; t++) {
+    zoo_run(z, &in, y, 2);
+    const wg_shape shape = WG_DIMS(1, FRAMES, KEYS);
+    const float *struck = zoo_floats(z, y[0], shape), *sounds = zoo_floats(z, y[1], shape);
+    for (int64_t t = EDGE; t < FRAMES - EDGE && first + t < a->frames; t++) {
         if (first + t < 0) continue;
         memcpy(a->struck + (first + t) * KEYS, struck + t * KEYS, KEYS * sizeof *struck);
         memcpy(a->sounds + (first + t) * KEYS, sounds + t * KEYS, KEYS * sizeof *sounds);
@@ -60,12 +60,10 @@ static activity listen(const zoo *z, const float *sound, int64_t n)
     float *x = app_room(WINDOW, sizeof *x);
     a.sounds = app_room(a.frames * KEYS, sizeof *a.sounds);
     a.struck = app_room(a.frames * KEYS, sizeof *a.struck);
-    wg_no_grad_begin(z->tape);
     for (int64_t at = -EDGE * HOP; at < n - EDGE * HOP; at += STEP) {
         for (int64_t i = 0; i < WINDOW; i++) x[i] = at + i >= 0 && at + i < n ? sound[at + i] : 0;
         run_window(z, x, &a, at / HOP);
     }
-    wg_no_grad_end(z->tape);
     free(x);
     return a;
 }
@@ -146,8 +144,8 @@ static double f1(const zoo *z, double *loss)
     zoo_apply(z, z->tape, &in, y, 2);
     y[2] = wg_binary_cross_entropy_probabilities(y[1], truth, WG_MEAN);
     zoo_eval(z, y, 3);
-    const float *p = wg_value(y[1]);
-    for (int64_t i = 0; p && i < (int64_t)TEST * FRAMES * KEYS; i++) {
+    const float *p = zoo_floats(z, y[1], WG_DIMS(TEST, FRAMES, KEYS));
+    for (int64_t i = 0; i < (int64_t)TEST * FRAMES * KEYS; i++) {
         const bool is = labels[TRAIN + i / (FRAMES * KEYS)][i / KEYS % FRAMES][i % KEYS] > 0;
         hits += p[i] >= 0.3F && is;
         found += p[i] >= 0.3F;
@@ -193,7 +191,7 @@ int main(int argc, char **argv)
     app_parse(argc, argv, "pitch [options] FILE.wav",
               "Lists the notes of a sound (begin, length, name), by basic-pitch.", options);
     if (files.n != 1 && !z.tune && !z.check) app_usage("give a WAV file, or --tune");
-    zoo_open(&z, "nmp.onnx", false);
+    zoo_open(&z, "nmp.onnx", 1, 2, false);
     if (z.check) {
         uint64_t random = 1;
         make_up(sounds[0], labels[0], &random);

@@ -48,10 +48,9 @@ static float next(const zoo *z, window *w, const float *sound)
     memmove(w->x, w->x + HOP, CONTEXT * sizeof *w->x);
     memcpy(w->x + CONTEXT, sound, HOP * sizeof *w->x);
     inputs_of(in, 1, w->x, w->state);
-    zoo_apply(z, z->tape, in, y, 2);
-    zoo_eval(z, y, 2);
-    const float p = (float)wg_item(y[0]);
-    if (wg_read(y[1], w->state, sizeof w->state) != WG_OK) app_fail("%s", wg_tape_message(z->tape));
+    zoo_run(z, in, y, 2);
+    const float p = *zoo_floats(z, y[0], WG_DIMS(1, 1));
+    memcpy(w->state, zoo_floats(z, y[1], WG_DIMS(2, 1, STATE)), sizeof w->state);
     app_end_step(z->tape);
     return p;
 }
@@ -63,7 +62,6 @@ static void detect(const zoo *z, const char *path)
     window w = {.x = {0}};
     double speech = 0;
     bool speaking = false;
-    wg_no_grad_begin(z->tape);
     for (int64_t at = 0; at + HOP <= frames; at += HOP) {
         const float p = next(z, &w, sound + at);
         const bool now = p >= (speaking ? 0.35F : 0.5F); /* with hysteresis, as Silero's own code */
@@ -73,7 +71,6 @@ static void detect(const zoo *z, const char *path)
         speaking = now;
     }
     if (speaking) printf(" to %8.2f s: speech\n", (double)frames / RATE);
-    wg_no_grad_end(z->tape);
     app_result("sound: %.2f s, speech: %.2f s", (double)frames / RATE, speech);
     free(sound);
 }
@@ -143,8 +140,8 @@ static double accuracy(const zoo *z, double *loss)
     const wg_tensor mean = wg_binary_cross_entropy_probabilities(
         p, wg_data(z->tape, WG_F32, WG_DIMS(TEST, T), labels[TRAIN]), WG_MEAN);
     zoo_eval(z, (wg_tensor[]){p, mean}, 2);
-    const float *numbers = wg_value(p);
-    for (int64_t i = 0; numbers && i < TEST; i++)
+    const float *numbers = zoo_floats(z, p, WG_DIMS(TEST, T));
+    for (int64_t i = 0; i < TEST; i++)
         for (int64_t t = 0; t < T; t++) right += (numbers[i * T + t] >= 0.5F) == (labels[TRAIN + i][t] >= 0.5F);
     *loss = wg_item(mean);
     app_end_step(z->tape);
@@ -176,7 +173,7 @@ int main(int argc, char **argv)
     app_name("vad");
     app_parse(argc, argv, "vad [options] FILE.wav", "Says when somebody speaks, by Silero VAD.", options);
     if (files.n != 1 && !z.tune && !z.check) app_usage("give a WAV file, or --tune");
-    zoo_open(&z, "silero_vad.onnx", true);
+    zoo_open(&z, "silero_vad.onnx", 3, 2, true);
     if (z.check) {
         wg_entry in[3];
         window w = {.x = {0}};
