@@ -128,8 +128,7 @@ static double accuracy(const task *t, double *loss)
     zoo_eval(t->z, (wg_tensor[]){s, mean}, 2);
     const float *cosine = zoo_floats(t->z, s, WG_DIMS(t->test.n, CLASSES));
     int64_t right = 0;
-    for (int64_t i = 0; i < t->test.n; i++)
-        right += (cosine[2 * i + 1] > cosine[2 * i]) == (t->of[i] == 1);
+    for (int64_t i = 0; i < t->test.n; i++) right += (cosine[2 * i + 1] > cosine[2 * i]) == (t->of[i] == 1);
     *loss = wg_item(mean);
     app_end_step(tape);
     return 100.0 * (double)right / (double)t->test.n;

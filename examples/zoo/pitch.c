@@ -24,8 +24,6 @@ enum {
     SAMPLES = TRAIN + TEST
 };
 
-static const double pi = 3.14159265358979323846;
-
 static wg_entry input_of(int64_t n, const float *x)
 {
     return (wg_entry){.dtype = WG_F32, .shape = WG_DIMS(n, WINDOW, 1), .data = x};
@@ -98,11 +96,6 @@ static int64_t print_notes(const activity *a)
 
 static float sounds[SAMPLES][WINDOW], labels[SAMPLES][FRAMES][KEYS];
 
-static double uniform(uint64_t *random, double low, double high)
-{
-    return low + (high - low) * (double)app_draw(random, 1 << 24) / (1 << 24);
-}
-
 /* A bar of metal: the fundamental and partials at 2.76 and 5.4 times its frequency, dying away. */
 static void strike(float *sound, float (*label)[KEYS], int key, int64_t first, int64_t last, double loud)
 {
@@ -111,17 +104,17 @@ static void strike(float *sound, float (*label)[KEYS], int key, int64_t first, i
     for (int64_t i = first * HOP; i < last * HOP && i < WINDOW; i++) {
         const double time = (double)(i - first * HOP) / RATE;
         for (int p = 0; p < 3; p++)
-            sound[i] += (float)(loud * part[p] * exp(-1.5 * time) * sin(2 * pi * hertz * partial[p] * time));
+            sound[i] += (float)(loud * part[p] * exp(-1.5 * time) * sin(2 * M_PI * hertz * partial[p] * time));
     }
     for (int64_t t = first; t < last && t < FRAMES; t++) label[t][key] = 1;
 }
 
 static void make_up(float *sound, float (*label)[KEYS], uint64_t *random)
 {
-    for (int i = 0; i < WINDOW; i++) sound[i] = (float)uniform(random, -0.02, 0.02);
+    for (int i = 0; i < WINDOW; i++) sound[i] = (float)app_draw_real(random, -0.02, 0.02);
     for (int note = 0; note < 8; note++) {
         const int64_t first = app_draw(random, FRAMES - 20), last = first + 15 + app_draw(random, 60);
-        strike(sound, label, 27 + (int)app_draw(random, 36), first, last, uniform(random, 0.03, 0.1));
+        strike(sound, label, 27 + (int)app_draw(random, 36), first, last, app_draw_real(random, 0.03, 0.1));
     }
 }
 

@@ -23,8 +23,6 @@ enum {
     SAMPLES = TRAIN + TEST
 };
 
-static const double pi = 3.14159265358979323846;
-
 /* ---- detection ---- */
 
 typedef struct window {
@@ -80,30 +78,26 @@ static void detect(const zoo *z, const char *path)
 static float sounds[SAMPLES][CONTEXT + T * HOP];
 static float labels[SAMPLES][T]; /* 1: somebody speaks */
 
-static double uniform(uint64_t *random, double low, double high)
-{
-    return low + (high - low) * (double)app_draw(random, 1 << 24) / (1 << 24);
-}
-
 /* Harmonics with two formants, and four syllables a second, over windows first .. last - 1; noise everywhere. */
 static void make_up(float *sound, float *label, uint64_t *random)
 {
     enum { HARMONICS = 20 };
     const int64_t first = app_draw(random, T / 2), last = first + T / 4 + app_draw(random, T / 2);
-    const double pitch = uniform(random, 90, 250), rise = uniform(random, -20, 20),
-                 loud = uniform(random, 0.01, 0.03);
-    const double formant[2] = {uniform(random, 300, 800), uniform(random, 1000, 2200)};
-    double phase = uniform(random, 0, 1), part[HARMONICS + 1];
+    const double pitch = app_draw_real(random, 90, 250), rise = app_draw_real(random, -20, 20),
+                 loud = app_draw_real(random, 0.01, 0.03);
+    const double formant[2] = {app_draw_real(random, 300, 800), app_draw_real(random, 1000, 2200)};
+    double phase = app_draw_real(random, 0, 1), part[HARMONICS + 1];
     for (int h = 1; h <= HARMONICS; h++)
         part[h] =
             1 / (1 + pow((h * pitch - formant[0]) / 120, 2)) + 1 / (1 + pow((h * pitch - formant[1]) / 120, 2));
     for (int64_t i = 0; i < CONTEXT + T * HOP; i++) {
-        const double time = (double)i / RATE, syllable = 0.5 - 0.5 * cos(2 * pi * 4 * time);
+        const double time = (double)i / RATE, syllable = 0.5 - 0.5 * cos(2 * M_PI * 4 * time);
         const int64_t at = (i - CONTEXT) / HOP;
         double voice = 0;
         phase += (pitch + rise * sin(9 * time)) / RATE;
-        for (int h = 1; h <= HARMONICS && at >= first && at < last; h++) voice += part[h] * sin(2 * pi * h * phase);
-        sound[i] = (float)(loud * syllable * voice + uniform(random, -0.06, 0.06));
+        for (int h = 1; h <= HARMONICS && at >= first && at < last; h++)
+            voice += part[h] * sin(2 * M_PI * h * phase);
+        sound[i] = (float)(loud * syllable * voice + app_draw_real(random, -0.06, 0.06));
     }
     for (int64_t t = 0; t < T; t++) label[t] = t >= first && t < last;
 }
@@ -178,7 +172,7 @@ int main(int argc, char **argv)
         wg_entry in[3];
         window w = {.x = {0}};
         uint64_t random = 1;
-        for (int i = 0; i < WINDOW; i++) w.x[i] = (float)uniform(&random, -0.1, 0.1);
+        for (int i = 0; i < WINDOW; i++) w.x[i] = (float)app_draw_real(&random, -0.1, 0.1);
         inputs_of(in, 1, w.x, w.state);
         zoo_check(&z, in);
     } else if (z.tune)

@@ -18,7 +18,8 @@ void zoo_open(zoo *z, const char *file, int inputs, int outputs, bool train_cons
     if (!z->model) app_fail("%s", error.text);
     const size_t in = wg_onnx_input_count(z->model), out = wg_onnx_output_count(z->model);
     if (in != (size_t)inputs || out < (size_t)outputs || out > MOST)
-        app_fail("%s: has %zu inputs and %zu outputs, not %d and %d to %d", z->path, in, out, inputs, outputs, MOST);
+        app_fail("%s: has %zu inputs and %zu outputs, not %d and %d to %d", z->path, in, out, inputs, outputs,
+                 MOST);
     z->tape = app_tape_new(z->threads, 0, NULL, &z->pool);
     wg_set_training(z->tape, false);
 }

@@ -23,8 +23,8 @@ typedef struct zoo {
         {APP_TEXT, "check", &(z)->check, "DIR", "for check.py: write arrays there, run once a line of stdin"},     \
         APP_THREADS(&(z)->threads)
 
-/* Opens a model of so many inputs, and of so many outputs or more, and makes the tape. A missing, bad or other file ends
- * the program. */
+/* Opens a model of so many inputs, and of so many outputs or more, and makes the tape. A missing, bad or other file
+ * ends the program. */
 void zoo_open(zoo *z, const char *file, int inputs, int outputs, bool train_constants);
 void zoo_close(zoo *z);
 
@@ -47,8 +47,8 @@ void zoo_check(const zoo *z, const wg_entry *inputs);
 void zoo_tune(const zoo *z, wg_tensor (*loss)(void *context, const wg_fit_batch *batch), void *context,
               int64_t samples, int64_t batch, double lr);
 
-/* A WAV file's channels as one, resampled to `rate` by linear interpolation; the caller frees it. A bad file, and one of
- * less than 1000 Hz, whose result could be huge, ends the program. */
+/* A WAV file's channels as one, resampled to `rate` by linear interpolation; the caller frees it. A bad file ends the
+ * program, and so does one of less than 1000 Hz, whose result could be huge. */
 float *zoo_sound(const char *path, int64_t rate, int64_t *frames);
 
 #endif
