@@ -205,5 +205,6 @@ int main(int argc, char **argv)
     wordpiece_close(words);
     free(path);
     zoo_close(&z);
+    free(sentences.items);
     return app_end();
 }

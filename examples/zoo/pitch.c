@@ -202,5 +202,6 @@ int main(int argc, char **argv)
         free(sound);
     }
     zoo_close(&z);
+    free(files.items);
     return app_end();
 }

@@ -315,5 +315,6 @@ int main(int argc, char **argv)
     free(m.results);
     wg_params_free(m.params);
     own_close(&o);
+    free(files.items);
     return app_end();
 }

@@ -180,5 +180,6 @@ int main(int argc, char **argv)
     else
         detect(&z, files.items[0]);
     zoo_close(&z);
+    free(files.items);
     return app_end();
 }
