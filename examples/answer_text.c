@@ -120,18 +120,34 @@ static void make_dictionaries(corpus *c, const words *text, int64_t training_sto
     }
 }
 
+/* A story with its question. */
+typedef struct asked {
+    const corpus *c;
+    int64_t i;
+} asked;
+
+static int by_words(const void *a, const void *b)
+{
+    const asked *x = a, *y = b;
+    const int order = sequences_compare(&x->c->story, x->i, y->i);
+    return order ? order : sequences_compare(&x->c->question, x->i, y->i);
+}
+
 /* Removes held-out questions that also occur, word for word, in the training stories. */
 static void drop_known(corpus *c)
 {
     int64_t kept = c->train;
+    const size_t n = (size_t)c->train;
+    asked *known = app_room(c->train, sizeof *known);
+    for (int64_t i = 0; i < c->train; i++) known[i] = (asked){c, i};
+    qsort(known, n, sizeof *known, by_words);
     for (int64_t i = c->train; i < c->n; i++) {
-        int64_t j = 0;
-        while (j < c->train && !(sequences_equal(&c->story, i, j) && sequences_equal(&c->question, i, j))) j++;
-        if (j < c->train) continue;
+        if (bsearch(&(asked){c, i}, known, n, sizeof *known, by_words)) continue;
         sequences_set(&c->story, kept, c->story.tokens + i * c->story.width, c->story.lengths[i]);
         sequences_set(&c->question, kept, c->question.tokens + i * c->question.width, c->question.lengths[i]);
         c->answer[kept++] = c->answer[i];
     }
+    free(known);
     c->n = kept;
 }
 

@@ -189,10 +189,10 @@ void app_check_params(const wg_params *params, const char *path)
     if (wg_params_status(params) != WG_OK) app_fail("%s", wg_params_message(params));
 }
 
-void app_save(const char *path, wg_params *params, int64_t seed)
+void app_save(const char *path, wg_params *params, int64_t step, int64_t seed)
 {
     wg_error error = {0};
-    const wg_checkpoint checkpoint = {.params = params, .seed = (uint64_t)seed};
+    const wg_checkpoint checkpoint = {.params = params, .step = (uint64_t)step, .seed = (uint64_t)seed};
     if (wg_checkpoint_save(path, &checkpoint, &error) != WG_OK) app_fail("%s", error.text);
 }
 
@@ -233,16 +233,25 @@ int64_t app_draw(uint64_t *random, int64_t n)
     return (int64_t)((*random >> 33) % (uint64_t)n);
 }
 
-/* splitmix64 (Steele et al. 2014) */
-static uint64_t mix(uint64_t x)
+double app_draw_real(uint64_t *random, double low, double high)
 {
-    x += 0x9e3779b97f4a7c15u;
+    return low + (high - low) * (double)app_draw(random, 1 << 24) / (1 << 24);
+}
+
+uint64_t app_bits(uint64_t *random)
+{
+    uint64_t x = *random += 0x9e3779b97f4a7c15u;
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;
 }
 
-uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item) { return mix(mix(mix(seed) + step) + item); }
+uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item)
+{
+    uint64_t state = app_bits(&seed) + step;
+    state = app_bits(&state) + item;
+    return app_bits(&state);
+}
 
 /* The order of an epoch with a single batch. */
 int64_t *app_shuffled(int64_t n, uint64_t seed)

@@ -63,8 +63,8 @@ void *app_room(int64_t n, size_t size);
 wg_params *app_params_new(const wg_safetensors *file, const char *storage, int64_t seed);
 /* Ends the program if the set has an error; path: of that file. */
 void app_check_params(const wg_params *params, const char *path);
-/* Writes the values of the parameters and the seed as a checkpoint. An error ends the program. */
-void app_save(const char *path, wg_params *params, int64_t seed);
+/* Writes the values of the parameters after so many steps, and the seed, as a checkpoint. An error ends the program. */
+void app_save(const char *path, wg_params *params, int64_t step, int64_t seed);
 /* A model to export: record sets inputs x[n_in], made by app_export_floats or app_export_integers, and outputs
  * y[n_out], of a batch. */
 typedef struct app_model {
@@ -101,6 +101,10 @@ wg_fit_result app_fit(wg_fit_options fit, wg_tape *tape, wg_progress progress);
 wg_loader *app_loader_new(int64_t n, int64_t batch, int64_t seed, const int32_t *lengths);
 /* The next of a sequence of random numbers 0 .. n - 1 (Knuth's MMIX generator). */
 int64_t app_draw(uint64_t *random, int64_t n);
+/* The next one from low to below high, one of 2^24, by app_draw. */
+double app_draw_real(uint64_t *random, double low, double high);
+/* The next 64 random bits (splitmix64; Steele, Lea, Flood 2014); the first state is any seed. */
+uint64_t app_bits(uint64_t *random);
 /* 64 random bits, a function of the arguments. */
 uint64_t app_random(uint64_t seed, uint64_t step, uint64_t item);
 /* 0 .. n - 1 in an order that depends on the seed, to shuffle data before a split; the caller frees it. */

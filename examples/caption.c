@@ -113,7 +113,7 @@ static bool is_unseen(const caption *c)
 {
     uint64_t hash = 0;
     for (int i = 0; i < c->length; i++) hash = (hash ^ (uint64_t)c->word[i]) * 0x100000001b3u;
-    return random_bits(&hash) % 8 == 0;
+    return app_bits(&hash) % 8 == 0;
 }
 
 static scene any_scene(uint64_t *random, bool unseen)

@@ -323,8 +323,8 @@ static double test(trainer *t, int64_t last)
     return 100 * (double)right / (double)all;
 }
 
-/* Trains; prints a line per epoch, and the result. */
-static void train(trainer *t, const settings *s)
+/* Trains; prints a line per epoch, and the result. Returns the number of steps. */
+static int64_t train(trainer *t, const settings *s)
 {
     int64_t batches = wg_loader_batches(t->loader), steps = s->epochs * batches, step = 0;
     double sum = 0, accuracy = 0, tested = 0, started = wg_seconds();
@@ -354,6 +354,7 @@ static void train(trainer *t, const settings *s)
     }
     app_result("accuracy: %.2f %%, parameters: %lld, steps: %lld, time: %.1f s", accuracy,
                (long long)wg_params_trainable(t->net.params), (long long)steps, wg_seconds() - started - tested);
+    return steps;
 }
 
 /* ---- the program ---- */
@@ -381,11 +382,11 @@ static void run(const settings *s)
                  .order = open_order(s->order_out)};
     t.optimizer = choose_optimizer(s, t.net.params);
     t.loader = app_loader_new(t.trained_on, s->batch, s->seed, NULL);
-    if (s->init_out && ranks_first()) app_save(s->init_out, t.net.params, s->seed);
+    if (s->init_out && ranks_first()) app_save(s->init_out, t.net.params, 0, s->seed);
     t.dist = ranks_begin(t.net.params, t.optimizer, s->shards, s->seed, 0);
     wg_signal_catch();
-    train(&t, s);
-    if (s->out && ranks_first()) app_save(s->out, t.net.params, s->seed);
+    const int64_t steps = train(&t, s);
+    if (s->out && ranks_first()) app_save(s->out, t.net.params, steps, s->seed);
     if (s->export && ranks_first()) export_network(&t.net, s->export, t.tape);
     if (t.order && (ferror(t.order) || fclose(t.order) != 0)) app_fail("%s: %s", s->order_out, strerror(errno));
     wg_loader_free(t.loader);

@@ -164,6 +164,7 @@ static wg_optimizer *optimizer_new(gpt *g, double lr)
 
 typedef struct outcome {
     double train_loss, val_loss, rate;
+    int64_t step;
     int stop;
 } outcome;
 
@@ -193,6 +194,7 @@ static outcome learn(gpt *g, const settings *s, stretch training, stretch valida
     wg_progress_clear();
     if (t.stop) app_note("stopped after step %lld", (long long)step);
     end.stop = t.stop;
+    end.step = step;
     end.val_loss = validate(g, &t.w, validation);
     app_watch_test(g->params, "loss", "validation", step, end.val_loss);
     wg_dist_free(t.dist);
@@ -292,7 +294,7 @@ static int32_t *read_text(gpt *g, const settings *s, size_t *size)
 
 enum { MOST_PAIRS = 16 };
 
-static void save(const gpt *g, const settings *s, const app_option *options)
+static void save(const gpt *g, const settings *s, int64_t step, const app_option *options)
 {
     wg_pair pairs[MOST_PAIRS];
     char digits[513], numbers[MOST_PAIRS][64];
@@ -301,8 +303,7 @@ static void save(const gpt *g, const settings *s, const app_option *options)
     pairs[n++] = (wg_pair){"vocabulary", vocabulary_text(&g->v, digits)};
     for (const app_option *o = options; o->type != APP_END; o++)
         if (o->saved) pairs[n] = (wg_pair){o->name, app_option_text(o, numbers[n])}, n++;
-    wg_checkpoint c = {
-        .params = g->params, .step = (uint64_t)s->steps, .seed = (uint64_t)s->seed, .metadata = pairs};
+    wg_checkpoint c = {.params = g->params, .step = (uint64_t)step, .seed = (uint64_t)s->seed, .metadata = pairs};
     c.n_metadata = n;
     wg_error error = {0};
     if (wg_checkpoint_save(s->out, &c, &error) != WG_OK) app_fail("%s", error.text);
@@ -438,11 +439,11 @@ static int train(int argc, char **argv)
     wg_signal_catch();
     outcome end = learn(&g, &s, (stretch){text, cut}, (stretch){text + cut, size - cut});
     free(text);
-    if (s.out && ranks_first()) save(&g, &s, options);
+    if (s.out && ranks_first()) save(&g, &s, end.step, options);
     if (s.export && ranks_first()) export_model(&g, s.export);
     app_watch_sample_begin();
     write_text(&g, &s);
-    app_watch_sample_end(s.steps);
+    app_watch_sample_end(end.step);
     if (!end.stop) add_results(&g, end);
     gpt_fini(&g);
     const int code = app_end();

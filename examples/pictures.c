@@ -1,21 +1,15 @@
 /* Drawing by signed distance: the distance of a pixel's centre from the edge gives its coverage. */
 #include "pictures.h"
 
+#include "app.h"
+
 #include <math.h>
 
 /* ---- random numbers ---- */
 
-uint64_t random_bits(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 double random_real(uint64_t *state, double low, double high)
 {
-    return low + (high - low) * (double)(random_bits(state) >> 11) * 0x1p-53;
+    return low + (high - low) * (double)(app_bits(state) >> 11) * 0x1p-53;
 }
 
 int random_below(uint64_t *state, int n) { return (int)random_real(state, 0, n); }
@@ -23,7 +17,7 @@ int random_below(uint64_t *state, int n) { return (int)random_real(state, 0, n);
 double random_normal(uint64_t *state)
 {
     double u = 1 - random_real(state, 0, 1), v = random_real(state, 0, 1);
-    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+    return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
 }
 
 /* ---- drawing ---- */

@@ -5,9 +5,8 @@
 
 #include <stdint.h>
 
-/* ---- random numbers: SplitMix64 (Steele, Lea, Flood 2014); the initial state is any seed ---- */
+/* ---- random numbers: of app_bits ---- */
 
-uint64_t random_bits(uint64_t *state);
 /* In [low, high). */
 double random_real(uint64_t *state, double low, double high);
 /* 0 .. n - 1 */

@@ -395,7 +395,7 @@ static void run(const settings *s, wg_tape *tape, const plan *p, result r[MODELS
         for (int k = 0; k < p->n_tasks; k++) {
             model m = model_new(kind, c[k].dictionary.size, s);
             snprintf(label, sizeof label, "%s, %s", model_names[kind], p->tasks[k]->name);
-            if (s->init_out) app_save(s->init_out, m.params, s->seed);
+            if (s->init_out) app_save(s->init_out, m.params, 0, s->seed);
             r[kind][k] = train(s, tape, &m, &c[k], label);
             if (s->sentence) classify(tape, &m, &c[k], s->sentence);
             if (s->export) export_model(&m, &c[k], s->export, tape);

@@ -35,10 +35,10 @@ int64_t sequences_longest(const sequences *s)
     return longest;
 }
 
-bool sequences_equal(const sequences *s, int64_t i, int64_t j)
+int sequences_compare(const sequences *s, int64_t i, int64_t j)
 {
-    return s->lengths[i] == s->lengths[j] && memcmp(s->tokens + i * s->width, s->tokens + j * s->width,
-                                                    (size_t)s->lengths[i] * sizeof *s->tokens) == 0;
+    if (s->lengths[i] != s->lengths[j]) return s->lengths[i] < s->lengths[j] ? -1 : 1;
+    return memcmp(s->tokens + i * s->width, s->tokens + j * s->width, (size_t)s->lengths[i] * sizeof *s->tokens);
 }
 
 sequence_batch sequences_batch(const sequences *s, wg_tape *tape, const int64_t *sample, int64_t n, int64_t padding)

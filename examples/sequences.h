@@ -16,7 +16,8 @@ void sequences_fini(sequences *s);
 void sequences_set(sequences *s, int64_t i, const int32_t *tokens, int32_t length);
 /* The length of the longest. */
 int64_t sequences_longest(const sequences *s);
-bool sequences_equal(const sequences *s, int64_t i, int64_t j);
+/* Below 0: i comes before j in an order of all sequences; 0: they are equal. */
+int sequences_compare(const sequences *s, int64_t i, int64_t j);
 
 typedef struct sequence_batch {
     wg_tensor tokens, lengths; /* i32 [n, T], [n] */

@@ -201,10 +201,14 @@ static void print_tagged(const model *m, wg_tape *tape, const corpus *c, const c
     free(logits);
 }
 
-/* The change of the logits of the first word of a held-out sentence if the last word is replaced. */
+/* The change of the logits of the first word of a held-out sentence if the last word is replaced; 0 if all are of one
+ * word, which has no later ones. */
 static double dependence(const model *m, wg_tape *tape, const corpus *c)
 {
-    const int32_t *held = c->tokens.tokens + c->train * c->tokens.width, length = c->tokens.lengths[c->train];
+    int64_t i = c->train;
+    while (i < c->n && c->tokens.lengths[i] < 2) i++;
+    if (i == c->n) return 0;
+    const int32_t *held = c->tokens.tokens + i * c->tokens.width, length = c->tokens.lengths[i];
     int32_t tokens[MOST_WORDS];
     memcpy(tokens, held, (size_t)length * sizeof *tokens);
     tokens[length - 1] = held[length - 1] == WORD_FIRST ? WORD_UNKNOWN : WORD_FIRST;

@@ -457,7 +457,7 @@ int main(int argc, char **argv)
     if (s->weights) app_check_place(s->weights);
     if (s->export) app_check_place(s->export);
     run_begin(&r);
-    if (s->init_out) app_save(s->init_out, r.m.params, s->seed);
+    if (s->init_out) app_save(s->init_out, r.m.params, 0, s->seed);
     if (s->order_out) write_order(s->order_out, &r);
     wg_signal_catch();
     wg_fit_result end = learn(&r);

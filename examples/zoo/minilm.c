@@ -72,14 +72,14 @@ static void compare(const zoo *z, const texts *t)
 {
     wg_no_grad_begin(z->tape);
     const wg_tensor e = embed(z, z->tape, t), alike = wg_matmul(e, wg_t(e));
+    wg_no_grad_end(z->tape);
     zoo_eval(z, &alike, 1);
-    const float *cosine = wg_value(alike);
-    for (int64_t i = 0; cosine && i < t->n; i++) {
+    const float *cosine = zoo_floats(z, alike, WG_DIMS(t->n, t->n));
+    for (int64_t i = 0; i < t->n; i++) {
         for (int64_t k = 0; k < t->n; k++) printf("%6.2f", cosine[i * t->n + k]);
         printf("\n");
     }
     app_end_step(z->tape);
-    wg_no_grad_end(z->tape);
 }
 
 /* ---- tuning ---- */
@@ -126,10 +126,9 @@ static double accuracy(const task *t, double *loss)
     free(every);
     const wg_tensor mean = wg_cross_entropy(wg_scale(s, 10), wg_data(tape, WG_I32, WG_DIMS(t->test.n), t->of));
     zoo_eval(t->z, (wg_tensor[]){s, mean}, 2);
-    const float *cosine = wg_value(s);
+    const float *cosine = zoo_floats(t->z, s, WG_DIMS(t->test.n, CLASSES));
     int64_t right = 0;
-    for (int64_t i = 0; cosine && i < t->test.n; i++)
-        right += (cosine[2 * i + 1] > cosine[2 * i]) == (t->of[i] == 1);
+    for (int64_t i = 0; i < t->test.n; i++) right += (cosine[2 * i + 1] > cosine[2 * i]) == (t->of[i] == 1);
     *loss = wg_item(mean);
     app_end_step(tape);
     return 100.0 * (double)right / (double)t->test.n;
@@ -188,7 +187,7 @@ int main(int argc, char **argv)
     app_parse(argc, argv, "minilm [options] SENTENCE SENTENCE ...",
               "Says how similar sentences are (cosines, a row a sentence), by all-MiniLM-L6-v2.", options);
     if (sentences.n < 1 && !z.tune) app_usage("give sentences, or --tune");
-    zoo_open(&z, "minilm.onnx", false);
+    zoo_open(&z, "minilm.onnx", 3, 1, false);
     char *path = models_path(z.folder, "minilm_vocabulary.txt");
     wordpiece *words = wordpiece_open(path);
     if (z.tune)
@@ -206,5 +205,6 @@ int main(int argc, char **argv)
     wordpiece_close(words);
     free(path);
     zoo_close(&z);
+    free(sentences.items);
     return app_end();
 }

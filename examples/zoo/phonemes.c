@@ -289,5 +289,6 @@ int main(int argc, char **argv)
     free(m.results);
     wg_params_free(m.params);
     own_close(&o);
+    free(words.items);
     return app_end();
 }

@@ -24,8 +24,6 @@ enum {
     SAMPLES = TRAIN + TEST
 };
 
-static const double pi = 3.14159265358979323846;
-
 static wg_entry input_of(int64_t n, const float *x)
 {
     return (wg_entry){.dtype = WG_F32, .shape = WG_DIMS(n, WINDOW, 1), .data = x};
@@ -43,10 +41,10 @@ static void run_window(const zoo *z, const float *x, activity *a, int64_t first)
 {
     wg_tensor y[2]; /* struck, sounds */
     const wg_entry in = input_of(1, x);
-    zoo_apply(z, z->tape, &in, y, 2);
-    zoo_eval(z, y, 2);
-    const float *struck = wg_value(y[0]), *sounds = wg_value(y[1]);
-    for (int64_t t = EDGE; sounds && t < FRAMES - EDGE && first + t < a->frames; t++) {
+    zoo_run(z, &in, y, 2);
+    const wg_shape shape = WG_DIMS(1, FRAMES, KEYS);
+    const float *struck = zoo_floats(z, y[0], shape), *sounds = zoo_floats(z, y[1], shape);
+    for (int64_t t = EDGE; t < FRAMES - EDGE && first + t < a->frames; t++) {
         if (first + t < 0) continue;
         memcpy(a->struck + (first + t) * KEYS, struck + t * KEYS, KEYS * sizeof *struck);
         memcpy(a->sounds + (first + t) * KEYS, sounds + t * KEYS, KEYS * sizeof *sounds);
@@ -60,12 +58,10 @@ static activity listen(const zoo *z, const float *sound, int64_t n)
     float *x = app_room(WINDOW, sizeof *x);
     a.sounds = app_room(a.frames * KEYS, sizeof *a.sounds);
     a.struck = app_room(a.frames * KEYS, sizeof *a.struck);
-    wg_no_grad_begin(z->tape);
     for (int64_t at = -EDGE * HOP; at < n - EDGE * HOP; at += STEP) {
         for (int64_t i = 0; i < WINDOW; i++) x[i] = at + i >= 0 && at + i < n ? sound[at + i] : 0;
         run_window(z, x, &a, at / HOP);
     }
-    wg_no_grad_end(z->tape);
     free(x);
     return a;
 }
@@ -100,11 +96,6 @@ static int64_t print_notes(const activity *a)
 
 static float sounds[SAMPLES][WINDOW], labels[SAMPLES][FRAMES][KEYS];
 
-static double uniform(uint64_t *random, double low, double high)
-{
-    return low + (high - low) * (double)app_draw(random, 1 << 24) / (1 << 24);
-}
-
 /* A bar of metal: the fundamental and partials at 2.76 and 5.4 times its frequency, dying away. */
 static void strike(float *sound, float (*label)[KEYS], int key, int64_t first, int64_t last, double loud)
 {
@@ -113,17 +104,17 @@ static void strike(float *sound, float (*label)[KEYS], int key, int64_t first, i
     for (int64_t i = first * HOP; i < last * HOP && i < WINDOW; i++) {
         const double time = (double)(i - first * HOP) / RATE;
         for (int p = 0; p < 3; p++)
-            sound[i] += (float)(loud * part[p] * exp(-1.5 * time) * sin(2 * pi * hertz * partial[p] * time));
+            sound[i] += (float)(loud * part[p] * exp(-1.5 * time) * sin(2 * M_PI * hertz * partial[p] * time));
     }
     for (int64_t t = first; t < last && t < FRAMES; t++) label[t][key] = 1;
 }
 
 static void make_up(float *sound, float (*label)[KEYS], uint64_t *random)
 {
-    for (int i = 0; i < WINDOW; i++) sound[i] = (float)uniform(random, -0.02, 0.02);
+    for (int i = 0; i < WINDOW; i++) sound[i] = (float)app_draw_real(random, -0.02, 0.02);
     for (int note = 0; note < 8; note++) {
         const int64_t first = app_draw(random, FRAMES - 20), last = first + 15 + app_draw(random, 60);
-        strike(sound, label, 27 + (int)app_draw(random, 36), first, last, uniform(random, 0.03, 0.1));
+        strike(sound, label, 27 + (int)app_draw(random, 36), first, last, app_draw_real(random, 0.03, 0.1));
     }
 }
 
@@ -146,8 +137,8 @@ static double f1(const zoo *z, double *loss)
     zoo_apply(z, z->tape, &in, y, 2);
     y[2] = wg_binary_cross_entropy_probabilities(y[1], truth, WG_MEAN);
     zoo_eval(z, y, 3);
-    const float *p = wg_value(y[1]);
-    for (int64_t i = 0; p && i < (int64_t)TEST * FRAMES * KEYS; i++) {
+    const float *p = zoo_floats(z, y[1], WG_DIMS(TEST, FRAMES, KEYS));
+    for (int64_t i = 0; i < (int64_t)TEST * FRAMES * KEYS; i++) {
         const bool is = labels[TRAIN + i / (FRAMES * KEYS)][i / KEYS % FRAMES][i % KEYS] > 0;
         hits += p[i] >= 0.3F && is;
         found += p[i] >= 0.3F;
@@ -193,7 +184,7 @@ int main(int argc, char **argv)
     app_parse(argc, argv, "pitch [options] FILE.wav",
               "Lists the notes of a sound (begin, length, name), by basic-pitch.", options);
     if (files.n != 1 && !z.tune && !z.check) app_usage("give a WAV file, or --tune");
-    zoo_open(&z, "nmp.onnx", false);
+    zoo_open(&z, "nmp.onnx", 1, 2, false);
     if (z.check) {
         uint64_t random = 1;
         make_up(sounds[0], labels[0], &random);
@@ -211,5 +202,6 @@ int main(int argc, char **argv)
         free(sound);
     }
     zoo_close(&z);
+    free(files.items);
     return app_end();
 }

@@ -152,11 +152,6 @@ static const double formants[VOWELS][3] = {/* of a, e, i, o, u, in Hz */
                                            {450, 800, 2600},
                                            {325, 700, 2500}};
 
-static double between(uint64_t *random, double low, double high)
-{
-    return low + (high - low) * (double)app_draw(random, 1 << 24) / (1 << 24);
-}
-
 /* A resonator: y_n = g x_n + 2 r cos(w) y_{n-1} - r^2 y_{n-2}. */
 static void resonate(float *x, double hertz, double width)
 {
@@ -171,13 +166,13 @@ static void resonate(float *x, double hertz, double width)
 /* Somebody says a vowel for 0.4 s, at -30 dB; its pitch falls, stays or rises. */
 static void speak(float *x, int tune, uint64_t *random)
 {
-    const double pitch = between(random, 90, 250), throat = between(random, 0.85, 1.2);
-    const double glide = (tune - 1) * between(random, 0.15, 0.3);
+    const double pitch = app_draw_real(random, 90, 250), throat = app_draw_real(random, 0.85, 1.2);
+    const double glide = (tune - 1) * app_draw_real(random, 0.15, 0.3);
     const int vowel = (int)app_draw(random, VOWELS);
     double phase = 0, squares = 0;
     for (int i = 0; i < LENGTH; i++) {
         phase += pitch * (1 + glide * i / LENGTH) / RATE;
-        x[i] = (float)((phase >= 1) + between(random, -0.01, 0.01));
+        x[i] = (float)((phase >= 1) + app_draw_real(random, -0.01, 0.01));
         phase -= floor(phase);
     }
     for (int k = 0; k < 3; k++) resonate(x, formants[vowel][k] * throat, 80 + 40 * k);
@@ -320,5 +315,6 @@ int main(int argc, char **argv)
     free(m.results);
     wg_params_free(m.params);
     own_close(&o);
+    free(files.items);
     return app_end();
 }

@@ -23,8 +23,6 @@ enum {
     SAMPLES = TRAIN + TEST
 };
 
-static const double pi = 3.14159265358979323846;
-
 /* ---- detection ---- */
 
 typedef struct window {
@@ -48,10 +46,9 @@ static float next(const zoo *z, window *w, const float *sound)
     memmove(w->x, w->x + HOP, CONTEXT * sizeof *w->x);
     memcpy(w->x + CONTEXT, sound, HOP * sizeof *w->x);
     inputs_of(in, 1, w->x, w->state);
-    zoo_apply(z, z->tape, in, y, 2);
-    zoo_eval(z, y, 2);
-    const float p = (float)wg_item(y[0]);
-    if (wg_read(y[1], w->state, sizeof w->state) != WG_OK) app_fail("%s", wg_tape_message(z->tape));
+    zoo_run(z, in, y, 2);
+    const float p = *zoo_floats(z, y[0], WG_DIMS(1, 1));
+    memcpy(w->state, zoo_floats(z, y[1], WG_DIMS(2, 1, STATE)), sizeof w->state);
     app_end_step(z->tape);
     return p;
 }
@@ -63,7 +60,6 @@ static void detect(const zoo *z, const char *path)
     window w = {.x = {0}};
     double speech = 0;
     bool speaking = false;
-    wg_no_grad_begin(z->tape);
     for (int64_t at = 0; at + HOP <= frames; at += HOP) {
         const float p = next(z, &w, sound + at);
         const bool now = p >= (speaking ? 0.35F : 0.5F); /* with hysteresis, as Silero's own code */
@@ -73,7 +69,6 @@ static void detect(const zoo *z, const char *path)
         speaking = now;
     }
     if (speaking) printf(" to %8.2f s: speech\n", (double)frames / RATE);
-    wg_no_grad_end(z->tape);
     app_result("sound: %.2f s, speech: %.2f s", (double)frames / RATE, speech);
     free(sound);
 }
@@ -83,30 +78,26 @@ static void detect(const zoo *z, const char *path)
 static float sounds[SAMPLES][CONTEXT + T * HOP];
 static float labels[SAMPLES][T]; /* 1: somebody speaks */
 
-static double uniform(uint64_t *random, double low, double high)
-{
-    return low + (high - low) * (double)app_draw(random, 1 << 24) / (1 << 24);
-}
-
 /* Harmonics with two formants, and four syllables a second, over windows first .. last - 1; noise everywhere. */
 static void make_up(float *sound, float *label, uint64_t *random)
 {
     enum { HARMONICS = 20 };
     const int64_t first = app_draw(random, T / 2), last = first + T / 4 + app_draw(random, T / 2);
-    const double pitch = uniform(random, 90, 250), rise = uniform(random, -20, 20),
-                 loud = uniform(random, 0.01, 0.03);
-    const double formant[2] = {uniform(random, 300, 800), uniform(random, 1000, 2200)};
-    double phase = uniform(random, 0, 1), part[HARMONICS + 1];
+    const double pitch = app_draw_real(random, 90, 250), rise = app_draw_real(random, -20, 20),
+                 loud = app_draw_real(random, 0.01, 0.03);
+    const double formant[2] = {app_draw_real(random, 300, 800), app_draw_real(random, 1000, 2200)};
+    double phase = app_draw_real(random, 0, 1), part[HARMONICS + 1];
     for (int h = 1; h <= HARMONICS; h++)
         part[h] =
             1 / (1 + pow((h * pitch - formant[0]) / 120, 2)) + 1 / (1 + pow((h * pitch - formant[1]) / 120, 2));
     for (int64_t i = 0; i < CONTEXT + T * HOP; i++) {
-        const double time = (double)i / RATE, syllable = 0.5 - 0.5 * cos(2 * pi * 4 * time);
+        const double time = (double)i / RATE, syllable = 0.5 - 0.5 * cos(2 * M_PI * 4 * time);
         const int64_t at = (i - CONTEXT) / HOP;
         double voice = 0;
         phase += (pitch + rise * sin(9 * time)) / RATE;
-        for (int h = 1; h <= HARMONICS && at >= first && at < last; h++) voice += part[h] * sin(2 * pi * h * phase);
-        sound[i] = (float)(loud * syllable * voice + uniform(random, -0.06, 0.06));
+        for (int h = 1; h <= HARMONICS && at >= first && at < last; h++)
+            voice += part[h] * sin(2 * M_PI * h * phase);
+        sound[i] = (float)(loud * syllable * voice + app_draw_real(random, -0.06, 0.06));
     }
     for (int64_t t = 0; t < T; t++) label[t] = t >= first && t < last;
 }
@@ -143,8 +134,8 @@ static double accuracy(const zoo *z, double *loss)
     const wg_tensor mean = wg_binary_cross_entropy_probabilities(
         p, wg_data(z->tape, WG_F32, WG_DIMS(TEST, T), labels[TRAIN]), WG_MEAN);
     zoo_eval(z, (wg_tensor[]){p, mean}, 2);
-    const float *numbers = wg_value(p);
-    for (int64_t i = 0; numbers && i < TEST; i++)
+    const float *numbers = zoo_floats(z, p, WG_DIMS(TEST, T));
+    for (int64_t i = 0; i < TEST; i++)
         for (int64_t t = 0; t < T; t++) right += (numbers[i * T + t] >= 0.5F) == (labels[TRAIN + i][t] >= 0.5F);
     *loss = wg_item(mean);
     app_end_step(z->tape);
@@ -176,12 +167,12 @@ int main(int argc, char **argv)
     app_name("vad");
     app_parse(argc, argv, "vad [options] FILE.wav", "Says when somebody speaks, by Silero VAD.", options);
     if (files.n != 1 && !z.tune && !z.check) app_usage("give a WAV file, or --tune");
-    zoo_open(&z, "silero_vad.onnx", true);
+    zoo_open(&z, "silero_vad.onnx", 3, 2, true);
     if (z.check) {
         wg_entry in[3];
         window w = {.x = {0}};
         uint64_t random = 1;
-        for (int i = 0; i < WINDOW; i++) w.x[i] = (float)uniform(&random, -0.1, 0.1);
+        for (int i = 0; i < WINDOW; i++) w.x[i] = (float)app_draw_real(&random, -0.1, 0.1);
         inputs_of(in, 1, w.x, w.state);
         zoo_check(&z, in);
     } else if (z.tune)
@@ -189,5 +180,6 @@ int main(int argc, char **argv)
     else
         detect(&z, files.items[0]);
     zoo_close(&z);
+    free(files.items);
     return app_end();
 }

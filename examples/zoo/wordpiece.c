@@ -42,11 +42,11 @@ wordpiece *wordpiece_open(const char *path)
     w->bytes = app_room((int64_t)text.size + 1, 1);
     memcpy(w->bytes, text.bytes, text.size);
     wg_text_fini(&text);
-    for (const char *c = w->bytes; *c; c++) w->n += *c == '\n';
+    for (const char *c = w->bytes; *c; c++) w->n += *c == '\n' || !c[1]; /* the last may have no end */
     w->sorted = app_room(w->n + 1, sizeof *w->sorted);
     char *line = w->bytes;
     for (int64_t i = 0; i < w->n; i++) {
-        char *end = strchr(line, '\n');
+        char *end = line + strcspn(line, "\n");
         *end = 0;
         w->sorted[i] = (token){line, (int32_t)i};
         line = end + 1;
