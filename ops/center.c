@@ -59,7 +59,7 @@ wg__centered wg__center(wg_tensor x, uint32_t mask, bool centered, double epsilo
     const wg__center_attr attr = {.epsilon = epsilon, .mask = mask, .centered = centered};
     wg_tensor all = wg_record(&center, &x, 1, &attr, sizeof attr);
     wg__centered c = {.mean = part(all, 0, kept_shape(x, mask)), .unit = part(all, 2, kept_shape(x, mask))};
-    c.x = centered ? wg_sub(wg_sub(x, c.mean), part(all, 1, kept_shape(x, mask))) : x;
+    c.x = centered ? wg_sub(wg_sub(x, c.mean), wg_detach(part(all, 1, kept_shape(x, mask)))) : x;
     if (epsilon < 0) return c;
     c.unit = wg_detach(c.unit);
     wg_axes axes = {0};

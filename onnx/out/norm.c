@@ -53,7 +53,8 @@ static const char *layer_norm(wg__out *o)
     return wg__out_node3(o, "LayerNormalization", x, weight, wg__in_name(o, 2));
 }
 
-/* [2, n]: the means over the axes, and units, of 1: the op scales rows of huge or tiny numbers by theirs. */
+/* [3, n]: the means over the axes; 0, for what rounding takes from them; and units, of 1: the op scales rows of huge or
+ * tiny numbers by theirs. */
 static const char *center(wg__out *o)
 {
     const wg__center_attr *attr = o->at.attr;
@@ -72,9 +73,10 @@ static const char *center(wg__out *o)
     else
         mean = wg__reshaped(o, wg__out_node2(o, "ReduceMean", wg__in_name(o, 0), wg__integers(o, axes, n)), &row,
                             &other);
-    const char *const parts[] = {mean, wg__out_node2(o, "Expand", one, sizes)};
+    const char *const parts[] = {mean, wg__out_node2(o, "Expand", zero, sizes),
+                                 wg__out_node2(o, "Expand", one, sizes)};
     wg__with_int(o, "axis", 0);
-    return wg__out_node(o, "Concat", parts, 2);
+    return wg__out_node(o, "Concat", parts, 3);
 }
 
 const wg__row wg__out_norm[] = {
