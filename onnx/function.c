@@ -4,7 +4,7 @@
 #include "../autograd/base/random.h"
 #include "parse.h"
 
-/* Calls inside of calls; bytes that all calls may take beyond four times the file; attributes of a function, of a call. */
+/* Calls inside of calls; bytes that all calls may take beyond four times the file; attributes of a function or call. */
 enum { DEEPEST_CALL = 32, MOST_EXPANSION = 1 << 27, MOST_ATTRIBUTES = 256 };
 
 /* ---- the functions of a model ---- */

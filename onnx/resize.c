@@ -60,8 +60,8 @@ typedef struct axis_plan {
     double start, end; /* of the region, for TF_CROP_AND_RESIZE */
 } axis_plan;
 
-/* x / scale. By a given scale, the nearest element is that of a quotient in f32, as elsewhere: 1.5 / 0.6 is 2.5 then, not
- * a little less. */
+/* x / scale. By a given scale, the nearest element is that of a quotient in f32, as elsewhere: 1.5 / 0.6 is 2.5 then,
+ * not a little less. */
 static double unscaled(const axis_plan *p, double x)
 {
     if (!p->is_given) return x * (double)p->n / (double)p->m;

@@ -1,7 +1,7 @@
-/* The option locate_nonfinite: which instruction made the first NaN or infinity. One without operands does not count: it
- * writes a constant, which a choice may leave out. Nor does one whose result has minus infinity if an operand had one:
- * masks of minus infinity pass through additions, choices, scaling and log-softmax until a softmax or a maximum takes
- * them away. */
+/* The option locate_nonfinite: which instruction made the first NaN or infinity. One without operands does not count:
+ * it writes a constant, which a choice may leave out. Nor does one whose result has minus infinity if an operand had
+ * one: masks of minus infinity pass through additions, choices, scaling and log-softmax until a softmax or a maximum
+ * takes them away. */
 #include "run.h"
 
 #include <math.h>

@@ -16,8 +16,8 @@ static const real REAL_MOST = DBL_MAX, REAL_LEAST = DBL_MIN / DBL_EPSILON;
 #endif
 
 /* The normalized x is (x unit - mean - rest) scale. The unit is 1, or a power of two where squares overflow or vanish.
- * The rest is what rounding took from the mean; it is 0 unless the numbers are far from 0, where distances from the mean
- * are not much longer than its last bit. */
+ * The rest is what rounding took from the mean; it is 0 unless the numbers are far from 0, where distances from the
+ * mean are not much longer than its last bit. */
 typedef struct moments {
     real unit, mean, rest, scale;
 } moments;
