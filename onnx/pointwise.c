@@ -101,7 +101,7 @@ wg_tensor wg__wrap(wg_tensor x, int type)
 
 /* ---- how rows are recorded ---- */
 
-/* One operand; integers by way of f64, which has them all. */
+/* One operand; integers by way of f64, which has them all, but not -INT32_MIN: that is itself. */
 static void record_one(wg__call *c)
 {
     const int type = wg__type_of(c, 0);
@@ -110,9 +110,10 @@ static void record_one(wg__call *c)
         return;
     }
     const wg_tensor x = wg__tensor(c, 0);
-    const bool real = wg__type_is_float(type);
-    const wg_tensor y = c->node->row->one(real ? x : wg_cast(x, WG_F64));
-    wg__set(c, 0, real ? y : wg__wrap(wg_cast(y, WG_I32), type), type);
+    const wg__onnx_row *row = c->node->row;
+    const bool real = wg__type_is_float(type), as_is = real || row->one == wg_neg || row->one == wg_abs;
+    const wg_tensor y = row->one(as_is ? x : wg_cast(x, WG_F64));
+    wg__set(c, 0, real ? y : wg__wrap(as_is ? y : wg_cast(y, WG_I32), type), type);
 }
 
 /* Operand 1. Before opset 7 an attribute may say which axis of operand 0 its first one is. */
