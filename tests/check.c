@@ -43,15 +43,9 @@ bool check_at(bool ok, const char *what, int line)
     return ok;
 }
 
-#ifndef __has_feature /* gcc's macros; clang has features */
-#define __has_feature(name) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||           \
-    __has_feature(thread_sanitizer)
-enum { ROUND_COST = 4 }; /* the campaign runs many more */
-#else
-enum { ROUND_COST = 1 };
-#endif
+enum { ROUND_COST = SANITIZED ? 4 : 1 }; /* the campaign runs many more */
+
+bool check_is_turn(int i) { return i % ROUND_COST == 0; }
 
 void check_rounds(uint64_t rounds, void (*round)(uint64_t seed))
 {

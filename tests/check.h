@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sanitized.h"
+
 typedef struct test {
     const char *name;
     void (*run)(void);
@@ -57,6 +59,9 @@ uint64_t check_seed(void);
 /* Runs round(seed), round(seed + 1), ...: --rounds of them, or as many as `rounds` says, a quarter with a sanitizer.
  * Stops after five rounds that failed. Each prints the command that repeats it alone. */
 void check_rounds(uint64_t rounds, void (*round)(uint64_t seed));
+
+/* Whether the i-th of many is tried: all are, or every fourth with a sanitizer. */
+bool check_is_turn(int i);
 
 /* WG_TEST_LONG is set: there is time for more rounds and longer figures. */
 bool check_long(void);

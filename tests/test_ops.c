@@ -37,7 +37,7 @@ static void gradients(void)
     {
         wg_params *set = wg_params_new(WG_F64);
         program p = {.row = row, .i = i};
-        if (differentiable(&p, tape, set)) {
+        if (check_is_turn(at_ + i) && differentiable(&p, tape, set)) {
             wg_gradcheck_options options = wg_gradcheck_defaults();
             options.second_order = row->flags & SAMPLE_SMOOTH;
             options.epsilon = 1e-5; /* sums of a thousand numbers round by more than 1e-6 can bear */

@@ -6,17 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define FORKS 0 /* the sanitizer has no threads in a child */
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FORKS 0
-#endif
-#endif
-#ifndef FORKS
-#define FORKS 20
-#endif
-
+enum { FORKS = SANITIZED_THREADS ? 0 : 20 }; /* that sanitizer has no threads in a child */
 enum { MEMBERS = 6, READERS = 3, ROUNDS = 30 };
 
 static wg_params *set;

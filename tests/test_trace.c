@@ -193,7 +193,7 @@ static void callback(void)
 /* A chain of a million ops: recorded, differentiated, planned and run without recursion. */
 static void million(void)
 {
-    int n = check_long() ? 1000000 : 100000;
+    int n = check_long() ? 1000000 : SANITIZED ? 25000 : 100000;
     wg_tape *tape = new_tape();
     wg_params *set = wg_params_new(WG_F64);
     wg_param *p = wg_param_new(set, "p", WG_DIMS(1), wg_init_constant(0.5));
