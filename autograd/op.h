@@ -34,7 +34,8 @@ typedef enum wg_kind {
     WG_KIND_VIEW,        /* the operand's elements under another shape and strides; free */
     WG_KIND_PRODUCT,     /* reserved for wg_matmul: out = in0 in1, products of matrices, with broadcast batches */
     WG_KIND_CONCAT,      /* reserved for wg_concat: the concatenation of the operands along an axis */
-    WG_KIND_LEAF         /* reserved for the engine: data, parameters */
+    WG_KIND_LEAF,        /* reserved for the engine: data, parameters */
+    WG_KIND_SINK         /* reserved: of former versions */
 } wg_kind;
 
 /* Flags of an op. */

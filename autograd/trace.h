@@ -58,6 +58,7 @@ WG_API wg_status wg_trace_runs(wg_tape *tape, int64_t events);
  * a product, the number of ops in a fused chain, the op that it is the gradient of. Around the tasks of a run stands an
  * event "run" in the lane of the calling thread. */
 WG_API wg_status wg_dump_trace(const wg_tape *tape, FILE *out);
+#define wg_dump_chrome wg_dump_trace /* its former name */
 
 /* What a thread did, or a run as a whole. */
 typedef struct wg_trace_event {
