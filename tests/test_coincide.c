@@ -56,7 +56,7 @@ static void coinciding_operands(void)
     wg_tape *tape = wg_tape_new(wg_tape_defaults());
     FOR_EACH_SAMPLE(row, i)
     {
-        if (!(row->flags & SAMPLE_SMOOTH)) continue; /* equal operands are kinks */
+        if (!(row->flags & SAMPLE_SMOOTH) || !check_is_turn(at_ + i)) continue; /* equal operands are kinks */
         for (sharing how = SHARE_SAME; how < SHARE_COUNT; how++) {
             check_gradients(tape, row, i, how, false);
             if (i < 6) check_gradients(tape, row, i, how, true);
