@@ -42,15 +42,10 @@ static bool load_has_minus_infinity(const wg__chain *chain, const wg__chain_oper
 
 bool wg__reads_minus_infinity(const wg__instr *instr)
 {
-    if (instr->kind == WG__INSTR_CHAIN) {
-        bool has = false;
-        for (int i = 0; i < instr->chain->n_loads; i++)
-            has |= load_has_minus_infinity(instr->chain, &instr->chain->loads[i]);
-        return has;
-    }
-    if (instr->kind != WG__INSTR_KERNEL) return false;
     bool has = false;
-    for (int i = 0; i < instr->args->n_in; i++) {
+    for (int i = 0; instr->kind == WG__INSTR_CHAIN && i < instr->chain->n_loads; i++)
+        has |= load_has_minus_infinity(instr->chain, &instr->chain->loads[i]);
+    for (int i = 0; instr->kind == WG__INSTR_KERNEL && i < instr->args->n_in; i++) {
         const wg_operand *x = &instr->args->in[i];
         if (x->data && wg_dtype_is_float(x->dtype))
             has |= has_minus_infinity(x->dtype, x->data, x->rank, x->size, x->stride);
